@@ -1,0 +1,80 @@
+//! What a node carries behind its header, and how large it is.
+
+use crate::node::{Header, Node};
+use std::mem::size_of;
+
+/// The size of a header; payloads with a small alignment start right behind it.
+const HEADER: usize = size_of::<Header>();
+
+/// Payloads with a larger alignment do not fit the way slabs are found.
+pub(crate) const MAX_ALIGN: usize = 1024;
+
+/// The kind of a node's payload. A registry has nodes of one kind only.
+///
+/// # Safety
+/// `key` and `drop_in_place` must work on what the kind's own constructor wrote behind the header, and `size` must cover it.
+pub(crate) unsafe trait Body {
+    /// What the registry compares.
+    type Key: ?Sized;
+
+    /// The payload's alignment.
+    const ALIGN: usize;
+
+    /// Whether dropping a payload runs any code.
+    const NEEDS_DROP: bool;
+
+    /// The size of every payload of this kind, if they are all of one size.
+    const FIXED_SIZE: Option<usize>;
+
+    /// The size of the payload that `meta` describes.
+    fn size(meta: u32) -> usize;
+
+    /// # Safety
+    /// `node` is of this kind, its key is written, and the caller owns it, or has it alone, for `'a`.
+    unsafe fn key<'a>(node: Node) -> &'a Self::Key;
+
+    /// Tells those who watch the value that it has died, before it is dropped. Runs no user code.
+    ///
+    /// # Safety
+    /// `node` is of this kind, complete, and the caller has it alone.
+    unsafe fn announce_death(node: Node) {
+        let _ = node;
+    }
+
+    /// # Safety
+    /// `node` is of this kind, complete, and the caller has it alone; the payload is not used afterwards.
+    unsafe fn drop_in_place(node: Node);
+}
+
+/// The alignment of a node with a payload of kind `B`.
+pub(crate) const fn node_align<B: Body>() -> usize {
+    assert!(
+        B::ALIGN <= MAX_ALIGN,
+        "highlander: types with an alignment above 1024 are not supported"
+    );
+    if B::ALIGN > HEADER {
+        B::ALIGN
+    } else {
+        HEADER
+    }
+}
+
+/// The payload of a node of kind `B`.
+#[inline(always)]
+pub(crate) fn payload<B: Body>(node: Node) -> *mut u8 {
+    // The header's size rounded up to the payload's alignment is that alignment itself or the header's size.
+    node.as_ptr().cast::<u8>().wrapping_add(node_align::<B>())
+}
+
+/// The bytes of a node of kind `B` whose payload `meta` describes; a multiple of 16.
+pub(crate) fn node_size<B: Body>(meta: u32) -> usize {
+    let bytes = node_align::<B>() + B::size(meta);
+    let bytes = bytes.next_multiple_of(node_align::<B>());
+    match B::FIXED_SIZE {
+        // A look-up reads the header and the key behind it. Rounded up like this, the two do not lie across two cache
+        // lines, which would cost as much as another miss.
+        Some(_) if bytes <= 64 => bytes.next_power_of_two(),
+        Some(_) => bytes.next_multiple_of(32),
+        None => bytes,
+    }
+}

@@ -1,0 +1,207 @@
+//! What a registry shares with its values: the index, the nodes' memory, and the question who frees it all.
+//!
+//! A core lives until its registry and every node have gone, whichever is last. While the registry lives it is the owner; when it
+//! goes, the nodes that are still out are counted down (see [`Pool::close`]).
+
+use crate::body::{node_align, node_size, Body};
+use crate::grace::{Graveyard, Guard};
+use crate::node::Node;
+use crate::pool::{origin, Origin, Pool, Sizes};
+use crate::table::{Index, Link, Probe};
+use crate::teardown;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+pub(crate) struct Core<B: Body> {
+    index: Index,
+    pool: Pool,
+    // Last, so that it is dropped last: what the others bury on their way out ends here.
+    graveyard: Graveyard,
+    body: PhantomData<B>,
+}
+
+impl<B: Body> Core<B> {
+    pub(crate) fn boxed(capacity: usize) -> Box<Self> {
+        let sizes = match B::FIXED_SIZE {
+            Some(_) => Sizes::Fixed(node_size::<B>(0)),
+            None => Sizes::Varied,
+        };
+        Box::new(Self {
+            index: Index::new(capacity),
+            pool: Pool::new(sizes, node_align::<B>()),
+            graveyard: Graveyard::new(),
+            body: PhantomData,
+        })
+    }
+
+    /// The core that a node belongs to.
+    ///
+    /// # Safety
+    /// The node is of kind `B`, and the caller owns it or has it alone, for `'a`.
+    #[inline(always)]
+    unsafe fn of<'a>(node: Node) -> &'a Self {
+        // SAFETY: a node's origin is the core that allocated it, and that lives while the node is out.
+        unsafe { origin(node).core.cast().as_ref() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.pool.live()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.index.capacity(&Guard::enter())
+    }
+
+    /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the number of entries.
+    #[inline]
+    pub(crate) fn allocate(&self, meta: u32, hash: u64, live: isize) -> Node {
+        let origin = Origin { core: NonNull::from(self).cast(), finish: finish::<B> };
+        let node = self.pool.allocate(node_size::<B>(meta), live, origin);
+        // SAFETY: just allocated, so this call has it alone.
+        unsafe {
+            node.as_ref().set_meta(meta);
+            node.as_ref().set_hash(hash);
+        }
+        node
+    }
+
+    /// Gives back a node that was never linked, or is no longer, and whose payload has gone. The core may go with it.
+    ///
+    /// # Safety
+    /// The node is of kind `B`, and the caller has it alone.
+    pub(crate) unsafe fn free(node: Node, live: isize) {
+        // SAFETY: the caller's promise.
+        let core = unsafe { NonNull::from(Self::of(node)) };
+        // SAFETY: the node, which is out, keeps the core.
+        let this = unsafe { core.as_ref() };
+        // SAFETY: the caller's promise.
+        if unsafe { this.pool.free(node, live, &this.graveyard) } {
+            // SAFETY: the registry has gone, and this was the last node.
+            unsafe { Self::destroy(core) };
+        }
+    }
+
+    /// # Safety
+    /// The registry has gone, no node is out, and the caller is the one who was told so.
+    unsafe fn destroy(core: NonNull<Self>) {
+        // SAFETY: made by `boxed`, and nobody else uses it any more.
+        drop(unsafe { Box::from_raw(core.as_ptr()) });
+    }
+
+    /// Looks for a node with this hash, without a lock.
+    #[inline(always)]
+    pub(crate) fn probe(&self, hash: u64) -> Probe {
+        self.index.probe(hash, &Guard::enter())
+    }
+
+    /// All living nodes with this hash.
+    pub(crate) fn candidates(&self, hash: u64) -> Vec<Node> {
+        self.index.candidates(hash, &Guard::enter())
+    }
+
+    /// All living nodes.
+    pub(crate) fn living_nodes(&self) -> Vec<Node> {
+        let expected = self.len();
+        self.index.living_nodes(expected, &Guard::enter())
+    }
+
+    /// Links a node; see [`Index::link`].
+    #[inline]
+    pub(crate) fn link(&self, node: Node, hash: u64, known: &[Node]) -> Link {
+        let guard = Guard::enter();
+        let link =
+            self.index.link(node, hash, known, || self.pool.live(), &self.graveyard, &guard);
+        drop(guard);
+        self.graveyard.collect();
+        link
+    }
+
+    /// Takes a node out that has owners still. True for the one call that did.
+    pub(crate) fn unlink(&self, node: Node) -> bool {
+        let unlinked = self.index.unlink(node, &Guard::enter());
+        if unlinked {
+            self.pool.add_live(-1);
+        }
+        unlinked
+    }
+
+    /// Puts `new` in the place of this very `old`.
+    pub(crate) fn replace(&self, old: Node, new: Node) -> bool {
+        self.index.replace(old, new, &Guard::enter())
+    }
+
+    /// Corrects the number of entries.
+    pub(crate) fn add_live(&self, change: isize) {
+        self.pool.add_live(change);
+    }
+
+    /// Gives back what is not needed. What a reader may still see is given back later.
+    pub(crate) fn shrink_to_fit(&self) {
+        self.index.shrink(|| self.pool.live(), &self.graveyard, &Guard::enter());
+        self.index.shrink_overflow();
+        self.pool.release_unused(&self.graveyard);
+        for _ in 0..16 {
+            if self.graveyard.collect() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// The registry goes: the index and all unused memory with it; the rest stays until the last node has gone.
+    ///
+    /// # Safety
+    /// `core` was made by `boxed`, and the caller is its only user but for nodes that are out.
+    pub(crate) unsafe fn close(core: NonNull<Self>) {
+        // SAFETY: not destroyed before `let_go` below.
+        let this = unsafe { core.as_ref() };
+        this.pool.close();
+        this.index.close(&this.graveyard);
+        this.pool.release_unused(&this.graveyard);
+        this.graveyard.collect();
+        if this.pool.let_go() {
+            // SAFETY: no node is out, and the registry is this call's caller.
+            unsafe { Self::destroy(core) };
+        }
+    }
+}
+
+/// The end of a node that has just lost its last owner: unlink it, drop the payload, free the node.
+///
+/// # Safety
+/// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
+#[inline]
+pub(crate) unsafe fn bury<B: Body>(node: Node) {
+    // SAFETY: the caller's promise.
+    unsafe { B::announce_death(node) };
+    // SAFETY: the node is out until it is freed, and keeps the core.
+    let core = unsafe { Core::<B>::of(node) };
+    let unlinked = core.index.unlink(node, &Guard::enter());
+    if B::NEEDS_DROP {
+        if unlinked {
+            core.pool.add_live(-1);
+        }
+        // SAFETY: dead, unlinked, and the caller's alone.
+        unsafe { teardown::finish(node) };
+    } else {
+        // SAFETY: as above; there is nothing to drop.
+        unsafe { Core::<B>::free(node, -isize::from(unlinked)) };
+    }
+}
+
+/// Drops the payload of a dead, unlinked node, and frees the node also when the destructor panics.
+///
+/// # Safety
+/// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
+unsafe fn finish<B: Body>(node: Node) {
+    struct Free<B: Body>(Node, PhantomData<B>);
+    impl<B: Body> Drop for Free<B> {
+        fn drop(&mut self) {
+            // SAFETY: the promise of `finish`; the payload is gone by now.
+            unsafe { Core::<B>::free(self.0, 0) }
+        }
+    }
+    let _free = Free::<B>(node, PhantomData);
+    // SAFETY: the caller's promise.
+    unsafe { B::drop_in_place(node) }
+}

@@ -1,0 +1,166 @@
+//! The payload of a registry's node: a key, its value, and those who watch it weakly.
+
+use crate::body::{payload, Body};
+use crate::node::Node;
+use crate::sync::{AtomicPtr, Mutex, OnceCell, Ordering};
+use std::mem::{align_of, needs_drop, offset_of, size_of};
+use std::ptr;
+use std::sync::Arc;
+
+/// The payload. The key comes first, beside the header, where look-ups read it.
+#[repr(C)]
+pub(crate) struct Entry<K, V> {
+    key: K,
+    value: V,
+    /// What the weak handles share, made for the first of them: null, or a leaked `Arc<Watch>`.
+    watch: AtomicPtr<Watch>,
+}
+
+// SAFETY: `drop_in_place` drops what `complete` and `write_key` wrote; the size is the struct's.
+unsafe impl<K, V> Body for Entry<K, V> {
+    type Key = K;
+    const ALIGN: usize = align_of::<Self>();
+    const NEEDS_DROP: bool = needs_drop::<K>() || needs_drop::<V>();
+    const FIXED_SIZE: Option<usize> = Some(size_of::<Self>());
+
+    fn size(_: u32) -> usize {
+        size_of::<Self>()
+    }
+
+    #[inline(always)]
+    unsafe fn key<'a>(node: Node) -> &'a K {
+        // SAFETY: the key is written, and the caller keeps it; the reference covers the key alone.
+        unsafe { &*payload::<Self>(node).wrapping_add(offset_of!(Self, key)).cast::<K>() }
+    }
+
+    unsafe fn announce_death(node: Node) {
+        // SAFETY: complete, and the caller's alone.
+        let watch = unsafe { &(*payload::<Self>(node).cast::<Self>()).watch };
+        // Acquire: pairs with the Release in `Watch::of`. The caller is alone, so nobody makes one now.
+        let watch = watch.swap(ptr::null_mut(), Ordering::Acquire);
+        if !watch.is_null() {
+            // SAFETY: leaked by `Watch::of`, and taken back once.
+            let watch = unsafe { Arc::from_raw(watch) };
+            *watch.node.lock() = None;
+        }
+    }
+
+    unsafe fn drop_in_place(node: Node) {
+        /// Drops the key also when the value's destructor panics.
+        struct Key<K>(*mut K);
+        impl<K> Drop for Key<K> {
+            fn drop(&mut self) {
+                // SAFETY: written, and dropped here only.
+                unsafe { self.0.drop_in_place() }
+            }
+        }
+        // SAFETY: complete, and the caller's alone. The watch was taken by `announce_death`.
+        unsafe {
+            let entry = payload::<Self>(node).cast::<Self>();
+            let _key = Key(ptr::addr_of_mut!((*entry).key));
+            ptr::addr_of_mut!((*entry).value).drop_in_place();
+        }
+    }
+}
+
+impl<K, V> Entry<K, V> {
+    /// # Safety
+    /// The node is of this kind, and the caller has it alone; it has no key yet.
+    pub(crate) unsafe fn write_key(node: Node, key: K) {
+        // SAFETY: room for an entry, and the caller's alone.
+        unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).key).write(key) }
+    }
+
+    /// # Safety
+    /// The key was written, the value was not, and the caller has the node alone, but for those who read the key.
+    pub(crate) unsafe fn complete(node: Node, value: V) {
+        let entry = payload::<Self>(node).cast::<Self>();
+        // SAFETY: room for an entry; the readers' references cover the key alone.
+        unsafe {
+            ptr::addr_of_mut!((*entry).value).write(value);
+            ptr::addr_of_mut!((*entry).watch).write(AtomicPtr::new(ptr::null_mut()));
+        }
+    }
+
+    /// Drops the key of an entry that never got a value.
+    ///
+    /// # Safety
+    /// The key was written, the value was not, and the caller has the node alone.
+    pub(crate) unsafe fn drop_key(node: Node) {
+        // SAFETY: the caller's promise.
+        unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).key).drop_in_place() }
+    }
+
+    /// Takes key and value out of a node.
+    ///
+    /// # Safety
+    /// The node is complete, nobody watches it, and the caller has it alone; the payload is not used afterwards.
+    pub(crate) unsafe fn take(node: Node) -> (K, V) {
+        let entry = payload::<Self>(node).cast::<Self>();
+        // SAFETY: complete, and the caller's alone.
+        unsafe { (ptr::addr_of!((*entry).key).read(), ptr::addr_of!((*entry).value).read()) }
+    }
+
+    pub(crate) fn value(&self) -> &V {
+        &self.value
+    }
+}
+
+/// What all weak handles of one value share: the way back to the node while it lives.
+pub(crate) struct Watch {
+    /// The node, until its last owner has gone. The lock is held for a few instructions, never while user code runs, and
+    /// it is what keeps the node from being freed while somebody tries to become an owner.
+    node: Mutex<Option<Target>>,
+    /// The value's hash, once somebody asked for it while the value lived.
+    pub(crate) hash: OnceCell<u64>,
+}
+
+#[derive(Clone, Copy)]
+struct Target(Node);
+
+// SAFETY: a pointer that is only followed under the lock, as argued there.
+unsafe impl Send for Target {}
+
+impl Watch {
+    /// The watch of a value, made if it is the first.
+    pub(crate) fn of<K, V>(entry: &Entry<K, V>, node: Node) -> Arc<Watch> {
+        let mut watch = entry.watch.load(Ordering::Acquire);
+        if watch.is_null() {
+            let fresh = Watch { node: Mutex::new(Some(Target(node))), hash: OnceCell::new() };
+            let fresh = Arc::into_raw(Arc::new(fresh)).cast_mut();
+            // Release: pairs with the Acquire above and in `announce_death`.
+            match entry.watch.compare_exchange(watch, fresh, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => watch = fresh,
+                Err(theirs) => {
+                    // SAFETY: made above, and shown to nobody.
+                    drop(unsafe { Arc::from_raw(fresh) });
+                    watch = theirs;
+                }
+            }
+        }
+        // SAFETY: leaked here once, and taken back only when the value dies, which the borrow of the entry forbids.
+        unsafe {
+            Arc::increment_strong_count(watch);
+            Arc::from_raw(watch)
+        }
+    }
+
+    /// Becomes an owner of the node, unless its last one has gone.
+    pub(crate) fn acquire(&self) -> Option<Node> {
+        let node = self.node.lock();
+        // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it frees the node.
+        let alive = (*node).is_some_and(|target| unsafe { target.0.as_ref() }.acquire());
+        if alive {
+            (*node).map(|target| target.0)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the value has an owner at this moment.
+    pub(crate) fn owners(&self) -> u32 {
+        let node = self.node.lock();
+        // SAFETY: as in `acquire`.
+        (*node).map_or(0, |target| unsafe { target.0.as_ref() }.owners())
+    }
+}

@@ -1,0 +1,165 @@
+//! What can go wrong, and what comes back when it does.
+
+use crate::handle::Handle;
+use std::error::Error;
+use std::fmt;
+
+/// A creation asked, on its own thread, for the very key that it is creating.
+///
+/// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text.
+///
+/// ```
+/// use highlander::{CycleError, Registry};
+///
+/// static NODES: Registry<u32, u32> = Registry::new();
+/// let result = NODES.get_or_try_insert_with(1, |_| {
+///     NODES.get_or_try_insert_with(1, |_| Ok::<_, CycleError>(10)).map(|inner| *inner)
+/// });
+/// assert!(result.is_err());
+/// assert!(NODES.is_empty());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CycleError(());
+
+impl CycleError {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for CycleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the creation of a value asked for the value that it is creating")
+    }
+}
+
+impl fmt::Debug for CycleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CycleError")
+    }
+}
+
+impl Error for CycleError {}
+
+/// So that a factory which opens files needs no error type of its own.
+impl From<CycleError> for std::io::Error {
+    fn from(error: CycleError) -> Self {
+        std::io::Error::other(error)
+    }
+}
+
+impl From<CycleError> for String {
+    fn from(error: CycleError) -> Self {
+        error.to_string()
+    }
+}
+
+/// For factories whose own error cannot be made from a [`CycleError`]: theirs, or the cycle.
+///
+/// ```
+/// use highlander::{CreateError, Registry};
+///
+/// let registry: Registry<u32, u32> = Registry::new();
+/// let error = registry.get_or_try_insert_with(7, |_| Err(CreateError::Failed("no seven"))).unwrap_err();
+/// assert_eq!(error, CreateError::Failed("no seven"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CreateError<E> {
+    /// The factory returned this error.
+    Failed(E),
+    /// The factory asked for the key that it was creating.
+    Cycle(CycleError),
+}
+
+impl<E> From<CycleError> for CreateError<E> {
+    fn from(error: CycleError) -> Self {
+        CreateError::Cycle(error)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CreateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CreateError::Failed(error) => error.fmt(f),
+            CreateError::Cycle(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CreateError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            CreateError::Failed(error) => error.source(),
+            CreateError::Cycle(_) => None,
+        }
+    }
+}
+
+/// A key already has a live value: that value, and what was to be entered, come back.
+///
+/// ```
+/// use highlander::Registry;
+///
+/// let registry: Registry<&str, u32> = Registry::new();
+/// let first = registry.try_insert("quickening", 1).unwrap();
+/// let error = registry.try_insert("quickening", 2).unwrap_err();
+/// assert_eq!(error.key, "quickening");
+/// assert_eq!(error.value, 2);
+/// assert!(error.existing.ptr_eq(&first));
+/// ```
+pub struct OccupiedError<K, V> {
+    /// The live value.
+    pub existing: Handle<K, V>,
+    /// The key that was to be entered.
+    pub key: K,
+    /// The value that was to be entered.
+    pub value: V,
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for OccupiedError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OccupiedError")
+            .field("key", &self.key)
+            .field("existing", &*self.existing)
+            .field("value", &self.value)
+            .finish()
+    }
+}
+
+impl<K: fmt::Debug, V> fmt::Display for OccupiedError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the key {:?} has a live value already", self.key)
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> Error for OccupiedError<K, V> {}
+
+/// A value was to be replaced that is not entered any more: what was to take its place comes back.
+///
+/// ```
+/// use highlander::Registry;
+///
+/// let registry: Registry<&str, u32> = Registry::new();
+/// let old = registry.try_insert("sword", 1).unwrap();
+/// registry.remove_same(&old);
+/// assert_eq!(registry.replace_same(&old, 2).unwrap_err().value, 2);
+/// ```
+pub struct ReplaceError<V> {
+    /// The value that was to be entered.
+    pub value: V,
+}
+
+impl<V: fmt::Debug> fmt::Debug for ReplaceError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplaceError").field("value", &self.value).finish()
+    }
+}
+
+impl<V> fmt::Display for ReplaceError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value to be replaced is not in the registry any more")
+    }
+}
+
+impl<V: fmt::Debug> Error for ReplaceError<V> {}

@@ -1,0 +1,171 @@
+//! When may memory that lock-free readers could still see be given back?
+//!
+//! Readers mark the short stretch in which they follow pointers with a [`Guard`]: two plain stores to a line of their own, no
+//! fence and no shared write. Whoever wants to free memory first makes it unreachable, then begins a [`Grace`] period, which is
+//! over when each thread that was reading at its beginning has left that stretch. Nobody waits for it: memory whose period is
+//! not over stays in the [`Graveyard`] and is looked at again later.
+//!
+//! Invariant: no user code runs inside a guard, so a stretch ends as soon as its thread is scheduled.
+
+use crate::sync::{heavy_barrier, light_barrier, reclaims, record, records, release_record};
+use crate::sync::{AtomicBool, Mutex, Ordering, Record};
+use std::alloc::{dealloc, Layout};
+use std::ptr::NonNull;
+
+/// Marks this thread as reading, until dropped.
+pub(crate) struct Guard {
+    record: &'static Record,
+    /// What `state` becomes at the end: even when this is the outermost guard of the thread.
+    leave: usize,
+    /// The record was lent for this one use: the thread is ending and has none of its own any more.
+    lent: bool,
+}
+
+impl Guard {
+    #[inline(always)]
+    pub(crate) fn enter() -> Self {
+        let (record, lent) = record();
+        if !reclaims() {
+            return Self { record, leave: 0, lent };
+        }
+        let state = record.state.load(Ordering::Relaxed);
+        // Inside another guard (an allocator that uses a registry, say) the state is odd, and stays as it is.
+        let leave = if state & 1 == 0 { state.wrapping_add(2) } else { state };
+        record.state.store(state | 1, Ordering::Relaxed);
+        light_barrier(record.needs_fence);
+        Self { record, leave, lent }
+    }
+}
+
+impl Drop for Guard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if reclaims() {
+            // Release: pairs with the Acquire loads in `Grace`; all that was read under the guard was read before.
+            self.record.state.store(self.leave, Ordering::Release);
+        }
+        if self.lent {
+            release_record(self.record);
+        }
+    }
+}
+
+/// A grace period: the threads that were reading when it began, and have not been seen to leave since.
+struct Grace {
+    readers: Vec<(&'static Record, usize)>,
+}
+
+impl Grace {
+    /// Begins a period. Whatever was made unreachable before this call is free to go when the period is over.
+    fn begin() -> Self {
+        // Orders "made unreachable" before the loads below. A reader that they show as not reading either has left
+        // (its Release store was seen), or has not begun: then its own barrier comes after this one, and its loads
+        // find what replaced the unreachable memory. The same holds for a record that is not in the list yet.
+        heavy_barrier();
+        let readers = records()
+            .map(|record| (record, record.state.load(Ordering::Acquire)))
+            .filter(|(_, state)| state & 1 == 1)
+            .collect();
+        Self { readers }
+    }
+
+    /// Whether the period is over. A thread has left when its state has changed, whatever it reads by now.
+    fn is_over(&mut self) -> bool {
+        self.readers
+            .retain(|(record, seen)| record.state.load(Ordering::Acquire) == *seen);
+        self.readers.is_empty()
+    }
+}
+
+/// A block of memory without anything in it that needs dropping.
+pub(crate) struct Block {
+    pub(crate) memory: NonNull<u8>,
+    pub(crate) layout: Layout,
+}
+
+// SAFETY: a block is plain memory; whoever holds it owns it alone.
+unsafe impl Send for Block {}
+
+impl Block {
+    /// # Safety
+    /// Nobody may reach the memory any more, and it came from the global allocator with this layout.
+    pub(crate) unsafe fn free(self) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc(self.memory.as_ptr(), self.layout) }
+    }
+}
+
+#[derive(Default)]
+struct Graves {
+    /// Made unreachable, but no period has begun for them.
+    fresh: Vec<Block>,
+    /// Made unreachable before `period` began.
+    waiting: Vec<Block>,
+    period: Option<Grace>,
+}
+
+/// Memory that is unreachable for new readers and waits until no old one can see it.
+pub(crate) struct Graveyard {
+    graves: Mutex<Graves>,
+    /// A hint that there is something to collect.
+    occupied: AtomicBool,
+}
+
+impl Graveyard {
+    pub(crate) fn new() -> Self {
+        Self { graves: Mutex::new(Graves::default()), occupied: AtomicBool::new(false) }
+    }
+
+    /// Takes over memory that has just been made unreachable.
+    ///
+    /// # Safety
+    /// No reader that enters from now on can find the blocks, and each came from the global allocator with its layout.
+    pub(crate) unsafe fn bury(&self, blocks: impl IntoIterator<Item = Block>) {
+        let mut graves = self.graves.lock();
+        graves.fresh.extend(blocks);
+        self.occupied.store(true, Ordering::Relaxed);
+    }
+
+    /// Frees what nobody can see any more. Never waits; true when nothing is left.
+    pub(crate) fn collect(&self) -> bool {
+        if !self.occupied.load(Ordering::Relaxed) {
+            return true;
+        }
+        if !reclaims() {
+            return false;
+        }
+        let Some(mut graves) = self.graves.try_lock() else {
+            return false;
+        };
+        // Two rounds: the first may end a period that holds back the fresh ones.
+        for _ in 0..2 {
+            if graves.period.is_none() && !graves.fresh.is_empty() {
+                graves.waiting = std::mem::take(&mut graves.fresh);
+                graves.period = Some(Grace::begin());
+            }
+            if graves.period.as_mut().is_some_and(Grace::is_over) {
+                graves.period = None;
+                for block in std::mem::take(&mut graves.waiting) {
+                    // SAFETY: unreachable before the period began, by the contract of `bury`, and it is over.
+                    unsafe { block.free() };
+                }
+            }
+        }
+        let empty = graves.period.is_none() && graves.fresh.is_empty();
+        self.occupied.store(!empty, Ordering::Relaxed);
+        empty
+    }
+}
+
+impl Drop for Graveyard {
+    fn drop(&mut self) {
+        let mut graves = self.graves.lock();
+        let waiting = std::mem::take(&mut graves.waiting);
+        let fresh = std::mem::take(&mut graves.fresh);
+        for block in waiting.into_iter().chain(fresh) {
+            // SAFETY: the owner of the graveyard is going, and with it every reader of its memory: readers hold a
+            // reference to the owner, and droppers are counted by it.
+            unsafe { block.free() };
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! From a key to the 64 bits that the table works with.
+
+use foldhash::fast::FoldHasher;
+use foldhash::SharedSeed;
+use once_cell::sync::OnceCell;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+/// The hasher of a registry whose user names none: fast, and keyed with a secret that each process draws from the system's
+/// source of randomness at its first use, so that nobody can prepare keys that collide.
+///
+/// It takes no space and can be built in a constant, so a registry with it can be a `static`. All registries of a process share
+/// the secret. The function (foldhash) is quick rather than cryptographic: against an attacker who can *measure* collisions and adapt,
+/// give the registry a `std::hash::RandomState` instead.
+///
+/// ```
+/// use highlander::{DefaultHashBuilder, Interner};
+/// use std::hash::{BuildHasher, RandomState};
+///
+/// assert_eq!(DefaultHashBuilder.hash_one("kurgan"), DefaultHashBuilder.hash_one("kurgan"));
+///
+/// let careful: Interner<str, RandomState> = Interner::with_hasher(RandomState::new());
+/// careful.intern("kurgan");
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultHashBuilder;
+
+struct Secret {
+    hasher: u64,
+    shared: SharedSeed,
+}
+
+static SECRET: OnceCell<Secret> = OnceCell::new();
+
+#[cold]
+fn draw_secret() -> Secret {
+    // The standard library asks the system for randomness on our behalf.
+    let random = std::hash::RandomState::new();
+    Secret { hasher: random.hash_one(1u8), shared: SharedSeed::from_u64(random.hash_one(2u8)) }
+}
+
+impl BuildHasher for DefaultHashBuilder {
+    type Hasher = DefaultHasher;
+
+    #[inline]
+    fn build_hasher(&self) -> DefaultHasher {
+        let secret = match SECRET.get() {
+            Some(secret) => secret,
+            None => SECRET.get_or_init(draw_secret),
+        };
+        DefaultHasher(FoldHasher::with_seed(secret.hasher, &secret.shared))
+    }
+}
+
+/// The [`Hasher`] that [`DefaultHashBuilder`] builds.
+#[derive(Clone)]
+pub struct DefaultHasher(FoldHasher<'static>);
+
+impl std::fmt::Debug for DefaultHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the state: it would give the secret away.
+        f.debug_struct("DefaultHasher").finish_non_exhaustive()
+    }
+}
+
+impl Hasher for DefaultHasher {
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    #[inline(always)]
+    fn write_u8(&mut self, i: u8) {
+        self.0.write_u8(i);
+    }
+
+    #[inline(always)]
+    fn write_u16(&mut self, i: u16) {
+        self.0.write_u16(i);
+    }
+
+    #[inline(always)]
+    fn write_u32(&mut self, i: u32) {
+        self.0.write_u32(i);
+    }
+
+    #[inline(always)]
+    fn write_u64(&mut self, i: u64) {
+        self.0.write_u64(i);
+    }
+
+    #[inline(always)]
+    fn write_u128(&mut self, i: u128) {
+        self.0.write_u128(i);
+    }
+
+    #[inline(always)]
+    fn write_usize(&mut self, i: usize) {
+        self.0.write_usize(i);
+    }
+
+    #[inline(always)]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
+/// The hash by which the table finds `key`.
+///
+/// The table takes the bucket from the upper half and the tag from just below, so a user's hasher that leaves them empty
+/// (the identity on small integers, say) must not send every key to one bucket: one multiplication carries the low bits up.
+#[inline(always)]
+pub(crate) fn hash_key<Q: Hash + ?Sized, S: BuildHasher>(hasher: &S, key: &Q) -> u64 {
+    hasher.hash_one(key).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}

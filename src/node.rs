@@ -1,0 +1,125 @@
+//! The block that one value lives in: a header with count and hash, then the payload.
+//!
+//! Node memory is *type-stable*: while its registry lives, a block is only ever a node, so a reader may follow a stale
+//! pointer to it. The header's fields that such a reader touches, `count` and `hash`, are atomic for ever; the rest may be read
+//! only by an owner, that is after the count was raised from a value other than zero.
+//!
+//! | count | means | who may do what |
+//! |---|---|---|
+//! | 0 | free, being built, or its last owner has gone | nobody can become an owner; one thread has it alone |
+//! | n > 0 | n owners | anyone may become an owner; owners may read header and payload |
+//!
+//! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is published again.
+
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::cell::UnsafeCell;
+use std::process::abort;
+use std::ptr::NonNull;
+
+/// Owners beyond this abort the process, as in `std`: it takes two thousand million forgotten handles.
+const MAX_OWNERS: u32 = i32::MAX as u32;
+
+/// What comes before every payload.
+#[repr(C)]
+pub(crate) struct Header {
+    /// The number of owners; see the table above.
+    count: AtomicU32,
+    /// What the payload needs to know about its size. Written while the count is 0, read by owners only.
+    meta: UnsafeCell<u32>,
+    /// The key's hash while linked; the link of an intrusive list while dead.
+    hash: AtomicU64,
+}
+
+/// A pointer to a node that may be alive, dead or recycled.
+pub(crate) type Node = NonNull<Header>;
+
+impl Header {
+    pub(crate) fn new() -> Self {
+        Self { count: AtomicU32::new(0), meta: UnsafeCell::new(0), hash: AtomicU64::new(0) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn hash(&self) -> u64 {
+        // Relaxed: only a filter. What counts is the key, compared after `acquire`.
+        self.hash.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_hash(&self, hash: u64) {
+        self.hash.store(hash, Ordering::Relaxed);
+    }
+
+    /// Becomes an owner unless the last one has gone.
+    #[inline(always)]
+    pub(crate) fn acquire(&self) -> bool {
+        let mut count = self.count.load(Ordering::Relaxed);
+        while count != 0 {
+            if count > MAX_OWNERS {
+                abort();
+            }
+            // Acquire: pairs with `publish`; what the payload holds was written before. Every other change of a count
+            // above zero is a read-modify-write, which keeps that release sequence going.
+            match self.count.compare_exchange_weak(
+                count,
+                count + 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => count = now,
+            }
+        }
+        false
+    }
+
+    /// Adds an owner; the caller is one already.
+    #[inline(always)]
+    pub(crate) fn acquire_again(&self) {
+        // Relaxed: the caller could not lose the node meanwhile.
+        if self.count.fetch_add(1, Ordering::Relaxed) > MAX_OWNERS {
+            abort();
+        }
+    }
+
+    /// Gives up one ownership. True for the last owner, who then has the node alone.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn release(&self) -> bool {
+        // Release: what this owner did comes before the payload is dropped.
+        if self.count.fetch_sub(1, Ordering::Release) != 1 {
+            // The node may be gone by now: not a word more about `self`.
+            return false;
+        }
+        // Acquire: pairs with the Release of every earlier owner's last step. (A load, not a fence: some checkers do
+        // not know fences, and the line is in hand.)
+        self.count.load(Ordering::Acquire);
+        true
+    }
+
+    /// Makes the node, which the caller has alone, alive with one owner.
+    #[inline(always)]
+    pub(crate) fn publish(&self) {
+        // Release: pairs with `acquire`.
+        self.count.store(1, Ordering::Release);
+    }
+
+    pub(crate) fn owners(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// # Safety
+    /// The caller owns the node, or has it alone.
+    #[inline(always)]
+    pub(crate) unsafe fn meta(&self) -> u32 {
+        // SAFETY: written only while the count is 0, and the caller's ownership keeps it above.
+        unsafe { *self.meta.get() }
+    }
+
+    /// # Safety
+    /// The caller has the node alone: its count is 0, and it built it or was its last owner.
+    #[inline(always)]
+    pub(crate) unsafe fn set_meta(&self, meta: u32) {
+        // SAFETY: alone, by the caller's promise.
+        unsafe { *self.meta.get() = meta }
+    }
+}

@@ -1,0 +1,104 @@
+//! A concurrent map from a 64-bit number to a short list, on dashmap.
+//!
+//! The keys are hashes or addresses of ours, so the map never runs a user's `Hash` or `Eq` under its locks; the closures
+//! passed in must not run user code either, nor drop any.
+
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+mod body {
+    use dashmap::mapref::entry::Entry;
+    use dashmap::DashMap;
+    use std::hash::{BuildHasherDefault, Hasher};
+
+    /// Spreads a number that is already a hash (or an address) over dashmap's shards and buckets.
+    #[derive(Default, Clone)]
+    pub(crate) struct PassThrough(u64);
+
+    impl Hasher for PassThrough {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+
+        fn write(&mut self, _: &[u8]) {
+            unreachable!("only u64 keys are hashed")
+        }
+
+        fn write_u64(&mut self, key: u64) {
+            // Addresses of buckets have empty low bits; one multiplication spreads them.
+            self.0 = key.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+        }
+    }
+
+    pub(crate) struct ListMap<T>(DashMap<u64, Vec<T>, BuildHasherDefault<PassThrough>>);
+
+    impl<T> ListMap<T> {
+        pub(crate) fn new() -> Self {
+            Self(DashMap::default())
+        }
+
+        /// Runs `f` on the list under `key`, alone; an empty list is not kept.
+        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
+            match self.0.entry(key) {
+                Entry::Occupied(mut entry) => {
+                    let result = f(entry.get_mut());
+                    if entry.get().is_empty() {
+                        entry.remove();
+                    }
+                    result
+                }
+                Entry::Vacant(entry) => {
+                    let mut list = Vec::new();
+                    let result = f(&mut list);
+                    if !list.is_empty() {
+                        entry.insert(list);
+                    }
+                    result
+                }
+            }
+        }
+
+        /// Runs `f` on the list under `key`, which may be empty, beside other readers.
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.get(&key) {
+                Some(list) => f(&list),
+                None => f(&[]),
+            }
+        }
+
+        pub(crate) fn shrink_to_fit(&self) {
+            self.0.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(all(highlander_loom, feature = "loom"))]
+mod body {
+    use super::super::model::Mutex;
+    use std::collections::HashMap;
+
+    // A shard lock of dashmap would block the one OS thread on which loom runs a model, so one modelled mutex stands for it.
+    pub(crate) struct ListMap<T>(Mutex<HashMap<u64, Vec<T>>>);
+
+    impl<T> ListMap<T> {
+        pub(crate) fn new() -> Self {
+            Self(Mutex::new(HashMap::new()))
+        }
+
+        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
+            let mut map = self.0.lock();
+            let list = map.entry(key).or_default();
+            let result = f(list);
+            if list.is_empty() {
+                map.remove(&key);
+            }
+            result
+        }
+
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            f(self.0.lock().get(&key).map_or(&[], Vec::as_slice))
+        }
+
+        pub(crate) fn shrink_to_fit(&self) {}
+    }
+}
+
+pub(crate) use body::ListMap;

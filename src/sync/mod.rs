@@ -1,0 +1,20 @@
+//! The facade: every atomic, lock, wait, thread-local and concurrent map that the crate uses, with two bodies.
+//!
+//! `real` is what users run. `model` presents the same names on top of loom, so that the protocols above are checked
+//! exactly as they are written. Which body is compiled depends on a private `cfg` *and* the `loom` feature, so that
+//! neither a feature unified by somebody else's crate nor a bare `--cfg loom` can switch a production build.
+
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+mod real;
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+pub(crate) use real::*;
+
+#[cfg(all(highlander_loom, feature = "loom"))]
+pub(crate) mod model;
+#[cfg(all(highlander_loom, feature = "loom"))]
+pub(crate) use model::*;
+
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+mod barrier;
+mod list_map;
+pub(crate) use list_map::ListMap;

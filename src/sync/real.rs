@@ -1,0 +1,218 @@
+//! The facade's real body: `std`, `once_cell`, `parking_lot_core` and `dashmap`.
+
+use std::alloc::{alloc_zeroed, handle_alloc_error, Layout};
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+use std::sync::MutexGuard;
+
+pub(crate) use once_cell::sync::OnceCell;
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+
+pub(crate) use super::barrier::{heavy_barrier, light_barrier};
+
+/// A mutex that a panic does not poison: what it guards is consistent at every point where user code could unwind.
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(std::sync::TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// One round of waiting on a spinning word: busy at first, then giving up the time slice.
+pub(crate) fn relax(round: u32) {
+    if round < 6 {
+        for _ in 0..1 << round {
+            std::hint::spin_loop();
+        }
+    } else {
+        std::thread::yield_now();
+    }
+}
+
+/// How often a lock is polled before its waiter parks.
+pub(crate) const SPIN_ROUNDS: u32 = 8;
+
+/// Sleeps until [`unpark_all`] is called on `address`, unless `validate` says that there is nothing to wait for.
+pub(crate) fn park(address: usize, validate: impl FnOnce() -> bool) {
+    // SAFETY: `address` is that of a bucket's word, which no other user of the parking lot uses as its key, and the
+    // closures neither panic nor call into the parking lot.
+    unsafe {
+        parking_lot_core::park(
+            address,
+            validate,
+            || {},
+            |_, _| {},
+            parking_lot_core::DEFAULT_PARK_TOKEN,
+            None,
+        );
+    }
+}
+
+/// Wakes every thread that [`park`]ed on `address`. The address is only a number here: it may be dangling by now.
+#[cold]
+pub(crate) fn unpark_all(address: usize) {
+    // SAFETY: as for `park`; nothing is read through the address.
+    unsafe {
+        parking_lot_core::unpark_all(address, parking_lot_core::DEFAULT_UNPARK_TOKEN);
+    }
+}
+
+/// Allocates `len` values whose all-zero bytes are a valid value, without touching the memory: a large array comes from
+/// the system as untouched zero pages, so that growing costs no pause.
+///
+/// # Safety
+/// All-zero bytes must be a valid `T`, and `len` must not be 0.
+pub(crate) unsafe fn zeroed_array<T>(layout: Layout, _len: usize, _new: fn() -> T) -> NonNull<T> {
+    // SAFETY: the caller's layout has a size, as `len` is not 0.
+    let memory = unsafe { alloc_zeroed(layout) };
+    NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+/// The number of threads that can run at once, at least 1.
+pub(crate) fn parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// Whether memory can be given back while others read: always, here.
+#[inline(always)]
+pub(crate) fn reclaims() -> bool {
+    true
+}
+
+/// What the crate keeps for one thread: its place in the list of readers, and a number.
+#[repr(align(128))]
+pub(crate) struct Record {
+    /// Odd while the thread reads; see `grace`.
+    pub(crate) state: AtomicUsize,
+    /// Whether this process lacks the system's barrier, so that a reader needs a fence of its own.
+    pub(crate) needs_fence: bool,
+    /// A small number, stable while the thread lives.
+    pub(crate) index: usize,
+    taken: AtomicBool,
+    next: *const Record,
+}
+
+// SAFETY: every field but `next` is atomic or never written after construction, and `next` (written before the record is
+// published, never after) points to another record, which is never freed.
+unsafe impl Sync for Record {}
+
+/// All records ever made, newest first; they are never freed, but handed from dead threads to new ones.
+static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+
+struct Owner(Cell<*const Record>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        RECORD.with(|record| record.set(ptr::null()));
+        // SAFETY: records are never freed, and this one was taken by this thread.
+        if let Some(record) = unsafe { self.0.get().as_ref() } {
+            record.taken.store(false, Ordering::Release);
+        }
+    }
+}
+
+thread_local! {
+    // Two cells: the first has no destructor, so reading it costs one instruction and works also while the thread's
+    // other thread-locals are being destroyed; the second gives the record back when the thread ends.
+    static RECORD: Cell<*const Record> = const { Cell::new(ptr::null()) };
+    static OWNER: Owner = const { Owner(Cell::new(ptr::null())) };
+}
+
+/// This thread's record, and whether the caller must hand it back with [`release_record`] (only while a thread ends).
+#[inline(always)]
+pub(crate) fn record() -> (&'static Record, bool) {
+    // SAFETY: the cell holds null or a record, and records are never freed.
+    match unsafe { RECORD.with(Cell::get).as_ref() } {
+        Some(record) => (record, false),
+        None => adopt_record(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn adopt_record() -> (&'static Record, bool) {
+    let record = free_record().unwrap_or_else(new_record);
+    match OWNER.try_with(|owner| owner.0.set(record)) {
+        Ok(()) => {
+            RECORD.with(|cell| cell.set(record));
+            (record, false)
+        }
+        Err(_) => (record, true),
+    }
+}
+
+/// A small number for the calling thread, stable while it lives.
+#[inline(always)]
+pub(crate) fn thread_index() -> usize {
+    let (record, lent) = record();
+    if lent {
+        release_record(record);
+    }
+    record.index
+}
+
+/// Gives back a record that [`record`] lent for one use.
+#[cold]
+pub(crate) fn release_record(record: &'static Record) {
+    record.taken.store(false, Ordering::Release);
+}
+
+fn free_record() -> Option<&'static Record> {
+    records().find(|record| {
+        !record.taken.load(Ordering::Relaxed) && !record.taken.swap(true, Ordering::Acquire)
+    })
+}
+
+fn new_record() -> &'static Record {
+    let mut head = RECORDS.load(Ordering::Acquire);
+    let record = Box::leak(Box::new(Record {
+        state: AtomicUsize::new(0),
+        needs_fence: super::barrier::readers_need_a_fence(),
+        index: 0,
+        taken: AtomicBool::new(true),
+        next: head,
+    }));
+    loop {
+        // SAFETY: `head` is null or a record, and records are never freed.
+        record.index = unsafe { head.as_ref() }.map_or(0, |next| next.index + 1);
+        match RECORDS.compare_exchange(head, record, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return record,
+            Err(now) => {
+                head = now;
+                record.next = now;
+            }
+        }
+    }
+}
+
+/// Every record, also of threads that are gone.
+pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
+    let mut next = RECORDS.load(Ordering::Acquire) as *const Record;
+    std::iter::from_fn(move || {
+        // SAFETY: null or a record, and records are never freed.
+        let record: &'static Record = unsafe { next.as_ref() }?;
+        next = record.next;
+        Some(record)
+    })
+}
+
+/// A number that tells threads apart while they live.
+pub(crate) fn thread_token() -> usize {
+    thread_local!(static TOKEN: u8 = const { 0 });
+    TOKEN.with(|t| t as *const u8 as usize)
+}

@@ -1,0 +1,172 @@
+//! An array of buckets, and how the hash chooses one.
+
+use super::bucket::{Bucket, Locked};
+use crate::grace::Block;
+use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
+use std::alloc::Layout;
+use std::ptr::{self, NonNull};
+
+/// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 keys in 100 find their bucket full.
+const MAX_LOAD_QUARTERS: usize = 17;
+/// The length of a new table. Two is the least that grows by halves; the model starts there to split soon.
+const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) { 2 } else { 4 };
+/// More buckets cannot be told apart by the half of the hash that chooses one.
+const MAX_LEN: usize = 1 << 31;
+
+/// One array of buckets. While it is being replaced, `next` is its successor, and each bucket either holds its nodes or says
+/// that they have moved there.
+///
+/// Lengths run 2, 3, 4, 6, 8, 12, 16, …: each step is a half or a third more than the one before, so that a table is never much
+/// emptier than it needs to be. Buckets are in the order of the hashes, so a few neighbours of the old table (a *group*) and a few
+/// of the new one hold the very same range, and can be moved on their own.
+pub(super) struct Array {
+    len: usize,
+    buckets: NonNull<Bucket>,
+    /// Set once, before the first group moves.
+    pub(super) next: AtomicPtr<Array>,
+    /// Groups that somebody has begun to move, and groups that are done.
+    pub(super) claimed: AtomicUsize,
+    pub(super) moved: AtomicUsize,
+}
+
+impl Array {
+    /// A new array, which the caller frees through [`Array::blocks`].
+    pub(super) fn boxed(len: usize) -> NonNull<Self> {
+        // SAFETY: all-zero bytes are what `Bucket::new` makes, and `len` is not 0.
+        let buckets = unsafe { sync::zeroed_array(Self::layout(len), len, Bucket::new) };
+        let array = Box::new(Self {
+            len,
+            buckets,
+            next: AtomicPtr::new(ptr::null_mut()),
+            claimed: AtomicUsize::new(0),
+            moved: AtomicUsize::new(0),
+        });
+        NonNull::from(Box::leak(array))
+    }
+
+    /// Frees an array that nobody else has ever seen, or that nobody can see any more.
+    ///
+    /// # Safety
+    /// The array was [`Array::boxed`], and the caller has it alone.
+    pub(super) unsafe fn free(this: NonNull<Self>) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::blocks(this).into_iter().for_each(|block| block.free()) }
+    }
+
+    fn layout(len: usize) -> Layout {
+        Layout::array::<Bucket>(len).expect("capacity overflow")
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    pub(super) fn at(&self, index: usize) -> &Bucket {
+        debug_assert!(index < self.len);
+        // SAFETY: within the array, which lives as long as `self`.
+        unsafe { self.buckets.add(index).as_ref() }
+    }
+
+    /// Which bucket a hash leads to: monotone in the hash, so that lengths need not be powers of two.
+    #[inline(always)]
+    pub(super) fn index(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.len as u64) >> 32) as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn bucket(&self, hash: u64) -> &Bucket {
+        self.at(self.index(hash))
+    }
+
+    /// The successor, while this array is being replaced.
+    #[inline(always)]
+    pub(super) fn successor(&self) -> Option<&Array> {
+        // Acquire: pairs with the Release that set it; the array is built. It outlives this one, which the borrow stands for.
+        // SAFETY: null or an array, and one that is not freed before `self` is.
+        unsafe { self.next.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Locks the bucket that holds the nodes with this hash now: here, or in a successor.
+    #[inline]
+    pub(super) fn lock(&self, hash: u64) -> Locked<'_> {
+        let mut array = self;
+        loop {
+            let bucket = array.bucket(hash);
+            if !bucket.word().has_moved() {
+                let locked = bucket.lock();
+                if !locked.word().has_moved() {
+                    return locked;
+                }
+            }
+            array = array.successor().expect("nodes move to the successor only");
+        }
+    }
+
+    /// Visits the linked nodes that belong to this bucket of this array, wherever they are by now, with their bucket locked.
+    pub(super) fn visit(&self, index: usize, visit: &mut dyn FnMut(&Locked<'_>)) {
+        let locked = self.at(index).lock();
+        if !locked.word().has_moved() {
+            return visit(&locked);
+        }
+        drop(locked);
+        let next = self.successor().expect("nodes move to the successor only");
+        let groups = gcd(self.len, next.len);
+        let (group, width) = (index / (self.len / groups), next.len / groups);
+        (group * width..(group + 1) * width).for_each(|index| next.visit(index, visit));
+    }
+
+    /// The memory of an array, to be freed when nobody can see it any more.
+    ///
+    /// # Safety
+    /// The array was [`Array::boxed`] and leaked, and is not freed yet. Others may still be reading it.
+    pub(super) unsafe fn blocks(this: NonNull<Self>) -> [Block; 2] {
+        // SAFETY: not freed yet; only shared access, as others may have.
+        let array = unsafe { this.as_ref() };
+        [
+            Block { memory: array.buckets.cast(), layout: Self::layout(array.len) },
+            Block { memory: this.cast(), layout: Layout::new::<Self>() },
+        ]
+    }
+
+    /// Whether `live` nodes are too many.
+    pub(super) fn is_crowded(&self, live: usize) -> bool {
+        live > capacity(self.len)
+    }
+}
+
+/// How many nodes an array of this length is for.
+pub(super) fn capacity(len: usize) -> usize {
+    len * MAX_LOAD_QUARTERS / 4
+}
+
+/// The shortest length for this many nodes.
+pub(super) fn len_for(nodes: usize) -> usize {
+    let mut len = FIRST_LEN;
+    while capacity(len) < nodes {
+        len = longer(len).expect("capacity overflow");
+    }
+    len
+}
+
+/// The next length, unless this is the last.
+pub(super) fn longer(len: usize) -> Option<usize> {
+    let next = if len.is_power_of_two() { len / 2 * 3 } else { len / 3 * 4 };
+    (next <= MAX_LEN).then_some(next)
+}
+
+/// The length before this one, unless this is the first.
+pub(super) fn shorter(len: usize) -> Option<usize> {
+    let previous = if len.is_power_of_two() { len / 4 * 3 } else { len / 3 * 2 };
+    (previous >= FIRST_LEN).then_some(previous)
+}
+
+/// The number of groups between two neighbouring lengths.
+pub(super) fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 {
+        a
+    } else {
+        gcd(b, a % b)
+    }
+}

@@ -1,0 +1,273 @@
+//! A bucket: one cache line that holds the truth about the keys whose hash leads to it.
+//!
+//! ```text
+//!  word  ┌────────┬────────┬────────┬─ … ─┬────────┐
+//!        │ flags  │ tag 0  │ tag 1  │     │ tag 6  │   8 bits each; tag 0 = the slot is vacant
+//!  slots └────────┴────────┴────────┴─ … ─┴────────┘   7 pointers to nodes
+//! ```
+//!
+//! The word is the snapshot: a node is linked here from the store of a word that shows its tag to the store of one that does not.
+//! Readers load it once, follow the slots whose tag matches, and trust nothing but the node they find there. Writers hold the
+//! `LOCKED` bit, change slots first and publish the new word with the store that unlocks.
+//!
+//! | flag | meaning | set by | cleared by |
+//! |---|---|---|---|
+//! | `LOCKED` | a writer is at work | the writer | the writer, publishing |
+//! | `PARKED` | somebody sleeps until it is unlocked | that somebody | the unlocking writer, who wakes all |
+//! | `OVERFLOW` | more nodes are in the overflow list | a writer | a writer |
+//! | `MOVED` | the nodes are in the next table, and there are no tags here any more | the mover | never |
+
+use crate::node::{Header, Node};
+use crate::sync::{self, AtomicPtr, AtomicU64, Ordering};
+use std::ptr::{self, NonNull};
+
+/// Nodes in one bucket. Fewer under the model checker, so that buckets overflow and split within a few steps.
+pub(super) const SLOTS: usize = if cfg!(all(highlander_loom, feature = "loom")) { 2 } else { 7 };
+
+const LOCKED: u64 = 1;
+const PARKED: u64 = 1 << 1;
+const OVERFLOW: u64 = 1 << 2;
+const MOVED: u64 = 1 << 3;
+
+/// A one in each byte that holds a tag.
+const ONES: u64 = (u64::MAX / 0xFF) << 8 & (u64::MAX >> (8 * (7 - SLOTS)));
+
+/// The eight bits of a hash that a bucket keeps, never 0.
+#[derive(Clone, Copy)]
+pub(super) struct Tag(u64);
+
+impl Tag {
+    #[inline(always)]
+    pub(super) fn of(hash: u64) -> Self {
+        // The bits just below those that choose the bucket.
+        Self(((hash >> 24) as u8).max(1).into())
+    }
+}
+
+/// A value that a bucket's word had at one moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word(u64);
+
+impl Word {
+    /// The slots that may hold this tag: all that do, and now and then one that does not.
+    #[inline(always)]
+    pub(super) fn matches(self, tag: Tag) -> Slots {
+        let x = self.0 ^ tag.0 * ONES;
+        // A byte of `x` is zero where the tag is; the subtraction borrows into its top bit. A borrow that runs on into the
+        // next byte can add a false match above a true one, which the comparison of hashes weeds out.
+        Slots(x.wrapping_sub(ONES) & !x & ONES << 7)
+    }
+
+    /// A slot without a node.
+    #[inline(always)]
+    fn vacant(self) -> Option<usize> {
+        // The lowest match is never a false one.
+        self.matches(Tag(0)).next()
+    }
+
+    fn occupied(self) -> impl Iterator<Item = usize> {
+        (0..SLOTS).filter(move |slot| self.0 >> (8 * slot + 8) & 0xFF != 0)
+    }
+
+    fn with(self, slot: usize, tag: Tag) -> Self {
+        Self(self.without(slot).0 | tag.0 << (8 * slot + 8))
+    }
+
+    fn without(self, slot: usize) -> Self {
+        Self(self.0 & !(0xFF << (8 * slot + 8)))
+    }
+
+    /// Whether the slots are the whole truth.
+    #[inline(always)]
+    pub(super) fn is_complete(self) -> bool {
+        self.0 & (OVERFLOW | MOVED) == 0
+    }
+
+    #[inline(always)]
+    pub(super) fn has_moved(self) -> bool {
+        self.0 & MOVED != 0
+    }
+
+    fn overflows(self) -> bool {
+        self.0 & OVERFLOW != 0
+    }
+}
+
+/// Slots of a bucket, lowest first.
+pub(super) struct Slots(u64);
+
+impl Iterator for Slots {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let slot = self.0.trailing_zeros() as usize / 8 - 1;
+        self.0 &= self.0 - 1;
+        Some(slot)
+    }
+}
+
+#[repr(C, align(64))]
+pub(super) struct Bucket {
+    word: AtomicU64,
+    slots: [AtomicPtr<Header>; SLOTS],
+}
+
+impl Bucket {
+    /// The same as all-zero bytes.
+    pub(super) fn new() -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn word(&self) -> Word {
+        // Acquire: pairs with the unlocking swap; slots are at least as new as the tags.
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// What a slot points to: a node of this registry, or what used to be one.
+    #[inline(always)]
+    pub(super) fn node(&self, slot: usize) -> Option<Node> {
+        // Acquire: pairs with the Release store in `place`; the node's header is initialised.
+        NonNull::new(self.slots[slot].load(Ordering::Acquire))
+    }
+
+    /// Becomes the bucket's writer. Waits for other writers, first busily, then asleep.
+    #[inline(always)]
+    pub(super) fn lock(&self) -> Locked<'_> {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & LOCKED == 0 && self.try_lock(word) {
+            return Locked { bucket: self, word: Word(word) };
+        }
+        self.lock_slow()
+    }
+
+    #[inline(always)]
+    fn try_lock(&self, word: u64) -> bool {
+        // Acquire: pairs with the unlocking swap.
+        self.word
+            .compare_exchange_weak(word, word | LOCKED, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_slow(&self) -> Locked<'_> {
+        let address = &self.word as *const _ as usize;
+        let mut round = 0;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & LOCKED == 0 {
+                if self.try_lock(word) {
+                    return Locked { bucket: self, word: Word(word & !PARKED) };
+                }
+            } else if round < sync::SPIN_ROUNDS {
+                sync::relax(round);
+                round += 1;
+            } else if word & PARKED != 0
+                || self
+                    .word
+                    .compare_exchange(word, word | PARKED, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+            {
+                let both = LOCKED | PARKED;
+                sync::park(address, || self.word.load(Ordering::Relaxed) & both == both);
+            }
+        }
+    }
+}
+
+/// A bucket whose writer the caller is; dropping it publishes what has changed.
+pub(super) struct Locked<'a> {
+    bucket: &'a Bucket,
+    /// What the word will be, without `LOCKED` and `PARKED`.
+    word: Word,
+}
+
+impl Locked<'_> {
+    pub(super) fn word(&self) -> Word {
+        self.word
+    }
+
+    /// A number that no other bucket has while this one exists.
+    pub(super) fn address(&self) -> u64 {
+        self.bucket as *const Bucket as u64
+    }
+
+    pub(super) fn overflows(&self) -> bool {
+        self.word.overflows()
+    }
+
+    pub(super) fn set_overflows(&mut self, overflows: bool) {
+        self.word = Word(if overflows { self.word.0 | OVERFLOW } else { self.word.0 & !OVERFLOW });
+    }
+
+    /// Marks the bucket as left for good. The tags go, so that whoever comes from now on looks in the next table only; the
+    /// slots stay for those who loaded the word before.
+    pub(super) fn set_moved(&mut self) {
+        self.word = Word(MOVED);
+    }
+
+    /// The linked nodes whose hash may be the one with this tag.
+    pub(super) fn matches(&self, tag: Tag) -> impl Iterator<Item = Node> + '_ {
+        self.word.matches(tag).filter_map(|slot| self.bucket.node(slot))
+    }
+
+    /// All linked nodes but those in the overflow.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
+        self.word.occupied().filter_map(|slot| self.bucket.node(slot))
+    }
+
+    /// Links a node, if a slot is vacant.
+    pub(super) fn place(&mut self, node: Node, tag: Tag) -> bool {
+        let Some(slot) = self.word.vacant() else {
+            return false;
+        };
+        // Release: pairs with `Bucket::node`.
+        self.bucket.slots[slot].store(node.as_ptr(), Ordering::Release);
+        self.word = self.word.with(slot, tag);
+        true
+    }
+
+    fn slot_of(&self, node: Node, tag: Tag) -> Option<usize> {
+        self.word.matches(tag).find(|slot| self.bucket.node(*slot) == Some(node))
+    }
+
+    /// Unlinks this very node, if it is linked here.
+    pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {
+        let Some(slot) = self.slot_of(node, tag) else {
+            return false;
+        };
+        // A vacant slot is null: a false match must not lead to a node that has been taken out but still has owners.
+        self.bucket.slots[slot].store(ptr::null_mut(), Ordering::Relaxed);
+        self.word = self.word.without(slot);
+        true
+    }
+
+    /// Puts `new`, whose hash is the same, in the place of this very node, if it is linked here.
+    pub(super) fn replace(&mut self, old: Node, new: Node, tag: Tag) -> bool {
+        let Some(slot) = self.slot_of(old, tag) else {
+            return false;
+        };
+        self.bucket.slots[slot].store(new.as_ptr(), Ordering::Release);
+        true
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire loads of readers and of the next writer. A swap, because a waiter may have added
+        // `PARKED`; after it the bucket may be gone, so only its address is used.
+        let address = &self.bucket.word as *const _ as usize;
+        if self.bucket.word.swap(self.word.0, Ordering::Release) & PARKED != 0 {
+            sync::unpark_all(address);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Growing and shrinking, a few buckets at a time.
+//!
+//! A successor is hung behind the array, and those who insert move one or two groups of neighbouring buckets each, until all
+//! have moved and the successor takes the array's place. Nobody waits for the whole: a reader who finds that a bucket has moved
+//! looks into the successor, and a writer waits for its own bucket's group at most. The old array is buried.
+
+use super::array::{self, gcd, Array};
+use super::bucket::{Locked, Tag};
+use super::Index;
+use crate::grace::{Graveyard, Guard};
+use crate::sync::Ordering;
+use std::ptr::{self, NonNull};
+
+/// Groups that an insertion moves while the array is being replaced.
+const GROUPS_PER_STEP: usize = 4;
+
+impl Index {
+    /// Begins to replace the array by a longer one, if it is crowded with `live` nodes and not being replaced already.
+    #[cold]
+    pub(super) fn grow(&self, array: &Array, live: usize, graveyard: &Graveyard) {
+        if array.successor().is_none() && array.is_crowded(live) {
+            if let Some(len) = array::longer(array.len()) {
+                hang(array, len);
+                self.step(array, graveyard);
+            }
+        }
+    }
+
+    /// Does a small part of the work of replacing the array.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn step(&self, array: &Array, graveyard: &Graveyard) {
+        let Some(next) = array.successor() else { return };
+        let groups = gcd(array.len(), next.len());
+        for _ in 0..GROUPS_PER_STEP {
+            if array.claimed.load(Ordering::Relaxed) >= groups {
+                return;
+            }
+            let group = array.claimed.fetch_add(1, Ordering::Relaxed);
+            if group >= groups {
+                return;
+            }
+            self.move_group(array, next, group, groups);
+            // AcqRel: whoever counts the last group has seen the work on all others.
+            if array.moved.fetch_add(1, Ordering::AcqRel) + 1 == groups {
+                self.succeed(array, next, graveyard);
+                return;
+            }
+        }
+    }
+
+    /// Makes the array as short as `live` nodes allow, all at once; others go on meanwhile.
+    pub(crate) fn shrink(&self, live: impl Fn() -> usize, graveyard: &Graveyard, _: &Guard) {
+        while let Some(array) = self.array() {
+            if let Some(next) = array.successor() {
+                let groups = gcd(array.len(), next.len());
+                while array.claimed.load(Ordering::Relaxed) < groups {
+                    self.step(array, graveyard);
+                }
+                if self.is_current(array) {
+                    // Another thread has a last group in hand; it will finish the move.
+                    return;
+                }
+                continue;
+            }
+            match array::shorter(array.len()) {
+                Some(len) if live() <= array::capacity(len) => hang(array, len),
+                _ => return,
+            }
+        }
+    }
+
+    /// Moves one group: locks its buckets, deals their nodes out to the successor's, and marks them as moved.
+    fn move_group(&self, array: &Array, next: &Array, group: usize, groups: usize) {
+        let (from, to) = (array.len() / groups, next.len() / groups);
+        // In ascending order; all other code holds one bucket at a time.
+        let mut old: Vec<Locked<'_>> =
+            (group * from..(group + 1) * from).map(|i| array.at(i).lock()).collect();
+        // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written, not to be kept
+        // from anybody.
+        let mut new: Vec<Locked<'_>> =
+            (group * to..(group + 1) * to).map(|i| next.at(i).lock()).collect();
+        for bucket in &old {
+            let mut spilled = Vec::new();
+            self.overflow_of(bucket, |list| spilled = std::mem::take(list));
+            for node in bucket.nodes().chain(spilled.iter().map(|node| node.0)) {
+                // SAFETY: linked nodes are headers, always.
+                let hash = unsafe { node.as_ref() }.hash();
+                self.place(&mut new[next.index(hash) - group * to], node, Tag::of(hash));
+            }
+        }
+        // First the new ones, so that they are complete when the old ones say so.
+        drop(new);
+        old.iter_mut().for_each(Locked::set_moved);
+    }
+
+    /// Puts the successor in the array's place, when every group has moved.
+    fn succeed(&self, array: &Array, next: &Array, graveyard: &Graveyard) {
+        let (old, new) = (NonNull::from(array), ptr::from_ref(next).cast_mut());
+        // Release: pairs with the Acquire load of the array; the successor is complete.
+        let won = self.array.compare_exchange(old.as_ptr(), new, Ordering::AcqRel, Ordering::Relaxed);
+        if won.is_ok() {
+            // SAFETY: from here on nobody who looks for the array finds the old one.
+            unsafe { graveyard.bury(Array::blocks(old)) };
+        }
+    }
+}
+
+/// Gives the array a successor, unless it has one.
+fn hang(array: &Array, len: usize) {
+    let next = Array::boxed(len);
+    // Release: pairs with `Array::successor`.
+    let won = array.next.compare_exchange(
+        ptr::null_mut(),
+        next.as_ptr(),
+        Ordering::AcqRel,
+        Ordering::Relaxed,
+    );
+    if won.is_err() {
+        // SAFETY: shown to nobody.
+        unsafe { Array::free(next) };
+    }
+}

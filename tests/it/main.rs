@@ -1,0 +1,3 @@
+//! What the types promise, one file for each.
+
+mod smoke;
