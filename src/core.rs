@@ -125,7 +125,7 @@ impl<B: Body> Core<B> {
         unlinked
     }
 
-    /// Puts `new` in the place of this very `old`.
+    /// Puts `new` in the place of this very `old`; see [`Index::replace`].
     pub(crate) fn replace(&self, old: Node, new: Node) -> bool {
         self.index.replace(old, new, &Guard::enter())
     }

@@ -6,7 +6,7 @@
 use crate::body::Body;
 use crate::core::Core;
 use crate::node::Node;
-use crate::strong::{Blank, Strong};
+use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Link, Probe};
 use std::marker::PhantomData;
@@ -111,77 +111,74 @@ impl<B: Body> Engine<B> {
         adopt_all(core.candidates(hash)).into_iter().find(|strong| is_it(strong.key()))
     }
 
-    /// Enters a value, unless a live one whose key `is_it` is there: then that one, with the value given back.
-    /// The value's node was allocated by this engine's core with `live` 1 and with this hash.
+    /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
+    /// The value was counted as an entry when its node was allocated.
     #[inline]
     pub(crate) fn insert(
         &self,
-        new: Strong<B>,
+        new: Draft<B>,
         hash: u64,
-        is_it: impl Fn(&B::Key, &B::Key) -> bool,
+        same: impl Fn(&B::Key, &B::Key) -> bool,
     ) -> Result<Strong<B>, Rejected<B>> {
-        let core = self.core_or_new();
-        match core.link(new.node(), hash, &[]) {
-            Link::Linked => Ok(new),
-            Link::Rivals(rivals) => Self::insert_beside(core, new, hash, adopt_all(rivals), &is_it),
+        match self.enter(new.node(), hash, |other| same(new.key(), other)) {
+            // SAFETY: linked, and its count is ours.
+            None => Ok(unsafe { new.entered() }),
+            Some(existing) => Err(Rejected { existing, rejected: new }),
         }
     }
 
-    /// Counts a rejected value as an entry again, for another attempt to insert it.
-    pub(crate) fn count_again(&self) {
-        self.core_or_new().add_live(1);
-    }
-
-    /// As [`Engine::insert`], for a node that was allocated with `live` 0.
-    pub(crate) fn insert_uncounted(
+    /// Links a complete node of this engine, with its one count for the caller, unless there is a live value whose key `is_it`.
+    #[inline]
+    pub(crate) fn enter(
         &self,
-        new: Strong<B>,
+        node: Node,
         hash: u64,
-        is_it: impl Fn(&B::Key, &B::Key) -> bool,
-    ) -> Result<Strong<B>, Rejected<B>> {
-        self.count_again();
-        self.insert(new, hash, is_it)
+        is_it: impl Fn(&B::Key) -> bool,
+    ) -> Option<Strong<B>> {
+        let core = self.core_or_new();
+        match core.link(node, hash, &[]) {
+            Link::Linked => None,
+            Link::Rivals(rivals) => Self::enter_beside(core, node, hash, adopt_all(rivals), &is_it),
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn insert_beside(
+    fn enter_beside(
         core: &Core<B>,
-        new: Strong<B>,
+        node: Node,
         hash: u64,
         mut known: Vec<Strong<B>>,
-        is_it: &dyn Fn(&B::Key, &B::Key) -> bool,
-    ) -> Result<Strong<B>, Rejected<B>> {
-        /// Takes back the count when the value is not entered after all, a panic in `Eq` included.
-        struct Uncount<'a, B: Body>(&'a Core<B>);
-        impl<B: Body> Drop for Uncount<'_, B> {
-            fn drop(&mut self) {
-                self.0.add_live(-1);
-            }
-        }
-        let uncount = Uncount(core);
+        is_it: &dyn Fn(&B::Key) -> bool,
+    ) -> Option<Strong<B>> {
         let mut compared = 0;
         loop {
-            let mut rivals = known[compared..].iter();
-            if let Some(at) = rivals.position(|rival| is_it(new.key(), rival.key())) {
-                let existing = known.swap_remove(compared + at);
-                return Err(Rejected { existing, rejected: new });
+            if let Some(at) = known[compared..].iter().position(|rival| is_it(rival.key())) {
+                return Some(known.swap_remove(compared + at));
             }
             compared = known.len();
             let nodes: Vec<Node> = known.iter().map(Strong::node).collect();
-            match core.link(new.node(), hash, &nodes) {
-                Link::Linked => {
-                    std::mem::forget(uncount);
-                    return Ok(new);
-                }
+            match core.link(node, hash, &nodes) {
+                Link::Linked => return None,
                 Link::Rivals(rivals) => known.extend(adopt_all(rivals)),
             }
         }
     }
 
-    /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered.
-    pub(crate) fn replace(&self, old: &Strong<B>, new: &Strong<B>) -> bool {
-        self.core().is_some_and(|core| core.replace(old.node(), new.node()))
+    /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered. `new` must not
+    /// have been counted as an entry: it takes over the count of the old one.
+    pub(crate) fn replace(&self, old: &Strong<B>, new: Draft<B>) -> Result<Strong<B>, Draft<B>> {
+        if self.core_or_new().replace(old.node(), new.node()) {
+            // SAFETY: linked, and its count is ours.
+            Ok(unsafe { new.entered() })
+        } else {
+            Err(new)
+        }
+    }
+
+    /// Corrects the number of entries.
+    pub(crate) fn add_live(&self, change: isize) {
+        self.core_or_new().add_live(change);
     }
 
     /// Takes this very value out, if it is entered. Its owners keep it.
@@ -204,7 +201,7 @@ impl<B: Body> Engine<B> {
 /// A value that could not be entered, and the one that is there.
 pub(crate) struct Rejected<B: Body> {
     pub(crate) existing: Strong<B>,
-    pub(crate) rejected: Strong<B>,
+    pub(crate) rejected: Draft<B>,
 }
 
 /// Takes over the ownerships that the index has acquired.

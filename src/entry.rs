@@ -16,7 +16,7 @@ pub(crate) struct Entry<K, V> {
     watch: AtomicPtr<Watch>,
 }
 
-// SAFETY: `drop_in_place` drops what `complete` and `write_key` wrote; the size is the struct's.
+// SAFETY: `drop_in_place` drops what `write_key` and `write_value` wrote; the size is the struct's.
 unsafe impl<K, V> Body for Entry<K, V> {
     type Key = K;
     const ALIGN: usize = align_of::<Self>();
@@ -72,14 +72,23 @@ impl<K, V> Entry<K, V> {
     }
 
     /// # Safety
-    /// The key was written, the value was not, and the caller has the node alone, but for those who read the key.
-    pub(crate) unsafe fn complete(node: Node, value: V) {
+    /// The node is of this kind and has no value, and the caller has it alone, but for those who read the key.
+    pub(crate) unsafe fn write_value(node: Node, value: V) {
         let entry = payload::<Self>(node).cast::<Self>();
         // SAFETY: room for an entry; the readers' references cover the key alone.
         unsafe {
             ptr::addr_of_mut!((*entry).value).write(value);
             ptr::addr_of_mut!((*entry).watch).write(AtomicPtr::new(ptr::null_mut()));
         }
+    }
+
+    /// Drops the value of an entry that nobody watches; the key stays.
+    ///
+    /// # Safety
+    /// The value was written, and the caller has the node alone, but for those who read the key.
+    pub(crate) unsafe fn drop_value(node: Node) {
+        // SAFETY: the caller's promise.
+        unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).value).drop_in_place() }
     }
 
     /// Drops the key of an entry that never got a value.

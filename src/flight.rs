@@ -15,12 +15,14 @@
 //! A creator that, directly or not, asks for its own key *on its own thread* is told so. (Cycles through several threads are to be
 //! found here as well: each flight knows its creator.)
 
-use crate::engine::{Engine, Rejected};
+use crate::engine::Engine;
 use crate::entry::Entry;
 use crate::error::CycleError;
 use crate::node::Node;
 use crate::strong::{Blank, Strong};
 use crate::sync::{self, AtomicBool, AtomicUsize, ListMap, OnceCell, Ordering};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// A creation under way.
@@ -46,7 +48,7 @@ struct Seed<K, V> {
     /// The node has become an entry, owned by `result` and the handles.
     sown: AtomicBool,
     /// Gives the node back if not.
-    blank: std::mem::ManuallyDrop<Blank<Entry<K, V>>>,
+    blank: ManuallyDrop<Blank<Entry<K, V>>>,
 }
 
 impl<K, V> Seed<K, V> {
@@ -54,7 +56,7 @@ impl<K, V> Seed<K, V> {
         let node = blank.node();
         // SAFETY: the blank has the node alone.
         unsafe { Entry::<K, V>::write_key(node, key) };
-        Self { node, sown: AtomicBool::new(false), blank: std::mem::ManuallyDrop::new(blank) }
+        Self { node, sown: AtomicBool::new(false), blank: ManuallyDrop::new(blank) }
     }
 
     fn key(&self) -> &K {
@@ -62,18 +64,35 @@ impl<K, V> Seed<K, V> {
         unsafe { <Entry<K, V> as crate::body::Body>::key(self.node) }
     }
 
-    /// Makes the seed an entry.
+    /// Makes the seed an entry with this value, unless another value with its key has been entered meanwhile: then ours is
+    /// dropped, and the seed keeps its key, which others may be reading.
     ///
     /// # Safety
-    /// Called once, by the one creator.
-    unsafe fn sow(&self, value: V) -> Strong<Entry<K, V>> {
-        // SAFETY: no value yet, and others read the key only.
-        unsafe { Entry::<K, V>::complete(self.node, value) };
-        self.sown.store(true, Ordering::Relaxed);
-        // SAFETY: the node is out, complete and has no owner; the blank will not give it back.
-        unsafe {
-            self.node.as_ref().publish();
-            Strong::adopt(self.node)
+    /// Called by one thread at a time, and never again once it has entered the seed.
+    unsafe fn sow(&self, engine: &Engine<Entry<K, V>>, hash: u64, value: V) -> Strong<Entry<K, V>>
+    where
+        K: Eq,
+    {
+        /// Drops the value again unless it is entered, also when `Eq` panics.
+        struct Unsow<K, V>(Node, PhantomData<(K, V)>);
+        impl<K, V> Drop for Unsow<K, V> {
+            fn drop(&mut self) {
+                // SAFETY: written below, and not entered.
+                unsafe { Entry::<K, V>::drop_value(self.0) }
+            }
+        }
+        // SAFETY: no value is there now, and others read the key only.
+        unsafe { Entry::<K, V>::write_value(self.node, value) };
+        let unsow = Unsow::<K, V>(self.node, PhantomData);
+        match engine.enter(self.node, hash, |other| self.key() == other) {
+            Some(existing) => existing,
+            None => {
+                std::mem::forget(unsow);
+                self.sown.store(true, Ordering::Relaxed);
+                engine.add_live(1);
+                // SAFETY: linked, and its count is ours.
+                unsafe { Strong::adopt(self.node) }
+            }
         }
     }
 }
@@ -82,7 +101,7 @@ impl<K, V> Drop for Seed<K, V> {
     fn drop(&mut self) {
         if !self.sown.load(Ordering::Relaxed) {
             // SAFETY: dropped once, here, and after the key also when that one's destructor panics.
-            let blank = unsafe { std::mem::ManuallyDrop::take(&mut self.blank) };
+            let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
             // SAFETY: no value was written, and the last passenger has the node alone.
             unsafe { Entry::<K, V>::drop_key(blank.node()) };
         }
@@ -135,12 +154,7 @@ impl<K, V> Flights<K, V> {
             }
             let value = make(key)?;
             // SAFETY: `get_or_try_init` runs one of us at a time, and none after the first success.
-            let new = unsafe { flight.seed.sow(value) };
-            Ok(match engine.insert_uncounted(new, hash, |new, other| new == other) {
-                Ok(entered) => entered,
-                // Somebody has inserted a value without a flight, while ours was being made. There can only be one.
-                Err(Rejected { existing, .. }) => existing,
-            })
+            Ok(unsafe { flight.seed.sow(engine, hash, value) })
         });
         landed.cloned()
     }

@@ -6,10 +6,12 @@
 //!
 //! | count | means | who may do what |
 //! |---|---|---|
-//! | 0 | free, being built, or its last owner has gone | nobody can become an owner; one thread has it alone |
+//! | 0 | free, not linked yet, or its last owner has gone | nobody can become an owner; one thread has it alone |
 //! | n > 0 | n owners | anyone may become an owner; owners may read header and payload |
 //!
 //! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is published again.
+//! From 0 to 1 there is one too, [`Header::publish`], and it is taken under the bucket's lock that links the node: earlier, a reader
+//! with a stale pointer from the node's last life could become an owner of a value that then loses against another.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
@@ -96,7 +98,7 @@ impl Header {
         true
     }
 
-    /// Makes the node, which the caller has alone, alive with one owner.
+    /// Makes the node, which the caller has alone and is just linking, alive with one owner.
     #[inline(always)]
     pub(crate) fn publish(&self) {
         // Release: pairs with `acquire`.

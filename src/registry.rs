@@ -6,11 +6,10 @@ use crate::error::{CycleError, OccupiedError, ReplaceError};
 use crate::flight::Flights;
 use crate::handle::Handle;
 use crate::hash::{hash_key, DefaultHashBuilder};
-use crate::strong::Strong;
+use crate::strong::Draft;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::mem::ManuallyDrop;
 
 /// A map from keys to values that it holds weakly: at most one live value per key, gone when its last [`Handle`] is.
 ///
@@ -390,7 +389,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         match self.engine.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Ok(Handle::new(entered)),
             Err(Rejected { existing, rejected }) => {
-                let (key, value) = self.take_back(rejected);
+                let (key, value) = take_back(rejected);
                 Err(OccupiedError { existing: Handle::new(existing), key, value })
             }
         }
@@ -417,12 +416,15 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
                     Ok(entered) => return (Handle::new(entered), None),
                     Err(rejected) => rejected,
                 };
-            if self.engine.replace(&existing, &rejected) {
-                return (Handle::new(rejected), Some(Handle::new(existing)));
+            match self.engine.replace(&existing, rejected) {
+                Ok(entered) => {
+                    // Both were counted, and one of them is an entry.
+                    self.engine.add_live(-1);
+                    return (Handle::new(entered), Some(Handle::new(existing)));
+                }
+                // Taken out or replaced by somebody else meanwhile.
+                Err(rejected) => new = rejected,
             }
-            // Taken out or replaced by somebody else meanwhile.
-            self.engine.count_again();
-            new = rejected;
         }
     }
 
@@ -447,10 +449,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let key = Handle::key(old).clone();
         let hash = old.strong().header().hash();
         let new = self.entry(hash, key, value, 0);
-        if self.engine.replace(old.strong(), &new) {
-            Ok(Handle::new(new))
-        } else {
-            Err(ReplaceError { value: self.take_back(new).1 })
+        match self.engine.replace(old.strong(), new) {
+            Ok(entered) => Ok(Handle::new(entered)),
+            Err(rejected) => Err(ReplaceError { value: take_back(rejected).1 }),
         }
     }
 
@@ -490,34 +491,27 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// A complete entry that counts as entered.
-    fn prepare(&self, key: K, value: V) -> (u64, Strong<Entry<K, V>>) {
+    /// A value to be entered, counted as an entry.
+    fn prepare(&self, key: K, value: V) -> (u64, Draft<Entry<K, V>>) {
         let hash = hash_key(&self.hasher, &key);
         (hash, self.entry(hash, key, value, 1))
     }
 
-    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> Strong<Entry<K, V>> {
+    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> Draft<Entry<K, V>> {
         let blank = self.engine.blank(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
             Entry::<K, V>::write_key(blank.node(), key);
-            Entry::<K, V>::complete(blank.node(), value);
+            Entry::<K, V>::write_value(blank.node(), value);
             blank.complete()
         }
     }
+}
 
-    /// Key and value of an entry that was never entered.
-    fn take_back(&self, strong: Strong<Entry<K, V>>) -> (K, V) {
-        let strong = ManuallyDrop::new(strong);
-        let alone = strong.header().release();
-        assert!(alone, "an entry that was never linked has one owner");
-        // SAFETY: never linked and never handed out, so nobody watches it and this is its one owner. The payload is moved out.
-        unsafe {
-            let parts = Entry::<K, V>::take(strong.node());
-            crate::core::Core::<Entry<K, V>>::free(strong.node(), 0);
-            parts
-        }
-    }
+/// Key and value of an entry that was never entered.
+fn take_back<K, V>(draft: Draft<Entry<K, V>>) -> (K, V) {
+    // SAFETY: nobody watches what was never entered, and this moves out both.
+    unsafe { draft.take(|node| Entry::<K, V>::take(node)) }
 }
 
 /// For calls whose factory cannot fail but by asking for itself.

@@ -73,6 +73,7 @@ fn last_drop<B: Body>(node: Node) {
 /// A node whose payload is still to be written. Dropping it gives the node back.
 pub(crate) struct Blank<B: Body> {
     node: Node,
+    /// What the node has been counted as among the live entries: 1, or 0.
     live: isize,
     body: PhantomData<B>,
 }
@@ -97,11 +98,8 @@ impl<B: Body> Blank<B> {
     /// # Safety
     /// The payload has been written.
     #[inline(always)]
-    pub(crate) unsafe fn complete(self) -> Strong<B> {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: this blank has the node alone.
-        unsafe { this.node.as_ref() }.publish();
-        Strong { node: this.node, body: PhantomData }
+    pub(crate) unsafe fn complete(self) -> Draft<B> {
+        Draft { blank: ManuallyDrop::new(self) }
     }
 }
 
@@ -109,5 +107,51 @@ impl<B: Body> Drop for Blank<B> {
     fn drop(&mut self) {
         // SAFETY: never linked, no payload, and this blank has it alone.
         unsafe { Core::<B>::free(self.node, -self.live) }
+    }
+}
+
+/// A complete value that is not entered yet, so nobody else can be an owner of it.
+pub(crate) struct Draft<B: Body> {
+    blank: ManuallyDrop<Blank<B>>,
+}
+
+impl<B: Body> Draft<B> {
+    #[inline(always)]
+    pub(crate) fn node(&self) -> Node {
+        self.blank.node
+    }
+
+    pub(crate) fn key(&self) -> &B::Key {
+        // SAFETY: complete, and this draft's alone.
+        unsafe { B::key(self.blank.node) }
+    }
+
+    /// The draft as the first owner of an entry.
+    ///
+    /// # Safety
+    /// The node has been linked, and its one count is the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn entered(self) -> Strong<B> {
+        Strong { node: ManuallyDrop::new(self).blank.node, body: PhantomData }
+    }
+
+    /// Moves the payload out with `take` and gives the node back.
+    ///
+    /// # Safety
+    /// `take` moves out, or drops, all that the payload holds.
+    pub(crate) unsafe fn take<R>(self, take: impl FnOnce(Node) -> R) -> R {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once; the blank frees the node also when `take` panics.
+        let blank = unsafe { ManuallyDrop::take(&mut this.blank) };
+        take(blank.node)
+    }
+}
+
+impl<B: Body> Drop for Draft<B> {
+    fn drop(&mut self) {
+        // SAFETY: taken once; the blank frees the node also when the destructor panics.
+        let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
+        // SAFETY: complete, and this draft's alone.
+        unsafe { B::drop_in_place(blank.node) }
     }
 }

@@ -44,11 +44,37 @@ impl Sizes {
         }
     }
 
-    pub(super) fn lanes(self) -> usize {
-        match self {
+    /// The size of the nodes in each lane.
+    pub(super) fn all(self) -> impl Iterator<Item = usize> {
+        let lanes = match self {
             Sizes::Fixed(_) => 1,
             Sizes::Varied => LANES,
-        }
+        };
+        (0..lanes).map(move |lane| match (self, lane) {
+            (Sizes::Fixed(size), _) => size,
+            (Sizes::Varied, 0..8) => (lane + 1) * 16,
+            (Sizes::Varied, _) => {
+                let (doubling, steps) = (7 + (lane - 8) / 4, (lane - 8) % 4 + 1);
+                ((1 << doubling) + steps * (1 << (doubling - 2))).min(MAX_SMALL)
+            }
+        })
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_size_fits_the_lane_it_is_sent_to_and_no_smaller_one() {
+        let lanes: Vec<usize> = Sizes::Varied.all().collect();
+        for size in 1..=MAX_SMALL {
+            let class = Sizes::Varied.class(size);
+            assert_eq!(class.size, lanes[class.lane], "size {size}");
+            assert!(size <= class.size);
+            assert!(class.lane == 0 || size > lanes[class.lane - 1], "size {size}");
+        }
+        assert_eq!(Sizes::Varied.class(MAX_SMALL + 1).lane, LARGE);
+        assert_eq!(Sizes::Fixed(48).class(48).size, 48);
+    }
+}

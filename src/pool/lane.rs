@@ -11,13 +11,14 @@ pub(super) struct Lane {
     /// From here to `end` a slab has never been used.
     uncut: *mut u8,
     end: *mut u8,
-    /// The bytes of a node; 0 until the lane is first supplied.
+    /// The bytes of a node.
     size: usize,
 }
 
 impl Lane {
-    pub(super) const EMPTY: Self =
-        Self { free: ptr::null_mut(), uncut: ptr::null_mut(), end: ptr::null_mut(), size: 0 };
+    pub(super) fn new(size: usize) -> Self {
+        Self { free: ptr::null_mut(), uncut: ptr::null_mut(), end: ptr::null_mut(), size }
+    }
 
     /// The nodes of a slab that nobody has used yet.
     pub(super) fn uncut(slab: NonNull<SlabHeader>, first: usize, size: usize) -> Self {
@@ -44,7 +45,7 @@ impl Lane {
     }
 
     fn cut(&mut self) -> Option<Node> {
-        if self.size == 0 || self.uncut_bytes() < self.size {
+        if self.uncut_bytes() < self.size {
             return None;
         }
         let node: *mut Header = self.uncut.cast();
@@ -70,14 +71,16 @@ impl Lane {
     /// The whole free list, as a lane of its own, unless it is empty.
     pub(super) fn take_list(&mut self) -> Option<Self> {
         let free = NonNull::new(std::mem::replace(&mut self.free, ptr::null_mut()))?;
-        Some(Self { free: free.as_ptr(), size: self.size, ..Self::EMPTY })
+        Some(Self { free: free.as_ptr(), ..Self::new(self.size) })
+    }
+
+    /// All that the lane has.
+    pub(super) fn take_all(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.size))
     }
 
     /// Adds what `supply` has. Cheap when this lane is as good as empty.
     pub(super) fn absorb(&mut self, mut supply: Self) {
-        if supply.size == 0 {
-            return;
-        }
         std::mem::swap(self, &mut supply);
         while let Some(node) = supply.take() {
             self.put(node);
@@ -86,7 +89,7 @@ impl Lane {
 
     /// Counts the nodes of this lane under the address of their slab.
     pub(super) fn count_by_slab(&self, nodes: &mut HashMap<usize, usize>) {
-        if self.size != 0 && self.uncut_bytes() >= self.size {
+        if self.uncut_bytes() >= self.size {
             *nodes.entry(slab_of(self.uncut)).or_default() += self.uncut_bytes() / self.size;
         }
         let mut next = NonNull::new(self.free);
@@ -99,8 +102,8 @@ impl Lane {
 
     /// This lane without the nodes of the slabs at these addresses.
     pub(super) fn without(mut self, slabs: &HashSet<usize>) -> Self {
-        let mut kept = Self { size: self.size, ..Self::EMPTY };
-        if self.size != 0 && self.uncut_bytes() >= self.size && !slabs.contains(&slab_of(self.uncut)) {
+        let mut kept = Self::new(self.size);
+        if self.uncut_bytes() >= self.size && !slabs.contains(&slab_of(self.uncut)) {
             (kept.uncut, kept.end) = (self.uncut, self.end);
         }
         while let Some(node) = self.pop() {

@@ -41,7 +41,7 @@ struct Stock {
 
 impl Stock {
     fn take_lanes(&mut self) -> Vec<Lane> {
-        self.lanes.iter_mut().map(|lane| std::mem::replace(lane, Lane::EMPTY)).collect()
+        self.lanes.iter_mut().map(Lane::take_all).collect()
     }
 }
 
@@ -82,7 +82,7 @@ impl Stripe {
     #[inline(always)]
     fn try_lock(&self) -> Option<Locked<'_>> {
         // Acquire: pairs with the unlocking store.
-        (!self.locked.swap(true, Ordering::Acquire)).then_some(Locked(self))
+        (!self.locked.swap(true, Ordering::Acquire)).then(|| Locked(self))
     }
 
     fn lock(&self) -> Locked<'_> {
@@ -121,7 +121,7 @@ impl Pool {
             locked: AtomicBool::new(false),
             live: AtomicIsize::new(0),
             stock: UnsafeCell::new(Stock {
-                lanes: (0..sizes.lanes()).map(|_| Lane::EMPTY).collect(),
+                lanes: sizes.all().map(Lane::new).collect(),
                 outstanding: 0,
                 closed: false,
             }),

@@ -172,7 +172,8 @@ impl Index {
         found
     }
 
-    /// Links a node, unless living nodes with the same hash are linked that the caller has not compared yet.
+    /// Links a complete node and makes the caller its one owner, unless living nodes with the same hash are linked that the caller
+    /// has not compared yet.
     ///
     /// `known` are those it has compared (and owns). `live` tells how many nodes there are, for when the bucket is full.
     #[inline]
@@ -198,6 +199,8 @@ impl Index {
             return Link::Rivals(rivals);
         }
         let fits = self.place(&mut bucket, node, Tag::of(hash));
+        // SAFETY: the caller has the node alone.
+        unsafe { node.as_ref() }.publish();
         drop(bucket);
         if !fits {
             self.grow(array, live(), graveyard);
@@ -243,27 +246,29 @@ impl Index {
         unlinked
     }
 
-    /// Puts `new` in the place of this very `old`, if that is linked. Both have the same hash.
+    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked, and makes the caller its
+    /// one owner.
     pub(crate) fn replace(&self, old: Node, new: Node, _: &Guard) -> bool {
         let Some(array) = self.array() else {
             return false;
         };
-        // SAFETY: the caller owns both.
+        // SAFETY: the caller owns it.
         let hash = unsafe { old.as_ref() }.hash();
         let mut bucket = array.lock(hash);
-        if bucket.replace(old, new, Tag::of(hash)) {
-            return true;
+        let mut replaced = bucket.replace(old, new, Tag::of(hash));
+        if !replaced && bucket.overflows() {
+            self.overflow_of(&bucket, |list| {
+                if let Some(place) = list.iter_mut().find(|spilled| spilled.0 == old) {
+                    place.0 = new;
+                    replaced = true;
+                }
+            });
         }
-        if !bucket.overflows() {
-            return false;
+        if replaced {
+            // SAFETY: the caller has the node alone.
+            unsafe { new.as_ref() }.publish();
         }
-        self.overflow_of(&bucket, |list| match list.iter_mut().find(|s| s.0 == old) {
-            Some(place) => {
-                place.0 = new;
-                true
-            }
-            None => false,
-        })
+        replaced
     }
 
     /// All living nodes, bucket by bucket; the caller becomes an owner of each. A node that is linked throughout is in it.
