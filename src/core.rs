@@ -7,6 +7,7 @@ use crate::body::{node_align, node_size, Body};
 use crate::grace::{Graveyard, Guard};
 use crate::node::Node;
 use crate::pool::{origin, Origin, Pool, Sizes};
+use crate::sync;
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
 use std::marker::PhantomData;
@@ -144,7 +145,7 @@ impl<B: Body> Core<B> {
             if self.graveyard.collect() {
                 break;
             }
-            std::thread::yield_now();
+            sync::relax(u32::MAX);
         }
     }
 

@@ -9,7 +9,9 @@
 
 use crate::sync::{heavy_barrier, light_barrier, reclaims, record, records, release_record};
 use crate::sync::{AtomicBool, Mutex, Ordering, Record};
-use std::alloc::{dealloc, Layout};
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+use std::alloc::dealloc;
+use std::alloc::Layout;
 use std::ptr::NonNull;
 
 /// Marks this thread as reading, until dropped.
@@ -90,8 +92,16 @@ impl Block {
     /// # Safety
     /// Nobody may reach the memory any more, and it came from the global allocator with this layout.
     pub(crate) unsafe fn free(self) {
+        #[cfg(all(highlander_loom, feature = "loom"))]
+        // SAFETY: the caller's promise. Overwritten, so that whoever still reads it makes the model fail.
+        unsafe {
+            self.memory.write_bytes(0xDD, self.layout.size())
+        };
         // SAFETY: the caller's promise.
-        unsafe { dealloc(self.memory.as_ptr(), self.layout) }
+        #[cfg(not(all(highlander_loom, feature = "loom")))]
+        unsafe {
+            dealloc(self.memory.as_ptr(), self.layout)
+        }
     }
 }
 

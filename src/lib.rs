@@ -29,3 +29,10 @@ pub use internable::{Internable, InternableRef};
 pub use interned::Interned;
 pub use interner::{Interner, InternerIter};
 pub use registry::{Registry, RegistryIter};
+
+/// What models of code that uses this crate can choose; see `sync::model`.
+#[cfg(all(highlander_loom, feature = "loom"))]
+#[doc(hidden)]
+pub mod model {
+    pub use crate::sync::model::{set_park, set_reclaim};
+}

@@ -6,6 +6,7 @@
 
 use crate::node::{Header, Node};
 use crate::pool;
+use crate::sync::local;
 use std::cell::Cell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
@@ -13,11 +14,11 @@ use std::ptr::{self, NonNull};
 /// How deep drops nest before they are put aside.
 pub(crate) const MAX_DEPTH: u32 = 64;
 
-thread_local! {
-    // Without destructors, so that both work while the thread's other thread-locals are being destroyed.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+// Without destructors, so that both work while the thread's other thread-locals are being destroyed.
+local! {
+    static DEPTH: Cell<u32> = Cell::new(0);
     /// Dead nodes put aside, linked through their headers' `hash`.
-    static ASIDE: Cell<*mut Header> = const { Cell::new(ptr::null_mut()) };
+    static ASIDE: Cell<*mut Header> = Cell::new(ptr::null_mut());
 }
 
 /// Undoes one level, also when a destructor panics.

@@ -116,7 +116,7 @@ unsafe impl Sync for Pool {}
 
 impl Pool {
     pub(crate) fn new(sizes: Sizes, align: usize) -> Self {
-        let stripes = (sync::parallelism() * 2).next_power_of_two().min(64);
+        let stripes = sync::stripes();
         let stripe = || Stripe {
             locked: AtomicBool::new(false),
             live: AtomicIsize::new(0),

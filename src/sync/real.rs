@@ -45,7 +45,9 @@ pub(crate) fn relax(round: u32) {
 }
 
 /// How often a lock is polled before its waiter parks.
-pub(crate) const SPIN_ROUNDS: u32 = 8;
+pub(crate) fn spin_rounds() -> u32 {
+    8
+}
 
 /// Sleeps until [`unpark_all`] is called on `address`, unless `validate` says that there is nothing to wait for.
 pub(crate) fn park(address: usize, validate: impl FnOnce() -> bool) {
@@ -83,9 +85,10 @@ pub(crate) unsafe fn zeroed_array<T>(layout: Layout, _len: usize, _new: fn() -> 
     NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// The number of threads that can run at once, at least 1.
-pub(crate) fn parallelism() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
+/// Into how many parts to split what many threads change: a power of two.
+pub(crate) fn stripes() -> usize {
+    let parallel = std::thread::available_parallelism().map_or(1, |n| n.get());
+    (parallel * 2).next_power_of_two().min(64)
 }
 
 /// Whether memory can be given back while others read: always, here.
@@ -216,3 +219,11 @@ pub(crate) fn thread_token() -> usize {
     thread_local!(static TOKEN: u8 = const { 0 });
     TOKEN.with(|t| t as *const u8 as usize)
 }
+
+/// Thread-local cells whose types have no destructor, so that they can be used at any time, and at no cost.
+macro_rules! local {
+    ($($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;)*) => {
+        thread_local! { $($(#[$doc])* static $name: $type = const { $init };)* }
+    };
+}
+pub(crate) use local;

@@ -1,13 +1,13 @@
 //! An array of buckets, and how the hash chooses one.
 
-use super::bucket::{Bucket, Locked};
+use super::bucket::{Bucket, Locked, SLOTS};
 use crate::grace::Block;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
 /// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 keys in 100 find their bucket full.
-const MAX_LOAD_QUARTERS: usize = 17;
+const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
 /// The length of a new table. Two is the least that grows by halves; the model starts there to split soon.
 const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) { 2 } else { 4 };
 /// More buckets cannot be told apart by the half of the hash that chooses one.

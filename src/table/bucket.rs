@@ -167,7 +167,7 @@ impl Bucket {
                 if self.try_lock(word) {
                     return Locked { bucket: self, word: Word(word & !PARKED) };
                 }
-            } else if round < sync::SPIN_ROUNDS {
+            } else if round < sync::spin_rounds() {
                 sync::relax(round);
                 round += 1;
             } else if word & PARKED != 0

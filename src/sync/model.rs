@@ -1,0 +1,238 @@
+//! The facade's model body: loom.
+//!
+//! loom runs all threads of a model on one OS thread, so anything that would block that one must be modelled too: the mutex,
+//! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
+
+use loom::sync::{Condvar, MutexGuard};
+use std::alloc::{alloc, handle_alloc_error, Layout};
+use std::cell::UnsafeCell;
+use std::convert::Infallible;
+use std::ptr::NonNull;
+
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+
+/// What a model can choose, before it starts.
+static RECLAIM: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+static PARK: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Whether the models that follow on give memory back while others read (which makes every read a few steps longer).
+pub fn set_reclaim(on: bool) {
+    RECLAIM.store(on, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Whether waiters for a bucket park in the models that follow, instead of yielding.
+pub fn set_park(on: bool) {
+    PARK.store(on, std::sync::atomic::Ordering::Relaxed);
+}
+
+pub(crate) fn reclaims() -> bool {
+    RECLAIM.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok()
+    }
+}
+
+/// `once_cell::sync::OnceCell`, as far as it is used here.
+pub(crate) struct OnceCell<T> {
+    done: AtomicBool,
+    running: Mutex<bool>,
+    ended: Condvar,
+    value: UnsafeCell<Option<T>>,
+}
+
+// SAFETY: as for `once_cell`: the value is written once, before `done`, and shared after it.
+unsafe impl<T: Send> Send for OnceCell<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
+
+impl<T> OnceCell<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            done: AtomicBool::new(false),
+            running: Mutex::new(false),
+            ended: Condvar::new(),
+            value: UnsafeCell::new(None),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.done.load(Ordering::Acquire) {
+            // SAFETY: not written any more.
+            unsafe { (*self.value.get()).as_ref() }
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        match self.get_or_try_init(|| Ok::<_, Infallible>(init())) {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    pub(crate) fn get_or_try_init<E>(&self, init: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        struct Run<'a, T>(&'a OnceCell<T>);
+        impl<T> Drop for Run<'_, T> {
+            fn drop(&mut self) {
+                *self.0.running.lock() = false;
+                self.0.ended.notify_all();
+            }
+        }
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        let mut running = self.running.lock();
+        while *running {
+            running = self.ended.wait(running).unwrap_or_else(|e| e.into_inner());
+        }
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        *running = true;
+        drop(running);
+        let run = Run(self);
+        let value = init()?;
+        // SAFETY: `running` keeps all others out, and `done` is not set.
+        unsafe { *self.value.get() = Some(value) };
+        self.done.store(true, Ordering::Release);
+        drop(run);
+        Ok(self.get().expect("just set"))
+    }
+}
+
+pub(crate) fn relax(_: u32) {
+    loom::thread::yield_now();
+}
+
+pub(crate) fn spin_rounds() -> u32 {
+    if PARK.load(std::sync::atomic::Ordering::Relaxed) {
+        0
+    } else {
+        u32::MAX
+    }
+}
+
+/// One queue for all addresses.
+struct ParkingLot {
+    wakes: Mutex<usize>,
+    woken: Condvar,
+}
+
+/// What lives as long as one execution of a model.
+struct World {
+    lot: ParkingLot,
+    records: Vec<Record>,
+    // Not loom's: threads are numbered in the order in which they come here, which is part of the execution.
+    next: std::sync::atomic::AtomicUsize,
+}
+
+loom::lazy_static! {
+    static ref WORLD: World = World {
+        lot: ParkingLot { wakes: Mutex::new(0), woken: Condvar::new() },
+        records: (0..4).map(Record::new).collect(),
+        next: std::sync::atomic::AtomicUsize::new(0),
+    };
+}
+
+pub(crate) fn park(_: usize, validate: impl FnOnce() -> bool) {
+    let lot = &WORLD.lot;
+    let mut wakes = lot.wakes.lock();
+    if validate() {
+        let before = *wakes;
+        while *wakes == before {
+            wakes = lot.woken.wait(wakes).unwrap_or_else(|e| e.into_inner());
+        }
+    }
+}
+
+pub(crate) fn unpark_all(_: usize) {
+    *WORLD.lot.wakes.lock() += 1;
+    WORLD.lot.woken.notify_all();
+}
+
+/// # Safety
+/// `layout` must be that of `len` values.
+pub(crate) unsafe fn zeroed_array<T>(layout: Layout, len: usize, new: fn() -> T) -> NonNull<T> {
+    // SAFETY: the caller's layout has a size.
+    let memory = unsafe { alloc(layout) };
+    let array: NonNull<T> =
+        NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+    for i in 0..len {
+        // SAFETY: within the block just allocated.
+        unsafe { array.add(i).write(new()) };
+    }
+    array
+}
+
+pub(crate) fn stripes() -> usize {
+    1
+}
+
+pub(crate) struct Record {
+    pub(crate) state: AtomicUsize,
+    pub(crate) needs_fence: bool,
+}
+
+impl Record {
+    fn new(_: usize) -> Self {
+        Self { state: AtomicUsize::new(0), needs_fence: true }
+    }
+}
+
+loom::thread_local! {
+    static INDEX: usize = WORLD.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+pub(crate) fn record() -> (&'static Record, bool) {
+    let index = INDEX.with(|index| *index);
+    // SAFETY: the world lasts as long as the execution; loom's reference is `'static` in the same sense.
+    (unsafe { &*std::ptr::from_ref(&WORLD.records[index]) }, false)
+}
+
+pub(crate) fn release_record(_: &'static Record) {}
+
+pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
+    // SAFETY: as in `record`.
+    (0..4).map(|index| unsafe { &*std::ptr::from_ref(&WORLD.records[index]) })
+}
+
+pub(crate) fn thread_index() -> usize {
+    0
+}
+
+pub(crate) fn thread_token() -> usize {
+    INDEX.with(|index| *index) + 1
+}
+
+/// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light one.
+pub(crate) fn light_barrier(_: bool) {
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+pub(crate) fn heavy_barrier() {
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// Thread-local cells, per modelled thread.
+macro_rules! local {
+    ($($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;)*) => {
+        loom::thread_local! { $($(#[$doc])* static $name: $type = $init;)* }
+    };
+}
+pub(crate) use local;

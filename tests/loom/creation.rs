@@ -1,0 +1,125 @@
+//! Creating a value while others ask for it.
+
+use crate::support::*;
+use highlander::CycleError;
+use loom::thread;
+use std::sync::Arc;
+
+#[test]
+fn two_creators_of_one_key_get_one_value() {
+    model(|| {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || registry.get_or_insert_with(A, |_| tally.value())
+        });
+        let mine = registry.get_or_insert_with(A, |_| tally.value());
+        let theirs = other.join().unwrap();
+        assert!(mine.ptr_eq(&theirs));
+        mine.read();
+        assert_eq!(tally.made(), 1);
+        assert_eq!(registry.len(), 1);
+        drop((mine, theirs));
+        assert_eq!(tally.live(), 0);
+        assert_eq!(registry.len(), 0);
+    });
+}
+
+#[test]
+fn two_creators_of_two_keys_with_one_hash_do_not_mix_them_up() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || registry.get_or_insert_with(A, |key| (*key, tally.value()))
+        });
+        let mine = registry.get_or_insert_with(A2, |key| (*key, tally.value()));
+        let theirs = other.join().unwrap();
+        assert_eq!((mine.0, theirs.0), (A2, A));
+        assert_eq!(registry.len(), 2);
+    });
+}
+
+#[test]
+fn a_waiter_gets_the_value_that_its_creator_has_dropped_at_once() {
+    model(|| {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || drop(registry.get_or_insert_with(A, |_| tally.value()))
+        });
+        registry.get_or_insert_with(A, |_| tally.value()).read();
+        other.join().unwrap();
+        assert_eq!(tally.live(), 0);
+        assert_eq!(registry.len(), 0);
+    });
+}
+
+#[test]
+fn when_the_creator_fails_the_waiter_creates() {
+    model(|| {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let registry = Arc::clone(&registry);
+            move || {
+                registry
+                    .get_or_try_insert_with(A, |_| Err("no".to_string()))
+                    .map(|found: highlander::Handle<Key, Counted>| found.read())
+            }
+        });
+        let mine = registry.get_or_try_insert_with(A, |_| Ok::<_, CycleError>(tally.value()));
+        mine.unwrap().read();
+        // It failed, or it found the value that the waiter had made.
+        let _ = other.join().unwrap();
+        assert_eq!(tally.made(), 1);
+        assert_eq!(tally.live(), 0);
+        assert_eq!(registry.len(), 0);
+    });
+}
+
+#[test]
+fn when_the_creator_panics_the_waiter_creates() {
+    struct Bang;
+    std::panic::set_hook(Box::new(|info| {
+        if !info.payload().is::<Bang>() {
+            eprintln!("{info}");
+        }
+    }));
+    model_with(2, || {
+        let (registry, tally) = (registry::<Counted>(), Tally::default());
+        let other = thread::spawn({
+            let registry = Arc::clone(&registry);
+            move || {
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    registry.get_or_insert_with(A, |_| std::panic::panic_any(Bang)).read()
+                }));
+                if let Err(payload) = result {
+                    assert!(payload.is::<Bang>());
+                }
+            }
+        });
+        registry.get_or_insert_with(A, |_| tally.value()).read();
+        other.join().unwrap();
+        assert_eq!((tally.made(), tally.live(), registry.len()), (1, 0, 0));
+    });
+}
+
+#[test]
+fn an_inserted_value_and_a_created_one_become_one() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || match registry.try_insert(A, tally.value()) {
+                Ok(mine) => mine,
+                Err(error) => error.existing,
+            }
+        });
+        let mine = registry.get_or_insert_with(A, |_| tally.value());
+        let theirs = other.join().unwrap();
+        assert!(mine.ptr_eq(&theirs));
+        assert_eq!((tally.live(), registry.len()), (1, 1));
+        drop((mine, theirs));
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}

@@ -1,0 +1,13 @@
+//! Models of every meeting of two or three threads that could break a guarantee, run under every interleaving by loom.
+//!
+//! One model is one race, named after it. `README.md` beside this file says how to run them and which planted bug each has been
+//! seen to catch.
+#![cfg(all(highlander_loom, feature = "loom"))]
+
+mod creation;
+mod growth;
+mod interning;
+mod last_drop;
+mod memory;
+mod support;
+mod weak;

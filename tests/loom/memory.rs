@@ -1,0 +1,52 @@
+//! Memory is given back while somebody may still be reading it. Freed memory is overwritten under the model, so that a
+//! reader who comes too late makes it fail.
+
+use crate::support::*;
+use loom::thread;
+use std::sync::Arc;
+
+#[test]
+fn shrinking_against_look_up() {
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    model_with(2, || {
+        let (interner, tally) = (interner(), Tally::default());
+        let a = interner.intern_owned(Content::new(A, &tally));
+        let other = thread::spawn({
+            let interner = Arc::clone(&interner);
+            move || interner.get(&A).map(|found| found.read())
+        });
+        drop(a);
+        interner.shrink_to_fit();
+        assert!(matches!(other.join().unwrap(), None | Some(A)));
+        assert_eq!((tally.live(), interner.len()), (0, 0));
+    });
+}
+
+#[test]
+fn growth_gives_back_the_old_table_against_look_up() {
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    model_with(2, || {
+        let (interner, tally) = (interner(), Tally::default());
+        let _a = interner.intern_owned(Content::new(A, &tally));
+        let _b = interner.intern_owned(Content::new(B, &tally));
+        let other = thread::spawn({
+            let interner = Arc::clone(&interner);
+            move || interner.get(&A).map(|found| found.read())
+        });
+        let _c = interner.intern_owned(Content::new(C, &tally));
+        assert_eq!(other.join().unwrap(), Some(A));
+    });
+}
+
+#[test]
+fn registry_drop_gives_back_the_table_against_last_drop() {
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let handle = registry.try_insert(A, tally.value()).ok().unwrap();
+        let other = thread::spawn(move || drop(registry));
+        drop(handle);
+        other.join().unwrap();
+        assert_eq!(tally.live(), 0);
+    });
+}
