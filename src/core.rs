@@ -85,7 +85,14 @@ impl<B: Body> Core<B> {
     /// # Safety
     /// The registry has gone, no node is out, and the caller is the one who was told so.
     unsafe fn destroy(core: NonNull<Self>) {
+        #[cfg(all(highlander_loom, feature = "loom"))]
+        // SAFETY: as below. Overwritten instead of freed, so that whoever still uses it makes the model fail.
+        unsafe {
+            core.drop_in_place();
+            core.write_bytes(0xDD, 1);
+        };
         // SAFETY: made by `boxed`, and nobody else uses it any more.
+        #[cfg(not(all(highlander_loom, feature = "loom")))]
         drop(unsafe { Box::from_raw(core.as_ptr()) });
     }
 

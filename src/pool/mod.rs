@@ -82,7 +82,10 @@ impl Stripe {
     #[inline(always)]
     fn try_lock(&self) -> Option<Locked<'_>> {
         // Acquire: pairs with the unlocking store.
-        (!self.locked.swap(true, Ordering::Acquire)).then(|| Locked(self))
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            .then(|| Locked(self))
     }
 
     fn lock(&self) -> Locked<'_> {

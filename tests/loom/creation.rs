@@ -78,6 +78,26 @@ fn when_the_creator_fails_the_waiter_creates() {
 }
 
 #[test]
+fn when_a_creator_fails_the_others_still_share_one_flight() {
+    model_with(1, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let fails = thread::spawn({
+            let registry = Arc::clone(&registry);
+            move || registry.get_or_try_insert_with(A, |_| Err("no".to_string())).is_ok()
+        });
+        let creates = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || registry.get_or_insert_with(A, |_| tally.value())
+        });
+        let mine = registry.get_or_insert_with(A, |_| tally.value());
+        let theirs = creates.join().unwrap();
+        let _ = fails.join().unwrap();
+        assert!(mine.ptr_eq(&theirs));
+        assert_eq!(tally.made(), 1);
+    });
+}
+
+#[test]
 fn when_the_creator_panics_the_waiter_creates() {
     struct Bang;
     std::panic::set_hook(Box::new(|info| {

@@ -17,7 +17,13 @@ pub fn model_with(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
         builder.preemption_bound = Some(preemptions);
     }
     builder.max_branches = 20_000;
-    builder.check(f);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        f();
+    });
+    println!("{} interleavings", runs.load(Ordering::Relaxed));
 }
 
 /// Turns a switch of the models on while it lives.

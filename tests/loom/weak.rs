@@ -34,7 +34,7 @@ fn a_weak_handle_of_a_recycled_node_stays_dead() {
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
             move || {
                 drop(strong);
-                registry.try_insert(A, tally.value()).ok().unwrap()
+                registry.insert(A, tally.value()).0
             }
         });
         let early = weak.upgrade();

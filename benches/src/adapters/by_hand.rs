@@ -1,0 +1,236 @@
+//! A concurrent map of `Weak`s, written by hand with care: what one builds without an interner from crates.io.
+//!
+//! The usual faults are avoided. The last owner removes the entry (in the drop of the value, not by testing the count
+//! before it falls), and only if the entry still is its own. No strong pointer is ever dropped under a lock of the map.
+
+use std::sync::{Arc, Weak};
+
+use foldhash::fast::RandomState;
+
+use crate::subject::{Role, Subject};
+
+/// The map, and what it is asked to do. (Wrapped in a type, because the values name the map that they are in.)
+pub trait Index: Sync + Send + Sized + 'static {
+    const NAME: &'static str;
+
+    fn new() -> Self;
+
+    /// The live value of `key`.
+    fn find(&self, key: &str) -> Option<Interned<Self>>;
+
+    /// Makes `new` the value of its text, unless there is a live one: then that one is returned.
+    fn publish(&self, new: &Interned<Self>) -> Option<Interned<Self>>;
+
+    /// Removes the entry of `dead`, if it is still its own.
+    fn forget(&self, dead: &Value<Self>);
+
+    /// Entries, dead ones too.
+    fn entries(&self) -> usize;
+
+    fn shrink(&self);
+}
+
+/// An interned string. It dies with its last handle, and takes its entry along.
+pub struct Value<I: Index> {
+    /// Shared with the key in the map.
+    text: Arc<str>,
+    index: &'static I,
+}
+
+impl<I: Index> Drop for Value<I> {
+    fn drop(&mut self) {
+        self.index.forget(self);
+    }
+}
+
+pub type Interned<I> = Arc<Value<I>>;
+
+/// The interner over a map of one's choice.
+pub struct ByHand<I: Index> {
+    /// Leaked, as if in a `static`, which is where such a map usually is: values need no count on it.
+    index: &'static I,
+}
+
+impl<I: Index> ByHand<I> {
+    /// Entries in the map, dead ones too.
+    pub fn entries(&self) -> usize {
+        self.index.entries()
+    }
+}
+
+impl<I: Index> Subject for ByHand<I> {
+    const NAME: &'static str = I::NAME;
+    const ROLE: Role = Role::Peer;
+    type Handle = Interned<I>;
+
+    fn build(_live: usize) -> Self {
+        ByHand {
+            index: Box::leak(Box::new(I::new())),
+        }
+    }
+
+    fn intern(&self, key: &str) -> Self::Handle {
+        match self.index.find(key) {
+            Some(live) => live,
+            None => self.create(key),
+        }
+    }
+
+    fn contains(&self, key: &str) -> Option<bool> {
+        Some(self.index.find(key).is_some())
+    }
+}
+
+impl<I: Index> ByHand<I> {
+    #[cold]
+    fn create(&self, key: &str) -> Interned<I> {
+        let new = Arc::new(Value {
+            text: Arc::from(key),
+            index: self.index,
+        });
+        // If another thread was faster, `new` is dropped here, without a lock; it finds that the entry is not its own.
+        self.index.publish(&new).unwrap_or(new)
+    }
+}
+
+impl<I: Index> Drop for ByHand<I> {
+    fn drop(&mut self) {
+        self.index.shrink();
+    }
+}
+
+/// The key shares its text with the value.
+type Entry<I> = (Arc<str>, Weak<Value<I>>);
+
+fn entry_of<I: Index>(value: &Interned<I>) -> Entry<I> {
+    (Arc::clone(&value.text), Arc::downgrade(value))
+}
+
+/// Whether `weak` is the entry of `value`, which may be dead. While it is being dropped its memory is not reused.
+fn is_of<I: Index>(weak: &Weak<Value<I>>, value: &Value<I>) -> bool {
+    std::ptr::eq(weak.as_ptr(), value)
+}
+
+/// dashmap: a lock for each shard; look-ups read-lock it.
+pub struct Dashmap(dashmap::DashMap<Arc<str>, Weak<Value<Self>>, RandomState>);
+
+pub type DashmapWeak = ByHand<Dashmap>;
+
+impl Index for Dashmap {
+    const NAME: &'static str = "dashmap+Weak";
+
+    fn new() -> Self {
+        Dashmap(dashmap::DashMap::default())
+    }
+
+    fn find(&self, key: &str) -> Option<Interned<Self>> {
+        self.0.view(key, |_, weak| weak.upgrade()).flatten()
+    }
+
+    fn publish(&self, new: &Interned<Self>) -> Option<Interned<Self>> {
+        use dashmap::Entry::{Occupied, Vacant};
+        let (text, weak) = entry_of(new);
+        match self.0.entry(text) {
+            Occupied(mut entry) => match entry.get().upgrade() {
+                Some(live) => return Some(live),
+                None => drop(entry.insert(weak)),
+            },
+            Vacant(entry) => drop(entry.insert(weak)),
+        }
+        None
+    }
+
+    fn forget(&self, dead: &Value<Self>) {
+        self.0.remove_if(&*dead.text, |_, weak| is_of(weak, dead));
+    }
+
+    fn entries(&self) -> usize {
+        self.0.len()
+    }
+
+    fn shrink(&self) {
+        self.0.shrink_to_fit();
+    }
+}
+
+/// scc's `HashMap`: a lock for each bucket of 32 entries.
+pub struct SccMap(scc::HashMap<Arc<str>, Weak<Value<Self>>, RandomState>);
+
+pub type SccMapWeak = ByHand<SccMap>;
+
+impl Index for SccMap {
+    const NAME: &'static str = "scc map+Weak";
+
+    fn new() -> Self {
+        SccMap(scc::HashMap::default())
+    }
+
+    fn find(&self, key: &str) -> Option<Interned<Self>> {
+        self.0.read_sync(key, |_, weak| weak.upgrade()).flatten()
+    }
+
+    fn publish(&self, new: &Interned<Self>) -> Option<Interned<Self>> {
+        use scc::hash_map::Entry::{Occupied, Vacant};
+        let (text, weak) = entry_of(new);
+        match self.0.entry_sync(text) {
+            Occupied(mut entry) => match entry.get().upgrade() {
+                Some(live) => return Some(live),
+                None => drop(entry.insert(weak)),
+            },
+            Vacant(entry) => drop(entry.insert_entry(weak)),
+        }
+        None
+    }
+
+    fn forget(&self, dead: &Value<Self>) {
+        self.0.remove_if_sync(&*dead.text, |weak| is_of(weak, dead));
+    }
+
+    fn entries(&self) -> usize {
+        self.0.len()
+    }
+
+    // It shrinks by itself.
+    fn shrink(&self) {}
+}
+
+/// scc's `HashIndex`: look-ups take no lock but an epoch; what is removed is freed later.
+pub struct SccIndex(scc::HashIndex<Arc<str>, Weak<Value<Self>>, RandomState>);
+
+pub type SccIndexWeak = ByHand<SccIndex>;
+
+impl Index for SccIndex {
+    const NAME: &'static str = "scc index+Weak";
+
+    fn new() -> Self {
+        SccIndex(scc::HashIndex::default())
+    }
+
+    fn find(&self, key: &str) -> Option<Interned<Self>> {
+        self.0.peek_with(key, |_, weak| weak.upgrade()).flatten()
+    }
+
+    fn publish(&self, new: &Interned<Self>) -> Option<Interned<Self>> {
+        use scc::hash_index::Entry::{Occupied, Vacant};
+        let (text, weak) = entry_of(new);
+        match self.0.entry_sync(text) {
+            Occupied(mut entry) => match entry.get().upgrade() {
+                Some(live) => return Some(live),
+                None => entry.update(weak),
+            },
+            Vacant(entry) => drop(entry.insert_entry(weak)),
+        }
+        None
+    }
+
+    fn forget(&self, dead: &Value<Self>) {
+        self.0.remove_if_sync(&*dead.text, |weak| is_of(weak, dead));
+    }
+
+    fn entries(&self) -> usize {
+        self.0.len()
+    }
+
+    // It shrinks by itself.
+    fn shrink(&self) {}
+}
