@@ -4,7 +4,7 @@
 //! goes, the nodes that are still out are counted down (see [`Pool::close`]).
 
 use crate::body::{node_align, node_size, Body};
-use crate::grace::{Graveyard, Guard};
+use crate::grace::{reading, Graveyard};
 use crate::node::Node;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync;
@@ -50,13 +50,16 @@ impl<B: Body> Core<B> {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.index.capacity(&Guard::enter())
+        reading(|guard| self.index.capacity(guard))
     }
 
     /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the number of entries.
     #[inline]
     pub(crate) fn allocate(&self, meta: u32, hash: u64, live: isize) -> Node {
-        let origin = Origin { core: NonNull::from(self).cast(), finish: finish::<B> };
+        let origin = Origin {
+            core: NonNull::from(self).cast(),
+            finish: finish::<B>,
+        };
         let node = self.pool.allocate(node_size::<B>(meta), live, origin);
         // SAFETY: just allocated, so this call has it alone.
         unsafe {
@@ -99,34 +102,38 @@ impl<B: Body> Core<B> {
     /// Looks for a node with this hash, without a lock.
     #[inline(always)]
     pub(crate) fn probe(&self, hash: u64) -> Probe {
-        self.index.probe(hash, &Guard::enter())
+        reading(|guard| self.index.probe(hash, guard))
     }
 
     /// All living nodes with this hash.
     pub(crate) fn candidates(&self, hash: u64) -> Vec<Node> {
-        self.index.candidates(hash, &Guard::enter())
+        reading(|guard| self.index.candidates(hash, guard))
     }
 
     /// All living nodes.
     pub(crate) fn living_nodes(&self) -> Vec<Node> {
         let expected = self.len();
-        self.index.living_nodes(expected, &Guard::enter())
+        reading(|guard| self.index.living_nodes(expected, guard))
     }
 
     /// Links a node; see [`Index::link`].
     #[inline]
     pub(crate) fn link(&self, node: Node, hash: u64, known: &[Node]) -> Link {
-        let guard = Guard::enter();
-        let link =
-            self.index.link(node, hash, known, || self.pool.live(), &self.graveyard, &guard);
-        drop(guard);
-        self.graveyard.collect();
+        let live = || self.pool.live();
+        let link = reading(|guard| {
+            self.index
+                .link(node, hash, known, live, &self.graveyard, guard)
+        });
+        // After the guard, which would hold back what has just been buried.
+        if self.graveyard.is_occupied() {
+            self.graveyard.collect();
+        }
         link
     }
 
     /// Takes a node out that has owners still. True for the one call that did.
     pub(crate) fn unlink(&self, node: Node) -> bool {
-        let unlinked = self.index.unlink(node, &Guard::enter());
+        let unlinked = reading(|guard| self.index.unlink(node, guard));
         if unlinked {
             self.pool.add_live(-1);
         }
@@ -135,7 +142,7 @@ impl<B: Body> Core<B> {
 
     /// Puts `new` in the place of this very `old`; see [`Index::replace`].
     pub(crate) fn replace(&self, old: Node, new: Node) -> bool {
-        self.index.replace(old, new, &Guard::enter())
+        reading(|guard| self.index.replace(old, new, guard))
     }
 
     /// Corrects the number of entries.
@@ -145,7 +152,10 @@ impl<B: Body> Core<B> {
 
     /// Gives back what is not needed. What a reader may still see is given back later.
     pub(crate) fn shrink_to_fit(&self) {
-        self.index.shrink(|| self.pool.live(), &self.graveyard, &Guard::enter());
+        reading(|guard| {
+            self.index
+                .shrink(|| self.pool.live(), &self.graveyard, guard)
+        });
         self.index.shrink_overflow();
         self.pool.release_unused(&self.graveyard);
         for _ in 0..16 {
@@ -184,7 +194,7 @@ pub(crate) unsafe fn bury<B: Body>(node: Node) {
     unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps the core.
     let core = unsafe { Core::<B>::of(node) };
-    let unlinked = core.index.unlink(node, &Guard::enter());
+    let unlinked = reading(|guard| core.index.unlink(node, guard));
     if B::NEEDS_DROP {
         if unlinked {
             core.pool.add_live(-1);

@@ -22,12 +22,18 @@ pub(crate) struct Engine<B: Body> {
 impl<B: Body> Engine<B> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
-        Self { core: AtomicPtr::new(ptr::null_mut()), body: PhantomData }
+        Self {
+            core: AtomicPtr::new(ptr::null_mut()),
+            body: PhantomData,
+        }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
-        Self { core: AtomicPtr::new(ptr::null_mut()), body: PhantomData }
+        Self {
+            core: AtomicPtr::new(ptr::null_mut()),
+            body: PhantomData,
+        }
     }
 
     /// Panics with "capacity overflow" when no table can have that size.
@@ -36,7 +42,10 @@ impl<B: Body> Engine<B> {
             return Self::new();
         }
         let core = Box::into_raw(Core::boxed(capacity));
-        Self { core: AtomicPtr::new(core), body: PhantomData }
+        Self {
+            core: AtomicPtr::new(core),
+            body: PhantomData,
+        }
     }
 
     #[inline(always)]
@@ -58,12 +67,9 @@ impl<B: Body> Engine<B> {
     fn first_core(&self) -> &Core<B> {
         let new = Box::into_raw(Core::<B>::boxed(0));
         // Release: pairs with `core`.
-        let won = self.core.compare_exchange(
-            ptr::null_mut(),
-            new,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        let won =
+            self.core
+                .compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
         if won.is_err() {
             // SAFETY: made above, and shown to nobody.
             drop(unsafe { Box::from_raw(new) });
@@ -108,7 +114,9 @@ impl<B: Body> Engine<B> {
     #[cold]
     #[inline(never)]
     fn get_among(core: &Core<B>, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
-        adopt_all(core.candidates(hash)).into_iter().find(|strong| is_it(strong.key()))
+        adopt_all(core.candidates(hash))
+            .into_iter()
+            .find(|strong| is_it(strong.key()))
     }
 
     /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
@@ -123,7 +131,10 @@ impl<B: Body> Engine<B> {
         match self.enter(new.node(), hash, |other| same(new.key(), other)) {
             // SAFETY: linked, and its count is ours.
             None => Ok(unsafe { new.entered() }),
-            Some(existing) => Err(Rejected { existing, rejected: new }),
+            Some(existing) => Err(Rejected {
+                existing,
+                rejected: new,
+            }),
         }
     }
 
@@ -153,7 +164,10 @@ impl<B: Body> Engine<B> {
     ) -> Option<Strong<B>> {
         let mut compared = 0;
         loop {
-            if let Some(at) = known[compared..].iter().position(|rival| is_it(rival.key())) {
+            if let Some(at) = known[compared..]
+                .iter()
+                .position(|rival| is_it(rival.key()))
+            {
                 return Some(known.swap_remove(compared + at));
             }
             compared = known.len();
@@ -188,7 +202,8 @@ impl<B: Body> Engine<B> {
 
     /// All live values.
     pub(crate) fn snapshot(&self) -> Vec<Strong<B>> {
-        self.core().map_or_else(Vec::new, |core| adopt_all(core.living_nodes()))
+        self.core()
+            .map_or_else(Vec::new, |core| adopt_all(core.living_nodes()))
     }
 
     /// A node of this engine, to be filled and entered.
@@ -207,7 +222,10 @@ pub(crate) struct Rejected<B: Body> {
 /// Takes over the ownerships that the index has acquired.
 fn adopt_all<B: Body>(nodes: Vec<Node>) -> Vec<Strong<B>> {
     // SAFETY: the index hands out nodes of this engine, complete because they were linked, and a count with each.
-    nodes.into_iter().map(|node| unsafe { Strong::adopt(node) }).collect()
+    nodes
+        .into_iter()
+        .map(|node| unsafe { Strong::adopt(node) })
+        .collect()
 }
 
 impl<B: Body> Drop for Engine<B> {

@@ -30,7 +30,11 @@ unsafe impl<K, V> Body for Entry<K, V> {
     #[inline(always)]
     unsafe fn key<'a>(node: Node) -> &'a K {
         // SAFETY: the key is written, and the caller keeps it; the reference covers the key alone.
-        unsafe { &*payload::<Self>(node).wrapping_add(offset_of!(Self, key)).cast::<K>() }
+        unsafe {
+            &*payload::<Self>(node)
+                .wrapping_add(offset_of!(Self, key))
+                .cast::<K>()
+        }
     }
 
     unsafe fn announce_death(node: Node) {
@@ -107,7 +111,12 @@ impl<K, V> Entry<K, V> {
     pub(crate) unsafe fn take(node: Node) -> (K, V) {
         let entry = payload::<Self>(node).cast::<Self>();
         // SAFETY: complete, and the caller's alone.
-        unsafe { (ptr::addr_of!((*entry).key).read(), ptr::addr_of!((*entry).value).read()) }
+        unsafe {
+            (
+                ptr::addr_of!((*entry).key).read(),
+                ptr::addr_of!((*entry).value).read(),
+            )
+        }
     }
 
     pub(crate) fn value(&self) -> &V {
@@ -135,10 +144,16 @@ impl Watch {
     pub(crate) fn of<K, V>(entry: &Entry<K, V>, node: Node) -> Arc<Watch> {
         let mut watch = entry.watch.load(Ordering::Acquire);
         if watch.is_null() {
-            let fresh = Watch { node: Mutex::new(Some(Target(node))), hash: OnceCell::new() };
+            let fresh = Watch {
+                node: Mutex::new(Some(Target(node))),
+                hash: OnceCell::new(),
+            };
             let fresh = Arc::into_raw(Arc::new(fresh)).cast_mut();
             // Release: pairs with the Acquire above and in `announce_death`.
-            match entry.watch.compare_exchange(watch, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            match entry
+                .watch
+                .compare_exchange(watch, fresh, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => watch = fresh,
                 Err(theirs) => {
                     // SAFETY: made above, and shown to nobody.

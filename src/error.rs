@@ -152,7 +152,9 @@ pub struct ReplaceError<V> {
 
 impl<V: fmt::Debug> fmt::Debug for ReplaceError<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplaceError").field("value", &self.value).finish()
+        f.debug_struct("ReplaceError")
+            .field("value", &self.value)
+            .finish()
     }
 }
 

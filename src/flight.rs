@@ -56,7 +56,11 @@ impl<K, V> Seed<K, V> {
         let node = blank.node();
         // SAFETY: the blank has the node alone.
         unsafe { Entry::<K, V>::write_key(node, key) };
-        Self { node, sown: AtomicBool::new(false), blank: ManuallyDrop::new(blank) }
+        Self {
+            node,
+            sown: AtomicBool::new(false),
+            blank: ManuallyDrop::new(blank),
+        }
     }
 
     fn key(&self) -> &K {
@@ -116,12 +120,16 @@ pub(crate) struct Flights<K, V> {
 impl<K, V> Flights<K, V> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
-        Self { by_hash: OnceCell::new() }
+        Self {
+            by_hash: OnceCell::new(),
+        }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
-        Self { by_hash: OnceCell::new() }
+        Self {
+            by_hash: OnceCell::new(),
+        }
     }
 
     /// The live value for `key`, or the one that `make` makes, or the one that another creator of the same key is about to make.
@@ -176,8 +184,13 @@ impl<K, V> Flights<K, V> {
         let mut strangers: Vec<Seat<'_, K, V>> = Vec::new();
         loop {
             let unknown = by_hash.update(hash, |list| {
-                let known = |flight: &Arc<_>| strangers.iter().any(|s| Arc::ptr_eq(&s.flight, flight));
-                let unknown: Vec<_> = list.iter().filter(|flight| !known(flight)).cloned().collect();
+                let known =
+                    |flight: &Arc<_>| strangers.iter().any(|s| Arc::ptr_eq(&s.flight, flight));
+                let unknown: Vec<_> = list
+                    .iter()
+                    .filter(|flight| !known(flight))
+                    .cloned()
+                    .collect();
                 for flight in &unknown {
                     flight.passengers.fetch_add(1, Ordering::Relaxed);
                 }
@@ -187,7 +200,10 @@ impl<K, V> Flights<K, V> {
                 unknown
             });
             if unknown.is_empty() {
-                return Seat { by_hash, flight: mine };
+                return Seat {
+                    by_hash,
+                    flight: mine,
+                };
             }
             let first = strangers.len();
             strangers.extend(unknown.into_iter().map(|flight| Seat { by_hash, flight }));
@@ -229,7 +245,9 @@ impl<K, V> Drop for Seat<'_, K, V> {
             if left > 0 && self.flight.result.get().is_none() {
                 return None;
             }
-            let at = list.iter().position(|flight| Arc::ptr_eq(flight, &self.flight))?;
+            let at = list
+                .iter()
+                .position(|flight| Arc::ptr_eq(flight, &self.flight))?;
             Some(list.swap_remove(at))
         });
     }

@@ -7,47 +7,80 @@
 //!
 //! Invariant: no user code runs inside a guard, so a stretch ends as soon as its thread is scheduled.
 
-use crate::sync::{heavy_barrier, light_barrier, reclaims, record, records, release_record};
-use crate::sync::{AtomicBool, Mutex, Ordering, Record};
+use crate::sync::{adopt_record, lend_record, own_record, records, return_record, Record};
+use crate::sync::{heavy_barrier, light_barrier, reclaims, AtomicBool, Mutex, Ordering};
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 use std::alloc::dealloc;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-/// Marks this thread as reading, until dropped.
+/// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is freed.
 pub(crate) struct Guard {
-    record: &'static Record,
-    /// What `state` becomes at the end: even when this is the outermost guard of the thread.
-    leave: usize,
-    /// The record was lent for this one use: the thread is ending and has none of its own any more.
-    lent: bool,
+    /// The record to reset, and to what; nothing inside another guard.
+    outermost: Option<(&'static Record, usize)>,
+}
+
+/// Runs `f`, which follows pointers but runs no user code, with this thread marked as reading.
+#[inline(always)]
+pub(crate) fn reading<R>(f: impl FnOnce(&Guard) -> R) -> R {
+    match own_record() {
+        Some(record) if !record.is_reading() => f(&Guard::enter(record)),
+        _ => reading_otherwise(f),
+    }
+}
+
+/// Where the short way does not do: at the first use by a thread, while it is ending, inside another guard (an allocator that
+/// uses a registry, say), and in models that give nothing back.
+#[cold]
+#[inline(never)]
+fn reading_otherwise<R>(f: impl FnOnce(&Guard) -> R) -> R {
+    if !reclaims() || own_record().is_some_and(Record::is_reading) {
+        return f(&Guard { outermost: None });
+    }
+    match adopt_record() {
+        Some(record) => f(&Guard::enter(record)),
+        None => {
+            let lent = Lent(lend_record());
+            f(&Guard::enter(lent.0))
+        }
+    }
+}
+
+/// A record for one use, by a thread that is ending and has none of its own any more.
+struct Lent(&'static Record);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        return_record(self.0);
+    }
+}
+
+impl Record {
+    #[inline(always)]
+    fn is_reading(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & 1 == 1
+    }
 }
 
 impl Guard {
     #[inline(always)]
-    pub(crate) fn enter() -> Self {
-        let (record, lent) = record();
-        if !reclaims() {
-            return Self { record, leave: 0, lent };
-        }
+    fn enter(record: &'static Record) -> Self {
+        // Only its own thread writes to the record while it is taken.
         let state = record.state.load(Ordering::Relaxed);
-        // Inside another guard (an allocator that uses a registry, say) the state is odd, and stays as it is.
-        let leave = if state & 1 == 0 { state.wrapping_add(2) } else { state };
-        record.state.store(state | 1, Ordering::Relaxed);
+        record.state.store(state.wrapping_add(1), Ordering::Relaxed);
         light_barrier(record.needs_fence);
-        Self { record, leave, lent }
+        Self {
+            outermost: Some((record, state.wrapping_add(2))),
+        }
     }
 }
 
 impl Drop for Guard {
     #[inline(always)]
     fn drop(&mut self) {
-        if reclaims() {
+        if let Some((record, leave)) = self.outermost {
             // Release: pairs with the Acquire loads in `Grace`; all that was read under the guard was read before.
-            self.record.state.store(self.leave, Ordering::Release);
-        }
-        if self.lent {
-            release_record(self.record);
+            record.state.store(leave, Ordering::Release);
         }
     }
 }
@@ -123,7 +156,10 @@ pub(crate) struct Graveyard {
 
 impl Graveyard {
     pub(crate) fn new() -> Self {
-        Self { graves: Mutex::new(Graves::default()), occupied: AtomicBool::new(false) }
+        Self {
+            graves: Mutex::new(Graves::default()),
+            occupied: AtomicBool::new(false),
+        }
     }
 
     /// Takes over memory that has just been made unreachable.
@@ -136,9 +172,16 @@ impl Graveyard {
         self.occupied.store(true, Ordering::Relaxed);
     }
 
+    /// Whether there may be something to collect.
+    #[inline(always)]
+    pub(crate) fn is_occupied(&self) -> bool {
+        self.occupied.load(Ordering::Relaxed)
+    }
+
     /// Frees what nobody can see any more. Never waits; true when nothing is left.
+    #[cold]
     pub(crate) fn collect(&self) -> bool {
-        if !self.occupied.load(Ordering::Relaxed) {
+        if !self.is_occupied() {
             return true;
         }
         if !reclaims() {

@@ -81,7 +81,10 @@ impl<K, V> Handle<K, V> {
     /// A weak handle to the same value. The first one of a value allocates; the others share with it.
     pub fn downgrade(this: &Self) -> WeakHandle<K, V> {
         let watch = Watch::of(this.entry(), this.strong.node());
-        WeakHandle { watch, entry: std::marker::PhantomData }
+        WeakHandle {
+            watch,
+            entry: std::marker::PhantomData,
+        }
     }
 }
 
@@ -89,7 +92,9 @@ impl<K, V> Clone for Handle<K, V> {
     /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its limit.
     #[inline]
     fn clone(&self) -> Self {
-        Self { strong: self.strong.clone() }
+        Self {
+            strong: self.strong.clone(),
+        }
     }
 }
 
@@ -224,7 +229,10 @@ impl<K, V> WeakHandle<K, V> {
 
 impl<K, V> Clone for WeakHandle<K, V> {
     fn clone(&self) -> Self {
-        Self { watch: Arc::clone(&self.watch), entry: self.entry }
+        Self {
+            watch: Arc::clone(&self.watch),
+            entry: self.entry,
+        }
     }
 }
 

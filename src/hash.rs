@@ -35,7 +35,10 @@ static SECRET: OnceCell<Secret> = OnceCell::new();
 fn draw_secret() -> Secret {
     // The standard library asks the system for randomness on our behalf.
     let random = std::hash::RandomState::new();
-    Secret { hasher: random.hash_one(1u8), shared: SharedSeed::from_u64(random.hash_one(2u8)) }
+    Secret {
+        hasher: random.hash_one(1u8),
+        shared: SharedSeed::from_u64(random.hash_one(2u8)),
+    }
 }
 
 impl BuildHasher for DefaultHashBuilder {

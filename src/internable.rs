@@ -20,6 +20,16 @@ pub trait Internable: sealed::Layout {
     #[doc(hidden)]
     fn as_ref_of(owned: &Self::Owned) -> &Self;
 
+    /// The same as `==`, made for short values.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn same(&self, other: &Self) -> bool
+    where
+        Self: Eq,
+    {
+        self == other
+    }
+
     /// Moves the value into `to`, which has room for it.
     #[doc(hidden)]
     unsafe fn move_to(owned: Self::Owned, to: *mut u8);
@@ -157,7 +167,7 @@ impl<T: Clone> InternableRef for [T] {
 
 /// The types that are bytes with a promise.
 macro_rules! bytes {
-    ($type:ty, $owned:ty) => {
+    ($type:ty, $owned:ty, $same:expr) => {
         // SAFETY: the pointer is that of the bytes, and the type is a wrapper of them.
         unsafe impl Layout for $type {
             const ALIGN: usize = 1;
@@ -185,6 +195,11 @@ macro_rules! bytes {
                 owned
             }
 
+            #[inline(always)]
+            fn same(&self, other: &Self) -> bool {
+                $same(self, other)
+            }
+
             unsafe fn move_to(owned: Self::Owned, to: *mut u8) {
                 let value: &$type = &owned;
                 // SAFETY: passed on.
@@ -203,10 +218,30 @@ macro_rules! bytes {
     };
 }
 
-bytes!(str, String);
-bytes!(OsStr, OsString);
-bytes!(Path, PathBuf);
-bytes!(CStr, CString);
+bytes!(str, String, |a: &str, b: &str| same_bytes(
+    a.as_bytes(),
+    b.as_bytes()
+));
+bytes!(OsStr, OsString, |a: &OsStr, b: &OsStr| a == b);
+// Paths are equal by components, not by bytes.
+bytes!(Path, PathBuf, |a: &Path, b: &Path| a == b);
+bytes!(CStr, CString, |a: &CStr, b: &CStr| a == b);
+
+/// Compares names of up to 16 bytes with two overlapping loads of each, where a call of `memcmp` costs more than the work.
+#[inline(always)]
+fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    let word = |bytes: &[u8], at: usize| {
+        u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+    };
+    let len = a.len();
+    if len != b.len() {
+        return false;
+    }
+    match len {
+        8..=16 => word(a, 0) == word(b, 0) && word(a, len - 8) == word(b, len - 8),
+        _ => a == b,
+    }
+}
 
 /// The payload of an interner's node: the value itself, which is its own key.
 pub(crate) struct Canonical<T: ?Sized>(PhantomData<T>);

@@ -73,7 +73,9 @@ impl<T: ?Sized + Internable> Clone for Interned<T> {
     /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its limit.
     #[inline]
     fn clone(&self) -> Self {
-        Self { strong: self.strong.clone() }
+        Self {
+            strong: self.strong.clone(),
+        }
     }
 }
 
@@ -148,7 +150,9 @@ impl<T: ?Sized + Internable + Ord> Ord for Interned<T> {
         if Self::ptr_eq(self, other) {
             return Ordering::Equal;
         }
-        (**self).cmp(&**other).then_with(|| self.strong.node().cmp(&other.strong.node()))
+        (**self)
+            .cmp(&**other)
+            .then_with(|| self.strong.node().cmp(&other.strong.node()))
     }
 }
 

@@ -78,13 +78,19 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// ```
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self { engine: Engine::new(), hasher }
+        Self {
+            engine: Engine::new(),
+            hasher,
+        }
     }
 
     /// An empty interner that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
-        Self { engine: Engine::new(), hasher }
+        Self {
+            engine: Engine::new(),
+            hasher,
+        }
     }
 
     /// An empty interner with room for `capacity` values before its table grows, that hashes with `hasher`.
@@ -92,7 +98,10 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
-        Self { engine: Engine::with_capacity(capacity), hasher }
+        Self {
+            engine: Engine::with_capacity(capacity),
+            hasher,
+        }
     }
 
     /// The hasher.
@@ -133,8 +142,15 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// assert_eq!(seen, held);
     /// ```
     pub fn iter(&self) -> InternerIter<T> {
-        let values: Vec<_> = self.engine.snapshot().into_iter().map(Interned::new).collect();
-        InternerIter { values: values.into_iter() }
+        let values: Vec<_> = self
+            .engine
+            .snapshot()
+            .into_iter()
+            .map(Interned::new)
+            .collect();
+        InternerIter {
+            values: values.into_iter(),
+        }
     }
 
     /// Gives back memory that is not needed: makes the table as short as its values allow, and frees the blocks in which none is left.
@@ -163,9 +179,18 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         T: InternableRef,
     {
         let hash = hash_key(&self.hasher, value);
-        if let Some(strong) = self.engine.get(hash, |other| value == other) {
-            return Interned::new(strong);
+        match self.get_hashed(hash, |other| value.same(other)) {
+            Some(interned) => interned,
+            None => self.enter_ref(hash, value),
         }
+    }
+
+    // Outlined: it would burden the hit with its registers.
+    #[inline(never)]
+    fn enter_ref(&self, hash: u64, value: &T) -> Interned<T>
+    where
+        T: InternableRef,
+    {
         // SAFETY: the closure writes the value.
         unsafe { self.enter(hash, value.len(), |to| value.clone_to(to)) }
     }
@@ -283,6 +308,65 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     }
 }
 
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
+    /// What deserializes a value straight into this interner: there is no `Deserialize` for a handle, since it could not know whose.
+    ///
+    /// ```
+    /// use highlander::Interner;
+    /// use serde::de::DeserializeSeed;
+    ///
+    /// let names: Interner<str> = Interner::new();
+    /// let mut json = serde_json::Deserializer::from_str("\"Cassandra\"");
+    /// let name = names.seed().deserialize(&mut json).unwrap();
+    /// assert_eq!(name, names.intern("Cassandra"));
+    /// ```
+    pub fn seed(&self) -> InternerSeed<'_, T, S> {
+        InternerSeed { interner: self }
+    }
+}
+
+/// Deserializes into an interner; see [`Interner::seed`].
+#[cfg(feature = "serde")]
+pub struct InternerSeed<'a, T: ?Sized + Internable, S> {
+    interner: &'a Interner<T, S>,
+}
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable, S> Clone for InternerSeed<'_, T, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable, S> Copy for InternerSeed<'_, T, S> {}
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable, S> fmt::Debug for InternerSeed<'_, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InternerSeed").finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, T, S> serde_core::de::DeserializeSeed<'de> for InternerSeed<'_, T, S>
+where
+    T: ?Sized + Internable + Hash + Eq,
+    T::Owned: serde_core::Deserialize<'de>,
+    S: BuildHasher,
+{
+    type Value = Interned<T>;
+
+    fn deserialize<D: serde_core::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Interned<T>, D::Error> {
+        let owned = <T::Owned as serde_core::Deserialize>::deserialize(deserializer)?;
+        Ok(self.interner.intern_owned(owned))
+    }
+}
+
 impl<T: ?Sized + Internable, S: Default> Default for Interner<T, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
@@ -295,7 +379,7 @@ impl<T: ?Sized + Internable + fmt::Debug, S> fmt::Debug for Interner<T, S> {
     }
 }
 
-impl<'a, T: ?Sized + Internable, S> IntoIterator for &'a Interner<T, S> {
+impl<T: ?Sized + Internable, S> IntoIterator for &Interner<T, S> {
     type Item = Interned<T>;
     type IntoIter = InternerIter<T>;
 
@@ -326,6 +410,8 @@ impl<T: ?Sized + Internable> std::iter::FusedIterator for InternerIter<T> {}
 
 impl<T: ?Sized + Internable> fmt::Debug for InternerIter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InternerIter").field("left", &self.values.len()).finish()
+        f.debug_struct("InternerIter")
+            .field("left", &self.values.len())
+            .finish()
     }
 }

@@ -1,5 +1,10 @@
 //! placeholder
-#![warn(missing_docs, missing_debug_implementations, unsafe_op_in_unsafe_fn, unreachable_pub)]
+#![warn(
+    missing_docs,
+    missing_debug_implementations,
+    unsafe_op_in_unsafe_fn,
+    unreachable_pub
+)]
 
 mod body;
 mod core;
@@ -29,6 +34,9 @@ pub use internable::{Internable, InternableRef};
 pub use interned::Interned;
 pub use interner::{Interner, InternerIter};
 pub use registry::{Registry, RegistryIter};
+
+#[cfg(feature = "serde")]
+pub use interner::InternerSeed;
 
 /// What models of code that uses this crate can choose; see `sync::model`.
 #[cfg(all(highlander_loom, feature = "loom"))]

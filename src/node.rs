@@ -37,7 +37,11 @@ pub(crate) type Node = NonNull<Header>;
 
 impl Header {
     pub(crate) fn new() -> Self {
-        Self { count: AtomicU32::new(0), meta: UnsafeCell::new(0), hash: AtomicU64::new(0) }
+        Self {
+            count: AtomicU32::new(0),
+            meta: UnsafeCell::new(0),
+            hash: AtomicU64::new(0),
+        }
     }
 
     #[inline(always)]

@@ -78,13 +78,21 @@ impl<K, V, S> Registry<K, V, S> {
     /// An empty registry that hashes with `hasher`.
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self { engine: Engine::new(), flights: Flights::new(), hasher }
+        Self {
+            engine: Engine::new(),
+            flights: Flights::new(),
+            hasher,
+        }
     }
 
     /// An empty registry that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
-        Self { engine: Engine::new(), flights: Flights::new(), hasher }
+        Self {
+            engine: Engine::new(),
+            flights: Flights::new(),
+            hasher,
+        }
     }
 
     /// An empty registry with room for `capacity` values before its table grows, that hashes with `hasher`.
@@ -92,7 +100,11 @@ impl<K, V, S> Registry<K, V, S> {
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
-        Self { engine: Engine::with_capacity(capacity), flights: Flights::new(), hasher }
+        Self {
+            engine: Engine::with_capacity(capacity),
+            flights: Flights::new(),
+            hasher,
+        }
     }
 
     /// The hasher.
@@ -134,8 +146,15 @@ impl<K, V, S> Registry<K, V, S> {
     /// assert!(registry.is_empty());
     /// ```
     pub fn iter(&self) -> RegistryIter<K, V> {
-        let values: Vec<_> = self.engine.snapshot().into_iter().map(Handle::new).collect();
-        RegistryIter { values: values.into_iter() }
+        let values: Vec<_> = self
+            .engine
+            .snapshot()
+            .into_iter()
+            .map(Handle::new)
+            .collect();
+        RegistryIter {
+            values: values.into_iter(),
+        }
     }
 
     /// The keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate over the handles and use [`Handle::key`].
@@ -222,7 +241,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        self.engine.get(hash, |other| key.equivalent(other)).map(Handle::new)
+        self.engine
+            .get(hash, |other| key.equivalent(other))
+            .map(Handle::new)
     }
 
     /// Whether this key has a live value at some moment during the call.
@@ -365,7 +386,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         key: K,
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
-        self.flights.get_or_create(&self.engine, hash, key, make).map(Handle::new)
+        self.flights
+            .get_or_create(&self.engine, hash, key, make)
+            .map(Handle::new)
     }
 
     /// Enters a value that exists already, unless the key has a live one.
@@ -390,7 +413,11 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             Ok(entered) => Ok(Handle::new(entered)),
             Err(Rejected { existing, rejected }) => {
                 let (key, value) = take_back(rejected);
-                Err(OccupiedError { existing: Handle::new(existing), key, value })
+                Err(OccupiedError {
+                    existing: Handle::new(existing),
+                    key,
+                    value,
+                })
             }
         }
     }
@@ -442,7 +469,11 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// assert!(registry.get(&1).unwrap().ptr_eq(&new));
     /// assert!(registry.replace_same(&old, "late").is_err());
     /// ```
-    pub fn replace_same(&self, old: &Handle<K, V>, value: V) -> Result<Handle<K, V>, ReplaceError<V>>
+    pub fn replace_same(
+        &self,
+        old: &Handle<K, V>,
+        value: V,
+    ) -> Result<Handle<K, V>, ReplaceError<V>>
     where
         K: Clone,
     {
@@ -451,7 +482,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let new = self.entry(hash, key, value, 0);
         match self.engine.replace(old.strong(), new) {
             Ok(entered) => Ok(Handle::new(entered)),
-            Err(rejected) => Err(ReplaceError { value: take_back(rejected).1 }),
+            Err(rejected) => Err(ReplaceError {
+                value: take_back(rejected).1,
+            }),
         }
     }
 
@@ -532,11 +565,13 @@ impl<K, V, S: Default> Default for Registry<K, V, S> {
 impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for Registry<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let handles: Vec<_> = self.iter().collect();
-        f.debug_map().entries(handles.iter().map(|h| (Handle::key(h), &**h))).finish()
+        f.debug_map()
+            .entries(handles.iter().map(|h| (Handle::key(h), &**h)))
+            .finish()
     }
 }
 
-impl<'a, K, V, S> IntoIterator for &'a Registry<K, V, S> {
+impl<K, V, S> IntoIterator for &Registry<K, V, S> {
     type Item = Handle<K, V>;
     type IntoIter = RegistryIter<K, V>;
 
@@ -567,6 +602,8 @@ impl<K, V> std::iter::FusedIterator for RegistryIter<K, V> {}
 
 impl<K, V> fmt::Debug for RegistryIter<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryIter").field("left", &self.values.len()).finish()
+        f.debug_struct("RegistryIter")
+            .field("left", &self.values.len())
+            .finish()
     }
 }

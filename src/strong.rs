@@ -20,7 +20,10 @@ impl<B: Body> Strong<B> {
     /// The node is of kind `B` and complete, and the caller has a count to give.
     #[inline(always)]
     pub(crate) unsafe fn adopt(node: Node) -> Self {
-        Self { node, body: PhantomData }
+        Self {
+            node,
+            body: PhantomData,
+        }
     }
 
     #[inline(always)]
@@ -50,7 +53,10 @@ impl<B: Body> Clone for Strong<B> {
     #[inline(always)]
     fn clone(&self) -> Self {
         self.header().acquire_again();
-        Self { node: self.node, body: PhantomData }
+        Self {
+            node: self.node,
+            body: PhantomData,
+        }
     }
 }
 
@@ -82,7 +88,11 @@ impl<B: Body> Blank<B> {
     /// A node for a payload that `meta` describes. `live` counts it as an entry already (1), or not yet (0).
     #[inline]
     pub(crate) fn new(core: &Core<B>, meta: u32, hash: u64, live: isize) -> Self {
-        Self { node: core.allocate(meta, hash, live), live, body: PhantomData }
+        Self {
+            node: core.allocate(meta, hash, live),
+            live,
+            body: PhantomData,
+        }
     }
 
     #[inline(always)]
@@ -99,7 +109,9 @@ impl<B: Body> Blank<B> {
     /// The payload has been written.
     #[inline(always)]
     pub(crate) unsafe fn complete(self) -> Draft<B> {
-        Draft { blank: ManuallyDrop::new(self) }
+        Draft {
+            blank: ManuallyDrop::new(self),
+        }
     }
 }
 
@@ -132,7 +144,10 @@ impl<B: Body> Draft<B> {
     /// The node has been linked, and its one count is the caller's.
     #[inline(always)]
     pub(crate) unsafe fn entered(self) -> Strong<B> {
-        Strong { node: ManuallyDrop::new(self).blank.node, body: PhantomData }
+        Strong {
+            node: ManuallyDrop::new(self).blank.node,
+            body: PhantomData,
+        }
     }
 
     /// Moves the payload out with `take` and gives the node back.

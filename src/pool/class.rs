@@ -32,14 +32,20 @@ impl Sizes {
             Sizes::Fixed(size) => Class { lane: 0, size },
             Sizes::Varied if size <= 128 => {
                 let steps = size.div_ceil(16);
-                Class { lane: steps - 1, size: steps * 16 }
+                Class {
+                    lane: steps - 1,
+                    size: steps * 16,
+                }
             }
             Sizes::Varied => {
                 let doubling = (size - 1).ilog2() as usize;
                 let step = 1 << (doubling - 2);
                 let steps = (size - (1 << doubling)).div_ceil(step);
                 let rounded = (1 << doubling) + steps * step;
-                Class { lane: 7 + (doubling - 7) * 4 + steps, size: rounded.min(MAX_SMALL) }
+                Class {
+                    lane: 7 + (doubling - 7) * 4 + steps,
+                    size: rounded.min(MAX_SMALL),
+                }
             }
         }
     }
@@ -72,7 +78,10 @@ mod tests {
             let class = Sizes::Varied.class(size);
             assert_eq!(class.size, lanes[class.lane], "size {size}");
             assert!(size <= class.size);
-            assert!(class.lane == 0 || size > lanes[class.lane - 1], "size {size}");
+            assert!(
+                class.lane == 0 || size > lanes[class.lane - 1],
+                "size {size}"
+            );
         }
         assert_eq!(Sizes::Varied.class(MAX_SMALL + 1).lane, LARGE);
         assert_eq!(Sizes::Fixed(48).class(48).size, 48);

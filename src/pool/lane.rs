@@ -1,6 +1,6 @@
 //! Nodes of one size that are free, or not cut from their slab yet.
 
-use super::slab::{slab_of, SLAB, SlabHeader};
+use super::slab::{slab_of, SlabHeader, SLAB};
 use crate::node::{Header, Node};
 use std::collections::{HashMap, HashSet};
 use std::ptr::{self, NonNull};
@@ -17,7 +17,12 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(size: usize) -> Self {
-        Self { free: ptr::null_mut(), uncut: ptr::null_mut(), end: ptr::null_mut(), size }
+        Self {
+            free: ptr::null_mut(),
+            uncut: ptr::null_mut(),
+            end: ptr::null_mut(),
+            size,
+        }
     }
 
     /// The nodes of a slab that nobody has used yet.
@@ -71,7 +76,10 @@ impl Lane {
     /// The whole free list, as a lane of its own, unless it is empty.
     pub(super) fn take_list(&mut self) -> Option<Self> {
         let free = NonNull::new(std::mem::replace(&mut self.free, ptr::null_mut()))?;
-        Some(Self { free: free.as_ptr(), ..Self::new(self.size) })
+        Some(Self {
+            free: free.as_ptr(),
+            ..Self::new(self.size)
+        })
     }
 
     /// All that the lane has.

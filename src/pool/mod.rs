@@ -66,7 +66,9 @@ impl Locked<'_> {
     #[inline(always)]
     fn add_live(&mut self, change: isize) {
         let live = self.0.live.load(Ordering::Relaxed);
-        self.0.live.store(live.wrapping_add(change), Ordering::Relaxed);
+        self.0
+            .live
+            .store(live.wrapping_add(change), Ordering::Relaxed);
     }
 }
 
@@ -141,7 +143,11 @@ impl Pool {
 
     /// The number of live entries: exact when nothing is under way, and never off by more than what is.
     pub(crate) fn live(&self) -> usize {
-        let sum: isize = self.stripes.iter().map(|s| s.live.load(Ordering::Relaxed)).sum();
+        let sum: isize = self
+            .stripes
+            .iter()
+            .map(|s| s.live.load(Ordering::Relaxed))
+            .sum();
         usize::try_from(sum).unwrap_or(0)
     }
 
@@ -229,11 +235,14 @@ impl Pool {
                 let chunk = Chunk::after(chunks.last());
                 chunks.push(chunk);
             }
-            chunks.last_mut().expect("there is one now").take_slab(SlabHeader {
-                origin,
-                lane: class.lane,
-                size: class.size,
-            })
+            chunks
+                .last_mut()
+                .expect("there is one now")
+                .take_slab(SlabHeader {
+                    origin,
+                    lane: class.lane,
+                    size: class.size,
+                })
         };
         Lane::uncut(slab, self.first(class.size), class.size)
     }
@@ -310,7 +319,11 @@ impl Pool {
     pub(crate) fn release_unused(&self, graveyard: &Graveyard) {
         let mut chunks = self.chunks.lock();
         // What is free is taken out of the stripes first, so that nobody can use it while it is counted.
-        let stock: Vec<Vec<Lane>> = self.stripes.iter().map(|s| s.lock().stock().take_lanes()).collect();
+        let stock: Vec<Vec<Lane>> = self
+            .stripes
+            .iter()
+            .map(|s| s.lock().stock().take_lanes())
+            .collect();
         let mut free: HashMap<usize, usize> = HashMap::new();
         for lane in stock.iter().flatten() {
             lane.count_by_slab(&mut free);
@@ -321,11 +334,16 @@ impl Pool {
             let nodes = (SLAB - self.first(size)) / size;
             free.get(&(slab.as_ptr() as usize)) == Some(&nodes)
         };
-        let (unused, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut *chunks).into_iter().partition(|chunk| chunk.slabs().all(all_free));
+        let (unused, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut *chunks)
+            .into_iter()
+            .partition(|chunk| chunk.slabs().all(all_free));
         *chunks = kept;
         // What lies in the other chunks goes back to where it was.
-        let gone: HashSet<usize> = unused.iter().flat_map(Chunk::slabs).map(|s| s.as_ptr() as usize).collect();
+        let gone: HashSet<usize> = unused
+            .iter()
+            .flat_map(Chunk::slabs)
+            .map(|s| s.as_ptr() as usize)
+            .collect();
         for (stripe, lanes) in self.stripes.iter().zip(stock) {
             let kept: Vec<Lane> = lanes.into_iter().map(|lane| lane.without(&gone)).collect();
             let mut stripe = stripe.lock();

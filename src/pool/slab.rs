@@ -33,7 +33,10 @@ impl SlabHeader {
     /// The block of the large node behind this header.
     pub(super) fn large_block(&self) -> Block {
         debug_assert_eq!(self.lane, LARGE);
-        Block { memory: NonNull::from(self).cast(), layout: large_layout(self.size) }
+        Block {
+            memory: NonNull::from(self).cast(),
+            layout: large_layout(self.size),
+        }
     }
 }
 
@@ -48,7 +51,10 @@ pub(super) fn slab_of(address: *const u8) -> usize {
 /// The caller owns the node, or has it alone.
 #[inline(always)]
 pub(super) unsafe fn slab_header<'a>(node: Node) -> &'a SlabHeader {
-    let header = node.as_ptr().cast::<u8>().map_addr(|address| address & !(SLAB - 1));
+    let header = node
+        .as_ptr()
+        .cast::<u8>()
+        .map_addr(|address| address & !(SLAB - 1));
     // SAFETY: every node lies in a slab aligned to its size (a large one less than that behind its header), whose header is
     // written before the first node is handed out and stays while any node of it is in use.
     unsafe { &*header.cast() }
@@ -76,7 +82,11 @@ impl Chunk {
     /// A new chunk, twice as large as the last one.
     pub(super) fn after(last: Option<&Chunk>) -> Self {
         let slabs = last.map_or(1, |chunk| chunk.slabs * 2).min(MAX_CHUNK_SLABS);
-        Self { memory: allocate(chunk_layout(slabs)), slabs, used: 0 }
+        Self {
+            memory: allocate(chunk_layout(slabs)),
+            slabs,
+            used: 0,
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -102,17 +112,26 @@ impl Chunk {
     }
 
     pub(super) fn block(&self) -> Block {
-        Block { memory: self.memory, layout: chunk_layout(self.slabs) }
+        Block {
+            memory: self.memory,
+            layout: chunk_layout(self.slabs),
+        }
     }
 }
 
 /// A large node, with a header of its own in front.
 pub(super) fn allocate_large(origin: Origin, first: usize, size: usize) -> Node {
-    let bytes = first.checked_add(size).expect("a value of half the address space");
+    let bytes = first
+        .checked_add(size)
+        .expect("a value of half the address space");
     let memory = allocate(large_layout(bytes));
     // SAFETY: the block is this call's alone; header and node fit, one behind the other.
     unsafe {
-        memory.cast().write(SlabHeader { origin, lane: LARGE, size: bytes });
+        memory.cast().write(SlabHeader {
+            origin,
+            lane: LARGE,
+            size: bytes,
+        });
         let node: Node = memory.add(first).cast();
         node.write(Header::new());
         node

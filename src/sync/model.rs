@@ -191,7 +191,10 @@ pub(crate) struct Record {
 
 impl Record {
     fn new(_: usize) -> Self {
-        Self { state: AtomicUsize::new(0), needs_fence: true }
+        Self {
+            state: AtomicUsize::new(0),
+            needs_fence: true,
+        }
     }
 }
 
@@ -199,16 +202,27 @@ loom::thread_local! {
     static INDEX: usize = WORLD.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
-pub(crate) fn record() -> (&'static Record, bool) {
-    let index = INDEX.with(|index| *index);
-    // SAFETY: the world lasts as long as the execution; loom's reference is `'static` in the same sense.
-    (unsafe { &*std::ptr::from_ref(&WORLD.records[index]) }, false)
+/// Every thread has one, except in models that give nothing back.
+pub(crate) fn own_record() -> Option<&'static Record> {
+    reclaims().then(|| {
+        let index = INDEX.with(|index| *index);
+        // SAFETY: the world lasts as long as the execution; loom's reference is `'static` in the same sense.
+        unsafe { &*std::ptr::from_ref(&WORLD.records[index]) }
+    })
 }
 
-pub(crate) fn release_record(_: &'static Record) {}
+pub(crate) fn adopt_record() -> Option<&'static Record> {
+    own_record()
+}
+
+pub(crate) fn lend_record() -> &'static Record {
+    unreachable!("every thread of a model has a record of its own")
+}
+
+pub(crate) fn return_record(_: &'static Record) {}
 
 pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
-    // SAFETY: as in `record`.
+    // SAFETY: as in `own_record`.
     (0..4).map(|index| unsafe { &*std::ptr::from_ref(&WORLD.records[index]) })
 }
 

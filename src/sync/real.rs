@@ -124,7 +124,7 @@ impl Drop for Owner {
         RECORD.with(|record| record.set(ptr::null()));
         // SAFETY: records are never freed, and this one was taken by this thread.
         if let Some(record) = unsafe { self.0.get().as_ref() } {
-            record.taken.store(false, Ordering::Release);
+            return_record(record);
         }
     }
 }
@@ -136,43 +136,49 @@ thread_local! {
     static OWNER: Owner = const { Owner(Cell::new(ptr::null())) };
 }
 
-/// This thread's record, and whether the caller must hand it back with [`release_record`] (only while a thread ends).
+/// This thread's record, if it has one.
 #[inline(always)]
-pub(crate) fn record() -> (&'static Record, bool) {
+pub(crate) fn own_record() -> Option<&'static Record> {
     // SAFETY: the cell holds null or a record, and records are never freed.
-    match unsafe { RECORD.with(Cell::get).as_ref() } {
-        Some(record) => (record, false),
-        None => adopt_record(),
-    }
+    unsafe { RECORD.with(Cell::get).as_ref() }
 }
 
+/// This thread's record, made if need be. None while the thread is ending, when nothing would give it back.
 #[cold]
 #[inline(never)]
-fn adopt_record() -> (&'static Record, bool) {
-    let record = free_record().unwrap_or_else(new_record);
-    match OWNER.try_with(|owner| owner.0.set(record)) {
-        Ok(()) => {
-            RECORD.with(|cell| cell.set(record));
-            (record, false)
-        }
-        Err(_) => (record, true),
-    }
+pub(crate) fn adopt_record() -> Option<&'static Record> {
+    own_record().or_else(|| {
+        OWNER
+            .try_with(|owner| {
+                let record = lend_record();
+                owner.0.set(record);
+                RECORD.with(|cell| cell.set(record));
+                record
+            })
+            .ok()
+    })
 }
 
-/// A small number for the calling thread, stable while it lives.
+/// A record for one use, to be handed back with [`return_record`].
+#[cold]
+pub(crate) fn lend_record() -> &'static Record {
+    free_record().unwrap_or_else(new_record)
+}
+
+/// Gives back a record.
+#[cold]
+pub(crate) fn return_record(record: &'static Record) {
+    // Release: pairs with the Acquire in `free_record`; the next thread goes on with the state that this one left.
+    record.taken.store(false, Ordering::Release);
+}
+
+/// A small number for the calling thread, stable while it lives. (Any will do while it ends.)
 #[inline(always)]
 pub(crate) fn thread_index() -> usize {
-    let (record, lent) = record();
-    if lent {
-        release_record(record);
+    match own_record() {
+        Some(record) => record.index,
+        None => adopt_record().map_or(0, |record| record.index),
     }
-    record.index
-}
-
-/// Gives back a record that [`record`] lent for one use.
-#[cold]
-pub(crate) fn release_record(record: &'static Record) {
-    record.taken.store(false, Ordering::Release);
 }
 
 fn free_record() -> Option<&'static Record> {

@@ -9,7 +9,11 @@ use std::ptr::{self, NonNull};
 /// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 keys in 100 find their bucket full.
 const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
 /// The length of a new table. Two is the least that grows by halves; the model starts there to split soon.
-const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) { 2 } else { 4 };
+const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+    2
+} else {
+    4
+};
 /// More buckets cannot be told apart by the half of the hash that chooses one.
 const MAX_LEN: usize = 1 << 31;
 
@@ -50,7 +54,11 @@ impl Array {
     /// The array was [`Array::boxed`], and the caller has it alone.
     pub(super) unsafe fn free(this: NonNull<Self>) {
         // SAFETY: the caller's promise.
-        unsafe { Self::blocks(this).into_iter().for_each(|block| block.free()) }
+        unsafe {
+            Self::blocks(this)
+                .into_iter()
+                .for_each(|block| block.free())
+        }
     }
 
     fn layout(len: usize) -> Layout {
@@ -125,8 +133,14 @@ impl Array {
         // SAFETY: not freed yet; only shared access, as others may have.
         let array = unsafe { this.as_ref() };
         [
-            Block { memory: array.buckets.cast(), layout: Self::layout(array.len) },
-            Block { memory: this.cast(), layout: Layout::new::<Self>() },
+            Block {
+                memory: array.buckets.cast(),
+                layout: Self::layout(array.len),
+            },
+            Block {
+                memory: this.cast(),
+                layout: Layout::new::<Self>(),
+            },
         ]
     }
 
@@ -152,13 +166,21 @@ pub(super) fn len_for(nodes: usize) -> usize {
 
 /// The next length, unless this is the last.
 pub(super) fn longer(len: usize) -> Option<usize> {
-    let next = if len.is_power_of_two() { len / 2 * 3 } else { len / 3 * 4 };
+    let next = if len.is_power_of_two() {
+        len / 2 * 3
+    } else {
+        len / 3 * 4
+    };
     (next <= MAX_LEN).then_some(next)
 }
 
 /// The length before this one, unless this is the first.
 pub(super) fn shorter(len: usize) -> Option<usize> {
-    let previous = if len.is_power_of_two() { len / 4 * 3 } else { len / 3 * 2 };
+    let previous = if len.is_power_of_two() {
+        len / 4 * 3
+    } else {
+        len / 3 * 2
+    };
     (previous >= FIRST_LEN).then_some(previous)
 }
 

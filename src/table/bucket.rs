@@ -22,7 +22,11 @@ use crate::sync::{self, AtomicPtr, AtomicU64, Ordering};
 use std::ptr::{self, NonNull};
 
 /// Nodes in one bucket. Fewer under the model checker, so that buckets overflow and split within a few steps.
-pub(super) const SLOTS: usize = if cfg!(all(highlander_loom, feature = "loom")) { 2 } else { 7 };
+pub(super) const SLOTS: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+    2
+} else {
+    7
+};
 
 const LOCKED: u64 = 1;
 const PARKED: u64 = 1 << 1;
@@ -52,7 +56,7 @@ impl Word {
     /// The slots that may hold this tag: all that do, and now and then one that does not.
     #[inline(always)]
     pub(super) fn matches(self, tag: Tag) -> Slots {
-        let x = self.0 ^ tag.0 * ONES;
+        let x = self.0 ^ (tag.0 * ONES);
         // A byte of `x` is zero where the tag is; the subtraction borrows into its top bit. A borrow that runs on into the
         // next byte can add a false match above a true one, which the comparison of hashes weeds out.
         Slots(x.wrapping_sub(ONES) & !x & ONES << 7)
@@ -143,7 +147,10 @@ impl Bucket {
     pub(super) fn lock(&self) -> Locked<'_> {
         let word = self.word.load(Ordering::Relaxed);
         if word & LOCKED == 0 && self.try_lock(word) {
-            return Locked { bucket: self, word: Word(word) };
+            return Locked {
+                bucket: self,
+                word: Word(word),
+            };
         }
         self.lock_slow()
     }
@@ -165,7 +172,10 @@ impl Bucket {
             let word = self.word.load(Ordering::Relaxed);
             if word & LOCKED == 0 {
                 if self.try_lock(word) {
-                    return Locked { bucket: self, word: Word(word & !PARKED) };
+                    return Locked {
+                        bucket: self,
+                        word: Word(word & !PARKED),
+                    };
                 }
             } else if round < sync::spin_rounds() {
                 sync::relax(round);
@@ -205,7 +215,11 @@ impl Locked<'_> {
     }
 
     pub(super) fn set_overflows(&mut self, overflows: bool) {
-        self.word = Word(if overflows { self.word.0 | OVERFLOW } else { self.word.0 & !OVERFLOW });
+        self.word = Word(if overflows {
+            self.word.0 | OVERFLOW
+        } else {
+            self.word.0 & !OVERFLOW
+        });
     }
 
     /// Marks the bucket as left for good. The tags go, so that whoever comes from now on looks in the next table only; the
@@ -216,12 +230,16 @@ impl Locked<'_> {
 
     /// The linked nodes whose hash may be the one with this tag.
     pub(super) fn matches(&self, tag: Tag) -> impl Iterator<Item = Node> + '_ {
-        self.word.matches(tag).filter_map(|slot| self.bucket.node(slot))
+        self.word
+            .matches(tag)
+            .filter_map(|slot| self.bucket.node(slot))
     }
 
     /// All linked nodes but those in the overflow.
     pub(super) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
-        self.word.occupied().filter_map(|slot| self.bucket.node(slot))
+        self.word
+            .occupied()
+            .filter_map(|slot| self.bucket.node(slot))
     }
 
     /// Links a node, if a slot is vacant.
@@ -236,7 +254,9 @@ impl Locked<'_> {
     }
 
     fn slot_of(&self, node: Node, tag: Tag) -> Option<usize> {
-        self.word.matches(tag).find(|slot| self.bucket.node(*slot) == Some(node))
+        self.word
+            .matches(tag)
+            .find(|slot| self.bucket.node(*slot) == Some(node))
     }
 
     /// Unlinks this very node, if it is linked here.

@@ -7,7 +7,7 @@ mod array;
 mod bucket;
 mod resize;
 
-use crate::grace::{Guard, Graveyard};
+use crate::grace::{Graveyard, Guard};
 use crate::node::Node;
 use crate::sync::{AtomicPtr, ListMap, OnceCell, Ordering};
 use array::Array;
@@ -53,7 +53,10 @@ impl Index {
             0 => ptr::null_mut(),
             n => Array::boxed(array::len_for(n)).as_ptr(),
         };
-        Self { array: AtomicPtr::new(array), overflow: OnceCell::new() }
+        Self {
+            array: AtomicPtr::new(array),
+            overflow: OnceCell::new(),
+        }
     }
 
     /// The array, which the caller's guard (or its being alone) keeps from being freed.
@@ -129,7 +132,10 @@ impl Index {
         loop {
             let bucket = array.bucket(hash);
             let word = bucket.word();
-            for node in word.matches(Tag::of(hash)).filter_map(|slot| bucket.node(slot)) {
+            for node in word
+                .matches(Tag::of(hash))
+                .filter_map(|slot| bucket.node(slot))
+            {
                 // SAFETY: as in `probe`.
                 let header = unsafe { node.as_ref() };
                 if header.hash() == hash && header.acquire() {
@@ -137,7 +143,11 @@ impl Index {
                 }
             }
             if !word.has_moved() {
-                return if word.is_complete() { Probe::Absent } else { Probe::Unsure };
+                return if word.is_complete() {
+                    Probe::Absent
+                } else {
+                    Probe::Unsure
+                };
             }
             array = array.successor().expect("nodes move to the successor only");
         }

@@ -30,7 +30,9 @@ impl Index {
     #[cold]
     #[inline(never)]
     pub(super) fn step(&self, array: &Array, graveyard: &Graveyard) {
-        let Some(next) = array.successor() else { return };
+        let Some(next) = array.successor() else {
+            return;
+        };
         let groups = gcd(array.len(), next.len());
         for _ in 0..GROUPS_PER_STEP {
             if array.claimed.load(Ordering::Relaxed) >= groups {
@@ -74,12 +76,14 @@ impl Index {
     fn move_group(&self, array: &Array, next: &Array, group: usize, groups: usize) {
         let (from, to) = (array.len() / groups, next.len() / groups);
         // In ascending order; all other code holds one bucket at a time.
-        let mut old: Vec<Locked<'_>> =
-            (group * from..(group + 1) * from).map(|i| array.at(i).lock()).collect();
+        let mut old: Vec<Locked<'_>> = (group * from..(group + 1) * from)
+            .map(|i| array.at(i).lock())
+            .collect();
         // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written, not to be kept
         // from anybody.
-        let mut new: Vec<Locked<'_>> =
-            (group * to..(group + 1) * to).map(|i| next.at(i).lock()).collect();
+        let mut new: Vec<Locked<'_>> = (group * to..(group + 1) * to)
+            .map(|i| next.at(i).lock())
+            .collect();
         for bucket in &old {
             let mut spilled = Vec::new();
             self.overflow_of(bucket, |list| spilled = std::mem::take(list));
@@ -98,7 +102,9 @@ impl Index {
     fn succeed(&self, array: &Array, next: &Array, graveyard: &Graveyard) {
         let (old, new) = (NonNull::from(array), ptr::from_ref(next).cast_mut());
         // Release: pairs with the Acquire load of the array; the successor is complete.
-        let won = self.array.compare_exchange(old.as_ptr(), new, Ordering::AcqRel, Ordering::Relaxed);
+        let won =
+            self.array
+                .compare_exchange(old.as_ptr(), new, Ordering::AcqRel, Ordering::Relaxed);
         if won.is_ok() {
             // SAFETY: from here on nobody who looks for the array finds the old one.
             unsafe { graveyard.bury(Array::blocks(old)) };

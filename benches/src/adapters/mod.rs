@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 mod floor;
+mod highlander;
 mod intern_arc;
 mod intern_mint;
 mod internment;
@@ -18,6 +19,9 @@ pub const REGISTRY_GET: &str = "registry get";
 /// Every subject, in the order of the tables.
 pub const ALL: &[Contestant] = &[
     Contestant::of::<floor::Floor>(),
+    Contestant::of::<highlander::Highlander>(),
+    Contestant::of::<highlander::InternerGet>(),
+    Contestant::of::<highlander::RegistryGet>(),
     Contestant::of::<internment::Internment>(),
     Contestant::of::<intern_mint::InternMint>(),
     Contestant::of::<intern_arc::InternArc>(),
