@@ -1,10 +1,46 @@
-//! placeholder
-#![warn(
-    missing_docs,
-    missing_debug_implementations,
-    unsafe_op_in_unsafe_fn,
-    unreachable_pub
-)]
+//! A concurrent registry in which *there can only be one*: at most one live value per key, held weakly, gone with its last owner.
+//!
+//! ```
+//! use highlander::Registry;
+//!
+//! static CLASSES: Registry<&str, String> = Registry::new();
+//!
+//! let object = CLASSES.get_or_insert_with("Object", |name| format!("class {name}"));
+//! assert!(CLASSES.get("Object").unwrap().ptr_eq(&object));  // whoever asks gets this one
+//! drop(object);
+//! assert!(CLASSES.get("Object").is_none());                 // the registry does not keep it alive
+//! ```
+//!
+//! # Which type
+//! | to | take | an entry goes |
+//! |---|---|---|
+//! | give equal contents one pointer (an interner) | [`Interner<T>`], which hands out [`Interned<T>`] | at the last drop |
+//! | have one object per key (an identity map) | [`Registry<K, V>`], which hands out [`Handle<K, V>`] | at the last drop, or removed |
+//! | know a value without keeping it alive | [`WeakHandle<K, V>`] | |
+//!
+//! # Consistency
+//! What a look-up, an iterator and `len` may show while other threads are at work:
+//! * A look-up finds a value if it is entered throughout the call, and does not if it is at no moment of it. It never shows a value
+//!   that is not complete, or whose last owner has gone.
+//! * When the drop of the last handle returns, the entry is unreachable, `len` is one less, and key and value are dropped. The value's destructor
+//!   runs where the last owner let go. (In a chain of values that own each other, from the 64th nested drop on, destructors run a
+//!   little later, before the outermost drop returns.) While it runs, the key is free: another thread may create the next value.
+//! * An iterator is a snapshot of owners, taken bucket by bucket: what is entered throughout is in it once, what comes or goes may be.
+//! * `len` is exact when nothing is under way, and otherwise off by no more than what is.
+//!
+//! # Your code
+//! `Hash`, `Eq`, `Clone`, factories, conditions and destructors run with no lock held, and may call the same registry again. When
+//! one of them panics, the registry is as it was before the call, or after it; nothing is poisoned. `Hash` and `Eq` must agree with each
+//! other and stay the same while a key is entered; otherwise look-ups miss, but nothing unsound happens.
+//!
+//! # Waiting
+//! A hit waits for nobody. A miss that inserts, and a last drop, wait for other writers of the same bucket, a few instructions long, first busily, then
+//! asleep. Only a creation under way makes others sleep for longer, and only those that want the very same key.
+//!
+//! # After `fork`
+//! A child process has the one thread that called `fork`. Locks that other threads held at that moment stay held in it for ever, as with
+//! the allocator's; call `exec`, or use nothing of this crate that other threads were using.
+#![warn(missing_docs, missing_debug_implementations, unsafe_op_in_unsafe_fn, unreachable_pub)]
 
 mod body;
 mod core;
@@ -32,11 +68,10 @@ pub use handle::{Handle, WeakHandle};
 pub use hash::{DefaultHashBuilder, DefaultHasher};
 pub use internable::{Internable, InternableRef};
 pub use interned::Interned;
-pub use interner::{Interner, InternerIter};
-pub use registry::{Registry, RegistryIter};
-
 #[cfg(feature = "serde")]
 pub use interner::InternerSeed;
+pub use interner::{Interner, InternerIter};
+pub use registry::{Registry, RegistryIter};
 
 /// What models of code that uses this crate can choose; see `sync::model`.
 #[cfg(all(highlander_loom, feature = "loom"))]
@@ -44,3 +79,8 @@ pub use interner::InternerSeed;
 pub mod model {
     pub use crate::sync::model::{set_park, set_reclaim};
 }
+
+// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
