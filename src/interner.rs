@@ -42,7 +42,7 @@ unsafe impl<T: ?Sized + Internable + Send + Sync, S: Send> Send for Interner<T, 
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Internable + Send + Sync, S: Sync> Sync for Interner<T, S> {}
 
-impl<T: ?Sized + Internable> Interner<T> {
+impl<T: ?Sized + Internable + 'static> Interner<T> {
     /// An empty interner, which allocates nothing before its first value. Can be a `static`.
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
@@ -64,7 +64,7 @@ impl<T: ?Sized + Internable> Interner<T> {
     }
 }
 
-impl<T: ?Sized + Internable, S> Interner<T, S> {
+impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     /// An empty interner that hashes with `hasher`.
     ///
     /// ```
@@ -103,7 +103,9 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
             hasher,
         }
     }
+}
 
+impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// The hasher.
     pub fn hasher(&self) -> &S {
         &self.hasher
@@ -367,7 +369,7 @@ where
     }
 }
 
-impl<T: ?Sized + Internable, S: Default> Default for Interner<T, S> {
+impl<T: ?Sized + Internable + 'static, S: Default> Default for Interner<T, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }

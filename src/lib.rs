@@ -40,7 +40,12 @@
 //! # After `fork`
 //! A child process has the one thread that called `fork`. Locks that other threads held at that moment stay held in it for ever, as with
 //! the allocator's; call `exec`, or use nothing of this crate that other threads were using.
-#![warn(missing_docs, missing_debug_implementations, unsafe_op_in_unsafe_fn, unreachable_pub)]
+#![warn(
+    missing_docs,
+    missing_debug_implementations,
+    unsafe_op_in_unsafe_fn,
+    unreachable_pub
+)]
 
 mod body;
 mod core;

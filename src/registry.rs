@@ -37,10 +37,26 @@ use std::hash::{BuildHasher, Hash};
 ///
 /// A value that owns a handle to itself, directly or through others, never dies: give it a [`WeakHandle`](crate::WeakHandle) instead.
 ///
+/// Keys and values are `'static`: a deeply nested value may be dropped a little after its owner let go, so it must not borrow.
+///
+/// ```compile_fail
+/// let local = String::from("local");
+/// let registry: highlander::Registry<&str, u32> = highlander::Registry::new();
+/// registry.insert(&local, 1);
+/// ```
+/// ```
+/// let local = String::from("local");
+/// let registry: highlander::Registry<String, u32> = highlander::Registry::new();
+/// registry.insert(local, 1);
+/// ```
+///
 /// # Creating
 /// [`get_or_insert_with`](Registry::get_or_insert_with) runs one factory per key at a time. Others that ask for the same key sleep until it
 /// is done and get the same value; other keys are not held up. When a factory fails or panics nothing is entered, and one
 /// of the waiters runs its own.
+///
+/// A factory may create values under other keys. One that comes back to its own key on the same thread gets an error. Two threads whose
+/// factories each ask for the key that the other one is creating are not told apart from slow ones yet: they wait for ever.
 pub struct Registry<K, V, S = DefaultHashBuilder> {
     engine: Engine<Entry<K, V>>,
     flights: Flights<K, V>,
@@ -52,7 +68,7 @@ unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> 
 // SAFETY: as above.
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Sync> Sync for Registry<K, V, S> {}
 
-impl<K, V> Registry<K, V> {
+impl<K: 'static, V: 'static> Registry<K, V> {
     /// An empty registry, which allocates nothing before its first value. Can be a `static`.
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
@@ -74,7 +90,7 @@ impl<K, V> Registry<K, V> {
     }
 }
 
-impl<K, V, S> Registry<K, V, S> {
+impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     /// An empty registry that hashes with `hasher`.
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
@@ -106,7 +122,9 @@ impl<K, V, S> Registry<K, V, S> {
             hasher,
         }
     }
+}
 
+impl<K, V, S> Registry<K, V, S> {
     /// The hasher.
     pub fn hasher(&self) -> &S {
         &self.hasher
@@ -556,7 +574,7 @@ fn or_panic<T>(result: Result<T, CycleError>) -> T {
     }
 }
 
-impl<K, V, S: Default> Default for Registry<K, V, S> {
+impl<K: 'static, V: 'static, S: Default> Default for Registry<K, V, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }

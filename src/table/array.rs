@@ -152,7 +152,7 @@ impl Array {
 
 /// How many nodes an array of this length is for.
 pub(super) fn capacity(len: usize) -> usize {
-    len * MAX_LOAD_QUARTERS / 4
+    len.saturating_mul(MAX_LOAD_QUARTERS) / 4
 }
 
 /// The shortest length for this many nodes.
