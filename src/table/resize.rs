@@ -8,9 +8,12 @@ use super::array::{self, gcd, Array};
 use super::bucket::{Locked, Tag};
 use super::Index;
 use crate::grace::{Graveyard, Guard};
+use crate::node::Node;
 use crate::sync::Ordering;
 use std::ptr::{self, NonNull};
 
+/// The most buckets in a group, before or after.
+const WIDEST_GROUP: usize = 4;
 /// Groups that an insertion moves while the array is being replaced.
 const GROUPS_PER_STEP: usize = 4;
 
@@ -76,26 +79,32 @@ impl Index {
     fn move_group(&self, array: &Array, next: &Array, group: usize, groups: usize) {
         let (from, to) = (array.len() / groups, next.len() / groups);
         // In ascending order; all other code holds one bucket at a time.
-        let mut old: Vec<Locked<'_>> = (group * from..(group + 1) * from)
-            .map(|i| array.at(i).lock())
-            .collect();
+        let mut old: [Option<Locked<'_>>; WIDEST_GROUP] =
+            std::array::from_fn(|i| (i < from).then(|| array.at(group * from + i).lock()));
         // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written, not to be kept
         // from anybody.
-        let mut new: Vec<Locked<'_>> = (group * to..(group + 1) * to)
-            .map(|i| next.at(i).lock())
-            .collect();
-        for bucket in &old {
-            let mut spilled = Vec::new();
-            self.overflow_of(bucket, |list| spilled = std::mem::take(list));
-            for node in bucket.nodes().chain(spilled.iter().map(|node| node.0)) {
-                // SAFETY: linked nodes are headers, always.
-                let hash = unsafe { node.as_ref() }.hash();
-                self.place(&mut new[next.index(hash) - group * to], node, Tag::of(hash));
+        let mut new: [Option<Locked<'_>>; WIDEST_GROUP] =
+            std::array::from_fn(|i| (i < to).then(|| next.at(group * to + i).lock()));
+        let mut deal = |node: Node| {
+            // SAFETY: linked nodes are headers, always.
+            let hash = unsafe { node.as_ref() }.hash();
+            let bucket = new[next.index(hash) - group * to].as_mut();
+            self.place(
+                bucket.expect("a group holds one range of hashes"),
+                node,
+                Tag::of(hash),
+            );
+        };
+        for bucket in old.iter().flatten() {
+            bucket.nodes().for_each(&mut deal);
+            if bucket.overflows() {
+                let spilled = self.overflow_of(bucket, std::mem::take);
+                spilled.iter().for_each(|node| deal(node.0));
             }
         }
         // First the new ones, so that they are complete when the old ones say so.
         drop(new);
-        old.iter_mut().for_each(Locked::set_moved);
+        old.iter_mut().flatten().for_each(Locked::set_moved);
     }
 
     /// Puts the successor in the array's place, when every group has moved.
