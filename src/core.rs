@@ -4,7 +4,7 @@
 //! goes, the nodes that are still out are counted down (see [`Pool::close`]).
 
 use crate::body::{node_align, node_size, Body};
-use crate::grace::{reading, Graveyard};
+use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync;
@@ -99,10 +99,18 @@ impl<B: Body> Core<B> {
         drop(unsafe { Box::from_raw(core.as_ptr()) });
     }
 
-    /// Looks for a node with this hash, without a lock.
+    /// Looks for a node with this hash the short way, without a lock and without calling anything.
     #[inline(always)]
     pub(crate) fn probe(&self, hash: u64) -> Probe {
-        reading(|guard| self.index.probe(hash, guard))
+        match Guard::try_enter() {
+            Some(guard) => self.index.probe(hash, &guard),
+            None => Probe::UNSURE,
+        }
+    }
+
+    /// Looks for a node with this hash, without a lock. Unsure only about the overflow.
+    pub(crate) fn probe_on(&self, hash: u64) -> Probe {
+        reading(|guard| self.index.probe_on(hash, guard))
     }
 
     /// All living nodes with this hash.

@@ -91,32 +91,46 @@ impl<B: Body> Engine<B> {
         }
     }
 
-    /// The live value whose key `is_it`, if there is one.
+    /// A live value that has this hash, found the short way. The caller compares its key, and goes on with `get_slow` if it is
+    /// another one, or if there is none but the probe is not sure.
     #[inline(always)]
-    pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<Strong<B>> {
-        let core = self.core()?;
-        match core.probe(hash) {
-            Probe::Absent => None,
-            Probe::Found(node) => {
-                // SAFETY: the probe has made us an owner.
-                let strong = unsafe { Strong::<B>::adopt(node) };
-                if is_it(strong.key()) {
-                    Some(strong)
-                } else {
-                    Self::get_among(core, hash, &is_it)
-                }
-            }
-            Probe::Unsure => Self::get_among(core, hash, &is_it),
+    pub(crate) fn probe(&self, hash: u64) -> Result<Strong<B>, Probe> {
+        let probe = self.core().map_or(Probe::UNSURE, |core| core.probe(hash));
+        match probe.found() {
+            // SAFETY: the probe has made us an owner of a node that was linked, so complete.
+            Some(node) => Ok(unsafe { Strong::adopt(node) }),
+            None => Err(probe),
         }
     }
 
-    /// Compares all that have this hash: another key has it too, or the bucket overflows.
+    /// The live value whose key `is_it`, if there is one.
+    #[inline(always)]
+    pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+        match self.probe(hash) {
+            Ok(strong) if is_it(strong.key()) => Some(strong),
+            Err(Probe::ABSENT) => None,
+            _ => self.get_slow(hash, &is_it),
+        }
+    }
+
+    /// As `get`, the long way: this is the thread's first look, the bucket has moved or overflows, or two keys share the hash.
     #[cold]
     #[inline(never)]
-    fn get_among(core: &Core<B>, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
-        adopt_all(core.candidates(hash))
-            .into_iter()
-            .find(|strong| is_it(strong.key()))
+    pub(crate) fn get_slow(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+        let core = self.core()?;
+        let probe = core.probe_on(hash);
+        if probe == Probe::ABSENT {
+            return None;
+        }
+        // SAFETY: as in `probe`.
+        let found = probe
+            .found()
+            .map(|node| unsafe { Strong::<B>::adopt(node) });
+        found.filter(|strong| is_it(strong.key())).or_else(|| {
+            adopt_all(core.candidates(hash))
+                .into_iter()
+                .find(|strong| is_it(strong.key()))
+        })
     }
 
     /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.

@@ -8,11 +8,22 @@
 //! Invariant: no user code runs inside a guard, so a stretch ends as soon as its thread is scheduled.
 
 use crate::sync::{adopt_record, lend_record, own_record, records, return_record, Record};
-use crate::sync::{heavy_barrier, light_barrier, reclaims, AtomicBool, Mutex, Ordering};
+use crate::sync::{full_barrier, heavy_barrier, light_barrier, readers_need_a_fence, reclaims};
+use crate::sync::{AtomicBool, Mutex, Ordering};
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 use std::alloc::dealloc;
 use std::alloc::Layout;
 use std::ptr::NonNull;
+
+/// The bits of a record's state. Above them is a number that is another one after each stretch.
+mod state {
+    /// The thread is reading.
+    pub(super) const READING: usize = 1;
+    /// The system has no barrier for us, so that readers need a fence of their own. Never changes.
+    pub(super) const FENCED: usize = 1 << 1;
+    pub(super) const NEXT: usize = 1 << 2;
+}
+use state::{FENCED, NEXT, READING};
 
 /// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is freed.
 pub(crate) struct Guard {
@@ -20,27 +31,56 @@ pub(crate) struct Guard {
     outermost: Option<(&'static Record, usize)>,
 }
 
-/// Runs `f`, which follows pointers but runs no user code, with this thread marked as reading.
-#[inline(always)]
-pub(crate) fn reading<R>(f: impl FnOnce(&Guard) -> R) -> R {
-    match own_record() {
-        Some(record) if !record.is_reading() => f(&Guard::enter(record)),
-        _ => reading_otherwise(f),
+impl Guard {
+    /// Marks this thread as reading, if that can be done without calling anything.
+    #[inline(always)]
+    pub(crate) fn try_enter() -> Option<Self> {
+        let record = own_record()?;
+        // Only its own thread writes to the record while it is taken.
+        let state = record.state.load(Ordering::Relaxed);
+        if state & (READING | FENCED) != 0 {
+            return None;
+        }
+        record.state.store(state | READING, Ordering::Relaxed);
+        light_barrier();
+        Some(Self {
+            outermost: Some((record, state.wrapping_add(NEXT))),
+        })
+    }
+
+    fn enter(record: &'static Record) -> Self {
+        let state = record.state.load(Ordering::Relaxed);
+        record.state.store(state | READING, Ordering::Relaxed);
+        full_barrier();
+        Self {
+            outermost: Some((record, state.wrapping_add(NEXT))),
+        }
     }
 }
 
-/// Where the short way does not do: at the first use by a thread, while it is ending, inside another guard (an allocator that
-/// uses a registry, say), and in models that give nothing back.
+/// Runs `f`, which follows pointers but runs no user code, with this thread marked as reading.
+#[inline(always)]
+pub(crate) fn reading<R>(f: impl FnOnce(&Guard) -> R) -> R {
+    match Guard::try_enter() {
+        Some(guard) => f(&guard),
+        None => reading_otherwise(f),
+    }
+}
+
+/// Where the short way does not do: at the first use by a thread, while it is ending, where readers need a fence, inside another guard
+/// (an allocator that uses a registry, say), and in models that give nothing back.
 #[cold]
 #[inline(never)]
 fn reading_otherwise<R>(f: impl FnOnce(&Guard) -> R) -> R {
-    if !reclaims() || own_record().is_some_and(Record::is_reading) {
+    let nested = |record: &Record| record.state.load(Ordering::Relaxed) & READING != 0;
+    if !reclaims() || own_record().is_some_and(nested) {
         return f(&Guard { outermost: None });
     }
-    match adopt_record() {
+    let initial = if readers_need_a_fence() { FENCED } else { 0 };
+    match adopt_record(initial) {
         Some(record) => f(&Guard::enter(record)),
         None => {
-            let lent = Lent(lend_record());
+            let lent = Lent(lend_record(initial));
             f(&Guard::enter(lent.0))
         }
     }
@@ -52,26 +92,6 @@ struct Lent(&'static Record);
 impl Drop for Lent {
     fn drop(&mut self) {
         return_record(self.0);
-    }
-}
-
-impl Record {
-    #[inline(always)]
-    fn is_reading(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & 1 == 1
-    }
-}
-
-impl Guard {
-    #[inline(always)]
-    fn enter(record: &'static Record) -> Self {
-        // Only its own thread writes to the record while it is taken.
-        let state = record.state.load(Ordering::Relaxed);
-        record.state.store(state.wrapping_add(1), Ordering::Relaxed);
-        light_barrier(record.needs_fence);
-        Self {
-            outermost: Some((record, state.wrapping_add(2))),
-        }
     }
 }
 
@@ -99,7 +119,7 @@ impl Grace {
         heavy_barrier();
         let readers = records()
             .map(|record| (record, record.state.load(Ordering::Acquire)))
-            .filter(|(_, state)| state & 1 == 1)
+            .filter(|(_, state)| state & READING != 0)
             .collect();
         Self { readers }
     }

@@ -4,6 +4,8 @@ use crate::engine::{Engine, Rejected};
 use crate::hash::{hash_key, DefaultHashBuilder};
 use crate::internable::{Canonical, Internable, InternableRef};
 use crate::interned::Interned;
+use crate::strong::Strong;
+use crate::table::Probe;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -181,18 +183,35 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         T: InternableRef,
     {
         let hash = hash_key(&self.hasher, value);
-        match self.get_hashed(hash, |other| value.same(other)) {
-            Some(interned) => interned,
-            None => self.enter_ref(hash, value),
+        // Nothing on the way to a hit calls anything, but what ends it: so it needs no stack.
+        match self.engine.probe(hash) {
+            Ok(strong) if value.same(strong.key()) => Interned::new(strong),
+            Ok(stranger) => self.intern_beside(hash, value, stranger),
+            Err(probe) => self.intern_missing(hash, value, probe),
         }
     }
 
-    // Outlined: it would burden the hit with its registers.
+    #[cold]
     #[inline(never)]
-    fn enter_ref(&self, hash: u64, value: &T) -> Interned<T>
+    fn intern_beside(&self, hash: u64, value: &T, stranger: Strong<Canonical<T>>) -> Interned<T>
     where
         T: InternableRef,
     {
+        // It may be the last to own it: dropped here, where that may run a user's code.
+        drop(stranger);
+        self.intern_missing(hash, value, Probe::UNSURE)
+    }
+
+    #[inline(never)]
+    fn intern_missing(&self, hash: u64, value: &T, probe: Probe) -> Interned<T>
+    where
+        T: InternableRef,
+    {
+        if probe != Probe::ABSENT {
+            if let Some(strong) = self.engine.get_slow(hash, &|other| value == other) {
+                return Interned::new(strong);
+            }
+        }
         // SAFETY: the closure writes the value.
         unsafe { self.enter(hash, value.len(), |to| value.clone_to(to)) }
     }

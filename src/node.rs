@@ -59,9 +59,10 @@ impl Header {
     #[inline(always)]
     pub(crate) fn acquire(&self) -> bool {
         let mut count = self.count.load(Ordering::Relaxed);
-        while count != 0 {
-            if count > MAX_OWNERS {
-                abort();
+        loop {
+            // One comparison for both ends: 0 wraps to the top.
+            if count.wrapping_sub(1) >= MAX_OWNERS {
+                return if count == 0 { false } else { abort() };
             }
             // Acquire: pairs with `publish`; what the payload holds was written before. Every other change of a count
             // above zero is a read-modify-write, which keeps that release sequence going.
@@ -75,7 +76,6 @@ impl Header {
                 Err(now) => count = now,
             }
         }
-        false
     }
 
     /// Adds an owner; the caller is one already.

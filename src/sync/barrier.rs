@@ -9,12 +9,13 @@ use std::sync::atomic::{compiler_fence, fence, Ordering};
 
 /// The reader's half, between publishing that it reads and its first load. Pairs with [`heavy_barrier`].
 #[inline(always)]
-pub(crate) fn light_barrier(needs_fence: bool) {
-    if needs_fence {
-        fence(Ordering::SeqCst);
-    } else {
-        compiler_fence(Ordering::SeqCst);
-    }
+pub(crate) fn light_barrier() {
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// The reader's half where [`readers_need_a_fence`].
+pub(crate) fn full_barrier() {
+    fence(Ordering::SeqCst);
 }
 
 /// The reclaimer's half, between unlinking and looking for readers. Pairs with [`light_barrier`].

@@ -186,14 +186,12 @@ pub(crate) fn stripes() -> usize {
 
 pub(crate) struct Record {
     pub(crate) state: AtomicUsize,
-    pub(crate) needs_fence: bool,
 }
 
 impl Record {
     fn new(_: usize) -> Self {
         Self {
             state: AtomicUsize::new(0),
-            needs_fence: true,
         }
     }
 }
@@ -211,11 +209,11 @@ pub(crate) fn own_record() -> Option<&'static Record> {
     })
 }
 
-pub(crate) fn adopt_record() -> Option<&'static Record> {
+pub(crate) fn adopt_record(_: usize) -> Option<&'static Record> {
     own_record()
 }
 
-pub(crate) fn lend_record() -> &'static Record {
+pub(crate) fn lend_record(_: usize) -> &'static Record {
     unreachable!("every thread of a model has a record of its own")
 }
 
@@ -235,8 +233,17 @@ pub(crate) fn thread_token() -> usize {
 }
 
 /// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light one.
-pub(crate) fn light_barrier(_: bool) {
+pub(crate) fn light_barrier() {
     loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+pub(crate) fn full_barrier() {
+    light_barrier();
+}
+
+/// The short way is the one that is modelled.
+pub(crate) fn readers_need_a_fence() -> bool {
+    false
 }
 
 pub(crate) fn heavy_barrier() {

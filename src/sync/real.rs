@@ -10,7 +10,7 @@ pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-pub(crate) use super::barrier::{heavy_barrier, light_barrier};
+pub(crate) use super::barrier::{full_barrier, heavy_barrier, light_barrier, readers_need_a_fence};
 
 /// A mutex that a panic does not poison: what it guards is consistent at every point where user code could unwind.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -100,10 +100,8 @@ pub(crate) fn reclaims() -> bool {
 /// What the crate keeps for one thread: its place in the list of readers, and a number.
 #[repr(align(128))]
 pub(crate) struct Record {
-    /// Odd while the thread reads; see `grace`.
+    /// See `grace`.
     pub(crate) state: AtomicUsize,
-    /// Whether this process lacks the system's barrier, so that a reader needs a fence of its own.
-    pub(crate) needs_fence: bool,
     /// A small number, stable while the thread lives.
     pub(crate) index: usize,
     taken: AtomicBool,
@@ -143,14 +141,14 @@ pub(crate) fn own_record() -> Option<&'static Record> {
     unsafe { RECORD.with(Cell::get).as_ref() }
 }
 
-/// This thread's record, made if need be. None while the thread is ending, when nothing would give it back.
+/// This thread's record, found or made if need be; a new one begins with `initial_state`. None while the thread is ending, when nothing would give it back.
 #[cold]
 #[inline(never)]
-pub(crate) fn adopt_record() -> Option<&'static Record> {
+pub(crate) fn adopt_record(initial_state: usize) -> Option<&'static Record> {
     own_record().or_else(|| {
         OWNER
             .try_with(|owner| {
-                let record = lend_record();
+                let record = lend_record(initial_state);
                 owner.0.set(record);
                 RECORD.with(|cell| cell.set(record));
                 record
@@ -161,8 +159,8 @@ pub(crate) fn adopt_record() -> Option<&'static Record> {
 
 /// A record for one use, to be handed back with [`return_record`].
 #[cold]
-pub(crate) fn lend_record() -> &'static Record {
-    free_record().unwrap_or_else(new_record)
+pub(crate) fn lend_record(initial_state: usize) -> &'static Record {
+    free_record().unwrap_or_else(|| new_record(initial_state))
 }
 
 /// Gives back a record.
@@ -172,12 +170,12 @@ pub(crate) fn return_record(record: &'static Record) {
     record.taken.store(false, Ordering::Release);
 }
 
-/// A small number for the calling thread, stable while it lives. (Any will do while it ends.)
+/// A small number for the calling thread, which may change. Threads that have used a registry have different ones.
 #[inline(always)]
 pub(crate) fn thread_index() -> usize {
     match own_record() {
         Some(record) => record.index,
-        None => adopt_record().map_or(0, |record| record.index),
+        None => 0,
     }
 }
 
@@ -187,11 +185,10 @@ fn free_record() -> Option<&'static Record> {
     })
 }
 
-fn new_record() -> &'static Record {
+fn new_record(initial_state: usize) -> &'static Record {
     let mut head = RECORDS.load(Ordering::Acquire);
     let record = Box::leak(Box::new(Record {
-        state: AtomicUsize::new(0),
-        needs_fence: super::barrier::readers_need_a_fence(),
+        state: AtomicUsize::new(initial_state),
         index: 0,
         taken: AtomicBool::new(true),
         next: head,

@@ -36,7 +36,8 @@ const MOVED: u64 = 1 << 3;
 /// A one in each byte that holds a tag.
 const ONES: u64 = (u64::MAX / 0xFF) << 8 & (u64::MAX >> (8 * (7 - SLOTS)));
 
-/// The eight bits of a hash that a bucket keeps, never 0.
+/// The eight bits of a hash that a bucket keeps. Never 0, which means vacant, and never 1: [`Word::matches`] can take a byte that
+/// differs from the tag in its lowest bit alone for a match, so that no tag matches a vacant slot.
 #[derive(Clone, Copy)]
 pub(super) struct Tag(u64);
 
@@ -44,7 +45,7 @@ impl Tag {
     #[inline(always)]
     pub(super) fn of(hash: u64) -> Self {
         // The bits just below those that choose the bucket.
-        Self(((hash >> 24) as u8).max(1).into())
+        Self(((hash >> 24) as u8).max(2).into())
     }
 }
 
@@ -135,11 +136,19 @@ impl Bucket {
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// What a slot points to: a node of this registry, or what used to be one.
+    /// What an occupied slot points to: a node of this registry, or what used to be one. `slot` comes from a word of this bucket.
+    ///
+    /// A slot that has been occupied once is never null again: a removed node's pointer stays for those who loaded the word before.
     #[inline(always)]
-    pub(super) fn node(&self, slot: usize) -> Option<Node> {
+    pub(super) fn node(&self, slot: usize) -> Node {
+        debug_assert!(slot < SLOTS);
+        // SAFETY: a word only ever names the slots there are.
+        let slot = unsafe { self.slots.get_unchecked(slot) };
         // Acquire: pairs with the Release store in `place`; the node's header is initialised.
-        NonNull::new(self.slots[slot].load(Ordering::Acquire))
+        let node = slot.load(Ordering::Acquire);
+        debug_assert!(!node.is_null());
+        // SAFETY: the word showed a tag for this slot (no tag matches a vacant one), so a node was stored here before.
+        unsafe { NonNull::new_unchecked(node) }
     }
 
     /// Becomes the bucket's writer. Waits for other writers, first busily, then asleep.
@@ -228,21 +237,24 @@ impl Locked<'_> {
         self.word = Word(MOVED);
     }
 
+    /// Whether a node with this tag may be linked here or in the overflow.
+    #[inline(always)]
+    pub(super) fn may_hold(&self, tag: Tag) -> bool {
+        self.word.overflows() || self.word.matches(tag).next().is_some()
+    }
+
     /// The linked nodes whose hash may be the one with this tag.
     pub(super) fn matches(&self, tag: Tag) -> impl Iterator<Item = Node> + '_ {
-        self.word
-            .matches(tag)
-            .filter_map(|slot| self.bucket.node(slot))
+        self.word.matches(tag).map(|slot| self.bucket.node(slot))
     }
 
     /// All linked nodes but those in the overflow.
     pub(super) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
-        self.word
-            .occupied()
-            .filter_map(|slot| self.bucket.node(slot))
+        self.word.occupied().map(|slot| self.bucket.node(slot))
     }
 
     /// Links a node, if a slot is vacant.
+    #[inline]
     pub(super) fn place(&mut self, node: Node, tag: Tag) -> bool {
         let Some(slot) = self.word.vacant() else {
             return false;
@@ -256,16 +268,16 @@ impl Locked<'_> {
     fn slot_of(&self, node: Node, tag: Tag) -> Option<usize> {
         self.word
             .matches(tag)
-            .find(|slot| self.bucket.node(*slot) == Some(node))
+            .find(|slot| self.bucket.node(*slot) == node)
     }
 
     /// Unlinks this very node, if it is linked here.
+    #[inline]
     pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {
         let Some(slot) = self.slot_of(node, tag) else {
             return false;
         };
-        // A vacant slot is null: a false match must not lead to a node that has been taken out but still has owners.
-        self.bucket.slots[slot].store(ptr::null_mut(), Ordering::Relaxed);
+        // The pointer stays; see `Bucket::node`.
         self.word = self.word.without(slot);
         true
     }

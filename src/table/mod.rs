@@ -8,10 +8,10 @@ mod bucket;
 mod resize;
 
 use crate::grace::{Graveyard, Guard};
-use crate::node::Node;
+use crate::node::{Header, Node};
 use crate::sync::{AtomicPtr, ListMap, OnceCell, Ordering};
 use array::Array;
-use bucket::{Locked, Tag};
+use bucket::{Bucket, Locked, Tag};
 use std::ptr::{self, NonNull};
 
 /// A node in an overflow list.
@@ -22,14 +22,25 @@ unsafe impl Send for Spilled {}
 // SAFETY: as above.
 unsafe impl Sync for Spilled {}
 
-/// What a look at the index without a lock shows.
-pub(crate) enum Probe {
-    /// A node with this hash, of which the caller is now an owner.
-    Found(Node),
+/// What a look at the index without a lock shows: in one register, which is why it is no enum.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Probe(*mut Header);
+
+impl Probe {
     /// No such node was linked at one moment during the call.
-    Absent,
-    /// Only a look under the lock can tell.
-    Unsure,
+    pub(crate) const ABSENT: Self = Self(ptr::null_mut());
+    /// Only a closer look can tell.
+    pub(crate) const UNSURE: Self = Self(ptr::without_provenance_mut(1));
+
+    /// A node with this hash, of which the caller is now an owner.
+    #[inline(always)]
+    pub(crate) fn found(self) -> Option<Node> {
+        if self.0.addr() > 1 {
+            NonNull::new(self.0)
+        } else {
+            None
+        }
+    }
 }
 
 /// What has become of a node that was to be linked.
@@ -41,7 +52,7 @@ pub(crate) enum Link {
 
 /// The linked nodes of one registry, by hash.
 pub(crate) struct Index {
-    /// Null before the first node is linked, and after the registry has gone.
+    /// Null only when the registry has gone.
     array: AtomicPtr<Array>,
     /// Nodes that found their bucket full, under the address of that bucket. Changed under the bucket's lock only.
     overflow: OnceCell<ListMap<Spilled>>,
@@ -49,10 +60,7 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn new(capacity: usize) -> Self {
-        let array = match capacity {
-            0 => ptr::null_mut(),
-            n => Array::boxed(array::len_for(n)).as_ptr(),
-        };
+        let array = Array::boxed(array::len_for(capacity)).as_ptr();
         Self {
             array: AtomicPtr::new(array),
             overflow: OnceCell::new(),
@@ -71,86 +79,54 @@ impl Index {
         ptr::eq(self.array.load(Ordering::Relaxed), array)
     }
 
-    #[cold]
-    fn first_array(&self) -> &Array {
-        let new = Array::boxed(array::len_for(1));
-        let won = self.array.compare_exchange(
-            ptr::null_mut(),
-            new.as_ptr(),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        match won {
-            // SAFETY: it is the array now.
-            Ok(_) => unsafe { new.as_ref() },
-            Err(theirs) => {
-                // SAFETY: shown to nobody.
-                unsafe { Array::free(new) };
-                // SAFETY: as in `array`.
-                unsafe { &*theirs }
-            }
-        }
-    }
-
     /// How many nodes fit before the index grows.
     pub(crate) fn capacity(&self, _: &Guard) -> usize {
         self.array().map_or(0, |array| array::capacity(array.len()))
     }
 
-    /// Looks for a node with this hash, without a lock.
+    /// Looks for a node with this hash in its bucket, without a lock.
     ///
     /// A node that stays linked from the beginning of the call to its end is found: its tag is in the word, or the word says
-    /// that the slots are not the whole truth. So when none is found, there was a moment without one.
+    /// that the slots are not the whole truth. So when it is absent, there was a moment without one.
     #[inline(always)]
     pub(crate) fn probe(&self, hash: u64, _: &Guard) -> Probe {
-        let Some(array) = self.array() else {
-            return Probe::Absent;
-        };
-        let bucket = array.bucket(hash);
-        let word = bucket.word();
-        for slot in word.matches(Tag::of(hash)) {
-            if let Some(node) = bucket.node(slot) {
-                // SAFETY: slots point to nodes, and while the guard stands, node memory stays node memory.
-                let header = unsafe { node.as_ref() };
-                if header.hash() == hash && header.acquire() {
-                    return Probe::Found(node);
-                }
-            }
-        }
-        if word.is_complete() {
-            Probe::Absent
-        } else {
-            self.probe_on(array, hash)
-        }
+        // SAFETY: only called for a registry that has not gone; and an array that is replaced is buried, not freed.
+        let array = unsafe { self.array().unwrap_unchecked() };
+        Self::probe_bucket(array.bucket(hash), hash).0
     }
 
-    /// Goes on where the slots of the first bucket were not the whole truth.
+    /// What a bucket shows, and whether its nodes have moved.
+    #[inline(always)]
+    fn probe_bucket(bucket: &Bucket, hash: u64) -> (Probe, bool) {
+        let word = bucket.word();
+        for slot in word.matches(Tag::of(hash)) {
+            let node = bucket.node(slot);
+            // SAFETY: slots point to nodes, and while the guard stands, node memory stays node memory.
+            let header = unsafe { node.as_ref() };
+            if header.hash() == hash && header.acquire() {
+                return (Probe(node.as_ptr()), false);
+            }
+        }
+        let probe = if word.is_complete() {
+            Probe::ABSENT
+        } else {
+            Probe::UNSURE
+        };
+        (probe, word.has_moved())
+    }
+
+    /// As `probe`, and goes on to the bucket's successor when its nodes have moved. Unsure only about the overflow.
     #[cold]
     #[inline(never)]
-    fn probe_on(&self, array: &Array, hash: u64) -> Probe {
-        let mut array = array;
-        loop {
-            let bucket = array.bucket(hash);
-            let word = bucket.word();
-            for node in word
-                .matches(Tag::of(hash))
-                .filter_map(|slot| bucket.node(slot))
-            {
-                // SAFETY: as in `probe`.
-                let header = unsafe { node.as_ref() };
-                if header.hash() == hash && header.acquire() {
-                    return Probe::Found(node);
-                }
+    pub(crate) fn probe_on(&self, hash: u64, _: &Guard) -> Probe {
+        let mut next = self.array();
+        while let Some(array) = next {
+            match Self::probe_bucket(array.bucket(hash), hash) {
+                (_, true) => next = array.successor(),
+                (probe, false) => return probe,
             }
-            if !word.has_moved() {
-                return if word.is_complete() {
-                    Probe::Absent
-                } else {
-                    Probe::Unsure
-                };
-            }
-            array = array.successor().expect("nodes move to the successor only");
         }
+        unreachable!("nodes move to the successor only")
     }
 
     /// All living nodes with this hash; the caller becomes an owner of each.
@@ -163,7 +139,7 @@ impl Index {
     }
 
     /// The living nodes with this hash in a locked bucket and its overflow, but for the `known` ones.
-    #[inline]
+    #[cold]
     fn living(&self, bucket: &Locked<'_>, hash: u64, known: &[Node]) -> Vec<Node> {
         let mut found = Vec::new();
         let mut look_at = |node: Node| {
@@ -196,17 +172,18 @@ impl Index {
         graveyard: &Graveyard,
         _: &Guard,
     ) -> Link {
-        let array = match self.array() {
-            Some(array) => array,
-            None => self.first_array(),
-        };
+        let array = self
+            .array()
+            .expect("nodes are linked while the registry lives");
         if array.successor().is_some() {
             self.step(array, graveyard);
         }
         let mut bucket = array.lock(hash);
-        let rivals = self.living(&bucket, hash, known);
-        if !rivals.is_empty() {
-            return Link::Rivals(rivals);
+        if bucket.may_hold(Tag::of(hash)) {
+            let rivals = self.living(&bucket, hash, known);
+            if !rivals.is_empty() {
+                return Link::Rivals(rivals);
+            }
         }
         let fits = self.place(&mut bucket, node, Tag::of(hash));
         // SAFETY: the caller has the node alone.
