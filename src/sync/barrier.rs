@@ -1,11 +1,12 @@
 //! The asymmetric barrier: readers pay nothing, whoever gives memory back pays a system call.
 //!
+//! It serves wherever a frequent side announces something and then looks, and a rare side does the same the other way round.
 //! A reader must publish "I am reading" before its first load, which takes a full fence between the two, on every read. Linux
 //! can execute that fence on the readers' behalf: `membarrier` returns after every running thread of the process has passed
 //! a full barrier. With it the reader's side shrinks to a compiler fence. Where the call is missing (other systems, old kernels,
 //! a sandbox that forbids it), [`readers_need_a_fence`] says so and both sides use a real fence.
 
-use std::sync::atomic::{compiler_fence, fence, Ordering};
+use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
 
 /// The reader's half, between publishing that it reads and its first load. Pairs with [`heavy_barrier`].
 #[inline(always)]
@@ -18,6 +19,15 @@ pub(crate) fn full_barrier() {
     fence(Ordering::SeqCst);
 }
 
+/// The light half for those who do not know which one they need.
+#[inline(always)]
+pub(crate) fn any_barrier() {
+    light_barrier();
+    if FENCED.load(Ordering::Relaxed) {
+        full_barrier();
+    }
+}
+
 /// The reclaimer's half, between unlinking and looking for readers. Pairs with [`light_barrier`].
 pub(crate) fn heavy_barrier() {
     fence(Ordering::SeqCst);
@@ -26,10 +36,17 @@ pub(crate) fn heavy_barrier() {
     }
 }
 
+/// Set until the system's barrier is known to be there: a fence too many does no harm.
+static FENCED: AtomicBool = AtomicBool::new(true);
+
 /// Whether the system's barrier is missing, so that readers must pay for a fence. The same answer for the whole process.
 pub(crate) fn readers_need_a_fence() -> bool {
     static ANSWER: once_cell::sync::OnceCell<bool> = once_cell::sync::OnceCell::new();
-    *ANSWER.get_or_init(|| !system::register())
+    *ANSWER.get_or_init(|| {
+        let missing = !system::register();
+        FENCED.store(missing, Ordering::Relaxed);
+        missing
+    })
 }
 
 #[cfg(target_os = "linux")]

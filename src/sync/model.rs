@@ -130,6 +130,7 @@ pub(crate) fn spin_rounds() -> u32 {
 
 /// One queue for all addresses.
 struct ParkingLot {
+    parked: AtomicUsize,
     wakes: Mutex<usize>,
     woken: Condvar,
 }
@@ -144,26 +145,37 @@ struct World {
 
 loom::lazy_static! {
     static ref WORLD: World = World {
-        lot: ParkingLot { wakes: Mutex::new(0), woken: Condvar::new() },
+        lot: ParkingLot { parked: AtomicUsize::new(0), wakes: Mutex::new(0), woken: Condvar::new() },
         records: (0..4).map(Record::new).collect(),
         next: std::sync::atomic::AtomicUsize::new(0),
     };
 }
 
-pub(crate) fn park(_: usize, validate: impl FnOnce() -> bool) {
+pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
     let lot = &WORLD.lot;
+    lot.parked.fetch_add(1, Ordering::Relaxed);
+    heavy_barrier();
     let mut wakes = lot.wakes.lock();
-    if validate() {
+    if blocked(word.load(Ordering::Relaxed)) {
         let before = *wakes;
         while *wakes == before {
             wakes = lot.woken.wait(wakes).unwrap_or_else(|e| e.into_inner());
         }
     }
+    drop(wakes);
+    lot.parked.fetch_sub(1, Ordering::Relaxed);
 }
 
-pub(crate) fn unpark_all(_: usize) {
-    *WORLD.lot.wakes.lock() += 1;
-    WORLD.lot.woken.notify_all();
+pub(crate) fn wake_parked(_: usize) {
+    // Nobody parks in the other models, and the fence makes them longer.
+    if !PARK.load(std::sync::atomic::Ordering::Relaxed) {
+        return;
+    }
+    light_barrier();
+    if WORLD.lot.parked.load(Ordering::Relaxed) != 0 {
+        *WORLD.lot.wakes.lock() += 1;
+        WORLD.lot.woken.notify_all();
+    }
 }
 
 /// # Safety

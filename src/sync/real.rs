@@ -10,7 +10,9 @@ pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-pub(crate) use super::barrier::{full_barrier, heavy_barrier, light_barrier, readers_need_a_fence};
+pub(crate) use super::barrier::{
+    any_barrier, full_barrier, heavy_barrier, light_barrier, readers_need_a_fence,
+};
 
 /// A mutex that a panic does not poison: what it guards is consistent at every point where user code could unwind.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -49,26 +51,46 @@ pub(crate) fn spin_rounds() -> u32 {
     8
 }
 
-/// Sleeps until [`unpark_all`] is called on `address`, unless `validate` says that there is nothing to wait for.
-pub(crate) fn park(address: usize, validate: impl FnOnce() -> bool) {
-    // SAFETY: `address` is that of a bucket's word, which no other user of the parking lot uses as its key, and the
+/// Threads that are parked or about to, anywhere in the process. The price of unlocking is one look at it.
+static PARKED: AtomicUsize = AtomicUsize::new(0);
+
+/// Sleeps until [`wake_parked`] is called for this word, unless it is not `blocked` (any more).
+#[cold]
+pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
+    PARKED.fetch_add(1, Ordering::Relaxed);
+    // Between announcing and looking again, as `wake_parked` has one between unlocking and looking: one of the two sees the
+    // other. The waiter, who has time, takes the heavy half.
+    heavy_barrier();
+    let address = word as *const _ as usize;
+    // SAFETY: the address is that of a bucket's word, which no other user of the parking lot uses as its key, and the
     // closures neither panic nor call into the parking lot.
     unsafe {
         parking_lot_core::park(
             address,
-            validate,
+            || blocked(word.load(Ordering::Relaxed)),
             || {},
             |_, _| {},
             parking_lot_core::DEFAULT_PARK_TOKEN,
             None,
         );
     }
+    PARKED.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Wakes every thread that [`park`]ed on `address`. The address is only a number here: it may be dangling by now.
+/// Wakes every thread that sleeps in [`park_while`] for the word at `address`, after that word has been changed. The address is only
+/// a number here: it may be dangling by now.
+#[inline(always)]
+pub(crate) fn wake_parked(address: usize) {
+    any_barrier();
+    if PARKED.load(Ordering::Relaxed) != 0 {
+        unpark_all(address);
+    }
+}
+
 #[cold]
-pub(crate) fn unpark_all(address: usize) {
-    // SAFETY: as for `park`; nothing is read through the address.
+#[inline(never)]
+fn unpark_all(address: usize) {
+    // SAFETY: as in `park_while`; nothing is read through the address.
     unsafe {
         parking_lot_core::unpark_all(address, parking_lot_core::DEFAULT_UNPARK_TOKEN);
     }

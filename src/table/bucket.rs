@@ -13,7 +13,6 @@
 //! | flag | meaning | set by | cleared by |
 //! |---|---|---|---|
 //! | `LOCKED` | a writer is at work | the writer | the writer, publishing |
-//! | `PARKED` | somebody sleeps until it is unlocked | that somebody | the unlocking writer, who wakes all |
 //! | `OVERFLOW` | more nodes are in the overflow list | a writer | a writer |
 //! | `MOVED` | the nodes are in the next table, and there are no tags here any more | the mover | never |
 
@@ -29,9 +28,8 @@ pub(super) const SLOTS: usize = if cfg!(all(highlander_loom, feature = "loom")) 
 };
 
 const LOCKED: u64 = 1;
-const PARKED: u64 = 1 << 1;
-const OVERFLOW: u64 = 1 << 2;
-const MOVED: u64 = 1 << 3;
+const OVERFLOW: u64 = 1 << 1;
+const MOVED: u64 = 1 << 2;
 
 /// A one in each byte that holds a tag.
 const ONES: u64 = (u64::MAX / 0xFF) << 8 & (u64::MAX >> (8 * (7 - SLOTS)));
@@ -175,7 +173,6 @@ impl Bucket {
     #[cold]
     #[inline(never)]
     fn lock_slow(&self) -> Locked<'_> {
-        let address = &self.word as *const _ as usize;
         let mut round = 0;
         loop {
             let word = self.word.load(Ordering::Relaxed);
@@ -183,20 +180,14 @@ impl Bucket {
                 if self.try_lock(word) {
                     return Locked {
                         bucket: self,
-                        word: Word(word & !PARKED),
+                        word: Word(word),
                     };
                 }
             } else if round < sync::spin_rounds() {
                 sync::relax(round);
                 round += 1;
-            } else if word & PARKED != 0
-                || self
-                    .word
-                    .compare_exchange(word, word | PARKED, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok()
-            {
-                let both = LOCKED | PARKED;
-                sync::park(address, || self.word.load(Ordering::Relaxed) & both == both);
+            } else {
+                sync::park_while(&self.word, |word| word & LOCKED != 0);
             }
         }
     }
@@ -205,7 +196,7 @@ impl Bucket {
 /// A bucket whose writer the caller is; dropping it publishes what has changed.
 pub(super) struct Locked<'a> {
     bucket: &'a Bucket,
-    /// What the word will be, without `LOCKED` and `PARKED`.
+    /// What the word will be, without `LOCKED`.
     word: Word,
 }
 
@@ -295,11 +286,10 @@ impl Locked<'_> {
 impl Drop for Locked<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // Release: pairs with the Acquire loads of readers and of the next writer. A swap, because a waiter may have added
-        // `PARKED`; after it the bucket may be gone, so only its address is used.
+        // Release: pairs with the Acquire loads of readers and of the next writer. After this store the bucket may be gone, so
+        // only its address is used.
         let address = &self.bucket.word as *const _ as usize;
-        if self.bucket.word.swap(self.word.0, Ordering::Release) & PARKED != 0 {
-            sync::unpark_all(address);
-        }
+        self.bucket.word.store(self.word.0, Ordering::Release);
+        sync::wake_parked(address);
     }
 }

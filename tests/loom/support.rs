@@ -98,7 +98,7 @@ pub type PlacedHasher = BuildHasherDefault<Placed>;
 pub type Reg<V> = Registry<Key, V, PlacedHasher>;
 pub type Int = Interner<Content, PlacedHasher>;
 
-pub fn registry<V>() -> Arc<Reg<V>> {
+pub fn registry<V: 'static>() -> Arc<Reg<V>> {
     Arc::new(Registry::with_hasher(PlacedHasher::default()))
 }
 
@@ -116,7 +116,10 @@ pub struct Tally {
 impl Tally {
     pub fn value(&self) -> Counted {
         self.made.fetch_add(1, Ordering::Relaxed);
-        Counted { live: loom::cell::UnsafeCell::new(true), tally: self.clone() }
+        Counted {
+            live: loom::cell::UnsafeCell::new(true),
+            tally: self.clone(),
+        }
     }
 
     pub fn made(&self) -> usize {
@@ -142,7 +145,10 @@ unsafe impl Sync for Counted {}
 impl Counted {
     pub fn read(&self) {
         // SAFETY: only the destructor writes.
-        assert!(self.live.with(|live| unsafe { *live }), "read after it was dropped");
+        assert!(
+            self.live.with(|live| unsafe { *live }),
+            "read after it was dropped"
+        );
     }
 }
 
@@ -162,7 +168,10 @@ pub struct Content {
 
 impl Content {
     pub fn new(key: Key, tally: &Tally) -> Self {
-        Self { key, counted: tally.value() }
+        Self {
+            key,
+            counted: tally.value(),
+        }
     }
 
     pub fn read(&self) -> Key {
@@ -173,7 +182,10 @@ impl Content {
 
 impl Clone for Content {
     fn clone(&self) -> Self {
-        Self { key: self.key, counted: self.counted.tally.value() }
+        Self {
+            key: self.key,
+            counted: self.counted.tally.value(),
+        }
     }
 }
 
