@@ -48,10 +48,12 @@ pub(crate) unsafe trait Body {
 
 /// The alignment of a node with a payload of kind `B`.
 pub(crate) const fn node_align<B: Body>() -> usize {
-    assert!(
-        B::ALIGN <= MAX_ALIGN,
-        "highlander: types with an alignment above 1024 are not supported"
-    );
+    const {
+        assert!(
+            B::ALIGN <= MAX_ALIGN,
+            "highlander: types with an alignment above 1024 are not supported"
+        );
+    }
     if B::ALIGN > HEADER {
         B::ALIGN
     } else {

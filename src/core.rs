@@ -15,6 +15,8 @@ use std::ptr::NonNull;
 
 pub(crate) struct Core<B: Body> {
     index: Index,
+    /// What nodes know of this core.
+    origin: Origin,
     pool: Pool,
     // Last, so that it is dropped last: what the others bury on their way out ends here.
     graveyard: Graveyard,
@@ -22,17 +24,25 @@ pub(crate) struct Core<B: Body> {
 }
 
 impl<B: Body> Core<B> {
-    pub(crate) fn boxed(capacity: usize) -> Box<Self> {
+    /// A new core, which is freed by [`Core::close`], or by the last node after that.
+    pub(crate) fn leak(capacity: usize) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
             Some(_) => Sizes::Fixed(node_size::<B>(0)),
-            None => Sizes::Varied,
+            None => Sizes::Varied(node_align::<B>()),
         };
-        Box::new(Self {
+        let core = NonNull::from(Box::leak(Box::new(Self {
             index: Index::new(capacity),
+            origin: Origin {
+                core: NonNull::dangling(),
+                finish: finish::<B>,
+            },
             pool: Pool::new(sizes, node_align::<B>()),
             graveyard: Graveyard::new(),
             body: PhantomData,
-        })
+        })));
+        // SAFETY: just made, and nobody else's yet. Nodes carry the pointer of the box itself, as one of them may free it.
+        unsafe { (*core.as_ptr()).origin.core = core.cast() };
+        core
     }
 
     /// The core that a node belongs to.
@@ -56,11 +66,7 @@ impl<B: Body> Core<B> {
     /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the number of entries.
     #[inline]
     pub(crate) fn allocate(&self, meta: u32, hash: u64, live: isize) -> Node {
-        let origin = Origin {
-            core: NonNull::from(self).cast(),
-            finish: finish::<B>,
-        };
-        let node = self.pool.allocate(node_size::<B>(meta), live, origin);
+        let node = self.pool.allocate(node_size::<B>(meta), live, self.origin);
         // SAFETY: just allocated, so this call has it alone.
         unsafe {
             node.as_ref().set_meta(meta);
@@ -75,7 +81,7 @@ impl<B: Body> Core<B> {
     /// The node is of kind `B`, and the caller has it alone.
     pub(crate) unsafe fn free(node: Node, live: isize) {
         // SAFETY: the caller's promise.
-        let core = unsafe { NonNull::from(Self::of(node)) };
+        let core: NonNull<Self> = unsafe { origin(node) }.core.cast();
         // SAFETY: the node, which is out, keeps the core.
         let this = unsafe { core.as_ref() };
         // SAFETY: the caller's promise.
@@ -94,7 +100,7 @@ impl<B: Body> Core<B> {
             core.drop_in_place();
             core.write_bytes(0xDD, 1);
         };
-        // SAFETY: made by `boxed`, and nobody else uses it any more.
+        // SAFETY: made by `leak`, and nobody else uses it any more.
         #[cfg(not(all(highlander_loom, feature = "loom")))]
         drop(unsafe { Box::from_raw(core.as_ptr()) });
     }
@@ -127,16 +133,16 @@ impl<B: Body> Core<B> {
     /// Links a node; see [`Index::link`].
     #[inline]
     pub(crate) fn link(&self, node: Node, hash: u64, known: &[Node]) -> Link {
-        let live = || self.pool.live();
-        let link = reading(|guard| {
-            self.index
-                .link(node, hash, known, live, &self.graveyard, guard)
-        });
-        // After the guard, which would hold back what has just been buried.
+        // Before, not after: nothing may go wrong between linking and the caller's taking over of its count. And outside of the
+        // guard, which would hold back what is buried.
         if self.graveyard.is_occupied() {
             self.graveyard.collect();
         }
-        link
+        let live = || self.pool.live();
+        reading(|guard| {
+            self.index
+                .link(node, hash, known, live, &self.graveyard, guard)
+        })
     }
 
     /// Takes a node out that has owners still. True for the one call that did.
@@ -164,7 +170,7 @@ impl<B: Body> Core<B> {
             self.index
                 .shrink(|| self.pool.live(), &self.graveyard, guard)
         });
-        self.index.shrink_overflow();
+        self.index.shrink_lists();
         self.pool.release_unused(&self.graveyard);
         for _ in 0..16 {
             if self.graveyard.collect() {
@@ -177,14 +183,15 @@ impl<B: Body> Core<B> {
     /// The registry goes: the index and all unused memory with it; the rest stays until the last node has gone.
     ///
     /// # Safety
-    /// `core` was made by `boxed`, and the caller is its only user but for nodes that are out.
+    /// `core` was made by `leak`, and the caller is its only user but for nodes that are out.
     pub(crate) unsafe fn close(core: NonNull<Self>) {
-        // SAFETY: not destroyed before `let_go` below.
+        // SAFETY: not destroyed before the end of this function.
         let this = unsafe { core.as_ref() };
-        this.pool.close();
-        this.index.close(&this.graveyard);
-        this.pool.release_unused(&this.graveyard);
-        this.graveyard.collect();
+        if !this.pool.close() {
+            this.index.close(&this.graveyard);
+            this.pool.release_unused(&this.graveyard);
+            this.graveyard.collect();
+        }
         if this.pool.let_go() {
             // SAFETY: no node is out, and the registry is this call's caller.
             unsafe { Self::destroy(core) };

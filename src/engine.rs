@@ -41,7 +41,7 @@ impl<B: Body> Engine<B> {
         if capacity == 0 {
             return Self::new();
         }
-        let core = Box::into_raw(Core::boxed(capacity));
+        let core = Core::leak(capacity).as_ptr();
         Self {
             core: AtomicPtr::new(core),
             body: PhantomData,
@@ -65,14 +65,17 @@ impl<B: Body> Engine<B> {
 
     #[cold]
     fn first_core(&self) -> &Core<B> {
-        let new = Box::into_raw(Core::<B>::boxed(0));
+        let new = Core::<B>::leak(0);
         // Release: pairs with `core`.
-        let won =
-            self.core
-                .compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
+        let won = self.core.compare_exchange(
+            ptr::null_mut(),
+            new.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         if won.is_err() {
             // SAFETY: made above, and shown to nobody.
-            drop(unsafe { Box::from_raw(new) });
+            unsafe { Core::close(new) };
         }
         self.core().expect("one of them won")
     }
@@ -108,9 +111,23 @@ impl<B: Body> Engine<B> {
     pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<Strong<B>> {
         match self.probe(hash) {
             Ok(strong) if is_it(strong.key()) => Some(strong),
+            Ok(stranger) => self.get_beside(hash, stranger, &is_it),
             Err(Probe::ABSENT) => None,
-            _ => self.get_slow(hash, &is_it),
+            Err(_) => self.get_slow(hash, &is_it),
         }
+    }
+
+    /// Lets go of a value that only has the same hash, whose destructor may panic, and goes on.
+    #[cold]
+    #[inline(never)]
+    fn get_beside(
+        &self,
+        hash: u64,
+        stranger: Strong<B>,
+        is_it: &dyn Fn(&B::Key) -> bool,
+    ) -> Option<Strong<B>> {
+        drop(stranger);
+        self.get_slow(hash, is_it)
     }
 
     /// As `get`, the long way: this is the thread's first look, the bucket has moved or overflows, or two keys share the hash.
@@ -122,15 +139,20 @@ impl<B: Body> Engine<B> {
         if probe == Probe::ABSENT {
             return None;
         }
-        // SAFETY: as in `probe`.
-        let found = probe
-            .found()
-            .map(|node| unsafe { Strong::<B>::adopt(node) });
-        found.filter(|strong| is_it(strong.key())).or_else(|| {
-            adopt_all(core.candidates(hash))
-                .into_iter()
-                .find(|strong| is_it(strong.key()))
-        })
+        if let Some(node) = probe.found() {
+            // SAFETY: as in `probe`.
+            let strong = unsafe { Strong::<B>::adopt(node) };
+            if is_it(strong.key()) {
+                return Some(strong);
+            }
+            drop(strong);
+        }
+        let mut candidates = adopt_all(core.candidates(hash));
+        let at = candidates.iter().position(|strong| is_it(strong.key()))?;
+        let strong = candidates.swap_remove(at);
+        // Here, not at the end of the scope: if a destructor panics, `strong` is still ours to drop.
+        drop(candidates);
+        Some(strong)
     }
 
     /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
@@ -142,14 +164,20 @@ impl<B: Body> Engine<B> {
         hash: u64,
         same: impl Fn(&B::Key, &B::Key) -> bool,
     ) -> Result<Strong<B>, Rejected<B>> {
-        match self.enter(new.node(), hash, |other| same(new.key(), other)) {
+        let Entered {
+            existing,
+            strangers,
+        } = self.enter(new.node(), hash, |other| same(new.key(), other));
+        let result = match existing {
             // SAFETY: linked, and its count is ours.
             None => Ok(unsafe { new.entered() }),
             Some(existing) => Err(Rejected {
                 existing,
                 rejected: new,
             }),
-        }
+        };
+        drop(strangers);
+        result
     }
 
     /// Links a complete node of this engine, with its one count for the caller, unless there is a live value whose key `is_it`.
@@ -159,10 +187,13 @@ impl<B: Body> Engine<B> {
         node: Node,
         hash: u64,
         is_it: impl Fn(&B::Key) -> bool,
-    ) -> Option<Strong<B>> {
+    ) -> Entered<B> {
         let core = self.core_or_new();
         match core.link(node, hash, &[]) {
-            Link::Linked => None,
+            Link::Linked => Entered {
+                existing: None,
+                strangers: Vec::new(),
+            },
             Link::Rivals(rivals) => Self::enter_beside(core, node, hash, adopt_all(rivals), &is_it),
         }
     }
@@ -173,28 +204,37 @@ impl<B: Body> Engine<B> {
         core: &Core<B>,
         node: Node,
         hash: u64,
-        mut known: Vec<Strong<B>>,
+        mut strangers: Vec<Strong<B>>,
         is_it: &dyn Fn(&B::Key) -> bool,
-    ) -> Option<Strong<B>> {
+    ) -> Entered<B> {
         let mut compared = 0;
         loop {
-            if let Some(at) = known[compared..]
+            let at = strangers[compared..]
                 .iter()
-                .position(|rival| is_it(rival.key()))
-            {
-                return Some(known.swap_remove(compared + at));
+                .position(|rival| is_it(rival.key()));
+            if let Some(at) = at {
+                let existing = Some(strangers.swap_remove(compared + at));
+                return Entered {
+                    existing,
+                    strangers,
+                };
             }
-            compared = known.len();
-            let nodes: Vec<Node> = known.iter().map(Strong::node).collect();
+            compared = strangers.len();
+            let nodes: Vec<Node> = strangers.iter().map(Strong::node).collect();
             match core.link(node, hash, &nodes) {
-                Link::Linked => return None,
-                Link::Rivals(rivals) => known.extend(adopt_all(rivals)),
+                Link::Linked => {
+                    return Entered {
+                        existing: None,
+                        strangers,
+                    }
+                }
+                Link::Rivals(rivals) => strangers.extend(adopt_all(rivals)),
             }
         }
     }
 
     /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered. `new` must not
-    /// have been counted as an entry: it takes over the count of the old one.
+    /// be counted as an entry besides the old one, whose count it takes over.
     pub(crate) fn replace(&self, old: &Strong<B>, new: Draft<B>) -> Result<Strong<B>, Draft<B>> {
         if self.core_or_new().replace(old.node(), new.node()) {
             // SAFETY: linked, and its count is ours.
@@ -225,6 +265,15 @@ impl<B: Body> Engine<B> {
     pub(crate) fn blank(&self, meta: u32, hash: u64, live: isize) -> Blank<B> {
         Blank::new(self.core_or_new(), meta, hash, live)
     }
+}
+
+/// What has become of a node that was to be entered.
+pub(crate) struct Entered<B: Body> {
+    /// The value that is there already; none if the node is linked now.
+    pub(crate) existing: Option<Strong<B>>,
+    /// Values with the same hash and other keys. To be dropped when the caller has taken over what is its own: the destructor of
+    /// one of them may panic.
+    pub(crate) strangers: Vec<Strong<B>>,
 }
 
 /// A value that could not be entered, and the one that is there.

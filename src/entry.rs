@@ -86,13 +86,13 @@ impl<K, V> Entry<K, V> {
         }
     }
 
-    /// Drops the value of an entry that nobody watches; the key stays.
+    /// Takes the value out of an entry that nobody watches; the key stays.
     ///
     /// # Safety
-    /// The value was written, and the caller has the node alone, but for those who read the key.
-    pub(crate) unsafe fn drop_value(node: Node) {
+    /// The value was written, and the caller has the node alone, but for those who read the key; the value is not used afterwards.
+    pub(crate) unsafe fn take_value(node: Node) -> V {
         // SAFETY: the caller's promise.
-        unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).value).drop_in_place() }
+        unsafe { ptr::addr_of!((*payload::<Self>(node).cast::<Self>()).value).read() }
     }
 
     /// Drops the key of an entry that never got a value.

@@ -12,10 +12,10 @@
 //! two keys with the same hash are two flights. The value stays alive until its last waiter has looked, because the flight owns
 //! it too, so a creator may drop its own handle at once.
 //!
-//! A creator that, directly or not, asks for its own key *on its own thread* is told so. (Cycles through several threads are to be
-//! found here as well: each flight knows its creator.)
+//! A creator that, directly or not, asks for its own key *on its own thread* is told so. Cycles through several threads are not
+//! found; when they are, it will be here, as each flight knows its creator.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Entered};
 use crate::entry::Entry;
 use crate::error::CycleError;
 use crate::node::Node;
@@ -68,30 +68,45 @@ impl<K, V> Seed<K, V> {
         unsafe { <Entry<K, V> as crate::body::Body>::key(self.node) }
     }
 
-    /// Makes the seed an entry with this value, unless another value with its key has been entered meanwhile: then ours is
-    /// dropped, and the seed keeps its key, which others may be reading.
+    /// Makes the seed an entry with this value, unless another value with its key has been entered meanwhile: then the seed keeps
+    /// its key, which others may be reading. What is left over is put aside, to be dropped where nobody waits for it.
     ///
     /// # Safety
     /// Called by one thread at a time, and never again once it has entered the seed.
-    unsafe fn sow(&self, engine: &Engine<Entry<K, V>>, hash: u64, value: V) -> Strong<Entry<K, V>>
+    unsafe fn sow(
+        &self,
+        engine: &Engine<Entry<K, V>>,
+        hash: u64,
+        value: V,
+        leftovers: &mut Leftovers<K, V>,
+    ) -> Strong<Entry<K, V>>
     where
         K: Eq,
     {
-        /// Drops the value again unless it is entered, also when `Eq` panics.
+        /// Drops the value again when `Eq` panics.
         struct Unsow<K, V>(Node, PhantomData<(K, V)>);
         impl<K, V> Drop for Unsow<K, V> {
             fn drop(&mut self) {
                 // SAFETY: written below, and not entered.
-                unsafe { Entry::<K, V>::drop_value(self.0) }
+                drop(unsafe { Entry::<K, V>::take_value(self.0) });
             }
         }
         // SAFETY: no value is there now, and others read the key only.
         unsafe { Entry::<K, V>::write_value(self.node, value) };
         let unsow = Unsow::<K, V>(self.node, PhantomData);
-        match engine.enter(self.node, hash, |other| self.key() == other) {
-            Some(existing) => existing,
+        let Entered {
+            existing,
+            strangers,
+        } = engine.enter(self.node, hash, |other| self.key() == other);
+        std::mem::forget(unsow);
+        leftovers.strangers = strangers;
+        match existing {
+            Some(existing) => {
+                // SAFETY: written above, and not entered.
+                leftovers.value = Some(unsafe { Entry::<K, V>::take_value(self.node) });
+                existing
+            }
             None => {
-                std::mem::forget(unsow);
                 self.sown.store(true, Ordering::Relaxed);
                 engine.add_live(1);
                 // SAFETY: linked, and its count is ours.
@@ -99,6 +114,14 @@ impl<K, V> Seed<K, V> {
             }
         }
     }
+}
+
+/// What a creation leaves to be dropped.
+struct Leftovers<K, V> {
+    /// The value that was made in vain.
+    value: Option<V>,
+    /// Values of other keys with the same hash.
+    strangers: Vec<Strong<Entry<K, V>>>,
 }
 
 impl<K, V> Drop for Seed<K, V> {
@@ -153,6 +176,10 @@ impl<K, V> Flights<K, V> {
         if flight.creator.load(Ordering::Relaxed) == me {
             return Err(CycleError::new().into());
         }
+        let mut leftovers = Leftovers {
+            value: None,
+            strangers: Vec::new(),
+        };
         let landed = flight.result.get_or_try_init(|| {
             let _creating = Creating::begin(&flight.creator, me);
             let key = flight.seed.key();
@@ -162,9 +189,14 @@ impl<K, V> Flights<K, V> {
             }
             let value = make(key)?;
             // SAFETY: `get_or_try_init` runs one of us at a time, and none after the first success.
-            Ok(unsafe { flight.seed.sow(engine, hash, value) })
+            Ok(unsafe { flight.seed.sow(engine, hash, value, &mut leftovers) })
         });
-        landed.cloned()
+        let landed = landed.cloned();
+        // Here, where the others do not wait any more, and not at the end of the scope: they may drop keys and values, and if
+        // that panics, `landed` is still ours to drop.
+        drop(leftovers);
+        drop(seat);
+        landed
     }
 
     /// Joins the flight of this key, or begins one.
@@ -183,7 +215,12 @@ impl<K, V> Flights<K, V> {
         // Flights with the same hash that turned out to have another key. We hold a seat in each, so that it stays on the list.
         let mut strangers: Vec<Seat<'_, K, V>> = Vec::new();
         loop {
-            let unknown = by_hash.update(hash, |list| {
+            let (unknown, landed) = by_hash.update(hash, |list| {
+                // A flight that has landed is no creation under way: its value is in the index, or has been taken out since.
+                let (landed, flying): (Vec<_>, Vec<_>) = std::mem::take(list)
+                    .into_iter()
+                    .partition(|flight| flight.result.get().is_some());
+                *list = flying;
                 let known =
                     |flight: &Arc<_>| strangers.iter().any(|s| Arc::ptr_eq(&s.flight, flight));
                 let unknown: Vec<_> = list
@@ -197,8 +234,9 @@ impl<K, V> Flights<K, V> {
                 if unknown.is_empty() {
                     list.push(Arc::clone(&mine));
                 }
-                unknown
+                (unknown, landed)
             });
+            drop(landed);
             if unknown.is_empty() {
                 return Seat {
                     by_hash,
@@ -209,7 +247,9 @@ impl<K, V> Flights<K, V> {
             strangers.extend(unknown.into_iter().map(|flight| Seat { by_hash, flight }));
             let is_ours = |seat: &Seat<'_, K, V>| *seat.flight.seed.key() == *mine.seed.key();
             if let Some(at) = strangers[first..].iter().position(is_ours) {
-                return strangers.swap_remove(first + at);
+                let seat = strangers.swap_remove(first + at);
+                drop((strangers, mine));
+                return seat;
             }
         }
     }

@@ -5,7 +5,7 @@
 //! over when each thread that was reading at its beginning has left that stretch. Nobody waits for it: memory whose period is
 //! not over stays in the [`Graveyard`] and is looked at again later.
 //!
-//! Invariant: no user code runs inside a guard, so a stretch ends as soon as its thread is scheduled.
+//! Invariant: no user code runs inside a guard, so a stretch ends by itself, as soon as its thread is scheduled.
 
 use crate::sync::{adopt_record, lend_record, own_record, records, return_record, Record};
 use crate::sync::{full_barrier, heavy_barrier, light_barrier, readers_need_a_fence, reclaims};
@@ -50,6 +50,11 @@ impl Guard {
 
     fn enter(record: &'static Record) -> Self {
         let state = record.state.load(Ordering::Relaxed);
+        debug_assert_eq!(
+            state & READING,
+            0,
+            "a record is handed on by threads that do not read"
+        );
         record.state.store(state | READING, Ordering::Relaxed);
         full_barrier();
         Self {
@@ -80,8 +85,10 @@ fn reading_otherwise<R>(f: impl FnOnce(&Guard) -> R) -> R {
     match adopt_record(initial) {
         Some(record) => f(&Guard::enter(record)),
         None => {
+            // Dropped in this order: first the guard, then what it wrote to.
             let lent = Lent(lend_record(initial));
-            f(&Guard::enter(lent.0))
+            let guard = Guard::enter(lent.0);
+            f(&guard)
         }
     }
 }
@@ -111,17 +118,20 @@ struct Grace {
 }
 
 impl Grace {
-    /// Begins a period. Whatever was made unreachable before this call is free to go when the period is over.
-    fn begin() -> Self {
+    /// Begins a period. Whatever was made unreachable before this call is free to go when the period is over. None when the
+    /// system's barrier fails, which it can when the process has locked itself in since it started.
+    fn begin() -> Option<Self> {
         // Orders "made unreachable" before the loads below. A reader that they show as not reading either has left
         // (its Release store was seen), or has not begun: then its own barrier comes after this one, and its loads
         // find what replaced the unreachable memory. The same holds for a record that is not in the list yet.
-        heavy_barrier();
+        if !heavy_barrier() {
+            return None;
+        }
         let readers = records()
             .map(|record| (record, record.state.load(Ordering::Acquire)))
             .filter(|(_, state)| state & READING != 0)
             .collect();
-        Self { readers }
+        Some(Self { readers })
     }
 
     /// Whether the period is over. A thread has left when its state has changed, whatever it reads by now.
@@ -187,9 +197,16 @@ impl Graveyard {
     /// # Safety
     /// No reader that enters from now on can find the blocks, and each came from the global allocator with its layout.
     pub(crate) unsafe fn bury(&self, blocks: impl IntoIterator<Item = Block>) {
-        let mut graves = self.graves.lock();
-        graves.fresh.extend(blocks);
+        self.graves.lock().fresh.extend(blocks);
         self.occupied.store(true, Ordering::Relaxed);
+    }
+
+    /// As `bury`, for a block of which there will be many: it waits for the next collection.
+    ///
+    /// # Safety
+    /// As for `bury`.
+    pub(crate) unsafe fn bury_for_later(&self, block: Block) {
+        self.graves.lock().fresh.push(block);
     }
 
     /// Whether there may be something to collect.
@@ -198,12 +215,9 @@ impl Graveyard {
         self.occupied.load(Ordering::Relaxed)
     }
 
-    /// Frees what nobody can see any more. Never waits; true when nothing is left.
+    /// Frees what nobody can see any more. Never waits, nor panics; true when nothing is left.
     #[cold]
     pub(crate) fn collect(&self) -> bool {
-        if !self.is_occupied() {
-            return true;
-        }
         if !reclaims() {
             return false;
         }
@@ -213,8 +227,11 @@ impl Graveyard {
         // Two rounds: the first may end a period that holds back the fresh ones.
         for _ in 0..2 {
             if graves.period.is_none() && !graves.fresh.is_empty() {
+                graves.period = Grace::begin();
+                if graves.period.is_none() {
+                    break;
+                }
                 graves.waiting = std::mem::take(&mut graves.fresh);
-                graves.period = Some(Grace::begin());
             }
             if graves.period.as_mut().is_some_and(Grace::is_over) {
                 graves.period = None;

@@ -57,11 +57,11 @@ pub(crate) mod sealed {
         /// The size of every value, if they are all of one size.
         const FIXED_SIZE: Option<usize>;
         /// The number of elements of a value.
-        fn len(&self) -> usize;
+        fn elements(&self) -> usize;
         /// The bytes of a value of `len` elements.
-        fn size(len: usize) -> usize;
+        fn bytes_of(len: usize) -> usize;
         /// The value of `len` elements at `at`.
-        fn at(at: *mut u8, len: usize) -> *mut Self;
+        fn value_at(at: *mut u8, len: usize) -> *mut Self;
     }
 }
 
@@ -73,16 +73,16 @@ unsafe impl<T> Layout for T {
     const NEEDS_DROP: bool = needs_drop::<T>();
     const FIXED_SIZE: Option<usize> = Some(size_of::<T>());
 
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         0
     }
 
-    fn size(_: usize) -> usize {
+    fn bytes_of(_: usize) -> usize {
         size_of::<T>()
     }
 
     #[inline(always)]
-    fn at(at: *mut u8, _: usize) -> *mut Self {
+    fn value_at(at: *mut u8, _: usize) -> *mut Self {
         at.cast()
     }
 }
@@ -114,16 +114,16 @@ unsafe impl<T> Layout for [T] {
     const NEEDS_DROP: bool = needs_drop::<T>();
     const FIXED_SIZE: Option<usize> = None;
 
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         self.len()
     }
 
-    fn size(len: usize) -> usize {
+    fn bytes_of(len: usize) -> usize {
         len * size_of::<T>()
     }
 
     #[inline(always)]
-    fn at(at: *mut u8, len: usize) -> *mut Self {
+    fn value_at(at: *mut u8, len: usize) -> *mut Self {
         ptr::slice_from_raw_parts_mut(at.cast(), len)
     }
 }
@@ -174,16 +174,16 @@ macro_rules! bytes {
             const NEEDS_DROP: bool = false;
             const FIXED_SIZE: Option<usize> = None;
 
-            fn len(&self) -> usize {
+            fn elements(&self) -> usize {
                 size_of_val(self)
             }
 
-            fn size(len: usize) -> usize {
+            fn bytes_of(len: usize) -> usize {
                 len
             }
 
             #[inline(always)]
-            fn at(at: *mut u8, len: usize) -> *mut Self {
+            fn value_at(at: *mut u8, len: usize) -> *mut Self {
                 ptr::slice_from_raw_parts_mut(at, len) as *mut Self
             }
         }
@@ -255,7 +255,7 @@ unsafe impl<T: ?Sized + Internable> Body for Canonical<T> {
 
     #[inline(always)]
     fn size(meta: u32) -> usize {
-        T::size(meta as usize)
+        T::bytes_of(meta as usize)
     }
 
     #[inline(always)]
@@ -263,14 +263,14 @@ unsafe impl<T: ?Sized + Internable> Body for Canonical<T> {
         // SAFETY: the caller is an owner, or alone.
         let len = unsafe { node.as_ref().meta() } as usize;
         // SAFETY: that is where and how long the value was written.
-        unsafe { &*T::at(crate::body::payload::<Self>(node), len) }
+        unsafe { &*T::value_at(crate::body::payload::<Self>(node), len) }
     }
 
     unsafe fn drop_in_place(node: Node) {
         // SAFETY: the caller is alone, and the value complete.
         unsafe {
             let len = node.as_ref().meta() as usize;
-            T::at(crate::body::payload::<Self>(node), len).drop_in_place();
+            T::value_at(crate::body::payload::<Self>(node), len).drop_in_place();
         }
     }
 }

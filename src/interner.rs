@@ -213,7 +213,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
             }
         }
         // SAFETY: the closure writes the value.
-        unsafe { self.enter(hash, value.len(), |to| value.clone_to(to)) }
+        unsafe { self.enter(hash, value.elements(), |to| value.clone_to(to)) }
     }
 
     /// The canonical handle of this content, entered if there is none. Moves the value in on a miss, drops it on a hit.
@@ -232,7 +232,10 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         let owned = value.into();
         let hash = hash_key(&self.hasher, T::as_ref_of(&owned));
         match self.get_hashed(hash, |other| T::as_ref_of(&owned) == other) {
-            Some(interned) => interned,
+            Some(interned) => {
+                drop(owned);
+                interned
+            }
             None => self.enter_owned(hash, owned),
         }
     }
@@ -308,7 +311,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     }
 
     fn enter_owned(&self, hash: u64, owned: T::Owned) -> Interned<T> {
-        let len = T::as_ref_of(&owned).len();
+        let len = T::as_ref_of(&owned).elements();
         // SAFETY: the closure writes the value.
         unsafe { self.enter(hash, len, |to| T::move_to(owned, to)) }
     }
@@ -324,7 +327,11 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         let new = unsafe { blank.complete() };
         match self.engine.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Interned::new(entered),
-            Err(Rejected { existing, .. }) => Interned::new(existing),
+            Err(Rejected { existing, rejected }) => {
+                // Here, not at the end of the scope: if its destructor panics, `existing` is still ours to drop.
+                drop(rejected);
+                Interned::new(existing)
+            }
         }
     }
 }

@@ -323,7 +323,11 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
         match self.engine.get(hash, |other| key == *other) {
-            Some(strong) => Ok(Handle::new(strong)),
+            Some(strong) => {
+                // Here, not at the end of the scope: if a destructor panics, `strong` is still ours to drop.
+                drop((key, make));
+                Ok(Handle::new(strong))
+            }
             None => self.create(hash, key, make),
         }
     }

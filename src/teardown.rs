@@ -54,7 +54,11 @@ pub(crate) unsafe fn finish(node: Node) {
     while let Some(node) = next {
         // SAFETY: the caller's promise, or that of whoever put the node aside.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| unsafe { finish_now(node) })) {
-            panic.get_or_insert(payload);
+            match panic {
+                None => panic = Some(payload),
+                // Not dropped: that may panic too, and strand the others.
+                Some(_) => std::mem::forget(payload),
+            }
         }
         next = take_aside();
     }

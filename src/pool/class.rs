@@ -12,8 +12,8 @@ pub(super) const LARGE: usize = usize::MAX;
 pub(crate) enum Sizes {
     /// All nodes have this size.
     Fixed(usize),
-    /// Sizes differ, and are rounded up to one of [`LANES`] sizes.
-    Varied,
+    /// Sizes differ, are multiples of this alignment, and are rounded up to one of [`LANES`] sizes.
+    Varied(usize),
 }
 
 /// Which list a node belongs to, and how many bytes it takes.
@@ -30,18 +30,22 @@ impl Sizes {
         }
         match self {
             Sizes::Fixed(size) => Class { lane: 0, size },
-            Sizes::Varied if size <= 128 => {
+            Sizes::Varied(_) if size <= 128 => {
                 let steps = size.div_ceil(16);
                 Class {
                     lane: steps - 1,
                     size: steps * 16,
                 }
             }
-            Sizes::Varied => {
+            Sizes::Varied(align) => {
                 let doubling = (size - 1).ilog2() as usize;
                 let step = 1 << (doubling - 2);
                 let steps = (size - (1 << doubling)).div_ceil(step);
                 let rounded = (1 << doubling) + steps * step;
+                // The last size is no power of two, so not every alignment can be had with it.
+                if rounded > MAX_SMALL && MAX_SMALL % align != 0 {
+                    return Class { lane: LARGE, size };
+                }
                 Class {
                     lane: 7 + (doubling - 7) * 4 + steps,
                     size: rounded.min(MAX_SMALL),
@@ -54,12 +58,12 @@ impl Sizes {
     pub(super) fn all(self) -> impl Iterator<Item = usize> {
         let lanes = match self {
             Sizes::Fixed(_) => 1,
-            Sizes::Varied => LANES,
+            Sizes::Varied(_) => LANES,
         };
         (0..lanes).map(move |lane| match (self, lane) {
             (Sizes::Fixed(size), _) => size,
-            (Sizes::Varied, 0..8) => (lane + 1) * 16,
-            (Sizes::Varied, _) => {
+            (Sizes::Varied(_), 0..8) => (lane + 1) * 16,
+            (Sizes::Varied(_), _) => {
                 let (doubling, steps) = (7 + (lane - 8) / 4, (lane - 8) % 4 + 1);
                 ((1 << doubling) + steps * (1 << (doubling - 2))).min(MAX_SMALL)
             }
@@ -73,17 +77,25 @@ mod tests {
 
     #[test]
     fn each_size_fits_the_lane_it_is_sent_to_and_no_smaller_one() {
-        let lanes: Vec<usize> = Sizes::Varied.all().collect();
-        for size in 1..=MAX_SMALL {
-            let class = Sizes::Varied.class(size);
-            assert_eq!(class.size, lanes[class.lane], "size {size}");
-            assert!(size <= class.size);
-            assert!(
-                class.lane == 0 || size > lanes[class.lane - 1],
-                "size {size}"
-            );
+        for align in [16, 32, 64, 128, 256, 512, 1024] {
+            let sizes = Sizes::Varied(align);
+            let lanes: Vec<usize> = sizes.all().collect();
+            for size in (align..=MAX_SMALL).step_by(align) {
+                let class = sizes.class(size);
+                if class.lane == LARGE {
+                    assert!(size > 1792, "{size} bytes fit a slab");
+                    continue;
+                }
+                assert_eq!(class.size, lanes[class.lane], "size {size}");
+                assert!(size <= class.size);
+                assert!(
+                    class.lane == 0 || size > lanes[class.lane - 1],
+                    "size {size}"
+                );
+                assert_eq!(class.size % align, 0, "every node is aligned if one is");
+            }
         }
-        assert_eq!(Sizes::Varied.class(MAX_SMALL + 1).lane, LARGE);
+        assert_eq!(Sizes::Varied(16).class(MAX_SMALL + 1).lane, LARGE);
         assert_eq!(Sizes::Fixed(48).class(48).size, 48);
     }
 }

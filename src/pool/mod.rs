@@ -274,8 +274,8 @@ impl Pool {
         let slab = unsafe { slab_header(node) };
         let (lane, bytes) = (slab.lane, slab.size);
         if lane == LARGE {
-            // SAFETY: unlinked, so no new reader finds it.
-            unsafe { graveyard.bury([slab.large_block()]) };
+            // SAFETY: unlinked, so no new reader finds it, and the caller's alone.
+            unsafe { graveyard.bury_for_later(slab::large_block(node)) };
             self.count_large(bytes, graveyard);
         }
         let mut stripe = self.stripe();
@@ -299,13 +299,14 @@ impl Pool {
     }
 
     /// The registry has gone: from now on the outstanding nodes are counted down, so that the last one can take all with it.
-    /// The caller holds one count more, until it calls [`Pool::let_go`].
-    pub(crate) fn close(&self) {
+    /// The caller holds one count more, until it calls [`Pool::let_go`]. True if no node is out.
+    pub(crate) fn close(&self) -> bool {
         let mut locked: Vec<_> = self.stripes.iter().map(Stripe::lock).collect();
         let outstanding: isize = locked.iter_mut().map(|s| s.stock().outstanding).sum();
         self.left.store(outstanding + 1, Ordering::Relaxed);
         // Whoever frees a node from now on sees the flag, and with it the count, under its stripe's lock.
         locked.iter_mut().for_each(|s| s.stock().closed = true);
+        outstanding == 0
     }
 
     /// Counts one down. True for the last.

@@ -29,20 +29,18 @@ pub(super) struct SlabHeader {
     pub(super) size: usize,
 }
 
-impl SlabHeader {
-    /// The block of the large node behind this header.
-    pub(super) fn large_block(&self) -> Block {
-        debug_assert_eq!(self.lane, LARGE);
-        Block {
-            memory: NonNull::from(self).cast(),
-            layout: large_layout(self.size),
-        }
-    }
-}
-
 /// The address of the slab that an address lies in.
 pub(super) fn slab_of(address: *const u8) -> usize {
     address as usize & !(SLAB - 1)
+}
+
+/// The header of the slab that `node` lies in, with the right to the whole slab.
+#[inline(always)]
+fn slab_pointer(node: Node) -> *mut SlabHeader {
+    node.as_ptr()
+        .cast::<u8>()
+        .map_addr(|address| address & !(SLAB - 1))
+        .cast()
 }
 
 /// The header of the slab that `node` lies in.
@@ -51,13 +49,25 @@ pub(super) fn slab_of(address: *const u8) -> usize {
 /// The caller owns the node, or has it alone.
 #[inline(always)]
 pub(super) unsafe fn slab_header<'a>(node: Node) -> &'a SlabHeader {
-    let header = node
-        .as_ptr()
-        .cast::<u8>()
-        .map_addr(|address| address & !(SLAB - 1));
     // SAFETY: every node lies in a slab aligned to its size (a large one less than that behind its header), whose header is
     // written before the first node is handed out and stays while any node of it is in use.
-    unsafe { &*header.cast() }
+    unsafe { &*slab_pointer(node) }
+}
+
+/// The block of a large node.
+///
+/// # Safety
+/// The node is a large one, and the caller has it alone.
+pub(super) unsafe fn large_block(node: Node) -> Block {
+    // SAFETY: the caller's promise.
+    let header = unsafe { slab_header(node) };
+    debug_assert_eq!(header.lane, LARGE);
+    let layout = large_layout(header.size);
+    // SAFETY: the block begins with the header, and is not at address 0.
+    Block {
+        memory: unsafe { NonNull::new_unchecked(slab_pointer(node).cast()) },
+        layout,
+    }
 }
 
 /// Whom `node` belongs to.

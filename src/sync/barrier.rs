@@ -28,12 +28,12 @@ pub(crate) fn any_barrier() {
     }
 }
 
-/// The reclaimer's half, between unlinking and looking for readers. Pairs with [`light_barrier`].
-pub(crate) fn heavy_barrier() {
+/// The rare side's half, between unlinking and looking for readers. Pairs with [`light_barrier`]. False if it could not be done:
+/// then nothing may be concluded from what is seen afterwards.
+#[must_use]
+pub(crate) fn heavy_barrier() -> bool {
     fence(Ordering::SeqCst);
-    if !readers_need_a_fence() {
-        system::barrier();
-    }
+    readers_need_a_fence() || system::barrier()
 }
 
 /// Set until the system's barrier is known to be there: a fence too many does no harm.
@@ -63,13 +63,9 @@ mod system {
         !cfg!(miri) && membarrier(REGISTER_PRIVATE_EXPEDITED)
     }
 
-    pub(super) fn barrier() {
-        // A registered call cannot fail; a forked child may have to register anew. To go on without the barrier would
-        // free what others still read.
-        assert!(
-            membarrier(PRIVATE_EXPEDITED) || (register() && membarrier(PRIVATE_EXPEDITED)),
-            "membarrier failed after it was registered"
-        );
+    pub(super) fn barrier() -> bool {
+        // A forked child may have to register anew.
+        membarrier(PRIVATE_EXPEDITED) || (register() && membarrier(PRIVATE_EXPEDITED))
     }
 }
 
@@ -79,5 +75,7 @@ mod system {
         false
     }
 
-    pub(super) fn barrier() {}
+    pub(super) fn barrier() -> bool {
+        true
+    }
 }

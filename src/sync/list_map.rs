@@ -56,14 +56,6 @@ mod body {
             }
         }
 
-        /// Runs `f` on the list under `key`, which may be empty, beside other readers.
-        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
-            match self.0.get(&key) {
-                Some(list) => f(&list),
-                None => f(&[]),
-            }
-        }
-
         pub(crate) fn shrink_to_fit(&self) {
             self.0.shrink_to_fit();
         }
@@ -91,10 +83,6 @@ mod body {
                 map.remove(&key);
             }
             result
-        }
-
-        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
-            f(self.0.lock().get(&key).map_or(&[], Vec::as_slice))
         }
 
         pub(crate) fn shrink_to_fit(&self) {}

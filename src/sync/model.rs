@@ -154,7 +154,7 @@ loom::lazy_static! {
 pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
     let lot = &WORLD.lot;
     lot.parked.fetch_add(1, Ordering::Relaxed);
-    heavy_barrier();
+    light_barrier();
     let mut wakes = lot.wakes.lock();
     if blocked(word.load(Ordering::Relaxed)) {
         let before = *wakes;
@@ -258,8 +258,9 @@ pub(crate) fn readers_need_a_fence() -> bool {
     false
 }
 
-pub(crate) fn heavy_barrier() {
+pub(crate) fn heavy_barrier() -> bool {
     loom::sync::atomic::fence(Ordering::SeqCst);
+    true
 }
 
 /// Thread-local cells, per modelled thread.

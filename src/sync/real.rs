@@ -52,15 +52,22 @@ pub(crate) fn spin_rounds() -> u32 {
 }
 
 /// Threads that are parked or about to, anywhere in the process. The price of unlocking is one look at it.
-static PARKED: AtomicUsize = AtomicUsize::new(0);
+static PARKED: Padded = Padded(AtomicUsize::new(0));
+
+/// On a line of its own: every writer reads it.
+#[repr(align(128))]
+struct Padded(AtomicUsize);
 
 /// Sleeps until [`wake_parked`] is called for this word, unless it is not `blocked` (any more).
 #[cold]
 pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
-    PARKED.fetch_add(1, Ordering::Relaxed);
     // Between announcing and looking again, as `wake_parked` has one between unlocking and looking: one of the two sees the
     // other. The waiter, who has time, takes the heavy half.
-    heavy_barrier();
+    PARKED.0.fetch_add(1, Ordering::Relaxed);
+    if !heavy_barrier() {
+        PARKED.0.fetch_sub(1, Ordering::Relaxed);
+        return std::thread::yield_now();
+    }
     let address = word as *const _ as usize;
     // SAFETY: the address is that of a bucket's word, which no other user of the parking lot uses as its key, and the
     // closures neither panic nor call into the parking lot.
@@ -74,7 +81,7 @@ pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
             None,
         );
     }
-    PARKED.fetch_sub(1, Ordering::Relaxed);
+    PARKED.0.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Wakes every thread that sleeps in [`park_while`] for the word at `address`, after that word has been changed. The address is only
@@ -82,7 +89,7 @@ pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
 #[inline(always)]
 pub(crate) fn wake_parked(address: usize) {
     any_barrier();
-    if PARKED.load(Ordering::Relaxed) != 0 {
+    if PARKED.0.load(Ordering::Relaxed) != 0 {
         unpark_all(address);
     }
 }

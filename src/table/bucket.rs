@@ -13,7 +13,8 @@
 //! | flag | meaning | set by | cleared by |
 //! |---|---|---|---|
 //! | `LOCKED` | a writer is at work | the writer | the writer, publishing |
-//! | `OVERFLOW` | more nodes are in the overflow list | a writer | a writer |
+//! | `SPILLS` | more of its nodes are in the line that it shares (see `home`) | a writer | a writer |
+//! | `LISTS` | even more are in its list | a writer | a writer |
 //! | `MOVED` | the nodes are in the next table, and there are no tags here any more | the mover | never |
 
 use crate::node::{Header, Node};
@@ -28,8 +29,9 @@ pub(super) const SLOTS: usize = if cfg!(all(highlander_loom, feature = "loom")) 
 };
 
 const LOCKED: u64 = 1;
-const OVERFLOW: u64 = 1 << 1;
-const MOVED: u64 = 1 << 2;
+const SPILLS: u64 = 1 << 1;
+const LISTS: u64 = 1 << 2;
+const MOVED: u64 = 1 << 3;
 
 /// A one in each byte that holds a tag.
 const ONES: u64 = (u64::MAX / 0xFF) << 8 & (u64::MAX >> (8 * (7 - SLOTS)));
@@ -80,10 +82,11 @@ impl Word {
         Self(self.0 & !(0xFF << (8 * slot + 8)))
     }
 
-    /// Whether the slots are the whole truth.
+    /// Whether the slots are the whole truth. Not while a writer is at work: it may have published a node, which another reader can
+    /// own by now, and not the word that shows it.
     #[inline(always)]
     pub(super) fn is_complete(self) -> bool {
-        self.0 & (OVERFLOW | MOVED) == 0
+        self.0 & (LOCKED | SPILLS | LISTS | MOVED) == 0
     }
 
     #[inline(always)]
@@ -91,8 +94,20 @@ impl Word {
         self.0 & MOVED != 0
     }
 
-    fn overflows(self) -> bool {
-        self.0 & OVERFLOW != 0
+    pub(super) fn spills(self) -> bool {
+        self.0 & SPILLS != 0
+    }
+
+    pub(super) fn lists(self) -> bool {
+        self.0 & LISTS != 0
+    }
+
+    pub(super) fn is_locked(self) -> bool {
+        self.0 & LOCKED != 0
+    }
+
+    fn with_flag(self, flag: u64, on: bool) -> Self {
+        Self(if on { self.0 | flag } else { self.0 & !flag })
     }
 }
 
@@ -210,16 +225,12 @@ impl Locked<'_> {
         self.bucket as *const Bucket as u64
     }
 
-    pub(super) fn overflows(&self) -> bool {
-        self.word.overflows()
+    pub(super) fn set_spills(&mut self, spills: bool) {
+        self.word = self.word.with_flag(SPILLS, spills);
     }
 
-    pub(super) fn set_overflows(&mut self, overflows: bool) {
-        self.word = Word(if overflows {
-            self.word.0 | OVERFLOW
-        } else {
-            self.word.0 & !OVERFLOW
-        });
+    pub(super) fn set_lists(&mut self, lists: bool) {
+        self.word = self.word.with_flag(LISTS, lists);
     }
 
     /// Marks the bucket as left for good. The tags go, so that whoever comes from now on looks in the next table only; the
@@ -228,18 +239,12 @@ impl Locked<'_> {
         self.word = Word(MOVED);
     }
 
-    /// Whether a node with this tag may be linked here or in the overflow.
-    #[inline(always)]
-    pub(super) fn may_hold(&self, tag: Tag) -> bool {
-        self.word.overflows() || self.word.matches(tag).next().is_some()
-    }
-
-    /// The linked nodes whose hash may be the one with this tag.
+    /// The nodes that are linked in this bucket and may have this tag.
     pub(super) fn matches(&self, tag: Tag) -> impl Iterator<Item = Node> + '_ {
         self.word.matches(tag).map(|slot| self.bucket.node(slot))
     }
 
-    /// All linked nodes but those in the overflow.
+    /// The nodes that are linked in this bucket.
     pub(super) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
         self.word.occupied().map(|slot| self.bucket.node(slot))
     }
@@ -271,6 +276,15 @@ impl Locked<'_> {
         // The pointer stays; see `Bucket::node`.
         self.word = self.word.without(slot);
         true
+    }
+
+    /// Unlinks the nodes that `keep` does not want.
+    pub(super) fn retain(&mut self, keep: impl Fn(Node) -> bool) {
+        for slot in self.word.occupied() {
+            if !keep(self.bucket.node(slot)) {
+                self.word = self.word.without(slot);
+            }
+        }
     }
 
     /// Puts `new`, whose hash is the same, in the place of this very node, if it is linked here.

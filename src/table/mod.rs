@@ -5,22 +5,16 @@
 
 mod array;
 mod bucket;
+mod home;
 mod resize;
 
 use crate::grace::{Graveyard, Guard};
 use crate::node::{Header, Node};
-use crate::sync::{AtomicPtr, ListMap, OnceCell, Ordering};
+use crate::sync::{AtomicPtr, Ordering};
 use array::Array;
-use bucket::{Bucket, Locked, Tag};
+use bucket::{Bucket, Tag, Word};
+use home::{Home, Lists};
 use std::ptr::{self, NonNull};
-
-/// A node in an overflow list.
-pub(crate) struct Spilled(Node);
-
-// SAFETY: a pointer as in a bucket's slot; what it may be used for is checked where it is used.
-unsafe impl Send for Spilled {}
-// SAFETY: as above.
-unsafe impl Sync for Spilled {}
 
 /// What a look at the index without a lock shows: in one register, which is why it is no enum.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,11 +45,11 @@ pub(crate) enum Link {
 }
 
 /// The linked nodes of one registry, by hash.
+#[repr(align(128))] // The one line that every look-up reads; nobody writes beside it.
 pub(crate) struct Index {
     /// Null only when the registry has gone.
     array: AtomicPtr<Array>,
-    /// Nodes that found their bucket full, under the address of that bucket. Changed under the bucket's lock only.
-    overflow: OnceCell<ListMap<Spilled>>,
+    lists: Lists,
 }
 
 impl Index {
@@ -63,7 +57,7 @@ impl Index {
         let array = Array::boxed(array::len_for(capacity)).as_ptr();
         Self {
             array: AtomicPtr::new(array),
-            overflow: OnceCell::new(),
+            lists: Lists::new(),
         }
     }
 
@@ -86,45 +80,45 @@ impl Index {
 
     /// Looks for a node with this hash in its bucket, without a lock.
     ///
-    /// A node that stays linked from the beginning of the call to its end is found: its tag is in the word, or the word says
-    /// that the slots are not the whole truth. So when it is absent, there was a moment without one.
+    /// Absent means that no slot showed the tag, and that the slots were the whole truth: at that moment no such node was linked.
+    /// A slot that shows the tag but leads to no owner proves nothing: its node may just have been replaced by another one.
     #[inline(always)]
     pub(crate) fn probe(&self, hash: u64, _: &Guard) -> Probe {
         // SAFETY: only called for a registry that has not gone; and an array that is replaced is buried, not freed.
         let array = unsafe { self.array().unwrap_unchecked() };
-        Self::probe_bucket(array.bucket(hash), hash).0
-    }
-
-    /// What a bucket shows, and whether its nodes have moved.
-    #[inline(always)]
-    fn probe_bucket(bucket: &Bucket, hash: u64) -> (Probe, bool) {
+        let bucket = array.bucket(hash);
         let word = bucket.word();
-        for slot in word.matches(Tag::of(hash)) {
-            let node = bucket.node(slot);
-            // SAFETY: slots point to nodes, and while the guard stands, node memory stays node memory.
-            let header = unsafe { node.as_ref() };
-            if header.hash() == hash && header.acquire() {
-                return (Probe(node.as_ptr()), false);
-            }
+        match probe_slots(bucket, word, hash) {
+            Probe::ABSENT if !word.is_complete() => Probe::UNSURE,
+            probe => probe,
         }
-        let probe = if word.is_complete() {
-            Probe::ABSENT
-        } else {
-            Probe::UNSURE
-        };
-        (probe, word.has_moved())
     }
 
-    /// As `probe`, and goes on to the bucket's successor when its nodes have moved. Unsure only about the overflow.
+    /// As `probe`, but looks also where the nodes have moved or spilled to.
     #[cold]
     #[inline(never)]
     pub(crate) fn probe_on(&self, hash: u64, _: &Guard) -> Probe {
         let mut next = self.array();
         while let Some(array) = next {
-            match Self::probe_bucket(array.bucket(hash), hash) {
-                (_, true) => next = array.successor(),
-                (probe, false) => return probe,
+            let bucket = array.bucket(hash);
+            let word = bucket.word();
+            if word.has_moved() {
+                next = array.successor();
+                continue;
             }
+            let probe = probe_slots(bucket, word, hash);
+            if probe != Probe::ABSENT || word.is_complete() {
+                return probe;
+            }
+            if word.is_locked() || word.lists() {
+                return Probe::UNSURE;
+            }
+            let line = array.line(array.index(hash));
+            let probe = probe_slots(line, line.word(), hash);
+            // Word and line were not read at once. But a node leaves the line for the successor only while the bucket is
+            // locked, and never comes back; so if the word is the same now, it was not in the line.
+            let missed_it = probe == Probe::ABSENT && bucket.word() != word;
+            return if missed_it { Probe::UNSURE } else { probe };
         }
         unreachable!("nodes move to the successor only")
     }
@@ -133,29 +127,9 @@ impl Index {
     #[cold]
     pub(crate) fn candidates(&self, hash: u64, _: &Guard) -> Vec<Node> {
         match self.array() {
-            Some(array) => self.living(&array.lock(hash), hash, &[]),
+            Some(array) => living(&Home::of(hash, array, &self.lists), hash, &[]),
             None => Vec::new(),
         }
-    }
-
-    /// The living nodes with this hash in a locked bucket and its overflow, but for the `known` ones.
-    #[cold]
-    fn living(&self, bucket: &Locked<'_>, hash: u64, known: &[Node]) -> Vec<Node> {
-        let mut found = Vec::new();
-        let mut look_at = |node: Node| {
-            // SAFETY: linked nodes are headers, always.
-            let header = unsafe { node.as_ref() };
-            if header.hash() == hash && !known.contains(&node) && header.acquire() {
-                found.push(node);
-            }
-        };
-        bucket.matches(Tag::of(hash)).for_each(&mut look_at);
-        if bucket.overflows() {
-            self.overflow().read(bucket.address(), |list| {
-                list.iter().for_each(|node| look_at(node.0));
-            });
-        }
-        found
     }
 
     /// Links a complete node and makes the caller its one owner, unless living nodes with the same hash are linked that the caller
@@ -178,17 +152,17 @@ impl Index {
         if array.successor().is_some() {
             self.step(array, graveyard);
         }
-        let mut bucket = array.lock(hash);
-        if bucket.may_hold(Tag::of(hash)) {
-            let rivals = self.living(&bucket, hash, known);
+        let mut home = Home::of(hash, array, &self.lists);
+        if home.may_hold(Tag::of(hash)) {
+            let rivals = living(&home, hash, known);
             if !rivals.is_empty() {
                 return Link::Rivals(rivals);
             }
         }
-        let fits = self.place(&mut bucket, node, Tag::of(hash));
+        let fits = home.place(node, Tag::of(hash));
         // SAFETY: the caller has the node alone.
         unsafe { node.as_ref() }.publish();
-        drop(bucket);
+        drop(home);
         if !fits {
             self.grow(array, live(), graveyard);
         }
@@ -203,34 +177,7 @@ impl Index {
         };
         // SAFETY: the caller owns the node, or has it alone and has not put it in any list.
         let hash = unsafe { node.as_ref() }.hash();
-        let mut bucket = array.lock(hash);
-        let mut unlinked = bucket.remove(node, Tag::of(hash));
-        if bucket.overflows() {
-            unlinked = self.refill(&mut bucket, node, unlinked);
-        }
-        unlinked
-    }
-
-    /// Takes `node` out of the overflow, or, when a slot has become vacant, brings another one back in.
-    #[cold]
-    fn refill(&self, bucket: &mut Locked<'_>, node: Node, vacant: bool) -> bool {
-        let (mut unlinked, mut back, mut more) = (vacant, None, false);
-        self.overflow_of(bucket, |list| {
-            if vacant {
-                back = list.pop();
-            } else if let Some(at) = list.iter().position(|spilled| spilled.0 == node) {
-                list.swap_remove(at);
-                unlinked = true;
-            }
-            more = !list.is_empty();
-        });
-        if let Some(Spilled(node)) = back {
-            // SAFETY: linked nodes are headers, always.
-            let placed = bucket.place(node, Tag::of(unsafe { node.as_ref() }.hash()));
-            debug_assert!(placed, "a slot was vacant");
-        }
-        bucket.set_overflows(more);
-        unlinked
+        Home::of(hash, array, &self.lists).remove(node, Tag::of(hash))
     }
 
     /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked, and makes the caller its
@@ -241,16 +188,8 @@ impl Index {
         };
         // SAFETY: the caller owns it.
         let hash = unsafe { old.as_ref() }.hash();
-        let mut bucket = array.lock(hash);
-        let mut replaced = bucket.replace(old, new, Tag::of(hash));
-        if !replaced && bucket.overflows() {
-            self.overflow_of(&bucket, |list| {
-                if let Some(place) = list.iter_mut().find(|spilled| spilled.0 == old) {
-                    place.0 = new;
-                    replaced = true;
-                }
-            });
-        }
+        let mut home = Home::of(hash, array, &self.lists);
+        let replaced = home.replace(old, new, Tag::of(hash));
         if replaced {
             // SAFETY: the caller has the node alone.
             unsafe { new.as_ref() }.publish();
@@ -264,45 +203,13 @@ impl Index {
         let Some(array) = self.array() else {
             return found;
         };
-        for index in 0..array.len() {
-            array.visit(index, &mut |bucket| {
-                let mut look_at = |node: Node| {
-                    // SAFETY: linked nodes are headers, always.
-                    let header = unsafe { node.as_ref() };
-                    if array.index(header.hash()) == index && header.acquire() {
-                        found.push(node);
-                    }
-                };
-                bucket.nodes().for_each(&mut look_at);
-                if bucket.overflows() {
-                    self.overflow().read(bucket.address(), |list| {
-                        list.iter().for_each(|node| look_at(node.0));
-                    });
-                }
-            });
-        }
+        array.visit(0..1 << 32, &self.lists, &mut |node| {
+            // SAFETY: linked nodes are headers, always.
+            if unsafe { node.as_ref() }.acquire() {
+                found.push(node);
+            }
+        });
         found
-    }
-
-    /// Puts a node into a locked bucket, or into its overflow: false.
-    #[inline(always)]
-    fn place(&self, bucket: &mut Locked<'_>, node: Node, tag: Tag) -> bool {
-        let fits = bucket.place(node, tag);
-        if !fits {
-            self.overflow_of(bucket, |list| list.push(Spilled(node)));
-            bucket.set_overflows(true);
-        }
-        fits
-    }
-
-    fn overflow(&self) -> &ListMap<Spilled> {
-        self.overflow.get_or_init(ListMap::new)
-    }
-
-    /// Works on the overflow list of a locked bucket.
-    #[cold]
-    fn overflow_of<R>(&self, bucket: &Locked<'_>, f: impl FnOnce(&mut Vec<Spilled>) -> R) -> R {
-        self.overflow().update(bucket.address(), f)
     }
 
     /// Forgets all nodes, as the registry has gone. Owners who find nothing to unlink are content.
@@ -317,12 +224,43 @@ impl Index {
         }
     }
 
-    /// Gives back what the overflow has kept for later.
-    pub(crate) fn shrink_overflow(&self) {
-        if let Some(overflow) = self.overflow.get() {
-            overflow.shrink_to_fit();
+    /// Gives back what the lists have kept for later.
+    pub(crate) fn shrink_lists(&self) {
+        if let Some(lists) = self.lists.get() {
+            lists.shrink_to_fit();
         }
     }
+}
+
+/// The first living node with this hash among those that a word shows, of which the caller is now an owner. Absent if no slot shows the
+/// tag; unsure if one does, but there was nothing to own.
+#[inline(always)]
+fn probe_slots(bucket: &Bucket, word: Word, hash: u64) -> Probe {
+    let mut probe = Probe::ABSENT;
+    for slot in word.matches(Tag::of(hash)) {
+        let node = bucket.node(slot);
+        // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
+        let header = unsafe { node.as_ref() };
+        if header.hash() == hash && header.acquire() {
+            return Probe(node.as_ptr());
+        }
+        probe = Probe::UNSURE;
+    }
+    probe
+}
+
+/// The living nodes with this hash, but for the `known` ones; the caller becomes an owner of each.
+#[cold]
+fn living(home: &Home<'_>, hash: u64, known: &[Node]) -> Vec<Node> {
+    let mut found = Vec::new();
+    home.for_each_match(Tag::of(hash), |node| {
+        // SAFETY: linked nodes are headers, always.
+        let header = unsafe { node.as_ref() };
+        if header.hash() == hash && !known.contains(&node) && header.acquire() {
+            found.push(node);
+        }
+    });
+    found
 }
 
 impl Drop for Index {

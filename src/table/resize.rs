@@ -5,10 +5,10 @@
 //! looks into the successor, and a writer waits for its own bucket's group at most. The old array is buried.
 
 use super::array::{self, gcd, Array};
-use super::bucket::{Locked, Tag};
+use super::bucket::Tag;
+use super::home::Home;
 use super::Index;
 use crate::grace::{Graveyard, Guard};
-use crate::node::Node;
 use crate::sync::Ordering;
 use std::ptr::{self, NonNull};
 
@@ -75,46 +75,45 @@ impl Index {
         }
     }
 
-    /// Moves one group: locks its buckets, deals their nodes out to the successor's, and marks them as moved.
+    /// Moves one group: locks its homes, deals their nodes out to the successor's, and marks them as moved.
     fn move_group(&self, array: &Array, next: &Array, group: usize, groups: usize) {
         let (from, to) = (array.len() / groups, next.len() / groups);
-        // In ascending order; all other code holds one bucket at a time.
-        let mut old: [Option<Locked<'_>>; WIDEST_GROUP] =
-            std::array::from_fn(|i| (i < from).then(|| array.at(group * from + i).lock()));
+        // In ascending order; all other code holds one home at a time.
+        let mut old: [Option<Home<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
+            (i < from).then(|| Home::lock(array, group * from + i, &self.lists))
+        });
         // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written, not to be kept
         // from anybody.
-        let mut new: [Option<Locked<'_>>; WIDEST_GROUP] =
-            std::array::from_fn(|i| (i < to).then(|| next.at(group * to + i).lock()));
-        let mut deal = |node: Node| {
-            // SAFETY: linked nodes are headers, always.
-            let hash = unsafe { node.as_ref() }.hash();
-            let bucket = new[next.index(hash) - group * to].as_mut();
-            self.place(
-                bucket.expect("a group holds one range of hashes"),
-                node,
-                Tag::of(hash),
-            );
-        };
-        for bucket in old.iter().flatten() {
-            bucket.nodes().for_each(&mut deal);
-            if bucket.overflows() {
-                let spilled = self.overflow_of(bucket, std::mem::take);
-                spilled.iter().for_each(|node| deal(node.0));
-            }
+        let mut new: [Option<Home<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
+            (i < to).then(|| Home::lock(next, group * to + i, &self.lists))
+        });
+        for home in old.iter_mut().flatten() {
+            home.move_out(|node| {
+                // SAFETY: linked nodes are headers, always.
+                let hash = unsafe { node.as_ref() }.hash();
+                let home = new[next.index(hash) - group * to].as_mut();
+                home.expect("a group holds one range of hashes")
+                    .place(node, Tag::of(hash));
+            });
         }
         // First the new ones, so that they are complete when the old ones say so.
         drop(new);
-        old.iter_mut().flatten().for_each(Locked::set_moved);
+        drop(old);
     }
 
     /// Puts the successor in the array's place, when every group has moved.
     fn succeed(&self, array: &Array, next: &Array, graveyard: &Graveyard) {
-        let (old, new) = (NonNull::from(array), ptr::from_ref(next).cast_mut());
+        let old = self.array.load(Ordering::Relaxed);
+        if !ptr::eq(old, array) {
+            return;
+        }
+        let new = array.next.load(Ordering::Relaxed);
+        debug_assert!(ptr::eq(new, next));
         // Release: pairs with the Acquire load of the array; the successor is complete.
-        let won =
-            self.array
-                .compare_exchange(old.as_ptr(), new, Ordering::AcqRel, Ordering::Relaxed);
-        if won.is_ok() {
+        let won = self
+            .array
+            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed);
+        if let (Ok(_), Some(old)) = (won, NonNull::new(old)) {
             // SAFETY: from here on nobody who looks for the array finds the old one.
             unsafe { graveyard.bury(Array::blocks(old)) };
         }

@@ -1,3 +1,16 @@
-//! What the types promise, one file for each.
+//! What the types promise, one file for each noun.
 
-mod smoke;
+mod capacity;
+mod common;
+mod concurrency;
+mod creation;
+mod drop_order;
+mod handle;
+mod hashers;
+mod interned;
+mod interner;
+mod keys;
+mod reentrancy;
+mod registry;
+mod traits;
+mod weak_handle;

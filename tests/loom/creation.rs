@@ -83,7 +83,11 @@ fn when_a_creator_fails_the_others_still_share_one_flight() {
         let (registry, tally) = (registry(), Tally::default());
         let fails = thread::spawn({
             let registry = Arc::clone(&registry);
-            move || registry.get_or_try_insert_with(A, |_| Err("no".to_string())).is_ok()
+            move || {
+                registry
+                    .get_or_try_insert_with(A, |_| Err("no".to_string()))
+                    .is_ok()
+            }
         });
         let creates = thread::spawn({
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
@@ -111,7 +115,9 @@ fn when_the_creator_panics_the_waiter_creates() {
             let registry = Arc::clone(&registry);
             move || {
                 let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    registry.get_or_insert_with(A, |_| std::panic::panic_any(Bang)).read()
+                    registry
+                        .get_or_insert_with(A, |_| std::panic::panic_any(Bang))
+                        .read()
                 }));
                 if let Err(payload) = result {
                     assert!(payload.is::<Bang>());

@@ -161,7 +161,10 @@ fn iteration_against_insertion_and_last_drop() {
         });
         let seen: Vec<_> = registry.iter().collect();
         seen.iter().for_each(|handle| handle.read());
-        assert_eq!(seen.iter().filter(|handle| handle.ptr_eq(&stays)).count(), 1);
+        assert_eq!(
+            seen.iter().filter(|handle| handle.ptr_eq(&stays)).count(),
+            1
+        );
         assert!(seen.len() <= 3);
         let comes = other.join().unwrap();
         drop((seen, stays, comes));

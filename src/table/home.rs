@@ -1,0 +1,191 @@
+//! The home of some hashes: the bucket they lead to, and what did not fit into it.
+//!
+//! ```text
+//!  buckets  │ 0 │ 1 │ … │15 │16 │ … │31 │ …        a full bucket spills into the line that it shares with its neighbours,
+//!  lines    │       0       │       1       │ …    and when that is full too, into a list in a dashmap
+//! ```
+//!
+//! Whoever changes a home holds its bucket's lock, and takes the line's lock, or the list's, for a moment inside it. So nothing of
+//! one home changes behind its back, while other homes use the same line.
+
+use super::array::Array;
+use super::bucket::{Bucket, Locked, Tag};
+use crate::node::Node;
+use crate::sync::{ListMap, OnceCell};
+
+/// A node in a list.
+pub(crate) struct Listed(Node);
+
+// SAFETY: a pointer as in a bucket's slot; what it may be used for is checked where it is used.
+unsafe impl Send for Listed {}
+// SAFETY: as above.
+unsafe impl Sync for Listed {}
+
+/// The nodes that found bucket and line full, under the address of their bucket.
+pub(crate) type Lists = OnceCell<ListMap<Listed>>;
+
+/// A home whose writer the caller is; dropping it publishes what has changed.
+pub(super) struct Home<'a> {
+    bucket: Locked<'a>,
+    line: &'a Bucket,
+    lists: &'a Lists,
+    array: &'a Array,
+    index: usize,
+}
+
+impl<'a> Home<'a> {
+    /// Locks the home at this index, which may have moved.
+    pub(super) fn lock(array: &'a Array, index: usize, lists: &'a Lists) -> Self {
+        let (bucket, line) = (array.at(index).lock(), array.line(index));
+        Self {
+            bucket,
+            line,
+            lists,
+            array,
+            index,
+        }
+    }
+
+    /// Locks the home that holds the nodes with this hash now: in this array, or in a successor.
+    #[inline]
+    pub(super) fn of(hash: u64, array: &'a Array, lists: &'a Lists) -> Self {
+        let mut array = array;
+        loop {
+            let index = array.index(hash);
+            if !array.at(index).word().has_moved() {
+                let home = Self::lock(array, index, lists);
+                if !home.has_moved() {
+                    return home;
+                }
+            }
+            array = array.successor().expect("nodes move to the successor only");
+        }
+    }
+
+    pub(super) fn has_moved(&self) -> bool {
+        self.bucket.word().has_moved()
+    }
+
+    /// Whether a node with this tag may be linked here.
+    #[inline(always)]
+    pub(super) fn may_hold(&self, tag: Tag) -> bool {
+        !self.bucket.word().is_complete() || self.bucket.word().matches(tag).next().is_some()
+    }
+
+    /// Calls `f` with every linked node of this home.
+    pub(super) fn for_each(&self, mut f: impl FnMut(Node)) {
+        self.bucket.nodes().for_each(&mut f);
+        if self.bucket.word().spills() {
+            let line = self.line.lock();
+            line.nodes()
+                .filter(|node| self.owns(*node))
+                .for_each(&mut f);
+        }
+        if self.bucket.word().lists() {
+            self.list(|list| list.iter().for_each(|listed| f(listed.0)));
+        }
+    }
+
+    /// Calls `f` with the linked nodes that may have this tag, and with some that are of other homes.
+    pub(super) fn for_each_match(&self, tag: Tag, mut f: impl FnMut(Node)) {
+        self.bucket.matches(tag).for_each(&mut f);
+        if self.bucket.word().spills() {
+            self.line.lock().matches(tag).for_each(&mut f);
+        }
+        if self.bucket.word().lists() {
+            self.list(|list| list.iter().for_each(|listed| f(listed.0)));
+        }
+    }
+
+    /// Links a node. False if the bucket was full.
+    #[inline(always)]
+    pub(super) fn place(&mut self, node: Node, tag: Tag) -> bool {
+        let fits = self.bucket.place(node, tag);
+        if !fits {
+            self.spill(node, tag);
+        }
+        fits
+    }
+
+    #[cold]
+    fn spill(&mut self, node: Node, tag: Tag) {
+        if self.line.lock().place(node, tag) {
+            self.bucket.set_spills(true);
+        } else {
+            self.list(|list| list.push(Listed(node)));
+            self.bucket.set_lists(true);
+        }
+    }
+
+    /// Unlinks this very node, if it is linked here.
+    #[inline]
+    pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {
+        self.bucket.remove(node, tag)
+            || (!self.bucket.word().is_complete() && self.remove_spilled(node, tag))
+    }
+
+    #[cold]
+    fn remove_spilled(&mut self, node: Node, tag: Tag) -> bool {
+        if self.bucket.word().spills() {
+            let mut line = self.line.lock();
+            if line.remove(node, tag) {
+                let more = line.nodes().any(|node| self.owns(node));
+                self.bucket.set_spills(more);
+                return true;
+            }
+        }
+        if !self.bucket.word().lists() {
+            return false;
+        }
+        let (removed, more) = self.list(|list| {
+            let at = list.iter().position(|listed| listed.0 == node);
+            let removed = at.map(|at| list.swap_remove(at)).is_some();
+            (removed, !list.is_empty())
+        });
+        self.bucket.set_lists(more);
+        removed
+    }
+
+    /// Puts `new`, whose hash is the same, in the place of this very node, if it is linked here.
+    pub(super) fn replace(&mut self, old: Node, new: Node, tag: Tag) -> bool {
+        self.bucket.replace(old, new, tag)
+            || (self.bucket.word().spills() && self.line.lock().replace(old, new, tag))
+            || (self.bucket.word().lists()
+                && self.list(|list| {
+                    let place = list.iter_mut().find(|listed| listed.0 == old);
+                    place.map(|listed| listed.0 = new).is_some()
+                }))
+    }
+
+    /// Takes all nodes out, to link them in the successor, and marks the home as moved.
+    pub(super) fn move_out(&mut self, mut deal: impl FnMut(Node)) {
+        self.bucket.nodes().for_each(&mut deal);
+        // Taken out first and dealt afterwards: where they go, they may need the same lock.
+        if self.bucket.word().spills() {
+            let mut line = self.line.lock();
+            let spilled: Vec<Node> = line.nodes().filter(|node| self.owns(*node)).collect();
+            line.retain(|node| !spilled.contains(&node));
+            drop(line);
+            spilled.into_iter().for_each(&mut deal);
+        }
+        if self.bucket.word().lists() {
+            let listed = self.list(std::mem::take);
+            listed.into_iter().for_each(|listed| deal(listed.0));
+        }
+        self.bucket.set_moved();
+    }
+
+    /// Whether a node of the shared line is one of this home.
+    fn owns(&self, node: Node) -> bool {
+        // SAFETY: linked nodes are headers, always.
+        self.array.index(unsafe { node.as_ref() }.hash()) == self.index
+    }
+
+    /// Works on the list of this home.
+    #[cold]
+    fn list<R>(&self, f: impl FnOnce(&mut Vec<Listed>) -> R) -> R {
+        self.lists
+            .get_or_init(ListMap::new)
+            .update(self.bucket.address(), f)
+    }
+}

@@ -1,0 +1,189 @@
+//! How many fit, growing and shrinking, `len`, and registries that are constants.
+
+use crate::common::{panic_of, Colliding};
+use highlander::{DefaultHashBuilder, Interner, Registry};
+use std::any::TypeId;
+use std::ffi::{CStr, OsStr};
+use std::hash::BuildHasherDefault;
+use std::path::Path;
+
+static CLASSES: Registry<TypeId, String> = Registry::new();
+static WORDS: Interner<str> = Interner::new();
+static BYTES: Interner<[u8]> = Interner::new();
+static PATHS: Interner<Path> = Interner::new();
+static OS: Interner<OsStr> = Interner::new();
+static C: Interner<CStr> = Interner::new();
+static NUMBERS: Interner<u64> = Interner::new();
+static WITH_HASHER: Registry<u32, u32, Colliding> = Registry::with_hasher(Colliding);
+static INTERNER_WITH_HASHER: Interner<str, Colliding> = Interner::with_hasher(Colliding);
+static STANDARD: Registry<u32, u32, BuildHasherDefault<std::collections::hash_map::DefaultHasher>> =
+    Registry::with_hasher(BuildHasherDefault::new());
+
+#[test]
+fn registries_can_be_statics() {
+    let class = CLASSES.get_or_insert_with(TypeId::of::<u32>(), |_| "u32".to_string());
+    assert_eq!(
+        CLASSES.get(&TypeId::of::<u32>()).as_deref(),
+        Some(&"u32".to_string())
+    );
+    assert!(CLASSES.get(&TypeId::of::<u64>()).is_none());
+    drop(class);
+    assert!(CLASSES.is_empty());
+    assert_eq!(WORDS.intern("a"), WORDS.intern("a"));
+    assert_eq!(BYTES.intern(b"a"), BYTES.intern(b"a"));
+    assert_eq!(PATHS.intern(Path::new("a")), PATHS.intern(Path::new("a")));
+    assert_eq!(OS.intern(OsStr::new("a")), OS.intern(OsStr::new("a")));
+    assert_eq!(C.intern(c"a"), C.intern(c"a"));
+    assert_eq!(NUMBERS.intern(&1), NUMBERS.intern(&1));
+    let (held, interned) = (
+        WITH_HASHER.get_or_insert_with(1, |_| 1),
+        INTERNER_WITH_HASHER.intern("a"),
+    );
+    assert!(WITH_HASHER.contains_key(&*held) && INTERNER_WITH_HASHER.contains(&*interned));
+    assert_eq!(*STANDARD.get_or_insert_with(1, |_| 2), 2);
+}
+
+#[test]
+fn a_constant_registry_is_made_anew_at_each_use() {
+    const fn make() -> Registry<u32, u32> {
+        Registry::new()
+    }
+    static ONE: Registry<u32, u32> = make();
+    let two = const { Registry::<u32, u32>::with_hasher(DefaultHashBuilder) };
+    let _held = ONE.get_or_insert_with(1, |_| 1);
+    assert!(two.get(&1).is_none());
+}
+
+#[test]
+fn a_new_registry_has_no_capacity_and_one_with_capacity_has_at_least_that() {
+    assert_eq!(
+        (
+            Registry::<u32, u32>::new().capacity(),
+            Interner::<str>::new().capacity()
+        ),
+        (0, 0)
+    );
+    assert_eq!(Registry::<u32, u32>::with_capacity(0).capacity(), 0);
+    for capacity in [1, 2, 7, 17, 18, 100, 1000, 12_345] {
+        let (registry, interner) = (
+            Registry::<u32, u32>::with_capacity(capacity),
+            Interner::<u32>::with_capacity(capacity),
+        );
+        assert!(registry.capacity() >= capacity && interner.capacity() >= capacity);
+        assert!(
+            registry.capacity() <= capacity * 2 + 32,
+            "{} for {capacity}",
+            registry.capacity()
+        );
+        assert_eq!((registry.len(), interner.len()), (0, 0));
+    }
+    let hashed = Registry::<u32, u32, Colliding>::with_capacity_and_hasher(100, Colliding);
+    assert!(hashed.capacity() >= 100);
+}
+
+#[test]
+fn what_fits_does_not_make_it_grow() {
+    let registry: Registry<u32, u32> = Registry::with_capacity(10_000);
+    let capacity = registry.capacity();
+    let _held: Vec<_> = (0..10_000)
+        .map(|i| registry.get_or_insert_with(i, |i| *i))
+        .collect();
+    assert_eq!(registry.capacity(), capacity);
+}
+
+#[test]
+fn a_capacity_that_no_table_can_have_is_refused() {
+    assert!(
+        panic_of(|| Registry::<u32, u32>::with_capacity(usize::MAX)).contains("capacity overflow")
+    );
+    assert!(
+        panic_of(|| Interner::<str>::with_capacity(usize::MAX / 2)).contains("capacity overflow")
+    );
+}
+
+#[test]
+fn len_is_exact_all_the_way_up_and_down() {
+    let registry: Registry<u32, u32> = Registry::new();
+    let interner: Interner<str> = Interner::new();
+    let mut held = Vec::new();
+    for i in 0..3000 {
+        held.push((
+            registry.get_or_insert_with(i, |i| *i),
+            interner.intern(&i.to_string()),
+        ));
+        drop(registry.get(&i));
+        drop(registry.get_or_insert_with(i, |_| unreachable!()));
+        drop(registry.try_insert(i, 0));
+        drop(registry.get_or_try_insert_with(i + 1_000_000, |_| Err::<u32, _>(String::new())));
+        assert_eq!((registry.len(), interner.len()), (held.len(), held.len()));
+    }
+    while held.pop().is_some() {
+        assert_eq!((registry.len(), interner.len()), (held.len(), held.len()));
+    }
+    assert!(registry.is_empty() && interner.is_empty());
+}
+
+#[test]
+fn it_grows_to_two_hundred_thousand_and_shrinks_again() {
+    let interner: Interner<str> = Interner::new();
+    let mut held: Vec<_> = (0..200_000)
+        .map(|i| interner.intern(&format!("k{i}")))
+        .collect();
+    assert_eq!(interner.len(), 200_000);
+    assert!(
+        (200_000..800_000).contains(&interner.capacity()),
+        "{}",
+        interner.capacity()
+    );
+    assert!((0..200_000).all(|i| interner.get(format!("k{i}").as_str()).as_ref() == Some(&held[i])));
+    assert_eq!(interner.iter().len(), 200_000);
+    held.truncate(1000);
+    assert_eq!(interner.len(), 1000);
+    interner.shrink_to_fit();
+    assert!(
+        (1000..2000).contains(&interner.capacity()),
+        "{}",
+        interner.capacity()
+    );
+    assert!((0..1000).all(|i| interner.get(format!("k{i}").as_str()).as_ref() == Some(&held[i])));
+    assert!((1000..2000).all(|i| interner.get(format!("k{i}").as_str()).is_none()));
+    held.extend((0..50_000).map(|i| interner.intern(&format!("again {i}"))));
+    assert_eq!((interner.len(), interner.iter().len()), (51_000, 51_000));
+    drop(held);
+    interner.shrink_to_fit();
+    assert_eq!(interner.len(), 0);
+    assert!(interner.capacity() < 50, "{}", interner.capacity());
+}
+
+#[test]
+fn shrinking_in_the_middle_of_growing_loses_nothing() {
+    let registry: Registry<u32, u32> = Registry::new();
+    let mut held = Vec::new();
+    for i in 0..5000 {
+        held.push(registry.get_or_insert_with(i, |i| *i));
+        if i % 7 == 0 {
+            registry.shrink_to_fit();
+        }
+        if i % 100 == 0 {
+            assert!(held
+                .iter()
+                .enumerate()
+                .all(|(i, h)| registry.get(&(i as u32)).unwrap().ptr_eq(h)));
+            assert_eq!(registry.iter().len(), held.len());
+        }
+    }
+    assert_eq!(registry.len(), 5000);
+}
+
+#[test]
+fn values_that_were_taken_out_do_not_count_and_are_not_shrunk_away() {
+    let registry: Registry<u32, u32> = Registry::new();
+    let held: Vec<_> = (0..5000)
+        .map(|i| registry.get_or_insert_with(i, |i| *i))
+        .collect();
+    assert_eq!(registry.clear(), 5000);
+    registry.shrink_to_fit();
+    assert_eq!((registry.len(), registry.iter().len()), (0, 0));
+    assert!(held.iter().enumerate().all(|(i, h)| **h == i as u32));
+    assert!(registry.capacity() < 50);
+}

@@ -1,0 +1,153 @@
+//! What the suites share: hashers that collide, values that are counted, and a clock against hanging.
+#![allow(dead_code)] // each binary uses a part of it
+
+use std::hash::{BuildHasher, Hasher};
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{mpsc, Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Gives every key the same hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Colliding;
+
+impl BuildHasher for Colliding {
+    type Hasher = Deaf;
+
+    fn build_hasher(&self) -> Deaf {
+        Deaf
+    }
+}
+
+pub struct Deaf;
+
+impl Hasher for Deaf {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn finish(&self) -> u64 {
+        42
+    }
+}
+
+/// Gives every number itself as its hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity;
+
+impl BuildHasher for Identity {
+    type Hasher = Parrot;
+
+    fn build_hasher(&self) -> Parrot {
+        Parrot(0)
+    }
+}
+
+pub struct Parrot(u64);
+
+impl Hasher for Parrot {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes
+            .iter()
+            .rev()
+            .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A value for the rest of the process. It stays reachable, so that leak checkers have nothing to say about it.
+pub fn forever<T>(value: T) -> &'static T {
+    static KEPT: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let value = Box::leak(Box::new(value));
+    KEPT.lock()
+        .unwrap()
+        .push(std::ptr::from_ref(value).expose_provenance());
+    value
+}
+
+/// Counts its [`Citizen`]s as they come and go.
+#[derive(Clone, Debug, Default)]
+pub struct Census(Arc<(AtomicUsize, AtomicUsize)>);
+
+impl Census {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn citizen(&self) -> Citizen {
+        self.0 .0.fetch_add(1, SeqCst);
+        Citizen(self.clone())
+    }
+
+    pub fn born(&self) -> usize {
+        self.0 .0.load(SeqCst)
+    }
+
+    pub fn dead(&self) -> usize {
+        self.0 .1.load(SeqCst)
+    }
+
+    pub fn alive(&self) -> isize {
+        self.born() as isize - self.dead() as isize
+    }
+}
+
+/// Is counted when it is made and when it is dropped.
+#[derive(Debug)]
+pub struct Citizen(Census);
+
+impl Drop for Citizen {
+    fn drop(&mut self) {
+        self.0 .0 .1.fetch_add(1, SeqCst);
+    }
+}
+
+/// Runs `f` on a thread of its own, and fails when that hangs.
+pub fn promptly<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, finished) = mpsc::channel();
+    let runner = thread::spawn(move || {
+        let result = f();
+        let _ = done.send(());
+        result
+    });
+    if finished.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        panic!("it hangs");
+    }
+    runner.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// The text of the panic that `f` ends with.
+pub fn panic_of<R>(f: impl FnOnce() -> R) -> String {
+    let panic = match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(_) => panic!("no panic"),
+        Err(panic) => panic,
+    };
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic
+            .downcast::<&str>()
+            .map_or_else(|_| "?".to_string(), |text| text.to_string()),
+    }
+}
+
+/// A little generator of random numbers (xorshift), so that a failure can be repeated from its seed.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}

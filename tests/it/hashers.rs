@@ -1,0 +1,131 @@
+//! Hashers: keyed by default, and any other that a user brings, however bad.
+
+use crate::common::{Colliding, Identity};
+use highlander::{DefaultHashBuilder, Handle, Interner, Registry};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
+fn fill_find_and_empty<S: BuildHasher>(
+    registry: Registry<u64, u64, S>,
+    keys: impl Iterator<Item = u64> + Clone,
+) {
+    let mut held: Vec<_> = keys
+        .clone()
+        .map(|key| registry.get_or_insert_with(key, |key| !key))
+        .collect();
+    assert_eq!(registry.len(), held.len());
+    assert!(keys
+        .clone()
+        .zip(&held)
+        .all(|(key, handle)| registry.get(&key).unwrap().ptr_eq(handle)));
+    assert_eq!(
+        registry
+            .iter()
+            .map(|h| *Handle::key(&h))
+            .collect::<HashSet<_>>(),
+        keys.clone().collect()
+    );
+    while held.pop().is_some() {
+        assert_eq!(registry.len(), held.len());
+    }
+    assert!(keys.clone().all(|key| registry.get(&key).is_none()));
+}
+
+#[test]
+fn one_hash_for_all_keys_is_slow_but_right() {
+    fill_find_and_empty(Registry::with_hasher(Colliding), 0..300);
+}
+
+#[test]
+fn numbers_may_hash_as_themselves() {
+    fill_find_and_empty(Registry::with_hasher(Identity), 0..5000);
+    fill_find_and_empty(
+        Registry::with_hasher(Identity),
+        (0..500u64).map(|i| i.rotate_right(8)),
+    );
+    fill_find_and_empty(Registry::with_hasher(Identity), (0..5000).map(|i| i << 32));
+    fill_find_and_empty(
+        Registry::with_hasher(Identity),
+        (0..500).map(|i| u64::MAX - i),
+    );
+}
+
+#[test]
+fn small_numbers_that_hash_as_themselves_do_not_crowd_into_one_bucket() {
+    // A look-up of a key that collides with n others acquires each; all of them at once would take minutes.
+    fill_find_and_empty(Registry::with_hasher(Identity), 0..50_000);
+}
+
+#[test]
+fn a_standard_random_state_works_as_it_is() {
+    fill_find_and_empty(Registry::with_hasher(RandomState::new()), 0..1000);
+    let interner: Interner<str, RandomState> = Interner::default();
+    let a = interner.intern("x");
+    assert_eq!(interner.get("x"), Some(a));
+    let sized = Interner::<u32, RandomState>::with_capacity_and_hasher(100, RandomState::new());
+    assert!(sized.capacity() >= 100);
+}
+
+#[test]
+fn a_hasher_with_a_state_is_used_and_can_be_asked_for() {
+    #[derive(Clone)]
+    struct Salted(u64);
+    impl BuildHasher for Salted {
+        type Hasher = std::collections::hash_map::DefaultHasher;
+
+        fn build_hasher(&self) -> Self::Hasher {
+            let mut hasher = Self::Hasher::new();
+            hasher.write_u64(self.0);
+            hasher
+        }
+    }
+    let registry: Registry<u32, u32, Salted> = Registry::with_capacity_and_hasher(10, Salted(7));
+    let interner: Interner<str, Salted> = Interner::with_hasher(Salted(8));
+    assert_eq!((registry.hasher().0, interner.hasher().0), (7, 8));
+    let (a, b) = (registry.get_or_insert_with(1, |_| 1), interner.intern("x"));
+    assert_eq!(*registry.get(&1).unwrap(), *a);
+    assert_eq!(interner.get("x"), Some(b));
+}
+
+#[test]
+fn the_default_hasher_gives_a_key_one_hash_and_different_keys_different_ones() {
+    let hash = |value: &str| DefaultHashBuilder.hash_one(value);
+    assert_eq!(hash("a"), hash("a"));
+    let hashes: HashSet<u64> = (0..10_000u32)
+        .map(|i| DefaultHashBuilder.hash_one(i))
+        .collect();
+    assert_eq!(hashes.len(), 10_000);
+    // A `str` hashes as a `String`, and a slice as a `Vec`: what borrowed look-ups stand on.
+    assert_eq!(hash("a"), DefaultHashBuilder.hash_one("a".to_string()));
+    assert_eq!(
+        DefaultHashBuilder.hash_one([1u16, 2].as_slice()),
+        DefaultHashBuilder.hash_one(vec![1u16, 2])
+    );
+}
+
+#[test]
+fn the_default_hasher_hashes_each_width_by_its_value() {
+    fn distinct<T: Hash>(values: impl IntoIterator<Item = T>) -> usize {
+        values
+            .into_iter()
+            .map(|value| DefaultHashBuilder.hash_one(value))
+            .collect::<HashSet<_>>()
+            .len()
+    }
+    assert_eq!(distinct(0..=u8::MAX), 256);
+    assert_eq!(distinct(0..1000u16), 1000);
+    assert_eq!(distinct((0..128).map(|i| 1u128 << i)), 128);
+    assert_eq!(distinct((0..1000).map(|i| i as usize)), 1000);
+    assert_eq!(distinct(-500..500i64), 1000);
+    assert_eq!(distinct((0..100).map(|n| vec![0u8; n])), 100);
+}
+
+#[test]
+fn the_default_hashers_secret_is_not_printed() {
+    let mut hasher = DefaultHashBuilder.build_hasher();
+    assert_eq!(format!("{hasher:?}"), "DefaultHasher { .. }");
+    hasher.write(b"x");
+    assert_eq!(hasher.clone().finish(), hasher.finish());
+    assert_eq!(format!("{hasher:?}"), "DefaultHasher { .. }");
+    assert_eq!(std::mem::size_of::<DefaultHashBuilder>(), 0);
+}

@@ -1,0 +1,388 @@
+//! Memory comes back: live bytes, counted by the allocator, return to where they were.
+//!
+//! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
+
+use highlander::{Handle, Interner, Registry, WeakHandle};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use std::sync::Barrier;
+use std::thread;
+
+struct Counting;
+
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+fn count(change: isize) {
+    LIVE.fetch_add(change, Relaxed);
+}
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize);
+        // SAFETY: passed on.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn live() -> isize {
+    LIVE.load(Relaxed)
+}
+
+/// What a scene leaves behind that had not been there before.
+fn left_by(scene: impl FnOnce()) -> isize {
+    let before = live();
+    scene();
+    live() - before
+}
+
+/// What an empty registry may keep after it has been shrunk: a first table, empty stripes, and dashmap's empty shards.
+const EMPTY: isize = 32 * 1024;
+
+#[test]
+fn memory_comes_back() {
+    let scenes: [(&str, fn()); 12] = [
+        ("an interner of texts of many sizes", texts),
+        ("a registry of strings and vectors", vectors),
+        ("large values", large_values),
+        ("values of one size", fixed),
+        ("a registry dropped before its handles", registry_first),
+        ("failed and panicked creations", failures),
+        ("keys and values that were not needed", losers),
+        ("weak handles", weak_handles),
+        ("removed and replaced values", removed),
+        ("panics in destructors", panics_in_drop),
+        ("churn by several threads", threads),
+        ("deep chains", chains),
+    ];
+    // A scene may leave, once, what the process keeps for ever: thread records, the hasher's secret, parking_lot's table when threads
+    // park for the first time. What leaks leaks every time.
+    let least = |scene: &fn()| {
+        (0..5)
+            .map(|_| left_by(scene))
+            .find(|left| *left == 0)
+            .unwrap_or_else(|| left_by(scene))
+    };
+    let left: Vec<_> = scenes
+        .iter()
+        .map(|(name, scene)| (*name, least(scene)))
+        .collect();
+    assert!(
+        left.iter().all(|(_, bytes)| *bytes == 0),
+        "bytes left: {left:#?}"
+    );
+
+    bytes_per_key();
+    shrinking();
+}
+
+fn text(i: usize) -> String {
+    format!("{i}{}", "x".repeat(i * 31 % 5000))
+}
+
+fn texts() {
+    let interner: Interner<str> = Interner::new();
+    for _ in 0..3 {
+        drop(
+            (0..2000)
+                .map(|i| interner.intern(&text(i)))
+                .collect::<Vec<_>>(),
+        );
+    }
+}
+
+fn vectors() {
+    let registry: Registry<String, Vec<u8>> = Registry::new();
+    for _ in 0..3 {
+        let make = |i: usize| registry.get_or_insert_with(i.to_string(), |_| vec![0; i % 300]);
+        drop((0..2000).map(make).collect::<Vec<_>>());
+    }
+}
+
+fn large_values() {
+    let registry: Registry<u32, [u8; 20_000]> = Registry::new();
+    drop(
+        (0..100)
+            .map(|i| registry.get_or_insert_with(i, |_| [1; 20_000]))
+            .collect::<Vec<_>>(),
+    );
+}
+
+fn fixed() {
+    let registry: Registry<u64, u64> = Registry::with_capacity(100);
+    drop(
+        (0..5000)
+            .map(|i| registry.get_or_insert_with(i, |i| *i))
+            .collect::<Vec<_>>(),
+    );
+}
+
+fn registry_first() {
+    let (registry, interner): (Registry<String, Vec<u8>>, Interner<str>) = Default::default();
+    let held: Vec<_> = (0..500)
+        .map(|i| {
+            (
+                registry.get_or_insert_with(i.to_string(), |_| vec![0; i]),
+                interner.intern(&text(i)),
+            )
+        })
+        .collect();
+    drop((registry, interner));
+    drop(held);
+    let registry: Registry<u32, [u8; 5000]> = Registry::new();
+    let (one, two) = (
+        registry.get_or_insert_with(1, |_| [0; 5000]),
+        registry.get_or_insert_with(2, |_| [0; 5000]),
+    );
+    drop(one);
+    drop(registry);
+    drop(two);
+}
+
+fn failures() {
+    let registry: Registry<String, Vec<u8>> = Registry::new();
+    for i in 0..500 {
+        assert!(registry
+            .get_or_try_insert_with(i.to_string(), |_| Err::<Vec<u8>, _>(String::from("no")))
+            .is_err());
+        let panic =
+            || registry.get_or_insert_with(i.to_string(), |_| resume_unwind(Box::new("planted")));
+        assert!(catch_unwind(AssertUnwindSafe(panic)).is_err());
+        let cycle = || {
+            registry.get_or_try_insert_with(i.to_string(), |_| Ok::<Vec<u8>, String>(Vec::new()))
+        };
+        assert!(registry
+            .get_or_try_insert_with(i.to_string(), |_| cycle().map(|v| v.to_vec()))
+            .is_err());
+    }
+}
+
+fn losers() {
+    let (registry, interner): (Registry<String, Vec<u8>>, Interner<[String]>) = Default::default();
+    let held = (
+        registry.get_or_insert_with("k".into(), |_| vec![0; 100]),
+        interner.intern(&["k".to_string()]),
+    );
+    for _ in 0..500 {
+        drop(registry.get_or_insert_with("k".into(), |_| unreachable!()));
+        drop(registry.try_insert("k".into(), vec![0; 100]));
+        drop(interner.intern_owned(["k".to_string()]));
+        drop(registry.get_or_insert_with("other".into(), |_| {
+            let _ = registry.try_insert("other".into(), vec![0; 100]);
+            let inner = registry.insert("other".into(), vec![0; 100]);
+            drop(inner);
+            vec![0; 50]
+        }));
+    }
+    drop(held);
+}
+
+fn weak_handles() {
+    let registry: Registry<u32, Vec<u8>> = Registry::new();
+    let weaks: Vec<WeakHandle<_, _>> = (0..500)
+        .map(|i| Handle::downgrade(&registry.get_or_insert_with(i, |_| vec![0; 100])))
+        .collect();
+    assert!(weaks.iter().all(|weak| weak.upgrade().is_none()));
+    let held: Vec<_> = (0..500)
+        .map(|i| registry.get_or_insert_with(i, |_| vec![0; 100]))
+        .collect();
+    let weaks: Vec<_> = held.iter().map(Handle::downgrade).collect();
+    drop((registry, held, weaks));
+}
+
+fn removed() {
+    let registry: Registry<u32, Vec<u8>> = Registry::new();
+    let mut held: Vec<_> = (0..500)
+        .map(|i| registry.get_or_insert_with(i, |_| vec![0; 100]))
+        .collect();
+    held.extend((0..100).filter_map(|i| registry.remove(&i)));
+    held.extend((100..200).map(|i| registry.insert(i, vec![0; 200]).0));
+    held.extend(
+        (200..300)
+            .filter_map(|i| registry.replace_same(&held[i], vec![0; 300]).ok())
+            .collect::<Vec<_>>(),
+    );
+    registry.retain(|key, _| key % 2 == 0);
+    drop(registry);
+}
+
+fn panics_in_drop() {
+    struct Loud(#[allow(dead_code)] Vec<u8>);
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("planted"));
+        }
+    }
+    let registry: Registry<String, Loud> = Registry::new();
+    for i in 0..200 {
+        let handle = registry.get_or_insert_with(i.to_string(), |_| Loud(vec![0; 100]));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(handle))).is_err());
+    }
+}
+
+fn threads() {
+    let (registry, interner): (Registry<String, Vec<u8>>, Interner<str>) = Default::default();
+    let barrier = Barrier::new(4);
+    thread::scope(|scope| {
+        for t in 0..4 {
+            let (registry, interner, barrier) = (&registry, &interner, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                for i in 0..2000 {
+                    let name = interner.intern(&text(i * (t + 1) % 100));
+                    let value = registry.get_or_insert_with(name.to_string(), |_| vec![0; 100]);
+                    assert_eq!(value.len(), 100);
+                    if i % 500 == 0 {
+                        interner.shrink_to_fit();
+                    }
+                }
+                barrier.wait(); // all at once, so that there are four threads' records in use, each time
+            });
+        }
+    });
+    assert_eq!((registry.len(), interner.len()), (0, 0));
+}
+
+fn chains() {
+    struct Link(
+        #[allow(dead_code)] Option<Handle<u32, Link>>,
+        #[allow(dead_code)] Vec<u8>,
+    );
+    let registry: Registry<u32, Link> = Registry::new();
+    let mut last = None;
+    for i in 0..5000 {
+        last = Some(registry.get_or_insert_with(i, |_| Link(last.take(), vec![0; 20])));
+    }
+}
+
+/// Growing keeps no table but the last, and not much of that is empty.
+fn bytes_per_key() {
+    const KEYS: usize = 100_000;
+    let mut held = Vec::with_capacity(KEYS);
+    let before = live();
+    let interner: Interner<str> = Interner::new();
+    held.extend((0..KEYS).map(|i| interner.intern(&format!("key {i:08}"))));
+    let per_key = (live() - before) as f64 / KEYS as f64;
+    // Of that, 32 are the node, which holds the 12 bytes, and 64 / 7 to 64 / 3 the table.
+    assert!(
+        (41.0..64.0).contains(&per_key),
+        "{per_key} bytes per key of 12 bytes"
+    );
+    held.clear();
+    interner.shrink_to_fit();
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes left after everything has gone");
+}
+
+/// What is unused goes back while the registry lives.
+fn shrinking() {
+    // Texts of all sizes.
+    let before = live();
+    let interner: Interner<str> = Interner::new();
+    for round in 0..3 {
+        let held: Vec<_> = (0..5000).map(|i| interner.intern(&text(i))).collect();
+        let full = live() - before;
+        drop(held);
+        interner.shrink_to_fit();
+        let left = live() - before;
+        assert!(
+            left < EMPTY && left < full / 100,
+            "round {round}: {left} bytes of {full}"
+        );
+    }
+    let first = live();
+    drop(
+        (0..5000)
+            .map(|i| interner.intern(&text(i)))
+            .collect::<Vec<_>>(),
+    );
+    interner.shrink_to_fit();
+    assert_eq!(live(), first, "each round the same");
+    drop(interner);
+    assert_eq!(live(), before);
+
+    // Values and their own memory.
+    let before = live();
+    let registry: Registry<String, Vec<u8>> = Registry::new();
+    drop(
+        (0..20_000)
+            .map(|i| registry.get_or_insert_with(i.to_string(), |_| vec![0; 100]))
+            .collect::<Vec<_>>(),
+    );
+    registry.shrink_to_fit();
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes of a registry");
+    drop(registry);
+
+    // Large values are handed back as they come, with some slack, and all of them when asked.
+    let before = live();
+    let registry: Registry<u32, [u8; 50_000]> = Registry::new();
+    for i in 0..1000 {
+        drop(registry.get_or_insert_with(i, |_| [0; 50_000]));
+    }
+    let slack = live() - before;
+    assert!(
+        slack < 2_000_000,
+        "{slack} bytes of 50 000 000 that have gone"
+    );
+    registry.shrink_to_fit();
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes of large values");
+    drop(registry);
+
+    // What is left in use does not hold much else.
+    let before = live();
+    let registry: Registry<u32, [u64; 8]> = Registry::new();
+    let mut held: Vec<_> = (0..50_000)
+        .map(|i| registry.get_or_insert_with(i, |_| [0; 8]))
+        .collect();
+    held.truncate(100);
+    held.shrink_to_fit();
+    registry.shrink_to_fit();
+    let left = live() - before;
+    assert!(left < 2 * EMPTY, "{left} bytes for 100 values of 64");
+    drop(held);
+    drop(registry);
+    assert_eq!(live(), before);
+
+    // Creations within creations, as deep as the stack allows.
+    let before = live();
+    fn nest(registry: &Registry<u32, u32>, key: u32) -> u32 {
+        *registry.get_or_insert_with(key, |key| {
+            if *key == 0 {
+                0
+            } else {
+                nest(registry, key - 1)
+            }
+        })
+    }
+    let registry: Registry<u32, u32> = Registry::new();
+    nest(&registry, 400);
+    registry.shrink_to_fit();
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes of flights that have landed");
+    drop(registry);
+    assert_eq!(live(), before);
+}

@@ -1,0 +1,39 @@
+//! Long scripts of operations, each checked step by step against a model that is a `HashMap` and some counting.
+//!
+//! After every step, for a [`Registry`](highlander::Registry):
+//! * `len`, `is_empty`, `iter` and `keys` show exactly the entered keys, each once;
+//! * `get` and `contains_key` find exactly those, with the value that the model knows, and nothing else;
+//! * a value is alive exactly while it has handles, entered or not, and is dropped once, as soon as the last one goes;
+//! * `strong_count` is the number of handles; a weak handle upgrades exactly while there is one, to that very value.
+//!
+//! And of the single operations:
+//! * creation runs its factory exactly when the key has no live value; a failed one changes nothing;
+//! * `insert` displaces, `try_insert` refuses and gives back, `replace_same`, `remove_same` work on that very value only;
+//! * `remove`, `remove_if`, `retain` and `clear` take out what they say and return it, or how many;
+//! * `shrink_to_fit` and growth change nothing that can be seen.
+//!
+//! For an [`Interner`](highlander::Interner):
+//! * equal contents have one address while a handle to them lives, whichever way they were interned;
+//! * the entries are exactly the contents with handles, and the counts those of the handles.
+//!
+//! Each with the default hasher and with one under which all keys collide. `PROPTEST_CASES=10000` makes it thorough.
+
+#[path = "../it/common.rs"]
+mod common;
+mod interner;
+mod registry;
+
+use proptest::test_runner::Config;
+
+/// As many scripts as are done in a few seconds, unless the environment asks for more.
+fn config() -> Config {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(32);
+    Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    }
+}

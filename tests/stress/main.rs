@@ -1,0 +1,198 @@
+//! Several threads that do random things to few keys, and invariants that must hold whatever happens.
+//!
+//! What is checked, and how:
+//! * **G1 One.** Each key has a [`Roll`](support::Roll) on which the holders of its value sign in with the value's identity, after they got
+//!   it and until before they let it go. Two identities at once are two live values of one key. (Counting constructions less
+//!   destructions would not do: a successor may be made while the destructor of its predecessor still runs.)
+//! * **G2 Gone**, at the end: `len` is 0, nothing is found, nothing iterated.
+//! * **G7, G9.** Values carry a seal that their destructor breaks: a holder that finds it broken holds a dead value, a destructor that
+//!   does has run twice. All that were born have died, once.
+//! * **G3, G8.** The same while entries are replaced and removed, and while registries go before their handles.
+//!
+//! The short runs are part of the usual tests. The long ones take `HIGHLANDER_STRESS_SECONDS` each (30 if not set):
+//! `cargo test --release --test stress -- --ignored --test-threads 1`.
+
+#[path = "../it/common.rs"]
+mod common;
+mod flights;
+mod interner;
+mod memory;
+mod registry;
+mod support;
+mod teardown;
+
+use std::time::Duration;
+
+const SHORT: Duration = Duration::from_millis(400);
+
+fn long() -> Duration {
+    let seconds = std::env::var("HIGHLANDER_STRESS_SECONDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(30);
+    Duration::from_secs(seconds)
+}
+
+mod short {
+    use super::SHORT;
+    use crate::{flights, interner, memory, registry, teardown};
+
+    #[test]
+    fn few_contents_interned_by_many_threads() {
+        interner::churn_few_keys(SHORT);
+    }
+
+    #[test]
+    fn contents_that_collide() {
+        interner::churn_colliding(SHORT);
+    }
+
+    #[test]
+    fn all_operations_of_a_registry() {
+        registry::all_operations(SHORT);
+    }
+
+    #[test]
+    fn all_operations_on_keys_that_collide() {
+        registry::all_operations_colliding(SHORT);
+    }
+
+    #[test]
+    fn creation_and_last_drop_alone() {
+        registry::create_and_drop(SHORT);
+    }
+
+    #[test]
+    fn weak_handles_upgraded_beside_the_last_drop() {
+        registry::upgrade(SHORT);
+    }
+
+    #[test]
+    fn iteration_beside_all_that() {
+        registry::iterate(SHORT);
+    }
+
+    #[test]
+    fn growth_beside_readers() {
+        memory::grow_beside_readers(SHORT);
+    }
+
+    #[test]
+    fn shrinking_beside_readers_and_writers() {
+        memory::shrink_beside_readers(SHORT);
+    }
+
+    #[test]
+    fn large_values_freed_beside_readers() {
+        memory::large_beside_readers(SHORT);
+    }
+
+    #[test]
+    fn registries_dropped_beside_their_handles() {
+        teardown::registry_first(SHORT);
+    }
+
+    #[test]
+    fn deep_chains_dropped_by_several_threads() {
+        teardown::deep_chains(SHORT);
+    }
+
+    #[test]
+    fn flights_that_fail_and_panic() {
+        flights::fail_and_panic(SHORT);
+    }
+
+    #[test]
+    fn flights_nested_in_one_order() {
+        flights::nested(SHORT);
+    }
+}
+
+mod for_long {
+    use super::long;
+    use crate::{flights, interner, memory, registry, teardown};
+
+    #[test]
+    #[ignore = "long"]
+    fn few_contents_interned_by_many_threads() {
+        interner::churn_few_keys(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn contents_that_collide() {
+        interner::churn_colliding(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn all_operations_of_a_registry() {
+        registry::all_operations(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn all_operations_on_keys_that_collide() {
+        registry::all_operations_colliding(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn creation_and_last_drop_alone() {
+        registry::create_and_drop(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn weak_handles_upgraded_beside_the_last_drop() {
+        registry::upgrade(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn iteration_beside_all_that() {
+        registry::iterate(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn growth_beside_readers() {
+        memory::grow_beside_readers(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn shrinking_beside_readers_and_writers() {
+        memory::shrink_beside_readers(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn large_values_freed_beside_readers() {
+        memory::large_beside_readers(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn registries_dropped_beside_their_handles() {
+        teardown::registry_first(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn deep_chains_dropped_by_several_threads() {
+        teardown::deep_chains(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn flights_that_fail_and_panic() {
+        flights::fail_and_panic(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn flights_nested_in_one_order() {
+        flights::nested(long());
+    }
+}
