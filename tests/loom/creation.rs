@@ -42,7 +42,7 @@ fn two_creators_of_two_keys_with_one_hash_do_not_mix_them_up() {
 
 #[test]
 fn a_waiter_gets_the_value_that_its_creator_has_dropped_at_once() {
-    model(|| {
+    model_with(2, || {
         let (registry, tally) = (registry(), Tally::default());
         let other = thread::spawn({
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
@@ -57,7 +57,7 @@ fn a_waiter_gets_the_value_that_its_creator_has_dropped_at_once() {
 
 #[test]
 fn when_the_creator_fails_the_waiter_creates() {
-    model(|| {
+    model_with(2, || {
         let (registry, tally) = (registry(), Tally::default());
         let other = thread::spawn({
             let registry = Arc::clone(&registry);
@@ -146,6 +146,35 @@ fn an_inserted_value_and_a_created_one_become_one() {
         assert!(mine.ptr_eq(&theirs));
         assert_eq!((tally.live(), registry.len()), (1, 1));
         drop((mine, theirs));
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
+fn a_recycled_node_is_found_by_nobody_before_it_is_entered() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        // A second free node, so that the next value of `A` does not get the one that it has now.
+        drop(registry.try_insert(C, tally.value()));
+        let first = registry.try_insert(A, tally.value()).ok().unwrap();
+        let reader = thread::spawn({
+            let registry = Arc::clone(&registry);
+            // May hold a pointer to the first node while that is being recycled.
+            move || registry.get(&A)
+        });
+        drop(first);
+        let between = registry.try_insert(B, tally.value()).ok().unwrap();
+        let a = registry
+            .try_insert(A, tally.value())
+            .unwrap_or_else(|error| error.existing);
+        drop(between);
+        // Builds an entry for `A` in what was the first node; it is not entered, as there is one.
+        assert!(registry.try_insert(A, tally.value()).is_err());
+        if let Some(found) = reader.join().unwrap() {
+            found.read();
+            assert!(found.ptr_eq(&a), "two live values of one key");
+        }
+        drop(a);
         assert_eq!((tally.live(), registry.len()), (0, 0));
     });
 }

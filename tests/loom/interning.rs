@@ -54,26 +54,3 @@ fn a_stale_pointer_to_a_recycled_node_leads_to_nothing_else() {
         assert_eq!((tally.live(), interner.len()), (1, 1));
     });
 }
-
-#[test]
-fn a_recycled_node_is_found_by_nobody_before_it_is_entered() {
-    model_with(2, || {
-        let (interner, tally) = (interner(), Tally::default());
-        let first = interner.intern_owned(Content::new(A, &tally));
-        // Holds a pointer to the first node, perhaps, while that is being recycled.
-        let reader = thread::spawn({
-            let interner = Arc::clone(&interner);
-            move || interner.get(&A)
-        });
-        let creator = thread::spawn({
-            let (interner, tally) = (Arc::clone(&interner), tally.clone());
-            move || interner.intern_owned(Content::new(A, &tally))
-        });
-        drop(first);
-        let mine = interner.intern_owned(Content::new(A, &tally));
-        let (found, theirs) = (reader.join().unwrap(), creator.join().unwrap());
-        assert!(mine == theirs);
-        // What the reader holds is alive, so it is the one.
-        assert!(found.is_none_or(|found| found == mine));
-    });
-}

@@ -105,6 +105,26 @@ fn of_two_replacements_of_one_value_one_wins() {
 }
 
 #[test]
+fn replacement_against_look_up() {
+    model(|| {
+        let (registry, tally) = (registry(), Tally::default());
+        let old = registry.insert(A, tally.value()).0;
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            // The old value is held until the new one is there, and then goes.
+            move || registry.replace_same(&old, tally.value()).ok().unwrap()
+        });
+        registry
+            .get(&A)
+            .expect("at no moment without a value")
+            .read();
+        let new = other.join().unwrap();
+        assert_eq!((tally.live(), registry.len()), (1, 1));
+        new.read();
+    });
+}
+
+#[test]
 fn removal_against_last_drop() {
     model(|| {
         let (registry, tally) = (registry(), Tally::default());
