@@ -24,6 +24,7 @@ pub(super) struct Class {
 }
 
 impl Sizes {
+    #[inline]
     pub(super) fn class(self, size: usize) -> Class {
         if size > MAX_SMALL {
             return Class { lane: LARGE, size };

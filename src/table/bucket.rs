@@ -250,7 +250,7 @@ impl Locked<'_> {
     }
 
     /// Links a node, if a slot is vacant.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&mut self, node: Node, tag: Tag) -> bool {
         let Some(slot) = self.word.vacant() else {
             return false;
@@ -261,6 +261,7 @@ impl Locked<'_> {
         true
     }
 
+    #[inline(always)]
     fn slot_of(&self, node: Node, tag: Tag) -> Option<usize> {
         self.word
             .matches(tag)
@@ -268,7 +269,7 @@ impl Locked<'_> {
     }
 
     /// Unlinks this very node, if it is linked here.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {
         let Some(slot) = self.slot_of(node, tag) else {
             return false;

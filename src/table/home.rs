@@ -27,7 +27,6 @@ pub(crate) type Lists = OnceCell<ListMap<Listed>>;
 /// A home whose writer the caller is; dropping it publishes what has changed.
 pub(super) struct Home<'a> {
     bucket: Locked<'a>,
-    line: &'a Bucket,
     lists: &'a Lists,
     array: &'a Array,
     index: usize,
@@ -35,11 +34,10 @@ pub(super) struct Home<'a> {
 
 impl<'a> Home<'a> {
     /// Locks the home at this index, which may have moved.
+    #[inline(always)]
     pub(super) fn lock(array: &'a Array, index: usize, lists: &'a Lists) -> Self {
-        let (bucket, line) = (array.at(index).lock(), array.line(index));
         Self {
-            bucket,
-            line,
+            bucket: array.at(index).lock(),
             lists,
             array,
             index,
@@ -47,21 +45,36 @@ impl<'a> Home<'a> {
     }
 
     /// Locks the home that holds the nodes with this hash now: in this array, or in a successor.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(hash: u64, array: &'a Array, lists: &'a Lists) -> Self {
-        let mut array = array;
-        loop {
-            let index = array.index(hash);
-            if !array.at(index).word().has_moved() {
-                let home = Self::lock(array, index, lists);
-                if !home.has_moved() {
-                    return home;
-                }
-            }
-            array = array.successor().expect("nodes move to the successor only");
+        let home = Self::lock(array, array.index(hash), lists);
+        if home.has_moved() {
+            home.follow(hash)
+        } else {
+            home
         }
     }
 
+    /// Goes on to the successors of a home that has moved.
+    #[cold]
+    #[inline(never)]
+    fn follow(self, hash: u64) -> Self {
+        let mut home = self;
+        while home.has_moved() {
+            let (array, lists) = (home.array, home.lists);
+            drop(home);
+            let next = array.successor().expect("nodes move to the successor only");
+            home = Self::lock(next, next.index(hash), lists);
+        }
+        home
+    }
+
+    /// The line that this home shares with its neighbours.
+    fn line(&self) -> &'a Bucket {
+        self.array.line(self.index)
+    }
+
+    #[inline(always)]
     pub(super) fn has_moved(&self) -> bool {
         self.bucket.word().has_moved()
     }
@@ -76,7 +89,7 @@ impl<'a> Home<'a> {
     pub(super) fn for_each(&self, mut f: impl FnMut(Node)) {
         self.bucket.nodes().for_each(&mut f);
         if self.bucket.word().spills() {
-            let line = self.line.lock();
+            let line = self.line().lock();
             line.nodes()
                 .filter(|node| self.owns(*node))
                 .for_each(&mut f);
@@ -90,7 +103,7 @@ impl<'a> Home<'a> {
     pub(super) fn for_each_match(&self, tag: Tag, mut f: impl FnMut(Node)) {
         self.bucket.matches(tag).for_each(&mut f);
         if self.bucket.word().spills() {
-            self.line.lock().matches(tag).for_each(&mut f);
+            self.line().lock().matches(tag).for_each(&mut f);
         }
         if self.bucket.word().lists() {
             self.list(|list| list.iter().for_each(|listed| f(listed.0)));
@@ -109,7 +122,7 @@ impl<'a> Home<'a> {
 
     #[cold]
     fn spill(&mut self, node: Node, tag: Tag) {
-        if self.line.lock().place(node, tag) {
+        if self.line().lock().place(node, tag) {
             self.bucket.set_spills(true);
         } else {
             self.list(|list| list.push(Listed(node)));
@@ -118,7 +131,7 @@ impl<'a> Home<'a> {
     }
 
     /// Unlinks this very node, if it is linked here.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {
         self.bucket.remove(node, tag)
             || (!self.bucket.word().is_complete() && self.remove_spilled(node, tag))
@@ -127,7 +140,7 @@ impl<'a> Home<'a> {
     #[cold]
     fn remove_spilled(&mut self, node: Node, tag: Tag) -> bool {
         if self.bucket.word().spills() {
-            let mut line = self.line.lock();
+            let mut line = self.line().lock();
             if line.remove(node, tag) {
                 let more = line.nodes().any(|node| self.owns(node));
                 self.bucket.set_spills(more);
@@ -149,7 +162,7 @@ impl<'a> Home<'a> {
     /// Puts `new`, whose hash is the same, in the place of this very node, if it is linked here.
     pub(super) fn replace(&mut self, old: Node, new: Node, tag: Tag) -> bool {
         self.bucket.replace(old, new, tag)
-            || (self.bucket.word().spills() && self.line.lock().replace(old, new, tag))
+            || (self.bucket.word().spills() && self.line().lock().replace(old, new, tag))
             || (self.bucket.word().lists()
                 && self.list(|list| {
                     let place = list.iter_mut().find(|listed| listed.0 == old);
@@ -162,7 +175,7 @@ impl<'a> Home<'a> {
         self.bucket.nodes().for_each(&mut deal);
         // Taken out first and dealt afterwards: where they go, they may need the same lock.
         if self.bucket.word().spills() {
-            let mut line = self.line.lock();
+            let mut line = self.line().lock();
             let spilled: Vec<Node> = line.nodes().filter(|node| self.owns(*node)).collect();
             line.retain(|node| !spilled.contains(&node));
             drop(line);
