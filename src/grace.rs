@@ -35,6 +35,9 @@ impl Guard {
     /// Marks this thread as reading, if that can be done without calling anything.
     #[inline(always)]
     pub(crate) fn try_enter() -> Option<Self> {
+        if !reclaims() {
+            return Some(Self { outermost: None });
+        }
         let record = own_record()?;
         // Only its own thread writes to the record while it is taken.
         let state = record.state.load(Ordering::Relaxed);

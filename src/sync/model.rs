@@ -13,22 +13,25 @@ pub(crate) use loom::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-/// What a model can choose, before it starts.
-static RECLAIM: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-static PARK: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+std::thread_local! {
+    // What a model can choose, before it starts. Of the OS thread, not of the process: a model runs on one, and the other models
+    // beside it.
+    static RECLAIM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static PARK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
 
 /// Whether the models that follow on give memory back while others read (which makes every read a few steps longer).
 pub fn set_reclaim(on: bool) {
-    RECLAIM.store(on, std::sync::atomic::Ordering::Relaxed);
+    RECLAIM.set(on);
 }
 
 /// Whether waiters for a bucket park in the models that follow, instead of yielding.
 pub fn set_park(on: bool) {
-    PARK.store(on, std::sync::atomic::Ordering::Relaxed);
+    PARK.set(on);
 }
 
 pub(crate) fn reclaims() -> bool {
-    RECLAIM.load(std::sync::atomic::Ordering::Relaxed)
+    RECLAIM.get()
 }
 
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -121,7 +124,7 @@ pub(crate) fn relax(_: u32) {
 }
 
 pub(crate) fn spin_rounds() -> u32 {
-    if PARK.load(std::sync::atomic::Ordering::Relaxed) {
+    if PARK.get() {
         0
     } else {
         u32::MAX
@@ -168,7 +171,7 @@ pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
 
 pub(crate) fn wake_parked(_: usize) {
     // Nobody parks in the other models, and the fence makes them longer.
-    if !PARK.load(std::sync::atomic::Ordering::Relaxed) {
+    if !PARK.get() {
         return;
     }
     light_barrier();

@@ -38,10 +38,26 @@ fn split_against_look_up() {
 
 #[test]
 fn split_against_insertion() {
-    while_it_splits(|interner| {
-        let tally = Tally::default();
-        let mine = interner.intern_owned(Content::new(A2, &tally));
-        assert!(interner.get(&A2).is_some_and(|found| found == mine));
+    model_with(2, || {
+        let (interner, tally) = (interner(), Tally::default());
+        let held = [A, B].map(|key| interner.intern_owned(Content::new(key, &tally)));
+        let other = thread::spawn({
+            let (interner, tally) = (Arc::clone(&interner), tally.clone());
+            move || {
+                let mine = interner.intern_owned(Content::new(D, &tally));
+                assert!(interner.get(&D).is_some_and(|found| found == mine));
+                mine
+            }
+        });
+        let c = interner.intern_owned(Content::new(C, &tally));
+        let d = other.join().unwrap();
+        assert!(interner.capacity() > 2, "it was to grow");
+        for (key, held) in [(A, &held[0]), (B, &held[1]), (C, &c), (D, &d)] {
+            assert!(interner.get(&key).as_ref() == Some(held));
+        }
+        assert_eq!(interner.len(), 4);
+        drop((held, c, d));
+        assert_eq!((tally.live(), interner.len()), (0, 0));
     });
 }
 
@@ -102,5 +118,15 @@ fn a_key_that_comes_back_from_the_overflow_is_found_all_the_while() {
         other.join().unwrap();
         drop((a2, c));
         assert_eq!((tally.live(), interner.len()), (0, 0));
+    });
+}
+
+#[test]
+fn split_against_iteration() {
+    while_it_splits(|interner| {
+        let seen: Vec<_> = interner.iter().collect();
+        for key in [A, B] {
+            assert_eq!(seen.iter().filter(|found| found.read() == key).count(), 1);
+        }
     });
 }

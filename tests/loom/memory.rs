@@ -50,3 +50,24 @@ fn registry_drop_gives_back_the_table_against_last_drop() {
         assert_eq!(tally.live(), 0);
     });
 }
+
+#[test]
+fn what_is_buried_during_a_grace_period_waits_for_its_own() {
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    model_with(4, || {
+        let (interner, tally) = (interner(), Tally::default());
+        let _a = interner.intern_owned(Content::new(A, &tally));
+        let _b = interner.intern_owned(Content::new(B, &tally));
+        let other = thread::spawn({
+            let interner = Arc::clone(&interner);
+            // Two look-ups: the first may hold back one old table, the second the next.
+            move || [(); 2].map(|()| interner.get(&A).map(|found| found.read()))
+        });
+        // To let the other thread go first costs no forced switch.
+        thread::yield_now();
+        let _c = interner.intern_owned(Content::new(C, &tally));
+        thread::yield_now();
+        let _a2 = interner.intern_owned(Content::new(A2, &tally));
+        assert_eq!(other.join().unwrap(), [Some(A); 2]);
+    });
+}

@@ -55,10 +55,11 @@ impl Hash for Key {
     }
 }
 
-/// Two keys in the same bucket, with different hashes.
+/// Keys in the same bucket, with different hashes.
 pub const A: Key = Key { place: 1, id: 1 };
 pub const B: Key = Key { place: 2, id: 2 };
 pub const C: Key = Key { place: 3, id: 3 };
+pub const D: Key = Key { place: 4, id: 5 };
 /// The same hash as `A`.
 pub const A2: Key = Key { place: 1, id: 4 };
 
