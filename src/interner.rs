@@ -275,7 +275,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
 
     /// The canonical handle of this content, if there is one. Enters nothing.
     ///
-    /// *Runs* `Hash` of the query and `Equivalent`. *Waiting:* none, unless the bucket overflows (2 keys in 100 at most, on average).
+    /// *Runs* `Hash` of the query and `Equivalent`. *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a
+    /// few instructions long.
     ///
     /// ```
     /// use highlander::Interner;

@@ -33,13 +33,16 @@
 //! one of them panics, the registry is as it was before the call, or after it; nothing is poisoned. `Hash` and `Eq` must agree with each
 //! other and stay the same while a key is entered; otherwise look-ups miss, but nothing unsound happens.
 //!
+//! A global allocator must not use a registry: the crate allocates while it holds its locks.
+//!
 //! # Waiting
-//! A hit waits for nobody. A miss that inserts, and a last drop, wait for other writers of the same bucket, a few instructions long, first busily, then
+//! A hit waits for nobody. A miss that inserts or meets a writer, and a last drop, wait for other writers of the same bucket, a few instructions long, first busily, then
 //! asleep. Only a creation under way makes others sleep for longer, and only those that want the very same key.
 //!
 //! # After `fork`
 //! A child process has the one thread that called `fork`. Locks that other threads held at that moment stay held in it for ever, as with
-//! the allocator's; call `exec`, or use nothing of this crate that other threads were using.
+//! the allocator's, and threads that were reading count as reading, so that memory is not given back; call `exec`, or use nothing of this
+//! crate that other threads were using.
 #![warn(
     missing_docs,
     missing_debug_implementations,

@@ -243,7 +243,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// The key may be borrowed in any form that is [`Equivalent`] to `K` and hashes alike: `&str` for `String`, or a struct of references
     /// for a struct of owned parts.
     ///
-    /// *Runs* `Hash` and `Equivalent` of the query. *Waiting:* none, unless the bucket overflows (2 keys in 100 at most, on average).
+    /// *Runs* `Hash` and `Equivalent` of the query. *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a
+    /// few instructions long.
     ///
     /// ```
     /// use highlander::Registry;
