@@ -34,6 +34,8 @@ fn growth_gives_back_the_old_table_against_look_up() {
             move || interner.get(&A).map(|found| found.read())
         });
         let _c = interner.intern_owned(Content::new(C, &tally));
+        // Gives back what the one before has buried.
+        let _a2 = interner.intern_owned(Content::new(A2, &tally));
         assert_eq!(other.join().unwrap(), Some(A));
     });
 }
