@@ -107,10 +107,15 @@ impl<B: Body> Core<B> {
 
     /// Looks for a node with this hash the short way, without a lock and without calling anything.
     #[inline(always)]
-    pub(crate) fn probe(&self, hash: u64) -> Probe {
+    pub(crate) fn probe<R>(
+        &self,
+        hash: u64,
+        found: impl FnOnce(Node) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
         match Guard::try_enter() {
-            Some(guard) => self.index.probe(hash, &guard),
-            None => Probe::UNSURE,
+            Some(guard) => self.index.probe(hash, guard, found, missing),
+            None => missing(Probe::UNSURE),
         }
     }
 

@@ -94,27 +94,39 @@ impl<B: Body> Engine<B> {
         }
     }
 
-    /// A live value that has this hash, found the short way. The caller compares its key, and goes on with `get_slow` if it is
-    /// another one, or if there is none but the probe is not sure.
+    /// Looks for a live value that has this hash, the short way. `found` compares its key, and goes on with `get_slow` if it is
+    /// another one; so does `missing` if the probe is not sure.
     #[inline(always)]
-    pub(crate) fn probe(&self, hash: u64) -> Result<Strong<B>, Probe> {
-        let probe = self.core().map_or(Probe::UNSURE, |core| core.probe(hash));
-        match probe.found() {
+    pub(crate) fn probe<R>(
+        &self,
+        hash: u64,
+        found: impl FnOnce(Strong<B>) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        match self.core() {
             // SAFETY: the probe has made us an owner of a node that was linked, so complete.
-            Some(node) => Ok(unsafe { Strong::adopt(node) }),
-            None => Err(probe),
+            Some(core) => core.probe(hash, |node| found(unsafe { Strong::adopt(node) }), missing),
+            None => missing(Probe::UNSURE),
         }
     }
 
     /// The live value whose key `is_it`, if there is one.
     #[inline(always)]
     pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<Strong<B>> {
-        match self.probe(hash) {
-            Ok(strong) if is_it(strong.key()) => Some(strong),
-            Ok(stranger) => self.get_beside(hash, stranger, &is_it),
-            Err(Probe::ABSENT) => None,
-            Err(_) => self.get_slow(hash, &is_it),
-        }
+        self.probe(
+            hash,
+            |strong| {
+                if is_it(strong.key()) {
+                    Some(strong)
+                } else {
+                    self.get_beside(hash, strong, &is_it)
+                }
+            },
+            |probe| match probe {
+                Probe::ABSENT => None,
+                _ => self.get_slow(hash, &is_it),
+            },
+        )
     }
 
     /// Lets go of a value that only has the same hash, whose destructor may panic, and goes on.

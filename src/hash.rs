@@ -50,13 +50,20 @@ impl BuildHasher for DefaultHashBuilder {
             Some(secret) => secret,
             None => SECRET.get_or_init(draw_secret),
         };
-        DefaultHasher(FoldHasher::with_seed(secret.hasher, &secret.shared))
+        DefaultHasher {
+            hasher: FoldHasher::with_seed(secret.hasher, &secret.shared),
+            after_bytes: false,
+        }
     }
 }
 
 /// The [`Hasher`] that [`DefaultHashBuilder`] builds.
 #[derive(Clone)]
-pub struct DefaultHasher(FoldHasher<'static>);
+pub struct DefaultHasher {
+    hasher: FoldHasher<'static>,
+    /// The last thing written was a run of bytes.
+    after_bytes: bool,
+}
 
 impl std::fmt::Debug for DefaultHasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,42 +75,52 @@ impl std::fmt::Debug for DefaultHasher {
 impl Hasher for DefaultHasher {
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) {
-        self.0.write(bytes);
+        self.hasher.write(bytes);
+        self.after_bytes = true;
     }
 
     #[inline(always)]
     fn write_u8(&mut self, i: u8) {
-        self.0.write_u8(i);
+        // What `str` appends so that "ab", "c" is not "a", "bc". The bytes' own length went into their hash already.
+        if !(self.after_bytes && i == 0xFF) {
+            self.hasher.write_u8(i);
+        }
+        self.after_bytes = false;
     }
 
     #[inline(always)]
     fn write_u16(&mut self, i: u16) {
-        self.0.write_u16(i);
+        self.after_bytes = false;
+        self.hasher.write_u16(i);
     }
 
     #[inline(always)]
     fn write_u32(&mut self, i: u32) {
-        self.0.write_u32(i);
+        self.after_bytes = false;
+        self.hasher.write_u32(i);
     }
 
     #[inline(always)]
     fn write_u64(&mut self, i: u64) {
-        self.0.write_u64(i);
+        self.after_bytes = false;
+        self.hasher.write_u64(i);
     }
 
     #[inline(always)]
     fn write_u128(&mut self, i: u128) {
-        self.0.write_u128(i);
+        self.after_bytes = false;
+        self.hasher.write_u128(i);
     }
 
     #[inline(always)]
     fn write_usize(&mut self, i: usize) {
-        self.0.write_usize(i);
+        self.after_bytes = false;
+        self.hasher.write_usize(i);
     }
 
     #[inline(always)]
     fn finish(&self) -> u64 {
-        self.0.finish()
+        self.hasher.finish()
     }
 }
 
@@ -113,5 +130,13 @@ impl Hasher for DefaultHasher {
 /// (the identity on small integers, say) must not send every key to one bucket: one multiplication carries the low bits up.
 #[inline(always)]
 pub(crate) fn hash_key<Q: Hash + ?Sized, S: BuildHasher>(hasher: &S, key: &Q) -> u64 {
-    hasher.hash_one(key).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    hash_one(hasher, key).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// As `BuildHasher::hash_one`, but inlined.
+#[inline(always)]
+fn hash_one<Q: Hash + ?Sized, S: BuildHasher>(hasher: &S, key: &Q) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    key.hash(&mut hasher);
+    hasher.finish()
 }

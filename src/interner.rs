@@ -184,11 +184,17 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     {
         let hash = hash_key(&self.hasher, value);
         // Nothing on the way to a hit calls anything, but what ends it: so it needs no stack.
-        match self.engine.probe(hash) {
-            Ok(strong) if value.same(strong.key()) => Interned::new(strong),
-            Ok(stranger) => self.intern_beside(hash, value, stranger),
-            Err(probe) => self.intern_missing(hash, value, probe),
-        }
+        self.engine.probe(
+            hash,
+            |strong| {
+                if value.same(strong.key()) {
+                    Interned::new(strong)
+                } else {
+                    self.intern_beside(hash, value, strong)
+                }
+            },
+            |probe| self.intern_missing(hash, value, probe),
+        )
     }
 
     #[cold]

@@ -114,6 +114,13 @@ impl Word {
 /// Slots of a bucket, lowest first.
 pub(super) struct Slots(u64);
 
+impl Slots {
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+}
+
 impl Iterator for Slots {
     type Item = usize;
 

@@ -129,3 +129,34 @@ fn the_default_hashers_secret_is_not_printed() {
     assert_eq!(format!("{hasher:?}"), "DefaultHasher { .. }");
     assert_eq!(std::mem::size_of::<DefaultHashBuilder>(), 0);
 }
+
+/// The default hasher leaves out the end mark that `str` writes behind its bytes; what that mark is for must hold all the same.
+#[test]
+fn strings_that_are_cut_elsewhere_hash_differently() {
+    let text = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\u{ff}";
+    let cuts: Vec<usize> = (0..=text.len())
+        .filter(|&at| text.is_char_boundary(at))
+        .collect();
+    let mut hashes = std::collections::HashSet::new();
+    for &one in &cuts {
+        for &two in cuts.iter().filter(|&&two| two >= one) {
+            let parts = (&text[..one], &text[one..two], &text[two..]);
+            assert!(
+                hashes.insert(DefaultHashBuilder.hash_one(parts)),
+                "{parts:?}"
+            );
+        }
+    }
+    // A byte of the same value that is not such a mark counts.
+    let bytes = |a: u8, b: u8, c: u8| DefaultHashBuilder.hash_one((a, b, c));
+    assert_ne!(bytes(255, 7, 255), bytes(7, 255, 255));
+    assert_ne!(bytes(255, 255, 7), bytes(255, 7, 255));
+    assert_ne!(
+        DefaultHashBuilder.hash_one(("x", 255u8)),
+        DefaultHashBuilder.hash_one("x")
+    );
+    assert_ne!(
+        DefaultHashBuilder.hash_one(("x", 255u8, 1u8)),
+        DefaultHashBuilder.hash_one(("x", 1u8))
+    );
+}
