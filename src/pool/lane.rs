@@ -8,6 +8,8 @@ use std::ptr::{self, NonNull};
 pub(super) struct Lane {
     /// Linked through the headers' `hash`. Invariant: each node of the list is dead and reachable from here only.
     free: *mut Header,
+    /// The length of that list.
+    listed: usize,
     /// From here to `end` a slab has never been used.
     uncut: *mut u8,
     end: *mut u8,
@@ -19,6 +21,7 @@ impl Lane {
     pub(super) fn new(size: usize) -> Self {
         Self {
             free: ptr::null_mut(),
+            listed: 0,
             uncut: ptr::null_mut(),
             end: ptr::null_mut(),
             size,
@@ -30,6 +33,7 @@ impl Lane {
         let slab = slab.as_ptr().cast::<u8>();
         Self {
             free: ptr::null_mut(),
+            listed: 0,
             uncut: slab.wrapping_add(first),
             end: slab.wrapping_add(SLAB),
             size,
@@ -46,6 +50,7 @@ impl Lane {
         let node = NonNull::new(self.free)?;
         // SAFETY: nodes in the list are this lane's alone.
         self.free = unsafe { node.as_ref() }.hash() as *mut Header;
+        self.listed -= 1;
         Some(node)
     }
 
@@ -71,6 +76,13 @@ impl Lane {
         // SAFETY: the caller hands over a node that it has alone.
         unsafe { node.as_ref() }.set_hash(self.free as u64);
         self.free = node.as_ptr();
+        self.listed += 1;
+    }
+
+    /// The number of nodes in the list.
+    #[inline(always)]
+    pub(super) fn listed(&self) -> usize {
+        self.listed
     }
 
     /// The whole free list, as a lane of its own, unless it is empty.
@@ -78,6 +90,7 @@ impl Lane {
         let free = NonNull::new(std::mem::replace(&mut self.free, ptr::null_mut()))?;
         Some(Self {
             free: free.as_ptr(),
+            listed: std::mem::take(&mut self.listed),
             ..Self::new(self.size)
         })
     }

@@ -4,109 +4,48 @@
 //!  chunk (from the allocator)  ┌──────────┬──────────┬────┐   4 KiB … 256 KiB, each twice the one before
 //!                              │ slab     │ slab     │ …  │
 //!  slab (4 KiB, aligned)       └──────────┴──────────┴────┘   header: which core, how to finish a node; then nodes of one size
-//!  stripe (for a few threads)  free list and uncut rest of a slab, for each size; how many entries are live
+//!  stripe (one thread's)        free list and uncut rest of a slab, for each size; how many entries are live
 //! ```
 //!
 //! A node finds its slab, and so its registry, by clearing the low bits of its address: nothing of the kind is stored in each
 //! node. Freed nodes go to the freeing thread's stripe; a stripe that runs dry takes the list of another before it takes
-//! a new slab. Nobody waits for a stripe: whoever finds it taken goes on to the next one.
+//! a new slab. Nobody waits for a stripe: whoever finds it taken goes on to one that is nobody's.
 //! Nodes too large for a slab have a block of their own, with the same header in front, which is buried when the node is freed.
 
 mod class;
 mod lane;
 mod slab;
+mod stripe;
 
 use crate::grace::Graveyard;
 use crate::node::Node;
-use crate::sync::{self, AtomicBool, AtomicIsize, Mutex, Ordering};
+use crate::sync::{self, AtomicIsize, Mutex, Ordering};
 pub(crate) use class::Sizes;
 use class::{Class, LARGE};
 use lane::Lane;
 pub(crate) use slab::{origin, Origin};
 use slab::{slab_header, Chunk, SlabHeader, SLAB};
-use std::cell::UnsafeCell;
 use std::collections::{HashMap, HashSet};
 use std::mem::size_of;
 use std::ptr::NonNull;
+use stripe::{visit, Inside, Stripe, Visitor};
 
 /// Freed large nodes are handed back once they amount to this many bytes.
 const LARGE_BATCH: usize = 256 * 1024;
-struct Stock {
-    lanes: Box<[Lane]>,
-    /// Nodes handed out by this stripe less those returned to it; only the sum over all stripes means something.
-    outstanding: isize,
-    /// The registry has gone; see [`Pool::close`].
-    closed: bool,
-}
-
-impl Stock {
-    fn take_lanes(&mut self) -> Vec<Lane> {
-        self.lanes.iter_mut().map(Lane::take_all).collect()
-    }
-}
-
-#[repr(align(128))]
-struct Stripe {
-    locked: AtomicBool,
-    /// Entries made less entries gone, as `outstanding`. Written under the lock, read by anybody.
-    live: AtomicIsize,
-    stock: UnsafeCell<Stock>,
-}
-
-/// A stripe that the caller has locked.
-struct Locked<'a>(&'a Stripe);
-
-impl Locked<'_> {
-    #[inline(always)]
-    fn stock(&mut self) -> &mut Stock {
-        // SAFETY: the lock is held, and `&mut self` makes the borrow unique.
-        unsafe { &mut *self.0.stock.get() }
-    }
-
-    #[inline(always)]
-    fn add_live(&mut self, change: isize) {
-        let live = self.0.live.load(Ordering::Relaxed);
-        self.0
-            .live
-            .store(live.wrapping_add(change), Ordering::Relaxed);
-    }
-}
-
-impl Drop for Locked<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // Release: pairs with `Stripe::try_lock`.
-        self.0.locked.store(false, Ordering::Release);
-    }
-}
-
-impl Stripe {
-    #[inline(always)]
-    fn try_lock(&self) -> Option<Locked<'_>> {
-        // Acquire: pairs with the unlocking store.
-        self.locked
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            .then(|| Locked(self))
-    }
-
-    fn lock(&self) -> Locked<'_> {
-        let mut round = 0;
-        loop {
-            if let Some(locked) = self.try_lock() {
-                return locked;
-            }
-            sync::relax(round);
-            round += 1;
-        }
-    }
-}
+/// The least number of free nodes for which another thread's stripe is visited: the barrier costs a microsecond or two.
+const WORTH_A_VISIT: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+    1
+} else {
+    64
+};
 
 /// The nodes of one registry.
 pub(crate) struct Pool {
     sizes: Sizes,
     align: usize,
+    /// First those with an owner: the thread whose number is that of the stripe. Then those for all other threads.
     stripes: Box<[Stripe]>,
+    owned: usize,
     chunks: Mutex<Vec<Chunk>>,
     /// Nodes outstanding, once the registry has gone, and one more while `close` is at work.
     left: AtomicIsize,
@@ -114,27 +53,21 @@ pub(crate) struct Pool {
     large: AtomicIsize,
 }
 
-// SAFETY: the raw pointers lead to memory that the pool owns. A stripe's stock is reached under its lock only.
+// SAFETY: the raw pointers lead to memory that the pool owns. Stripes see to themselves.
 unsafe impl Send for Pool {}
 // SAFETY: as above.
 unsafe impl Sync for Pool {}
 
 impl Pool {
     pub(crate) fn new(sizes: Sizes, align: usize) -> Self {
-        let stripes = sync::stripes();
-        let stripe = || Stripe {
-            locked: AtomicBool::new(false),
-            live: AtomicIsize::new(0),
-            stock: UnsafeCell::new(Stock {
-                lanes: sizes.all().map(Lane::new).collect(),
-                outstanding: 0,
-                closed: false,
-            }),
-        };
+        let (owned, shared) = sync::stripes();
         Self {
             sizes,
             align,
-            stripes: (0..stripes).map(|_| stripe()).collect(),
+            stripes: (0..owned + shared)
+                .map(|i| Stripe::new(sizes, i < owned))
+                .collect(),
+            owned,
             chunks: Mutex::new(Vec::new()),
             left: AtomicIsize::new(0),
             large: AtomicIsize::new(0),
@@ -143,32 +76,33 @@ impl Pool {
 
     /// The number of live entries: exact when nothing is under way, and never off by more than what is.
     pub(crate) fn live(&self) -> usize {
-        let sum: isize = self
-            .stripes
-            .iter()
-            .map(|s| s.live.load(Ordering::Relaxed))
-            .sum();
+        let sum: isize = self.stripes.iter().map(Stripe::live).sum();
         usize::try_from(sum).unwrap_or(0)
     }
 
-    /// Locks the calling thread's stripe, or another one when that is taken.
+    /// Does something inside the calling thread's stripe, or another one.
     #[inline(always)]
-    fn stripe(&self) -> Locked<'_> {
-        let own = sync::thread_index() & (self.stripes.len() - 1);
-        match self.stripes[own].try_lock() {
-            Some(locked) => locked,
-            None => self.other_stripe(own),
+    fn inside<R>(&self, f: impl FnOnce(&mut Inside<'_>) -> R) -> R {
+        if let Some(own) = self.stripes[..self.owned].get(sync::thread_index()) {
+            // SAFETY: the number is this thread's alone, and nobody who is inside comes here.
+            if let Some(mut own) = unsafe { own.enter() } {
+                return f(&mut own);
+            }
         }
+        f(&mut self.shared_stripe())
     }
 
     #[cold]
-    fn other_stripe(&self, own: usize) -> Locked<'_> {
+    #[inline(never)]
+    fn shared_stripe(&self) -> Visitor<'_> {
+        let shared = &self.stripes[self.owned..];
+        let first = sync::thread_index();
         let mut round = 0;
         loop {
-            for offset in 1..=self.stripes.len() {
-                let at = (own + offset) & (self.stripes.len() - 1);
-                if let Some(locked) = self.stripes[at].try_lock() {
-                    return locked;
+            for offset in 0..shared.len() {
+                if let Some(visitor) = shared[first.wrapping_add(offset) % shared.len()].try_visit()
+                {
+                    return visitor;
                 }
             }
             sync::relax(round);
@@ -178,7 +112,7 @@ impl Pool {
 
     /// Corrects the number of live entries.
     pub(crate) fn add_live(&self, change: isize) {
-        self.stripe().add_live(change);
+        self.inside(|stripe| stripe.add_live(change));
     }
 
     /// A node of at least `size` bytes, dead, which the caller has alone. `live` is added to the number of live entries.
@@ -188,17 +122,15 @@ impl Pool {
         if class.lane == LARGE {
             return self.allocate_large(size, live, origin);
         }
-        let mut stripe = self.stripe();
-        match stripe.stock().lanes[class.lane].take() {
-            Some(node) => {
-                stripe.stock().outstanding += 1;
-                stripe.add_live(live);
-                node
-            }
-            None => {
-                drop(stripe);
-                self.allocate_slow(class, live, origin)
-            }
+        let node = self.inside(|stripe| {
+            let node = stripe.take(class.lane)?;
+            stripe.add_outstanding(1);
+            stripe.add_live(live);
+            Some(node)
+        });
+        match node {
+            Some(node) => node,
+            None => self.allocate_slow(class, live, origin),
         }
     }
 
@@ -209,21 +141,31 @@ impl Pool {
             Some(list) => list,
             None => self.new_slab(class, origin),
         };
-        let mut stripe = self.stripe();
-        let lane = &mut stripe.stock().lanes[class.lane];
-        lane.absorb(supply);
-        let node = lane.take().expect("the lane has just been supplied");
-        stripe.stock().outstanding += 1;
-        stripe.add_live(live);
-        node
+        self.inside(|stripe| {
+            stripe.absorb(class.lane, supply);
+            stripe.add_outstanding(1);
+            stripe.add_live(live);
+            stripe
+                .take(class.lane)
+                .expect("the lane has just been supplied")
+        })
     }
 
     /// The whole free list of some stripe.
     fn take_any_list(&self, lane: usize) -> Option<Lane> {
-        self.stripes
+        let (owned, shared) = self.stripes.split_at(self.owned);
+        let from_shared = shared
             .iter()
-            .filter_map(Stripe::try_lock)
-            .find_map(|mut stripe| stripe.stock().lanes[lane].take_list())
+            .filter(|stripe| stripe.spare(lane) > 0)
+            .filter_map(Stripe::try_visit)
+            .find_map(|mut stripe| stripe.take_list(lane));
+        from_shared.or_else(|| {
+            owned
+                .iter()
+                .filter(|stripe| stripe.spare(lane) >= WORTH_A_VISIT)
+                .filter_map(|stripe| visit(std::iter::once(stripe)))
+                .find_map(|mut visitors| visitors[0].take_list(lane))
+        })
     }
 
     /// The nodes of a new slab.
@@ -256,9 +198,10 @@ impl Pool {
     #[cold]
     fn allocate_large(&self, size: usize, live: isize, origin: Origin) -> Node {
         let node = slab::allocate_large(origin, self.first(64), size);
-        let mut stripe = self.stripe();
-        stripe.stock().outstanding += 1;
-        stripe.add_live(live);
+        self.inside(|stripe| {
+            stripe.add_outstanding(1);
+            stripe.add_live(live);
+        });
         node
     }
 
@@ -278,14 +221,14 @@ impl Pool {
             unsafe { graveyard.bury_for_later(slab::large_block(node)) };
             self.count_large(bytes, graveyard);
         }
-        let mut stripe = self.stripe();
-        stripe.stock().outstanding -= 1;
-        stripe.add_live(live);
-        if lane != LARGE {
-            stripe.stock().lanes[lane].put(node);
-        }
-        let closed = stripe.stock().closed;
-        drop(stripe);
+        let closed = self.inside(|stripe| {
+            stripe.add_outstanding(-1);
+            stripe.add_live(live);
+            if lane != LARGE {
+                stripe.put(lane, node);
+            }
+            stripe.is_closed()
+        });
         closed && self.let_go()
     }
 
@@ -301,11 +244,15 @@ impl Pool {
     /// The registry has gone: from now on the outstanding nodes are counted down, so that the last one can take all with it.
     /// The caller holds one count more, until it calls [`Pool::let_go`]. True if no node is out.
     pub(crate) fn close(&self) -> bool {
-        let mut locked: Vec<_> = self.stripes.iter().map(Stripe::lock).collect();
-        let outstanding: isize = locked.iter_mut().map(|s| s.stock().outstanding).sum();
+        let Some(mut visitors) = visit(self.stripes.iter()) else {
+            // The system's barrier has stopped to work. Nothing can be counted then, so nothing will be freed.
+            self.left.store(isize::MAX, Ordering::Relaxed);
+            return false;
+        };
+        let outstanding: isize = visitors.iter_mut().map(|s| s.outstanding()).sum();
         self.left.store(outstanding + 1, Ordering::Relaxed);
-        // Whoever frees a node from now on sees the flag, and with it the count, under its stripe's lock.
-        locked.iter_mut().for_each(|s| s.stock().closed = true);
+        // Whoever frees a node from now on sees the flag, and with it the count, inside its stripe.
+        visitors.iter_mut().for_each(|s| s.close());
         outstanding == 0
     }
 
@@ -320,13 +267,18 @@ impl Pool {
     pub(crate) fn release_unused(&self, graveyard: &Graveyard) {
         let mut chunks = self.chunks.lock();
         // What is free is taken out of the stripes first, so that nobody can use it while it is counted.
-        let stock: Vec<Vec<Lane>> = self
-            .stripes
-            .iter()
-            .map(|s| s.lock().stock().take_lanes())
-            .collect();
+        let lanes = self.sizes.all().count();
+        let mut stock: Vec<Lane> = Vec::with_capacity(lanes * self.stripes.len());
+        match visit(self.stripes.iter()) {
+            Some(visitors) => {
+                for mut stripe in visitors {
+                    stripe.take_lanes(&mut stock);
+                }
+            }
+            None => return,
+        }
         let mut free: HashMap<usize, usize> = HashMap::new();
-        for lane in stock.iter().flatten() {
+        for lane in &stock {
             lane.count_by_slab(&mut free);
         }
         let all_free = |slab: NonNull<SlabHeader>| {
@@ -345,11 +297,12 @@ impl Pool {
             .flat_map(Chunk::slabs)
             .map(|s| s.as_ptr() as usize)
             .collect();
-        for (stripe, lanes) in self.stripes.iter().zip(stock) {
-            let kept: Vec<Lane> = lanes.into_iter().map(|lane| lane.without(&gone)).collect();
-            let mut stripe = stripe.lock();
-            for (lane, kept) in stripe.stock().lanes.iter_mut().zip(kept) {
-                lane.absorb(kept);
+        let mut kept: Vec<Lane> = stock.into_iter().map(|lane| lane.without(&gone)).collect();
+        if let Some(visitors) = visit(self.stripes.iter()) {
+            for (mut stripe, kept) in visitors.into_iter().zip(kept.chunks_mut(lanes)) {
+                for (lane, kept) in kept.iter_mut().enumerate() {
+                    stripe.absorb(lane, kept.take_all());
+                }
             }
         }
         // SAFETY: no node of these chunks is linked or in use, and none can be taken any more.

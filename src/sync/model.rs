@@ -3,9 +3,9 @@
 //! loom runs all threads of a model on one OS thread, so anything that would block that one must be modelled too: the mutex,
 //! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
 
+pub(crate) use loom::cell::UnsafeCell;
 use loom::sync::{Condvar, MutexGuard};
 use std::alloc::{alloc, handle_alloc_error, Layout};
-use std::cell::UnsafeCell;
 use std::convert::Infallible;
 use std::ptr::NonNull;
 
@@ -18,6 +18,7 @@ std::thread_local! {
     // beside it.
     static RECLAIM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     static PARK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static OWN_STRIPES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// Whether the models that follow on give memory back while others read (which makes every read a few steps longer).
@@ -28,6 +29,11 @@ pub fn set_reclaim(on: bool) {
 /// Whether waiters for a bucket park in the models that follow, instead of yielding.
 pub fn set_park(on: bool) {
     PARK.set(on);
+}
+
+/// Whether each thread has a stripe of the pool to itself in the models that follow, instead of one for all.
+pub fn set_own_stripes(on: bool) {
+    OWN_STRIPES.set(on);
 }
 
 pub(crate) fn reclaims() -> bool {
@@ -55,7 +61,7 @@ pub(crate) struct OnceCell<T> {
     done: AtomicBool,
     running: Mutex<bool>,
     ended: Condvar,
-    value: UnsafeCell<Option<T>>,
+    value: std::cell::UnsafeCell<Option<T>>,
 }
 
 // SAFETY: as for `once_cell`: the value is written once, before `done`, and shared after it.
@@ -69,7 +75,7 @@ impl<T> OnceCell<T> {
             done: AtomicBool::new(false),
             running: Mutex::new(false),
             ended: Condvar::new(),
-            value: UnsafeCell::new(None),
+            value: std::cell::UnsafeCell::new(None),
         }
     }
 
@@ -195,8 +201,8 @@ pub(crate) unsafe fn zeroed_array<T>(layout: Layout, len: usize, new: fn() -> T)
     array
 }
 
-pub(crate) fn stripes() -> usize {
-    1
+pub(crate) fn stripes() -> (usize, usize) {
+    (if OWN_STRIPES.get() { 3 } else { 0 }, 1)
 }
 
 pub(crate) struct Record {
@@ -240,7 +246,11 @@ pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
 }
 
 pub(crate) fn thread_index() -> usize {
-    0
+    if OWN_STRIPES.get() {
+        INDEX.with(|index| *index)
+    } else {
+        usize::MAX
+    }
 }
 
 pub(crate) fn thread_token() -> usize {
@@ -250,6 +260,10 @@ pub(crate) fn thread_token() -> usize {
 /// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light one.
 pub(crate) fn light_barrier() {
     loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+pub(crate) fn any_barrier() {
+    light_barrier();
 }
 
 pub(crate) fn full_barrier() {

@@ -114,10 +114,25 @@ pub(crate) unsafe fn zeroed_array<T>(layout: Layout, _len: usize, _new: fn() -> 
     NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// Into how many parts to split what many threads change: a power of two.
-pub(crate) fn stripes() -> usize {
+/// As in the model, where accesses that meet are found out.
+#[repr(transparent)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
+
+/// Into how many parts to split what many threads change: those that one thread has, and those for all others.
+pub(crate) fn stripes() -> (usize, usize) {
     let parallel = std::thread::available_parallelism().map_or(1, |n| n.get());
-    (parallel * 2).next_power_of_two().min(64)
+    ((parallel * 2).min(64), parallel.min(16))
 }
 
 /// Whether memory can be given back while others read: always, here.
@@ -199,12 +214,12 @@ pub(crate) fn return_record(record: &'static Record) {
     record.taken.store(false, Ordering::Release);
 }
 
-/// A small number for the calling thread, which may change. Threads that have used a registry have different ones.
+/// A small number that is the calling thread's alone while it has it, or the greatest of all: at its first use, and when it is ending.
 #[inline(always)]
 pub(crate) fn thread_index() -> usize {
     match own_record() {
         Some(record) => record.index,
-        None => 0,
+        None => usize::MAX,
     }
 }
 

@@ -56,10 +56,12 @@ fn registry_drop_gives_back_the_table_against_last_drop() {
 #[test]
 fn what_is_buried_during_a_grace_period_waits_for_its_own() {
     let _reclaim = Switch::on(highlander::model::set_reclaim);
-    model_with(4, || {
+    model_with(3, || {
         let (interner, tally) = (interner(), Tally::default());
         let _a = interner.intern_owned(Content::new(A, &tally));
         let _b = interner.intern_owned(Content::new(B, &tally));
+        // Replaces the first table, which stays buried until the next insertion.
+        let _c = interner.intern_owned(Content::new(C, &tally));
         let other = thread::spawn({
             let interner = Arc::clone(&interner);
             // Two look-ups: the first may hold back one old table, the second the next.
@@ -67,9 +69,32 @@ fn what_is_buried_during_a_grace_period_waits_for_its_own() {
         });
         // To let the other thread go first costs no forced switch.
         thread::yield_now();
-        let _c = interner.intern_owned(Content::new(C, &tally));
-        thread::yield_now();
+        // Begins a period for the first table, which the first look-up may hold up, and then replaces the second.
+        let _d = interner.intern_owned(Content::new(D, &tally));
+        // The period may be over now, while the second look-up is reading the second table.
         let _a2 = interner.intern_owned(Content::new(A2, &tally));
         assert_eq!(other.join().unwrap(), [Some(A); 2]);
+    });
+}
+
+#[test]
+fn owner_of_a_stripe_against_a_visitor() {
+    let _own = Switch::on(highlander::model::set_own_stripes);
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    model_with(3, || {
+        let (interner, tally) = (interner(), Tally::default());
+        let a = interner.intern_owned(Content::new(A, &tally));
+        let other = thread::spawn({
+            let interner = Arc::clone(&interner);
+            move || {
+                let b = interner.intern_owned(Content::new(B, &tally));
+                assert_eq!(b.read(), B);
+            }
+        });
+        // Visits the stripe that the other thread goes in and out of, and takes away what is free there.
+        interner.shrink_to_fit();
+        other.join().unwrap();
+        drop(a);
+        assert_eq!(interner.len(), 0);
     });
 }
