@@ -21,6 +21,8 @@ pub(crate) struct Core<B: Body> {
     // Last, so that it is dropped last: what the others bury on their way out ends here.
     graveyard: Graveyard,
     body: PhantomData<B>,
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    _counted: sync::Counted,
 }
 
 impl<B: Body> Core<B> {
@@ -39,6 +41,8 @@ impl<B: Body> Core<B> {
             pool: Pool::new(sizes, node_align::<B>()),
             graveyard: Graveyard::new(),
             body: PhantomData,
+            #[cfg(all(highlander_loom, feature = "loom"))]
+            _counted: sync::Counted::new(),
         })));
         // SAFETY: just made, and nobody else's yet. Nodes carry the pointer of the box itself, as one of them may free it.
         unsafe { (*core.as_ptr()).origin.core = core.cast() };

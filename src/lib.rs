@@ -85,7 +85,7 @@ pub use registry::{Registry, RegistryIter};
 #[cfg(all(highlander_loom, feature = "loom"))]
 #[doc(hidden)]
 pub mod model {
-    pub use crate::sync::model::{set_own_stripes, set_park, set_reclaim};
+    pub use crate::sync::model::{cores, set_own_stripes, set_park, set_reclaim};
 }
 
 // The examples of the README are tests.

@@ -21,6 +21,29 @@ std::thread_local! {
     static OWN_STRIPES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
+std::thread_local!(static CORES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+
+/// The registries, or what is left of them, that have not been freed on this OS thread.
+pub fn cores() -> usize {
+    CORES.get()
+}
+
+/// Counted while it lives.
+pub(crate) struct Counted(());
+
+impl Counted {
+    pub(crate) fn new() -> Self {
+        CORES.set(CORES.get() + 1);
+        Self(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        CORES.set(CORES.get() - 1);
+    }
+}
+
 /// Whether the models that follow on give memory back while others read (which makes every read a few steps longer).
 pub fn set_reclaim(on: bool) {
     RECLAIM.set(on);

@@ -85,14 +85,24 @@ fn when_a_creator_fails_the_others_still_share_one_flight() {
             let registry = Arc::clone(&registry);
             move || {
                 registry
-                    .get_or_try_insert_with(A, |_| Err("no".to_string()))
+                    .get_or_try_insert_with(A, |_| {
+                        // A factory takes its time. To let others go on meanwhile costs no forced switch.
+                        thread::yield_now();
+                        Err("no".to_string())
+                    })
                     .is_ok()
             }
         });
         let creates = thread::spawn({
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
-            move || registry.get_or_insert_with(A, |_| tally.value())
+            move || {
+                registry.get_or_insert_with(A, |_| {
+                    thread::yield_now();
+                    tally.value()
+                })
+            }
         });
+        thread::yield_now();
         let mine = registry.get_or_insert_with(A, |_| tally.value());
         let theirs = creates.join().unwrap();
         let _ = fails.join().unwrap();
