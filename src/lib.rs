@@ -62,7 +62,9 @@ mod hash;
 mod internable;
 mod interned;
 mod interner;
+mod keying;
 mod node;
+mod pointer;
 mod pool;
 mod registry;
 mod strong;
@@ -79,6 +81,8 @@ pub use interned::Interned;
 #[cfg(feature = "serde")]
 pub use interner::InternerSeed;
 pub use interner::{Interner, InternerIter};
+pub use keying::{Asked, ByAddress, ByEquality, Keying};
+pub use pointer::{Pointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
 
 /// What models of code that uses this crate can choose; see `sync::model`.
