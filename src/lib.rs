@@ -67,6 +67,7 @@ mod node;
 mod pointer;
 mod pool;
 mod registry;
+mod seed;
 mod strong;
 mod sync;
 mod table;
