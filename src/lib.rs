@@ -63,7 +63,10 @@ mod internable;
 mod interned;
 mod interner;
 mod keying;
+mod members;
 mod node;
+mod notify;
+mod order;
 mod pointer;
 mod pool;
 mod registry;
@@ -72,6 +75,10 @@ mod strong;
 mod sync;
 mod table;
 mod teardown;
+mod token;
+mod watched;
+mod watchers;
+mod weak_set;
 
 pub use equivalent::Equivalent;
 pub use error::{CreateError, CycleError, OccupiedError, ReplaceError};
@@ -83,8 +90,13 @@ pub use interned::Interned;
 pub use interner::InternerSeed;
 pub use interner::{Interner, InternerIter};
 pub use keying::{Asked, ByAddress, ByEquality, Keying};
-pub use pointer::{Pointer, WeakPointer};
+pub use notify::Notify;
+pub use pointer::{Pointer, SyncPointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
+pub use token::Token;
+pub use watched::{Life, Watched, WeakWatched};
+pub use watchers::Registration;
+pub use weak_set::{WeakSet, WeakSetIter};
 
 /// What models of code that uses this crate can choose; see `sync::model`.
 #[cfg(all(highlander_loom, feature = "loom"))]

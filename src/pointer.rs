@@ -1,6 +1,8 @@
 //! What a strong pointer and its weak twin are: the two traits that maps over foreign pointers build on.
 
 use crate::handle::{Handle, WeakHandle};
+use crate::notify::Notify;
+use crate::watchers::Registration;
 use std::rc::{self, Rc};
 use std::sync::{self, Arc};
 
@@ -70,6 +72,16 @@ pub trait Pointer: Clone + 'static {
 
     /// Which object it is; see the rules above.
     fn address(this: &Self) -> *const ();
+
+    /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the drop of the last owner
+    /// returns, and with no lock held. The container drops the registration with the entry.
+    ///
+    /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a death, as an [`Arc`] cannot:
+    /// dead entries are pruned. A [`Watched`](crate::Watched) can; pointers made of one pass the call on.
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        let _ = (this, notify);
+        None
+    }
 }
 
 /// A pointer that knows an object without keeping it alive: the weak twin of a [`Pointer`].
@@ -88,6 +100,11 @@ pub trait WeakPointer: Clone + 'static {
     /// Which object it is, or was: the address that its strong pointers have or had.
     fn address(&self) -> *const ();
 }
+
+/// A [`Pointer`] that any thread may use and drop, and its weak twin too. Implemented for all that are.
+pub trait SyncPointer: Pointer<Weak: Send + Sync> + Send + Sync {}
+
+impl<P: Pointer<Weak: Send + Sync> + Send + Sync> SyncPointer for P {}
 
 impl<T: ?Sized + 'static> Pointer for Arc<T> {
     type Target = T;

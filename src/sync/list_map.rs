@@ -35,6 +35,19 @@ mod body {
             Self(DashMap::default())
         }
 
+        /// One of many, of which most are small: a few shards, however many processors there are.
+        pub(crate) fn small() -> Self {
+            Self(DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), 4))
+        }
+
+        /// Runs `f` on the list under `key`, beside other readers.
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.get(&key) {
+                Some(list) => f(&list),
+                None => f(&[]),
+            }
+        }
+
         /// Runs `f` on the list under `key`, alone; an empty list is not kept.
         pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
             match self.0.entry(key) {
@@ -73,6 +86,14 @@ mod body {
     impl<T> ListMap<T> {
         pub(crate) fn new() -> Self {
             Self(Mutex::new(HashMap::new()))
+        }
+
+        pub(crate) fn small() -> Self {
+            Self::new()
+        }
+
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            f(self.0.lock().get(&key).map_or(&[], Vec::as_slice))
         }
 
         pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {

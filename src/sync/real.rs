@@ -5,7 +5,9 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::sync::MutexGuard;
 
+pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
+pub(crate) use std::sync::{Arc as LifeArc, Weak as LifeWeak};
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
