@@ -284,7 +284,11 @@ impl<P: SyncPointer> Members<P> {
         let from = self.swept.load(Ordering::Relaxed);
         let (mut looked, mut dead) = (0, Vec::new());
         let stopped = self.order.visit(&pin(), from, |number, member| {
-            let limit = if dead.len() == looked { LONG_SWEEP } else { SWEEP };
+            let limit = if dead.len() == looked {
+                LONG_SWEEP
+            } else {
+                SWEEP
+            };
             if looked >= limit {
                 return ControlFlow::Break(number);
             }

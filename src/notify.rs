@@ -39,6 +39,8 @@ impl Notify {
 
 impl fmt::Debug for Notify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notify").field("entry", &self.entry).finish_non_exhaustive()
+        f.debug_struct("Notify")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
     }
 }

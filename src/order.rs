@@ -16,8 +16,8 @@
 mod body {
     use crate::sync::Mutex;
     use crossbeam_epoch::{self as epoch, Atomic, Owned};
-    use std::panic::{catch_unwind, AssertUnwindSafe};
     use std::ops::ControlFlow;
+    use std::panic::{catch_unwind, AssertUnwindSafe};
     use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
     use std::sync::Arc;
 
@@ -292,7 +292,8 @@ mod body {
     impl<T: Send + Sync + 'static> Drop for Order<T> {
         fn drop(&mut self) {
             // SAFETY: `&mut self`: there is no reader and no writer, and the directory is never null.
-            let directory = unsafe { std::mem::replace(&mut self.directory, Atomic::null()).into_owned() };
+            let directory =
+                unsafe { std::mem::replace(&mut self.directory, Atomic::null()).into_owned() };
             for (_, slot) in directory.slots_from(0) {
                 let pointer = slot.load(Ordering::Relaxed);
                 if !pointer.is_null() {

@@ -1,7 +1,7 @@
 //! A token that a value carries so that its death is known, whatever pointer owns it.
 
-use crate::watchers::{Registration, WatchList, Watchers};
 use crate::notify::Notify;
+use crate::watchers::{Registration, WatchList, Watchers};
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,7 +112,9 @@ impl Default for Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("entries", &Token::entries(self)).finish()
+        f.debug_struct("Token")
+            .field("entries", &Token::entries(self))
+            .finish()
     }
 }
 

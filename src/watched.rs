@@ -35,7 +35,7 @@ impl<T: ?Sized> fmt::Debug for Life<T> {
 /// ```
 /// use highlander::{Watched, WeakSet};
 ///
-/// let (guests, friends) = (WeakSet::new(), WeakSet::new());
+/// let (guests, friends): (WeakSet<_>, WeakSet<_>) = Default::default();
 /// let ramirez = Watched::new("Ramirez".to_string());
 /// guests.insert(&ramirez);
 /// friends.insert(&ramirez);
@@ -146,8 +146,8 @@ impl<T> Life<T> {
 }
 
 impl<T: ?Sized> Watched<T> {
-    /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always `|it| it`; it is written out because a type
-    /// outside `std` cannot be coerced by the compiler.
+    /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always `|it| it as _`; it is written out because
+    /// the compiler coerces the pointers of `std` only.
     ///
     /// The identity, the watchers and the weak pointers stay the same.
     ///
@@ -157,7 +157,7 @@ impl<T: ?Sized> Watched<T> {
     ///
     /// let number = Watched::new(7);
     /// let weak = Watched::downgrade(&number);
-    /// let shown: Watched<dyn Display> = Watched::unsize(number, |it| it);
+    /// let shown: Watched<dyn Display> = Watched::unsize(number, |it| it as _);
     /// assert_eq!(shown.to_string(), "7");
     /// assert!(weak.is_alive());
     /// ```

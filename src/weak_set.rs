@@ -3,7 +3,9 @@
 use crate::hash::DefaultHashBuilder;
 use crate::keying::{Asked, ByEquality, Keying};
 use crate::members::{Cursor, Members};
-use crate::pointer::{Pointer, SyncPointer};
+#[allow(unused_imports)] // for the documentation
+use crate::pointer::Pointer;
+use crate::pointer::SyncPointer;
 use crate::sync::OnceCell;
 use crate::token::Token;
 use std::fmt;
@@ -147,9 +149,11 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// use highlander::WeakSet;
     /// use std::sync::Arc;
     ///
-    /// let set: WeakSet<Arc<u32>> = WeakSet::new();
-    /// set.extend([Arc::new(1), Arc::new(2)]);         // dead at once
-    /// assert_eq!((set.len(), set.prune(), set.entries()), (0, 2, 0));
+    /// let owned = [Arc::new(1), Arc::new(2)];
+    /// let set: WeakSet<Arc<u32>> = owned.iter().cloned().collect();
+    /// drop(owned);
+    /// assert_eq!((set.len(), set.entries()), (0, 2));
+    /// assert_eq!((set.prune(), set.entries()), (2, 0));
     /// ```
     pub fn prune(&self) -> usize {
         self.members.get().map_or(0, |members| members.prune())
@@ -365,7 +369,9 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     fn has(&self, member: &P) -> bool {
         self.members.get().is_some_and(|members| {
             let hash = M::hash(&self.hasher, member);
-            members.find(hash, |stored| M::same(stored, member)).is_some()
+            members
+                .find(hash, |stored| M::same(stored, member))
+                .is_some()
         })
     }
 
@@ -445,7 +451,11 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         S: Clone,
     {
         let others = other.iter().filter(|member| !self.has(member));
-        self.collect(self.iter().filter(|member| !other.has(member)).chain(others))
+        self.collect(
+            self.iter()
+                .filter(|member| !other.has(member))
+                .chain(others),
+        )
     }
 }
 

@@ -37,7 +37,10 @@ mod body {
 
         /// One of many, of which most are small: a few shards, however many processors there are.
         pub(crate) fn small() -> Self {
-            Self(DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), 4))
+            Self(DashMap::with_hasher_and_shard_amount(
+                BuildHasherDefault::default(),
+                4,
+            ))
         }
 
         /// Runs `f` on the list under `key`, beside other readers.

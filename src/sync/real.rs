@@ -7,10 +7,10 @@ use std::sync::MutexGuard;
 
 pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
-pub(crate) use std::sync::{Arc as LifeArc, Weak as LifeWeak};
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+pub(crate) use std::sync::{Arc as LifeArc, Weak as LifeWeak};
 
 pub(crate) use super::barrier::{
     any_barrier, full_barrier, heavy_barrier, light_barrier, readers_need_a_fence,

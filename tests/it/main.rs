@@ -12,5 +12,8 @@ mod interner;
 mod keys;
 mod reentrancy;
 mod registry;
+mod token;
 mod traits;
+mod watched;
 mod weak_handle;
+mod weak_set;
