@@ -355,6 +355,38 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         })
     }
 
+    /// Makes a member around a [`Token`] and enters it; or, if an equal one is there and alive, drops the new one and returns that one.
+    ///
+    /// `make` is to store the token in the value. If it does not, or if it fails, nothing is wrong: the member's entry is pruned like that of
+    /// any `Arc`. *Runs* `make` with no lock held; when it panics, nothing is entered.
+    ///
+    /// ```
+    /// use highlander::{ByAddress, Token, WeakSet};
+    /// use std::sync::Arc;
+    ///
+    /// struct Process { id: u32, _token: Token }
+    /// static CHILDREN: WeakSet<Arc<Process>, ByAddress> = WeakSet::new();
+    ///
+    /// let child = CHILDREN.create_with_token(|token| Arc::new(Process { id: 7, _token: token }));
+    /// assert_eq!((CHILDREN.entries(), child.id), (1, 7));
+    /// drop(child);
+    /// assert_eq!(CHILDREN.entries(), 0);
+    /// ```
+    pub fn create_with_token(&self, make: impl FnOnce(Token) -> P) -> P {
+        let token = Token::new();
+        let binder = token.binder();
+        let member = make(token);
+        loop {
+            if self.enter(&member, |notify| (binder.bind(notify), false)) {
+                return member;
+            }
+            // It may have died meanwhile.
+            if let Some(existing) = self.twin(&member) {
+                return existing;
+            }
+        }
+    }
+
     fn enter(
         &self,
         member: &P,
@@ -366,13 +398,16 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         members.enter(hash, member, |stored| M::same(stored, member), watch)
     }
 
+    /// The live member that is the same as this one.
+    fn twin(&self, member: &P) -> Option<P> {
+        let members = self.members.get()?;
+        let hash = M::hash(&self.hasher, member);
+        let (_, twin) = members.find(hash, |stored| M::same(stored, member))?;
+        Some(twin)
+    }
+
     fn has(&self, member: &P) -> bool {
-        self.members.get().is_some_and(|members| {
-            let hash = M::hash(&self.hasher, member);
-            members
-                .find(hash, |stored| M::same(stored, member))
-                .is_some()
-        })
+        self.twin(member).is_some()
     }
 
     /// Enters each member. The same as [`Extend`], for a set that is shared.

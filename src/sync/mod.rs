@@ -16,5 +16,9 @@ pub(crate) use model::*;
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod barrier;
+#[cfg(all(highlander_loom, feature = "loom"))]
+mod life;
+#[cfg(all(highlander_loom, feature = "loom"))]
+pub(crate) use life::{LifeArc, LifeWeak};
 mod list_map;
 pub(crate) use list_map::ListMap;

@@ -159,6 +159,34 @@ fn dropped_in_a_factory_that_fails_it_does_nothing() {
 }
 
 #[test]
+fn given_to_a_factory_it_is_bound_when_the_value_is_entered() {
+    let set: WeakSet<Arc<Spell>> = WeakSet::new();
+    let make = |token| Arc::new(Spell { token, power: 3 });
+    let one = set.create_with_token(make);
+    let same = set.create_with_token(make);
+    assert!(Arc::ptr_eq(&one, &same));
+    assert_eq!((set.entries(), Token::entries(&one.token)), (1, 1));
+    drop((one, same));
+    assert_eq!(set.entries(), 0);
+}
+
+#[test]
+fn dropped_by_the_factory_the_entry_is_pruned() {
+    let set: WeakSet<Arc<u32>> = WeakSet::new();
+    let value = set.create_with_token(|token| {
+        drop(token);
+        Arc::new(5)
+    });
+    assert!(set.contains(&5));
+    drop(value);
+    assert_eq!((set.len(), set.entries(), set.prune()), (0, 1, 1));
+    let text = panic_of(AssertUnwindSafe(|| {
+        set.create_with_token(|_token| panic!("no mana"))
+    }));
+    assert_eq!((text.as_str(), set.entries()), ("no mana", 0));
+}
+
+#[test]
 fn dropped_during_unwinding_it_does_its_work() {
     let set = Set::new();
     let spell = Arc::new(Spell::default());
