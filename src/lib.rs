@@ -17,6 +17,8 @@
 //! | give equal contents one pointer (an interner) | [`Interner<T>`], which hands out [`Interned<T>`] | at the last drop |
 //! | have one object per key (an identity map) | [`Registry<K, V>`], which hands out [`Handle<K, V>`] | at the last drop, or removed |
 //! | know a value without keeping it alive | [`WeakHandle<K, V>`] | |
+//! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
+//! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
 //!
 //! # Consistency
 //! What a look-up, an iterator and `len` may show while other threads are at work:

@@ -8,7 +8,7 @@ use std::sync::{self, Arc};
 
 /// A strong pointer: it keeps its target alive, and can make a weak twin that does not.
 ///
-/// Implemented for [`Arc`], [`Rc`] and our [`Handle`]s. Implement it for a pointer of your own, to an object that another runtime owns, say.
+/// Implemented for [`Arc`], [`Rc`], our [`Handle`]s, and [`Watched`](crate::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
 /// All functions are associated ones, so that they do not hide methods of the target.
 ///
 /// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never unsound ones. The rules:
@@ -17,7 +17,8 @@ use std::sync::{self, Arc};
 ///   object under a weak pointer's nose breaks this.
 /// * `downgrade` makes a weak pointer to the same object, with the same address.
 ///
-/// Maps call none of these functions under a lock, so they may do what they like, also use the map.
+/// Containers call none of these functions under a lock, so they may do what they like, also use the container. (A
+/// [`WeakSet`](crate::WeakSet) may call `upgrade` and `is_dead` while it has the epoch pinned.)
 ///
 /// ```
 /// use highlander::{Pointer, WeakPointer};

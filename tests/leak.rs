@@ -2,18 +2,24 @@
 //!
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
-use highlander::{Handle, Interner, Registry, WeakHandle};
+use highlander::{
+    ByAddress, Handle, Interner, Registry, Token, Watched, WeakHandle, WeakSet, WeakWatched,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 struct Counting;
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
+static ALLOCATIONS: AtomicIsize = AtomicIsize::new(0);
 
 fn count(change: isize) {
+    if change > 0 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+    }
     LIVE.fetch_add(change, Relaxed);
 }
 
@@ -96,6 +102,9 @@ fn memory_comes_back() {
 
     bytes_per_key();
     shrinking();
+    dead_members();
+    listeners();
+    watched();
 }
 
 fn text(i: usize) -> String {
@@ -385,4 +394,101 @@ fn shrinking() {
     assert!(left < EMPTY, "{left} bytes of flights that have landed");
     drop(registry);
     assert_eq!(live(), before);
+}
+
+/// Lets the epoch pass, so that what waits for it is freed.
+fn settle() {
+    for _ in 0..32 {
+        crossbeam_epoch::pin().flush();
+    }
+}
+
+fn dead_members() {
+    // The weak pointer of a dead `Arc` keeps its memory; pruning gives it back.
+    let before = live();
+    let set: WeakSet<Arc<[u8; 10_000]>, ByAddress> = WeakSet::new();
+    let owned: Vec<_> = (0..1000).map(|_| Arc::new([0; 10_000])).collect();
+    for member in &owned {
+        set.insert(member);
+    }
+    drop(owned);
+    assert!(live() - before > 10_000_000);
+    assert_eq!((set.len(), set.prune()), (0, 1000));
+    set.shrink_to_fit();
+    settle();
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes of dead members");
+
+    // So do the insertions of others.
+    for _ in 0..5000 {
+        set.insert(&Arc::new([0; 10_000]));
+    }
+    settle();
+    let left = live() - before;
+    assert!(
+        left < 1_000_000,
+        "{left} bytes of 50 000 000 that have gone"
+    );
+}
+
+fn listeners() {
+    let owned: Vec<Arc<u64>> = (0..10).map(Arc::new).collect();
+    let set: WeakSet<Arc<u64>, ByAddress> = owned.iter().cloned().collect();
+    let mut sum = 0;
+    settle();
+    set.for_each(|number| sum += number);
+    let before = ALLOCATIONS.load(Relaxed);
+    for _ in 0..1000 {
+        set.for_each(|number| sum += number);
+    }
+    assert_eq!((ALLOCATIONS.load(Relaxed) - before, sum), (0, 1001 * 45));
+}
+
+fn watched() {
+    struct Value(
+        #[allow(dead_code)] Vec<u8>,
+        Option<WeakWatched<Value>>,
+        Token,
+    );
+    fn scene() {
+        let set: WeakSet<Watched<Value>, ByAddress> = WeakSet::new();
+        let mut kept = Vec::new();
+        for i in 0..20 {
+            let value =
+                Watched::new_cyclic(|me| Value(vec![0; 500], Some(me.clone()), Token::new()));
+            assert!(value.1.is_some());
+            match i % 4 {
+                0 => _ = set.insert(&value),
+                1 => _ = set.insert_with_token(&value, |value| &value.2),
+                2 => kept.push(Watched::on_death(&value, || unreachable!("ended before"))),
+                _ => Watched::on_death(&value, || panic!("on purpose")).keep(),
+            }
+            kept.clear();
+            if i % 8 == 4 {
+                set.remove(&value);
+            }
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
+            assert_eq!(dropped.is_err(), i % 4 == 3);
+        }
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            Watched::<Value>::new_cyclic(|me| {
+                let _me = me.clone();
+                panic!("on purpose")
+            })
+        }));
+        assert!(failed.is_err());
+        assert_eq!(set.entries(), 0);
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    scene();
+    settle();
+    let before = live();
+    for _ in 0..100 {
+        scene();
+    }
+    settle();
+    std::panic::set_hook(hook);
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes of watched values");
 }
