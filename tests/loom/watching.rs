@@ -1,7 +1,7 @@
 //! Watched values, tokens and weak sets while values die.
 
 use crate::support::*;
-use highlander::{ByAddress, Token, Watched, WeakSet};
+use highlander::{Token, Watched, WeakSet};
 use loom::thread;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -178,19 +178,5 @@ fn of_two_equal_members_one_is_entered() {
         assert_eq!(set.entries(), 1);
         drop((one, two));
         assert_eq!((set.entries(), tally.live()), (0, 0));
-    });
-}
-
-#[test]
-fn set_drop_against_last_drop_of_a_member() {
-    model_with(2, || {
-        let tally = Tally::default();
-        let set: WeakSet<Watched<Counted>, ByAddress> = WeakSet::new();
-        let value = Watched::new(tally.value());
-        set.insert(&value);
-        let other = thread::spawn(move || drop(value));
-        drop(set);
-        other.join().unwrap();
-        assert_eq!(tally.live(), 0);
     });
 }
