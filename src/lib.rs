@@ -59,24 +59,34 @@ mod flight;
 mod grace;
 mod handle;
 mod hash;
+mod held;
+mod hook;
 mod internable;
 mod interned;
 mod interner;
 mod keying;
 mod node;
+mod pair;
+mod panics;
 mod pointer;
 mod pool;
+mod prune;
 mod registry;
 mod seed;
+mod side;
+mod stats;
+mod store;
 mod strong;
 mod sync;
 mod table;
 mod teardown;
+mod weak_value_map;
 
 pub use equivalent::Equivalent;
-pub use error::{CreateError, CycleError, OccupiedError, ReplaceError};
+pub use error::{ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError};
 pub use handle::{Handle, WeakHandle};
 pub use hash::{DefaultHashBuilder, DefaultHasher};
+pub use hook::Cause;
 pub use internable::{Internable, InternableRef};
 pub use interned::Interned;
 #[cfg(feature = "serde")]
@@ -85,6 +95,8 @@ pub use interner::{Interner, InternerIter};
 pub use keying::{Asked, ByAddress, ByEquality, Keying};
 pub use pointer::{Pointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
+pub use stats::Stats;
+pub use weak_value_map::{WeakValueIter, WeakValueMap};
 
 /// What models of code that uses this crate can choose; see `sync::model`.
 #[cfg(all(highlander_loom, feature = "loom"))]

@@ -17,4 +17,10 @@ pub(crate) use model::*;
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod barrier;
 mod list_map;
+
+/// Atomics that no protocol rests on, such as counters of events: in a model they are no steps.
+pub(crate) mod plain {
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+    pub(crate) use std::sync::OnceLock;
+}
 pub(crate) use list_map::ListMap;
