@@ -80,6 +80,15 @@ impl<A: Side, B: Side> Landed<A, B> {
             None => Err(held),
         }
     }
+
+    /// The value alone.
+    #[inline]
+    pub(crate) fn into_live(self) -> B::Live {
+        let Self { held, live, .. } = self;
+        // Here, not at the end of the scope: if a destructor panics, `live` is still ours to drop.
+        drop(held);
+        live
+    }
 }
 
 impl<A: Side, B: Side> Clone for Landed<A, B> {

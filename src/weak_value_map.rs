@@ -319,7 +319,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        self.find(key).map(|landed| landed.live)
+        self.find(key).map(Landed::into_live)
     }
 
     /// The live value of this key, with the key that is stored, cloned.
@@ -384,7 +384,11 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
         match self.store.find(hash, |stored| key == stored.0) {
-            Some(landed) => Ok(landed.live),
+            Some(landed) => {
+                // Here, not at the end of the scope: if a destructor panics, the value is still ours to drop.
+                drop((key, make));
+                Ok(landed.into_live())
+            }
             None => self.create(hash, key, |_| true, make),
         }
     }
@@ -436,7 +440,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     {
         let hash = hash_key(&self.hasher, key);
         if let Some(landed) = self.store.find(hash, |stored| key.equivalent(&stored.0)) {
-            return Ok(landed.live);
+            return Ok(landed.into_live());
         }
         let owned = to_owned(key);
         assert!(
@@ -474,7 +478,10 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     ) -> P {
         let hash = hash_key(&self.hasher, &key);
         match self.store.find(hash, |stored| key == stored.0) {
-            Some(landed) if !stale(&landed.live) => landed.live,
+            Some(landed) if !stale(&landed.live) => {
+                drop((key, make));
+                landed.into_live()
+            }
             _ => self
                 .create(hash, key, |value| !stale(value), |key| Ok(make(key)))
                 .unwrap_or_else(|refusal: Refusal| refusal.panic()),
@@ -499,7 +506,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
                 Ok((Weakly::new(&value), value))
             },
         );
-        landed.map(|landed| landed.live)
+        landed.map(Landed::into_live)
     }
 
     /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep it.
@@ -690,7 +697,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
                 return None;
             }
             if self.store.take_out(&landed.held, Cause::Removed) {
-                return Some(landed.live);
+                return Some(landed.into_live());
             }
         }
     }

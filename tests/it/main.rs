@@ -14,3 +14,4 @@ mod reentrancy;
 mod registry;
 mod traits;
 mod weak_handle;
+mod weak_value_map;
