@@ -308,3 +308,60 @@ impl<K, V> fmt::Display for InsertError<K, V> {
 }
 
 impl<K: fmt::Debug, V: fmt::Debug> Error for InsertError<K, V> {}
+
+/// A [`MapMaker`](crate::MapMaker) was asked for nonsense.
+///
+/// ```
+/// use highlander::{MapMaker, WeakValueMap};
+/// use std::sync::Arc;
+///
+/// let maker = MapMaker::new().weak_values().concurrency_level(0);
+/// let error = maker.build::<u32, Arc<u32>>().unwrap_err();
+/// assert!(error.is_concurrency_level());
+/// assert_eq!(error.to_string(), "the concurrency level is 0 or above 65536");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildError(pub(crate) Nonsense);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nonsense {
+    Capacity,
+    Concurrency,
+    PruneBound,
+    Twice(&'static str),
+}
+
+impl BuildError {
+    /// No table can have the initial capacity: it is above 2³².
+    pub fn is_capacity(&self) -> bool {
+        self.0 == Nonsense::Capacity
+    }
+
+    /// The concurrency level is 0 or above 65536.
+    pub fn is_concurrency_level(&self) -> bool {
+        self.0 == Nonsense::Concurrency
+    }
+
+    /// The prune bound is 0, or above 2³².
+    pub fn is_prune_bound(&self) -> bool {
+        self.0 == Nonsense::PruneBound
+    }
+
+    /// Something was set twice.
+    pub fn is_set_twice(&self) -> bool {
+        matches!(self.0, Nonsense::Twice(_))
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Nonsense::Capacity => f.write_str("the initial capacity is above 2^32"),
+            Nonsense::Concurrency => f.write_str("the concurrency level is 0 or above 65536"),
+            Nonsense::PruneBound => f.write_str("the prune bound is 0 or above 2^32"),
+            Nonsense::Twice(what) => write!(f, "{what} was set twice"),
+        }
+    }
+}
+
+impl Error for BuildError {}

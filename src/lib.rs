@@ -65,6 +65,7 @@ mod internable;
 mod interned;
 mod interner;
 mod keying;
+pub mod map_maker;
 mod node;
 mod pair;
 mod panics;
@@ -72,6 +73,7 @@ mod pointer;
 mod pool;
 mod prune;
 mod registry;
+mod reverse;
 mod seed;
 mod side;
 mod stats;
@@ -80,10 +82,15 @@ mod strong;
 mod sync;
 mod table;
 mod teardown;
+mod weak_key_map;
+mod weak_key_value_map;
+mod weak_keyed;
 mod weak_value_map;
 
 pub use equivalent::Equivalent;
-pub use error::{ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError};
+pub use error::{
+    BuildError, ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError,
+};
 pub use handle::{Handle, WeakHandle};
 pub use hash::{DefaultHashBuilder, DefaultHasher};
 pub use hook::Cause;
@@ -93,9 +100,12 @@ pub use interned::Interned;
 pub use interner::InternerSeed;
 pub use interner::{Interner, InternerIter};
 pub use keying::{Asked, ByAddress, ByEquality, Keying};
+pub use map_maker::MapMaker;
 pub use pointer::{Pointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
 pub use stats::Stats;
+pub use weak_key_map::{WeakKeyIter, WeakKeyMap};
+pub use weak_key_value_map::{WeakKeyValueIter, WeakKeyValueMap};
 pub use weak_value_map::{WeakValueIter, WeakValueMap};
 
 /// What models of code that uses this crate can choose; see `sync::model`.

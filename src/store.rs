@@ -75,10 +75,18 @@ enum Outcome<A: Side, B: Side> {
 }
 
 /// An entry that another one took the place of.
-struct Gone<A: Side, B: Side> {
-    held: Held<A, B>,
-    /// Its value, if it was alive.
-    live: Option<B::Live>,
+enum Gone<A: Side, B: Side> {
+    Live(Landed<A, B>),
+    Dead(Held<A, B>),
+}
+
+impl<A: Side, B: Side> Gone<A, B> {
+    fn held(&self) -> &Held<A, B> {
+        match self {
+            Self::Live(landed) => &landed.held,
+            Self::Dead(held) => held,
+        }
+    }
 }
 
 /// An entry that was not entered, in parts.
@@ -87,6 +95,18 @@ pub(crate) struct Refused<A: Side, B: Side> {
     pub(crate) existing: Option<Landed<A, B>>,
     /// The parts, unless others have had a look at them already.
     pub(crate) parts: Option<(A, B)>,
+    /// Else the entry, which was in for a moment.
+    pub(crate) late: Option<Held<A, B>>,
+}
+
+impl<A: Side, B: Side> Refused<A, B> {
+    pub(crate) fn closed(parts: (A, B)) -> Self {
+        Self {
+            existing: None,
+            parts: Some(parts),
+            late: None,
+        }
+    }
 }
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
@@ -221,13 +241,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                         strangers,
                     }
                 }
-                Ok(Landed { held, live, .. }) => Gone {
-                    held,
-                    live: Some(live),
-                },
-                Err(held) => Gone { held, live: None },
+                Ok(landed) => Gone::Live(landed),
+                Err(held) => Gone::Dead(held),
             };
-            if self.engine.replace_node(gone.held.strong(), node) {
+            if self.engine.replace_node(gone.held().strong(), node) {
                 return Linking {
                     outcome: Outcome::Linked(Some(gone)),
                     strangers,
@@ -237,32 +254,33 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    /// What is left to do when an entry has taken the place of another one. Its value comes back, if it was alive.
-    fn settle(&self, gone: Option<Gone<A, B>>) -> Option<B::Live> {
-        let Gone { held, live } = gone?;
-        let (count, cause) = match live {
-            Some(_) => (Count::Replaced, Cause::Replaced),
-            None => (Count::DeadSeen, Cause::Dead),
-        };
-        self.counters.add(count);
-        self.has_gone(&held, cause);
-        live
+    /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
+    fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
+        match gone? {
+            Gone::Live(landed) => {
+                self.counters.add(Count::Replaced);
+                self.has_gone(&landed.held, Cause::Replaced);
+                Some(landed)
+            }
+            Gone::Dead(held) => {
+                self.counters.add(Count::DeadSeen);
+                self.has_gone(&held, Cause::Dead);
+                None
+            }
+        }
     }
 
     /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make way. Returns the
-    /// value that had to.
+    /// one that had to.
     pub(crate) fn insert(
         &self,
         hash: u64,
         parts: (A, B),
         same: impl Fn(&A, &A) -> bool,
         mut displace: impl FnMut(&Landed<A, B>) -> bool,
-    ) -> Result<Option<B::Live>, Refused<A, B>> {
+    ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
         if self.is_closed() {
-            return Err(Refused {
-                existing: None,
-                parts: Some(parts),
-            });
+            return Err(Refused::closed(parts));
         }
         let draft = self.draft(hash, parts, 1);
         let is_it = |stored: &A| same(draft.key(), stored);
@@ -273,6 +291,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 return Err(Refused {
                     existing: Some(landed),
                     parts: Some(take_back(draft)),
+                    late: None,
                 })
             }
         };
@@ -286,21 +305,19 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Puts an entry in the place of this very one, if that is in still.
-    pub(crate) fn swap(&self, old: Landed<A, B>, parts: (A, B)) -> Result<B::Live, Refused<A, B>> {
+    /// Refused without an existing one if not.
+    pub(crate) fn swap(
+        &self,
+        old: Landed<A, B>,
+        parts: (A, B),
+    ) -> Result<Landed<A, B>, Refused<A, B>> {
         let draft = self.draft(old.held.hash(), parts, 0);
         if self.is_closed() || !self.engine.replace_node(old.held.strong(), draft.node()) {
-            return Err(Refused {
-                existing: None,
-                parts: Some(take_back(draft)),
-            });
+            return Err(Refused::closed(take_back(draft)));
         }
         // SAFETY: linked, and one of its two counts is ours.
         let held = Held::new(unsafe { draft.entered() });
-        let gone = Gone {
-            held: old.held,
-            live: Some(old.live),
-        };
-        let displaced = self.entered(held, Some(gone), Vec::new())?;
+        let displaced = self.entered(held, Some(Gone::Live(old)), Vec::new())?;
         Ok(displaced.expect("the old one was alive"))
     }
 
@@ -310,7 +327,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         held: Held<A, B>,
         gone: Option<Gone<A, B>>,
         strangers: Vec<Strong<Pair<A, B>>>,
-    ) -> Result<Option<B::Live>, Refused<A, B>> {
+    ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
         self.reverse.linked(&held);
         let displaced = self.settle(gone);
         self.let_go(strangers);
@@ -340,6 +357,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         Err(Refused {
             existing: None,
             parts: None,
+            late: Some(held.clone()),
         })
     }
 

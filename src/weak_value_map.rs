@@ -532,7 +532,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         let hash = hash_key(&self.hasher, &key);
         let parts = (Kept(key), Weakly::new(&value));
         match self.store.insert(hash, parts, same_key, |_| true) {
-            Ok(displaced) => displaced,
+            Ok(displaced) => displaced.map(Landed::into_live),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }
@@ -546,7 +546,9 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         let parts = (Kept(key), Weakly::new(&value));
         match self.store.insert(hash, parts, same_key, |_| false) {
             Ok(_) => Ok(()),
-            Err(Refused { existing, parts }) => Err(InsertError {
+            Err(Refused {
+                existing, parts, ..
+            }) => Err(InsertError {
                 existing: existing.map(|landed| landed.live),
                 key: parts.map(|(key, _)| key.0),
                 value,
@@ -608,7 +610,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
                 Weakly::new(&value),
             );
             match self.store.swap(old, parts) {
-                Ok(displaced) => return Ok(displaced),
+                Ok(displaced) => return Ok(displaced.into_live()),
                 Err(refused) => *key = refused.parts.map(|(key, _)| key.0),
             }
         }

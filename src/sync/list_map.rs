@@ -56,6 +56,14 @@ mod body {
             }
         }
 
+        /// Runs `f` on the list under `key`, which may be empty, beside others who read.
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.get(&key) {
+                Some(list) => f(&list),
+                None => f(&[]),
+            }
+        }
+
         pub(crate) fn shrink_to_fit(&self) {
             self.0.shrink_to_fit();
         }
@@ -83,6 +91,13 @@ mod body {
                 map.remove(&key);
             }
             result
+        }
+
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.lock().get(&key) {
+                Some(list) => f(list),
+                None => f(&[]),
+            }
         }
 
         pub(crate) fn shrink_to_fit(&self) {}
