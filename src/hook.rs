@@ -19,7 +19,9 @@ pub enum Cause {
 
 /// A removal hook, called outside of all locks with what is stored as the key: the key, or the weak pointer to it.
 #[doc(hidden)] // Public only for the builder's bounds; it cannot be named outside.
-pub struct Hook<T: ?Sized>(Arc<dyn Fn(&T, Cause) + Send + Sync>);
+pub struct Hook<T: ?Sized>(Arc<Function<T>>);
+
+type Function<T> = dyn Fn(&T, Cause) + Send + Sync;
 
 impl<T: ?Sized> Hook<T> {
     pub(crate) fn new(hook: impl Fn(&T, Cause) + Send + Sync + 'static) -> Self {

@@ -51,6 +51,7 @@
 )]
 
 mod body;
+mod bulk;
 mod core;
 mod engine;
 mod entry;

@@ -9,7 +9,7 @@
 //! die than are inserted, these are *n / b* at most: so with live entries *l* the dead ones are at most *l / (b - 1)*, and a few.
 //! When many die at once, they stay until as many insertions have come by, or until [`Store::prune`].
 
-use crate::held::{Held, Landed};
+use crate::held::Held;
 use crate::hook::Cause;
 use crate::panics::Panics;
 use crate::side::Side;
@@ -23,9 +23,6 @@ use std::ops::Range;
 /// Every so many misses of a thread, one sweeps.
 const MISSES_PER_SWEEP: u64 = 64;
 
-/// Buckets that are looked at together where all are.
-const WINDOW: usize = 64;
-
 local! {
     /// Whether this thread is in a sweep: destructors of keys may insert, and must not sweep inside each other without end.
     static SWEEPING: Cell<bool> = Cell::new(false);
@@ -35,7 +32,8 @@ struct Sweeping;
 
 impl Sweeping {
     fn begin() -> Option<Self> {
-        (!SWEEPING.with(|cell| cell.replace(true))).then_some(Self)
+        // Not `then_some`: that would make one, and with it end the sweep that is under way.
+        (!SWEEPING.with(|cell| cell.replace(true))).then(|| Self)
     }
 }
 
@@ -80,7 +78,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         parts.map(|part| (!part.is_empty()).then(|| self.some(part)))
     }
 
-    fn some(&self, halves: Range<u64>) -> Vec<Held<A, B>> {
+    pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Held<A, B>> {
         self.engine
             .some(halves)
             .into_iter()
@@ -105,6 +103,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes out all dead entries. Returns how many this call has taken out.
     pub(crate) fn prune(&self) -> usize {
+        // What destructors insert needs no sweep of its own.
+        let _sweeping = Sweeping::begin();
         let mut panics = Panics::new();
         let mut pruned = 0;
         for entries in self.windows() {
@@ -113,95 +113,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         pruned
     }
 
-    /// All entries, a few buckets at a time. What is in throughout is in one of them.
-    pub(crate) fn windows(&self) -> impl Iterator<Item = Vec<Held<A, B>>> + '_ {
-        let windows = self.engine.buckets().div_ceil(WINDOW) as u64;
-        let start_of = move |window: u64| (window << 32) / windows;
-        (0..windows).map(move |window| self.some(start_of(window)..start_of(window + 1)))
-    }
-
     /// Counts a miss, and sweeps now and then.
     #[inline]
     pub(crate) fn missed(&self) {
         if self.counters.add(Count::Miss) % MISSES_PER_SWEEP == 0 {
             self.sweep();
         }
-    }
-
-    /// The number of live entries.
-    pub(crate) fn count_live(&self) -> usize {
-        self.windows()
-            .map(|entries| entries.iter().filter(|held| !held.is_dead()).count())
-            .sum()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.windows()
-            .all(|entries| entries.iter().all(Held::is_dead))
-    }
-
-    /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
-    pub(crate) fn retain(
-        &self,
-        cause: Cause,
-        mut keep: impl FnMut(&Landed<A, B>, A::Live) -> bool,
-    ) -> usize {
-        let mut taken = 0;
-        for held in self.snapshot() {
-            let Some(key) = held.key().live() else {
-                self.take_out(&held, Cause::Dead);
-                continue;
-            };
-            match Landed::of(held) {
-                Ok(landed) => {
-                    if !keep(&landed, key) && self.take_out(&landed.held, cause) {
-                        taken += 1;
-                    }
-                }
-                Err(dead) => {
-                    self.take_out(&dead, Cause::Dead);
-                }
-            }
-        }
-        taken
-    }
-
-    /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken out.
-    pub(crate) fn clear(&self) -> usize {
-        let mut panics = Panics::new();
-        let mut taken = 0;
-        for held in self.snapshot() {
-            panics.catch(|| {
-                let dead = held.is_dead();
-                let cause = if dead { Cause::Dead } else { Cause::Cleared };
-                if self.take_out(&held, cause) && !dead {
-                    taken += 1;
-                }
-            });
-            panics.catch(|| drop(held));
-        }
-        taken
-    }
-
-    /// Takes out some live entry.
-    pub(crate) fn pop(&self) -> Option<(Landed<A, B>, A::Live)> {
-        for entries in self.windows() {
-            for held in entries {
-                let Some(key) = held.key().live() else {
-                    continue;
-                };
-                if let Ok(landed) = Landed::of(held) {
-                    if self.take_out(&landed.held, Cause::Removed) {
-                        return Some((landed, key));
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    pub(crate) fn shrink_to_fit(&self) {
-        self.prune();
-        self.engine.shrink_to_fit();
     }
 }

@@ -474,11 +474,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
-
-    /// All entries, also dead ones.
-    pub(crate) fn snapshot(&self) -> Vec<Held<A, B>> {
-        self.engine.snapshot().into_iter().map(Held::new).collect()
-    }
 }
 
 /// The parts of an entry that was never linked.

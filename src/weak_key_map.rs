@@ -221,15 +221,8 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     where
         V: Clone,
     {
-        let mut drained = Vec::new();
-        for held in self.inner.store.snapshot() {
-            let live = held.key().0.upgrade();
-            let cause = live.as_ref().map_or(Cause::Dead, |_| Cause::Cleared);
-            if self.inner.store.take_out(&held, cause) {
-                drained.extend(live.map(|key| (key, held.value().0.clone())));
-            }
-        }
-        drained.into_iter()
+        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.held.value().0.clone());
+        self.inner.store.drain(item).into_iter()
     }
 
     /// Takes out some live entry, whichever comes first; none if there is none.

@@ -202,15 +202,8 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// Takes out all entries, and returns the live ones that this call has taken out.
     pub fn drain(&self) -> std::vec::IntoIter<(P, Q)> {
-        let mut drained = Vec::new();
-        for held in self.inner.store.snapshot() {
-            let live = both(&held);
-            let cause = live.as_ref().map_or(Cause::Dead, |_| Cause::Cleared);
-            if self.inner.store.take_out(&held, cause) {
-                drained.extend(live);
-            }
-        }
-        drained.into_iter()
+        let item = |landed: &Landed<_, Traced<Q>>, key| (key, landed.live.clone());
+        self.inner.store.drain(item).into_iter()
     }
 
     /// Takes out some live entry, whichever comes first; none if there is none.

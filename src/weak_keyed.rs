@@ -14,6 +14,7 @@ use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
 type Entry<P, B> = Landed<Weakly<P>, B>;
+type NotIn<P, B> = Refused<Weakly<P>, B>;
 
 pub(crate) struct WeakKeyed<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B> = ()> {
     pub(crate) store: Store<Weakly<P>, B, X>,
@@ -74,11 +75,7 @@ where
     }
 
     /// Enters a value in the place of the live one, which comes back. Refused only if closed.
-    pub(crate) fn insert(
-        &self,
-        key: &P,
-        value: B,
-    ) -> Result<Option<Entry<P, B>>, Refused<Weakly<P>, B>> {
+    pub(crate) fn insert(&self, key: &P, value: B) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let hash = M::hash(&self.hasher, key);
         let mut value = value;
         loop {
@@ -105,14 +102,14 @@ where
         hash: u64,
         key: &P,
         value: B,
-    ) -> Result<Option<Entry<P, B>>, Refused<Weakly<P>, B>> {
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let same = |_: &Weakly<P>, stored: &Weakly<P>| M::same(&stored.0, key);
         self.store
             .insert(hash, (Weakly::new(key), value), same, |_| false)
     }
 
     /// As `enter`, for those who have not hashed the key yet.
-    pub(crate) fn try_insert(&self, key: &P, value: B) -> Result<(), Refused<Weakly<P>, B>> {
+    pub(crate) fn try_insert(&self, key: &P, value: B) -> Result<(), NotIn<P, B>> {
         self.enter(M::hash(&self.hasher, key), key, value).map(drop)
     }
 
@@ -122,7 +119,7 @@ where
         key: &P,
         value: B,
         mut condition: impl FnMut(&Entry<P, B>) -> bool,
-    ) -> Result<Entry<P, B>, Refused<Weakly<P>, B>> {
+    ) -> Result<Entry<P, B>, NotIn<P, B>> {
         let hash = M::hash(&self.hasher, key);
         let mut value = value;
         loop {
@@ -233,6 +230,6 @@ where
 }
 
 /// The value that was refused because somebody else was there. Not for a store that was closed meanwhile.
-fn given_back<P: Pointer, B: Side>(refused: Refused<Weakly<P>, B>) -> B {
+fn given_back<P: Pointer, B: Side>(refused: NotIn<P, B>) -> B {
     refused.parts.expect("never entered").1
 }

@@ -262,19 +262,10 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     where
         K: Clone,
     {
-        let mut drained = Vec::new();
-        for held in self.store.snapshot() {
-            let live = held.value().0.upgrade();
-            let cause = if live.is_some() {
-                Cause::Cleared
-            } else {
-                Cause::Dead
-            };
-            if self.store.take_out(&held, cause) {
-                drained.extend(live.map(|value| (held.key().0.clone(), value)));
-            }
-        }
-        drained.into_iter()
+        let item = |landed: &Landed<Key<K>, Value<P>>, ()| {
+            (landed.held.key().0.clone(), landed.live.clone())
+        };
+        self.store.drain(item).into_iter()
     }
 
     /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`.
