@@ -335,7 +335,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     /// use std::sync::Arc;
     ///
     /// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
-    /// let (key, size) = sizes.get_or_insert_with_ref("Kurgan", Arc::from, |key| key.len());
+    /// let (key, size) = sizes.get_or_insert_with_ref("Kurgan", |name| name.into(), |key| key.len());
     /// assert_eq!((&*key, size), ("Kurgan", 6));
     /// ```
     ///

@@ -619,7 +619,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// use highlander::WeakValueMap;
     /// use std::sync::Arc;
     ///
-    /// let map = WeakValueMap::new();
+    /// let map: WeakValueMap<&str, Arc<u32>> = WeakValueMap::new();
     /// let one = map.update("k", |old| Some(Arc::new(old.map_or(1, |n| **n + 1)))).unwrap();
     /// let two = map.update("k", |old| Some(Arc::new(old.map_or(1, |n| **n + 1)))).unwrap();
     /// assert_eq!((*one, *two), (1, 2));
