@@ -35,7 +35,7 @@ impl<B: Body> Core<B> {
             None => Sizes::Varied(node_align::<B>()),
         };
         let core = NonNull::from(Box::leak(Box::new(Self {
-            index: Index::new(capacity),
+            index: Index::new(capacity, Self::OWNERS),
             origin: Origin {
                 core: NonNull::dangling(),
                 finish: finish::<B>,
@@ -156,15 +156,8 @@ impl<B: Body> Core<B> {
         }
         let live = || self.pool.live();
         reading(|guard| {
-            self.index.link(
-                node,
-                hash,
-                known,
-                Self::OWNERS,
-                live,
-                &self.graveyard,
-                guard,
-            )
+            self.index
+                .link(node, hash, known, live, &self.graveyard, guard)
         })
     }
 
@@ -179,7 +172,7 @@ impl<B: Body> Core<B> {
 
     /// Puts `new` in the place of this very `old`; see [`Index::replace`].
     pub(crate) fn replace(&self, old: Node, new: Node) -> bool {
-        reading(|guard| self.index.replace(old, new, Self::OWNERS, guard))
+        reading(|guard| self.index.replace(old, new, guard))
     }
 
     /// Corrects the number of entries.

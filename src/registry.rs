@@ -61,9 +61,12 @@ use std::hash::{BuildHasher, Hash};
 /// factories each ask for the key that the other one is creating are not told apart from slow ones yet: they wait for ever.
 pub struct Registry<K, V, S = DefaultHashBuilder> {
     engine: Engine<Entry<K, V>>,
-    flights: Flights<Seed<Entry<K, V>>, Strong<Entry<K, V>>>,
+    flights: Creations<Entry<K, V>>,
     hasher: S,
 }
+
+/// Those who wait have a seed, and get an owner.
+type Creations<B> = Flights<Seed<B>, Strong<B>>;
 
 // SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}

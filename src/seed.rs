@@ -51,6 +51,10 @@ impl<B: Halves> Seed<B> {
         unsafe { B::key(self.node) }
     }
 
+    pub(crate) fn node(&self) -> Node {
+        self.node
+    }
+
     /// Makes the seed complete with this value and has it entered. `enter` says whether it is linked now; if not, the value comes
     /// back, and the seed keeps its key.
     ///

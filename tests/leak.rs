@@ -3,7 +3,8 @@
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
 use highlander::{
-    ByAddress, Handle, Interner, Registry, Token, Watched, WeakHandle, WeakSet, WeakWatched,
+    ByAddress, Handle, Interner, MapMaker, Registry, Token, Watched, WeakHandle, WeakKeyMap,
+    WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -69,7 +70,7 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 12] = [
+    let scenes: [(&str, fn()); 17] = [
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
         ("large values", large_values),
@@ -82,6 +83,11 @@ fn memory_comes_back() {
         ("panics in destructors", panics_in_drop),
         ("churn by several threads", threads),
         ("deep chains", chains),
+        ("maps with weak values", weak_values),
+        ("maps with weak keys", weak_keys),
+        ("maps with weak keys and values", weak_pairs),
+        ("failed creations and panics in maps", map_failures),
+        ("churn in maps by several threads", map_threads),
     ];
     // A scene may leave, once, what the process keeps for ever: thread records, the hasher's secret, parking_lot's table when threads
     // park for the first time. What leaks leaks every time.
@@ -105,6 +111,129 @@ fn memory_comes_back() {
     dead_members();
     listeners();
     watched();
+    pruning_frees_what_weak_pointers_hold();
+}
+
+fn weak_values() {
+    let map: WeakValueMap<String, Arc<Vec<u8>>> = WeakValueMap::new();
+    let held: Vec<_> = (0..2000)
+        .map(|i| map.get_or_insert_with(i.to_string(), |_| Arc::new(vec![0; i % 100])))
+        .collect();
+    for i in 0..1000 {
+        map.insert(i.to_string(), Arc::new(vec![1; 10]));
+    }
+    for (i, value) in held.iter().enumerate().skip(1000) {
+        map.insert(i.to_string(), value.clone());
+    }
+    drop(map.iter());
+    map.remove("1500");
+    drop(map.try_insert("1501".into(), Arc::default()));
+    drop(map.replace("1502".into(), Arc::default()));
+    map.update("1503".into(), |_| Some(Arc::default()));
+    let entries = map.iter();
+    drop(held);
+    drop(map);
+    drop(entries);
+}
+
+fn weak_keys() {
+    let map: WeakKeyMap<Arc<str>, Vec<u8>> = WeakKeyMap::new();
+    let keys: Vec<Arc<str>> = (0..2000).map(|i| i.to_string().into()).collect();
+    for (i, key) in keys.iter().enumerate() {
+        map.get_or_insert_with(key, |_| vec![0; i % 100]);
+    }
+    for key in &keys[..500] {
+        let again: Arc<str> = (**key).into();
+        map.insert(&again, vec![1; 20]);
+        map.try_insert(&again, vec![2; 20]).unwrap_err();
+        map.update(&again, |_| Some(vec![3; 30]));
+    }
+    drop(keys);
+    map.insert(&Arc::from("last"), vec![7]);
+}
+
+fn weak_pairs() {
+    let map: WeakKeyValueMap<Arc<str>, Arc<str>, ByAddress> = WeakKeyValueMap::new();
+    let keys: Vec<Arc<str>> = (0..2000).map(|i| i.to_string().into()).collect();
+    for pair in keys.windows(2) {
+        map.insert(&pair[0], pair[1].clone());
+        map.insert(&pair[1], pair[0].clone());
+    }
+    assert_eq!(map.keys_of(&keys[7]).len(), 1);
+    map.retain(|key, _| key.len() < 4);
+    map.remove_by_value(&keys[8]);
+}
+
+fn map_failures() {
+    let registry: WeakValueMap<String, Arc<Vec<u8>>> = MapMaker::new()
+        .weak_values()
+        .on_remove(|key: &String, _| assert!(key.len() != 2))
+        .build()
+        .unwrap();
+    let make = |i: usize| registry.get_or_insert_with(i.to_string(), |_| Arc::new(vec![0; i]));
+    for i in 0..300 {
+        // Any call may sweep, and so get the panic of a hook.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            registry.get_or_try_insert_with(i.to_string(), |_| Err(String::from("no")))
+        }));
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            registry.get_or_insert_with(i.to_string(), |_| panic!("no"))
+        }));
+        drop(panic.unwrap_err());
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(make(i))));
+    }
+    let _ = catch_unwind(AssertUnwindSafe(|| registry.clear()));
+}
+
+fn map_threads() {
+    let map: WeakKeyValueMap<Arc<u32>, Arc<Vec<u8>>> = WeakKeyValueMap::new();
+    let start = Barrier::new(4);
+    thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                start.wait();
+                for i in 0..2000 {
+                    let key = Arc::new(i % 64);
+                    let value = map.get_or_insert_with(&key, |_| Arc::new(vec![0; 100]));
+                    map.keys_of(&value);
+                    if i % 5 == 0 {
+                        map.insert(&key, Arc::new(vec![]));
+                    }
+                    if i % 7 == 0 {
+                        map.remove(&*key);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// A dead `Weak` keeps the whole block of its value: so pruning is what gives it back, and sweeps do it without being asked.
+fn pruning_frees_what_weak_pointers_hold() {
+    const VALUE: isize = 4096;
+    let map: WeakValueMap<u32, Arc<[u8; VALUE as usize]>> = WeakValueMap::new();
+    let before = live();
+    let held: Vec<_> = (0..100)
+        .map(|i| map.get_or_insert_with(i, |_| Arc::new([0; VALUE as usize])))
+        .collect();
+    drop(held);
+    assert!(live() - before > 100 * VALUE, "dead, and still there");
+    assert_eq!(map.prune(), 100);
+    assert!(live() - before < EMPTY, "{} bytes left", live() - before);
+
+    let held: Vec<_> = (0..100)
+        .map(|i| map.get_or_insert_with(i, |_| Arc::new([0; VALUE as usize])))
+        .collect();
+    let mut most = 0;
+    for i in 0..10_000 {
+        map.insert(1000 + i, Arc::new([1; VALUE as usize]));
+        most = most.max(live() - before);
+    }
+    assert!(
+        most < 150 * VALUE + EMPTY,
+        "{most} bytes for 100 live values"
+    );
+    drop(held);
 }
 
 fn text(i: usize) -> String {

@@ -43,14 +43,6 @@ mod body {
             ))
         }
 
-        /// Runs `f` on the list under `key`, beside other readers.
-        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
-            match self.0.get(&key) {
-                Some(list) => f(&list),
-                None => f(&[]),
-            }
-        }
-
         /// Runs `f` on the list under `key`, alone; an empty list is not kept.
         pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
             match self.0.entry(key) {
@@ -69,6 +61,14 @@ mod body {
                     }
                     result
                 }
+            }
+        }
+
+        /// Runs `f` on the list under `key`, which may be empty, beside others who read.
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.get(&key) {
+                Some(list) => f(&list),
+                None => f(&[]),
             }
         }
 
@@ -95,10 +95,6 @@ mod body {
             Self::new()
         }
 
-        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
-            f(self.0.lock().get(&key).map_or(&[], Vec::as_slice))
-        }
-
         pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
             let mut map = self.0.lock();
             let list = map.entry(key).or_default();
@@ -107,6 +103,13 @@ mod body {
                 map.remove(&key);
             }
             result
+        }
+
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.lock().get(&key) {
+                Some(list) => f(list),
+                None => f(&[]),
+            }
         }
 
         pub(crate) fn shrink_to_fit(&self) {}

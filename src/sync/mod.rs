@@ -21,4 +21,10 @@ mod life;
 #[cfg(all(highlander_loom, feature = "loom"))]
 pub(crate) use life::{LifeArc, LifeWeak};
 mod list_map;
+
+/// Atomics that no protocol rests on, such as counters of events: in a model they are no steps.
+pub(crate) mod plain {
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+    pub(crate) use std::sync::OnceLock;
+}
 pub(crate) use list_map::ListMap;

@@ -288,6 +288,10 @@ pub(crate) fn thread_index() -> usize {
     0
 }
 
+pub(crate) fn own_index() -> Option<usize> {
+    None
+}
+
 pub(crate) fn thread_token() -> usize {
     INDEX.with(|index| *index) + 1
 }

@@ -210,6 +210,12 @@ pub(crate) fn thread_index() -> usize {
     }
 }
 
+/// The calling thread's number, if it has one that no other living thread has.
+#[inline(always)]
+pub(crate) fn own_index() -> Option<usize> {
+    own_record().map(|record| record.index)
+}
+
 fn free_record() -> Option<&'static Record> {
     records().find(|record| {
         !record.taken.load(Ordering::Relaxed) && !record.taken.swap(true, Ordering::Acquire)

@@ -51,14 +51,18 @@ pub(crate) struct Index {
     /// Null only when the registry has gone.
     array: AtomicPtr<Array>,
     lists: Lists,
+    /// How many owners a node begins with when it is linked.
+    owners: u32,
 }
 
 impl Index {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// `owners` is how many a node begins with when it is linked; one is the caller.
+    pub(crate) fn new(capacity: usize, owners: u32) -> Self {
         let array = Array::boxed(array::len_for(capacity)).as_ptr();
         Self {
             array: AtomicPtr::new(array),
             lists: Lists::new(),
+            owners,
         }
     }
 
@@ -133,7 +137,7 @@ impl Index {
         }
     }
 
-    /// Links a complete node and gives it its first `owners`, one of which is the caller, unless living nodes with the same hash are linked that the caller
+    /// Links a complete node and gives it its first owners, one of which is the caller, unless living nodes with the same hash are linked that the caller
     /// has not compared yet.
     ///
     /// `known` are those it has compared (and owns). `live` tells how many nodes there are, for when the bucket is full.
@@ -143,7 +147,6 @@ impl Index {
         node: Node,
         hash: u64,
         known: &[Node],
-        owners: u32,
         live: impl FnOnce() -> usize,
         graveyard: &Graveyard,
         _: &Guard,
@@ -163,7 +166,7 @@ impl Index {
         }
         let fits = home.place(node, Tag::of(hash));
         // SAFETY: the caller has the node alone.
-        unsafe { node.as_ref() }.publish(owners);
+        unsafe { node.as_ref() }.publish(self.owners);
         drop(home);
         if !fits {
             self.grow(array, live(), graveyard);
@@ -183,8 +186,8 @@ impl Index {
     }
 
     /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked, and gives it
-    /// its first `owners`.
-    pub(crate) fn replace(&self, old: Node, new: Node, owners: u32, _: &Guard) -> bool {
+    /// its first owners.
+    pub(crate) fn replace(&self, old: Node, new: Node, _: &Guard) -> bool {
         let Some(array) = self.array() else {
             return false;
         };
@@ -194,7 +197,7 @@ impl Index {
         let replaced = home.replace(old, new, Tag::of(hash));
         if replaced {
             // SAFETY: the caller has the node alone.
-            unsafe { new.as_ref() }.publish(owners);
+            unsafe { new.as_ref() }.publish(self.owners);
         }
         replaced
     }

@@ -149,11 +149,10 @@ fn moved_out_of_its_value_it_takes_the_entry_when_it_goes() {
 
 #[test]
 fn dropped_in_a_factory_that_fails_it_does_nothing() {
-    let result: Result<Arc<Spell>, &str> = (|| {
-        let _token = Token::new();
+    fn fails(_token: Token) -> Result<Arc<Spell>, &'static str> {
         Err("no mana")
-    })();
-    assert!(result.is_err());
+    }
+    assert!(fails(Token::new()).is_err());
     let result = catch_unwind(|| {
         let _token = Token::default();
         panic!("no mana")

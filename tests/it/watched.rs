@@ -145,6 +145,7 @@ fn s1_5_weak_pointers_to_one_value_share_and_counts_leave_out_the_dropped() {
 }
 
 #[test]
+#[allow(clippy::mutable_key_type)] // the hash is kept
 fn s1_6_weak_pointers_compare_as_their_values_and_dead_ones_by_identity() {
     let hasher = RandomState::new();
     let (x, y) = (Watched::new(7), Watched::new(7));
