@@ -26,6 +26,9 @@ pub(crate) unsafe trait Body {
     /// The size of every payload of this kind, if they are all of one size.
     const FIXED_SIZE: Option<usize>;
 
+    /// Whether the index is an owner of what is linked: then an entry stays until somebody takes it out, who takes over that ownership.
+    const KEPT: bool = false;
+
     /// The size of the payload that `meta` describes.
     fn size(meta: u32) -> usize;
 
@@ -44,6 +47,36 @@ pub(crate) unsafe trait Body {
     /// # Safety
     /// `node` is of this kind, complete, and the caller has it alone; the payload is not used afterwards.
     unsafe fn drop_in_place(node: Node);
+}
+
+/// A payload of a key and a value, which are written one after the other.
+///
+/// # Safety
+/// The functions must work on what each other wrote, and `drop_in_place` on what both writers wrote.
+pub(crate) unsafe trait Halves: Body<Key = <Self as Halves>::First> {
+    /// The key.
+    type First: Sized;
+    type Value;
+
+    /// # Safety
+    /// The node is of this kind, and the caller has it alone; it has no key yet.
+    unsafe fn write_key(node: Node, key: Self::First);
+
+    /// # Safety
+    /// The node is of this kind and has no value, and the caller has it alone, but for those who read the key.
+    unsafe fn write_value(node: Node, value: Self::Value);
+
+    /// Takes the value out of an entry that nobody watches; the key stays.
+    ///
+    /// # Safety
+    /// The value was written, and the caller has the node alone, but for those who read the key; the value is not used afterwards.
+    unsafe fn take_value(node: Node) -> Self::Value;
+
+    /// Takes the key out of an entry that has no value.
+    ///
+    /// # Safety
+    /// The key was written, the value was not or has been taken out, and the caller has the node alone; the key is not used afterwards.
+    unsafe fn take_key(node: Node) -> Self::First;
 }
 
 /// The alignment of a node with a payload of kind `B`.

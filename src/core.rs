@@ -11,6 +11,7 @@ use crate::sync;
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 pub(crate) struct Core<B: Body> {
@@ -26,6 +27,9 @@ pub(crate) struct Core<B: Body> {
 }
 
 impl<B: Body> Core<B> {
+    /// How many owners an entry begins with: the one who enters it, and the index if it is to keep it.
+    const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
+
     /// A new core, which is freed by [`Core::close`], or by the last node after that.
     pub(crate) fn leak(capacity: usize) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
@@ -33,7 +37,7 @@ impl<B: Body> Core<B> {
             None => Sizes::Varied(node_align::<B>()),
         };
         let core = NonNull::from(Box::leak(Box::new(Self {
-            index: Index::new(capacity),
+            index: Index::new(capacity, Self::OWNERS),
             origin: Origin {
                 core: NonNull::dangling(),
                 finish: finish::<B>,
@@ -139,6 +143,18 @@ impl<B: Body> Core<B> {
         reading(|guard| self.index.living_nodes(expected, guard))
     }
 
+    /// The living nodes whose hash has its upper half in this range, which is not empty.
+    pub(crate) fn living_nodes_in(&self, halves: Range<u64>) -> Vec<Node> {
+        let mut found = Vec::with_capacity(8);
+        reading(|guard| self.index.living_nodes_in(halves, &mut found, guard));
+        found
+    }
+
+    /// The number of buckets, each of which has an equal part of the hashes.
+    pub(crate) fn buckets(&self) -> usize {
+        reading(|guard| self.index.buckets(guard))
+    }
+
     /// Links a node; see [`Index::link`].
     #[inline]
     pub(crate) fn link(&self, node: Node, hash: u64, known: &[Node]) -> Link {
@@ -218,7 +234,8 @@ pub(crate) unsafe fn bury<B: Body>(node: Node) {
     unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps the core.
     let core = unsafe { Core::<B>::of(node) };
-    let unlinked = reading(|guard| core.index.unlink(node, guard));
+    // The last owner of what the index keeps comes after the index.
+    let unlinked = !B::KEPT && reading(|guard| core.index.unlink(node, guard));
     if B::NEEDS_DROP {
         if unlinked {
             core.pool.add_live(-1);

@@ -10,6 +10,7 @@ use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Link, Probe};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 /// A registry without hasher and handles. The core is made when it is first needed, so that a `static` needs no code to start.
@@ -248,12 +249,17 @@ impl<B: Body> Engine<B> {
     /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered. `new` must not
     /// be counted as an entry besides the old one, whose count it takes over.
     pub(crate) fn replace(&self, old: &Strong<B>, new: Draft<B>) -> Result<Strong<B>, Draft<B>> {
-        if self.core_or_new().replace(old.node(), new.node()) {
+        if self.replace_node(old, new.node()) {
             // SAFETY: linked, and its count is ours.
             Ok(unsafe { new.entered() })
         } else {
             Err(new)
         }
+    }
+
+    /// As `replace`, with a complete node of this engine, whose one count is then the caller's.
+    pub(crate) fn replace_node(&self, old: &Strong<B>, new: Node) -> bool {
+        self.core_or_new().replace(old.node(), new)
     }
 
     /// Corrects the number of entries.
@@ -270,6 +276,17 @@ impl<B: Body> Engine<B> {
     pub(crate) fn snapshot(&self) -> Vec<Strong<B>> {
         self.core()
             .map_or_else(Vec::new, |core| adopt_all(core.living_nodes()))
+    }
+
+    /// The values whose hash has its upper half in this range, which is not empty.
+    pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Strong<B>> {
+        self.core()
+            .map_or_else(Vec::new, |core| adopt_all(core.living_nodes_in(halves)))
+    }
+
+    /// The number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever entered.
+    pub(crate) fn buckets(&self) -> usize {
+        self.core().map_or(0, Core::buckets)
     }
 
     /// A node of this engine, to be filled and entered.

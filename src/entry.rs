@@ -1,6 +1,6 @@
 //! The payload of a registry's node: a key, its value, and those who watch it weakly.
 
-use crate::body::{payload, Body};
+use crate::body::{payload, Body, Halves};
 use crate::node::Node;
 use crate::sync::{AtomicPtr, Mutex, OnceCell, Ordering};
 use std::mem::{align_of, needs_drop, offset_of, size_of};
@@ -67,17 +67,17 @@ unsafe impl<K, V> Body for Entry<K, V> {
     }
 }
 
-impl<K, V> Entry<K, V> {
-    /// # Safety
-    /// The node is of this kind, and the caller has it alone; it has no key yet.
-    pub(crate) unsafe fn write_key(node: Node, key: K) {
+// SAFETY: all work on the fields of the struct that `drop_in_place` drops.
+unsafe impl<K, V> Halves for Entry<K, V> {
+    type First = K;
+    type Value = V;
+
+    unsafe fn write_key(node: Node, key: K) {
         // SAFETY: room for an entry, and the caller's alone.
         unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).key).write(key) }
     }
 
-    /// # Safety
-    /// The node is of this kind and has no value, and the caller has it alone, but for those who read the key.
-    pub(crate) unsafe fn write_value(node: Node, value: V) {
+    unsafe fn write_value(node: Node, value: V) {
         let entry = payload::<Self>(node).cast::<Self>();
         // SAFETY: room for an entry; the readers' references cover the key alone.
         unsafe {
@@ -86,39 +86,18 @@ impl<K, V> Entry<K, V> {
         }
     }
 
-    /// Takes the value out of an entry that nobody watches; the key stays.
-    ///
-    /// # Safety
-    /// The value was written, and the caller has the node alone, but for those who read the key; the value is not used afterwards.
-    pub(crate) unsafe fn take_value(node: Node) -> V {
+    unsafe fn take_value(node: Node) -> V {
         // SAFETY: the caller's promise.
         unsafe { ptr::addr_of!((*payload::<Self>(node).cast::<Self>()).value).read() }
     }
 
-    /// Drops the key of an entry that never got a value.
-    ///
-    /// # Safety
-    /// The key was written, the value was not, and the caller has the node alone.
-    pub(crate) unsafe fn drop_key(node: Node) {
+    unsafe fn take_key(node: Node) -> K {
         // SAFETY: the caller's promise.
-        unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).key).drop_in_place() }
+        unsafe { ptr::addr_of!((*payload::<Self>(node).cast::<Self>()).key).read() }
     }
+}
 
-    /// Takes key and value out of a node.
-    ///
-    /// # Safety
-    /// The node is complete, nobody watches it, and the caller has it alone; the payload is not used afterwards.
-    pub(crate) unsafe fn take(node: Node) -> (K, V) {
-        let entry = payload::<Self>(node).cast::<Self>();
-        // SAFETY: complete, and the caller's alone.
-        unsafe {
-            (
-                ptr::addr_of!((*entry).key).read(),
-                ptr::addr_of!((*entry).value).read(),
-            )
-        }
-    }
-
+impl<K, V> Entry<K, V> {
     pub(crate) fn value(&self) -> &V {
         &self.value
     }

@@ -221,6 +221,11 @@ impl<K, V> WeakHandle<K, V> {
         self.watch.owners() as usize
     }
 
+    /// The address of what all weak handles of one value share, which no other value has while one of them exists.
+    pub(crate) fn identity(&self) -> *const () {
+        Arc::as_ptr(&self.watch).cast()
+    }
+
     /// Whether both watch, or watched, the very same value.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.watch, &other.watch)

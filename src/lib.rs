@@ -17,6 +17,8 @@
 //! | give equal contents one pointer (an interner) | [`Interner<T>`], which hands out [`Interned<T>`] | at the last drop |
 //! | have one object per key (an identity map) | [`Registry<K, V>`], which hands out [`Handle<K, V>`] | at the last drop, or removed |
 //! | know a value without keeping it alive | [`WeakHandle<K, V>`] | |
+//! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
+//! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
 //!
 //! # Consistency
 //! What a look-up, an iterator and `len` may show while other threads are at work:
@@ -51,6 +53,7 @@
 )]
 
 mod body;
+mod bulk;
 mod core;
 mod engine;
 mod entry;
@@ -59,27 +62,66 @@ mod flight;
 mod grace;
 mod handle;
 mod hash;
+mod held;
+mod hook;
 mod internable;
 mod interned;
 mod interner;
+mod keying;
+pub mod map_maker;
+mod members;
 mod node;
+mod notify;
+mod order;
+mod pair;
+mod panics;
+mod pointer;
 mod pool;
+mod prune;
 mod registry;
+mod reverse;
+mod seed;
+mod side;
+mod stats;
+mod store;
 mod strong;
 mod sync;
 mod table;
 mod teardown;
+mod token;
+mod watched;
+mod watchers;
+mod weak_key_map;
+mod weak_key_value_map;
+mod weak_keyed;
+mod weak_set;
+mod weak_value_map;
 
 pub use equivalent::Equivalent;
-pub use error::{CreateError, CycleError, OccupiedError, ReplaceError};
+pub use error::{
+    BuildError, ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError,
+};
 pub use handle::{Handle, WeakHandle};
 pub use hash::{DefaultHashBuilder, DefaultHasher};
+pub use hook::Cause;
 pub use internable::{Internable, InternableRef};
 pub use interned::Interned;
 #[cfg(feature = "serde")]
 pub use interner::InternerSeed;
 pub use interner::{Interner, InternerIter};
+pub use keying::{Asked, ByAddress, ByEquality, Keying};
+pub use map_maker::MapMaker;
+pub use notify::Notify;
+pub use pointer::{Pointer, SyncPointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
+pub use stats::Stats;
+pub use token::Token;
+pub use watched::{Life, Watched, WeakWatched};
+pub use watchers::Registration;
+pub use weak_key_map::{WeakKeyIter, WeakKeyMap};
+pub use weak_key_value_map::{WeakKeyValueIter, WeakKeyValueMap};
+pub use weak_set::{WeakSet, WeakSetIter};
+pub use weak_value_map::{WeakValueIter, WeakValueMap};
 
 /// What models of code that uses this crate can choose; see `sync::model`.
 #[cfg(all(highlander_loom, feature = "loom"))]

@@ -102,11 +102,11 @@ impl Header {
         true
     }
 
-    /// Makes the node, which the caller has alone and is just linking, alive with one owner.
+    /// Makes the node, which the caller has alone and is just linking, alive with this many owners.
     #[inline(always)]
-    pub(crate) fn publish(&self) {
+    pub(crate) fn publish(&self, owners: u32) {
         // Release: pairs with `acquire`.
-        self.count.store(1, Ordering::Release);
+        self.count.store(owners, Ordering::Release);
     }
 
     pub(crate) fn owners(&self) -> u32 {

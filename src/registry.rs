@@ -1,12 +1,14 @@
 //! The registry: one live value per key.
 
-use crate::engine::{Engine, Rejected};
+use crate::body::Halves;
+use crate::engine::{Engine, Entered, Rejected};
 use crate::entry::Entry;
 use crate::error::{CycleError, OccupiedError, ReplaceError};
 use crate::flight::Flights;
 use crate::handle::Handle;
 use crate::hash::{hash_key, DefaultHashBuilder};
-use crate::strong::Draft;
+use crate::seed::Seed;
+use crate::strong::{Draft, Strong};
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -59,9 +61,12 @@ use std::hash::{BuildHasher, Hash};
 /// factories each ask for the key that the other one is creating are not told apart from slow ones yet: they wait for ever.
 pub struct Registry<K, V, S = DefaultHashBuilder> {
     engine: Engine<Entry<K, V>>,
-    flights: Flights<K, V>,
+    flights: Creations<Entry<K, V>>,
     hasher: S,
 }
+
+/// Those who wait have a seed, and get an owner.
+type Creations<B> = Flights<Seed<B>, Strong<B>>;
 
 // SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}
@@ -409,9 +414,43 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         key: K,
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
-        self.flights
-            .get_or_create(&self.engine, hash, key, make)
-            .map(Handle::new)
+        let seed = Seed::new(self.engine.blank(0, hash, 0), key);
+        // Put aside until nobody waits any more: a value that was made in vain, and values of other keys with the same hash.
+        let mut leftovers = (None, Vec::new());
+        let landed = self.flights.get_or_create(
+            hash,
+            seed,
+            |mine, theirs| mine.key() == theirs.key(),
+            |seed| {
+                // Whoever created it last may have left between our look at the index and our boarding.
+                if let Some(existing) = self.engine.get(hash, |other| seed.key() == other) {
+                    return Ok(existing);
+                }
+                let value = make(seed.key())?;
+                let enter = |node| {
+                    let Entered {
+                        existing,
+                        strangers,
+                    } = self.engine.enter(node, hash, |other| seed.key() == other);
+                    leftovers.1 = strangers;
+                    match existing {
+                        Some(existing) => (false, existing),
+                        None => {
+                            self.engine.add_live(1);
+                            // SAFETY: linked, and its count is ours.
+                            (true, unsafe { Strong::adopt(node) })
+                        }
+                    }
+                };
+                // SAFETY: a flight creates once at a time, and never after the first success, which owns what was sown.
+                let (landed, value) = unsafe { seed.sow(value, enter) };
+                leftovers.0 = value;
+                Ok(landed)
+            },
+        );
+        // Here, not at the end of the scope: if a destructor panics, `landed` is still ours to drop.
+        drop(leftovers);
+        landed.map(Handle::new)
     }
 
     /// Enters a value that exists already, unless the key has a live one.
@@ -567,7 +606,12 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
 /// Key and value of an entry that was never entered.
 fn take_back<K, V>(draft: Draft<Entry<K, V>>) -> (K, V) {
     // SAFETY: nobody watches what was never entered, and this moves out both.
-    unsafe { draft.take(|node| Entry::<K, V>::take(node)) }
+    unsafe {
+        draft.take(|node| {
+            let value = Entry::<K, V>::take_value(node);
+            (Entry::<K, V>::take_key(node), value)
+        })
+    }
 }
 
 /// For calls whose factory cannot fail but by asking for itself.

@@ -2,18 +2,25 @@
 //!
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
-use highlander::{Handle, Interner, Registry, WeakHandle};
+use highlander::{
+    ByAddress, Handle, Interner, MapMaker, Registry, Token, Watched, WeakHandle, WeakKeyMap,
+    WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 struct Counting;
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
+static ALLOCATIONS: AtomicIsize = AtomicIsize::new(0);
 
 fn count(change: isize) {
+    if change > 0 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+    }
     LIVE.fetch_add(change, Relaxed);
 }
 
@@ -63,7 +70,7 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 12] = [
+    let scenes: [(&str, fn()); 17] = [
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
         ("large values", large_values),
@@ -76,6 +83,11 @@ fn memory_comes_back() {
         ("panics in destructors", panics_in_drop),
         ("churn by several threads", threads),
         ("deep chains", chains),
+        ("maps with weak values", weak_values),
+        ("maps with weak keys", weak_keys),
+        ("maps with weak keys and values", weak_pairs),
+        ("failed creations and panics in maps", map_failures),
+        ("churn in maps by several threads", map_threads),
     ];
     // A scene may leave, once, what the process keeps for ever: thread records, the hasher's secret, parking_lot's table when threads
     // park for the first time. What leaks leaks every time.
@@ -96,6 +108,132 @@ fn memory_comes_back() {
 
     bytes_per_key();
     shrinking();
+    dead_members();
+    listeners();
+    watched();
+    pruning_frees_what_weak_pointers_hold();
+}
+
+fn weak_values() {
+    let map: WeakValueMap<String, Arc<Vec<u8>>> = WeakValueMap::new();
+    let held: Vec<_> = (0..2000)
+        .map(|i| map.get_or_insert_with(i.to_string(), |_| Arc::new(vec![0; i % 100])))
+        .collect();
+    for i in 0..1000 {
+        map.insert(i.to_string(), Arc::new(vec![1; 10]));
+    }
+    for (i, value) in held.iter().enumerate().skip(1000) {
+        map.insert(i.to_string(), value.clone());
+    }
+    drop(map.iter());
+    map.remove("1500");
+    drop(map.try_insert("1501".into(), Arc::default()));
+    drop(map.replace("1502".into(), Arc::default()));
+    map.update("1503".into(), |_| Some(Arc::default()));
+    let entries = map.iter();
+    drop(held);
+    drop(map);
+    drop(entries);
+}
+
+fn weak_keys() {
+    let map: WeakKeyMap<Arc<str>, Vec<u8>> = WeakKeyMap::new();
+    let keys: Vec<Arc<str>> = (0..2000).map(|i| i.to_string().into()).collect();
+    for (i, key) in keys.iter().enumerate() {
+        map.get_or_insert_with(key, |_| vec![0; i % 100]);
+    }
+    for key in &keys[..500] {
+        let again: Arc<str> = (**key).into();
+        map.insert(&again, vec![1; 20]);
+        map.try_insert(&again, vec![2; 20]).unwrap_err();
+        map.update(&again, |_| Some(vec![3; 30]));
+    }
+    drop(keys);
+    map.insert(&Arc::from("last"), vec![7]);
+}
+
+fn weak_pairs() {
+    let map: WeakKeyValueMap<Arc<str>, Arc<str>, ByAddress> = WeakKeyValueMap::new();
+    let keys: Vec<Arc<str>> = (0..2000).map(|i| i.to_string().into()).collect();
+    for pair in keys.windows(2) {
+        map.insert(&pair[0], pair[1].clone());
+        map.insert(&pair[1], pair[0].clone());
+    }
+    assert_eq!(map.keys_of(&keys[7]).len(), 1);
+    map.retain(|key, _| key.len() < 4);
+    map.remove_by_value(&keys[8]);
+}
+
+fn map_failures() {
+    let registry: WeakValueMap<String, Arc<Vec<u8>>> = MapMaker::new()
+        .weak_values()
+        .on_remove(|key: &String, _| assert!(key.len() != 2))
+        .build()
+        .unwrap();
+    let make = |i: usize| registry.get_or_insert_with(i.to_string(), |_| Arc::new(vec![0; i]));
+    for i in 0..300 {
+        // Any call may sweep, and so get the panic of a hook.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            registry.get_or_try_insert_with(i.to_string(), |_| Err(String::from("no")))
+        }));
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            registry.get_or_insert_with(i.to_string(), |_| panic!("no"))
+        }));
+        drop(panic.unwrap_err());
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(make(i))));
+    }
+    let _ = catch_unwind(AssertUnwindSafe(|| registry.clear()));
+}
+
+fn map_threads() {
+    let map: WeakKeyValueMap<Arc<u32>, Arc<Vec<u8>>> = WeakKeyValueMap::new();
+    let start = Barrier::new(4);
+    thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                start.wait();
+                for i in 0..2000 {
+                    let key = Arc::new(i % 64);
+                    let value = map.get_or_insert_with(&key, |_| Arc::new(vec![0; 100]));
+                    map.keys_of(&value);
+                    if i % 5 == 0 {
+                        map.insert(&key, Arc::new(vec![]));
+                    }
+                    if i % 7 == 0 {
+                        map.remove(&*key);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// A dead `Weak` keeps the whole block of its value: so pruning is what gives it back, and sweeps do it without being asked.
+fn pruning_frees_what_weak_pointers_hold() {
+    const VALUE: isize = 4096;
+    let map: WeakValueMap<u32, Arc<[u8; VALUE as usize]>> = WeakValueMap::new();
+    let before = live();
+    let held: Vec<_> = (0..100)
+        .map(|i| map.get_or_insert_with(i, |_| Arc::new([0; VALUE as usize])))
+        .collect();
+    drop(held);
+    assert!(live() - before > 100 * VALUE, "dead, and still there");
+    assert_eq!(map.prune(), 100);
+    assert!(live() - before < EMPTY, "{} bytes left", live() - before);
+
+    let held: Vec<_> = (0..100)
+        .map(|i| map.get_or_insert_with(i, |_| Arc::new([0; VALUE as usize])))
+        .collect();
+    let mut most = 0;
+    for i in 0..10_000 {
+        map.insert(1000 + i, Arc::new([1; VALUE as usize]));
+        most = most.max(live() - before);
+    }
+    assert!(
+        most < 150 * VALUE + EMPTY,
+        "{most} bytes for 100 live values"
+    );
+    drop(held);
 }
 
 fn text(i: usize) -> String {
@@ -367,7 +505,7 @@ fn shrinking() {
     drop(registry);
     assert_eq!(live(), before);
 
-    // Creations within creations, as deep as the stack allows.
+    // Creations within creations: frames of a debug build are large, so on a stack of their own.
     let before = live();
     fn nest(registry: &Registry<u32, u32>, key: u32) -> u32 {
         *registry.get_or_insert_with(key, |key| {
@@ -379,10 +517,111 @@ fn shrinking() {
         })
     }
     let registry: Registry<u32, u32> = Registry::new();
-    nest(&registry, 400);
+    thread::scope(|scope| {
+        let nested = || assert_eq!(nest(&registry, 400), 0);
+        let large = thread::Builder::new().stack_size(64 << 20);
+        large.spawn_scoped(scope, nested).unwrap().join().unwrap();
+    });
     registry.shrink_to_fit();
     let left = live() - before;
     assert!(left < EMPTY, "{left} bytes of flights that have landed");
     drop(registry);
     assert_eq!(live(), before);
+}
+
+/// Lets the epoch pass, so that what waits for it is freed.
+fn settle() {
+    for _ in 0..32 {
+        crossbeam_epoch::pin().flush();
+    }
+}
+
+fn dead_members() {
+    // The weak pointer of a dead `Arc` keeps its memory; pruning gives it back.
+    let before = live();
+    let set: WeakSet<Arc<[u8; 10_000]>, ByAddress> = WeakSet::new();
+    let owned: Vec<_> = (0..1000).map(|_| Arc::new([0; 10_000])).collect();
+    for member in &owned {
+        set.insert(member);
+    }
+    drop(owned);
+    assert!(live() - before > 10_000_000);
+    assert_eq!((set.len(), set.prune()), (0, 1000));
+    set.shrink_to_fit();
+    settle();
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes of dead members");
+
+    // So do the insertions of others.
+    for _ in 0..5000 {
+        set.insert(&Arc::new([0; 10_000]));
+    }
+    settle();
+    let left = live() - before;
+    assert!(
+        left < 1_000_000,
+        "{left} bytes of 50 000 000 that have gone"
+    );
+}
+
+fn listeners() {
+    let owned: Vec<Arc<u64>> = (0..10).map(Arc::new).collect();
+    let set: WeakSet<Arc<u64>, ByAddress> = owned.iter().cloned().collect();
+    let mut sum = 0;
+    settle();
+    set.for_each(|number| sum += number);
+    let before = ALLOCATIONS.load(Relaxed);
+    for _ in 0..1000 {
+        set.for_each(|number| sum += number);
+    }
+    assert_eq!((ALLOCATIONS.load(Relaxed) - before, sum), (0, 1001 * 45));
+}
+
+fn watched() {
+    struct Value(
+        #[allow(dead_code)] Vec<u8>,
+        Option<WeakWatched<Value>>,
+        Token,
+    );
+    fn scene() {
+        let set: WeakSet<Watched<Value>, ByAddress> = WeakSet::new();
+        let mut kept = Vec::new();
+        for i in 0..20 {
+            let value =
+                Watched::new_cyclic(|me| Value(vec![0; 500], Some(me.clone()), Token::new()));
+            assert!(value.1.is_some());
+            match i % 4 {
+                0 => _ = set.insert(&value),
+                1 => _ = set.insert_with_token(&value, |value| &value.2),
+                2 => kept.push(Watched::on_death(&value, || unreachable!("ended before"))),
+                _ => Watched::on_death(&value, || panic!("on purpose")).keep(),
+            }
+            kept.clear();
+            if i % 8 == 4 {
+                set.remove(&value);
+            }
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
+            assert_eq!(dropped.is_err(), i % 4 == 3);
+        }
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            Watched::<Value>::new_cyclic(|me| {
+                let _me = me.clone();
+                panic!("on purpose")
+            })
+        }));
+        assert!(failed.is_err());
+        assert_eq!(set.entries(), 0);
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    scene();
+    settle();
+    let before = live();
+    for _ in 0..100 {
+        scene();
+    }
+    settle();
+    std::panic::set_hook(hook);
+    let left = live() - before;
+    assert!(left < EMPTY, "{left} bytes of watched values");
 }

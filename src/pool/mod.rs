@@ -83,11 +83,14 @@ impl Pool {
     /// Does something inside the calling thread's stripe, or another one.
     #[inline(always)]
     fn inside<R>(&self, f: impl FnOnce(&mut Inside<'_>) -> R) -> R {
-        if let Some(own) = self.stripes[..self.owned].get(sync::thread_index()) {
-            // SAFETY: the number is this thread's alone, and nobody who is inside comes here.
-            if let Some(mut own) = unsafe { own.enter() } {
-                return f(&mut own);
+        match sync::own_index() {
+            Some(own) if own < self.owned => {
+                // SAFETY: the number is this thread's alone, and nobody who is inside comes here.
+                if let Some(mut own) = unsafe { self.stripes[own].enter() } {
+                    return f(&mut own);
+                }
             }
+            _ => {}
         }
         f(&mut self.shared_stripe())
     }
@@ -96,7 +99,7 @@ impl Pool {
     #[inline(never)]
     fn shared_stripe(&self) -> Visitor<'_> {
         let shared = &self.stripes[self.owned..];
-        let first = sync::thread_index();
+        let first = sync::own_index().unwrap_or(0);
         let mut round = 0;
         loop {
             for offset in 0..shared.len() {

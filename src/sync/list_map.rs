@@ -35,6 +35,14 @@ mod body {
             Self(DashMap::default())
         }
 
+        /// One of many, of which most are small: a few shards, however many processors there are.
+        pub(crate) fn small() -> Self {
+            Self(DashMap::with_hasher_and_shard_amount(
+                BuildHasherDefault::default(),
+                4,
+            ))
+        }
+
         /// Runs `f` on the list under `key`, alone; an empty list is not kept.
         pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
             match self.0.entry(key) {
@@ -53,6 +61,14 @@ mod body {
                     }
                     result
                 }
+            }
+        }
+
+        /// Runs `f` on the list under `key`, which may be empty, beside others who read.
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.get(&key) {
+                Some(list) => f(&list),
+                None => f(&[]),
             }
         }
 
@@ -75,6 +91,10 @@ mod body {
             Self(Mutex::new(HashMap::new()))
         }
 
+        pub(crate) fn small() -> Self {
+            Self::new()
+        }
+
         pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
             let mut map = self.0.lock();
             let list = map.entry(key).or_default();
@@ -83,6 +103,13 @@ mod body {
                 map.remove(&key);
             }
             result
+        }
+
+        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+            match self.0.lock().get(&key) {
+                Some(list) => f(list),
+                None => f(&[]),
+            }
         }
 
         pub(crate) fn shrink_to_fit(&self) {}

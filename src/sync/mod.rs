@@ -16,5 +16,15 @@ pub(crate) use model::*;
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod barrier;
+#[cfg(all(highlander_loom, feature = "loom"))]
+mod life;
+#[cfg(all(highlander_loom, feature = "loom"))]
+pub(crate) use life::{LifeArc, LifeWeak};
 mod list_map;
+
+/// Atomics that no protocol rests on, such as counters of events: in a model they are no steps.
+pub(crate) mod plain {
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+    pub(crate) use std::sync::OnceLock;
+}
 pub(crate) use list_map::ListMap;

@@ -148,6 +148,51 @@ impl<T> OnceCell<T> {
     }
 }
 
+/// `once_cell::race::OnceBox`, as far as it is used here: who comes first wins.
+pub(crate) struct OnceBox<T> {
+    inner: AtomicPtr<T>,
+}
+
+impl<T> OnceBox<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        // SAFETY: null, or from the box that won, which stays until this is dropped.
+        unsafe { self.inner.load(Ordering::Acquire).as_ref() }
+    }
+
+    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> Box<T>) -> &T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let new = Box::into_raw(init());
+        let null = std::ptr::null_mut();
+        if self
+            .inner
+            .compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
+            // SAFETY: from `into_raw` just now, and seen by nobody.
+            drop(unsafe { Box::from_raw(new) });
+        }
+        self.get().expect("just set")
+    }
+}
+
+impl<T> Drop for OnceBox<T> {
+    fn drop(&mut self) {
+        let pointer = self.inner.load(Ordering::Acquire);
+        if !pointer.is_null() {
+            // SAFETY: the box that won; nobody else frees it.
+            drop(unsafe { Box::from_raw(pointer) });
+        }
+    }
+}
+
 pub(crate) fn relax(_: u32) {
     loom::thread::yield_now();
 }
@@ -268,12 +313,8 @@ pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
     (0..4).map(|index| unsafe { &*std::ptr::from_ref(&WORLD.records[index]) })
 }
 
-pub(crate) fn thread_index() -> usize {
-    if OWN_STRIPES.get() {
-        INDEX.with(|index| *index)
-    } else {
-        usize::MAX
-    }
+pub(crate) fn own_index() -> Option<usize> {
+    OWN_STRIPES.get().then(|| INDEX.with(|index| *index))
 }
 
 pub(crate) fn thread_token() -> usize {

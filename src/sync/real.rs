@@ -5,10 +5,12 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::sync::MutexGuard;
 
+pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+pub(crate) use std::sync::{Arc as LifeArc, Weak as LifeWeak};
 
 pub(crate) use super::barrier::{
     any_barrier, full_barrier, heavy_barrier, light_barrier, readers_need_a_fence,
@@ -214,13 +216,10 @@ pub(crate) fn return_record(record: &'static Record) {
     record.taken.store(false, Ordering::Release);
 }
 
-/// A small number that is the calling thread's alone while it has it, or the greatest of all: at its first use, and when it is ending.
+/// The calling thread's number, a small one that no other living thread has. None at the thread's first use, and when it is ending.
 #[inline(always)]
-pub(crate) fn thread_index() -> usize {
-    match own_record() {
-        Some(record) => record.index,
-        None => usize::MAX,
-    }
+pub(crate) fn own_index() -> Option<usize> {
+    own_record().map(|record| record.index)
 }
 
 fn free_record() -> Option<&'static Record> {

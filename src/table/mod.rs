@@ -14,6 +14,7 @@ use crate::sync::{AtomicPtr, Ordering};
 use array::Array;
 use bucket::{Bucket, Tag, Word};
 use home::{Home, Lists};
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 /// What a look at the index without a lock shows: in one register, which is why it is no enum.
@@ -50,14 +51,18 @@ pub(crate) struct Index {
     /// Null only when the registry has gone.
     array: AtomicPtr<Array>,
     lists: Lists,
+    /// How many owners a node begins with when it is linked.
+    owners: u32,
 }
 
 impl Index {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// `owners` is how many a node begins with when it is linked; one is the caller.
+    pub(crate) fn new(capacity: usize, owners: u32) -> Self {
         let array = Array::boxed(array::len_for(capacity)).as_ptr();
         Self {
             array: AtomicPtr::new(array),
             lists: Lists::new(),
+            owners,
         }
     }
 
@@ -151,7 +156,7 @@ impl Index {
         }
     }
 
-    /// Links a complete node and makes the caller its one owner, unless living nodes with the same hash are linked that the caller
+    /// Links a complete node and gives it its first owners, one of which is the caller, unless living nodes with the same hash are linked that the caller
     /// has not compared yet.
     ///
     /// `known` are those it has compared (and owns). `live` tells how many nodes there are, for when the bucket is full.
@@ -180,7 +185,7 @@ impl Index {
         }
         let fits = home.place(node, Tag::of(hash));
         // SAFETY: the caller has the node alone.
-        unsafe { node.as_ref() }.publish();
+        unsafe { node.as_ref() }.publish(self.owners);
         drop(home);
         if !fits {
             self.grow(array, live(), graveyard);
@@ -199,8 +204,8 @@ impl Index {
         Home::of(hash, array, &self.lists).remove(node, Tag::of(hash))
     }
 
-    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked, and makes the caller its
-    /// one owner.
+    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked, and gives it
+    /// its first owners.
     pub(crate) fn replace(&self, old: Node, new: Node, _: &Guard) -> bool {
         let Some(array) = self.array() else {
             return false;
@@ -211,24 +216,34 @@ impl Index {
         let replaced = home.replace(old, new, Tag::of(hash));
         if replaced {
             // SAFETY: the caller has the node alone.
-            unsafe { new.as_ref() }.publish();
+            unsafe { new.as_ref() }.publish(self.owners);
         }
         replaced
     }
 
     /// All living nodes, bucket by bucket; the caller becomes an owner of each. A node that is linked throughout is in it.
-    pub(crate) fn living_nodes(&self, expected: usize, _: &Guard) -> Vec<Node> {
+    pub(crate) fn living_nodes(&self, expected: usize, guard: &Guard) -> Vec<Node> {
         let mut found = Vec::with_capacity(expected);
+        self.living_nodes_in(0..1 << 32, &mut found, guard);
+        found
+    }
+
+    /// As `living_nodes`, but only those whose hash has its upper half in this range, which is not empty.
+    pub(crate) fn living_nodes_in(&self, halves: Range<u64>, found: &mut Vec<Node>, _: &Guard) {
         let Some(array) = self.array() else {
-            return found;
+            return;
         };
-        array.visit(0..1 << 32, &self.lists, &mut |node| {
+        array.visit(halves, &self.lists, &mut |node| {
             // SAFETY: linked nodes are headers, always.
             if unsafe { node.as_ref() }.acquire() {
                 found.push(node);
             }
         });
-        found
+    }
+
+    /// The number of buckets, each of which has an equal part of the hashes.
+    pub(crate) fn buckets(&self, _: &Guard) -> usize {
+        self.array().map_or(0, Array::len)
     }
 
     /// Forgets all nodes, as the registry has gone. Owners who find nothing to unlink are content.

@@ -10,4 +10,5 @@ mod interning;
 mod last_drop;
 mod memory;
 mod support;
+mod watching;
 mod weak;

@@ -1,0 +1,108 @@
+//! Owners of an entry that its map keeps: what a look-up holds on to while it works, and what a creation ends in.
+
+use crate::pair::Pair;
+use crate::seed::Seed;
+use crate::side::Side;
+use crate::strong::Strong;
+
+/// An owner of an entry, which may have been taken out by now. It keeps the entry's memory, but not what the entry holds weakly.
+pub(crate) struct Held<A, B>(Strong<Pair<A, B>>);
+
+// SAFETY: a held entry gives `&A` and `&B` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
+unsafe impl<A: Send + Sync, B: Send + Sync> Send for Held<A, B> {}
+// SAFETY: a shared one can be cloned, so the same bounds as for `Send`.
+unsafe impl<A: Send + Sync, B: Send + Sync> Sync for Held<A, B> {}
+
+impl<A, B> Held<A, B> {
+    #[inline(always)]
+    pub(crate) fn new(strong: Strong<Pair<A, B>>) -> Self {
+        Self(strong)
+    }
+
+    #[inline(always)]
+    pub(crate) fn strong(&self) -> &Strong<Pair<A, B>> {
+        &self.0
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(&self) -> &A {
+        self.0.key()
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(&self) -> &B {
+        // SAFETY: owned, so complete, and dropped by the last owner only.
+        unsafe { &*self.0.payload().cast::<Pair<A, B>>() }.value()
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.header().hash()
+    }
+
+    /// Whether both are owners of the very same entry.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.node() == other.0.node()
+    }
+}
+
+impl<A: Side, B: Side> Held<A, B> {
+    /// Whether one of its sides has died.
+    #[inline]
+    pub(crate) fn is_dead(&self) -> bool {
+        self.key().is_dead() || self.value().is_dead()
+    }
+}
+
+impl<A, B> Clone for Held<A, B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// An entry whose value is alive, and kept so.
+pub(crate) struct Landed<A: Side, B: Side> {
+    pub(crate) held: Held<A, B>,
+    pub(crate) live: B::Live,
+    /// A factory has just made it.
+    pub(crate) fresh: bool,
+}
+
+impl<A: Side, B: Side> Landed<A, B> {
+    /// None if the value is dead.
+    #[inline]
+    pub(crate) fn of(held: Held<A, B>) -> Result<Self, Held<A, B>> {
+        match held.value().live() {
+            Some(live) => Ok(Self {
+                held,
+                live,
+                fresh: false,
+            }),
+            None => Err(held),
+        }
+    }
+
+    /// The value alone.
+    #[inline]
+    pub(crate) fn into_live(self) -> B::Live {
+        let Self { held, live, .. } = self;
+        // Here, not at the end of the scope: if a destructor panics, `live` is still ours to drop.
+        drop(held);
+        live
+    }
+}
+
+impl<A: Side, B: Side> Clone for Landed<A, B> {
+    fn clone(&self) -> Self {
+        Self {
+            held: self.held.clone(),
+            live: self.live.clone(),
+            fresh: self.fresh,
+        }
+    }
+}
+
+/// What waits while a value is created: the key, kept alive if it is a weak one.
+pub(crate) struct Ticket<A: Side, B: Side> {
+    pub(crate) seed: Seed<Pair<A, B>>,
+    pub(crate) key: A::Live,
+}

@@ -1,0 +1,46 @@
+//! How a pointer tells a container that its value has died.
+
+use std::fmt;
+use std::sync::Weak;
+
+/// What a container gives to a pointer: call it when the value has died, and the container forgets that entry.
+///
+/// It holds the container weakly and names one entry of it, by a number that is never used again. So it does nothing when
+/// the container is gone, or the entry: whoever calls it late, or twice in effect, does no harm. A container that is told of a death while the value
+/// lives on does not believe it.
+///
+/// Only those who implement [`Pointer::watch`](crate::Pointer::watch) meet it.
+pub struct Notify {
+    container: Weak<dyn Notified>,
+    entry: u64,
+}
+
+/// A container that wants to be told.
+pub(crate) trait Notified: Send + Sync {
+    /// The value of this entry has died.
+    fn dead(&self, entry: u64);
+}
+
+impl Notify {
+    pub(crate) fn new(container: Weak<dyn Notified>, entry: u64) -> Self {
+        Self { container, entry }
+    }
+
+    /// Tells the container. The entry is gone when this returns.
+    ///
+    /// *Waiting:* for other writers of the container, a few instructions long. *Runs* the drop of what the entry holds (a weak
+    /// pointer, the other half of a map's entry), and panics when that does. So call it with no lock held.
+    pub fn dead(self) {
+        if let Some(container) = self.container.upgrade() {
+            container.dead(self.entry);
+        }
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notify")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
+}

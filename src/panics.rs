@@ -1,0 +1,43 @@
+//! Doing several things that may panic: each is done, and the first panic goes on afterwards.
+
+use std::any::Any;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::thread;
+
+/// The first panic of several steps, each of which runs whatever became of the others.
+///
+/// Dropping it lets the panic go on, so a step that is forgotten about cannot hide one.
+#[derive(Default)]
+pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
+
+impl Panics {
+    pub(crate) fn new() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn catch<R>(&mut self, step: impl FnOnce() -> R) -> Option<R> {
+        match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(result) => Some(result),
+            Err(panic) if self.0.is_none() => {
+                self.0 = Some(panic);
+                None
+            }
+            Err(panic) => {
+                // Not dropped: that may panic too.
+                std::mem::forget(panic);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        match self.0.take() {
+            // A second panic beside one that is under way would end the process.
+            Some(panic) if thread::panicking() => std::mem::forget(panic),
+            Some(panic) => resume_unwind(panic),
+            None => {}
+        }
+    }
+}

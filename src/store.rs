@@ -1,0 +1,500 @@
+//! Entries that the table itself keeps, for values and keys that know nothing of it: the one place where weak sides and table meet.
+//!
+//! Every linked entry has one owner more than those who are looking at it: the index (`Body::KEPT`). Whoever takes an entry out, which
+//! only one caller can, takes over that ownership and tells the hook. A look-up becomes an owner too, upgrades what is weak outside of
+//! every lock and guard, and lets go: so a stalled reader holds back the one entry that it looks at.
+//!
+//! An entry whose value is dead counts as absent: creation puts the new one in its place by identity, never by key. One whose key is dead
+//! equals no key that is asked for; it stays beside its successor until a sweep or a look at it takes it out.
+
+use crate::body::Halves;
+use crate::engine::{Engine, Entered};
+use crate::error::{ClosedError, CycleError};
+use crate::flight::Flights;
+use crate::held::{Held, Landed, Ticket};
+use crate::hook::{Cause, Hook};
+use crate::node::Node;
+use crate::pair::Pair;
+use crate::panics::Panics;
+use crate::seed::Seed;
+use crate::side::Side;
+use crate::stats::{Count, Counters, Stats};
+use crate::strong::{Draft, Strong};
+use crate::sync::plain::AtomicU32;
+use crate::sync::{AtomicBool, Ordering};
+
+/// What is told of entries that come and go, so that they can be found from the other side. Calls no user code.
+pub(crate) trait Reverse<A, B> {
+    fn linked(&self, held: &Held<A, B>);
+    fn unlinked(&self, held: &Held<A, B>);
+}
+
+impl<A, B> Reverse<A, B> for () {
+    #[inline(always)]
+    fn linked(&self, _: &Held<A, B>) {}
+
+    #[inline(always)]
+    fn unlinked(&self, _: &Held<A, B>) {}
+}
+
+/// What can be chosen when a store is made.
+pub(crate) struct Setup<T> {
+    pub(crate) capacity: usize,
+    /// Entries that a sweep looks at.
+    pub(crate) prune_bound: u32,
+    /// Stripes of counters; 0 for as many as suits the machine.
+    pub(crate) stripes: usize,
+    pub(crate) hook: Option<Hook<T>>,
+}
+
+/// Entries looked at by each sweep if nobody says otherwise.
+pub(crate) const PRUNE_BOUND: u32 = 8;
+
+pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
+    pub(crate) engine: Engine<Pair<A, B>>,
+    flights: Flights<Ticket<A, B>, Landed<A, B>>,
+    pub(crate) counters: Counters,
+    /// Where the next sweep begins: the upper half of a hash.
+    pub(crate) cursor: AtomicU32,
+    pub(crate) prune_bound: u32,
+    closed: AtomicBool,
+    pub(crate) hook: Option<Hook<A::Stored>>,
+    pub(crate) reverse: X,
+}
+
+/// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
+struct Linking<A: Side, B: Side> {
+    outcome: Outcome<A, B>,
+    strangers: Vec<Strong<Pair<A, B>>>,
+}
+
+enum Outcome<A: Side, B: Side> {
+    /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
+    Linked(Option<Gone<A, B>>),
+    Occupied(Landed<A, B>),
+}
+
+/// An entry that another one took the place of.
+enum Gone<A: Side, B: Side> {
+    Live(Landed<A, B>),
+    Dead(Held<A, B>),
+}
+
+impl<A: Side, B: Side> Gone<A, B> {
+    fn held(&self) -> &Held<A, B> {
+        match self {
+            Self::Live(landed) => &landed.held,
+            Self::Dead(held) => held,
+        }
+    }
+}
+
+/// An entry that was not entered, in parts.
+pub(crate) struct Refused<A: Side, B: Side> {
+    /// The live entry in its place; none if the store is closed.
+    pub(crate) existing: Option<Landed<A, B>>,
+    /// The parts, unless others have had a look at them already.
+    pub(crate) parts: Option<(A, B)>,
+    /// Else the entry, which was in for a moment.
+    pub(crate) late: Option<Held<A, B>>,
+}
+
+impl<A: Side, B: Side> Refused<A, B> {
+    pub(crate) fn closed(parts: (A, B)) -> Self {
+        Self {
+            existing: None,
+            parts: Some(parts),
+            late: None,
+        }
+    }
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new(reverse: X) -> Self {
+        Self {
+            engine: Engine::new(),
+            flights: Flights::new(),
+            counters: Counters::new(0),
+            cursor: AtomicU32::new(0),
+            prune_bound: PRUNE_BOUND,
+            closed: AtomicBool::new(false),
+            hook: None,
+            reverse,
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new(reverse: X) -> Self {
+        Self {
+            engine: Engine::new(),
+            flights: Flights::new(),
+            counters: Counters::new(0),
+            cursor: AtomicU32::new(0),
+            prune_bound: PRUNE_BOUND,
+            closed: AtomicBool::new(false),
+            hook: None,
+            reverse,
+        }
+    }
+
+    /// Panics with "capacity overflow" when no table can have that size.
+    pub(crate) fn with(setup: Setup<A::Stored>, reverse: X) -> Self {
+        Self {
+            engine: Engine::with_capacity(setup.capacity),
+            flights: Flights::new(),
+            counters: Counters::new(setup.stripes),
+            cursor: AtomicU32::new(0),
+            prune_bound: setup.prune_bound,
+            closed: AtomicBool::new(false),
+            hook: setup.hook,
+            reverse,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.sum()
+    }
+
+    /// The entry whose key `is_it`, if its value is alive. An entry that is found dead is taken out.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        let found = self.peek(hash, is_it);
+        match found {
+            Some(_) => {
+                self.counters.add(Count::Hit);
+            }
+            None => self.missed(),
+        }
+        found
+    }
+
+    /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.
+    #[inline]
+    pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        let strong = self.engine.get(hash, is_it)?;
+        match Landed::of(Held::new(strong)) {
+            Ok(landed) => Some(landed),
+            Err(dead) => {
+                self.saw_dead(dead);
+                None
+            }
+        }
+    }
+
+    /// As `peek`, but leaves a dead entry where it is: so it calls no hook.
+    fn look(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        let strong = self.engine.get(hash, is_it)?;
+        Landed::of(Held::new(strong)).ok()
+    }
+
+    #[cold]
+    fn saw_dead(&self, dead: Held<A, B>) {
+        self.counters.add(Count::DeadSeen);
+        self.take_out(&dead, Cause::Dead);
+    }
+
+    /// Takes this very entry out, if it is in, and tells the hook. True for the one call that did.
+    pub(crate) fn take_out(&self, held: &Held<A, B>, cause: Cause) -> bool {
+        if !self.engine.remove(held.strong()) {
+            return false;
+        }
+        self.has_gone(held, cause);
+        true
+    }
+
+    /// To be called once for an entry that has just been unlinked or replaced.
+    fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
+        self.reverse.unlinked(held);
+        // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
+        drop(unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) });
+        // The caller is an owner still, so nothing was dropped yet, and the hook may do what it likes.
+        if let Some(hook) = &self.hook {
+            hook.call(held.key().stored(), cause);
+        }
+    }
+
+    /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
+    /// displaced. Does not panic after it has linked the node.
+    fn link(
+        &self,
+        node: Node,
+        hash: u64,
+        is_it: &dyn Fn(&A) -> bool,
+        displace: &mut dyn FnMut(&Landed<A, B>) -> bool,
+    ) -> Linking<A, B> {
+        loop {
+            let Entered {
+                existing,
+                strangers,
+            } = self.engine.enter(node, hash, is_it);
+            let Some(existing) = existing else {
+                return Linking {
+                    outcome: Outcome::Linked(None),
+                    strangers,
+                };
+            };
+            let gone = match Landed::of(Held::new(existing)) {
+                Ok(landed) if !displace(&landed) => {
+                    return Linking {
+                        outcome: Outcome::Occupied(landed),
+                        strangers,
+                    }
+                }
+                Ok(landed) => Gone::Live(landed),
+                Err(held) => Gone::Dead(held),
+            };
+            if self.engine.replace_node(gone.held().strong(), node) {
+                return Linking {
+                    outcome: Outcome::Linked(Some(gone)),
+                    strangers,
+                };
+            }
+            // Taken out or replaced by somebody else meanwhile.
+        }
+    }
+
+    /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
+    fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
+        match gone? {
+            Gone::Live(landed) => {
+                self.counters.add(Count::Replaced);
+                self.has_gone(&landed.held, Cause::Replaced);
+                Some(landed)
+            }
+            Gone::Dead(held) => {
+                self.counters.add(Count::DeadSeen);
+                self.has_gone(&held, Cause::Dead);
+                None
+            }
+        }
+    }
+
+    /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make way. Returns the
+    /// one that had to.
+    pub(crate) fn insert(
+        &self,
+        hash: u64,
+        parts: (A, B),
+        same: impl Fn(&A, &A) -> bool,
+        mut displace: impl FnMut(&Landed<A, B>) -> bool,
+    ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
+        if self.is_closed() {
+            return Err(Refused::closed(parts));
+        }
+        let draft = self.draft(hash, parts, 1);
+        let is_it = |stored: &A| same(draft.key(), stored);
+        let Linking { outcome, strangers } = self.link(draft.node(), hash, &is_it, &mut displace);
+        let gone = match outcome {
+            Outcome::Linked(gone) => gone,
+            Outcome::Occupied(landed) => {
+                return Err(Refused {
+                    existing: Some(landed),
+                    parts: Some(take_back(draft)),
+                    late: None,
+                })
+            }
+        };
+        // SAFETY: linked, and one of its two counts is ours.
+        let held = Held::new(unsafe { draft.entered() });
+        if gone.is_some() {
+            // Both were counted, and one of them is an entry.
+            self.engine.add_live(-1);
+        }
+        self.entered(held, gone, strangers)
+    }
+
+    /// Puts an entry in the place of this very one, if that is in still.
+    /// Refused without an existing one if not.
+    pub(crate) fn swap(
+        &self,
+        old: Landed<A, B>,
+        parts: (A, B),
+    ) -> Result<Landed<A, B>, Refused<A, B>> {
+        let draft = self.draft(old.held.hash(), parts, 0);
+        if self.is_closed() || !self.engine.replace_node(old.held.strong(), draft.node()) {
+            return Err(Refused::closed(take_back(draft)));
+        }
+        // SAFETY: linked, and one of its two counts is ours.
+        let held = Held::new(unsafe { draft.entered() });
+        let displaced = self.entered(held, Some(Gone::Live(old)), Vec::new())?;
+        Ok(displaced.expect("the old one was alive"))
+    }
+
+    /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a part of the table is swept.
+    fn entered(
+        &self,
+        held: Held<A, B>,
+        gone: Option<Gone<A, B>>,
+        strangers: Vec<Strong<Pair<A, B>>>,
+    ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
+        self.reverse.linked(&held);
+        let displaced = self.settle(gone);
+        self.let_go(strangers);
+        self.stay(&held)?;
+        drop(held);
+        self.sweep();
+        Ok(displaced)
+    }
+
+    /// Entries that have the same hash and another key, or one that has died: those are taken out.
+    fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
+        for held in strangers.into_iter().map(Held::new) {
+            if held.is_dead() {
+                self.saw_dead(held);
+            }
+        }
+    }
+
+    /// Takes an entry out again that was linked while the store was being closed.
+    fn stay(&self, held: &Held<A, B>) -> Result<(), Refused<A, B>> {
+        // Whoever closes sets the flag and then looks into every bucket. Either it has seen this entry there, or it was there before,
+        // and its unlocking of the bucket comes before our locking, so that the flag is seen here.
+        if !self.is_closed() {
+            return Ok(());
+        }
+        self.take_out(held, Cause::Removed);
+        Err(Refused {
+            existing: None,
+            parts: None,
+            late: Some(held.clone()),
+        })
+    }
+
+    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> Draft<Pair<A, B>> {
+        let blank = self.engine.blank(0, hash, live);
+        // SAFETY: the blank has the node alone; key and value are written, then it is complete.
+        unsafe {
+            Pair::<A, B>::write_key(blank.node(), key);
+            Pair::<A, B>::write_value(blank.node(), value);
+            blank.complete()
+        }
+    }
+
+    /// The live entry of a key, or a new one, or the one that another creator of the same key is about to make.
+    ///
+    /// `same` compares a key, and what keeps it alive, with a stored one. An entry that is there is taken if `accept` wants it, and
+    /// replaced otherwise. `make` returns the value, and what keeps it alive until all who wait have looked.
+    pub(crate) fn get_or_create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: (A, A::Live),
+        same: impl Fn((&A, &A::Live), &A) -> bool,
+        accept: impl Fn(&Landed<A, B>) -> bool,
+        make: impl FnOnce(&Ticket<A, B>) -> Result<(B, B::Live), E>,
+    ) -> Result<Landed<A, B>, E> {
+        let ticket = Ticket {
+            seed: Seed::new(self.engine.blank(0, hash, 0), key.0),
+            key: key.1,
+        };
+        // Put aside until nobody waits any more: who had to make way, a value made in vain, values of other keys with the same hash.
+        let mut gone = None;
+        let mut vain = None;
+        let mut strangers = Vec::new();
+        let mut ran = false;
+        let landed: Result<_, E> = self.flights.get_or_create(
+            hash,
+            ticket,
+            |mine, theirs| same((mine.seed.key(), &mine.key), theirs.seed.key()),
+            |ticket| {
+                ran = true;
+                let is_it = |stored: &A| same((ticket.seed.key(), &ticket.key), stored);
+                // Whoever created it last may have left between our look at the index and our boarding.
+                // One that is dead makes way below, so that its hook is called when nobody waits any more.
+                if let Some(existing) = self.look(hash, is_it).filter(&accept) {
+                    return Ok(existing);
+                }
+                if self.is_closed() {
+                    return Err(ClosedError::new().into());
+                }
+                let (value, live) = make(ticket)?;
+                let enter = |node| {
+                    let mut displace = |landed: &Landed<A, B>| !accept(landed);
+                    let linking = self.link(node, hash, &is_it, &mut displace);
+                    strangers = linking.strangers;
+                    match linking.outcome {
+                        Outcome::Occupied(landed) => (false, Some(landed)),
+                        Outcome::Linked(None) => {
+                            self.engine.add_live(1);
+                            (true, None)
+                        }
+                        Outcome::Linked(Some(displaced)) => {
+                            gone = Some(displaced);
+                            (true, None)
+                        }
+                    }
+                };
+                // SAFETY: a flight creates once at a time, and never after the first success; its result owns what was sown.
+                let (existing, value) = unsafe { ticket.seed.sow(value, enter) };
+                Ok(match existing {
+                    Some(existing) => {
+                        vain = Some((value, live));
+                        existing
+                    }
+                    None => {
+                        // SAFETY: linked, and one of its two counts is ours.
+                        let held = Held::new(unsafe { Strong::adopt(ticket.seed.node()) });
+                        self.reverse.linked(&held);
+                        Landed {
+                            held,
+                            live,
+                            fresh: true,
+                        }
+                    }
+                })
+            },
+        );
+        // Here, not at the end of the scope: if user code panics, `landed` is still ours to drop.
+        let displaced = self.settle(gone);
+        drop((displaced, vain));
+        self.let_go(strangers);
+        let landed = landed?;
+        match (ran, landed.fresh) {
+            (true, true) => {
+                self.counters.add(Count::Created);
+                self.sweep();
+            }
+            (false, true) => {
+                self.counters.add(Count::Joined);
+            }
+            (_, false) => {}
+        }
+        if landed.fresh && self.stay(&landed.held).is_err() {
+            return Err(ClosedError::new().into());
+        }
+        Ok(landed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Relaxed: see `stay`.
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The parts of an entry that was never linked.
+fn take_back<A, B>(draft: Draft<Pair<A, B>>) -> (A, B) {
+    // SAFETY: this moves out both.
+    unsafe {
+        draft.take(|node| {
+            let value = Pair::<A, B>::take_value(node);
+            (Pair::<A, B>::take_key(node), value)
+        })
+    }
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
+    /// Takes all entries out. The hook is not told: the map itself is what goes.
+    fn drop(&mut self) {
+        self.hook = None;
+        let mut panics = Panics::new();
+        for held in self.snapshot() {
+            panics.catch(|| self.take_out(&held, Cause::Cleared));
+            panics.catch(|| drop(held));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `std::sync::Arc` and `Weak` on loom, which has no weak pointers: as far as `watched` uses them.
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{fence, AtomicUsize, Ordering};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The memory is kept by a real `Arc`, by strong and weak pointers alike; the counts that decide when the value dies are modelled.
+struct Counted<T: ?Sized> {
+    strong: AtomicUsize,
+    weak: AtomicUsize,
+    // Invariant: Some from the moment at which `strong` becomes 1 until after it has become 0.
+    value: UnsafeCell<Option<Box<T>>>,
+}
+
+// SAFETY: as for `Arc`: the value is shared by the owners and taken by the last one.
+unsafe impl<T: ?Sized + Send + Sync> Send for Counted<T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Send + Sync> Sync for Counted<T> {}
+
+pub(crate) struct LifeArc<T: ?Sized>(Arc<Counted<T>>);
+pub(crate) struct LifeWeak<T: ?Sized>(Arc<Counted<T>>);
+
+impl<T> LifeArc<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self::new_cyclic(|_| value)
+    }
+
+    pub(crate) fn new_cyclic(make: impl FnOnce(&LifeWeak<T>) -> T) -> Self {
+        let weak = LifeWeak(Arc::new(Counted {
+            strong: AtomicUsize::new(0),
+            weak: AtomicUsize::new(1),
+            value: UnsafeCell::new(None),
+        }));
+        let value = Box::new(make(&weak));
+        // SAFETY: nobody reads it while `strong` is 0.
+        weak.0.value.with_mut(|cell| unsafe { *cell = Some(value) });
+        weak.0.strong.store(1, Ordering::Release);
+        Self(Arc::clone(&weak.0))
+    }
+
+    pub(crate) fn into_inner(this: Self) -> Option<T> {
+        release(&this.into_memory()).map(|value| *value)
+    }
+
+    pub(crate) fn try_unwrap(this: Self) -> Result<T, Self> {
+        let (only, none) = (1, 0);
+        match this
+            .0
+            .strong
+            .compare_exchange(only, none, Ordering::Acquire, Ordering::Relaxed)
+        {
+            Ok(_) => Ok(*take(&this.into_memory()).expect("the only owner")),
+            Err(_) => Err(this),
+        }
+    }
+
+    /// What is left of an owner that is not to count itself out when it is dropped.
+    fn into_memory(self) -> Arc<Counted<T>> {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: read once, and never dropped where it was.
+        unsafe { std::ptr::read(&this.0) }
+    }
+}
+
+/// Gives up one ownership. The last one gets the value.
+fn release<T: ?Sized>(counted: &Counted<T>) -> Option<Box<T>> {
+    if counted.strong.fetch_sub(1, Ordering::Release) != 1 {
+        return None;
+    }
+    fence(Ordering::Acquire);
+    take(counted)
+}
+
+/// For the last owner, after all others.
+fn take<T: ?Sized>(counted: &Counted<T>) -> Option<Box<T>> {
+    // SAFETY: nobody else gets at it any more; loom checks that.
+    counted.value.with_mut(|cell| unsafe { (*cell).take() })
+}
+
+impl<T: ?Sized> LifeArc<T> {
+    pub(crate) fn downgrade(this: &Self) -> LifeWeak<T> {
+        this.0.weak.fetch_add(1, Ordering::Relaxed);
+        LifeWeak(Arc::clone(&this.0))
+    }
+
+    pub(crate) fn strong_count(this: &Self) -> usize {
+        this.0.strong.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn weak_count(this: &Self) -> usize {
+        this.0.weak.load(Ordering::Relaxed)
+    }
+
+    /// An address only.
+    pub(crate) fn as_ptr(this: &Self) -> *const () {
+        Arc::as_ptr(&this.0).cast()
+    }
+
+    pub(crate) fn get_mut(this: &mut Self) -> Option<&mut T> {
+        if Self::strong_count(this) != 1 || Self::weak_count(this) != 0 {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        let value = this.0.value.with_mut(|cell| cell);
+        // SAFETY: the only owner, borrowed alone, and nobody can become another.
+        unsafe { (*value).as_deref_mut() }
+    }
+}
+
+impl<T: ?Sized> Deref for LifeArc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: an owner, so there is a value, and it stays. loom sees the access and what it conflicts with.
+        let value = self.0.value.with(|cell| unsafe { &*cell });
+        value.as_deref().expect("owned")
+    }
+}
+
+impl<T: ?Sized> Clone for LifeArc<T> {
+    fn clone(&self) -> Self {
+        self.0.strong.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: ?Sized> Drop for LifeArc<T> {
+    fn drop(&mut self) {
+        let value = release(&self.0);
+        drop(value);
+    }
+}
+
+impl<T: ?Sized> LifeWeak<T> {
+    pub(crate) fn upgrade(&self) -> Option<LifeArc<T>> {
+        let mut count = self.0.strong.load(Ordering::Relaxed);
+        while count != 0 {
+            let result = self.0.strong.compare_exchange(
+                count,
+                count + 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            match result {
+                Ok(_) => return Some(LifeArc(Arc::clone(&self.0))),
+                Err(now) => count = now,
+            }
+        }
+        None
+    }
+
+    pub(crate) fn strong_count(&self) -> usize {
+        self.0.strong.load(Ordering::Relaxed)
+    }
+
+    /// An address only.
+    pub(crate) fn as_ptr(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+}
+
+impl<T: ?Sized> Clone for LifeWeak<T> {
+    fn clone(&self) -> Self {
+        self.0.weak.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: ?Sized> Drop for LifeWeak<T> {
+    fn drop(&mut self) {
+        self.0.weak.fetch_sub(1, Ordering::Release);
+    }
+}

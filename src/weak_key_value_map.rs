@@ -1,0 +1,541 @@
+//! The map with weak keys and weak values, which can be asked from both sides.
+
+use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
+use crate::hash::DefaultHashBuilder;
+use crate::held::{Held, Landed};
+use crate::hook::Cause;
+use crate::keying::{Asked, ByEquality, Keying};
+use crate::pointer::{Pointer, WeakPointer};
+use crate::reverse::{ByValue, Traced};
+use crate::side::Weakly;
+use crate::stats::Stats;
+use crate::store::Setup;
+use crate::weak_keyed::WeakKeyed;
+use std::fmt;
+use std::hash::BuildHasher;
+
+type Entry<P, Q> = Held<Weakly<P>, Traced<Q>>;
+
+/// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value dies, whichever is first.
+///
+/// It can be asked from either side: [`get`](Self::get) by the key, [`get_by_value`](Self::get_by_value) by the value, which is
+/// always compared by identity. Keys are compared by equality, or with `M` = [`ByAddress`](crate::ByAddress) by identity too.
+///
+/// ```
+/// use highlander::{ByAddress, WeakKeyValueMap};
+/// use std::sync::Arc;
+///
+/// struct Class(&'static str);
+/// struct Wrapper { of: &'static str }
+///
+/// static WRAPPERS: WeakKeyValueMap<Arc<Class>, Arc<Wrapper>, ByAddress> = WeakKeyValueMap::new();
+///
+/// let class = Arc::new(Class("Object"));
+/// let wrapper = WRAPPERS.get_or_insert_with(&class, |class| Arc::new(Wrapper { of: class.0 }));
+/// assert_eq!(wrapper.of, "Object");
+/// assert!(Arc::ptr_eq(&WRAPPERS.get(&class).unwrap(), &wrapper));
+/// assert!(Arc::ptr_eq(&WRAPPERS.get_by_value(&wrapper).unwrap(), &class));
+/// drop(wrapper);
+/// assert!(WRAPPERS.get(&class).is_none());             // either side may go
+/// ```
+///
+/// It does what the talk's `WeakKeyValueDictionary` was to do, and Guava's `MapMaker().weakKeys().weakValues()`, Jython's map from classes to
+/// their wrappers. Value and key may each own the other, which no map with one weak side survives without a leak.
+///
+/// # Consistency
+/// As for [`WeakValueMap`](crate::WeakValueMap): any operation from anywhere, no lock around user code, no guard that escapes. The side of the
+/// values follows that of the keys: an entry is found by its value a moment after it is found by its key, before the call that enters it returns.
+/// One value may be entered under several keys.
+///
+/// # Dead entries
+/// As for [`WeakValueMap`](crate::WeakValueMap#dead-entries): invisible but to [`entries`](Self::entries), [`weak_keys`](Self::weak_keys) and
+/// [`weak_values`](Self::weak_values), until an operation comes across them or a sweep takes them out; [`prune`](Self::prune) takes out all.
+pub struct WeakKeyValueMap<P: Pointer, Q: Pointer, M = ByEquality, S = DefaultHashBuilder> {
+    inner: WeakKeyed<P, Traced<Q>, M, S, ByValue<P, Q>>,
+}
+
+impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
+    /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn with_hasher(hasher: S) -> Self {
+        Self {
+            inner: WeakKeyed::new(hasher, ByValue::new()),
+        }
+    }
+
+    /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self {
+            inner: WeakKeyed::new(hasher, ByValue::new()),
+        }
+    }
+
+    pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self {
+            inner: WeakKeyed::with(setup, hasher, ByValue::new()),
+        }
+    }
+
+    /// The hasher.
+    pub fn hasher(&self) -> &S {
+        &self.inner.hasher
+    }
+
+    /// The number of entries with both sides alive: exact when nothing is under way.
+    ///
+    /// *Complexity:* linear in `capacity`, since each entry has to be looked at; [`entries`](Self::entries) is quick. *Waiting:* for
+    /// writers of a bucket, a few instructions long.
+    pub fn len(&self) -> usize {
+        self.inner.store.count_live()
+    }
+
+    /// Whether there is no live entry. *Complexity:* as for `len` at worst.
+    pub fn is_empty(&self) -> bool {
+        self.inner.store.is_empty()
+    }
+
+    /// The number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
+    pub fn entries(&self) -> usize {
+        self.inner.store.engine.len()
+    }
+
+    /// How many entries fit before the table grows.
+    pub fn capacity(&self) -> usize {
+        self.inner.store.engine.capacity()
+    }
+
+    /// What the map has done so far.
+    pub fn stats(&self) -> Stats {
+        self.inner.store.stats()
+    }
+
+    /// Takes out all dead entries now. Returns how many this call has taken out.
+    ///
+    /// *Runs* `is_dead` of keys and values, and the hook. *Complexity:* linear in `capacity`.
+    pub fn prune(&self) -> usize {
+        self.inner.store.prune()
+    }
+
+    /// Prunes, and gives back memory that is not needed; see [`Registry::shrink_to_fit`](crate::Registry::shrink_to_fit).
+    pub fn shrink_to_fit(&self) {
+        self.inner.store.shrink_to_fit();
+        self.inner.store.reverse.shrink_to_fit();
+    }
+
+    /// Refuses new entries from now on, and returns the live ones. They stay, and are found until they die or are removed.
+    ///
+    /// An insertion or creation that comes later, or is under way and not among the entries returned, is refused with a [`ClosedError`].
+    pub fn close(&self) -> Vec<(P, Q)> {
+        self.inner.store.close();
+        self.iter().collect()
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.inner.store.is_closed()
+    }
+
+    /// The live entries, each at the moment when it is yielded.
+    ///
+    /// The iterator is a snapshot of entries: what is entered and alive throughout is in it once, what comes or goes may be. It holds no
+    /// lock and keeps nothing alive but the pair in hand; the map may be changed meanwhile.
+    pub fn iter(&self) -> WeakKeyValueIter<P, Q> {
+        WeakKeyValueIter {
+            entries: self.inner.store.snapshot().into_iter(),
+        }
+    }
+
+    /// The keys of the live entries; see [`iter`](Self::iter).
+    pub fn keys(&self) -> impl Iterator<Item = P> + use<P, Q, M, S> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    /// The values of the live entries; see [`iter`](Self::iter).
+    pub fn values(&self) -> impl Iterator<Item = Q> + use<P, Q, M, S> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// The weak keys of all entries, also of dead ones that have not been taken out yet.
+    pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<P, Q, M, S> {
+        let entries = self.inner.store.snapshot().into_iter();
+        entries.map(|held| held.key().0.clone())
+    }
+
+    /// The weak values of all entries, also of dead ones that have not been taken out yet.
+    pub fn weak_values(&self) -> impl Iterator<Item = Q::Weak> + use<P, Q, M, S> {
+        let entries = self.inner.store.snapshot().into_iter();
+        entries.map(|held| held.value().weak.clone())
+    }
+
+    /// Calls `f` with each live entry; see [`iter`](Self::iter). *Runs* `f` with no lock held; it may change the map.
+    pub fn for_each(&self, mut f: impl FnMut(&P, &Q)) {
+        self.iter().for_each(|(key, value)| f(&key, &value));
+    }
+
+    /// Takes out the entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
+    ///
+    /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
+    pub fn retain(&self, mut keep: impl FnMut(&P, &Q) -> bool) -> usize {
+        let keep = |landed: &Landed<_, Traced<Q>>, key: P| keep(&key, &landed.live);
+        self.inner.store.retain(Cause::Removed, keep)
+    }
+
+    /// Takes out all entries. Returns how many live ones this call has taken out. Entries that come while this runs may stay.
+    pub fn clear(&self) -> usize {
+        self.inner.store.clear()
+    }
+
+    /// Takes out all entries, and returns the live ones that this call has taken out.
+    pub fn drain(&self) -> std::vec::IntoIter<(P, Q)> {
+        let item = |landed: &Landed<_, Traced<Q>>, key| (key, landed.live.clone());
+        self.inner.store.drain(item).into_iter()
+    }
+
+    /// Takes out some live entry, whichever comes first; none if there is none.
+    pub fn pop_any(&self) -> Option<(P, Q)> {
+        let (landed, key) = self.inner.store.pop()?;
+        Some((key, landed.into_live()))
+    }
+
+    /// The key under which this very value is entered; of several that are alive, the one that was entered last.
+    ///
+    /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those who enter or take out a value
+    /// in the same part of the reverse index, a few instructions long.
+    pub fn get_by_value(&self, value: &Q) -> Option<P> {
+        let entries = self.inner.store.reverse.entries_of(value);
+        entries.iter().find_map(|held| held.key().0.upgrade())
+    }
+
+    /// All live keys under which this very value is entered, the last that was entered first.
+    pub fn keys_of(&self, value: &Q) -> Vec<P> {
+        let entries = self.inner.store.reverse.entries_of(value);
+        entries
+            .iter()
+            .filter_map(|held| held.key().0.upgrade())
+            .collect()
+    }
+
+    /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive.
+    pub fn remove_by_value(&self, value: &Q) -> Vec<P> {
+        let mut keys = Vec::new();
+        for held in self.inner.store.reverse.entries_of(value) {
+            let key = held.key().0.upgrade();
+            let cause = key.as_ref().map_or(Cause::Dead, |_| Cause::Removed);
+            if self.inner.store.take_out(&held, cause) {
+                keys.extend(key);
+            }
+        }
+        keys
+    }
+}
+
+/// Both sides of an entry, if both are alive.
+fn both<P: Pointer, Q: Pointer>(held: &Entry<P, Q>) -> Option<(P, Q)> {
+    Some((held.key().0.upgrade()?, held.value().weak.upgrade()?))
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
+    /// The live value of this key. A dead one counts as none, and is taken out.
+    ///
+    /// With [`ByEquality`] the key is anything that is [`Equivalent`](crate::Equivalent) to the keys' target and hashes alike, such as a
+    /// reference to the target itself; with [`ByAddress`](crate::ByAddress) it is the pointer.
+    ///
+    /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of stored keys with the same hash and of the value. *Waiting:* none on a
+    /// hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a few instructions long.
+    /// *Complexity:* constant on average.
+    #[inline]
+    pub fn get<A: ?Sized>(&self, key: &A) -> Option<Q>
+    where
+        M: Asked<P, A>,
+    {
+        self.inner.find(key).map(Landed::into_live)
+    }
+
+    /// The live value of this key, with the key that is stored.
+    pub fn get_key_value<A: ?Sized>(&self, key: &A) -> Option<(P, Q)>
+    where
+        M: Asked<P, A>,
+    {
+        let landed = self.inner.find(key)?;
+        Some((landed.held.key().0.upgrade()?, landed.into_live()))
+    }
+
+    /// Whether this key has a live value at some moment during the call.
+    pub fn contains_key<A: ?Sized>(&self, key: &A) -> bool
+    where
+        M: Asked<P, A>,
+    {
+        self.inner.find(key).is_some()
+    }
+
+    /// The live value of this key, created if there is none.
+    ///
+    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
+    /// key that is under way, asleep. All who wait get the value that was made, even if its creator lets go of its own at once.
+    ///
+    /// # Panics
+    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
+    /// this thread, with the text of [`CycleError`]; when the map is closed, with that of [`ClosedError`].
+    pub fn get_or_insert_with(&self, key: &P, make: impl FnOnce(&P) -> Q) -> Q {
+        self.get_or_try_insert_with(key, |key| Ok(make(key)))
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
+    ///
+    /// # Errors
+    /// Whatever `make` returns; [`CycleError`] when it asks for its own key on this thread; [`ClosedError`] when the map is closed.
+    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        make: impl FnOnce(&P) -> Result<Q, E>,
+    ) -> Result<Q, E> {
+        self.create(key, |_| true, make)
+    }
+
+    /// The live value of this key, unless it is `stale`: then, or if there is none, a new one, which takes its place, and this key that of
+    /// the stored one. Owners of the stale one keep it.
+    ///
+    /// *Runs* `stale` and `make` with no lock held. Of several callers who find the same value stale one creates, and the others wait and get what
+    /// it makes. `stale` may be asked more than once.
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Self::get_or_insert_with).
+    pub fn get_or_replace_if(
+        &self,
+        key: &P,
+        stale: impl Fn(&Q) -> bool,
+        make: impl FnOnce(&P) -> Q,
+    ) -> Q {
+        self.create(key, |value| !stale(value), |key| Ok(make(key)))
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    fn create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        accept: impl Fn(&Q) -> bool,
+        make: impl FnOnce(&P) -> Result<Q, E>,
+    ) -> Result<Q, E> {
+        let accept = |landed: &Landed<_, Traced<Q>>| accept(&landed.live);
+        let made = |key: &P| {
+            let value = make(key)?;
+            Ok((Traced::new(&value), value))
+        };
+        let landed: Result<_, E> = self.inner.get_or_create(key, accept, made);
+        landed.map(Landed::into_live)
+    }
+
+    /// Enters a value, in the place of the live one if there is one, which comes back. An equal key that is stored already stays.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    pub fn insert(&self, key: &P, value: Q) -> Option<Q> {
+        match self.inner.insert(key, Traced::new(&value)) {
+            Ok(displaced) => displaced.map(Landed::into_live),
+            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+        }
+    }
+
+    /// Enters a value, unless the key has a live one. Guava calls it `putIfAbsent`, CPython `setdefault`.
+    ///
+    /// # Errors
+    /// [`InsertError`] with the live value, or when the map is closed; key and value come back in it.
+    pub fn try_insert(&self, key: &P, value: Q) -> Result<(), InsertError<P, Q>> {
+        let result = self.inner.try_insert(key, Traced::new(&value));
+        result.map_err(|refused| InsertError {
+            existing: refused.existing.map(Landed::into_live),
+            key: Some(key.clone()),
+            value,
+        })
+    }
+
+    /// Puts a value in the place of the live one of this key, which comes back.
+    ///
+    /// # Errors
+    /// [`ReplaceError`] with the value, if there is no live one, or the map is closed.
+    pub fn replace(&self, key: &P, value: Q) -> Result<Q, ReplaceError<Q>> {
+        match self.inner.replace_if(key, Traced::new(&value), |_| true) {
+            Ok(displaced) => Ok(displaced.into_live()),
+            Err(_) => Err(ReplaceError { value }),
+        }
+    }
+
+    /// Puts `new` in the place of this very `old`, if that is the value of this key.
+    ///
+    /// # Errors
+    /// [`ReplaceError`] with `new`, if the key has another value or none, or the map is closed.
+    pub fn replace_if(&self, key: &P, old: &Q, new: Q) -> Result<(), ReplaceError<Q>> {
+        let is_old = |landed: &Landed<_, Traced<Q>>| Q::address(&landed.live) == Q::address(old);
+        match self.inner.replace_if(key, Traced::new(&new), is_old) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ReplaceError { value: new }),
+        }
+    }
+
+    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or none. Returns the
+    /// value that is entered then.
+    ///
+    /// *Runs* `f` with no lock held, again if the entry changes meanwhile.
+    ///
+    /// # Panics
+    /// When there is to be a new value and the map is closed.
+    pub fn update(&self, key: &P, mut f: impl FnMut(Option<&Q>) -> Option<Q>) -> Option<Q> {
+        let changed = self.inner.update(key, |landed| {
+            let old = landed.map(|landed| &landed.live);
+            let new = f(old)?;
+            let same = old.is_some_and(|old| Q::address(old) == Q::address(&new));
+            Some(((!same).then(|| Traced::new(&new)), new))
+        });
+        changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
+    }
+
+    /// Takes out the live value of this key and returns it. Its owners keep it.
+    pub fn remove<A: ?Sized>(&self, key: &A) -> Option<Q>
+    where
+        M: Asked<P, A>,
+    {
+        self.remove_if(key, |_, _| true)
+    }
+
+    /// Takes out the live value of this key if `condition` holds for it, and returns it.
+    ///
+    /// *Runs* `condition` with no lock held, more than once if the entry changes meanwhile.
+    pub fn remove_if<A: ?Sized>(
+        &self,
+        key: &A,
+        mut condition: impl FnMut(&P, &Q) -> bool,
+    ) -> Option<Q>
+    where
+        M: Asked<P, A>,
+    {
+        let condition = |key: &P, landed: &Landed<_, Traced<Q>>| condition(key, &landed.live);
+        let removed = self.inner.remove_if(key, condition)?;
+        Some(removed.into_live())
+    }
+
+    /// A new map with the live entries of both; where both have a key, with the other's value.
+    pub fn union(&self, other: &Self) -> Self
+    where
+        S: Clone,
+    {
+        let union = self.clone();
+        union.extend_with(other);
+        union
+    }
+
+    /// Enters the live entries of another map, in the place of those with the same key.
+    ///
+    /// # Panics
+    /// When this map is closed; what has been entered by then stays.
+    pub fn extend_with(&self, other: &Self) {
+        other.for_each(|key, value| drop(self.insert(key, value.clone())));
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher + Clone> Clone
+    for WeakKeyValueMap<P, Q, M, S>
+{
+    /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
+    fn clone(&self) -> Self {
+        let copy = Self::with_hasher(self.hasher().clone());
+        copy.extend_with(self);
+        copy
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M, S: Default> Default for WeakKeyValueMap<P, Q, M, S> {
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher + Default> FromIterator<(P, Q)>
+    for WeakKeyValueMap<P, Q, M, S>
+{
+    /// The later of two with the same key wins. Pairs of which nobody else owns one side are dead at the end.
+    fn from_iter<I: IntoIterator<Item = (P, Q)>>(entries: I) -> Self {
+        let mut map = Self::default();
+        map.extend(entries);
+        map
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> Extend<(P, Q)>
+    for WeakKeyValueMap<P, Q, M, S>
+{
+    fn extend<I: IntoIterator<Item = (P, Q)>>(&mut self, entries: I) {
+        (&*self).extend(entries);
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> Extend<(P, Q)>
+    for &WeakKeyValueMap<P, Q, M, S>
+{
+    /// Enters all, each in the place of a live one with the same key. If the iterator panics, what came before stays.
+    fn extend<I: IntoIterator<Item = (P, Q)>>(&mut self, entries: I) {
+        for (key, value) in entries {
+            self.insert(&key, value);
+        }
+    }
+}
+
+impl<P: Pointer + fmt::Debug, Q: Pointer + fmt::Debug, M, S> fmt::Debug
+    for WeakKeyValueMap<P, Q, M, S>
+{
+    /// The live entries only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M, S> IntoIterator for &WeakKeyValueMap<P, Q, M, S> {
+    type Item = (P, Q);
+    type IntoIter = WeakKeyValueIter<P, Q>;
+
+    fn into_iter(self) -> WeakKeyValueIter<P, Q> {
+        self.iter()
+    }
+}
+
+/// The live entries of a [`WeakKeyValueMap`], from [`WeakKeyValueMap::iter`].
+pub struct WeakKeyValueIter<P: Pointer, Q: Pointer> {
+    entries: std::vec::IntoIter<Entry<P, Q>>,
+}
+
+impl<P: Pointer, Q: Pointer> Iterator for WeakKeyValueIter<P, Q> {
+    type Item = (P, Q);
+
+    fn next(&mut self) -> Option<(P, Q)> {
+        self.entries.find_map(|held| both(&held))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.entries.len()))
+    }
+}
+
+impl<P: Pointer, Q: Pointer> std::iter::FusedIterator for WeakKeyValueIter<P, Q> {}
+
+impl<P: Pointer, Q: Pointer> fmt::Debug for WeakKeyValueIter<P, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakKeyValueIter")
+            .field("left_at_most", &self.entries.len())
+            .finish()
+    }
+}

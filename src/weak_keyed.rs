@@ -1,0 +1,235 @@
+//! What the two maps with weak keys have in common: how an entry is found, entered and replaced by a pointer, whatever its value is.
+//!
+//! The first of several equal keys stays: a new value goes into an entry with the old key, as in CPython. Where that key is needed it is
+//! kept alive meanwhile.
+
+use crate::error::{ClosedError, CycleError};
+use crate::held::Landed;
+use crate::hook::Cause;
+use crate::keying::{Asked, Keying};
+use crate::pointer::{Pointer, WeakPointer};
+use crate::side::{Side, Weakly};
+use crate::store::{Refused, Reverse, Setup, Store};
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+
+type Entry<P, B> = Landed<Weakly<P>, B>;
+type NotIn<P, B> = Refused<Weakly<P>, B>;
+
+pub(crate) struct WeakKeyed<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B> = ()> {
+    pub(crate) store: Store<Weakly<P>, B, X>,
+    pub(crate) hasher: S,
+    keying: PhantomData<fn() -> M>,
+}
+
+impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, X> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new(hasher: S, reverse: X) -> Self {
+        Self {
+            store: Store::new(reverse),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new(hasher: S, reverse: X) -> Self {
+        Self {
+            store: Store::new(reverse),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+
+    pub(crate) fn with(setup: Setup<P::Weak>, hasher: S, reverse: X) -> Self {
+        Self {
+            store: Store::with(setup, reverse),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+}
+
+impl<P, B, M, S, X> WeakKeyed<P, B, M, S, X>
+where
+    P: Pointer,
+    B: Side,
+    M: Keying<P>,
+    S: BuildHasher,
+    X: Reverse<Weakly<P>, B>,
+{
+    #[inline]
+    pub(crate) fn find<Q: ?Sized>(&self, asked: &Q) -> Option<Entry<P, B>>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        self.store.find(hash, |stored| M::matches(&stored.0, asked))
+    }
+
+    /// The live entry of this key, and the key that is stored. It is no look-up: it counts neither as a hit nor as a miss.
+    fn peek(&self, hash: u64, key: &P) -> Option<(Entry<P, B>, P)> {
+        let landed = self.store.peek(hash, |stored| M::same(&stored.0, key))?;
+        let first = landed.held.key().0.upgrade()?;
+        Some((landed, first))
+    }
+
+    /// Enters a value in the place of the live one, which comes back. Refused only if closed.
+    pub(crate) fn insert(&self, key: &P, value: B) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        let hash = M::hash(&self.hasher, key);
+        let mut value = value;
+        loop {
+            let (result, _first) = match self.peek(hash, key) {
+                Some((landed, first)) => {
+                    let stored = Weakly(landed.held.key().0.clone());
+                    let swapped = self.store.swap(landed, (stored, value));
+                    (swapped.map(Some), Some(first))
+                }
+                None => (self.enter(hash, key, value), None),
+            };
+            match result {
+                Ok(displaced) => return Ok(displaced),
+                Err(refused) if self.store.is_closed() => return Err(refused),
+                // Somebody else was there meanwhile.
+                Err(refused) => value = given_back(refused),
+            }
+        }
+    }
+
+    /// Enters a value, unless there is a live one, or the map is closed.
+    pub(crate) fn enter(
+        &self,
+        hash: u64,
+        key: &P,
+        value: B,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        let same = |_: &Weakly<P>, stored: &Weakly<P>| M::same(&stored.0, key);
+        self.store
+            .insert(hash, (Weakly::new(key), value), same, |_| false)
+    }
+
+    /// As `enter`, for those who have not hashed the key yet.
+    pub(crate) fn try_insert(&self, key: &P, value: B) -> Result<(), NotIn<P, B>> {
+        self.enter(M::hash(&self.hasher, key), key, value).map(drop)
+    }
+
+    /// Puts a value in the place of the live one, if that fulfils the condition. The value comes back if not, or if the map is closed.
+    pub(crate) fn replace_if(
+        &self,
+        key: &P,
+        value: B,
+        mut condition: impl FnMut(&Entry<P, B>) -> bool,
+    ) -> Result<Entry<P, B>, NotIn<P, B>> {
+        let hash = M::hash(&self.hasher, key);
+        let mut value = value;
+        loop {
+            let (old, _first) = match self.peek(hash, key) {
+                Some(found) if condition(&found.0) && !self.store.is_closed() => found,
+                _ => return Err(Refused::closed((Weakly::new(key), value))),
+            };
+            let stored = Weakly(old.held.key().0.clone());
+            match self.store.swap(old, (stored, value)) {
+                Ok(displaced) => return Ok(displaced),
+                Err(refused) if refused.parts.is_none() => return Err(refused),
+                Err(refused) => value = given_back(refused),
+            }
+        }
+    }
+
+    /// Changes the entry as `f` says, which gets the live one or none, and returns the new value, with something for the caller, or
+    /// none. An entry is left as it is if `f` returns no value for it to be put in, but something for the caller.
+    pub(crate) fn update<R>(
+        &self,
+        key: &P,
+        mut f: impl FnMut(Option<&Entry<P, B>>) -> Option<(Option<B>, R)>,
+    ) -> Result<Option<R>, ClosedError> {
+        let hash = M::hash(&self.hasher, key);
+        loop {
+            let found = self.peek(hash, key);
+            let new = f(found.as_ref().map(|(landed, _)| landed));
+            let (value, result) = match (new, &found) {
+                (None, None) => return Ok(None),
+                (None, Some((old, _))) => {
+                    if self.store.take_out(&old.held, Cause::Removed) {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                (Some((None, result)), _) => return Ok(Some(result)),
+                (Some((Some(value), result)), _) => (value, result),
+            };
+            let (refused, _first) = match found {
+                Some((old, first)) => {
+                    let stored = Weakly(old.held.key().0.clone());
+                    (self.store.swap(old, (stored, value)).err(), Some(first))
+                }
+                None => (self.enter(hash, key, value).err(), None),
+            };
+            match refused {
+                None => return Ok(Some(result)),
+                Some(_) if self.store.is_closed() => return Err(ClosedError::new()),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Takes out the live entry of this key, if it fulfils the condition.
+    pub(crate) fn remove_if<Q: ?Sized>(
+        &self,
+        asked: &Q,
+        mut condition: impl FnMut(&P, &Entry<P, B>) -> bool,
+    ) -> Option<Entry<P, B>>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        loop {
+            let landed = self
+                .store
+                .peek(hash, |stored| M::matches(&stored.0, asked))?;
+            let key = landed.held.key().0.upgrade()?;
+            if !condition(&key, &landed) {
+                return None;
+            }
+            if self.store.take_out(&landed.held, Cause::Removed) {
+                return Some(landed);
+            }
+        }
+    }
+
+    /// The live entry of this key, if it is accepted, and otherwise a new one.
+    pub(crate) fn get_or_create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        accept: impl Fn(&Entry<P, B>) -> bool,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<P, B>, E> {
+        let hash = M::hash(&self.hasher, key);
+        match self.store.find(hash, |stored| M::same(&stored.0, key)) {
+            Some(landed) if accept(&landed) => Ok(landed),
+            _ => self.create(hash, key, accept, make),
+        }
+    }
+
+    #[cold]
+    fn create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: &P,
+        accept: impl Fn(&Entry<P, B>) -> bool,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<P, B>, E> {
+        self.store.get_or_create(
+            hash,
+            (Weakly::new(key), key.clone()),
+            |(_, key), stored| M::same(&stored.0, key),
+            accept,
+            |ticket| make(&ticket.key),
+        )
+    }
+}
+
+/// The value that was refused because somebody else was there. Not for a store that was closed meanwhile.
+fn given_back<P: Pointer, B: Side>(refused: NotIn<P, B>) -> B {
+    refused.parts.expect("never entered").1
+}

@@ -1,0 +1,419 @@
+//! `WeakKeyMap`: what is known about objects that others own. The numbers are those of the models' behaviours.
+
+use crate::common::{panic_of, promptly, Census, Citizen, Colliding, Dice};
+use highlander::{ByAddress, CreateError, Equivalent, WeakKeyMap, WeakPointer};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
+type Map<V = u32> = WeakKeyMap<Arc<String>, V>;
+type Identities<V = u32> = WeakKeyMap<Arc<String>, V, ByAddress>;
+
+fn key(text: impl ToString) -> Arc<String> {
+    Arc::new(text.to_string())
+}
+
+fn filled(n: u32) -> (Map, Vec<Arc<String>>) {
+    let map = Map::new();
+    let keys: Vec<_> = (0..n).map(key).collect();
+    for (i, key) in keys.iter().enumerate() {
+        assert_eq!(map.insert(key, i as u32), None);
+    }
+    (map, keys)
+}
+
+// CPython: test_weak_keys.
+#[test]
+fn s1_8_when_a_key_dies_its_entry_is_absent_without_a_further_call() {
+    let (map, mut keys) = filled(3);
+    keys.truncate(1);
+    assert_eq!(map.len(), 1);
+    assert_eq!(map.get("0"), Some(0));
+    assert_eq!(map.get("1"), None);
+    assert!(!map.contains_key("2"));
+    assert_eq!(map.iter().count(), 1);
+    assert_eq!(format!("{map:?}"), "{\"0\": 0}");
+}
+
+// CPython: an equal but distinct key does not take the first one's place.
+#[test]
+fn s1_17_of_equal_keys_the_first_stays_and_the_entry_dies_with_it() {
+    let map = Map::new();
+    let (first, second) = (key("k"), key("k"));
+    map.insert(&first, 1);
+    assert_eq!(map.insert(&second, 2), Some(1));
+    assert_eq!(map.len(), 1);
+    let (stored, value) = map.get_key_value("k").unwrap();
+    assert!(Arc::ptr_eq(&stored, &first));
+    assert_eq!(value, 2);
+    assert_eq!(map.update(&second, |v| v.map(|v| v + 1)), Some(3));
+    assert!(map.replace(&second, 4).is_ok());
+    assert_eq!(map.get_or_insert_with(&second, |_| unreachable!()), 4);
+    drop((first, stored));
+    assert_eq!(map.get("k"), None);
+    assert_eq!(map.len(), 0);
+    map.insert(&second, 5);
+    assert_eq!(map.get("k"), Some(5));
+}
+
+#[test]
+fn s1_10_try_insert_keeps_the_first_value() {
+    let map = Map::new();
+    let k = key("k");
+    map.try_insert(&k, 1).unwrap();
+    let error = map.try_insert(&k, 2).unwrap_err();
+    assert_eq!((error.existing, error.value), (Some(1), 2));
+    assert!(Arc::ptr_eq(&error.key.unwrap(), &k));
+    assert_eq!(map.insert_new(&k, 3), Err(Some(3)));
+    assert_eq!(map.get("k"), Some(1));
+}
+
+// CPython: test_weak_keyed_dict_popitem, test_weak_keyed_delitem.
+#[test]
+fn s1_11_remove_and_pop_skip_the_dead() {
+    let (map, mut keys) = filled(4);
+    keys.truncate(1);
+    assert_eq!(map.remove("3"), None);
+    assert_eq!(map.pop_any(), Some((keys[0].clone(), 0)));
+    assert_eq!(map.pop_any(), None);
+    assert_eq!(map.remove("0"), None);
+}
+
+#[test]
+fn s1_12_an_iterator_keeps_alive_the_key_in_hand_alone() {
+    let (map, keys) = filled(2);
+    let mut iter = map.iter();
+    let item = iter.next().unwrap();
+    drop(keys);
+    assert_eq!(map.len(), 1);
+    assert!(iter.next().is_none());
+    drop(item);
+    assert_eq!(map.len(), 0);
+}
+
+#[test]
+fn s1_13_iteration_survives_any_change() {
+    let (map, mut keys) = filled(100);
+    let mut seen = 0;
+    for (k, value) in &map {
+        assert_eq!(*k, value.to_string());
+        seen += 1;
+        if value % 3 == 0 {
+            keys.retain(|k| k.parse::<u32>().unwrap() % 3 != 1);
+            map.remove(&*k);
+            let new = key(1000 + value);
+            map.insert(&new, 1000 + value);
+            keys.push(new);
+        }
+    }
+    assert!((66..=100).contains(&seen), "{seen}");
+}
+
+// CPython: test_weak_keyed_union_operators.
+#[test]
+fn s1_14_copies_and_unions() {
+    let (left, keys) = filled(3);
+    let right = Map::new();
+    right.insert(&keys[2], 22);
+    let union = left.union(&right);
+    assert_eq!(union.get("2"), Some(22));
+    assert_eq!(union.get("1"), Some(1));
+    assert_eq!(left.clone().len(), 3);
+    let collected: Map = keys.iter().map(|k| (k.clone(), 7)).collect();
+    assert_eq!(collected.values().sum::<u32>(), 21);
+}
+
+#[test]
+fn s1_15_weak_keys_may_be_dead_keys_never() {
+    let (map, mut keys) = filled(5);
+    keys.truncate(2);
+    assert_eq!(map.weak_keys().count(), 5);
+    assert_eq!(map.weak_keys().filter(|k| k.is_dead()).count(), 3);
+    assert_eq!((map.keys().count(), map.values().count()), (2, 2));
+}
+
+// Guava's weak keys; Jython's WeakKeyDictionary.
+#[test]
+fn s9_1_by_address_an_equal_copy_is_another_key() {
+    let map = Identities::new();
+    let (one, copy) = (key("k"), key("k"));
+    map.insert(&one, 1);
+    assert_eq!(map.get(&copy), None);
+    map.insert(&copy, 2);
+    assert_eq!((map.get(&one), map.get(&copy)), (Some(1), Some(2)));
+    drop(one);
+    assert_eq!((map.len(), map.get(&copy)), (1, Some(2)));
+}
+
+#[test]
+fn by_address_keys_need_neither_hash_nor_equality_nor_size() {
+    let map: WeakKeyMap<Arc<dyn Fn() -> u32>, &str, ByAddress> = WeakKeyMap::new();
+    type Function = Arc<dyn Fn() -> u32>;
+    let (one, two): (Function, Function) = (Arc::new(|| 1), Arc::new(|| 2));
+    map.insert(&one, "one");
+    map.insert(&two, "two");
+    assert_eq!((map.get(&one), map.get(&two)), (Some("one"), Some("two")));
+    let units: WeakKeyMap<Arc<()>, u32, ByAddress> = WeakKeyMap::new();
+    let keys: Vec<_> = (0..100).map(|_| Arc::new(())).collect();
+    for (i, unit) in keys.iter().enumerate() {
+        assert_eq!(units.insert(unit, i as u32), None);
+    }
+    assert!(keys
+        .iter()
+        .enumerate()
+        .all(|(i, unit)| units.get(unit) == Some(i as u32)));
+}
+
+#[test]
+fn by_address_a_new_object_never_inherits_from_a_dead_one() {
+    let map = Identities::new();
+    for i in 0..2000 {
+        let k = key(i);
+        assert_eq!(map.get(&k), None);
+        map.insert(&k, i);
+    }
+    assert!(map.entries() < 32);
+}
+
+/// A key that counts how often it is hashed and compared, and cannot be once it is dead.
+#[derive(Debug)]
+struct Counted(u32, Arc<AtomicUsize>);
+
+impl Hash for Counted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.1.fetch_add(1, SeqCst);
+        self.0.hash(state);
+    }
+}
+
+impl PartialEq for Counted {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Counted {}
+
+#[test]
+fn keys_are_hashed_when_they_are_entered_and_never_again() {
+    let hashed = Arc::new(AtomicUsize::new(0));
+    let map: WeakKeyMap<Arc<Counted>, u32> = WeakKeyMap::new();
+    let mut keys: Vec<_> = (0..1000)
+        .map(|i| Arc::new(Counted(i, Arc::clone(&hashed))))
+        .collect();
+    for k in &keys {
+        map.insert(k, k.0);
+    }
+    assert_eq!(hashed.load(SeqCst), 1000);
+    keys.retain(|k| k.0 % 2 == 0);
+    map.prune();
+    map.shrink_to_fit();
+    map.clear();
+    assert_eq!(hashed.load(SeqCst), 1000);
+}
+
+#[test]
+fn s9_4_churn_keeps_the_dead_below_the_living_and_drops_their_values() {
+    let census = Census::new();
+    let map: WeakKeyMap<Arc<String>, Arc<Citizen>> = WeakKeyMap::new();
+    let keys: Vec<_> = (0..500).map(key).collect();
+    for k in &keys {
+        map.insert(k, Arc::new(census.citizen()));
+    }
+    for i in 500..20_000 {
+        map.insert(&key(i), Arc::new(census.citizen()));
+        assert!(map.entries() - 500 <= 500 / 7 + 16);
+        assert_eq!(census.alive(), map.entries() as isize);
+    }
+    assert_eq!(map.len(), 500);
+    map.prune();
+    assert_eq!(census.alive(), 500);
+}
+
+#[test]
+fn s9_7_racing_creators_run_one_factory() {
+    let runs = AtomicUsize::new(0);
+    let map = Map::new();
+    let mut keys = Vec::new();
+    for round in 0..300 {
+        let barrier = Barrier::new(4);
+        // Equal keys, not the same one.
+        let mine: Vec<_> = (0..4).map(|_| key(round)).collect();
+        let values: Vec<_> = thread::scope(|s| {
+            let threads: Vec<_> = mine
+                .iter()
+                .map(|k| {
+                    let (map, barrier, runs) = (&map, &barrier, &runs);
+                    s.spawn(move || {
+                        barrier.wait();
+                        map.get_or_insert_with(k, |_| runs.fetch_add(1, SeqCst) as u32)
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert!(values.iter().all(|v| *v == values[0]));
+        assert_eq!(runs.load(SeqCst), round + 1);
+        keys.extend(mine);
+    }
+    assert_eq!(map.len(), 300);
+}
+
+#[test]
+fn s9_7_a_factory_that_asks_for_its_own_key_is_told_so() {
+    let map = Map::new();
+    let (k, equal) = (key("k"), key("k"));
+    let result = map.get_or_try_insert_with(&k, |_| {
+        map.get_or_try_insert_with(&equal, |_| Ok::<_, CreateError<()>>(1))
+    });
+    assert!(matches!(result, Err(CreateError::Cycle(_))));
+    assert_eq!(map.entries(), 0);
+}
+
+#[test]
+fn stale_values_are_replaced() {
+    let map = Map::new();
+    let k = key("k");
+    map.insert(&k, 1);
+    assert_eq!(map.get_or_replace_if(&k, |v| *v < 1, |_| unreachable!()), 1);
+    assert_eq!(map.get_or_replace_if(&k, |v| *v == 1, |_| 2), 2);
+    assert_eq!(map.get("k"), Some(2));
+    assert!(map.replace_if(&k, 9, |v| *v == 1).is_err());
+    assert_eq!(map.replace_if(&k, 3, |v| *v == 2).unwrap(), 2);
+    assert_eq!((map.len(), map.entries()), (1, 1));
+}
+
+#[test]
+fn update_is_atomic() {
+    let map = Map::new();
+    let k = key("k");
+    thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                for _ in 0..500 {
+                    map.update(&k, |n| Some(n.map_or(1, |n| n + 1)));
+                }
+            });
+        }
+    });
+    assert_eq!(map.get("k"), Some(2000));
+    assert_eq!(map.update(&k, |_| None), None);
+    assert_eq!(map.entries(), 0);
+}
+
+#[test]
+fn equivalent_queries() {
+    #[derive(Hash)]
+    struct Shout<'a>(&'a str);
+    impl Equivalent<String> for Shout<'_> {
+        fn equivalent(&self, key: &String) -> bool {
+            self.0 == key
+        }
+    }
+    let (map, _keys) = filled(3);
+    assert_eq!(map.get(&Shout("2")), Some(2));
+    let (k, v) = map.get_or_insert_with_ref("new", |s| key(s), |k| k.len() as u32);
+    assert_eq!((&**k, v), ("new", 3));
+    let text = panic_of(|| map.get_or_insert_with_ref("one", |_| key("other"), |_| 1));
+    assert!(text.contains("not the key that was asked for"));
+}
+
+#[test]
+fn a_closed_map_takes_nothing() {
+    let (map, keys) = filled(3);
+    assert_eq!(map.close().len(), 3);
+    let new = key("new");
+    assert!(map.try_insert(&new, 1).unwrap_err().is_closed());
+    assert!(panic_of(|| map.insert(&keys[0], 9)).contains("closed"));
+    assert!(panic_of(|| map.update(&keys[0], |_| Some(9))).contains("closed"));
+    assert!(panic_of(|| map.get_or_insert_with(&new, |_| 9)).contains("closed"));
+    assert_eq!(map.get_or_insert_with(&keys[1], |_| unreachable!()), 1);
+    assert_eq!(map.retain(|_, v| *v != 1), 1);
+    assert_eq!(map.drain().count(), 2);
+}
+
+#[test]
+fn a_value_that_uses_the_map_in_its_destructor() {
+    struct Value(
+        Arc<Mutex<Vec<usize>>>,
+        std::sync::Weak<WeakKeyMap<Arc<String>, Value>>,
+    );
+    impl Drop for Value {
+        fn drop(&mut self) {
+            if let Some(map) = self.1.upgrade() {
+                self.0.lock().unwrap().push(map.len());
+                map.contains_key("0");
+                map.insert_new(&key("new"), Value(Arc::default(), std::sync::Weak::new()))
+                    .ok();
+            }
+        }
+    }
+    promptly(|| {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let map = Arc::new(WeakKeyMap::new());
+        let mut keys: Vec<_> = (0..10).map(key).collect();
+        for k in &keys {
+            let value = Value(Arc::clone(&log), Arc::downgrade(&map));
+            assert!(map.insert_new(k, value).is_ok());
+        }
+        keys.truncate(5);
+        assert_eq!(map.prune(), 5);
+        assert_eq!(*log.lock().unwrap(), [5; 5]);
+    });
+}
+
+#[test]
+fn colliding_hashes_and_dead_neighbours() {
+    let map: WeakKeyMap<Arc<String>, u32, highlander::ByEquality, Colliding> =
+        WeakKeyMap::with_hasher(Colliding);
+    let mut keys: Vec<_> = (0..40).map(key).collect();
+    for (i, k) in keys.iter().enumerate() {
+        map.insert(k, i as u32);
+    }
+    keys.retain(|k| k.parse::<u32>().unwrap() % 4 == 0);
+    for k in &keys {
+        assert_eq!(map.get(&**k), Some(k.parse().unwrap()));
+    }
+    let again = key(1);
+    map.insert(&again, 100);
+    assert_eq!(map.get("1"), Some(100));
+    assert_eq!((map.len(), map.entries()), (11, 11));
+}
+
+#[test]
+fn threads_agree() {
+    promptly(|| {
+        let map: WeakKeyMap<Arc<String>, Arc<(usize, Citizen)>> = WeakKeyMap::new();
+        let census = Census::new();
+        thread::scope(|s| {
+            for seed in 0..4 {
+                let (map, census) = (&map, &census);
+                s.spawn(move || {
+                    let mut dice = Dice::new(seed);
+                    let mut keys = Vec::new();
+                    for _ in 0..4000 {
+                        let n = dice.below(64);
+                        let k = key(n);
+                        let make = || Arc::new((n, census.citizen()));
+                        match dice.below(8) {
+                            0..=2 => assert_eq!(map.get_or_insert_with(&k, |_| make()).0, n),
+                            3 => assert!(map.get(&*k).is_none_or(|v| v.0 == n)),
+                            4 => drop(map.insert(&k, make())),
+                            5 => drop(map.remove(&*k)),
+                            6 => drop(map.update(&k, |v| v.cloned().or_else(|| Some(make())))),
+                            _ => drop(map.prune()),
+                        }
+                        keys.push(k);
+                        if keys.len() > 16 {
+                            keys.remove(dice.below(16));
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(map.len(), 0);
+        map.prune();
+        assert_eq!((map.entries(), census.alive()), (0, 0));
+    });
+}

@@ -1,0 +1,261 @@
+//! `WeakKeyValueMap`: pairs of objects that others own. The numbers are those of the models' behaviours.
+
+use crate::common::{panic_of, promptly, Census, Citizen, Dice};
+use highlander::{ByAddress, MapMaker, WeakKeyValueMap};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+type Map = WeakKeyValueMap<Arc<String>, Arc<u32>>;
+
+fn key(text: impl ToString) -> Arc<String> {
+    Arc::new(text.to_string())
+}
+
+type Held = Vec<(Arc<String>, Arc<u32>)>;
+
+fn filled(n: u32) -> (Map, Held) {
+    let map = Map::new();
+    let held: Vec<_> = (0..n).map(|i| (key(i), Arc::new(i))).collect();
+    for (k, v) in &held {
+        assert!(map.insert(k, v.clone()).is_none());
+    }
+    (map, held)
+}
+
+// Jython: dict_builder(MapMaker().weakKeys().weakValues().makeMap, T).
+#[test]
+fn s8_6_an_entry_goes_when_either_side_dies() {
+    let (map, mut held) = filled(3);
+    let (k0, v0) = held.remove(0);
+    drop(k0);
+    assert!(map.get("0").is_none());
+    assert!(map.get_by_value(&v0).is_none());
+    let (k1, v1) = held.remove(0);
+    drop(v1);
+    assert!(map.get("1").is_none());
+    drop(k1);
+    assert_eq!(map.len(), 1);
+    assert_eq!(map.prune() + map.entries(), 2);
+    assert_eq!(map.entries(), 1);
+}
+
+// Jython: value to key, or key to value, strong: both are collected.
+#[test]
+fn s8_6_sides_that_own_each_other_do_not_leak() {
+    struct Owner(
+        #[allow(dead_code)] Option<Arc<Owner>>,
+        #[allow(dead_code)] Citizen,
+    );
+    let census = Census::new();
+    let map: WeakKeyValueMap<Arc<Owner>, Arc<Owner>, ByAddress> = WeakKeyValueMap::new();
+    let k = Arc::new(Owner(None, census.citizen()));
+    let v = map.get_or_insert_with(&k, |k| Arc::new(Owner(Some(k.clone()), census.citizen())));
+    drop(k);
+    assert_eq!(map.len(), 1);
+    drop(v);
+    assert_eq!((map.len(), census.alive()), (0, 0));
+    let v = Arc::new(Owner(None, census.citizen()));
+    let k = Arc::new(Owner(Some(v.clone()), census.citizen()));
+    map.insert(&k, v);
+    assert_eq!(map.len(), 1);
+    drop(k);
+    assert_eq!((map.len(), census.alive()), (0, 0));
+}
+
+#[test]
+fn it_is_asked_from_both_sides() {
+    let (map, held) = filled(50);
+    for (k, v) in &held {
+        assert!(Arc::ptr_eq(&map.get(&**k).unwrap(), v));
+        assert!(Arc::ptr_eq(&map.get_by_value(v).unwrap(), k));
+    }
+    assert!(map.get_by_value(&Arc::new(3)).is_none());
+    let (k, v) = &held[7];
+    let new = Arc::new(70);
+    assert!(Arc::ptr_eq(&map.insert(k, new.clone()).unwrap(), v));
+    assert!(map.get_by_value(v).is_none());
+    assert!(Arc::ptr_eq(&map.get_by_value(&new).unwrap(), k));
+    assert!(Arc::ptr_eq(&map.remove("7").unwrap(), &new));
+    assert!(map.get_by_value(&new).is_none());
+    map.clear();
+    assert!(held.iter().all(|(_, v)| map.get_by_value(v).is_none()));
+}
+
+// Jython's ExposeAsSuperclass: two classes, one type.
+#[test]
+fn a_value_may_be_entered_under_several_keys() {
+    let map = Map::new();
+    let (a, b, v) = (key("a"), key("b"), Arc::new(1));
+    map.insert(&a, v.clone());
+    map.insert(&b, v.clone());
+    assert_eq!(map.get_by_value(&v), Some(b.clone()));
+    assert_eq!(map.keys_of(&v), [b.clone(), a.clone()]);
+    drop(b);
+    assert_eq!(map.get_by_value(&v), Some(a.clone()));
+    assert_eq!(map.remove_by_value(&v), [a]);
+    assert_eq!(map.len(), 0);
+}
+
+#[test]
+fn s1_17_of_equal_keys_the_first_stays() {
+    let map = Map::new();
+    let (first, second, one, two) = (key("k"), key("k"), Arc::new(1), Arc::new(2));
+    map.insert(&first, one.clone());
+    map.insert(&second, two.clone());
+    assert!(Arc::ptr_eq(&map.get_by_value(&two).unwrap(), &first));
+    drop(first);
+    assert!(map.get("k").is_none() && map.get_by_value(&two).is_none());
+}
+
+#[test]
+fn s1_9_a_late_death_of_either_side_does_not_touch_the_successor() {
+    let map = Map::new();
+    let (k, old, new) = (key("k"), Arc::new(1), Arc::new(2));
+    map.insert(&k, old.clone());
+    map.insert(&k, new.clone());
+    drop(old);
+    map.prune();
+    assert!(Arc::ptr_eq(&map.get("k").unwrap(), &new));
+    drop(k);
+    let again = key("k");
+    map.insert(&again, new.clone());
+    map.prune();
+    assert!(Arc::ptr_eq(&map.get("k").unwrap(), &new));
+    assert!(Arc::ptr_eq(&map.get_by_value(&new).unwrap(), &again));
+    assert_eq!(map.entries(), 1);
+}
+
+#[test]
+fn the_hook_is_called_once_whichever_side_dies() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let map: Map = MapMaker::new()
+        .weak_keys()
+        .weak_values()
+        .on_remove(move |_: &std::sync::Weak<String>, _| {
+            count.fetch_add(1, SeqCst);
+        })
+        .build()
+        .unwrap();
+    for i in 0..100 {
+        let (k, v) = (key(i), Arc::new(i));
+        map.insert(&k, v.clone());
+        match i % 3 {
+            0 => drop((k, v)),
+            1 => {
+                drop(k);
+                map.prune();
+                drop(v);
+            }
+            _ => {
+                drop(v);
+                assert!(map.get(&*k).is_none());
+            }
+        }
+    }
+    map.prune();
+    assert_eq!((map.entries(), calls.load(SeqCst)), (0, 100));
+}
+
+#[test]
+fn the_rest_of_the_methods() {
+    let (map, held) = filled(4);
+    let [a, b, c] = [0, 1, 2].map(|i| held[i].clone());
+    assert_eq!(
+        map.try_insert(&a.0, Arc::new(9)).unwrap_err().existing,
+        Some(a.1.clone())
+    );
+    assert!(map.replace_if(&a.0, &Arc::new(0), b.1.clone()).is_err());
+    assert!(map.replace_if(&a.0, &a.1, b.1.clone()).is_ok());
+    assert_eq!(map.keys_of(&b.1).len(), 2);
+    assert_eq!(map.replace(&a.0, a.1.clone()).unwrap(), b.1);
+    assert!(map.replace(&key("none"), a.1.clone()).is_err());
+    assert_eq!(map.update(&c.0, |v| v.cloned()), Some(c.1.clone()));
+    assert_eq!(map.update(&c.0, |_| Some(a.1.clone())), Some(a.1.clone()));
+    assert_eq!(map.update(&c.0, |_| None), None);
+    assert!(map.remove_if("1", |_, v| **v == 7).is_none());
+    assert_eq!(map.retain(|k, _| **k != "1"), 1);
+    assert_eq!(
+        format!("{:?}", map.clone()).len(),
+        "{\"0\": 0, \"3\": 3}".len()
+    );
+    assert_eq!(
+        map.get_or_replace_if(&a.0, |v| **v == 0, |_| c.1.clone()),
+        c.1
+    );
+    assert_eq!(map.union(&filled(0).0).len(), 2);
+    assert_eq!(map.close().len(), 2);
+    assert!(panic_of(|| map.insert(&b.0, b.1.clone())).contains("closed"));
+    assert!(map.pop_any().is_some());
+    assert_eq!(map.drain().count(), 1);
+    assert!(map.is_empty());
+}
+
+#[test]
+fn s9_4_churn_keeps_the_dead_below_the_living_on_both_sides() {
+    let (map, held) = filled(500);
+    for i in 500..20_000 {
+        let (k, v) = (key(i), Arc::new(i));
+        map.insert(&k, v.clone());
+        assert!(map.entries() - 501 <= 501 / 7 + 16);
+    }
+    assert!(held
+        .iter()
+        .all(|(k, v)| map.get_by_value(v).as_ref() == Some(k)));
+}
+
+#[test]
+fn threads_agree_on_both_sides() {
+    promptly(|| {
+        let map = Map::new();
+        let left_over = Mutex::new(Vec::new());
+        thread::scope(|s| {
+            for seed in 0..4 {
+                let (map, left_over) = (&map, &left_over);
+                s.spawn(move || {
+                    let mut dice = Dice::new(seed);
+                    let mut held: Vec<(Arc<String>, Arc<u32>)> = Vec::new();
+                    for _ in 0..4000 {
+                        let n = dice.below(32) as u32;
+                        let k = key(n);
+                        match dice.below(6) {
+                            0 | 1 => {
+                                let v = map.get_or_insert_with(&k, |_| Arc::new(n));
+                                held.push((k, v));
+                            }
+                            2 => {
+                                let v = Arc::new(n);
+                                map.insert(&k, v.clone());
+                                held.push((k, v));
+                            }
+                            3 => drop(map.remove(&*k)),
+                            4 => {
+                                if let Some((_, v)) = held.last() {
+                                    assert!(map.keys_of(v).iter().all(|k| **k == v.to_string()));
+                                    map.remove_by_value(v);
+                                }
+                            }
+                            _ => drop(map.prune()),
+                        }
+                        if held.len() > 8 {
+                            held.remove(dice.below(8));
+                        }
+                    }
+                    left_over.lock().unwrap().extend(held);
+                });
+            }
+        });
+        for (k, v) in &map {
+            assert!(map.keys_of(&v).iter().any(|other| Arc::ptr_eq(other, &k)));
+        }
+        for (_, v) in left_over.lock().unwrap().iter() {
+            for k in map.keys_of(v) {
+                assert!(Arc::ptr_eq(&map.get(&*k).unwrap(), v));
+            }
+        }
+        left_over.lock().unwrap().clear();
+        map.prune();
+        assert_eq!(map.entries(), 0);
+    });
+}

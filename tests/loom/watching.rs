@@ -1,0 +1,182 @@
+//! Watched values, tokens and weak sets while values die.
+
+use crate::support::*;
+use highlander::{Token, Watched, WeakSet};
+use loom::thread;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+/// Counts calls; not loom's, as it is looked at when all threads have been joined.
+#[derive(Clone, Default)]
+struct Calls(Arc<AtomicUsize>);
+
+impl Calls {
+    fn callback(&self) -> impl FnOnce() + Send + 'static {
+        let calls = Arc::clone(&self.0);
+        move || {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn made(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn first_registration_against_second_and_last_drop() {
+    model(|| {
+        let (calls, tally) = (Calls::default(), Tally::default());
+        let one = Watched::new(tally.value());
+        let two = one.clone();
+        let other = thread::spawn({
+            let calls = calls.clone();
+            move || {
+                Watched::on_death(&two, calls.callback()).keep();
+                two.read();
+            }
+        });
+        Watched::on_death(&one, calls.callback()).keep();
+        one.read();
+        drop(one);
+        other.join().unwrap();
+        assert_eq!((calls.made(), tally.live()), (2, 0));
+    });
+}
+
+#[test]
+fn detaching_against_last_drop() {
+    model(|| {
+        let (calls, tally) = (Calls::default(), Tally::default());
+        let value = Watched::new(tally.value());
+        let registration = Watched::on_death(&value, calls.callback());
+        let other = thread::spawn(move || drop(value));
+        let in_time = registration.detach();
+        other.join().unwrap();
+        assert_eq!(calls.made() + usize::from(in_time), 1);
+        assert_eq!(tally.live(), 0);
+    });
+}
+
+#[test]
+fn upgrade_against_last_drop_and_its_callback() {
+    model(|| {
+        let (calls, tally) = (Calls::default(), Tally::default());
+        let value = Watched::new(tally.value());
+        let weak = Watched::downgrade(&value);
+        let seen = weak.clone();
+        let call = calls.callback();
+        Watched::on_death(&value, move || {
+            assert!(seen.upgrade().is_none(), "weak pointers are dead first");
+            call();
+        })
+        .keep();
+        let other = thread::spawn(move || drop(value));
+        if let Some(value) = weak.upgrade() {
+            value.read();
+        }
+        other.join().unwrap();
+        assert!(weak.upgrade().is_none());
+        assert_eq!((calls.made(), tally.live()), (1, 0));
+    });
+}
+
+/// A value that carries a token, equal to all with the same number.
+struct Spell {
+    number: u32,
+    token: Token,
+    counted: Counted,
+}
+
+impl Spell {
+    fn new(number: u32, tally: &Tally) -> Watched<Spell> {
+        Watched::new(Spell {
+            number,
+            token: Token::new(),
+            counted: tally.value(),
+        })
+    }
+}
+
+impl PartialEq for Spell {
+    fn eq(&self, other: &Self) -> bool {
+        self.counted.read();
+        self.number == other.number
+    }
+}
+
+impl Eq for Spell {}
+
+impl Hash for Spell {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number.hash(state);
+    }
+}
+
+type Spells = WeakSet<Watched<Spell>, highlander::ByEquality, PlacedHasher>;
+
+fn successor(enter: fn(&Spells, &Watched<Spell>) -> bool) {
+    model_with(2, move || {
+        let tally = Tally::default();
+        let set = Arc::new(Spells::default());
+        let old = Spell::new(1, &tally);
+        assert!(enter(&set, &old));
+        let other = thread::spawn(move || drop(old));
+        let new = Spell::new(1, &tally);
+        let entered = enter(&set, &new);
+        other.join().unwrap();
+        assert_eq!(set.entries(), usize::from(entered));
+        assert!(entered || enter(&set, &new));
+        assert!(set.contains(&*new));
+        drop(new);
+        assert_eq!((set.entries(), tally.live()), (0, 0));
+    });
+}
+
+#[test]
+fn token_drop_against_creation_of_a_successor() {
+    successor(|set, spell| set.insert_with_token(spell, |spell| &spell.token));
+}
+
+#[test]
+fn death_against_insertion_of_a_successor() {
+    successor(|set, spell| set.insert(spell));
+}
+
+#[test]
+fn of_two_removals_and_a_last_drop_one_counts() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let set = Arc::new(Spells::default());
+        let spell = Spell::new(1, &tally);
+        set.insert(&spell);
+        let other = thread::spawn({
+            let set = Arc::clone(&set);
+            move || set.clear()
+        });
+        let mine = set.clear();
+        drop(spell);
+        assert_eq!(mine + other.join().unwrap(), 1);
+        assert_eq!((set.entries(), tally.live()), (0, 0));
+    });
+}
+
+#[test]
+fn of_two_equal_members_one_is_entered() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let set = Arc::new(Spells::default());
+        let (one, two) = (Spell::new(1, &tally), Spell::new(1, &tally));
+        let other = thread::spawn({
+            let set = Arc::clone(&set);
+            move || (set.insert(&one), one)
+        });
+        let mine = set.insert(&two);
+        let (theirs, one) = other.join().unwrap();
+        assert!(mine != theirs);
+        assert_eq!(set.entries(), 1);
+        drop((one, two));
+        assert_eq!((set.entries(), tally.live()), (0, 0));
+    });
+}
