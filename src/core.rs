@@ -5,9 +5,9 @@
 
 use crate::body::{node_align, node_size, Body};
 use crate::grace::{reading, Graveyard, Guard};
-use crate::node::Node;
+use crate::node::{Header, Node};
 use crate::pool::{origin, Origin, Pool, Sizes};
-use crate::sync;
+use crate::sync::{self, AtomicPtr};
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
 use std::marker::PhantomData;
@@ -125,6 +125,13 @@ impl<B: Body> Core<B> {
             Some(guard) => self.index.probe(hash, guard, found, missing),
             None => missing(Probe::UNSURE),
         }
+    }
+
+    /// Looks for a node with this hash the short way and names it in `hazard`; see [`Index::protect`].
+    #[inline(always)]
+    pub(crate) fn protect(&self, hash: u64, hazard: &AtomicPtr<Header>) -> Option<Node> {
+        let guard = Guard::try_enter()?;
+        self.index.protect(hash, hazard, &guard)
     }
 
     /// Looks for a node with this hash, without a lock. Unsure only about the overflow.

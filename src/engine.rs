@@ -5,7 +5,7 @@
 
 use crate::body::Body;
 use crate::core::Core;
-use crate::node::Node;
+use crate::node::{Header, Node};
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Link, Probe};
@@ -109,6 +109,12 @@ impl<B: Body> Engine<B> {
             Some(core) => core.probe(hash, |node| found(unsafe { Strong::adopt(node) }), missing),
             None => missing(Probe::UNSURE),
         }
+    }
+
+    /// A linked node that has this hash, named in `hazard`, if it is found the short way. Nobody becomes an owner of it.
+    #[inline(always)]
+    pub(crate) fn protect(&self, hash: u64, hazard: &AtomicPtr<Header>) -> Option<Node> {
+        self.core()?.protect(hash, hazard)
     }
 
     /// The live value whose key `is_it`, if there is one.

@@ -71,6 +71,12 @@ impl Counters {
     /// Counts one more, and returns how many this thread's stripe has counted.
     #[inline]
     pub(crate) fn add(&self, what: Count) -> u64 {
+        self.add_many(what, 1)
+    }
+
+    /// Counts so many more, and returns how many this thread's stripe has counted.
+    #[inline]
+    pub(crate) fn add_many(&self, what: Count, more: u64) -> u64 {
         let stripes = match self.stripes.get() {
             Some(stripes) => stripes,
             None => self.first(),
@@ -80,11 +86,11 @@ impl Counters {
             Some(own) if own < shared => {
                 // Numbers of living threads differ, so nobody else writes to this stripe.
                 let counter = &stripes[own].0[what as usize];
-                let count = counter.load(Relaxed) + 1;
+                let count = counter.load(Relaxed) + more;
                 counter.store(count, Relaxed);
                 count
             }
-            _ => stripes[shared].0[what as usize].fetch_add(1, Relaxed) + 1,
+            _ => stripes[shared].0[what as usize].fetch_add(more, Relaxed) + more,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::hook::{Cause, Hook};
 use crate::node::Node;
 use crate::pair::Pair;
 use crate::panics::Panics;
+use crate::protection::Protection;
 use crate::seed::Seed;
 use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
@@ -60,6 +61,7 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     closed: AtomicBool,
     pub(crate) hook: Option<Hook<A::Stored>>,
     pub(crate) reverse: X,
+    pub(crate) protection: Protection<Pair<A, B>>,
 }
 
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
@@ -121,6 +123,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             closed: AtomicBool::new(false),
             hook: None,
             reverse,
+            protection: Protection::new(),
         }
     }
 
@@ -135,6 +138,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             closed: AtomicBool::new(false),
             hook: None,
             reverse,
+            protection: Protection::new(),
         }
     }
 
@@ -149,6 +153,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             closed: AtomicBool::new(false),
             hook: setup.hook,
             reverse,
+            protection: Protection::new(),
         }
     }
 
@@ -207,8 +212,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
         self.reverse.unlinked(held);
         // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
-        drop(unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) });
-        // The caller is an owner still, so nothing was dropped yet, and the hook may do what it likes.
+        let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
+        // Dropped at the end.
+        let _due = self.protection.retire(of_index);
+        // The caller is an owner still, so this entry was not dropped yet, and the hook may do what it likes.
         if let Some(hook) = &self.hook {
             hook.call(held.key().stored(), cause);
         }
@@ -492,6 +499,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
     fn drop(&mut self) {
         self.hook = None;
         let mut panics = Panics::new();
+        panics.catch(|| drop(self.protection.give_up()));
         for held in self.snapshot() {
             panics.catch(|| self.take_out(&held, Cause::Cleared));
             panics.catch(|| drop(held));

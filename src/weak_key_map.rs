@@ -8,7 +8,7 @@ use crate::keying::{Asked, ByEquality, Keying};
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
-use crate::store::{Refused, Setup};
+use crate::store::{Refused, Setup, Store};
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -99,6 +99,10 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         Self {
             inner: WeakKeyed::with(setup, hasher, ()),
         }
+    }
+
+    pub(crate) fn store(&self) -> &Store<Weakly<P>, Kept<V>> {
+        &self.inner.store
     }
 
     /// The hasher.

@@ -9,7 +9,7 @@ use crate::pointer::{Pointer, WeakPointer};
 use crate::reverse::{ByValue, Traced};
 use crate::side::Weakly;
 use crate::stats::Stats;
-use crate::store::Setup;
+use crate::store::{Setup, Store};
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -89,6 +89,10 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         Self {
             inner: WeakKeyed::with(setup, hasher, ByValue::new()),
         }
+    }
+
+    pub(crate) fn store(&self) -> &Store<Weakly<P>, Traced<Q>, ByValue<P, Q>> {
+        &self.inner.store
     }
 
     /// The hasher.

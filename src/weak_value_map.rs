@@ -59,7 +59,7 @@ type Value<P> = Weakly<P>;
 /// The map stays consistent. A panic of a destructor or hook goes to the caller whose operation took the entry out, once that is
 /// complete; a call that sweeps may so get the panic of another entry's key.
 pub struct WeakValueMap<K: 'static, P: Pointer, S = DefaultHashBuilder> {
-    store: Store<Key<K>, Value<P>>,
+    pub(crate) store: Store<Key<K>, Value<P>>,
     hasher: S,
 }
 

@@ -10,7 +10,7 @@ mod resize;
 
 use crate::grace::{Graveyard, Guard};
 use crate::node::{Header, Node};
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{self, AtomicPtr, Ordering};
 use array::Array;
 use bucket::{Bucket, Tag, Word};
 use home::{Home, Lists};
@@ -116,6 +116,37 @@ impl Index {
         } else {
             Probe::UNSURE
         })
+    }
+
+    /// Looks for a node with this hash in its bucket, and names it in `hazard`. What comes back was linked after it was named there;
+    /// if nothing comes back, nothing is named. Not only a miss gives nothing, also whatever makes the short way unsure.
+    #[inline(always)]
+    pub(crate) fn protect(&self, hash: u64, hazard: &AtomicPtr<Header>, _: &Guard) -> Option<Node> {
+        // SAFETY: as in `probe`.
+        let array = unsafe { self.array().unwrap_unchecked() };
+        let bucket = array.bucket(hash);
+        let word = bucket.word();
+        for slot in word.matches(Tag::of(hash)) {
+            let node = bucket.node(slot);
+            // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
+            if unsafe { node.as_ref() }.hash() != hash {
+                continue;
+            }
+            hazard.store(node.as_ptr(), Ordering::Relaxed);
+            // Between naming it and looking again. Pairs with the heavy half of those who give up what was unlinked.
+            sync::any_barrier();
+            // The word first: if the slot, read after it, has this node, then the node was linked when the word was read, or has
+            // been linked since. And then its hash is its key's again, whatever it was before.
+            if bucket.word() == word && bucket.node(slot) == node {
+                // SAFETY: as above.
+                if unsafe { node.as_ref() }.hash() == hash {
+                    return Some(node);
+                }
+            }
+            hazard.store(ptr::null_mut(), Ordering::Release);
+            return None;
+        }
+        None
     }
 
     /// As `probe`, but looks also where the nodes have moved or spilled to.

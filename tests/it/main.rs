@@ -13,6 +13,7 @@ mod keys;
 mod map_maker;
 mod reentrancy;
 mod registry;
+mod sessions;
 mod token;
 mod traits;
 mod watched;
