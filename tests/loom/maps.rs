@@ -206,7 +206,7 @@ fn pruning_against_replacement_of_the_dead() {
 
 #[test]
 fn insertion_against_insertion() {
-    model(|| {
+    model_with(2, || {
         let (map, keys, values) = map();
         let other = thread::spawn({
             let (map, keys, values) = (Arc::clone(&map), keys.clone(), values.clone());
@@ -230,7 +230,7 @@ fn insertion_against_insertion() {
 
 #[test]
 fn creation_against_creation_of_a_value_that_is_let_go_at_once() {
-    model_with(2, || {
+    model_with(1, || {
         let (map, keys, values) = map();
         let create = {
             let (map, keys, values) = (Arc::clone(&map), keys.clone(), values.clone());
@@ -250,7 +250,7 @@ fn creation_against_creation_of_a_value_that_is_let_go_at_once() {
 
 #[test]
 fn creation_against_removal() {
-    model_with(2, || {
+    model_with(1, || {
         let (map, keys, values) = map();
         let other = thread::spawn({
             let map = Arc::clone(&map);
@@ -332,7 +332,7 @@ impl std::hash::Hasher for SamePlace {
 
 #[test]
 fn death_of_the_key_against_death_of_the_value() {
-    model(|| {
+    model_with(2, || {
         let pairs = Arc::new(Pairs::with_hasher(PlacedAddress));
         let tally = Tally::default();
         let (key, value) = (Strong::new(&tally), Strong::new(&tally));
@@ -357,7 +357,7 @@ fn death_of_the_key_against_death_of_the_value() {
 
 #[test]
 fn entering_a_pair_against_removing_it() {
-    model(|| {
+    model_with(2, || {
         let pairs = Arc::new(Pairs::with_hasher(PlacedAddress));
         let tally = Tally::default();
         let (key, value) = (Strong::new(&tally), Strong::new(&tally));
