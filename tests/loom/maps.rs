@@ -290,7 +290,7 @@ fn iteration_against_death_and_insertion() {
 
 #[test]
 fn closing_against_insertion() {
-    model(|| {
+    model_with(1, || {
         let (map, keys, values) = map();
         let strong = Strong::new(&values);
         let other = thread::spawn({
