@@ -165,7 +165,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The entries stay, and are
     /// found until they die or are removed.
     ///
-    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`].
+    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
     ///
     /// ```
     /// use highlander::WeakValueMap;

@@ -206,7 +206,7 @@ fn pruning_against_replacement_of_the_dead() {
 
 #[test]
 fn insertion_against_insertion() {
-    model_with(2, || {
+    model_with(1, || {
         let (map, keys, values) = map();
         let other = thread::spawn({
             let (map, keys, values) = (Arc::clone(&map), keys.clone(), values.clone());
@@ -357,7 +357,7 @@ fn death_of_the_key_against_death_of_the_value() {
 
 #[test]
 fn entering_a_pair_against_removing_it() {
-    model_with(2, || {
+    model_with(1, || {
         let pairs = Arc::new(Pairs::with_hasher(PlacedAddress));
         let tally = Tally::default();
         let (key, value) = (Strong::new(&tally), Strong::new(&tally));
