@@ -187,7 +187,7 @@ fn pruning_against_pruning() {
 
 #[test]
 fn pruning_against_replacement_of_the_dead() {
-    model(|| {
+    model_with(2, || {
         let (map, keys, values) = map();
         map.insert(Content::new(A, &keys), Strong::new(&values));
         let other = thread::spawn({
