@@ -17,8 +17,15 @@
 //! | give equal contents one pointer (an interner) | [`Interner<T>`], which hands out [`Interned<T>`] | at the last drop |
 //! | have one object per key (an identity map) | [`Registry<K, V>`], which hands out [`Handle<K, V>`] | at the last drop, or removed |
 //! | know a value without keeping it alive | [`WeakHandle<K, V>`] | |
+//! | have one object per key, in an `Arc` that others own | [`WeakValueMap<K, P>`], which hands out `P` | when the value dies\* |
+//! | attach something to objects that others own | [`WeakKeyMap<P, V>`], which hands out clones of `V` | when the key dies\* |
+//! | pair objects that others own | [`WeakKeyValueMap<P, Q>`], asked from both sides | when either dies\* |
+//! | choose hasher, capacity, a removal hook | [`MapMaker`], which makes these maps | |
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
+//!
+//! \* An `Arc` does not tell when it dies. From then on nothing shows the entry; its memory is given back a little later, by
+//! insertions and look-ups of any key. A [`Pointer`] is what these maps hold: an `Arc<T: ?Sized>`, an `Rc`, a [`Handle`], or one of your own.
 //!
 //! # Consistency
 //! What a look-up, an iterator and `len` may show while other threads are at work:

@@ -23,11 +23,17 @@ impl Panics {
                 None
             }
             Err(panic) => {
-                // Not dropped: that may panic too.
-                std::mem::forget(panic);
+                discard(panic);
                 None
             }
         }
+    }
+}
+
+/// Drops what a panic carries, which may panic too; there it ends.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(panic);
     }
 }
 
@@ -35,7 +41,7 @@ impl Drop for Panics {
     fn drop(&mut self) {
         match self.0.take() {
             // A second panic beside one that is under way would end the process.
-            Some(panic) if thread::panicking() => std::mem::forget(panic),
+            Some(panic) if thread::panicking() => discard(panic),
             Some(panic) => resume_unwind(panic),
             None => {}
         }

@@ -480,6 +480,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
+        // There have to be buckets to look into, or the first insertion could miss the flag.
+        self.engine.core_or_new();
     }
 }
 

@@ -742,3 +742,120 @@ fn errors_of_the_users_own() {
     map.close();
     assert_eq!(nested(1), Err(Mine::Closed));
 }
+
+/// Long scripts against a model: a `HashMap` of weak pointers.
+fn script<S: std::hash::BuildHasher + Default>(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let map: WeakValueMap<u32, Arc<u32>, S> = WeakValueMap::with_hasher(S::default());
+    let mut model = std::collections::HashMap::<u32, std::sync::Weak<u32>>::new();
+    let mut held: Vec<Arc<u32>> = Vec::new();
+    let live = |model: &std::collections::HashMap<u32, std::sync::Weak<u32>>, key| {
+        model.get(&key).and_then(std::sync::Weak::upgrade)
+    };
+    let same = |one: Option<&Arc<u32>>, other: Option<&Arc<u32>>| {
+        one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
+    };
+    for step in 0..2000 {
+        let key = dice.below(40) as u32;
+        let new = Arc::new(step);
+        let old = live(&model, key);
+        let mut entered = None;
+        match dice.below(13) {
+            0 => {
+                assert!(same(map.insert(key, new.clone()).as_ref(), old.as_ref()));
+                entered = Some(new.clone());
+            }
+            1 => match map.try_insert(key, new.clone()) {
+                Ok(()) => {
+                    assert!(old.is_none());
+                    entered = Some(new.clone());
+                }
+                Err(error) => assert!(same(error.existing.as_ref(), old.as_ref())),
+            },
+            2 | 3 => {
+                let got = map.get_or_insert_with(key, |_| new.clone());
+                assert!(same(Some(&got), old.as_ref().or(Some(&new))));
+                entered = Some(got);
+            }
+            4 => {
+                assert!(same(map.remove(&key).as_ref(), old.as_ref()));
+                model.remove(&key);
+            }
+            5 => match map.replace(key, new.clone()) {
+                Ok(displaced) => {
+                    assert!(same(Some(&displaced), old.as_ref()));
+                    entered = Some(new.clone());
+                }
+                Err(_) => assert!(old.is_none()),
+            },
+            6 => {
+                let wanted = (step % 2 == 0).then(|| new.clone());
+                let got = map.update(key, |value| {
+                    assert!(same(value, old.as_ref()));
+                    wanted.clone()
+                });
+                assert!(same(got.as_ref(), wanted.as_ref()));
+                model.remove(&key);
+                entered = wanted;
+            }
+            7 => {
+                let got = map.get_or_replace_if(key, |v| **v % 2 == 0, |_| new.clone());
+                let wanted = old.as_ref().filter(|v| ***v % 2 != 0).unwrap_or(&new);
+                assert!(same(Some(&got), Some(wanted)));
+                entered = Some(got);
+            }
+            8 => {
+                map.retain(|key, value| key % 5 != 0 || **value % 3 == 0);
+                model.retain(|key, value| {
+                    value.upgrade().is_some_and(|v| key % 5 != 0 || *v % 3 == 0)
+                });
+            }
+            9 => {
+                map.prune();
+                let dead = map.weak_values().filter(|weak| weak.is_dead()).count();
+                assert_eq!(dead, 0);
+            }
+            10 => map.shrink_to_fit(),
+            11 if step % 10 == 0 => {
+                let drained = map.drain().count();
+                assert_eq!(
+                    drained,
+                    model.values().filter(|v| v.strong_count() > 0).count()
+                );
+                model.clear();
+            }
+            _ => {
+                let popped = (step % 7 == 0).then(|| map.pop_any()).flatten();
+                if let Some((key, value)) = popped {
+                    assert!(same(Some(&value), live(&model, key).as_ref()));
+                    model.remove(&key);
+                }
+            }
+        }
+        drop((old, new));
+        if let Some(value) = entered {
+            model.insert(key, Arc::downgrade(&value));
+            if dice.below(3) > 0 {
+                held.push(value);
+            }
+        }
+        if held.len() > 25 {
+            held.swap_remove(dice.below(held.len()));
+        }
+        model.retain(|_, value| value.strong_count() > 0);
+        assert_eq!(map.len(), model.len());
+        for key in 0..40 {
+            assert!(same(map.get(&key).as_ref(), live(&model, key).as_ref()));
+        }
+        assert_eq!(map.iter().count(), model.len());
+        assert_eq!(map.is_empty(), model.is_empty());
+    }
+}
+
+#[test]
+fn long_scripts_agree_with_a_model() {
+    for seed in 0..20 {
+        script::<std::hash::RandomState>(seed);
+        script::<Colliding>(seed);
+    }
+}

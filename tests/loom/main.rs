@@ -8,6 +8,7 @@ mod creation;
 mod growth;
 mod interning;
 mod last_drop;
+mod maps;
 mod memory;
 mod support;
 mod watching;

@@ -1,0 +1,279 @@
+//! The map with weak values: from keys to pointers that it does not keep alive.
+//!
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `traits` the rest.
+
+mod keyed;
+mod traits;
+
+use crate::hash::DefaultHashBuilder;
+use crate::held::Landed;
+use crate::hook::Cause;
+use crate::pointer::{Pointer, WeakPointer};
+use crate::side::{Kept, Weakly};
+use crate::stats::Stats;
+use crate::store::{Setup, Store};
+pub use traits::WeakValueIter;
+
+type Key<K> = Kept<K>;
+type Value<P> = Weakly<P>;
+
+/// A map from keys to pointers that it holds weakly: `Arc<V>`, `Arc<dyn Trait>`, a [`Handle`](crate::Handle), or any other [`Pointer`].
+/// At most one live value per key; a value whose last owner has gone is never seen again.
+///
+/// ```
+/// use highlander::WeakValueMap;
+/// use std::sync::Arc;
+///
+/// trait Codec: Send + Sync { fn name(&self) -> String; }
+/// struct Flac;
+/// impl Codec for Flac { fn name(&self) -> String { "flac".into() } }
+///
+/// static CODECS: WeakValueMap<String, Arc<dyn Codec>> = WeakValueMap::new();
+///
+/// let codec = CODECS.get_or_insert_with("audio/flac".into(), |_| Arc::new(Flac));
+/// assert!(Arc::ptr_eq(&codec, &CODECS.get("audio/flac").unwrap()));
+/// drop(codec);
+/// assert!(CODECS.get("audio/flac").is_none());      // the map has not kept it alive
+/// assert_eq!(CODECS.len(), 0);
+/// ```
+///
+/// It does what CPython's `WeakValueDictionary` and Guava's `MapMaker().weakValues()` do, and makes "only one" atomic, which
+/// `setdefault` is not.
+///
+/// # Consistency
+/// All operations take `&self` and may be called from any thread, and from inside a factory, a `Drop`, a `Hash`, an `Eq`, a hook or a
+/// [`Pointer`] function: none of these runs under a lock. A look-up finds a value if it is entered and alive throughout the call, and does
+/// not if it is at no moment of it. What a call returns is an owner; no guard of the map is ever handed out, so nothing that a
+/// caller holds (across an `.await`, say) blocks anybody.
+///
+/// # Dead entries
+/// A plain `Arc` does not tell anybody when it dies. Its entry, with the key, stays for a while as a *dead entry*, which no operation
+/// shows but [`entries`](Self::entries) and [`weak_values`](Self::weak_values), and which keeps the memory of the value (not the
+/// value itself: that was dropped when its last owner went), since a `Weak` does. Dead entries are taken out
+/// * when a look-up or an insertion comes across them, and
+/// * by *sweeps*: each insertion, and each 64th miss of a thread, looks at the next few entries, at most 8 and the rest of their bucket, or 8
+///   buckets. ([`MapMaker::prune_bound`](crate::MapMaker::prune_bound) sets another number than 8.) So as long as no more die than are
+///   inserted, there are at most a seventh as many dead entries as live ones, and a few, whichever keys are asked for.
+///
+/// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
+///
+/// # User code that panics
+/// The map stays consistent. A panic of a destructor or hook goes to the caller whose operation took the entry out, once that is
+/// complete; a call that sweeps may so get the panic of another entry's key.
+pub struct WeakValueMap<K: 'static, P: Pointer, S = DefaultHashBuilder> {
+    pub(crate) store: Store<Key<K>, Value<P>>,
+    hasher: S,
+}
+
+impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
+    /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn with_hasher(hasher: S) -> Self {
+        Self {
+            store: Store::new(()),
+            hasher,
+        }
+    }
+
+    /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self {
+            store: Store::new(()),
+            hasher,
+        }
+    }
+
+    pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
+        Self {
+            store: Store::with(setup, ()),
+            hasher,
+        }
+    }
+
+    /// The hasher.
+    pub fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    /// The number of live entries: exact when nothing is under way.
+    ///
+    /// *Complexity:* linear in `capacity`, since each entry has to be looked at; [`entries`](Self::entries) is quick. *Waiting:* for
+    /// writers of a bucket, a few instructions long.
+    pub fn len(&self) -> usize {
+        self.store.count_live()
+    }
+
+    /// Whether there is no live entry. *Complexity:* as for `len` at worst.
+    pub fn is_empty(&self) -> bool {
+        self.store.is_empty()
+    }
+
+    /// The number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
+    pub fn entries(&self) -> usize {
+        self.store.engine.len()
+    }
+
+    /// How many entries fit before the table grows.
+    pub fn capacity(&self) -> usize {
+        self.store.engine.capacity()
+    }
+
+    /// What the map has done so far.
+    pub fn stats(&self) -> Stats {
+        self.store.stats()
+    }
+
+    /// Takes out all dead entries now. Returns how many this call has taken out.
+    ///
+    /// *Runs* `is_dead` of the weak values, destructors of keys, and the hook. *Complexity:* linear in `capacity`.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let held: Vec<_> = (0..10).map(|i| { let v = Arc::new(i); map.insert(i, v.clone()); v }).collect();
+    /// drop(held);
+    /// assert_eq!((map.len(), map.entries()), (0, 10));
+    /// assert_eq!(map.prune(), 10);
+    /// assert_eq!(map.entries(), 0);
+    /// ```
+    pub fn prune(&self) -> usize {
+        self.store.prune()
+    }
+
+    /// Prunes, and gives back memory that is not needed; see [`Registry::shrink_to_fit`](crate::Registry::shrink_to_fit).
+    pub fn shrink_to_fit(&self) {
+        self.store.shrink_to_fit();
+    }
+
+    /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The entries stay, and are
+    /// found until they die or are removed.
+    ///
+    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let one = Arc::new("one");
+    /// map.insert(1, one.clone());
+    /// assert_eq!(map.close(), [one]);
+    /// assert!(map.try_insert(2, Arc::new("two")).unwrap_err().is_closed());
+    /// assert!(map.get(&1).is_none());          // the last owner was the list above
+    /// ```
+    pub fn close(&self) -> Vec<P> {
+        self.store.close();
+        self.values().collect()
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.store.is_closed()
+    }
+
+    /// The live values, each at the moment when it is yielded.
+    ///
+    /// The iterator is a snapshot of entries: what is entered and alive throughout is in it once, what comes or goes may be. It holds no
+    /// lock and keeps no value alive but the one in hand; the map may be changed meanwhile.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let (one, two) = (Arc::new(1), Arc::new(2));
+    /// map.insert("one", one.clone());
+    /// map.insert("two", two.clone());
+    /// let values = map.values();
+    /// drop(two);
+    /// assert_eq!(values.collect::<Vec<_>>(), [one]);
+    /// ```
+    pub fn values(&self) -> impl Iterator<Item = P> + use<K, P, S> {
+        let entries = self.store.snapshot().into_iter();
+        entries.filter_map(|held| held.value().0.upgrade())
+    }
+
+    /// The weak values of all entries, also of dead ones that have not been taken out yet: ask each with
+    /// [`upgrade`](WeakPointer::upgrade).
+    pub fn weak_values(&self) -> impl Iterator<Item = P::Weak> + use<K, P, S> {
+        let entries = self.store.snapshot().into_iter();
+        entries.map(|held| held.value().0.clone())
+    }
+
+    /// The keys of the live values, cloned; see [`values`](Self::values).
+    pub fn keys(&self) -> impl Iterator<Item = K> + use<K, P, S>
+    where
+        K: Clone,
+    {
+        let entries = self.store.snapshot().into_iter();
+        entries.filter_map(|held| Some((held.value().0.upgrade()?, held.key().0.clone()).1))
+    }
+
+    /// The live entries, keys cloned; see [`values`](Self::values). [`for_each`](Self::for_each) does without cloning.
+    pub fn iter(&self) -> WeakValueIter<K, P>
+    where
+        K: Clone,
+    {
+        WeakValueIter::new(self.store.snapshot())
+    }
+
+    /// Calls `f` with each live entry; see [`values`](Self::values). *Runs* `f` with no lock held; it may change the map.
+    pub fn for_each(&self, mut f: impl FnMut(&K, &P)) {
+        for held in self.store.snapshot() {
+            if let Some(value) = held.value().0.upgrade() {
+                f(&held.key().0, &value);
+            }
+        }
+    }
+
+    /// Takes out the entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
+    ///
+    /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
+    pub fn retain(&self, mut keep: impl FnMut(&K, &P) -> bool) -> usize {
+        self.store.retain(Cause::Removed, |landed, ()| {
+            keep(&landed.held.key().0, &landed.live)
+        })
+    }
+
+    /// Takes out all entries. Owners keep the values. Returns how many live ones this call has taken out. Entries that come while this runs may stay.
+    pub fn clear(&self) -> usize {
+        self.store.clear()
+    }
+
+    /// Takes out all entries, and returns the live ones that this call has taken out.
+    pub fn drain(&self) -> std::vec::IntoIter<(K, P)>
+    where
+        K: Clone,
+    {
+        let item = |landed: &Landed<Key<K>, Value<P>>, ()| {
+            (landed.held.key().0.clone(), landed.live.clone())
+        };
+        self.store.drain(item).into_iter()
+    }
+
+    /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`.
+    pub fn pop_any(&self) -> Option<(K, P)>
+    where
+        K: Clone,
+    {
+        let (landed, ()) = self.store.pop()?;
+        Some((landed.held.key().0.clone(), landed.live))
+    }
+}

@@ -1,0 +1,123 @@
+//! What a map with weak values has in common with other collections: copying, comparing, filling, showing, iterating.
+
+use super::{Key, Value, WeakValueMap};
+use crate::held::Held;
+use crate::pointer::{Pointer, WeakPointer};
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+impl<K: Hash + Eq + Clone + 'static, P: Pointer, S: BuildHasher + Clone> Clone
+    for WeakValueMap<K, P, S>
+{
+    /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
+    fn clone(&self) -> Self {
+        let copy = Self::with_hasher(self.hasher.clone());
+        copy.extend_with(self);
+        copy
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer + PartialEq, S: BuildHasher> PartialEq
+    for WeakValueMap<K, P, S>
+{
+    /// Whether both have the same live keys with equal values. Taken at no single moment.
+    fn eq(&self, other: &Self) -> bool {
+        let mut len = 0;
+        let mut equal = true;
+        self.for_each(|key, value| {
+            len += 1;
+            equal = equal && other.get(key).is_some_and(|theirs| theirs == *value);
+        });
+        equal && other.len() == len
+    }
+}
+
+impl<K: 'static, P: Pointer, S: Default> Default for WeakValueMap<K, P, S> {
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher + Default> FromIterator<(K, P)>
+    for WeakValueMap<K, P, S>
+{
+    /// The later of two with the same key wins. Values that nobody else owns are dead at the end.
+    fn from_iter<I: IntoIterator<Item = (K, P)>>(entries: I) -> Self {
+        let mut map = Self::default();
+        map.extend(entries);
+        map
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Extend<(K, P)> for WeakValueMap<K, P, S> {
+    fn extend<I: IntoIterator<Item = (K, P)>>(&mut self, entries: I) {
+        (&*self).extend(entries);
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Extend<(K, P)> for &WeakValueMap<K, P, S> {
+    /// Enters all, each in the place of a live one with the same key. If the iterator panics, what came before stays.
+    fn extend<I: IntoIterator<Item = (K, P)>>(&mut self, entries: I) {
+        for (key, value) in entries {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<K: fmt::Debug + 'static, P: Pointer + fmt::Debug, S> fmt::Debug for WeakValueMap<K, P, S> {
+    /// The live entries only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        self.for_each(|key, value| {
+            map.entry(key, value);
+        });
+        map.finish()
+    }
+}
+
+impl<K: Clone + 'static, P: Pointer, S> IntoIterator for &WeakValueMap<K, P, S> {
+    type Item = (K, P);
+    type IntoIter = WeakValueIter<K, P>;
+
+    fn into_iter(self) -> WeakValueIter<K, P> {
+        self.iter()
+    }
+}
+
+/// The live entries of a [`WeakValueMap`], from [`WeakValueMap::iter`].
+pub struct WeakValueIter<K: 'static, P: Pointer> {
+    entries: std::vec::IntoIter<Held<Key<K>, Value<P>>>,
+}
+
+impl<K: 'static, P: Pointer> WeakValueIter<K, P> {
+    pub(super) fn new(entries: Vec<Held<Key<K>, Value<P>>>) -> Self {
+        Self {
+            entries: entries.into_iter(),
+        }
+    }
+}
+
+impl<K: Clone + 'static, P: Pointer> Iterator for WeakValueIter<K, P> {
+    type Item = (K, P);
+
+    fn next(&mut self) -> Option<(K, P)> {
+        self.entries.find_map(|held| {
+            let value = held.value().0.upgrade()?;
+            Some((held.key().0.clone(), value))
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.entries.len()))
+    }
+}
+
+impl<K: Clone + 'static, P: Pointer> std::iter::FusedIterator for WeakValueIter<K, P> {}
+
+impl<K: 'static, P: Pointer> fmt::Debug for WeakValueIter<K, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakValueIter")
+            .field("left_at_most", &self.entries.len())
+            .finish()
+    }
+}
