@@ -97,7 +97,8 @@ impl<B: Body> Protection<B> {
     pub(crate) fn retire(&self, strong: Strong<B>) -> Due<B> {
         // Between unlinking and looking for sessions. Pairs with the heavy half in `open`.
         any_barrier();
-        if self.open.load(Ordering::Relaxed) == 0 {
+        // Acquire: pairs with the Release of each session that has been closed; all that it read was read before.
+        if self.open.load(Ordering::Acquire) == 0 {
             drop(strong);
             Due(Vec::new())
         } else {
@@ -186,7 +187,8 @@ impl<'a, B: Body> Reader<'a, B> {
 impl<B: Body> Drop for Reader<'_, B> {
     fn drop(&mut self) {
         // First: see `put_aside`.
-        self.protection.open.fetch_sub(1, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `retire`.
+        self.protection.open.fetch_sub(1, Ordering::Release);
         {
             let hazards = &mut self.protection.shared.lock().hazards;
             hazards.retain(|hazard| !Arc::ptr_eq(hazard, &self.hazard));

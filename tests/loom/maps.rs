@@ -374,3 +374,48 @@ fn entering_a_pair_against_removing_it() {
         assert_eq!((pairs.entries(), tally.live()), (0, 0));
     });
 }
+
+#[test]
+fn session_against_removal() {
+    model_with(2, || {
+        let (map, keys, values) = map();
+        let value = Strong::new(&values);
+        map.insert(Content::new(A, &keys), value.clone());
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || {
+                let session = map.session();
+                let found = session.get(&A);
+                found.as_ref().map(Strong::read)
+            }
+        });
+        drop(map.remove(&A));
+        // In the place where the removed one was.
+        map.insert(Content::new(B, &keys), value.clone());
+        let _ = other.join().unwrap();
+        assert!(map.get(&A).is_none());
+        drop((map.remove(&B), value));
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
+fn closing_of_a_session_against_removal() {
+    model_with(3, || {
+        let (map, keys, values) = map();
+        let value = Strong::new(&values);
+        map.insert(Content::new(A, &keys), value.clone());
+        let session = map.session();
+        assert!(session.get(&A).unwrap().is(&value));
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || drop(map.remove(&A))
+        });
+        drop(session);
+        other.join().unwrap();
+        // Put aside or not, the key has gone with the last session.
+        assert_eq!(keys.live(), 0);
+        drop(value);
+        end(map, &keys, &values);
+    });
+}
