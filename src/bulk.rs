@@ -5,6 +5,7 @@ use crate::hook::Cause;
 use crate::panics::Panics;
 use crate::side::Side;
 use crate::store::{Reverse, Store};
+use std::ops::Range;
 
 /// Buckets that are looked at together.
 const WINDOW: usize = 64;
@@ -17,9 +18,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// All entries, a few buckets at a time. What is in throughout is in one of them.
     pub(crate) fn windows(&self) -> impl Iterator<Item = Vec<Held<A, B>>> + '_ {
+        self.window_ranges().map(|halves| self.some(halves))
+    }
+
+    /// The upper halves of all hashes, in ranges that a few buckets hold each.
+    pub(crate) fn window_ranges(&self) -> impl Iterator<Item = Range<u64>> {
         let windows = self.engine.buckets().div_ceil(WINDOW) as u64;
         let start_of = move |window: u64| (window << 32) / windows;
-        (0..windows).map(move |window| self.some(start_of(window)..start_of(window + 1)))
+        (0..windows).map(move |window| start_of(window)..start_of(window + 1))
     }
 
     /// The number of live entries.

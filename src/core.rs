@@ -10,6 +10,7 @@ use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr};
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
+use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -151,9 +152,16 @@ impl<B: Body> Core<B> {
     }
 
     /// The living nodes whose hash has its upper half in this range, which is not empty.
-    pub(crate) fn living_nodes_in(&self, halves: Range<u64>) -> Vec<Node> {
-        let mut found = Vec::with_capacity(8);
-        reading(|guard| self.index.living_nodes_in(halves, &mut found, guard));
+    pub(crate) fn living_nodes_in(
+        &self,
+        halves: Range<u64>,
+        wanted: impl Fn(Node) -> bool,
+    ) -> SmallVec<[Node; 4]> {
+        let mut found = SmallVec::new();
+        reading(|guard| {
+            self.index
+                .living_nodes_in(halves, wanted, |node| found.push(node), guard)
+        });
         found
     }
 

@@ -9,6 +9,7 @@ use crate::node::{Header, Node};
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Link, Probe};
+use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -284,10 +285,21 @@ impl<B: Body> Engine<B> {
             .map_or_else(Vec::new, |core| adopt_all(core.living_nodes()))
     }
 
-    /// The values whose hash has its upper half in this range, which is not empty.
-    pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Strong<B>> {
-        self.core()
-            .map_or_else(Vec::new, |core| adopt_all(core.living_nodes_in(halves)))
+    /// The values whose hash has its upper half in this range, which is not empty, and that are `wanted`. That is asked under the lock of
+    /// the bucket that the node is linked in.
+    pub(crate) fn some<W: Fn(Node) -> bool>(
+        &self,
+        halves: Range<u64>,
+        wanted: W,
+    ) -> impl Iterator<Item = Strong<B>> + use<B, W> {
+        let nodes = match self.core() {
+            Some(core) => core.living_nodes_in(halves, wanted),
+            None => SmallVec::new(),
+        };
+        Owned {
+            nodes: nodes.into_iter(),
+            body: PhantomData,
+        }
     }
 
     /// The number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever entered.
@@ -315,6 +327,28 @@ pub(crate) struct Entered<B: Body> {
 pub(crate) struct Rejected<B: Body> {
     pub(crate) existing: Strong<B>,
     pub(crate) rejected: Draft<B>,
+}
+
+/// Ownerships that the index has acquired, taken over one by one; what is left is given up.
+struct Owned<B: Body> {
+    nodes: smallvec::IntoIter<[Node; 4]>,
+    body: PhantomData<B>,
+}
+
+impl<B: Body> Iterator for Owned<B> {
+    type Item = Strong<B>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Strong<B>> {
+        // SAFETY: as in `adopt_all`.
+        Some(unsafe { Strong::adopt(self.nodes.next()?) })
+    }
+}
+
+impl<B: Body> Drop for Owned<B> {
+    fn drop(&mut self) {
+        self.for_each(drop);
+    }
 }
 
 /// Takes over the ownerships that the index has acquired.

@@ -49,7 +49,8 @@ impl<A: Side, B: Side> Held<A, B> {
     /// Whether one of its sides has died.
     #[inline]
     pub(crate) fn is_dead(&self) -> bool {
-        self.key().is_dead() || self.value().is_dead()
+        // SAFETY: owned, so complete.
+        unsafe { Pair::<A, B>::is_dead(self.0.node()) }
     }
 }
 

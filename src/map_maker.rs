@@ -223,8 +223,8 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
         self
     }
 
-    /// How many entries, or buckets if these are fewer, each insertion looks at to take out dead ones; 8 if nothing is said. With
-    /// `n`, there are in the long run at most `1 / (n - 1)` as many dead entries as live ones; with 1 there is no such bound.
+    /// How many entries, on average and rounded up to whole buckets, each insertion looks at to take out dead ones; 2 if nothing is said.
+    /// With `n`, there are in the long run at most `1 / (n - 1)` as many dead entries as live ones; with 1 it is as with 2.
     pub fn prune_bound(mut self, entries: usize) -> Self {
         if self.prune_bound.replace(entries).is_some() {
             self.twice = Some("the prune bound");

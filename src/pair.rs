@@ -2,6 +2,7 @@
 
 use crate::body::{payload, Body, Halves};
 use crate::node::Node;
+use crate::side::Side;
 use std::mem::{align_of, needs_drop, offset_of, size_of};
 use std::ptr;
 
@@ -69,5 +70,17 @@ unsafe impl<A, B> Halves for Pair<A, B> {
 impl<A, B> Pair<A, B> {
     pub(crate) fn value(&self) -> &B {
         &self.value
+    }
+}
+
+impl<A: Side, B: Side> Pair<A, B> {
+    /// Whether one of its sides has died.
+    ///
+    /// # Safety
+    /// The node is of this kind and complete, and has an owner throughout.
+    pub(crate) unsafe fn is_dead(node: Node) -> bool {
+        // SAFETY: the caller's promise.
+        let pair = unsafe { &*payload::<Self>(node).cast::<Self>() };
+        pair.key.is_dead() || pair.value.is_dead()
     }
 }

@@ -87,6 +87,11 @@ pub trait Pointer: Clone + 'static {
 
 /// A pointer that knows an object without keeping it alive: the weak twin of a [`Pointer`].
 pub trait WeakPointer: Clone + 'static {
+    /// Whether [`is_dead`](Self::is_dead) does nothing but read memory: it calls nobody else's code and waits for nothing. Then a sweep of a
+    /// map asks it while it holds a bucket of its table, which saves becoming an owner of each entry that it looks at. True for the weak
+    /// pointers of `std`; without it all is correct too.
+    const IS_DEAD_IS_QUIET: bool = false;
+
     /// The strong pointer that it is the twin of.
     type Strong: Pointer<Weak = Self>;
 
@@ -131,6 +136,7 @@ impl<T: ?Sized + 'static> Pointer for Arc<T> {
 
 impl<T: ?Sized + 'static> WeakPointer for sync::Weak<T> {
     type Strong = Arc<T>;
+    const IS_DEAD_IS_QUIET: bool = true;
 
     #[inline]
     fn upgrade(&self) -> Option<Arc<T>> {
@@ -170,6 +176,7 @@ impl<T: ?Sized + 'static> Pointer for Rc<T> {
 
 impl<T: ?Sized + 'static> WeakPointer for rc::Weak<T> {
     type Strong = Rc<T>;
+    const IS_DEAD_IS_QUIET: bool = true;
 
     #[inline]
     fn upgrade(&self) -> Option<Rc<T>> {

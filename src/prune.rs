@@ -1,16 +1,20 @@
 //! Dead entries of pointers that cannot say when they die.
 //!
-//! Each insertion, and each 64th miss, *sweeps*: a cursor that all threads share goes round the table, bucket by bucket, and the dead among the
-//! entries it meets are taken out. A sweep ends when it has met `prune_bound` entries or as many buckets, so it costs the same whatever
-//! the size of the table, but for the last bucket's entries and what their destructors do.
+//! Each insertion, and each 64th miss, *sweeps*: a cursor that all threads share goes round the table, and the dead among the entries
+//! it meets are taken out. A sweep looks at a fixed number of buckets, so it costs the same whatever the size of the table, but for what
+//! the destructors do.
 //!
-//! How many dead entries that leaves: with a bound of *b*, a table of *n* entries has been swept once after *n / b* insertions (and
-//! there are fewer buckets than entries, as long as it is filled). What is dead then has died since. If no more
-//! die than are inserted, these are *n / b* at most: so with live entries *l* the dead ones are at most *l / (b - 1)*, and a few.
+//! How many dead entries that leaves: a table that has grown holds [`LEAST_LOAD`] entries in a bucket at least, so with a bound of *b* a
+//! sweep meets *b* entries at least on average, and a table of *n* has been swept once after *n / b* insertions. What is dead then has died since.
+//! If no more die than are inserted, these are *n / b* at most: so with live entries *l* the dead ones are at most *l / (b - 1)*, and a few.
 //! When many die at once, they stay until as many insertions have come by, or until [`Store::prune`].
+//!
+//! Where asking whether something is dead is known to run no user code, it is asked under the bucket's lock, and a sweep becomes an owner of the
+//! dead only. Else it becomes an owner of each entry, and asks afterwards.
 
 use crate::held::Held;
 use crate::hook::Cause;
+use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::side::Side;
 use crate::stats::Count;
@@ -22,6 +26,12 @@ use std::ops::Range;
 
 /// Every so many misses of a thread, one sweeps.
 const MISSES_PER_SWEEP: u64 = 64;
+
+/// Entries in a bucket, on average, of a table that has just grown: 2.8, rounded down.
+const LEAST_LOAD: u64 = 2;
+
+/// One more than the greatest upper half of a hash.
+const END: u64 = 1 << 32;
 
 local! {
     /// Whether this thread is in a sweep: destructors of keys may insert, and must not sweep inside each other without end.
@@ -52,42 +62,41 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let Some(_sweeping) = Sweeping::begin() else {
             return;
         };
+        let buckets = self.engine.buckets() as u64;
+        if buckets == 0 {
+            return;
+        }
+        let wanted = u64::from(self.prune_bound).div_ceil(LEAST_LOAD);
+        let width = END.div_ceil(buckets) * wanted.min(buckets);
+        let start = u64::from(self.cursor.fetch_add(width as u32, Relaxed));
+        let end = start + width;
         let mut panics = Panics::new();
-        let mut met = 0;
-        for _ in 0..self.prune_bound {
-            let buckets = self.engine.buckets();
-            if buckets == 0 || met >= self.prune_bound as usize {
-                break;
-            }
-            for entries in self.next_bucket(buckets).into_iter().flatten() {
-                met += entries.len();
-                self.prune_among(entries, &mut panics);
-            }
+        // In two parts where the hashes begin anew.
+        self.prune_in(start..END.min(end), &mut panics);
+        if end > END {
+            self.prune_in(0..(end - END).min(start), &mut panics);
         }
     }
 
-    /// The entries of the bucket at the cursor, which goes on to the next; in two parts where the hashes begin anew.
-    fn next_bucket(&self, buckets: usize) -> [Option<Vec<Held<A, B>>>; 2] {
-        const END: u64 = 1 << 32;
-        let width = END.div_ceil(buckets as u64);
-        let start = u64::from(self.cursor.fetch_add(width as u32, Relaxed));
-        let parts = [
-            start..END.min(start + width),
-            0..(start + width).saturating_sub(END),
-        ];
-        parts.map(|part| (!part.is_empty()).then(|| self.some(part)))
+    /// Takes out the dead in this range.
+    fn prune_in(&self, halves: Range<u64>, panics: &mut Panics) -> usize {
+        if halves.is_empty() {
+            return 0;
+        }
+        let quiet = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
+        let dead = self.engine.some(halves, |node| {
+            // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
+            !quiet || unsafe { Pair::<A, B>::is_dead(node) }
+        });
+        self.prune_among(dead.map(Held::new), panics)
     }
 
     pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Held<A, B>> {
-        self.engine
-            .some(halves)
-            .into_iter()
-            .map(Held::new)
-            .collect()
+        self.engine.some(halves, |_| true).map(Held::new).collect()
     }
 
     /// Takes out those that are dead, and lets go of all, whatever panics. Returns how many this call has taken out.
-    fn prune_among(&self, entries: Vec<Held<A, B>>, panics: &mut Panics) -> usize {
+    fn prune_among(&self, entries: impl Iterator<Item = Held<A, B>>, panics: &mut Panics) -> usize {
         let mut pruned = 0;
         for held in entries {
             let taken = panics.catch(|| held.is_dead() && self.take_out(&held, Cause::Dead));
@@ -107,8 +116,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let _sweeping = Sweeping::begin();
         let mut panics = Panics::new();
         let mut pruned = 0;
-        for entries in self.windows() {
-            pruned += self.prune_among(entries, &mut panics);
+        for halves in self.window_ranges() {
+            pruned += self.prune_in(halves, &mut panics);
         }
         pruned
     }

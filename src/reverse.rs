@@ -34,6 +34,7 @@ impl<Q: Pointer> Traced<Q> {
 impl<Q: Pointer> Side for Traced<Q> {
     type Stored = Q::Weak;
     type Live = Q;
+    const IS_DEAD_IS_QUIET: bool = Q::Weak::IS_DEAD_IS_QUIET;
 
     #[inline]
     fn stored(&self) -> &Q::Weak {

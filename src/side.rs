@@ -8,6 +8,8 @@ pub(crate) trait Side: 'static {
     type Stored;
     /// What keeps it alive while somebody looks at the entry.
     type Live: Clone + 'static;
+    /// `is_dead` is no user code: it reads memory, and neither calls anything nor waits.
+    const IS_DEAD_IS_QUIET: bool;
 
     fn stored(&self) -> &Self::Stored;
     fn is_dead(&self) -> bool;
@@ -20,6 +22,7 @@ pub(crate) struct Kept<T>(pub(crate) T);
 impl<T: 'static> Side for Kept<T> {
     type Stored = T;
     type Live = ();
+    const IS_DEAD_IS_QUIET: bool = true;
 
     #[inline]
     fn stored(&self) -> &T {
@@ -50,6 +53,7 @@ impl<P: Pointer> Weakly<P> {
 impl<P: Pointer> Side for Weakly<P> {
     type Stored = P::Weak;
     type Live = P;
+    const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET;
 
     #[inline]
     fn stored(&self) -> &P::Weak {

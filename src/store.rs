@@ -48,8 +48,8 @@ pub(crate) struct Setup<T> {
     pub(crate) hook: Option<Hook<T>>,
 }
 
-/// Entries looked at by each sweep if nobody says otherwise.
-pub(crate) const PRUNE_BOUND: u32 = 8;
+/// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the living.
+pub(crate) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) engine: Engine<Pair<A, B>>,

@@ -5,6 +5,7 @@
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
+    use super::List;
     use dashmap::mapref::entry::Entry;
     use dashmap::DashMap;
     use std::hash::{BuildHasherDefault, Hasher};
@@ -28,7 +29,7 @@ mod body {
         }
     }
 
-    pub(crate) struct ListMap<T>(DashMap<u64, Vec<T>, BuildHasherDefault<PassThrough>>);
+    pub(crate) struct ListMap<T>(DashMap<u64, List<T>, BuildHasherDefault<PassThrough>>);
 
     impl<T> ListMap<T> {
         pub(crate) fn new() -> Self {
@@ -44,7 +45,7 @@ mod body {
         }
 
         /// Runs `f` on the list under `key`, alone; an empty list is not kept.
-        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
+        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut List<T>) -> R) -> R {
             match self.0.entry(key) {
                 Entry::Occupied(mut entry) => {
                     let result = f(entry.get_mut());
@@ -54,7 +55,7 @@ mod body {
                     result
                 }
                 Entry::Vacant(entry) => {
-                    let mut list = Vec::new();
+                    let mut list = List::new();
                     let result = f(&mut list);
                     if !list.is_empty() {
                         entry.insert(list);
@@ -81,10 +82,11 @@ mod body {
 #[cfg(all(highlander_loom, feature = "loom"))]
 mod body {
     use super::super::model::Mutex;
+    use super::List;
     use std::collections::HashMap;
 
     // A shard lock of dashmap would block the one OS thread on which loom runs a model, so one modelled mutex stands for it.
-    pub(crate) struct ListMap<T>(Mutex<HashMap<u64, Vec<T>>>);
+    pub(crate) struct ListMap<T>(Mutex<HashMap<u64, List<T>>>);
 
     impl<T> ListMap<T> {
         pub(crate) fn new() -> Self {
@@ -95,7 +97,7 @@ mod body {
             Self::new()
         }
 
-        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
+        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut List<T>) -> R) -> R {
             let mut map = self.0.lock();
             let list = map.entry(key).or_default();
             let result = f(list);
@@ -117,3 +119,6 @@ mod body {
 }
 
 pub(crate) use body::ListMap;
+
+/// What one key leads to: hardly ever more than one thing, which then takes no memory of its own.
+pub(crate) type List<T> = smallvec::SmallVec<[T; 1]>;

@@ -27,4 +27,4 @@ pub(crate) mod plain {
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
     pub(crate) use std::sync::OnceLock;
 }
-pub(crate) use list_map::ListMap;
+pub(crate) use list_map::{List, ListMap};

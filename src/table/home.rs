@@ -11,7 +11,7 @@
 use super::array::Array;
 use super::bucket::{Bucket, Locked, Tag};
 use crate::node::Node;
-use crate::sync::{ListMap, OnceCell};
+use crate::sync::{List, ListMap, OnceCell};
 
 /// A node in a list.
 pub(crate) struct Listed(Node);
@@ -196,7 +196,7 @@ impl<'a> Home<'a> {
 
     /// Works on the list of this home.
     #[cold]
-    fn list<R>(&self, f: impl FnOnce(&mut Vec<Listed>) -> R) -> R {
+    fn list<R>(&self, f: impl FnOnce(&mut List<Listed>) -> R) -> R {
         self.lists
             .get_or_init(ListMap::new)
             .update(self.bucket.address(), f)

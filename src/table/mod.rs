@@ -255,19 +255,26 @@ impl Index {
     /// All living nodes, bucket by bucket; the caller becomes an owner of each. A node that is linked throughout is in it.
     pub(crate) fn living_nodes(&self, expected: usize, guard: &Guard) -> Vec<Node> {
         let mut found = Vec::with_capacity(expected);
-        self.living_nodes_in(0..1 << 32, &mut found, guard);
+        self.living_nodes_in(0..1 << 32, |_| true, |node| found.push(node), guard);
         found
     }
 
-    /// As `living_nodes`, but only those whose hash has its upper half in this range, which is not empty.
-    pub(crate) fn living_nodes_in(&self, halves: Range<u64>, found: &mut Vec<Node>, _: &Guard) {
+    /// As `living_nodes`, but only those whose hash has its upper half in this range, which is not empty, and that are `wanted`: asked under the
+    /// lock of the bucket that the node is linked in.
+    pub(crate) fn living_nodes_in(
+        &self,
+        halves: Range<u64>,
+        wanted: impl Fn(Node) -> bool,
+        mut found: impl FnMut(Node),
+        _: &Guard,
+    ) {
         let Some(array) = self.array() else {
             return;
         };
         array.visit(halves, &self.lists, &mut |node| {
             // SAFETY: linked nodes are headers, always.
-            if unsafe { node.as_ref() }.acquire() {
-                found.push(node);
+            if wanted(node) && unsafe { node.as_ref() }.acquire() {
+                found(node);
             }
         });
     }

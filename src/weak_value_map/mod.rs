@@ -51,9 +51,9 @@ type Value<P> = Weakly<P>;
 /// shows but [`entries`](Self::entries) and [`weak_values`](Self::weak_values), and which keeps the memory of the value (not the
 /// value itself: that was dropped when its last owner went), since a `Weak` does. Dead entries are taken out
 /// * when a look-up or an insertion comes across them, and
-/// * by *sweeps*: each insertion, and each 64th miss of a thread, looks at the next few entries, at most 8 and the rest of their bucket, or 8
-///   buckets. ([`MapMaker::prune_bound`](crate::MapMaker::prune_bound) sets another number than 8.) So as long as no more die than are
-///   inserted, there are at most a seventh as many dead entries as live ones, and a few, whichever keys are asked for.
+/// * by *sweeps*: each insertion, and each 64th miss of a thread, looks at the next bucket of the table, which holds 2.8 to 4.2 entries on
+///   average. So as long as no more die than are inserted, there are in the long run no more dead entries than live ones, and a few,
+///   whichever keys are asked for. [`MapMaker::prune_bound`](crate::MapMaker::prune_bound) makes a sweep look at more.
 ///
 /// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
 ///
