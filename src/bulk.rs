@@ -63,6 +63,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 }
             }
         }
+        drop(self.protection.give_up());
         taken
     }
 
@@ -80,6 +81,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             });
             panics.catch(|| drop(held));
         }
+        panics.catch(|| drop(self.protection.give_up()));
         taken
     }
 
@@ -117,6 +119,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             });
             drained.extend(taken.flatten());
         }
+        panics.catch(|| drop(self.protection.give_up()));
         drained
     }
 

@@ -5,7 +5,7 @@
 
 use crate::body::{node_align, node_size, Body};
 use crate::grace::{reading, Graveyard, Guard};
-use crate::node::{Header, Node};
+use crate::node::Node;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr};
 use crate::table::{Index, Link, Probe};
@@ -130,9 +130,18 @@ impl<B: Body> Core<B> {
 
     /// Looks for a node with this hash the short way and names it in `hazard`; see [`Index::protect`].
     #[inline(always)]
-    pub(crate) fn protect(&self, hash: u64, hazard: &AtomicPtr<Header>) -> Option<Node> {
-        let guard = Guard::try_enter()?;
-        self.index.protect(hash, hazard, &guard)
+    pub(crate) fn protect<R>(
+        &self,
+        hash: u64,
+        hazard: &AtomicPtr<()>,
+        found: impl FnOnce(Node) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        // None also where readers need a fence: there they become owners.
+        match Guard::try_enter() {
+            Some(guard) => self.index.protect(hash, hazard, guard, found, missing),
+            None => missing(Probe::UNSURE),
+        }
     }
 
     /// Looks for a node with this hash, without a lock. Unsure only about the overflow.

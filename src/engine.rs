@@ -5,7 +5,7 @@
 
 use crate::body::Body;
 use crate::core::Core;
-use crate::node::{Header, Node};
+use crate::node::Node;
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Link, Probe};
@@ -112,10 +112,19 @@ impl<B: Body> Engine<B> {
         }
     }
 
-    /// A linked node that has this hash, named in `hazard`, if it is found the short way. Nobody becomes an owner of it.
+    /// As `probe`, but names the node in `hazard` instead of becoming an owner of it.
     #[inline(always)]
-    pub(crate) fn protect(&self, hash: u64, hazard: &AtomicPtr<Header>) -> Option<Node> {
-        self.core()?.protect(hash, hazard)
+    pub(crate) fn protect<R>(
+        &self,
+        hash: u64,
+        hazard: &AtomicPtr<()>,
+        found: impl FnOnce(Node) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        match self.core() {
+            Some(core) => core.protect(hash, hazard, found, missing),
+            None => missing(Probe::UNSURE),
+        }
     }
 
     /// The live value whose key `is_it`, if there is one.

@@ -123,7 +123,7 @@ pub use map_maker::MapMaker;
 pub use notify::Notify;
 pub use pointer::{Pointer, SyncPointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
-pub use session::{WeakKeySession, WeakKeyValueSession, WeakValueSession};
+pub use session::{WeakKeyValueSession, WeakValueSession};
 pub use stats::Stats;
 pub use token::Token;
 pub use watched::{Life, Watched, WeakWatched};

@@ -35,6 +35,7 @@ impl<Q: Pointer> Side for Traced<Q> {
     type Stored = Q::Weak;
     type Live = Q;
     const IS_DEAD_IS_QUIET: bool = Q::Weak::IS_DEAD_IS_QUIET;
+    const IS_WEAK: bool = true;
 
     #[inline]
     fn stored(&self) -> &Q::Weak {

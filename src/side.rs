@@ -10,6 +10,8 @@ pub(crate) trait Side: 'static {
     type Live: Clone + 'static;
     /// `is_dead` is no user code: it reads memory, and neither calls anything nor waits.
     const IS_DEAD_IS_QUIET: bool;
+    /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is dropped a little later.
+    const IS_WEAK: bool;
 
     fn stored(&self) -> &Self::Stored;
     fn is_dead(&self) -> bool;
@@ -23,6 +25,7 @@ impl<T: 'static> Side for Kept<T> {
     type Stored = T;
     type Live = ();
     const IS_DEAD_IS_QUIET: bool = true;
+    const IS_WEAK: bool = false;
 
     #[inline]
     fn stored(&self) -> &T {
@@ -54,6 +57,7 @@ impl<P: Pointer> Side for Weakly<P> {
     type Stored = P::Weak;
     type Live = P;
     const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET;
+    const IS_WEAK: bool = true;
 
     #[inline]
     fn stored(&self) -> &P::Weak {

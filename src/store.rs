@@ -16,13 +16,14 @@ use crate::hook::{Cause, Hook};
 use crate::node::Node;
 use crate::pair::Pair;
 use crate::panics::Panics;
-use crate::protection::Protection;
+use crate::protection::{Due, Protection, Reader};
 use crate::seed::Seed;
 use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
 use crate::strong::{Draft, Strong};
 use crate::sync::plain::AtomicU32;
 use crate::sync::{AtomicBool, Ordering};
+use crate::table::Probe;
 
 /// What is told of entries that come and go, so that they can be found from the other side. Calls no user code.
 pub(crate) trait Reverse<A, B> {
@@ -174,6 +175,70 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         found
     }
 
+    /// What `view` makes of the value of the entry whose key `is_it`, or None if it is dead: then it is taken out. The caller becomes an owner of
+    /// the entry only where the short way does not do.
+    #[inline(always)]
+    pub(crate) fn view<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        self.view_as(hash, is_it, view, || {
+            self.counters.add(Count::Hit);
+        })
+    }
+
+    /// As `view`, for a reader that counts its hits itself.
+    #[inline(always)]
+    pub(crate) fn view_as<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+        hit: impl FnOnce(),
+    ) -> Option<R> {
+        if !B::IS_WEAK {
+            // An owner's way: the last one drops the value, and not a moment later.
+            return view(self.find(hash, is_it)?.held.value());
+        }
+        let Some(reader) = Reader::own() else {
+            return self.view_slow(hash, &is_it, &mut view);
+        };
+        let looked = reader.look(
+            &self.engine,
+            hash,
+            |entry| {
+                let found = is_it(entry.key()).then(|| view(entry.value())).flatten();
+                drop(entry);
+                found.ok_or(Probe::UNSURE)
+            },
+            Err,
+        );
+        match looked {
+            Ok(found) => {
+                hit();
+                Some(found)
+            }
+            Err(Probe::ABSENT) => {
+                self.missed();
+                None
+            }
+            Err(_) => self.view_slow(hash, &is_it, &mut view),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn view_slow<R>(
+        &self,
+        hash: u64,
+        is_it: &dyn Fn(&A) -> bool,
+        view: &mut dyn FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        view(self.find(hash, is_it)?.held.value())
+    }
+
     /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.
     #[inline]
     pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
@@ -213,8 +278,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.reverse.unlinked(held);
         // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
         let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
-        // Dropped at the end.
-        let _due = self.protection.retire(of_index);
+        // What is due is dropped at the end.
+        let _due = if B::IS_WEAK {
+            self.protection.retire(of_index)
+        } else {
+            drop(of_index);
+            Due::nothing()
+        };
         // The caller is an owner still, so this entry was not dropped yet, and the hook may do what it likes.
         if let Some(hook) = &self.hook {
             hook.call(held.key().stored(), cause);

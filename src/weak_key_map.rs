@@ -8,7 +8,7 @@ use crate::keying::{Asked, ByEquality, Keying};
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
-use crate::store::{Refused, Setup, Store};
+use crate::store::{Refused, Setup};
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -99,10 +99,6 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         Self {
             inner: WeakKeyed::with(setup, hasher, ()),
         }
-    }
-
-    pub(crate) fn store(&self) -> &Store<Weakly<P>, Kept<V>> {
-        &self.inner.store
     }
 
     /// The hasher.
@@ -275,8 +271,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         M: Asked<P, Q>,
     {
-        let landed = self.inner.find(key)?;
-        Some(view(&landed.held.value().0))
+        let mut view = Some(view);
+        self.inner
+            .view(key, |value| view.take().map(|view| view(&value.0)))
     }
 
     /// A clone of the value of this key, with the key that is stored.
@@ -295,7 +292,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         M: Asked<P, Q>,
     {
-        self.inner.find(key).is_some()
+        self.inner.view(key, |_| Some(())).is_some()
     }
 
     /// A clone of the value of this key, created if there is none.

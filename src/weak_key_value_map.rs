@@ -7,7 +7,7 @@ use crate::hook::Cause;
 use crate::keying::{Asked, ByEquality, Keying};
 use crate::pointer::{Pointer, WeakPointer};
 use crate::reverse::{ByValue, Traced};
-use crate::side::Weakly;
+use crate::side::{Side, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
 use crate::weak_keyed::WeakKeyed;
@@ -267,7 +267,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     where
         M: Asked<P, A>,
     {
-        self.inner.find(key).map(Landed::into_live)
+        self.inner.view(key, Side::live)
     }
 
     /// The live value of this key, with the key that is stored.
@@ -284,7 +284,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     where
         M: Asked<P, A>,
     {
-        self.inner.find(key).is_some()
+        self.get(key).is_some()
     }
 
     /// The live value of this key, created if there is none.

@@ -67,6 +67,21 @@ where
         self.store.find(hash, |stored| M::matches(&stored.0, asked))
     }
 
+    /// What `view` makes of the value of this key, if both are alive.
+    #[inline]
+    pub(crate) fn view<Q: ?Sized, R>(
+        &self,
+        asked: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        self.store
+            .view(hash, |stored| M::matches(&stored.0, asked), view)
+    }
+
     /// The live entry of this key, and the key that is stored. It is no look-up: it counts neither as a hit nor as a miss.
     fn peek(&self, hash: u64, key: &P) -> Option<(Entry<P, B>, P)> {
         let landed = self.store.peek(hash, |stored| M::same(&stored.0, key))?;

@@ -275,12 +275,14 @@ pub(crate) fn stripes() -> (usize, usize) {
 
 pub(crate) struct Record {
     pub(crate) state: AtomicUsize,
+    pub(crate) hazard: AtomicPtr<()>,
 }
 
 impl Record {
     fn new(_: usize) -> Self {
         Self {
             state: AtomicUsize::new(0),
+            hazard: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
 }

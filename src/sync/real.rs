@@ -148,6 +148,8 @@ pub(crate) fn reclaims() -> bool {
 pub(crate) struct Record {
     /// See `grace`.
     pub(crate) state: AtomicUsize,
+    /// See `protection`.
+    pub(crate) hazard: AtomicPtr<()>,
     /// A small number, stable while the thread lives.
     pub(crate) index: usize,
     taken: AtomicBool,
@@ -232,6 +234,7 @@ fn new_record(initial_state: usize) -> &'static Record {
     let mut head = RECORDS.load(Ordering::Acquire);
     let record = Box::leak(Box::new(Record {
         state: AtomicUsize::new(initial_state),
+        hazard: AtomicPtr::new(ptr::null_mut()),
         index: 0,
         taken: AtomicBool::new(true),
         next: head,

@@ -118,35 +118,52 @@ impl Index {
         })
     }
 
-    /// Looks for a node with this hash in its bucket, and names it in `hazard`. What comes back was linked after it was named there;
-    /// if nothing comes back, nothing is named. Not only a miss gives nothing, also whatever makes the short way unsure.
+    /// As `probe`, but instead of becoming an owner of the node it names it in `hazard`. What is found was linked after it was named there;
+    /// if nothing is found, nothing is named.
     #[inline(always)]
-    pub(crate) fn protect(&self, hash: u64, hazard: &AtomicPtr<Header>, _: &Guard) -> Option<Node> {
+    pub(crate) fn protect<R>(
+        &self,
+        hash: u64,
+        hazard: &AtomicPtr<()>,
+        guard: Guard,
+        found: impl FnOnce(Node) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
         // SAFETY: as in `probe`.
         let array = unsafe { self.array().unwrap_unchecked() };
         let bucket = array.bucket(hash);
         let word = bucket.word();
-        for slot in word.matches(Tag::of(hash)) {
+        let slots = word.matches(Tag::of(hash));
+        let certain = slots.is_empty() && word.is_complete();
+        for slot in slots {
             let node = bucket.node(slot);
             // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
             if unsafe { node.as_ref() }.hash() != hash {
                 continue;
             }
-            hazard.store(node.as_ptr(), Ordering::Relaxed);
+            // Release: pairs with those who read that this thread looks at this one, and no longer at the one before.
+            hazard.store(node.as_ptr().cast(), Ordering::Release);
             // Between naming it and looking again. Pairs with the heavy half of those who give up what was unlinked.
-            sync::any_barrier();
+            sync::light_barrier();
             // The word first: if the slot, read after it, has this node, then the node was linked when the word was read, or has
             // been linked since. And then its hash is its key's again, whatever it was before.
-            if bucket.word() == word && bucket.node(slot) == node {
-                // SAFETY: as above.
-                if unsafe { node.as_ref() }.hash() == hash {
-                    return Some(node);
-                }
+            // SAFETY: as above.
+            if bucket.word() == word
+                && bucket.node(slot) == node
+                && unsafe { node.as_ref() }.hash() == hash
+            {
+                drop(guard);
+                return found(node);
             }
             hazard.store(ptr::null_mut(), Ordering::Release);
-            return None;
+            break;
         }
-        None
+        drop(guard);
+        missing(if certain {
+            Probe::ABSENT
+        } else {
+            Probe::UNSURE
+        })
     }
 
     /// As `probe`, but looks also where the nodes have moved or spilled to.

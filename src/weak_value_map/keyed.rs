@@ -6,7 +6,7 @@ use crate::hash::hash_key;
 use crate::held::Landed;
 use crate::hook::Cause;
 use crate::pointer::Pointer;
-use crate::side::{Kept, Weakly};
+use crate::side::{Kept, Side, Weakly};
 use crate::store::Refused;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -43,7 +43,9 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        self.find(key).map(Landed::into_live)
+        let hash = hash_key(&self.hasher, key);
+        self.store
+            .view(hash, |stored| key.equivalent(&stored.0), Side::live)
     }
 
     /// The live value of this key, with the key that is stored, cloned.
@@ -63,7 +65,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        self.find(key).is_some()
+        self.get(key).is_some()
     }
 
     /// The live value of this key, created if there is none.
@@ -107,11 +109,11 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         make: impl FnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        match self.store.find(hash, |stored| key == stored.0) {
-            Some(landed) => {
+        match self.store.view(hash, |stored| key == stored.0, Side::live) {
+            Some(live) => {
                 // Here, not at the end of the scope: if a destructor panics, the value is still ours to drop.
                 drop((key, make));
-                Ok(landed.into_live())
+                Ok(live)
             }
             None => self.create(hash, key, |_| true, make),
         }
@@ -163,8 +165,9 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        if let Some(landed) = self.store.find(hash, |stored| key.equivalent(&stored.0)) {
-            return Ok(landed.into_live());
+        let is_it = |stored: &Key<K>| key.equivalent(&stored.0);
+        if let Some(live) = self.store.view(hash, is_it, Side::live) {
+            return Ok(live);
         }
         let owned = to_owned(key);
         assert!(

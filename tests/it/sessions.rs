@@ -1,6 +1,6 @@
-//! Sessions: look-ups that do not own the entry, and what they hold back.
+//! Look-ups that do not own the entry, with and without a session, and what they hold back.
 
-use highlander::{ByAddress, Cause, MapMaker, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
+use highlander::{ByAddress, Cause, MapMaker, WeakKeyValueMap, WeakValueMap};
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -81,20 +81,7 @@ fn a_session_finds_what_the_map_finds() {
 }
 
 #[test]
-fn sessions_of_the_other_maps() {
-    let map: WeakKeyMap<Arc<String>, Vec<u8>> = WeakKeyMap::new();
-    let session = map.session();
-    let key = Arc::new("one".to_string());
-    map.insert(&key, vec![1]);
-    assert_eq!(session.get("one"), Some(vec![1]));
-    // The closure may ask the same session.
-    let both = session.get_with("one", |outer| (outer.len(), session.get("one")));
-    assert_eq!(both, Some((1, Some(vec![1]))));
-    drop(key);
-    assert_eq!(session.get("one"), None);
-    assert_eq!(session.get_with("one", |_| ()), None);
-    drop(session);
-
+fn sessions_of_the_two_sided_map() {
     let map: WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress> = WeakKeyValueMap::new();
     let session = map.session();
     let (key, value) = (Arc::new(1), Arc::new(2));
@@ -118,20 +105,42 @@ fn an_idle_session_holds_back_no_more_than_a_batch() {
         map.remove(&Id(i));
         most = most.max(live.load(SeqCst));
     }
-    assert!(most <= BATCH + sessions.len(), "{most} keys held back");
+    assert!(most <= BATCH, "{most} keys held back");
     drop(sessions);
+    map.prune();
     assert_eq!(live.load(SeqCst), 0);
 }
 
 #[test]
-fn without_a_session_nothing_is_held_back() {
+fn calls_that_take_out_many_hold_nothing_back() {
+    let live = Arc::new(AtomicUsize::new(0));
+    type Map = WeakValueMap<Key, Arc<u32>>;
+    let calls: [fn(&Map); 4] = [
+        |map| assert_eq!(map.clear(), 0),
+        |map| assert_eq!(map.retain(|_, _| false), 0),
+        |map| assert_eq!(map.prune(), 9),
+        |map| map.shrink_to_fit(),
+    ];
+    for (i, call) in calls.into_iter().enumerate() {
+        let map = Map::new();
+        for i in 0..10 {
+            let value = map.get_or_insert_with(Key::new(i, &live), |_| Arc::new(1));
+            assert_eq!(map.get(&Id(i)), Some(value));
+        }
+        map.remove(&Id(3));
+        call(&map);
+        assert_eq!(live.load(SeqCst), 0, "call {i}");
+    }
+}
+
+#[test]
+fn dropping_the_map_drops_what_was_held_back() {
     let live = Arc::new(AtomicUsize::new(0));
     let map: WeakValueMap<Key, Arc<u32>> = WeakValueMap::new();
-    drop(map.session());
-    let value = map.get_or_insert_with(Key::new(1, &live), |_| Arc::new(1));
+    let _value = map.get_or_insert_with(Key::new(1, &live), |_| Arc::new(1));
     map.remove(&Id(1));
+    drop(map);
     assert_eq!(live.load(SeqCst), 0);
-    drop(value);
 }
 
 /// A query that stands still in its comparison until it is told to go on.
@@ -186,6 +195,7 @@ fn a_session_that_stands_still_in_a_comparison_holds_back_no_more_than_a_batch()
         let found = reader.join().unwrap();
         assert!(found.is_none_or(|found| Arc::ptr_eq(&found, &kept)));
     });
+    map.prune();
     assert_eq!(live.load(SeqCst), 0);
 }
 
@@ -217,7 +227,7 @@ fn a_comparison_that_panics_lets_go() {
     BOMB.set(false);
     assert_eq!(session.get(&Bomb(1)).as_ref(), Some(&value));
     map.remove(&Id(1));
-    drop(session);
+    map.prune();
     assert_eq!(live.load(SeqCst), 0);
 }
 
@@ -249,7 +259,8 @@ fn hooks_are_called_once_though_the_keys_put_aside_panic() {
         let removed = catch_unwind(AssertUnwindSafe(|| map.prune()));
         panics += usize::from(removed.is_err());
     }
-    panics += usize::from(catch_unwind(AssertUnwindSafe(|| drop(session))).is_err());
+    drop(session);
+    panics += usize::from(catch_unwind(AssertUnwindSafe(|| map.prune())).is_err());
     assert!(panics >= 2, "each batch has odd keys");
     let mut told = told.lock().unwrap().clone();
     told.sort_by_key(|(key, _)| *key);
