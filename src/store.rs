@@ -1,8 +1,8 @@
 //! Entries that the table itself keeps, for values and keys that know nothing of it: the one place where weak sides and table meet.
 //!
 //! Every linked entry has one owner more than those who are looking at it: the index (`Body::KEPT`). Whoever takes an entry out, which
-//! only one caller can, takes over that ownership and tells the hook. A look-up becomes an owner too, upgrades what is weak outside of
-//! every lock and guard, and lets go: so a stalled reader holds back the one entry that it looks at.
+//! only one caller can, takes over that ownership and tells the hook. A look-up either only says which entry it looks at (see `protection`),
+//! or becomes an owner too; it upgrades what is weak outside of every lock and guard, and lets go. So one that stands still holds back one entry.
 //!
 //! An entry whose value is dead counts as absent: creation puts the new one in its place by identity, never by key. One whose key is dead
 //! equals no key that is asked for; it stays beside its successor until a sweep or a look at it takes it out.

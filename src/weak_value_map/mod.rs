@@ -57,6 +57,11 @@ type Value<P> = Weakly<P>;
 ///
 /// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
 ///
+/// # Keys of entries that are gone
+/// A look-up does not become an owner of the entry. So an entry that is taken out (with its key) is dropped a little later: when 64 have
+/// gathered in this map, or with [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain),
+/// [`shrink_to_fit`](Self::shrink_to_fit) and the map itself. A look-up that stands still in a comparison holds back the one entry that it looks at.
+///
 /// # User code that panics
 /// The map stays consistent. A panic of a destructor or hook goes to the caller whose operation took the entry out, once that is
 /// complete; a call that sweeps may so get the panic of another entry's key.

@@ -379,7 +379,7 @@ fn entering_a_pair_against_removing_it() {
 fn look_up_that_owns_nothing_against_removal() {
     // Only here: without, a look-up of a model becomes an owner.
     let _reclaim = Switch::on(highlander::model::set_reclaim);
-    model_with(2, || {
+    model_with(3, || {
         let (map, keys, values) = map();
         let value = Strong::new(&values);
         map.insert(Content::new(A, &keys), value.clone());
@@ -403,7 +403,7 @@ fn look_up_that_owns_nothing_against_removal() {
 #[test]
 fn two_look_ups_that_own_nothing_against_removal() {
     let _reclaim = Switch::on(highlander::model::set_reclaim);
-    model_with(2, || {
+    model_with(3, || {
         let (map, keys, values) = map();
         let value = Strong::new(&values);
         map.insert(Content::new(A, &keys), value.clone());
