@@ -7,4 +7,8 @@
 #[path = "../it/common.rs"]
 mod common;
 mod guava_concurrent_map;
+mod guava_interners;
+mod guava_map_maker;
 mod maps;
+mod python_mappings;
+mod python_weakset;
