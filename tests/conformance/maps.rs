@@ -1,4 +1,5 @@
 //! The driver: every kind of map behind one trait, in every configuration that `MapMaker` can be asked for, and what the cases are run on.
+#![allow(dead_code)] // each binary uses a part of it
 
 use crate::common::Colliding;
 use highlander::{
@@ -630,6 +631,7 @@ pub fn everywhere<K: Subject>(case: fn(&mut Table<K>)) {
 }
 
 /// Makes tests of cases: one for each kind of map, each in every configuration and with two hashers.
+#[allow(unused_macros)]
 macro_rules! on_every_map {
     ($($case:ident),* $(,)?) => {
         on_every_map!(@ weak_values WeakValues [$($case)*]);
@@ -651,6 +653,7 @@ macro_rules! on_every_map {
         }
     };
 }
+#[allow(unused_imports)]
 pub(crate) use on_every_map;
 
 /// Errors of creation are told apart.

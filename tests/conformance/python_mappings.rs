@@ -355,7 +355,9 @@ fn keys_whose_comparison_lets_go_of_other_keys() {
         let keys: Vec<_> = (0..40)
             .map(|n| Arc::new(Cascading(n, owners.clone())))
             .collect();
-        keys.iter().for_each(|key| drop(map.insert(key, key.0)));
+        for key in &keys {
+            map.insert(key, key.0);
+        }
         *owners.0.lock().unwrap() = keys;
         owners.1.store(true, SeqCst);
         let probes: Vec<_> = (0..40).map(|n| Cascading(n, owners.clone())).collect();
