@@ -346,6 +346,9 @@ impl<K: Subject> Script<K> {
                     assert!(Arc::ptr_eq(&got, &value));
                     self.created += 1;
                     self.enter(&key, identity, *value);
+                    // Unlike elsewhere this key takes the place of the stored one.
+                    let at = self.slot(&key, identity).unwrap();
+                    self.entered[at].key = identity;
                 } else {
                     assert_eq!(Some(*got), known);
                 }
