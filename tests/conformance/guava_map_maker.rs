@@ -157,7 +157,7 @@ fn recursive_computation<K: Subject>(t: &mut Table<K>) {
 fn recursion_into_itself<K: Subject>(t: &mut Table<K>) {
     let key = t.key(5);
     let inner = || t.map.get_or_try_insert(key, || Ok(t.value(6)));
-    let result = t.map.get_or_try_insert(key, || inner());
+    let result = t.map.get_or_try_insert(key, inner);
     assert!(is_cycle(&result));
     t.expect_unchanged();
     assert!(inner().is_ok());

@@ -339,8 +339,8 @@ impl<S: Hasher> Subject for WeakValues<S> {
     methods!(clone_of, borrow);
 }
 
-fn clone_of(key: &String) -> String {
-    key.clone()
+fn clone_of(key: &str) -> String {
+    key.to_owned()
 }
 
 /// `MapMaker::new().weak_keys()`.
