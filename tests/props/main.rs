@@ -16,12 +16,27 @@
 //! * equal contents have one address while a handle to them lives, whichever way they were interned;
 //! * the entries are exactly the contents with handles, and the counts those of the handles.
 //!
+//! For each map that a [`MapMaker`](highlander::MapMaker) makes, with several settings, of `Arc`s:
+//! * no dead key or value is ever shown; what is shown is what the model knows, by identity; `len` is exact;
+//! * of equal weak keys the first stays; removal and replacement of a certain value touch no other;
+//! * the hook is told once of each entry that goes, with the right cause: what it has not been told of yet is in `entries`;
+//! * churn leaves no more dead entries than the documentation says; the counters add up;
+//! * a closed map takes nothing, and otherwise goes on.
+//!
+//! For a [`WeakSet`](highlander::WeakSet), by equality and by address, of `Arc`s and of [`Watched`](highlander::Watched):
+//! * it shows the live members in the order of their insertion; those that report their death leave no entry;
+//! * iteration beside changes shows each lasting member once, and none that was taken out.
+//!
 //! Each with the default hasher and with one under which all keys collide. `PROPTEST_CASES=10000` makes it thorough.
 
 #[path = "../it/common.rs"]
 mod common;
 mod interner;
+#[path = "../conformance/maps.rs"]
+mod maps;
 mod registry;
+mod weak_maps;
+mod weak_set;
 
 use proptest::test_runner::Config;
 

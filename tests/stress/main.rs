@@ -7,6 +7,7 @@
 //! * **G2 Gone**, at the end: `len` is 0, nothing is found, nothing iterated.
 //! * **G7, G9.** Values carry a seal that their destructor breaks: a holder that finds it broken holds a dead value, a destructor that
 //!   does has run twice. All that were born have died, once.
+//! * **G1, G9 for the weak maps** with their plain `Arc`s, beside pruning, shrinking, iteration and closing; the hook's count balances.
 //! * **G3, G8.** The same while entries are replaced and removed, and while registries go before their handles.
 //!
 //! The short runs are part of the usual tests. The long ones take `HIGHLANDER_STRESS_SECONDS` each (30 if not set):
@@ -20,6 +21,7 @@ mod memory;
 mod registry;
 mod support;
 mod teardown;
+mod weak_maps;
 
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ fn long() -> Duration {
 
 mod short {
     use super::SHORT;
-    use crate::{flights, interner, memory, registry, teardown};
+    use crate::{flights, interner, memory, registry, teardown, weak_maps};
 
     #[test]
     fn few_contents_interned_by_many_threads() {
@@ -106,11 +108,31 @@ mod short {
     fn flights_nested_in_one_order() {
         flights::nested(SHORT);
     }
+
+    #[test]
+    fn weak_values_created_and_dropped() {
+        weak_maps::create_and_drop(SHORT);
+    }
+
+    #[test]
+    fn all_operations_of_the_weak_maps() {
+        weak_maps::all_operations(SHORT);
+    }
+
+    #[test]
+    fn weak_maps_closed_beside_insertions() {
+        weak_maps::close(SHORT);
+    }
+
+    #[test]
+    fn weak_sets_beside_iteration() {
+        weak_maps::set(SHORT);
+    }
 }
 
 mod for_long {
     use super::long;
-    use crate::{flights, interner, memory, registry, teardown};
+    use crate::{flights, interner, memory, registry, teardown, weak_maps};
 
     #[test]
     #[ignore = "long"]
@@ -194,5 +216,29 @@ mod for_long {
     #[ignore = "long"]
     fn flights_nested_in_one_order() {
         flights::nested(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn weak_values_created_and_dropped() {
+        weak_maps::create_and_drop(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn all_operations_of_the_weak_maps() {
+        weak_maps::all_operations(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn weak_maps_closed_beside_insertions() {
+        weak_maps::close(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn weak_sets_beside_iteration() {
+        weak_maps::set(long());
     }
 }
