@@ -8,6 +8,7 @@ use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync;
+use crate::sync::plain::AtomicU32;
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
 use std::marker::PhantomData;
@@ -147,6 +148,17 @@ impl<B: Body> Core<B> {
     pub(crate) fn living_nodes_in(&self, halves: Range<u64>) -> Vec<Node> {
         let mut found = Vec::with_capacity(8);
         reading(|guard| self.index.living_nodes_in(halves, &mut found, guard));
+        found
+    }
+
+    /// Living nodes of the next few buckets; see [`Index::living_nodes_from`].
+    pub(crate) fn living_nodes_from(&self, cursor: &AtomicU32, enough: usize) -> Vec<Node> {
+        // And the rest of the last bucket: so that nothing is allocated again under the guard, as a rule.
+        let mut found = Vec::with_capacity(enough + 8);
+        reading(|guard| {
+            self.index
+                .living_nodes_from(cursor, enough, &mut found, guard);
+        });
         found
     }
 

@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::core::Core;
 use crate::node::Node;
 use crate::strong::{Blank, Draft, Strong};
+use crate::sync::plain::AtomicU32;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Link, Probe};
 use std::marker::PhantomData;
@@ -282,6 +283,13 @@ impl<B: Body> Engine<B> {
     pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Strong<B>> {
         self.core()
             .map_or_else(Vec::new, |core| adopt_all(core.living_nodes_in(halves)))
+    }
+
+    /// The values of the next few buckets; see [`Index::living_nodes_from`](crate::table::Index::living_nodes_from).
+    pub(crate) fn some_from(&self, cursor: &AtomicU32, enough: usize) -> Vec<Strong<B>> {
+        self.core().map_or_else(Vec::new, |core| {
+            adopt_all(core.living_nodes_from(cursor, enough))
+        })
     }
 
     /// The number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever entered.

@@ -16,12 +16,14 @@ use crate::side::Side;
 use crate::stats::Count;
 use crate::store::{Reverse, Store};
 use crate::sync::local;
-use crate::sync::plain::Relaxed;
 use std::cell::Cell;
 use std::ops::Range;
 
 /// Every so many misses of a thread, one sweeps.
 const MISSES_PER_SWEEP: u64 = 64;
+
+/// Entries that a sweep becomes an owner of at the same time, but for the rest of a bucket.
+const MOST_AT_ONCE: usize = 64;
 
 local! {
     /// Whether this thread is in a sweep: destructors of keys may insert, and must not sweep inside each other without end.
@@ -53,29 +55,17 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             return;
         };
         let mut panics = Panics::new();
-        let mut met = 0;
-        for _ in 0..self.prune_bound {
-            let buckets = self.engine.buckets();
-            if buckets == 0 || met >= self.prune_bound as usize {
-                break;
+        let mut left = self.prune_bound as usize;
+        while left > 0 {
+            // Not all at once, if somebody has set a large bound: these owners are taken in one stretch of reading.
+            let batch = left.min(MOST_AT_ONCE);
+            let entries = self.engine.some_from(&self.cursor, batch);
+            if entries.is_empty() {
+                return;
             }
-            for entries in self.next_bucket(buckets).into_iter().flatten() {
-                met += entries.len();
-                self.prune_among(entries, &mut panics);
-            }
+            self.prune_among(entries.into_iter().map(Held::new), &mut panics);
+            left -= batch;
         }
-    }
-
-    /// The entries of the bucket at the cursor, which goes on to the next; in two parts where the hashes begin anew.
-    fn next_bucket(&self, buckets: usize) -> [Option<Vec<Held<A, B>>>; 2] {
-        const END: u64 = 1 << 32;
-        let width = END.div_ceil(buckets as u64);
-        let start = u64::from(self.cursor.fetch_add(width as u32, Relaxed));
-        let parts = [
-            start..END.min(start + width),
-            0..(start + width).saturating_sub(END),
-        ];
-        parts.map(|part| (!part.is_empty()).then(|| self.some(part)))
     }
 
     pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Held<A, B>> {
@@ -87,7 +77,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Takes out those that are dead, and lets go of all, whatever panics. Returns how many this call has taken out.
-    fn prune_among(&self, entries: Vec<Held<A, B>>, panics: &mut Panics) -> usize {
+    fn prune_among(&self, entries: impl Iterator<Item = Held<A, B>>, panics: &mut Panics) -> usize {
         let mut pruned = 0;
         for held in entries {
             let taken = panics.catch(|| held.is_dead() && self.take_out(&held, Cause::Dead));
@@ -108,7 +98,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let mut panics = Panics::new();
         let mut pruned = 0;
         for entries in self.windows() {
-            pruned += self.prune_among(entries, &mut panics);
+            pruned += self.prune_among(entries.into_iter(), &mut panics);
         }
         pruned
     }

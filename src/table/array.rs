@@ -108,6 +108,12 @@ impl Array {
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 
+    /// The upper halves of the hashes that lead to a bucket.
+    pub(super) fn halves(&self, index: usize) -> Range<u64> {
+        let start_of = |index: usize| ((index as u64) << 32).div_ceil(self.len as u64);
+        start_of(index)..start_of(index + 1)
+    }
+
     /// Visits the linked nodes whose hash has its upper half in this range, each once, wherever they are by now.
     ///
     /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever become smaller, however
@@ -115,8 +121,8 @@ impl Array {
     pub(super) fn visit(&self, range: Range<u64>, lists: &Lists, visit: &mut dyn FnMut(Node)) {
         let index_of = |half: u64| self.index(half << 32);
         for index in index_of(range.start)..=index_of(range.end - 1) {
-            let start_of = |index: usize| ((index as u64) << 32).div_ceil(self.len as u64);
-            let part = range.start.max(start_of(index))..range.end.min(start_of(index + 1));
+            let all = self.halves(index);
+            let part = range.start.max(all.start)..range.end.min(all.end);
             let home = Home::lock(self, index, lists);
             if home.has_moved() {
                 drop(home);

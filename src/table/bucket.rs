@@ -70,8 +70,12 @@ impl Word {
         self.matches(Tag(0)).next()
     }
 
-    fn occupied(self) -> impl Iterator<Item = usize> {
-        (0..SLOTS).filter(move |slot| self.0 >> (8 * slot + 8) & 0xFF != 0)
+    /// The slots with a node.
+    #[inline]
+    pub(super) fn occupied(self) -> Slots {
+        // Adding carries into the top bit of each byte that has one of the lower bits.
+        let lower = (self.0 & (ONES * 0x7F)) + ONES * 0x7F;
+        Slots((lower | self.0) & ONES << 7)
     }
 
     fn with(self, slot: usize, tag: Tag) -> Self {

@@ -10,6 +10,7 @@ mod resize;
 
 use crate::grace::{Graveyard, Guard};
 use crate::node::{Header, Node};
+use crate::sync::plain::{AtomicU32, Relaxed};
 use crate::sync::{AtomicPtr, Ordering};
 use array::Array;
 use bucket::{Bucket, Tag, Word};
@@ -239,6 +240,44 @@ impl Index {
                 found.push(node);
             }
         });
+    }
+
+    /// The living nodes of the bucket at the cursor, which is the upper half of a hash, and of those behind it, until there are `enough`, or as many
+    /// buckets have been looked at. The cursor moves on behind them. The caller becomes an owner of each.
+    ///
+    /// A look without a lock at each bucket that is complete: whoever comes and goes just then may be missed.
+    pub(crate) fn living_nodes_from(
+        &self,
+        cursor: &AtomicU32,
+        enough: usize,
+        found: &mut Vec<Node>,
+        _: &Guard,
+    ) {
+        let Some(array) = self.array() else {
+            return;
+        };
+        // Rounded down: rather the same bucket twice, now and then, than one left out.
+        let width = (1 << 32) / array.len() as u64;
+        for _ in 0..enough {
+            if found.len() >= enough {
+                return;
+            }
+            let hash = u64::from(cursor.fetch_add(width as u32, Relaxed)) << 32;
+            let mut own = |node: Node| {
+                // SAFETY: slots point to nodes, and while the guard stands, node memory stays node memory.
+                if unsafe { node.as_ref() }.acquire() {
+                    found.push(node);
+                }
+            };
+            let bucket = array.bucket(hash);
+            let word = bucket.word();
+            if word.is_complete() {
+                word.occupied().for_each(|slot| own(bucket.node(slot)));
+            } else {
+                let halves = array.halves(array.index(hash));
+                array.visit(halves, &self.lists, &mut own);
+            }
+        }
     }
 
     /// The number of buckets, each of which has an equal part of the hashes.
