@@ -95,6 +95,10 @@ impl<T, R: Clone> Flights<T, R> {
         let mut strangers: Vec<Seat<'_, T, R>> = Vec::new();
         loop {
             let (unknown, landed) = by_hash.update(hash, |list| {
+                if list.is_empty() {
+                    list.push(Arc::clone(&mine));
+                    return (Vec::new(), Vec::new());
+                }
                 // A flight that has landed is no creation under way: its value is in the index, or has been taken out since.
                 let (landed, flying): (Vec<_>, Vec<_>) = std::mem::take(list)
                     .into_iter()

@@ -13,6 +13,7 @@ mod weak_by_hand;
 mod weak_table;
 
 pub use cell::MapCell;
+pub use once_cells::OnceCells;
 pub use run::run;
 use subject::MapContestant;
 
@@ -26,7 +27,7 @@ pub const ALL: &[MapContestant] = &[
     MapContestant::of::<weak_by_hand::Dashmap>(),
     MapContestant::of::<weak_by_hand::SccMap>(),
     MapContestant::of::<weak_by_hand::SccIndex>(),
-    MapContestant::of::<once_cells::OnceCells>(),
+    MapContestant::of::<OnceCells>(),
     MapContestant::of::<weak_table::WeakTable>(),
     MapContestant::of::<moka::Moka>(),
 ];
