@@ -16,7 +16,7 @@ const KEY: &str = "twelve bytes";
 #[test]
 fn the_entry_goes_with_the_last_handle() {
     fn check<I: Index>() {
-        let interner = ByHand::<I>::build(0);
+        let interner = <ByHand<I> as Subject>::build(0);
         let first = interner.intern(KEY);
         let second = interner.intern(KEY);
         assert!(Arc::ptr_eq(&first, &second), "{}", I::NAME);
@@ -34,7 +34,7 @@ fn the_entry_goes_with_the_last_handle() {
 #[test]
 fn owners_that_drop_together_leave_nothing() {
     fn check<I: Index>() {
-        let interner = ByHand::<I>::build(0);
+        let interner = <ByHand<I> as Subject>::build(0);
         let both = Barrier::new(2);
         let churn = || {
             for _ in 0..20_000 {
