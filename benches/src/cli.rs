@@ -7,8 +7,10 @@ use anyhow::Context;
 use lexopt::prelude::*;
 
 use crate::cell::Cell;
+use crate::maps::subject::MapContestant;
+use crate::maps::{self, MapCell};
 use crate::report::{self, Style};
-use crate::rounds::{self, Plan};
+use crate::rounds::{self, Outcome, Plan};
 use crate::subject::Contestant;
 use crate::{adapters, child, memory, tail};
 
@@ -16,10 +18,12 @@ const HELP: &str = "\
 Measures highlander against its peers.
 
   --quick             fewer and shorter rounds: a first impression
-  --parts LIST        of speed,memory,tail; all by default
+  --parts LIST        of speed,maps,memory,tail; all by default
   --keys LIST         numbers of live keys; 1000,100000,1000000 by default
   --threads LIST      numbers of threads; 1,2 by default
   --cells LIST        of uniform,zipf,hot,fresh,mix; all by default
+  --map-cells LIST    of uniform,zipf,hot,miss,create,mix,iterate,die,prune,contended; all by default
+  --maps LIST         names as in the tables; all by default
   --subjects LIST     names as in the tables; all by default
   --rounds N          how often each subject has its turn; 11 by default
   --slice MS          how long a turn is, in milliseconds; 30 by default
@@ -33,6 +37,8 @@ Lists are separated by commas.
 struct Options {
     parts: Vec<String>,
     plan: Plan,
+    maps: Vec<MapContestant>,
+    map_cells: Vec<MapCell>,
     inserts: usize,
     /// Processes that measure the same memory or latency.
     repeats: usize,
@@ -65,14 +71,21 @@ fn run() -> anyhow::Result<()> {
         return Ok(());
     };
     let Options { plan, style, .. } = &options;
+    let show = |outcome: &Outcome| match style {
+        Style::Terminal => report::print_outcome(*style, outcome),
+        Style::Markdown => eprintln!("{}, {} keys", outcome.cell, outcome.live),
+    };
     if options.wants("speed") {
-        let outcomes = rounds::run(plan, |outcome| match style {
-            Style::Terminal => report::print_outcome(*style, outcome),
-            Style::Markdown => eprintln!("{}, {} keys", outcome.cell, outcome.live),
-        });
+        let outcomes = rounds::run(plan, show);
         report::print_medians(*style, &outcomes);
         report::print_goals(*style, &outcomes);
         report::print_registry(*style, &outcomes);
+    }
+    if options.wants("maps") {
+        let outcomes = maps::run(plan, &options.maps, &options.map_cells, show);
+        report::print_medians(*style, &outcomes);
+        report::print_goals(*style, &outcomes);
+        report::print_other_goals(*style, &outcomes, maps::SESSION);
     }
     if options.wants("memory") {
         let rows = memory::run(&plan.contestants, &plan.live, options.repeats)?;
@@ -89,7 +102,9 @@ impl Options {
     /// The options given, or `None` if it's help that is wanted.
     fn parse() -> anyhow::Result<Option<Self>> {
         let mut options = Options {
-            parts: ["speed", "memory", "tail"].map(String::from).to_vec(),
+            parts: ["speed", "maps", "memory", "tail"]
+                .map(String::from)
+                .to_vec(),
             plan: Plan {
                 contestants: adapters::ALL.to_vec(),
                 cells: Cell::ALL.to_vec(),
@@ -98,6 +113,8 @@ impl Options {
                 rounds: 11,
                 slice: Duration::from_millis(30),
             },
+            maps: maps::ALL.to_vec(),
+            map_cells: MapCell::ALL.to_vec(),
             inserts: 1_000_000,
             repeats: 5,
             style: Style::Terminal,
@@ -119,6 +136,12 @@ impl Options {
                     let names: Vec<String> = list(&mut parser)?;
                     let chosen = names.iter().map(|name| contestant(name));
                     plan.contestants = chosen.collect::<anyhow::Result<_>>()?;
+                }
+                Long("map-cells") => options.map_cells = list(&mut parser)?,
+                Long("maps") => {
+                    let names: Vec<String> = list(&mut parser)?;
+                    let chosen = names.iter().map(|name| map(name));
+                    options.maps = chosen.collect::<anyhow::Result<_>>()?;
                 }
                 Long("rounds") => plan.rounds = number(&mut parser)?,
                 Long("slice") => plan.slice = Duration::from_millis(number(&mut parser)? as u64),
@@ -145,6 +168,15 @@ pub fn contestant(name: &str) -> anyhow::Result<Contestant> {
     found.with_context(|| {
         let names: Vec<&str> = adapters::ALL.iter().map(|c| c.name).collect();
         format!("no subject `{name}`; there are: {}", names.join(", "))
+    })
+}
+
+/// The map of that name.
+pub fn map(name: &str) -> anyhow::Result<MapContestant> {
+    let found = maps::ALL.iter().find(|map| map.name == name).copied();
+    found.with_context(|| {
+        let names: Vec<&str> = maps::ALL.iter().map(|map| map.name).collect();
+        format!("no map `{name}`; there are: {}", names.join(", "))
     })
 }
 

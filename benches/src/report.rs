@@ -100,20 +100,43 @@ pub fn print_medians(style: Style, outcomes: &[Outcome]) {
 /// The ratios, the goals, and whether they are met.
 pub fn print_goals(style: Style, outcomes: &[Outcome]) {
     style.heading("Against the best weak, cross-thread peer of each cell");
+    print_ratios(style, outcomes, "ours", |outcome| {
+        Some((outcome.ours()?, outcome.goal))
+    });
+}
+
+/// The same for another subject of ours than the one that the ratios are about, if it took part.
+pub fn print_other_goals(style: Style, outcomes: &[Outcome], name: &str) {
+    if outcomes.iter().all(|outcome| outcome.score(name).is_none()) {
+        return;
+    }
+    style.heading(&format!("The same by `{name}`"));
+    print_ratios(style, outcomes, name, |outcome| {
+        let goal = outcome.other_goal.filter(|goal| goal.0 == name);
+        Some((outcome.score(name)?, goal.map(|goal| goal.1)))
+    });
+}
+
+fn print_ratios(
+    style: Style,
+    outcomes: &[Outcome],
+    name: &str,
+    ours: impl Fn(&Outcome) -> Option<(&Score, Option<f64>)>,
+) {
     let header = [
         "cell",
         "keys",
         "threads",
         "best peer",
         "its ns",
-        "ours",
+        name,
         "ratio",
         "goal",
         "",
     ];
     let mut table = style.table(&header.map(String::from));
     for outcome in outcomes {
-        let Some((best, ours)) = outcome.best_peer().zip(outcome.ours()) else {
+        let Some((best, (ours, goal))) = outcome.best_peer().zip(ours(outcome)) else {
             continue;
         };
         let ratio = best.median() / ours.median();
@@ -125,8 +148,8 @@ pub fn print_goals(style: Style, outcomes: &[Outcome]) {
             nanos(best.median()),
             nanos(ours.median()),
             format!("{ratio:.2}"),
-            format!("{:.1}", outcome.goal()),
-            met(ratio >= outcome.goal()),
+            goal.map_or_else(dash, |goal| format!("{goal:.1}")),
+            goal.map_or_else(String::new, |goal| met(ratio >= goal)),
         ]);
     }
     println!("{table}");
@@ -219,12 +242,12 @@ fn title(outcome: &Outcome) -> String {
 }
 
 fn verdict(outcome: &Outcome) -> Option<String> {
-    let (ratio, goal) = (outcome.ratio()?, outcome.goal());
+    let ratio = outcome.ratio()?;
     let best = outcome.best_peer()?.name;
-    let met = met(ratio >= goal);
-    Some(format!(
-        "{ratio:.2} times as fast as {best}; goal {goal:.1}: {met}"
-    ))
+    let verdict = outcome.goal.map_or_else(String::new, |goal| {
+        format!("; goal {goal:.1}: {}", met(ratio >= goal))
+    });
+    Some(format!("{ratio:.2} times as fast as {best}{verdict}"))
 }
 
 fn met(met: bool) -> String {

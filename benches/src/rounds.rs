@@ -24,10 +24,15 @@ pub struct Plan {
 
 /// What came out for one cell, one number of live keys, one number of threads.
 pub struct Outcome {
-    pub cell: Cell,
+    /// The cell's title.
+    pub cell: String,
     pub live: usize,
     pub threads: usize,
     pub scores: Vec<Score>,
+    /// How many times as fast as the best peer ours has to be.
+    pub goal: Option<f64>,
+    /// The same for another one of ours, by its name.
+    pub other_goal: Option<(&'static str, f64)>,
 }
 
 /// One subject's nanoseconds per operation, a figure from each round, in order of size.
@@ -72,10 +77,16 @@ impl Outcome {
     pub fn ratio(&self) -> Option<f64> {
         Some(self.best_peer()?.median() / self.ours()?.median())
     }
+}
 
-    pub fn goal(&self) -> f64 {
-        self.cell.goal(self.live, self.threads)
-    }
+/// A subject that is about to do one cell's work.
+pub struct Runner<'a> {
+    pub name: &'static str,
+    pub role: Role,
+    /// How many operations a slice has, if that is not to be found out.
+    pub ops: Option<usize>,
+    /// Does so many operations (the second number), from the `start`th key of its streams on.
+    pub slice: Box<dyn Fn(usize, usize) -> Duration + 'a>,
 }
 
 /// Runs the plan, and hands each outcome to `done` as soon as it is there.
@@ -99,11 +110,22 @@ pub fn run(plan: &Plan, mut done: impl FnMut(&Outcome)) -> Vec<Outcome> {
             .collect();
         for &threads in &plan.threads {
             for &cell in &plan.cells {
+                let able = entrants.iter().filter(|(c, _)| (c.takes)(cell, threads));
+                let runners = able.map(|(contestant, entrant)| Runner {
+                    name: contestant.name,
+                    role: contestant.role,
+                    ops: None,
+                    slice: Box::new(|start, ops| {
+                        entrant.slice(&workload, cell, threads, start, ops)
+                    }),
+                });
                 let outcome = Outcome {
-                    cell,
+                    cell: cell.to_string(),
                     live,
                     threads,
-                    scores: contest(plan, &workload, &entrants, cell, threads),
+                    scores: contest(plan, runners.collect()),
+                    goal: Some(cell.goal(live, threads)),
+                    other_goal: None,
                 };
                 done(&outcome);
                 outcomes.push(outcome);
@@ -113,28 +135,19 @@ pub fn run(plan: &Plan, mut done: impl FnMut(&Outcome)) -> Vec<Outcome> {
     outcomes
 }
 
-fn contest(
-    plan: &Plan,
-    workload: &Workload,
-    entrants: &[(Contestant, Box<dyn Entrant>)],
-    cell: Cell,
-    threads: usize,
-) -> Vec<Score> {
+/// Lets all have their turns, round after round.
+pub fn contest(plan: &Plan, runners: Vec<Runner<'_>>) -> Vec<Score> {
     struct Turn<'a> {
-        entrant: &'a dyn Entrant,
+        runner: Runner<'a>,
         ops: usize,
-        score: Score,
+        nanos: Vec<f64>,
     }
-    let able = entrants.iter().filter(|(c, _)| (c.takes)(cell, threads));
-    let mut turns: Vec<Turn<'_>> = able
-        .map(|(contestant, entrant)| Turn {
-            entrant: &**entrant,
-            ops: calibrate(&**entrant, workload, cell, threads, plan.slice),
-            score: Score {
-                name: contestant.name,
-                role: contestant.role,
-                nanos: Vec::with_capacity(plan.rounds),
-            },
+    let mut turns: Vec<Turn<'_>> = runners
+        .into_iter()
+        .map(|runner| Turn {
+            ops: runner.ops.unwrap_or_else(|| calibrate(&runner, plan.slice)),
+            runner,
+            nanos: Vec::with_capacity(plan.rounds),
         })
         .collect();
     let mut rng = StdRng::seed_from_u64(1);
@@ -144,30 +157,26 @@ fn contest(
         let start = rng.random_range(0..1 << 20);
         for &index in &order {
             let turn = &mut turns[index];
-            let time = turn.entrant.slice(workload, cell, threads, start, turn.ops);
-            turn.score
-                .nanos
-                .push(time.as_nanos() as f64 / turn.ops as f64);
+            let time = (turn.runner.slice)(start, turn.ops);
+            turn.nanos.push(time.as_nanos() as f64 / turn.ops as f64);
         }
     }
-    let mut scores: Vec<Score> = turns.into_iter().map(|turn| turn.score).collect();
-    for score in &mut scores {
-        score.nanos.sort_by(f64::total_cmp);
-    }
-    scores
+    let score = |mut turn: Turn<'_>| {
+        turn.nanos.sort_by(f64::total_cmp);
+        Score {
+            name: turn.runner.name,
+            role: turn.runner.role,
+            nanos: turn.nanos,
+        }
+    };
+    turns.into_iter().map(score).collect()
 }
 
 /// How many operations fill a slice.
-fn calibrate(
-    entrant: &dyn Entrant,
-    workload: &Workload,
-    cell: Cell,
-    threads: usize,
-    slice: Duration,
-) -> usize {
+fn calibrate(runner: &Runner<'_>, slice: Duration) -> usize {
     let mut ops = 256;
     loop {
-        let time = entrant.slice(workload, cell, threads, 0, ops);
+        let time = (runner.slice)(0, ops);
         if time * 8 >= slice {
             let fill = slice.as_secs_f64() / time.as_secs_f64();
             return (ops as f64 * fill) as usize + 1;

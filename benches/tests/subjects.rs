@@ -6,6 +6,8 @@ use std::thread;
 
 use highlander_bench::adapters::by_hand::{ByHand, Dashmap, Index, SccIndex, SccMap};
 use highlander_bench::cell::Cell;
+use highlander_bench::maps::subject::MapSubject;
+use highlander_bench::maps::OnceCells;
 use highlander_bench::subject::Subject;
 use highlander_bench::workload::{key, Workload, KEY_LEN};
 
@@ -14,7 +16,7 @@ const KEY: &str = "twelve bytes";
 #[test]
 fn the_entry_goes_with_the_last_handle() {
     fn check<I: Index>() {
-        let interner = ByHand::<I>::build(0);
+        let interner = <ByHand<I> as Subject>::build(0);
         let first = interner.intern(KEY);
         let second = interner.intern(KEY);
         assert!(Arc::ptr_eq(&first, &second), "{}", I::NAME);
@@ -32,7 +34,7 @@ fn the_entry_goes_with_the_last_handle() {
 #[test]
 fn owners_that_drop_together_leave_nothing() {
     fn check<I: Index>() {
-        let interner = ByHand::<I>::build(0);
+        let interner = <ByHand<I> as Subject>::build(0);
         let both = Barrier::new(2);
         let churn = || {
             for _ in 0..20_000 {
@@ -52,6 +54,30 @@ fn owners_that_drop_together_leave_nothing() {
     check::<Dashmap>();
     check::<SccMap>();
     check::<SccIndex>();
+}
+
+#[test]
+fn a_map_of_once_cells_forgets_what_dies() {
+    let map = OnceCells::build();
+    let both = Barrier::new(2);
+    let churn = || {
+        for _ in 0..20_000 {
+            let held = map.get_or_create(KEY);
+            both.wait();
+            drop(held);
+            drop(map.get_or_create(KEY));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(churn);
+        scope.spawn(churn);
+    });
+    assert_eq!(map.entries(), 0);
+    let held = map.get_or_create(KEY);
+    assert!(Arc::ptr_eq(&held, &map.get_or_create(KEY)));
+    let mut seen = 0;
+    map.for_each(&mut |value| seen += usize::from(Arc::ptr_eq(value, &held)));
+    assert_eq!((seen, map.entries()), (1, 1));
 }
 
 #[test]

@@ -24,6 +24,9 @@ pub trait Index: Sync + Send + Sized + 'static {
     /// Removes the entry of `dead`, if it is still its own.
     fn forget(&self, dead: &Value<Self>);
 
+    /// Calls `f` with all live values, and with no lock held.
+    fn for_each(&self, f: &mut dyn FnMut(&Interned<Self>));
+
     /// Entries, dead ones too.
     fn entries(&self) -> usize;
 
@@ -55,6 +58,17 @@ impl<I: Index> ByHand<I> {
     /// Entries in the map, dead ones too.
     pub fn entries(&self) -> usize {
         self.index.entries()
+    }
+
+    /// The live value of `key`.
+    #[inline]
+    pub fn find(&self, key: &str) -> Option<Interned<I>> {
+        self.index.find(key)
+    }
+
+    /// Calls `f` with all live values, and with no lock held.
+    pub fn for_each(&self, f: &mut dyn FnMut(&Interned<I>)) {
+        self.index.for_each(f);
     }
 }
 
@@ -144,6 +158,13 @@ impl Index for Dashmap {
         self.0.remove_if(&*dead.text, |_, weak| is_of(weak, dead));
     }
 
+    fn for_each(&self, f: &mut dyn FnMut(&Interned<Self>)) {
+        // Owners first: one of them may be the last by the time that `f` is through.
+        let upgraded = self.0.iter().filter_map(|entry| entry.upgrade());
+        let owners: Vec<_> = upgraded.collect();
+        owners.iter().for_each(f);
+    }
+
     fn entries(&self) -> usize {
         self.0.len()
     }
@@ -186,6 +207,15 @@ impl Index for SccMap {
         self.0.remove_if_sync(&*dead.text, |weak| is_of(weak, dead));
     }
 
+    fn for_each(&self, f: &mut dyn FnMut(&Interned<Self>)) {
+        let mut owners = Vec::with_capacity(self.0.len());
+        self.0.iter_sync(|_, weak| {
+            owners.extend(weak.upgrade());
+            true
+        });
+        owners.iter().for_each(f);
+    }
+
     fn entries(&self) -> usize {
         self.0.len()
     }
@@ -225,6 +255,16 @@ impl Index for SccIndex {
 
     fn forget(&self, dead: &Value<Self>) {
         self.0.remove_if_sync(&*dead.text, |weak| is_of(weak, dead));
+    }
+
+    fn for_each(&self, f: &mut dyn FnMut(&Interned<Self>)) {
+        // Reading takes no lock, so owners need not be kept.
+        let guard = scc::Guard::new();
+        for (_, weak) in self.0.iter(&guard) {
+            if let Some(live) = weak.upgrade() {
+                f(&live);
+            }
+        }
     }
 
     fn entries(&self) -> usize {

@@ -11,6 +11,7 @@ const HELP: &str = "\
 Repeats one operation on one subject, for callgrind to count its instructions.
 
   --subject NAME      as in the tables of the benchmark; highlander by default
+  --map NAME          a map with weak values instead
   --op OP             hit, miss (a look-up without insertion), fresh (insertion and last drop)
                       or nothing (the loop alone); hit by default
   --count N           how often; 100000 by default
@@ -36,11 +37,13 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let (mut subject, mut op) = (String::from("highlander"), Repeat::Hit);
+    let mut map = None;
     let (mut count, mut live): (usize, usize) = (100_000, 1_000);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("subject") => subject = parser.value()?.string()?,
+            Long("map") => map = Some(parser.value()?.string()?),
             Long("op") => op = operation(&parser.value()?.string()?)?,
             Long("count") => count = parser.value()?.parse()?,
             Long("keys") => live = parser.value()?.parse()?,
@@ -51,7 +54,10 @@ fn run() -> anyhow::Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    (cli::contestant(&subject)?.repeat)(op, live, count)
+    match map {
+        Some(map) => (cli::map(&map)?.repeat)(op, live, count),
+        None => (cli::contestant(&subject)?.repeat)(op, live, count),
+    }
 }
 
 fn operation(word: &str) -> anyhow::Result<Repeat> {

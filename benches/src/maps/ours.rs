@@ -1,0 +1,84 @@
+//! `highlander::WeakValueMap<String, Arc<V>>`, and `Registry` beside it.
+//!
+//! A session goes here: a type of its own with the name [`SESSION`](super::SESSION) and `Role::OursToo`, which overrides
+//! [`MapSubject::look_up`] so that one session serves the whole run of keys, and takes part in hits and misses only. Then it is to be
+//! added to the list in `maps`; the table of goals knows it by its name.
+
+use std::sync::Arc;
+
+use highlander::{Handle, Registry, WeakValueMap};
+
+use super::subject::{MapSubject, Payload};
+use super::MapCell;
+use crate::subject::Role;
+
+pub struct Ours(WeakValueMap<String, Arc<Payload>>);
+
+impl MapSubject for Ours {
+    const NAME: &'static str = "highlander";
+    const ROLE: Role = Role::Ours;
+    type Value = Arc<Payload>;
+
+    fn build() -> Self {
+        Ours(WeakValueMap::new())
+    }
+
+    #[inline]
+    fn get(&self, key: &str) -> Option<Self::Value> {
+        self.0.get(key)
+    }
+
+    #[inline]
+    fn get_or_create(&self, key: &str) -> Self::Value {
+        self.0
+            .get_or_insert_with_ref(key, str::to_owned, |_| Arc::default())
+    }
+
+    fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
+        self.0.values().for_each(|value| f(&value));
+    }
+
+    fn prune(&self) -> Option<usize> {
+        Some(self.0.prune())
+    }
+
+    fn entries(&self) -> usize {
+        self.0.entries()
+    }
+}
+
+/// For those who can take a handle of ours instead of an `Arc`: the entry goes at the last drop.
+pub struct Kept(Registry<String, Payload>);
+
+impl MapSubject for Kept {
+    const NAME: &'static str = "registry";
+    const ROLE: Role = Role::OursToo;
+    type Value = Handle<String, Payload>;
+
+    fn build() -> Self {
+        Kept(Registry::new())
+    }
+
+    #[inline]
+    fn get(&self, key: &str) -> Option<Self::Value> {
+        self.0.get(key)
+    }
+
+    #[inline]
+    fn get_or_create(&self, key: &str) -> Self::Value {
+        self.0
+            .get_or_insert_with_ref(key, str::to_owned, |_| Payload::default())
+    }
+
+    fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
+        self.0.iter().for_each(|value| f(&value));
+    }
+
+    fn entries(&self) -> usize {
+        self.0.len()
+    }
+
+    fn takes(cell: MapCell) -> bool {
+        cell != MapCell::Prune
+    }
+}
