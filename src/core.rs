@@ -7,7 +7,7 @@ use crate::body::{node_align, node_size, Body};
 use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
 use crate::pool::{origin, Origin, Pool, Sizes};
-use crate::sync;
+use crate::sync::{self, AtomicUsize, Ordering};
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
 use std::marker::PhantomData;
@@ -19,6 +19,8 @@ pub(crate) struct Core<B: Body> {
     /// What nodes know of this core.
     origin: Origin,
     pool: Pool,
+    /// Engines that use it.
+    shares: AtomicUsize,
     // Last, so that it is dropped last: what the others bury on their way out ends here.
     graveyard: Graveyard,
     body: PhantomData<B>,
@@ -30,7 +32,7 @@ impl<B: Body> Core<B> {
     /// How many owners an entry begins with: the one who enters it, and the index if it is to keep it.
     const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
 
-    /// A new core, which is freed by [`Core::close`], or by the last node after that.
+    /// A new core with one share. It is freed when the last of them is let go of, or by the last node after that.
     pub(crate) fn leak(capacity: usize) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
             Some(_) => Sizes::Fixed(node_size::<B>(0)),
@@ -43,6 +45,7 @@ impl<B: Body> Core<B> {
                 finish: finish::<B>,
             },
             pool: Pool::new(sizes, node_align::<B>()),
+            shares: AtomicUsize::new(1),
             graveyard: Graveyard::new(),
             body: PhantomData,
             #[cfg(all(highlander_loom, feature = "loom"))]
@@ -205,11 +208,34 @@ impl<B: Body> Core<B> {
         }
     }
 
+    /// One more share, for somebody who has one.
+    pub(crate) fn share(&self) {
+        // Relaxed: who gets the new one gets it from the caller.
+        self.shares.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives up a share. With the last one the registry goes.
+    ///
+    /// # Safety
+    /// `core` was made by `leak`, and the caller has a share, which it does not use any more.
+    pub(crate) unsafe fn let_go(core: NonNull<Self>) {
+        // SAFETY: not destroyed before the last share is given up.
+        // AcqRel: what others did with their shares comes before the end.
+        if unsafe { core.as_ref() }
+            .shares
+            .fetch_sub(1, Ordering::AcqRel)
+            == 1
+        {
+            // SAFETY: the caller's promise, and there is no other share.
+            unsafe { Self::close(core) };
+        }
+    }
+
     /// The registry goes: the index and all unused memory with it; the rest stays until the last node has gone.
     ///
     /// # Safety
     /// `core` was made by `leak`, and the caller is its only user but for nodes that are out.
-    pub(crate) unsafe fn close(core: NonNull<Self>) {
+    unsafe fn close(core: NonNull<Self>) {
         // SAFETY: not destroyed before the end of this function.
         let this = unsafe { core.as_ref() };
         if !this.pool.close() {

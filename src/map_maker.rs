@@ -4,7 +4,7 @@ use crate::error::{BuildError, Nonsense};
 use crate::hash::DefaultHashBuilder;
 use crate::hook::{Cause, Hook};
 use crate::keying::{ByAddress, ByEquality, Keying};
-use crate::pointer::Pointer;
+use crate::pointer::{Pointer, SyncPointer};
 use crate::store::{Setup, PRUNE_BOUND};
 use crate::weak_key_map::WeakKeyMap;
 use crate::weak_key_value_map::WeakKeyValueMap;
@@ -267,7 +267,7 @@ impl<S: Clone, H> MapMaker<StrongKeys, WeakValues, S, H> {
     ///
     /// # Errors
     /// [`BuildError`] when something was set to nonsense, or set twice.
-    pub fn build<K: Hash + Eq + 'static, P: Pointer>(
+    pub fn build<K: Hash + Eq + Send + Sync + 'static, P: SyncPointer>(
         &self,
     ) -> Result<WeakValueMap<K, P, S>, BuildError>
     where
@@ -276,6 +276,20 @@ impl<S: Clone, H> MapMaker<StrongKeys, WeakValues, S, H> {
         let setup = self.setup()?;
         Ok(WeakValueMap::with_setup(setup, self.hasher.clone()))
     }
+
+    /// As `build`, of what need not be `Send` and `Sync`; see [`WeakValueMap::local`].
+    ///
+    /// # Errors
+    /// [`BuildError`], as `build`.
+    pub fn build_local<K: Hash + Eq + 'static, P: Pointer>(
+        &self,
+    ) -> Result<WeakValueMap<K, P, S>, BuildError>
+    where
+        H: HookFor<K>,
+    {
+        let setup = self.setup()?;
+        Ok(WeakValueMap::local_with_setup(setup, self.hasher.clone()))
+    }
 }
 
 impl<S: Clone, H, M> MapMaker<WeakKeys<M>, StrongValues, S, H> {
@@ -283,13 +297,28 @@ impl<S: Clone, H, M> MapMaker<WeakKeys<M>, StrongValues, S, H> {
     ///
     /// # Errors
     /// [`BuildError`] when something was set to nonsense, or set twice.
-    pub fn build<P: Pointer, V: 'static>(&self) -> Result<WeakKeyMap<P, V, M, S>, BuildError>
+    pub fn build<P: SyncPointer, V: Send + Sync + 'static>(
+        &self,
+    ) -> Result<WeakKeyMap<P, V, M, S>, BuildError>
     where
         M: Keying<P>,
         H: HookFor<P::Weak>,
     {
         let setup = self.setup()?;
         Ok(WeakKeyMap::with_setup(setup, self.hasher.clone()))
+    }
+
+    /// As `build`, of what need not be `Send` and `Sync`; see [`WeakKeyMap::local`].
+    ///
+    /// # Errors
+    /// [`BuildError`], as `build`.
+    pub fn build_local<P: Pointer, V: 'static>(&self) -> Result<WeakKeyMap<P, V, M, S>, BuildError>
+    where
+        M: Keying<P>,
+        H: HookFor<P::Weak>,
+    {
+        let setup = self.setup()?;
+        Ok(WeakKeyMap::local_with_setup(setup, self.hasher.clone()))
     }
 }
 
@@ -298,13 +327,33 @@ impl<S: Clone, H, M> MapMaker<WeakKeys<M>, WeakValues, S, H> {
     ///
     /// # Errors
     /// [`BuildError`] when something was set to nonsense, or set twice.
-    pub fn build<P: Pointer, Q: Pointer>(&self) -> Result<WeakKeyValueMap<P, Q, M, S>, BuildError>
+    pub fn build<P: SyncPointer, Q: SyncPointer>(
+        &self,
+    ) -> Result<WeakKeyValueMap<P, Q, M, S>, BuildError>
     where
         M: Keying<P>,
         H: HookFor<P::Weak>,
     {
         let setup = self.setup()?;
         Ok(WeakKeyValueMap::with_setup(setup, self.hasher.clone()))
+    }
+
+    /// As `build`, of what need not be `Send` and `Sync`; see [`WeakKeyValueMap::local`].
+    ///
+    /// # Errors
+    /// [`BuildError`], as `build`.
+    pub fn build_local<P: Pointer, Q: Pointer>(
+        &self,
+    ) -> Result<WeakKeyValueMap<P, Q, M, S>, BuildError>
+    where
+        M: Keying<P>,
+        H: HookFor<P::Weak>,
+    {
+        let setup = self.setup()?;
+        Ok(WeakKeyValueMap::local_with_setup(
+            setup,
+            self.hasher.clone(),
+        ))
     }
 }
 

@@ -4,8 +4,9 @@ use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
 use crate::hash::DefaultHashBuilder;
 use crate::held::{Held, Landed};
 use crate::hook::Cause;
+use crate::inbox::Reach;
 use crate::keying::{Asked, ByEquality, Keying};
-use crate::pointer::{Pointer, WeakPointer};
+use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
 use crate::store::{Refused, Setup};
@@ -64,8 +65,8 @@ pub struct WeakKeyMap<P: Pointer, V: 'static, M = ByEquality, S = DefaultHashBui
     inner: WeakKeyed<P, Kept<V>, M, S>,
 }
 
-impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+impl<P: SyncPointer, V: Send + Sync + 'static, M> WeakKeyMap<P, V, M> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
@@ -78,26 +79,72 @@ impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
     }
 }
 
-impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
+impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
+    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<P: SyncPointer, V: Send + Sync + 'static, M, S> WeakKeyMap<P, V, M, S> {
     /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::all())
+    }
+}
+
+impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
+    /// As [`local`](Self::local), with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::NONE)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    const fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
         Self {
-            inner: WeakKeyed::with(setup, hasher, ()),
+            inner: WeakKeyed::new(hasher, (), reach),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
+        Self {
+            inner: WeakKeyed::new(hasher, (), reach),
+        }
+    }
+
+    fn made_with(setup: Setup<P::Weak>, hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
+        Self {
+            inner: WeakKeyed::with(setup, hasher, (), reach),
         }
     }
 
@@ -566,20 +613,24 @@ impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S: BuildHasher + Clone> Clone
 {
     /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
-        let copy = Self::with_hasher(self.hasher().clone());
+        let copy = Self::made(self.hasher().clone(), self.inner.store.reach);
         copy.extend_with(self);
         copy
     }
 }
 
-impl<P: Pointer, V: 'static, M, S: Default> Default for WeakKeyMap<P, V, M, S> {
+impl<P: SyncPointer, V: Send + Sync + 'static, M, S: Default> Default for WeakKeyMap<P, V, M, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S: BuildHasher + Default> FromIterator<(P, V)>
-    for WeakKeyMap<P, V, M, S>
+impl<P, V, M, S> FromIterator<(P, V)> for WeakKeyMap<P, V, M, S>
+where
+    P: SyncPointer,
+    V: Clone + Send + Sync + 'static,
+    M: Keying<P>,
+    S: BuildHasher + Default,
 {
     /// The later of two with the same key wins. Keys that nobody else owns are dead at the end.
     fn from_iter<I: IntoIterator<Item = (P, V)>>(entries: I) -> Self {

@@ -4,8 +4,9 @@ use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
 use crate::hash::DefaultHashBuilder;
 use crate::held::{Held, Landed};
 use crate::hook::Cause;
+use crate::inbox::Reach;
 use crate::keying::{Asked, ByEquality, Keying};
-use crate::pointer::{Pointer, WeakPointer};
+use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::reverse::{ByValue, Traced};
 use crate::side::Weakly;
 use crate::stats::Stats;
@@ -54,8 +55,8 @@ pub struct WeakKeyValueMap<P: Pointer, Q: Pointer, M = ByEquality, S = DefaultHa
     inner: WeakKeyed<P, Traced<Q>, M, S, ByValue<P, Q>>,
 }
 
-impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+impl<P: SyncPointer, Q: SyncPointer, M> WeakKeyValueMap<P, Q, M> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
@@ -68,26 +69,76 @@ impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
     }
 }
 
-impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
+impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
+    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<P: SyncPointer, Q: SyncPointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ByValue::new()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ByValue::new()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::all())
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
+    /// As [`local`](Self::local), with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::NONE)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    const fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
         Self {
-            inner: WeakKeyed::with(setup, hasher, ByValue::new()),
+            inner: WeakKeyed::new(hasher, ByValue::new(), reach),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
+        Self {
+            inner: WeakKeyed::new(hasher, ByValue::new(), reach),
+        }
+    }
+
+    fn made_with(
+        setup: Setup<P::Weak>,
+        hasher: S,
+        reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>,
+    ) -> Self {
+        Self {
+            inner: WeakKeyed::with(setup, hasher, ByValue::new(), reach),
         }
     }
 
@@ -453,19 +504,19 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher + Clone> Clone
 {
     /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
-        let copy = Self::with_hasher(self.hasher().clone());
+        let copy = Self::made(self.hasher().clone(), self.inner.store.reach);
         copy.extend_with(self);
         copy
     }
 }
 
-impl<P: Pointer, Q: Pointer, M, S: Default> Default for WeakKeyValueMap<P, Q, M, S> {
+impl<P: SyncPointer, Q: SyncPointer, M, S: Default> Default for WeakKeyValueMap<P, Q, M, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher + Default> FromIterator<(P, Q)>
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher + Default> FromIterator<(P, Q)>
     for WeakKeyValueMap<P, Q, M, S>
 {
     /// The later of two with the same key wins. Pairs of which nobody else owns one side are dead at the end.

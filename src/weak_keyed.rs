@@ -6,6 +6,7 @@
 use crate::error::{ClosedError, CycleError};
 use crate::held::Landed;
 use crate::hook::Cause;
+use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Weakly};
@@ -24,26 +25,31 @@ pub(crate) struct WeakKeyed<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B> 
 
 impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, X> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new(hasher: S, reverse: X) -> Self {
+    pub(crate) const fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
         Self {
-            store: Store::new(reverse),
+            store: Store::new(reverse, reach),
             hasher,
             keying: PhantomData,
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new(hasher: S, reverse: X) -> Self {
+    pub(crate) fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
         Self {
-            store: Store::new(reverse),
+            store: Store::new(reverse, reach),
             hasher,
             keying: PhantomData,
         }
     }
 
-    pub(crate) fn with(setup: Setup<P::Weak>, hasher: S, reverse: X) -> Self {
+    pub(crate) fn with(
+        setup: Setup<P::Weak>,
+        hasher: S,
+        reverse: X,
+        reach: Reach<Weakly<P>, B, X>,
+    ) -> Self {
         Self {
-            store: Store::with(setup, reverse),
+            store: Store::with(setup, reverse, reach),
             hasher,
             keying: PhantomData,
         }
@@ -81,7 +87,7 @@ where
         loop {
             let (result, _first) = match self.peek(hash, key) {
                 Some((landed, first)) => {
-                    let stored = Weakly(landed.held.key().0.clone());
+                    let stored = landed.held.key().again();
                     let swapped = self.store.swap(landed, (stored, value));
                     (swapped.map(Some), Some(first))
                 }
@@ -127,7 +133,7 @@ where
                 Some(found) if condition(&found.0) && !self.store.is_closed() => found,
                 _ => return Err(Refused::closed((Weakly::new(key), value))),
             };
-            let stored = Weakly(old.held.key().0.clone());
+            let stored = old.held.key().again();
             match self.store.swap(old, (stored, value)) {
                 Ok(displaced) => return Ok(displaced),
                 Err(refused) if refused.parts.is_none() => return Err(refused),
@@ -160,7 +166,7 @@ where
             };
             let (refused, _first) = match found {
                 Some((old, first)) => {
-                    let stored = Weakly(old.held.key().0.clone());
+                    let stored = old.held.key().again();
                     (self.store.swap(old, (stored, value)).err(), Some(first))
                 }
                 None => (self.enter(hash, key, value).err(), None),

@@ -4,7 +4,8 @@ use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
 use crate::hash::{hash_key, DefaultHashBuilder};
 use crate::held::{Held, Landed};
 use crate::hook::Cause;
-use crate::pointer::{Pointer, WeakPointer};
+use crate::inbox::Reach;
+use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
 use crate::store::{Refused, Setup, Store};
@@ -63,8 +64,8 @@ pub struct WeakValueMap<K: 'static, P: Pointer, S = DefaultHashBuilder> {
     hasher: S,
 }
 
-impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
@@ -77,28 +78,83 @@ impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
     }
 }
 
-impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
+impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
+    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::rc::Rc;
+    ///
+    /// let map: WeakValueMap<&str, Rc<u32>> = WeakValueMap::local();
+    /// let one = map.get_or_insert_with("one", |_| Rc::new(1));
+    /// assert!(Rc::ptr_eq(&one, &map.get("one").unwrap()));
+    /// ```
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
     /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            store: Store::new(()),
-            hasher,
-        }
+        Self::made(hasher, Reach::all())
     }
 
     /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::all())
+    }
+
+    pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::all())
+    }
+}
+
+impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
+    /// As [`local`](Self::local), with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    pub(crate) fn local_with_setup(setup: Setup<K>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::NONE)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    const fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
         Self {
-            store: Store::new(()),
+            store: Store::new((), reach),
             hasher,
         }
     }
 
-    pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
         Self {
-            store: Store::with(setup, ()),
+            store: Store::new((), reach),
+            hasher,
+        }
+    }
+
+    fn made_with(setup: Setup<K>, hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
+        Self {
+            store: Store::with(setup, (), reach),
             hasher,
         }
     }
@@ -729,7 +785,7 @@ impl<K: Hash + Eq + Clone + 'static, P: Pointer, S: BuildHasher + Clone> Clone
 {
     /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
-        let copy = Self::with_hasher(self.hasher.clone());
+        let copy = Self::made(self.hasher.clone(), self.store.reach);
         copy.extend_with(self);
         copy
     }
@@ -750,14 +806,14 @@ impl<K: Hash + Eq + 'static, P: Pointer + PartialEq, S: BuildHasher> PartialEq
     }
 }
 
-impl<K: 'static, P: Pointer, S: Default> Default for WeakValueMap<K, P, S> {
+impl<K: Send + Sync + 'static, P: SyncPointer, S: Default> Default for WeakValueMap<K, P, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher + Default> FromIterator<(K, P)>
-    for WeakValueMap<K, P, S>
+impl<K: Hash + Eq + Send + Sync + 'static, P: SyncPointer, S: BuildHasher + Default>
+    FromIterator<(K, P)> for WeakValueMap<K, P, S>
 {
     /// The later of two with the same key wins. Values that nobody else owns are dead at the end.
     fn from_iter<I: IntoIterator<Item = (K, P)>>(entries: I) -> Self {

@@ -11,6 +11,7 @@ mod interned;
 mod interner;
 mod keys;
 mod map_maker;
+mod prompt;
 mod reentrancy;
 mod registry;
 mod token;
