@@ -6,13 +6,16 @@
 use crate::body::{node_align, node_size, Body};
 use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
+use crate::panics::Panics;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicUsize, Ordering};
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
+use crate::watchers::WatchList;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 pub(crate) struct Core<B: Body> {
     index: Index,
@@ -257,21 +260,45 @@ impl<B: Body> Core<B> {
 #[inline]
 pub(crate) unsafe fn bury<B: Body>(node: Node) {
     // SAFETY: the caller's promise.
-    unsafe { B::announce_death(node) };
+    let watchers = unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps the core.
     let core = unsafe { Core::<B>::of(node) };
     // The last owner of what the index keeps comes after the index.
     let unlinked = !B::KEPT && reading(|guard| core.index.unlink(node, guard));
-    if B::NEEDS_DROP {
+    if B::NEEDS_DROP || watchers.is_some() {
         if unlinked {
             core.pool.add_live(-1);
         }
         // SAFETY: dead, unlinked, and the caller's alone.
-        unsafe { teardown::finish(node) };
+        unsafe { finish_watched(node, watchers) };
     } else {
         // SAFETY: as above; there is nothing to drop.
         unsafe { Core::<B>::free(node, -isize::from(unlinked)) };
     }
+}
+
+/// Finishes a node, after its watchers have been told.
+///
+/// # Safety
+/// As for [`teardown::finish`].
+#[inline]
+unsafe fn finish_watched(node: Node, watchers: Option<Arc<WatchList>>) {
+    // SAFETY: the caller's promise.
+    let finish = || unsafe { teardown::finish(node) };
+    match watchers {
+        None => finish(),
+        Some(watchers) => tell_and(&watchers, finish),
+    }
+}
+
+/// Tells them that the value has died, then finishes it, whatever panics.
+// Not before the unlinking: who is told may ask for the same key, and would wait for a node that is dying under it.
+#[cold]
+#[inline(never)]
+fn tell_and(watchers: &WatchList, finish: impl FnOnce()) {
+    let mut panics = Panics::new();
+    panics.catch(|| watchers.announce());
+    panics.catch(finish);
 }
 
 /// Drops the payload of a dead, unlinked node, and frees the node also when the destructor panics.

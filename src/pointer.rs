@@ -82,7 +82,7 @@ pub trait Pointer: Clone + 'static {
     /// returns, and with no lock held. The container drops the registration with the entry.
     ///
     /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a death, as an [`Arc`] cannot:
-    /// dead entries are pruned. A [`Watched`](crate::Watched) can; pointers made of one pass the call on.
+    /// dead entries are pruned. A [`Watched`](crate::Watched) and a [`Handle`] can; pointers made of one pass the call on.
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
         let _ = (this, notify);
         None
@@ -212,6 +212,10 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
     #[inline]
     fn address(this: &Self) -> *const () {
         Handle::downgrade(this).identity()
+    }
+
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        Some(Handle::watch(this, notify))
     }
 }
 

@@ -212,6 +212,17 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.reach.notify(|| self.inbox(), hash)
     }
 
+    /// As `notify`, where the types alone say that it can be told.
+    pub(crate) fn notify_prompt(&self, hash: u64) -> Notify
+    where
+        A: Send + Sync,
+        B: Send + Sync,
+        X: Send + Sync,
+    {
+        let notify = Reach::all().notify(|| self.inbox(), hash);
+        notify.expect("told of all")
+    }
+
     fn inbox(&self) -> &Arc<Inbox<A, B, X>> {
         self.inbox
             .get_or_init(|| Inbox::new(&self.engine, self.hook.as_ref(), &self.reverse))

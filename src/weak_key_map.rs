@@ -7,9 +7,10 @@ use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, ByEquality, Keying};
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
-use crate::side::{Kept, Weakly};
+use crate::side::{Kept, Watching, Weakly};
 use crate::stats::Stats;
 use crate::store::{Refused, Setup};
+use crate::token::Token;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -591,6 +592,56 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         other.for_each(|key, value| drop(self.insert(key, value.clone())));
+    }
+}
+
+impl<P, V, M, S> WeakKeyMap<P, V, M, S>
+where
+    P: SyncPointer,
+    V: Send + Sync + 'static,
+    M: Keying<P>,
+    S: BuildHasher,
+{
+    /// As [`insert`](Self::insert), for keys that carry a [`Token`], which `token` shows: the entry goes, and its value with it, when the token of the stored
+    /// key is dropped, which is when that key is.
+    ///
+    /// The other ways in (`update`, `replace`, `insert`) keep the token of a key that is there already.
+    ///
+    /// *Runs* `token` too, with no lock held, again if the entry changes meanwhile; if it panics, nothing is entered.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    ///
+    /// ```
+    /// use highlander::{ByAddress, Token, WeakKeyMap};
+    /// use std::sync::Arc;
+    ///
+    /// struct Class { token: Token }
+    ///
+    /// let notes: WeakKeyMap<Arc<Class>, String, ByAddress> = WeakKeyMap::new();
+    /// let class = Arc::new(Class { token: Token::new() });
+    /// notes.insert_with_token(&class, "a note".to_string(), |class| &class.token);
+    /// drop(class);
+    /// assert_eq!(notes.entries(), 0);         // the note has been dropped
+    /// ```
+    pub fn insert_with_token(
+        &self,
+        key: &P,
+        value: V,
+        token: impl for<'a> Fn(&'a P::Target) -> &'a Token,
+    ) -> Option<V>
+    where
+        V: Clone,
+    {
+        let hash = M::hash(self.hasher(), key);
+        let watch = |key: &P| {
+            let notify = self.inner.store.notify_prompt(hash);
+            Watching::by(Some(token(P::target(key)).bind(notify)))
+        };
+        match self.inner.insert_watched(hash, key, Kept(value), watch) {
+            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
+            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use crate::inbox::Reach;
 use crate::keying::{Asked, ByEquality, Keying};
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::reverse::{ByValue, Traced};
-use crate::side::Weakly;
+use crate::side::{Watching, Weakly};
 use crate::stats::Stats;
 use crate::store::Setup;
+use crate::token::Token;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -496,6 +497,69 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// When this map is closed; what has been entered by then stays.
     pub fn extend_with(&self, other: &Self) {
         other.for_each(|key, value| drop(self.insert(key, value.clone())));
+    }
+}
+
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
+    /// As [`insert`](Self::insert), for sides that carry a [`Token`]: `key_token` and `value_token` show them, `None` for a side that has none. The entry goes when
+    /// one of the tokens is dropped, which is when that side is.
+    ///
+    /// *Runs* both too, with no lock held, `key_token` again if the entry changes meanwhile; if one panics, nothing is entered.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    ///
+    /// ```
+    /// use highlander::{ByAddress, Token, WeakKeyValueMap};
+    /// use std::sync::Arc;
+    ///
+    /// struct Class(Token);
+    /// struct Wrapper(Token);
+    ///
+    /// let wrappers: WeakKeyValueMap<Arc<Class>, Arc<Wrapper>, ByAddress> = WeakKeyValueMap::new();
+    /// let class = Arc::new(Class(Token::new()));
+    /// let wrapper = Arc::new(Wrapper(Token::new()));
+    /// wrappers.insert_with_tokens(&class, wrapper.clone(), |class| Some(&class.0), |wrapper| Some(&wrapper.0));
+    /// drop(class);
+    /// assert_eq!(wrappers.entries(), 0);
+    /// assert_eq!(Token::entries(&wrapper.0), 0);
+    /// ```
+    pub fn insert_with_tokens(
+        &self,
+        key: &P,
+        value: Q,
+        key_token: impl for<'a> Fn(&'a P::Target) -> Option<&'a Token>,
+        value_token: impl for<'a> FnOnce(&'a Q::Target) -> Option<&'a Token>,
+    ) -> Option<Q> {
+        let hash = M::hash(self.hasher(), key);
+        let watching = |token: Option<&Token>| {
+            let bind = |token: &Token| token.bind(self.inner.store.notify_prompt(hash));
+            Watching::by(token.map(bind))
+        };
+        let side = Traced::watched(&value, watching(value_token(Q::target(&value))));
+        let watch = |key: &P| watching(key_token(P::target(key)));
+        match self.inner.insert_watched(hash, key, side, watch) {
+            Ok(displaced) => displaced.map(Landed::into_live),
+            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+        }
+    }
+
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), for values that report their own death: `make` gets a [`Token`] to be stored in the value. See
+    /// [`WeakValueMap::get_or_insert_with_token`](crate::WeakValueMap::get_or_insert_with_token).
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Self::get_or_insert_with).
+    pub fn get_or_insert_with_token(&self, key: &P, make: impl FnOnce(&P, Token) -> Q) -> Q {
+        let hash = M::hash(self.hasher(), key);
+        let made = |key: &P| {
+            let token = Token::new();
+            let binder = token.binder();
+            let value = make(key, token);
+            let watching = Watching::by(binder.bind(self.inner.store.notify_prompt(hash)));
+            Ok((Traced::watched(&value, watching), value))
+        };
+        let landed: Result<_, Refusal> = self.inner.get_or_create_hashed(hash, key, |_| true, made);
+        landed.map_or_else(|refusal| refusal.panic(), Landed::into_live)
     }
 }
 

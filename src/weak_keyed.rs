@@ -9,7 +9,7 @@ use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
 use crate::pointer::{Pointer, WeakPointer};
-use crate::side::{Side, Weakly};
+use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
@@ -83,15 +83,29 @@ where
     /// Enters a value in the place of the live one, which comes back. Refused only if closed.
     pub(crate) fn insert(&self, key: &P, value: B) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let hash = M::hash(&self.hasher, key);
+        self.insert_watched(hash, key, value, |_| Watching::NOT)
+    }
+
+    /// As `insert`; `watch` says how the key is watched, be it this one or the stored one, unless it is already.
+    pub(crate) fn insert_watched(
+        &self,
+        hash: u64,
+        key: &P,
+        value: B,
+        watch: impl Fn(&P) -> Watching,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let mut value = value;
         loop {
             let (result, _first) = match self.peek(hash, key) {
                 Some((landed, first)) => {
-                    let stored = landed.held.key().again();
+                    let stored = landed.held.key().again_watched(|| watch(&first));
                     let swapped = self.store.swap(landed, (stored, value));
                     (swapped.map(Some), Some(first))
                 }
-                None => (self.enter(hash, key, value), None),
+                None => {
+                    let side = Weakly::watched(key, watch(key));
+                    (self.enter_side(hash, key, side, value), None)
+                }
             };
             match result {
                 Ok(displaced) => return Ok(displaced),
@@ -109,9 +123,18 @@ where
         key: &P,
         value: B,
     ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        self.enter_side(hash, key, Weakly::new(key), value)
+    }
+
+    fn enter_side(
+        &self,
+        hash: u64,
+        key: &P,
+        side: Weakly<P>,
+        value: B,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let same = |_: &Weakly<P>, stored: &Weakly<P>| M::same(&stored.0, key);
-        self.store
-            .insert(hash, (Weakly::new(key), value), same, |_| false)
+        self.store.insert(hash, (side, value), same, |_| false)
     }
 
     /// As `enter`, for those who have not hashed the key yet.
@@ -210,7 +233,17 @@ where
         accept: impl Fn(&Entry<P, B>) -> bool,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
-        let hash = M::hash(&self.hasher, key);
+        self.get_or_create_hashed(M::hash(&self.hasher, key), key, accept, make)
+    }
+
+    /// As `get_or_create`, for those who have hashed the key.
+    pub(crate) fn get_or_create_hashed<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: &P,
+        accept: impl Fn(&Entry<P, B>) -> bool,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<P, B>, E> {
         match self.store.find(hash, |stored| M::same(&stored.0, key)) {
             Some(landed) if accept(&landed) => Ok(landed),
             _ => self.create(hash, key, accept, make),

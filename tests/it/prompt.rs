@@ -295,3 +295,209 @@ impl std::hash::Hasher for SameHash {
     }
     fn write(&mut self, _: &[u8]) {}
 }
+
+#[test]
+fn a_handle_leaves_all_maps_before_its_last_drop_returns() {
+    let registry: Registry<u32, String> = Registry::new();
+    let values: WeakValueMap<u32, Handle<u32, String>> = WeakValueMap::new();
+    let keys: WeakKeyMap<Handle<u32, String>, u32, ByAddress> = WeakKeyMap::new();
+    let set: WeakSet<Handle<u32, String>> = WeakSet::new();
+    let handle = registry.get_or_insert_with(1, |_| "Connor".to_string());
+    values.insert(1, handle.clone());
+    values.insert(2, handle.clone());
+    keys.insert(&handle, 1);
+    set.insert(&handle);
+    drop(handle.clone());
+    assert_eq!((values.entries(), keys.entries(), set.entries()), (2, 1, 1));
+    drop(handle);
+    assert_eq!((values.entries(), keys.entries(), set.entries()), (0, 0, 0));
+    assert_eq!(registry.len(), 0);
+}
+
+#[test]
+fn callbacks_of_a_handle_run_newest_first_when_it_is_gone_and_before_its_destructor() {
+    struct Noisy(Arc<Mutex<Vec<&'static str>>>);
+    impl Drop for Noisy {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().push("destructor");
+        }
+    }
+    static REGISTRY: OnceLock<Registry<u32, Noisy>> = OnceLock::new();
+    let registry = REGISTRY.get_or_init(Registry::new);
+    let log: Arc<Mutex<Vec<_>>> = Arc::default();
+    let handle = registry.get_or_insert_with(1, |_| Noisy(Arc::clone(&log)));
+    let weak = Handle::downgrade(&handle);
+    let note = |word, panics: bool| {
+        let (log, weak) = (Arc::clone(&log), weak.clone());
+        move || {
+            assert!(weak.upgrade().is_none() && registry.get(&1).is_none());
+            log.lock().unwrap().push(word);
+            assert!(!panics, "callback");
+        }
+    };
+    Handle::on_death(&handle, note("first", false)).keep();
+    Handle::on_death(&handle, note("second", true)).keep();
+    drop(Handle::on_death(&handle, note("never", false)));
+    Handle::on_death(&handle, note("third", false)).keep();
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(handle))).is_err());
+    assert_eq!(
+        *log.lock().unwrap(),
+        ["third", "second", "first", "destructor"]
+    );
+    assert_eq!(registry.len(), 0);
+}
+
+#[test]
+fn a_callback_of_a_handle_may_create_the_next_value_of_the_key() {
+    static REGISTRY: Registry<u32, u32> = Registry::new();
+    static NEXT: OnceLock<Handle<u32, u32>> = OnceLock::new();
+    let handle = REGISTRY.get_or_insert_with(1, |_| 1);
+    Handle::on_death(&handle, || {
+        promptly(|| {
+            let next = REGISTRY.get_or_insert_with(1, |_| 2);
+            NEXT.set(next).unwrap();
+        });
+    })
+    .keep();
+    drop(handle);
+    assert_eq!((REGISTRY.get(&1).as_deref(), REGISTRY.len()), (Some(&2), 1));
+}
+
+#[test]
+fn a_registration_may_outlive_the_handle() {
+    let registry: Registry<u32, u32> = Registry::new();
+    let handle = registry.get_or_insert_with(1, |_| 1);
+    let (kept, early) = (
+        Handle::on_death(&handle, || {}),
+        Handle::on_death(&handle, || unreachable!()),
+    );
+    assert!(early.detach());
+    drop(handle);
+    assert!(!kept.detach());
+}
+
+trait Plugin: Send + Sync {
+    fn token(&self) -> &Token;
+}
+
+struct Spell(u32, Token);
+
+impl Plugin for Spell {
+    fn token(&self) -> &Token {
+        &self.1
+    }
+}
+
+impl Spell {
+    fn new(number: u32) -> Arc<Self> {
+        Arc::new(Self(number, Token::new()))
+    }
+}
+
+impl PartialEq for Spell {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl Eq for Spell {}
+impl std::hash::Hash for Spell {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn a_token_takes_its_entries_out_of_all_maps() {
+    let map: WeakValueMap<u32, Arc<dyn Plugin>> = WeakValueMap::new();
+    let keys: WeakKeyMap<Arc<Spell>, u32> = WeakKeyMap::new();
+    let both: WeakKeyValueMap<Arc<Spell>, Arc<Spell>, ByAddress> = WeakKeyValueMap::new();
+    let (spell, other) = (Spell::new(1), Spell::new(2));
+    map.insert_with_token(1, spell.clone(), |plugin| plugin.token());
+    assert_eq!(keys.insert_with_token(&spell, 7, |spell| &spell.1), None);
+    both.insert_with_tokens(&spell, other.clone(), |s| Some(&s.1), |s| Some(&s.1));
+    both.insert_with_tokens(&other, spell.clone(), |_| None, |s| Some(&s.1));
+    assert_eq!(Token::entries(&spell.1), 4);
+    drop(spell);
+    assert_eq!((map.entries(), keys.entries(), both.entries()), (0, 0, 0));
+    assert_eq!(Token::entries(&other.1), 0);
+}
+
+#[test]
+fn a_factory_gets_the_token() {
+    let map: WeakValueMap<u32, Arc<Spell>> = WeakValueMap::new();
+    let make = |n: &u32, token| Arc::new(Spell(*n, token));
+    let spell = map.get_or_insert_with_token(1, make);
+    assert!(Arc::ptr_eq(
+        &spell,
+        &map.get_or_insert_with_token(1, |_, _| unreachable!())
+    ));
+    drop(spell);
+    assert_eq!(map.entries(), 0);
+
+    let classes: WeakKeyValueMap<Arc<u32>, Arc<Spell>> = WeakKeyValueMap::new();
+    let class = Arc::new(1);
+    let spell = classes.get_or_insert_with_token(&class, |n, token| Arc::new(Spell(**n, token)));
+    assert_eq!(classes.get_by_value(&spell), Some(class));
+    drop(spell);
+    assert_eq!(classes.entries(), 0);
+}
+
+#[test]
+fn a_token_that_is_dropped_early_leaves_the_entry_to_pruning() {
+    let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
+    let value = map.get_or_insert_with_token(1, |_, _| Arc::new(1));
+    assert_eq!(map.get(&1), Some(value.clone()));
+    drop(value);
+    assert_eq!((map.len(), map.entries(), map.prune()), (0, 1, 1));
+}
+
+#[test]
+fn a_factory_that_fails_with_a_token_leaves_nothing() {
+    let map: WeakValueMap<u32, Arc<Spell>> = WeakValueMap::new();
+    let failed =
+        map.get_or_try_insert_with_token(1, |_, _| Err(highlander::CreateError::Failed(7)));
+    assert!(failed.is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| {
+        map.get_or_insert_with_token(1, |_, _| panic!("factory"))
+    }))
+    .is_err());
+    let spell = map.get_or_insert_with_token(1, |n, token| Arc::new(Spell(*n, token)));
+    drop(spell);
+    assert_eq!(map.entries(), 0);
+}
+
+#[test]
+fn a_token_of_a_map_that_has_died_does_nothing() {
+    let map: WeakValueMap<u32, Arc<Spell>> = WeakValueMap::new();
+    let spell = Spell::new(1);
+    map.insert_with_token(1, spell.clone(), |spell| &spell.1);
+    drop(map);
+    assert_eq!(Token::entries(&spell.1), 0);
+    drop(spell);
+}
+
+#[test]
+fn a_late_token_does_not_touch_the_successor() {
+    let map: WeakValueMap<u32, Arc<Spell>> = WeakValueMap::new();
+    let (old, new) = (Spell::new(1), Spell::new(2));
+    map.insert_with_token(1, old.clone(), |spell| &spell.1);
+    map.insert_with_token(1, new.clone(), |spell| &spell.1);
+    drop(old);
+    assert!(Arc::ptr_eq(&map.get(&1).unwrap(), &new));
+    let mut replaced = Arc::into_inner(new).unwrap();
+    assert!(map.get(&1).is_none());
+    replaced.1 = Token::new();
+}
+
+#[test]
+fn the_token_of_a_stored_key_survives_other_ways_in() {
+    let map: WeakKeyMap<Arc<Spell>, u32> = WeakKeyMap::new();
+    let (first, equal) = (Spell::new(1), Spell::new(1));
+    map.insert(&first, 1);
+    map.insert_with_token(&equal, 2, |spell| &spell.1);
+    map.insert(&equal, 3);
+    map.update(&equal, |n| n.map(|n| n + 1));
+    assert_eq!((Token::entries(&first.1), Token::entries(&equal.1)), (1, 0));
+    drop(first);
+    assert_eq!(map.entries(), 0);
+}

@@ -9,6 +9,7 @@ mod growth;
 mod interning;
 mod last_drop;
 mod memory;
+mod prompt;
 mod support;
 mod watching;
 mod weak;
