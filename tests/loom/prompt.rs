@@ -111,18 +111,14 @@ fn token_drop_against_creation_of_a_successor() {
 
 #[test]
 fn last_drop_against_registration_through_a_map() {
-    model_with(2, || {
+    model_with(1, || {
         let tally = Tally::default();
-        let map = Arc::new(Values::default());
-        let (one, two) = {
-            let value = Placed::new(A, &tally);
-            (value.clone(), value)
-        };
-        let other = thread::spawn({
-            let map = Arc::clone(&map);
-            move || drop(map.insert(A, one))
-        });
-        drop(map.insert(B, two));
+        let map = Values::default();
+        let one = Placed::new(A, &tally);
+        map.insert(A, one.clone());
+        let two = one.clone();
+        let other = thread::spawn(move || drop(one));
+        map.insert(B, two);
         other.join().unwrap();
         assert_eq!((map.entries(), tally.live()), (0, 0));
     });
