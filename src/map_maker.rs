@@ -179,8 +179,8 @@ impl<K, V, H> MapMaker<K, V, DefaultHashBuilder, H> {
 impl<K, V, S> MapMaker<K, V, S, NoHook> {
     /// What is to be called when an entry has gone, with what is stored as its key (the key, or the weak pointer to it) and why.
     ///
-    /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took it out, so for a
-    /// plain `Arc` that dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to the
+    /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took it out: the one that drops the last owner, if the
+    /// pointer reports its death; for a plain `Arc` that dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to the
     /// caller of that operation, once the operation is complete. Entries that are there when the map itself is dropped are not told of.
     pub fn on_remove<T>(
         self,

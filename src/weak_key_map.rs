@@ -58,6 +58,11 @@ type Entry<P, V> = Held<Weakly<P>, Kept<V>>;
 /// out as clones, taken from an entry that the call owns for that moment; [`get_with`](Self::get_with) shows them without cloning.
 /// When a value dies depends on who looks at it: it is dropped by the call that takes the entry out, or by the last that is looking at it.
 ///
+/// # Prompt entries
+/// The entry of a key that reports its death, or that was entered [with its token](Self::insert_with_token), goes before the last owner's drop
+/// returns; see [`WeakValueMap`](crate::WeakValueMap#prompt-entries). The value is dropped there too, unless somebody is looking at it. A key stays
+/// watched when its entry gets another value.
+///
 /// # Dead entries
 /// A plain `Arc` does not tell anybody when it dies. Its entry, *with the value*, stays for a while, invisible but to
 /// [`entries`](Self::entries) and [`weak_keys`](Self::weak_keys), until an operation comes across it or a sweep takes it out; see

@@ -49,6 +49,10 @@ type Entry<P, Q> = Held<Weakly<P>, Traced<Q>>;
 /// values follows that of the keys: an entry is found by its value a moment after it is found by its key, before the call that enters it returns.
 /// One value may be entered under several keys.
 ///
+/// # Prompt entries
+/// The entry of a key or value that reports its death, or that was entered [with a token](Self::insert_with_tokens), goes before the last owner's drop
+/// returns; see [`WeakValueMap`](crate::WeakValueMap#prompt-entries). If both sides die at once, one of the two takes it out and tells the hook.
+///
 /// # Dead entries
 /// As for [`WeakValueMap`](crate::WeakValueMap#dead-entries): invisible but to [`entries`](Self::entries), [`weak_keys`](Self::weak_keys) and
 /// [`weak_values`](Self::weak_values), until an operation comes across them or a sweep takes them out; [`prune`](Self::prune) takes out all.

@@ -46,6 +46,14 @@ type Value<P> = Weakly<P>;
 /// not if it is at no moment of it. What a call returns is an owner; no guard of the map is ever handed out, so nothing that a
 /// caller holds (across an `.await`, say) blocks anybody.
 ///
+/// # Prompt entries
+/// The entry of a value that reports its death ([`Watched`](crate::Watched), [`Handle`](crate::Handle), or an `Arc` that was entered with a
+/// [`Token`]) goes, with its key, before the last owner's drop returns, in each map that it is in. The hook is told by that thread,
+/// once, when all weak pointers are dead. A panic of the hook, or of the key's destructor, does not keep other maps and callbacks from being told, and goes
+/// on from the drop of the value. The report says only where to look: it takes out what is dead, and never a successor.
+///
+/// A map made with [`local`](Self::local) cannot be told, since a value may die on another thread. Its entries are all pruned.
+///
 /// # Dead entries
 /// A plain `Arc` does not tell anybody when it dies. Its entry, with the key, stays for a while as a *dead entry*, which no operation
 /// shows but [`entries`](Self::entries) and [`weak_values`](Self::weak_values), and which keeps the memory of the value (not the
@@ -54,6 +62,8 @@ type Value<P> = Weakly<P>;
 /// * by *sweeps*: each insertion, and each 64th miss of a thread, looks at the next few entries, at most 8 and the rest of their bucket, or 8
 ///   buckets. ([`MapMaker::prune_bound`](crate::MapMaker::prune_bound) sets another number than 8.) So as long as no more die than are
 ///   inserted, there are at most a seventh as many dead entries as live ones, and a few, whichever keys are asked for.
+///
+/// (A [`WeakSet`](crate::WeakSet) is swept by insertions and removals instead, 4 to 64 entries at a time.)
 ///
 /// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
 ///
