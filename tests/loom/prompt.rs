@@ -1,9 +1,10 @@
 //! Maps that are told of a death, while values and keys die.
 
 use crate::support::*;
-use highlander::{Handle, Token, Watched, WeakKeyValueMap, WeakValueMap};
+use highlander::{Handle, MapMaker, Token, Watched, WeakKeyValueMap, WeakValueMap, WeakWatched};
 use loom::thread;
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 /// A key or value at a place of the table, equal to others with the same key, and counted.
@@ -45,13 +46,24 @@ type Values<P> = WeakValueMap<Key, P, PlacedHasher>;
 fn key_dies_against_value_dies() {
     model_with(2, || {
         let tally = Tally::default();
-        let map = Both::default();
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let map: Both = MapMaker::new()
+            .weak_keys()
+            .weak_values()
+            .hasher(PlacedHasher::default())
+            .on_remove(move |_: &WeakWatched<Placed>, _| {
+                count.fetch_add(1, Ordering::Relaxed);
+            })
+            .build()
+            .unwrap();
         let (key, value) = (Placed::new(A, &tally), Placed::new(B, &tally));
         map.insert(&key, value.clone());
         let other = thread::spawn(move || drop(key));
         drop(value);
         other.join().unwrap();
         assert_eq!((map.entries(), tally.live()), (0, 0));
+        assert_eq!(told.load(Ordering::Relaxed), 1, "hook");
     });
 }
 
