@@ -1,7 +1,9 @@
 //! What a node carries behind its header, and how large it is.
 
 use crate::node::{Header, Node};
+use crate::watchers::WatchList;
 use std::mem::size_of;
+use std::sync::Arc;
 
 /// The size of a header; payloads with a small alignment start right behind it.
 const HEADER: usize = size_of::<Header>();
@@ -36,12 +38,14 @@ pub(crate) unsafe trait Body {
     /// `node` is of this kind, its key is written, and the caller owns it, or has it alone, for `'a`.
     unsafe fn key<'a>(node: Node) -> &'a Self::Key;
 
-    /// Tells those who watch the value that it has died, before it is dropped. Runs no user code.
+    /// Lets the weak handles know that the value has died. Runs no user code, and returns those who are to be told once it is out of the index.
     ///
     /// # Safety
     /// `node` is of this kind, complete, and the caller has it alone.
-    unsafe fn announce_death(node: Node) {
+    #[inline(always)]
+    unsafe fn announce_death(node: Node) -> Option<Arc<WatchList>> {
         let _ = node;
+        None
     }
 
     /// # Safety

@@ -6,20 +6,25 @@
 use crate::body::{node_align, node_size, Body};
 use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
+use crate::panics::Panics;
 use crate::pool::{origin, Origin, Pool, Sizes};
-use crate::sync::{self, AtomicPtr};
+use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
+use crate::watchers::WatchList;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 pub(crate) struct Core<B: Body> {
     index: Index,
     /// What nodes know of this core.
     origin: Origin,
     pool: Pool,
+    /// Engines that use it.
+    shares: AtomicUsize,
     // Last, so that it is dropped last: what the others bury on their way out ends here.
     graveyard: Graveyard,
     body: PhantomData<B>,
@@ -31,7 +36,7 @@ impl<B: Body> Core<B> {
     /// How many owners an entry begins with: the one who enters it, and the index if it is to keep it.
     const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
 
-    /// A new core, which is freed by [`Core::close`], or by the last node after that.
+    /// A new core with one share. It is freed when the last of them is let go of, or by the last node after that.
     pub(crate) fn leak(capacity: usize) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
             Some(_) => Sizes::Fixed(node_size::<B>(0)),
@@ -44,6 +49,7 @@ impl<B: Body> Core<B> {
                 finish: finish::<B>,
             },
             pool: Pool::new(sizes, node_align::<B>()),
+            shares: AtomicUsize::new(1),
             graveyard: Graveyard::new(),
             body: PhantomData,
             #[cfg(all(highlander_loom, feature = "loom"))]
@@ -229,11 +235,34 @@ impl<B: Body> Core<B> {
         }
     }
 
+    /// One more share, for somebody who has one.
+    pub(crate) fn share(&self) {
+        // Relaxed: who gets the new one gets it from the caller.
+        self.shares.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives up a share. With the last one the registry goes.
+    ///
+    /// # Safety
+    /// `core` was made by `leak`, and the caller has a share, which it does not use any more.
+    pub(crate) unsafe fn let_go(core: NonNull<Self>) {
+        // SAFETY: not destroyed before the last share is given up.
+        // AcqRel: what others did with their shares comes before the end.
+        if unsafe { core.as_ref() }
+            .shares
+            .fetch_sub(1, Ordering::AcqRel)
+            == 1
+        {
+            // SAFETY: the caller's promise, and there is no other share.
+            unsafe { Self::close(core) };
+        }
+    }
+
     /// The registry goes: the index and all unused memory with it; the rest stays until the last node has gone.
     ///
     /// # Safety
     /// `core` was made by `leak`, and the caller is its only user but for nodes that are out.
-    pub(crate) unsafe fn close(core: NonNull<Self>) {
+    unsafe fn close(core: NonNull<Self>) {
         // SAFETY: not destroyed before the end of this function.
         let this = unsafe { core.as_ref() };
         if !this.pool.close() {
@@ -255,21 +284,45 @@ impl<B: Body> Core<B> {
 #[inline]
 pub(crate) unsafe fn bury<B: Body>(node: Node) {
     // SAFETY: the caller's promise.
-    unsafe { B::announce_death(node) };
+    let watchers = unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps the core.
     let core = unsafe { Core::<B>::of(node) };
     // The last owner of what the index keeps comes after the index.
     let unlinked = !B::KEPT && reading(|guard| core.index.unlink(node, guard));
-    if B::NEEDS_DROP {
+    if B::NEEDS_DROP || watchers.is_some() {
         if unlinked {
             core.pool.add_live(-1);
         }
         // SAFETY: dead, unlinked, and the caller's alone.
-        unsafe { teardown::finish(node) };
+        unsafe { finish_watched(node, watchers) };
     } else {
         // SAFETY: as above; there is nothing to drop.
         unsafe { Core::<B>::free(node, -isize::from(unlinked)) };
     }
+}
+
+/// Finishes a node, after its watchers have been told.
+///
+/// # Safety
+/// As for [`teardown::finish`].
+#[inline]
+unsafe fn finish_watched(node: Node, watchers: Option<Arc<WatchList>>) {
+    // SAFETY: the caller's promise.
+    let finish = || unsafe { teardown::finish(node) };
+    match watchers {
+        None => finish(),
+        Some(watchers) => tell_and(&watchers, finish),
+    }
+}
+
+/// Tells them that the value has died, then finishes it, whatever panics.
+// Not before the unlinking: who is told may ask for the same key, and would wait for a node that is dying under it.
+#[cold]
+#[inline(never)]
+fn tell_and(watchers: &WatchList, finish: impl FnOnce()) {
+    let mut panics = Panics::new();
+    panics.catch(|| watchers.announce());
+    panics.catch(finish);
 }
 
 /// Drops the payload of a dead, unlinked node, and frees the node also when the destructor panics.

@@ -53,7 +53,7 @@ impl<B: Body> Engine<B> {
     #[inline(always)]
     fn core(&self) -> Option<&Core<B>> {
         // Acquire: pairs with `first_core`.
-        // SAFETY: null or a core, which is closed only when `self` is dropped.
+        // SAFETY: null or a core of which one share is this engine's until it is dropped.
         unsafe { self.core.load(Ordering::Acquire).as_ref() }
     }
 
@@ -77,9 +77,19 @@ impl<B: Body> Engine<B> {
         );
         if won.is_err() {
             // SAFETY: made above, and shown to nobody.
-            unsafe { Core::close(new) };
+            unsafe { Core::let_go(new) };
         }
         self.core().expect("one of them won")
+    }
+
+    /// Another engine with the same index and values. They last until the last of all has gone.
+    pub(crate) fn share(&self) -> Self {
+        self.core_or_new().share();
+        Self {
+            // The pointer of the box itself, as the last engine frees it.
+            core: AtomicPtr::new(self.core.load(Ordering::Acquire)),
+            body: PhantomData,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -288,6 +298,12 @@ impl<B: Body> Engine<B> {
         self.core().is_some_and(|core| core.unlink(strong.node()))
     }
 
+    /// All values with this hash.
+    pub(crate) fn candidates(&self, hash: u64) -> Vec<Strong<B>> {
+        self.core()
+            .map_or_else(Vec::new, |core| adopt_all(core.candidates(hash)))
+    }
+
     /// All live values.
     pub(crate) fn snapshot(&self) -> Vec<Strong<B>> {
         self.core()
@@ -372,8 +388,8 @@ fn adopt_all<B: Body>(nodes: Vec<Node>) -> Vec<Strong<B>> {
 impl<B: Body> Drop for Engine<B> {
     fn drop(&mut self) {
         if let Some(core) = NonNull::new(self.core.load(Ordering::Acquire)) {
-            // SAFETY: boxed by this engine, whose only other users are the handles still out.
-            unsafe { Core::close(core) };
+            // SAFETY: one of the shares is this engine's, and it is given up here.
+            unsafe { Core::let_go(core) };
         }
     }
 }

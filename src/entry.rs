@@ -3,6 +3,7 @@
 use crate::body::{payload, Body, Halves};
 use crate::node::Node;
 use crate::sync::{AtomicPtr, Mutex, OnceCell, Ordering};
+use crate::watchers::{WatchList, Watchers};
 use std::mem::{align_of, needs_drop, offset_of, size_of};
 use std::ptr;
 use std::sync::Arc;
@@ -37,16 +38,18 @@ unsafe impl<K, V> Body for Entry<K, V> {
         }
     }
 
-    unsafe fn announce_death(node: Node) {
+    unsafe fn announce_death(node: Node) -> Option<Arc<WatchList>> {
         // SAFETY: complete, and the caller's alone.
         let watch = unsafe { &(*payload::<Self>(node).cast::<Self>()).watch };
         // Acquire: pairs with the Release in `Watch::of`. The caller is alone, so nobody makes one now.
         let watch = watch.swap(ptr::null_mut(), Ordering::Acquire);
-        if !watch.is_null() {
-            // SAFETY: leaked by `Watch::of`, and taken back once.
-            let watch = unsafe { Arc::from_raw(watch) };
-            *watch.node.lock() = None;
+        if watch.is_null() {
+            return None;
         }
+        // SAFETY: leaked by `Watch::of`, and taken back once.
+        let watch = unsafe { Arc::from_raw(watch) };
+        *watch.node.lock() = None;
+        watch.watchers.listed()
     }
 
     unsafe fn drop_in_place(node: Node) {
@@ -110,6 +113,8 @@ pub(crate) struct Watch {
     node: Mutex<Option<Target>>,
     /// The value's hash, once somebody asked for it while the value lived.
     pub(crate) hash: OnceCell<u64>,
+    /// Who is to be told of the death. Only owners of the value add to it.
+    pub(crate) watchers: Watchers,
 }
 
 #[derive(Clone, Copy)]
@@ -126,6 +131,7 @@ impl Watch {
             let fresh = Watch {
                 node: Mutex::new(Some(Target(node))),
                 hash: OnceCell::new(),
+                watchers: Watchers::new(),
             };
             let fresh = Arc::into_raw(Arc::new(fresh)).cast_mut();
             // Release: pairs with the Acquire above and in `announce_death`.

@@ -1,7 +1,9 @@
 //! The handles of a [`Registry`](crate::Registry): strong ones, which keep a value alive, and weak ones, which do not.
 
 use crate::entry::{Entry, Watch};
+use crate::notify::Notify;
 use crate::strong::Strong;
+use crate::watchers::Registration;
 use foldhash::fast::FixedState;
 use std::borrow::Borrow;
 use std::fmt;
@@ -76,6 +78,36 @@ impl<K, V> Handle<K, V> {
     /// The number of handles to this value at some moment. Others may change it at any time.
     pub fn strong_count(this: &Self) -> usize {
         this.strong.header().owners() as usize
+    }
+
+    /// Runs `callback` at the death of the value, unless the registration is dropped before.
+    ///
+    /// By then all weak handles are dead, and the entry is out of its registry and of all maps and sets: the callback may ask for the same
+    /// key and gets a new value. The callbacks of a value run newest first, once each, with no lock held, before its destructor; a panic of
+    /// one does not stop the others, and goes on from the last drop (during an unwinding it is swallowed).
+    ///
+    /// The callback gets nothing: it could not reach the value anyway. One that owns a handle of the value keeps it alive for ever.
+    ///
+    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:* amortised constant; the first one allocates.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    ///
+    /// static SWORDS: Registry<&str, u32> = Registry::new();
+    ///
+    /// let katana = SWORDS.get_or_insert_with("katana", |_| 593);
+    /// Handle::on_death(&katana, || assert!(SWORDS.get("katana").is_none())).keep();
+    /// drop(katana);
+    /// ```
+    pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
+        let watch = Watch::of(this.entry(), this.strong.node());
+        watch.watchers.on_death(Box::new(callback))
+    }
+
+    /// Tells a container at the death of the value, before the callbacks.
+    pub(crate) fn watch(this: &Self, notify: Notify) -> Registration {
+        let watch = Watch::of(this.entry(), this.strong.node());
+        watch.watchers.watch(notify)
     }
 
     /// A weak handle to the same value. The first one of a value allocates; the others share with it.

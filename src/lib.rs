@@ -71,6 +71,7 @@ mod handle;
 mod hash;
 mod held;
 mod hook;
+mod inbox;
 mod internable;
 mod interned;
 mod interner;

@@ -4,7 +4,7 @@ use crate::error::{BuildError, Nonsense};
 use crate::hash::DefaultHashBuilder;
 use crate::hook::{Cause, Hook};
 use crate::keying::{ByAddress, ByEquality, Keying};
-use crate::pointer::Pointer;
+use crate::pointer::{Pointer, SyncPointer};
 use crate::store::{Setup, PRUNE_BOUND};
 use crate::weak_key_map::WeakKeyMap;
 use crate::weak_key_value_map::WeakKeyValueMap;
@@ -179,8 +179,8 @@ impl<K, V, H> MapMaker<K, V, DefaultHashBuilder, H> {
 impl<K, V, S> MapMaker<K, V, S, NoHook> {
     /// What is to be called when an entry has gone, with what is stored as its key (the key, or the weak pointer to it) and why.
     ///
-    /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took it out, so for a
-    /// plain `Arc` that dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to the
+    /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took it out: the one that drops the last owner, if the
+    /// pointer reports its death; for a plain `Arc` that dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to the
     /// caller of that operation, once the operation is complete. Entries that are there when the map itself is dropped are not told of.
     pub fn on_remove<T>(
         self,
@@ -267,7 +267,7 @@ impl<S: Clone, H> MapMaker<StrongKeys, WeakValues, S, H> {
     ///
     /// # Errors
     /// [`BuildError`] when something was set to nonsense, or set twice.
-    pub fn build<K: Hash + Eq + 'static, P: Pointer>(
+    pub fn build<K: Hash + Eq + Send + Sync + 'static, P: SyncPointer>(
         &self,
     ) -> Result<WeakValueMap<K, P, S>, BuildError>
     where
@@ -276,6 +276,20 @@ impl<S: Clone, H> MapMaker<StrongKeys, WeakValues, S, H> {
         let setup = self.setup()?;
         Ok(WeakValueMap::with_setup(setup, self.hasher.clone()))
     }
+
+    /// As `build`, of what need not be `Send` and `Sync`; see [`WeakValueMap::local`].
+    ///
+    /// # Errors
+    /// [`BuildError`], as `build`.
+    pub fn build_local<K: Hash + Eq + 'static, P: Pointer>(
+        &self,
+    ) -> Result<WeakValueMap<K, P, S>, BuildError>
+    where
+        H: HookFor<K>,
+    {
+        let setup = self.setup()?;
+        Ok(WeakValueMap::local_with_setup(setup, self.hasher.clone()))
+    }
 }
 
 impl<S: Clone, H, M> MapMaker<WeakKeys<M>, StrongValues, S, H> {
@@ -283,13 +297,28 @@ impl<S: Clone, H, M> MapMaker<WeakKeys<M>, StrongValues, S, H> {
     ///
     /// # Errors
     /// [`BuildError`] when something was set to nonsense, or set twice.
-    pub fn build<P: Pointer, V: 'static>(&self) -> Result<WeakKeyMap<P, V, M, S>, BuildError>
+    pub fn build<P: SyncPointer, V: Send + Sync + 'static>(
+        &self,
+    ) -> Result<WeakKeyMap<P, V, M, S>, BuildError>
     where
         M: Keying<P>,
         H: HookFor<P::Weak>,
     {
         let setup = self.setup()?;
         Ok(WeakKeyMap::with_setup(setup, self.hasher.clone()))
+    }
+
+    /// As `build`, of what need not be `Send` and `Sync`; see [`WeakKeyMap::local`].
+    ///
+    /// # Errors
+    /// [`BuildError`], as `build`.
+    pub fn build_local<P: Pointer, V: 'static>(&self) -> Result<WeakKeyMap<P, V, M, S>, BuildError>
+    where
+        M: Keying<P>,
+        H: HookFor<P::Weak>,
+    {
+        let setup = self.setup()?;
+        Ok(WeakKeyMap::local_with_setup(setup, self.hasher.clone()))
     }
 }
 
@@ -298,13 +327,33 @@ impl<S: Clone, H, M> MapMaker<WeakKeys<M>, WeakValues, S, H> {
     ///
     /// # Errors
     /// [`BuildError`] when something was set to nonsense, or set twice.
-    pub fn build<P: Pointer, Q: Pointer>(&self) -> Result<WeakKeyValueMap<P, Q, M, S>, BuildError>
+    pub fn build<P: SyncPointer, Q: SyncPointer>(
+        &self,
+    ) -> Result<WeakKeyValueMap<P, Q, M, S>, BuildError>
     where
         M: Keying<P>,
         H: HookFor<P::Weak>,
     {
         let setup = self.setup()?;
         Ok(WeakKeyValueMap::with_setup(setup, self.hasher.clone()))
+    }
+
+    /// As `build`, of what need not be `Send` and `Sync`; see [`WeakKeyValueMap::local`].
+    ///
+    /// # Errors
+    /// [`BuildError`], as `build`.
+    pub fn build_local<P: Pointer, Q: Pointer>(
+        &self,
+    ) -> Result<WeakKeyValueMap<P, Q, M, S>, BuildError>
+    where
+        M: Keying<P>,
+        H: HookFor<P::Weak>,
+    {
+        let setup = self.setup()?;
+        Ok(WeakKeyValueMap::local_with_setup(
+            setup,
+            self.hasher.clone(),
+        ))
     }
 }
 

@@ -5,9 +5,8 @@ use std::sync::Weak;
 
 /// What a container gives to a pointer: call it when the value has died, and the container forgets that entry.
 ///
-/// It holds the container weakly and names one entry of it, by a number that is never used again. So it does nothing when
-/// the container is gone, or the entry: whoever calls it late, or twice in effect, does no harm. A container that is told of a death while the value
-/// lives on does not believe it.
+/// It holds the container weakly and says where the entry is to be found. So it does nothing when the container is gone, or the entry: whoever
+/// calls it late does no harm. A container that is told of a death while the value lives on does not believe it.
 ///
 /// Only those who implement [`Pointer::watch`](crate::Pointer::watch) meet it.
 pub struct Notify {
@@ -17,7 +16,7 @@ pub struct Notify {
 
 /// A container that wants to be told.
 pub(crate) trait Notified: Send + Sync {
-    /// The value of this entry has died.
+    /// The value of this entry has died. Sets know an entry by its place in the order, maps by its hash.
     fn dead(&self, entry: u64);
 }
 
@@ -28,7 +27,7 @@ impl Notify {
 
     /// Tells the container. The entry is gone when this returns.
     ///
-    /// *Waiting:* for other writers of the container, a few instructions long. *Runs* the drop of what the entry holds (a weak
+    /// *Waiting:* for other writers of the container, a few instructions long. *Runs* a map's hook and the drop of what the entry holds (a weak
     /// pointer, the other half of a map's entry), and panics when that does. So call it with no lock held.
     pub fn dead(self) {
         if let Some(container) = self.container.upgrade() {

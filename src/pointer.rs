@@ -74,11 +74,15 @@ pub trait Pointer: Clone + 'static {
     /// Which object it is; see the rules above.
     fn address(this: &Self) -> *const ();
 
+    /// Whether [`watch`](Self::watch) can ever return something. A pointer that says `false` here, as [`Arc`] does, is not asked, which saves
+    /// containers some work. There is no other use in saying it.
+    const REPORTS: bool = true;
+
     /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the drop of the last owner
     /// returns, and with no lock held. The container drops the registration with the entry.
     ///
     /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a death, as an [`Arc`] cannot:
-    /// dead entries are pruned. A [`Watched`](crate::Watched) can; pointers made of one pass the call on.
+    /// dead entries are pruned. A [`Watched`](crate::Watched) and a [`Handle`] can; pointers made of one pass the call on.
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
         let _ = (this, notify);
         None
@@ -115,6 +119,7 @@ impl<P: Pointer<Weak: Send + Sync> + Send + Sync> SyncPointer for P {}
 impl<T: ?Sized + 'static> Pointer for Arc<T> {
     type Target = T;
     type Weak = sync::Weak<T>;
+    const REPORTS: bool = false;
 
     #[inline]
     fn downgrade(this: &Self) -> sync::Weak<T> {
@@ -157,6 +162,7 @@ impl<T: ?Sized + 'static> WeakPointer for sync::Weak<T> {
 impl<T: ?Sized + 'static> Pointer for Rc<T> {
     type Target = T;
     type Weak = rc::Weak<T>;
+    const REPORTS: bool = false;
 
     #[inline]
     fn downgrade(this: &Self) -> rc::Weak<T> {
@@ -213,6 +219,10 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
     #[inline]
     fn address(this: &Self) -> *const () {
         Handle::downgrade(this).identity()
+    }
+
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        Some(Handle::watch(this, notify))
     }
 }
 

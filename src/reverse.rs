@@ -5,27 +5,35 @@
 //! off already says so under the list's lock, and is not put on any more.
 
 use crate::held::Held;
+use crate::inbox::Reverse;
+use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
-use crate::side::{Side, Weakly};
-use crate::store::Reverse;
+use crate::side::{Side, Watching, Weakly};
 use crate::sync::{AtomicBool, ListMap, OnceCell, Ordering};
+use std::sync::Arc;
 
 /// A weak value that can be found by its address.
 pub(crate) struct Traced<Q: Pointer> {
     pub(crate) weak: Q::Weak,
     /// Taken once, so that the entry is found where it was put, whatever the user's code says later.
     address: u64,
+    watching: Watching,
     /// The entry has gone. Written and read under its list's lock.
     gone: AtomicBool,
 }
 
 impl<Q: Pointer> Traced<Q> {
     pub(crate) fn new(value: &Q) -> Self {
+        Self::watched(value, Watching::NOT)
+    }
+
+    pub(crate) fn watched(value: &Q, watching: Watching) -> Self {
         let weak = Q::downgrade(value);
         let address = weak.address().addr() as u64;
         Self {
             weak,
             address,
+            watching,
             gone: AtomicBool::new(false),
         }
     }
@@ -51,13 +59,18 @@ impl<Q: Pointer> Side for Traced<Q> {
     fn live(&self) -> Option<Q> {
         self.weak.upgrade()
     }
+
+    #[inline(always)]
+    fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
+        self.watching.begin(&self.weak, notify);
+    }
 }
 
 type Entry<P, Q> = Held<Weakly<P>, Traced<Q>>;
 
 /// The entries of a map, by the address of their value.
 pub(crate) struct ByValue<P: Pointer, Q: Pointer> {
-    entries: OnceCell<ListMap<Entry<P, Q>>>,
+    entries: OnceCell<Arc<ListMap<Entry<P, Q>>>>,
 }
 
 impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
@@ -73,6 +86,10 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
         Self {
             entries: OnceCell::new(),
         }
+    }
+
+    fn entries(&self) -> &Arc<ListMap<Entry<P, Q>>> {
+        self.entries.get_or_init(|| Arc::new(ListMap::new()))
     }
 
     /// The entries that hold this value, the last that came first.
@@ -93,8 +110,7 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
 
 impl<P: Pointer, Q: Pointer> Reverse<Weakly<P>, Traced<Q>> for ByValue<P, Q> {
     fn linked(&self, held: &Entry<P, Q>) {
-        let entries = self.entries.get_or_init(ListMap::new);
-        entries.update(held.value().address, |list| {
+        self.entries().update(held.value().address, |list| {
             if !held.value().gone.load(Ordering::Relaxed) {
                 list.push(held.clone());
             }
@@ -102,13 +118,18 @@ impl<P: Pointer, Q: Pointer> Reverse<Weakly<P>, Traced<Q>> for ByValue<P, Q> {
     }
 
     fn unlinked(&self, held: &Entry<P, Q>) {
-        let entries = self.entries.get_or_init(ListMap::new);
-        let taken_off = entries.update(held.value().address, |list| {
+        let taken_off = self.entries().update(held.value().address, |list| {
             held.value().gone.store(true, Ordering::Relaxed);
             let at = list.iter().position(|other| other.is(held))?;
             Some(list.remove(at))
         });
         // The caller is an owner too, so this is never the last.
         drop(taken_off);
+    }
+
+    fn share(&self) -> Self {
+        let shared = Self::new();
+        shared.entries.get_or_init(|| Arc::clone(self.entries()));
+        shared
     }
 }

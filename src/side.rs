@@ -1,6 +1,9 @@
 //! The two ways in which a map keeps the keys or the values of its entries: as they are, or weakly.
 
+use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
+use crate::watchers::Registration;
+use std::sync::Arc;
 
 /// One side of an entry. All of it may be user code: never called under a lock.
 pub(crate) trait Side: 'static {
@@ -16,6 +19,12 @@ pub(crate) trait Side: 'static {
     fn stored(&self) -> &Self::Stored;
     fn is_dead(&self) -> bool;
     fn live(&self) -> Option<Self::Live>;
+
+    /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is alive.
+    #[inline(always)]
+    fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
+        let _ = notify;
+    }
 }
 
 /// Kept as it is: it lives as long as its entry.
@@ -44,12 +53,62 @@ impl<T: 'static> Side for Kept<T> {
 }
 
 /// Kept weakly: its death is the entry's.
-pub(crate) struct Weakly<P: Pointer>(pub(crate) P::Weak);
+pub(crate) struct Weakly<P: Pointer>(pub(crate) P::Weak, Watching);
+
+/// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
+#[derive(Clone)]
+pub(crate) struct Watching(Option<Arc<Registration>>);
+
+impl Watching {
+    pub(crate) const NOT: Self = Self(None);
+
+    /// By a token: `registration` is what it gave.
+    pub(crate) fn by(registration: Option<Registration>) -> Self {
+        Self(registration.map(Arc::new))
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// By the pointer itself, if it can.
+    #[inline(always)]
+    pub(crate) fn begin<W: WeakPointer>(
+        &mut self,
+        weak: &W,
+        notify: impl FnOnce() -> Option<Notify>,
+    ) {
+        if W::Strong::REPORTS && self.0.is_none() {
+            if let (Some(live), Some(notify)) = (weak.upgrade(), notify()) {
+                *self = Self::by(W::Strong::watch(&live, notify));
+            }
+        }
+    }
+}
 
 impl<P: Pointer> Weakly<P> {
     #[inline]
     pub(crate) fn new(pointer: &P) -> Self {
-        Self(P::downgrade(pointer))
+        Self::watched(pointer, Watching::NOT)
+    }
+
+    pub(crate) fn watched(pointer: &P, watching: Watching) -> Self {
+        Self(P::downgrade(pointer), watching)
+    }
+
+    /// The same side for the next entry.
+    pub(crate) fn again(&self) -> Self {
+        Self(self.0.clone(), self.1.clone())
+    }
+
+    /// As `again`, and unless it is watched already, with what `watch` says.
+    pub(crate) fn again_watched(&self, watch: impl FnOnce() -> Watching) -> Self {
+        let watching = if self.1.is_none() {
+            watch()
+        } else {
+            self.1.clone()
+        };
+        Self(self.0.clone(), watching)
     }
 }
 
@@ -72,5 +131,10 @@ impl<P: Pointer> Side for Weakly<P> {
     #[inline]
     fn live(&self) -> Option<P> {
         self.0.upgrade()
+    }
+
+    #[inline(always)]
+    fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
+        self.1.begin(&self.0, notify);
     }
 }

@@ -13,31 +13,21 @@ use crate::error::{ClosedError, CycleError};
 use crate::flight::Flights;
 use crate::held::{Held, Landed, Ticket};
 use crate::hook::{Cause, Hook};
+pub(crate) use crate::inbox::Reverse;
+use crate::inbox::{has_gone, Inbox, Reach};
 use crate::node::Node;
+use crate::notify::Notify;
 use crate::pair::Pair;
 use crate::panics::Panics;
-use crate::protection::{Due, Protection, Reader};
+use crate::protection::{Protection, Reader};
 use crate::seed::Seed;
 use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
 use crate::strong::{Draft, Strong};
 use crate::sync::plain::AtomicU32;
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, OnceCell, Ordering};
 use crate::table::Probe;
-
-/// What is told of entries that come and go, so that they can be found from the other side. Calls no user code.
-pub(crate) trait Reverse<A, B> {
-    fn linked(&self, held: &Held<A, B>);
-    fn unlinked(&self, held: &Held<A, B>);
-}
-
-impl<A, B> Reverse<A, B> for () {
-    #[inline(always)]
-    fn linked(&self, _: &Held<A, B>) {}
-
-    #[inline(always)]
-    fn unlinked(&self, _: &Held<A, B>) {}
-}
+use std::sync::Arc;
 
 /// What can be chosen when a store is made.
 pub(crate) struct Setup<T> {
@@ -63,6 +53,9 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) hook: Option<Hook<A::Stored>>,
     pub(crate) reverse: X,
     pub(crate) protection: Protection<Pair<A, B>>,
+    /// Made for the first side that can report its death.
+    inbox: OnceCell<Arc<Inbox<A, B, X>>>,
+    pub(crate) reach: Reach<A, B, X>,
 }
 
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
@@ -114,7 +107,7 @@ impl<A: Side, B: Side> Refused<A, B> {
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new(reverse: X) -> Self {
+    pub(crate) const fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
             engine: Engine::new(),
             flights: Flights::new(),
@@ -125,11 +118,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             hook: None,
             reverse,
             protection: Protection::new(),
+            inbox: OnceCell::new(),
+            reach,
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new(reverse: X) -> Self {
+    pub(crate) fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
             engine: Engine::new(),
             flights: Flights::new(),
@@ -140,11 +135,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             hook: None,
             reverse,
             protection: Protection::new(),
+            inbox: OnceCell::new(),
+            reach,
         }
     }
 
     /// Panics with "capacity overflow" when no table can have that size.
-    pub(crate) fn with(setup: Setup<A::Stored>, reverse: X) -> Self {
+    pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
             engine: Engine::with_capacity(setup.capacity),
             flights: Flights::new(),
@@ -155,6 +152,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             hook: setup.hook,
             reverse,
             protection: Protection::new(),
+            inbox: OnceCell::new(),
+            reach,
         }
     }
 
@@ -275,20 +274,42 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// To be called once for an entry that has just been unlinked or replaced.
     fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
-        self.reverse.unlinked(held);
-        // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
-        let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
-        // What is due is dropped at the end.
-        let _due = if B::IS_WEAK {
-            self.protection.retire(of_index)
-        } else {
-            drop(of_index);
-            Due::nothing()
-        };
-        // The caller is an owner still, so this entry was not dropped yet, and the hook may do what it likes.
-        if let Some(hook) = &self.hook {
-            hook.call(held.key().stored(), cause);
-        }
+        has_gone(
+            held,
+            &self.reverse,
+            &self.protection,
+            self.hook.as_ref(),
+            cause,
+        );
+    }
+
+    /// What is to be called when an entry with this hash has died; none if the store cannot be told.
+    pub(crate) fn notify(&self, hash: u64) -> Option<Notify> {
+        self.reach.notify(|| self.inbox(), hash)
+    }
+
+    /// As `notify`, where the types alone say that it can be told.
+    pub(crate) fn notify_prompt(&self, hash: u64) -> Notify
+    where
+        A: Send + Sync,
+        B: Send + Sync,
+        X: Send + Sync,
+    {
+        let notify = Reach::all().notify(|| self.inbox(), hash);
+        notify.expect("told of all")
+    }
+
+    fn inbox(&self) -> &Arc<Inbox<A, B, X>> {
+        self.inbox
+            .get_or_init(|| Inbox::new(&self.engine, self.hook.as_ref(), &self.reverse))
+    }
+
+    /// Asks both sides to report their death, before the entry is linked: they are alive until that is done, as the caller owns them. So a panic of user
+    /// code leaves nothing behind.
+    fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {
+        parts.0.watch(|| self.notify(hash));
+        parts.1.watch(|| self.notify(hash));
+        parts
     }
 
     /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
@@ -359,7 +380,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         if self.is_closed() {
             return Err(Refused::closed(parts));
         }
-        let draft = self.draft(hash, parts, 1);
+        let draft = self.draft(hash, self.watched(hash, parts), 1);
         let is_it = |stored: &A| same(draft.key(), stored);
         let Linking { outcome, strangers } = self.link(draft.node(), hash, &is_it, &mut displace);
         let gone = match outcome {
@@ -388,7 +409,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         old: Landed<A, B>,
         parts: (A, B),
     ) -> Result<Landed<A, B>, Refused<A, B>> {
-        let draft = self.draft(old.held.hash(), parts, 0);
+        let hash = old.held.hash();
+        let draft = self.draft(hash, self.watched(hash, parts), 0);
         if self.is_closed() || !self.engine.replace_node(old.held.strong(), draft.node()) {
             return Err(Refused::closed(take_back(draft)));
         }
@@ -460,9 +482,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         accept: impl Fn(&Landed<A, B>) -> bool,
         make: impl FnOnce(&Ticket<A, B>) -> Result<(B, B::Live), E>,
     ) -> Result<Landed<A, B>, E> {
+        let (mut asked, live) = key;
+        asked.watch(|| self.notify(hash));
         let ticket = Ticket {
-            seed: Seed::new(self.engine.blank(0, hash, 0), key.0),
-            key: key.1,
+            seed: Seed::new(self.engine.blank(0, hash, 0), asked),
+            key: live,
         };
         // Put aside until nobody waits any more: who had to make way, a value made in vain, values of other keys with the same hash.
         let mut gone = None;
@@ -484,7 +508,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 if self.is_closed() {
                     return Err(ClosedError::new().into());
                 }
-                let (value, live) = make(ticket)?;
+                let (mut value, live) = make(ticket)?;
+                value.watch(|| self.notify(hash));
                 let enter = |node| {
                     let mut displace = |landed: &Landed<A, B>| !accept(landed);
                     let linking = self.link(node, hash, &is_it, &mut displace);

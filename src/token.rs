@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// A field by which a value reports its own death: the prompt way for values behind a plain [`Arc`](std::sync::Arc), which cannot report it.
 ///
 /// The creator of a type stores a token in it and hands the token to the containers when it enters the value
-/// ([`WeakSet::insert_with_token`](crate::WeakSet::insert_with_token)). When the value is dropped, so is the token, and exactly those entries go, by identity,
+/// ([`WeakSet::insert_with_token`](crate::WeakSet::insert_with_token), [`WeakValueMap::insert_with_token`](crate::WeakValueMap::insert_with_token)). When the value is dropped, so is the token, and exactly those entries go, by identity,
 /// before the last owner's drop returns. That works behind `Arc<dyn Trait>` too, if the trait can show the token.
 ///
 /// ```
@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// * *Never bound*: it costs a null word and its drop does nothing. So a token may be dropped inside a factory that fails.
 /// * *Bound to several entries*, of one container or many: all go, the newest first.
 /// * *The container has died*: nothing happens. The token holds it weakly, so neither keeps the other alive.
-/// * *The entry was removed or replaced before*: nothing happens; an entry is known by a number that is used once.
+/// * *The entry was removed or replaced before*: nothing happens; a set knows an entry by a number that is used once, and a map takes out only what is dead.
 /// * *Forgotten* (`mem::forget`, or leaked): the entry is treated as that of a plain `Arc`, never shown once the value is dead, and pruned.
 /// * *Dropped while the value lives on* (because it was replaced in its field): the entry stays, since the value is alive, and is pruned once dead.
 /// * *Moved out of the value* (`Arc::into_inner`): the value is dead from then on, its entry goes with the token, or is pruned.

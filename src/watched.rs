@@ -60,7 +60,8 @@ impl<T: ?Sized> fmt::Debug for Life<T> {
 /// it is swallowed, since a second one would abort the process. If the value's destructor panics too, the process aborts, as with
 /// any two panics at once.
 ///
-/// A long chain of values that own each other is dropped recursively, as with `Arc`. A value that owns a `Watched` of itself never dies, nor does one
+/// A long chain of values that own each other is dropped recursively, as with `Arc`, so that some ten thousands of them overflow the stack. (Those of
+/// [`Handle`](crate::Handle)s do not.) Take such a chain apart in the destructor, with [`Watched::into_inner`]. A value that owns a `Watched` of itself never dies, nor does one
 /// whose callback owns one.
 ///
 /// Equality, order and hash are those of the value, as for `Arc`; [`Watched::ptr_eq`] compares identities.

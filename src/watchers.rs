@@ -44,6 +44,11 @@ impl Watchers {
         self.list.get_or_init(Box::default)
     }
 
+    /// The list, if anybody has ever asked for it.
+    pub(crate) fn listed(&self) -> Option<Arc<WatchList>> {
+        self.list.get().cloned()
+    }
+
     /// Those who would be told, containers and callbacks.
     pub(crate) fn len(&self) -> (usize, usize) {
         self.list.get().map_or((0, 0), |list| {
@@ -100,9 +105,9 @@ impl WatchList {
         Some(Registration::listed(self, Lanes::Containers, Some(id)))
     }
 
-    /// Tells them all, with no lock held, one after the other, so that a watcher may still detach those behind it.
+    /// Tells them all, and refuses those who come later, with no lock held, one after the other, so that a watcher may still detach those behind it.
     #[cold]
-    fn announce(&self) {
+    pub(crate) fn announce(&self) {
         let mut first = None;
         tell(&self.containers, Notify::dead, &mut first);
         tell(&self.callbacks, |callback| callback(), &mut first);

@@ -4,11 +4,13 @@ use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
 use crate::hash::DefaultHashBuilder;
 use crate::held::{Held, Landed};
 use crate::hook::Cause;
+use crate::inbox::Reach;
 use crate::keying::{Asked, ByEquality, Keying};
-use crate::pointer::{Pointer, WeakPointer};
-use crate::side::{Kept, Weakly};
+use crate::pointer::{Pointer, SyncPointer, WeakPointer};
+use crate::side::{Kept, Watching, Weakly};
 use crate::stats::Stats;
 use crate::store::{Refused, Setup};
+use crate::token::Token;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -56,6 +58,11 @@ type Entry<P, V> = Held<Weakly<P>, Kept<V>>;
 /// out as clones, taken from an entry that the call owns for that moment; [`get_with`](Self::get_with) shows them without cloning.
 /// When a value dies depends on who looks at it: it is dropped by the call that takes the entry out, or by the last that is looking at it.
 ///
+/// # Prompt entries
+/// The entry of a key that reports its death, or that was entered [with its token](Self::insert_with_token), goes before the last owner's drop
+/// returns; see [`WeakValueMap`](crate::WeakValueMap#prompt-entries). The value is dropped there too, unless somebody is looking at it. A key stays
+/// watched when its entry gets another value.
+///
 /// # Dead entries
 /// A plain `Arc` does not tell anybody when it dies. Its entry, *with the value*, stays for a while, invisible but to
 /// [`entries`](Self::entries) and [`weak_keys`](Self::weak_keys), until an operation comes across it or a sweep takes it out; see
@@ -64,8 +71,8 @@ pub struct WeakKeyMap<P: Pointer, V: 'static, M = ByEquality, S = DefaultHashBui
     inner: WeakKeyed<P, Kept<V>, M, S>,
 }
 
-impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+impl<P: SyncPointer, V: Send + Sync + 'static, M> WeakKeyMap<P, V, M> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
@@ -78,26 +85,72 @@ impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
     }
 }
 
-impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
+impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
+    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<P: SyncPointer, V: Send + Sync + 'static, M, S> WeakKeyMap<P, V, M, S> {
     /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::all())
+    }
+}
+
+impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
+    /// As [`local`](Self::local), with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::NONE)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    const fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
         Self {
-            inner: WeakKeyed::with(setup, hasher, ()),
+            inner: WeakKeyed::new(hasher, (), reach),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
+        Self {
+            inner: WeakKeyed::new(hasher, (), reach),
+        }
+    }
+
+    fn made_with(setup: Setup<P::Weak>, hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
+        Self {
+            inner: WeakKeyed::with(setup, hasher, (), reach),
         }
     }
 
@@ -548,6 +601,56 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     }
 }
 
+impl<P, V, M, S> WeakKeyMap<P, V, M, S>
+where
+    P: SyncPointer,
+    V: Send + Sync + 'static,
+    M: Keying<P>,
+    S: BuildHasher,
+{
+    /// As [`insert`](Self::insert), for keys that carry a [`Token`], which `token` shows: the entry goes, and its value with it, when the token of the stored
+    /// key is dropped, which is when that key is.
+    ///
+    /// The other ways in (`update`, `replace`, `insert`) keep the token of a key that is there already.
+    ///
+    /// *Runs* `token` too, with no lock held, again if the entry changes meanwhile; if it panics, nothing is entered.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    ///
+    /// ```
+    /// use highlander::{ByAddress, Token, WeakKeyMap};
+    /// use std::sync::Arc;
+    ///
+    /// struct Class { token: Token }
+    ///
+    /// let notes: WeakKeyMap<Arc<Class>, String, ByAddress> = WeakKeyMap::new();
+    /// let class = Arc::new(Class { token: Token::new() });
+    /// notes.insert_with_token(&class, "a note".to_string(), |class| &class.token);
+    /// drop(class);
+    /// assert_eq!(notes.entries(), 0);         // the note has been dropped
+    /// ```
+    pub fn insert_with_token(
+        &self,
+        key: &P,
+        value: V,
+        token: impl for<'a> Fn(&'a P::Target) -> &'a Token,
+    ) -> Option<V>
+    where
+        V: Clone,
+    {
+        let hash = M::hash(self.hasher(), key);
+        let watch = |key: &P| {
+            let notify = self.inner.store.notify_prompt(hash);
+            Watching::by(Some(token(P::target(key)).bind(notify)))
+        };
+        match self.inner.insert_watched(hash, key, Kept(value), watch) {
+            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
+            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+        }
+    }
+}
+
 fn existing_of<P: Pointer, V: Clone + 'static>(refused: &Refused<Weakly<P>, Kept<V>>) -> Option<V> {
     let existing = refused.existing.as_ref();
     existing.map(|landed| landed.held.value().0.clone())
@@ -567,20 +670,24 @@ impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S: BuildHasher + Clone> Clone
 {
     /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
-        let copy = Self::with_hasher(self.hasher().clone());
+        let copy = Self::made(self.hasher().clone(), self.inner.store.reach);
         copy.extend_with(self);
         copy
     }
 }
 
-impl<P: Pointer, V: 'static, M, S: Default> Default for WeakKeyMap<P, V, M, S> {
+impl<P: SyncPointer, V: Send + Sync + 'static, M, S: Default> Default for WeakKeyMap<P, V, M, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S: BuildHasher + Default> FromIterator<(P, V)>
-    for WeakKeyMap<P, V, M, S>
+impl<P, V, M, S> FromIterator<(P, V)> for WeakKeyMap<P, V, M, S>
+where
+    P: SyncPointer,
+    V: Clone + Send + Sync + 'static,
+    M: Keying<P>,
+    S: BuildHasher + Default,
 {
     /// The later of two with the same key wins. Keys that nobody else owns are dead at the end.
     fn from_iter<I: IntoIterator<Item = (P, V)>>(entries: I) -> Self {

@@ -4,12 +4,14 @@ use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
 use crate::hash::DefaultHashBuilder;
 use crate::held::{Held, Landed};
 use crate::hook::Cause;
+use crate::inbox::Reach;
 use crate::keying::{Asked, ByEquality, Keying};
-use crate::pointer::{Pointer, WeakPointer};
+use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::reverse::{ByValue, Traced};
-use crate::side::{Side, Weakly};
+use crate::side::{Side, Watching, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
+use crate::token::Token;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -47,6 +49,10 @@ type Entry<P, Q> = Held<Weakly<P>, Traced<Q>>;
 /// values follows that of the keys: an entry is found by its value a moment after it is found by its key, before the call that enters it returns.
 /// One value may be entered under several keys.
 ///
+/// # Prompt entries
+/// The entry of a key or value that reports its death, or that was entered [with a token](Self::insert_with_tokens), goes before the last owner's drop
+/// returns; see [`WeakValueMap`](crate::WeakValueMap#prompt-entries). If both sides die at once, one of the two takes it out and tells the hook.
+///
 /// # Dead entries
 /// As for [`WeakValueMap`](crate::WeakValueMap#dead-entries): invisible but to [`entries`](Self::entries), [`weak_keys`](Self::weak_keys) and
 /// [`weak_values`](Self::weak_values), until an operation comes across them or a sweep takes them out; [`prune`](Self::prune) takes out all.
@@ -54,8 +60,8 @@ pub struct WeakKeyValueMap<P: Pointer, Q: Pointer, M = ByEquality, S = DefaultHa
     inner: WeakKeyed<P, Traced<Q>, M, S, ByValue<P, Q>>,
 }
 
-impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+impl<P: SyncPointer, Q: SyncPointer, M> WeakKeyValueMap<P, Q, M> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
@@ -68,26 +74,76 @@ impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
     }
 }
 
-impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
+impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
+    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<P: SyncPointer, Q: SyncPointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ByValue::new()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ByValue::new()),
-        }
+        Self::made(hasher, Reach::all())
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::all())
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
+    /// As [`local`](Self::local), with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::NONE)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    const fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
         Self {
-            inner: WeakKeyed::with(setup, hasher, ByValue::new()),
+            inner: WeakKeyed::new(hasher, ByValue::new(), reach),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
+        Self {
+            inner: WeakKeyed::new(hasher, ByValue::new(), reach),
+        }
+    }
+
+    fn made_with(
+        setup: Setup<P::Weak>,
+        hasher: S,
+        reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>,
+    ) -> Self {
+        Self {
+            inner: WeakKeyed::with(setup, hasher, ByValue::new(), reach),
         }
     }
 
@@ -452,24 +508,87 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     }
 }
 
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
+    /// As [`insert`](Self::insert), for sides that carry a [`Token`]: `key_token` and `value_token` show them, `None` for a side that has none. The entry goes when
+    /// one of the tokens is dropped, which is when that side is.
+    ///
+    /// *Runs* both too, with no lock held, `key_token` again if the entry changes meanwhile; if one panics, nothing is entered.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    ///
+    /// ```
+    /// use highlander::{ByAddress, Token, WeakKeyValueMap};
+    /// use std::sync::Arc;
+    ///
+    /// struct Class(Token);
+    /// struct Wrapper(Token);
+    ///
+    /// let wrappers: WeakKeyValueMap<Arc<Class>, Arc<Wrapper>, ByAddress> = WeakKeyValueMap::new();
+    /// let class = Arc::new(Class(Token::new()));
+    /// let wrapper = Arc::new(Wrapper(Token::new()));
+    /// wrappers.insert_with_tokens(&class, wrapper.clone(), |class| Some(&class.0), |wrapper| Some(&wrapper.0));
+    /// drop(class);
+    /// assert_eq!(wrappers.entries(), 0);
+    /// assert_eq!(Token::entries(&wrapper.0), 0);
+    /// ```
+    pub fn insert_with_tokens(
+        &self,
+        key: &P,
+        value: Q,
+        key_token: impl for<'a> Fn(&'a P::Target) -> Option<&'a Token>,
+        value_token: impl for<'a> FnOnce(&'a Q::Target) -> Option<&'a Token>,
+    ) -> Option<Q> {
+        let hash = M::hash(self.hasher(), key);
+        let watching = |token: Option<&Token>| {
+            let bind = |token: &Token| token.bind(self.inner.store.notify_prompt(hash));
+            Watching::by(token.map(bind))
+        };
+        let side = Traced::watched(&value, watching(value_token(Q::target(&value))));
+        let watch = |key: &P| watching(key_token(P::target(key)));
+        match self.inner.insert_watched(hash, key, side, watch) {
+            Ok(displaced) => displaced.map(Landed::into_live),
+            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+        }
+    }
+
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), for values that report their own death: `make` gets a [`Token`] to be stored in the value. See
+    /// [`WeakValueMap::get_or_insert_with_token`](crate::WeakValueMap::get_or_insert_with_token).
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Self::get_or_insert_with).
+    pub fn get_or_insert_with_token(&self, key: &P, make: impl FnOnce(&P, Token) -> Q) -> Q {
+        let hash = M::hash(self.hasher(), key);
+        let made = |key: &P| {
+            let token = Token::new();
+            let binder = token.binder();
+            let value = make(key, token);
+            let watching = Watching::by(binder.bind(self.inner.store.notify_prompt(hash)));
+            Ok((Traced::watched(&value, watching), value))
+        };
+        let landed: Result<_, Refusal> = self.inner.get_or_create_hashed(hash, key, |_| true, made);
+        landed.map_or_else(|refusal| refusal.panic(), Landed::into_live)
+    }
+}
+
 impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher + Clone> Clone
     for WeakKeyValueMap<P, Q, M, S>
 {
     /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
-        let copy = Self::with_hasher(self.hasher().clone());
+        let copy = Self::made(self.hasher().clone(), self.inner.store.reach);
         copy.extend_with(self);
         copy
     }
 }
 
-impl<P: Pointer, Q: Pointer, M, S: Default> Default for WeakKeyValueMap<P, Q, M, S> {
+impl<P: SyncPointer, Q: SyncPointer, M, S: Default> Default for WeakKeyValueMap<P, Q, M, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher + Default> FromIterator<(P, Q)>
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher + Default> FromIterator<(P, Q)>
     for WeakKeyValueMap<P, Q, M, S>
 {
     /// The later of two with the same key wins. Pairs of which nobody else owns one side are dead at the end.

@@ -6,9 +6,10 @@
 use crate::error::{ClosedError, CycleError};
 use crate::held::Landed;
 use crate::hook::Cause;
+use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
 use crate::pointer::{Pointer, WeakPointer};
-use crate::side::{Side, Weakly};
+use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
@@ -24,26 +25,31 @@ pub(crate) struct WeakKeyed<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B> 
 
 impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, X> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new(hasher: S, reverse: X) -> Self {
+    pub(crate) const fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
         Self {
-            store: Store::new(reverse),
+            store: Store::new(reverse, reach),
             hasher,
             keying: PhantomData,
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new(hasher: S, reverse: X) -> Self {
+    pub(crate) fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
         Self {
-            store: Store::new(reverse),
+            store: Store::new(reverse, reach),
             hasher,
             keying: PhantomData,
         }
     }
 
-    pub(crate) fn with(setup: Setup<P::Weak>, hasher: S, reverse: X) -> Self {
+    pub(crate) fn with(
+        setup: Setup<P::Weak>,
+        hasher: S,
+        reverse: X,
+        reach: Reach<Weakly<P>, B, X>,
+    ) -> Self {
         Self {
-            store: Store::with(setup, reverse),
+            store: Store::with(setup, reverse, reach),
             hasher,
             keying: PhantomData,
         }
@@ -92,15 +98,29 @@ where
     /// Enters a value in the place of the live one, which comes back. Refused only if closed.
     pub(crate) fn insert(&self, key: &P, value: B) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let hash = M::hash(&self.hasher, key);
+        self.insert_watched(hash, key, value, |_| Watching::NOT)
+    }
+
+    /// As `insert`; `watch` says how the key is watched, be it this one or the stored one, unless it is already.
+    pub(crate) fn insert_watched(
+        &self,
+        hash: u64,
+        key: &P,
+        value: B,
+        watch: impl Fn(&P) -> Watching,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let mut value = value;
         loop {
             let (result, _first) = match self.peek(hash, key) {
                 Some((landed, first)) => {
-                    let stored = Weakly(landed.held.key().0.clone());
+                    let stored = landed.held.key().again_watched(|| watch(&first));
                     let swapped = self.store.swap(landed, (stored, value));
                     (swapped.map(Some), Some(first))
                 }
-                None => (self.enter(hash, key, value), None),
+                None => {
+                    let side = Weakly::watched(key, watch(key));
+                    (self.enter_side(hash, key, side, value), None)
+                }
             };
             match result {
                 Ok(displaced) => return Ok(displaced),
@@ -118,9 +138,18 @@ where
         key: &P,
         value: B,
     ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        self.enter_side(hash, key, Weakly::new(key), value)
+    }
+
+    fn enter_side(
+        &self,
+        hash: u64,
+        key: &P,
+        side: Weakly<P>,
+        value: B,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let same = |_: &Weakly<P>, stored: &Weakly<P>| M::same(&stored.0, key);
-        self.store
-            .insert(hash, (Weakly::new(key), value), same, |_| false)
+        self.store.insert(hash, (side, value), same, |_| false)
     }
 
     /// As `enter`, for those who have not hashed the key yet.
@@ -142,7 +171,7 @@ where
                 Some(found) if condition(&found.0) && !self.store.is_closed() => found,
                 _ => return Err(Refused::closed((Weakly::new(key), value))),
             };
-            let stored = Weakly(old.held.key().0.clone());
+            let stored = old.held.key().again();
             match self.store.swap(old, (stored, value)) {
                 Ok(displaced) => return Ok(displaced),
                 Err(refused) if refused.parts.is_none() => return Err(refused),
@@ -175,7 +204,7 @@ where
             };
             let (refused, _first) = match found {
                 Some((old, first)) => {
-                    let stored = Weakly(old.held.key().0.clone());
+                    let stored = old.held.key().again();
                     (self.store.swap(old, (stored, value)).err(), Some(first))
                 }
                 None => (self.enter(hash, key, value).err(), None),
@@ -219,7 +248,17 @@ where
         accept: impl Fn(&Entry<P, B>) -> bool,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
-        let hash = M::hash(&self.hasher, key);
+        self.get_or_create_hashed(M::hash(&self.hasher, key), key, accept, make)
+    }
+
+    /// As `get_or_create`, for those who have hashed the key.
+    pub(crate) fn get_or_create_hashed<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: &P,
+        accept: impl Fn(&Entry<P, B>) -> bool,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<P, B>, E> {
         match self.store.find(hash, |stored| M::same(&stored.0, key)) {
             Some(landed) if accept(&landed) => Ok(landed),
             _ => self.create(hash, key, accept, make),

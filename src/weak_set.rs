@@ -43,7 +43,8 @@ use std::sync::Arc;
 /// * before the last owner's drop returns, if the pointer reports deaths ([`Watched`](crate::Watched)), or the value has a [`Token`] that it was
 ///   entered with;
 /// * otherwise (a plain `Arc`) when it is pruned. Each insertion and each removal looks at 4 entries, in turn, and goes on while all that it sees are dead,
-///   up to 64. A dead entry is thus gone after a quarter as many such calls as there are entries, or fewer. [`WeakSet::prune`] does it now.
+///   up to 64. A dead entry is thus gone after a quarter as many such calls as there are entries, or fewer. (The maps look at 8 entries with each insertion
+///   and each 64th miss; see [`WeakValueMap`](crate::WeakValueMap#dead-entries).) [`WeakSet::prune`] does it now.
 ///
 /// A dead `Weak` keeps the memory of its value: so pruning frees that too. It is freed through `crossbeam-epoch`: when the readers at the time have gone on, by a
 /// later call on any set.

@@ -70,7 +70,8 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 17] = [
+    let scenes: [(&str, fn()); 18] = [
+        ("prompt maps", prompt_maps),
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
         ("large values", large_values),
@@ -575,6 +576,46 @@ fn listeners() {
         set.for_each(|number| sum += number);
     }
     assert_eq!((ALLOCATIONS.load(Relaxed) - before, sum), (0, 1001 * 45));
+}
+
+fn prompt_maps() {
+    struct Value(#[allow(dead_code)] Vec<u8>, Token);
+    let value = || Value(vec![0; 500], Token::new());
+    let values: WeakValueMap<String, Watched<Value>> = MapMaker::new()
+        .weak_values()
+        .on_remove(|key: &String, _| assert!(key != "7", "on purpose"))
+        .build()
+        .unwrap();
+    let both: WeakKeyValueMap<Watched<Value>, Arc<Value>, ByAddress> = WeakKeyValueMap::new();
+    let keys: WeakKeyMap<Arc<Value>, Vec<u8>, ByAddress> = WeakKeyMap::new();
+    let registry: Registry<u32, Value> = Registry::new();
+    let handles: WeakValueMap<u32, Handle<u32, Value>> = WeakValueMap::new();
+    for i in 0..20 {
+        let one = Watched::new(value());
+        let two = Arc::new(value());
+        let handle = registry.get_or_insert_with(i, |_| value());
+        values.insert(i.to_string(), one.clone());
+        both.insert_with_tokens(&one, two.clone(), |_| None, |two| Some(&two.1));
+        keys.insert_with_token(&two, vec![0; 100], |two| &two.1);
+        keys.insert(&two, vec![1; 100]);
+        handles.insert(i, handle.clone());
+        Handle::on_death(&handle, move || assert!(i != 8, "on purpose")).keep();
+        if i % 4 == 1 {
+            values.remove(&i.to_string());
+            both.remove_by_value(&two);
+        }
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(one)));
+        assert_eq!(dropped.is_err(), i == 7);
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(handle)));
+        assert_eq!(dropped.is_err(), i == 8);
+    }
+    assert_eq!((values.entries(), both.entries()), (0, 0));
+    assert_eq!((keys.entries(), handles.entries()), (0, 0));
+    // Some outlive their maps.
+    let last = Watched::new(value());
+    values.insert("last".into(), last.clone());
+    drop(values);
+    drop(last);
 }
 
 fn watched() {

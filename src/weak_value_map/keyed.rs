@@ -223,15 +223,25 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         accept: impl Fn(&P) -> bool,
         make: impl FnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
+        self.create_side(hash, key, accept, |key| {
+            let value = make(key)?;
+            Ok((Weakly::new(&value), value))
+        })
+    }
+
+    pub(super) fn create_side<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: K,
+        accept: impl Fn(&P) -> bool,
+        make: impl FnOnce(&K) -> Result<(Value<P>, P), E>,
+    ) -> Result<P, E> {
         let landed: Result<_, E> = self.store.get_or_create(
             hash,
             (Kept(key), ()),
             |(asked, ()), stored| asked.0 == stored.0,
             |landed| accept(&landed.live),
-            |ticket| {
-                let value = make(&ticket.seed.key().0)?;
-                Ok((Weakly::new(&value), value))
-            },
+            |ticket| make(&ticket.seed.key().0),
         );
         landed.map(Landed::into_live)
     }
@@ -456,6 +466,6 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     }
 }
 
-fn same_key<K: Eq>(one: &Kept<K>, other: &Kept<K>) -> bool {
+pub(super) fn same_key<K: Eq>(one: &Kept<K>, other: &Kept<K>) -> bool {
     one.0 == other.0
 }

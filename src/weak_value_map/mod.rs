@@ -1,17 +1,21 @@
 //! The map with weak values: from keys to pointers that it does not keep alive.
 //!
-//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `traits` the rest.
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `tokens` those that report their death, `traits` the rest.
 
 mod keyed;
+mod tokens;
 mod traits;
 
 use crate::hash::DefaultHashBuilder;
 use crate::held::Landed;
 use crate::hook::Cause;
-use crate::pointer::{Pointer, WeakPointer};
+use crate::inbox::Reach;
+use crate::pointer::{Pointer, SyncPointer, WeakPointer};
+
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
+
 pub use traits::WeakValueIter;
 
 type Key<K> = Kept<K>;
@@ -46,6 +50,14 @@ type Value<P> = Weakly<P>;
 /// not if it is at no moment of it. What a call returns is an owner; no guard of the map is ever handed out, so nothing that a
 /// caller holds (across an `.await`, say) blocks anybody.
 ///
+/// # Prompt entries
+/// The entry of a value that reports its death ([`Watched`](crate::Watched), [`Handle`](crate::Handle), or an `Arc` that was entered with a
+/// [`Token`](crate::Token)) goes, with its key, before the last owner's drop returns, in each map that it is in. The hook is told by that thread,
+/// once, when all weak pointers are dead. A panic of the hook, or of the key's destructor, does not keep other maps and callbacks from being told, and goes
+/// on from the drop of the value. The report says only where to look: it takes out what is dead, and never a successor.
+///
+/// A map made with [`local`](Self::local) cannot be told, since a value may die on another thread. Its entries are all pruned.
+///
 /// # Dead entries
 /// A plain `Arc` does not tell anybody when it dies. Its entry, with the key, stays for a while as a *dead entry*, which no operation
 /// shows but [`entries`](Self::entries) and [`weak_values`](Self::weak_values), and which keeps the memory of the value (not the
@@ -54,6 +66,8 @@ type Value<P> = Weakly<P>;
 /// * by *sweeps*: each insertion, and each 64th miss of a thread, looks at the next bucket of the table, which holds 2.8 to 4.2 entries on
 ///   average. So as long as no more die than are inserted, there are in the long run no more dead entries than live ones, and a few,
 ///   whichever keys are asked for. [`MapMaker::prune_bound`](crate::MapMaker::prune_bound) makes a sweep look at more.
+///
+/// (A [`WeakSet`](crate::WeakSet) is swept by insertions and removals instead, 4 to 64 entries at a time.)
 ///
 /// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
 ///
@@ -70,8 +84,8 @@ pub struct WeakValueMap<K: 'static, P: Pointer, S = DefaultHashBuilder> {
     hasher: S,
 }
 
-impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
+    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
@@ -84,28 +98,83 @@ impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
     }
 }
 
-impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
+impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
+    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::rc::Rc;
+    ///
+    /// let map: WeakValueMap<&str, Rc<u32>> = WeakValueMap::local();
+    /// let one = map.get_or_insert_with("one", |_| Rc::new(1));
+    /// assert!(Rc::ptr_eq(&one, &map.get("one").unwrap()));
+    /// ```
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local() -> Self {
+        Self::local_with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
     /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            store: Store::new(()),
-            hasher,
-        }
+        Self::made(hasher, Reach::all())
     }
 
     /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::all())
+    }
+
+    pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::all())
+    }
+}
+
+impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
+    /// As [`local`](Self::local), with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn local_with_hasher(hasher: S) -> Self {
+        Self::made(hasher, Reach::NONE)
+    }
+
+    pub(crate) fn local_with_setup(setup: Setup<K>, hasher: S) -> Self {
+        Self::made_with(setup, hasher, Reach::NONE)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    const fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
         Self {
-            store: Store::new(()),
+            store: Store::new((), reach),
             hasher,
         }
     }
 
-    pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
         Self {
-            store: Store::with(setup, ()),
+            store: Store::new((), reach),
+            hasher,
+        }
+    }
+
+    fn made_with(setup: Setup<K>, hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
+        Self {
+            store: Store::with(setup, (), reach),
             hasher,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Key, Value, WeakValueMap};
 use crate::held::Held;
-use crate::pointer::{Pointer, WeakPointer};
+use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
@@ -11,7 +11,7 @@ impl<K: Hash + Eq + Clone + 'static, P: Pointer, S: BuildHasher + Clone> Clone
 {
     /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
-        let copy = Self::with_hasher(self.hasher.clone());
+        let copy = Self::made(self.hasher.clone(), self.store.reach);
         copy.extend_with(self);
         copy
     }
@@ -32,14 +32,14 @@ impl<K: Hash + Eq + 'static, P: Pointer + PartialEq, S: BuildHasher> PartialEq
     }
 }
 
-impl<K: 'static, P: Pointer, S: Default> Default for WeakValueMap<K, P, S> {
+impl<K: Send + Sync + 'static, P: SyncPointer, S: Default> Default for WeakValueMap<K, P, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher + Default> FromIterator<(K, P)>
-    for WeakValueMap<K, P, S>
+impl<K: Hash + Eq + Send + Sync + 'static, P: SyncPointer, S: BuildHasher + Default>
+    FromIterator<(K, P)> for WeakValueMap<K, P, S>
 {
     /// The later of two with the same key wins. Values that nobody else owns are dead at the end.
     fn from_iter<I: IntoIterator<Item = (K, P)>>(entries: I) -> Self {

@@ -12,6 +12,7 @@ mod interner;
 mod keys;
 mod map_maker;
 mod pointer;
+mod prompt;
 mod reentrancy;
 mod registry;
 mod sessions;

@@ -44,7 +44,7 @@ fn a_new_handle_in_a_dead_ones_place_has_another_address() {
 
 #[test]
 fn maps_over_rc_stay_on_their_thread_and_work() {
-    let map: WeakValueMap<u32, Rc<Cell<u32>>> = WeakValueMap::new();
+    let map: WeakValueMap<u32, Rc<Cell<u32>>> = WeakValueMap::local();
     let value = map.get_or_insert_with(1, |_| Rc::new(Cell::new(1)));
     map.get(&1).unwrap().set(2);
     assert_eq!(value.get(), 2);

@@ -118,7 +118,7 @@ fn calls_that_take_out_many_hold_nothing_back() {
     let calls: [fn(&Map); 4] = [
         |map| assert_eq!(map.clear(), 0),
         |map| assert_eq!(map.retain(|_, _| false), 0),
-        |map| assert_eq!(map.prune(), 9),
+        |map| assert!(map.prune() <= 9),
         |map| map.shrink_to_fit(),
     ];
     for (i, call) in calls.into_iter().enumerate() {

@@ -10,6 +10,7 @@ mod interning;
 mod last_drop;
 mod maps;
 mod memory;
+mod prompt;
 mod support;
 mod watching;
 mod weak;

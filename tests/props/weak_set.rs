@@ -32,19 +32,19 @@ impl Hash for Member {
 
 trait Made: SyncPointer<Target = Member> {
     /// Whether the set hears of deaths.
-    const REPORTS: bool;
+    const PROMPT: bool;
     fn made(member: Member) -> Self;
 }
 
 impl Made for Arc<Member> {
-    const REPORTS: bool = false;
+    const PROMPT: bool = false;
     fn made(member: Member) -> Self {
         Arc::new(member)
     }
 }
 
 impl Made for Watched<Member> {
-    const REPORTS: bool = true;
+    const PROMPT: bool = true;
     fn made(member: Member) -> Self {
         Watched::new(member)
     }
@@ -293,7 +293,7 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
         let live = self.order.len();
         assert_eq!((set.len(), set.is_empty()), (live, live == 0));
         assert!(set.entries() >= live && set.capacity() >= set.entries());
-        if P::REPORTS {
+        if <P as Made>::PROMPT {
             assert_eq!(set.entries(), live, "gone with the last owner");
         }
         let mut shown = Vec::new();

@@ -1,0 +1,176 @@
+//! Maps that are told of a death, while values and keys die.
+
+use crate::support::*;
+use highlander::{Handle, MapMaker, Token, Watched, WeakKeyValueMap, WeakValueMap, WeakWatched};
+use loom::thread;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+/// A key or value at a place of the table, equal to others with the same key, and counted.
+struct Placed {
+    key: Key,
+    token: Token,
+    counted: Counted,
+}
+
+impl Placed {
+    fn new(key: Key, tally: &Tally) -> Watched<Placed> {
+        Watched::new(Placed {
+            key,
+            token: Token::new(),
+            counted: tally.value(),
+        })
+    }
+}
+
+impl PartialEq for Placed {
+    fn eq(&self, other: &Self) -> bool {
+        self.counted.read();
+        self.key == other.key
+    }
+}
+
+impl Eq for Placed {}
+
+impl Hash for Placed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+type Both = WeakKeyValueMap<Watched<Placed>, Watched<Placed>, highlander::ByEquality, PlacedHasher>;
+type Values<P> = WeakValueMap<Key, P, PlacedHasher>;
+
+#[test]
+fn key_dies_against_value_dies() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let map: Both = MapMaker::new()
+            .weak_keys()
+            .weak_values()
+            .hasher(PlacedHasher::default())
+            .on_remove(move |_: &WeakWatched<Placed>, _| {
+                count.fetch_add(1, Ordering::Relaxed);
+            })
+            .build()
+            .unwrap();
+        let (key, value) = (Placed::new(A, &tally), Placed::new(B, &tally));
+        map.insert(&key, value.clone());
+        let other = thread::spawn(move || drop(key));
+        drop(value);
+        other.join().unwrap();
+        assert_eq!((map.entries(), tally.live()), (0, 0));
+        assert_eq!(told.load(Ordering::Relaxed), 1, "hook");
+    });
+}
+
+#[test]
+fn key_dies_against_look_up() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let map = Arc::new(Both::default());
+        let (key, value) = (Placed::new(A, &tally), Placed::new(B, &tally));
+        map.insert(&key, value.clone());
+        let other = thread::spawn(move || drop(key));
+        if let Some(key) = map.get_by_value(&value) {
+            key.counted.read();
+        }
+        other.join().unwrap();
+        assert_eq!(map.entries(), 0);
+        drop(value);
+        assert_eq!(tally.live(), 0);
+    });
+}
+
+#[test]
+fn value_dies_against_look_up() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let map = Arc::new(Values::default());
+        let value = Placed::new(A, &tally);
+        map.insert(A, value.clone());
+        let other = thread::spawn(move || drop(value));
+        if let Some(value) = map.get(&A) {
+            value.counted.read();
+        }
+        other.join().unwrap();
+        assert_eq!((map.entries(), tally.live()), (0, 0));
+    });
+}
+
+#[test]
+fn token_drop_against_creation_of_a_successor() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let map = Arc::new(Values::default());
+        // It lets go of the token before its value is dropped, but after its weak pointers are dead.
+        let old = Placed::new(A, &tally);
+        map.insert_with_token(A, old.clone(), |old| &old.token);
+        let other = thread::spawn(move || drop(old));
+        let new = map.get_or_insert_with(A, |_| Placed::new(A, &tally));
+        new.counted.read();
+        other.join().unwrap();
+        // The same, if the look-up was an owner of the old one.
+        assert_eq!(map.entries(), 1);
+        assert!(map.get(&A).is_some_and(|found| found.ptr_eq(&new)));
+        drop(new);
+        assert_eq!(tally.live(), 0);
+    });
+}
+
+#[test]
+fn last_drop_against_registration_through_a_map() {
+    model_with(1, || {
+        let tally = Tally::default();
+        let map = Values::default();
+        let one = Placed::new(A, &tally);
+        map.insert(A, one.clone());
+        let two = one.clone();
+        let other = thread::spawn(move || drop(one));
+        map.insert(B, two);
+        other.join().unwrap();
+        assert_eq!((map.entries(), tally.live()), (0, 0));
+    });
+}
+
+#[test]
+fn map_dies_against_value_dies() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let map = Values::default();
+        let value = Placed::new(A, &tally);
+        map.insert(A, value.clone());
+        let other = thread::spawn(move || drop(value));
+        drop(map);
+        other.join().unwrap();
+        assert_eq!(tally.live(), 0);
+    });
+}
+
+#[test]
+fn handle_dies_against_creation_from_its_callback() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let map = Arc::new(Values::default());
+        let handle = registry.try_insert(A, tally.value()).ok().unwrap();
+        map.insert(A, handle.clone());
+        Handle::on_death(&handle, {
+            let (registry, map, tally) = (Arc::clone(&registry), Arc::clone(&map), tally.clone());
+            move || {
+                assert_eq!(map.entries(), 0, "maps are told first");
+                let next = registry.get_or_insert_with(A, |_| tally.value());
+                next.read();
+            }
+        })
+        .keep();
+        let other = thread::spawn(move || drop(handle));
+        if let Some(handle) = registry.get(&A) {
+            handle.read();
+        }
+        other.join().unwrap();
+        assert_eq!((registry.len(), map.entries(), tally.live()), (0, 0, 0));
+    });
+}
