@@ -316,7 +316,7 @@ unsafe fn finish_watched(node: Node, watchers: Option<Arc<WatchList>>) {
 }
 
 /// Tells them that the value has died, then finishes it, whatever panics.
-// Not before the unlinking: who is told may ask for the same key, and would wait for a node that is dying under it.
+// Not before the unlinking: who is told may ask for the same key, and count what is left.
 #[cold]
 #[inline(never)]
 fn tell_and(watchers: &WatchList, finish: impl FnOnce()) {

@@ -160,7 +160,7 @@ fn handle_dies_against_creation_from_its_callback() {
         Handle::on_death(&handle, {
             let (registry, map, tally) = (Arc::clone(&registry), Arc::clone(&map), tally.clone());
             move || {
-                assert_eq!(map.entries(), 0, "maps are told first");
+                assert_eq!((registry.len(), map.entries()), (0, 0), "out of both");
                 let next = registry.get_or_insert_with(A, |_| tally.value());
                 next.read();
             }
