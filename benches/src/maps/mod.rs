@@ -1,7 +1,6 @@
 //! Maps from strings to values that they hold weakly, measured beside the interners: the same keys, the same streams, the same rounds.
 //!
-//! A [`MapSubject`](subject::MapSubject) is a map as its users have it, with a file here for each kind; a session of ours, once there is one,
-//! belongs in `ours`.
+//! A [`MapSubject`](subject::MapSubject) is a map as its users have it, with a file here for each kind.
 
 mod cell;
 mod moka;
@@ -17,12 +16,13 @@ pub use once_cells::OnceCells;
 pub use run::run;
 use subject::MapContestant;
 
-/// The subject that makes one pin serve many look-ups; see `ours`.
+/// The subject that looks up in a session; see `ours`.
 pub const SESSION: &str = "session";
 
 /// Every map, in the order of the tables.
 pub const ALL: &[MapContestant] = &[
     MapContestant::of::<ours::Ours>(),
+    MapContestant::of::<ours::InSession>(),
     MapContestant::of::<ours::Kept>(),
     MapContestant::of::<weak_by_hand::Dashmap>(),
     MapContestant::of::<weak_by_hand::SccMap>(),

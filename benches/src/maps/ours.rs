@@ -1,9 +1,7 @@
 //! `highlander::WeakValueMap<String, Arc<V>>`, and `Registry` beside it.
-//!
-//! A session goes here: a type of its own with the name [`SESSION`](super::SESSION) and `Role::OursToo`, which overrides
-//! [`MapSubject::look_up`] so that one session serves the whole run of keys, and takes part in hits and misses only. Then it is to be
-//! added to the list in `maps`; the table of goals knows it by its name.
+//! A session of the map is a subject of its own, since it serves a whole run of look-ups.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use highlander::{Handle, Registry, WeakValueMap};
@@ -11,6 +9,7 @@ use highlander::{Handle, Registry, WeakValueMap};
 use super::subject::{MapSubject, Payload};
 use super::MapCell;
 use crate::subject::Role;
+use crate::workload::Keys;
 
 pub struct Ours(WeakValueMap<String, Arc<Payload>>);
 
@@ -44,6 +43,48 @@ impl MapSubject for Ours {
 
     fn entries(&self) -> usize {
         self.0.entries()
+    }
+}
+
+/// The same map, looked up in a session.
+pub struct InSession(Ours);
+
+impl MapSubject for InSession {
+    const NAME: &'static str = super::SESSION;
+    const ROLE: Role = Role::OursToo;
+    type Value = Arc<Payload>;
+
+    fn build() -> Self {
+        InSession(Ours::build())
+    }
+
+    #[inline]
+    fn get(&self, key: &str) -> Option<Self::Value> {
+        self.0.get(key)
+    }
+
+    #[inline]
+    fn get_or_create(&self, key: &str) -> Self::Value {
+        self.0.get_or_create(key)
+    }
+
+    fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
+        self.0.for_each(f);
+    }
+
+    fn entries(&self) -> usize {
+        self.0.entries()
+    }
+
+    fn look_up(&self, keys: &Keys, start: usize, count: usize) {
+        let session = self.0 .0.session();
+        keys.for_each(start, count, |key| {
+            black_box(&session.get(key));
+        });
+    }
+
+    fn takes(cell: MapCell) -> bool {
+        matches!(cell, MapCell::Hit(_) | MapCell::Miss)
     }
 }
 
