@@ -133,7 +133,8 @@ fn the_default_hashers_secret_is_not_printed() {
 /// The default hasher leaves out the end mark that `str` writes behind its bytes; what that mark is for must hold all the same.
 #[test]
 fn strings_that_are_cut_elsewhere_hash_differently() {
-    let text = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\u{ff}";
+    // No run of one letter: there the function itself (foldhash) confuses some lengths, under some seeds, with end marks or without.
+    let text = "The quick brown fox jumps over a lazy dog\u{ff}";
     let cuts: Vec<usize> = (0..=text.len())
         .filter(|&at| text.is_char_boundary(at))
         .collect();
