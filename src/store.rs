@@ -125,19 +125,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
-        Self {
-            engine: Engine::new(),
-            flights: Flights::new(),
-            counters: Counters::new(0),
-            cursor: AtomicU32::new(0),
+        let setup = Setup {
+            capacity: 0,
             prune_bound: PRUNE_BOUND,
-            closed: AtomicBool::new(false),
+            stripes: 0,
             hook: None,
-            reverse,
-            protection: Protection::new(),
-            inbox: OnceCell::new(),
-            reach,
-        }
+        };
+        Self::with(setup, reverse, reach)
     }
 
     /// Panics with "capacity overflow" when no table can have that size.
@@ -596,10 +590,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
     fn drop(&mut self) {
         self.hook = None;
         let mut panics = Panics::new();
-        panics.catch(|| drop(self.protection.give_up()));
         for held in self.snapshot() {
             panics.catch(|| self.take_out(&held, Cause::Cleared));
             panics.catch(|| drop(held));
         }
+        // What waits has to go here: dropped with the fields, beside a panic, a second one would end the process.
+        panics.catch(|| drop(self.protection.give_up()));
     }
 }

@@ -637,6 +637,37 @@ fn the_map_drops_its_keys_and_one_that_panics_holds_back_no_other() {
 }
 
 #[test]
+fn of_several_keys_that_panic_when_the_map_is_dropped_the_first_is_heard() {
+    struct Bomb(u32);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("bang");
+        }
+    }
+    impl PartialEq for Bomb {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+    impl Eq for Bomb {}
+    impl std::hash::Hash for Bomb {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+    // Fewer than are put aside, more, and many.
+    for keys in [2, 63, 64, 200] {
+        let map: WeakValueMap<Bomb, Arc<u32>> = WeakValueMap::new();
+        let held: Vec<_> = (0..keys).map(Arc::new).collect();
+        for value in &held {
+            map.insert(Bomb(**value), value.clone());
+        }
+        assert_eq!(panic_of(|| drop(map)), "bang");
+        assert!(held.iter().all(|value| Arc::weak_count(value) == 0));
+    }
+}
+
+#[test]
 fn owners_outlive_the_map_and_iterators_too() {
     let (map, held) = filled(10);
     let iter = map.iter();
