@@ -115,8 +115,8 @@ impl<B: Body> Core<B> {
             core.drop_in_place();
             core.write_bytes(0xDD, 1);
         };
-        // SAFETY: made by `leak`, and nobody else uses it any more.
         #[cfg(not(all(highlander_loom, feature = "loom")))]
+        // SAFETY: made by `leak`, and nobody else uses it any more.
         drop(unsafe { Box::from_raw(core.as_ptr()) });
     }
 

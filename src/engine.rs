@@ -378,9 +378,9 @@ impl<B: Body> Drop for Owned<B> {
 
 /// Takes over the ownerships that the index has acquired.
 fn adopt_all<B: Body>(nodes: Vec<Node>) -> Vec<Strong<B>> {
-    // SAFETY: the index hands out nodes of this engine, complete because they were linked, and a count with each.
     nodes
         .into_iter()
+        // SAFETY: the index hands out nodes of this engine, complete because they were linked, and a count with each.
         .map(|node| unsafe { Strong::adopt(node) })
         .collect()
 }

@@ -163,8 +163,8 @@ impl Block {
         unsafe {
             self.memory.write_bytes(0xDD, self.layout.size())
         };
-        // SAFETY: the caller's promise.
         #[cfg(not(all(highlander_loom, feature = "loom")))]
+        // SAFETY: the caller's promise.
         unsafe {
             dealloc(self.memory.as_ptr(), self.layout)
         }

@@ -63,8 +63,8 @@ pub(super) unsafe fn large_block(node: Node) -> Block {
     let header = unsafe { slab_header(node) };
     debug_assert_eq!(header.lane, LARGE);
     let layout = large_layout(header.size);
-    // SAFETY: the block begins with the header, and is not at address 0.
     Block {
+        // SAFETY: the block begins with the header, and is not at address 0.
         memory: unsafe { NonNull::new_unchecked(slab_pointer(node).cast()) },
         layout,
     }

@@ -147,9 +147,9 @@ impl Index {
             sync::light_barrier();
             // The word first: if the slot, read after it, has this node, then the node was linked when the word was read, or has
             // been linked since. And then its hash is its key's again, whatever it was before.
-            // SAFETY: as above.
             if bucket.word() == word
                 && bucket.node(slot) == node
+                // SAFETY: as above.
                 && unsafe { node.as_ref() }.hash() == hash
             {
                 drop(guard);
