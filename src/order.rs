@@ -14,10 +14,10 @@
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
+    use crate::panics::discard;
     use crate::sync::Mutex;
     use crossbeam_epoch::{self as epoch, Atomic, Owned};
     use std::ops::ControlFlow;
-    use std::panic::{catch_unwind, AssertUnwindSafe};
     use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
     use std::sync::Arc;
 
@@ -214,12 +214,8 @@ mod body {
             let taken = Arc::clone(&thing);
             // SAFETY: whoever still sees the pointer is pinned. `T` may be dropped on any thread, at any time (`Send + Sync + 'static`).
             unsafe {
-                guard.defer_unchecked(move || {
-                    // A panic must not pass through the collector.
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(thing))) {
-                        std::mem::forget(panic);
-                    }
-                });
+                // A panic must not pass through the collector.
+                guard.defer_unchecked(move || discard(thing));
             }
             Some(taken)
         }
@@ -291,9 +287,9 @@ mod body {
 
     impl<T: Send + Sync + 'static> Drop for Order<T> {
         fn drop(&mut self) {
+            let directory = std::mem::replace(&mut self.directory, Atomic::null());
             // SAFETY: `&mut self`: there is no reader and no writer, and the directory is never null.
-            let directory =
-                unsafe { std::mem::replace(&mut self.directory, Atomic::null()).into_owned() };
+            let directory = unsafe { directory.into_owned() };
             for (_, slot) in directory.slots_from(0) {
                 let pointer = slot.load(Ordering::Relaxed);
                 if !pointer.is_null() {

@@ -30,9 +30,10 @@ impl Panics {
     }
 }
 
-/// Drops what a panic carries, which may panic too; there it ends.
-fn discard(panic: Box<dyn Any + Send>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+/// Drops something whose drop may panic; there that ends.
+pub(crate) fn discard<T>(thing: T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(thing))) {
+        // What a panic carries may panic too when it is dropped.
         std::mem::forget(panic);
     }
 }

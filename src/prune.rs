@@ -56,9 +56,6 @@ impl Drop for Sweeping {
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Takes out the dead among the next few entries.
     pub(crate) fn sweep(&self) {
-        if self.prune_bound == 0 {
-            return;
-        }
         let Some(_sweeping) = Sweeping::begin() else {
             return;
         };
@@ -78,7 +75,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    /// Takes out the dead in this range.
+    /// Takes out the dead in this range, and lets go of all, whatever panics. Returns how many this call has taken out.
     fn prune_in(&self, halves: Range<u64>, panics: &mut Panics) -> usize {
         if halves.is_empty() {
             return 0;
@@ -88,18 +85,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
             !quiet || unsafe { Pair::<A, B>::is_dead(node) }
         });
-        self.prune_among(dead.map(Held::new), panics)
-    }
-
-    pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Held<A, B>> {
-        self.engine.some(halves, |_| true).map(Held::new).collect()
-    }
-
-    /// Takes out those that are dead, and lets go of all, whatever panics. Returns how many this call has taken out.
-    fn prune_among(&self, entries: impl Iterator<Item = Held<A, B>>, panics: &mut Panics) -> usize {
         let mut pruned = 0;
-        for held in entries {
-            let taken = panics.catch(|| held.is_dead() && self.take_out(&held, Cause::Dead));
+        for held in dead.map(Held::new) {
+            let taken =
+                panics.catch(|| (quiet || held.is_dead()) && self.take_out(&held, Cause::Dead));
             // If the hook has panicked, it was taken out too.
             if taken == Some(true) {
                 self.counters.add(Count::Pruned);
@@ -108,6 +97,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             panics.catch(|| drop(held));
         }
         pruned
+    }
+
+    pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Held<A, B>> {
+        self.engine.some(halves, |_| true).map(Held::new).collect()
     }
 
     /// Takes out all dead entries. Returns how many this call has taken out.

@@ -4,14 +4,12 @@
 //! lane the newest is first.
 
 use crate::notify::Notify;
+use crate::panics::Panics;
 use crate::sync::{Mutex, OnceBox, OnceCell};
-use std::any::Any;
 use std::fmt;
-use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 type Callback = Box<dyn FnOnce() + Send>;
-type Panic = Box<dyn Any + Send>;
 
 /// One word, null until somebody watches. Its drop is the death that is announced.
 pub(crate) struct Watchers {
@@ -108,30 +106,19 @@ impl WatchList {
     /// Tells them all, and refuses those who come later, with no lock held, one after the other, so that a watcher may still detach those behind it.
     #[cold]
     pub(crate) fn announce(&self) {
-        let mut first = None;
-        tell(&self.containers, Notify::dead, &mut first);
-        tell(&self.callbacks, |callback| callback(), &mut first);
-        match first {
-            // A second panic would abort the process; the hook has reported this one.
-            Some(panic) if std::thread::panicking() => std::mem::forget(panic),
-            Some(panic) => resume_unwind(panic),
-            None => {}
-        }
+        let mut panics = Panics::new();
+        tell(&self.containers, Notify::dead, &mut panics);
+        tell(&self.callbacks, |callback| callback(), &mut panics);
     }
 }
 
-/// Calls everyone in the lane. The first panic is kept, the payloads of later ones are leaked (their drop could panic again).
-fn tell<W>(lane: &Mutex<Lane<W>>, call: impl Fn(W), first: &mut Option<Panic>) {
+/// Calls everyone in the lane.
+fn tell<W>(lane: &Mutex<Lane<W>>, call: impl Fn(W), panics: &mut Panics) {
     loop {
         // A statement of its own: the lock ends with it.
         let next = lane.lock().close_and_pop();
         let Some(watcher) = next else { return };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(watcher))) {
-            match first {
-                None => *first = Some(panic),
-                Some(_) => std::mem::forget(panic),
-            }
-        }
+        panics.catch(|| call(watcher));
     }
 }
 
