@@ -99,6 +99,7 @@ mod sync;
 mod table;
 mod teardown;
 mod token;
+mod waits;
 mod watched;
 mod watchers;
 mod weak_key_map;

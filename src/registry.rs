@@ -9,6 +9,7 @@ use crate::handle::Handle;
 use crate::hash::{hash_key, DefaultHashBuilder};
 use crate::seed::Seed;
 use crate::strong::{Draft, Strong};
+use crate::waits::Naming;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -57,11 +58,13 @@ use std::hash::{BuildHasher, Hash};
 /// is done and get the same value; other keys are not held up. When a factory fails or panics nothing is entered, and one
 /// of the waiters runs its own.
 ///
-/// A factory may create values under other keys. One that comes back to its own key on the same thread gets an error. Two threads whose
-/// factories each ask for the key that the other one is creating are not told apart from slow ones yet: they wait for ever.
+/// A factory may create values under other keys, here or in any other registry or map. One that comes back to its own key, directly or through other
+/// factories, on one thread or through several, gets a [`CycleError`] instead of waiting for itself: of two threads whose factories each ask for the
+/// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
 pub struct Registry<K, V, S = DefaultHashBuilder> {
     engine: Engine<Entry<K, V>>,
     flights: Creations<Entry<K, V>>,
+    naming: Naming<K>,
     hasher: S,
 }
 
@@ -102,6 +105,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
         Self {
             engine: Engine::new(),
             flights: Flights::new(),
+            naming: Naming::BY_TYPE,
             hasher,
         }
     }
@@ -112,6 +116,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
         Self {
             engine: Engine::new(),
             flights: Flights::new(),
+            naming: Naming::BY_TYPE,
             hasher,
         }
     }
@@ -124,12 +129,37 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
         Self {
             engine: Engine::with_capacity(capacity),
             flights: Flights::new(),
+            naming: Naming::BY_TYPE,
             hasher,
         }
     }
 }
 
 impl<K, V, S> Registry<K, V, S> {
+    /// The same registry, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`] would otherwise name their type.
+    ///
+    /// *Runs* `Debug` of keys that are being created, with no lock held, when a creation that waits for another one is noted or refused.
+    ///
+    /// ```
+    /// use highlander::{CycleError, Registry};
+    ///
+    /// static MODULES: Registry<&str, u32> = Registry::new().debug_keys();
+    ///
+    /// fn load(name: &'static str, imports: &'static str) -> Result<u32, CycleError> {
+    ///     MODULES.get_or_try_insert_with(name, |_| load(imports, name)).map(|module| *module)
+    /// }
+    /// let text = load("chicken", "egg").unwrap_err().to_string();
+    /// assert!(text.ends_with(r#""chicken", which asked for "egg", which asked for the first again"#));
+    /// ```
+    #[must_use]
+    pub const fn debug_keys(mut self) -> Self
+    where
+        K: fmt::Debug,
+    {
+        self.naming = Naming::shown();
+        self
+    }
+
     /// The hasher.
     pub fn hasher(&self) -> &S {
         &self.hasher
@@ -421,6 +451,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             hash,
             seed,
             |mine, theirs| mine.key() == theirs.key(),
+            |seed, f| self.naming.name(seed.key(), f),
             |seed| {
                 // Whoever created it last may have left between our look at the index and our boarding.
                 if let Some(existing) = self.engine.get(hash, |other| seed.key() == other) {

@@ -27,6 +27,7 @@ use crate::strong::{Draft, Strong};
 use crate::sync::plain::AtomicU32;
 use crate::sync::{AtomicBool, OnceCell, Ordering};
 use crate::table::Probe;
+use crate::waits::Naming;
 use std::sync::Arc;
 
 /// What can be chosen when a store is made.
@@ -50,6 +51,7 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) cursor: AtomicU32,
     pub(crate) prune_bound: u32,
     closed: AtomicBool,
+    pub(crate) naming: Naming<A::Shown>,
     pub(crate) hook: Option<Hook<A::Stored>>,
     pub(crate) reverse: X,
     pub(crate) protection: Protection<Pair<A, B>>,
@@ -115,6 +117,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             cursor: AtomicU32::new(0),
             prune_bound: PRUNE_BOUND,
             closed: AtomicBool::new(false),
+            naming: Naming::BY_TYPE,
             hook: None,
             reverse,
             protection: Protection::new(),
@@ -143,6 +146,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             cursor: AtomicU32::new(0),
             prune_bound: setup.prune_bound,
             closed: AtomicBool::new(false),
+            naming: Naming::BY_TYPE,
             hook: setup.hook,
             reverse,
             protection: Protection::new(),
@@ -491,6 +495,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             hash,
             ticket,
             |mine, theirs| same((mine.seed.key(), &mine.key), theirs.seed.key()),
+            |ticket, f| self.naming.name(ticket.seed.key().shown(&ticket.key), f),
             |ticket| {
                 ran = true;
                 let is_it = |stored: &A| same((ticket.seed.key(), &ticket.key), stored);
