@@ -305,10 +305,14 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
         if waits::is_inside(work) {
             return Err(waits::own_cycle(work));
         }
-        loop {
+        // Many factories take less time than falling asleep does.
+        for round in 0..sync::spins_for_a_flight() {
             if let Some(turn) = self.turn() {
                 return Ok(turn);
             }
+            sync::relax(round);
+        }
+        loop {
             let listener = self.flight.changed.listen();
             // Again, as what has changed before is not listened to.
             if let Some(turn) = self.turn() {

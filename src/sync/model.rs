@@ -296,6 +296,10 @@ pub(crate) fn spin_rounds() -> u32 {
     }
 }
 
+pub(crate) fn spins_for_a_flight() -> u32 {
+    0
+}
+
 /// One queue for all addresses.
 struct ParkingLot {
     parked: AtomicUsize,

@@ -53,6 +53,11 @@ pub(crate) fn spin_rounds() -> u32 {
     8
 }
 
+/// How often a creation under way is polled before its waiter goes to sleep: for less than a microsecond.
+pub(crate) fn spins_for_a_flight() -> u32 {
+    6
+}
+
 /// Threads that are parked or about to, anywhere in the process. The price of unlocking is one look at it.
 static PARKED: Padded = Padded(AtomicUsize::new(0));
 
