@@ -140,6 +140,22 @@ impl From<ClosedError> for Refusal {
 }
 
 impl Refusal {
+    /// As an error that can be both.
+    pub(crate) fn into_error<E: From<CycleError> + From<ClosedError>>(self) -> E {
+        match self {
+            Self::Cycle(error) => error.into(),
+            Self::Closed(error) => error.into(),
+        }
+    }
+
+    /// Where nothing is ever closed.
+    pub(crate) fn into_cycle<E: From<CycleError>>(self) -> E {
+        match self {
+            Self::Cycle(error) => error.into(),
+            Self::Closed(_) => unreachable!("it cannot be closed"),
+        }
+    }
+
     #[cold]
     pub(crate) fn panic(self) -> ! {
         match self {

@@ -85,7 +85,7 @@ pub(crate) struct Flights<T, R> {
 }
 
 /// How a boarding ends.
-pub(crate) enum Turn<'a, T, R: Clone> {
+pub(crate) enum Turn<'a, T, R> {
     /// It is for the caller to create.
     Create(Seat<'a, T, R>),
     /// Somebody else has.
@@ -107,30 +107,6 @@ impl<T, R: Clone> Flights<T, R> {
         }
     }
 
-    /// What `create` makes for a key, or what another creator of the same key is about to make. `create` gets the ticket that all
-    /// passengers share, which need not be this one, and the flight keeps that until the last of them has left.
-    ///
-    /// A panic of `create` goes to the caller, an error too; in both cases one of the waiters creates next. What creation leaves to
-    /// be dropped should wait until this call is over: while `create` runs, the others sleep.
-    #[cold]
-    pub(crate) fn get_or_create<E: From<CycleError>>(
-        &self,
-        hash: u64,
-        ticket: T,
-        same: impl Fn(&T, &T) -> bool,
-        describe: impl Fn(&T, &mut std::fmt::Formatter<'_>) -> std::fmt::Result,
-        create: impl FnOnce(&T) -> Result<R, E>,
-    ) -> Result<R, E> {
-        let turn = match self.board(hash, ticket, &same) {
-            Boarded::First(seat) => Turn::Create(seat),
-            Boarded::Later(passenger) => passenger.wait()?,
-        };
-        match turn {
-            Turn::Landed(result) => Ok(result),
-            Turn::Create(seat) => seat.create(&describe, create),
-        }
-    }
-
     fn lane(&self, hash: u64) -> &Lane<T, R> {
         let lanes = self.lanes.get_or_init(|| {
             (0..sync::lanes())
@@ -141,8 +117,15 @@ impl<T, R: Clone> Flights<T, R> {
         &lanes[(hash >> 16) as usize & (lanes.len() - 1)]
     }
 
-    /// Joins the flight of this key, or begins one.
-    fn board(&self, hash: u64, ticket: T, same: &dyn Fn(&T, &T) -> bool) -> Boarded<'_, T, R> {
+    /// Joins the flight of this key, or begins one. All passengers share the ticket of the first, and the flight keeps that until the last of them
+    /// has left.
+    #[cold]
+    pub(crate) fn board(
+        &self,
+        hash: u64,
+        ticket: T,
+        same: &dyn Fn(&T, &T) -> bool,
+    ) -> Boarded<'_, T, R> {
         let lane = self.lane(hash);
         let mine = Arc::new(Flight {
             hash,
@@ -203,7 +186,8 @@ impl<T, R: Clone> Flights<T, R> {
     }
 }
 
-enum Boarded<'a, T, R> {
+/// A place on a flight.
+pub(crate) enum Boarded<'a, T, R> {
     First(Seat<'a, T, R>),
     Later(Passenger<'a, T, R>),
 }
@@ -227,20 +211,18 @@ impl<'a, T, R> Seat<'a, T, R> {
 }
 
 impl<T, R: Clone> Seat<'_, T, R> {
-    /// Creates, on this thread and now.
-    fn create<E>(
-        self,
-        describe: &dyn Fn(&T, &mut std::fmt::Formatter<'_>) -> std::fmt::Result,
-        create: impl FnOnce(&T) -> Result<R, E>,
-    ) -> Result<R, E> {
-        let ticket = &self.flight.ticket;
-        let describe: Describe<'_> = &|f| describe(ticket, f);
-        let result = waits::during(self.flight.work(), describe, || create(ticket))?;
-        Ok(self.land(result))
+    /// What all passengers share.
+    pub(crate) fn ticket(&self) -> &T {
+        &self.flight.ticket
+    }
+
+    /// Runs a part of the creation, on this thread and now.
+    pub(crate) fn during<U>(&self, describe: Describe<'_>, f: impl FnOnce() -> U) -> U {
+        waits::during(self.flight.work(), describe, f)
     }
 
     /// Ends the flight: all who wait get the result.
-    fn land(mut self, result: R) -> R {
+    pub(crate) fn land(mut self, result: R) -> R {
         let flight = &self.flight;
         // Until nobody waits, or there is something for those who do: what it takes to clone it is user code, which may panic while the flight is
         // still on its list.
@@ -293,14 +275,14 @@ impl<T, R> Drop for Seat<'_, T, R> {
 }
 
 /// One who waits, until it is dropped.
-struct Passenger<'a, T, R> {
+pub(crate) struct Passenger<'a, T, R> {
     lane: &'a Lane<T, R>,
     flight: Arc<Flight<T, R>>,
 }
 
 impl<'a, T, R: Clone> Passenger<'a, T, R> {
     /// Sleeps until there is a result, or the seat is vacant and the caller's.
-    fn wait(self) -> Result<Turn<'a, T, R>, CycleError> {
+    pub(crate) fn wait(self) -> Result<Turn<'a, T, R>, CycleError> {
         let work = self.flight.work();
         if waits::is_inside(work) {
             return Err(waits::own_cycle(work));

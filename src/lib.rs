@@ -62,6 +62,7 @@
 mod body;
 mod bulk;
 mod core;
+mod creation;
 mod engine;
 mod entry;
 mod error;
@@ -76,10 +77,12 @@ mod internable;
 mod interned;
 mod interner;
 mod keying;
+mod making;
 pub mod map_maker;
 mod members;
 mod node;
 mod notify;
+
 mod order;
 mod pair;
 mod panics;

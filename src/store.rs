@@ -9,7 +9,6 @@
 
 use crate::body::Halves;
 use crate::engine::{Engine, Entered};
-use crate::error::{ClosedError, CycleError};
 use crate::flight::Flights;
 use crate::held::{Held, Landed, Ticket};
 use crate::hook::{Cause, Hook};
@@ -20,7 +19,6 @@ use crate::notify::Notify;
 use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::protection::{Protection, Reader};
-use crate::seed::Seed;
 use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
 use crate::strong::{Draft, Strong};
@@ -45,7 +43,7 @@ pub(crate) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) engine: Engine<Pair<A, B>>,
-    flights: Flights<Ticket<A, B>, Landed<A, B>>,
+    pub(crate) flights: Flights<Ticket<A, B>, Landed<A, B>>,
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
     pub(crate) cursor: AtomicU32,
@@ -61,19 +59,19 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
 }
 
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
-struct Linking<A: Side, B: Side> {
-    outcome: Outcome<A, B>,
-    strangers: Vec<Strong<Pair<A, B>>>,
+pub(crate) struct Linking<A: Side, B: Side> {
+    pub(crate) outcome: Outcome<A, B>,
+    pub(crate) strangers: Vec<Strong<Pair<A, B>>>,
 }
 
-enum Outcome<A: Side, B: Side> {
+pub(crate) enum Outcome<A: Side, B: Side> {
     /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
     Linked(Option<Gone<A, B>>),
     Occupied(Landed<A, B>),
 }
 
 /// An entry that another one took the place of.
-enum Gone<A: Side, B: Side> {
+pub(crate) enum Gone<A: Side, B: Side> {
     Live(Landed<A, B>),
     Dead(Held<A, B>),
 }
@@ -250,7 +248,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// As `peek`, but leaves a dead entry where it is: so it calls no hook.
-    fn look(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    pub(crate) fn look(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
         let strong = self.engine.get(hash, is_it)?;
         Landed::of(Held::new(strong)).ok()
     }
@@ -312,7 +310,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
     /// displaced. Does not panic after it has linked the node.
-    fn link(
+    pub(crate) fn link(
         &self,
         node: Node,
         hash: u64,
@@ -351,7 +349,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
-    fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
+    pub(crate) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
         match gone? {
             Gone::Live(landed) => {
                 self.counters.add(Count::Replaced);
@@ -435,7 +433,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
-    fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
+    pub(crate) fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
         for held in strangers.into_iter().map(Held::new) {
             if held.is_dead() {
                 self.saw_dead(held);
@@ -444,7 +442,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Takes an entry out again that was linked while the store was being closed.
-    fn stay(&self, held: &Held<A, B>) -> Result<(), Refused<A, B>> {
+    pub(crate) fn stay(&self, held: &Held<A, B>) -> Result<(), Refused<A, B>> {
         // Whoever closes sets the flag and then looks into every bucket. Either it has seen this entry there, or it was there before,
         // and its unlocking of the bucket comes before our locking, so that the flag is seen here.
         if !self.is_closed() {
@@ -466,104 +464,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             Pair::<A, B>::write_value(blank.node(), value);
             blank.complete()
         }
-    }
-
-    /// The live entry of a key, or a new one, or the one that another creator of the same key is about to make.
-    ///
-    /// `same` compares a key, and what keeps it alive, with a stored one. An entry that is there is taken if `accept` wants it, and
-    /// replaced otherwise. `make` returns the value, and what keeps it alive until all who wait have looked.
-    pub(crate) fn get_or_create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: (A, A::Live),
-        same: impl Fn((&A, &A::Live), &A) -> bool,
-        accept: impl Fn(&Landed<A, B>) -> bool,
-        make: impl FnOnce(&Ticket<A, B>) -> Result<(B, B::Live), E>,
-    ) -> Result<Landed<A, B>, E> {
-        let (mut asked, live) = key;
-        asked.watch(|| self.notify(hash));
-        let ticket = Ticket {
-            seed: Seed::new(self.engine.blank(0, hash, 0), asked),
-            key: live,
-        };
-        // Put aside until nobody waits any more: who had to make way, a value made in vain, values of other keys with the same hash.
-        let mut gone = None;
-        let mut vain = None;
-        let mut strangers = Vec::new();
-        let mut ran = false;
-        let landed: Result<_, E> = self.flights.get_or_create(
-            hash,
-            ticket,
-            |mine, theirs| same((mine.seed.key(), &mine.key), theirs.seed.key()),
-            |ticket, f| self.naming.name(ticket.seed.key().shown(&ticket.key), f),
-            |ticket| {
-                ran = true;
-                let is_it = |stored: &A| same((ticket.seed.key(), &ticket.key), stored);
-                // Whoever created it last may have left between our look at the index and our boarding.
-                // One that is dead makes way below, so that its hook is called when nobody waits any more.
-                if let Some(existing) = self.look(hash, is_it).filter(&accept) {
-                    return Ok(existing);
-                }
-                if self.is_closed() {
-                    return Err(ClosedError::new().into());
-                }
-                let (mut value, live) = make(ticket)?;
-                value.watch(|| self.notify(hash));
-                let enter = |node| {
-                    let mut displace = |landed: &Landed<A, B>| !accept(landed);
-                    let linking = self.link(node, hash, &is_it, &mut displace);
-                    strangers = linking.strangers;
-                    match linking.outcome {
-                        Outcome::Occupied(landed) => (false, Some(landed)),
-                        Outcome::Linked(None) => {
-                            self.engine.add_live(1);
-                            (true, None)
-                        }
-                        Outcome::Linked(Some(displaced)) => {
-                            gone = Some(displaced);
-                            (true, None)
-                        }
-                    }
-                };
-                // SAFETY: a flight creates once at a time, and never after the first success; its result owns what was sown.
-                let (existing, value) = unsafe { ticket.seed.sow(value, enter) };
-                Ok(match existing {
-                    Some(existing) => {
-                        vain = Some((value, live));
-                        existing
-                    }
-                    None => {
-                        // SAFETY: linked, and one of its two counts is ours.
-                        let held = Held::new(unsafe { Strong::adopt(ticket.seed.node()) });
-                        self.reverse.linked(&held);
-                        Landed {
-                            held,
-                            live,
-                            fresh: true,
-                        }
-                    }
-                })
-            },
-        );
-        // Here, not at the end of the scope: if user code panics, `landed` is still ours to drop.
-        let displaced = self.settle(gone);
-        drop((displaced, vain));
-        self.let_go(strangers);
-        let landed = landed?;
-        match (ran, landed.fresh) {
-            (true, true) => {
-                self.counters.add(Count::Created);
-                self.sweep();
-            }
-            (false, true) => {
-                self.counters.add(Count::Joined);
-            }
-            (_, false) => {}
-        }
-        if landed.fresh && self.stay(&landed.held).is_err() {
-            return Err(ClosedError::new().into());
-        }
-        Ok(landed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -3,14 +3,18 @@
 //! The first of several equal keys stays: a new value goes into an entry with the old key, as in CPython. Where that key is needed it is
 //! kept alive meanwhile.
 
-use crate::error::{ClosedError, CycleError};
-use crate::held::Landed;
+use crate::creation::{get_or_create, Creates};
+use crate::error::{ClosedError, CycleError, Refusal};
+use crate::flight::Flights;
+use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
+use crate::making::{Made, Rest};
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
+use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
@@ -273,13 +277,58 @@ where
         accept: impl Fn(&Entry<P, B>) -> bool,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
-        self.store.get_or_create(
-            hash,
-            (Weakly::new(key), key.clone()),
-            |(_, key), stored| M::same(&stored.0, key),
-            accept,
-            |ticket| make(&ticket.key),
-        )
+        let ticket = self.store.ticket(hash, Weakly::new(key), key.clone());
+        let make = |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key);
+        get_or_create(self, hash, ticket, &accept, make, Refusal::into_error)
+    }
+}
+
+impl<P, B, M, S, X> Creates for WeakKeyed<P, B, M, S, X>
+where
+    P: Pointer,
+    B: Side,
+    M: Keying<P>,
+    X: Reverse<Weakly<P>, B>,
+{
+    type Ticket = Ticket<Weakly<P>, B>;
+    type Landed = Entry<P, B>;
+    type Made = Made<B>;
+    type Rest = Rest<Weakly<P>, B>;
+
+    fn flights(&self) -> &Flights<Self::Ticket, Self::Landed> {
+        &self.store.flights
+    }
+
+    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool {
+        M::same(&other.seed.key().0, &one.key)
+    }
+
+    fn name(&self, ticket: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.name(ticket, f)
+    }
+
+    fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Entry<P, B>> {
+        self.store
+            .look(hash, |stored| M::same(&stored.0, &ticket.key))
+    }
+
+    fn refused(&self) -> Option<ClosedError> {
+        self.store.is_closed().then(ClosedError::new)
+    }
+
+    fn enter(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        made: Made<B>,
+        accept: &dyn Fn(&Entry<P, B>) -> bool,
+    ) -> (Entry<P, B>, Self::Rest) {
+        let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
+        self.store.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
+        self.store.settle_made(landed, rest)
     }
 }
 

@@ -1,9 +1,10 @@
 //! One entry of a map with weak values: looking it up, creating, replacing and removing it.
 
 use super::{Key, Value, WeakValueMap};
+use crate::creation::get_or_create;
 use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
 use crate::hash::hash_key;
-use crate::held::Landed;
+use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
 use crate::pointer::Pointer;
 use crate::side::{Kept, Side, Weakly};
@@ -236,14 +237,10 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         accept: impl Fn(&P) -> bool,
         make: impl FnOnce(&K) -> Result<(Value<P>, P), E>,
     ) -> Result<P, E> {
-        let landed: Result<_, E> = self.store.get_or_create(
-            hash,
-            (Kept(key), ()),
-            |(asked, ()), stored| asked.0 == stored.0,
-            |landed| accept(&landed.live),
-            |ticket| make(&ticket.seed.key().0),
-        );
-        landed.map(Landed::into_live)
+        let ticket = self.store.ticket(hash, Kept(key), ());
+        let accept = |landed: &Landed<_, _>| accept(&landed.live);
+        let make = |ticket: &Ticket<Key<K>, Value<P>>| make(&ticket.seed.key().0);
+        get_or_create(self, hash, ticket, &accept, make, Refusal::into_error).map(Landed::into_live)
     }
 
     /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep it.
