@@ -9,6 +9,8 @@
 use crate::error::{ClosedError, Refusal};
 use crate::flight::{Boarded, Flights, Seat, Turn};
 use std::fmt;
+#[cfg(feature = "async")]
+use std::future::Future;
 
 /// What differs from map to map. Equality, naming and entering run user code, with no lock held.
 pub(crate) trait Creates {
@@ -63,14 +65,50 @@ pub(crate) enum Begun<'a, M: Creates> {
 }
 
 impl<'a, M: Creates> Creation<'a, M> {
+    /// Begins a creation, unless one is under way: none then.
+    pub(crate) fn try_begin(
+        map: &'a M,
+        hash: u64,
+        ticket: M::Ticket,
+        accept: &dyn Fn(&M::Landed) -> bool,
+    ) -> Result<Option<Begun<'a, M>>, ClosedError> {
+        let turn = match map
+            .flights()
+            .board(hash, ticket, &|one, other| map.same(one, other))
+        {
+            Boarded::First(seat) => Some(Turn::Create(seat)),
+            Boarded::Later(passenger) => passenger.turn(),
+        };
+        let begun = turn.map(|turn| Self::after(map, hash, turn, accept));
+        begun.transpose()
+    }
+
+    /// As [`begin`](Self::begin), without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn begin_async(
+        map: &'a M,
+        hash: u64,
+        ticket: M::Ticket,
+    ) -> Result<Begun<'a, M>, Refusal> {
+        let turn = match map
+            .flights()
+            .board(hash, ticket, &|one, other| map.same(one, other))
+        {
+            Boarded::First(seat) => Turn::Create(seat),
+            Boarded::Later(passenger) => passenger.wait_async().await?,
+        };
+        Ok(Self::after(map, hash, turn, &|_| true)?)
+    }
+
     /// What follows the boarding.
     fn after(
         map: &'a M,
         hash: u64,
         turn: Turn<'a, M::Ticket, M::Landed>,
+        accept: &dyn Fn(&M::Landed) -> bool,
     ) -> Result<Begun<'a, M>, ClosedError> {
         match turn {
-            Turn::Create(seat) => Ok(Begun::Ours(Self { map, hash, seat })),
+            Turn::Create(seat) => Self { map, hash, seat }.look_again(accept),
             Turn::Landed(landed) => {
                 map.settle(&landed, None)?;
                 Ok(Begun::Landed(landed))
@@ -92,10 +130,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             Boarded::First(seat) => Turn::Create(seat),
             Boarded::Later(passenger) => passenger.wait()?,
         };
-        match Self::after(map, hash, turn)? {
-            Begun::Ours(creation) => Ok(creation.look_again(accept)?),
-            landed => Ok(landed),
-        }
+        Ok(Self::after(map, hash, turn, accept)?)
     }
 
     /// Whoever created it last may have left between the caller's look at the index and the boarding.
@@ -149,6 +184,34 @@ pub(crate) fn get_or_create<M: Creates, E>(
         Begun::Ours(creation) => {
             let made = creation.during(make)?;
             let finished = creation.finish(made, accept);
+            finished.map_err(|closed| refused(Refusal::Closed(closed)))
+        }
+    }
+}
+
+/// As [`get_or_create`], without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
+#[cfg(feature = "async")]
+pub(crate) async fn get_or_create_async<M: Creates, E>(
+    map: &M,
+    hash: u64,
+    ticket: M::Ticket,
+    make: impl AsyncFnOnce(&M::Ticket) -> Result<M::Made, E>,
+    refused: impl Fn(Refusal) -> E,
+) -> Result<M::Landed, E> {
+    match Creation::begin_async(map, hash, ticket)
+        .await
+        .map_err(&refused)?
+    {
+        Begun::Landed(landed) => Ok(landed),
+        Begun::Ours(creation) => {
+            let made = {
+                let mut making = std::pin::pin!(make(creation.ticket()));
+                let poll = |context: &mut std::task::Context<'_>| {
+                    creation.during(|_| making.as_mut().poll(context))
+                };
+                std::future::poll_fn(poll).await?
+            };
+            let finished = creation.finish(made, &|_| true);
             finished.map_err(|closed| refused(Refusal::Closed(closed)))
         }
     }

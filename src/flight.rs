@@ -34,11 +34,23 @@ struct Flight<T, R> {
     result: OnceCell<R>,
     /// What changes `vacant` or `result`.
     changed: Event,
+    /// A task waits, or has waited. Changed under the list's lock.
+    polled: AtomicBool,
 }
 
 impl<T, R> Flight<T, R> {
     fn work(self: &Arc<Self>) -> Work {
         Arc::as_ptr(self) as Work
+    }
+
+    /// Lets those who wait know that the seat is vacant: one, if that is a thread, which will take it. A task may be woken and not polled
+    /// again, so where there are tasks all are woken.
+    fn wake(&self, tasks: bool) {
+        if tasks {
+            self.changed.notify_all();
+        } else {
+            self.changed.notify_one();
+        }
     }
 }
 
@@ -113,6 +125,10 @@ impl<T, R: Clone> Flights<T, R> {
                 .map(|_| Lane(Lock::new(List::new())))
                 .collect()
         });
+        Self::lane_of(lanes, hash)
+    }
+
+    fn lane_of(lanes: &[Lane<T, R>], hash: u64) -> &Lane<T, R> {
         // Not the bits that choose the bucket's tag, nor those that choose the bucket.
         &lanes[(hash >> 16) as usize & (lanes.len() - 1)]
     }
@@ -134,6 +150,7 @@ impl<T, R: Clone> Flights<T, R> {
             vacant: AtomicBool::new(false),
             result: OnceCell::new(),
             changed: Event::new(),
+            polled: AtomicBool::new(false),
         });
         let begun = lane.0.with(|list| {
             let free = list.iter().all(|listed| listed.get().hash != hash);
@@ -147,6 +164,24 @@ impl<T, R: Clone> Flights<T, R> {
         } else {
             Self::board_beside(lane, mine, same)
         }
+    }
+
+    /// Whether there is a flight with this hash and such a ticket.
+    pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
+        let Some(lanes) = self.lanes.get() else {
+            return false;
+        };
+        let lane = Self::lane_of(lanes, hash);
+        let flights: Vec<_> = lane.0.with(|list| {
+            let listed = list.iter().filter(|listed| listed.get().hash == hash);
+            listed.map(Listed::join).collect()
+        });
+        // On board, so that the tickets stay.
+        let passengers: Vec<_> = flights
+            .into_iter()
+            .map(|flight| Passenger { lane, flight })
+            .collect();
+        passengers.iter().any(|other| is_it(&other.flight.ticket))
     }
 
     /// As `board`, where there may be a flight with the same hash.
@@ -263,14 +298,15 @@ impl<T, R> Drop for Seat<'_, T, R> {
         if self.ended {
             return;
         }
-        self.lane.0.with(|list| {
+        let tasks = self.lane.0.with(|list| {
             if self.flight.waiting.load(Ordering::Relaxed) == 0 {
                 take_off(list, &self.flight);
             } else {
                 self.flight.vacant.store(true, Ordering::Relaxed);
             }
+            self.flight.polled.load(Ordering::Relaxed)
         });
-        self.flight.changed.notify_one();
+        self.flight.wake(tasks);
     }
 }
 
@@ -306,7 +342,29 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
         }
     }
 
-    fn turn(&self) -> Option<Turn<'a, T, R>> {
+    /// As [`wait`](Self::wait), without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn wait_async(self) -> Result<Turn<'a, T, R>, CycleError> {
+        let work = self.flight.work();
+        if waits::is_inside(work) {
+            return Err(waits::own_cycle(work));
+        }
+        let lane = self.lane;
+        lane.0
+            .with(|_| self.flight.polled.store(true, Ordering::Relaxed));
+        loop {
+            let listener = self.flight.changed.listen();
+            if let Some(turn) = self.turn() {
+                return Ok(turn);
+            }
+            let waiting = Waiting::begin(work)?;
+            listener.wait_async().await;
+            drop(waiting);
+        }
+    }
+
+    /// What the waiting has come to, if it is over.
+    pub(crate) fn turn(&self) -> Option<Turn<'a, T, R>> {
         if let Some(result) = self.flight.result.get() {
             return Some(Turn::Landed(result.clone()));
         }
@@ -335,11 +393,11 @@ impl<T, R> Drop for Passenger<'_, T, R> {
             if vacant && left == 0 {
                 take_off(list, flight);
             }
-            vacant && left > 0
+            (vacant && left > 0).then(|| flight.polled.load(Ordering::Relaxed))
         });
-        if pass_on {
+        if let Some(tasks) = pass_on {
             // Whoever was woken for the vacant seat may have been this one.
-            flight.changed.notify_one();
+            flight.wake(tasks);
         }
     }
 }

@@ -61,6 +61,7 @@
 
 mod body;
 mod bulk;
+mod claim;
 mod core;
 mod creation;
 mod engine;
@@ -111,6 +112,7 @@ mod weak_keyed;
 mod weak_set;
 mod weak_value_map;
 
+pub use claim::{Claim, Creator, InFlight, Vacancy};
 pub use equivalent::Equivalent;
 pub use error::{
     BuildError, ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError,

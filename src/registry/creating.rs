@@ -1,7 +1,10 @@
 //! Values of a registry that a factory makes.
 
 use super::Registry;
-use crate::creation::{get_or_create, Creates};
+use crate::claim::{Claim, Claims, Creator, InFlight, Sealed};
+#[cfg(feature = "async")]
+use crate::creation::get_or_create_async;
+use crate::creation::{get_or_create, Creates, Creation};
 use crate::engine::Entered;
 use crate::entry::Entry;
 use crate::error::{ClosedError, CycleError, Refusal};
@@ -143,21 +146,141 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         self.create(hash, owned, make)
     }
 
+    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
+    /// callers of this and of the other calls share one flight.
+    ///
+    /// A future that is dropped enters nothing, and leaves the creation to one of those who wait; one that was never polled has not begun. One that
+    /// has begun to create, and is neither polled on nor dropped, keeps the others waiting.
+    ///
+    /// # Panics
+    /// When `make` asks for its own key, directly or through others, because that would wait for ever.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    /// # async fn connect(host: &str) -> String { format!("connection to {host}") }
+    ///
+    /// static CONNECTIONS: Registry<String, String> = Registry::new();
+    ///
+    /// pollster::block_on(async {
+    ///     let one = CONNECTIONS.get_or_insert_async("glen".into(), async |host| connect(host).await).await;
+    ///     let same = CONNECTIONS.get_or_insert_async("glen".into(), async |_| unreachable!()).await;
+    ///     assert!(one.ptr_eq(&same));
+    /// });
+    /// ```
+    #[cfg(feature = "async")]
+    pub async fn get_or_insert_async(
+        &self,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> V,
+    ) -> Handle<K, V> {
+        or_panic(
+            self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+                .await,
+        )
+    }
+
+    /// As [`get_or_insert_async`](Registry::get_or_insert_async), with a factory that may fail; see
+    /// [`get_or_try_insert_with`](Registry::get_or_try_insert_with).
+    ///
+    /// # Errors
+    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key, directly or through others.
+    #[cfg(feature = "async")]
+    pub async fn get_or_try_insert_async<E: From<CycleError>>(
+        &self,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Handle::new(strong));
+        }
+        let make = async |seed: &Seed<_>| make(seed.key()).await;
+        get_or_create_async(self, hash, self.seed(hash, key), make, Refusal::into_cycle).await
+    }
+
+    /// The live value of this key, or the right to create it, for code that cannot pass a closure.
+    ///
+    /// *Waiting:* for a creation of the key under way; if that fails, one of those who wait gets the vacancy.
+    ///
+    /// # Errors
+    /// [`CycleError`] when it is called inside a creation that the one under way waits for.
+    pub fn claim(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Claim::Live(Handle::new(strong)));
+        }
+        let begun = Creation::begin(self, hash, self.seed(hash, key), &|_| true);
+        begun.map(Claim::after).map_err(Refusal::into_cycle)
+    }
+
+    /// As [`claim`](Registry::claim), without waiting.
+    ///
+    /// # Errors
+    /// [`InFlight`] when somebody else is creating the value; the key is dropped.
+    pub fn try_claim(&self, key: K) -> Result<Claim<'_, Self>, InFlight> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Claim::Live(Handle::new(strong)));
+        }
+        let begun = Creation::try_begin(self, hash, self.seed(hash, key), &|_| true);
+        let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        begun.map(Claim::after).ok_or(InFlight)
+    }
+
+    /// As [`claim`](Registry::claim), without holding up a thread.
+    ///
+    /// # Errors
+    /// As `claim`.
+    #[cfg(feature = "async")]
+    pub async fn claim_async(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Claim::Live(Handle::new(strong)));
+        }
+        let begun = Creation::begin_async(self, hash, self.seed(hash, key)).await;
+        begun.map(Claim::after).map_err(Refusal::into_cycle)
+    }
+
+    /// The live value of this key, as [`get`](Registry::get), but tells whether there is none because it is being created.
+    ///
+    /// # Errors
+    /// [`InFlight`] when there is none yet, and somebody is creating it.
+    pub fn try_get<Q>(&self, key: &Q) -> Result<Option<Handle<K, V>>, InFlight>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let hash = hash_key(&self.hasher, key);
+        let look = || self.engine.get(hash, |other| key.equivalent(other));
+        if let Some(strong) = look() {
+            return Ok(Some(Handle::new(strong)));
+        }
+        if self.flights.any(hash, |seed| key.equivalent(seed.key())) {
+            return Err(InFlight);
+        }
+        // It may have landed between the two looks.
+        Ok(look().map(Handle::new))
+    }
+
+    /// A key that waits for its value.
+    fn seed(&self, hash: u64, key: K) -> Seed<Entry<K, V>> {
+        Seed::new(self.engine.blank(0, hash, 0), key)
+    }
+
     fn create<E: From<CycleError>>(
         &self,
         hash: u64,
         key: K,
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
-        let seed = Seed::new(self.engine.blank(0, hash, 0), key);
+        let seed = self.seed(hash, key);
         let make = |seed: &Seed<_>| make(seed.key());
-        get_or_create(self, hash, seed, &|_| true, make, Refusal::into_cycle).map(Handle::new)
+        get_or_create(self, hash, seed, &|_| true, make, Refusal::into_cycle)
     }
 }
 
 impl<K: Eq, V, S> Creates for Registry<K, V, S> {
     type Ticket = Seed<Entry<K, V>>;
-    type Landed = Strong<Entry<K, V>>;
+    type Landed = Handle<K, V>;
     type Made = V;
     /// A value that was made in vain, and values of other keys with the same hash.
     type Rest = (Option<V>, Vec<Strong<Entry<K, V>>>);
@@ -175,7 +298,8 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
     }
 
     fn look(&self, hash: u64, seed: &Self::Ticket) -> Option<Self::Landed> {
-        self.engine.get(hash, |other| seed.key() == other)
+        let found = self.engine.get(hash, |other| seed.key() == other);
+        found.map(Handle::new)
     }
 
     fn refused(&self) -> Option<ClosedError> {
@@ -207,12 +331,36 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
         };
         // SAFETY: a flight creates once at a time, and never after the first success, which owns what was sown.
         let (landed, vain) = unsafe { seed.sow(made, enter) };
-        (landed, (vain, others))
+        (Handle::new(landed), (vain, others))
     }
 
     fn settle(&self, _: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
         drop(rest);
         Ok(())
+    }
+}
+
+impl<K, V, S> Sealed for Registry<K, V, S> {}
+
+impl<K, V, S> Creator for Registry<K, V, S> {
+    type Key = K;
+    type Value = V;
+    type Owner = Handle<K, V>;
+}
+
+impl<K: Eq, V, S> Claims for Registry<K, V, S> {
+    type Core = Self;
+
+    fn key_of(seed: &Seed<Entry<K, V>>) -> &K {
+        seed.key()
+    }
+
+    fn made(value: V) -> V {
+        value
+    }
+
+    fn owner(landed: Handle<K, V>) -> Handle<K, V> {
+        landed
     }
 }
 

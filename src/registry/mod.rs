@@ -11,7 +11,6 @@ use crate::flight::Flights;
 use crate::handle::Handle;
 use crate::hash::DefaultHashBuilder;
 use crate::seed::Seed;
-use crate::strong::Strong;
 use crate::waits::Naming;
 use std::fmt;
 
@@ -64,13 +63,13 @@ use std::fmt;
 /// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
 pub struct Registry<K, V, S = DefaultHashBuilder> {
     engine: Engine<Entry<K, V>>,
-    flights: Creations<Entry<K, V>>,
+    flights: Creations<K, V>,
     naming: Naming<K>,
     hasher: S,
 }
 
 /// Those who wait have a seed, and get an owner.
-type Creations<B> = Flights<Seed<B>, Strong<B>>;
+type Creations<K, V> = Flights<Seed<Entry<K, V>>, Handle<K, V>>;
 
 // SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}

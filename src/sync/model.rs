@@ -162,18 +162,27 @@ pub(crate) struct Event {
 }
 
 struct Listeners {
-    list: Mutex<Vec<(Arc<()>, bool)>>,
+    list: Mutex<Vec<Listed>>,
     notified: Condvar,
+}
+
+struct Listed {
+    id: Arc<()>,
+    notified: bool,
+    waker: Option<std::task::Waker>,
 }
 
 impl Listeners {
     fn notify(&self, n: usize) {
         let mut list = self.list.lock();
-        for (_, notified) in list.iter_mut().take(n) {
-            *notified = true;
+        let mut wakers = Vec::new();
+        for it in list.iter_mut().take(n) {
+            it.notified = true;
+            wakers.extend(it.waker.take());
         }
         drop(list);
         self.notified.notify_all();
+        wakers.into_iter().for_each(std::task::Waker::wake);
     }
 }
 
@@ -189,7 +198,11 @@ impl Event {
 
     pub(crate) fn listen(&self) -> Listener {
         let me = Arc::new(());
-        self.listeners.list.lock().push((Arc::clone(&me), false));
+        self.listeners.list.lock().push(Listed {
+            id: Arc::clone(&me),
+            notified: false,
+            waker: None,
+        });
         Listener {
             listeners: Arc::clone(&self.listeners),
             me,
@@ -215,7 +228,10 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) fn wait(mut self) {
         let mut list = self.listeners.list.lock();
-        while !list.iter().any(|(it, on)| Arc::ptr_eq(it, &self.me) && *on) {
+        while !list
+            .iter()
+            .any(|it| Arc::ptr_eq(&it.id, &self.me) && it.notified)
+        {
             list = self
                 .listeners
                 .notified
@@ -225,15 +241,31 @@ impl Listener {
         drop(list);
         self.used = true;
     }
+
+    #[cfg(feature = "async")]
+    pub(crate) async fn wait_async(mut self) {
+        std::future::poll_fn(|context| {
+            let mut list = self.listeners.list.lock();
+            let me = list.iter_mut().find(|it| Arc::ptr_eq(&it.id, &self.me));
+            let me = me.expect("listed until dropped");
+            if me.notified {
+                return std::task::Poll::Ready(());
+            }
+            me.waker = Some(context.waker().clone());
+            std::task::Poll::Pending
+        })
+        .await;
+        self.used = true;
+    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut list = self.listeners.list.lock();
-        let at = list.iter().position(|(it, _)| Arc::ptr_eq(it, &self.me));
-        let (_, notified) = list.remove(at.expect("listed until dropped"));
+        let at = list.iter().position(|it| Arc::ptr_eq(&it.id, &self.me));
+        let it = list.remove(at.expect("listed until dropped"));
         drop(list);
-        if notified && !self.used {
+        if it.notified && !self.used {
             self.listeners.notify(1);
         }
     }

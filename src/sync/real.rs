@@ -179,6 +179,12 @@ impl Listener {
         use event_listener::Listener as _;
         self.0.wait();
     }
+
+    /// Is over when it is notified.
+    #[cfg(feature = "async")]
+    pub(crate) async fn wait_async(self) {
+        self.0.await;
+    }
 }
 
 /// Whether memory can be given back while others read: always, here.

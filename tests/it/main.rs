@@ -1,9 +1,11 @@
 //! What the types promise, one file for each noun.
 
 mod capacity;
+mod claims;
 mod common;
 mod concurrency;
 mod creation;
+mod cycles;
 mod drop_order;
 mod handle;
 mod hashers;
