@@ -18,6 +18,8 @@ mod prompt;
 mod reentrancy;
 mod registry;
 mod sessions;
+#[cfg(feature = "async")]
+mod tasks;
 mod token;
 mod traits;
 mod watched;
