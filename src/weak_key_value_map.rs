@@ -179,6 +179,15 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         self.inner.store.engine.capacity()
     }
 
+    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then; see
+    /// [`WeakValueMap::reserve`](crate::WeakValueMap::reserve).
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size.
+    pub fn reserve(&self, additional: usize) {
+        self.inner.store.engine.reserve(additional);
+    }
+
     /// What the map has done so far.
     pub fn stats(&self) -> Stats {
         self.inner.store.stats()

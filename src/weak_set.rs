@@ -134,6 +134,35 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.capacity())
     }
 
+    /// Makes room for `additional` members to be entered one after the other: `capacity` is at least `entries + additional` then. A removal leaves a hole,
+    /// and when holes outnumber the members they are closed, and the room is given back with them.
+    ///
+    /// What is promised is the list. The index by hash gets its room only if the set has not been used before; otherwise it grows as it needs to.
+    ///
+    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`. Readers go on.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no list can have that size.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<u32>> = WeakSet::new();
+    /// set.reserve(1000);
+    /// let capacity = set.capacity();
+    /// assert!(capacity >= 1000);
+    /// let owned: Vec<_> = (0..1000).map(Arc::new).collect();
+    /// set.extend(owned.iter().cloned());
+    /// assert_eq!(set.capacity(), capacity);
+    /// ```
+    pub fn reserve(&self, additional: usize) {
+        if additional > 0 {
+            let new = || Members::with_capacity(additional);
+            self.members.get_or_init(new).reserve(additional);
+        }
+    }
+
     /// Gives back the room of what has been removed. Prunes first.
     ///
     /// *Waiting:* makes writers wait for a time linear in the size; readers go on.
