@@ -1,6 +1,6 @@
 //! The weak maps against their model.
 
-use crate::common::Colliding;
+use crate::common::{assert_accounted, Colliding};
 use crate::maps::{
     same, BothWeak, Error, IdentityBothWeak, IdentityKeys, Log, Settings, Subject, Value, WeakKeys,
     WeakValues,
@@ -535,7 +535,9 @@ impl<K: Subject> Script<K> {
             (stats.created, stats.replaced, stats.joined),
             (self.created, self.replaced, 0)
         );
-        assert!(stats.pruned as usize <= self.told_dead);
+        let dead = stats.pruned + stats.dead_seen + stats.reported;
+        assert_eq!(dead as usize, self.told_dead);
+        assert_accounted(stats, map.entries());
     }
 }
 
