@@ -15,6 +15,7 @@ mod pointer;
 mod prompt;
 mod reentrancy;
 mod registry;
+mod serial;
 mod sessions;
 mod token;
 mod traits;
