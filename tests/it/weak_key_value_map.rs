@@ -276,7 +276,8 @@ fn s1_14_equality_is_of_the_living_and_of_values() {
     assert_ne!(of(&[(&a, &one)]), of(&[(&a, &one), (&b, &two)]));
     let (left, right) = (of(&[(&a, &one)]), of(&[(&a, &one), (&b, &two)]));
     drop(two);
-    assert!(left == right && right == left, "the other has died");
+    assert_eq!(left, right, "the other has died");
+    assert_eq!(right, left);
     drop(a);
     assert_eq!(left, Pairs::new());
     let equal = Arc::new("b".to_string());

@@ -916,6 +916,8 @@ fn equality_is_an_equivalence_if_that_of_the_values_is() {
     let (map, _held) = filled(3);
     total(&map);
     let (copy, other) = (map.clone(), WeakValueMap::new());
-    assert!(map == map && map == copy && copy == map);
+    assert_eq!(map, map);
+    assert_eq!(map, copy);
+    assert_eq!(copy, map);
     assert_ne!(map, other);
 }
