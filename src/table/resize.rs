@@ -108,6 +108,12 @@ impl Index {
     /// Moves one group: locks its homes, deals their nodes out to the successor's, and marks them as moved.
     fn move_group(&self, array: &Array, next: &Array, group: usize, groups: usize) {
         let (from, to) = (array.len() / groups, next.len() / groups);
+        debug_assert!(
+            from <= WIDEST_GROUP,
+            "from {} to {}",
+            array.len(),
+            next.len()
+        );
         // In ascending order; all other code holds one home at a time.
         let mut old: [Option<Home<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
             (i < from).then(|| Home::lock(array, group * from + i, &self.lists))

@@ -212,6 +212,8 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     ///
     /// What is promised is the table: the memory of an entry comes with it. What other threads enter takes of the same room.
     ///
+    /// Sweeps go round the whole table, so while it is emptier than it would be, a quarter as many dead entries as `capacity` may stay besides those that stay otherwise.
+    ///
     /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
     /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
     /// the memory; constant if there is room already.
