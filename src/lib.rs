@@ -94,6 +94,8 @@ mod prune;
 mod registry;
 mod reverse;
 mod seed;
+#[cfg(feature = "serde")]
+mod serial;
 mod session;
 mod side;
 mod stats;
@@ -130,6 +132,8 @@ pub use map_maker::MapMaker;
 pub use notify::Notify;
 pub use pointer::{Pointer, SyncPointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
+#[cfg(feature = "serde")]
+pub use serial::{MapSeed, SetSeed};
 pub use session::{WeakKeyValueSession, WeakValueSession};
 pub use stats::Stats;
 pub use token::Token;

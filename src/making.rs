@@ -77,6 +77,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             None => {
                 // SAFETY: linked, and one of its two counts is ours.
                 let held = Held::new(unsafe { Strong::<Pair<A, B>>::adopt(ticket.seed.node()) });
+                self.counters.add(Count::Created);
                 self.reverse.linked(&held);
                 Landed {
                     held,
@@ -109,7 +110,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             return Ok(());
         }
         if ours {
-            self.counters.add(Count::Created);
             self.sweep();
         } else {
             self.counters.add(Count::Joined);

@@ -87,13 +87,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         });
         let mut pruned = 0;
         for held in dead.map(Held::new) {
-            let taken =
-                panics.catch(|| (quiet || held.is_dead()) && self.take_out(&held, Cause::Dead));
+            let taken = panics.catch(|| {
+                let dead = quiet || held.is_dead();
+                dead && self.take_out_as(&held, Cause::Dead, Count::Pruned)
+            });
             // If the hook has panicked, it was taken out too.
-            if taken == Some(true) {
-                self.counters.add(Count::Pruned);
-                pruned += 1;
-            }
+            pruned += usize::from(taken == Some(true));
             panics.catch(|| drop(held));
         }
         pruned

@@ -10,6 +10,7 @@
 use crate::body::Halves;
 use crate::engine::{Engine, Entered};
 use crate::flight::Flights;
+pub(crate) use crate::held::Refused;
 use crate::held::{Held, Landed, Ticket};
 use crate::hook::{Cause, Hook};
 pub(crate) use crate::inbox::Reverse;
@@ -85,26 +86,6 @@ impl<A: Side, B: Side> Gone<A, B> {
     }
 }
 
-/// An entry that was not entered, in parts.
-pub(crate) struct Refused<A: Side, B: Side> {
-    /// The live entry in its place; none if the store is closed.
-    pub(crate) existing: Option<Landed<A, B>>,
-    /// The parts, unless others have had a look at them already.
-    pub(crate) parts: Option<(A, B)>,
-    /// Else the entry, which was in for a moment.
-    pub(crate) late: Option<Held<A, B>>,
-}
-
-impl<A: Side, B: Side> Refused<A, B> {
-    pub(crate) fn closed(parts: (A, B)) -> Self {
-        Self {
-            existing: None,
-            parts: Some(parts),
-            late: None,
-        }
-    }
-}
-
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
@@ -154,7 +135,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.sum()
+        let inbox = self.inbox.get();
+        self.counters
+            .stats(inbox.map_or(0, |inbox| inbox.reported()))
     }
 
     /// The entry whose key `is_it`, if its value is alive. An entry that is found dead is taken out.
@@ -255,15 +238,29 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     #[cold]
     fn saw_dead(&self, dead: Held<A, B>) {
-        self.counters.add(Count::DeadSeen);
         self.take_out(&dead, Cause::Dead);
     }
 
-    /// Takes this very entry out, if it is in, and tells the hook. True for the one call that did.
+    /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
     pub(crate) fn take_out(&self, held: &Held<A, B>, cause: Cause) -> bool {
+        let dead = cause == Cause::Dead;
+        self.take_out_as(
+            held,
+            cause,
+            if dead {
+                Count::DeadSeen
+            } else {
+                Count::Removed
+            },
+        )
+    }
+
+    /// As `take_out`, for those who say as what it counts.
+    pub(crate) fn take_out_as(&self, held: &Held<A, B>, cause: Cause, count: Count) -> bool {
         if !self.engine.remove(held.strong()) {
             return false;
         }
+        self.counters.add(count);
         self.has_gone(held, cause);
         true
     }
@@ -296,8 +293,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     fn inbox(&self) -> &Arc<Inbox<A, B, X>> {
-        self.inbox
-            .get_or_init(|| Inbox::new(&self.engine, self.hook.as_ref(), &self.reverse))
+        self.inbox.get_or_init(|| {
+            let counters = self.counters.another();
+            Inbox::new(&self.engine, self.hook.as_ref(), &self.reverse, counters)
+        })
     }
 
     /// Asks both sides to report their death, before the entry is linked: they are alive until that is done, as the caller owns them. So a panic of user
@@ -423,6 +422,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         gone: Option<Gone<A, B>>,
         strangers: Vec<Strong<Pair<A, B>>>,
     ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
+        self.counters.add(Count::Inserted);
         self.reverse.linked(&held);
         let displaced = self.settle(gone);
         self.let_go(strangers);

@@ -99,6 +99,23 @@ where
         Some((landed, first))
     }
 
+    /// Whether both have the same live keys, with values of which `equal` holds.
+    pub(crate) fn equals(
+        &self,
+        other: &Self,
+        equal: impl Fn(&Entry<P, B>, &Entry<P, B>) -> bool,
+    ) -> bool {
+        let mut len = 0;
+        for (key, mine) in self.store.living() {
+            let theirs = other.peek(M::hash(&other.hasher, &key), &key);
+            if !theirs.is_some_and(|(theirs, _)| equal(&mine, &theirs)) {
+                return false;
+            }
+            len += 1;
+        }
+        other.store.count_live() == len
+    }
+
     /// Enters a value in the place of the live one, which comes back. Refused only if closed.
     pub(crate) fn insert(&self, key: &P, value: B) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let hash = M::hash(&self.hasher, key);
@@ -269,6 +286,43 @@ where
         }
     }
 
+    /// The live entry that is asked for, or a new one under the key that `to_pointer` makes, with an owner of the key that is stored.
+    pub(crate) fn get_or_create_asked<Q: ?Sized, E: From<CycleError> + From<ClosedError>>(
+        &self,
+        asked: &Q,
+        to_pointer: impl FnOnce(&Q) -> P,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<(P, Entry<P, B>), E>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        let found = self.store.find(hash, |stored| M::matches(&stored.0, asked));
+        if let Some(landed) = found {
+            if let Some(stored) = landed.held.key().0.upgrade() {
+                return Ok((stored, landed));
+            }
+        }
+        let pointer = to_pointer(asked);
+        assert!(
+            M::matches(&P::downgrade(&pointer), asked) && M::hash(&self.hasher, &pointer) == hash,
+            "the pointer is not the key that was asked for, or hashes differently"
+        );
+        let landed = self.create(hash, &pointer, |_| true, make)?;
+        Ok((stored_key(&landed, pointer), landed))
+    }
+
+    /// As `get_or_create`, with an owner of the key that is stored.
+    #[cfg(feature = "serde")]
+    pub(crate) fn get_or_create_with_key<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: P,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<(P, Entry<P, B>), E> {
+        let landed = self.get_or_create(&key, |_| true, make)?;
+        Ok((stored_key(&landed, key), landed))
+    }
+
     #[cold]
     fn create<E: From<CycleError> + From<ClosedError>>(
         &self,
@@ -330,6 +384,11 @@ where
     fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
         self.store.settle_made(landed, rest)
     }
+}
+
+/// The key of an entry. Another one's may be the stored one; if it has just died, its equal does as well.
+fn stored_key<P: Pointer, B: Side>(landed: &Entry<P, B>, equal: P) -> P {
+    landed.held.key().0.upgrade().unwrap_or(equal)
 }
 
 /// The value that was refused because somebody else was there. Not for a store that was closed meanwhile.

@@ -204,15 +204,38 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         stale: impl Fn(&P) -> bool,
         make: impl FnOnce(&K) -> P,
     ) -> P {
+        self.get_or_try_replace_if(key, stale, |key| Ok(make(key)))
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// As [`get_or_replace_if`](Self::get_or_replace_if), by a factory that may fail: its error comes back as it is, and the stale value stays.
+    ///
+    /// # Errors
+    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
+    ///
+    /// ```
+    /// use highlander::{CreateError, WeakValueMap};
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let first = map.get_or_insert_with("db", |_| Arc::new(1));
+    /// let failed = map.get_or_try_replace_if("db", |_| true, |_| Err(CreateError::Failed("no network")));
+    /// assert_eq!(failed, Err(CreateError::Failed("no network")));
+    /// assert_eq!(map.get("db"), Some(first));
+    /// ```
+    pub fn get_or_try_replace_if<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        stale: impl Fn(&P) -> bool,
+        make: impl FnOnce(&K) -> Result<P, E>,
+    ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
         match self.store.find(hash, |stored| key == stored.0) {
             Some(landed) if !stale(&landed.live) => {
                 drop((key, make));
-                landed.into_live()
+                Ok(landed.into_live())
             }
-            _ => self
-                .create(hash, key, |value| !stale(value), |key| Ok(make(key)))
-                .unwrap_or_else(|refusal: Refusal| refusal.panic()),
+            _ => self.create(hash, key, |value| !stale(value), make),
         }
     }
 

@@ -29,7 +29,31 @@ on_every_map!(
     a_clear_during_a_computation_does_not_touch_it,
     a_stale_value_is_replaced,
     closed_maps_take_nothing,
+    what_is_reserved_is_there,
 );
+
+/// Beside `testInitialCapacity`: room can be had later too, and dead entries take of it.
+fn what_is_reserved_is_there<K: Subject>(t: &mut Table<K>) {
+    let mut owned = Vec::new();
+    for additional in [0, 1, 20, 300] {
+        t.map.reserve(additional);
+        let (capacity, entries) = (t.map.capacity(), t.map.entries());
+        assert!(capacity >= entries + additional);
+        for n in 0..additional {
+            let n = (1000 * additional + n) as u32;
+            let (key, value) = (K::key(n), Arc::new(n));
+            t.map.insert(&key, value.clone());
+            owned.push((key, value));
+        }
+        assert_eq!(t.map.capacity(), capacity);
+    }
+    assert_eq!(t.map.len(), owned.len() + t.size);
+    if t.size > 0 {
+        t.kill(0);
+    }
+    t.map.shrink_to_fit();
+    assert_eq!(t.map.len(), owned.len() + t.size.saturating_sub(1));
+}
 
 /// `testSegmentGetAndContains`: dead neighbours and neighbours with the same hash are passed by.
 fn segment_get_and_contains<K: Subject>(t: &mut Table<K>) {

@@ -91,6 +91,7 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn is_empty(&self) -> bool;
     fn entries(&self) -> usize;
     fn capacity(&self) -> usize;
+    fn reserve(&self, additional: usize);
     fn prune(&self) -> usize;
     fn shrink_to_fit(&self);
     fn close(&self) -> usize;
@@ -98,6 +99,7 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn stats(&self) -> Stats;
     fn extend(&self, entries: &mut dyn Iterator<Item = (Self::Key, Value)>);
     fn copy(&self) -> Self;
+    fn equals(&self, other: &Self) -> bool;
     fn union(&self, other: &Self) -> Self;
     fn extend_with(&self, other: &Self);
     fn collected(entries: Vec<(Self::Key, Value)>) -> Self;
@@ -206,6 +208,9 @@ macro_rules! methods {
         fn capacity(&self) -> usize {
             self.0.capacity()
         }
+        fn reserve(&self, additional: usize) {
+            self.0.reserve(additional);
+        }
         fn prune(&self) -> usize {
             self.0.prune()
         }
@@ -226,6 +231,9 @@ macro_rules! methods {
         }
         fn copy(&self) -> Self {
             Self(self.0.clone())
+        }
+        fn equals(&self, other: &Self) -> bool {
+            self.0 == other.0
         }
         fn union(&self, other: &Self) -> Self {
             Self(self.0.union(&other.0))

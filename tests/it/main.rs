@@ -17,6 +17,7 @@ mod pointer;
 mod prompt;
 mod reentrancy;
 mod registry;
+mod serial;
 mod sessions;
 #[cfg(feature = "async")]
 mod tasks;
