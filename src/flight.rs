@@ -385,19 +385,14 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
 }
 
 impl<T, R> Drop for Passenger<'_, T, R> {
+    /// Nobody else need be woken: a notification that a listener has not used goes on to the next.
     fn drop(&mut self) {
         let flight = &self.flight;
-        let pass_on = self.lane.0.with(|list| {
+        self.lane.0.with(|list| {
             let left = flight.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
-            let vacant = flight.vacant.load(Ordering::Relaxed);
-            if vacant && left == 0 {
+            if left == 0 && flight.vacant.load(Ordering::Relaxed) {
                 take_off(list, flight);
             }
-            (vacant && left > 0).then(|| flight.polled.load(Ordering::Relaxed))
         });
-        if let Some(tasks) = pass_on {
-            // Whoever was woken for the vacant seat may have been this one.
-            flight.wake(tasks);
-        }
     }
 }

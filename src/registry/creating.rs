@@ -213,18 +213,15 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         begun.map(Claim::after).map_err(Refusal::into_cycle)
     }
 
-    /// As [`claim`](Registry::claim), without waiting.
-    ///
-    /// # Errors
-    /// [`InFlight`] when somebody else is creating the value; the key is dropped.
-    pub fn try_claim(&self, key: K) -> Result<Claim<'_, Self>, InFlight> {
+    /// As [`claim`](Registry::claim), without waiting: none while somebody else is creating the value, and then the key is dropped.
+    pub fn try_claim(&self, key: K) -> Option<Claim<'_, Self>> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            return Ok(Claim::Live(Handle::new(strong)));
+            return Some(Claim::Live(Handle::new(strong)));
         }
         let begun = Creation::try_begin(self, hash, self.seed(hash, key), &|_| true);
         let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
-        begun.map(Claim::after).ok_or(InFlight)
+        begun.map(Claim::after)
     }
 
     /// As [`claim`](Registry::claim), without holding up a thread.
