@@ -9,7 +9,7 @@ use crate::keying::{Asked, ByEquality, Keying};
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::side::{Kept, Watching, Weakly};
 use crate::stats::Stats;
-use crate::store::{Refused, Setup};
+use crate::store::Setup;
 use crate::token::Token;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
@@ -259,9 +259,9 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     ///
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
     pub fn retain(&self, mut keep: impl FnMut(&P, &V) -> bool) -> usize {
-        self.inner.store.retain(Cause::Removed, |landed, key| {
-            keep(&key, &landed.held.value().0)
-        })
+        self.inner
+            .store
+            .retain(Cause::Removed, |landed, key| keep(&key, landed.value()))
     }
 
     /// Takes out all entries. Returns how many live ones this call has taken out. Entries that come while this runs may stay.
@@ -274,7 +274,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     where
         V: Clone,
     {
-        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.held.value().0.clone());
+        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.value().clone());
         self.inner.store.drain(item).into_iter()
     }
 
@@ -284,7 +284,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         V: Clone,
     {
         let (landed, key) = self.inner.store.pop()?;
-        Some((key, landed.held.value().0.clone()))
+        Some((key, landed.into_clone()))
     }
 }
 
@@ -337,7 +337,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let landed = self.inner.find(key)?;
         let key = landed.held.key().0.upgrade()?;
-        Some((key, landed.held.value().0.clone()))
+        Some((key, landed.into_clone()))
     }
 
     /// Whether this key has an entry at some moment during the call.
@@ -378,7 +378,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let made = |key: &P| Ok((Kept(make(key)?), ()));
         let landed: Result<_, E> = self.inner.get_or_create(key, |_| true, made);
-        landed.map(|landed| landed.held.value().0.clone())
+        landed.map(Landed::into_clone)
     }
 
     /// As [`get_or_insert_with`](Self::get_or_insert_with), by what the key is looked up with: `to_pointer` makes the key on a miss
@@ -420,7 +420,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         let landed = landed.unwrap_or_else(|refusal| refusal.panic());
         // Another one's key may be the stored one; if it has just died, its equal does as well.
         let stored = landed.held.key().0.upgrade().unwrap_or(pointer);
-        (stored, landed.held.value().0.clone())
+        (stored, landed.into_clone())
     }
 
     /// A clone of the value of this key, unless it is `stale`: then, or if there is none, a new one is created, which takes its
@@ -440,11 +440,11 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let accept = |landed: &Landed<_, Kept<V>>| !stale(&landed.held.value().0);
+        let accept = |landed: &Landed<_, Kept<V>>| !stale(landed.value());
         let made = |key: &P| Ok((Kept(make(key)), ()));
         let landed: Result<_, Refusal> = self.inner.get_or_create(key, accept, made);
         let landed = landed.unwrap_or_else(|refusal| refusal.panic());
-        landed.held.value().0.clone()
+        landed.into_clone()
     }
 
     /// Enters a value, in the place of the one that is there, a clone of which comes back. An equal key that is stored already stays.
@@ -456,7 +456,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         match self.inner.insert(key, Kept(value)) {
-            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
+            Ok(displaced) => displaced.map(Landed::into_clone),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }
@@ -481,9 +481,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         self.inner
             .try_insert(key, Kept(value))
             .map_err(|refused| InsertError {
-                existing: existing_of(&refused),
+                existing: refused.existing_value(),
                 key: Some(key.clone()),
-                value: value_of(refused),
+                value: refused.into_parts().1,
             })
     }
 
@@ -513,11 +513,11 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let condition = |landed: &Landed<_, Kept<V>>| condition(&landed.held.value().0);
+        let condition = |landed: &Landed<_, Kept<V>>| condition(landed.value());
         match self.inner.replace_if(key, Kept(value), condition) {
-            Ok(displaced) => Ok(displaced.held.value().0.clone()),
+            Ok(displaced) => Ok(displaced.into_clone()),
             Err(refused) => Err(ReplaceError {
-                value: value_of(refused),
+                value: refused.into_parts().1,
             }),
         }
     }
@@ -545,7 +545,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         let changed = self.inner.update(key, |landed| {
-            let new = f(landed.map(|landed| &landed.held.value().0))?;
+            let new = f(landed.map(Landed::value))?;
             Some((Some(Kept(new.clone())), new))
         });
         changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
@@ -572,10 +572,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
         V: Clone,
     {
-        let condition =
-            |key: &P, landed: &Landed<_, Kept<V>>| condition(key, &landed.held.value().0);
+        let condition = |key: &P, landed: &Landed<_, Kept<V>>| condition(key, landed.value());
         let removed = self.inner.remove_if(key, condition)?;
-        Some(removed.held.value().0.clone())
+        Some(removed.into_clone())
     }
 
     /// A new map with the live entries of both; where both have a key, with the other's value.
@@ -645,23 +644,9 @@ where
             Watching::by(Some(token(P::target(key)).bind(notify)))
         };
         match self.inner.insert_watched(hash, key, Kept(value), watch) {
-            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
+            Ok(displaced) => displaced.map(Landed::into_clone),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
-    }
-}
-
-fn existing_of<P: Pointer, V: Clone + 'static>(refused: &Refused<Weakly<P>, Kept<V>>) -> Option<V> {
-    let existing = refused.existing.as_ref();
-    existing.map(|landed| landed.held.value().0.clone())
-}
-
-/// The value that was to be entered, or a clone of it if others have had a look at it.
-fn value_of<P: Pointer, V: Clone + 'static>(refused: Refused<Weakly<P>, Kept<V>>) -> V {
-    match (refused.parts, refused.late) {
-        (Some((_, value)), _) => value.0,
-        (None, Some(late)) => late.value().0.clone(),
-        (None, None) => unreachable!("a refused entry is here or was entered"),
     }
 }
 
