@@ -308,7 +308,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     /// let map = highlander::StrongMap::new();
     /// map.insert("k", 1);
     /// // Guava's `replace(key, old, new)`.
-    /// assert_eq!(map.replace_if("k", 2, |old| *old == 1), Ok(1));
+    /// assert_eq!(map.replace_if("k", 2, |old| *old == 1).unwrap(), 1);
     /// assert!(map.replace_if("k", 3, |old| *old == 1).is_err());
     /// assert_eq!(map.get("k"), Some(2));
     /// ```

@@ -18,6 +18,7 @@
 //!
 //! For each map that a [`MapMaker`](highlander::MapMaker) makes, with several settings, of `Arc`s:
 //! * no dead key or value is ever shown; what is shown is what the model knows, by identity; `len` is exact;
+//! * what has no weak side stays until it is taken out;
 //! * of equal weak keys the first stays; removal and replacement of a certain value touch no other;
 //! * the hook is told once of each entry that goes, with the right cause: what it has not been told of yet is in `entries`;
 //! * churn leaves no more dead entries than the documentation says; the counters add up;
