@@ -16,6 +16,7 @@ mod prompt;
 mod reentrancy;
 mod registry;
 mod sessions;
+mod strong_map;
 mod token;
 mod traits;
 mod watched;
