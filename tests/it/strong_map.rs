@@ -267,9 +267,10 @@ fn replace_if_and_remove_if_have_one_winner() {
     }
 }
 
-/// The hook, for a builder of which nothing weak was asked.
-fn logged() -> (StrongMap<u32, u32>, Arc<Mutex<Vec<(u32, Cause)>>>) {
-    let log = Arc::<Mutex<Vec<_>>>::default();
+type Log = Arc<Mutex<Vec<(u32, Cause)>>>;
+
+fn logged() -> (StrongMap<u32, u32>, Log) {
+    let log = Log::default();
     let told = Arc::clone(&log);
     let hook = move |key: &u32, cause| told.lock().unwrap().push((*key, cause));
     (MapMaker::new().on_remove(hook).build().unwrap(), log)
