@@ -24,7 +24,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
     }
 
     /// What `view` makes of the live value of this key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn view_keyed<Q, R>(
         &self,
         hash: u64,
