@@ -20,6 +20,7 @@
 //! | have one object per key, in an `Arc` that others own | [`WeakValueMap<K, P>`], which hands out `P` | when the value dies\* |
 //! | attach something to objects that others own | [`WeakKeyMap<P, V>`], which hands out clones of `V` | when the key dies\* |
 //! | pair objects that others own | [`WeakKeyValueMap<P, Q>`], asked from both sides | when either dies\* |
+//! | keep keys and values, with single-flight creation and no guards | [`StrongMap<K, V>`], which hands out clones of `V` | when it is removed |
 //! | choose hasher, capacity, a removal hook | [`MapMaker`], which makes these maps | |
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
@@ -101,6 +102,9 @@ mod side;
 mod stats;
 mod store;
 mod strong;
+mod strong_keyed;
+mod strong_map;
+mod strong_valued;
 mod sync;
 mod table;
 mod teardown;
@@ -136,6 +140,7 @@ pub use registry::{Registry, RegistryIter};
 pub use serial::{MapSeed, SetSeed};
 pub use session::{WeakKeyValueSession, WeakValueSession};
 pub use stats::Stats;
+pub use strong_map::{StrongIter, StrongMap};
 pub use token::Token;
 pub use watched::{Life, Watched, WeakWatched};
 pub use watchers::Registration;

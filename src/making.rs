@@ -33,7 +33,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    pub(crate) fn name(&self, ticket: &Ticket<A, B>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(crate) fn name_made(
+        &self,
+        ticket: &Ticket<A, B>,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
         self.naming.name(ticket.seed.key().shown(&ticket.key), f)
     }
 

@@ -54,8 +54,14 @@ impl Drop for Sweeping {
 }
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+    /// Whether there can be dead entries.
+    const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
+
     /// Takes out the dead among the next few entries.
     pub(crate) fn sweep(&self) {
+        if !Self::MORTAL {
+            return;
+        }
         let Some(_sweeping) = Sweeping::begin() else {
             return;
         };
@@ -104,6 +110,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes out all dead entries. Returns how many this call has taken out.
     pub(crate) fn prune(&self) -> usize {
+        if !Self::MORTAL {
+            return 0;
+        }
         // What destructors insert needs no sweep of its own.
         let _sweeping = Sweeping::begin();
         let mut panics = Panics::new();

@@ -231,7 +231,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// As `peek`, but leaves a dead entry where it is: so it calls no hook.
-    pub(crate) fn look(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
         let strong = self.engine.get(hash, is_it)?;
         Landed::of(Held::new(strong)).ok()
     }

@@ -277,9 +277,9 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     ///
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
     pub fn retain(&self, mut keep: impl FnMut(&P, &V) -> bool) -> usize {
-        self.inner.store.retain(Cause::Removed, |landed, key| {
-            keep(&key, &landed.held.value().0)
-        })
+        self.inner
+            .store
+            .retain(Cause::Removed, |landed, key| keep(&key, landed.value()))
     }
 
     /// Takes out all entries. Returns how many live ones this call has taken out. Entries that come while this runs may stay.
@@ -292,7 +292,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     where
         V: Clone,
     {
-        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.held.value().0.clone());
+        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.value().clone());
         self.inner.store.drain(item).into_iter()
     }
 
@@ -302,7 +302,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         V: Clone,
     {
         let (landed, key) = self.inner.store.pop()?;
-        Some((key, landed.held.value().0.clone()))
+        Some((key, landed.value().clone()))
     }
 }
 

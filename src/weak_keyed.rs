@@ -358,12 +358,12 @@ where
     }
 
     fn name(&self, ticket: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.store.name(ticket, f)
+        self.store.name_made(ticket, f)
     }
 
     fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Entry<P, B>> {
         self.store
-            .look(hash, |stored| M::same(&stored.0, &ticket.key))
+            .look_at(hash, |stored| M::same(&stored.0, &ticket.key))
     }
 
     fn refused(&self) -> Option<ClosedError> {

@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::Flights;
 use crate::handle::Handle;
-use crate::hash::hash_key;
+use crate::hash::{hash_key, owned_key};
 use crate::seed::Seed;
 use crate::strong::Strong;
 use equivalent::Equivalent;
@@ -138,11 +138,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key.equivalent(other)) {
             return Ok(Handle::new(strong));
         }
-        let owned = to_owned(key);
-        assert!(
-            key.equivalent(&owned) && hash_key(&self.hasher, &owned) == hash,
-            "the owned key is not equivalent to the borrowed one, or hashes differently"
-        );
+        let owned = owned_key(&self.hasher, hash, key, to_owned);
         self.create(hash, owned, make)
     }
 

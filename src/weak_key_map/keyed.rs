@@ -7,8 +7,7 @@ use crate::held::Landed;
 use crate::keying::ByEquality;
 use crate::keying::{Asked, Keying};
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
-use crate::side::{Kept, Watching, Weakly};
-use crate::store::Refused;
+use crate::side::{Kept, Watching};
 use crate::token::Token;
 use std::hash::BuildHasher;
 
@@ -61,7 +60,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let landed = self.inner.find(key)?;
         let key = landed.held.key().0.upgrade()?;
-        Some((key, landed.held.value().0.clone()))
+        Some((key, landed.value().clone()))
     }
 
     /// Whether this key has an entry at some moment during the call.
@@ -102,7 +101,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let made = |key: &P| Ok((Kept(make(key)?), ()));
         let landed: Result<_, E> = self.inner.get_or_create(key, |_| true, made);
-        landed.map(|landed| landed.held.value().0.clone())
+        landed.map(|landed| landed.value().clone())
     }
 
     /// As [`get_or_insert_with`](Self::get_or_insert_with), by what the key is looked up with: `to_pointer` makes the key on a miss
@@ -153,7 +152,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let made = |key: &P| Ok((Kept(make(key)?), ()));
         let found: Result<_, E> = self.inner.get_or_create_asked(key, to_pointer, made);
-        found.map(|(key, landed)| (key, landed.held.value().0.clone()))
+        found.map(|(key, landed)| (key, landed.value().clone()))
     }
 
     /// A clone of the value of this key, unless it is `stale`: then, or if there is none, a new one is created, which takes its
@@ -190,10 +189,10 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let accept = |landed: &Landed<_, Kept<V>>| !stale(&landed.held.value().0);
+        let accept = |landed: &Landed<_, Kept<V>>| !stale(landed.value());
         let made = |key: &P| Ok((Kept(make(key)?), ()));
         let landed: Result<_, E> = self.inner.get_or_create(key, accept, made);
-        landed.map(|landed| landed.held.value().0.clone())
+        landed.map(|landed| landed.value().clone())
     }
 
     /// Enters a value, in the place of the one that is there, a clone of which comes back. An equal key that is stored already stays.
@@ -205,7 +204,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         match self.inner.insert(key, Kept(value)) {
-            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
+            Ok(displaced) => displaced.map(|landed| landed.value().clone()),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }
@@ -230,9 +229,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         self.inner
             .try_insert(key, Kept(value))
             .map_err(|refused| InsertError {
-                existing: existing_of(&refused),
+                existing: refused.existing_value(),
                 key: Some(key.clone()),
-                value: value_of(refused),
+                value: refused.into_parts().1,
             })
     }
 
@@ -262,11 +261,11 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let condition = |landed: &Landed<_, Kept<V>>| condition(&landed.held.value().0);
+        let condition = |landed: &Landed<_, Kept<V>>| condition(landed.value());
         match self.inner.replace_if(key, Kept(value), condition) {
-            Ok(displaced) => Ok(displaced.held.value().0.clone()),
+            Ok(displaced) => Ok(displaced.into_clone()),
             Err(refused) => Err(ReplaceError {
-                value: value_of(refused),
+                value: refused.into_parts().1,
             }),
         }
     }
@@ -294,7 +293,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         let changed = self.inner.update(key, |landed| {
-            let new = f(landed.map(|landed| &landed.held.value().0))?;
+            let new = f(landed.map(|landed| landed.value()))?;
             Some((Some(Kept(new.clone())), new))
         });
         changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
@@ -321,10 +320,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
         V: Clone,
     {
-        let condition =
-            |key: &P, landed: &Landed<_, Kept<V>>| condition(key, &landed.held.value().0);
+        let condition = |key: &P, landed: &Landed<_, Kept<V>>| condition(key, landed.value());
         let removed = self.inner.remove_if(key, condition)?;
-        Some(removed.held.value().0.clone())
+        Some(removed.into_clone())
     }
 
     /// Takes out the entry of this key, and returns what `view` makes of its value: for values that cannot be cloned. None if there was none, or another call
@@ -348,7 +346,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
     {
         let removed = self.inner.remove_if(key, |_, _| true)?;
-        Some(view(&removed.held.value().0))
+        Some(view(removed.value()))
     }
 
     /// A new map with the live entries of both; where both have a key, with the other's value.
@@ -418,22 +416,8 @@ where
             Watching::by(Some(token(P::target(key)).bind(notify)))
         };
         match self.inner.insert_watched(hash, key, Kept(value), watch) {
-            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
+            Ok(displaced) => displaced.map(|landed| landed.value().clone()),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
-    }
-}
-
-fn existing_of<P: Pointer, V: Clone + 'static>(refused: &Refused<Weakly<P>, Kept<V>>) -> Option<V> {
-    let existing = refused.existing.as_ref();
-    existing.map(|landed| landed.held.value().0.clone())
-}
-
-/// The value that was to be entered, or a clone of it if others have had a look at it.
-fn value_of<P: Pointer, V: Clone + 'static>(refused: Refused<Weakly<P>, Kept<V>>) -> V {
-    match (refused.parts, refused.late) {
-        (Some((_, value)), _) => value.0,
-        (None, Some(late)) => late.value().0.clone(),
-        (None, None) => unreachable!("a refused entry is here or was entered"),
     }
 }

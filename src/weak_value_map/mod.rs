@@ -1,9 +1,7 @@
 //! The map with weak values: from keys to pointers that it does not keep alive.
 //!
-//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the steps of a creation, `tokens` values that report their death,
-//! `traits` the rest.
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `tokens` those that report their death, `traits` the rest.
 
-mod creating;
 mod keyed;
 mod tokens;
 mod traits;

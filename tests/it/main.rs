@@ -19,6 +19,7 @@ mod reentrancy;
 mod registry;
 mod serial;
 mod sessions;
+mod strong_map;
 #[cfg(feature = "async")]
 mod tasks;
 mod token;

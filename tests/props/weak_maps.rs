@@ -1,9 +1,9 @@
-//! The weak maps against their model.
+//! The maps that `MapMaker` makes against their model.
 
 use crate::common::{assert_accounted, Colliding};
 use crate::maps::{
-    same, BothWeak, Error, IdentityBothWeak, IdentityKeys, Log, Settings, Subject, Value, WeakKeys,
-    WeakValues,
+    same, BothWeak, Error, IdentityBothWeak, IdentityKeys, Log, Settings, Strong, Subject, Value,
+    WeakKeys, WeakValues,
 };
 use highlander::{Cause, CreateError, DefaultHashBuilder};
 use proptest::collection::vec;
@@ -498,6 +498,14 @@ impl<K: Subject> Script<K> {
                 .insert(&K::key(1000 + number), Arc::new(number))
                 .is_none());
         }
+        if !K::WEAK_KEYS && !K::WEAK_VALUES {
+            // These do not die, but have to be taken out.
+            for number in 1000..1000 + insertions as u32 {
+                assert!(self.map.remove(&K::key(number)).is_some());
+                self.expected.push((Some(number), Cause::Removed));
+            }
+            return;
+        }
         self.died += insertions;
         let (live, dead) = (self.entered.len(), self.map.entries() - self.entered.len());
         let bound = self.bound.unwrap_or(8);
@@ -596,6 +604,7 @@ macro_rules! against_its_model {
 }
 
 against_its_model!(
+    strong_maps_do_as_their_model: Strong,
     weak_values_do_as_their_model: WeakValues,
     weak_keys_do_as_their_model: WeakKeys,
     weak_keys_by_identity_do_as_their_model: IdentityKeys,
