@@ -12,7 +12,6 @@ use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use crate::table::{Index, Link, Probe};
 use crate::teardown;
 use crate::watchers::WatchList;
-use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -162,22 +161,66 @@ impl<B: Body> Core<B> {
 
     /// All living nodes.
     pub(crate) fn living_nodes(&self) -> Vec<Node> {
-        let expected = self.len();
-        reading(|guard| self.index.living_nodes(expected, guard))
-    }
-
-    /// The living nodes whose hash has its upper half in this range, which is not empty.
-    pub(crate) fn living_nodes_in(
-        &self,
-        halves: Range<u64>,
-        wanted: impl Fn(Node) -> bool,
-    ) -> SmallVec<[Node; 4]> {
-        let mut found = SmallVec::new();
-        reading(|guard| {
-            self.index
-                .living_nodes_in(halves, wanted, |node| found.push(node), guard)
+        let mut found = Vec::with_capacity(self.len());
+        self.visit(0..1 << 32, usize::MAX, |_| (), |node| {
+            let alive = Self::acquire_linked(node);
+            if alive {
+                found.push(node);
+            }
+            alive
         });
         found
+    }
+
+    /// Becomes an owner of a node whose bucket is locked and that is linked there, unless its last owner has gone.
+    #[inline(always)]
+    pub(crate) fn acquire_linked(node: Node) -> bool {
+        // SAFETY: linked nodes are headers, always.
+        let header = unsafe { node.as_ref() };
+        if B::KEPT {
+            // The index is an owner.
+            header.acquire_again();
+        }
+        B::KEPT || header.acquire()
+    }
+
+    /// Shows the linked nodes of a range, under their buckets' locks; see [`Index::visit`].
+    #[inline]
+    pub(crate) fn visit(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        prefetch: impl Fn(Node),
+        see: impl FnMut(Node) -> bool,
+    ) -> u64 {
+        reading(|guard| self.index.visit(halves, least, prefetch, see, guard))
+    }
+
+    /// Unlinks nodes of a range; see [`Index::take`].
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        prefetch: impl Fn(Node),
+        mut unlink: impl FnMut(Node) -> bool,
+    ) -> u64 {
+        let mut taken = 0;
+        let unlink = |node| {
+            let take = unlink(node);
+            taken += isize::from(take);
+            take
+        };
+        let come_to = reading(|guard| self.index.take(halves, least, prefetch, unlink, guard));
+        if taken > 0 {
+            self.pool.add_live(-taken);
+        }
+        come_to
+    }
+
+    /// Locks each bucket once.
+    pub(crate) fn lock_each(&self) {
+        reading(|guard| self.index.lock_each(guard));
     }
 
     /// The number of buckets, each of which has an equal part of the hashes.

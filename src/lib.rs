@@ -99,6 +99,7 @@ mod sync;
 mod table;
 mod teardown;
 mod token;
+mod walk;
 mod watched;
 mod watchers;
 mod weak_key_map;

@@ -74,13 +74,47 @@ impl<A, B> Pair<A, B> {
 }
 
 impl<A: Side, B: Side> Pair<A, B> {
+    /// Both sides.
+    ///
+    /// # Safety
+    /// The node is of this kind and complete, and has an owner for `'a`.
+    #[inline(always)]
+    pub(crate) unsafe fn sides<'a>(node: Node) -> (&'a A, &'a B) {
+        // SAFETY: the caller's promise.
+        let pair = unsafe { &*payload::<Self>(node).cast::<Self>() };
+        (&pair.key, &pair.value)
+    }
+
     /// Whether one of its sides has died.
     ///
     /// # Safety
     /// The node is of this kind and complete, and has an owner throughout.
     pub(crate) unsafe fn is_dead(node: Node) -> bool {
         // SAFETY: the caller's promise.
-        let pair = unsafe { &*payload::<Self>(node).cast::<Self>() };
-        pair.key.is_dead() || pair.value.is_dead()
+        let (key, value) = unsafe { Self::sides(node) };
+        key.is_dead() || value.is_dead()
+    }
+
+    /// Asks for the memory that `is_dead` and `lives` read. To be called only where these are quiet.
+    ///
+    /// # Safety
+    /// As for `is_dead`.
+    #[inline(always)]
+    pub(crate) unsafe fn prefetch(node: Node) {
+        // SAFETY: the caller's promise.
+        let (key, value) = unsafe { Self::sides(node) };
+        key.prefetch();
+        value.prefetch();
+    }
+
+    /// Keeps both sides alive: none if the key is dead, and half if the value is. Drops nothing.
+    ///
+    /// # Safety
+    /// As for `is_dead`.
+    #[inline(always)]
+    pub(crate) unsafe fn lives(node: Node) -> Option<(A::Live, Option<B::Live>)> {
+        // SAFETY: the caller's promise.
+        let (key, value) = unsafe { Self::sides(node) };
+        Some((key.live()?, value.live()))
     }
 }

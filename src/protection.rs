@@ -72,6 +72,20 @@ impl<B: Body> Protection<B> {
         }
     }
 
+    /// As `retire`, for many, of which the caller need not be another owner.
+    pub(crate) fn retire_all(&self, strongs: impl Iterator<Item = Strong<B>>) -> Due<B> {
+        let many = {
+            let mut aside = self.aside.lock();
+            aside.extend(strongs.map(Aside));
+            aside.len() >= BATCH
+        };
+        if many {
+            self.give_up()
+        } else {
+            Due::nothing()
+        }
+    }
+
     /// What has been put aside, but for what somebody is looking at.
     #[cold]
     pub(crate) fn give_up(&self) -> Due<B> {
@@ -107,6 +121,11 @@ impl<B: Body> Due<B> {
     #[inline]
     pub(crate) fn nothing() -> Self {
         Self(Vec::new())
+    }
+
+    /// What nobody can be looking at.
+    pub(crate) fn all(strongs: impl Iterator<Item = Strong<B>>) -> Self {
+        Self(strongs.map(Aside).collect())
     }
 }
 

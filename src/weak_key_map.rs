@@ -11,11 +11,10 @@ use crate::side::{Kept, Watching, Weakly};
 use crate::stats::Stats;
 use crate::store::{Refused, Setup};
 use crate::token::Token;
+use crate::walk::Walk;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
-
-type Entry<P, V> = Held<Weakly<P>, Kept<V>>;
 
 /// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies.
 ///
@@ -214,44 +213,40 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
 
     /// The live keys, each at the moment when it is yielded.
     ///
-    /// The iterator is a snapshot of entries: what is entered and alive throughout is in it once, what comes or goes may be. It holds no
-    /// lock and keeps no key alive but the one in hand; the map may be changed meanwhile. Values live until the iterator is past them.
-    pub fn keys(&self) -> impl Iterator<Item = P> + use<P, V, M, S> {
-        let entries = self.inner.store.snapshot().into_iter();
-        entries.filter_map(|held| held.key().0.upgrade())
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no lock, and keeps
+    /// no keys alive but those few of one bucket, the one in hand among them. The map may be changed meanwhile.
+    pub fn keys(&self) -> impl Iterator<Item = P> + use<'_, P, V, M, S> {
+        self.inner.store.lives().map(|(key, ())| key)
     }
 
     /// The weak keys of all entries, also of dead ones that have not been taken out yet: CPython's `keyrefs`.
-    pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<P, V, M, S> {
-        let entries = self.inner.store.snapshot().into_iter();
-        entries.map(|held| held.key().0.clone())
+    pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<'_, P, V, M, S> {
+        self.inner.store.walk().map(|held| held.key().0.clone())
     }
 
     /// Clones of the values whose keys are alive; see [`keys`](Self::keys).
-    pub fn values(&self) -> impl Iterator<Item = V> + use<P, V, M, S>
+    pub fn values(&self) -> impl Iterator<Item = V> + use<'_, P, V, M, S>
     where
         V: Clone,
     {
-        let entries = self.inner.store.snapshot().into_iter();
+        let entries = self.inner.store.walk();
         entries.filter_map(|held| (!held.is_dead()).then(|| held.value().0.clone()))
     }
 
     /// The live entries, values cloned; see [`keys`](Self::keys). [`for_each`](Self::for_each) does without cloning.
-    pub fn iter(&self) -> WeakKeyIter<P, V>
+    pub fn iter(&self) -> WeakKeyIter<'_, P, V>
     where
         V: Clone,
     {
         WeakKeyIter {
-            entries: self.inner.store.snapshot().into_iter(),
+            entries: self.inner.store.walk(),
         }
     }
 
     /// Calls `f` with each live entry; see [`keys`](Self::keys). *Runs* `f` with no lock held; it may change the map.
     pub fn for_each(&self, mut f: impl FnMut(&P, &V)) {
-        for held in self.inner.store.snapshot() {
-            if let Some(key) = held.key().0.upgrade() {
-                f(&key, &held.value().0);
-            }
+        for (landed, key) in self.inner.store.walk().landed() {
+            f(&key, &landed.held.value().0);
         }
     }
 
@@ -274,7 +269,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     where
         V: Clone,
     {
-        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.held.value().0.clone());
+        let item = |held: &Held<_, Kept<V>>, key: P, ()| (key, held.value().0.clone());
         self.inner.store.drain(item).into_iter()
     }
 
@@ -727,41 +722,33 @@ impl<P: Pointer + fmt::Debug, V: fmt::Debug + 'static, M, S> fmt::Debug for Weak
     }
 }
 
-impl<P: Pointer, V: Clone + 'static, M, S> IntoIterator for &WeakKeyMap<P, V, M, S> {
+impl<'a, P: Pointer, V: Clone + 'static, M, S> IntoIterator for &'a WeakKeyMap<P, V, M, S> {
     type Item = (P, V);
-    type IntoIter = WeakKeyIter<P, V>;
+    type IntoIter = WeakKeyIter<'a, P, V>;
 
-    fn into_iter(self) -> WeakKeyIter<P, V> {
+    fn into_iter(self) -> WeakKeyIter<'a, P, V> {
         self.iter()
     }
 }
 
 /// The live entries of a [`WeakKeyMap`], from [`WeakKeyMap::iter`].
-pub struct WeakKeyIter<P: Pointer, V: 'static> {
-    entries: std::vec::IntoIter<Entry<P, V>>,
+pub struct WeakKeyIter<'a, P: Pointer, V: 'static> {
+    entries: Walk<'a, Weakly<P>, Kept<V>, ()>,
 }
 
-impl<P: Pointer, V: Clone + 'static> Iterator for WeakKeyIter<P, V> {
+impl<P: Pointer, V: Clone + 'static> Iterator for WeakKeyIter<'_, P, V> {
     type Item = (P, V);
 
     fn next(&mut self) -> Option<(P, V)> {
-        self.entries.find_map(|held| {
-            let key = held.key().0.upgrade()?;
-            Some((key, held.value().0.clone()))
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.entries.len()))
+        let (landed, key) = self.entries.find_map(Held::landed)?;
+        Some((key, landed.held.value().0.clone()))
     }
 }
 
-impl<P: Pointer, V: Clone + 'static> std::iter::FusedIterator for WeakKeyIter<P, V> {}
+impl<P: Pointer, V: Clone + 'static> std::iter::FusedIterator for WeakKeyIter<'_, P, V> {}
 
-impl<P: Pointer, V: 'static> fmt::Debug for WeakKeyIter<P, V> {
+impl<P: Pointer, V: 'static> fmt::Debug for WeakKeyIter<'_, P, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakKeyIter")
-            .field("left_at_most", &self.entries.len())
-            .finish()
+        f.debug_struct("WeakKeyIter").finish_non_exhaustive()
     }
 }

@@ -3,7 +3,6 @@
 use super::bucket::{Bucket, SLOTS};
 use super::home::{Home, Lists};
 use crate::grace::Block;
-use crate::node::Node;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use std::alloc::Layout;
 use std::ops::Range;
@@ -13,6 +12,10 @@ use std::ptr::{self, NonNull};
 const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
 /// Buckets that share a line for what they cannot hold. At the highest load 16 of them spill 1.7 nodes on average; 7 have room.
 const SHARERS: usize = 16;
+/// Buckets from which on the nodes of a table hardly fit into a core's own cache.
+const LARGE: usize = 2048;
+/// How many buckets before their turn nodes are asked for.
+const AHEAD: usize = 6;
 /// The length of a new table. Two is the least that grows by halves; the model starts there to split soon.
 const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     2
@@ -21,6 +24,14 @@ const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 };
 /// More buckets cannot be told apart by the half of the hash that chooses one.
 const MAX_LEN: usize = 1 << 31;
+
+/// Which homes to visit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those that hold something. One that is passed over was empty at one moment.
+    Occupied,
+}
 
 /// One array of buckets. While it is being replaced, `next` is its successor, and each bucket either holds its nodes or says
 /// that they have moved there.
@@ -92,7 +103,7 @@ impl Array {
     /// Which bucket a hash leads to: monotone in the hash, so that lengths need not be powers of two.
     #[inline(always)]
     pub(super) fn index(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.len as u64) >> 32) as usize
+        self.index_of_half(hash >> 32)
     }
 
     #[inline(always)]
@@ -108,29 +119,75 @@ impl Array {
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Visits the linked nodes whose hash has its upper half in this range, each once, wherever they are by now.
+    /// Locks the homes of the hashes whose upper half is in this range, one after the other, wherever they are by now, and lets `visit` work on each. It is
+    /// told which part of the range to look at if the home may hold nodes that are not in it, and says whether to go on with the next one. Returns where
+    /// the rest of the range begins.
     ///
     /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever become smaller, however
     /// often the array is replaced meanwhile.
-    pub(super) fn visit(&self, range: Range<u64>, lists: &Lists, visit: &mut dyn FnMut(Node)) {
-        let index_of = |half: u64| self.index(half << 32);
-        for index in index_of(range.start)..=index_of(range.end - 1) {
-            let start_of = |index: usize| ((index as u64) << 32).div_ceil(self.len as u64);
-            let part = range.start.max(start_of(index))..range.end.min(start_of(index + 1));
-            let home = Home::lock(self, index, lists);
+    pub(super) fn visit(
+        &self,
+        range: Range<u64>,
+        lists: &Lists,
+        which: Which,
+        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
+    ) -> u64 {
+        let (first, last) = (
+            self.index_of_half(range.start),
+            self.index_of_half(range.end - 1),
+        );
+        // Only the outermost may hold nodes that are not in the range.
+        let cut_in_front = range.start > 0 && self.index_of_half(range.start - 1) == first;
+        let cut_behind = self.index_of_half(range.end) == last;
+        for index in first..=last {
+            if self.is_large() && index + AHEAD < self.len {
+                self.at(index + AHEAD).prefetch_nodes();
+            }
+            if which == Which::Occupied && self.at(index).word().is_empty() {
+                continue;
+            }
+            let mut home = Home::lock(self, index, lists);
             if home.has_moved() {
                 drop(home);
-                let next = self.successor().expect("nodes move to the successor only");
-                next.visit(part, lists, visit);
-            } else {
-                home.for_each(|node| {
-                    // SAFETY: linked nodes are headers, always.
-                    if part.contains(&(unsafe { node.as_ref() }.hash() >> 32)) {
-                        visit(node);
-                    }
-                });
+                let (part, next) = (self.part(&range, index), self.successor());
+                let next = next.expect("nodes move to the successor only");
+                let come_to = next.visit(part.clone(), lists, which, visit);
+                if come_to < part.end {
+                    return come_to;
+                }
+                continue;
+            }
+            let cut = (cut_in_front && index == first) || (cut_behind && index == last);
+            let go_on = visit(&mut home, cut.then(|| self.part(&range, index)).as_ref());
+            drop(home);
+            if !go_on {
+                return self.start_of(index + 1).min(range.end);
             }
         }
+        range.end
+    }
+
+    /// Whether those who visit all of it should ask for memory before they use it.
+    #[inline(always)]
+    pub(super) fn is_large(&self) -> bool {
+        self.len >= LARGE
+    }
+
+    /// The part of a range of upper halves that leads to this bucket.
+    #[cold]
+    fn part(&self, range: &Range<u64>, index: usize) -> Range<u64> {
+        range.start.max(self.start_of(index))..range.end.min(self.start_of(index + 1))
+    }
+
+    /// The least upper half of a hash that leads to this bucket.
+    #[inline]
+    fn start_of(&self, index: usize) -> u64 {
+        ((index as u64) << 32).div_ceil(self.len as u64)
+    }
+
+    #[inline(always)]
+    fn index_of_half(&self, half: u64) -> usize {
+        ((half * self.len as u64) >> 32) as usize
     }
 
     /// The memory of an array, to be freed when nobody can see it any more.

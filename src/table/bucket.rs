@@ -70,8 +70,12 @@ impl Word {
         self.matches(Tag(0)).next()
     }
 
-    fn occupied(self) -> impl Iterator<Item = usize> {
-        (0..SLOTS).filter(move |slot| self.0 >> (8 * slot + 8) & 0xFF != 0)
+    /// The slots that have a tag.
+    #[inline(always)]
+    fn occupied(self) -> Slots {
+        // The top bit of a byte: of its own, or carried there by the others.
+        const LOW: u64 = ONES * 0x7F;
+        Slots((((self.0 & LOW) + LOW) | self.0) & ONES << 7)
     }
 
     fn with(self, slot: usize, tag: Tag) -> Self {
@@ -87,6 +91,12 @@ impl Word {
     #[inline(always)]
     pub(super) fn is_complete(self) -> bool {
         self.0 & (LOCKED | SPILLS | LISTS | MOVED) == 0
+    }
+
+    /// Whether nothing is linked, neither here nor elsewhere, and no writer is at work.
+    #[inline(always)]
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     #[inline(always)]
@@ -169,6 +179,14 @@ impl Bucket {
         debug_assert!(!node.is_null());
         // SAFETY: the word showed a tag for this slot (no tag matches a vacant one), so a node was stored here before.
         unsafe { NonNull::new_unchecked(node) }
+    }
+
+    /// Asks for the nodes that are linked here, or were a moment ago.
+    #[inline(always)]
+    pub(super) fn prefetch_nodes(&self) {
+        for slot in self.word().occupied() {
+            sync::prefetch(self.node(slot).as_ptr());
+        }
     }
 
     /// Becomes the bucket's writer. Waits for other writers, first busily, then asleep.
@@ -287,7 +305,7 @@ impl Locked<'_> {
     }
 
     /// Unlinks the nodes that `keep` does not want.
-    pub(super) fn retain(&mut self, keep: impl Fn(Node) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Node) -> bool) {
         for slot in self.word.occupied() {
             if !keep(self.bucket.node(slot)) {
                 self.word = self.word.without(slot);

@@ -85,6 +85,14 @@ impl<'a> Home<'a> {
         !self.bucket.word().is_complete() || self.bucket.word().matches(tag).next().is_some()
     }
 
+    /// Calls `f` with the linked nodes of this home that are in its bucket, if those who visit a table as large as this one should ask for memory early.
+    #[inline(always)]
+    pub(super) fn for_each_to_prefetch(&self, f: impl FnMut(Node)) {
+        if self.array.is_large() {
+            self.bucket.nodes().for_each(f);
+        }
+    }
+
     /// Calls `f` with every linked node of this home.
     pub(super) fn for_each(&self, mut f: impl FnMut(Node)) {
         self.bucket.nodes().for_each(&mut f);
@@ -96,6 +104,24 @@ impl<'a> Home<'a> {
         }
         if self.bucket.word().lists() {
             self.list(|list| list.iter().for_each(|listed| f(listed.0)));
+        }
+    }
+
+    /// Unlinks the nodes that `keep` does not want.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Node) -> bool) {
+        self.bucket.retain(&mut keep);
+        if self.bucket.word().spills() {
+            let mut line = self.line().lock();
+            line.retain(|node| !self.owns(node) || keep(node));
+            let more = line.nodes().any(|node| self.owns(node));
+            self.bucket.set_spills(more);
+        }
+        if self.bucket.word().lists() {
+            let more = self.list(|list| {
+                list.retain(|listed| keep(listed.0));
+                !list.is_empty()
+            });
+            self.bucket.set_lists(more);
         }
     }
 
