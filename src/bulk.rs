@@ -8,7 +8,7 @@ use crate::panics::Panics;
 use crate::protection::Due;
 use crate::side::Side;
 use crate::store::{Reverse, Store};
-use crate::walk::{Lives, Walk, EVERYWHERE};
+use crate::walk::{Walk, EVERYWHERE};
 use std::ops::Range;
 
 /// Entries that are taken out together. The nodes of so many are still in the cache when they are dropped.
@@ -20,13 +20,8 @@ const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// All entries, also dead ones.
-    pub(crate) fn walk(&self) -> Walk<'_, A, B, X> {
-        Walk::new(self)
-    }
-
-    /// What keeps the live entries alive.
-    pub(crate) fn lives(&self) -> Lives<'_, A, B, X> {
-        Lives::new(self)
+    pub(crate) fn walk(&self) -> Walk<'_, A, B> {
+        Walk::new(&self.engine)
     }
 
     /// Whether asking if something is dead is known to run no user code.
@@ -35,10 +30,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// The number of live entries, or less if it is `enough` at least.
     fn count_live_up_to(&self, enough: usize) -> usize {
         if !Self::QUIET {
-            return self.walk().filter(|held| !held.is_dead()).take(enough).count();
+            return self
+                .walk()
+                .owned()
+                .filter(|held| !held.is_dead())
+                .take(enough)
+                .count();
         }
         let mut live = 0;
-        self.engine.visit(EVERYWHERE, enough, |node| unsafe { Pair::<A, B>::prefetch(node) }, |node| {
+        self.engine.visit(EVERYWHERE, enough, |node| {
             // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
             let alive = !unsafe { Pair::<A, B>::is_dead(node) };
             live += usize::from(alive);
@@ -63,7 +63,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         mut keep: impl FnMut(&Landed<A, B>, A::Live) -> bool,
     ) -> usize {
         let mut taken = 0;
-        for held in self.walk() {
+        for held in self.walk().owned() {
             let Some(key) = held.key().live() else {
                 self.take_out(&held, Cause::Dead);
                 continue;
@@ -147,7 +147,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let come_to = self.engine.take(
             halves,
             BULK,
-            |node| if Self::QUIET { unsafe { Pair::<A, B>::prefetch(node) } },
             |node| {
                 // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
                 let (key, value) = unsafe { Pair::<A, B>::sides(node) };

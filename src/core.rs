@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::panics::Panics;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
-use crate::table::{Index, Link, Probe};
+use crate::table::{Ahead, Index, Link, Next, Probe, Sight};
 use crate::teardown;
 use crate::watchers::WatchList;
 use std::marker::PhantomData;
@@ -162,7 +162,7 @@ impl<B: Body> Core<B> {
     /// All living nodes.
     pub(crate) fn living_nodes(&self) -> Vec<Node> {
         let mut found = Vec::with_capacity(self.len());
-        self.visit(0..1 << 32, usize::MAX, |_| (), |node| {
+        self.visit(0..1 << 32, usize::MAX, |node| {
             let alive = Self::acquire_linked(node);
             if alive {
                 found.push(node);
@@ -190,10 +190,29 @@ impl<B: Body> Core<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        prefetch: impl Fn(Node),
         see: impl FnMut(Node) -> bool,
     ) -> u64 {
-        reading(|guard| self.index.visit(halves, least, prefetch, see, guard))
+        reading(|guard| self.index.visit(halves, least, see, guard))
+    }
+
+    /// The next bucket that holds something, if that can be seen the short way; see [`Index::look_ahead`].
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, halves: Range<u64>) -> Ahead {
+        match Guard::try_enter() {
+            Some(guard) => self.index.look_ahead(halves, &guard),
+            None if halves.is_empty() => Ahead::Nothing,
+            None => Ahead::Unsure(halves.start),
+        }
+    }
+
+    /// Goes on to the next node of a bucket in sight; see [`Index::name_next`].
+    #[inline(always)]
+    pub(crate) fn name_next(&self, sight: &mut Sight, hazard: &AtomicPtr<()>) -> Next {
+        match Guard::try_enter() {
+            Some(guard) => self.index.name_next(sight, hazard, &guard),
+            None if sight.is_over() => Next::Over,
+            None => Next::Lost,
+        }
     }
 
     /// Unlinks nodes of a range; see [`Index::take`].
@@ -202,7 +221,6 @@ impl<B: Body> Core<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        prefetch: impl Fn(Node),
         mut unlink: impl FnMut(Node) -> bool,
     ) -> u64 {
         let mut taken = 0;
@@ -211,7 +229,7 @@ impl<B: Body> Core<B> {
             taken += isize::from(take);
             take
         };
-        let come_to = reading(|guard| self.index.take(halves, least, prefetch, unlink, guard));
+        let come_to = reading(|guard| self.index.take(halves, least, unlink, guard));
         if taken > 0 {
             self.pool.add_live(-taken);
         }

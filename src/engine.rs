@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::node::Node;
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
-use crate::table::{Link, Probe};
+use crate::table::{Ahead, Link, Next, Probe, Sight};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -317,13 +317,27 @@ impl<B: Body> Engine<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        prefetch: impl Fn(Node),
         see: impl FnMut(Node) -> bool,
     ) -> u64 {
         match self.core() {
-            Some(core) => core.visit(halves, least, prefetch, see),
+            Some(core) => core.visit(halves, least, see),
             None => halves.end,
         }
+    }
+
+    /// The next bucket that holds something.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, halves: Range<u64>) -> Ahead {
+        match self.core() {
+            Some(core) => core.look_ahead(halves),
+            None => Ahead::Nothing,
+        }
+    }
+
+    /// Goes on to the next node of a bucket in sight, and names it in `hazard`.
+    #[inline(always)]
+    pub(crate) fn name_next(&self, sight: &mut Sight, hazard: &AtomicPtr<()>) -> Next {
+        self.core_or_new().name_next(sight, hazard)
     }
 
     /// As `visit`, but hands out ownerships of the values that are `wanted`. Both functions are called under the lock.
@@ -334,7 +348,7 @@ impl<B: Body> Engine<B> {
         wanted: impl Fn(Node) -> bool,
         mut found: impl FnMut(Strong<B>),
     ) -> u64 {
-        self.visit(halves, least, |_| (), |node| {
+        self.visit(halves, least, |node| {
             let acquired = wanted(node) && Core::<B>::acquire_linked(node);
             if acquired {
                 // SAFETY: linked, so complete, and we have just become an owner.
@@ -349,7 +363,6 @@ impl<B: Body> Engine<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        prefetch: impl Fn(Node),
         wanted: impl Fn(Node) -> bool,
         mut taken: impl FnMut(Strong<B>),
     ) -> u64 {
@@ -363,7 +376,7 @@ impl<B: Body> Engine<B> {
             take
         };
         match self.core() {
-            Some(core) => core.take(halves, least, prefetch, take),
+            Some(core) => core.take(halves, least, take),
             None => halves.end,
         }
     }

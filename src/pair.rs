@@ -94,27 +94,4 @@ impl<A: Side, B: Side> Pair<A, B> {
         let (key, value) = unsafe { Self::sides(node) };
         key.is_dead() || value.is_dead()
     }
-
-    /// Asks for the memory that `is_dead` and `lives` read. To be called only where these are quiet.
-    ///
-    /// # Safety
-    /// As for `is_dead`.
-    #[inline(always)]
-    pub(crate) unsafe fn prefetch(node: Node) {
-        // SAFETY: the caller's promise.
-        let (key, value) = unsafe { Self::sides(node) };
-        key.prefetch();
-        value.prefetch();
-    }
-
-    /// Keeps both sides alive: none if the key is dead, and half if the value is. Drops nothing.
-    ///
-    /// # Safety
-    /// As for `is_dead`.
-    #[inline(always)]
-    pub(crate) unsafe fn lives(node: Node) -> Option<(A::Live, Option<B::Live>)> {
-        // SAFETY: the caller's promise.
-        let (key, value) = unsafe { Self::sides(node) };
-        Some((key.live()?, value.live()))
-    }
 }

@@ -96,11 +96,6 @@ pub trait WeakPointer: Clone + 'static {
     /// pointers of `std`; without it all is correct too.
     const IS_DEAD_IS_QUIET: bool = false;
 
-    /// Whether [`upgrade`](Self::upgrade) does nothing but read memory and change counts: it calls nobody else's code and waits for nothing, neither
-    /// does it panic. Then an iteration calls it while it holds a bucket of a map's table, which saves becoming an owner of each entry. (What it
-    /// returns is dropped outside.) True for the weak pointers of `std`; without it all is correct too.
-    const UPGRADE_IS_QUIET: bool = false;
-
     /// The strong pointer that it is the twin of.
     type Strong: Pointer<Weak = Self>;
 
@@ -147,7 +142,6 @@ impl<T: ?Sized + 'static> Pointer for Arc<T> {
 impl<T: ?Sized + 'static> WeakPointer for sync::Weak<T> {
     type Strong = Arc<T>;
     const IS_DEAD_IS_QUIET: bool = true;
-    const UPGRADE_IS_QUIET: bool = true;
 
     #[inline]
     fn upgrade(&self) -> Option<Arc<T>> {
@@ -189,7 +183,6 @@ impl<T: ?Sized + 'static> Pointer for Rc<T> {
 impl<T: ?Sized + 'static> WeakPointer for rc::Weak<T> {
     type Strong = Rc<T>;
     const IS_DEAD_IS_QUIET: bool = true;
-    const UPGRADE_IS_QUIET: bool = true;
 
     #[inline]
     fn upgrade(&self) -> Option<Rc<T>> {

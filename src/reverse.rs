@@ -9,7 +9,7 @@ use crate::inbox::Reverse;
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
-use crate::sync::{self, AtomicBool, ListMap, OnceCell, Ordering};
+use crate::sync::{AtomicBool, ListMap, OnceCell, Ordering};
 use std::sync::Arc;
 
 /// A weak value that can be found by its address.
@@ -43,7 +43,6 @@ impl<Q: Pointer> Side for Traced<Q> {
     type Stored = Q::Weak;
     type Live = Q;
     const IS_DEAD_IS_QUIET: bool = Q::Weak::IS_DEAD_IS_QUIET;
-    const LIVE_IS_QUIET: bool = Q::Weak::UPGRADE_IS_QUIET;
     const IS_WEAK: bool = true;
 
     #[inline]
@@ -59,11 +58,6 @@ impl<Q: Pointer> Side for Traced<Q> {
     #[inline]
     fn live(&self) -> Option<Q> {
         self.weak.upgrade()
-    }
-
-    #[inline(always)]
-    fn prefetch(&self) {
-        sync::prefetch(self.weak.address());
     }
 
     #[inline(always)]

@@ -2,7 +2,6 @@
 
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
-use crate::sync;
 use crate::watchers::Registration;
 use std::sync::Arc;
 
@@ -14,18 +13,12 @@ pub(crate) trait Side: 'static {
     type Live: Clone + 'static;
     /// `is_dead` is no user code: it reads memory, and neither calls anything nor waits.
     const IS_DEAD_IS_QUIET: bool;
-    /// `live` is no user code: it reads memory and changes counts, and neither calls anything nor waits. (Dropping what it returns may be.)
-    const LIVE_IS_QUIET: bool;
     /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is dropped a little later.
     const IS_WEAK: bool;
 
     fn stored(&self) -> &Self::Stored;
     fn is_dead(&self) -> bool;
     fn live(&self) -> Option<Self::Live>;
-
-    /// Asks for the memory that `is_dead` and `live` read. To be called only where these are quiet.
-    #[inline(always)]
-    fn prefetch(&self) {}
 
     /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is alive.
     #[inline(always)]
@@ -41,7 +34,6 @@ impl<T: 'static> Side for Kept<T> {
     type Stored = T;
     type Live = ();
     const IS_DEAD_IS_QUIET: bool = true;
-    const LIVE_IS_QUIET: bool = true;
     const IS_WEAK: bool = false;
 
     #[inline]
@@ -124,7 +116,6 @@ impl<P: Pointer> Side for Weakly<P> {
     type Stored = P::Weak;
     type Live = P;
     const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET;
-    const LIVE_IS_QUIET: bool = P::Weak::UPGRADE_IS_QUIET;
     const IS_WEAK: bool = true;
 
     #[inline]
@@ -140,11 +131,6 @@ impl<P: Pointer> Side for Weakly<P> {
     #[inline]
     fn live(&self) -> Option<P> {
         self.0.upgrade()
-    }
-
-    #[inline(always)]
-    fn prefetch(&self) {
-        sync::prefetch(self.0.address());
     }
 
     #[inline(always)]

@@ -1,141 +1,164 @@
-//! Going over all entries of a store, a few at a time, with nothing held but those few.
+//! Going over all entries of a store, one at a time, with nothing held but the one in hand.
 //!
 //! A walk remembers the upper half of a hash: what is below it was visited, in whatever table it was by then. So entries that are in throughout are
 //! met once, however the table grows or shrinks meanwhile, and what is entered behind the walk is not met.
 //!
-//! Where `upgrade` is known to run no user code it is called under the bucket's lock, and the walk yields what it returned: to become an owner of the
-//! entry too would double the price. Else the walk becomes an owner of each entry, and the rest is done outside.
+//! Within a bucket it goes from entry to entry as a look-up does: it says which one its thread is looking at, and becomes an owner of none (see
+//! `protection`). Where that does not do (the bucket overflows, or has changed since its first entry was looked at, or entries hold values that go with their
+//! last owner) it locks the bucket, and becomes an owner of each entry that is left in it.
 
+use crate::engine::Engine;
 use crate::held::{Held, Landed};
-use crate::inbox::Reverse;
 use crate::pair::Pair;
+use crate::protection::{Reader, Seen};
 use crate::side::Side;
-use crate::store::Store;
-use std::iter::FusedIterator;
+use crate::table::{Ahead, Sight};
 use std::ops::Range;
 
 /// All upper halves of hashes.
 pub(crate) const EVERYWHERE: Range<u64> = 0..1 << 32;
 
-static LEAST: std::sync::LazyLock<usize> = std::sync::LazyLock::new(||std::env::var("LEAST").ok().and_then(|s|s.parse().ok()).unwrap_or(1));
-
-/// All entries, also dead ones.
-pub(crate) struct Walk<'a, A: Side, B: Side, X: Reverse<A, B>> {
-    store: &'a Store<A, B, X>,
+pub(crate) struct Walk<'a, A: Side, B: Side> {
+    // Borrowed, so that the entry that it looks at is not given up with the map.
+    engine: &'a Engine<Pair<A, B>>,
     /// What is still to be visited.
     left: Range<u64>,
-    fetched: Vec<Held<A, B>>,
+    /// The bucket in which it is.
+    sight: Sight,
+    /// Owners of entries of the bucket in which it is.
+    owned: Vec<Held<A, B>>,
 }
 
-impl<'a, A: Side, B: Side, X: Reverse<A, B>> Walk<'a, A, B, X> {
-    pub(crate) fn new(store: &'a Store<A, B, X>) -> Self {
+impl<'a, A: Side, B: Side> Walk<'a, A, B> {
+    pub(crate) fn new(engine: &'a Engine<Pair<A, B>>) -> Self {
         Self {
-            store,
+            engine,
             left: EVERYWHERE,
-            fetched: Vec::new(),
+            sight: Sight::none(),
+            owned: Vec::new(),
         }
     }
 
-    /// The entries of the next bucket that has some. None are fetched when the walk is over.
+    /// What `view` makes of the next entry of which it makes something. Dead entries are shown too.
     #[inline]
-    fn fetch(&mut self) {
-        if !self.left.is_empty() {
-            let Self { store, left, fetched } = self;
-            left.start = store.engine.own(
-                left.clone(),
-                1,
-                |_| true,
-                |strong| fetched.push(Held::new(strong)),
-            );
-        }
-    }
-
-    /// The live entries.
-    pub(crate) fn landed(self) -> impl Iterator<Item = (Landed<A, B>, A::Live)> + use<'a, A, B, X> {
-        self.filter_map(Held::landed)
-    }
-}
-
-impl<A: Side, B: Side, X: Reverse<A, B>> Iterator for Walk<'_, A, B, X> {
-    type Item = Held<A, B>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Held<A, B>> {
-        if self.fetched.is_empty() {
-            self.fetch();
-        }
-        self.fetched.pop()
-    }
-}
-
-/// What keeps the live entries alive, without the entries.
-pub(crate) struct Lives<'a, A: Side, B: Side, X: Reverse<A, B>> {
-    walk: Walk<'a, A, B, X>,
-    /// The value may have been found dead; then the key is dropped outside of the lock.
-    fetched: Vec<(A::Live, Option<B::Live>)>,
-}
-
-impl<'a, A: Side, B: Side, X: Reverse<A, B>> Lives<'a, A, B, X> {
-    const QUIET: bool = A::LIVE_IS_QUIET && B::LIVE_IS_QUIET;
-
-    pub(crate) fn new(store: &'a Store<A, B, X>) -> Self {
-        Self {
-            walk: Walk::new(store),
-            fetched: Vec::new(),
-        }
-    }
-
-    /// As `Walk::fetch`.
-    #[inline]
-    fn fetch(&mut self) {
-        let Walk { store, left, .. } = &mut self.walk;
-        if left.is_empty() {
-            return;
-        }
-        let fetched = &mut self.fetched;
-        left.start = store.engine.visit(left.clone(), *LEAST, |node| unsafe { Pair::<A, B>::prefetch(node) }, |node| {
-            // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
-            let lives = unsafe { Pair::<A, B>::lives(node) };
-            let alive = lives.is_some();
-            if let Some(lives) = lives {
-                fetched.push(lives);
-            }
-            alive
-        });
-    }
-}
-
-impl<A: Side, B: Side, X: Reverse<A, B>> Iterator for Lives<'_, A, B, X> {
-    type Item = (A::Live, B::Live);
-
-    #[inline]
-    fn next(&mut self) -> Option<(A::Live, B::Live)> {
-        if !Self::QUIET {
-            return self.walk.find_map(|held| {
-                let (landed, key) = held.landed()?;
-                Some((key, landed.into_live()))
-            });
-        }
+    pub(crate) fn next_that<R>(&mut self, mut view: impl FnMut(&A, &B) -> Option<R>) -> Option<R> {
         loop {
-            if self.fetched.is_empty() {
-                self.fetch();
+            while let Some(seen) = self.look() {
+                match seen {
+                    Seen::Next(entry) => {
+                        let result = view(entry.key(), entry.value());
+                        drop(entry);
+                        if result.is_some() {
+                            return result;
+                        }
+                    }
+                    Seen::Lost => self.own_the_lost(),
+                    Seen::Over => break,
+                }
             }
-            if let (key, Some(value)) = self.fetched.pop()? {
-                return Some((key, value));
+            while let Some(held) = self.owned.pop() {
+                let result = view(held.key(), held.value());
+                drop(held);
+                if result.is_some() {
+                    return result;
+                }
+            }
+            if !self.go_on() {
+                return None;
             }
         }
     }
 
-    /// Without coming back for each.
-    #[inline]
-    fn fold<T, F: FnMut(T, (A::Live, B::Live)) -> T>(mut self, init: T, mut f: F) -> T {
-        let mut result = init;
-        while let Some(next) = self.next() {
-            result = f(result, next);
+    /// The next entry of the bucket in sight, if there is one in sight.
+    #[inline(always)]
+    fn look(&mut self) -> Option<Seen<Pair<A, B>>> {
+        if self.sight.is_over() {
+            return None;
         }
-        result
+        Some(match Reader::own() {
+            Some(reader) => reader.next(self.engine, &mut self.sight),
+            None => Seen::Lost,
+        })
+    }
+
+    /// The next entry, dead or alive, as an owner of it.
+    pub(crate) fn next_owned(&mut self) -> Option<Held<A, B>> {
+        if !self.sight.is_over() {
+            self.own_the_lost();
+        }
+        while self.owned.is_empty() && !self.left.is_empty() {
+            self.own_some();
+        }
+        self.owned.pop()
+    }
+
+    /// Goes to the next bucket that holds something. False if there is none.
+    #[inline(always)]
+    fn go_on(&mut self) -> bool {
+        if !B::IS_WEAK || Reader::own().is_none() {
+            self.own_some();
+            return !self.owned.is_empty();
+        }
+        match self.engine.look_ahead(self.left.clone()) {
+            Ahead::Bucket(sight, behind) => {
+                self.sight = sight;
+                self.left.start = behind;
+                true
+            }
+            Ahead::Unsure(from) => {
+                self.left.start = from;
+                self.own_some();
+                !self.owned.is_empty()
+            }
+            Ahead::Nothing => {
+                self.left.start = self.left.end;
+                false
+            }
+        }
+    }
+
+    /// Becomes an owner of all entries of the next bucket that holds some.
+    #[cold]
+    fn own_some(&mut self) {
+        if !self.left.is_empty() {
+            let owned = &mut self.owned;
+            let found = |strong| owned.push(Held::new(strong));
+            self.left.start = self.engine.own(self.left.clone(), 1, |_| true, found);
+        }
+    }
+
+    /// Becomes an owner of what is left of the bucket that was in sight.
+    #[cold]
+    fn own_the_lost(&mut self) {
+        let sight = std::mem::replace(&mut self.sight, Sight::none());
+        let owned = &mut self.owned;
+        let found = |strong| owned.push(Held::new(strong));
+        self.engine
+            .own(sight.halves(), usize::MAX, |node| sight.misses(node), found);
+    }
+
+    /// The live entries, as owners of them.
+    pub(crate) fn landed(self) -> impl Iterator<Item = (Landed<A, B>, A::Live)> + use<'a, A, B> {
+        self.owned().filter_map(Held::landed)
+    }
+
+    /// All entries, also dead ones, as owners of them.
+    pub(crate) fn owned(self) -> impl Iterator<Item = Held<A, B>> + use<'a, A, B> {
+        let mut walk = self;
+        std::iter::from_fn(move || walk.next_owned())
+    }
+
+    /// What keeps the live entries alive.
+    pub(crate) fn lives(self) -> impl Iterator<Item = (A::Live, B::Live)> + use<'a, A, B> {
+        self.views(|key, value| Some((key.live()?, value.live()?)))
+    }
+
+    /// What `view` makes of each entry, if it makes something.
+    pub(crate) fn views<R, F: FnMut(&A, &B) -> Option<R>>(
+        self,
+        mut view: F,
+    ) -> impl Iterator<Item = R> + use<'a, A, B, R, F> {
+        let mut walk = self;
+        std::iter::from_fn(move || walk.next_that(&mut view))
     }
 }
-
-impl<A: Side, B: Side, X: Reverse<A, B>> FusedIterator for Walk<'_, A, B, X> {}
-impl<A: Side, B: Side, X: Reverse<A, B>> FusedIterator for Lives<'_, A, B, X> {}

@@ -7,7 +7,7 @@ use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, ByEquality, Keying};
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
-use crate::side::{Kept, Watching, Weakly};
+use crate::side::{Kept, Side, Watching, Weakly};
 use crate::stats::Stats;
 use crate::store::{Refused, Setup};
 use crate::token::Token;
@@ -213,15 +213,16 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
 
     /// The live keys, each at the moment when it is yielded.
     ///
-    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no lock, and keeps
-    /// no keys alive but those few of one bucket, the one in hand among them. The map may be changed meanwhile.
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
+    /// lock and keeps no key alive but the one in hand; the map may be changed meanwhile. Values of the few entries of one bucket live until the iterator is past
+    /// them.
     pub fn keys(&self) -> impl Iterator<Item = P> + use<'_, P, V, M, S> {
-        self.inner.store.lives().map(|(key, ())| key)
+        self.inner.store.walk().lives().map(|(key, ())| key)
     }
 
     /// The weak keys of all entries, also of dead ones that have not been taken out yet: CPython's `keyrefs`.
     pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<'_, P, V, M, S> {
-        self.inner.store.walk().map(|held| held.key().0.clone())
+        self.inner.store.walk().views(|key, _| Some(key.0.clone()))
     }
 
     /// Clones of the values whose keys are alive; see [`keys`](Self::keys).
@@ -230,7 +231,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         V: Clone,
     {
         let entries = self.inner.store.walk();
-        entries.filter_map(|held| (!held.is_dead()).then(|| held.value().0.clone()))
+        entries.views(|key, value| (!key.is_dead()).then(|| value.0.clone()))
     }
 
     /// The live entries, values cloned; see [`keys`](Self::keys). [`for_each`](Self::for_each) does without cloning.
@@ -733,15 +734,15 @@ impl<'a, P: Pointer, V: Clone + 'static, M, S> IntoIterator for &'a WeakKeyMap<P
 
 /// The live entries of a [`WeakKeyMap`], from [`WeakKeyMap::iter`].
 pub struct WeakKeyIter<'a, P: Pointer, V: 'static> {
-    entries: Walk<'a, Weakly<P>, Kept<V>, ()>,
+    entries: Walk<'a, Weakly<P>, Kept<V>>,
 }
 
 impl<P: Pointer, V: Clone + 'static> Iterator for WeakKeyIter<'_, P, V> {
     type Item = (P, V);
 
     fn next(&mut self) -> Option<(P, V)> {
-        let (landed, key) = self.entries.find_map(Held::landed)?;
-        Some((key, landed.held.value().0.clone()))
+        self.entries
+            .next_that(|key, value| Some((key.live()?, value.0.clone())))
     }
 }
 

@@ -12,11 +12,10 @@ use crate::side::{Side, Watching, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
 use crate::token::Token;
-use crate::walk::Lives;
+use crate::walk::Walk;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
-
 
 /// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value dies, whichever is first.
 ///
@@ -212,11 +211,11 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// The live entries, each at the moment when it is yielded.
     ///
-    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no lock, and keeps
-    /// nothing alive but the few pairs of one bucket, the one in hand among them. The map may be changed meanwhile.
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
+    /// lock and keeps nothing alive but the pair in hand; the map may be changed meanwhile.
     pub fn iter(&self) -> WeakKeyValueIter<'_, P, Q> {
         WeakKeyValueIter {
-            lives: self.inner.store.lives(),
+            entries: self.inner.store.walk(),
         }
     }
 
@@ -232,12 +231,15 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// The weak keys of all entries, also of dead ones that have not been taken out yet.
     pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<'_, P, Q, M, S> {
-        self.inner.store.walk().map(|held| held.key().0.clone())
+        self.inner.store.walk().views(|key, _| Some(key.0.clone()))
     }
 
     /// The weak values of all entries, also of dead ones that have not been taken out yet.
     pub fn weak_values(&self) -> impl Iterator<Item = Q::Weak> + use<'_, P, Q, M, S> {
-        self.inner.store.walk().map(|held| held.value().weak.clone())
+        self.inner
+            .store
+            .walk()
+            .views(|_, value| Some(value.weak.clone()))
     }
 
     /// Calls `f` with each live entry; see [`iter`](Self::iter). *Runs* `f` with no lock held; it may change the map.
@@ -631,14 +633,15 @@ impl<'a, P: Pointer, Q: Pointer, M, S> IntoIterator for &'a WeakKeyValueMap<P, Q
 
 /// The live entries of a [`WeakKeyValueMap`], from [`WeakKeyValueMap::iter`].
 pub struct WeakKeyValueIter<'a, P: Pointer, Q: Pointer> {
-    lives: Lives<'a, Weakly<P>, Traced<Q>, ByValue<P, Q>>,
+    entries: Walk<'a, Weakly<P>, Traced<Q>>,
 }
 
 impl<P: Pointer, Q: Pointer> Iterator for WeakKeyValueIter<'_, P, Q> {
     type Item = (P, Q);
 
     fn next(&mut self) -> Option<(P, Q)> {
-        self.lives.next()
+        self.entries
+            .next_that(|key, value| Some((key.live()?, value.live()?)))
     }
 }
 

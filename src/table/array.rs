@@ -132,17 +132,11 @@ impl Array {
         which: Which,
         visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
     ) -> u64 {
-        let (first, last) = (
-            self.index_of_half(range.start),
-            self.index_of_half(range.end - 1),
-        );
+        let (first, last) = self.buckets_of(&range);
         // Only the outermost may hold nodes that are not in the range.
-        let cut_in_front = range.start > 0 && self.index_of_half(range.start - 1) == first;
-        let cut_behind = self.index_of_half(range.end) == last;
+        let (cut_in_front, cut_behind) = (self.cuts(range.start), self.cuts(range.end));
         for index in first..=last {
-            if self.is_large() && index + AHEAD < self.len {
-                self.at(index + AHEAD).prefetch_nodes();
-            }
+            self.prefetch_from(index);
             if which == Which::Occupied && self.at(index).word().is_empty() {
                 continue;
             }
@@ -167,10 +161,27 @@ impl Array {
         range.end
     }
 
-    /// Whether those who visit all of it should ask for memory before they use it.
+    /// For those who visit one bucket after the other and have come to this one: asks for nodes that will soon be used.
     #[inline(always)]
-    pub(super) fn is_large(&self) -> bool {
-        self.len >= LARGE
+    pub(super) fn prefetch_from(&self, index: usize) {
+        if self.len >= LARGE && index + AHEAD < self.len {
+            self.at(index + AHEAD).prefetch_nodes();
+        }
+    }
+
+    /// The first and the last bucket to which hashes with upper halves in this range lead.
+    #[inline(always)]
+    pub(super) fn buckets_of(&self, range: &Range<u64>) -> (usize, usize) {
+        (
+            self.index_of_half(range.start),
+            self.index_of_half(range.end - 1),
+        )
+    }
+
+    /// Whether upper halves on both sides of this one lead to the same bucket.
+    #[inline(always)]
+    pub(super) fn cuts(&self, half: u64) -> bool {
+        half > 0 && self.index_of_half(half - 1) == self.index_of_half(half)
     }
 
     /// The part of a range of upper halves that leads to this bucket.
@@ -181,7 +192,7 @@ impl Array {
 
     /// The least upper half of a hash that leads to this bucket.
     #[inline]
-    fn start_of(&self, index: usize) -> u64 {
+    pub(super) fn start_of(&self, index: usize) -> u64 {
         ((index as u64) << 32).div_ceil(self.len as u64)
     }
 

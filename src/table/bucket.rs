@@ -54,6 +54,9 @@ impl Tag {
 pub(super) struct Word(u64);
 
 impl Word {
+    /// Of a bucket in which nothing is linked.
+    pub(super) const EMPTY: Self = Self(0);
+
     /// The slots that may hold this tag: all that do, and now and then one that does not.
     #[inline(always)]
     pub(super) fn matches(self, tag: Tag) -> Slots {
@@ -72,7 +75,7 @@ impl Word {
 
     /// The slots that have a tag.
     #[inline(always)]
-    fn occupied(self) -> Slots {
+    pub(super) fn occupied(self) -> Slots {
         // The top bit of a byte: of its own, or carried there by the others.
         const LOW: u64 = ONES * 0x7F;
         Slots((((self.0 & LOW) + LOW) | self.0) & ONES << 7)
@@ -122,6 +125,7 @@ impl Word {
 }
 
 /// Slots of a bucket, lowest first.
+#[derive(Clone, Copy)]
 pub(super) struct Slots(u64);
 
 impl Slots {
@@ -179,6 +183,12 @@ impl Bucket {
         debug_assert!(!node.is_null());
         // SAFETY: the word showed a tag for this slot (no tag matches a vacant one), so a node was stored here before.
         unsafe { NonNull::new_unchecked(node) }
+    }
+
+    /// Where the slots lead to, as numbers.
+    #[inline(always)]
+    pub(super) fn addresses(&self) -> [usize; SLOTS] {
+        std::array::from_fn(|slot| self.slots[slot].load(Ordering::Relaxed).addr())
     }
 
     /// Asks for the nodes that are linked here, or were a moment ago.

@@ -85,14 +85,6 @@ impl<'a> Home<'a> {
         !self.bucket.word().is_complete() || self.bucket.word().matches(tag).next().is_some()
     }
 
-    /// Calls `f` with the linked nodes of this home that are in its bucket, if those who visit a table as large as this one should ask for memory early.
-    #[inline(always)]
-    pub(super) fn for_each_to_prefetch(&self, f: impl FnMut(Node)) {
-        if self.array.is_large() {
-            self.bucket.nodes().for_each(f);
-        }
-    }
-
     /// Calls `f` with every linked node of this home.
     pub(super) fn for_each(&self, mut f: impl FnMut(Node)) {
         self.bucket.nodes().for_each(&mut f);

@@ -7,6 +7,7 @@ mod array;
 mod bucket;
 mod home;
 mod resize;
+mod sight;
 
 use crate::grace::{Graveyard, Guard};
 use crate::node::{Header, Node};
@@ -14,6 +15,7 @@ use crate::sync::{self, AtomicPtr, Ordering};
 use array::{Array, Which};
 use bucket::{Bucket, Tag, Word};
 use home::{Home, Lists};
+pub(crate) use sight::{Ahead, Next, Sight};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
@@ -276,13 +278,11 @@ impl Index {
         &self,
         halves: Range<u64>,
         least: usize,
-        prefetch: impl Fn(Node),
         mut see: impl FnMut(Node) -> bool,
         _: &Guard,
     ) -> u64 {
         let mut seen = 0;
         self.visit_homes(halves, Which::Occupied, &mut |home, part| {
-            home.for_each_to_prefetch(&prefetch);
             home.for_each(|node| seen += usize::from(is_in(part, node) && see(node)));
             seen < least
         })
@@ -293,13 +293,11 @@ impl Index {
         &self,
         halves: Range<u64>,
         least: usize,
-        prefetch: impl Fn(Node),
         mut unlink: impl FnMut(Node) -> bool,
         _: &Guard,
     ) -> u64 {
         let mut taken = 0;
         self.visit_homes(halves, Which::Occupied, &mut |home, part| {
-            home.for_each_to_prefetch(&prefetch);
             home.retain(|node| {
                 let take = is_in(part, node) && unlink(node);
                 taken += usize::from(take);

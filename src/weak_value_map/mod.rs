@@ -264,8 +264,8 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
 
     /// The live values, each at the moment when it is yielded.
     ///
-    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no lock, and keeps
-    /// no values alive but those few of one bucket, the one in hand among them. The map may be changed meanwhile.
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
+    /// lock and keeps no value alive but the one in hand; the map may be changed meanwhile.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -280,13 +280,13 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// assert_eq!(values.collect::<Vec<_>>(), [one]);
     /// ```
     pub fn values(&self) -> impl Iterator<Item = P> + use<'_, K, P, S> {
-        self.store.lives().map(|((), value)| value)
+        self.store.walk().lives().map(|((), value)| value)
     }
 
     /// The weak values of all entries, also of dead ones that have not been taken out yet: ask each with
     /// [`upgrade`](crate::WeakPointer::upgrade).
     pub fn weak_values(&self) -> impl Iterator<Item = P::Weak> + use<'_, K, P, S> {
-        self.store.walk().map(|held| held.value().0.clone())
+        self.store.walk().views(|_, value| Some(value.0.clone()))
     }
 
     /// The keys of the live values, cloned; see [`values`](Self::values).

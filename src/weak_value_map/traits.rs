@@ -1,8 +1,8 @@
 //! What a map with weak values has in common with other collections: copying, comparing, filling, showing, iterating.
 
 use super::{Key, Value, WeakValueMap};
-use crate::held::Held;
 use crate::pointer::{Pointer, SyncPointer};
+use crate::side::Side;
 use crate::walk::Walk;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -87,11 +87,11 @@ impl<'a, K: Clone + 'static, P: Pointer, S> IntoIterator for &'a WeakValueMap<K,
 
 /// The live entries of a [`WeakValueMap`], from [`WeakValueMap::iter`].
 pub struct WeakValueIter<'a, K: 'static, P: Pointer> {
-    entries: Walk<'a, Key<K>, Value<P>, ()>,
+    entries: Walk<'a, Key<K>, Value<P>>,
 }
 
 impl<'a, K: 'static, P: Pointer> WeakValueIter<'a, K, P> {
-    pub(super) fn new(entries: Walk<'a, Key<K>, Value<P>, ()>) -> Self {
+    pub(super) fn new(entries: Walk<'a, Key<K>, Value<P>>) -> Self {
         Self { entries }
     }
 }
@@ -100,8 +100,10 @@ impl<K: Clone + 'static, P: Pointer> Iterator for WeakValueIter<'_, K, P> {
     type Item = (K, P);
 
     fn next(&mut self) -> Option<(K, P)> {
-        let (landed, ()) = self.entries.find_map(Held::landed)?;
-        Some((landed.held.key().0.clone(), landed.into_live()))
+        self.entries.next_that(|key, value| {
+            let live = value.live()?;
+            Some((key.0.clone(), live))
+        })
     }
 }
 

@@ -77,9 +77,9 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
         make: impl FnOnce() -> Value,
     ) -> Value;
 
-    fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)>>;
-    fn keys(&self) -> Box<dyn Iterator<Item = Self::Key>>;
-    fn values(&self) -> Box<dyn Iterator<Item = Value>>;
+    fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)> + '_>;
+    fn keys(&self) -> Box<dyn Iterator<Item = Self::Key> + '_>;
+    fn values(&self) -> Box<dyn Iterator<Item = Value> + '_>;
     fn for_each(&self, f: &mut dyn FnMut(&Self::Key, &Value));
     /// How many weak pointers the map shows on its weak side, and how many of them are dead.
     fn weak(&self) -> (usize, usize);
@@ -170,13 +170,13 @@ macro_rules! methods {
         ) -> Value {
             self.0.get_or_replace_if($own(key), stale, |_| make())
         }
-        fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)>> {
+        fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)> + '_> {
             Box::new(self.0.iter())
         }
-        fn keys(&self) -> Box<dyn Iterator<Item = Self::Key>> {
+        fn keys(&self) -> Box<dyn Iterator<Item = Self::Key> + '_> {
             Box::new(self.0.keys())
         }
-        fn values(&self) -> Box<dyn Iterator<Item = Value>> {
+        fn values(&self) -> Box<dyn Iterator<Item = Value> + '_> {
             Box::new(self.0.values())
         }
         fn for_each(&self, f: &mut dyn FnMut(&Self::Key, &Value)) {
