@@ -8,6 +8,7 @@ use highlander::{
 };
 use std::fmt::Debug;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 
 pub type Value = Arc<u32>;
@@ -462,7 +463,8 @@ pub enum Side {
 
 /// What a case is run on: a map with the first `size` of some entries, and the owners of these and of more.
 pub struct Table<K: Subject> {
-    pub map: K,
+    /// Counted, so that a test can iterate and use the table too.
+    pub map: Rc<K>,
     pub size: usize,
     pub mortal: Side,
     keys: Vec<Option<K::Key>>,
@@ -478,7 +480,7 @@ pub const ABSENT: usize = 5;
 impl<K: Subject> Table<K> {
     pub fn new(size: usize, mortal: Side, settings: &Settings) -> Self {
         let table = Self {
-            map: K::build(settings),
+            map: Rc::new(K::build(settings)),
             size,
             mortal,
             keys: (0..OWNED as u32).map(|n| Some(K::key(n))).collect(),
