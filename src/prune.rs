@@ -114,14 +114,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let found = |strong| entries.push(Held::new(strong));
         let come_to = self.engine.own(halves, BATCH, |_| true, found);
         for held in entries {
-            let mut taken = false;
-            panics.catch(|| {
-                taken = held.is_dead() && self.engine.remove(held.strong());
-                if taken {
-                    self.has_gone(&held, Cause::Dead);
-                }
-            });
-            pruned += usize::from(taken);
+            let taken = panics.catch(|| held.is_dead() && self.take_out(&held, Cause::Dead));
+            pruned += usize::from(taken == Some(true));
             panics.catch(|| drop(held));
         }
         (pruned, come_to)

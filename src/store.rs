@@ -267,7 +267,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// To be called once for an entry that has just been unlinked or replaced.
-    pub(crate) fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
+    fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
         has_gone(
             held,
             &self.reverse,
