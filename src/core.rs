@@ -197,11 +197,10 @@ impl<B: Body> Core<B> {
 
     /// The next bucket that holds something, if that can be seen the short way; see [`Index::look_ahead`].
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, halves: Range<u64>) -> Ahead {
+    pub(crate) fn look_ahead(&self, sight: &mut Sight) -> Ahead {
         match Guard::try_enter() {
-            Some(guard) => self.index.look_ahead(halves, &guard),
-            None if halves.is_empty() => Ahead::Nothing,
-            None => Ahead::Unsure(halves.start),
+            Some(guard) => self.index.look_ahead(sight, &guard),
+            None => Ahead::Unsure,
         }
     }
 

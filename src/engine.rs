@@ -325,11 +325,11 @@ impl<B: Body> Engine<B> {
         }
     }
 
-    /// The next bucket that holds something.
+    /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, halves: Range<u64>) -> Ahead {
+    pub(crate) fn look_ahead(&self, sight: &mut Sight) -> Ahead {
         match self.core() {
-            Some(core) => core.look_ahead(halves),
+            Some(core) => core.look_ahead(sight),
             None => Ahead::Nothing,
         }
     }

@@ -21,9 +21,7 @@ pub(crate) const EVERYWHERE: Range<u64> = 0..1 << 32;
 pub(crate) struct Walk<'a, A: Side, B: Side> {
     // Borrowed, so that the entry that it looks at is not given up with the map.
     engine: &'a Engine<Pair<A, B>>,
-    /// What is still to be visited.
-    left: Range<u64>,
-    /// The bucket in which it is.
+    /// Where it is.
     sight: Sight,
     /// Owners of entries of the bucket in which it is.
     owned: Vec<Held<A, B>>,
@@ -33,8 +31,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
     pub(crate) fn new(engine: &'a Engine<Pair<A, B>>) -> Self {
         Self {
             engine,
-            left: EVERYWHERE,
-            sight: Sight::none(),
+            sight: Sight::before(EVERYWHERE.start),
             owned: Vec::new(),
         }
     }
@@ -86,7 +83,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
         if !self.sight.is_over() {
             self.own_the_lost();
         }
-        while self.owned.is_empty() && !self.left.is_empty() {
+        if self.owned.is_empty() {
             self.own_some();
         }
         self.owned.pop()
@@ -99,38 +96,33 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
             self.own_some();
             return !self.owned.is_empty();
         }
-        match self.engine.look_ahead(self.left.clone()) {
-            Ahead::Bucket(sight, behind) => {
-                self.sight = sight;
-                self.left.start = behind;
-                true
-            }
-            Ahead::Unsure(from) => {
-                self.left.start = from;
+        match self.engine.look_ahead(&mut self.sight) {
+            Ahead::Bucket => true,
+            Ahead::Unsure => {
                 self.own_some();
                 !self.owned.is_empty()
             }
-            Ahead::Nothing => {
-                self.left.start = self.left.end;
-                false
-            }
+            Ahead::Nothing => false,
         }
     }
 
     /// Becomes an owner of all entries of the next bucket that holds some.
     #[cold]
     fn own_some(&mut self) {
-        if !self.left.is_empty() {
+        let left = self.sight.behind()..EVERYWHERE.end;
+        if !left.is_empty() {
             let owned = &mut self.owned;
             let found = |strong| owned.push(Held::new(strong));
-            self.left.start = self.engine.own(self.left.clone(), 1, |_| true, found);
+            let come_to = self.engine.own(left, 1, |_| true, found);
+            self.sight = Sight::before(come_to);
         }
     }
 
     /// Becomes an owner of what is left of the bucket that was in sight.
     #[cold]
     fn own_the_lost(&mut self) {
-        let sight = std::mem::replace(&mut self.sight, Sight::none());
+        let next = Sight::before(self.sight.behind());
+        let sight = std::mem::replace(&mut self.sight, next);
         let owned = &mut self.owned;
         let found = |strong| owned.push(Held::new(strong));
         self.engine

@@ -193,7 +193,7 @@ impl Array {
     /// The least upper half of a hash that leads to this bucket.
     #[inline]
     pub(super) fn start_of(&self, index: usize) -> u64 {
-        ((index as u64) << 32).div_ceil(self.len as u64)
+        start_of(index, self.len)
     }
 
     #[inline(always)]
@@ -224,6 +224,11 @@ impl Array {
     pub(super) fn is_crowded(&self, live: usize) -> bool {
         live > capacity(self.len)
     }
+}
+
+/// The least upper half of a hash that leads to this bucket of an array of this length.
+pub(super) fn start_of(index: usize, len: usize) -> u64 {
+    ((index as u64) << 32).div_ceil(len as u64)
 }
 
 /// The buckets of an array and the lines behind them.

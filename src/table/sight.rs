@@ -4,8 +4,8 @@
 //! sees whether the bucket is still as it was. If it is not, the nodes that are left are *lost* from sight: those that are linked still are to be looked for
 //! under the lock. So what is linked throughout is met once, and nothing that has been linked meanwhile is met beside what it replaced.
 
-use super::array::Array;
-use super::bucket::{Bucket, Slots, Word, SLOTS};
+use super::array::{self, Array};
+use super::bucket::{Slots, Word, SLOTS};
 use super::Index;
 use crate::grace::Guard;
 use crate::node::Node;
@@ -13,24 +13,32 @@ use crate::sync::{self, AtomicPtr, Ordering};
 use std::ops::Range;
 use std::ptr;
 
-/// What one bucket showed at one moment. None of the pointers may be followed: they are kept as numbers, to be compared.
+/// One more than the greatest upper half of a hash.
+const END: u64 = 1 << 32;
+
+/// A place in the table: a bucket, what it showed at one moment, and which of its nodes have been looked at. The first ones lie before the first bucket.
+///
+/// None of the pointers may be followed: they are kept as numbers, to be compared.
 pub(crate) struct Sight {
     array: usize,
+    /// The length of that array; 0 if this is no bucket.
+    len: usize,
     index: usize,
-    /// The upper halves of the hashes that lead to the bucket.
-    halves: Range<u64>,
+    /// Where to go on, if this is no bucket: the upper half of a hash.
+    behind: u64,
     word: Word,
     /// The slots that have not been looked at.
     left: Slots,
     nodes: [usize; SLOTS],
 }
 
-/// What comes after a part of the table that has been looked at.
+/// What comes after a place in the table.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ahead {
-    /// A bucket; beyond this upper half of a hash there may be more.
-    Bucket(Sight, u64),
-    /// From this upper half on one has to look under the lock.
-    Unsure(u64),
+    /// A bucket, which is the place now.
+    Bucket,
+    /// From the place on, which may be another one now, one has to look under the lock.
+    Unsure,
     Nothing,
 }
 
@@ -43,27 +51,48 @@ pub(crate) enum Next {
 }
 
 impl Index {
-    /// The first bucket in this range that holds something.
+    /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, range: Range<u64>, _: &Guard) -> Ahead {
-        let Some(array) = self.array().filter(|_| !range.is_empty()) else {
+    pub(crate) fn look_ahead(&self, sight: &mut Sight, _: &Guard) -> Ahead {
+        let Some(array) = self.array() else {
             return Ahead::Nothing;
         };
-        let (first, last) = array.buckets_of(&range);
-        for index in first..=last {
+        let first = if sight.is_in(array) {
+            sight.index + 1
+        } else {
+            let behind = sight.behind();
+            if behind == END {
+                return Ahead::Nothing;
+            }
+            if array.cuts(behind) {
+                *sight = Sight::before(behind);
+                return Ahead::Unsure;
+            }
+            array.index(behind << 32)
+        };
+        for index in first..array.len() {
             array.prefetch_from(index);
             let bucket = array.at(index);
             let word = bucket.word();
             if word.is_empty() {
                 continue;
             }
-            let halves = array.start_of(index)..array.start_of(index + 1);
-            if !word.is_complete() || halves.start < range.start || halves.end > range.end {
-                return Ahead::Unsure(halves.start.max(range.start));
+            if !word.is_complete() {
+                *sight = Sight::before(array.start_of(index));
+                return Ahead::Unsure;
             }
-            let end = halves.end;
-            return Ahead::Bucket(Sight::new(array, index, halves, bucket, word), end);
+            *sight = Sight {
+                array: ptr::from_ref(array).addr(),
+                len: array.len(),
+                index,
+                behind: 0,
+                word,
+                left: word.occupied(),
+                nodes: bucket.addresses(),
+            };
+            return Ahead::Bucket;
         }
+        *sight = Sight::before(END);
         Ahead::Nothing
     }
 
@@ -74,13 +103,7 @@ impl Index {
         let Some(slot) = sight.left.next() else {
             return Next::Over;
         };
-        // Another array may lie where that one was. Then this is one of its buckets, and whatever is found in it is linked.
-        let same = |array: &&Array| ptr::from_ref(*array).addr() == sight.array;
-        if let Some(array) = self
-            .array()
-            .filter(same)
-            .filter(|array| sight.index < array.len())
-        {
+        if let Some(array) = self.array().filter(|array| sight.is_in(array)) {
             let bucket = array.at(sight.index);
             if bucket.word() == sight.word {
                 let node = bucket.node(slot);
@@ -99,28 +122,24 @@ impl Index {
 }
 
 impl Sight {
-    /// Of nothing.
-    pub(crate) fn none() -> Self {
+    /// Not a bucket, but what lies before this upper half of a hash.
+    pub(crate) fn before(half: u64) -> Self {
         Self {
             array: 0,
+            len: 0,
             index: 0,
-            halves: 0..0,
+            behind: half,
             word: Word::EMPTY,
             left: Word::EMPTY.occupied(),
             nodes: [0; SLOTS],
         }
     }
 
+    /// Whether this is a bucket of this array, or of one that lay in the same place and was as long: then too the bucket has the same hashes, and
+    /// whatever is found in it is linked.
     #[inline(always)]
-    fn new(array: &Array, index: usize, halves: Range<u64>, bucket: &Bucket, word: Word) -> Self {
-        Self {
-            array: ptr::from_ref(array).addr(),
-            index,
-            halves,
-            word,
-            left: word.occupied(),
-            nodes: bucket.addresses(),
-        }
+    fn is_in(&self, array: &Array) -> bool {
+        ptr::from_ref(array).addr() == self.array && array.len() == self.len
     }
 
     /// Whether all nodes have been looked at.
@@ -131,7 +150,16 @@ impl Sight {
 
     /// The upper halves of the hashes that lead to the bucket.
     pub(crate) fn halves(&self) -> Range<u64> {
-        self.halves.clone()
+        array::start_of(self.index, self.len)..self.behind()
+    }
+
+    /// Where to go on.
+    pub(crate) fn behind(&self) -> u64 {
+        if self.len == 0 {
+            self.behind
+        } else {
+            array::start_of(self.index + 1, self.len)
+        }
     }
 
     /// Whether this node was there and has not been looked at.
