@@ -220,17 +220,17 @@ impl<B: Body> Core<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        mut unlink: impl FnMut(Node) -> bool,
+        wanted: impl Fn(Node) -> bool,
+        mut taken: impl FnMut(Node),
     ) -> u64 {
-        let mut taken = 0;
-        let unlink = |node| {
-            let take = unlink(node);
-            taken += isize::from(take);
-            take
+        let mut count = 0;
+        let taken = |node| {
+            count += 1;
+            taken(node);
         };
-        let come_to = reading(|guard| self.index.take(halves, least, unlink, guard));
-        if taken > 0 {
-            self.pool.add_live(-taken);
+        let come_to = reading(|guard| self.index.take(halves, least, wanted, taken, guard));
+        if count > 0 {
+            self.pool.add_live(-count);
         }
         come_to
     }

@@ -367,16 +367,10 @@ impl<B: Body> Engine<B> {
         mut taken: impl FnMut(Strong<B>),
     ) -> u64 {
         const { assert!(B::KEPT) };
-        let take = |node| {
-            let take = wanted(node);
-            if take {
-                // SAFETY: linked, so complete; it is unlinked before its bucket's lock is given up, and the index's count is ours with that.
-                taken(unsafe { Strong::adopt(node) });
-            }
-            take
-        };
+        // SAFETY: it was linked, so it is complete; and the index's count is ours with its unlinking.
+        let taken = |node| taken(unsafe { Strong::adopt(node) });
         match self.core() {
-            Some(core) => core.take(halves, least, take),
+            Some(core) => core.take(halves, least, wanted, taken),
             None => halves.end,
         }
     }

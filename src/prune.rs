@@ -98,7 +98,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes out the next few dead entries where they are found. Returns how many, and where the rest of the range begins.
     fn prune_at_once(&self, halves: Range<u64>, panics: &mut Panics) -> (usize, u64) {
-        let (dead, come_to) = self.take_some(halves, |key, value| key.is_dead() || value.is_dead());
+        let (dead, come_to) = self.take_some(halves, |key, value| key.is_dead() | value.is_dead());
         for held in &dead.entries {
             panics.catch(|| self.tell(held, Cause::Dead));
         }

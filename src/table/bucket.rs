@@ -314,6 +314,20 @@ impl Locked<'_> {
         true
     }
 
+    /// Unlinks the nodes that are `wanted`, and hands them over.
+    pub(super) fn take(&mut self, wanted: impl Fn(Node) -> bool, taken: impl FnMut(Node)) {
+        // First all are asked, and none of the answers decides what is done next: so the processor waits for the memory of all of them at once.
+        let mut tags = 0;
+        for slot in self.word.occupied() {
+            tags |= u64::from(wanted(self.bucket.node(slot))) * (0xFF << (8 * slot + 8));
+        }
+        let gone = Word(self.word.0 & tags);
+        self.word = Word(self.word.0 & !tags);
+        gone.occupied()
+            .map(|slot| self.bucket.node(slot))
+            .for_each(taken);
+    }
+
     /// Unlinks the nodes that `keep` does not want.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(Node) -> bool) {
         for slot in self.word.occupied() {

@@ -99,18 +99,24 @@ impl<'a> Home<'a> {
         }
     }
 
-    /// Unlinks the nodes that `keep` does not want.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(Node) -> bool) {
-        self.bucket.retain(&mut keep);
+    /// Unlinks the nodes that are `wanted`, and hands them over.
+    pub(super) fn take(&mut self, wanted: impl Fn(Node) -> bool, mut taken: impl FnMut(Node)) {
+        self.bucket.take(&wanted, &mut taken);
         if self.bucket.word().spills() {
             let mut line = self.line().lock();
-            line.retain(|node| !self.owns(node) || keep(node));
+            line.take(|node| self.owns(node) && wanted(node), &mut taken);
             let more = line.nodes().any(|node| self.owns(node));
             self.bucket.set_spills(more);
         }
         if self.bucket.word().lists() {
             let more = self.list(|list| {
-                list.retain(|listed| keep(listed.0));
+                list.retain(|listed| {
+                    let take = wanted(listed.0);
+                    if take {
+                        taken(listed.0);
+                    }
+                    !take
+                });
                 !list.is_empty()
             });
             self.bucket.set_lists(more);

@@ -288,22 +288,25 @@ impl Index {
         })
     }
 
-    /// As `visit`, but unlinks the nodes for which `unlink` says yes.
+    /// As `visit`, but unlinks the nodes that are `wanted`, and hands them over.
     pub(crate) fn take(
         &self,
         halves: Range<u64>,
         least: usize,
-        mut unlink: impl FnMut(Node) -> bool,
+        wanted: impl Fn(Node) -> bool,
+        mut taken: impl FnMut(Node),
         _: &Guard,
     ) -> u64 {
-        let mut taken = 0;
+        let mut count = 0;
         self.visit_homes(halves, Which::Occupied, &mut |home, part| {
-            home.retain(|node| {
-                let take = is_in(part, node) && unlink(node);
-                taken += usize::from(take);
-                !take
-            });
-            taken < least
+            home.take(
+                |node| is_in(part, node) && wanted(node),
+                |node| {
+                    count += 1;
+                    taken(node);
+                },
+            );
+            count < least
         })
     }
 
