@@ -265,7 +265,8 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// The live values, each at the moment when it is yielded.
     ///
     /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
-    /// lock and keeps no value alive but the one in hand; the map may be changed meanwhile.
+    /// lock and keeps no value alive but the one in hand; the map may be changed meanwhile. A loop that enters something for each value that it sees may see
+    /// that too, but ends.
     ///
     /// ```
     /// use highlander::WeakValueMap;

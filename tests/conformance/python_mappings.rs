@@ -130,7 +130,6 @@ fn destroy_and_mutate_while_iterating<K: Subject>(t: &mut Table<K>) {
     let mut all = fill(t);
     // An iterator that has begun, and an entry that has died under it: its key and value again.
     let map = Rc::clone(&t.map);
-    let map = Rc::clone(&t.map);
     let mut scene = |t: &mut Table<K>| {
         let mut items = map.items();
         drop(items.next());
