@@ -9,6 +9,7 @@ use crate::protection::Due;
 use crate::side::Side;
 use crate::store::{Reverse, Store};
 use crate::walk::{Walk, EVERYWHERE};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Entries that are taken out together. The nodes of so many are still in the cache when they are dropped.
@@ -146,7 +147,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     ) -> (Taken<'_, A, B, X>, u64) {
         let mut taken = Taken {
             store: self,
-            entries: Vec::new(),
+            entries: SmallVec::new(),
         };
         let come_to = self.engine.take(
             halves,
@@ -159,6 +160,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             |strong| taken.entries.push(Held::new(strong)),
         );
         (taken, come_to)
+    }
+
+    /// An entry of which the caller has taken over the ownership of the index.
+    pub(crate) fn taken(&self, held: Held<A, B>) -> Taken<'_, A, B, X> {
+        Taken {
+            store: self,
+            entries: SmallVec::from_iter([held]),
+        }
     }
 
     /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
@@ -182,14 +191,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 /// an entry without owning it.
 pub(crate) struct Taken<'a, A: Side, B: Side, X: Reverse<A, B>> {
     store: &'a Store<A, B, X>,
-    pub(crate) entries: Vec<Held<A, B>>,
+    pub(crate) entries: SmallVec<[Held<A, B>; 16]>,
 }
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Taken<'_, A, B, X> {
     fn drop(&mut self) {
         let strong = self.entries.drain(..).map(Held::into_strong);
         let _due: Due<_> = if B::IS_WEAK {
-            self.store.protection.retire_all(strong)
+            self.store.protection.retire_all(strong, &self.store.engine)
         } else {
             // Nobody looks at these without owning them.
             Due::all(strong)

@@ -269,6 +269,21 @@ impl<B: Body> Core<B> {
         unlinked
     }
 
+    /// As `unlink`, of what may not be linked any more, and only if it is `wanted`; see [`Index::unlink_if`].
+    #[inline]
+    pub(crate) fn unlink_if(
+        &self,
+        node: Node,
+        hash: u64,
+        wanted: impl FnOnce(Node) -> bool,
+    ) -> bool {
+        let unlinked = reading(|guard| self.index.unlink_if(node, hash, wanted, guard));
+        if unlinked {
+            self.pool.add_live(-1);
+        }
+        unlinked
+    }
+
     /// Puts `new` in the place of this very `old`; see [`Index::replace`].
     pub(crate) fn replace(&self, old: Node, new: Node) -> bool {
         reading(|guard| self.index.replace(old, new, guard))

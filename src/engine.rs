@@ -387,6 +387,20 @@ impl<B: Body> Engine<B> {
         }
     }
 
+    /// Takes out what is in this node now, if it is linked and `wanted`, which is asked under the lock of its bucket; and returns the ownership of the index.
+    #[inline]
+    pub(crate) fn take_if(
+        &self,
+        node: Node,
+        hash: u64,
+        wanted: impl FnOnce(Node) -> bool,
+    ) -> Option<Strong<B>> {
+        const { assert!(B::KEPT) };
+        let taken = self.core()?.unlink_if(node, hash, wanted);
+        // SAFETY: as in `take`.
+        taken.then(|| unsafe { Strong::adopt(node) })
+    }
+
     /// Locks each bucket once. Makes buckets if there are none, so that everybody who enters something later meets one that was locked.
     pub(crate) fn lock_each(&self) {
         self.core_or_new().lock_each();

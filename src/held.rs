@@ -39,10 +39,6 @@ impl<A, B> Held<A, B> {
         unsafe { &*self.0.payload().cast::<Pair<A, B>>() }.value()
     }
 
-    pub(crate) fn hash(&self) -> u64 {
-        self.0.header().hash()
-    }
-
     /// Whether both are owners of the very same entry.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.0.node() == other.0.node()

@@ -19,6 +19,9 @@ use std::sync::{Arc, Weak};
 
 /// What is told of entries that come and go, so that they can be found from the other side. Calls no user code.
 pub(crate) trait Reverse<A, B>: 'static {
+    /// There is no other side.
+    const IS_NOBODY: bool = false;
+
     fn linked(&self, held: &Held<A, B>);
     fn unlinked(&self, held: &Held<A, B>);
     /// Another one that is told for both.
@@ -26,6 +29,8 @@ pub(crate) trait Reverse<A, B>: 'static {
 }
 
 impl<A, B> Reverse<A, B> for () {
+    const IS_NOBODY: bool = true;
+
     #[inline(always)]
     fn linked(&self, _: &Held<A, B>) {}
 
@@ -51,6 +56,7 @@ pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
 /// As `tell`, and gives up the index's ownership, which is not the caller's.
 pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
     held: &Held<A, B>,
+    engine: &Engine<Pair<A, B>>,
     reverse: &X,
     protection: &Protection<Pair<A, B>>,
     hook: Option<&Hook<A::Stored>>,
@@ -60,7 +66,7 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
     let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
     // What is due is dropped at the end.
     let _due = if B::IS_WEAK {
-        protection.retire(of_index)
+        protection.retire(of_index, engine)
     } else {
         drop(of_index);
         Due::nothing()
@@ -120,6 +126,7 @@ where
                     self.counters.add(Count::Reported);
                     has_gone(
                         &held,
+                        &self.engine,
                         &self.reverse,
                         &self.protection,
                         self.hook.as_ref(),

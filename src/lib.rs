@@ -118,6 +118,7 @@ mod weak_key_value_map;
 mod weak_keyed;
 mod weak_set;
 mod weak_value_map;
+mod young;
 
 pub use claim::{Claim, Creator, InFlight, Vacancy};
 pub use equivalent::Equivalent;

@@ -114,7 +114,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             return Ok(());
         }
         if ours {
-            self.sweep();
+            self.sweep(&landed.held);
         } else {
             self.counters.add(Count::Joined);
         }

@@ -28,7 +28,7 @@ pub(crate) struct Header {
     count: AtomicU32,
     /// What the payload needs to know about its size. Written while the count is 0, read by owners only.
     meta: UnsafeCell<u32>,
-    /// The key's hash while linked; the link of an intrusive list while dead.
+    /// The key's hash while linked; the link of an intrusive list while dead, or while it waits to be given up by its last owner but those who look at it.
     hash: AtomicU64,
 }
 

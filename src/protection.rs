@@ -15,72 +15,91 @@
 
 use crate::body::{payload, Body};
 use crate::engine::Engine;
-use crate::node::Node;
+use crate::node::{Header, Node};
 use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::strong::Strong;
-use crate::sync::{heavy_barrier, own_record, records, AtomicPtr, Mutex, Ordering, Record};
+use crate::sync::{self, heavy_barrier, own_record, records};
+use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceBox, Ordering, Record};
 use crate::table::{Next, Probe, Sight};
+use smallvec::SmallVec;
 use std::marker::PhantomData;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
-/// So many nodes are put aside before somebody looks which of them can go.
+/// So many nodes are put aside, at least, before somebody looks which of them can go.
 pub(crate) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
     64
 };
 
+/// And so many at most, where there are as many entries: looking interrupts all processors on which the process runs.
+const MOST: usize = BATCH * 4;
+
 /// The index's ownerships of nodes that have been unlinked.
 pub(crate) struct Protection<B: Body> {
-    aside: Mutex<Vec<Aside<B>>>,
+    /// Each of the first threads has one of its own; the others share the last.
+    piles: OnceBox<Box<[Lane<B>]>>,
+    /// How many are put aside on a pile before somebody looks: as many as there were entries when that was done last, within bounds.
+    enough: AtomicUsize,
 }
 
-struct Aside<B: Body>(Strong<B>);
-
-// SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds of payload that are used
-// with this are what they hold, so that they are `Send` and `Sync` if that is.
-unsafe impl<B: Body + Send + Sync> Send for Aside<B> {}
+/// A line of its own for each pile.
+#[repr(align(128))]
+struct Lane<B: Body>(Lock<Pile<B>>);
 
 impl<B: Body> Protection<B> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
         Self {
-            aside: Mutex::new(Vec::new()),
+            piles: OnceBox::new(),
+            enough: AtomicUsize::new(BATCH),
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
         Self {
-            aside: Mutex::new(Vec::new()),
+            piles: OnceBox::new(),
+            enough: AtomicUsize::new(BATCH),
         }
+    }
+
+    /// The piles; this thread's is `piles[own]`.
+    fn piles(&self) -> (&[Lane<B>], usize) {
+        let piles = self.piles.get_or_init(|| {
+            let all = 0..=sync::stripes().0;
+            Box::new(all.map(|_| Lane(Lock::new(Pile::new()))).collect())
+        });
+        let shared = piles.len() - 1;
+        (
+            piles,
+            sync::own_index().map_or(shared, |own| own.min(shared)),
+        )
     }
 
     /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an owner too, so its payload is not
     /// dropped here; others' may go with what comes back.
-    pub(crate) fn retire(&self, strong: Strong<B>) -> Due<B> {
-        let many = {
-            let mut aside = self.aside.lock();
-            aside.push(Aside(strong));
-            aside.len() >= BATCH
-        };
-        if many {
-            self.give_up()
-        } else {
-            Due::nothing()
-        }
+    pub(crate) fn retire(&self, strong: Strong<B>, engine: &Engine<B>) -> Due<B> {
+        self.retire_all(std::iter::once(strong), engine)
     }
 
     /// As `retire`, for many, of which the caller need not be another owner.
-    pub(crate) fn retire_all(&self, strongs: impl Iterator<Item = Strong<B>>) -> Due<B> {
-        let many = {
-            let mut aside = self.aside.lock();
-            aside.extend(strongs.map(Aside));
-            aside.len() >= BATCH
-        };
-        if many {
-            self.give_up()
+    pub(crate) fn retire_all(
+        &self,
+        strongs: impl Iterator<Item = Strong<B>>,
+        engine: &Engine<B>,
+    ) -> Due<B> {
+        let (piles, own) = self.piles();
+        let len = piles[own].0.with(|pile| {
+            strongs.for_each(|strong| pile.push(strong));
+            pile.len
+        });
+        // Relaxed, here and below: a hint.
+        if len >= self.enough.load(Ordering::Relaxed) {
+            let enough = engine.len().clamp(BATCH, MOST);
+            self.enough.store(enough, Ordering::Relaxed);
+            Self::give_up_of(&piles[own..=own])
         } else {
             Due::nothing()
         }
@@ -89,55 +108,128 @@ impl<B: Body> Protection<B> {
     /// What has been put aside, but for what somebody is looking at.
     #[cold]
     pub(crate) fn give_up(&self) -> Due<B> {
-        let aside = std::mem::take(&mut *self.aside.lock());
-        if aside.is_empty() {
+        match self.piles.get() {
+            Some(piles) => Self::give_up_of(piles),
+            None => Due::nothing(),
+        }
+    }
+
+    #[cold]
+    fn give_up_of(piles: &[Lane<B>]) -> Due<B> {
+        let mut aside = Pile::new();
+        for Lane(pile) in piles {
+            aside.append(pile.with(|pile| std::mem::replace(pile, Pile::new())));
+        }
+        if aside.len == 0 {
             return Due(aside);
         }
+        let put_back = |pile: Pile<B>| piles[0].0.with(|rest| rest.append(pile));
         // Between unlinking and reading what the threads say. Pairs with the light half in `Index::protect`.
         if !heavy_barrier() {
-            self.aside.lock().extend(aside);
+            put_back(aside);
             return Due::nothing();
         }
         // Acquire: pairs with the Release of whatever the thread said last; all that it read before was read before.
-        let hazards: Vec<_> = records()
+        let hazards: SmallVec<[*mut (); 16]> = records()
             .map(|record| record.hazard.load(Ordering::Acquire))
             .filter(|hazard| !hazard.is_null())
             .collect();
-        let (looked_at, free): (Vec<_>, Vec<_>) = aside
-            .into_iter()
-            .partition(|Aside(strong)| hazards.contains(&strong.node().as_ptr().cast()));
-        if !looked_at.is_empty() {
-            self.aside.lock().extend(looked_at);
+        if hazards.is_empty() {
+            return Due(aside);
         }
+        let (mut looked_at, mut free) = (Pile::new(), Pile::new());
+        while let Some(strong) = aside.pop() {
+            let pile = if hazards.contains(&strong.node().as_ptr().cast()) {
+                &mut looked_at
+            } else {
+                &mut free
+            };
+            pile.push(strong);
+        }
+        put_back(looked_at);
         Due(free)
+    }
+}
+
+/// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody finds anything by that any more. So putting aside
+/// takes no memory.
+struct Pile<B: Body> {
+    /// Each but the last has the next one in place of its hash; 0 for none.
+    top: Option<Node>,
+    len: usize,
+    body: PhantomData<B>,
+}
+
+// SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds of payload that are used
+// with this are what they hold, so that they are `Send` and `Sync` if that is.
+unsafe impl<B: Body + Send + Sync> Send for Pile<B> {}
+
+impl<B: Body> Pile<B> {
+    const fn new() -> Self {
+        Self {
+            top: None,
+            len: 0,
+            body: PhantomData,
+        }
+    }
+
+    fn push(&mut self, strong: Strong<B>) {
+        let next = self.top.map_or(0, |next| next.as_ptr() as u64);
+        strong.header().set_hash(next);
+        self.top = Some(strong.node());
+        self.len += 1;
+        std::mem::forget(strong);
+    }
+
+    fn pop(&mut self) -> Option<Strong<B>> {
+        let top = self.top?;
+        // SAFETY: pushed, and its ownership forgotten then.
+        let strong = unsafe { Strong::<B>::adopt(top) };
+        self.top = NonNull::new(strong.header().hash() as *mut Header);
+        self.len -= 1;
+        Some(strong)
+    }
+
+    fn append(&mut self, mut other: Self) {
+        if self.top.is_none() {
+            return *self = other;
+        }
+        while let Some(strong) = other.pop() {
+            self.push(strong);
+        }
+    }
+}
+
+impl<B: Body> Drop for Pile<B> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.top.is_some() {
+            let mut panics = Panics::new();
+            while let Some(strong) = self.pop() {
+                panics.catch(|| drop(strong));
+            }
+        }
     }
 }
 
 /// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors of keys.
 #[must_use]
-pub(crate) struct Due<B: Body>(Vec<Aside<B>>);
+pub(crate) struct Due<B: Body>(
+    // Dropped, that is all.
+    #[allow(dead_code)] Pile<B>,
+);
 
 impl<B: Body> Due<B> {
     #[inline]
     pub(crate) fn nothing() -> Self {
-        Self(Vec::new())
+        Self(Pile::new())
     }
 
     /// What nobody can be looking at.
     pub(crate) fn all(strongs: impl Iterator<Item = Strong<B>>) -> Self {
-        Self(strongs.map(Aside).collect())
-    }
-}
-
-impl<B: Body> Drop for Due<B> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.0.is_empty() {
-            let mut panics = Panics::new();
-            for strong in std::mem::take(&mut self.0) {
-                panics.catch(|| drop(strong));
-            }
-        }
+        let mut pile = Pile::new();
+        strongs.for_each(|strong| pile.push(strong));
+        Self(pile)
     }
 }
 

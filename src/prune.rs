@@ -4,6 +4,9 @@
 //! it meets are taken out. A sweep looks at a fixed number of buckets, so it costs the same whatever the size of the table, but for what
 //! the destructors do.
 //!
+//! Before that, an insertion looks at what its thread entered a few insertions ago (see `young`). If that is dead already, it is taken out, and the insertion
+//! owes no sweep: the table is as full as before.
+//!
 //! How many dead entries that leaves: a table that has grown holds [`LEAST_LOAD`] entries in a bucket at least, so with a bound of *b* a
 //! sweep meets *b* entries at least on average, and a table of *n* has been swept once after *n / b* insertions. What is dead then has died since.
 //! If no more die than are inserted, these are *n / b* at most: so with live entries *l* the dead ones are at most *l / (b - 1)*, and a few.
@@ -15,6 +18,8 @@
 
 use crate::held::Held;
 use crate::hook::Cause;
+use crate::node::Node;
+use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::side::Side;
 use crate::stats::Count;
@@ -28,8 +33,15 @@ use std::ops::Range;
 /// Every so many misses of a thread, one sweeps.
 const MISSES_PER_SWEEP: u64 = 64;
 
-/// Entries in a bucket, on average, of a table that has just grown: 2.8, rounded down.
-const LEAST_LOAD: u64 = 2;
+/// Every so many insertions of a thread, one sweeps.
+const INSERTIONS_PER_SWEEP: u64 = if cfg!(all(highlander_loom, feature = "loom")) {
+    1
+} else {
+    8
+};
+
+/// Entries in a bucket, on average, of a table that has just grown, in tenths.
+const LEAST_LOAD_TENTHS: u64 = 28;
 
 /// One more than the greatest upper half of a hash.
 const END: u64 = EVERYWHERE.end;
@@ -61,11 +73,48 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Whether there can be dead entries.
     const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
 
-    /// Takes out the dead among the next few entries.
-    pub(crate) fn sweep(&self) {
+    /// To be called for each insertion, with what was entered. Looks at the one that this thread entered a few insertions ago; if that is alive it is not young
+    /// any more, and the table is swept a little: by one of a few such insertions, for all of them.
+    #[inline]
+    pub(crate) fn sweep(&self, entered: &Held<A, B>) {
         if !Self::MORTAL {
             return;
         }
+        if Self::QUIET {
+            let strong = entered.strong();
+            let old = self.young.enter(strong.node(), strong.header().hash());
+            if old.is_some_and(|(node, hash)| self.prune_this(node, hash)) {
+                return;
+            }
+        }
+        if self.counters.add(Count::Due) % INSERTIONS_PER_SWEEP == 0 {
+            self.sweep_for(INSERTIONS_PER_SWEEP);
+        }
+    }
+
+    /// Takes out what is in this node now, if that is dead, where asking is quiet.
+    fn prune_this(&self, node: Node, hash: u64) -> bool {
+        // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
+        let dead = |node| unsafe { Pair::<A, B>::is_dead(node) };
+        let Some(strong) = self.engine.take_if(node, hash, dead) else {
+            return false;
+        };
+        self.counters.add(Count::Pruned);
+        let _sweeping = Sweeping::begin();
+        if X::IS_NOBODY && self.hook.is_none() {
+            drop(self.protection.retire(strong, &self.engine));
+            return true;
+        }
+        let held = Held::new(strong);
+        let mut panics = Panics::new();
+        panics.catch(|| self.tell(&held, Cause::Dead));
+        panics.catch(|| drop(self.taken(held)));
+        true
+    }
+
+    /// Takes out the dead among the next few entries, as many as so many insertions owe.
+    #[cold]
+    fn sweep_for(&self, insertions: u64) {
         let Some(_sweeping) = Sweeping::begin() else {
             return;
         };
@@ -73,7 +122,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         if buckets == 0 {
             return;
         }
-        let wanted = u64::from(self.prune_bound).div_ceil(LEAST_LOAD);
+        let wanted = (u64::from(self.prune_bound) * insertions * 10).div_ceil(LEAST_LOAD_TENTHS);
         let width = END.div_ceil(buckets) * wanted.min(buckets);
         let start = u64::from(self.cursor.fetch_add(width as u32, Relaxed));
         let end = start + width;
@@ -98,7 +147,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             pruned += some;
             left.start = come_to;
         }
-        self.counters.add_many(Count::Pruned, pruned as u64);
         pruned
     }
 
@@ -109,6 +157,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             panics.catch(|| self.tell(held, Cause::Dead));
         }
         let pruned = dead.entries.len();
+        self.counters.add_many(Count::Pruned, pruned as u64);
         panics.catch(|| drop(dead));
         (pruned, come_to)
     }
@@ -120,7 +169,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let found = |strong| entries.push(Held::new(strong));
         let come_to = self.engine.own(halves, BATCH, |_| true, found);
         for held in entries {
-            let taken = panics.catch(|| held.is_dead() && self.take_out(&held, Cause::Dead));
+            let taken = panics
+                .catch(|| held.is_dead() && self.take_out_as(&held, Cause::Dead, Count::Pruned));
             pruned += usize::from(taken == Some(true));
             panics.catch(|| drop(held));
         }
@@ -143,8 +193,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Counts a miss, and sweeps now and then.
     #[inline]
     pub(crate) fn missed(&self) {
-        if self.counters.add(Count::Miss) % MISSES_PER_SWEEP == 0 {
-            self.sweep();
+        if self.counters.add(Count::Miss) % MISSES_PER_SWEEP == 0 && Self::MORTAL {
+            self.sweep_for(1);
         }
     }
 }

@@ -62,9 +62,11 @@ pub(crate) enum Count {
     Reported,
     Replaced,
     Removed,
+    /// Not shown: insertions for which the table is to be swept.
+    Due,
 }
 
-const COUNTS: usize = Count::Removed as usize + 1;
+const COUNTS: usize = Count::Due as usize + 1;
 
 /// Counters in stripes: each of the first threads has one of its own, so that counting writes nothing that others read; the others
 /// share the last.

@@ -27,6 +27,7 @@ use crate::sync::plain::AtomicU32;
 use crate::sync::{AtomicBool, OnceCell, Ordering};
 use crate::table::Probe;
 use crate::waits::Naming;
+use crate::young::Young;
 use std::sync::Arc;
 
 /// What can be chosen when a store is made.
@@ -54,6 +55,7 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) hook: Option<Hook<A::Stored>>,
     pub(crate) reverse: X,
     pub(crate) protection: Protection<Pair<A, B>>,
+    pub(crate) young: Young,
     /// Made for the first side that can report its death.
     inbox: OnceCell<Arc<Inbox<A, B, X>>>,
     pub(crate) reach: Reach<A, B, X>,
@@ -100,6 +102,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             hook: None,
             reverse,
             protection: Protection::new(),
+            young: Young::new(),
             inbox: OnceCell::new(),
             reach,
         }
@@ -129,6 +132,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             hook: setup.hook,
             reverse,
             protection: Protection::new(),
+            young: Young::new(),
             inbox: OnceCell::new(),
             reach,
         }
@@ -187,6 +191,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             &self.engine,
             hash,
             |entry| {
+                // While the keys are compared.
+                entry.value().prefetch();
                 let found = is_it(entry.key()).then(|| view(entry.value())).flatten();
                 drop(entry);
                 found.ok_or(Probe::UNSURE)
@@ -260,6 +266,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
         has_gone(
             held,
+            &self.engine,
             &self.reverse,
             &self.protection,
             self.hook.as_ref(),
@@ -389,13 +396,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Puts an entry in the place of this very one, if that is in still.
-    /// Refused without an existing one if not.
+    /// Refused without an existing one if not. `hash` is that of both.
     pub(crate) fn swap(
         &self,
+        hash: u64,
         old: Landed<A, B>,
         parts: (A, B),
     ) -> Result<Landed<A, B>, Refused<A, B>> {
-        let hash = old.held.hash();
         let draft = self.draft(hash, self.watched(hash, parts), 0);
         if self.is_closed() || !self.engine.replace_node(old.held.strong(), draft.node()) {
             return Err(Refused::closed(take_back(draft)));
@@ -418,8 +425,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let displaced = self.settle(gone);
         self.let_go(strangers);
         self.stay(&held)?;
+        self.sweep(&held);
         drop(held);
-        self.sweep();
         Ok(displaced)
     }
 

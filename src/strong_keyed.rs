@@ -71,7 +71,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
                 Some(landed) if condition(&landed) && !self.is_closed() => landed,
                 _ => return Err(Refused::closed(parts)),
             };
-            match self.swap(old, parts) {
+            match self.swap(hash, old, parts) {
                 Ok(displaced) => return Ok(displaced),
                 Err(refused) => match refused.parts {
                     // Somebody else was there meanwhile.
@@ -105,7 +105,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
                 (Some((Some(value), result)), _) => (value, result),
             };
             let refused = match found {
-                Some(old) => self.swap(old, (Kept(key), value)).err(),
+                Some(old) => self.swap(hash, old, (Kept(key), value)).err(),
                 None => self.try_insert_keyed(hash, key, value).err(),
             };
             match refused {

@@ -135,7 +135,7 @@ where
             let (result, _first) = match self.peek(hash, key) {
                 Some((landed, first)) => {
                     let stored = landed.held.key().again_watched(|| watch(&first));
-                    let swapped = self.store.swap(landed, (stored, value));
+                    let swapped = self.store.swap(hash, landed, (stored, value));
                     (swapped.map(Some), Some(first))
                 }
                 None => {
@@ -193,7 +193,7 @@ where
                 _ => return Err(Refused::closed((Weakly::new(key), value))),
             };
             let stored = old.held.key().again();
-            match self.store.swap(old, (stored, value)) {
+            match self.store.swap(hash, old, (stored, value)) {
                 Ok(displaced) => return Ok(displaced),
                 Err(refused) if refused.parts.is_none() => return Err(refused),
                 Err(refused) => value = given_back(refused),
@@ -226,7 +226,10 @@ where
             let (refused, _first) = match found {
                 Some((old, first)) => {
                     let stored = old.held.key().again();
-                    (self.store.swap(old, (stored, value)).err(), Some(first))
+                    (
+                        self.store.swap(hash, old, (stored, value)).err(),
+                        Some(first),
+                    )
                 }
                 None => (self.enter(hash, key, value).err(), None),
             };

@@ -25,7 +25,7 @@ mod lock;
 
 /// Atomics that no protocol rests on, such as counters of events: in a model they are no steps.
 pub(crate) mod plain {
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
     pub(crate) use std::sync::OnceLock;
 }
 pub(crate) use list_map::{List, ListMap};

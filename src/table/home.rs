@@ -158,6 +158,12 @@ impl<'a> Home<'a> {
         }
     }
 
+    /// Whether this very node is linked in the bucket itself.
+    #[inline(always)]
+    pub(super) fn has_in_bucket(&self, node: Node, tag: Tag) -> bool {
+        self.bucket.matches(tag).any(|linked| linked == node)
+    }
+
     /// Unlinks this very node, if it is linked here.
     #[inline(always)]
     pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {

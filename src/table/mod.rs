@@ -255,6 +255,24 @@ impl Index {
         Home::of(hash, array, &self.lists).remove(node, Tag::of(hash))
     }
 
+    /// Takes out a node that was once linked under this hash, if that or another one is linked now in its bucket and in its memory, and is `wanted`: which is
+    /// asked under the bucket's lock.
+    #[inline]
+    pub(crate) fn unlink_if(
+        &self,
+        node: Node,
+        hash: u64,
+        wanted: impl FnOnce(Node) -> bool,
+        _: &Guard,
+    ) -> bool {
+        let Some(array) = self.array() else {
+            return false;
+        };
+        let mut home = Home::of(hash, array, &self.lists);
+        let tag = Tag::of(hash);
+        home.has_in_bucket(node, tag) && wanted(node) && home.remove(node, tag)
+    }
+
     /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked, and gives it
     /// its first owners.
     pub(crate) fn replace(&self, old: Node, new: Node, _: &Guard) -> bool {
