@@ -104,6 +104,14 @@ impl Token {
     }
 }
 
+impl Drop for Token {
+    fn drop(&mut self) {
+        if let Some(list) = self.watchers.listed() {
+            list.announce();
+        }
+    }
+}
+
 impl Default for Token {
     fn default() -> Self {
         Self::new()

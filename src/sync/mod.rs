@@ -19,7 +19,7 @@ mod barrier;
 #[cfg(all(highlander_loom, feature = "loom"))]
 mod life;
 #[cfg(all(highlander_loom, feature = "loom"))]
-pub(crate) use life::{LifeArc, LifeWeak};
+pub(crate) use life::{remains, LifeArc, LifeWeak};
 mod list_map;
 
 /// Atomics that no protocol rests on, such as counters of events: in a model they are no steps.
