@@ -47,6 +47,9 @@ use std::sync::Arc;
 /// let other = highlander::Token::new();
 /// ```
 ///
+/// A token does not make an [`Arc`](std::sync::Arc) drop otherwise than it does: a chain of some ten thousands of `Arc`s that own each other overflows the stack,
+/// with tokens in them or without. With [`Watched`](crate::Watched) in their place it does not.
+///
 /// Fields are dropped in the order of their declaration, after the value's own `Drop::drop`. So with the token as the first field,
 /// entries go after the value's destructor and before its other fields; an [`Arc`](std::sync::Arc)'s weak pointers are dead before either.
 pub struct Token {
