@@ -120,7 +120,7 @@ impl<T: ?Sized> LifeArc<T> {
         fence(Ordering::Acquire);
         let value = this.0.value.with_mut(|cell| cell);
         // SAFETY: the only owner, borrowed alone, and nobody can become another.
-        unsafe { (*value).as_deref_mut() }
+        unsafe { (*value).as_deref_mut() }.map(|value| &mut **value)
     }
 }
 
