@@ -193,17 +193,20 @@ impl<P: SyncPointer> Members<P> {
         })
     }
 
-    /// An owner of the live member for which `matches`, and its number.
-    pub(crate) fn find(&self, hash: u64, matches: impl Fn(&P::Weak) -> bool) -> Option<(u64, P)> {
+    /// The live member of which `owner` makes one, and its number.
+    pub(crate) fn find(
+        &self,
+        hash: u64,
+        owner: impl Fn(&P::Weak) -> Option<P>,
+    ) -> Option<(u64, P)> {
         let mut next = 0;
         while let Some(candidate) = self.candidate(hash, next) {
             next = candidate.number + 1;
-            match candidate.weak.upgrade() {
-                Some(owner) if matches(&candidate.weak) => return Some((candidate.number, owner)),
-                Some(_) => {}
-                None => {
-                    self.unlink(&candidate);
-                }
+            if let Some(owner) = owner(&candidate.weak) {
+                return Some((candidate.number, owner));
+            }
+            if candidate.weak.is_dead() {
+                self.unlink(&candidate);
             }
         }
         None
