@@ -63,7 +63,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 }
             }
         }
-        drop(self.protection.give_up());
+        drop(self.give_up());
         taken
     }
 
@@ -81,7 +81,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             });
             panics.catch(|| drop(held));
         }
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.give_up()));
         taken
     }
 
@@ -119,7 +119,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             });
             drained.extend(taken.flatten());
         }
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.give_up()));
         drained
     }
 

@@ -83,6 +83,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
             entries: PhantomData,
         })
     }
+
+    /// What somebody was looking at when it died.
+    pub(crate) fn give_up(&self) -> Due<Pair<A, B>> {
+        self.protection.give_up()
+    }
 }
 
 impl<A, B, X> Notified for Inbox<A, B, X>
@@ -109,7 +114,7 @@ where
             panics.catch(|| drop(held));
         }
         // The key goes before the last owner's drop returns.
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.give_up()));
     }
 }
 

@@ -40,9 +40,9 @@ enum Watch {
 }
 
 pub(crate) struct Members<P: SyncPointer> {
-    order: Order<Member<P>>,
-    // Invariant: numbers ascend in each list.
+    // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and survives their panics.
     by_hash: ListMap<Arc<Member<P>>>,
+    order: Order<Member<P>>,
     /// Members that may be dead without our having been told.
     doubtful: AtomicUsize,
     /// Grows with each removal.
@@ -375,12 +375,16 @@ impl<P: SyncPointer> Cursor<P> {
         self.removals = members.removals.load(Ordering::Relaxed);
         let (mut dead, mut looked) = (None, 0);
         loop {
-            let stopped = members.order.visit(&pin(), self.next, |number, member| {
+            let from = self.next;
+            let stopped = members.order.visit(&pin(), from, |number, member| {
                 if self.filled == size || looked == SURVEY || number >= end {
                     return ControlFlow::Break(number);
                 }
                 looked += 1;
-                match member.weak.upgrade() {
+                let owner = member.weak.upgrade();
+                // Here too: if one panics, those before it are not shown again.
+                self.next = number + 1;
+                match owner {
                     Some(owner) => {
                         self.batch[self.filled] = Some((number, owner));
                         self.filled += 1;

@@ -99,6 +99,13 @@ impl<B: Body> Protection<B> {
     }
 }
 
+impl<B: Body> Drop for Protection<B> {
+    fn drop(&mut self) {
+        // Not with the fields: a second panic beside the first would end the process.
+        drop(Due(std::mem::take(&mut *self.aside.lock())));
+    }
+}
+
 /// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors of keys.
 #[must_use]
 pub(crate) struct Due<B: Body>(Vec<Aside<B>>);

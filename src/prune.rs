@@ -112,7 +112,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         for halves in self.window_ranges() {
             pruned += self.prune_in(halves, &mut panics);
         }
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.give_up()));
         pruned
     }
 

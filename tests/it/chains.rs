@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// As long as a stack of 8 MiB does not bear, nor one of 128 KiB.
+/// Longer than a stack of 8 MiB bears, or one of 1 MiB, which the frames of sanitizers need.
 const LONG: usize = 100_000;
 /// Some times as deep as ends nest before they are put aside, which is 64.
 const DEEP: usize = 300;
@@ -71,7 +71,7 @@ fn plain_chain(census: &Census, len: usize) -> Chain {
 }
 
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
-    let small = thread::Builder::new().stack_size(256 * 1024);
+    let small = thread::Builder::new().stack_size(1024 * 1024);
     small.spawn(f).unwrap().join().unwrap();
 }
 
