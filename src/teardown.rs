@@ -13,7 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 
 /// How deep ends nest before they are put aside.
-pub(crate) const MAX_DEPTH: u32 = 64;
+const MAX_DEPTH: u32 = if cfg!(all(highlander_loom, feature = "loom")) {
+    2
+} else {
+    64
+};
 
 /// Something that has died, and what is to be done about it: so much as two words can say.
 pub(crate) struct Dead {
