@@ -16,6 +16,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.engine.snapshot().into_iter().map(Held::new).collect()
     }
 
+    /// All live entries, with what keeps their keys alive.
+    pub(crate) fn living(&self) -> impl Iterator<Item = (A::Live, Landed<A, B>)> {
+        let entries = self.snapshot().into_iter();
+        entries.filter_map(|held| Some((held.key().live()?, Landed::of(held).ok()?)))
+    }
+
     /// All entries, a few buckets at a time. What is in throughout is in one of them.
     pub(crate) fn windows(&self) -> impl Iterator<Item = Vec<Held<A, B>>> + '_ {
         self.window_ranges().map(|halves| self.some(halves))

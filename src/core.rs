@@ -218,6 +218,16 @@ impl<B: Body> Core<B> {
         self.pool.add_live(change);
     }
 
+    /// Makes room in the index for so many entries more than there are.
+    ///
+    /// Panics with "capacity overflow" when no index can have that size.
+    pub(crate) fn reserve(&self, additional: usize) {
+        let wanted = self.len().checked_add(additional);
+        let wanted = wanted.expect("capacity overflow");
+        reading(|guard| self.index.reserve(wanted, &self.graveyard, guard));
+        self.graveyard.collect();
+    }
+
     /// Gives back what is not needed. What a reader may still see is given back later.
     pub(crate) fn shrink_to_fit(&self) {
         reading(|guard| {

@@ -61,13 +61,13 @@ impl<B: Body> Engine<B> {
     pub(crate) fn core_or_new(&self) -> &Core<B> {
         match self.core() {
             Some(core) => core,
-            None => self.first_core(),
+            None => self.first_core(0),
         }
     }
 
     #[cold]
-    fn first_core(&self) -> &Core<B> {
-        let new = Core::<B>::leak(0);
+    fn first_core(&self, capacity: usize) -> &Core<B> {
+        let new = Core::<B>::leak(capacity);
         // Release: pairs with `core`.
         let won = self.core.compare_exchange(
             ptr::null_mut(),
@@ -98,6 +98,18 @@ impl<B: Body> Engine<B> {
 
     pub(crate) fn capacity(&self) -> usize {
         self.core().map_or(0, Core::capacity)
+    }
+
+    /// Makes room for so many entries more than there are.
+    ///
+    /// Panics with "capacity overflow" when no table can have that size.
+    pub(crate) fn reserve(&self, additional: usize) {
+        match self.core() {
+            Some(core) => core.reserve(additional),
+            None if additional == 0 => {}
+            // If another thread makes it, that one has other wishes.
+            None => self.first_core(additional).reserve(additional),
+        }
     }
 
     pub(crate) fn shrink_to_fit(&self) {

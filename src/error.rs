@@ -3,10 +3,12 @@
 use crate::handle::Handle;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-/// A creation asked, on its own thread, for the very key that it is creating.
+/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating.
 ///
-/// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text.
+/// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text, which names what each
+/// creation in the cycle asked for next: the keys, where the map has been told that they can be shown, and otherwise their types.
 ///
 /// ```
 /// use highlander::{CycleError, Registry};
@@ -18,24 +20,40 @@ use std::fmt;
 /// assert!(result.is_err());
 /// assert!(NODES.is_empty());
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct CycleError(());
+#[derive(Clone, PartialEq, Eq)]
+pub struct CycleError {
+    /// What is being created, each for the one before it.
+    chain: Arc<[String]>,
+}
 
 impl CycleError {
-    pub(crate) const fn new() -> Self {
-        Self(())
+    pub(crate) fn of(chain: &[String]) -> Self {
+        Self {
+            chain: chain.into(),
+        }
     }
 }
 
 impl fmt::Display for CycleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the creation of a value asked for the value that it is creating")
+        f.write_str("the creation of a value asked for the value that it is creating")?;
+        for (at, part) in self.chain.iter().enumerate() {
+            write!(
+                f,
+                "{}{part}",
+                if at == 0 { ": " } else { ", which asked for " }
+            )?;
+        }
+        match self.chain.len() {
+            0 => Ok(()),
+            _ => f.write_str(", which asked for the first again"),
+        }
     }
 }
 
 impl fmt::Debug for CycleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CycleError")
+        f.debug_tuple("CycleError").field(&self.chain).finish()
     }
 }
 
@@ -103,7 +121,7 @@ impl From<ClosedError> for String {
 }
 
 /// For the calls that are not named `…_try_…`: a creation is refused for one of two reasons.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Refusal {
     Cycle(CycleError),
     Closed(ClosedError),
@@ -122,6 +140,22 @@ impl From<ClosedError> for Refusal {
 }
 
 impl Refusal {
+    /// As an error that can be both.
+    pub(crate) fn into_error<E: From<CycleError> + From<ClosedError>>(self) -> E {
+        match self {
+            Self::Cycle(error) => error.into(),
+            Self::Closed(error) => error.into(),
+        }
+    }
+
+    /// Where nothing is ever closed.
+    pub(crate) fn into_cycle<E: From<CycleError>>(self) -> E {
+        match self {
+            Self::Cycle(error) => error.into(),
+            Self::Closed(_) => unreachable!("it cannot be closed"),
+        }
+    }
+
     #[cold]
     pub(crate) fn panic(self) -> ! {
         match self {
@@ -140,7 +174,7 @@ impl Refusal {
 /// let error = registry.get_or_try_insert_with(7, |_| Err(CreateError::Failed("no seven"))).unwrap_err();
 /// assert_eq!(error, CreateError::Failed("no seven"));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateError<E> {
     /// The factory returned this error.

@@ -12,6 +12,7 @@ use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::protection::{Due, Protection};
 use crate::side::Side;
+use crate::stats::{Count, Counters};
 use crate::strong::Strong;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
@@ -65,6 +66,8 @@ pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
     reverse: X,
     /// Its own: what dies in time goes at once, unless somebody is looking at it.
     protection: Protection<Pair<A, B>>,
+    /// Its own too, for what it takes out.
+    counters: Counters,
     /// It takes entries out, so it may be the one that drops them.
     entries: PhantomData<Held<A, B>>,
 }
@@ -74,12 +77,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
         engine: &Engine<Pair<A, B>>,
         hook: Option<&Hook<A::Stored>>,
         reverse: &X,
+        counters: Counters,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine: engine.share(),
             hook: hook.cloned(),
             reverse: reverse.share(),
             protection: Protection::new(),
+            counters,
             entries: PhantomData,
         })
     }
@@ -87,6 +92,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
     /// What somebody was looking at when it died.
     pub(crate) fn give_up(&self) -> Due<Pair<A, B>> {
         self.protection.give_up()
+    }
+
+    /// How many entries it has taken out.
+    pub(crate) fn reported(&self) -> u64 {
+        self.counters.sum(Count::Reported)
     }
 }
 
@@ -102,6 +112,7 @@ where
             panics.catch(|| {
                 // Here too only one caller takes it out, and calls the hook.
                 if held.is_dead() && self.engine.remove(held.strong()) {
+                    self.counters.add(Count::Reported);
                     has_gone(
                         &held,
                         &self.reverse,

@@ -130,6 +130,32 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
         self.engine.capacity()
     }
 
+    /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional` then, and the table need not grow
+    /// before there are more than `capacity`, unless it is shrunk meanwhile.
+    ///
+    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of the same room.
+    ///
+    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
+    /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
+    /// the memory; constant if there is room already.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    ///
+    /// ```
+    /// use highlander::Interner;
+    ///
+    /// let interner: Interner<u32> = Interner::new();
+    /// interner.reserve(1000);
+    /// let capacity = interner.capacity();
+    /// assert!(capacity >= 1000);
+    /// let _held: Vec<_> = (0..1000).map(|i| interner.intern(&i)).collect();
+    /// assert_eq!(interner.capacity(), capacity);
+    /// ```
+    pub fn reserve(&self, additional: usize) {
+        self.engine.reserve(additional);
+    }
+
     /// The live values, at some moment for each: one that is live throughout the call is among them, one that is not may be.
     ///
     /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at least until they are yielded.

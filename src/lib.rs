@@ -20,6 +20,7 @@
 //! | have one object per key, in an `Arc` that others own | [`WeakValueMap<K, P>`], which hands out `P` | when the value dies\* |
 //! | attach something to objects that others own | [`WeakKeyMap<P, V>`], which hands out clones of `V` | when the key dies\* |
 //! | pair objects that others own | [`WeakKeyValueMap<P, Q>`], asked from both sides | when either dies\* |
+//! | keep keys and values, with single-flight creation and no guards | [`StrongMap<K, V>`], which hands out clones of `V` | when it is removed |
 //! | choose hasher, capacity, a removal hook | [`MapMaker`], which makes these maps | |
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
@@ -61,7 +62,9 @@
 
 mod body;
 mod bulk;
+mod claim;
 mod core;
+mod creation;
 mod engine;
 mod entry;
 mod error;
@@ -77,10 +80,12 @@ mod interned;
 mod interner;
 mod keying;
 mod life;
+mod making;
 pub mod map_maker;
 mod members;
 mod node;
 mod notify;
+
 mod order;
 mod pair;
 mod panics;
@@ -91,15 +96,21 @@ mod prune;
 mod registry;
 mod reverse;
 mod seed;
+#[cfg(feature = "serde")]
+mod serial;
 mod session;
 mod side;
 mod stats;
 mod store;
 mod strong;
+mod strong_keyed;
+mod strong_map;
+mod strong_valued;
 mod sync;
 mod table;
 mod teardown;
 mod token;
+mod waits;
 mod watched;
 mod watchers;
 mod weak_key_map;
@@ -108,6 +119,7 @@ mod weak_keyed;
 mod weak_set;
 mod weak_value_map;
 
+pub use claim::{Claim, Creator, InFlight, Vacancy};
 pub use equivalent::Equivalent;
 pub use error::{
     BuildError, ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError,
@@ -126,8 +138,11 @@ pub use map_maker::MapMaker;
 pub use notify::Notify;
 pub use pointer::{Pointer, SyncPointer, WeakPointer};
 pub use registry::{Registry, RegistryIter};
+#[cfg(feature = "serde")]
+pub use serial::{MapSeed, SetSeed};
 pub use session::{WeakKeyValueSession, WeakValueSession};
 pub use stats::Stats;
+pub use strong_map::{StrongIter, StrongMap};
 pub use token::Token;
 pub use watched::{Watched, WeakWatched};
 pub use watchers::Registration;

@@ -1,4 +1,4 @@
-//! The builder of the weak maps.
+//! The builder of the maps: weak on one side, on both, or on neither.
 
 use crate::error::{BuildError, Nonsense};
 use crate::hash::DefaultHashBuilder;
@@ -6,6 +6,7 @@ use crate::hook::{Cause, Hook};
 use crate::keying::{ByAddress, ByEquality, Keying};
 use crate::pointer::{Pointer, SyncPointer};
 use crate::store::{Setup, PRUNE_BOUND};
+use crate::strong_map::StrongMap;
 use crate::weak_key_map::WeakKeyMap;
 use crate::weak_key_value_map::WeakKeyValueMap;
 use crate::weak_value_map::WeakValueMap;
@@ -49,7 +50,12 @@ impl<T> fmt::Debug for OnRemove<T> {
 }
 
 mod sealed {
-    use super::{Hook, NoHook, OnRemove};
+    use super::{Hook, NoHook, OnRemove, StrongKeys, WeakKeys, WeakValues};
+
+    pub trait WeakSide {}
+
+    impl<M, V> WeakSide for (WeakKeys<M>, V) {}
+    impl WeakSide for (StrongKeys, WeakValues) {}
 
     pub trait Hooked<T> {
         fn hook(&self) -> Option<Hook<T>>;
@@ -73,17 +79,25 @@ pub trait HookFor<T>: sealed::Hooked<T> {}
 
 impl<T, H: sealed::Hooked<T>> HookFor<T> for H {}
 
-/// A builder of weak maps, after Guava's `MapMaker`. What is weak is part of its type, so that one gets the map that was asked for; it can be
+/// That keys, values or both were asked to be weak, so that entries can die.
+#[diagnostic::on_unimplemented(
+    message = "nothing in this map can die",
+    label = "ask for `weak_keys()` or `weak_values()` first"
+)]
+pub trait WeakSide: sealed::WeakSide {}
+
+impl<T: sealed::WeakSide> WeakSide for T {}
+
+/// A builder of maps, after Guava's `MapMaker`. What is weak is part of its type, so that one gets the map that was asked for; it can be
 /// used again.
 ///
 /// | asked for | makes |
 /// |---|---|
+/// | nothing | [`StrongMap<K, V>`] |
 /// | `weak_values()` | [`WeakValueMap<K, P>`] |
 /// | `weak_keys()` | [`WeakKeyMap<P, V>`] |
 /// | `weak_keys().identity_keys()` | [`WeakKeyMap<P, V, ByAddress>`](ByAddress) |
 /// | `weak_keys().weak_values()`, also with `identity_keys()` | [`WeakKeyValueMap<P, Q>`] |
-///
-/// A map that is strong on both sides is not made: that is a `HashMap` or one of its concurrent kin.
 ///
 /// In Guava weak keys are always compared by identity. Here that is said, since in CPython they are compared by equality.
 ///
@@ -114,6 +128,27 @@ impl<T, H: sealed::Hooked<T>> HookFor<T> for H {}
 /// ```
 /// ```
 /// highlander::MapMaker::new().weak_values().weak_keys();
+/// ```
+/// Nor does asking for strong keys by identity,
+/// ```compile_fail
+/// highlander::MapMaker::new().identity_keys();
+/// ```
+/// ```
+/// highlander::MapMaker::new().weak_keys().identity_keys();
+/// ```
+/// or for how much is pruned where nothing can die:
+/// ```compile_fail
+/// highlander::MapMaker::new().prune_bound(4);
+/// ```
+/// ```
+/// highlander::MapMaker::new().weak_values().prune_bound(4);
+/// ```
+/// The map has to be of the kind that was asked for:
+/// ```compile_fail
+/// let map: highlander::StrongMap<u32, u32> = highlander::MapMaker::new().weak_keys().build().unwrap();
+/// ```
+/// ```
+/// let map: highlander::StrongMap<u32, u32> = highlander::MapMaker::new().build().unwrap();
 /// ```
 #[derive(Clone)]
 pub struct MapMaker<K = StrongKeys, V = StrongValues, S = DefaultHashBuilder, H = NoHook> {
@@ -223,15 +258,6 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
         self
     }
 
-    /// How many entries, on average and rounded up to whole buckets, each insertion looks at to take out dead ones; 2 if nothing is said.
-    /// With `n`, there are in the long run at most `1 / (n - 1)` as many dead entries as live ones; with 1 it is as with 2.
-    pub fn prune_bound(mut self, entries: usize) -> Self {
-        if self.prune_bound.replace(entries).is_some() {
-            self.twice = Some("the prune bound");
-        }
-        self
-    }
-
     fn setup<T>(&self) -> Result<Setup<T>, BuildError>
     where
         H: HookFor<T>,
@@ -259,6 +285,51 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
             stripes: self.concurrency_level.map_or(0, |_| stripes),
             hook: self.hook.hook(),
         })
+    }
+}
+
+impl<K, V, S, H> MapMaker<K, V, S, H>
+where
+    (K, V): WeakSide,
+{
+    /// How many entries, on average and rounded up to whole buckets, each insertion looks at to take out dead ones; 2 if nothing is said.
+    /// With `n`, there are in the long run at most `1 / (n - 1)` as many dead entries as live ones; with 1 it is as with 2.
+    ///
+    /// To be asked for after what is to be weak.
+    pub fn prune_bound(mut self, entries: usize) -> Self {
+        if self.prune_bound.replace(entries).is_some() {
+            self.twice = Some("the prune bound");
+        }
+        self
+    }
+}
+
+impl<S: Clone, H> MapMaker<StrongKeys, StrongValues, S, H> {
+    /// A new map that is strong on both sides: Guava's `makeMap` of a `MapMaker` of which nothing was asked.
+    ///
+    /// It needs no `build_local`: whether it can be shared between threads depends on the types of keys and values alone.
+    ///
+    /// # Errors
+    /// [`BuildError`] when something was set to nonsense, or set twice.
+    ///
+    /// ```
+    /// use highlander::{Cause, MapMaker, StrongMap};
+    ///
+    /// let map: StrongMap<&str, u32> = MapMaker::new()
+    ///     .initial_capacity(100)
+    ///     .on_remove(|key: &&str, cause| println!("{key} has gone: {cause:?}"))
+    ///     .build()?;
+    /// map.insert("a", 1);
+    /// # Ok::<(), highlander::BuildError>(())
+    /// ```
+    pub fn build<K: Hash + Eq + 'static, V: 'static>(
+        &self,
+    ) -> Result<StrongMap<K, V, S>, BuildError>
+    where
+        H: HookFor<K>,
+    {
+        let setup = self.setup()?;
+        Ok(StrongMap::with_setup(setup, self.hasher.clone()))
     }
 }
 

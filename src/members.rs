@@ -53,9 +53,16 @@ pub(crate) struct Members<P: SyncPointer> {
 
 impl<P: SyncPointer> Members<P> {
     pub(crate) fn new() -> Arc<Self> {
+        Self::with_capacity(0)
+    }
+
+    pub(crate) fn with_capacity(capacity: usize) -> Arc<Self> {
+        let order = Order::new();
+        // First, as it refuses what is too much.
+        order.reserve(capacity, &pin());
         Arc::new(Self {
-            order: Order::new(),
-            by_hash: ListMap::small(),
+            order,
+            by_hash: ListMap::small(capacity),
             doubtful: AtomicUsize::new(0),
             removals: AtomicUsize::new(0),
             swept: AtomicU64::new(0),
@@ -68,6 +75,10 @@ impl<P: SyncPointer> Members<P> {
 
     pub(crate) fn capacity(&self) -> usize {
         self.order.capacity(&pin())
+    }
+
+    pub(crate) fn reserve(&self, additional: usize) {
+        self.order.reserve(additional, &pin());
     }
 
     pub(crate) fn live(&self) -> usize {

@@ -17,6 +17,7 @@ mod body {
     use crate::panics::discard;
     use crate::sync::Mutex;
     use crossbeam_epoch::{self as epoch, Atomic, Owned};
+    use std::alloc::Layout;
     use std::ops::ControlFlow;
     use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
     use std::sync::Arc;
@@ -276,6 +277,36 @@ mod body {
             self.close_holes(&mut self.writer.lock(), guard);
         }
 
+        /// Makes room for so many to be put at the end, until holes are closed.
+        ///
+        /// Panics with "capacity overflow" when no chunk can have that size.
+        pub(crate) fn reserve(&self, additional: usize, guard: &Guard) {
+            // Before the lock: it may panic.
+            Layout::array::<Slot<T>>(additional).expect("capacity overflow");
+            let mut used = self.writer.lock();
+            let chunks = &self.directory(guard).chunks;
+            let last = chunks.last();
+            let vacant = last.map_or(0, |last| last.slots.len() - last.filled().len());
+            if vacant >= additional {
+                return;
+            }
+            // A longer one in the place of the last. Holes stay behind; those who read the old one see what they would have seen.
+            let old = last.map_or(&[][..], |last| last.filled());
+            let kept = |slot: &&Slot<T>| !slot.thing.load(Ordering::Relaxed).is_null();
+            let (before, kept): (_, Vec<_>) = (old.len(), old.iter().filter(kept).collect());
+            let chunk = Chunk::new(kept.len() + additional);
+            for slot in &kept {
+                chunk.append(
+                    slot.number.load(Ordering::Relaxed),
+                    slot.thing.load(Ordering::Relaxed),
+                );
+            }
+            *used -= before - kept.len();
+            let mut chunks = chunks[..chunks.len().saturating_sub(1)].to_vec();
+            chunks.push(Arc::new(chunk));
+            self.replace(chunks, guard);
+        }
+
         /// Under the lock.
         fn replace(&self, chunks: Vec<Arc<Chunk<T>>>, guard: &Guard) {
             let new = Owned::new(Directory { chunks });
@@ -374,6 +405,8 @@ mod body {
                 next = found.0 + 1;
             }
         }
+
+        pub(crate) fn reserve(&self, _: usize, _: &Guard) {}
 
         pub(crate) fn shrink_to_fit(&self, _: &Guard) {}
     }

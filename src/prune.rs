@@ -54,8 +54,14 @@ impl Drop for Sweeping {
 }
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+    /// Whether there can be dead entries.
+    const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
+
     /// Takes out the dead among the next few entries.
     pub(crate) fn sweep(&self) {
+        if !Self::MORTAL {
+            return;
+        }
         let Some(_sweeping) = Sweeping::begin() else {
             return;
         };
@@ -87,13 +93,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         });
         let mut pruned = 0;
         for held in dead.map(Held::new) {
-            let taken =
-                panics.catch(|| (quiet || held.is_dead()) && self.take_out(&held, Cause::Dead));
+            let taken = panics.catch(|| {
+                let dead = quiet || held.is_dead();
+                dead && self.take_out_as(&held, Cause::Dead, Count::Pruned)
+            });
             // If the hook has panicked, it was taken out too.
-            if taken == Some(true) {
-                self.counters.add(Count::Pruned);
-                pruned += 1;
-            }
+            pruned += usize::from(taken == Some(true));
             panics.catch(|| drop(held));
         }
         pruned
@@ -105,6 +110,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes out all dead entries. Returns how many this call has taken out.
     pub(crate) fn prune(&self) -> usize {
+        if !Self::MORTAL {
+            return 0;
+        }
         // What destructors insert needs no sweep of its own.
         let _sweeping = Sweeping::begin();
         let mut panics = Panics::new();

@@ -42,6 +42,7 @@ impl<Q: Pointer> Traced<Q> {
 impl<Q: Pointer> Side for Traced<Q> {
     type Stored = Q::Weak;
     type Live = Q;
+    type Shown = Q;
     const IS_DEAD_IS_QUIET: bool = Q::Weak::IS_DEAD_IS_QUIET;
     const IS_WEAK: bool = true;
 
@@ -58,6 +59,10 @@ impl<Q: Pointer> Side for Traced<Q> {
     #[inline]
     fn live(&self) -> Option<Q> {
         self.weak.upgrade()
+    }
+
+    fn shown<'a>(&'a self, live: &'a Q) -> &'a Q {
+        live
     }
 
     #[inline(always)]

@@ -11,6 +11,8 @@ pub(crate) trait Side: 'static {
     type Stored;
     /// What keeps it alive while somebody looks at the entry.
     type Live: Clone + 'static;
+    /// What names it in the text of an error.
+    type Shown: 'static;
     /// `is_dead` is no user code: it reads memory, and neither calls anything nor waits.
     const IS_DEAD_IS_QUIET: bool;
     /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is dropped a little later.
@@ -19,6 +21,7 @@ pub(crate) trait Side: 'static {
     fn stored(&self) -> &Self::Stored;
     fn is_dead(&self) -> bool;
     fn live(&self) -> Option<Self::Live>;
+    fn shown<'a>(&'a self, live: &'a Self::Live) -> &'a Self::Shown;
 
     /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is alive.
     #[inline(always)]
@@ -33,6 +36,7 @@ pub(crate) struct Kept<T>(pub(crate) T);
 impl<T: 'static> Side for Kept<T> {
     type Stored = T;
     type Live = ();
+    type Shown = T;
     const IS_DEAD_IS_QUIET: bool = true;
     const IS_WEAK: bool = false;
 
@@ -49,6 +53,10 @@ impl<T: 'static> Side for Kept<T> {
     #[inline]
     fn live(&self) -> Option<()> {
         Some(())
+    }
+
+    fn shown<'a>(&'a self, (): &'a ()) -> &'a T {
+        &self.0
     }
 }
 
@@ -115,6 +123,7 @@ impl<P: Pointer> Weakly<P> {
 impl<P: Pointer> Side for Weakly<P> {
     type Stored = P::Weak;
     type Live = P;
+    type Shown = P;
     const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET;
     const IS_WEAK: bool = true;
 
@@ -131,6 +140,10 @@ impl<P: Pointer> Side for Weakly<P> {
     #[inline]
     fn live(&self) -> Option<P> {
         self.0.upgrade()
+    }
+
+    fn shown<'a>(&'a self, live: &'a P) -> &'a P {
+        live
     }
 
     #[inline(always)]

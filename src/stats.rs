@@ -5,6 +5,26 @@ use crate::sync::{self};
 
 /// Counters of a map since it was made, from its `stats` method: each on its own exact once the calls that count have
 /// returned, all together taken at no single moment.
+///
+/// When nothing is under way they account for every entry: it was `created` or `inserted`; it has been `replaced`, or it was taken out and counted as
+/// `removed`, `dead_seen`, `pruned` or `reported`; or it is one of the map's `entries`. (A dead entry whose place a new value takes is `dead_seen`.)
+///
+/// ```
+/// use highlander::{WeakValueMap, Watched};
+///
+/// let map: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new();
+/// let (one, two) = (Watched::new(1), Watched::new(2));
+/// map.insert(1, one.clone());
+/// let _three = map.get_or_insert_with(3, |_| Watched::new(3));
+/// map.insert(1, two.clone());
+/// map.remove(&1);
+/// map.insert(4, one.clone());
+/// drop(one);                                  // it reports its death
+/// let stats = map.stats();
+/// assert_eq!((stats.created, stats.inserted), (1, 3));
+/// assert_eq!((stats.replaced, stats.removed, stats.reported), (1, 1, 1));
+/// assert_eq!(map.entries(), 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -14,14 +34,20 @@ pub struct Stats {
     pub misses: u64,
     /// Entries that a factory was run for and that were entered.
     pub created: u64,
+    /// Entries that were entered without a factory, by `insert`, `replace`, `update` and their kin.
+    pub inserted: u64,
     /// Calls that got what another one's factory made.
     pub joined: u64,
-    /// Dead entries that calls other than sweeps came across.
+    /// Dead entries taken out by calls other than sweeps, which came across them.
     pub dead_seen: u64,
     /// Dead entries taken out by sweeps and by `prune`.
     pub pruned: u64,
+    /// Dead entries taken out because their key or value, or a [`Token`](crate::Token) of one, has reported its death.
+    pub reported: u64,
     /// Live entries that another value took the place of.
     pub replaced: u64,
+    /// Live entries taken out by a call that named or chose them, or took out all.
+    pub removed: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -29,13 +55,16 @@ pub(crate) enum Count {
     Hit,
     Miss,
     Created,
+    Inserted,
     Joined,
     DeadSeen,
     Pruned,
+    Reported,
     Replaced,
+    Removed,
 }
 
-const COUNTS: usize = Count::Replaced as usize + 1;
+const COUNTS: usize = Count::Removed as usize + 1;
 
 /// Counters in stripes: each of the first threads has one of its own, so that counting writes nothing that others read; the others
 /// share the last.
@@ -55,6 +84,11 @@ impl Counters {
             stripes: OnceLock::new(),
             wanted,
         }
+    }
+
+    /// Others, for as many threads.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.wanted)
     }
 
     #[cold]
@@ -94,22 +128,27 @@ impl Counters {
         }
     }
 
-    pub(crate) fn sum(&self) -> Stats {
-        let sum = |what: Count| {
-            let stripes = self.stripes.get().map_or(&[][..], |stripes| stripes);
-            stripes
-                .iter()
-                .map(|stripe| stripe.0[what as usize].load(Relaxed))
-                .sum()
-        };
+    /// How many were counted.
+    pub(crate) fn sum(&self, what: Count) -> u64 {
+        let stripes = self.stripes.get().map_or(&[][..], |stripes| stripes);
+        let counts = stripes.iter().map(|stripe| &stripe.0[what as usize]);
+        counts.map(|count| count.load(Relaxed)).sum()
+    }
+
+    /// All of them, with what an inbox has counted.
+    pub(crate) fn stats(&self, reported: u64) -> Stats {
+        let sum = |what| self.sum(what);
         Stats {
             hits: sum(Count::Hit),
             misses: sum(Count::Miss),
             created: sum(Count::Created),
+            inserted: sum(Count::Inserted),
             joined: sum(Count::Joined),
             dead_seen: sum(Count::DeadSeen),
             pruned: sum(Count::Pruned),
+            reported,
             replaced: sum(Count::Replaced),
+            removed: sum(Count::Removed),
         }
     }
 }

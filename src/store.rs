@@ -9,8 +9,8 @@
 
 use crate::body::Halves;
 use crate::engine::{Engine, Entered};
-use crate::error::{ClosedError, CycleError};
 use crate::flight::Flights;
+pub(crate) use crate::held::Refused;
 use crate::held::{Held, Landed, Ticket};
 use crate::hook::{Cause, Hook};
 pub(crate) use crate::inbox::Reverse;
@@ -20,13 +20,13 @@ use crate::notify::Notify;
 use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::protection::{Due, Protection, Reader};
-use crate::seed::Seed;
 use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
 use crate::strong::{Draft, Strong};
 use crate::sync::plain::AtomicU32;
 use crate::sync::{AtomicBool, OnceCell, Ordering};
 use crate::table::Probe;
+use crate::waits::Naming;
 use std::sync::Arc;
 
 /// What can be chosen when a store is made.
@@ -44,12 +44,13 @@ pub(crate) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) engine: Engine<Pair<A, B>>,
-    flights: Flights<Ticket<A, B>, Landed<A, B>>,
+    pub(crate) flights: Flights<Ticket<A, B>, Landed<A, B>>,
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
     pub(crate) cursor: AtomicU32,
     pub(crate) prune_bound: u32,
     closed: AtomicBool,
+    pub(crate) naming: Naming<A::Shown>,
     pub(crate) hook: Option<Hook<A::Stored>>,
     pub(crate) reverse: X,
     pub(crate) protection: Protection<Pair<A, B>>,
@@ -59,19 +60,19 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
 }
 
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
-struct Linking<A: Side, B: Side> {
-    outcome: Outcome<A, B>,
-    strangers: Vec<Strong<Pair<A, B>>>,
+pub(crate) struct Linking<A: Side, B: Side> {
+    pub(crate) outcome: Outcome<A, B>,
+    pub(crate) strangers: Vec<Strong<Pair<A, B>>>,
 }
 
-enum Outcome<A: Side, B: Side> {
+pub(crate) enum Outcome<A: Side, B: Side> {
     /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
     Linked(Option<Gone<A, B>>),
     Occupied(Landed<A, B>),
 }
 
 /// An entry that another one took the place of.
-enum Gone<A: Side, B: Side> {
+pub(crate) enum Gone<A: Side, B: Side> {
     Live(Landed<A, B>),
     Dead(Held<A, B>),
 }
@@ -81,26 +82,6 @@ impl<A: Side, B: Side> Gone<A, B> {
         match self {
             Self::Live(landed) => &landed.held,
             Self::Dead(held) => held,
-        }
-    }
-}
-
-/// An entry that was not entered, in parts.
-pub(crate) struct Refused<A: Side, B: Side> {
-    /// The live entry in its place; none if the store is closed.
-    pub(crate) existing: Option<Landed<A, B>>,
-    /// The parts, unless others have had a look at them already.
-    pub(crate) parts: Option<(A, B)>,
-    /// Else the entry, which was in for a moment.
-    pub(crate) late: Option<Held<A, B>>,
-}
-
-impl<A: Side, B: Side> Refused<A, B> {
-    pub(crate) fn closed(parts: (A, B)) -> Self {
-        Self {
-            existing: None,
-            parts: Some(parts),
-            late: None,
         }
     }
 }
@@ -115,6 +96,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             cursor: AtomicU32::new(0),
             prune_bound: PRUNE_BOUND,
             closed: AtomicBool::new(false),
+            naming: Naming::BY_TYPE,
             hook: None,
             reverse,
             protection: Protection::new(),
@@ -143,6 +125,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             cursor: AtomicU32::new(0),
             prune_bound: setup.prune_bound,
             closed: AtomicBool::new(false),
+            naming: Naming::BY_TYPE,
             hook: setup.hook,
             reverse,
             protection: Protection::new(),
@@ -152,7 +135,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.sum()
+        let inbox = self.inbox.get();
+        self.counters
+            .stats(inbox.map_or(0, |inbox| inbox.reported()))
     }
 
     /// The entry whose key `is_it`, if its value is alive. An entry that is found dead is taken out.
@@ -246,22 +231,36 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// As `peek`, but leaves a dead entry where it is: so it calls no hook.
-    fn look(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
         let strong = self.engine.get(hash, is_it)?;
         Landed::of(Held::new(strong)).ok()
     }
 
     #[cold]
     fn saw_dead(&self, dead: Held<A, B>) {
-        self.counters.add(Count::DeadSeen);
         self.take_out(&dead, Cause::Dead);
     }
 
-    /// Takes this very entry out, if it is in, and tells the hook. True for the one call that did.
+    /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
     pub(crate) fn take_out(&self, held: &Held<A, B>, cause: Cause) -> bool {
+        let dead = cause == Cause::Dead;
+        self.take_out_as(
+            held,
+            cause,
+            if dead {
+                Count::DeadSeen
+            } else {
+                Count::Removed
+            },
+        )
+    }
+
+    /// As `take_out`, for those who say as what it counts.
+    pub(crate) fn take_out_as(&self, held: &Held<A, B>, cause: Cause, count: Count) -> bool {
         if !self.engine.remove(held.strong()) {
             return false;
         }
+        self.counters.add(count);
         self.has_gone(held, cause);
         true
     }
@@ -303,8 +302,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     fn inbox(&self) -> &Arc<Inbox<A, B, X>> {
-        self.inbox
-            .get_or_init(|| Inbox::new(&self.engine, self.hook.as_ref(), &self.reverse))
+        self.inbox.get_or_init(|| {
+            let counters = self.counters.another();
+            Inbox::new(&self.engine, self.hook.as_ref(), &self.reverse, counters)
+        })
     }
 
     /// Asks both sides to report their death, before the entry is linked: they are alive until that is done, as the caller owns them. So a panic of user
@@ -317,7 +318,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
     /// displaced. Does not panic after it has linked the node.
-    fn link(
+    pub(crate) fn link(
         &self,
         node: Node,
         hash: u64,
@@ -356,7 +357,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
-    fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
+    pub(crate) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
         match gone? {
             Gone::Live(landed) => {
                 self.counters.add(Count::Replaced);
@@ -430,6 +431,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         gone: Option<Gone<A, B>>,
         strangers: Vec<Strong<Pair<A, B>>>,
     ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
+        self.counters.add(Count::Inserted);
         self.reverse.linked(&held);
         let displaced = self.settle(gone);
         self.let_go(strangers);
@@ -440,7 +442,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
-    fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
+    pub(crate) fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
         for held in strangers.into_iter().map(Held::new) {
             if held.is_dead() {
                 self.saw_dead(held);
@@ -449,7 +451,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Takes an entry out again that was linked while the store was being closed.
-    fn stay(&self, held: &Held<A, B>) -> Result<(), Refused<A, B>> {
+    pub(crate) fn stay(&self, held: &Held<A, B>) -> Result<(), Refused<A, B>> {
         // Whoever closes sets the flag and then looks into every bucket. Either it has seen this entry there, or it was there before,
         // and its unlocking of the bucket comes before our locking, so that the flag is seen here.
         if !self.is_closed() {
@@ -471,103 +473,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             Pair::<A, B>::write_value(blank.node(), value);
             blank.complete()
         }
-    }
-
-    /// The live entry of a key, or a new one, or the one that another creator of the same key is about to make.
-    ///
-    /// `same` compares a key, and what keeps it alive, with a stored one. An entry that is there is taken if `accept` wants it, and
-    /// replaced otherwise. `make` returns the value, and what keeps it alive until all who wait have looked.
-    pub(crate) fn get_or_create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: (A, A::Live),
-        same: impl Fn((&A, &A::Live), &A) -> bool,
-        accept: impl Fn(&Landed<A, B>) -> bool,
-        make: impl FnOnce(&Ticket<A, B>) -> Result<(B, B::Live), E>,
-    ) -> Result<Landed<A, B>, E> {
-        let (mut asked, live) = key;
-        asked.watch(|| self.notify(hash));
-        let ticket = Ticket {
-            seed: Seed::new(self.engine.blank(0, hash, 0), asked),
-            key: live,
-        };
-        // Put aside until nobody waits any more: who had to make way, a value made in vain, values of other keys with the same hash.
-        let mut gone = None;
-        let mut vain = None;
-        let mut strangers = Vec::new();
-        let mut ran = false;
-        let landed: Result<_, E> = self.flights.get_or_create(
-            hash,
-            ticket,
-            |mine, theirs| same((mine.seed.key(), &mine.key), theirs.seed.key()),
-            |ticket| {
-                ran = true;
-                let is_it = |stored: &A| same((ticket.seed.key(), &ticket.key), stored);
-                // Whoever created it last may have left between our look at the index and our boarding.
-                // One that is dead makes way below, so that its hook is called when nobody waits any more.
-                if let Some(existing) = self.look(hash, is_it).filter(&accept) {
-                    return Ok(existing);
-                }
-                if self.is_closed() {
-                    return Err(ClosedError::new().into());
-                }
-                let (mut value, live) = make(ticket)?;
-                value.watch(|| self.notify(hash));
-                let enter = |node| {
-                    let mut displace = |landed: &Landed<A, B>| !accept(landed);
-                    let linking = self.link(node, hash, &is_it, &mut displace);
-                    strangers = linking.strangers;
-                    match linking.outcome {
-                        Outcome::Occupied(landed) => (false, Some(landed)),
-                        Outcome::Linked(None) => {
-                            self.engine.add_live(1);
-                            (true, None)
-                        }
-                        Outcome::Linked(Some(displaced)) => {
-                            gone = Some(displaced);
-                            (true, None)
-                        }
-                    }
-                };
-                // SAFETY: a flight creates once at a time, and never after the first success; its result owns what was sown.
-                let (existing, value) = unsafe { ticket.seed.sow(value, enter) };
-                Ok(match existing {
-                    Some(existing) => {
-                        vain = Some((value, live));
-                        existing
-                    }
-                    None => {
-                        // SAFETY: linked, and one of its two counts is ours.
-                        let held = Held::new(unsafe { Strong::adopt(ticket.seed.node()) });
-                        self.reverse.linked(&held);
-                        Landed {
-                            held,
-                            live,
-                            fresh: true,
-                        }
-                    }
-                })
-            },
-        );
-        // Here, not at the end of the scope: if user code panics, `landed` is still ours to drop.
-        let displaced = self.settle(gone);
-        drop((displaced, vain));
-        self.let_go(strangers);
-        let landed = landed?;
-        match (ran, landed.fresh) {
-            (true, true) => {
-                self.counters.add(Count::Created);
-                self.sweep();
-            }
-            (false, true) => {
-                self.counters.add(Count::Joined);
-            }
-            (_, false) => {}
-        }
-        if landed.fresh && self.stay(&landed.held).is_err() {
-            return Err(ClosedError::new().into());
-        }
-        Ok(landed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

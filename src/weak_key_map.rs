@@ -1,16 +1,20 @@
 //! The map with weak keys: from objects that it does not keep alive to what is to be known about them.
+//!
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one.
 
-use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
+mod keyed;
+
+#[allow(unused_imports)] // for the documentation
+use crate::error::ClosedError;
 use crate::hash::DefaultHashBuilder;
 use crate::held::{Held, Landed};
 use crate::hook::Cause;
 use crate::inbox::Reach;
-use crate::keying::{Asked, ByEquality, Keying};
+use crate::keying::{ByEquality, Keying};
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
-use crate::side::{Kept, Watching, Weakly};
+use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
-use crate::store::{Refused, Setup};
-use crate::token::Token;
+use crate::store::Setup;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -154,6 +158,11 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         }
     }
 
+    #[cfg(feature = "serde")]
+    pub(crate) fn keyed(&self) -> &WeakKeyed<P, Kept<V>, M, S> {
+        &self.inner
+    }
+
     /// The hasher.
     pub fn hasher(&self) -> &S {
         &self.inner.hasher
@@ -180,6 +189,15 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     /// How many entries fit before the table grows.
     pub fn capacity(&self) -> usize {
         self.inner.store.engine.capacity()
+    }
+
+    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then; see
+    /// [`WeakValueMap::reserve`](crate::WeakValueMap::reserve).
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size.
+    pub fn reserve(&self, additional: usize) {
+        self.inner.store.engine.reserve(additional);
     }
 
     /// What the map has done so far.
@@ -259,9 +277,9 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     ///
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
     pub fn retain(&self, mut keep: impl FnMut(&P, &V) -> bool) -> usize {
-        self.inner.store.retain(Cause::Removed, |landed, key| {
-            keep(&key, &landed.held.value().0)
-        })
+        self.inner
+            .store
+            .retain(Cause::Removed, |landed, key| keep(&key, landed.value()))
     }
 
     /// Takes out all entries. Returns how many live ones this call has taken out. Entries that come while this runs may stay.
@@ -274,7 +292,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     where
         V: Clone,
     {
-        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.held.value().0.clone());
+        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.value().clone());
         self.inner.store.drain(item).into_iter()
     }
 
@@ -284,384 +302,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         V: Clone,
     {
         let (landed, key) = self.inner.store.pop()?;
-        Some((key, landed.held.value().0.clone()))
-    }
-}
-
-impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S> {
-    /// A clone of the value of this key.
-    ///
-    /// With [`ByEquality`] the key is anything that is [`Equivalent`](crate::Equivalent) to the keys' target and hashes alike, such as a reference to the
-    /// target itself; with [`ByAddress`](crate::ByAddress) it is the pointer.
-    ///
-    /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of stored keys with the same hash, and the value's `clone`. *Waiting:* none on a
-    /// hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a few instructions long.
-    /// *Complexity:* constant on average.
-    pub fn get<Q: ?Sized>(&self, key: &Q) -> Option<V>
-    where
-        M: Asked<P, Q>,
-        V: Clone,
-    {
-        self.get_with(key, V::clone)
-    }
-
-    /// What `view` makes of the value of this key; none if there is none, and then `view` is not called.
-    ///
-    /// *Runs* `view` with no lock held: it may use the map, and the value stays until it returns, whatever becomes of the key.
-    ///
-    /// ```
-    /// use highlander::WeakKeyMap;
-    /// use std::sync::{Arc, Mutex};
-    ///
-    /// let logs: WeakKeyMap<Arc<str>, Mutex<Vec<u32>>> = WeakKeyMap::new();
-    /// let disk: Arc<str> = "disk".into();
-    /// logs.insert_new(&disk, Mutex::default()).unwrap();
-    /// logs.get_with("disk", |log| log.lock().unwrap().push(7));
-    /// assert_eq!(logs.get_with("disk", |log| log.lock().unwrap().len()), Some(1));
-    /// ```
-    #[inline]
-    pub fn get_with<Q: ?Sized, R>(&self, key: &Q, view: impl FnOnce(&V) -> R) -> Option<R>
-    where
-        M: Asked<P, Q>,
-    {
-        let mut view = Some(view);
-        self.inner
-            .view(key, |value| view.take().map(|view| view(&value.0)))
-    }
-
-    /// A clone of the value of this key, with the key that is stored.
-    pub fn get_key_value<Q: ?Sized>(&self, key: &Q) -> Option<(P, V)>
-    where
-        M: Asked<P, Q>,
-        V: Clone,
-    {
-        let landed = self.inner.find(key)?;
-        let key = landed.held.key().0.upgrade()?;
-        Some((key, landed.held.value().0.clone()))
-    }
-
-    /// Whether this key has an entry at some moment during the call.
-    pub fn contains_key<Q: ?Sized>(&self, key: &Q) -> bool
-    where
-        M: Asked<P, Q>,
-    {
-        self.inner.view(key, |_| Some(())).is_some()
-    }
-
-    /// A clone of the value of this key, created if there is none.
-    ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
-    /// key that is under way, asleep. All who wait get the value that was made.
-    ///
-    /// # Panics
-    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
-    /// this thread, with the text of [`CycleError`]; when the map is closed, with that of [`ClosedError`].
-    pub fn get_or_insert_with(&self, key: &P, make: impl FnOnce(&P) -> V) -> V
-    where
-        V: Clone,
-    {
-        self.get_or_try_insert_with(key, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// A clone of the value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
-    ///
-    /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it asks for its own key on this thread; [`ClosedError`] when the map is closed.
-    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        make: impl FnOnce(&P) -> Result<V, E>,
-    ) -> Result<V, E>
-    where
-        V: Clone,
-    {
-        let made = |key: &P| Ok((Kept(make(key)?), ()));
-        let landed: Result<_, E> = self.inner.get_or_create(key, |_| true, made);
-        landed.map(|landed| landed.held.value().0.clone())
-    }
-
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by what the key is looked up with: `to_pointer` makes the key on a miss
-    /// only. The key comes back too, as it would be dead otherwise.
-    ///
-    /// ```
-    /// use highlander::WeakKeyMap;
-    /// use std::sync::Arc;
-    ///
-    /// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
-    /// let (key, size) = sizes.get_or_insert_with_ref("Kurgan", |name| name.into(), |key| key.len());
-    /// assert_eq!((&*key, size), ("Kurgan", 6));
-    /// ```
-    ///
-    /// # Panics
-    /// As `get_or_insert_with`; and when the key that `to_pointer` makes is not the one that was asked for or hashes differently,
-    /// since it would never be found.
-    pub fn get_or_insert_with_ref<Q: ?Sized>(
-        &self,
-        key: &Q,
-        to_pointer: impl FnOnce(&Q) -> P,
-        make: impl FnOnce(&P) -> V,
-    ) -> (P, V)
-    where
-        M: Asked<P, Q>,
-        V: Clone,
-    {
-        if let Some(found) = self.get_key_value(key) {
-            return found;
-        }
-        let pointer = to_pointer(key);
-        assert!(
-            M::matches(&P::downgrade(&pointer), key)
-                && M::hash(self.hasher(), &pointer) == M::hash_asked(self.hasher(), key),
-            "the pointer is not the key that was asked for, or hashes differently"
-        );
-        let made = |key: &P| Ok((Kept(make(key)), ()));
-        let landed: Result<_, Refusal> = self.inner.get_or_create(&pointer, |_| true, made);
-        let landed = landed.unwrap_or_else(|refusal| refusal.panic());
-        // Another one's key may be the stored one; if it has just died, its equal does as well.
-        let stored = landed.held.key().0.upgrade().unwrap_or(pointer);
-        (stored, landed.held.value().0.clone())
-    }
-
-    /// A clone of the value of this key, unless it is `stale`: then, or if there is none, a new one is created, which takes its
-    /// place, and this key that of the stored one.
-    ///
-    /// *Runs* `stale` and `make` with no lock held. Of several callers who find the same value stale one creates, and the others wait and get what
-    /// it makes. `stale` may be asked more than once.
-    ///
-    /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with).
-    pub fn get_or_replace_if(
-        &self,
-        key: &P,
-        stale: impl Fn(&V) -> bool,
-        make: impl FnOnce(&P) -> V,
-    ) -> V
-    where
-        V: Clone,
-    {
-        let accept = |landed: &Landed<_, Kept<V>>| !stale(&landed.held.value().0);
-        let made = |key: &P| Ok((Kept(make(key)), ()));
-        let landed: Result<_, Refusal> = self.inner.get_or_create(key, accept, made);
-        let landed = landed.unwrap_or_else(|refusal| refusal.panic());
-        landed.held.value().0.clone()
-    }
-
-    /// Enters a value, in the place of the one that is there, a clone of which comes back. An equal key that is stored already stays.
-    ///
-    /// # Panics
-    /// When the map is closed.
-    pub fn insert(&self, key: &P, value: V) -> Option<V>
-    where
-        V: Clone,
-    {
-        match self.inner.insert(key, Kept(value)) {
-            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
-        }
-    }
-
-    /// Enters a value, unless the key has one; as [`try_insert`](Self::try_insert), for values that cannot be cloned.
-    ///
-    /// # Errors
-    /// The value comes back, unless the map was closed just while it was entered.
-    pub fn insert_new(&self, key: &P, value: V) -> Result<(), Option<V>> {
-        let refused = self.inner.try_insert(key, Kept(value));
-        refused.map_err(|refused| refused.parts.map(|(_, value)| value.0))
-    }
-
-    /// Enters a value, unless the key has one. Guava calls it `putIfAbsent`, CPython `setdefault`.
-    ///
-    /// # Errors
-    /// [`InsertError`] with a clone of the value that is there, or when the map is closed; key and value come back in it.
-    pub fn try_insert(&self, key: &P, value: V) -> Result<(), InsertError<P, V>>
-    where
-        V: Clone,
-    {
-        self.inner
-            .try_insert(key, Kept(value))
-            .map_err(|refused| InsertError {
-                existing: existing_of(&refused),
-                key: Some(key.clone()),
-                value: value_of(refused),
-            })
-    }
-
-    /// Puts a value in the place of the one of this key, a clone of which comes back.
-    ///
-    /// # Errors
-    /// [`ReplaceError`] with the value, if there is none, or the map is closed.
-    pub fn replace(&self, key: &P, value: V) -> Result<V, ReplaceError<V>>
-    where
-        V: Clone,
-    {
-        self.replace_if(key, value, |_| true)
-    }
-
-    /// As [`replace`](Self::replace), if `condition` holds for the value that is there.
-    ///
-    /// *Runs* `condition` with no lock held, more than once if the entry changes meanwhile.
-    ///
-    /// # Errors
-    /// [`ReplaceError`] with the new value, if there is none that fulfils the condition, or the map is closed.
-    pub fn replace_if(
-        &self,
-        key: &P,
-        value: V,
-        mut condition: impl FnMut(&V) -> bool,
-    ) -> Result<V, ReplaceError<V>>
-    where
-        V: Clone,
-    {
-        let condition = |landed: &Landed<_, Kept<V>>| condition(&landed.held.value().0);
-        match self.inner.replace_if(key, Kept(value), condition) {
-            Ok(displaced) => Ok(displaced.held.value().0.clone()),
-            Err(refused) => Err(ReplaceError {
-                value: value_of(refused),
-            }),
-        }
-    }
-
-    /// Changes the entry of a key as `f` says, which gets the value or none and returns the new value or none. Returns a clone of the
-    /// value that is entered then.
-    ///
-    /// *Runs* `f` with no lock held, again if the entry changes meanwhile.
-    ///
-    /// # Panics
-    /// When there is to be a new value and the map is closed.
-    ///
-    /// ```
-    /// use highlander::WeakKeyMap;
-    /// use std::sync::Arc;
-    ///
-    /// let uses: WeakKeyMap<Arc<str>, u32> = WeakKeyMap::new();
-    /// let word: Arc<str> = "sword".into();
-    /// uses.update(&word, |n| Some(n.map_or(1, |n| n + 1)));
-    /// uses.update(&word, |n| Some(n.map_or(1, |n| n + 1)));
-    /// assert_eq!(uses.get("sword"), Some(2));
-    /// ```
-    pub fn update(&self, key: &P, mut f: impl FnMut(Option<&V>) -> Option<V>) -> Option<V>
-    where
-        V: Clone,
-    {
-        let changed = self.inner.update(key, |landed| {
-            let new = f(landed.map(|landed| &landed.held.value().0))?;
-            Some((Some(Kept(new.clone())), new))
-        });
-        changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
-    }
-
-    /// Takes out the entry of this key, and returns a clone of its value.
-    pub fn remove<Q: ?Sized>(&self, key: &Q) -> Option<V>
-    where
-        M: Asked<P, Q>,
-        V: Clone,
-    {
-        self.remove_if(key, |_, _| true)
-    }
-
-    /// Takes out the entry of this key if `condition` holds for it, and returns a clone of its value.
-    ///
-    /// *Runs* `condition` with no lock held, more than once if the entry changes meanwhile.
-    pub fn remove_if<Q: ?Sized>(
-        &self,
-        key: &Q,
-        mut condition: impl FnMut(&P, &V) -> bool,
-    ) -> Option<V>
-    where
-        M: Asked<P, Q>,
-        V: Clone,
-    {
-        let condition =
-            |key: &P, landed: &Landed<_, Kept<V>>| condition(key, &landed.held.value().0);
-        let removed = self.inner.remove_if(key, condition)?;
-        Some(removed.held.value().0.clone())
-    }
-
-    /// A new map with the live entries of both; where both have a key, with the other's value.
-    pub fn union(&self, other: &Self) -> Self
-    where
-        V: Clone,
-        S: Clone,
-    {
-        let union = self.clone();
-        union.extend_with(other);
-        union
-    }
-
-    /// Enters the live entries of another map, in the place of those with the same key.
-    ///
-    /// # Panics
-    /// When this map is closed; what has been entered by then stays.
-    pub fn extend_with(&self, other: &Self)
-    where
-        V: Clone,
-    {
-        other.for_each(|key, value| drop(self.insert(key, value.clone())));
-    }
-}
-
-impl<P, V, M, S> WeakKeyMap<P, V, M, S>
-where
-    P: SyncPointer,
-    V: Send + Sync + 'static,
-    M: Keying<P>,
-    S: BuildHasher,
-{
-    /// As [`insert`](Self::insert), for keys that carry a [`Token`], which `token` shows: the entry goes, and its value with it, when the token of the stored
-    /// key is dropped, which is when that key is.
-    ///
-    /// The other ways in (`update`, `replace`, `insert`) keep the token of a key that is there already.
-    ///
-    /// *Runs* `token` too, with no lock held, again if the entry changes meanwhile; if it panics, nothing is entered.
-    ///
-    /// # Panics
-    /// When the map is closed.
-    ///
-    /// ```
-    /// use highlander::{ByAddress, Token, WeakKeyMap};
-    /// use std::sync::Arc;
-    ///
-    /// struct Class { token: Token }
-    ///
-    /// let notes: WeakKeyMap<Arc<Class>, String, ByAddress> = WeakKeyMap::new();
-    /// let class = Arc::new(Class { token: Token::new() });
-    /// notes.insert_with_token(&class, "a note".to_string(), |class| &class.token);
-    /// drop(class);
-    /// assert_eq!(notes.entries(), 0);         // the note has been dropped
-    /// ```
-    pub fn insert_with_token(
-        &self,
-        key: &P,
-        value: V,
-        token: impl for<'a> Fn(&'a P::Target) -> &'a Token,
-    ) -> Option<V>
-    where
-        V: Clone,
-    {
-        let hash = M::hash(self.hasher(), key);
-        let watch = |key: &P| {
-            let notify = self.inner.store.notify_prompt(hash);
-            Watching::by(Some(token(P::target(key)).bind(notify)))
-        };
-        match self.inner.insert_watched(hash, key, Kept(value), watch) {
-            Ok(displaced) => displaced.map(|landed| landed.held.value().0.clone()),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
-        }
-    }
-}
-
-fn existing_of<P: Pointer, V: Clone + 'static>(refused: &Refused<Weakly<P>, Kept<V>>) -> Option<V> {
-    let existing = refused.existing.as_ref();
-    existing.map(|landed| landed.held.value().0.clone())
-}
-
-/// The value that was to be entered, or a clone of it if others have had a look at it.
-fn value_of<P: Pointer, V: Clone + 'static>(refused: Refused<Weakly<P>, Kept<V>>) -> V {
-    match (refused.parts, refused.late) {
-        (Some((_, value)), _) => value.0,
-        (None, Some(late)) => late.value().0.clone(),
-        (None, None) => unreachable!("a refused entry is here or was entered"),
+        Some((key, landed.value().clone()))
     }
 }
 
@@ -675,6 +316,21 @@ impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S: BuildHasher + Clone> Clone
         copy
     }
 }
+
+impl<P: Pointer, V: PartialEq + 'static, M: Keying<P>, S: BuildHasher> PartialEq
+    for WeakKeyMap<P, V, M, S>
+{
+    /// Whether both have the same live keys, compared as the map compares them, with equal values. Taken at no single moment.
+    ///
+    /// *Runs* `Hash` and `Eq` of keys and `PartialEq` of values, with no lock held. It is no look-up: the statistics do not count it as one.
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.equals(&other.inner, |mine, theirs| {
+            mine.held.value().0 == theirs.held.value().0
+        })
+    }
+}
+
+impl<P: Pointer, V: Eq + 'static, M: Keying<P>, S: BuildHasher> Eq for WeakKeyMap<P, V, M, S> {}
 
 impl<P: SyncPointer, V: Send + Sync + 'static, M, S: Default> Default for WeakKeyMap<P, V, M, S> {
     fn default() -> Self {

@@ -3,14 +3,18 @@
 //! The first of several equal keys stays: a new value goes into an entry with the old key, as in CPython. Where that key is needed it is
 //! kept alive meanwhile.
 
-use crate::error::{ClosedError, CycleError};
-use crate::held::Landed;
+use crate::creation::{get_or_create, Creates};
+use crate::error::{ClosedError, CycleError, Refusal};
+use crate::flight::Flights;
+use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
+use crate::making::{Made, Rest};
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
+use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
@@ -93,6 +97,23 @@ where
         let landed = self.store.peek(hash, |stored| M::same(&stored.0, key))?;
         let first = landed.held.key().0.upgrade()?;
         Some((landed, first))
+    }
+
+    /// Whether both have the same live keys, with values of which `equal` holds.
+    pub(crate) fn equals(
+        &self,
+        other: &Self,
+        equal: impl Fn(&Entry<P, B>, &Entry<P, B>) -> bool,
+    ) -> bool {
+        let mut len = 0;
+        for (key, mine) in self.store.living() {
+            let theirs = other.peek(M::hash(&other.hasher, &key), &key);
+            if !theirs.is_some_and(|(theirs, _)| equal(&mine, &theirs)) {
+                return false;
+            }
+            len += 1;
+        }
+        other.store.count_live() == len
     }
 
     /// Enters a value in the place of the live one, which comes back. Refused only if closed.
@@ -265,6 +286,43 @@ where
         }
     }
 
+    /// The live entry that is asked for, or a new one under the key that `to_pointer` makes, with an owner of the key that is stored.
+    pub(crate) fn get_or_create_asked<Q: ?Sized, E: From<CycleError> + From<ClosedError>>(
+        &self,
+        asked: &Q,
+        to_pointer: impl FnOnce(&Q) -> P,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<(P, Entry<P, B>), E>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        let found = self.store.find(hash, |stored| M::matches(&stored.0, asked));
+        if let Some(landed) = found {
+            if let Some(stored) = landed.held.key().0.upgrade() {
+                return Ok((stored, landed));
+            }
+        }
+        let pointer = to_pointer(asked);
+        assert!(
+            M::matches(&P::downgrade(&pointer), asked) && M::hash(&self.hasher, &pointer) == hash,
+            "the pointer is not the key that was asked for, or hashes differently"
+        );
+        let landed = self.create(hash, &pointer, |_| true, make)?;
+        Ok((stored_key(&landed, pointer), landed))
+    }
+
+    /// As `get_or_create`, with an owner of the key that is stored.
+    #[cfg(feature = "serde")]
+    pub(crate) fn get_or_create_with_key<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: P,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<(P, Entry<P, B>), E> {
+        let landed = self.get_or_create(&key, |_| true, make)?;
+        Ok((stored_key(&landed, key), landed))
+    }
+
     #[cold]
     fn create<E: From<CycleError> + From<ClosedError>>(
         &self,
@@ -273,14 +331,64 @@ where
         accept: impl Fn(&Entry<P, B>) -> bool,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
-        self.store.get_or_create(
-            hash,
-            (Weakly::new(key), key.clone()),
-            |(_, key), stored| M::same(&stored.0, key),
-            accept,
-            |ticket| make(&ticket.key),
-        )
+        let ticket = self.store.ticket(hash, Weakly::new(key), key.clone());
+        let make = |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key);
+        get_or_create(self, hash, ticket, &accept, make, Refusal::into_error)
     }
+}
+
+impl<P, B, M, S, X> Creates for WeakKeyed<P, B, M, S, X>
+where
+    P: Pointer,
+    B: Side,
+    M: Keying<P>,
+    X: Reverse<Weakly<P>, B>,
+{
+    type Ticket = Ticket<Weakly<P>, B>;
+    type Landed = Entry<P, B>;
+    type Made = Made<B>;
+    type Rest = Rest<Weakly<P>, B>;
+
+    fn flights(&self) -> &Flights<Self::Ticket, Self::Landed> {
+        &self.store.flights
+    }
+
+    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool {
+        M::same(&other.seed.key().0, &one.key)
+    }
+
+    fn name(&self, ticket: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.name_made(ticket, f)
+    }
+
+    fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Entry<P, B>> {
+        self.store
+            .look_at(hash, |stored| M::same(&stored.0, &ticket.key))
+    }
+
+    fn refused(&self) -> Option<ClosedError> {
+        self.store.is_closed().then(ClosedError::new)
+    }
+
+    fn enter(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        made: Made<B>,
+        accept: &dyn Fn(&Entry<P, B>) -> bool,
+    ) -> (Entry<P, B>, Self::Rest) {
+        let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
+        self.store.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
+        self.store.settle_made(landed, rest)
+    }
+}
+
+/// The key of an entry. Another one's may be the stored one; if it has just died, its equal does as well.
+fn stored_key<P: Pointer, B: Side>(landed: &Entry<P, B>, equal: P) -> P {
+    landed.held.key().0.upgrade().unwrap_or(equal)
 }
 
 /// The value that was refused because somebody else was there. Not for a store that was closed meanwhile.

@@ -1,4 +1,6 @@
-//! A set that holds its members weakly, in the order in which they came.
+//! A set that holds its members weakly, in the order in which they came. `algebra` compares and combines such sets.
+
+mod algebra;
 
 use crate::hash::DefaultHashBuilder;
 use crate::keying::{Asked, ByEquality, Keying};
@@ -138,6 +140,35 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// How many entries there is room for, dead and removed ones that still take theirs among them.
     pub fn capacity(&self) -> usize {
         self.members.get().map_or(0, |members| members.capacity())
+    }
+
+    /// Makes room for `additional` members to be entered one after the other: `capacity` is at least `entries + additional` then. A removal leaves a hole,
+    /// and when holes outnumber the members they are closed, and the room is given back with them.
+    ///
+    /// What is promised is the list. The index by hash gets its room only if the set has not been used before; otherwise it grows as it needs to.
+    ///
+    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`. Readers go on.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no list can have that size.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<u32>> = WeakSet::new();
+    /// set.reserve(1000);
+    /// let capacity = set.capacity();
+    /// assert!(capacity >= 1000);
+    /// let owned: Vec<_> = (0..1000).map(Arc::new).collect();
+    /// set.extend(owned.iter().cloned());
+    /// assert_eq!(set.capacity(), capacity);
+    /// ```
+    pub fn reserve(&self, additional: usize) {
+        if additional > 0 {
+            let new = || Members::with_capacity(additional);
+            self.members.get_or_init(new).reserve(additional);
+        }
     }
 
     /// Gives back the room of what has been removed. Prunes first.
@@ -332,6 +363,29 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.enter(member, |notify| (P::watch(member, notify), true))
     }
 
+    /// The member that is equal to this one and alive; if there is none, this one, entered at the end. *Waiting* and complexity as [`WeakSet::insert`].
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<str>> = WeakSet::new();
+    /// let one = set.get_or_insert("katana".into());
+    /// let same = set.get_or_insert("katana".into());
+    /// assert!(Arc::ptr_eq(&one, &same));
+    /// ```
+    pub fn get_or_insert(&self, member: P) -> P {
+        loop {
+            if let Some(existing) = self.twin(&member) {
+                return existing;
+            }
+            // An equal one may come and die meanwhile.
+            if self.insert(&member) {
+                return member;
+            }
+        }
+    }
+
     /// As [`WeakSet::insert`], for a value that carries a [`Token`]: its entry goes when the token is dropped, which is when the value is.
     ///
     /// `token` shows the value's token. It runs with no lock held, if the member is entered; if it panics, the member is taken out again.
@@ -423,82 +477,6 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
             self.insert(&member);
         }
     }
-
-    /// Whether each live member is one of `other` too.
-    pub fn is_subset<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> bool {
-        self.iter().all(|member| other.has(&member))
-    }
-
-    /// Whether each live member of `other` is one of this set too.
-    pub fn is_superset<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> bool {
-        other.is_subset(self)
-    }
-
-    /// Whether no live member is one of `other`.
-    pub fn is_disjoint<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> bool {
-        !self.iter().any(|member| other.has(&member))
-    }
-
-    fn collect(&self, members: impl Iterator<Item = P>) -> Self
-    where
-        S: Clone,
-    {
-        let new = Self::with_hasher(self.hasher.clone());
-        new.extend(members);
-        new
-    }
-
-    /// A new set of the members of this one, and then those of `other`. Of equal ones, that of this set.
-    ///
-    /// This and the following three run `Hash` and `Eq` with no lock held, and see each set as an iteration does.
-    ///
-    /// ```
-    /// use highlander::WeakSet;
-    /// use std::sync::Arc;
-    ///
-    /// let owned: Vec<_> = (0..6).map(Arc::new).collect();
-    /// let low: WeakSet<Arc<i32>> = owned[..4].iter().cloned().collect();
-    /// let high: WeakSet<Arc<i32>> = owned[2..].iter().cloned().collect();
-    /// assert_eq!(low.union(&high).len(), 6);
-    /// assert_eq!(low.intersection(&high), owned[2..4].iter().cloned().collect());
-    /// assert_eq!(low.difference(&high), owned[..2].iter().cloned().collect());
-    /// assert_eq!(low.symmetric_difference(&high).len(), 4);
-    /// ```
-    pub fn union<S2>(&self, other: &WeakSet<P, M, S2>) -> Self
-    where
-        S: Clone,
-    {
-        self.collect(self.iter().chain(other.iter()))
-    }
-
-    /// A new set of those members that are in `other` too.
-    pub fn intersection<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> Self
-    where
-        S: Clone,
-    {
-        self.collect(self.iter().filter(|member| other.has(member)))
-    }
-
-    /// A new set of those members that are not in `other`.
-    pub fn difference<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> Self
-    where
-        S: Clone,
-    {
-        self.collect(self.iter().filter(|member| !other.has(member)))
-    }
-
-    /// A new set of those members of either set that are not in the other.
-    pub fn symmetric_difference<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> Self
-    where
-        S: Clone,
-    {
-        let others = other.iter().filter(|member| !self.has(member));
-        self.collect(
-            self.iter()
-                .filter(|member| !other.has(member))
-                .chain(others),
-        )
-    }
 }
 
 impl<P: SyncPointer, M, S: Default> Default for WeakSet<P, M, S> {
@@ -507,23 +485,13 @@ impl<P: SyncPointer, M, S: Default> Default for WeakSet<P, M, S> {
     }
 }
 
-impl<P: SyncPointer, M: Keying<P>, S: BuildHasher + Clone> Clone for WeakSet<P, M, S> {
-    /// Another set of the same members, in the same order.
-    fn clone(&self) -> Self {
-        self.collect(self.iter())
-    }
-}
-
-impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> PartialEq for WeakSet<P, M, S> {
-    /// Whether the live members are the same, in any order; each is asked at some moment during the call.
-    fn eq(&self, other: &Self) -> bool {
-        self.is_subset(other) && other.is_subset(self)
-    }
-}
-
-impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> Eq for WeakSet<P, M, S> {}
-
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> Extend<P> for WeakSet<P, M, S> {
+    fn extend<I: IntoIterator<Item = P>>(&mut self, members: I) {
+        WeakSet::extend(self, members);
+    }
+}
+
+impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> Extend<P> for &WeakSet<P, M, S> {
     fn extend<I: IntoIterator<Item = P>>(&mut self, members: I) {
         WeakSet::extend(self, members);
     }

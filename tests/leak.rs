@@ -3,8 +3,8 @@
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
 use highlander::{
-    ByAddress, Handle, Interner, MapMaker, Registry, Token, Watched, WeakHandle, WeakKeyMap,
-    WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
+    ByAddress, Handle, Interner, MapMaker, Registry, StrongMap, Token, Watched, WeakHandle,
+    WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -70,7 +70,7 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 18] = [
+    let scenes: [(&str, fn()); 19] = [
         ("prompt maps", prompt_maps),
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
@@ -87,6 +87,7 @@ fn memory_comes_back() {
         ("maps with weak values", weak_values),
         ("maps with weak keys", weak_keys),
         ("maps with weak keys and values", weak_pairs),
+        ("maps strong on both sides", strong_maps),
         ("failed creations and panics in maps", map_failures),
         ("churn in maps by several threads", map_threads),
     ];
@@ -163,6 +164,27 @@ fn weak_pairs() {
     assert_eq!(map.keys_of(&keys[7]).len(), 1);
     map.retain(|key, _| key.len() < 4);
     map.remove_by_value(&keys[8]);
+}
+
+fn strong_maps() {
+    let map: StrongMap<String, Vec<u8>> = StrongMap::new();
+    for i in 0..2000 {
+        map.get_or_insert_with(i.to_string(), |_| vec![0; i % 100]);
+    }
+    for i in 0..500 {
+        map.insert(i.to_string(), vec![1; 20]);
+        map.try_insert(i.to_string(), vec![2; 20]).unwrap_err();
+        map.update(i.to_string(), |_| Some(vec![3; 30]));
+        map.replace_if(i.to_string(), vec![4; 40], |old| old.len() == 40)
+            .unwrap_err();
+    }
+    let entries = map.iter();
+    assert_eq!(map.retain(|key, _| key.len() < 4), 1000);
+    map.remove("7");
+    map.close();
+    map.insert_new("new".to_string(), vec![5; 50]).unwrap_err();
+    drop(map);
+    drop(entries);
 }
 
 fn map_failures() {

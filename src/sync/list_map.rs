@@ -37,8 +37,9 @@ mod body {
         }
 
         /// One of many, of which most are small: a few shards, however many processors there are.
-        pub(crate) fn small() -> Self {
-            Self(DashMap::with_hasher_and_shard_amount(
+        pub(crate) fn small(capacity: usize) -> Self {
+            Self(DashMap::with_capacity_and_hasher_and_shard_amount(
+                capacity,
                 BuildHasherDefault::default(),
                 4,
             ))
@@ -93,7 +94,7 @@ mod body {
             Self(Mutex::new(HashMap::new()))
         }
 
-        pub(crate) fn small() -> Self {
+        pub(crate) fn small(_capacity: usize) -> Self {
             Self::new()
         }
 

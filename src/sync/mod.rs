@@ -21,6 +21,7 @@ mod life;
 #[cfg(all(highlander_loom, feature = "loom"))]
 pub(crate) use life::{remains, LifeArc, LifeWeak};
 mod list_map;
+mod lock;
 
 /// Atomics that no protocol rests on, such as counters of events: in a model they are no steps.
 pub(crate) mod plain {
@@ -28,3 +29,4 @@ pub(crate) mod plain {
     pub(crate) use std::sync::OnceLock;
 }
 pub(crate) use list_map::{List, ListMap};
+pub(crate) use lock::Lock;

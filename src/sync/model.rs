@@ -8,6 +8,7 @@ use loom::sync::{Condvar, MutexGuard};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::convert::Infallible;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 pub(crate) use loom::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -111,6 +112,12 @@ impl<T> OnceCell<T> {
         }
     }
 
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        let mut value = Some(value);
+        self.get_or_init(|| value.take().expect("called once"));
+        value.map_or(Ok(()), Err)
+    }
+
     pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
         match self.get_or_try_init(|| Ok::<_, Infallible>(init())) {
             Ok(value) => value,
@@ -145,6 +152,122 @@ impl<T> OnceCell<T> {
         self.done.store(true, Ordering::Release);
         drop(run);
         Ok(self.get().expect("just set"))
+    }
+}
+
+/// `event_listener::Event`, as far as it is used here.
+pub(crate) struct Event {
+    /// Those who listen, in the order in which they came, and whether they have been notified.
+    listeners: Arc<Listeners>,
+}
+
+struct Listeners {
+    list: Mutex<Vec<Listed>>,
+    notified: Condvar,
+}
+
+struct Listed {
+    id: Arc<()>,
+    notified: bool,
+    waker: Option<std::task::Waker>,
+}
+
+impl Listeners {
+    fn notify(&self, n: usize) {
+        let mut list = self.list.lock();
+        let mut wakers = Vec::new();
+        for it in list.iter_mut().take(n) {
+            it.notified = true;
+            wakers.extend(it.waker.take());
+        }
+        drop(list);
+        self.notified.notify_all();
+        wakers.into_iter().for_each(std::task::Waker::wake);
+    }
+}
+
+impl Event {
+    pub(crate) fn new() -> Self {
+        Self {
+            listeners: Arc::new(Listeners {
+                list: Mutex::new(Vec::new()),
+                notified: Condvar::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn listen(&self) -> Listener {
+        let me = Arc::new(());
+        self.listeners.list.lock().push(Listed {
+            id: Arc::clone(&me),
+            notified: false,
+            waker: None,
+        });
+        Listener {
+            listeners: Arc::clone(&self.listeners),
+            me,
+            used: false,
+        }
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.listeners.notify(1);
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.listeners.notify(usize::MAX);
+    }
+}
+
+pub(crate) struct Listener {
+    listeners: Arc<Listeners>,
+    me: Arc<()>,
+    used: bool,
+}
+
+impl Listener {
+    pub(crate) fn wait(mut self) {
+        let mut list = self.listeners.list.lock();
+        while !list
+            .iter()
+            .any(|it| Arc::ptr_eq(&it.id, &self.me) && it.notified)
+        {
+            list = self
+                .listeners
+                .notified
+                .wait(list)
+                .unwrap_or_else(|e| e.into_inner());
+        }
+        drop(list);
+        self.used = true;
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) async fn wait_async(mut self) {
+        std::future::poll_fn(|context| {
+            let mut list = self.listeners.list.lock();
+            let me = list.iter_mut().find(|it| Arc::ptr_eq(&it.id, &self.me));
+            let me = me.expect("listed until dropped");
+            if me.notified {
+                return std::task::Poll::Ready(());
+            }
+            me.waker = Some(context.waker().clone());
+            std::task::Poll::Pending
+        })
+        .await;
+        self.used = true;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut list = self.listeners.list.lock();
+        let at = list.iter().position(|it| Arc::ptr_eq(&it.id, &self.me));
+        let it = list.remove(at.expect("listed until dropped"));
+        drop(list);
+        if it.notified && !self.used {
+            self.listeners.notify(1);
+        }
     }
 }
 
@@ -203,6 +326,10 @@ pub(crate) fn spin_rounds() -> u32 {
     } else {
         u32::MAX
     }
+}
+
+pub(crate) fn spins_for_a_flight() -> u32 {
+    0
 }
 
 /// One queue for all addresses.
@@ -269,6 +396,10 @@ pub(crate) unsafe fn zeroed_array<T>(layout: Layout, len: usize, new: fn() -> T)
     array
 }
 
+pub(crate) fn lanes() -> usize {
+    1
+}
+
 pub(crate) fn stripes() -> (usize, usize) {
     (if OWN_STRIPES.get() { 3 } else { 0 }, 1)
 }
@@ -319,10 +450,6 @@ pub(crate) fn own_index() -> Option<usize> {
     OWN_STRIPES.get().then(|| INDEX.with(|index| *index))
 }
 
-pub(crate) fn thread_token() -> usize {
-    INDEX.with(|index| *index) + 1
-}
-
 /// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light one.
 pub(crate) fn light_barrier() {
     loom::sync::atomic::fence(Ordering::SeqCst);
@@ -353,3 +480,11 @@ macro_rules! local {
     };
 }
 pub(crate) use local;
+
+/// A value that is static in one execution.
+macro_rules! global {
+    (static $name:ident: $type:ty = $init:expr;) => {
+        loom::lazy_static! { static ref $name: $type = $init; }
+    };
+}
+pub(crate) use global;

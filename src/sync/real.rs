@@ -59,6 +59,11 @@ pub(crate) fn spin_rounds() -> u32 {
     8
 }
 
+/// How often a creation under way is polled before its waiter goes to sleep: for less than a microsecond.
+pub(crate) fn spins_for_a_flight() -> u32 {
+    6
+}
+
 /// Threads that are parked or about to, anywhere in the process. The price of unlocking is one look at it.
 static PARKED: Padded = Padded(AtomicUsize::new(0));
 
@@ -141,6 +146,51 @@ impl<T> UnsafeCell<T> {
 pub(crate) fn stripes() -> (usize, usize) {
     let parallel = std::thread::available_parallelism().map_or(1, |n| n.get());
     ((parallel * 2).min(64), parallel.min(16))
+}
+
+/// Into how many lists to split the creations under way; a power of two.
+pub(crate) fn lanes() -> usize {
+    static LANES: OnceCell<usize> = OnceCell::new();
+    *LANES.get_or_init(|| (stripes().0 * 2).next_power_of_two())
+}
+
+/// Something that some wait for, and others bring about.
+pub(crate) struct Event(event_listener::Event);
+
+impl Event {
+    pub(crate) const fn new() -> Self {
+        Self(event_listener::Event::new())
+    }
+
+    /// What is brought about after this call is not missed.
+    pub(crate) fn listen(&self) -> Listener {
+        Listener(self.0.listen())
+    }
+
+    /// Wakes one of those who listen, unless one is on its way already. What it does not use, because it goes, it passes on.
+    pub(crate) fn notify_one(&self) {
+        self.0.notify(1);
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify(usize::MAX);
+    }
+}
+
+pub(crate) struct Listener(event_listener::EventListener);
+
+impl Listener {
+    /// Sleeps until it is notified.
+    pub(crate) fn wait(self) {
+        use event_listener::Listener as _;
+        self.0.wait();
+    }
+
+    /// Is over when it is notified.
+    #[cfg(feature = "async")]
+    pub(crate) async fn wait_async(self) {
+        self.0.await;
+    }
 }
 
 /// Whether memory can be given back while others read: always, here.
@@ -269,12 +319,6 @@ pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
     })
 }
 
-/// A number that tells threads apart while they live.
-pub(crate) fn thread_token() -> usize {
-    thread_local!(static TOKEN: u8 = const { 0 });
-    TOKEN.with(|t| t as *const u8 as usize)
-}
-
 /// Thread-local cells whose types have no destructor, so that they can be used at any time, and at no cost.
 macro_rules! local {
     ($($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;)*) => {
@@ -282,3 +326,11 @@ macro_rules! local {
     };
 }
 pub(crate) use local;
+
+/// A static value.
+macro_rules! global {
+    (static $name:ident: $type:ty = $init:expr;) => {
+        static $name: $type = $init;
+    };
+}
+pub(crate) use global;

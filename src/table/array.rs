@@ -26,8 +26,8 @@ const MAX_LEN: usize = 1 << 31;
 /// that they have moved there.
 ///
 /// Lengths run 2, 3, 4, 6, 8, 12, 16, …: each step is a half or a third more than the one before, so that a table is never much
-/// emptier than it needs to be. Buckets are in the order of the hashes, so a few neighbours of the old table (a *group*) and a few
-/// of the new one hold the very same range, and can be moved on their own.
+/// emptier than it needs to be; where room is reserved, a step can be any number of these at once. Buckets are in the order of the hashes, so a
+/// few neighbours of the old table (a *group*) and some of the new one hold the very same range, and can be moved on their own.
 pub(super) struct Array {
     len: usize,
     buckets: NonNull<Bucket>,
@@ -106,6 +106,15 @@ impl Array {
         // Acquire: pairs with the Release that set it; the array is built. It outlives this one, which the borrow stands for.
         // SAFETY: null or an array, and one that is not freed before `self` is.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The last of the successors; the array itself if it is not being replaced.
+    pub(super) fn last(&self) -> &Array {
+        let mut last = self;
+        while let Some(next) = last.successor() {
+            last = next;
+        }
+        last
     }
 
     /// Visits the linked nodes whose hash has its upper half in this range, each once, wherever they are by now.

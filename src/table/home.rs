@@ -69,6 +69,10 @@ impl<'a> Home<'a> {
         home
     }
 
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
     /// The line that this home shares with its neighbours.
     fn line(&self) -> &'a Bucket {
         self.array.line(self.index)

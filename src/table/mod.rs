@@ -78,9 +78,10 @@ impl Index {
         ptr::eq(self.array.load(Ordering::Relaxed), array)
     }
 
-    /// How many nodes fit before the index grows.
+    /// How many nodes fit before the index grows, if it is being replaced, into the last of the successors.
     pub(crate) fn capacity(&self, _: &Guard) -> usize {
-        self.array().map_or(0, |array| array::capacity(array.len()))
+        self.array()
+            .map_or(0, |array| array::capacity(array.last().len()))
     }
 
     /// Looks for a node with this hash in its bucket, without a lock.

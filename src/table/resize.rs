@@ -3,6 +3,10 @@
 //! A successor is hung behind the array, and those who insert move one or two groups of neighbouring buckets each, until all
 //! have moved and the successor takes the array's place. Nobody waits for the whole: a reader who finds that a bucket has moved
 //! looks into the successor, and a writer waits for its own bucket's group at most. The old array is buried.
+//!
+//! Whoever reserves hangs a successor that is as long as needed at once, and moves all groups that nobody has begun to move. If others have some
+//! in hand still, what is needed is hung behind that successor, and its turn comes when that one is in the array's place: no group may leave a
+//! successor before all have arrived there.
 
 use super::array::{self, gcd, Array};
 use super::bucket::Tag;
@@ -12,7 +16,7 @@ use crate::grace::{Graveyard, Guard};
 use crate::sync::Ordering;
 use std::ptr::{self, NonNull};
 
-/// The most buckets in a group, before or after.
+/// The most buckets in a group before it moves. After it there may be more, but no more are locked at a time.
 const WIDEST_GROUP: usize = 4;
 /// Groups that an insertion moves while the array is being replaced.
 const GROUPS_PER_STEP: usize = 4;
@@ -54,14 +58,40 @@ impl Index {
         }
     }
 
+    /// Makes room for so many nodes in all, all at once; others go on meanwhile.
+    ///
+    /// Panics with "capacity overflow" when no array can be that long.
+    pub(crate) fn reserve(&self, nodes: usize, graveyard: &Graveyard, _: &Guard) {
+        let wanted = array::len_for(nodes);
+        while let Some(array) = self.array() {
+            if let Some(next) = array.successor() {
+                self.move_rest(array, next, graveyard);
+                if !self.is_current(array) {
+                    continue;
+                }
+                // Another thread has a last group in hand; it will finish the move.
+            }
+            let last = array.last();
+            if last.len() >= wanted {
+                return;
+            }
+            hang(last, wanted);
+        }
+    }
+
+    /// Moves the groups that nobody has begun to move.
+    fn move_rest(&self, array: &Array, next: &Array, graveyard: &Graveyard) {
+        let groups = gcd(array.len(), next.len());
+        while array.claimed.load(Ordering::Relaxed) < groups {
+            self.step(array, graveyard);
+        }
+    }
+
     /// Makes the array as short as `live` nodes allow, all at once; others go on meanwhile.
     pub(crate) fn shrink(&self, live: impl Fn() -> usize, graveyard: &Graveyard, _: &Guard) {
         while let Some(array) = self.array() {
             if let Some(next) = array.successor() {
-                let groups = gcd(array.len(), next.len());
-                while array.claimed.load(Ordering::Relaxed) < groups {
-                    self.step(array, graveyard);
-                }
+                self.move_rest(array, next, graveyard);
                 if self.is_current(array) {
                     // Another thread has a last group in hand; it will finish the move.
                     return;
@@ -78,22 +108,32 @@ impl Index {
     /// Moves one group: locks its homes, deals their nodes out to the successor's, and marks them as moved.
     fn move_group(&self, array: &Array, next: &Array, group: usize, groups: usize) {
         let (from, to) = (array.len() / groups, next.len() / groups);
+        debug_assert!(
+            from <= WIDEST_GROUP,
+            "from {} to {}",
+            array.len(),
+            next.len()
+        );
         // In ascending order; all other code holds one home at a time.
         let mut old: [Option<Home<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
             (i < from).then(|| Home::lock(array, group * from + i, &self.lists))
         });
         // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written, not to be kept
-        // from anybody.
-        let mut new: [Option<Home<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
-            (i < to).then(|| Home::lock(next, group * to + i, &self.lists))
-        });
+        // from anybody; so where there are many, one can make way for another.
+        let mut new: [Option<Home<'_>>; WIDEST_GROUP] = [const { None }; WIDEST_GROUP];
         for home in old.iter_mut().flatten() {
             home.move_out(|node| {
                 // SAFETY: linked nodes are headers, always.
                 let hash = unsafe { node.as_ref() }.hash();
-                let home = new[next.index(hash) - group * to].as_mut();
-                home.expect("a group holds one range of hashes")
-                    .place(node, Tag::of(hash));
+                let index = next.index(hash);
+                debug_assert_eq!(index / to, group, "a group holds one range of hashes");
+                let place = &mut new[index % WIDEST_GROUP];
+                if place.as_ref().is_none_or(|home| home.index() != index) {
+                    *place = None;
+                    *place = Some(Home::lock(next, index, &self.lists));
+                }
+                let home = place.as_mut().expect("locked above");
+                home.place(node, Tag::of(hash));
             });
         }
         // First the new ones, so that they are complete when the old ones say so.

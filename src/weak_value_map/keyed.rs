@@ -2,12 +2,10 @@
 
 use super::{Key, Value, WeakValueMap};
 use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
-use crate::hash::hash_key;
+use crate::hash::{hash_key, owned_key};
 use crate::held::Landed;
-use crate::hook::Cause;
 use crate::pointer::Pointer;
-use crate::side::{Kept, Side, Weakly};
-use crate::store::Refused;
+use crate::side::{Side, Weakly};
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
@@ -18,8 +16,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let hash = hash_key(&self.hasher, key);
-        self.store.find(hash, |stored| key.equivalent(&stored.0))
+        self.store.find_keyed(hash_key(&self.hasher, key), key)
     }
 
     /// The live value of this key. A dead one counts as none, and is taken out.
@@ -44,8 +41,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        self.store
-            .view(hash, |stored| key.equivalent(&stored.0), Side::live)
+        self.store.view_keyed(hash, key, Side::live)
     }
 
     /// The live value of this key, with the key that is stored, cloned.
@@ -109,13 +105,13 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         make: impl FnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        match self.store.view(hash, |stored| key == stored.0, Side::live) {
+        match self.store.view_keyed(hash, &key, Side::live) {
             Some(live) => {
                 // Here, not at the end of the scope: if a destructor panics, the value is still ours to drop.
                 drop((key, make));
                 Ok(live)
             }
-            None => self.create(hash, key, |_| true, make),
+            None => self.create(hash, key, make),
         }
     }
 
@@ -165,16 +161,11 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        let is_it = |stored: &Key<K>| key.equivalent(&stored.0);
-        if let Some(live) = self.store.view(hash, is_it, Side::live) {
+        if let Some(live) = self.store.view_keyed(hash, key, Side::live) {
             return Ok(live);
         }
-        let owned = to_owned(key);
-        assert!(
-            key.equivalent(&owned) && hash_key(&self.hasher, &owned) == hash,
-            "the owned key is not equivalent to the borrowed one, or hashes differently"
-        );
-        self.create(hash, owned, |_| true, make)
+        let owned = owned_key(&self.hasher, hash, key, to_owned);
+        self.create(hash, owned, make)
     }
 
     /// The live value of this key, unless it is `stale`: then, or if there is none, a new one, which takes its place. Owners of the stale one keep it.
@@ -203,16 +194,37 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         stale: impl Fn(&P) -> bool,
         make: impl FnOnce(&K) -> P,
     ) -> P {
+        self.get_or_try_replace_if(key, stale, |key| Ok(make(key)))
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// As [`get_or_replace_if`](Self::get_or_replace_if), by a factory that may fail: its error comes back as it is, and the stale value stays.
+    ///
+    /// # Errors
+    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
+    ///
+    /// ```
+    /// use highlander::{CreateError, WeakValueMap};
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let first = map.get_or_insert_with("db", |_| Arc::new(1));
+    /// let failed = map.get_or_try_replace_if("db", |_| true, |_| Err(CreateError::Failed("no network")));
+    /// assert_eq!(failed, Err(CreateError::Failed("no network")));
+    /// assert_eq!(map.get("db"), Some(first));
+    /// ```
+    pub fn get_or_try_replace_if<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        stale: impl Fn(&P) -> bool,
+        make: impl FnOnce(&K) -> Result<P, E>,
+    ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        match self.store.find(hash, |stored| key == stored.0) {
-            Some(landed) if !stale(&landed.live) => {
-                drop((key, make));
-                landed.into_live()
-            }
-            _ => self
-                .create(hash, key, |value| !stale(value), |key| Ok(make(key)))
-                .unwrap_or_else(|refusal: Refusal| refusal.panic()),
-        }
+        let accept = |landed: &Landed<_, Value<P>>| !stale(&landed.live);
+        let make = |key: &K| make(key).map(weakly);
+        self.store
+            .get_or_create_keyed(hash, key, accept, make)
+            .map(Landed::into_live)
     }
 
     #[cold]
@@ -220,29 +232,10 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         &self,
         hash: u64,
         key: K,
-        accept: impl Fn(&P) -> bool,
         make: impl FnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
-        self.create_side(hash, key, accept, |key| {
-            let value = make(key)?;
-            Ok((Weakly::new(&value), value))
-        })
-    }
-
-    pub(super) fn create_side<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: K,
-        accept: impl Fn(&P) -> bool,
-        make: impl FnOnce(&K) -> Result<(Value<P>, P), E>,
-    ) -> Result<P, E> {
-        let landed: Result<_, E> = self.store.get_or_create(
-            hash,
-            (Kept(key), ()),
-            |(asked, ()), stored| asked.0 == stored.0,
-            |landed| accept(&landed.live),
-            |ticket| make(&ticket.seed.key().0),
-        );
+        let make = |key: &K| make(key).map(weakly);
+        let landed = self.store.create_keyed(hash, key, |_| true, make);
         landed.map(Landed::into_live)
     }
 
@@ -267,8 +260,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// ```
     pub fn insert(&self, key: K, value: P) -> Option<P> {
         let hash = hash_key(&self.hasher, &key);
-        let parts = (Kept(key), Weakly::new(&value));
-        match self.store.insert(hash, parts, same_key, |_| true) {
+        match self.store.insert_keyed(hash, key, Weakly::new(&value)) {
             Ok(displaced) => displaced.map(Landed::into_live),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
@@ -280,17 +272,12 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// [`InsertError`] with the live value, or when the map is closed; key and value come back in it.
     pub fn try_insert(&self, key: K, value: P) -> Result<(), InsertError<K, P>> {
         let hash = hash_key(&self.hasher, &key);
-        let parts = (Kept(key), Weakly::new(&value));
-        match self.store.insert(hash, parts, same_key, |_| false) {
-            Ok(_) => Ok(()),
-            Err(Refused {
-                existing, parts, ..
-            }) => Err(InsertError {
-                existing: existing.map(|landed| landed.live),
-                key: parts.map(|(key, _)| key.0),
-                value,
-            }),
-        }
+        let entered = self.store.try_insert_keyed(hash, key, Weakly::new(&value));
+        entered.map_err(|refused| InsertError {
+            existing: refused.existing.map(|landed| landed.live),
+            key: refused.parts.map(|(key, _)| key.0),
+            value,
+        })
     }
 
     /// Puts a value in the place of the live one of this key, which comes back.
@@ -298,8 +285,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// # Errors
     /// [`ReplaceError`] with the value, if there is no live one, or the map is closed.
     pub fn replace(&self, key: K, value: P) -> Result<P, ReplaceError<P>> {
-        let mut key = Some(key);
-        self.replace_where(&mut key, value, |_| true)
+        self.replace_where(key, value, |_| true)
     }
 
     /// Puts `new` in the place of this very `old`, if that is the value of this key.
@@ -320,36 +306,22 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// assert_eq!(map.get("k"), Some(new));
     /// ```
     pub fn replace_if(&self, key: K, old: &P, new: P) -> Result<(), ReplaceError<P>> {
-        let mut key = Some(key);
-        self.replace_where(&mut key, new, |value| P::address(value) == P::address(old))
+        self.replace_where(key, new, |value| P::address(value) == P::address(old))
             .map(drop)
     }
 
     fn replace_where(
         &self,
-        key: &mut Option<K>,
+        key: K,
         value: P,
         condition: impl Fn(&P) -> bool,
     ) -> Result<P, ReplaceError<P>> {
-        let hash = hash_key(&self.hasher, key.as_ref().expect("given"));
-        loop {
-            let Some(asked) = key.as_ref() else {
-                // Closed while it was entered.
-                return Err(ReplaceError { value });
-            };
-            let found = self.store.peek(hash, |stored| *asked == stored.0);
-            let old = match found {
-                Some(landed) if condition(&landed.live) && !self.is_closed() => landed,
-                _ => return Err(ReplaceError { value }),
-            };
-            let parts = (
-                Kept(key.take().expect("looked at above")),
-                Weakly::new(&value),
-            );
-            match self.store.swap(old, parts) {
-                Ok(displaced) => return Ok(displaced.into_live()),
-                Err(refused) => *key = refused.parts.map(|(key, _)| key.0),
-            }
+        let hash = hash_key(&self.hasher, &key);
+        let condition = |landed: &Landed<_, Value<P>>| condition(&landed.live);
+        let weak = Weakly::new(&value);
+        match self.store.replace_keyed(hash, key, weak, condition) {
+            Ok(displaced) => Ok(displaced.into_live()),
+            Err(_) => Err(ReplaceError { value }),
         }
     }
 
@@ -374,43 +346,14 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// ```
     pub fn update(&self, key: K, mut f: impl FnMut(Option<&P>) -> Option<P>) -> Option<P> {
         let hash = hash_key(&self.hasher, &key);
-        let mut key = Some(key);
-        loop {
-            let asked = key
-                .as_ref()
-                .unwrap_or_else(|| Refusal::Closed(ClosedError::new()).panic());
-            let found = self.store.peek(hash, |stored| *asked == stored.0);
-            let new = f(found.as_ref().map(|landed| &landed.live));
-            let Some(value) = new else {
-                match found {
-                    Some(landed) if !self.store.take_out(&landed.held, Cause::Removed) => continue,
-                    _ => return None,
-                }
-            };
-            if self.is_closed() {
-                Refusal::Closed(ClosedError::new()).panic();
-            }
-            let parts = |key: &mut Option<K>| {
-                (
-                    Kept(key.take().expect("looked at above")),
-                    Weakly::new(&value),
-                )
-            };
-            let refused = match found {
-                Some(landed) if P::address(&landed.live) == P::address(&value) => {
-                    return Some(value)
-                }
-                Some(landed) => self.store.swap(landed, parts(&mut key)).err(),
-                None => self
-                    .store
-                    .insert(hash, parts(&mut key), same_key, |_| false)
-                    .err(),
-            };
-            match refused {
-                None => return Some(value),
-                Some(refused) => key = refused.parts.map(|(key, _)| key.0),
-            }
-        }
+        let changed = self.store.update_keyed(hash, key, |landed| {
+            let old = landed.map(|landed| &landed.live);
+            let new = f(old)?;
+            // The very same one stays as it is.
+            let enter = old.is_none_or(|old| P::address(old) != P::address(&new));
+            Some((enter.then(|| Weakly::new(&new)), new))
+        });
+        changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
     }
 
     /// Takes out the live value of this key and returns it. Its owners keep it.
@@ -429,16 +372,10 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
-        loop {
-            let landed = self.store.peek(hash, |stored| key.equivalent(&stored.0))?;
-            if !condition(&landed.held.key().0, &landed.live) {
-                return None;
-            }
-            if self.store.take_out(&landed.held, Cause::Removed) {
-                return Some(landed.into_live());
-            }
-        }
+        let condition = |key: &K, landed: &Landed<_, Value<P>>| condition(key, &landed.live);
+        self.store
+            .remove_keyed(hash, key, condition)
+            .map(Landed::into_live)
     }
 
     /// A new map with the live entries of both; where both have a key, with the other's value.
@@ -466,6 +403,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     }
 }
 
-pub(super) fn same_key<K: Eq>(one: &Kept<K>, other: &Kept<K>) -> bool {
-    one.0 == other.0
+/// What is entered, and what keeps it alive until all who wait for it have looked.
+fn weakly<P: Pointer>(value: P) -> (Value<P>, P) {
+    (Weakly::new(&value), value)
 }

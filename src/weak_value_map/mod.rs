@@ -207,6 +207,35 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
         self.store.engine.capacity()
     }
 
+    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then, and the table need not grow
+    /// before there are more than `capacity`, unless it is shrunk meanwhile.
+    ///
+    /// What is promised is the table: the memory of an entry comes with it. What other threads enter takes of the same room.
+    ///
+    /// Sweeps go round the whole table, so while it is emptier than it would be, a quarter as many dead entries as `capacity` may stay besides those that stay otherwise.
+    ///
+    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
+    /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
+    /// the memory; constant if there is room already.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
+    /// map.reserve(1000);
+    /// let capacity = map.capacity();
+    /// assert!(capacity >= 1000);
+    /// let _held: Vec<_> = (0..1000).map(|i| map.get_or_insert_with(i, |i| Arc::new(*i))).collect();
+    /// assert_eq!(map.capacity(), capacity);
+    /// ```
+    pub fn reserve(&self, additional: usize) {
+        self.store.engine.reserve(additional);
+    }
+
     /// What the map has done so far.
     pub fn stats(&self) -> Stats {
         self.store.stats()

@@ -1,12 +1,11 @@
 //! Entries whose values carry a token, and go with it.
 
-use super::keyed::same_key;
 use super::WeakValueMap;
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::hash::hash_key;
 use crate::held::Landed;
 use crate::pointer::SyncPointer;
-use crate::side::{Kept, Side, Watching, Weakly};
+use crate::side::{Side, Watching, Weakly};
 use crate::token::Token;
 use std::hash::{BuildHasher, Hash};
 
@@ -57,22 +56,19 @@ where
         make: impl FnOnce(&K, Token) -> Result<P, E>,
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(live) = self.store.view(hash, |stored| key == stored.0, Side::live) {
+        if let Some(live) = self.store.view_keyed(hash, &key, Side::live) {
             drop((key, make));
             return Ok(live);
         }
-        self.create_side(
-            hash,
-            key,
-            |_| true,
-            |key| {
-                let token = Token::new();
-                let binder = token.binder();
-                let value = make(key, token)?;
-                let watching = Watching::by(binder.bind(self.store.notify_prompt(hash)));
-                Ok((Weakly::watched(&value, watching), value))
-            },
-        )
+        let make = |key: &K| {
+            let token = Token::new();
+            let binder = token.binder();
+            let value = make(key, token)?;
+            let watching = Watching::by(binder.bind(self.store.notify_prompt(hash)));
+            Ok((Weakly::watched(&value, watching), value))
+        };
+        let landed = self.store.create_keyed(hash, key, |_| true, make);
+        landed.map(Landed::into_live)
     }
 
     /// As [`insert`](Self::insert), for a value that carries a [`Token`], which `token` shows: the entry goes when the token is dropped, which is when
@@ -106,8 +102,8 @@ where
         let hash = hash_key(&self.hasher, &key);
         let notify = self.store.notify_prompt(hash);
         let watching = Watching::by(Some(token(P::target(&value)).bind(notify)));
-        let parts = (Kept(key), Weakly::watched(&value, watching));
-        match self.store.insert(hash, parts, same_key, |_| true) {
+        let weak = Weakly::watched(&value, watching);
+        match self.store.insert_keyed(hash, key, weak) {
             Ok(displaced) => displaced.map(Landed::into_live),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }

@@ -1,6 +1,7 @@
 //! What a map with weak values has in common with other collections: copying, comparing, filling, showing, iterating.
 
 use super::{Key, Value, WeakValueMap};
+use crate::hash::hash_key;
 use crate::held::Held;
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use std::fmt;
@@ -21,16 +22,26 @@ impl<K: Hash + Eq + 'static, P: Pointer + PartialEq, S: BuildHasher> PartialEq
     for WeakValueMap<K, P, S>
 {
     /// Whether both have the same live keys with equal values. Taken at no single moment.
+    ///
+    /// Values are compared as `P` says: two `Arc`s are equal if what they lead to is.
+    ///
+    /// *Runs* `Hash` and `Eq` of keys and `PartialEq` of values, with no lock held. It is no look-up: the statistics do not count it as one.
     fn eq(&self, other: &Self) -> bool {
         let mut len = 0;
-        let mut equal = true;
-        self.for_each(|key, value| {
+        for ((), mine) in self.store.living() {
+            let key = &mine.held.key().0;
+            let hash = hash_key(&other.hasher, key);
+            let theirs = other.store.peek(hash, |stored| *key == stored.0);
+            if !theirs.is_some_and(|theirs| theirs.live == mine.live) {
+                return false;
+            }
             len += 1;
-            equal = equal && other.get(key).is_some_and(|theirs| theirs == *value);
-        });
-        equal && other.len() == len
+        }
+        other.len() == len
     }
 }
+
+impl<K: Hash + Eq + 'static, P: Pointer + Eq, S: BuildHasher> Eq for WeakValueMap<K, P, S> {}
 
 impl<K: Send + Sync + 'static, P: SyncPointer, S: Default> Default for WeakValueMap<K, P, S> {
     fn default() -> Self {

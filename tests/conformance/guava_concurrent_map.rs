@@ -1,14 +1,15 @@
-//! Guava's testlib: what its testers ask of every `ConcurrentMap`, asked of every kind of weak map.
+//! Guava's testlib: what its testers ask of every `ConcurrentMap`, asked of every kind of map.
 //!
 //! Each case is named after its testers. *Present* is entry 0, *absent* a key that was never entered; a case that needs the former does
-//! nothing on an empty map. Where a tester has an absent key, the case here also has a *dead* one, which is to be the same.
+//! nothing on an empty map. Where a tester has an absent key, there is also a case with a *dead* one, which is to be the same; those are
+//! for the weak maps only. `equality_of_values` has what is by identity elsewhere and by equality in a strong map.
 //!
 //! Without meaning here:
 //! * everything with `null` keys, values, entries and functions: there is no null;
 //! * everything `unsupported`: each map supports all operations;
 //! * `…ConcurrentWith…Iteration` expects a `ConcurrentModificationException`; here such iterations go on, which is tested;
 //! * `MapHashCodeTester`, `MapSerializationTester`, and `equals` with other kinds of maps and with lists: maps are not hashed, and other types are
-//!   not compared. `equals` itself is there for `WeakValueMap` only: see `python_mappings`;
+//!   not compared. `equals` itself: see `python_mappings`, and below for the strong map;
 //! * the order of iteration (`KnownOrder`): there is none;
 //! * the views' own reflection of changes: `keys`, `values` and `iter` are snapshots, not views.
 
@@ -18,41 +19,47 @@ use highlander::{Cause, CreateError};
 use std::sync::Arc;
 
 on_every_map!(
-    put_absent_adds,
-    put_present_displaces,
-    put_the_same_value_again,
-    put_of_a_dead_one_adds,
-    put_if_absent,
-    put_if_absent_of_a_dead_one,
-    put_all,
-    remove,
-    remove_key_and_value,
-    remove_of_a_dead_one,
-    replace,
-    replace_key_old_new,
-    replace_of_a_dead_one,
-    replace_all,
-    compute,
-    compute_of_a_dead_one_sees_none,
-    compute_whose_function_panics_changes_nothing,
-    compute_if_absent,
-    compute_if_absent_of_a_dead_one,
-    compute_if_absent_that_fails_adds_nothing,
-    compute_if_present,
-    merge,
-    contains_key_and_get,
-    contains_value_is_by_identity,
-    size_and_is_empty,
-    clear,
-    iteration_shows_each_entry_once,
-    removal_while_iterating,
-    insertion_while_iterating,
-    replacement_while_iterating,
-    clear_while_iterating,
-    retain_is_remove_if,
-    drain_takes_all,
-    text,
-    creation_with_entries,
+    all: [
+        put_absent_adds,
+        put_present_displaces,
+        put_the_same_value_again,
+        put_if_absent,
+        put_all,
+        remove,
+        remove_key_and_value,
+        replace,
+        replace_key_old_new,
+        replace_all,
+        compute,
+        compute_whose_function_panics_changes_nothing,
+        compute_if_absent,
+        compute_if_absent_that_fails_adds_nothing,
+        compute_if_present,
+        merge,
+        contains_key_and_get,
+        contains_value_is_by_identity,
+        size_and_is_empty,
+        clear,
+        iteration_shows_each_entry_once,
+        removal_while_iterating,
+        insertion_while_iterating,
+        replacement_while_iterating,
+        clear_while_iterating,
+        retain_is_remove_if,
+        drain_takes_all,
+        text,
+        creation_with_entries,
+    ],
+    weak: [
+        put_of_a_dead_one_adds,
+        put_if_absent_of_a_dead_one,
+        remove_of_a_dead_one,
+        replace_of_a_dead_one,
+        compute_of_a_dead_one_sees_none,
+        compute_if_absent_of_a_dead_one,
+        size_of_the_living,
+        text_of_the_living,
+    ],
 );
 
 /// MapPutTester: `testPut_supportedNotPresent`.
@@ -372,6 +379,15 @@ fn contains_value_is_by_identity<K: Subject>(t: &mut Table<K>) {
 fn size_and_is_empty<K: Subject>(t: &mut Table<K>) {
     assert_eq!((t.map.len(), t.map.is_empty()), (t.size, t.size == 0));
     for n in 0..t.size {
+        t.map.remove(t.key(n));
+        let left = t.size - n - 1;
+        assert_eq!((t.map.len(), t.map.is_empty()), (left, left == 0));
+    }
+    assert_eq!(t.map.entries(), 0);
+}
+
+fn size_of_the_living<K: Subject>(t: &mut Table<K>) {
+    for n in 0..t.size {
         t.kill(n);
         let left = t.size - n - 1;
         assert_eq!((t.map.len(), t.map.is_empty()), (left, left == 0));
@@ -483,6 +499,9 @@ fn text<K: Subject>(t: &mut Table<K>) {
     for n in 0..t.size {
         assert!(text.contains(&format!("\"{n}\": {n}")), "{text}");
     }
+}
+
+fn text_of_the_living<K: Subject>(t: &mut Table<K>) {
     if t.size > 0 {
         t.kill(0);
         assert!(!format!("{:?}", t.map).contains("\"0\""));
@@ -496,4 +515,69 @@ fn creation_with_entries<K: Subject>(t: &mut Table<K>) {
     assert_eq!(map.len(), 2);
     assert!(same(&map.get(t.key(0)), &Some(t.value(6))));
     assert!(K::collected(Vec::new()).is_empty());
+}
+
+/// What the testers ask of values by `equals`: in a map that is strong on both sides a value is what it is equal to.
+mod equality_of_values {
+    use highlander::StrongMap;
+
+    type Map = StrongMap<String, String>;
+
+    fn filled() -> Map {
+        [("one", "january"), ("two", "february")]
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .into_iter()
+            .collect()
+    }
+
+    /// ConcurrentMapReplaceEntryTester: `testReplaceEntry_supportedPresent`, `…supportedWrongValue`, `…supportedAbsentKey`.
+    #[test]
+    fn replace_key_old_new() {
+        let map = filled();
+        let replace = |key: &str, old: &str, new: &str| {
+            let replaced = map.replace_if(key.into(), new.into(), |there| there == old);
+            replaced.is_ok()
+        };
+        assert!(!replace("one", "march", "april"));
+        assert!(!replace("three", "january", "april"));
+        assert_eq!(map, filled());
+        assert!(replace("one", "january", "january"));
+        assert_eq!(map, filled());
+        assert!(replace("one", "january", "march"));
+        assert_eq!(map.get("one").as_deref(), Some("march"));
+    }
+
+    /// ConcurrentMapRemoveTester, MapRemoveEntryTester: `testRemove_supportedPresent`, `…PresentKeyWrongValue`, `…WrongKeyPresentValue`.
+    #[test]
+    fn remove_key_and_value() {
+        let map = filled();
+        let remove = |key: &str, old: &str| map.remove_if(key, |_, there| there == old).is_some();
+        assert!(!remove("one", "february"));
+        assert!(!remove("three", "january"));
+        assert_eq!(map, filled());
+        assert!(remove("one", "january"));
+        assert_eq!(map.len(), 1);
+    }
+
+    /// MapContainsValueTester: `testContains_yes`, `testContains_no`.
+    #[test]
+    fn contains_value() {
+        let contains = |value: &str| filled().values().any(|there| there == value);
+        assert!(contains("january") && !contains("march"));
+    }
+
+    /// MapEqualsTester: `testEquals_otherMapWithSameEntries`, `…ButDifferentEntries`, `…smallerMap`, `…largerMap`.
+    #[test]
+    fn equals() {
+        let (one, other) = (filled(), filled());
+        assert_eq!(one, other);
+        assert_eq!(one, one.clone());
+        other.insert("two".into(), "march".into());
+        assert_ne!(one, other);
+        other.remove("two");
+        assert_ne!(one, other);
+        assert_ne!(other, one);
+        assert_eq!(one.union(&other), one);
+        assert_eq!(Map::new(), Map::default());
+    }
 }

@@ -2,7 +2,6 @@
 //!
 //! Without meaning here:
 //! * `testNullParameters`, `testComputerThatReturnsNull`: there is no null;
-//! * `testReturnsPlainConcurrentHashMapWhenPossible`: a map that is strong on both sides is not made;
 //! * `testInitialCapacity_negative`: a `usize` is not negative; too much is an error (`tests/it/map_maker.rs`);
 //! * `testSetWeakKeys`, `testSetWeakValues` twice: does not compile, a doctest of `MapMaker` shows it;
 //! * `testSetKeyEquivalence`: keys compare by equality or address, `Equivalent` queries aside;
@@ -18,18 +17,46 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 on_every_map!(
-    segment_get_and_contains,
-    segment_operations_on_a_cleared_reference,
-    a_dead_one_is_reclaimed_by_writes,
-    a_dead_one_is_reclaimed_by_reads,
-    pruning_reclaims_by_identity,
-    recursive_computation,
-    recursion_into_itself,
-    runtime_exception,
-    a_clear_during_a_computation_does_not_touch_it,
-    a_stale_value_is_replaced,
-    closed_maps_take_nothing,
+    all: [
+        recursive_computation,
+        recursion_into_itself,
+        runtime_exception,
+        a_clear_during_a_computation_does_not_touch_it,
+        a_stale_value_is_replaced,
+        closed_maps_take_nothing,
+    ],
+    weak: [
+        segment_get_and_contains,
+        segment_operations_on_a_cleared_reference,
+        a_dead_one_is_reclaimed_by_writes,
+        a_dead_one_is_reclaimed_by_reads,
+        pruning_reclaims_by_identity,
+        what_is_reserved_is_there,
+    ],
 );
+
+/// Beside `testInitialCapacity`: room can be had later too, and dead entries take of it.
+fn what_is_reserved_is_there<K: Subject>(t: &mut Table<K>) {
+    let mut owned = Vec::new();
+    for additional in [0, 1, 20, 300] {
+        t.map.reserve(additional);
+        let (capacity, entries) = (t.map.capacity(), t.map.entries());
+        assert!(capacity >= entries + additional);
+        for n in 0..additional {
+            let n = (1000 * additional + n) as u32;
+            let (key, value) = (K::key(n), Arc::new(n));
+            t.map.insert(&key, value.clone());
+            owned.push((key, value));
+        }
+        assert_eq!(t.map.capacity(), capacity);
+    }
+    assert_eq!(t.map.len(), owned.len() + t.size);
+    if t.size > 0 {
+        t.kill(0);
+    }
+    t.map.shrink_to_fit();
+    assert_eq!(t.map.len(), owned.len() + t.size.saturating_sub(1));
+}
 
 /// `testSegmentGetAndContains`: dead neighbours and neighbours with the same hash are passed by.
 fn segment_get_and_contains<K: Subject>(t: &mut Table<K>) {
@@ -60,6 +87,7 @@ fn segment_operations_on_a_cleared_reference<K: Subject>(t: &mut Table<K>) {
         match t.mortal {
             Side::Keys => drop(key.take()),
             Side::Values => drop(value.take()),
+            Side::Neither => unreachable!("a case for weak maps"),
         }
         let key = key.unwrap_or_else(|| K::key(number));
         let old = value.unwrap_or_else(|| Arc::new(number));
@@ -240,8 +268,10 @@ fn growth_keeps_the_live_ones<K: Subject>() {
     };
     check(&held);
     held.retain(|(_, value)| **value % 3 == 0);
-    if !K::WEAK_VALUES {
-        map.prune();
+    match (K::WEAK_KEYS, K::WEAK_VALUES) {
+        (_, true) => {}
+        (true, false) => drop(map.prune()),
+        (false, false) => drop(map.retain(&mut |_, value| **value % 3 == 0)),
     }
     check(&held);
     map.shrink_to_fit();
@@ -299,6 +329,7 @@ mod once {
 
     #[test]
     fn growth_keeps_the_live_ones() {
+        super::growth_keeps_the_live_ones::<Strong<Default>>();
         super::growth_keeps_the_live_ones::<WeakValues<Default>>();
         super::growth_keeps_the_live_ones::<WeakKeys<Default>>();
         super::growth_keeps_the_live_ones::<IdentityKeys<Default>>();
@@ -306,8 +337,23 @@ mod once {
         super::growth_keeps_the_live_ones::<IdentityBothWeak<Default>>();
     }
 
+    /// `testReturnsPlainConcurrentHashMapWhenPossible`: with nothing weak asked for, a map that keeps both.
+    #[test]
+    fn strong_when_nothing_else_is_asked_for() {
+        let maker = highlander::MapMaker::new().initial_capacity(5);
+        let map: highlander::StrongMap<Value, Value> = maker.build().unwrap();
+        for n in 0..100 {
+            map.insert(Value::new(n), Value::new(n));
+        }
+        assert_eq!(map.len(), 100);
+        for n in 0..100 {
+            assert_eq!(map.get(&Value::new(n)), Some(Value::new(n)));
+        }
+    }
+
     #[test]
     fn clear_basher() {
+        super::clear_basher::<Strong<Default>>();
         super::clear_basher::<WeakValues<Default>>();
         super::clear_basher::<WeakKeys<Default>>();
         super::clear_basher::<IdentityKeys<Default>>();

@@ -2,9 +2,10 @@
 #![allow(dead_code)] // each binary uses a part of it
 
 use crate::common::Colliding;
+use highlander::map_maker::WeakSide;
 use highlander::{
     ByAddress, ByEquality, Cause, ClosedError, CreateError, CycleError, DefaultHashBuilder,
-    MapMaker, Stats, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    MapMaker, Stats, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::fmt::Debug;
 use std::hash::BuildHasher;
@@ -91,6 +92,7 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn is_empty(&self) -> bool;
     fn entries(&self) -> usize;
     fn capacity(&self) -> usize;
+    fn reserve(&self, additional: usize);
     fn prune(&self) -> usize;
     fn shrink_to_fit(&self);
     fn close(&self) -> usize;
@@ -98,6 +100,7 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn stats(&self) -> Stats;
     fn extend(&self, entries: &mut dyn Iterator<Item = (Self::Key, Value)>);
     fn copy(&self) -> Self;
+    fn equals(&self, other: &Self) -> bool;
     fn union(&self, other: &Self) -> Self;
     fn extend_with(&self, other: &Self);
     fn collected(entries: Vec<(Self::Key, Value)>) -> Self;
@@ -200,14 +203,11 @@ macro_rules! methods {
         fn is_empty(&self) -> bool {
             self.0.is_empty()
         }
-        fn entries(&self) -> usize {
-            self.0.entries()
-        }
         fn capacity(&self) -> usize {
             self.0.capacity()
         }
-        fn prune(&self) -> usize {
-            self.0.prune()
+        fn reserve(&self, additional: usize) {
+            self.0.reserve(additional);
         }
         fn shrink_to_fit(&self) {
             self.0.shrink_to_fit();
@@ -227,6 +227,9 @@ macro_rules! methods {
         fn copy(&self) -> Self {
             Self(self.0.clone())
         }
+        fn equals(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
         fn union(&self, other: &Self) -> Self {
             Self(self.0.union(&other.0))
         }
@@ -239,6 +242,28 @@ macro_rules! methods {
     };
 }
 
+/// The methods of maps in which something can die.
+macro_rules! mortal {
+    () => {
+        fn entries(&self) -> usize {
+            self.0.entries()
+        }
+        fn prune(&self) -> usize {
+            self.0.prune()
+        }
+    };
+}
+
+fn bounded<K, V, S, H>(maker: MapMaker<K, V, S, H>, settings: &Settings) -> MapMaker<K, V, S, H>
+where
+    (K, V): WeakSide,
+{
+    match settings.bound {
+        Some(bound) => maker.prune_bound(bound),
+        None => maker,
+    }
+}
+
 macro_rules! built {
     ($maker:expr, $settings:ident, $key:ident: $stored:ty => $number:expr) => {{
         let mut maker = $maker;
@@ -247,9 +272,6 @@ macro_rules! built {
         }
         if let Some(level) = $settings.level {
             maker = maker.concurrency_level(level);
-        }
-        if let Some(bound) = $settings.bound {
-            maker = maker.prune_bound(bound);
         }
         match $settings.log.clone() {
             None => maker.build().unwrap(),
@@ -313,6 +335,35 @@ pub trait Hasher: BuildHasher + Default + Clone + Send + Sync + Debug + 'static 
 
 impl<S: BuildHasher + Default + Clone + Send + Sync + Debug + 'static> Hasher for S {}
 
+/// `MapMaker::new()`.
+#[derive(Debug)]
+pub struct Strong<S: Hasher>(pub StrongMap<String, Value, S>);
+
+impl<S: Hasher> Subject for Strong<S> {
+    strong_keys!();
+    const WEAK_VALUES: bool = false;
+    const EQUAL_KEYS: bool = true;
+
+    fn build(settings: &Settings) -> Self {
+        let maker = MapMaker::new().hasher(S::default());
+        Self(built!(maker, settings, key: String => Some(key.parse().unwrap())))
+    }
+    fn weak(&self) -> (usize, usize) {
+        (self.entries(), 0)
+    }
+    fn entries(&self) -> usize {
+        self.0.len()
+    }
+    fn prune(&self) -> usize {
+        0
+    }
+    fn replace_same(&self, key: &String, old: &Value, new: Value) -> bool {
+        let same = |there: &Value| Arc::ptr_eq(there, old);
+        self.0.replace_if(key.clone(), new, same).is_ok()
+    }
+    methods!(clone_of, borrow);
+}
+
 /// `MapMaker::new().weak_values()`.
 #[derive(Debug)]
 pub struct WeakValues<S: Hasher>(pub WeakValueMap<String, Value, S>);
@@ -324,6 +375,7 @@ impl<S: Hasher> Subject for WeakValues<S> {
 
     fn build(settings: &Settings) -> Self {
         let maker = MapMaker::new().hasher(S::default()).weak_values();
+        let maker = bounded(maker, settings);
         Self(built!(maker, settings, key: String => Some(key.parse().unwrap())))
     }
     fn weak(&self) -> (usize, usize) {
@@ -336,6 +388,7 @@ impl<S: Hasher> Subject for WeakValues<S> {
     fn replace_same(&self, key: &String, old: &Value, new: Value) -> bool {
         self.0.replace_if(key.clone(), old, new).is_ok()
     }
+    mortal!();
     methods!(clone_of, borrow);
 }
 
@@ -354,6 +407,7 @@ impl<S: Hasher> Subject for WeakKeys<S> {
 
     fn build(settings: &Settings) -> Self {
         let maker = MapMaker::new().hasher(S::default()).weak_keys();
+        let maker = bounded(maker, settings);
         Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
     }
     fn weak(&self) -> (usize, usize) {
@@ -363,6 +417,7 @@ impl<S: Hasher> Subject for WeakKeys<S> {
         let same = |there: &Value| Arc::ptr_eq(there, old);
         self.0.replace_if(key, new, same).is_ok()
     }
+    mortal!();
     methods!(borrow, target);
 }
 
@@ -378,6 +433,7 @@ impl<S: Hasher> Subject for IdentityKeys<S> {
     fn build(settings: &Settings) -> Self {
         let maker = MapMaker::new().hasher(S::default());
         let maker = maker.weak_keys().identity_keys();
+        let maker = bounded(maker, settings);
         Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
     }
     fn weak(&self) -> (usize, usize) {
@@ -387,6 +443,7 @@ impl<S: Hasher> Subject for IdentityKeys<S> {
         let same = |there: &Value| Arc::ptr_eq(there, old);
         self.0.replace_if(key, new, same).is_ok()
     }
+    mortal!();
     methods!(borrow, borrow);
 }
 
@@ -402,6 +459,7 @@ impl<S: Hasher> Subject for BothWeak<S> {
     fn build(settings: &Settings) -> Self {
         let maker = MapMaker::new().hasher(S::default());
         let maker = maker.weak_keys().weak_values();
+        let maker = bounded(maker, settings);
         Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
     }
     fn weak(&self) -> (usize, usize) {
@@ -410,6 +468,7 @@ impl<S: Hasher> Subject for BothWeak<S> {
     fn replace_same(&self, key: &Arc<String>, old: &Value, new: Value) -> bool {
         self.0.replace_if(key, old, new).is_ok()
     }
+    mortal!();
     methods!(borrow, target);
 }
 
@@ -425,6 +484,7 @@ impl<S: Hasher> Subject for IdentityBothWeak<S> {
     fn build(settings: &Settings) -> Self {
         let maker = MapMaker::new().hasher(S::default());
         let maker = maker.weak_keys().identity_keys().weak_values();
+        let maker = bounded(maker, settings);
         Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
     }
     fn weak(&self) -> (usize, usize) {
@@ -433,6 +493,7 @@ impl<S: Hasher> Subject for IdentityBothWeak<S> {
     fn replace_same(&self, key: &Arc<String>, old: &Value, new: Value) -> bool {
         self.0.replace_if(key, old, new).is_ok()
     }
+    mortal!();
     methods!(borrow, borrow);
 }
 
@@ -458,6 +519,8 @@ fn dead_pairs(
 pub enum Side {
     Keys,
     Values,
+    /// Nothing in this map can die.
+    Neither,
 }
 
 /// What a case is run on: a map with the first `size` of some entries, and the owners of these and of more.
@@ -504,6 +567,7 @@ impl<K: Subject> Table<K> {
         match self.mortal {
             Side::Keys => drop(self.keys[n].take()),
             Side::Values => drop(self.values[n].take()),
+            Side::Neither => unreachable!("a case for weak maps"),
         }
     }
 
@@ -610,12 +674,13 @@ pub fn same(one: &Option<Value>, other: &Option<Value>) -> bool {
 pub fn everywhere<K: Subject>(case: fn(&mut Table<K>)) {
     for size in [0, 1, 3] {
         for setting in 0..4 {
-            for mortal in [Side::Keys, Side::Values] {
-                let weak = match mortal {
+            for mortal in [Side::Keys, Side::Values, Side::Neither] {
+                let possible = match mortal {
                     Side::Keys => K::WEAK_KEYS,
                     Side::Values => K::WEAK_VALUES,
+                    Side::Neither => !K::WEAK_KEYS && !K::WEAK_VALUES,
                 };
-                if !weak {
+                if !possible {
                     continue;
                 }
                 let settings = Settings {
@@ -630,15 +695,27 @@ pub fn everywhere<K: Subject>(case: fn(&mut Table<K>)) {
     }
 }
 
-/// Makes tests of cases: one for each kind of map, each in every configuration and with two hashers.
+/// Makes tests of cases: one for each kind of map, each in every configuration and with two hashers. Those in which something dies are for the weak
+/// kinds only.
 #[allow(unused_macros)]
 macro_rules! on_every_map {
+    (all: [$($case:ident),* $(,)?], weak: [$($weak:ident),* $(,)?] $(,)?) => {
+        $crate::maps::on_weak_maps!($($case,)* $($weak,)*);
+        $crate::maps::on_weak_maps!(@ strong Strong [$($case)*]);
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use on_every_map;
+
+/// As `on_every_map`, of the weak kinds.
+#[allow(unused_macros)]
+macro_rules! on_weak_maps {
     ($($case:ident),* $(,)?) => {
-        on_every_map!(@ weak_values WeakValues [$($case)*]);
-        on_every_map!(@ weak_keys WeakKeys [$($case)*]);
-        on_every_map!(@ identity_keys IdentityKeys [$($case)*]);
-        on_every_map!(@ both_weak BothWeak [$($case)*]);
-        on_every_map!(@ identity_both_weak IdentityBothWeak [$($case)*]);
+        $crate::maps::on_weak_maps!(@ weak_values WeakValues [$($case)*]);
+        $crate::maps::on_weak_maps!(@ weak_keys WeakKeys [$($case)*]);
+        $crate::maps::on_weak_maps!(@ identity_keys IdentityKeys [$($case)*]);
+        $crate::maps::on_weak_maps!(@ both_weak BothWeak [$($case)*]);
+        $crate::maps::on_weak_maps!(@ identity_both_weak IdentityBothWeak [$($case)*]);
     };
     (@ $module:ident $kind:ident [$($case:ident)*]) => {
         mod $module {
@@ -654,7 +731,7 @@ macro_rules! on_every_map {
     };
 }
 #[allow(unused_imports)]
-pub(crate) use on_every_map;
+pub(crate) use on_weak_maps;
 
 /// Errors of creation are told apart.
 pub fn is_cycle<T>(result: &Result<T, Error>) -> bool {

@@ -1,7 +1,7 @@
 //! How many fit, growing and shrinking, `len`, and registries that are constants.
 
-use crate::common::{panic_of, Colliding};
-use highlander::{DefaultHashBuilder, Interner, Registry};
+use crate::common::{panic_of, Colliding, Dice};
+use highlander::{DefaultHashBuilder, Handle, Interner, Registry};
 use std::any::TypeId;
 use std::ffi::{CStr, OsStr};
 use std::hash::BuildHasherDefault;
@@ -92,6 +92,111 @@ fn what_fits_does_not_make_it_grow() {
 }
 
 #[test]
+fn what_is_reserved_is_there_and_makes_it_grow_no_more() {
+    for before in [0, 1, 20, 500, 3000] {
+        for additional in [0, 1, 10, 100, 5000, 60_000] {
+            let registry: Registry<usize, usize> = Registry::new();
+            let interner: Interner<usize> = Interner::new();
+            let mut held: Vec<_> = (0..before)
+                .map(|i| (registry.insert(i, i).0, interner.intern(&i)))
+                .collect();
+            registry.reserve(additional);
+            interner.reserve(additional);
+            let capacity = (registry.capacity(), interner.capacity());
+            assert!(capacity.0 >= before + additional && capacity.1 >= before + additional);
+            assert!(capacity.0 <= (before + additional) * 2 + 32);
+            held.extend(
+                (before..before + additional)
+                    .map(|i| (registry.insert(i, i).0, interner.intern(&i))),
+            );
+            assert_eq!((registry.capacity(), interner.capacity()), capacity);
+            registry.reserve(0);
+            assert_eq!(registry.capacity(), capacity.0, "there is room already");
+            assert!(
+                (0..held.len()).all(|i| registry.get(&i).as_ref() == Some(&held[i].0)
+                    && interner.get(&i).as_ref() == Some(&held[i].1))
+            );
+            assert_eq!(registry.iter().len(), held.len());
+            drop(held);
+            assert_eq!((registry.len(), interner.len()), (0, 0));
+            registry.shrink_to_fit();
+            assert!(registry.capacity() < 50);
+        }
+    }
+}
+
+#[test]
+fn a_table_that_is_just_growing_or_spilling_can_be_reserved() {
+    for before in 1..300 {
+        let registry: Registry<u64, u64> = Registry::new();
+        let held: Vec<_> = (0..before).map(|i| registry.insert(i, i).0).collect();
+        registry.reserve(7 * before as usize);
+        assert!(registry.capacity() >= 8 * before as usize);
+        assert!((0..before).all(|i| registry.get(&i).as_ref() == Some(&held[i as usize])));
+        assert_eq!(registry.iter().len(), held.len());
+    }
+    let colliding: Registry<u64, u64, Colliding> = Registry::with_hasher(Colliding);
+    let held: Vec<_> = (0..100).map(|i| colliding.insert(i, i).0).collect();
+    colliding.reserve(1000);
+    assert!(held
+        .iter()
+        .all(|held| colliding.get(&**held).as_ref() == Some(held)));
+}
+
+#[test]
+fn to_reserve_nothing_allocates_nothing() {
+    let registry: Registry<u32, u32> = Registry::new();
+    registry.reserve(0);
+    assert_eq!(registry.capacity(), 0);
+}
+
+#[test]
+fn those_who_reserve_grow_and_shrink_at_once_lose_nothing() {
+    let registry: Registry<u32, u32> = Registry::new();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let inserters: Vec<_> = (0..2)
+            .map(|thread| {
+                let registry = &registry;
+                scope.spawn(move || {
+                    let mut held: Vec<Handle<u32, u32>> = Vec::new();
+                    for i in 0..20_000 {
+                        held.push(registry.insert(i * 2 + thread, i).0);
+                        let earlier = &held[held.len() / 2];
+                        let found = registry.get(Handle::key(earlier)).unwrap();
+                        assert!(found.ptr_eq(earlier));
+                    }
+                    held
+                })
+            })
+            .collect();
+        for seed in 0..2 {
+            let (registry, done) = (&registry, &done);
+            scope.spawn(move || {
+                let mut dice = Dice::new(seed + 1);
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let additional = 1 << dice.below(14);
+                    registry.reserve(additional);
+                    assert!(registry.get(&u32::MAX).is_none());
+                    if dice.below(4) == 0 {
+                        registry.shrink_to_fit();
+                    }
+                }
+            });
+        }
+        let held: Vec<_> = inserters
+            .into_iter()
+            .flat_map(|inserter| inserter.join().unwrap())
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(held
+            .iter()
+            .all(|held| registry.get(Handle::key(held)).as_ref() == Some(held)));
+        assert_eq!((registry.len(), registry.iter().len()), (40_000, 40_000));
+    });
+}
+
+#[test]
 fn a_capacity_that_no_table_can_have_is_refused() {
     assert!(
         panic_of(|| Registry::<u32, u32>::with_capacity(usize::MAX)).contains("capacity overflow")
@@ -99,6 +204,15 @@ fn a_capacity_that_no_table_can_have_is_refused() {
     assert!(
         panic_of(|| Interner::<str>::with_capacity(usize::MAX / 2)).contains("capacity overflow")
     );
+    let registry: Registry<u32, u32> = Registry::new();
+    for _ in 0..2 {
+        for absurd in [usize::MAX, usize::MAX / 2, usize::MAX / 64] {
+            let text = panic_of(|| registry.reserve(absurd));
+            assert!(text.contains("capacity overflow"), "{text}");
+        }
+        let held = registry.insert(1, 1).0;
+        assert_eq!(registry.get(&1), Some(held));
+    }
 }
 
 #[test]

@@ -118,6 +118,13 @@ pub fn promptly<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R 
     runner.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
+/// Demands that the counters account for every entry, when nothing is under way.
+pub fn assert_accounted(stats: highlander::Stats, entries: usize) {
+    let entered = stats.created + stats.inserted;
+    let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
+    assert_eq!(entered, gone + entries as u64, "{stats:?}");
+}
+
 /// The text of the panic that `f` ends with.
 pub fn panic_of<R>(f: impl FnOnce() -> R) -> String {
     let panic = match catch_unwind(AssertUnwindSafe(f)) {

@@ -263,7 +263,9 @@ fn a_factory_that_asks_for_its_own_key_gets_an_error() {
             registry.get_or_try_insert_with(key, |_| -> Result<u32, CycleError> { unreachable!() })
         };
         let outer = registry.get_or_try_insert_with(1, |_| inner(1).map(|value| *value));
-        assert_eq!(outer.unwrap_err().to_string(), CYCLE);
+        let text = outer.unwrap_err().to_string();
+        assert!(text.starts_with(CYCLE), "{text}");
+        assert!(text.contains("a key of type `u32`"), "{text}");
         assert_eq!(registry.len(), 0);
 
         // A factory that copes with it goes on as if nothing had been.
@@ -280,7 +282,8 @@ fn a_factory_that_asks_for_its_own_key_and_cannot_fail_panics_with_a_clear_text(
     promptly(|| {
         let registry: Registry<u32, u32> = Registry::new();
         let recurse = |_: &u32| *registry.get_or_insert_with(1, |_| unreachable!());
-        assert_eq!(panic_of(|| registry.get_or_insert_with(1, recurse)), CYCLE);
+        let text = panic_of(|| registry.get_or_insert_with(1, recurse));
+        assert!(text.starts_with(CYCLE), "{text}");
         assert_eq!(registry.len(), 0);
         assert_eq!(*registry.get_or_insert_with(1, |_| 5), 5);
         let by_ref = panic_of(|| {
@@ -290,7 +293,7 @@ fn a_factory_that_asks_for_its_own_key_and_cannot_fail_panics_with_a_clear_text(
                 |_| *registry.get_or_insert_with_ref(&2, |k| *k, |_| 0),
             )
         });
-        assert_eq!(by_ref, CYCLE);
+        assert!(by_ref.starts_with(CYCLE), "{by_ref}");
     });
 }
 
@@ -479,18 +482,20 @@ fn a_cycle_turns_into_the_errors_that_factories_use() {
         registry.get_or_try_insert_with(1, |_| inner()).unwrap_err()
     };
     let error: CycleError = cycle(());
-    assert_eq!(
-        (error.to_string(), format!("{error:?}")),
-        (CYCLE.to_string(), "CycleError".to_string())
-    );
-    let io: io::Error = error.into();
+    let text = error.to_string();
+    assert!(text.starts_with(CYCLE), "{text}");
+    assert!(format!("{error:?}").starts_with("CycleError("), "{error:?}");
+    let io: io::Error = error.clone().into();
     assert_eq!(
         (io.kind(), io.to_string()),
-        (io::ErrorKind::Other, CYCLE.to_string())
+        (io::ErrorKind::Other, text.clone())
     );
     assert!(io.get_ref().unwrap().is::<CycleError>());
-    assert_eq!(String::from(error), CYCLE);
-    assert_eq!(CreateError::<u8>::from(error), CreateError::Cycle(error));
+    assert_eq!(String::from(error.clone()), text);
+    assert_eq!(
+        CreateError::<u8>::from(error.clone()),
+        CreateError::Cycle(error.clone())
+    );
     let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
     assert!(boxed.is::<CycleError>());
 }
@@ -533,8 +538,9 @@ fn a_creation_error_prints_as_what_it_is() {
                 .map(|v| *v)
         })
         .unwrap_err();
-    assert_eq!(
-        (cycle.to_string(), format!("{cycle:?}")),
-        (CYCLE.to_string(), "Cycle(CycleError)".to_string())
+    assert!(cycle.to_string().starts_with(CYCLE), "{cycle}");
+    assert!(
+        format!("{cycle:?}").starts_with("Cycle(CycleError("),
+        "{cycle:?}"
     );
 }

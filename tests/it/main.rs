@@ -2,9 +2,11 @@
 
 mod capacity;
 mod chains;
+mod claims;
 mod common;
 mod concurrency;
 mod creation;
+mod cycles;
 mod drop_order;
 mod handle;
 mod hashers;
@@ -16,7 +18,11 @@ mod pointer;
 mod prompt;
 mod reentrancy;
 mod registry;
+mod serial;
 mod sessions;
+mod strong_map;
+#[cfg(feature = "async")]
+mod tasks;
 mod token;
 mod traits;
 mod watched;

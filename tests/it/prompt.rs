@@ -563,3 +563,74 @@ fn the_token_of_a_stored_key_survives_other_ways_in() {
     drop(first);
     assert_eq!(map.entries(), 0);
 }
+
+#[test]
+fn what_is_told_is_counted_and_the_counters_account_for_each_entry() {
+    let values: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new();
+    let keys: WeakKeyMap<Arc<Spell>, u32> = WeakKeyMap::new();
+    let both: WeakKeyValueMap<Watched<u32>, Watched<u32>> = MapMaker::new()
+        .weak_keys()
+        .weak_values()
+        .concurrency_level(1)
+        .build()
+        .unwrap();
+    let threads = 4;
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            let (values, keys, both) = (&values, &keys, &both);
+            scope.spawn(move || {
+                for i in 0..50 {
+                    let n = thread * 50 + i;
+                    let spell = Spell::new(n);
+                    keys.insert_with_token(&spell, n, |spell| &spell.1);
+                    let one = values.get_or_insert_with(n, |n| Watched::new(*n));
+                    let two = Watched::new(n + 1000);
+                    both.insert(&one, two.clone());
+                    both.insert(&two, one.clone());
+                    let of_two = values.insert(n, two.clone());
+                    assert_eq!(of_two, Some(one));
+                }
+            });
+        }
+    });
+    let told = u64::from(threads * 50);
+    assert_eq!(
+        (values.entries(), keys.entries(), both.entries()),
+        (0, 0, 0)
+    );
+    assert_eq!(keys.stats().reported, told);
+    assert_eq!(both.stats().reported, 2 * told);
+    let stats = values.stats();
+    assert_eq!((stats.created, stats.inserted), (told, told));
+    assert_eq!((stats.replaced, stats.reported), (told, told));
+    assert_eq!((stats.dead_seen, stats.pruned, stats.removed), (0, 0, 0));
+    for stats in [values.stats(), keys.stats(), both.stats()] {
+        assert_accounted(stats, 0);
+    }
+}
+
+#[test]
+fn an_entry_is_counted_once_also_when_its_hook_panics() {
+    let map: WeakValueMap<u32, Watched<u32>> = MapMaker::new()
+        .weak_values()
+        .on_remove(|_: &u32, _| panic!("hook"))
+        .build()
+        .unwrap();
+    let (one, two) = (Watched::new(1), Watched::new(2));
+    map.insert(1, one.clone());
+    assert!(catch_unwind(AssertUnwindSafe(|| map.insert(1, two.clone()))).is_err());
+    assert_accounted(map.stats(), map.entries());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(two))).is_err());
+    assert_accounted(map.stats(), 0);
+    map.insert(1, one.clone());
+    assert!(catch_unwind(AssertUnwindSafe(|| map.remove(&1))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| {
+        map.insert(1, one.clone());
+        map.get_or_replace_if(1, |_| true, |_| Watched::new(3))
+    }))
+    .is_err());
+    let stats = map.stats();
+    assert_eq!((stats.created, stats.inserted), (1, 4), "{stats:?}");
+    assert_eq!((stats.replaced, stats.removed, stats.reported), (2, 1, 2));
+    assert_accounted(stats, 0);
+}

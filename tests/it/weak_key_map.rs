@@ -417,3 +417,79 @@ fn threads_agree() {
         assert_eq!((map.entries(), census.alive()), (0, 0));
     });
 }
+
+#[test]
+fn s1_14_equality_is_of_the_living_and_of_values() {
+    let (map, mut keys) = filled(3);
+    let copy = map.clone();
+    assert_eq!(map, copy);
+    copy.insert(&keys[1], 7);
+    assert_ne!(map, copy);
+    assert_ne!(copy, map);
+    keys.remove(1);
+    assert_eq!(map, copy, "it has died in both");
+    let more = key("more");
+    copy.insert(&more, 1);
+    assert_ne!(map, copy);
+    assert_ne!(copy, map);
+    drop(more);
+    assert_eq!(map, copy);
+    fn total<T: Eq>(_: &T) {}
+    total(&map);
+
+    let (one, equal) = (key("one"), key("one"));
+    let by_equality = |key| Map::from_iter([(Arc::clone(key), 1)]);
+    let by_address = |key| Identities::from_iter([(Arc::clone(key), 1)]);
+    assert_eq!(by_equality(&one), by_equality(&equal));
+    assert_ne!(by_address(&one), by_address(&equal));
+    // Values that can be compared, but not cloned.
+    let (left, right): (Map<Unique>, Map<Unique>) = Default::default();
+    left.insert_new(&one, Unique(1)).unwrap();
+    assert!(left != right);
+    right.insert_new(&equal, Unique(1)).unwrap();
+    assert!(left == right);
+}
+
+#[derive(Debug, PartialEq)]
+struct Unique(u32);
+
+#[test]
+fn a_value_that_cannot_be_cloned_can_be_taken_out() {
+    let map: Map<Mutex<Unique>> = Map::new();
+    let one = key("one");
+    assert!(map.remove_with("one", |_| ()).is_none());
+    map.insert_new(&one, Mutex::new(Unique(7))).unwrap();
+    let seen = map.remove_with("one", |value| {
+        assert!(map.is_empty(), "it is out");
+        value.lock().unwrap().0
+    });
+    assert_eq!(seen, Some(7));
+    map.insert_new(&one, Mutex::new(Unique(8))).unwrap();
+    drop(one);
+    assert!(map.remove_with("one", |_| ()).is_none());
+}
+
+#[test]
+fn fallible_creation_by_a_borrowed_key_and_of_a_stale_value() {
+    let map = Map::new();
+    let fail = |_: &Arc<String>| Err(CreateError::Failed("no"));
+    let failed = map.get_or_try_insert_with_ref("one", |name| key(name), fail);
+    assert_eq!(failed, Err(CreateError::Failed("no")));
+    assert_eq!(map.entries(), 0);
+    let ok = |_: &Arc<String>| Ok::<_, CreateError<()>>(1);
+    let (one, value) = map
+        .get_or_try_insert_with_ref("one", |name| key(name), ok)
+        .unwrap();
+    assert_eq!((one.as_str(), value), ("one", 1));
+    let never = |_: &str| unreachable!("it is there");
+    let (same, _) = map.get_or_try_insert_with_ref("one", never, ok).unwrap();
+    assert!(Arc::ptr_eq(&one, &same));
+    assert_eq!((map.stats().hits, map.stats().misses), (1, 2));
+
+    assert!(map.get_or_try_replace_if(&one, |n| *n == 1, fail).is_err());
+    assert_eq!(map.get("one"), Some(1));
+    let two = |_: &Arc<String>| Ok::<_, CreateError<()>>(2);
+    assert_eq!(map.get_or_try_replace_if(&one, |n| *n == 2, two), Ok(1));
+    assert_eq!(map.get_or_try_replace_if(&one, |n| *n == 1, two), Ok(2));
+    assert_eq!(map.get("one"), Some(2));
+}

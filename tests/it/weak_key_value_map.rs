@@ -1,7 +1,7 @@
 //! `WeakKeyValueMap`: pairs of objects that others own. The numbers are those of the models' behaviours.
 
 use crate::common::{panic_of, promptly, Census, Citizen, Dice};
-use highlander::{ByAddress, MapMaker, WeakKeyValueMap};
+use highlander::{ByAddress, ByEquality, CreateError, MapMaker, WeakKeyValueMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -258,4 +258,73 @@ fn threads_agree_on_both_sides() {
         map.prune();
         assert_eq!(map.entries(), 0);
     });
+}
+
+#[test]
+fn s1_14_equality_is_of_the_living_and_of_values() {
+    let (a, b) = (Arc::new("a".to_string()), Arc::new("b".to_string()));
+    let (one, uno, two) = (Arc::new(1), Arc::new(1), Arc::new(2));
+    type Pairs<M = ByEquality> = WeakKeyValueMap<Arc<String>, Arc<u32>, M>;
+    let of = |entries: &[(&Arc<String>, &Arc<u32>)]| -> Pairs {
+        entries
+            .iter()
+            .map(|(k, v)| (Arc::clone(k), Arc::clone(v)))
+            .collect()
+    };
+    assert_eq!(of(&[(&a, &one)]), of(&[(&a, &uno)]), "equal values");
+    assert_ne!(of(&[(&a, &one)]), of(&[(&a, &two)]));
+    assert_ne!(of(&[(&a, &one)]), of(&[(&a, &one), (&b, &two)]));
+    let (left, right) = (of(&[(&a, &one)]), of(&[(&a, &one), (&b, &two)]));
+    drop(two);
+    assert_eq!(left, right, "the other has died");
+    assert_eq!(right, left);
+    drop(a);
+    assert_eq!(left, Pairs::new());
+    let equal = Arc::new("b".to_string());
+    let by_address =
+        |key: &Arc<String>| Pairs::<ByAddress>::from_iter([(key.clone(), one.clone())]);
+    assert_eq!(by_address(&b), by_address(&b));
+    assert_ne!(by_address(&b), by_address(&equal));
+    assert_eq!(of(&[(&b, &one)]), of(&[(&equal, &one)]));
+    fn total<T: Eq>(_: &T) {}
+    total(&left);
+}
+
+#[test]
+fn creation_by_a_borrowed_key_and_of_a_stale_value_that_may_fail() {
+    let map: WeakKeyValueMap<Arc<str>, Arc<usize>> = WeakKeyValueMap::new();
+    let to_pointer = |name: &str| -> Arc<str> { name.into() };
+    let fail = |_: &Arc<str>| Err(CreateError::Failed("no"));
+    let failed = map.get_or_try_insert_with_ref("one", to_pointer, fail);
+    assert_eq!(failed, Err(CreateError::Failed("no")));
+    assert_eq!(map.entries(), 0);
+    let len = |key: &Arc<str>| Arc::new(key.len());
+    let (key, three) = map.get_or_insert_with_ref("one", to_pointer, len);
+    assert_eq!((&*key, *three), ("one", 3));
+    let never = |_: &str| unreachable!("it is there");
+    let again = map.get_or_insert_with_ref("one", never, |_| unreachable!("it is there"));
+    assert!(Arc::ptr_eq(&again.0, &key) && Arc::ptr_eq(&again.1, &three));
+    assert_eq!(map.get_by_value(&three), Some(key.clone()));
+    drop((again, three));
+    // The value has died: a new one, under the key that is made anew.
+    let (other, four) = map.get_or_insert_with_ref("one", to_pointer, |_| Arc::new(4));
+    assert!(!Arc::ptr_eq(&other, &key));
+    assert_eq!(map.get("one"), Some(four.clone()));
+    let wrong = panic_of(|| map.get_or_insert_with_ref("two", |_| "three".into(), len));
+    assert!(
+        wrong.contains("is not the key that was asked for"),
+        "{wrong}"
+    );
+
+    assert!(map.get_or_try_replace_if(&other, |_| true, fail).is_err());
+    assert_eq!(map.get("one"), Some(four.clone()));
+    let five = |_: &Arc<str>| Ok::<_, CreateError<()>>(Arc::new(5));
+    let kept = map
+        .get_or_try_replace_if(&other, |n| **n == 5, five)
+        .unwrap();
+    assert!(Arc::ptr_eq(&kept, &four));
+    let new = map
+        .get_or_try_replace_if(&other, |n| **n == 4, five)
+        .unwrap();
+    assert_eq!((map.get("one"), map.len()), (Some(new), 1));
 }

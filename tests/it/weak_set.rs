@@ -703,3 +703,111 @@ fn debug_shows_live_members() {
         .for_each(|m| log.lock().unwrap().push(*m));
     assert_eq!(log.into_inner().unwrap(), [1, 3]);
 }
+
+#[test]
+fn what_is_reserved_is_there() {
+    for before in [0, 1, 8, 9, 3000] {
+        for additional in [0, 1, 7, 1000, 5000] {
+            let set = Numbers::new();
+            let mut owned = numbers(0..before);
+            set.extend(owned.iter().cloned());
+            set.reserve(additional);
+            let capacity = set.capacity();
+            assert!(capacity >= before as usize + additional);
+            owned.extend(numbers(before..before + additional as u32));
+            set.extend(owned[before as usize..].iter().cloned());
+            assert_eq!(set.capacity(), capacity);
+            assert!(shown(&set).into_iter().eq(0..before + additional as u32));
+            set.shrink_to_fit();
+            assert!(set.capacity() <= owned.len().next_power_of_two().max(8));
+            assert!(shown(&set).into_iter().eq(0..before + additional as u32));
+        }
+    }
+    assert_eq!(Numbers::new().capacity(), 0);
+}
+
+#[test]
+fn reserving_keeps_order_and_holes_out_while_others_read() {
+    let set = Numbers::new();
+    let owned = numbers(0..1000);
+    set.extend(owned.iter().cloned());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    let seen = shown(&set);
+                    assert!(seen.is_sorted());
+                    assert_eq!(
+                        seen.iter().filter(|n| **n < 1000 && **n % 3 == 0).count(),
+                        334
+                    );
+                }
+            });
+        }
+        for n in (0..1000).filter(|n| n % 3 != 0) {
+            assert!(set.remove(&n));
+            set.reserve(n as usize);
+            assert!(set.capacity() >= set.entries() + n as usize);
+        }
+        done.store(true, SeqCst);
+    });
+    assert_eq!(set.len(), 334);
+    let more = numbers(2000..2100);
+    set.extend(more.iter().cloned());
+    assert!(shown(&set)
+        .into_iter()
+        .eq((0..1000).step_by(3).chain(2000..2100)));
+    for n in 2000..2100 {
+        assert!(set.remove(&n));
+    }
+    assert_eq!(set.len(), 334);
+}
+
+#[test]
+fn a_room_that_no_set_can_have_is_refused() {
+    let set = Numbers::new();
+    let one = Arc::new(1);
+    for _ in 0..2 {
+        let text = panic_of(|| set.reserve(usize::MAX));
+        assert!(text.contains("capacity overflow"), "{text}");
+        set.insert(&one);
+        assert_eq!(set.len(), 1);
+    }
+}
+
+#[test]
+fn get_or_insert_returns_the_one_that_is_there() {
+    let set = Numbers::new();
+    let one = set.get_or_insert(Arc::new(1));
+    let same = set.get_or_insert(Arc::new(1));
+    assert!(Arc::ptr_eq(&one, &same));
+    drop((one, same));
+    assert!(set.is_empty());
+    let again = set.get_or_insert(Arc::new(1));
+    assert_eq!(set.first(), Some(again));
+    // Of racing threads all get one.
+    let barrier = Barrier::new(4);
+    for n in 0..100 {
+        let got: Vec<_> = thread::scope(|scope| {
+            let race = || {
+                barrier.wait();
+                set.get_or_insert(Arc::new(n))
+            };
+            let racers: Vec<_> = (0..4).map(|_| scope.spawn(race)).collect();
+            racers
+                .into_iter()
+                .map(|racer| racer.join().unwrap())
+                .collect()
+        });
+        assert!(got.iter().all(|one| Arc::ptr_eq(one, &got[0])));
+    }
+}
+
+#[test]
+fn a_set_that_is_shared_can_be_extended_as_a_collection() {
+    let owned = numbers(0..3);
+    let set = Numbers::new();
+    Extend::extend(&mut &set, owned.iter().cloned());
+    assert_eq!(shown(&set), [0, 1, 2]);
+}

@@ -890,3 +890,34 @@ fn long_scripts_agree_with_a_model() {
         script::<Colliding>(seed);
     }
 }
+
+#[test]
+fn a_stale_value_stays_if_the_factory_fails_and_the_next_who_waits_creates() {
+    let (map, mut held) = filled(1);
+    let fail = |_: &u32| Err(CreateError::Failed("no"));
+    let failed = map.get_or_try_replace_if(0, |_| true, fail);
+    assert_eq!(failed, Err(CreateError::Failed("no")));
+    assert!(Arc::ptr_eq(&map.get(&0).unwrap(), &held[0]));
+    let same = map.get_or_try_replace_if(0, |_| false, fail).unwrap();
+    assert!(Arc::ptr_eq(&same, &held[0]));
+    let new = map.get_or_try_replace_if(0, |_| true, |_| Ok::<_, CreateError<()>>(Arc::new(7)));
+    held.push(new.unwrap());
+    assert_eq!(map.get(&0), Some(Arc::new(7)));
+    assert_eq!((map.stats().created, map.stats().replaced), (1, 1));
+    map.close();
+    let closed = map.get_or_try_replace_if(0, |_| true, fail);
+    assert!(matches!(closed, Err(CreateError::Closed(_))));
+    assert_eq!(map.get(&0), Some(Arc::new(7)));
+}
+
+#[test]
+fn equality_is_an_equivalence_if_that_of_the_values_is() {
+    fn total<T: Eq>(_: &T) {}
+    let (map, _held) = filled(3);
+    total(&map);
+    let (copy, other) = (map.clone(), WeakValueMap::new());
+    assert_eq!(map, map);
+    assert_eq!(map, copy);
+    assert_eq!(copy, map);
+    assert_ne!(map, other);
+}

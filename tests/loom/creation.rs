@@ -1,7 +1,7 @@
 //! Creating a value while others ask for it.
 
 use crate::support::*;
-use highlander::CycleError;
+use highlander::{Claim, CycleError};
 use loom::thread;
 use std::sync::Arc;
 
@@ -185,6 +185,139 @@ fn a_recycled_node_is_found_by_nobody_before_it_is_entered() {
             assert!(found.ptr_eq(&a), "two live values of one key");
         }
         drop(a);
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
+fn of_two_threads_that_create_for_each_other_one_is_refused() {
+    model_with(1, || {
+        let registry = registry();
+        let create = |registry: &Reg<u32>, own: Key, other: Key| {
+            let mut refused = false;
+            let made = registry.get_or_try_insert_with(own, |_| {
+                // To let the other one begin costs no forced switch.
+                thread::yield_now();
+                let inner = registry.get_or_try_insert_with(other, |_| Ok::<_, CycleError>(1));
+                refused = inner.is_err();
+                inner.map(|value| *value + 1)
+            });
+            (made.map(|value| *value), refused)
+        };
+        let other = thread::spawn({
+            let registry = Arc::clone(&registry);
+            move || create(&registry, A, B)
+        });
+        let mine = create(&registry, B, A);
+        let theirs = other.join().unwrap();
+        assert!(!(mine.1 && theirs.1), "both are refused");
+        for (made, refused) in [mine, theirs] {
+            assert_eq!(made.is_err(), refused);
+        }
+        assert_eq!(registry.len(), 0);
+    });
+}
+
+#[test]
+fn token_filled_against_waiter() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || registry.get_or_insert_with(A, |_| tally.value()).read()
+        });
+        match registry.claim(A).unwrap() {
+            Claim::Vacant(token) => drop(token.fill(tally.value())),
+            Claim::Live(value) => value.read(),
+        }
+        other.join().unwrap();
+        assert!(tally.made() <= 2);
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
+fn token_dropped_against_waiter() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || registry.get_or_insert_with(A, |_| tally.value())
+        });
+        drop(registry.claim(A));
+        let value = other.join().unwrap();
+        value.read();
+        assert_eq!((tally.made(), registry.len()), (1, 1));
+        drop(value);
+        assert!(registry.try_get(&A).unwrap().is_none());
+    });
+}
+
+/// Polls once.
+#[cfg(feature = "async")]
+fn poll<T>(future: std::pin::Pin<&mut impl std::future::Future<Output = T>>) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut context) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn cancelled_creator_against_waiter() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || registry.get_or_insert_with(A, |_| tally.value()).read()
+        });
+        {
+            let never = async |_: &Key| std::future::pending::<Counted>().await;
+            let mut future = std::pin::pin!(registry.get_or_insert_async(A, never));
+            if let Some(value) = poll(future.as_mut()) {
+                value.read();
+            }
+        }
+        other.join().unwrap();
+        assert!(registry.try_get(&A).unwrap().is_none());
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn cancelled_waiter_against_failing_creator() {
+    model_with(2, || {
+        let registry = registry::<u32>();
+        let other = thread::spawn({
+            let registry = Arc::clone(&registry);
+            move || drop(registry.claim(A))
+        });
+        {
+            let mut future = std::pin::pin!(registry.claim_async(A));
+            let _ = poll(future.as_mut());
+        }
+        other.join().unwrap();
+        assert!(registry.try_get(&A).unwrap().is_none());
+        assert!(matches!(registry.try_claim(A), Some(Claim::Vacant(_))));
+    });
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn awaiting_against_landing() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || drop(registry.get_or_insert_with(A, |_| tally.value()))
+        });
+        let value =
+            loom::future::block_on(registry.get_or_insert_async(A, async |_| tally.value()));
+        value.read();
+        other.join().unwrap();
+        drop(value);
         assert_eq!((tally.live(), registry.len()), (0, 0));
     });
 }

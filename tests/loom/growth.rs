@@ -62,6 +62,57 @@ fn split_against_insertion() {
 }
 
 #[test]
+fn reserving_against_look_up() {
+    model_with(2, || {
+        let (interner, tally) = (interner(), Tally::default());
+        let held = [A, B].map(|key| interner.intern_owned(Content::new(key, &tally)));
+        let other = thread::spawn({
+            let interner = Arc::clone(&interner);
+            move || {
+                for key in [A, B] {
+                    assert!(interner.get(&key).is_some_and(|found| found.read() == key));
+                }
+            }
+        });
+        interner.reserve(8);
+        assert!(interner.capacity() >= 10);
+        other.join().unwrap();
+        for (key, held) in [(A, &held[0]), (B, &held[1])] {
+            assert!(interner.get(&key).as_ref() == Some(held));
+        }
+        drop(held);
+        assert_eq!((tally.live(), interner.len()), (0, 0));
+    });
+}
+
+/// The insertion makes the table grow too: one of the two hangs its successor behind that of the other.
+#[test]
+fn reserving_against_insertion() {
+    model_with(2, || {
+        let (interner, tally) = (interner(), Tally::default());
+        let held = [A, B].map(|key| interner.intern_owned(Content::new(key, &tally)));
+        let other = thread::spawn({
+            let (interner, tally) = (Arc::clone(&interner), tally.clone());
+            move || {
+                let mine = interner.intern_owned(Content::new(C, &tally));
+                assert!(interner.get(&C).is_some_and(|found| found == mine));
+                mine
+            }
+        });
+        interner.reserve(2);
+        assert!(interner.capacity() >= 4);
+        let c = other.join().unwrap();
+        assert!(interner.capacity() >= 4);
+        for (key, held) in [(A, &held[0]), (B, &held[1]), (C, &c)] {
+            assert!(interner.get(&key).as_ref() == Some(held));
+        }
+        assert_eq!(interner.iter().len(), 3);
+        drop((held, c));
+        assert_eq!((tally.live(), interner.len()), (0, 0));
+    });
+}
+
+#[test]
 fn split_against_last_drop() {
     model_with(2, || {
         let (interner, tally) = (interner(), Tally::default());

@@ -11,6 +11,7 @@ mod last_drop;
 mod maps;
 mod memory;
 mod prompt;
+mod strong_map;
 mod support;
 mod watching;
 mod weak;

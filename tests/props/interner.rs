@@ -22,6 +22,7 @@ enum Op {
     DropHalf,
     KeepIter,
     Shrink,
+    Reserve(usize),
     Flood,
 }
 
@@ -38,6 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::DropHalf),
         1 => Just(Op::KeepIter),
         1 => Just(Op::Shrink),
+        1 => (0..200usize).prop_map(Op::Reserve),
         1 => Just(Op::Flood),
     ]
 }
@@ -296,6 +298,10 @@ impl<C: Content, S: BuildHasher + Default> Script<C, S> {
                     let name = known.expect("iteration yields what lives").1;
                     self.keep(handle, name);
                 }
+            }
+            Op::Reserve(additional) => {
+                self.interner.reserve(additional);
+                assert!(self.interner.capacity() >= self.interner.len() + additional);
             }
             Op::Shrink => self.interner.shrink_to_fit(),
             Op::Flood => {

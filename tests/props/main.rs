@@ -18,10 +18,16 @@
 //!
 //! For each map that a [`MapMaker`](highlander::MapMaker) makes, with several settings, of `Arc`s:
 //! * no dead key or value is ever shown; what is shown is what the model knows, by identity; `len` is exact;
+//! * what has no weak side stays until it is taken out;
 //! * of equal weak keys the first stays; removal and replacement of a certain value touch no other;
 //! * the hook is told once of each entry that goes, with the right cause: what it has not been told of yet is in `entries`;
 //! * churn leaves no more dead entries than the documentation says; the counters add up;
 //! * a closed map takes nothing, and otherwise goes on.
+//!
+//! For a [`StrongMap`](highlander::StrongMap) moreover, against a `HashMap`, by equality and with values that are counted:
+//! * every call returns what the `HashMap` does, by owned and by borrowed keys, by clones and by views; of equal keys the later stays;
+//! * the values that are alive are those in the map, from the first step to the last;
+//! * two maps are equal exactly when the `HashMap`s are.
 //!
 //! For a [`WeakSet`](highlander::WeakSet), by equality and by address, of `Arc`s and of [`Watched`](highlander::Watched):
 //! * it shows the live members in the order of their insertion; those that report their death leave no entry;
@@ -35,6 +41,7 @@ mod interner;
 #[path = "../conformance/maps.rs"]
 mod maps;
 mod registry;
+mod strong_map;
 mod weak_maps;
 mod weak_set;
 

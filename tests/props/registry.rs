@@ -34,6 +34,7 @@ enum Op {
     Upgrade(usize),
     KeepIter,
     Shrink,
+    Reserve(usize),
     /// Many more keys, so that the table grows.
     Flood,
 }
@@ -63,6 +64,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => which().prop_map(Op::Upgrade),
         1 => Just(Op::KeepIter),
         1 => Just(Op::Shrink),
+        1 => (0..200usize).prop_map(Op::Reserve),
         1 => Just(Op::Flood),
     ]
 }
@@ -323,6 +325,10 @@ impl<S: BuildHasher + Default> Script<S> {
                     assert_eq!(self.entered.get(&key), Some(&id));
                     self.keep(handle, id, key);
                 }
+            }
+            Op::Reserve(additional) => {
+                self.registry.reserve(additional);
+                assert!(self.registry.capacity() >= self.registry.len() + additional);
             }
             Op::Shrink => self.registry.shrink_to_fit(),
             Op::Flood => {

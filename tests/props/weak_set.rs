@@ -98,6 +98,7 @@ enum Op {
     Drain,
     Prune,
     Shrink,
+    Reserve(usize),
     Copy,
     Flood,
     /// Takes out and enters while iterating.
@@ -119,6 +120,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Drain),
         2 => Just(Op::Prune),
         2 => Just(Op::Shrink),
+        2 => (0..200usize).prop_map(Op::Reserve),
         1 => Just(Op::Copy),
         2 => Just(Op::Flood),
         2 => which().prop_map(Op::Loop),
@@ -232,6 +234,10 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
             Op::Prune => {
                 let dead = self.set.entries() - self.order.len();
                 assert_eq!(self.set.prune(), dead);
+            }
+            Op::Reserve(additional) => {
+                self.set.reserve(additional);
+                assert!(self.set.capacity() >= self.set.entries() + additional);
             }
             Op::Shrink => {
                 self.set.shrink_to_fit();

@@ -1,6 +1,6 @@
 //! The weak maps and the weak set under every mix of operations, of `Arc`s that others own.
 
-use crate::common::{forever, Colliding, Dice};
+use crate::common::{assert_accounted, forever, Colliding, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
 use highlander::{
     ByAddress, Cause, DefaultHashBuilder, MapMaker, Watched, WeakKeyMap, WeakKeyValueMap, WeakSet,
@@ -198,6 +198,9 @@ pub(crate) fn all_operations(limit: Duration) {
     pairs.prune();
     assert_eq!(told.load(Relaxed) - before, left);
     assert_eq!((by_text.entries(), pairs.entries()), (0, 0));
+    for stats in [by_number.stats(), by_text.stats(), pairs.stats()] {
+        assert_accounted(stats, 0);
+    }
     counts.assert_balanced();
 }
 

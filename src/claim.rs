@@ -1,0 +1,167 @@
+//! Claims: creation for those who cannot pass a closure.
+
+use crate::creation::{Begun, Creates, Creation};
+use crate::error::{ClosedError, Refusal};
+use std::fmt;
+
+/// A map whose keys can be claimed: [`Registry`](crate::Registry) and the weak maps. It cannot be implemented outside.
+#[allow(private_bounds)] // How it is done concerns nobody else.
+pub trait Creator: Sealed {
+    /// The key: `K`, or the pointer that is a weak key.
+    type Key;
+    /// What is entered: `V`, or the pointer that is a weak value.
+    type Value;
+    /// What comes back: a handle, the pointer, or a clone of the value.
+    type Owner;
+}
+
+pub(crate) trait Sealed {}
+
+/// How claims are made in a map.
+pub(crate) trait Claims: Creator {
+    type Core: Creates;
+
+    fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &Self::Key;
+    fn made(value: Self::Value) -> <Self::Core as Creates>::Made;
+    fn owner(landed: <Self::Core as Creates>::Landed) -> Self::Owner;
+}
+
+/// What a claim of a key leads to.
+///
+/// ```
+/// use highlander::{Claim, Registry};
+///
+/// let sessions: Registry<u32, String> = Registry::new();
+/// let session = match sessions.claim(7).unwrap() {
+///     Claim::Live(session) => session,
+///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or whenever the peer has answered
+/// };
+/// assert!(matches!(sessions.claim(7), Ok(Claim::Live(same)) if same.ptr_eq(&session)));
+/// ```
+#[allow(private_bounds)] // As above.
+pub enum Claim<'a, M: Claims> {
+    /// The key has a live value.
+    Live(M::Owner),
+    /// It has none, and nobody else creates one: the caller is to.
+    Vacant(Vacancy<'a, M>),
+}
+
+/// A key of which the holder alone is to create the value: a token, for code that cannot pass a closure. Others who want the value wait, or are told that it is
+/// in flight.
+///
+/// [`fill`](Self::fill) it, or drop it: then the next of those who wait creates, as after a failure. It may be moved to another thread and filled there.
+///
+/// # Forgetting
+/// A vacancy that is neither filled nor dropped (by [`std::mem::forget`], or in a cycle of `Rc`s) blocks its key: whoever asks for it with a call that creates waits for ever,
+/// and the key and a few words more are leaked. Look-ups, other keys, and [`insert`](crate::Registry::insert) are not concerned.
+///
+/// # Cycles
+/// A holder who waits for another key whose creation waits for this one waits for ever: nobody can know who is going to fill a token. What runs inside
+/// [`create`](Self::create) is known to be for this key, and gets a [`CycleError`](crate::CycleError) instead.
+#[must_use = "dropping a vacancy gives it up"]
+#[allow(private_bounds)] // As above.
+pub struct Vacancy<'a, M: Claims> {
+    creation: Creation<'a, M::Core>,
+}
+
+#[allow(private_bounds)] // As above.
+impl<'a, M: Claims> Claim<'a, M> {
+    pub(crate) fn after(begun: Begun<'a, M::Core>) -> Self {
+        match begun {
+            Begun::Landed(landed) => Self::Live(M::owner(landed)),
+            Begun::Ours(creation) => Self::Vacant(Vacancy { creation }),
+        }
+    }
+
+    /// The live value, if there is one.
+    pub fn live(self) -> Option<M::Owner> {
+        match self {
+            Self::Live(owner) => Some(owner),
+            Self::Vacant(_) => None,
+        }
+    }
+}
+
+#[allow(private_bounds)] // As above.
+impl<M: Claims> Vacancy<'_, M> {
+    /// The key.
+    pub fn key(&self) -> &M::Key {
+        M::key_of(self.creation.ticket())
+    }
+
+    /// Enters the value. All who wait get it; if somebody has entered another one meanwhile, by `insert` say, they and the caller get that,
+    /// and this one is dropped.
+    ///
+    /// # Panics
+    /// When the map has been closed.
+    pub fn fill(self, value: M::Value) -> M::Owner {
+        self.try_fill(value)
+            .unwrap_or_else(|closed| Refusal::Closed(closed).panic())
+    }
+
+    /// As [`fill`](Self::fill), of a map that may be closed.
+    ///
+    /// # Errors
+    /// [`ClosedError`] when the map has been closed; the value is dropped.
+    pub fn try_fill(self, value: M::Value) -> Result<M::Owner, ClosedError> {
+        let landed = self.creation.finish(M::made(value), &|_| true)?;
+        Ok(M::owner(landed))
+    }
+
+    /// Enters what `make` makes, which is known to be a part of this creation: if it comes back to this key, directly or through others, it gets a
+    /// [`CycleError`](crate::CycleError).
+    ///
+    /// # Errors
+    /// Whatever `make` returns; [`ClosedError`] when the map has been closed.
+    pub fn create<E: From<ClosedError>>(
+        self,
+        make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
+    ) -> Result<M::Owner, E> {
+        let value = self.creation.during(|ticket| make(M::key_of(ticket)))?;
+        Ok(self.try_fill(value)?)
+    }
+}
+
+impl<M: Claims> fmt::Debug for Vacancy<'_, M>
+where
+    M::Key: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vacancy").field("key", self.key()).finish()
+    }
+}
+
+impl<M: Claims> fmt::Debug for Claim<'_, M>
+where
+    M::Key: fmt::Debug,
+    M::Owner: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live(owner) => f.debug_tuple("Live").field(owner).finish(),
+            Self::Vacant(vacancy) => f.debug_tuple("Vacant").field(vacancy).finish(),
+        }
+    }
+}
+
+/// Somebody is creating the value that was asked for.
+///
+/// ```
+/// use highlander::{Claim, Registry};
+///
+/// let registry: Registry<u32, u32> = Registry::new();
+/// let Ok(Claim::Vacant(vacancy)) = registry.claim(1) else { unreachable!() };
+/// assert!(registry.try_get(&1).is_err());
+/// drop(vacancy);
+/// assert_eq!(registry.try_get(&1), Ok(None));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight;
+
+impl fmt::Display for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value is being created")
+    }
+}
+
+impl std::error::Error for InFlight {}

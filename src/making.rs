@@ -1,0 +1,123 @@
+//! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
+
+use crate::error::ClosedError;
+use crate::held::{Held, Landed, Ticket};
+use crate::pair::Pair;
+use crate::seed::Seed;
+use crate::side::Side;
+use crate::stats::Count;
+use crate::store::{Gone, Linking, Outcome, Reverse, Store};
+use crate::strong::Strong;
+use std::fmt;
+
+/// What is left to be dropped or told when a creation has ended.
+pub(crate) struct Rest<A: Side, B: Side> {
+    /// Who had to make way.
+    gone: Option<Gone<A, B>>,
+    /// A value made in vain.
+    vain: Option<Made<B>>,
+    /// Entries of other keys with the same hash.
+    strangers: Vec<Strong<Pair<A, B>>>,
+}
+
+/// A value, and what keeps it alive until all who wait have looked.
+pub(crate) type Made<B> = (B, <B as Side>::Live);
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+    /// A key that waits for its value, with what keeps it alive.
+    pub(crate) fn ticket(&self, hash: u64, mut key: A, live: A::Live) -> Ticket<A, B> {
+        key.watch(|| self.notify(hash));
+        Ticket {
+            seed: Seed::new(self.engine.blank(0, hash, 0), key),
+            key: live,
+        }
+    }
+
+    pub(crate) fn name_made(
+        &self,
+        ticket: &Ticket<A, B>,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        self.naming.name(ticket.seed.key().shown(&ticket.key), f)
+    }
+
+    /// Enters what was made for a ticket, unless there is an entry whose key `is_it` and that is accepted. Called once for a ticket whose flight it ends.
+    pub(crate) fn enter_made(
+        &self,
+        hash: u64,
+        ticket: &Ticket<A, B>,
+        (mut value, live): Made<B>,
+        is_it: &dyn Fn(&A) -> bool,
+        accept: &dyn Fn(&Landed<A, B>) -> bool,
+    ) -> (Landed<A, B>, Rest<A, B>) {
+        value.watch(|| self.notify(hash));
+        let mut rest = Rest {
+            gone: None,
+            vain: None,
+            strangers: Vec::new(),
+        };
+        let enter = |node| {
+            let mut displace = |landed: &Landed<A, B>| !accept(landed);
+            let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut displace);
+            rest.strangers = strangers;
+            match outcome {
+                Outcome::Occupied(landed) => (false, Some(landed)),
+                Outcome::Linked(gone) => {
+                    if gone.is_none() {
+                        self.engine.add_live(1);
+                    }
+                    rest.gone = gone;
+                    (true, None)
+                }
+            }
+        };
+        // SAFETY: a flight creates once at a time, and never after the first success; its result owns what was sown.
+        let (existing, value) = unsafe { ticket.seed.sow(value, enter) };
+        let landed = match existing {
+            Some(existing) => {
+                rest.vain = value.map(|value| (value, live));
+                existing
+            }
+            None => {
+                // SAFETY: linked, and one of its two counts is ours.
+                let held = Held::new(unsafe { Strong::<Pair<A, B>>::adopt(ticket.seed.node()) });
+                self.counters.add(Count::Created);
+                self.reverse.linked(&held);
+                Landed {
+                    held,
+                    live,
+                    fresh: true,
+                }
+            }
+        };
+        (landed, rest)
+    }
+
+    /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
+    pub(crate) fn settle_made(
+        &self,
+        landed: &Landed<A, B>,
+        rest: Option<Rest<A, B>>,
+    ) -> Result<(), ClosedError> {
+        let ours = rest.is_some();
+        if let Some(Rest {
+            gone,
+            vain,
+            strangers,
+        }) = rest
+        {
+            let displaced = self.settle(gone);
+            drop((displaced, vain));
+            self.let_go(strangers);
+        }
+        if !landed.fresh {
+            return Ok(());
+        }
+        if ours {
+            self.sweep();
+        } else {
+            self.counters.add(Count::Joined);
+        }
+        self.stay(&landed.held).map_err(|_| ClosedError::new())
+    }
+}

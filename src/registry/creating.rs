@@ -1,0 +1,367 @@
+//! Values of a registry that a factory makes.
+
+use super::Registry;
+use crate::claim::{Claim, Claims, Creator, InFlight, Sealed};
+#[cfg(feature = "async")]
+use crate::creation::get_or_create_async;
+use crate::creation::{get_or_create, Creates, Creation};
+use crate::engine::Entered;
+use crate::entry::Entry;
+use crate::error::{ClosedError, CycleError, Refusal};
+use crate::flight::Flights;
+use crate::handle::Handle;
+use crate::hash::{hash_key, owned_key};
+use crate::seed::Seed;
+use crate::strong::Strong;
+use equivalent::Equivalent;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
+    /// The live value of this key, created if there is none.
+    ///
+    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
+    /// key that is under way, asleep. All who wait get the value that was made, even if its creator drops its own handle at once.
+    ///
+    /// # Panics
+    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
+    /// this thread, with the text of [`CycleError`].
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let squares: Registry<u32, u32> = Registry::new();
+    /// let nine = squares.get_or_insert_with(3, |n| n * n);
+    /// assert_eq!(*nine, 9);
+    /// ```
+    #[inline]
+    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> Handle<K, V> {
+        or_panic(self.get_or_try_insert_with(key, |key| Ok(make(key))))
+    }
+
+    /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
+    ///
+    /// A failed creation enters nothing; one of those who wait runs its own factory. The error type must be able to say that the
+    /// factory asked for its own key; one that cannot can be wrapped in a [`CreateError`](crate::CreateError).
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    /// use std::{fs::File, io, path::{Path, PathBuf}};
+    ///
+    /// static FILES: Registry<PathBuf, File> = Registry::new();
+    ///
+    /// fn open(path: &Path) -> io::Result<Handle<PathBuf, File>> {
+    ///     FILES.get_or_try_insert_with(path.to_owned(), |path| File::open(path))
+    /// }
+    /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    /// assert!(FILES.is_empty());
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key on this thread.
+    #[inline]
+    pub fn get_or_try_insert_with<E: From<CycleError>>(
+        &self,
+        key: K,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        let hash = hash_key(&self.hasher, &key);
+        match self.engine.get(hash, |other| key == *other) {
+            Some(strong) => {
+                // Here, not at the end of the scope: if a destructor panics, `strong` is still ours to drop.
+                drop((key, make));
+                Ok(Handle::new(strong))
+            }
+            None => self.create(hash, key, make),
+        }
+    }
+
+    /// As [`get_or_insert_with`](Registry::get_or_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
+    ///
+    /// ```
+    /// use highlander::{Equivalent, Registry};
+    ///
+    /// #[derive(PartialEq, Eq, Hash)]
+    /// struct Name { space: String, local: String }
+    ///
+    /// #[derive(Hash)]
+    /// struct NameRef<'a> { space: &'a str, local: &'a str }
+    ///
+    /// impl Equivalent<Name> for NameRef<'_> {
+    ///     fn equivalent(&self, name: &Name) -> bool {
+    ///         self.space == name.space && self.local == name.local
+    ///     }
+    /// }
+    ///
+    /// let registry: Registry<Name, usize> = Registry::new();
+    /// let query = NameRef { space: "clan", local: "MacLeod" };
+    /// let owned = |name: &NameRef| Name { space: name.space.into(), local: name.local.into() };
+    /// let held = registry.get_or_insert_with_ref(&query, owned, |name| name.local.len());
+    /// assert_eq!(*held, 7);
+    /// assert!(registry.get(&query).is_some());
+    /// ```
+    ///
+    /// # Panics
+    /// As `get_or_insert_with`; and when the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently,
+    /// since it would never be found.
+    #[inline]
+    pub fn get_or_insert_with_ref<Q>(
+        &self,
+        key: &Q,
+        to_owned: impl FnOnce(&Q) -> K,
+        make: impl FnOnce(&K) -> V,
+    ) -> Handle<K, V>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        or_panic(self.get_or_try_insert_with_ref(key, to_owned, |key| Ok(make(key))))
+    }
+
+    /// As [`get_or_try_insert_with`](Registry::get_or_try_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
+    ///
+    /// # Errors
+    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key on this thread.
+    ///
+    /// # Panics
+    /// When the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently, since it would never be found.
+    #[inline]
+    pub fn get_or_try_insert_with_ref<Q, E: From<CycleError>>(
+        &self,
+        key: &Q,
+        to_owned: impl FnOnce(&Q) -> K,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let hash = hash_key(&self.hasher, key);
+        if let Some(strong) = self.engine.get(hash, |other| key.equivalent(other)) {
+            return Ok(Handle::new(strong));
+        }
+        let owned = owned_key(&self.hasher, hash, key, to_owned);
+        self.create(hash, owned, make)
+    }
+
+    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
+    /// callers of this and of the other calls share one flight.
+    ///
+    /// A future that is dropped enters nothing, and leaves the creation to one of those who wait; one that was never polled has not begun. One that
+    /// has begun to create, and is neither polled on nor dropped, keeps the others waiting.
+    ///
+    /// # Panics
+    /// When `make` asks for its own key, directly or through others, because that would wait for ever.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    /// # async fn connect(host: &str) -> String { format!("connection to {host}") }
+    ///
+    /// static CONNECTIONS: Registry<String, String> = Registry::new();
+    ///
+    /// pollster::block_on(async {
+    ///     let one = CONNECTIONS.get_or_insert_async("glen".into(), async |host| connect(host).await).await;
+    ///     let same = CONNECTIONS.get_or_insert_async("glen".into(), async |_| unreachable!()).await;
+    ///     assert!(one.ptr_eq(&same));
+    /// });
+    /// ```
+    #[cfg(feature = "async")]
+    pub async fn get_or_insert_async(
+        &self,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> V,
+    ) -> Handle<K, V> {
+        or_panic(
+            self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+                .await,
+        )
+    }
+
+    /// As [`get_or_insert_async`](Registry::get_or_insert_async), with a factory that may fail; see
+    /// [`get_or_try_insert_with`](Registry::get_or_try_insert_with).
+    ///
+    /// # Errors
+    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key, directly or through others.
+    #[cfg(feature = "async")]
+    pub async fn get_or_try_insert_async<E: From<CycleError>>(
+        &self,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Handle::new(strong));
+        }
+        let make = async |seed: &Seed<_>| make(seed.key()).await;
+        get_or_create_async(self, hash, self.seed(hash, key), make, Refusal::into_cycle).await
+    }
+
+    /// The live value of this key, or the right to create it, for code that cannot pass a closure.
+    ///
+    /// *Waiting:* for a creation of the key under way; if that fails, one of those who wait gets the vacancy.
+    ///
+    /// # Errors
+    /// [`CycleError`] when it is called inside a creation that the one under way waits for.
+    pub fn claim(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Claim::Live(Handle::new(strong)));
+        }
+        let begun = Creation::begin(self, hash, self.seed(hash, key), &|_| true);
+        begun.map(Claim::after).map_err(Refusal::into_cycle)
+    }
+
+    /// As [`claim`](Registry::claim), without waiting: none while somebody else is creating the value, and then the key is dropped.
+    pub fn try_claim(&self, key: K) -> Option<Claim<'_, Self>> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Some(Claim::Live(Handle::new(strong)));
+        }
+        let begun = Creation::try_begin(self, hash, self.seed(hash, key), &|_| true);
+        let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        begun.map(Claim::after)
+    }
+
+    /// As [`claim`](Registry::claim), without holding up a thread.
+    ///
+    /// # Errors
+    /// As `claim`.
+    #[cfg(feature = "async")]
+    pub async fn claim_async(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Claim::Live(Handle::new(strong)));
+        }
+        let begun = Creation::begin_async(self, hash, self.seed(hash, key)).await;
+        begun.map(Claim::after).map_err(Refusal::into_cycle)
+    }
+
+    /// The live value of this key, as [`get`](Registry::get), but tells whether there is none because it is being created.
+    ///
+    /// # Errors
+    /// [`InFlight`] when there is none yet, and somebody is creating it.
+    pub fn try_get<Q>(&self, key: &Q) -> Result<Option<Handle<K, V>>, InFlight>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let hash = hash_key(&self.hasher, key);
+        let look = || self.engine.get(hash, |other| key.equivalent(other));
+        if let Some(strong) = look() {
+            return Ok(Some(Handle::new(strong)));
+        }
+        if self.flights.any(hash, |seed| key.equivalent(seed.key())) {
+            return Err(InFlight);
+        }
+        // It may have landed between the two looks.
+        Ok(look().map(Handle::new))
+    }
+
+    /// A key that waits for its value.
+    fn seed(&self, hash: u64, key: K) -> Seed<Entry<K, V>> {
+        Seed::new(self.engine.blank(0, hash, 0), key)
+    }
+
+    fn create<E: From<CycleError>>(
+        &self,
+        hash: u64,
+        key: K,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        let seed = self.seed(hash, key);
+        let make = |seed: &Seed<_>| make(seed.key());
+        get_or_create(self, hash, seed, &|_| true, make, Refusal::into_cycle)
+    }
+}
+
+impl<K: Eq, V, S> Creates for Registry<K, V, S> {
+    type Ticket = Seed<Entry<K, V>>;
+    type Landed = Handle<K, V>;
+    type Made = V;
+    /// A value that was made in vain, and values of other keys with the same hash.
+    type Rest = (Option<V>, Vec<Strong<Entry<K, V>>>);
+
+    fn flights(&self) -> &Flights<Self::Ticket, Self::Landed> {
+        &self.flights
+    }
+
+    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool {
+        one.key() == other.key()
+    }
+
+    fn name(&self, seed: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.naming.name(seed.key(), f)
+    }
+
+    fn look(&self, hash: u64, seed: &Self::Ticket) -> Option<Self::Landed> {
+        let found = self.engine.get(hash, |other| seed.key() == other);
+        found.map(Handle::new)
+    }
+
+    fn refused(&self) -> Option<ClosedError> {
+        None
+    }
+
+    fn enter(
+        &self,
+        hash: u64,
+        seed: &Self::Ticket,
+        made: V,
+        _: &dyn Fn(&Self::Landed) -> bool,
+    ) -> (Self::Landed, Self::Rest) {
+        let mut others = Vec::new();
+        let enter = |node| {
+            let Entered {
+                existing,
+                strangers,
+            } = self.engine.enter(node, hash, |other| seed.key() == other);
+            others = strangers;
+            match existing {
+                Some(existing) => (false, existing),
+                None => {
+                    self.engine.add_live(1);
+                    // SAFETY: linked, and its count is ours.
+                    (true, unsafe { Strong::adopt(node) })
+                }
+            }
+        };
+        // SAFETY: a flight creates once at a time, and never after the first success, which owns what was sown.
+        let (landed, vain) = unsafe { seed.sow(made, enter) };
+        (Handle::new(landed), (vain, others))
+    }
+
+    fn settle(&self, _: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
+        drop(rest);
+        Ok(())
+    }
+}
+
+impl<K, V, S> Sealed for Registry<K, V, S> {}
+
+impl<K, V, S> Creator for Registry<K, V, S> {
+    type Key = K;
+    type Value = V;
+    type Owner = Handle<K, V>;
+}
+
+impl<K: Eq, V, S> Claims for Registry<K, V, S> {
+    type Core = Self;
+
+    fn key_of(seed: &Seed<Entry<K, V>>) -> &K {
+        seed.key()
+    }
+
+    fn made(value: V) -> V {
+        value
+    }
+
+    fn owner(landed: Handle<K, V>) -> Handle<K, V> {
+        landed
+    }
+}
+
+/// For calls whose factory cannot fail but by asking for itself.
+#[inline]
+fn or_panic<T>(result: Result<T, CycleError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(cycle) => panic!("{cycle}"),
+    }
+}

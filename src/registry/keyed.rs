@@ -1,0 +1,211 @@
+//! One entry of a registry: looking it up, entering, replacing and removing it.
+
+use super::Registry;
+use crate::body::Halves;
+use crate::engine::Rejected;
+use crate::entry::Entry;
+use crate::error::{OccupiedError, ReplaceError};
+use crate::handle::Handle;
+use crate::hash::hash_key;
+use crate::strong::Draft;
+use equivalent::Equivalent;
+use std::hash::{BuildHasher, Hash};
+
+impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
+    /// The live value of this key.
+    ///
+    /// The key may be borrowed in any form that is [`Equivalent`] to `K` and hashes alike: `&str` for `String`, or a struct of references
+    /// for a struct of owned parts.
+    ///
+    /// *Runs* `Hash` and `Equivalent` of the query. *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a
+    /// few instructions long.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<String, u32> = Registry::new();
+    /// let held = registry.get_or_insert_with("MacLeod".to_string(), |_| 1518);
+    /// assert_eq!(registry.get("MacLeod").as_deref(), Some(&1518));
+    /// assert!(registry.get("Kurgan").is_none());
+    /// ```
+    #[inline]
+    pub fn get<Q>(&self, key: &Q) -> Option<Handle<K, V>>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let hash = hash_key(&self.hasher, key);
+        self.engine
+            .get(hash, |other| key.equivalent(other))
+            .map(Handle::new)
+    }
+
+    /// Whether this key has a live value at some moment during the call.
+    ///
+    /// Owns the value for that moment, so if its last handle goes just then, it is dropped here.
+    pub fn contains_key<Q>(&self, key: &Q) -> bool
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        self.get(key).is_some()
+    }
+
+    /// Enters a value that exists already, unless the key has a live one.
+    ///
+    /// Does not wait for a creation under way: if this value comes first, the creator gets it too, and drops the one it has made.
+    ///
+    /// # Errors
+    /// [`OccupiedError`] with the live value, and with the key and value that were to be entered.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<u32, String> = Registry::new();
+    /// let held = registry.try_insert(1, "first".into()).unwrap();
+    /// let error = registry.try_insert(1, "second".into()).unwrap_err();
+    /// assert_eq!(error.value, "second");
+    /// assert_eq!(*error.existing, "first");
+    /// ```
+    pub fn try_insert(&self, key: K, value: V) -> Result<Handle<K, V>, OccupiedError<K, V>> {
+        let (hash, new) = self.prepare(key, value);
+        match self.engine.insert(new, hash, |new, other| new == other) {
+            Ok(entered) => Ok(Handle::new(entered)),
+            Err(Rejected { existing, rejected }) => {
+                let (key, value) = take_back(rejected);
+                Err(OccupiedError {
+                    existing: Handle::new(existing),
+                    key,
+                    value,
+                })
+            }
+        }
+    }
+
+    /// Enters a value, in the place of the live one if there is one, which comes back as the second part. Its owners keep it.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<u32, &str> = Registry::new();
+    /// let (old, none) = registry.insert(1, "old");
+    /// assert!(none.is_none());
+    /// let (new, displaced) = registry.insert(1, "new");
+    /// assert!(displaced.unwrap().ptr_eq(&old));
+    /// drop(old);                                  // a late drop does not touch its successor
+    /// assert_eq!(*registry.get(&1).unwrap(), "new");
+    /// ```
+    pub fn insert(&self, key: K, value: V) -> (Handle<K, V>, Option<Handle<K, V>>) {
+        let (hash, mut new) = self.prepare(key, value);
+        loop {
+            let Rejected { existing, rejected } =
+                match self.engine.insert(new, hash, |new, other| new == other) {
+                    Ok(entered) => return (Handle::new(entered), None),
+                    Err(rejected) => rejected,
+                };
+            match self.engine.replace(&existing, rejected) {
+                Ok(entered) => {
+                    // Both were counted, and one of them is an entry.
+                    self.engine.add_live(-1);
+                    return (Handle::new(entered), Some(Handle::new(existing)));
+                }
+                // Taken out or replaced by somebody else meanwhile.
+                Err(rejected) => new = rejected,
+            }
+        }
+    }
+
+    /// Puts a new value in the place of this very one, if it is entered still; see [`Registry::insert`]. The key is cloned.
+    ///
+    /// # Errors
+    /// [`ReplaceError`] with the new value, when the old one has been taken out or replaced.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    ///
+    /// let registry: Registry<u32, &str> = Registry::new();
+    /// let (old, _) = registry.insert(1, "old");
+    /// let new = registry.replace_same(&old, "new").unwrap();
+    /// assert!(registry.get(&1).unwrap().ptr_eq(&new));
+    /// assert!(registry.replace_same(&old, "late").is_err());
+    /// ```
+    pub fn replace_same(
+        &self,
+        old: &Handle<K, V>,
+        value: V,
+    ) -> Result<Handle<K, V>, ReplaceError<V>>
+    where
+        K: Clone,
+    {
+        let key = Handle::key(old).clone();
+        let hash = old.strong().header().hash();
+        let new = self.entry(hash, key, value, 0);
+        match self.engine.replace(old.strong(), new) {
+            Ok(entered) => Ok(Handle::new(entered)),
+            Err(rejected) => Err(ReplaceError {
+                value: take_back(rejected).1,
+            }),
+        }
+    }
+
+    /// Takes out the live value of this key and returns it. Its owners keep it.
+    pub fn remove<Q>(&self, key: &Q) -> Option<Handle<K, V>>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
+        loop {
+            let handle = self.get(key)?;
+            if self.remove_same(&handle) {
+                return Some(handle);
+            }
+        }
+    }
+
+    /// Takes out the live value of this key if `condition` holds for it, and returns it.
+    ///
+    /// *Runs* `condition` with no lock held, more than once if the entry changes meanwhile.
+    pub fn remove_if<Q>(
+        &self,
+        key: &Q,
+        mut condition: impl FnMut(&K, &V) -> bool,
+    ) -> Option<Handle<K, V>>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        loop {
+            let handle = self.get(key)?;
+            if !condition(Handle::key(&handle), &handle) {
+                return None;
+            }
+            if self.remove_same(&handle) {
+                return Some(handle);
+            }
+        }
+    }
+
+    /// A value to be entered, counted as an entry.
+    fn prepare(&self, key: K, value: V) -> (u64, Draft<Entry<K, V>>) {
+        let hash = hash_key(&self.hasher, &key);
+        (hash, self.entry(hash, key, value, 1))
+    }
+
+    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> Draft<Entry<K, V>> {
+        let blank = self.engine.blank(0, hash, live);
+        // SAFETY: the blank has the node alone; key and value are written, then it is complete.
+        unsafe {
+            Entry::<K, V>::write_key(blank.node(), key);
+            Entry::<K, V>::write_value(blank.node(), value);
+            blank.complete()
+        }
+    }
+}
+
+/// Key and value of an entry that was never entered.
+fn take_back<K, V>(draft: Draft<Entry<K, V>>) -> (K, V) {
+    // SAFETY: nobody watches what was never entered, and this moves out both.
+    unsafe {
+        draft.take(|node| {
+            let value = Entry::<K, V>::take_value(node);
+            (Entry::<K, V>::take_key(node), value)
+        })
+    }
+}

@@ -1,0 +1,351 @@
+//! The registry: one live value per key.
+//!
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory.
+
+mod creating;
+mod keyed;
+
+use crate::engine::Engine;
+use crate::entry::Entry;
+use crate::flight::Flights;
+use crate::handle::Handle;
+use crate::hash::DefaultHashBuilder;
+use crate::seed::Seed;
+use crate::waits::Naming;
+use std::fmt;
+
+/// A map from keys to values that it holds weakly: at most one live value per key, gone when its last [`Handle`] is.
+///
+/// ```
+/// use highlander::{Handle, Registry};
+///
+/// struct Class { name: String }
+///
+/// static CLASSES: Registry<u32, Class> = Registry::new();
+///
+/// let class = CLASSES.get_or_insert_with(7, |id| Class { name: format!("class {id}") });
+/// let again = CLASSES.get_or_insert_with(7, |_| unreachable!("there can only be one"));
+/// assert!(class.ptr_eq(&again));
+/// assert_eq!(again.name, "class 7");
+///
+/// drop((class, again));
+/// assert!(CLASSES.get(&7).is_none());
+/// ```
+///
+/// # Consistency
+/// All operations take `&self` and may be called from any thread, and from inside a factory, a `Drop`, a `Hash` or an `Eq` of the
+/// same registry: none of these runs under a lock. A look-up that finds its value takes no lock and waits for nobody. A value is
+/// found from the moment it is complete and entered until its last handle goes or it is removed, and never after. `len` is
+/// exact when nothing is under way.
+///
+/// A value that owns a handle to itself, directly or through others, never dies: give it a [`WeakHandle`](crate::WeakHandle) instead.
+///
+/// Keys and values are `'static`: a deeply nested value may be dropped a little after its owner let go, so it must not borrow.
+///
+/// ```compile_fail
+/// let local = String::from("local");
+/// let registry: highlander::Registry<&str, u32> = highlander::Registry::new();
+/// registry.insert(&local, 1);
+/// ```
+/// ```
+/// let local = String::from("local");
+/// let registry: highlander::Registry<String, u32> = highlander::Registry::new();
+/// registry.insert(local, 1);
+/// ```
+///
+/// # Creating
+/// [`get_or_insert_with`](Registry::get_or_insert_with) runs one factory per key at a time. Others that ask for the same key sleep until it
+/// is done and get the same value; other keys are not held up. When a factory fails or panics nothing is entered, and one
+/// of the waiters runs its own.
+///
+/// A factory may create values under other keys, here or in any other registry or map. One that comes back to its own key, directly or through other
+/// factories, on one thread or through several, gets a [`CycleError`](crate::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
+/// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
+pub struct Registry<K, V, S = DefaultHashBuilder> {
+    engine: Engine<Entry<K, V>>,
+    flights: Creations<K, V>,
+    naming: Naming<K>,
+    hasher: S,
+}
+
+/// Those who wait have a seed, and get an owner.
+type Creations<K, V> = Flights<Seed<Entry<K, V>>, Handle<K, V>>;
+
+// SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
+unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}
+// SAFETY: as above.
+unsafe impl<K: Send + Sync, V: Send + Sync, S: Sync> Sync for Registry<K, V, S> {}
+
+impl<K: 'static, V: 'static> Registry<K, V> {
+    /// An empty registry, which allocates nothing before its first value. Can be a `static`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty registry. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty registry with room for `capacity` values before its table grows.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self::with_capacity_and_hasher(capacity, DefaultHashBuilder)
+    }
+}
+
+impl<K: 'static, V: 'static, S> Registry<K, V, S> {
+    /// An empty registry that hashes with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn with_hasher(hasher: S) -> Self {
+        Self {
+            engine: Engine::new(),
+            flights: Flights::new(),
+            naming: Naming::BY_TYPE,
+            hasher,
+        }
+    }
+
+    /// An empty registry that hashes with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self {
+            engine: Engine::new(),
+            flights: Flights::new(),
+            naming: Naming::BY_TYPE,
+            hasher,
+        }
+    }
+
+    /// An empty registry with room for `capacity` values before its table grows, that hashes with `hasher`.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
+        Self {
+            engine: Engine::with_capacity(capacity),
+            flights: Flights::new(),
+            naming: Naming::BY_TYPE,
+            hasher,
+        }
+    }
+}
+
+impl<K, V, S> Registry<K, V, S> {
+    /// The same registry, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their type.
+    ///
+    /// *Runs* `Debug` of keys that are being created, with no lock held, when a creation that waits for another one is noted or refused.
+    ///
+    /// ```
+    /// use highlander::{CycleError, Registry};
+    ///
+    /// static MODULES: Registry<&str, u32> = Registry::new().debug_keys();
+    ///
+    /// fn load(name: &'static str, imports: &'static str) -> Result<u32, CycleError> {
+    ///     MODULES.get_or_try_insert_with(name, |_| load(imports, name)).map(|module| *module)
+    /// }
+    /// let text = load("chicken", "egg").unwrap_err().to_string();
+    /// assert!(text.ends_with(r#""chicken", which asked for "egg", which asked for the first again"#));
+    /// ```
+    #[must_use]
+    pub const fn debug_keys(mut self) -> Self
+    where
+        K: fmt::Debug,
+    {
+        self.naming = Naming::shown();
+        self
+    }
+
+    /// The hasher.
+    pub fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    /// The number of entries. Exact when nothing is under way; otherwise it may count those whose insertion or removal is.
+    ///
+    /// *Complexity:* a few loads, whatever the size.
+    pub fn len(&self) -> usize {
+        self.engine.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many entries fit before the table grows.
+    pub fn capacity(&self) -> usize {
+        self.engine.capacity()
+    }
+
+    /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional` then, and the table need not grow
+    /// before there are more than `capacity`, unless it is shrunk meanwhile.
+    ///
+    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of the same room.
+    ///
+    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
+    /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
+    /// the memory; constant if there is room already.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<u32, u32> = Registry::new();
+    /// registry.reserve(1000);
+    /// let capacity = registry.capacity();
+    /// assert!(capacity >= 1000);
+    /// let _held: Vec<_> = (0..1000).map(|i| registry.insert(i, i).0).collect();
+    /// assert_eq!(registry.capacity(), capacity);
+    /// ```
+    pub fn reserve(&self, additional: usize) {
+        self.engine.reserve(additional);
+    }
+
+    /// The live values, at some moment for each: one that is entered throughout the call is among them, one that is not may be.
+    ///
+    /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at least until they are yielded.
+    ///
+    /// *Waiting:* for writers of a bucket, a few instructions long. *Complexity:* linear in `capacity`.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    ///
+    /// let registry: Registry<u32, &str> = Registry::new();
+    /// let held = [registry.insert(1, "one").0, registry.insert(2, "two").0];
+    /// for value in &registry {
+    ///     registry.remove(Handle::key(&value));   // changing the registry is fine
+    /// }
+    /// assert!(registry.is_empty());
+    /// ```
+    pub fn iter(&self) -> RegistryIter<K, V> {
+        let values: Vec<_> = self
+            .engine
+            .snapshot()
+            .into_iter()
+            .map(Handle::new)
+            .collect();
+        RegistryIter {
+            values: values.into_iter(),
+        }
+    }
+
+    /// The keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate over the handles and use [`Handle::key`].
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = K> + use<K, V, S>
+    where
+        K: Clone,
+    {
+        self.iter().map(|handle| Handle::key(&handle).clone())
+    }
+
+    /// Takes out the entries for which `keep` says no. Their owners keep the values. Returns how many this call has taken out.
+    ///
+    /// *Runs* `keep` with no lock held; it may use the registry. An entry that is replaced meanwhile is left as it is.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<u32, u32> = Registry::new();
+    /// let held: Vec<_> = (0..10).map(|i| registry.insert(i, i * i).0).collect();
+    /// assert_eq!(registry.retain(|key, _| key % 2 == 0), 5);
+    /// assert_eq!(registry.len(), 5);
+    /// assert_eq!(*held[3], 9);
+    /// ```
+    pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> usize {
+        self.iter()
+            .filter(|handle| !keep(Handle::key(handle), handle) && self.remove_same(handle))
+            .count()
+    }
+
+    /// Takes out all entries. Their owners keep the values. Returns how many this call has taken out.
+    ///
+    /// Entries that come while this runs may stay.
+    pub fn clear(&self) -> usize {
+        self.retain(|_, _| false)
+    }
+
+    /// Takes out this very value, if it is entered. True for the one call that did. Other values of its key are left alone.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<&str, u32> = Registry::new();
+    /// let (old, _) = registry.insert("k", 1);
+    /// let (new, displaced) = registry.insert("k", 2);
+    /// assert!(displaced.unwrap().ptr_eq(&old));
+    /// assert!(!registry.remove_same(&old));       // not entered any more
+    /// assert!(registry.get("k").unwrap().ptr_eq(&new));
+    /// ```
+    pub fn remove_same(&self, handle: &Handle<K, V>) -> bool {
+        self.engine.remove(handle.strong())
+    }
+
+    /// Gives back memory that is not needed: makes the table as short as its entries allow, and frees the blocks in which none is left.
+    ///
+    /// Others go on meanwhile; memory that a reader may still see is freed by a later call or insertion. Blocks with a value in
+    /// them stay as they are, since values do not move.
+    ///
+    /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the capacity and in
+    /// the number of values that have gone.
+    pub fn shrink_to_fit(&self) {
+        self.engine.shrink_to_fit();
+    }
+}
+
+impl<K: 'static, V: 'static, S: Default> Default for Registry<K, V, S> {
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for Registry<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let handles: Vec<_> = self.iter().collect();
+        f.debug_map()
+            .entries(handles.iter().map(|h| (Handle::key(h), &**h)))
+            .finish()
+    }
+}
+
+impl<K, V, S> IntoIterator for &Registry<K, V, S> {
+    type Item = Handle<K, V>;
+    type IntoIter = RegistryIter<K, V>;
+
+    fn into_iter(self) -> RegistryIter<K, V> {
+        self.iter()
+    }
+}
+
+/// The values of a [`Registry`] at the time of the call to [`Registry::iter`].
+pub struct RegistryIter<K, V> {
+    values: std::vec::IntoIter<Handle<K, V>>,
+}
+
+impl<K, V> Iterator for RegistryIter<K, V> {
+    type Item = Handle<K, V>;
+
+    fn next(&mut self) -> Option<Handle<K, V>> {
+        self.values.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.values.size_hint()
+    }
+}
+
+impl<K, V> ExactSizeIterator for RegistryIter<K, V> {}
+impl<K, V> std::iter::FusedIterator for RegistryIter<K, V> {}
+
+impl<K, V> fmt::Debug for RegistryIter<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryIter")
+            .field("left", &self.values.len())
+            .finish()
+    }
+}

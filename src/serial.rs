@@ -1,0 +1,302 @@
+//! Maps and sets written to a data format, and read from one.
+//!
+//! What is alive is written, with what pointers lead to in their place. What is read needs owners besides the map, which keeps nothing alive:
+//! so there is no `Deserialize`, but a *seed*, which enters what it reads into a map that is there, and returns the owners.
+
+use crate::handle::Handle;
+use crate::internable::Internable;
+use crate::interner::Interner;
+use crate::keying::Keying;
+use crate::pointer::{Pointer, SyncPointer};
+use crate::registry::Registry;
+use crate::reverse::Traced;
+use crate::side::Kept;
+use crate::watched::Watched;
+use crate::weak_key_map::WeakKeyMap;
+use crate::weak_key_value_map::WeakKeyValueMap;
+use crate::weak_set::WeakSet;
+use crate::weak_value_map::WeakValueMap;
+use serde_core::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
+};
+use serde_core::ser::{Serialize, Serializer};
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+impl<T: ?Sized + Serialize> Serialize for Watched<T> {
+    /// Serializes as the value.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<K: Serialize + 'static, P: Pointer<Target: Serialize>, S> Serialize for WeakValueMap<K, P, S> {
+    /// Serializes the live entries as a map, values as what they lead to. To read it back, see [`WeakValueMap::seed`].
+    ///
+    /// It owns all values until it returns. *Runs* `Serialize` of keys and targets with no lock held.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        // All before the first, as some formats want to know how many there are.
+        let living: Vec<_> = self.store.living().collect();
+        serializer.collect_map(living.iter().map(|((), landed)| {
+            let key: &Kept<K> = landed.held.key();
+            (&key.0, P::target(&landed.live))
+        }))
+    }
+}
+
+impl<P, V, M, S> Serialize for WeakKeyMap<P, V, M, S>
+where
+    P: Pointer<Target: Serialize>,
+    V: Serialize + 'static,
+{
+    /// Serializes the live entries as a map, keys as what they lead to. To read it back, see [`WeakKeyMap::seed`].
+    ///
+    /// It owns all keys until it returns. *Runs* `Serialize` of targets and values with no lock held.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let living: Vec<_> = self.keyed().store.living().collect();
+        serializer.collect_map(living.iter().map(|(key, landed)| {
+            let value: &Kept<V> = landed.held.value();
+            (P::target(key), &value.0)
+        }))
+    }
+}
+
+impl<P, Q, M, S> Serialize for WeakKeyValueMap<P, Q, M, S>
+where
+    P: Pointer<Target: Serialize>,
+    Q: Pointer<Target: Serialize>,
+{
+    /// Serializes the live entries as a map, both sides as what they lead to. To read it back, see [`WeakKeyValueMap::seed`].
+    ///
+    /// It owns all of them until it returns. *Runs* `Serialize` of targets with no lock held.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let living: Vec<_> = self.iter().collect();
+        let targets = living
+            .iter()
+            .map(|(key, value)| (P::target(key), Q::target(value)));
+        serializer.collect_map(targets)
+    }
+}
+
+impl<P: SyncPointer<Target: Serialize>, M, S> Serialize for WeakSet<P, M, S> {
+    /// Serializes the live members as a sequence, in order, as what they lead to. To read it back, see [`WeakSet::seed`].
+    ///
+    /// It owns all members until it returns. *Runs* `Serialize` of targets with no lock held.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let living: Vec<P> = self.iter().collect();
+        serializer.collect_seq(living.iter().map(P::target))
+    }
+}
+
+impl<K: Serialize, V: Serialize, S> Serialize for Registry<K, V, S> {
+    /// Serializes the live entries as a map. It owns all of them until it returns. *Runs* `Serialize` of keys and values with no lock held.
+    ///
+    /// There is no `Deserialize`, as nobody would own what it read: read keys and values, enter them, and keep the handles.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let living: Vec<_> = self.iter().collect();
+        let entries = living.iter().map(|handle| (Handle::key(handle), &**handle));
+        serializer.collect_map(entries)
+    }
+}
+
+impl<T: ?Sized + Internable + Serialize, S> Serialize for Interner<T, S> {
+    /// Serializes the live values as a sequence. It owns all of them until it returns. *Runs* `Serialize` of values with no lock held.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+/// Reads a map's entries from a data format into a map that is there, and returns the owners of what it has entered: made by
+/// [`WeakValueMap::seed`], [`WeakKeyMap::seed`] and [`WeakKeyValueMap::seed`].
+///
+/// `A` and `B` are what keys and values are read as, `O` is what owns an entry. If reading fails midway, the owners of what was read by then are dropped, and with
+/// them the entries, unless others own them by then.
+///
+/// There is no `Deserialize` for these maps, since nobody would own what it read: all entries would be dead when it returned.
+pub struct MapSeed<'a, A, B, O> {
+    enter: Box<dyn FnMut(A, B) -> Result<O, String> + 'a>,
+}
+
+impl<A, B, O> fmt::Debug for MapSeed<'_, A, B, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapSeed").finish_non_exhaustive()
+    }
+}
+
+impl<'de, A: Deserialize<'de>, B: Deserialize<'de>, O> DeserializeSeed<'de>
+    for MapSeed<'_, A, B, O>
+{
+    type Value = Vec<O>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<O>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, A: Deserialize<'de>, B: Deserialize<'de>, O> Visitor<'de> for MapSeed<'_, A, B, O> {
+    type Value = Vec<O>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<Z: MapAccess<'de>>(mut self, mut entries: Z) -> Result<Vec<O>, Z::Error> {
+        let mut owners = Vec::new();
+        while let Some((key, value)) = entries.next_entry()? {
+            owners.push((self.enter)(key, value).map_err(Z::Error::custom)?);
+        }
+        Ok(owners)
+    }
+}
+
+/// Reads a sequence into a [`WeakSet`] that is there, and returns the owners of its members: made by [`WeakSet::seed`]. See [`MapSeed`] for what it leaves behind
+/// if reading fails, and why there is no `Deserialize`.
+pub struct SetSeed<'a, A, O> {
+    enter: Box<dyn FnMut(A) -> O + 'a>,
+}
+
+impl<A, O> fmt::Debug for SetSeed<'_, A, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetSeed").finish_non_exhaustive()
+    }
+}
+
+impl<'de, A: Deserialize<'de>, O> DeserializeSeed<'de> for SetSeed<'_, A, O> {
+    type Value = Vec<O>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<O>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, A: Deserialize<'de>, O> Visitor<'de> for SetSeed<'_, A, O> {
+    type Value = Vec<O>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<Z: SeqAccess<'de>>(mut self, mut members: Z) -> Result<Vec<O>, Z::Error> {
+        let mut owners = Vec::new();
+        while let Some(member) = members.next_element()? {
+            owners.push((self.enter)(member));
+        }
+        Ok(owners)
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
+    /// What reads a map into this one, and returns an owner of each value, in the order of what was read. `make` makes the pointer of what is read.
+    ///
+    /// A key that has a live value keeps that, as in [`get_or_insert_with`](Self::get_or_insert_with): its owner is returned, and `make` is not called. It is an error if the
+    /// map is closed, or `make` asks for its own key.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use serde::de::DeserializeSeed;
+    /// use std::sync::Arc;
+    ///
+    /// let map: WeakValueMap<String, Arc<u32>> = WeakValueMap::new();
+    /// let mut json = serde_json::Deserializer::from_str(r#"{"one": 1}"#);
+    /// let owners = map.seed(|_, number: u32| Arc::new(number)).deserialize(&mut json).unwrap();
+    /// assert_eq!(map.get("one").as_ref(), Some(&owners[0]));
+    /// assert_eq!(serde_json::to_string(&map).unwrap(), r#"{"one":1}"#);
+    /// drop(owners);
+    /// assert_eq!(serde_json::to_string(&map).unwrap(), "{}");
+    /// ```
+    pub fn seed<'a, B: 'a>(
+        &'a self,
+        mut make: impl FnMut(&K, B) -> P + 'a,
+    ) -> MapSeed<'a, K, B, P> {
+        MapSeed {
+            enter: Box::new(move |key, value| {
+                self.get_or_try_insert_with(key, |key| Ok(make(key, value)))
+            }),
+        }
+    }
+}
+
+impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S> {
+    /// What reads a map into this one, and returns an owner of each key that is stored, in the order of what was read. `make` makes the key of what is read.
+    ///
+    /// A key that is stored and alive keeps its value: its owner is returned. It is an error if the map is closed.
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use serde::de::DeserializeSeed;
+    /// use std::sync::Arc;
+    ///
+    /// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
+    /// let mut json = serde_json::Deserializer::from_str(r#"{"Kurgan": 6}"#);
+    /// let keys = sizes.seed(|name: String| name.into()).deserialize(&mut json).unwrap();
+    /// assert_eq!((sizes.get("Kurgan"), &*keys[0]), (Some(6), "Kurgan"));
+    /// ```
+    pub fn seed<'a, A: 'a>(&'a self, mut make: impl FnMut(A) -> P + 'a) -> MapSeed<'a, A, V, P> {
+        MapSeed {
+            enter: Box::new(move |key, value| {
+                let made = |_: &P| Ok::<_, String>((Kept(value), ()));
+                let entered = self.keyed().get_or_create_with_key(make(key), made);
+                entered.map(|(stored, _)| stored)
+            }),
+        }
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
+    /// What reads a map into this one, and returns owners of each key that is stored and of its value, in the order of what was read. `key` and `value` make the
+    /// pointers of what is read.
+    ///
+    /// A key that is stored with a live value keeps that: their owners are returned, and `value` is not called. It is an error if the map is closed, or `value` asks for
+    /// its own key.
+    ///
+    /// ```
+    /// use highlander::WeakKeyValueMap;
+    /// use serde::de::DeserializeSeed;
+    /// use std::sync::Arc;
+    ///
+    /// let sizes: WeakKeyValueMap<Arc<str>, Arc<usize>> = WeakKeyValueMap::new();
+    /// let mut json = serde_json::Deserializer::from_str(r#"{"Kurgan": 6}"#);
+    /// let seed = sizes.seed(|name: String| name.into(), |_, size| Arc::new(size));
+    /// let owners = seed.deserialize(&mut json).unwrap();
+    /// assert_eq!(sizes.get_by_value(&owners[0].1).as_deref(), Some("Kurgan"));
+    /// ```
+    pub fn seed<'a, A: 'a, B: 'a>(
+        &'a self,
+        mut key: impl FnMut(A) -> P + 'a,
+        mut value: impl FnMut(&P, B) -> Q + 'a,
+    ) -> MapSeed<'a, A, B, (P, Q)> {
+        MapSeed {
+            enter: Box::new(move |read_key, read_value| {
+                let made = |key: &P| {
+                    let value = value(key, read_value);
+                    Ok::<_, String>((Traced::new(&value), value))
+                };
+                let entered = self.keyed().get_or_create_with_key(key(read_key), made);
+                entered.map(|(stored, landed)| (stored, landed.into_live()))
+            }),
+        }
+    }
+}
+
+impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
+    /// What reads a sequence into this set, and returns an owner of each member, in order. `make` makes the pointer of what is read.
+    ///
+    /// Where an equal member is there and alive, that one is returned.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use serde::de::DeserializeSeed;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<str>> = WeakSet::new();
+    /// let mut json = serde_json::Deserializer::from_str(r#"["a", "b", "a"]"#);
+    /// let owners = set.seed(|text: String| text.into()).deserialize(&mut json).unwrap();
+    /// assert!(Arc::ptr_eq(&owners[0], &owners[2]));
+    /// assert_eq!(serde_json::to_string(&set).unwrap(), r#"["a","b"]"#);
+    /// ```
+    pub fn seed<'a, A: 'a>(&'a self, mut make: impl FnMut(A) -> P + 'a) -> SetSeed<'a, A, P> {
+        SetSeed {
+            enter: Box::new(move |member| self.get_or_insert(make(member))),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the two maps with strong values have in common: these stay in their entries, which others may be looking at, and so are handed out as clones.
+
+use crate::held::Landed;
+use crate::side::{Kept, Side};
+use crate::store::Refused;
+
+impl<A: Side, V: 'static> Landed<A, Kept<V>> {
+    /// The value, for as long as the entry is owned here.
+    #[inline]
+    pub(crate) fn value(&self) -> &V {
+        &self.held.value().0
+    }
+
+    /// A clone of the value; the entry is let go.
+    #[inline]
+    pub(crate) fn into_clone(self) -> V
+    where
+        V: Clone,
+    {
+        let clone = self.value().clone();
+        // Here, not at the end of the scope: if a destructor panics, the clone is still ours to drop.
+        drop(self);
+        clone
+    }
+}
+
+impl<A: Side, V: Clone + 'static> Refused<A, Kept<V>> {
+    /// A clone of the value that is there; none if the store is closed.
+    pub(crate) fn existing_value(&self) -> Option<V> {
+        self.existing.as_ref().map(|landed| landed.value().clone())
+    }
+
+    /// The key and the value that were to be entered; if others have had a look at them, a clone of the value alone.
+    pub(crate) fn into_parts(self) -> (Option<A>, V) {
+        match (self.parts, self.late) {
+            (Some((key, value)), _) => (Some(key), value.0),
+            (None, Some(late)) => (None, late.value().0.clone()),
+            (None, None) => unreachable!("a refused entry is here or was entered"),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A lock of one word, for what is changed in a few instructions: one locked instruction to take it, a plain store to let go.
+//!
+//! Like a bucket's lock it spins briefly and then parks, and a panic does not poison it.
+
+use super::{park_while, relax, spin_rounds, wake_parked, AtomicU64, Ordering, UnsafeCell};
+
+pub(crate) struct Lock<T> {
+    /// 1 while somebody has the value.
+    word: AtomicU64,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached by one thread at a time, so it is as if it were sent from each to the next.
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+impl<T> Lock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Runs `f`, which runs no user code, on the value, alone.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        if !self.try_take() {
+            self.take_slowly();
+        }
+        let _release = Release(&self.word);
+        // SAFETY: the word says that this thread alone has the value, until `_release` goes.
+        self.value.with_mut(|value| f(unsafe { &mut *value }))
+    }
+
+    #[inline(always)]
+    fn try_take(&self) -> bool {
+        // Acquire: pairs with the store that lets go.
+        self.word
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self) {
+        let mut round = 0;
+        while !self.try_take() {
+            if round < spin_rounds() {
+                relax(round);
+                round += 1;
+            } else {
+                park_while(&self.word, |word| word != 0);
+            }
+        }
+    }
+}
+
+struct Release<'a>(&'a AtomicU64);
+
+impl Drop for Release<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Release: pairs with `try_take`. After this store the lock may be gone, so only its address is used.
+        let address = std::ptr::from_ref(self.0) as usize;
+        self.0.store(0, Ordering::Release);
+        wake_parked(address);
+    }
+}
