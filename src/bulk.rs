@@ -1,49 +1,64 @@
-//! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing held but the entry it is shown.
+//! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing held but the entries it is shown.
 
 use crate::held::{Held, Landed};
 use crate::hook::Cause;
+use crate::inbox::tell;
+use crate::pair::Pair;
 use crate::panics::Panics;
+use crate::protection::Due;
 use crate::side::Side;
 use crate::store::{Reverse, Store};
+use crate::walk::{Walk, EVERYWHERE};
 use std::ops::Range;
 
-/// Buckets that are looked at together.
-const WINDOW: usize = 64;
+/// Entries that are taken out together. The nodes of so many are still in the cache when they are dropped.
+const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+    1
+} else {
+    512
+};
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// All entries, also dead ones.
-    pub(crate) fn snapshot(&self) -> Vec<Held<A, B>> {
-        self.engine.snapshot().into_iter().map(Held::new).collect()
+    pub(crate) fn walk(&self) -> Walk<'_, A, B> {
+        Walk::new(&self.engine)
     }
 
     /// All live entries, with what keeps their keys alive.
-    pub(crate) fn living(&self) -> impl Iterator<Item = (A::Live, Landed<A, B>)> {
-        let entries = self.snapshot().into_iter();
-        entries.filter_map(|held| Some((held.key().live()?, Landed::of(held).ok()?)))
+    pub(crate) fn living(&self) -> impl Iterator<Item = (A::Live, Landed<A, B>)> + '_ {
+        self.walk().landed().map(|(landed, key)| (key, landed))
     }
 
-    /// All entries, a few buckets at a time. What is in throughout is in one of them.
-    pub(crate) fn windows(&self) -> impl Iterator<Item = Vec<Held<A, B>>> + '_ {
-        self.window_ranges().map(|halves| self.some(halves))
-    }
+    /// Whether asking if something is dead is known to run no user code.
+    pub(crate) const QUIET: bool = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
 
-    /// The upper halves of all hashes, in ranges that a few buckets hold each.
-    pub(crate) fn window_ranges(&self) -> impl Iterator<Item = Range<u64>> {
-        let windows = self.engine.buckets().div_ceil(WINDOW) as u64;
-        let start_of = move |window: u64| (window << 32) / windows;
-        (0..windows).map(move |window| start_of(window)..start_of(window + 1))
+    /// The number of live entries, or less if it is `enough` at least.
+    fn count_live_up_to(&self, enough: usize) -> usize {
+        if !Self::QUIET {
+            return self
+                .walk()
+                .owned()
+                .filter(|held| !held.is_dead())
+                .take(enough)
+                .count();
+        }
+        let mut live = 0;
+        self.engine.visit(EVERYWHERE, enough, |node| {
+            // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
+            let alive = !unsafe { Pair::<A, B>::is_dead(node) };
+            live += usize::from(alive);
+            alive
+        });
+        live
     }
 
     /// The number of live entries.
     pub(crate) fn count_live(&self) -> usize {
-        self.windows()
-            .map(|entries| entries.iter().filter(|held| !held.is_dead()).count())
-            .sum()
+        self.count_live_up_to(usize::MAX)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.windows()
-            .all(|entries| entries.iter().all(Held::is_dead))
+        self.count_live_up_to(1) == 0
     }
 
     /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
@@ -53,7 +68,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         mut keep: impl FnMut(&Landed<A, B>, A::Live) -> bool,
     ) -> usize {
         let mut taken = 0;
-        for held in self.snapshot() {
+        for held in self.walk().owned() {
             let Some(key) = held.key().live() else {
                 self.take_out(&held, Cause::Dead);
                 continue;
@@ -73,64 +88,111 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         taken
     }
 
-    /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken out.
-    pub(crate) fn clear(&self) -> usize {
-        let mut panics = Panics::new();
-        let mut taken = 0;
-        for held in self.snapshot() {
-            panics.catch(|| {
-                let dead = held.is_dead();
-                let cause = if dead { Cause::Dead } else { Cause::Cleared };
-                if self.take_out(&held, cause) && !dead {
-                    taken += 1;
-                }
-            });
-            panics.catch(|| drop(held));
+    /// Takes out all entries, a few at a time, and shows each to `f`, which tells the hook. Goes on if that panics.
+    pub(crate) fn take_all(&self, panics: &mut Panics, mut f: impl FnMut(&Held<A, B>)) {
+        let mut left = EVERYWHERE;
+        while !left.is_empty() {
+            let (taken, come_to) = self.take_some(left.clone(), |_, _| true);
+            left.start = come_to;
+            for held in &taken.entries {
+                panics.catch(|| f(held));
+            }
+            panics.catch(|| drop(taken));
         }
         panics.catch(|| drop(self.give_up()));
+    }
+
+    /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken out.
+    pub(crate) fn clear(&self) -> usize {
+        let mut taken = 0;
+        self.take_all(&mut Panics::new(), |held| {
+            let dead = held.is_dead();
+            taken += usize::from(!dead);
+            self.tell_taken(held, if dead { Cause::Dead } else { Cause::Cleared });
+        });
         taken
     }
 
     /// Takes out some live entry.
     pub(crate) fn pop(&self) -> Option<(Landed<A, B>, A::Live)> {
-        for entries in self.windows() {
-            for held in entries {
-                let Some(key) = held.key().live() else {
-                    continue;
-                };
-                if let Ok(landed) = Landed::of(held) {
-                    if self.take_out(&landed.held, Cause::Removed) {
-                        return Some((landed, key));
-                    }
-                }
-            }
-        }
-        None
+        self.walk()
+            .landed()
+            .find(|(landed, _)| self.take_out(&landed.held, Cause::Removed))
     }
 
     /// Takes out all entries, and returns what `item` makes of the live ones.
-    pub(crate) fn drain<T>(&self, mut item: impl FnMut(&Landed<A, B>, A::Live) -> T) -> Vec<T> {
-        let mut panics = Panics::new();
+    pub(crate) fn drain<T>(
+        &self,
+        mut item: impl FnMut(&Held<A, B>, A::Live, B::Live) -> T,
+    ) -> Vec<T> {
         let mut drained = Vec::new();
-        for held in self.snapshot() {
-            let taken = panics.catch(|| match (held.key().live(), Landed::of(held)) {
-                (Some(key), Ok(landed)) => {
-                    let taken = self.take_out(&landed.held, Cause::Cleared);
-                    taken.then(|| item(&landed, key))
+        self.take_all(&mut Panics::new(), |held| {
+            match (held.key().live(), held.value().live()) {
+                (Some(key), Some(value)) => {
+                    self.tell_taken(held, Cause::Cleared);
+                    drained.push(item(held, key, value));
                 }
-                (_, Ok(Landed { held, .. }) | Err(held)) => {
-                    self.take_out(&held, Cause::Dead);
-                    None
-                }
-            });
-            drained.extend(taken.flatten());
-        }
-        panics.catch(|| drop(self.give_up()));
+                _ => self.tell_taken(held, Cause::Dead),
+            }
+        });
         drained
+    }
+
+    /// Takes out the `wanted` entries among the next few. That is asked under a lock. Returns also where the rest of the range begins.
+    pub(crate) fn take_some(
+        &self,
+        halves: Range<u64>,
+        wanted: impl Fn(&A, &B) -> bool,
+    ) -> (Taken<'_, A, B, X>, u64) {
+        let mut taken = Taken {
+            store: self,
+            entries: Vec::new(),
+        };
+        let come_to = self.engine.take(
+            halves,
+            BULK,
+            |node| {
+                // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
+                let (key, value) = unsafe { Pair::<A, B>::sides(node) };
+                wanted(key, value)
+            },
+            |strong| taken.entries.push(Held::new(strong)),
+        );
+        (taken, come_to)
+    }
+
+    /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
+    pub(crate) fn tell(&self, held: &Held<A, B>, cause: Cause) {
+        tell(held, &self.reverse, self.hook.as_ref(), cause);
+    }
+
+    /// As `tell`, and counts the entry.
+    fn tell_taken(&self, held: &Held<A, B>, cause: Cause) {
+        self.counters.add(cause.count());
+        self.tell(held, cause);
     }
 
     pub(crate) fn shrink_to_fit(&self) {
         self.prune();
         self.engine.shrink_to_fit();
+    }
+}
+
+/// Entries that have been taken out together. The owners are those that the index was, so they are not simply dropped: somebody may be looking at
+/// an entry without owning it.
+pub(crate) struct Taken<'a, A: Side, B: Side, X: Reverse<A, B>> {
+    store: &'a Store<A, B, X>,
+    pub(crate) entries: Vec<Held<A, B>>,
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Taken<'_, A, B, X> {
+    fn drop(&mut self) {
+        let strong = self.entries.drain(..).map(Held::into_strong);
+        let _due: Due<_> = if B::IS_WEAK {
+            self.store.protection.retire_all(strong)
+        } else {
+            // Nobody looks at these without owning them.
+            Due::all(strong)
+        };
     }
 }

@@ -9,10 +9,9 @@ use crate::node::Node;
 use crate::panics::Panics;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
-use crate::table::{Index, Link, Probe};
+use crate::table::{Ahead, Index, Link, Next, Probe, Sight};
 use crate::teardown::{self, Dead};
 use crate::watchers::WatchList;
-use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -161,22 +160,83 @@ impl<B: Body> Core<B> {
 
     /// All living nodes.
     pub(crate) fn living_nodes(&self) -> Vec<Node> {
-        let expected = self.len();
-        reading(|guard| self.index.living_nodes(expected, guard))
-    }
-
-    /// The living nodes whose hash has its upper half in this range, which is not empty.
-    pub(crate) fn living_nodes_in(
-        &self,
-        halves: Range<u64>,
-        wanted: impl Fn(Node) -> bool,
-    ) -> SmallVec<[Node; 4]> {
-        let mut found = SmallVec::new();
-        reading(|guard| {
-            self.index
-                .living_nodes_in(halves, wanted, |node| found.push(node), guard)
+        let mut found = Vec::with_capacity(self.len());
+        self.visit(0..1 << 32, usize::MAX, |node| {
+            let alive = Self::acquire_linked(node);
+            if alive {
+                found.push(node);
+            }
+            alive
         });
         found
+    }
+
+    /// Becomes an owner of a node whose bucket is locked and that is linked there, unless its last owner has gone.
+    #[inline(always)]
+    pub(crate) fn acquire_linked(node: Node) -> bool {
+        // SAFETY: linked nodes are headers, always.
+        let header = unsafe { node.as_ref() };
+        if B::KEPT {
+            // The index is an owner.
+            header.acquire_again();
+        }
+        B::KEPT || header.acquire()
+    }
+
+    /// Shows the linked nodes of a range, under their buckets' locks; see [`Index::visit`].
+    #[inline]
+    pub(crate) fn visit(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        see: impl FnMut(Node) -> bool,
+    ) -> u64 {
+        reading(|guard| self.index.visit(halves, least, see, guard))
+    }
+
+    /// The next bucket that holds something, if that can be seen the short way; see [`Index::look_ahead`].
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, sight: &mut Sight) -> Ahead {
+        match Guard::try_enter() {
+            Some(guard) => self.index.look_ahead(sight, &guard),
+            None => Ahead::Unsure,
+        }
+    }
+
+    /// Goes on to the next node of a bucket in sight; see [`Index::name_next`].
+    #[inline(always)]
+    pub(crate) fn name_next(&self, sight: &mut Sight, hazard: &AtomicPtr<()>) -> Next {
+        match Guard::try_enter() {
+            Some(guard) => self.index.name_next(sight, hazard, &guard),
+            None if sight.is_over() => Next::Over,
+            None => Next::Lost,
+        }
+    }
+
+    /// Unlinks nodes of a range; see [`Index::take`].
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        wanted: impl Fn(Node) -> bool,
+        mut taken: impl FnMut(Node),
+    ) -> u64 {
+        let mut count = 0;
+        let taken = |node| {
+            count += 1;
+            taken(node);
+        };
+        let come_to = reading(|guard| self.index.take(halves, least, wanted, taken, guard));
+        if count > 0 {
+            self.pool.add_live(-count);
+        }
+        come_to
+    }
+
+    /// Locks each bucket once.
+    pub(crate) fn lock_each(&self) {
+        reading(|guard| self.index.lock_each(guard));
     }
 
     /// The number of buckets, each of which has an equal part of the hashes.

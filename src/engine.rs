@@ -8,8 +8,7 @@ use crate::core::Core;
 use crate::node::Node;
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
-use crate::table::{Link, Probe};
-use smallvec::SmallVec;
+use crate::table::{Ahead, Link, Next, Probe, Sight};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -322,21 +321,75 @@ impl<B: Body> Engine<B> {
             .map_or_else(Vec::new, |core| adopt_all(core.living_nodes()))
     }
 
-    /// The values whose hash has its upper half in this range, which is not empty, and that are `wanted`. That is asked under the lock of
-    /// the bucket that the node is linked in.
-    pub(crate) fn some<W: Fn(Node) -> bool>(
+    /// Shows `see` the entered values whose hash has its upper half in this range, which is not empty, under the lock of the bucket that each is linked in:
+    /// as nodes that are complete, and have an owner if they are of a kind that the index keeps. After the bucket in which `least` times has been said yes, that
+    /// is all. Returns where the rest of the range begins. What is entered throughout, and its hash in the range up to there, is among them.
+    #[inline]
+    pub(crate) fn visit(
         &self,
         halves: Range<u64>,
-        wanted: W,
-    ) -> impl Iterator<Item = Strong<B>> + use<B, W> {
-        let nodes = match self.core() {
-            Some(core) => core.living_nodes_in(halves, wanted),
-            None => SmallVec::new(),
-        };
-        Owned {
-            nodes: nodes.into_iter(),
-            body: PhantomData,
+        least: usize,
+        see: impl FnMut(Node) -> bool,
+    ) -> u64 {
+        match self.core() {
+            Some(core) => core.visit(halves, least, see),
+            None => halves.end,
         }
+    }
+
+    /// Goes on to the next bucket that holds something.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, sight: &mut Sight) -> Ahead {
+        match self.core() {
+            Some(core) => core.look_ahead(sight),
+            None => Ahead::Nothing,
+        }
+    }
+
+    /// Goes on to the next node of a bucket in sight, and names it in `hazard`.
+    #[inline(always)]
+    pub(crate) fn name_next(&self, sight: &mut Sight, hazard: &AtomicPtr<()>) -> Next {
+        self.core_or_new().name_next(sight, hazard)
+    }
+
+    /// As `visit`, but hands out ownerships of the values that are `wanted`. Both functions are called under the lock.
+    pub(crate) fn own(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        wanted: impl Fn(Node) -> bool,
+        mut found: impl FnMut(Strong<B>),
+    ) -> u64 {
+        self.visit(halves, least, |node| {
+            let acquired = wanted(node) && Core::<B>::acquire_linked(node);
+            if acquired {
+                // SAFETY: linked, so complete, and we have just become an owner.
+                found(unsafe { Strong::adopt(node) });
+            }
+            acquired
+        })
+    }
+
+    /// As `own`, but takes the values out: the ownerships are those of the index. Only for a kind that it keeps.
+    pub(crate) fn take(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        wanted: impl Fn(Node) -> bool,
+        mut taken: impl FnMut(Strong<B>),
+    ) -> u64 {
+        const { assert!(B::KEPT) };
+        // SAFETY: it was linked, so it is complete; and the index's count is ours with its unlinking.
+        let taken = |node| taken(unsafe { Strong::adopt(node) });
+        match self.core() {
+            Some(core) => core.take(halves, least, wanted, taken),
+            None => halves.end,
+        }
+    }
+
+    /// Locks each bucket once. Makes buckets if there are none, so that everybody who enters something later meets one that was locked.
+    pub(crate) fn lock_each(&self) {
+        self.core_or_new().lock_each();
     }
 
     /// The number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever entered.
@@ -364,28 +417,6 @@ pub(crate) struct Entered<B: Body> {
 pub(crate) struct Rejected<B: Body> {
     pub(crate) existing: Strong<B>,
     pub(crate) rejected: Draft<B>,
-}
-
-/// Ownerships that the index has acquired, taken over one by one; what is left is given up.
-struct Owned<B: Body> {
-    nodes: smallvec::IntoIter<[Node; 4]>,
-    body: PhantomData<B>,
-}
-
-impl<B: Body> Iterator for Owned<B> {
-    type Item = Strong<B>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Strong<B>> {
-        // SAFETY: as in `adopt_all`.
-        Some(unsafe { Strong::adopt(self.nodes.next()?) })
-    }
-}
-
-impl<B: Body> Drop for Owned<B> {
-    fn drop(&mut self) {
-        self.for_each(drop);
-    }
 }
 
 /// Takes over the ownerships that the index has acquired.

@@ -24,6 +24,10 @@ impl<A, B> Held<A, B> {
         &self.0
     }
 
+    pub(crate) fn into_strong(self) -> Strong<Pair<A, B>> {
+        self.0
+    }
+
     #[inline(always)]
     pub(crate) fn key(&self) -> &A {
         self.0.key()
@@ -51,6 +55,15 @@ impl<A: Side, B: Side> Held<A, B> {
     pub(crate) fn is_dead(&self) -> bool {
         // SAFETY: owned, so complete.
         unsafe { Pair::<A, B>::is_dead(self.0.node()) }
+    }
+}
+
+impl<A: Side, B: Side> Held<A, B> {
+    /// With what keeps both sides alive, if both are.
+    #[inline]
+    pub(crate) fn landed(self) -> Option<(Landed<A, B>, A::Live)> {
+        let key = self.key().live()?;
+        Some((Landed::of(self).ok()?, key))
     }
 }
 

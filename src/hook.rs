@@ -1,5 +1,6 @@
 //! What a map calls when an entry has gone.
 
+use crate::stats::Count;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +16,17 @@ pub enum Cause {
     Replaced,
     /// All entries were taken out, by `clear` or `drain`.
     Cleared,
+}
+
+impl Cause {
+    /// As what an entry counts that was taken out for this cause, unless the caller knows better.
+    pub(crate) fn count(self) -> Count {
+        match self {
+            Self::Dead => Count::DeadSeen,
+            Self::Replaced => Count::Replaced,
+            Self::Removed | Self::Cleared => Count::Removed,
+        }
+    }
 }
 
 /// A removal hook, called outside of all locks with what is stored as the key: the key, or the weak pointer to it.

@@ -35,7 +35,20 @@ impl<A, B> Reverse<A, B> for () {
     fn share(&self) {}
 }
 
-/// To be called once for an entry that has just been unlinked or replaced.
+/// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
+pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
+    held: &Held<A, B>,
+    reverse: &X,
+    hook: Option<&Hook<A::Stored>>,
+    cause: Cause,
+) {
+    reverse.unlinked(held);
+    if let Some(hook) = hook {
+        hook.call(held.key().stored(), cause);
+    }
+}
+
+/// As `tell`, and gives up the index's ownership, which is not the caller's.
 pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
     held: &Held<A, B>,
     reverse: &X,
@@ -43,7 +56,6 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
     hook: Option<&Hook<A::Stored>>,
     cause: Cause,
 ) {
-    reverse.unlinked(held);
     // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
     let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
     // What is due is dropped at the end.
@@ -54,9 +66,7 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
         Due::nothing()
     };
     // The caller is an owner still, so this entry was not dropped yet, and the hook may do what it likes.
-    if let Some(hook) = hook {
-        hook.call(held.key().stored(), cause);
-    }
+    tell(held, reverse, hook, cause);
 }
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.

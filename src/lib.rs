@@ -111,6 +111,7 @@ mod table;
 mod teardown;
 mod token;
 mod waits;
+mod walk;
 mod watched;
 mod watchers;
 mod weak_key_map;

@@ -74,13 +74,24 @@ impl<A, B> Pair<A, B> {
 }
 
 impl<A: Side, B: Side> Pair<A, B> {
+    /// Both sides.
+    ///
+    /// # Safety
+    /// The node is of this kind and complete, and has an owner for `'a`.
+    #[inline(always)]
+    pub(crate) unsafe fn sides<'a>(node: Node) -> (&'a A, &'a B) {
+        // SAFETY: the caller's promise.
+        let pair = unsafe { &*payload::<Self>(node).cast::<Self>() };
+        (&pair.key, &pair.value)
+    }
+
     /// Whether one of its sides has died.
     ///
     /// # Safety
     /// The node is of this kind and complete, and has an owner throughout.
     pub(crate) unsafe fn is_dead(node: Node) -> bool {
         // SAFETY: the caller's promise.
-        let pair = unsafe { &*payload::<Self>(node).cast::<Self>() };
-        pair.key.is_dead() || pair.value.is_dead()
+        let (key, value) = unsafe { Self::sides(node) };
+        key.is_dead() || value.is_dead()
     }
 }

@@ -20,7 +20,7 @@ use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::strong::Strong;
 use crate::sync::{heavy_barrier, own_record, records, AtomicPtr, Mutex, Ordering, Record};
-use crate::table::Probe;
+use crate::table::{Next, Probe, Sight};
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -63,6 +63,20 @@ impl<B: Body> Protection<B> {
         let many = {
             let mut aside = self.aside.lock();
             aside.push(Aside(strong));
+            aside.len() >= BATCH
+        };
+        if many {
+            self.give_up()
+        } else {
+            Due::nothing()
+        }
+    }
+
+    /// As `retire`, for many, of which the caller need not be another owner.
+    pub(crate) fn retire_all(&self, strongs: impl Iterator<Item = Strong<B>>) -> Due<B> {
+        let many = {
+            let mut aside = self.aside.lock();
+            aside.extend(strongs.map(Aside));
             aside.len() >= BATCH
         };
         if many {
@@ -115,6 +129,11 @@ impl<B: Body> Due<B> {
     pub(crate) fn nothing() -> Self {
         Self(Vec::new())
     }
+
+    /// What nobody can be looking at.
+    pub(crate) fn all(strongs: impl Iterator<Item = Strong<B>>) -> Self {
+        Self(strongs.map(Aside).collect())
+    }
 }
 
 impl<B: Body> Drop for Due<B> {
@@ -164,6 +183,34 @@ impl Reader {
             },
             missing,
         )
+    }
+}
+
+/// The next entry of a bucket in sight.
+pub(crate) enum Seen<B: Body> {
+    Next(Protected<B>),
+    /// What is left of the bucket is to be looked for under its lock.
+    Lost,
+    Over,
+}
+
+impl Reader {
+    /// Looks at the next entry of a bucket in sight.
+    #[inline(always)]
+    pub(crate) fn next<B: Body>(self, engine: &Engine<B>, sight: &mut Sight) -> Seen<B> {
+        let hazard = &self.0.hazard;
+        if !hazard.load(Ordering::Relaxed).is_null() {
+            return Seen::Lost;
+        }
+        match engine.name_next(sight, hazard) {
+            Next::Named(node) => Seen::Next(Protected {
+                hazard,
+                node,
+                body: PhantomData,
+            }),
+            Next::Lost => Seen::Lost,
+            Next::Over => Seen::Over,
+        }
     }
 }
 

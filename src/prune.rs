@@ -9,18 +9,19 @@
 //! If no more die than are inserted, these are *n / b* at most: so with live entries *l* the dead ones are at most *l / (b - 1)*, and a few.
 //! When many die at once, they stay until as many insertions have come by, or until [`Store::prune`].
 //!
-//! Where asking whether something is dead is known to run no user code, it is asked under the bucket's lock, and a sweep becomes an owner of the
-//! dead only. Else it becomes an owner of each entry, and asks afterwards.
+//! Where asking whether something is dead is known to run no user code, it is asked under the bucket's lock, and the dead are unlinked in the same visit: a
+//! sweep takes over the index's ownerships, and hooks and destructors come when the lock has been given up. Else it becomes an owner of each entry, asks
+//! afterwards, and takes the dead out one by one.
 
 use crate::held::Held;
 use crate::hook::Cause;
-use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::side::Side;
 use crate::stats::Count;
 use crate::store::{Reverse, Store};
 use crate::sync::local;
 use crate::sync::plain::Relaxed;
+use crate::walk::EVERYWHERE;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -31,7 +32,10 @@ const MISSES_PER_SWEEP: u64 = 64;
 const LEAST_LOAD: u64 = 2;
 
 /// One more than the greatest upper half of a hash.
-const END: u64 = 1 << 32;
+const END: u64 = EVERYWHERE.end;
+
+/// Entries that are owned together while they are asked whether they are dead.
+const BATCH: usize = 64;
 
 local! {
     /// Whether this thread is in a sweep: destructors of keys may insert, and must not sweep inside each other without end.
@@ -83,29 +87,44 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes out the dead in this range, and lets go of all, whatever panics. Returns how many this call has taken out.
     fn prune_in(&self, halves: Range<u64>, panics: &mut Panics) -> usize {
-        if halves.is_empty() {
-            return 0;
-        }
-        let quiet = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
-        let dead = self.engine.some(halves, |node| {
-            // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
-            !quiet || unsafe { Pair::<A, B>::is_dead(node) }
-        });
+        let mut left = halves;
         let mut pruned = 0;
-        for held in dead.map(Held::new) {
-            let taken = panics.catch(|| {
-                let dead = quiet || held.is_dead();
-                dead && self.take_out_as(&held, Cause::Dead, Count::Pruned)
-            });
-            // If the hook has panicked, it was taken out too.
-            pruned += usize::from(taken == Some(true));
-            panics.catch(|| drop(held));
+        while !left.is_empty() {
+            let (some, come_to) = if Self::QUIET {
+                self.prune_at_once(left.clone(), panics)
+            } else {
+                self.prune_afterwards(left.clone(), panics)
+            };
+            pruned += some;
+            left.start = come_to;
         }
+        self.counters.add_many(Count::Pruned, pruned as u64);
         pruned
     }
 
-    pub(crate) fn some(&self, halves: Range<u64>) -> Vec<Held<A, B>> {
-        self.engine.some(halves, |_| true).map(Held::new).collect()
+    /// Takes out the next few dead entries where they are found. Returns how many, and where the rest of the range begins.
+    fn prune_at_once(&self, halves: Range<u64>, panics: &mut Panics) -> (usize, u64) {
+        let (dead, come_to) = self.take_some(halves, |key, value| key.is_dead() | value.is_dead());
+        for held in &dead.entries {
+            panics.catch(|| self.tell(held, Cause::Dead));
+        }
+        let pruned = dead.entries.len();
+        panics.catch(|| drop(dead));
+        (pruned, come_to)
+    }
+
+    /// As `prune_at_once`, but asks when no lock is held.
+    fn prune_afterwards(&self, halves: Range<u64>, panics: &mut Panics) -> (usize, u64) {
+        let mut pruned = 0;
+        let mut entries = Vec::new();
+        let found = |strong| entries.push(Held::new(strong));
+        let come_to = self.engine.own(halves, BATCH, |_| true, found);
+        for held in entries {
+            let taken = panics.catch(|| held.is_dead() && self.take_out(&held, Cause::Dead));
+            pruned += usize::from(taken == Some(true));
+            panics.catch(|| drop(held));
+        }
+        (pruned, come_to)
     }
 
     /// Takes out all dead entries. Returns how many this call has taken out.
@@ -116,10 +135,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         // What destructors insert needs no sweep of its own.
         let _sweeping = Sweeping::begin();
         let mut panics = Panics::new();
-        let mut pruned = 0;
-        for halves in self.window_ranges() {
-            pruned += self.prune_in(halves, &mut panics);
-        }
+        let pruned = self.prune_in(EVERYWHERE, &mut panics);
         panics.catch(|| drop(self.give_up()));
         pruned
     }

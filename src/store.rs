@@ -243,16 +243,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
     pub(crate) fn take_out(&self, held: &Held<A, B>, cause: Cause) -> bool {
-        let dead = cause == Cause::Dead;
-        self.take_out_as(
-            held,
-            cause,
-            if dead {
-                Count::DeadSeen
-            } else {
-                Count::Removed
-            },
-        )
+        self.take_out_as(held, cause, cause.count())
     }
 
     /// As `take_out`, for those who say as what it counts.
@@ -452,8 +443,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes an entry out again that was linked while the store was being closed.
     pub(crate) fn stay(&self, held: &Held<A, B>) -> Result<(), Refused<A, B>> {
-        // Whoever closes sets the flag and then looks into every bucket. Either it has seen this entry there, or it was there before,
-        // and its unlocking of the bucket comes before our locking, so that the flag is seen here.
+        // Whoever closes sets the flag and then locks every bucket once. Either this entry was linked before, and is seen by a look that comes after that, or
+        // the unlocking of the bucket comes before our locking, so that the flag is seen here.
         if !self.is_closed() {
             return Ok(());
         }
@@ -483,8 +474,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        // There have to be buckets to look into, or the first insertion could miss the flag.
-        self.engine.core_or_new();
+        // Not left to the look at all buckets, which passes over those that are empty.
+        self.engine.lock_each();
     }
 }
 
@@ -504,11 +495,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
     fn drop(&mut self) {
         self.hook = None;
         let mut panics = Panics::new();
-        for held in self.snapshot() {
-            panics.catch(|| self.take_out(&held, Cause::Cleared));
-            panics.catch(|| drop(held));
-        }
         // What waits has to go here: dropped with the fields, beside a panic, a second one would end the process.
-        panics.catch(|| drop(self.give_up()));
+        self.take_all(&mut panics, |held| self.tell(held, Cause::Cleared));
     }
 }

@@ -420,6 +420,7 @@ impl<T: ?Sized + 'static> Pointer for Watched<T> {
 }
 
 impl<T: ?Sized + 'static> WeakPointer for WeakWatched<T> {
+    const IS_DEAD_IS_QUIET: bool = true;
     type Strong = Watched<T>;
 
     fn upgrade(&self) -> Option<Watched<T>> {

@@ -7,19 +7,18 @@ mod keyed;
 #[allow(unused_imports)] // for the documentation
 use crate::error::ClosedError;
 use crate::hash::DefaultHashBuilder;
-use crate::held::{Held, Landed};
+use crate::held::Held;
 use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{ByEquality, Keying};
-use crate::pointer::{Pointer, SyncPointer, WeakPointer};
-use crate::side::{Kept, Weakly};
+use crate::pointer::{Pointer, SyncPointer};
+use crate::side::{Kept, Side, Weakly};
 use crate::stats::Stats;
 use crate::store::Setup;
+use crate::walk::Walk;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
-
-type Entry<P, V> = Held<Weakly<P>, Kept<V>>;
 
 /// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies.
 ///
@@ -232,44 +231,41 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
 
     /// The live keys, each at the moment when it is yielded.
     ///
-    /// The iterator is a snapshot of entries: what is entered and alive throughout is in it once, what comes or goes may be. It holds no
-    /// lock and keeps no key alive but the one in hand; the map may be changed meanwhile. Values live until the iterator is past them.
-    pub fn keys(&self) -> impl Iterator<Item = P> + use<P, V, M, S> {
-        let entries = self.inner.store.snapshot().into_iter();
-        entries.filter_map(|held| held.key().0.upgrade())
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
+    /// lock and keeps no key alive but the one in hand; the map may be changed meanwhile. Values of the few entries of one bucket live until the iterator is past
+    /// them.
+    pub fn keys(&self) -> impl Iterator<Item = P> + use<'_, P, V, M, S> {
+        self.inner.store.walk().lives().map(|(key, ())| key)
     }
 
     /// The weak keys of all entries, also of dead ones that have not been taken out yet: CPython's `keyrefs`.
-    pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<P, V, M, S> {
-        let entries = self.inner.store.snapshot().into_iter();
-        entries.map(|held| held.key().0.clone())
+    pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<'_, P, V, M, S> {
+        self.inner.store.walk().views(|key, _| Some(key.0.clone()))
     }
 
     /// Clones of the values whose keys are alive; see [`keys`](Self::keys).
-    pub fn values(&self) -> impl Iterator<Item = V> + use<P, V, M, S>
+    pub fn values(&self) -> impl Iterator<Item = V> + use<'_, P, V, M, S>
     where
         V: Clone,
     {
-        let entries = self.inner.store.snapshot().into_iter();
-        entries.filter_map(|held| (!held.is_dead()).then(|| held.value().0.clone()))
+        let entries = self.inner.store.walk();
+        entries.views(|key, value| (!key.is_dead()).then(|| value.0.clone()))
     }
 
     /// The live entries, values cloned; see [`keys`](Self::keys). [`for_each`](Self::for_each) does without cloning.
-    pub fn iter(&self) -> WeakKeyIter<P, V>
+    pub fn iter(&self) -> WeakKeyIter<'_, P, V>
     where
         V: Clone,
     {
         WeakKeyIter {
-            entries: self.inner.store.snapshot().into_iter(),
+            entries: self.inner.store.walk(),
         }
     }
 
     /// Calls `f` with each live entry; see [`keys`](Self::keys). *Runs* `f` with no lock held; it may change the map.
     pub fn for_each(&self, mut f: impl FnMut(&P, &V)) {
-        for held in self.inner.store.snapshot() {
-            if let Some(key) = held.key().0.upgrade() {
-                f(&key, &held.value().0);
-            }
+        for (landed, key) in self.inner.store.walk().landed() {
+            f(&key, &landed.held.value().0);
         }
     }
 
@@ -292,7 +288,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     where
         V: Clone,
     {
-        let item = |landed: &Landed<_, Kept<V>>, key| (key, landed.value().clone());
+        let item = |held: &Held<_, Kept<V>>, key: P, ()| (key, held.value().0.clone());
         self.inner.store.drain(item).into_iter()
     }
 
@@ -383,41 +379,33 @@ impl<P: Pointer + fmt::Debug, V: fmt::Debug + 'static, M, S> fmt::Debug for Weak
     }
 }
 
-impl<P: Pointer, V: Clone + 'static, M, S> IntoIterator for &WeakKeyMap<P, V, M, S> {
+impl<'a, P: Pointer, V: Clone + 'static, M, S> IntoIterator for &'a WeakKeyMap<P, V, M, S> {
     type Item = (P, V);
-    type IntoIter = WeakKeyIter<P, V>;
+    type IntoIter = WeakKeyIter<'a, P, V>;
 
-    fn into_iter(self) -> WeakKeyIter<P, V> {
+    fn into_iter(self) -> WeakKeyIter<'a, P, V> {
         self.iter()
     }
 }
 
 /// The live entries of a [`WeakKeyMap`], from [`WeakKeyMap::iter`].
-pub struct WeakKeyIter<P: Pointer, V: 'static> {
-    entries: std::vec::IntoIter<Entry<P, V>>,
+pub struct WeakKeyIter<'a, P: Pointer, V: 'static> {
+    entries: Walk<'a, Weakly<P>, Kept<V>>,
 }
 
-impl<P: Pointer, V: Clone + 'static> Iterator for WeakKeyIter<P, V> {
+impl<P: Pointer, V: Clone + 'static> Iterator for WeakKeyIter<'_, P, V> {
     type Item = (P, V);
 
     fn next(&mut self) -> Option<(P, V)> {
-        self.entries.find_map(|held| {
-            let key = held.key().0.upgrade()?;
-            Some((key, held.value().0.clone()))
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.entries.len()))
+        self.entries
+            .next_that(|key, value| Some((key.live()?, value.0.clone())))
     }
 }
 
-impl<P: Pointer, V: Clone + 'static> std::iter::FusedIterator for WeakKeyIter<P, V> {}
+impl<P: Pointer, V: Clone + 'static> std::iter::FusedIterator for WeakKeyIter<'_, P, V> {}
 
-impl<P: Pointer, V: 'static> fmt::Debug for WeakKeyIter<P, V> {
+impl<P: Pointer, V: 'static> fmt::Debug for WeakKeyIter<'_, P, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakKeyIter")
-            .field("left_at_most", &self.entries.len())
-            .finish()
+        f.debug_struct("WeakKeyIter").finish_non_exhaustive()
     }
 }

@@ -13,14 +13,13 @@ use crate::inbox::Reach;
 use crate::keying::{ByEquality, Keying};
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::reverse::{ByValue, Traced};
-use crate::side::Weakly;
+use crate::side::{Side, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
+use crate::walk::Walk;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
 use std::hash::BuildHasher;
-
-type Entry<P, Q> = Held<Weakly<P>, Traced<Q>>;
 
 /// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value dies, whichever is first.
 ///
@@ -230,34 +229,35 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// The live entries, each at the moment when it is yielded.
     ///
-    /// The iterator is a snapshot of entries: what is entered and alive throughout is in it once, what comes or goes may be. It holds no
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
     /// lock and keeps nothing alive but the pair in hand; the map may be changed meanwhile.
-    pub fn iter(&self) -> WeakKeyValueIter<P, Q> {
+    pub fn iter(&self) -> WeakKeyValueIter<'_, P, Q> {
         WeakKeyValueIter {
-            entries: self.inner.store.snapshot().into_iter(),
+            entries: self.inner.store.walk(),
         }
     }
 
     /// The keys of the live entries; see [`iter`](Self::iter).
-    pub fn keys(&self) -> impl Iterator<Item = P> + use<P, Q, M, S> {
+    pub fn keys(&self) -> impl Iterator<Item = P> + use<'_, P, Q, M, S> {
         self.iter().map(|(key, _)| key)
     }
 
     /// The values of the live entries; see [`iter`](Self::iter).
-    pub fn values(&self) -> impl Iterator<Item = Q> + use<P, Q, M, S> {
+    pub fn values(&self) -> impl Iterator<Item = Q> + use<'_, P, Q, M, S> {
         self.iter().map(|(_, value)| value)
     }
 
     /// The weak keys of all entries, also of dead ones that have not been taken out yet.
-    pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<P, Q, M, S> {
-        let entries = self.inner.store.snapshot().into_iter();
-        entries.map(|held| held.key().0.clone())
+    pub fn weak_keys(&self) -> impl Iterator<Item = P::Weak> + use<'_, P, Q, M, S> {
+        self.inner.store.walk().views(|key, _| Some(key.0.clone()))
     }
 
     /// The weak values of all entries, also of dead ones that have not been taken out yet.
-    pub fn weak_values(&self) -> impl Iterator<Item = Q::Weak> + use<P, Q, M, S> {
-        let entries = self.inner.store.snapshot().into_iter();
-        entries.map(|held| held.value().weak.clone())
+    pub fn weak_values(&self) -> impl Iterator<Item = Q::Weak> + use<'_, P, Q, M, S> {
+        self.inner
+            .store
+            .walk()
+            .views(|_, value| Some(value.weak.clone()))
     }
 
     /// Calls `f` with each live entry; see [`iter`](Self::iter). *Runs* `f` with no lock held; it may change the map.
@@ -280,7 +280,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// Takes out all entries, and returns the live ones that this call has taken out.
     pub fn drain(&self) -> std::vec::IntoIter<(P, Q)> {
-        let item = |landed: &Landed<_, Traced<Q>>, key| (key, landed.live.clone());
+        let item = |_: &Held<_, Traced<Q>>, key: P, value: Q| (key, value);
         self.inner.store.drain(item).into_iter()
     }
 
@@ -320,11 +320,6 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         }
         keys
     }
-}
-
-/// Both sides of an entry, if both are alive.
-fn both<P: Pointer, Q: Pointer>(held: &Entry<P, Q>) -> Option<(P, Q)> {
-    Some((held.key().0.upgrade()?, held.value().weak.upgrade()?))
 }
 
 impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher + Clone> Clone
@@ -400,38 +395,33 @@ impl<P: Pointer + fmt::Debug, Q: Pointer + fmt::Debug, M, S> fmt::Debug
     }
 }
 
-impl<P: Pointer, Q: Pointer, M, S> IntoIterator for &WeakKeyValueMap<P, Q, M, S> {
+impl<'a, P: Pointer, Q: Pointer, M, S> IntoIterator for &'a WeakKeyValueMap<P, Q, M, S> {
     type Item = (P, Q);
-    type IntoIter = WeakKeyValueIter<P, Q>;
+    type IntoIter = WeakKeyValueIter<'a, P, Q>;
 
-    fn into_iter(self) -> WeakKeyValueIter<P, Q> {
+    fn into_iter(self) -> WeakKeyValueIter<'a, P, Q> {
         self.iter()
     }
 }
 
 /// The live entries of a [`WeakKeyValueMap`], from [`WeakKeyValueMap::iter`].
-pub struct WeakKeyValueIter<P: Pointer, Q: Pointer> {
-    entries: std::vec::IntoIter<Entry<P, Q>>,
+pub struct WeakKeyValueIter<'a, P: Pointer, Q: Pointer> {
+    entries: Walk<'a, Weakly<P>, Traced<Q>>,
 }
 
-impl<P: Pointer, Q: Pointer> Iterator for WeakKeyValueIter<P, Q> {
+impl<P: Pointer, Q: Pointer> Iterator for WeakKeyValueIter<'_, P, Q> {
     type Item = (P, Q);
 
     fn next(&mut self) -> Option<(P, Q)> {
-        self.entries.find_map(|held| both(&held))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.entries.len()))
+        self.entries
+            .next_that(|key, value| Some((key.live()?, value.live()?)))
     }
 }
 
-impl<P: Pointer, Q: Pointer> std::iter::FusedIterator for WeakKeyValueIter<P, Q> {}
+impl<P: Pointer, Q: Pointer> std::iter::FusedIterator for WeakKeyValueIter<'_, P, Q> {}
 
-impl<P: Pointer, Q: Pointer> fmt::Debug for WeakKeyValueIter<P, Q> {
+impl<P: Pointer, Q: Pointer> fmt::Debug for WeakKeyValueIter<'_, P, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakKeyValueIter")
-            .field("left_at_most", &self.entries.len())
-            .finish()
+        f.debug_struct("WeakKeyValueIter").finish_non_exhaustive()
     }
 }

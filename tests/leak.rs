@@ -132,10 +132,12 @@ fn weak_values() {
     drop(map.try_insert("1501".into(), Arc::default()));
     drop(map.replace("1502".into(), Arc::default()));
     map.update("1503".into(), |_| Some(Arc::default()));
-    let entries = map.iter();
+    // One that has begun, and stops half-way.
+    let mut entries = map.iter();
+    drop(entries.next());
     drop(held);
-    drop(map);
     drop(entries);
+    drop(map);
 }
 
 fn weak_keys() {

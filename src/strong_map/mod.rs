@@ -6,7 +6,7 @@ mod keyed;
 mod traits;
 
 use crate::hash::DefaultHashBuilder;
-use crate::held::{Held, Landed};
+use crate::held::Held;
 use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::side::Kept;
@@ -176,8 +176,8 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         self.store.is_closed()
     }
 
-    fn entries(&self) -> impl Iterator<Item = Held<Key<K>, Value<V>>> + use<K, V, S> {
-        self.store.snapshot().into_iter()
+    fn entries(&self) -> impl ExactSizeIterator<Item = Held<Key<K>, Value<V>>> + use<K, V, S> {
+        self.store.engine.snapshot().into_iter().map(Held::new)
     }
 
     /// Clones of the keys.
@@ -205,7 +205,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         K: Clone,
         V: Clone,
     {
-        StrongIter::new(self.store.snapshot())
+        StrongIter::new(self.entries().collect())
     }
 
     /// Calls `f` with each entry; see [`keys`](Self::keys). *Runs* `f` with no lock held; it may change the map.
@@ -235,9 +235,8 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         K: Clone,
         V: Clone,
     {
-        let item = |landed: &Landed<Key<K>, Value<V>>, ()| {
-            (landed.held.key().0.clone(), landed.value().clone())
-        };
+        let item =
+            |held: &Held<Key<K>, Value<V>>, (), ()| (held.key().0.clone(), held.value().0.clone());
         self.store.drain(item).into_iter()
     }
 

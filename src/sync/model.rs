@@ -60,6 +60,8 @@ pub fn set_own_stripes(on: bool) {
     OWN_STRIPES.set(on);
 }
 
+pub(crate) fn prefetch<T>(_: *const T) {}
+
 pub(crate) fn reclaims() -> bool {
     RECLAIM.get()
 }

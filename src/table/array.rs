@@ -3,7 +3,6 @@
 use super::bucket::{Bucket, SLOTS};
 use super::home::{Home, Lists};
 use crate::grace::Block;
-use crate::node::Node;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use std::alloc::Layout;
 use std::ops::Range;
@@ -13,6 +12,10 @@ use std::ptr::{self, NonNull};
 const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
 /// Buckets that share a line for what they cannot hold. At the highest load 16 of them spill 1.7 nodes on average; 7 have room.
 const SHARERS: usize = 16;
+/// Buckets from which on the nodes of a table hardly fit into a core's own cache.
+const LARGE: usize = 2048;
+/// How many buckets before their turn nodes are asked for.
+const AHEAD: usize = 6;
 /// The length of a new table. Two is the least that grows by halves; the model starts there to split soon.
 const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     2
@@ -21,6 +24,14 @@ const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 };
 /// More buckets cannot be told apart by the half of the hash that chooses one.
 const MAX_LEN: usize = 1 << 31;
+
+/// Which homes to visit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those that hold something. One that is passed over was empty at one moment.
+    Occupied,
+}
 
 /// One array of buckets. While it is being replaced, `next` is its successor, and each bucket either holds its nodes or says
 /// that they have moved there.
@@ -92,7 +103,7 @@ impl Array {
     /// Which bucket a hash leads to: monotone in the hash, so that lengths need not be powers of two.
     #[inline(always)]
     pub(super) fn index(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.len as u64) >> 32) as usize
+        self.index_of_half(hash >> 32)
     }
 
     #[inline(always)]
@@ -117,29 +128,86 @@ impl Array {
         last
     }
 
-    /// Visits the linked nodes whose hash has its upper half in this range, each once, wherever they are by now.
+    /// Locks the homes of the hashes whose upper half is in this range, one after the other, wherever they are by now, and lets `visit` work on each. It is
+    /// told which part of the range to look at if the home may hold nodes that are not in it, and says whether to go on with the next one. Returns where
+    /// the rest of the range begins.
     ///
     /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever become smaller, however
     /// often the array is replaced meanwhile.
-    pub(super) fn visit(&self, range: Range<u64>, lists: &Lists, visit: &mut dyn FnMut(Node)) {
-        let index_of = |half: u64| self.index(half << 32);
-        for index in index_of(range.start)..=index_of(range.end - 1) {
-            let start_of = |index: usize| ((index as u64) << 32).div_ceil(self.len as u64);
-            let part = range.start.max(start_of(index))..range.end.min(start_of(index + 1));
-            let home = Home::lock(self, index, lists);
+    pub(super) fn visit(
+        &self,
+        range: Range<u64>,
+        lists: &Lists,
+        which: Which,
+        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
+    ) -> u64 {
+        let (first, last) = self.buckets_of(&range);
+        // Only the outermost may hold nodes that are not in the range.
+        let (cut_in_front, cut_behind) = (self.cuts(range.start), self.cuts(range.end));
+        for index in first..=last {
+            self.prefetch_from(index);
+            if which == Which::Occupied && self.at(index).word().is_empty() {
+                continue;
+            }
+            let mut home = Home::lock(self, index, lists);
             if home.has_moved() {
                 drop(home);
-                let next = self.successor().expect("nodes move to the successor only");
-                next.visit(part, lists, visit);
-            } else {
-                home.for_each(|node| {
-                    // SAFETY: linked nodes are headers, always.
-                    if part.contains(&(unsafe { node.as_ref() }.hash() >> 32)) {
-                        visit(node);
-                    }
-                });
+                let (part, next) = (self.part(&range, index), self.successor());
+                let next = next.expect("nodes move to the successor only");
+                let come_to = next.visit(part.clone(), lists, which, visit);
+                if come_to < part.end {
+                    return come_to;
+                }
+                continue;
+            }
+            let cut = (cut_in_front && index == first) || (cut_behind && index == last);
+            let go_on = visit(&mut home, cut.then(|| self.part(&range, index)).as_ref());
+            drop(home);
+            if !go_on {
+                return self.start_of(index + 1).min(range.end);
             }
         }
+        range.end
+    }
+
+    /// For those who visit one bucket after the other and have come to this one: asks for nodes that will soon be used.
+    #[inline(always)]
+    pub(super) fn prefetch_from(&self, index: usize) {
+        if self.len >= LARGE && index + AHEAD < self.len {
+            self.at(index + AHEAD).prefetch_nodes();
+        }
+    }
+
+    /// The first and the last bucket to which hashes with upper halves in this range lead.
+    #[inline(always)]
+    pub(super) fn buckets_of(&self, range: &Range<u64>) -> (usize, usize) {
+        (
+            self.index_of_half(range.start),
+            self.index_of_half(range.end - 1),
+        )
+    }
+
+    /// Whether upper halves on both sides of this one lead to the same bucket.
+    #[inline(always)]
+    pub(super) fn cuts(&self, half: u64) -> bool {
+        half > 0 && self.index_of_half(half - 1) == self.index_of_half(half)
+    }
+
+    /// The part of a range of upper halves that leads to this bucket.
+    #[cold]
+    fn part(&self, range: &Range<u64>, index: usize) -> Range<u64> {
+        range.start.max(self.start_of(index))..range.end.min(self.start_of(index + 1))
+    }
+
+    /// The least upper half of a hash that leads to this bucket.
+    #[inline]
+    pub(super) fn start_of(&self, index: usize) -> u64 {
+        start_of(index, self.len)
+    }
+
+    #[inline(always)]
+    fn index_of_half(&self, half: u64) -> usize {
+        ((half * self.len as u64) >> 32) as usize
     }
 
     /// The memory of an array, to be freed when nobody can see it any more.
@@ -165,6 +233,11 @@ impl Array {
     pub(super) fn is_crowded(&self, live: usize) -> bool {
         live > capacity(self.len)
     }
+}
+
+/// The least upper half of a hash that leads to this bucket of an array of this length.
+pub(super) fn start_of(index: usize, len: usize) -> u64 {
+    ((index as u64) << 32).div_ceil(len as u64)
 }
 
 /// The buckets of an array and the lines behind them.

@@ -54,6 +54,9 @@ impl Tag {
 pub(super) struct Word(u64);
 
 impl Word {
+    /// Of a bucket in which nothing is linked.
+    pub(super) const EMPTY: Self = Self(0);
+
     /// The slots that may hold this tag: all that do, and now and then one that does not.
     #[inline(always)]
     pub(super) fn matches(self, tag: Tag) -> Slots {
@@ -70,8 +73,12 @@ impl Word {
         self.matches(Tag(0)).next()
     }
 
-    fn occupied(self) -> impl Iterator<Item = usize> {
-        (0..SLOTS).filter(move |slot| self.0 >> (8 * slot + 8) & 0xFF != 0)
+    /// The slots that have a tag.
+    #[inline(always)]
+    pub(super) fn occupied(self) -> Slots {
+        // The top bit of a byte: of its own, or carried there by the others.
+        const LOW: u64 = ONES * 0x7F;
+        Slots((((self.0 & LOW) + LOW) | self.0) & ONES << 7)
     }
 
     fn with(self, slot: usize, tag: Tag) -> Self {
@@ -87,6 +94,12 @@ impl Word {
     #[inline(always)]
     pub(super) fn is_complete(self) -> bool {
         self.0 & (LOCKED | SPILLS | LISTS | MOVED) == 0
+    }
+
+    /// Whether nothing is linked, neither here nor elsewhere, and no writer is at work.
+    #[inline(always)]
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     #[inline(always)]
@@ -112,6 +125,7 @@ impl Word {
 }
 
 /// Slots of a bucket, lowest first.
+#[derive(Clone, Copy)]
 pub(super) struct Slots(u64);
 
 impl Slots {
@@ -169,6 +183,20 @@ impl Bucket {
         debug_assert!(!node.is_null());
         // SAFETY: the word showed a tag for this slot (no tag matches a vacant one), so a node was stored here before.
         unsafe { NonNull::new_unchecked(node) }
+    }
+
+    /// Where the slots lead to, as numbers.
+    #[inline(always)]
+    pub(super) fn addresses(&self) -> [usize; SLOTS] {
+        std::array::from_fn(|slot| self.slots[slot].load(Ordering::Relaxed).addr())
+    }
+
+    /// Asks for the nodes that are linked here, or were a moment ago.
+    #[inline(always)]
+    pub(super) fn prefetch_nodes(&self) {
+        for slot in self.word().occupied() {
+            sync::prefetch(self.node(slot).as_ptr());
+        }
     }
 
     /// Becomes the bucket's writer. Waits for other writers, first busily, then asleep.
@@ -286,8 +314,22 @@ impl Locked<'_> {
         true
     }
 
+    /// Unlinks the nodes that are `wanted`, and hands them over.
+    pub(super) fn take(&mut self, wanted: impl Fn(Node) -> bool, taken: impl FnMut(Node)) {
+        // First all are asked, and none of the answers decides what is done next: so the processor waits for the memory of all of them at once.
+        let mut tags = 0;
+        for slot in self.word.occupied() {
+            tags |= u64::from(wanted(self.bucket.node(slot))) * (0xFF << (8 * slot + 8));
+        }
+        let gone = Word(self.word.0 & tags);
+        self.word = Word(self.word.0 & !tags);
+        gone.occupied()
+            .map(|slot| self.bucket.node(slot))
+            .for_each(taken);
+    }
+
     /// Unlinks the nodes that `keep` does not want.
-    pub(super) fn retain(&mut self, keep: impl Fn(Node) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Node) -> bool) {
         for slot in self.word.occupied() {
             if !keep(self.bucket.node(slot)) {
                 self.word = self.word.without(slot);

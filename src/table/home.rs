@@ -103,6 +103,30 @@ impl<'a> Home<'a> {
         }
     }
 
+    /// Unlinks the nodes that are `wanted`, and hands them over.
+    pub(super) fn take(&mut self, wanted: impl Fn(Node) -> bool, mut taken: impl FnMut(Node)) {
+        self.bucket.take(&wanted, &mut taken);
+        if self.bucket.word().spills() {
+            let mut line = self.line().lock();
+            line.take(|node| self.owns(node) && wanted(node), &mut taken);
+            let more = line.nodes().any(|node| self.owns(node));
+            self.bucket.set_spills(more);
+        }
+        if self.bucket.word().lists() {
+            let more = self.list(|list| {
+                list.retain(|listed| {
+                    let take = wanted(listed.0);
+                    if take {
+                        taken(listed.0);
+                    }
+                    !take
+                });
+                !list.is_empty()
+            });
+            self.bucket.set_lists(more);
+        }
+    }
+
     /// Calls `f` with the linked nodes that may have this tag, and with some that are of other homes.
     pub(super) fn for_each_match(&self, tag: Tag, mut f: impl FnMut(Node)) {
         self.bucket.matches(tag).for_each(&mut f);

@@ -7,13 +7,15 @@ mod array;
 mod bucket;
 mod home;
 mod resize;
+mod sight;
 
 use crate::grace::{Graveyard, Guard};
 use crate::node::{Header, Node};
 use crate::sync::{self, AtomicPtr, Ordering};
-use array::Array;
+use array::{Array, Which};
 use bucket::{Bucket, Tag, Word};
 use home::{Home, Lists};
+pub(crate) use sight::{Ahead, Next, Sight};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
@@ -270,31 +272,60 @@ impl Index {
         replaced
     }
 
-    /// All living nodes, bucket by bucket; the caller becomes an owner of each. A node that is linked throughout is in it.
-    pub(crate) fn living_nodes(&self, expected: usize, guard: &Guard) -> Vec<Node> {
-        let mut found = Vec::with_capacity(expected);
-        self.living_nodes_in(0..1 << 32, |_| true, |node| found.push(node), guard);
-        found
-    }
-
-    /// As `living_nodes`, but only those whose hash has its upper half in this range, which is not empty, and that are `wanted`: asked under the
-    /// lock of the bucket that the node is linked in.
-    pub(crate) fn living_nodes_in(
+    /// Shows `see` the linked nodes whose hash has its upper half in this range, which is not empty, each once, under the lock of the bucket that it is
+    /// linked in. A node that is linked throughout is among them. After the bucket in which `least` times has been said yes, that is all. Returns where
+    /// the rest of the range begins.
+    pub(crate) fn visit(
         &self,
         halves: Range<u64>,
-        wanted: impl Fn(Node) -> bool,
-        mut found: impl FnMut(Node),
+        least: usize,
+        mut see: impl FnMut(Node) -> bool,
         _: &Guard,
-    ) {
-        let Some(array) = self.array() else {
-            return;
-        };
-        array.visit(halves, &self.lists, &mut |node| {
-            // SAFETY: linked nodes are headers, always.
-            if wanted(node) && unsafe { node.as_ref() }.acquire() {
-                found(node);
-            }
-        });
+    ) -> u64 {
+        let mut seen = 0;
+        self.visit_homes(halves, Which::Occupied, &mut |home, part| {
+            home.for_each(|node| seen += usize::from(is_in(part, node) && see(node)));
+            seen < least
+        })
+    }
+
+    /// As `visit`, but unlinks the nodes that are `wanted`, and hands them over.
+    pub(crate) fn take(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        wanted: impl Fn(Node) -> bool,
+        mut taken: impl FnMut(Node),
+        _: &Guard,
+    ) -> u64 {
+        let mut count = 0;
+        self.visit_homes(halves, Which::Occupied, &mut |home, part| {
+            home.take(
+                |node| is_in(part, node) && wanted(node),
+                |node| {
+                    count += 1;
+                    taken(node);
+                },
+            );
+            count < least
+        })
+    }
+
+    /// Locks each bucket once. What is linked after that is linked by somebody who sees all that the caller did before.
+    pub(crate) fn lock_each(&self, _: &Guard) {
+        self.visit_homes(0..1 << 32, Which::All, &mut |_, _| true);
+    }
+
+    fn visit_homes(
+        &self,
+        halves: Range<u64>,
+        which: Which,
+        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
+    ) -> u64 {
+        match self.array() {
+            Some(array) => array.visit(halves, &self.lists, which, visit),
+            None => halves.end,
+        }
     }
 
     /// The number of buckets, each of which has an equal part of the hashes.
@@ -320,6 +351,13 @@ impl Index {
             lists.shrink_to_fit();
         }
     }
+}
+
+/// Whether the upper half of a linked node's hash is in this part, if there is one.
+#[inline(always)]
+fn is_in(part: Option<&Range<u64>>, node: Node) -> bool {
+    // SAFETY: linked nodes are headers, always.
+    part.is_none_or(|part| part.contains(&(unsafe { node.as_ref() }.hash() >> 32)))
 }
 
 /// The first living node with this hash among those that a word shows, of which the caller is now an owner. Absent if no slot shows the

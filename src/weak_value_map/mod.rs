@@ -7,10 +7,10 @@ mod tokens;
 mod traits;
 
 use crate::hash::DefaultHashBuilder;
-use crate::held::Landed;
+use crate::held::Held;
 use crate::hook::Cause;
 use crate::inbox::Reach;
-use crate::pointer::{Pointer, SyncPointer, WeakPointer};
+use crate::pointer::{Pointer, SyncPointer};
 
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
@@ -293,8 +293,9 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
 
     /// The live values, each at the moment when it is yielded.
     ///
-    /// The iterator is a snapshot of entries: what is entered and alive throughout is in it once, what comes or goes may be. It holds no
-    /// lock and keeps no value alive but the one in hand; the map may be changed meanwhile.
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
+    /// lock and keeps no value alive but the one in hand; the map may be changed meanwhile. A loop that enters something for each value that it sees may see
+    /// that too, but ends.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -308,41 +309,36 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// drop(two);
     /// assert_eq!(values.collect::<Vec<_>>(), [one]);
     /// ```
-    pub fn values(&self) -> impl Iterator<Item = P> + use<K, P, S> {
-        let entries = self.store.snapshot().into_iter();
-        entries.filter_map(|held| held.value().0.upgrade())
+    pub fn values(&self) -> impl Iterator<Item = P> + use<'_, K, P, S> {
+        self.store.walk().lives().map(|((), value)| value)
     }
 
     /// The weak values of all entries, also of dead ones that have not been taken out yet: ask each with
-    /// [`upgrade`](WeakPointer::upgrade).
-    pub fn weak_values(&self) -> impl Iterator<Item = P::Weak> + use<K, P, S> {
-        let entries = self.store.snapshot().into_iter();
-        entries.map(|held| held.value().0.clone())
+    /// [`upgrade`](crate::WeakPointer::upgrade).
+    pub fn weak_values(&self) -> impl Iterator<Item = P::Weak> + use<'_, K, P, S> {
+        self.store.walk().views(|_, value| Some(value.0.clone()))
     }
 
     /// The keys of the live values, cloned; see [`values`](Self::values).
-    pub fn keys(&self) -> impl Iterator<Item = K> + use<K, P, S>
+    pub fn keys(&self) -> impl Iterator<Item = K> + use<'_, K, P, S>
     where
         K: Clone,
     {
-        let entries = self.store.snapshot().into_iter();
-        entries.filter_map(|held| Some((held.value().0.upgrade()?, held.key().0.clone()).1))
+        self.iter().map(|(key, _)| key)
     }
 
     /// The live entries, keys cloned; see [`values`](Self::values). [`for_each`](Self::for_each) does without cloning.
-    pub fn iter(&self) -> WeakValueIter<K, P>
+    pub fn iter(&self) -> WeakValueIter<'_, K, P>
     where
         K: Clone,
     {
-        WeakValueIter::new(self.store.snapshot())
+        WeakValueIter::new(self.store.walk())
     }
 
     /// Calls `f` with each live entry; see [`values`](Self::values). *Runs* `f` with no lock held; it may change the map.
     pub fn for_each(&self, mut f: impl FnMut(&K, &P)) {
-        for held in self.store.snapshot() {
-            if let Some(value) = held.value().0.upgrade() {
-                f(&held.key().0, &value);
-            }
+        for (landed, ()) in self.store.walk().landed() {
+            f(&landed.held.key().0, &landed.live);
         }
     }
 
@@ -365,9 +361,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     where
         K: Clone,
     {
-        let item = |landed: &Landed<Key<K>, Value<P>>, ()| {
-            (landed.held.key().0.clone(), landed.live.clone())
-        };
+        let item = |held: &Held<Key<K>, _>, (), value: P| (held.key().0.clone(), value);
         self.store.drain(item).into_iter()
     }
 

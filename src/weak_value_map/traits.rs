@@ -2,8 +2,9 @@
 
 use super::{Key, Value, WeakValueMap};
 use crate::hash::hash_key;
-use crate::held::Held;
-use crate::pointer::{Pointer, SyncPointer, WeakPointer};
+use crate::pointer::{Pointer, SyncPointer};
+use crate::side::Side;
+use crate::walk::Walk;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
@@ -86,49 +87,41 @@ impl<K: fmt::Debug + 'static, P: Pointer + fmt::Debug, S> fmt::Debug for WeakVal
     }
 }
 
-impl<K: Clone + 'static, P: Pointer, S> IntoIterator for &WeakValueMap<K, P, S> {
+impl<'a, K: Clone + 'static, P: Pointer, S> IntoIterator for &'a WeakValueMap<K, P, S> {
     type Item = (K, P);
-    type IntoIter = WeakValueIter<K, P>;
+    type IntoIter = WeakValueIter<'a, K, P>;
 
-    fn into_iter(self) -> WeakValueIter<K, P> {
+    fn into_iter(self) -> WeakValueIter<'a, K, P> {
         self.iter()
     }
 }
 
 /// The live entries of a [`WeakValueMap`], from [`WeakValueMap::iter`].
-pub struct WeakValueIter<K: 'static, P: Pointer> {
-    entries: std::vec::IntoIter<Held<Key<K>, Value<P>>>,
+pub struct WeakValueIter<'a, K: 'static, P: Pointer> {
+    entries: Walk<'a, Key<K>, Value<P>>,
 }
 
-impl<K: 'static, P: Pointer> WeakValueIter<K, P> {
-    pub(super) fn new(entries: Vec<Held<Key<K>, Value<P>>>) -> Self {
-        Self {
-            entries: entries.into_iter(),
-        }
+impl<'a, K: 'static, P: Pointer> WeakValueIter<'a, K, P> {
+    pub(super) fn new(entries: Walk<'a, Key<K>, Value<P>>) -> Self {
+        Self { entries }
     }
 }
 
-impl<K: Clone + 'static, P: Pointer> Iterator for WeakValueIter<K, P> {
+impl<K: Clone + 'static, P: Pointer> Iterator for WeakValueIter<'_, K, P> {
     type Item = (K, P);
 
     fn next(&mut self) -> Option<(K, P)> {
-        self.entries.find_map(|held| {
-            let value = held.value().0.upgrade()?;
-            Some((held.key().0.clone(), value))
+        self.entries.next_that(|key, value| {
+            let live = value.live()?;
+            Some((key.0.clone(), live))
         })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.entries.len()))
     }
 }
 
-impl<K: Clone + 'static, P: Pointer> std::iter::FusedIterator for WeakValueIter<K, P> {}
+impl<K: Clone + 'static, P: Pointer> std::iter::FusedIterator for WeakValueIter<'_, K, P> {}
 
-impl<K: 'static, P: Pointer> fmt::Debug for WeakValueIter<K, P> {
+impl<K: 'static, P: Pointer> fmt::Debug for WeakValueIter<'_, K, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakValueIter")
-            .field("left_at_most", &self.entries.len())
-            .finish()
+        f.debug_struct("WeakValueIter").finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use highlander::{
 };
 use std::fmt::Debug;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 
 pub type Value = Arc<u32>;
@@ -78,9 +79,9 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
         make: impl FnOnce() -> Value,
     ) -> Value;
 
-    fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)>>;
-    fn keys(&self) -> Box<dyn Iterator<Item = Self::Key>>;
-    fn values(&self) -> Box<dyn Iterator<Item = Value>>;
+    fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)> + '_>;
+    fn keys(&self) -> Box<dyn Iterator<Item = Self::Key> + '_>;
+    fn values(&self) -> Box<dyn Iterator<Item = Value> + '_>;
     fn for_each(&self, f: &mut dyn FnMut(&Self::Key, &Value));
     /// How many weak pointers the map shows on its weak side, and how many of them are dead.
     fn weak(&self) -> (usize, usize);
@@ -173,13 +174,13 @@ macro_rules! methods {
         ) -> Value {
             self.0.get_or_replace_if($own(key), stale, |_| make())
         }
-        fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)>> {
+        fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)> + '_> {
             Box::new(self.0.iter())
         }
-        fn keys(&self) -> Box<dyn Iterator<Item = Self::Key>> {
+        fn keys(&self) -> Box<dyn Iterator<Item = Self::Key> + '_> {
             Box::new(self.0.keys())
         }
-        fn values(&self) -> Box<dyn Iterator<Item = Value>> {
+        fn values(&self) -> Box<dyn Iterator<Item = Value> + '_> {
             Box::new(self.0.values())
         }
         fn for_each(&self, f: &mut dyn FnMut(&Self::Key, &Value)) {
@@ -525,7 +526,8 @@ pub enum Side {
 
 /// What a case is run on: a map with the first `size` of some entries, and the owners of these and of more.
 pub struct Table<K: Subject> {
-    pub map: K,
+    /// Counted, so that a test can iterate and use the table too.
+    pub map: Rc<K>,
     pub size: usize,
     pub mortal: Side,
     keys: Vec<Option<K::Key>>,
@@ -541,7 +543,7 @@ pub const ABSENT: usize = 5;
 impl<K: Subject> Table<K> {
     pub fn new(size: usize, mortal: Side, settings: &Settings) -> Self {
         let table = Self {
-            map: K::build(settings),
+            map: Rc::new(K::build(settings)),
             size,
             mortal,
             keys: (0..OWNED as u32).map(|n| Some(K::key(n))).collect(),

@@ -16,6 +16,7 @@ use crate::maps::{on_every_map, same, Side, Subject, Table, Value, ABSENT, OWNED
 use highlander::{Watched, WeakKeyMap, WeakPointer, WeakSet, WeakValueMap};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -58,7 +59,8 @@ fn fill<K: Subject>(t: &mut Table<K>) -> usize {
 /// `test_weak_keyed_len_cycles`, `test_weak_valued_len_cycles`.
 fn len_beside_an_iterator<K: Subject>(t: &mut Table<K>) {
     let all = fill(t);
-    let mut items = t.map.items();
+    let map = Rc::clone(&t.map);
+    let mut items = map.items();
     let in_hand = items.next();
     (0..all).for_each(|n| t.kill(n));
     assert_eq!(t.map.len(), 1, "the one in hand");
@@ -109,18 +111,19 @@ fn iterators_touch_all<K: Subject>(t: &mut Table<K>) {
 /// `test_weak_keys_destroy_while_iterating`, `test_weak_values_destroy_while_iterating`: `check_weak_destroy_while_iterating`, bpo-7105.
 fn destroy_while_iterating<K: Subject>(t: &mut Table<K>) {
     let all = fill(t);
-    let mut items = t.map.items();
+    let map = Rc::clone(&t.map);
+    let mut items = map.items();
     items.next();
     t.kill(all - 1);
     let left = items.count();
     assert!([all - 1, all - 2].contains(&left), "{left}");
     assert_eq!(t.map.len(), all - 1);
-    let mut keys = t.map.keys();
+    let mut keys = map.keys();
     keys.next();
     t.kill(all - 2);
     let left = keys.count();
     assert!([all - 2, all - 3].contains(&left), "{left}");
-    let mut values = t.map.values();
+    let mut values = map.values();
     values.next();
     t.kill(all - 3);
     let left = values.count();
@@ -132,8 +135,9 @@ fn destroy_while_iterating<K: Subject>(t: &mut Table<K>) {
 fn destroy_and_mutate_while_iterating<K: Subject>(t: &mut Table<K>) {
     let mut all = fill(t);
     // An iterator that has begun, and an entry that has died under it: its key and value again.
+    let map = Rc::clone(&t.map);
     let mut scene = |t: &mut Table<K>| {
-        let mut items = t.map.items();
+        let mut items = map.items();
         drop(items.next());
         all -= 1;
         t.kill(all);
@@ -160,7 +164,8 @@ fn destroy_and_mutate_while_iterating<K: Subject>(t: &mut Table<K>) {
 /// `check_weak_del_and_len_while_iterating`, bpo-21173.
 fn delete_and_len_while_iterating<K: Subject>(t: &mut Table<K>) {
     let all = fill(t);
-    let mut items = t.map.items();
+    let map = Rc::clone(&t.map);
+    let mut items = map.items();
     drop(items.next());
     t.kill(0);
     assert_eq!(t.map.len(), all - 1);

@@ -7,11 +7,11 @@ use loom::thread;
 use std::sync::atomic::{AtomicUsize as Plain, Ordering::Relaxed};
 use std::sync::Arc;
 
-/// A counted pointer whose count is loom's. Its memory is not: that is `std`'s to get right.
-struct Strong(Arc<Object>);
+/// A counted pointer whose count is loom's. Its memory is not: that is `std`'s to get right. Whether it is dead may be asked under a lock if it is `QUIET`.
+struct Strong<const QUIET: bool = false>(Arc<Object>);
 
 #[derive(Clone)]
-struct Weak(Arc<Object>);
+struct Weak<const QUIET: bool>(Arc<Object>);
 
 struct Object {
     strong: loom::sync::atomic::AtomicUsize,
@@ -23,7 +23,7 @@ unsafe impl Send for Object {}
 // SAFETY: as above.
 unsafe impl Sync for Object {}
 
-impl Strong {
+impl<const QUIET: bool> Strong<QUIET> {
     fn new(tally: &Tally) -> Self {
         Self(Arc::new(Object {
             strong: loom::sync::atomic::AtomicUsize::new(1),
@@ -43,7 +43,7 @@ impl Strong {
     }
 }
 
-impl Clone for Strong {
+impl<const QUIET: bool> Clone for Strong<QUIET> {
     fn clone(&self) -> Self {
         self.0
             .strong
@@ -52,7 +52,7 @@ impl Clone for Strong {
     }
 }
 
-impl Drop for Strong {
+impl<const QUIET: bool> Drop for Strong<QUIET> {
     fn drop(&mut self) {
         use loom::sync::atomic::Ordering::AcqRel;
         if self.0.strong.fetch_sub(1, AcqRel) == 1 {
@@ -62,11 +62,11 @@ impl Drop for Strong {
     }
 }
 
-impl Pointer for Strong {
+impl<const QUIET: bool> Pointer for Strong<QUIET> {
     type Target = ();
-    type Weak = Weak;
+    type Weak = Weak<QUIET>;
 
-    fn downgrade(this: &Self) -> Weak {
+    fn downgrade(this: &Self) -> Weak<QUIET> {
         Weak(Arc::clone(&this.0))
     }
 
@@ -79,10 +79,11 @@ impl Pointer for Strong {
     }
 }
 
-impl WeakPointer for Weak {
-    type Strong = Strong;
+impl<const QUIET: bool> WeakPointer for Weak<QUIET> {
+    const IS_DEAD_IS_QUIET: bool = QUIET;
+    type Strong = Strong<QUIET>;
 
-    fn upgrade(&self) -> Option<Strong> {
+    fn upgrade(&self) -> Option<Strong<QUIET>> {
         use loom::sync::atomic::Ordering::{AcqRel, Relaxed};
         self.0
             .strong
@@ -100,16 +101,16 @@ impl WeakPointer for Weak {
     }
 }
 
-type Map = WeakValueMap<Content, Strong, PlacedHasher>;
+type Map<const QUIET: bool = false> = WeakValueMap<Content, Strong<QUIET>, PlacedHasher>;
 
 /// A map, the tally of its keys, and that of values.
-fn map() -> (Arc<Map>, Tally, Tally) {
+fn map<const QUIET: bool>() -> (Arc<Map<QUIET>>, Tally, Tally) {
     let map = WeakValueMap::with_hasher(PlacedHasher::default());
     (Arc::new(map), Tally::default(), Tally::default())
 }
 
 /// Sees that nothing is left when the map has gone.
-fn end(map: Arc<Map>, keys: &Tally, values: &Tally) {
+fn end<const QUIET: bool>(map: Arc<Map<QUIET>>, keys: &Tally, values: &Tally) {
     map.prune();
     assert_eq!((map.entries(), map.len()), (0, 0));
     drop(map);
@@ -119,7 +120,7 @@ fn end(map: Arc<Map>, keys: &Tally, values: &Tally) {
 #[test]
 fn look_up_against_death_and_pruning() {
     model(|| {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let strong = Strong::new(&values);
         map.insert(Content::new(A, &keys), strong.clone());
         let other = thread::spawn({
@@ -141,7 +142,7 @@ fn look_up_against_death_and_pruning() {
 #[test]
 fn look_up_against_removal() {
     model(|| {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let strong = Strong::new(&values);
         map.insert(Content::new(A, &keys), strong.clone());
         let other = thread::spawn({
@@ -188,7 +189,7 @@ fn pruning_against_pruning() {
 #[test]
 fn pruning_against_replacement_of_the_dead() {
     model_with(2, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         map.insert(Content::new(A, &keys), Strong::new(&values));
         let other = thread::spawn({
             let map = Arc::clone(&map);
@@ -207,7 +208,7 @@ fn pruning_against_replacement_of_the_dead() {
 #[test]
 fn insertion_against_insertion() {
     model_with(1, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let other = thread::spawn({
             let (map, keys, values) = (Arc::clone(&map), keys.clone(), values.clone());
             move || {
@@ -231,7 +232,7 @@ fn insertion_against_insertion() {
 #[test]
 fn creation_against_creation_of_a_value_that_is_let_go_at_once() {
     model_with(1, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let create = {
             let (map, keys, values) = (Arc::clone(&map), keys.clone(), values.clone());
             move || {
@@ -251,7 +252,7 @@ fn creation_against_creation_of_a_value_that_is_let_go_at_once() {
 #[test]
 fn creation_against_removal() {
     model_with(1, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let other = thread::spawn({
             let map = Arc::clone(&map);
             move || drop(map.remove(&A))
@@ -267,7 +268,7 @@ fn creation_against_removal() {
 #[test]
 fn iteration_against_death_and_insertion() {
     model_with(2, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let (old, new) = (Strong::new(&values), Strong::new(&values));
         map.insert(Content::new(A, &keys), old.clone());
         let other = thread::spawn({
@@ -291,7 +292,7 @@ fn iteration_against_death_and_insertion() {
 #[test]
 fn closing_against_insertion() {
     model_with(1, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let strong = Strong::new(&values);
         let other = thread::spawn({
             let (map, keys, strong) = (Arc::clone(&map), keys.clone(), strong.clone());
@@ -335,7 +336,7 @@ fn death_of_the_key_against_death_of_the_value() {
     model_with(2, || {
         let pairs = Arc::new(Pairs::with_hasher(PlacedAddress));
         let tally = Tally::default();
-        let (key, value) = (Strong::new(&tally), Strong::new(&tally));
+        let (key, value): (Strong, Strong) = (Strong::new(&tally), Strong::new(&tally));
         pairs.insert(&key, value.clone());
         let other = thread::spawn({
             let pairs = Arc::clone(&pairs);
@@ -360,7 +361,7 @@ fn entering_a_pair_against_removing_it() {
     model_with(1, || {
         let pairs = Arc::new(Pairs::with_hasher(PlacedAddress));
         let tally = Tally::default();
-        let (key, value) = (Strong::new(&tally), Strong::new(&tally));
+        let (key, value): (Strong, Strong) = (Strong::new(&tally), Strong::new(&tally));
         let other = thread::spawn({
             let (pairs, key) = (Arc::clone(&pairs), key.clone());
             move || pairs.remove(&key).is_some()
@@ -380,7 +381,7 @@ fn look_up_that_owns_nothing_against_removal() {
     // Only here: without, a look-up of a model becomes an owner.
     let _reclaim = Switch::on(highlander::model::set_reclaim);
     model_with(3, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let value = Strong::new(&values);
         map.insert(Content::new(A, &keys), value.clone());
         let other = thread::spawn({
@@ -404,7 +405,7 @@ fn look_up_that_owns_nothing_against_removal() {
 fn two_look_ups_that_own_nothing_against_removal() {
     let _reclaim = Switch::on(highlander::model::set_reclaim);
     model_with(3, || {
-        let (map, keys, values) = map();
+        let (map, keys, values) = map::<false>();
         let value = Strong::new(&values);
         map.insert(Content::new(A, &keys), value.clone());
         map.insert(Content::new(B, &keys), value.clone());
@@ -416,6 +417,72 @@ fn two_look_ups_that_own_nothing_against_removal() {
         drop(map.remove(&A));
         let _ = other.join().unwrap();
         drop((map.remove(&B), value));
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
+fn iteration_that_owns_nothing_against_removal() {
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    model_with(3, || {
+        let (map, keys, values) = map::<false>();
+        let value = Strong::new(&values);
+        map.insert(Content::new(A, &keys), value.clone());
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || {
+                // So that this thread can say what it looks at.
+                drop(map.get(&B));
+                map.iter()
+                    .inspect(|(key, _)| {
+                        key.read();
+                    })
+                    .count()
+            }
+        });
+        drop(map.remove(&A));
+        // In the place where the removed one was.
+        map.insert(Content::new(B, &keys), value.clone());
+        let seen = other.join().unwrap();
+        assert!(seen <= 1, "both were never in");
+        drop((map.remove(&B), value));
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
+fn look_up_that_owns_nothing_against_pruning_at_once() {
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    model_with(3, || {
+        let (map, keys, values) = map::<true>();
+        map.insert(Content::new(A, &keys), Strong::new(&values));
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || assert!(map.get(&A).is_none())
+        });
+        let mine = map.prune();
+        other.join().unwrap();
+        assert!(mine <= 1);
+        assert_eq!(map.entries(), 0);
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
+fn pruning_at_once_against_replacement_of_the_dead() {
+    model_with(1, || {
+        let (map, keys, values) = map::<true>();
+        map.insert(Content::new(A, &keys), Strong::new(&values));
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || map.prune()
+        });
+        let new = Strong::new(&values);
+        assert!(map.insert(Content::new(A, &keys), new.clone()).is_none());
+        other.join().unwrap();
+        assert!(map.get(&A).unwrap().is(&new));
+        assert_eq!((map.entries(), keys.live()), (1, 1));
+        drop(new);
         end(map, &keys, &values);
     });
 }

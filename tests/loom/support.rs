@@ -183,6 +183,7 @@ impl Content {
 
 impl Clone for Content {
     fn clone(&self) -> Self {
+        self.counted.read();
         Self {
             key: self.key,
             counted: self.counted.tally.value(),

@@ -8,6 +8,7 @@ use crate::maps::{
 use highlander::{Cause, CreateError, DefaultHashBuilder};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::rc::Rc;
 use std::sync::Arc;
 
 const NUMBERS: u32 = 7;
@@ -88,7 +89,7 @@ struct Entry {
 }
 
 struct Script<K: Subject> {
-    map: K,
+    map: Rc<K>,
     log: Log,
     bound: Option<usize>,
     /// Since the table was last as short as its entries allow.
@@ -118,7 +119,7 @@ impl<K: Subject> Script<K> {
             log: Some(log.clone()),
         };
         Self {
-            map: K::build(&settings),
+            map: Rc::new(K::build(&settings)),
             log,
             bound,
             reserved: false,
@@ -441,7 +442,8 @@ impl<K: Subject> Script<K> {
             Op::Churn => self.churn(),
             Op::Iterate => {
                 // Removes the odd ones and enters as many while it goes on.
-                for (key, value) in self.map.items() {
+                let map = Rc::clone(&self.map);
+                for (key, value) in map.items() {
                     let at = self.shown(&key, &value);
                     if *value % 2 == 1 && self.map.remove_same(&key, &value) {
                         self.leave(at.expect("shown, so entered"), Cause::Removed);
