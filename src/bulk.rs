@@ -85,7 +85,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 }
             }
         }
-        drop(self.protection.give_up());
+        drop(self.give_up());
         taken
     }
 
@@ -100,7 +100,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             }
             panics.catch(|| drop(taken));
         }
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.give_up()));
     }
 
     /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken out.

@@ -10,11 +10,11 @@ use crate::panics::Panics;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use crate::table::{Ahead, Index, Link, Next, Probe, Sight};
-use crate::teardown;
+use crate::teardown::{self, Dead};
 use crate::watchers::WatchList;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 pub(crate) struct Core<B: Body> {
@@ -45,7 +45,6 @@ impl<B: Body> Core<B> {
             index: Index::new(capacity, Self::OWNERS),
             origin: Origin {
                 core: NonNull::dangling(),
-                finish: finish::<B>,
             },
             pool: Pool::new(sizes, node_align::<B>()),
             shares: AtomicUsize::new(1),
@@ -379,46 +378,72 @@ pub(crate) unsafe fn bury<B: Body>(node: Node) {
             core.pool.add_live(-1);
         }
         // SAFETY: dead, unlinked, and the caller's alone.
-        unsafe { finish_watched(node, watchers) };
+        unsafe { finish::<B>(node, watchers) };
     } else {
         // SAFETY: as above; there is nothing to drop.
         unsafe { Core::<B>::free(node, -isize::from(unlinked)) };
     }
 }
 
-/// Finishes a node, after its watchers have been told.
+/// Finishes a dead, unlinked node now, or, deep down, soon.
 ///
 /// # Safety
-/// As for [`teardown::finish`].
+/// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
 #[inline]
-unsafe fn finish_watched(node: Node, watchers: Option<Arc<WatchList>>) {
+unsafe fn finish<B: Body>(node: Node, watchers: Option<Arc<WatchList>>) {
+    let Some(watchers) = watchers else {
+        let what = [node.as_ptr().cast_const().cast(), ptr::null()];
+        // SAFETY: the caller's promise. Payloads borrow nothing: there are no registries and no interners but of `'static` types.
+        return teardown::end(unsafe { Dead::new(what, finish_now::<B>) });
+    };
     // SAFETY: the caller's promise.
-    let finish = || unsafe { teardown::finish(node) };
-    match watchers {
-        None => finish(),
-        Some(watchers) => tell_and(&watchers, finish),
-    }
+    unsafe { finish_watched::<B>(node, watchers) }
 }
 
-/// Tells them that the value has died, then finishes it, whatever panics.
-// Not before the unlinking: who is told may ask for the same key, and count what is left.
+/// # Safety
+/// As for [`finish`].
+// The containers not before the unlinking: who is told may ask for the same key, and count what is left.
 #[cold]
 #[inline(never)]
-fn tell_and(watchers: &WatchList, finish: impl FnOnce()) {
+unsafe fn finish_watched<B: Body>(node: Node, watchers: Arc<WatchList>) {
     let mut panics = Panics::new();
-    panics.catch(|| watchers.announce());
-    panics.catch(finish);
+    panics.catch(|| watchers.tell_containers());
+    let what = [
+        node.as_ptr().cast_const().cast(),
+        Arc::into_raw(watchers).cast(),
+    ];
+    // SAFETY: as in `finish`.
+    panics.catch(|| teardown::end(unsafe { Dead::new(what, finish_now::<B>) }));
+}
+
+/// Calls back whoever watches, then drops the payload and frees the node, whatever panics.
+///
+/// # Safety
+/// As for [`finish`], and the second word is null or an `Arc` of the watch list.
+unsafe fn finish_now<B: Body>([node, watchers]: [*const (); 2]) {
+    // SAFETY: a node's pointer is never null.
+    let node: Node = unsafe { NonNull::new_unchecked(node.cast_mut().cast()) };
+    if watchers.is_null() {
+        // SAFETY: the caller's promise.
+        return unsafe { drop_and_free::<B>(node) };
+    }
+    // SAFETY: as above.
+    let watchers = unsafe { Arc::from_raw(watchers.cast::<WatchList>()) };
+    let mut panics = Panics::new();
+    panics.catch(|| watchers.call_back());
+    // SAFETY: as above.
+    panics.catch(|| unsafe { drop_and_free::<B>(node) });
 }
 
 /// Drops the payload of a dead, unlinked node, and frees the node also when the destructor panics.
 ///
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
-unsafe fn finish<B: Body>(node: Node) {
+unsafe fn drop_and_free<B: Body>(node: Node) {
     struct Free<B: Body>(Node, PhantomData<B>);
     impl<B: Body> Drop for Free<B> {
         fn drop(&mut self) {
-            // SAFETY: the promise of `finish`; the payload is gone by now.
+            // SAFETY: the caller's promise; the payload is gone by now.
             unsafe { Core::<B>::free(self.0, 0) }
         }
     }

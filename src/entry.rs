@@ -49,7 +49,7 @@ unsafe impl<K, V> Body for Entry<K, V> {
         // SAFETY: leaked by `Watch::of`, and taken back once.
         let watch = unsafe { Arc::from_raw(watch) };
         *watch.node.lock() = None;
-        watch.watchers.listed()
+        watch.watchers.listed().cloned()
     }
 
     unsafe fn drop_in_place(node: Node) {

@@ -105,6 +105,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
         })
     }
 
+    /// What somebody was looking at when it died.
+    pub(crate) fn give_up(&self) -> Due<Pair<A, B>> {
+        self.protection.give_up()
+    }
+
     /// How many entries it has taken out.
     pub(crate) fn reported(&self) -> u64 {
         self.counters.sum(Count::Reported)
@@ -137,7 +142,7 @@ where
             panics.catch(|| drop(held));
         }
         // The key goes before the last owner's drop returns.
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.give_up()));
     }
 }
 

@@ -32,6 +32,10 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
     /// Whether a stored key is alive and the same as this one.
     #[doc(hidden)]
     fn same(stored: &P::Weak, key: &P) -> bool;
+
+    /// As `same`, for somebody who wants the stored key: an owner.
+    #[doc(hidden)]
+    fn twin(stored: &P::Weak, key: &P) -> Option<P>;
 }
 
 /// Says what a map with weak keys `P` can be asked for: the target or what is [`Equivalent`] to it with [`ByEquality`], the pointer
@@ -43,6 +47,10 @@ pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> {
     /// Whether a stored key is alive and the one that is asked for.
     #[doc(hidden)]
     fn matches(stored: &P::Weak, asked: &Q) -> bool;
+
+    /// As `matches`, for somebody who wants the stored key: an owner.
+    #[doc(hidden)]
+    fn find(stored: &P::Weak, asked: &Q) -> Option<P>;
 }
 
 impl<P: Pointer> Keying<P> for ByEquality
@@ -56,9 +64,14 @@ where
 
     #[inline]
     fn same(stored: &P::Weak, key: &P) -> bool {
+        Self::twin(stored, key).is_some()
+    }
+
+    #[inline]
+    fn twin(stored: &P::Weak, key: &P) -> Option<P> {
         stored
             .upgrade()
-            .is_some_and(|stored| P::target(&stored) == P::target(key))
+            .filter(|stored| P::target(stored) == P::target(key))
     }
 }
 
@@ -74,9 +87,14 @@ where
 
     #[inline]
     fn matches(stored: &P::Weak, asked: &Q) -> bool {
+        <Self as Asked<P, Q>>::find(stored, asked).is_some()
+    }
+
+    #[inline]
+    fn find(stored: &P::Weak, asked: &Q) -> Option<P> {
         stored
             .upgrade()
-            .is_some_and(|stored| asked.equivalent(P::target(&stored)))
+            .filter(|stored| asked.equivalent(P::target(stored)))
     }
 }
 
@@ -90,6 +108,11 @@ impl<P: Pointer> Keying<P> for ByAddress {
     fn same(stored: &P::Weak, key: &P) -> bool {
         stored.address() == P::address(key)
     }
+
+    #[inline]
+    fn twin(stored: &P::Weak, key: &P) -> Option<P> {
+        Self::same(stored, key).then(|| stored.upgrade())?
+    }
 }
 
 impl<P: Pointer> Asked<P, P> for ByAddress {
@@ -101,5 +124,10 @@ impl<P: Pointer> Asked<P, P> for ByAddress {
     #[inline]
     fn matches(stored: &P::Weak, asked: &P) -> bool {
         Self::same(stored, asked)
+    }
+
+    #[inline]
+    fn find(stored: &P::Weak, asked: &P) -> Option<P> {
+        Self::twin(stored, asked)
     }
 }

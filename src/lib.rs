@@ -33,8 +33,8 @@
 //! * A look-up finds a value if it is entered throughout the call, and does not if it is at no moment of it. It never shows a value
 //!   that is not complete, or whose last owner has gone.
 //! * When the drop of the last handle returns, the entry is unreachable, `len` is one less, and key and value are dropped. The value's destructor
-//!   runs where the last owner let go. (In a chain of values that own each other, from the 64th nested drop on, destructors run a
-//!   little later, before the outermost drop returns.) While it runs, the key is free: another thread may create the next value.
+//!   runs where the last owner let go. (In a chain of values that own each other, be it of handles or of [`Watched`] values, from the 64th nested drop on,
+//!   destructors run a little later, before the outermost drop returns.) While it runs, the key is free: another thread may create the next value.
 //! * An iterator is a snapshot of owners, taken bucket by bucket: what is entered throughout is in it once, what comes or goes may be.
 //! * `len` is exact when nothing is under way, and otherwise off by no more than what is.
 //!
@@ -79,6 +79,7 @@ mod internable;
 mod interned;
 mod interner;
 mod keying;
+mod life;
 mod making;
 pub mod map_maker;
 mod members;
@@ -134,6 +135,7 @@ pub use interned::Interned;
 pub use interner::InternerSeed;
 pub use interner::{Interner, InternerIter};
 pub use keying::{Asked, ByAddress, ByEquality, Keying};
+pub use life::Life;
 pub use map_maker::MapMaker;
 pub use notify::Notify;
 pub use pointer::{Pointer, SyncPointer, WeakPointer};
@@ -144,7 +146,7 @@ pub use session::{WeakKeyValueSession, WeakValueSession};
 pub use stats::Stats;
 pub use strong_map::{StrongIter, StrongMap};
 pub use token::Token;
-pub use watched::{Life, Watched, WeakWatched};
+pub use watched::{Watched, WeakWatched};
 pub use watchers::Registration;
 pub use weak_key_map::{WeakKeyIter, WeakKeyMap};
 pub use weak_key_value_map::{WeakKeyValueIter, WeakKeyValueMap};

@@ -40,9 +40,9 @@ enum Watch {
 }
 
 pub(crate) struct Members<P: SyncPointer> {
-    order: Order<Member<P>>,
-    // Invariant: numbers ascend in each list.
+    // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and survives their panics.
     by_hash: ListMap<Arc<Member<P>>>,
+    order: Order<Member<P>>,
     /// Members that may be dead without our having been told.
     doubtful: AtomicUsize,
     /// Grows with each removal.
@@ -204,17 +204,20 @@ impl<P: SyncPointer> Members<P> {
         })
     }
 
-    /// An owner of the live member for which `matches`, and its number.
-    pub(crate) fn find(&self, hash: u64, matches: impl Fn(&P::Weak) -> bool) -> Option<(u64, P)> {
+    /// The live member of which `owner` makes one, and its number.
+    pub(crate) fn find(
+        &self,
+        hash: u64,
+        owner: impl Fn(&P::Weak) -> Option<P>,
+    ) -> Option<(u64, P)> {
         let mut next = 0;
         while let Some(candidate) = self.candidate(hash, next) {
             next = candidate.number + 1;
-            match candidate.weak.upgrade() {
-                Some(owner) if matches(&candidate.weak) => return Some((candidate.number, owner)),
-                Some(_) => {}
-                None => {
-                    self.unlink(&candidate);
-                }
+            if let Some(owner) = owner(&candidate.weak) {
+                return Some((candidate.number, owner));
+            }
+            if candidate.weak.is_dead() {
+                self.unlink(&candidate);
             }
         }
         None
@@ -383,12 +386,16 @@ impl<P: SyncPointer> Cursor<P> {
         self.removals = members.removals.load(Ordering::Relaxed);
         let (mut dead, mut looked) = (None, 0);
         loop {
-            let stopped = members.order.visit(&pin(), self.next, |number, member| {
+            let from = self.next;
+            let stopped = members.order.visit(&pin(), from, |number, member| {
                 if self.filled == size || looked == SURVEY || number >= end {
                     return ControlFlow::Break(number);
                 }
                 looked += 1;
-                match member.weak.upgrade() {
+                let owner = member.weak.upgrade();
+                // Here too: if one panics, those before it are not shown again.
+                self.next = number + 1;
+                match owner {
                     Some(owner) => {
                         self.batch[self.filled] = Some((number, owner));
                         self.filled += 1;

@@ -325,7 +325,7 @@ mod body {
                 let pointer = slot.load(Ordering::Relaxed);
                 if !pointer.is_null() {
                     // SAFETY: the slots of the current directory own one reference each.
-                    drop(unsafe { Arc::from_raw(pointer) });
+                    discard(unsafe { Arc::from_raw(pointer) });
                 }
             }
         }

@@ -32,10 +32,17 @@ impl Panics {
 
 /// Drops something whose drop may panic; there that ends.
 pub(crate) fn discard<T>(thing: T) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(thing))) {
-        // What a panic carries may panic too when it is dropped.
-        std::mem::forget(panic);
+    let Err(mut panic) = catch_unwind(AssertUnwindSafe(|| drop(thing))) else {
+        return;
+    };
+    // What a panic carries may panic too when it is dropped, though not for ever.
+    for _ in 0..16 {
+        match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            Ok(()) => return,
+            Err(next) => panic = next,
+        }
     }
+    std::mem::forget(panic);
 }
 
 impl Drop for Panics {

@@ -114,12 +114,17 @@ impl<B: Body> Protection<B> {
         }
     }
 
+    fn take(piles: &[Lane<B>]) -> Pile<B> {
+        let mut all = Pile::new();
+        for Lane(pile) in piles {
+            all.append(pile.with(|pile| std::mem::replace(pile, Pile::new())));
+        }
+        all
+    }
+
     #[cold]
     fn give_up_of(piles: &[Lane<B>]) -> Due<B> {
-        let mut aside = Pile::new();
-        for Lane(pile) in piles {
-            aside.append(pile.with(|pile| std::mem::replace(pile, Pile::new())));
-        }
+        let mut aside = Self::take(piles);
         if aside.len == 0 {
             return Due(aside);
         }
@@ -148,6 +153,15 @@ impl<B: Body> Protection<B> {
         }
         put_back(looked_at);
         Due(free)
+    }
+}
+
+impl<B: Body> Drop for Protection<B> {
+    fn drop(&mut self) {
+        // As one, not with the fields: a second panic beside the first would end the process.
+        if let Some(piles) = self.piles.get() {
+            drop(Self::take(piles));
+        }
     }
 }
 

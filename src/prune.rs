@@ -186,7 +186,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let _sweeping = Sweeping::begin();
         let mut panics = Panics::new();
         let pruned = self.prune_in(EVERYWHERE, &mut panics);
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.give_up()));
         pruned
     }
 

@@ -19,7 +19,7 @@ use crate::node::Node;
 use crate::notify::Notify;
 use crate::pair::Pair;
 use crate::panics::Panics;
-use crate::protection::{Protection, Reader};
+use crate::protection::{Due, Protection, Reader};
 use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
 use crate::strong::{Draft, Strong};
@@ -288,6 +288,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     {
         let notify = Reach::all().notify(|| self.inbox(), hash);
         notify.expect("told of all")
+    }
+
+    /// What waits for those who were looking at it, here or in the inbox.
+    pub(crate) fn give_up(&self) -> [Due<Pair<A, B>>; 2] {
+        let reported = self.inbox.get().map(|inbox| inbox.give_up());
+        [
+            self.protection.give_up(),
+            reported.unwrap_or_else(Due::nothing),
+        ]
     }
 
     fn inbox(&self) -> &Arc<Inbox<A, B, X>> {

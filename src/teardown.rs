@@ -1,86 +1,121 @@
-//! Dropping values that own handles that own values …, without a stack that grows with the chain.
+//! Ending what owns what owns what …, without a stack that grows with the chain.
 //!
-//! A value is dropped where its last owner lets go, inside the drop of the value that owned it if need be. From a certain depth on,
-//! a dead value is put aside and dropped when the one at that depth has been: later than where it was let go of, but before the
-//! outermost drop returns.
+//! What has died is ended where its last owner lets go, inside the end of what owned it if need be. From a certain depth on, it is put aside
+//! and ended when the one at that depth has been: later than where it was let go of, but before the outermost drop returns.
+//!
+//! That is sound since nothing that is put aside borrows anything. It may have been made in a destructor at that very depth, which is over when the turn
+//! comes; so registries, interners and watched values are made of `'static` types only.
 
-use crate::node::{Header, Node};
-use crate::pool;
+use crate::panics::Panics;
 use crate::sync::local;
-use std::cell::Cell;
-use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::ptr::{self, NonNull};
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::ptr;
 
-/// How deep drops nest before they are put aside.
-pub(crate) const MAX_DEPTH: u32 = 64;
+/// How deep ends nest before they are put aside.
+const MAX_DEPTH: u32 = if cfg!(all(highlander_loom, feature = "loom")) {
+    2
+} else {
+    64
+};
+
+/// Something that has died, and what is to be done about it: so much as two words can say.
+pub(crate) struct Dead {
+    what: [*const (); 2],
+    end: unsafe fn([*const (); 2]),
+}
+
+impl Dead {
+    /// # Safety
+    /// `end` may be called with `what`, once, on this thread, at any time; also when all that exists now but is not `'static` has gone.
+    #[inline]
+    pub(crate) unsafe fn new(what: [*const (); 2], end: unsafe fn([*const (); 2])) -> Self {
+        Self { what, end }
+    }
+
+    #[inline]
+    fn end(self) {
+        // SAFETY: the promise of whoever made it, and it goes with this call.
+        unsafe { (self.end)(self.what) }
+    }
+}
+
+/// What the deepest level has been given. A chain has one at a time.
+type Aside = RefCell<SmallVec<[Dead; 4]>>;
 
 // Without destructors, so that both work while the thread's other thread-locals are being destroyed.
 local! {
     static DEPTH: Cell<u32> = Cell::new(0);
-    /// Dead nodes put aside, linked through their headers' `hash`.
-    static ASIDE: Cell<*mut Header> = Cell::new(ptr::null_mut());
+    /// Of the deepest level, while there is one: exactly while the depth is `MAX_DEPTH`.
+    static ASIDE: Cell<*const Aside> = Cell::new(ptr::null());
 }
 
-/// Undoes one level, also when a destructor panics.
-struct Level(u32);
+/// Whether this thread is so deep that what dies is put aside.
+#[inline(always)]
+pub(crate) fn is_deepest() -> bool {
+    DEPTH.with(Cell::get) == MAX_DEPTH
+}
 
-impl Drop for Level {
-    fn drop(&mut self) {
-        DEPTH.with(|depth| depth.set(self.0));
+/// Ends it now, or, deep down, soon.
+#[inline]
+pub(crate) fn end(dead: Dead) {
+    if is_deepest() {
+        put_aside(dead);
+    } else {
+        descend(|| dead.end());
     }
 }
 
-/// Finishes a dead node (see [`pool::Origin`]) now, or, deep down, soon.
-///
-/// # Safety
-/// The node is dead and unlinked, its payload complete, and the caller has it alone and does not use it afterwards.
-pub(crate) unsafe fn finish(node: Node) {
+/// Only for the deepest level.
+#[cold]
+pub(crate) fn put_aside(dead: Dead) {
+    // SAFETY: at this depth it is the list of the deepest level, which is on this thread's stack.
+    let aside = unsafe { &*ASIDE.with(Cell::get) };
+    aside.borrow_mut().push(dead);
+}
+
+/// Ends something one level deeper, or, where there is none, on the deepest.
+#[inline]
+pub(crate) fn descend(end: impl FnOnce()) {
+    /// Undoes one level, also when a destructor panics.
+    struct Level(u32);
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.with(|depth| depth.set(self.0));
+        }
+    }
     let depth = DEPTH.with(Cell::get);
     if depth == MAX_DEPTH {
-        let next = ASIDE.with(|aside| aside.replace(node.as_ptr()));
-        // SAFETY: the caller's; and nobody reads the hash of an unlinked node but to compare it.
-        unsafe { node.as_ref() }.set_hash(next as u64);
-        return;
+        return end();
     }
-    let level = Level(depth);
     DEPTH.with(|cell| cell.set(depth + 1));
+    let _level = Level(depth);
     if depth + 1 < MAX_DEPTH {
-        // SAFETY: the caller's promise.
-        return unsafe { finish_now(node) };
+        end();
+    } else {
+        end_all(end);
     }
-    // The deepest level does not let a panic out before what was put aside is finished too.
-    let mut panic = None;
-    let mut next = Some(node);
-    while let Some(node) = next {
-        // SAFETY: the caller's promise, or that of whoever put the node aside.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| unsafe { finish_now(node) })) {
-            match panic {
-                None => panic = Some(payload),
-                // Not dropped: that may panic too, and strand the others.
-                Some(_) => std::mem::forget(payload),
-            }
+}
+
+/// The deepest level: ends also what is put aside meanwhile, and lets a panic out after that.
+#[cold]
+#[inline(never)]
+fn end_all(end: impl FnOnce()) {
+    struct Bottom;
+    impl Drop for Bottom {
+        fn drop(&mut self) {
+            ASIDE.with(|cell| cell.set(ptr::null()));
         }
-        next = take_aside();
     }
-    drop(level);
-    if let Some(payload) = panic {
-        resume_unwind(payload);
+    let aside = Aside::default();
+    let mut panics = Panics::new();
+    ASIDE.with(|cell| cell.set(&aside));
+    let _bottom = Bottom;
+    panics.catch(end);
+    loop {
+        // A statement of its own: the list is not borrowed while something ends.
+        let next = aside.borrow_mut().pop();
+        let Some(dead) = next else { break };
+        panics.catch(|| dead.end());
     }
-}
-
-fn take_aside() -> Option<Node> {
-    let node = NonNull::new(ASIDE.with(Cell::get))?;
-    // SAFETY: nodes put aside are this thread's alone.
-    let next = unsafe { node.as_ref() }.hash() as *mut Header;
-    ASIDE.with(|aside| aside.set(next));
-    Some(node)
-}
-
-/// # Safety
-/// As for [`finish`].
-unsafe fn finish_now(node: Node) {
-    // SAFETY: dead, and the caller's alone.
-    let origin = unsafe { pool::origin(node) };
-    // SAFETY: the caller's promise.
-    unsafe { (origin.finish)(node) }
 }

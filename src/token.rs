@@ -47,6 +47,9 @@ use std::sync::Arc;
 /// let other = highlander::Token::new();
 /// ```
 ///
+/// A token does not make an [`Arc`](std::sync::Arc) drop otherwise than it does: a chain of some ten thousands of `Arc`s that own each other overflows the stack,
+/// with tokens in them or without. With [`Watched`](crate::Watched) in their place it does not.
+///
 /// Fields are dropped in the order of their declaration, after the value's own `Drop::drop`. So with the token as the first field,
 /// entries go after the value's destructor and before its other fields; an [`Arc`](std::sync::Arc)'s weak pointers are dead before either.
 pub struct Token {
@@ -101,6 +104,14 @@ impl Token {
     /// For a map that gives the token to a factory and binds it afterwards, when the value is complete and its entry has a number.
     pub(crate) fn binder(&self) -> Binder {
         Binder(Arc::clone(self.watchers.list()))
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        if let Some(list) = self.watchers.listed() {
+            list.announce();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A strong pointer that tells others when its value has died, and its weak twin.
 
+use crate::life::{Life, Owner};
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::sync::{LifeArc, LifeWeak};
@@ -10,21 +11,6 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
-
-/// What a [`Watched`] owns: a value, and the list of those who want to know of its death. Seen only by closures given to
-/// [`Watched::unsize`].
-// Invariant: `watchers` is declared first, so it is dropped first, when no weak pointer can be upgraded any more and the
-// value is still whole.
-pub struct Life<T: ?Sized> {
-    watchers: Watchers,
-    value: T,
-}
-
-impl<T: ?Sized> fmt::Debug for Life<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Life").finish_non_exhaustive()
-    }
-}
 
 /// An [`Arc`](std::sync::Arc) that reports the death of its value: to every container that it is in, and to callbacks.
 ///
@@ -56,28 +42,34 @@ impl<T: ?Sized> fmt::Debug for Life<T> {
 /// `__del__` before 1; here a destructor cannot resurrect its value, and a successor may be created while it runs.) What has to happen
 /// after the destructor belongs into the last field of the value: a [`Token`](crate::Token) with [`on_drop`](crate::Token::on_drop), for example.
 ///
-/// When a callback panics, the others run all the same and the value is dropped; then the first panic goes on from the drop. During an unwinding
-/// it is swallowed, since a second one would abort the process. If the value's destructor panics too, the process aborts, as with
-/// any two panics at once.
+/// When a callback panics, the others run all the same and the value is dropped; then the first panic, be it of a callback or of the value's
+/// destructor, goes on from the drop. During an unwinding it is swallowed, since a second one would abort the process.
 ///
-/// A long chain of values that own each other is dropped recursively, as with `Arc`, so that some ten thousands of them overflow the stack. (Those of
-/// [`Handle`](crate::Handle)s do not.) Take such a chain apart in the destructor, with [`Watched::into_inner`]. A value that owns a `Watched` of itself never dies, nor does one
-/// whose callback owns one.
+/// A chain of values that own each other may be of any length, and of `Watched` values, [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones: its drop does not
+/// overflow the stack. From the 64th nested drop on, 3 and 4 happen a little later than where the owner let go, but before the outermost drop
+/// returns; 1 and 2 happen at once. (That is why the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
+/// dropped inside each other as ever, down to the next one of ours.
+///
+/// ```compile_fail
+/// let text = String::from("there can be only one");
+/// let borrows = highlander::Watched::new(&text);
+/// ```
+/// ```
+/// let text = String::from("there can be only one");
+/// let owns = highlander::Watched::new(text);
+/// ```
+///
+/// A value that owns a `Watched` of itself never dies, nor does one whose callback owns one.
 ///
 /// Equality, order and hash are those of the value, as for `Arc`; [`Watched::ptr_eq`] compares identities.
 pub struct Watched<T: ?Sized> {
-    life: LifeArc<Life<T>>,
+    life: Owner<T>,
 }
 
-impl<T> Watched<T> {
+impl<T: 'static> Watched<T> {
     /// The first owner of `value`. Allocates once.
     pub fn new(value: T) -> Self {
-        Self {
-            life: LifeArc::new(Life {
-                watchers: Watchers::new(),
-                value,
-            }),
-        }
+        Self::of(LifeArc::new(Life::new(Watchers::new(), value)))
     }
 
     /// The first owner of a value that knows itself weakly. While `make` runs, the weak pointer cannot be upgraded: nobody sees the value half-built.
@@ -103,14 +95,13 @@ impl<T> Watched<T> {
                 list: Arc::clone(&list),
             };
             let value = make(&weak);
-            Life {
-                watchers: Watchers::with_list(list),
-                value,
-            }
+            Life::new(Watchers::with_list(list), value)
         });
-        Self { life }
+        Self::of(life)
     }
+}
 
+impl<T> Watched<T> {
     /// The value, if this is its last owner; otherwise this owner is dropped and the result is None. Of several owners that do this at the same
     /// time, exactly one gets the value.
     ///
@@ -126,27 +117,24 @@ impl<T> Watched<T> {
     /// assert_eq!(Watched::into_inner(two), Some(7));
     /// ```
     pub fn into_inner(this: Self) -> Option<T> {
-        LifeArc::into_inner(this.life).map(Life::end)
+        LifeArc::into_inner(this.life.into_arc()).map(Life::into_value)
     }
 
     /// The value, if this is its only owner, as [`Watched::into_inner`]; otherwise the owner comes back.
     pub fn try_unwrap(this: Self) -> Result<T, Self> {
-        match LifeArc::try_unwrap(this.life) {
-            Ok(life) => Ok(life.end()),
-            Err(life) => Err(Self { life }),
-        }
-    }
-}
-
-impl<T> Life<T> {
-    fn end(self) -> T {
-        let Life { watchers, value } = self;
-        drop(watchers);
-        value
+        LifeArc::try_unwrap(this.life.into_arc())
+            .map(Life::into_value)
+            .map_err(Self::of)
     }
 }
 
 impl<T: ?Sized> Watched<T> {
+    fn of(life: LifeArc<Life<T>>) -> Self {
+        Self {
+            life: Owner::new(life),
+        }
+    }
+
     /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always `|it| it as _`; it is written out because
     /// the compiler coerces the pointers of `std` only.
     ///
@@ -167,9 +155,7 @@ impl<T: ?Sized> Watched<T> {
         this: Self,
         coerce: impl FnOnce(Arc<Life<T>>) -> Arc<Life<U>>,
     ) -> Watched<U> {
-        Watched {
-            life: coerce(this.life),
-        }
+        Watched::of(coerce(this.life.into_arc()))
     }
 
     /// Runs `callback` at the death of the value, unless the registration is dropped before. See [the order](Watched#the-last-drop).
@@ -178,14 +164,14 @@ impl<T: ?Sized> Watched<T> {
     ///
     /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:* amortised constant; the first one allocates the list.
     pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
-        this.life.watchers.on_death(Box::new(callback))
+        this.life.watchers().on_death(Box::new(callback))
     }
 
     /// A weak pointer to the same value. The first one allocates the list of watchers, which all weak pointers share.
     pub fn downgrade(this: &Self) -> WeakWatched<T> {
         WeakWatched {
             life: LifeArc::downgrade(&this.life),
-            list: Arc::clone(this.life.watchers.list()),
+            list: Arc::clone(this.life.watchers().list()),
         }
     }
 
@@ -196,7 +182,7 @@ impl<T: ?Sized> Watched<T> {
 
     /// The address of the value, which stays the same while it lives.
     pub fn as_ptr(this: &Self) -> *const T {
-        &this.life.value
+        this.life.value()
     }
 
     /// The number of owners at some moment. Others may change it at any time.
@@ -211,26 +197,24 @@ impl<T: ?Sized> Watched<T> {
 
     /// The number of callbacks registered at some moment.
     pub fn callbacks(this: &Self) -> usize {
-        this.life.watchers.len().1
+        this.life.watchers().len().1
     }
 
     /// The number of container entries that would go with the value, at some moment.
     pub fn entries(this: &Self) -> usize {
-        this.life.watchers.len().0
+        this.life.watchers().len().0
     }
 
     /// The value, if there is no other owner and no weak pointer to it; so, if it is in no container.
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
-        LifeArc::get_mut(&mut this.life).map(|life| &mut life.value)
+        LifeArc::get_mut(&mut this.life).map(Life::value_mut)
     }
 }
 
 impl<T: ?Sized> Clone for Watched<T> {
     /// Another owner of the same value. Aborts the process beyond `isize::MAX` owners, as `Arc`.
     fn clone(&self) -> Self {
-        Self {
-            life: LifeArc::clone(&self.life),
-        }
+        Self::of(LifeArc::clone(&self.life))
     }
 }
 
@@ -238,7 +222,7 @@ impl<T: ?Sized> Deref for Watched<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.life.value
+        self.life.value()
     }
 }
 
@@ -254,13 +238,13 @@ impl<T: ?Sized> Borrow<T> for Watched<T> {
     }
 }
 
-impl<T> From<T> for Watched<T> {
+impl<T: 'static> From<T> for Watched<T> {
     fn from(value: T) -> Self {
         Self::new(value)
     }
 }
 
-impl<T: Default> Default for Watched<T> {
+impl<T: Default + 'static> Default for Watched<T> {
     fn default() -> Self {
         Self::new(T::default())
     }
@@ -337,8 +321,7 @@ pub struct WeakWatched<T: ?Sized> {
 impl<T: ?Sized> WeakWatched<T> {
     /// An owner, unless the last one has gone. Waits for nobody.
     pub fn upgrade(&self) -> Option<Watched<T>> {
-        let life = self.life.upgrade()?;
-        Some(Watched { life })
+        self.life.upgrade().map(Watched::of)
     }
 
     /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be sure.
@@ -432,7 +415,7 @@ impl<T: ?Sized + 'static> Pointer for Watched<T> {
     }
 
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
-        Some(this.life.watchers.watch(notify))
+        Some(this.life.watchers().watch(notify))
     }
 }
 

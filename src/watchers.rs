@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// One word, null until somebody watches. Its drop is the death that is announced.
+/// One word, null until somebody watches. Whoever has it announces the death.
 pub(crate) struct Watchers {
     list: OnceBox<Arc<WatchList>>,
 }
@@ -43,8 +43,9 @@ impl Watchers {
     }
 
     /// The list, if anybody has ever asked for it.
-    pub(crate) fn listed(&self) -> Option<Arc<WatchList>> {
-        self.list.get().cloned()
+    #[inline]
+    pub(crate) fn listed(&self) -> Option<&Arc<WatchList>> {
+        self.list.get()
     }
 
     /// Those who would be told, containers and callbacks.
@@ -67,14 +68,6 @@ impl Watchers {
         let list = self.list();
         let id = list.containers.lock().push(notify);
         Registration::listed(list, Lanes::Containers, id.ok())
-    }
-}
-
-impl Drop for Watchers {
-    fn drop(&mut self) {
-        if let Some(list) = self.list.get() {
-            list.announce();
-        }
     }
 }
 
@@ -107,13 +100,24 @@ impl WatchList {
     #[cold]
     pub(crate) fn announce(&self) {
         let mut panics = Panics::new();
-        tell(&self.containers, Notify::dead, &mut panics);
-        tell(&self.callbacks, |callback| callback(), &mut panics);
+        panics.catch(|| self.tell_containers());
+        panics.catch(|| self.call_back());
+    }
+
+    /// The first half of an announcement, which comes at once however deep down the death is.
+    pub(crate) fn tell_containers(&self) {
+        tell(&self.containers, Notify::dead);
+    }
+
+    /// The second half.
+    pub(crate) fn call_back(&self) {
+        tell(&self.callbacks, |callback| callback());
     }
 }
 
 /// Calls everyone in the lane.
-fn tell<W>(lane: &Mutex<Lane<W>>, call: impl Fn(W), panics: &mut Panics) {
+fn tell<W>(lane: &Mutex<Lane<W>>, call: impl Fn(W)) {
+    let mut panics = Panics::new();
     loop {
         // A statement of its own: the lock ends with it.
         let next = lane.lock().close_and_pop();

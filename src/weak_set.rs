@@ -56,6 +56,12 @@ use std::sync::Arc;
 /// stuck loop holds back the memory of nothing but those 16, however much is inserted and removed meanwhile. It shows, in order, each member that is in the set throughout, and none that comes
 /// after it began; a member that is removed before its turn is not shown. It never fails, and ends even if its body inserts.
 ///
+/// # What it costs
+/// The order is what this type is made for; membership is looked up in 4 shards behind locks. So [`WeakSet::contains`] and [`WeakSet::get`] write to a line that
+/// a quarter of all look-ups write to, and from there follow two pointers, to the entry and to the member. With up to some thousands of members that is faster than a hash set
+/// of `Weak`s under one read-write lock, on one thread and on two; in a set that the caches do not hold, a hit takes up to twice as long as there, and a step of an
+/// iteration about three times (a miss is faster everywhere). Where look-ups by many threads are what matters, take a [`WeakKeyMap<P, ()>`](crate::WeakKeyMap): its look-ups take no lock, and half the time.
+///
 /// # Your code
 /// `Hash` and `Eq` run with no lock held, and so do the drop of a member, [`Pointer::downgrade`] and [`Pointer::watch`]. [`WeakPointer::upgrade`](crate::WeakPointer::upgrade) and `is_dead` may run while the epoch
 /// is pinned: one of your own may do anything, but the memory of all users of the epoch waits for it. The drop of a *weak* pointer of your own may run
@@ -329,7 +335,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     {
         let members = self.members.get()?;
         let hash = M::hash_asked(&self.hasher, asked);
-        members.find(hash, |weak| M::matches(weak, asked))
+        members.find(hash, |stored| M::find(stored, asked))
     }
 }
 
@@ -457,7 +463,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     fn twin(&self, member: &P) -> Option<P> {
         let members = self.members.get()?;
         let hash = M::hash(&self.hasher, member);
-        let (_, twin) = members.find(hash, |stored| M::same(stored, member))?;
+        let (_, twin) = members.find(hash, |stored| M::twin(stored, member))?;
         Some(twin)
     }
 

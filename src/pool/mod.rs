@@ -3,7 +3,7 @@
 //! ```text
 //!  chunk (from the allocator)  ┌──────────┬──────────┬────┐   4 KiB … 256 KiB, each twice the one before
 //!                              │ slab     │ slab     │ …  │
-//!  slab (4 KiB, aligned)       └──────────┴──────────┴────┘   header: which core, how to finish a node; then nodes of one size
+//!  slab (4 KiB, aligned)       └──────────┴──────────┴────┘   header: which core, what size; then nodes
 //!  stripe (one thread's)        free list and uncut rest of a slab, for each size; how many entries are live
 //! ```
 //!

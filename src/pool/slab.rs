@@ -16,8 +16,6 @@ const MAX_CHUNK_SLABS: usize = 64;
 pub(crate) struct Origin {
     /// The core of its registry, which lives at least as long as the node.
     pub(crate) core: NonNull<()>,
-    /// Drops the payload of a dead, unlinked node and frees the node.
-    pub(crate) finish: unsafe fn(Node),
 }
 
 /// At the start of each slab, and in front of each large node.

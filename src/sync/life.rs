@@ -2,6 +2,7 @@
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{fence, AtomicUsize, Ordering};
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use std::sync::Arc;
 struct Counted<T: ?Sized> {
     strong: AtomicUsize,
     weak: AtomicUsize,
-    // Invariant: Some from the moment at which `strong` becomes 1 until after it has become 0.
-    value: UnsafeCell<Option<Box<T>>>,
+    // Invariant: Some, and not dropped, from the moment at which `strong` becomes 1 until after it has become 0.
+    value: UnsafeCell<Option<Box<ManuallyDrop<T>>>>,
 }
 
 // SAFETY: as for `Arc`: the value is shared by the owners and taken by the last one.
@@ -32,7 +33,7 @@ impl<T> LifeArc<T> {
             weak: AtomicUsize::new(1),
             value: UnsafeCell::new(None),
         }));
-        let value = Box::new(make(&weak));
+        let value = Box::new(ManuallyDrop::new(make(&weak)));
         // SAFETY: nobody reads it while `strong` is 0.
         weak.0.value.with_mut(|cell| unsafe { *cell = Some(value) });
         weak.0.strong.store(1, Ordering::Release);
@@ -40,7 +41,8 @@ impl<T> LifeArc<T> {
     }
 
     pub(crate) fn into_inner(this: Self) -> Option<T> {
-        release(&this.into_memory()).map(|value| *value)
+        let counted = this.into_memory();
+        release(&counted).then(|| take(&counted))
     }
 
     pub(crate) fn try_unwrap(this: Self) -> Result<T, Self> {
@@ -50,7 +52,7 @@ impl<T> LifeArc<T> {
             .strong
             .compare_exchange(only, none, Ordering::Acquire, Ordering::Relaxed)
         {
-            Ok(_) => Ok(*take(&this.into_memory()).expect("the only owner")),
+            Ok(_) => Ok(take(&this.into_memory())),
             Err(_) => Err(this),
         }
     }
@@ -63,19 +65,33 @@ impl<T> LifeArc<T> {
     }
 }
 
-/// Gives up one ownership. The last one gets the value.
-fn release<T: ?Sized>(counted: &Counted<T>) -> Option<Box<T>> {
+/// Gives up one ownership. True for the last one.
+fn release<T: ?Sized>(counted: &Counted<T>) -> bool {
     if counted.strong.fetch_sub(1, Ordering::Release) != 1 {
-        return None;
+        return false;
     }
     fence(Ordering::Acquire);
-    take(counted)
+    true
 }
 
 /// For the last owner, after all others.
-fn take<T: ?Sized>(counted: &Counted<T>) -> Option<Box<T>> {
+fn take<T>(counted: &Counted<T>) -> T {
     // SAFETY: nobody else gets at it any more; loom checks that.
-    counted.value.with_mut(|cell| unsafe { (*cell).take() })
+    let value = counted.value.with_mut(|cell| unsafe { (*cell).take() });
+    ManuallyDrop::into_inner(*value.expect("the last owner"))
+}
+
+/// What is at the address at which a dead value was, for as long as the weak pointer keeps it.
+pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
+    whole(&weak.0)
+}
+
+fn whole<T: ?Sized>(counted: &Counted<T>) -> *mut T {
+    // SAFETY: as in `take`.
+    counted.value.with_mut(|cell| unsafe {
+        let value: &mut T = (*cell).as_deref_mut().expect("not taken");
+        value
+    })
 }
 
 impl<T: ?Sized> LifeArc<T> {
@@ -104,7 +120,7 @@ impl<T: ?Sized> LifeArc<T> {
         fence(Ordering::Acquire);
         let value = this.0.value.with_mut(|cell| cell);
         // SAFETY: the only owner, borrowed alone, and nobody can become another.
-        unsafe { (*value).as_deref_mut() }
+        unsafe { (*value).as_deref_mut() }.map(|value| &mut **value)
     }
 }
 
@@ -127,8 +143,11 @@ impl<T: ?Sized> Clone for LifeArc<T> {
 
 impl<T: ?Sized> Drop for LifeArc<T> {
     fn drop(&mut self) {
-        let value = release(&self.0);
-        drop(value);
+        if release(&self.0) {
+            let value = whole(&self.0);
+            // SAFETY: the last owner, and nobody gets at it any more. The memory stays for those who know it weakly.
+            unsafe { value.drop_in_place() };
+        }
     }
 }
 

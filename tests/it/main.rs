@@ -1,6 +1,7 @@
 //! What the types promise, one file for each noun.
 
 mod capacity;
+mod chains;
 mod claims;
 mod common;
 mod concurrency;

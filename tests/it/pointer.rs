@@ -2,10 +2,13 @@
 
 use crate::common::{forever, promptly};
 use highlander::{
-    ByAddress, Handle, Pointer, Registry, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakValueMap,
+    ByAddress, Handle, Pointer, Registry, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakSet,
+    WeakValueMap,
 };
 use std::cell::Cell;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
 #[test]
@@ -169,4 +172,124 @@ fn no_function_of_a_foreign_pointer_runs_under_a_lock() {
         assert_eq!(pairs().len(), 0);
         pairs().clear();
     });
+}
+
+/// A pointer whose weak twins panic: all when they are dropped, and the chosen one when it is upgraded.
+#[derive(Clone)]
+struct Loud {
+    number: Arc<u32>,
+    ends: Arc<AtomicUsize>,
+    fails: Arc<AtomicUsize>,
+}
+
+struct WeakLoud {
+    number: Weak<u32>,
+    ends: Arc<AtomicUsize>,
+    fails: Arc<AtomicUsize>,
+    loud: bool,
+}
+
+impl Clone for WeakLoud {
+    fn clone(&self) -> Self {
+        unreachable!("sets do not clone weak pointers")
+    }
+}
+
+impl Drop for WeakLoud {
+    fn drop(&mut self) {
+        self.ends.fetch_add(1, SeqCst);
+        assert!(!self.loud, "weak drop");
+    }
+}
+
+impl Pointer for Loud {
+    type Target = u32;
+    type Weak = WeakLoud;
+
+    fn downgrade(this: &Self) -> WeakLoud {
+        WeakLoud {
+            number: Arc::downgrade(&this.number),
+            ends: Arc::clone(&this.ends),
+            fails: Arc::clone(&this.fails),
+            loud: true,
+        }
+    }
+
+    fn target(this: &Self) -> &u32 {
+        &this.number
+    }
+
+    fn address(this: &Self) -> *const () {
+        Arc::as_ptr(&this.number).cast()
+    }
+}
+
+impl WeakPointer for WeakLoud {
+    type Strong = Loud;
+
+    fn upgrade(&self) -> Option<Loud> {
+        let number = self.number.upgrade()?;
+        let failed = self
+            .fails
+            .compare_exchange(*number as usize, 0, SeqCst, SeqCst);
+        assert!(failed.is_err(), "upgrade");
+        Some(Loud {
+            number,
+            ends: Arc::clone(&self.ends),
+            fails: Arc::clone(&self.fails),
+        })
+    }
+
+    fn is_dead(&self) -> bool {
+        self.number.strong_count() == 0
+    }
+
+    fn address(&self) -> *const () {
+        self.number.as_ptr().cast()
+    }
+}
+
+fn loud_members() -> (WeakSet<Loud, ByAddress>, Vec<Loud>) {
+    let (ends, fails) = (Arc::default(), Arc::default());
+    let member = |number| Loud {
+        number: Arc::new(number),
+        ends: Arc::clone(&ends),
+        fails: Arc::clone(&fails),
+    };
+    let members: Vec<_> = (1..41).map(member).collect();
+    let set = WeakSet::new();
+    members.iter().for_each(|member| {
+        set.insert(member);
+    });
+    (set, members)
+}
+
+#[test]
+fn a_set_outlives_the_panics_of_weak_pointers_that_go_with_it() {
+    let (set, members) = loud_members();
+    drop(set);
+    assert_eq!(members[0].ends.load(SeqCst), members.len());
+}
+
+#[test]
+fn an_iteration_goes_on_behind_a_panic_of_an_upgrade() {
+    let (set, members) = loud_members();
+    for at in [1, 5, 16, 17, 40] {
+        members[0].fails.store(at, SeqCst);
+        let mut iter = set.iter();
+        let mut shown = Vec::new();
+        let panics = (0..)
+            .map_while(|_| match catch_unwind(AssertUnwindSafe(|| iter.next())) {
+                Ok(Some(member)) => {
+                    shown.push(*member.number);
+                    Some(0)
+                }
+                Ok(None) => None,
+                Err(_) => Some(1),
+            })
+            .sum::<usize>();
+        // Each once; the one that failed is asked again.
+        assert_eq!(shown, (1..41).collect::<Vec<_>>(), "panic at {at}");
+        assert_eq!(panics, 1);
+    }
 }

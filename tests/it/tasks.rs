@@ -398,10 +398,7 @@ fn under_tokio_on_one_thread_and_on_several() {
 #[test]
 fn under_smol() {
     promptly(|| {
-        smol::block_on(many_tasks_of_few_keys(
-            |task| smol::spawn(task),
-            || smol::future::yield_now(),
-        ));
+        smol::block_on(many_tasks_of_few_keys(smol::spawn, smol::future::yield_now));
     });
 }
 

@@ -82,6 +82,63 @@ fn upgrade_against_last_drop_and_its_callback() {
     });
 }
 
+/// Owns the next one. Two ends nest in a model; the third is put aside.
+struct Link {
+    _next: Option<Watched<Link>>,
+    counted: Counted,
+}
+
+impl Link {
+    fn before(next: Option<Watched<Link>>, tally: &Tally) -> Watched<Link> {
+        let counted = tally.value();
+        Watched::new(Link {
+            _next: next,
+            counted,
+        })
+    }
+}
+
+#[test]
+fn last_drop_deep_down_against_another_owner() {
+    model(|| {
+        let (calls, tally) = (Calls::default(), Tally::default());
+        let inner = Link::before(None, &tally);
+        Watched::on_death(&inner, calls.callback()).keep();
+        let other = inner.clone();
+        let middle = Link::before(Some(inner), &tally);
+        let outer = Link::before(Some(middle), &tally);
+        let other = thread::spawn(move || {
+            other.counted.read();
+            drop(other);
+        });
+        drop(outer);
+        other.join().unwrap();
+        assert_eq!((calls.made(), tally.live()), (1, 0));
+    });
+}
+
+#[test]
+fn last_drop_deep_down_against_upgrade() {
+    model(|| {
+        let (calls, tally) = (Calls::default(), Tally::default());
+        let inner = Link::before(None, &tally);
+        Watched::on_death(&inner, calls.callback()).keep();
+        let weak = Watched::downgrade(&inner);
+        let middle = Link::before(Some(inner), &tally);
+        let outer = Link::before(Some(middle), &tally);
+        let other = thread::spawn(move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.counted.read();
+            }
+            weak
+        });
+        drop(outer);
+        let weak = other.join().unwrap();
+        assert!(weak.upgrade().is_none());
+        assert_eq!((calls.made(), tally.live()), (1, 0));
+    });
+}
+
 /// A value that carries a token, equal to all with the same number.
 struct Spell {
     number: u32,

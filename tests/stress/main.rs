@@ -100,6 +100,11 @@ mod short {
     }
 
     #[test]
+    fn chains_of_watched_values_dropped_by_several_threads() {
+        teardown::watched_chains(SHORT);
+    }
+
+    #[test]
     fn flights_that_fail_and_panic() {
         flights::fail_and_panic(SHORT);
     }
@@ -204,6 +209,12 @@ mod for_long {
     #[ignore = "long"]
     fn deep_chains_dropped_by_several_threads() {
         teardown::deep_chains(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn chains_of_watched_values_dropped_by_several_threads() {
+        teardown::watched_chains(long());
     }
 
     #[test]

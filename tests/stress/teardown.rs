@@ -2,7 +2,8 @@
 
 use crate::common::{forever, Dice};
 use crate::support::{for_a_while, Counts, Sealed};
-use highlander::{Handle, Interned, Interner, Registry, WeakHandle};
+use highlander::{Handle, Interned, Interner, Registry, Watched, WeakHandle, WeakSet, WeakWatched};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -88,5 +89,91 @@ pub(crate) fn deep_chains(limit: Duration) {
     };
     for_a_while(limit, 4, |_| Vec::new(), work);
     assert_eq!(registry.len(), 0);
+    counts.assert_balanced();
+}
+
+/// Chains of watched values, some links of which are handles, that share their tails: whoever lets go of a link last ends what only it led to, while
+/// others upgrade weak pointers into the middle, and a set and callbacks are told.
+pub(crate) fn watched_chains(limit: Duration) {
+    enum Next {
+        Watched(Watched<Link>),
+        Handle(Handle<u64, Link>),
+    }
+    struct Link {
+        // Dropped after the seal has been broken.
+        sealed: Sealed<'static>,
+        next: Option<Next>,
+    }
+    const LEN: usize = 1000;
+    let counts: &'static Counts = forever(Counts::default());
+    let calls: &'static AtomicU64 = forever(AtomicU64::new(0));
+    let watched_ones = AtomicU64::new(0);
+    let registry: Registry<u64, Link> = Registry::new();
+    let set: WeakSet<Watched<Link>, highlander::ByAddress> = WeakSet::new();
+    // Weak pointers to links of anybody's chains.
+    let known: Mutex<Vec<WeakWatched<Link>>> = Mutex::default();
+    let work = |held: &mut Vec<Watched<Link>>, dice: &mut Dice| {
+        let tail = match known.lock().unwrap().as_slice() {
+            [] => None,
+            known => known[dice.below(known.len())].upgrade(),
+        };
+        let mut last = tail.map(Next::Watched);
+        for at in 0..1 + dice.below(LEN) {
+            let sealed = Sealed::new(7, counts);
+            let next = last.take();
+            if dice.below(3) == 0 {
+                let key = sealed.id;
+                let link = Link { sealed, next };
+                let made = registry.get_or_insert_with(key, |_| link);
+                last = Some(Next::Handle(made));
+                continue;
+            }
+            let link = Watched::new(Link { sealed, next });
+            if at % 16 == 0 {
+                set.insert(&link);
+                watched_ones.fetch_add(1, Relaxed);
+                let me = Watched::downgrade(&link);
+                Watched::on_death(&link, move || {
+                    assert!(me.upgrade().is_none());
+                    calls.fetch_add(1, Relaxed);
+                })
+                .keep();
+            }
+            if at % 64 == 0 {
+                let mut known = known.lock().unwrap();
+                known.push(Watched::downgrade(&link));
+                if known.len() > 100 {
+                    known.swap_remove(dice.below(100));
+                }
+            }
+            last = Some(Next::Watched(link));
+        }
+        if let Some(Next::Watched(link)) = last {
+            held.push(link);
+        }
+        for link in held.iter() {
+            let mut next = Some(link);
+            for _ in 0..dice.below(50) {
+                let Some(link) = next else { break };
+                link.sealed.assert_alive(7);
+                next = match &link.next {
+                    Some(Next::Watched(next)) => Some(next),
+                    Some(Next::Handle(next)) => {
+                        next.sealed.assert_alive(7);
+                        None
+                    }
+                    None => None,
+                };
+            }
+        }
+        if dice.below(8) == 0 {
+            set.for_each(|link| link.sealed.assert_alive(7));
+        }
+        let left = dice.below(4);
+        held.truncate(left);
+    };
+    for_a_while(limit, 4, |_| Vec::new(), work);
+    assert_eq!((registry.len(), set.entries()), (0, 0));
+    assert_eq!(calls.load(Relaxed), watched_ones.load(Relaxed));
     counts.assert_balanced();
 }
