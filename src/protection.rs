@@ -40,7 +40,7 @@ const MOST: usize = BATCH * 4;
 pub(crate) struct Protection<B: Body> {
     /// Each of the first threads has one of its own; the others share the last.
     piles: OnceBox<Box<[Lane<B>]>>,
-    /// How many are put aside on a pile before somebody looks: as many as there were entries when that was done last, within bounds.
+    /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when that was done last, within bounds.
     enough: AtomicUsize,
 }
 
@@ -97,7 +97,7 @@ impl<B: Body> Protection<B> {
         });
         // Relaxed, here and below: a hint.
         if len >= self.enough.load(Ordering::Relaxed) {
-            let enough = engine.len().clamp(BATCH, MOST);
+            let enough = (engine.len() / 4).clamp(BATCH, MOST);
             self.enough.store(enough, Ordering::Relaxed);
             Self::give_up_of(&piles[own..=own])
         } else {

@@ -58,6 +58,13 @@ fn live() -> isize {
     LIVE.load(Relaxed)
 }
 
+/// Waits for the threads themselves, not only for what they run: what they free at their end is a part of the scene.
+fn join<T>(workers: Vec<thread::ScopedJoinHandle<'_, T>>) {
+    for worker in workers {
+        assert!(worker.join().is_ok());
+    }
+}
+
 /// What a scene leaves behind that had not been there before.
 fn left_by(scene: impl FnOnce()) -> isize {
     let before = live();
@@ -214,22 +221,21 @@ fn map_threads() {
     let map: WeakKeyValueMap<Arc<u32>, Arc<Vec<u8>>> = WeakKeyValueMap::new();
     let start = Barrier::new(4);
     thread::scope(|s| {
-        for _ in 0..4 {
-            s.spawn(|| {
-                start.wait();
-                for i in 0..2000 {
-                    let key = Arc::new(i % 64);
-                    let value = map.get_or_insert_with(&key, |_| Arc::new(vec![0; 100]));
-                    map.keys_of(&value);
-                    if i % 5 == 0 {
-                        map.insert(&key, Arc::new(vec![]));
-                    }
-                    if i % 7 == 0 {
-                        map.remove(&*key);
-                    }
+        let work = || {
+            start.wait();
+            for i in 0..2000 {
+                let key = Arc::new(i % 64);
+                let value = map.get_or_insert_with(&key, |_| Arc::new(vec![0; 100]));
+                map.keys_of(&value);
+                if i % 5 == 0 {
+                    map.insert(&key, Arc::new(vec![]));
                 }
-            });
-        }
+                if i % 7 == 0 {
+                    map.remove(&*key);
+                }
+            }
+        };
+        join((0..4).map(|_| s.spawn(work)).collect());
     });
 }
 
@@ -410,9 +416,10 @@ fn threads() {
     let (registry, interner): (Registry<String, Vec<u8>>, Interner<str>) = Default::default();
     let barrier = Barrier::new(4);
     thread::scope(|scope| {
+        let mut workers = Vec::new();
         for t in 0..4 {
             let (registry, interner, barrier) = (&registry, &interner, &barrier);
-            scope.spawn(move || {
+            workers.push(scope.spawn(move || {
                 barrier.wait();
                 for i in 0..2000 {
                     let name = interner.intern(&text(i * (t + 1) % 100));
@@ -423,8 +430,9 @@ fn threads() {
                     }
                 }
                 barrier.wait(); // all at once, so that there are four threads' records in use, each time
-            });
+            }));
         }
+        join(workers);
     });
     assert_eq!((registry.len(), interner.len()), (0, 0));
 }
