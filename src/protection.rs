@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  look-up   ─► says which node it looks at ─► is it linked still? ─► compares, upgrades ─► says that it has finished
-//!  removal   ─► unlinks ─► puts the index's ownership aside ─► of each 64, gives up those that nobody looks at
+//!  removal   ─► unlinks ─► puts the index's ownership aside ─► when many have gathered, gives up those that nobody looks at
 //! ```
 //!
 //! To become an owner takes two locked instructions on the node's line, which all readers of a hot key make in turn. A look-up of a weak map
@@ -10,8 +10,8 @@
 //! asymmetric barrier, and between unlinking and reading what the threads say there is the heavy half; so either the look-up sees that
 //! the node is unlinked, or the removal sees that somebody looks at it.
 //!
-//! What is put aside is bounded, however long a look-up stands still in the middle of a comparison: [`BATCH`] nodes less one, and one
-//! for each thread. A thread looks at one node at a time; a look-up inside a comparison becomes an owner, as all others do.
+//! What is put aside is bounded, however long a look-up stands still in the middle of a comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the
+//! entries, up to [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison becomes an owner, as all others do.
 
 use crate::body::{payload, Body};
 use crate::engine::Engine;

@@ -1,16 +1,14 @@
 //! Dead entries of pointers that cannot say when they die.
 //!
-//! Each insertion, and each 64th miss, *sweeps*: a cursor that all threads share goes round the table, and the dead among the entries
-//! it meets are taken out. A sweep looks at a fixed number of buckets, so it costs the same whatever the size of the table, but for what
-//! the destructors do.
+//! An insertion looks first at what its thread entered a few insertions ago (see `young`). If that is dead already, it is taken out: the table is as full as before,
+//! and that is all. Else the insertion owes a *sweep*: a cursor that all threads share goes round the table, and the dead among the entries it meets are
+//! taken out. Eight such insertions pay together, and each 64th miss pays as one. A sweep looks at a fixed number of buckets, so it costs the same whatever the size of
+//! the table, but for what the destructors do.
 //!
-//! Before that, an insertion looks at what its thread entered a few insertions ago (see `young`). If that is dead already, it is taken out, and the insertion
-//! owes no sweep: the table is as full as before.
-//!
-//! How many dead entries that leaves: a table that has grown holds [`LEAST_LOAD`] entries in a bucket at least, so with a bound of *b* a
-//! sweep meets *b* entries at least on average, and a table of *n* has been swept once after *n / b* insertions. What is dead then has died since.
-//! If no more die than are inserted, these are *n / b* at most: so with live entries *l* the dead ones are at most *l / (b - 1)*, and a few.
-//! When many die at once, they stay until as many insertions have come by, or until [`Store::prune`].
+//! How many dead entries that leaves: a table that has grown holds 2.8 entries in a bucket at least, so with a bound of *b* an
+//! insertion pays for *b* entries at least on average, and a table of *n* has been swept once after *n / b* of those that pay. What is dead then has died since.
+//! If no more die than are inserted, these are *n / b* at most, not counting what has died young: so with live entries *l* the dead ones are at most *l / (b - 1)*, and 16 for
+//! each thread, which are young or not paid for yet. When many die at once, they stay until as many insertions have come by, or until [`Store::prune`].
 //!
 //! Where asking whether something is dead is known to run no user code, it is asked under the bucket's lock, and the dead are unlinked in the same visit: a
 //! sweep takes over the index's ownerships, and hooks and destructors come when the lock has been given up. Else it becomes an owner of each entry, asks

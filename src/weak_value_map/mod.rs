@@ -63,18 +63,20 @@ type Value<P> = Weakly<P>;
 /// shows but [`entries`](Self::entries) and [`weak_values`](Self::weak_values), and which keeps the memory of the value (not the
 /// value itself: that was dropped when its last owner went), since a `Weak` does. Dead entries are taken out
 /// * when a look-up or an insertion comes across them, and
-/// * by *sweeps*: each insertion, and each 64th miss of a thread, looks at the next bucket of the table, which holds 2.8 to 4.2 entries on
-///   average. So as long as no more die than are inserted, there are in the long run no more dead entries than live ones, and a few,
-///   whichever keys are asked for. [`MapMaker::prune_bound`](crate::MapMaker::prune_bound) makes a sweep look at more.
+/// * when the thread that entered it has entered eight more, or
+/// * by *sweeps*: an insertion whose predecessor of eight insertions ago is alive owes one, and pays it together with seven others: six buckets of the table are
+///   looked at, with 2.8 to 4.2 entries each on average. Each 64th miss of a thread looks at a bucket too. So as long as no more die than are inserted,
+///   there are in the long run no more dead entries than live ones, and 16 for each thread, whichever keys are asked for. An insertion or a miss looks at no
+///   more than these. [`MapMaker::prune_bound`](crate::MapMaker::prune_bound) makes a sweep look at more.
 ///
 /// (A [`WeakSet`](crate::WeakSet) is swept by insertions and removals instead, 4 to 64 entries at a time.)
 ///
 /// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
 ///
 /// # Keys of entries that are gone
-/// A look-up does not become an owner of the entry. So an entry that is taken out (with its key) is dropped a little later: when 64 have
-/// gathered in this map, or with [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain),
-/// [`shrink_to_fit`](Self::shrink_to_fit) and the map itself. A look-up that stands still in a comparison holds back the one entry that it looks at.
+/// A look-up does not become an owner of the entry. So an entry that is taken out (with its key, and the memory of its value) is dropped a little later: when 64 that a
+/// thread has taken out have gathered, or as many as a quarter of the entries, up to 256; or with [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain),
+/// [`drain`](Self::drain), [`shrink_to_fit`](Self::shrink_to_fit) and the map itself. A look-up that stands still in a comparison holds back the one entry that it looks at.
 ///
 /// # User code that panics
 /// The map stays consistent. A panic of a destructor or hook goes to the caller whose operation took the entry out, once that is

@@ -486,3 +486,46 @@ fn pruning_at_once_against_replacement_of_the_dead() {
         end(map, &keys, &values);
     });
 }
+
+#[test]
+fn look_up_that_owns_nothing_against_the_death_of_a_young_one() {
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
+    let _own = Switch::on(highlander::model::set_own_stripes);
+    model_with(2, || {
+        let (map, keys, values) = map::<true>();
+        // Dead at once, and young until the next insertion.
+        map.insert(Content::new(A, &keys), Strong::new(&values));
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || assert!(map.get(&A).is_none())
+        });
+        let new = Strong::new(&values);
+        map.insert(Content::new(B, &keys), new.clone());
+        other.join().unwrap();
+        assert_eq!(map.entries(), 1);
+        drop(new);
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
+fn removal_against_the_death_of_a_young_one() {
+    let _own = Switch::on(highlander::model::set_own_stripes);
+    model_with(2, || {
+        let (map, keys, values) = map::<true>();
+        let young = Strong::new(&values);
+        map.insert(Content::new(A, &keys), young.clone());
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || drop(map.remove(&A))
+        });
+        drop(young);
+        let new = Strong::new(&values);
+        map.insert(Content::new(B, &keys), new.clone());
+        other.join().unwrap();
+        assert_eq!(map.entries(), 1);
+        assert!(map.get(&B).unwrap().is(&new));
+        drop(new);
+        end(map, &keys, &values);
+    });
+}
