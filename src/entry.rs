@@ -4,6 +4,7 @@ use crate::body::{payload, Body, Halves};
 use crate::node::Node;
 use crate::sync::{AtomicPtr, Mutex, OnceCell, Ordering};
 use crate::watchers::{WatchList, Watchers};
+use std::marker::PhantomData;
 use std::mem::{align_of, needs_drop, offset_of, size_of};
 use std::ptr;
 use std::sync::Arc;
@@ -123,7 +124,49 @@ struct Target(Node);
 // SAFETY: a pointer that is only followed under the lock, as argued there.
 unsafe impl Send for Target {}
 
+/// The watch of a value that has been written and is not entered yet; given up when dropped.
+pub(crate) struct Unborn<K, V>(Node, PhantomData<(K, V)>);
+
+impl<K, V> Unborn<K, V> {
+    /// Lets the weak handles that share `watch` lead to this node: to nothing until it has an owner.
+    ///
+    /// # Safety
+    /// The node is of this kind and complete, and the caller has it alone, until this is dropped or [`born`](Self::born).
+    pub(crate) unsafe fn new(node: Node, watch: Arc<Watch>) -> Self {
+        // SAFETY: the caller's promise.
+        let entry = unsafe { &*payload::<Entry<K, V>>(node).cast::<Entry<K, V>>() };
+        *watch.node.lock() = Some(Target(node));
+        // Release: pairs with the Acquire in `announce_death`. Nobody else makes a watch for a value that has no owner.
+        entry
+            .watch
+            .store(Arc::into_raw(watch).cast_mut(), Ordering::Release);
+        Self(node, PhantomData)
+    }
+
+    /// The node is entered.
+    pub(crate) fn born(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<K, V> Drop for Unborn<K, V> {
+    fn drop(&mut self) {
+        // SAFETY: complete, and the caller's of `new` alone.
+        let watchers = unsafe { Entry::<K, V>::announce_death(self.0) };
+        debug_assert!(watchers.is_none(), "only owners watch");
+    }
+}
+
 impl Watch {
+    /// The watch of a value to come.
+    pub(crate) fn unborn() -> Arc<Self> {
+        Arc::new(Self {
+            node: Mutex::new(None),
+            hash: OnceCell::new(),
+            watchers: Watchers::new(),
+        })
+    }
+
     /// The watch of a value, made if it is the first.
     pub(crate) fn of<K, V>(entry: &Entry<K, V>, node: Node) -> Arc<Watch> {
         let mut watch = entry.watch.load(Ordering::Acquire);

@@ -234,6 +234,18 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Send for WeakHandle<K, V> {}
 unsafe impl<K: Send + Sync, V: Send + Sync> Sync for WeakHandle<K, V> {}
 
 impl<K, V> WeakHandle<K, V> {
+    /// To a value that is still to be made.
+    pub(crate) fn unborn() -> Self {
+        Self {
+            watch: Watch::unborn(),
+            entry: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
     /// A strong handle, unless the last one has gone.
     ///
     /// *Waiting:* for another `upgrade` or the last drop of the same value, a few instructions long.

@@ -6,16 +6,17 @@ use crate::claim::{Claim, Claims, Creator, InFlight, Sealed};
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, Creates, Creation};
 use crate::engine::Entered;
-use crate::entry::Entry;
+use crate::entry::{Entry, Unborn, Watch};
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::Flights;
-use crate::handle::Handle;
+use crate::handle::{Handle, WeakHandle};
 use crate::hash::{hash_key, owned_key};
 use crate::seed::Seed;
 use crate::strong::Strong;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// The live value of this key, created if there is none.
@@ -190,7 +191,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(Handle::new(strong));
         }
-        let make = async |seed: &Seed<_>| make(seed.key()).await;
+        let make = async |seed: &Seed<_>| Ok((make(seed.key()).await?, None));
         get_or_create_async(self, hash, self.seed(hash, key), make, Refusal::into_cycle).await
     }
 
@@ -259,6 +260,55 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Seed::new(self.engine.blank(0, hash, 0), key)
     }
 
+    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with a factory that gets the value's own weak handle, as in [`Arc::new_cyclic`]: so that what
+    /// the value owns can know it. The handle leads to nothing until the value is entered; and for ever, if it never is.
+    ///
+    /// ```
+    /// use highlander::{Registry, WeakHandle};
+    ///
+    /// struct Window { buttons: Vec<Button> }
+    /// struct Button { window: WeakHandle<u32, Window> }
+    ///
+    /// let windows: Registry<u32, Window> = Registry::new();
+    /// let window = windows.get_or_insert_cyclic(1, |_, me| {
+    ///     assert!(me.upgrade().is_none());                            // not yet
+    ///     Window { buttons: vec![Button { window: me.clone() }] }
+    /// });
+    /// assert!(window.buttons[0].window.upgrade().unwrap().ptr_eq(&window));
+    /// ```
+    ///
+    /// # Panics
+    /// As `get_or_insert_with`.
+    pub fn get_or_insert_cyclic(
+        &self,
+        key: K,
+        make: impl FnOnce(&K, &WeakHandle<K, V>) -> V,
+    ) -> Handle<K, V> {
+        or_panic(self.get_or_try_insert_cyclic(key, |key, me| Ok(make(key, me))))
+    }
+
+    /// As [`get_or_insert_cyclic`](Registry::get_or_insert_cyclic), with a factory that may fail.
+    ///
+    /// # Errors
+    /// As [`get_or_try_insert_with`](Registry::get_or_try_insert_with).
+    pub fn get_or_try_insert_cyclic<E: From<CycleError>>(
+        &self,
+        key: K,
+        make: impl FnOnce(&K, &WeakHandle<K, V>) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Handle::new(strong));
+        }
+        let make = |seed: &Seed<_>| {
+            let me = WeakHandle::unborn();
+            let value = make(seed.key(), &me)?;
+            Ok((value, Some(Arc::clone(me.watch()))))
+        };
+        let seed = self.seed(hash, key);
+        get_or_create(self, hash, seed, &|_| true, make, Refusal::into_cycle)
+    }
+
     fn create<E: From<CycleError>>(
         &self,
         hash: u64,
@@ -266,7 +316,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
         let seed = self.seed(hash, key);
-        let make = |seed: &Seed<_>| make(seed.key());
+        let make = |seed: &Seed<_>| Ok((make(seed.key())?, None));
         get_or_create(self, hash, seed, &|_| true, make, Refusal::into_cycle)
     }
 }
@@ -274,7 +324,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
 impl<K: Eq, V, S> Creates for Registry<K, V, S> {
     type Ticket = Seed<Entry<K, V>>;
     type Landed = Handle<K, V>;
-    type Made = V;
+    /// With what its weak handles share, if its factory has them.
+    type Made = (V, Option<Arc<Watch>>);
     /// A value that was made in vain, and values of other keys with the same hash.
     type Rest = (Option<V>, Vec<Strong<Entry<K, V>>>);
 
@@ -303,11 +354,13 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
         &self,
         hash: u64,
         seed: &Self::Ticket,
-        made: V,
+        (value, watch): Self::Made,
         _: &dyn Fn(&Self::Landed) -> bool,
     ) -> (Self::Landed, Self::Rest) {
         let mut others = Vec::new();
         let enter = |node| {
+            // SAFETY: key and value are written, and others have the key only.
+            let unborn = watch.map(|watch| unsafe { Unborn::<K, V>::new(node, watch) });
             let Entered {
                 existing,
                 strangers,
@@ -316,6 +369,9 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
             match existing {
                 Some(existing) => (false, existing),
                 None => {
+                    if let Some(unborn) = unborn {
+                        unborn.born();
+                    }
                     self.engine.add_live(1);
                     // SAFETY: linked, and its count is ours.
                     (true, unsafe { Strong::adopt(node) })
@@ -323,7 +379,7 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
             }
         };
         // SAFETY: a flight creates once at a time, and never after the first success, which owns what was sown.
-        let (landed, vain) = unsafe { seed.sow(made, enter) };
+        let (landed, vain) = unsafe { seed.sow(value, enter) };
         (Handle::new(landed), (vain, others))
     }
 
@@ -348,8 +404,8 @@ impl<K: Eq, V, S> Claims for Registry<K, V, S> {
         seed.key()
     }
 
-    fn made(value: V) -> V {
-        value
+    fn made(value: V) -> (V, Option<Arc<Watch>>) {
+        (value, None)
     }
 
     fn owner(landed: Handle<K, V>) -> Handle<K, V> {

@@ -544,3 +544,94 @@ fn a_creation_error_prints_as_what_it_is() {
         "{cycle:?}"
     );
 }
+
+struct Parent {
+    children: Vec<Child>,
+    _citizen: Citizen,
+}
+
+struct Child {
+    parent: highlander::WeakHandle<u32, Parent>,
+}
+
+fn parent(me: &highlander::WeakHandle<u32, Parent>, census: &Census) -> Parent {
+    assert!(me.upgrade().is_none() && !me.is_alive(), "not yet");
+    let child = || Child { parent: me.clone() };
+    Parent {
+        children: (0..3).map(|_| child()).collect(),
+        _citizen: census.citizen(),
+    }
+}
+
+#[test]
+fn a_factory_may_give_the_value_its_own_weak_handle() {
+    let (registry, census) = (Registry::<u32, Parent>::new(), Census::new());
+    let one = registry.get_or_insert_cyclic(1, |key, me| {
+        assert_eq!(*key, 1);
+        parent(me, &census)
+    });
+    for child in &one.children {
+        assert!(child.parent.upgrade().unwrap().ptr_eq(&one));
+        assert!(child.parent.ptr_eq(&Handle::downgrade(&one)));
+    }
+    let same = registry.get_or_insert_cyclic(1, |_, _| unreachable!());
+    assert!(same.ptr_eq(&one));
+    let weak = one.children[0].parent.clone();
+    assert_eq!(weak.strong_count(), 2);
+    drop((one, same));
+    assert!(weak.upgrade().is_none());
+    assert_eq!((census.alive(), registry.len()), (0, 0));
+}
+
+#[test]
+fn the_weak_handle_of_a_value_that_is_never_entered_stays_dead() {
+    let (registry, census) = (Registry::<u32, Parent>::new(), Census::new());
+    let mut kept = Vec::new();
+    let failed = registry.get_or_try_insert_cyclic(1, |_, me| {
+        kept.push(me.clone());
+        drop(parent(me, &census));
+        Err(CreateError::Failed("no"))
+    });
+    assert!(failed.is_err());
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        registry.get_or_insert_cyclic(1, |_, me| {
+            kept.push(me.clone());
+            panic!("no")
+        })
+    }));
+    assert!(panicked.is_err());
+    // Another value is entered while this one is made.
+    let entered = registry.get_or_insert_cyclic(1, |_, me| {
+        kept.push(me.clone());
+        let other = Parent {
+            children: Vec::new(),
+            _citizen: census.citizen(),
+        };
+        // Forgotten, so that it is still there when the one made here comes.
+        std::mem::forget(registry.try_insert(1, other));
+        parent(me, &census)
+    });
+    assert!(entered.children.is_empty());
+    assert!(kept.iter().all(|weak| weak.upgrade().is_none()));
+    assert_eq!(census.alive(), 1);
+}
+
+#[test]
+fn those_who_wait_see_the_value_with_its_weak_handle() {
+    promptly(|| {
+        for _ in 0..100 {
+            let (registry, census) = (Registry::<u32, Parent>::new(), Census::new());
+            let start = Barrier::new(4);
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        start.wait();
+                        let value = registry.get_or_insert_cyclic(1, |_, me| parent(me, &census));
+                        assert!(value.children[2].parent.upgrade().unwrap().ptr_eq(&value));
+                    });
+                }
+            });
+            assert_eq!((census.alive(), registry.len()), (0, 0));
+        }
+    });
+}
