@@ -154,6 +154,13 @@ impl<'a, M: Creates> Creation<'a, M> {
             .during(&|f| self.map.name(self.ticket(), f), || f(self.ticket()))
     }
 
+    /// Gives up, for this reason.
+    fn fail<E>(self, error: E) -> E {
+        // Here: it may drop the key, and if that panics, `error` is still ours to drop.
+        drop(self);
+        error
+    }
+
     /// Enters what was made. All who wait get that, or what somebody has entered meanwhile without a creation.
     pub(crate) fn finish(
         self,
@@ -182,7 +189,10 @@ pub(crate) fn get_or_create<M: Creates, E>(
     match Creation::begin(map, hash, ticket, accept).map_err(&refused)? {
         Begun::Landed(landed) => Ok(landed),
         Begun::Ours(creation) => {
-            let made = creation.during(make)?;
+            let made = match creation.during(make) {
+                Ok(made) => made,
+                Err(error) => return Err(creation.fail(error)),
+            };
             let finished = creation.finish(made, accept);
             finished.map_err(|closed| refused(Refusal::Closed(closed)))
         }
@@ -209,7 +219,11 @@ pub(crate) async fn get_or_create_async<M: Creates, E>(
                 let poll = |context: &mut std::task::Context<'_>| {
                     creation.during(|_| making.as_mut().poll(context))
                 };
-                std::future::poll_fn(poll).await?
+                std::future::poll_fn(poll).await
+            };
+            let made = match made {
+                Ok(made) => made,
+                Err(error) => return Err(creation.fail(error)),
             };
             let finished = creation.finish(made, &|_| true);
             finished.map_err(|closed| refused(Refusal::Closed(closed)))
