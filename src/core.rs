@@ -4,6 +4,7 @@
 //! goes, the nodes that are still out are counted down (see [`Pool::close`]).
 
 use crate::body::{node_align, node_size, Body};
+use crate::dying::Dying;
 use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
 use crate::panics::Panics;
@@ -11,6 +12,7 @@ use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use crate::table::{Ahead, Index, Link, Next, Probe, Sight};
 use crate::teardown::{self, Dead};
+use crate::waits::{self, Describe, Work};
 use crate::watchers::WatchList;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -24,6 +26,8 @@ pub(crate) struct Core<B: Body> {
     pool: Pool,
     /// Engines that use it.
     shares: AtomicUsize,
+    /// In an exclusive registry: whose destructor has not ended.
+    dying: Option<Dying>,
     // Last, so that it is dropped last: what the others bury on their way out ends here.
     graveyard: Graveyard,
     body: PhantomData<B>,
@@ -36,7 +40,7 @@ impl<B: Body> Core<B> {
     const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
 
     /// A new core with one share. It is freed when the last of them is let go of, or by the last node after that.
-    pub(crate) fn leak(capacity: usize) -> NonNull<Self> {
+    pub(crate) fn leak(capacity: usize, exclusive: bool) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
             Some(_) => Sizes::Fixed(node_size::<B>(0)),
             None => Sizes::Varied(node_align::<B>()),
@@ -48,6 +52,7 @@ impl<B: Body> Core<B> {
             },
             pool: Pool::new(sizes, node_align::<B>()),
             shares: AtomicUsize::new(1),
+            dying: exclusive.then(Dying::new),
             graveyard: Graveyard::new(),
             body: PhantomData,
             #[cfg(all(highlander_loom, feature = "loom"))]
@@ -288,6 +293,16 @@ impl<B: Body> Core<B> {
         reading(|guard| self.index.replace(old, new, guard))
     }
 
+    /// What is dying, if the registry is exclusive.
+    pub(crate) fn dying(&self) -> Option<&Dying> {
+        self.dying.as_ref()
+    }
+
+    /// Whether a node with this hash is linked that has no owner any more.
+    pub(crate) fn has_dead(&self, hash: u64) -> bool {
+        reading(|guard| self.index.has_dead(hash, guard))
+    }
+
     /// Corrects the number of entries.
     pub(crate) fn add_live(&self, change: isize) {
         self.pool.add_live(change);
@@ -371,6 +386,10 @@ pub(crate) unsafe fn bury<B: Body>(node: Node) {
     let watchers = unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps the core.
     let core = unsafe { Core::<B>::of(node) };
+    if let Some(dying) = core.dying.as_ref().filter(|_| B::NEEDS_DROP) {
+        // SAFETY: dead, and the caller's alone.
+        dying.begin(unsafe { node.as_ref() }.hash(), node.as_ptr() as Work);
+    }
     // The last owner of what the index keeps comes after the index.
     let unlinked = !B::KEPT && reading(|guard| core.index.unlink(node, guard));
     if B::NEEDS_DROP || watchers.is_some() {
@@ -443,11 +462,22 @@ unsafe fn drop_and_free<B: Body>(node: Node) {
     struct Free<B: Body>(Node, PhantomData<B>);
     impl<B: Body> Drop for Free<B> {
         fn drop(&mut self) {
+            // SAFETY: the node is out until it is freed, and keeps the core.
+            if let Some(dying) = &unsafe { Core::<B>::of(self.0) }.dying {
+                dying.end(self.0.as_ptr() as Work);
+            }
             // SAFETY: the caller's promise; the payload is gone by now.
             unsafe { Core::<B>::free(self.0, 0) }
         }
     }
     let _free = Free::<B>(node, PhantomData);
     // SAFETY: the caller's promise.
-    unsafe { B::drop_in_place(node) }
+    let end = || unsafe { B::drop_in_place(node) };
+    // SAFETY: as above.
+    if unsafe { Core::<B>::of(node) }.dying.is_none() {
+        return end();
+    }
+    let key = std::any::type_name::<B::Key>();
+    let describe: Describe<'_> = &|f| write!(f, "the end of the value of a key of type `{key}`");
+    waits::during(node.as_ptr() as Work, describe, end);
 }

@@ -6,8 +6,12 @@
 //!
 //! Between boarding and landing others sleep, so whatever user code need not run there runs when the creation is settled.
 
+use crate::cycle::CycleError;
+use crate::engine::InTheWay;
 use crate::error::{ClosedError, Refusal};
 use crate::flight::{Boarded, Flights, Seat, Turn};
+use crate::sync::{self, Listener};
+use crate::waits::{self, Waiting};
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -32,6 +36,12 @@ pub(crate) trait Creates {
 
     /// What is entered by now. Does not take out what is dead.
     fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Self::Landed>;
+
+    /// What has to end before a value with this hash may be made.
+    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+        let _ = hash;
+        InTheWay::Nothing
+    }
 
     /// Nothing can be entered any more.
     fn refused(&self) -> Option<ClosedError>;
@@ -80,7 +90,11 @@ impl<'a, M: Creates> Creation<'a, M> {
             Boarded::Later(passenger) => passenger.turn(),
         };
         let begun = turn.map(|turn| Self::after(map, hash, turn, accept));
-        begun.transpose()
+        let begun = begun.transpose()?;
+        Ok(begun.filter(|begun| match begun {
+            Begun::Ours(creation) => matches!(map.in_the_way(creation.hash), InTheWay::Nothing),
+            Begun::Landed(_) => true,
+        }))
     }
 
     /// As [`begin`](Self::begin), without holding up a thread.
@@ -97,7 +111,19 @@ impl<'a, M: Creates> Creation<'a, M> {
             Boarded::First(seat) => Turn::Create(seat),
             Boarded::Later(passenger) => passenger.wait_async().await?,
         };
-        Ok(Self::after(map, hash, turn, &|_| true)?)
+        let creation = match Self::after(map, hash, turn, &|_| true)? {
+            Begun::Ours(creation) => creation,
+            landed => return Ok(landed),
+        };
+        let mut waited = false;
+        while let Some((listener, _waiting)) = creation.next_to_wait_for()? {
+            listener.wait_async().await;
+            waited = true;
+        }
+        match waited {
+            true => Ok(creation.look_again(&|_| true)?),
+            false => Ok(Begun::Ours(creation)),
+        }
     }
 
     /// What follows the boarding.
@@ -130,7 +156,46 @@ impl<'a, M: Creates> Creation<'a, M> {
             Boarded::First(seat) => Turn::Create(seat),
             Boarded::Later(passenger) => passenger.wait()?,
         };
-        Ok(Self::after(map, hash, turn, accept)?)
+        let creation = match Self::after(map, hash, turn, accept)? {
+            Begun::Ours(creation) => creation,
+            landed => return Ok(landed),
+        };
+        let mut waited = false;
+        while let Some((listener, _waiting)) = creation.next_to_wait_for()? {
+            listener.wait();
+            waited = true;
+        }
+        match waited {
+            true => Ok(creation.look_again(accept)?),
+            false => Ok(Begun::Ours(creation)),
+        }
+    }
+
+    /// What has to be waited for before the value may be made: the end of the one that was there before.
+    fn next_to_wait_for(&self) -> Result<Option<(Listener, Waiting)>, CycleError> {
+        let mut round = 0;
+        loop {
+            let ended = match self.map.in_the_way(self.hash) {
+                InTheWay::Nothing => return Ok(None),
+                InTheWay::Soon => {
+                    sync::relax(round);
+                    round += 1;
+                    continue;
+                }
+                InTheWay::Dying(_, ended) => ended,
+            };
+            let listener = ended.listen();
+            // Again, as what has ended before is not listened to.
+            let InTheWay::Dying(death, _) = self.map.in_the_way(self.hash) else {
+                continue;
+            };
+            return self.during(|_| {
+                if death.is_own() {
+                    return Err(waits::own_cycle(death.work));
+                }
+                Ok(Some((listener, Waiting::begin(death.work)?)))
+            });
+        }
     }
 
     /// Whoever created it last may have left between the caller's look at the index and the boarding.

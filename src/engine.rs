@@ -5,9 +5,10 @@
 
 use crate::body::Body;
 use crate::core::Core;
+use crate::dying::Death;
 use crate::node::Node;
 use crate::strong::{Blank, Draft, Strong};
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Event, Ordering};
 use crate::table::{Ahead, Link, Next, Probe, Sight};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -17,22 +18,36 @@ use std::ptr::{self, NonNull};
 pub(crate) struct Engine<B: Body> {
     /// Null until there is something to keep.
     core: AtomicPtr<Core<B>>,
+    /// Whether creators wait for the end of the value that was there before.
+    exclusive: bool,
     body: PhantomData<B>,
 }
 
 impl<B: Body> Engine<B> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
+        Self::new_exclusive(false)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new_exclusive(exclusive: bool) -> Self {
         Self {
             core: AtomicPtr::new(ptr::null_mut()),
+            exclusive,
             body: PhantomData,
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
+        Self::new_exclusive(false)
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new_exclusive(exclusive: bool) -> Self {
         Self {
             core: AtomicPtr::new(ptr::null_mut()),
+            exclusive,
             body: PhantomData,
         }
     }
@@ -42,9 +57,10 @@ impl<B: Body> Engine<B> {
         if capacity == 0 {
             return Self::new();
         }
-        let core = Core::leak(capacity).as_ptr();
+        let core = Core::leak(capacity, false).as_ptr();
         Self {
             core: AtomicPtr::new(core),
+            exclusive: false,
             body: PhantomData,
         }
     }
@@ -66,7 +82,7 @@ impl<B: Body> Engine<B> {
 
     #[cold]
     fn first_core(&self, capacity: usize) -> &Core<B> {
-        let new = Core::<B>::leak(capacity);
+        let new = Core::<B>::leak(capacity, self.exclusive);
         // Release: pairs with `core`.
         let won = self.core.compare_exchange(
             ptr::null_mut(),
@@ -87,6 +103,7 @@ impl<B: Body> Engine<B> {
         Self {
             // The pointer of the box itself, as the last engine frees it.
             core: AtomicPtr::new(self.core.load(Ordering::Acquire)),
+            exclusive: self.exclusive,
             body: PhantomData,
         }
     }
@@ -299,6 +316,23 @@ impl<B: Body> Engine<B> {
         self.core_or_new().replace(old.node(), new)
     }
 
+    /// What has to end before a value with this hash may be made; always nothing, if the registry is not exclusive.
+    pub(crate) fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+        if !self.exclusive {
+            return InTheWay::Nothing;
+        }
+        let Some((core, dying)) = self.core().and_then(|core| Some((core, core.dying()?))) else {
+            return InTheWay::Nothing;
+        };
+        // In this order: a value is on the list before it is unlinked.
+        let dead = core.has_dead(hash);
+        match dying.find(hash) {
+            Some(death) => InTheWay::Dying(death, &dying.ended),
+            None if dead => InTheWay::Soon,
+            None => InTheWay::Nothing,
+        }
+    }
+
     /// Corrects the number of entries.
     pub(crate) fn add_live(&self, change: isize) {
         self.core_or_new().add_live(change);
@@ -416,6 +450,15 @@ impl<B: Body> Engine<B> {
     pub(crate) fn blank(&self, meta: u32, hash: u64, live: isize) -> Blank<B> {
         Blank::new(self.core_or_new(), meta, hash, live)
     }
+}
+
+/// What has to end before a value may be made.
+pub(crate) enum InTheWay<'a> {
+    Nothing,
+    /// A value has just lost its last owner, who is about to say so.
+    Soon,
+    /// A destructor has not ended. The event tells when one has.
+    Dying(Death, &'a Event),
 }
 
 /// What has become of a node that was to be entered.

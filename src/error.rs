@@ -1,76 +1,9 @@
 //! What can go wrong, and what comes back when it does.
 
+pub use crate::cycle::CycleError;
 use crate::handle::Handle;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
-
-/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating.
-///
-/// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text, which names what each
-/// creation in the cycle asked for next: the keys, where the map has been told that they can be shown, and otherwise their types.
-///
-/// ```
-/// use highlander::{CycleError, Registry};
-///
-/// static NODES: Registry<u32, u32> = Registry::new();
-/// let result = NODES.get_or_try_insert_with(1, |_| {
-///     NODES.get_or_try_insert_with(1, |_| Ok::<_, CycleError>(10)).map(|inner| *inner)
-/// });
-/// assert!(result.is_err());
-/// assert!(NODES.is_empty());
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct CycleError {
-    /// What is being created, each for the one before it.
-    chain: Arc<[String]>,
-}
-
-impl CycleError {
-    pub(crate) fn of(chain: &[String]) -> Self {
-        Self {
-            chain: chain.into(),
-        }
-    }
-}
-
-impl fmt::Display for CycleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the creation of a value asked for the value that it is creating")?;
-        for (at, part) in self.chain.iter().enumerate() {
-            write!(
-                f,
-                "{}{part}",
-                if at == 0 { ": " } else { ", which asked for " }
-            )?;
-        }
-        match self.chain.len() {
-            0 => Ok(()),
-            _ => f.write_str(", which asked for the first again"),
-        }
-    }
-}
-
-impl fmt::Debug for CycleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CycleError").field(&self.chain).finish()
-    }
-}
-
-impl Error for CycleError {}
-
-/// So that a factory which opens files needs no error type of its own.
-impl From<CycleError> for std::io::Error {
-    fn from(error: CycleError) -> Self {
-        std::io::Error::other(error)
-    }
-}
-
-impl From<CycleError> for String {
-    fn from(error: CycleError) -> Self {
-        error.to_string()
-    }
-}
 
 /// A map was to get a new entry after it was closed.
 ///

@@ -65,6 +65,8 @@ mod bulk;
 mod claim;
 mod core;
 mod creation;
+mod cycle;
+mod dying;
 mod engine;
 mod entry;
 mod error;

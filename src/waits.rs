@@ -11,7 +11,7 @@
 //! A note is in the list while its thread sleeps, so its work cannot end meanwhile, and the number of a work, which is an address, is not used again. Whoever comes last
 //! finds the cycle, since all notes are made under the one lock.
 
-use crate::error::CycleError;
+use crate::cycle::CycleError;
 use crate::sync::{global, local, Mutex};
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -135,6 +135,11 @@ impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (self.0)(f)
     }
+}
+
+/// A number that tells threads apart while they live.
+pub(crate) fn this_thread() -> usize {
+    INNERMOST.with(|innermost| ptr::from_ref(innermost).addr())
 }
 
 /// Whether this thread is in the middle of this work.

@@ -5,7 +5,7 @@ use crate::claim::{Claim, Claims, Creator, InFlight, Sealed};
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, Creates, Creation};
-use crate::engine::Entered;
+use crate::engine::{Entered, InTheWay};
 use crate::entry::{Entry, Unborn, Watch};
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::Flights;
@@ -344,6 +344,10 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
     fn look(&self, hash: u64, seed: &Self::Ticket) -> Option<Self::Landed> {
         let found = self.engine.get(hash, |other| seed.key() == other);
         found.map(Handle::new)
+    }
+
+    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+        self.engine.in_the_way(hash)
     }
 
     fn refused(&self) -> Option<ClosedError> {

@@ -89,6 +89,47 @@ impl<K: 'static, V: 'static> Registry<K, V> {
         Self::with_hasher(DefaultHashBuilder)
     }
 
+    /// An empty registry in which a value is not made before the destructor of the one that had the key has *ended*: for files, sockets, locks on disk, child
+    /// processes. Can be a `static`.
+    ///
+    /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
+    /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
+    /// and a value that was [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same 64-bit hash wait for each other.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    /// use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    ///
+    /// static IN_USE: AtomicBool = AtomicBool::new(false);
+    /// struct Port;
+    /// impl Port {
+    ///     fn open() -> Self {
+    ///         assert!(!IN_USE.swap(true, SeqCst), "the port is in use");
+    ///         Port
+    ///     }
+    /// }
+    /// impl Drop for Port {
+    ///     fn drop(&mut self) { IN_USE.store(false, SeqCst) }
+    /// }
+    ///
+    /// static PORTS: Registry<u16, Port> = Registry::exclusive();
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..4 {
+    ///         scope.spawn(|| (0..100).for_each(|_| drop(PORTS.get_or_insert_with(80, |_| Port::open()))));
+    ///     }
+    /// });
+    /// ```
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn exclusive() -> Self {
+        Self::exclusive_with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty exclusive registry. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn exclusive() -> Self {
+        Self::exclusive_with_hasher(DefaultHashBuilder)
+    }
+
     /// An empty registry with room for `capacity` values before its table grows.
     ///
     /// # Panics
@@ -115,6 +156,28 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     pub fn with_hasher(hasher: S) -> Self {
         Self {
             engine: Engine::new(),
+            flights: Flights::new(),
+            naming: Naming::BY_TYPE,
+            hasher,
+        }
+    }
+
+    /// As [`exclusive`](Registry::exclusive), with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn exclusive_with_hasher(hasher: S) -> Self {
+        Self {
+            engine: Engine::new_exclusive(true),
+            flights: Flights::new(),
+            naming: Naming::BY_TYPE,
+            hasher,
+        }
+    }
+
+    /// As [`exclusive`](Registry::exclusive), with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn exclusive_with_hasher(hasher: S) -> Self {
+        Self {
+            engine: Engine::new_exclusive(true),
             flights: Flights::new(),
             naming: Naming::BY_TYPE,
             hasher,

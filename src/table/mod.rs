@@ -244,6 +244,21 @@ impl Index {
         Link::Linked
     }
 
+    /// Whether a node with this hash is linked that has no owner any more.
+    #[cold]
+    pub(crate) fn has_dead(&self, hash: u64, _: &Guard) -> bool {
+        let Some(array) = self.array() else {
+            return false;
+        };
+        let mut dead = false;
+        Home::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
+            // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so one without an owner has lost it.
+            let header = unsafe { node.as_ref() };
+            dead |= header.hash() == hash && header.owners() == 0;
+        });
+        dead
+    }
+
     /// Takes this very node out, if it is linked.
     #[inline]
     pub(crate) fn unlink(&self, node: Node, _: &Guard) -> bool {

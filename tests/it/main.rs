@@ -8,6 +8,7 @@ mod concurrency;
 mod creation;
 mod cycles;
 mod drop_order;
+mod exclusive;
 mod handle;
 mod hashers;
 mod interned;

@@ -5,6 +5,7 @@
 #![cfg(all(highlander_loom, feature = "loom"))]
 
 mod creation;
+mod exclusive;
 mod growth;
 mod interning;
 mod last_drop;

@@ -1,0 +1,280 @@
+//! Exclusive registries: a value is made when the destructor of the one before has ended, and not earlier.
+
+use crate::common::{promptly, Colliding};
+use highlander::{Claim, CycleError, Handle, Registry};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{mpsc, Arc, Mutex};
+use std::thread;
+
+/// Something of which there can be one at a time.
+struct Port<'a> {
+    in_use: &'a AtomicBool,
+    opened: &'a AtomicUsize,
+}
+
+impl<'a> Port<'a> {
+    fn open(in_use: &'a AtomicBool, opened: &'a AtomicUsize) -> Self {
+        assert!(!in_use.swap(true, SeqCst), "in use");
+        opened.fetch_add(1, SeqCst);
+        Port { in_use, opened }
+    }
+}
+
+impl Drop for Port<'_> {
+    fn drop(&mut self) {
+        thread::yield_now();
+        assert!(self.opened.load(SeqCst) > 0);
+        assert!(self.in_use.swap(false, SeqCst));
+    }
+}
+
+#[test]
+fn of_many_creators_none_comes_before_the_end_of_the_one_before() {
+    promptly(|| {
+        static IN_USE: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        static PORTS: Registry<usize, Port<'static>> = Registry::exclusive();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for n in 0..2000 {
+                        let port = n % 2;
+                        let open = |_: &usize| Port::open(&IN_USE[port], &OPENED);
+                        drop(PORTS.get_or_insert_with(port, open));
+                    }
+                });
+            }
+        });
+        assert!(PORTS.is_empty());
+        assert!(OPENED.load(SeqCst) > 0);
+    });
+}
+
+/// Its destructor says when it begins, and waits until it may end.
+struct Slow {
+    begun: mpsc::Sender<()>,
+    may_end: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let _ = self.begun.send(());
+        let _ = self.may_end.lock().unwrap().recv();
+    }
+}
+
+/// A value that is dying on a thread of its own, and what lets it end.
+fn dying<S>(
+    registry: &'static Registry<u32, Option<Slow>, S>,
+    key: u32,
+) -> (thread::JoinHandle<()>, mpsc::Sender<()>)
+where
+    S: std::hash::BuildHasher + Sync,
+{
+    let (begun, begins) = mpsc::channel();
+    let (end, may_end) = mpsc::channel();
+    let may_end = Arc::new(Mutex::new(may_end));
+    let value = registry.get_or_insert_with(key, |_| Some(Slow { begun, may_end }));
+    let thread = thread::spawn(move || drop(value));
+    begins.recv().unwrap();
+    (thread, end)
+}
+
+#[test]
+fn look_ups_do_not_wait_and_claims_are_told() {
+    promptly(|| {
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        let (thread, end) = dying(&REGISTRY, 1);
+        assert!(REGISTRY.get(&1).is_none());
+        assert!(REGISTRY.is_empty());
+        assert!(REGISTRY.try_claim(1).is_none());
+        assert!(matches!(REGISTRY.try_claim(2), Some(Claim::Vacant(_))));
+        assert!(REGISTRY.get_or_insert_with(2, |_| None).is_none());
+        // A value that exists already is entered.
+        let entered = REGISTRY.try_insert(1, None).ok().unwrap();
+        assert!(REGISTRY
+            .get_or_insert_with(1, |_| unreachable!())
+            .ptr_eq(&entered));
+        drop(entered);
+        end.send(()).unwrap();
+        thread.join().unwrap();
+        assert!(matches!(REGISTRY.try_claim(1), Some(Claim::Vacant(_))));
+    });
+}
+
+#[test]
+fn creators_wait_and_share_what_comes() {
+    promptly(|| {
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        let (thread, end) = dying(&REGISTRY, 1);
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let creators: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        REGISTRY.get_or_insert_with(1, |_| {
+                            assert!(ENDED.load(SeqCst), "too early");
+                            None
+                        })
+                    })
+                })
+                .collect();
+            thread::yield_now();
+            ENDED.store(true, SeqCst);
+            end.send(()).unwrap();
+            let values: Vec<_> = creators.into_iter().map(|c| c.join().unwrap()).collect();
+            assert!(values.iter().all(|value| value.ptr_eq(&values[0])));
+        });
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn keys_with_one_hash_wait_for_each_other_and_no_longer() {
+    promptly(|| {
+        let registry: &'static Registry<u32, Option<Slow>, Colliding> =
+            crate::common::forever(Registry::exclusive_with_hasher(Colliding));
+        let (thread, end) = dying(registry, 1);
+        assert!(registry.try_claim(2).is_none());
+        end.send(()).unwrap();
+        thread.join().unwrap();
+        assert!(registry.get_or_insert_with(2, |_| None).is_none());
+    });
+}
+
+/// Asks for its own key again when it dies.
+struct Phoenix(
+    &'static Registry<u32, Option<Phoenix>>,
+    &'static Mutex<Vec<CycleError>>,
+);
+
+impl Drop for Phoenix {
+    fn drop(&mut self) {
+        if let Err(cycle) = self.0.get_or_try_insert_with(1, |_| Ok(None)) {
+            self.1.lock().unwrap().push(cycle);
+        }
+    }
+}
+
+#[test]
+fn a_destructor_that_asks_for_its_own_key_gets_an_error() {
+    promptly(|| {
+        static REGISTRY: Registry<u32, Option<Phoenix>> = Registry::exclusive();
+        static MET: Mutex<Vec<CycleError>> = Mutex::new(Vec::new());
+        drop(REGISTRY.get_or_insert_with(1, |_| Some(Phoenix(&REGISTRY, &MET))));
+        let met = std::mem::take(&mut *MET.lock().unwrap());
+        let [cycle] = &met[..] else { panic!("{met:?}") };
+        assert!(
+            cycle
+                .to_string()
+                .contains("the end of the value of a key of type `u32`"),
+            "{cycle}"
+        );
+        assert!(REGISTRY.is_empty());
+        assert!(REGISTRY.get_or_insert_with(1, |_| None).is_none());
+        // As a part of the creation of another key, too.
+        drop(REGISTRY.get_or_insert_with(2, |_| {
+            drop(REGISTRY.get_or_insert_with(1, |_| Some(Phoenix(&REGISTRY, &MET))));
+            None
+        }));
+        assert_eq!(MET.lock().unwrap().len(), 1);
+    });
+}
+
+/// Each waits, when it dies, for the key of the other one.
+struct Crossed {
+    registry: &'static Registry<u32, Option<Crossed>>,
+    other: u32,
+    met: Arc<std::sync::Barrier>,
+    refused: Arc<AtomicUsize>,
+}
+
+impl Drop for Crossed {
+    fn drop(&mut self) {
+        self.met.wait();
+        let asked = self
+            .registry
+            .get_or_try_insert_with(self.other, |_| Ok::<_, CycleError>(None));
+        if asked.is_err() {
+            self.refused.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+#[test]
+fn destructors_that_wait_for_each_other_are_told() {
+    promptly(|| {
+        let registry: &'static Registry<u32, Option<Crossed>> =
+            crate::common::forever(Registry::exclusive());
+        for _ in 0..100 {
+            let met = Arc::new(std::sync::Barrier::new(2));
+            let refused = Arc::new(AtomicUsize::new(0));
+            let crossed = |own: u32, other: u32| {
+                let (met, refused) = (met.clone(), refused.clone());
+                let value = Crossed {
+                    registry,
+                    other,
+                    met,
+                    refused,
+                };
+                registry.get_or_insert_with(own, |_| Some(value))
+            };
+            let values = [crossed(1, 2), crossed(2, 1)];
+            let threads = values.map(|value| thread::spawn(move || drop(value)));
+            threads
+                .into_iter()
+                .for_each(|thread| thread.join().unwrap());
+            assert_eq!(refused.load(SeqCst), 1);
+            assert!(registry.is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_destructor_that_panics_has_ended() {
+    promptly(|| {
+        struct Bang;
+        impl Drop for Bang {
+            fn drop(&mut self) {
+                panic!("on purpose");
+            }
+        }
+        let registry: Registry<u32, Option<Bang>> = Registry::exclusive();
+        let value = registry.get_or_insert_with(1, |_| Some(Bang));
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+        assert!(dropped.is_err());
+        assert!(registry.get_or_insert_with(1, |_| None).is_none());
+    });
+}
+
+#[test]
+fn long_chains_end_one_after_the_other() {
+    struct Link(#[allow(dead_code)] Option<Handle<u32, Link>>);
+    promptly(|| {
+        let registry: Registry<u32, Link> = Registry::exclusive();
+        for _ in 0..2 {
+            let mut last = None;
+            for n in 0..10_000 {
+                last = Some(registry.get_or_insert_with(n, |_| Link(last.take())));
+            }
+            drop(last);
+            assert!(registry.is_empty());
+        }
+    });
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn futures_wait_too() {
+    promptly(|| {
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        let (thread, end) = dying(&REGISTRY, 1);
+        let creating = thread::spawn(|| {
+            pollster::block_on(REGISTRY.get_or_insert_async(1, async |_| None)).is_none()
+        });
+        thread::yield_now();
+        end.send(()).unwrap();
+        assert!(creating.join().unwrap());
+        thread.join().unwrap();
+    });
+}

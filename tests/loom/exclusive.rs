@@ -1,0 +1,54 @@
+//! Exclusive registries: the end of a value against the creation of the next.
+
+use crate::support::*;
+use highlander::Registry;
+use loom::thread;
+use std::sync::Arc;
+
+fn exclusive() -> Arc<Reg<Counted>> {
+    Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()))
+}
+
+#[test]
+fn creation_against_the_end_of_the_value_before() {
+    model_with(2, || {
+        let (registry, tally) = (exclusive(), Tally::default());
+        let first = registry.get_or_insert_with(A, |_| tally.value());
+        let other = thread::spawn(move || drop(first));
+        let mine = registry.get_or_insert_with(A, |_| {
+            assert_eq!(tally.live(), 0, "made before the end of the one before");
+            tally.value()
+        });
+        mine.read();
+        other.join().unwrap();
+        drop(mine);
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
+fn two_creators_against_the_end_of_the_value_before() {
+    model_with(1, || {
+        let (registry, tally) = (exclusive(), Tally::default());
+        let first = registry.get_or_insert_with(A, |_| tally.value());
+        let creator = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || {
+                registry.get_or_insert_with(A, |_| {
+                    assert_eq!(tally.live(), 0);
+                    tally.value()
+                })
+            }
+        });
+        let other = thread::spawn(move || drop(first));
+        let mine = registry.get_or_insert_with(A, |_| {
+            assert_eq!(tally.live(), 0);
+            tally.value()
+        });
+        let theirs = creator.join().unwrap();
+        other.join().unwrap();
+        assert!(mine.ptr_eq(&theirs));
+        drop((mine, theirs));
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
