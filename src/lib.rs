@@ -121,10 +121,11 @@ mod weak_set;
 mod weak_value_map;
 mod young;
 
-pub use claim::{Claim, Creator, InFlight, Vacancy};
+pub use claim::{Claim, Creator, Vacancy};
 pub use equivalent::Equivalent;
 pub use error::{
-    BuildError, ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError,
+    BuildError, ClosedError, CreateError, CycleError, InFlight, InsertError, OccupiedError,
+    ReplaceError,
 };
 pub use handle::{Handle, WeakHandle};
 pub use hash::{DefaultHashBuilder, DefaultHasher};
