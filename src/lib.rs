@@ -25,6 +25,8 @@
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
 //!
+//! How values come into them, by closures, tokens and futures, and what becomes of everybody when that goes wrong: [`guide::creating`].
+//!
 //! \* An `Arc` does not tell when it dies. From then on nothing shows the entry; its memory is given back a little later, by
 //! insertions and look-ups of any key. A [`Pointer`] is what these maps hold: an `Arc<T: ?Sized>`, an `Rc`, a [`Handle`], or one of your own.
 //!
@@ -70,6 +72,7 @@ mod entry;
 mod error;
 mod flight;
 mod grace;
+pub mod guide;
 mod handle;
 mod hash;
 mod held;

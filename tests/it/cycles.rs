@@ -16,9 +16,11 @@ in_each! { u32:
     a_claim_is_refused_whose_waiting_would_close_the_ring
 }
 
+type Outcome<O> = (Result<O, Refused>, Option<CycleError>);
+
 /// Each of so many threads creates the key of its number, and when all have begun, asks for the next one's. Returns what each got, and the
 /// error that it met inside.
-fn ring<M: Map<u32>>(map: &M, size: u32) -> Vec<(Result<M::Owner, Refused>, Option<CycleError>)> {
+fn ring<M: Map<u32>>(map: &M, size: u32) -> Vec<Outcome<M::Owner>> {
     let begun = Barrier::new(size as usize);
     let keys: Vec<_> = (0..size).map(M::key).collect();
     let create = |own: &M::Key, next: &M::Key| {
