@@ -4,9 +4,24 @@ use crate::creation::{Begun, Creates, Creation};
 use crate::error::{ClosedError, Refusal};
 use std::fmt;
 
-/// A map whose keys can be claimed: [`Registry`](crate::Registry) and the weak maps. It cannot be implemented outside.
+/// A map whose keys can be claimed: [`Registry`](crate::Registry), the weak maps, and [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
+///
+/// With it a function can take the vacancy of any of them:
+/// ```
+/// use highlander::{Creator, Registry, Vacancy};
+///
+/// fn fill_with_default<M: Creator<Value: Default>>(vacancy: Vacancy<'_, M>) -> M::Owner {
+///     vacancy.fill(M::Value::default())
+/// }
+///
+/// let registry: Registry<u32, String> = Registry::new();
+/// let claim = registry.claim(1).unwrap();
+/// assert_eq!(*fill_with_default(claim.vacant().unwrap()), "");
+/// ```
 #[allow(private_bounds)] // How it is done concerns nobody else.
-pub trait Creator: Sealed {
+pub trait Creator:
+    Claims<<Self as Creator>::Key, <Self as Creator>::Value, <Self as Creator>::Owner>
+{
     /// The key: `K`, or the pointer that is a weak key.
     type Key;
     /// What is entered: `V`, or the pointer that is a weak value.
@@ -15,15 +30,13 @@ pub trait Creator: Sealed {
     type Owner;
 }
 
-pub(crate) trait Sealed {}
-
 /// How claims are made in a map.
-pub(crate) trait Claims: Creator {
+pub(crate) trait Claims<K, V, O> {
     type Core: Creates;
 
-    fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &Self::Key;
-    fn made(value: Self::Value) -> <Self::Core as Creates>::Made;
-    fn owner(landed: <Self::Core as Creates>::Landed) -> Self::Owner;
+    fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &K;
+    fn made(value: V) -> <Self::Core as Creates>::Made;
+    fn owner(landed: <Self::Core as Creates>::Landed) -> O;
 }
 
 /// What a claim of a key leads to.
@@ -38,8 +51,7 @@ pub(crate) trait Claims: Creator {
 /// };
 /// assert!(matches!(sessions.claim(7), Ok(Claim::Live(same)) if same.ptr_eq(&session)));
 /// ```
-#[allow(private_bounds)] // As above.
-pub enum Claim<'a, M: Claims> {
+pub enum Claim<'a, M: Creator> {
     /// The key has a live value.
     Live(M::Owner),
     /// It has none, and nobody else creates one: the caller is to.
@@ -59,13 +71,11 @@ pub enum Claim<'a, M: Claims> {
 /// A holder who waits for another key whose creation waits for this one waits for ever: nobody can know who is going to fill a token. What runs inside
 /// [`create`](Self::create) is known to be for this key, and gets a [`CycleError`](crate::CycleError) instead.
 #[must_use = "dropping a vacancy gives it up"]
-#[allow(private_bounds)] // As above.
-pub struct Vacancy<'a, M: Claims> {
+pub struct Vacancy<'a, M: Creator> {
     creation: Creation<'a, M::Core>,
 }
 
-#[allow(private_bounds)] // As above.
-impl<'a, M: Claims> Claim<'a, M> {
+impl<'a, M: Creator> Claim<'a, M> {
     pub(crate) fn after(begun: Begun<'a, M::Core>) -> Self {
         match begun {
             Begun::Landed(landed) => Self::Live(M::owner(landed)),
@@ -80,10 +90,17 @@ impl<'a, M: Claims> Claim<'a, M> {
             Self::Vacant(_) => None,
         }
     }
+
+    /// The right to create it, if there is none.
+    pub fn vacant(self) -> Option<Vacancy<'a, M>> {
+        match self {
+            Self::Live(_) => None,
+            Self::Vacant(vacancy) => Some(vacancy),
+        }
+    }
 }
 
-#[allow(private_bounds)] // As above.
-impl<M: Claims> Vacancy<'_, M> {
+impl<M: Creator> Vacancy<'_, M> {
     /// The key.
     pub fn key(&self) -> &M::Key {
         M::key_of(self.creation.ticket())
@@ -122,7 +139,7 @@ impl<M: Claims> Vacancy<'_, M> {
     }
 }
 
-impl<M: Claims> fmt::Debug for Vacancy<'_, M>
+impl<M: Creator> fmt::Debug for Vacancy<'_, M>
 where
     M::Key: fmt::Debug,
 {
@@ -131,7 +148,7 @@ where
     }
 }
 
-impl<M: Claims> fmt::Debug for Claim<'_, M>
+impl<M: Creator> fmt::Debug for Claim<'_, M>
 where
     M::Key: fmt::Debug,
     M::Owner: fmt::Debug,
@@ -143,25 +160,3 @@ where
         }
     }
 }
-
-/// Somebody is creating the value that was asked for.
-///
-/// ```
-/// use highlander::{Claim, Registry};
-///
-/// let registry: Registry<u32, u32> = Registry::new();
-/// let Ok(Claim::Vacant(vacancy)) = registry.claim(1) else { unreachable!() };
-/// assert!(registry.try_get(&1).is_err());
-/// drop(vacancy);
-/// assert_eq!(registry.try_get(&1), Ok(None));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InFlight;
-
-impl fmt::Display for InFlight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value is being created")
-    }
-}
-
-impl std::error::Error for InFlight {}

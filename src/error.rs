@@ -149,6 +149,28 @@ impl<E: Error + 'static> Error for CreateError<E> {
     }
 }
 
+/// Somebody is creating the value that was asked for.
+///
+/// ```
+/// use highlander::{Claim, Registry};
+///
+/// let registry: Registry<u32, u32> = Registry::new();
+/// let Ok(Claim::Vacant(vacancy)) = registry.claim(1) else { unreachable!() };
+/// assert!(registry.try_get(&1).is_err());
+/// drop(vacancy);
+/// assert_eq!(registry.try_get(&1), Ok(None));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight;
+
+impl fmt::Display for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value is being created")
+    }
+}
+
+impl Error for InFlight {}
+
 /// A key already has a live value: that value, and what was to be entered, come back.
 ///
 /// ```

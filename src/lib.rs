@@ -25,6 +25,8 @@
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
 //!
+//! How values come into them, by closures, tokens and futures, and what becomes of everybody when that goes wrong: [`guide::creating`].
+//!
 //! \* An `Arc` does not tell when it dies. From then on nothing shows the entry; its memory is given back a little later, by
 //! insertions and look-ups of any key. A [`Pointer`] is what these maps hold: an `Arc<T: ?Sized>`, an `Rc`, a [`Handle`], or one of your own.
 //!
@@ -72,6 +74,7 @@ mod entry;
 mod error;
 mod flight;
 mod grace;
+pub mod guide;
 mod handle;
 mod hash;
 mod held;
@@ -123,10 +126,11 @@ mod weak_set;
 mod weak_value_map;
 mod young;
 
-pub use claim::{Claim, Creator, InFlight, Vacancy};
+pub use claim::{Claim, Creator, Vacancy};
 pub use equivalent::Equivalent;
 pub use error::{
-    BuildError, ClosedError, CreateError, CycleError, InsertError, OccupiedError, ReplaceError,
+    BuildError, ClosedError, CreateError, CycleError, InFlight, InsertError, OccupiedError,
+    ReplaceError,
 };
 pub use handle::{Handle, WeakHandle};
 pub use hash::{DefaultHashBuilder, DefaultHasher};

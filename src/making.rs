@@ -1,6 +1,6 @@
 //! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
 
-use crate::error::ClosedError;
+use crate::error::{ClosedError, InFlight};
 use crate::held::{Held, Landed, Ticket};
 use crate::pair::Pair;
 use crate::seed::Seed;
@@ -31,6 +31,24 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             seed: Seed::new(self.engine.blank(0, hash, 0), key),
             key: live,
         }
+    }
+
+    /// As `view`, but tells whether there is none because somebody is creating it.
+    pub(crate) fn try_view<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Result<Option<R>, InFlight> {
+        if let Some(found) = self.view(hash, &is_it, &mut view) {
+            return Ok(Some(found));
+        }
+        if self.flights.any(hash, |ticket| is_it(ticket.seed.key())) {
+            return Err(InFlight);
+        }
+        // It may have landed between the two looks.
+        let landed = self.peek(hash, is_it);
+        Ok(landed.and_then(|landed| view(landed.held.value())))
     }
 
     pub(crate) fn name_made(

@@ -3,7 +3,9 @@
 //!
 //! Key and value of an entry come and go together, as others may be looking at both. So unlike with weak keys the later of two equal keys stays.
 
-use crate::creation::{get_or_create, Creates};
+#[cfg(feature = "async")]
+use crate::creation::get_or_create_async;
+use crate::creation::{get_or_create, Begun, Creates, Creation};
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::Flights;
 use crate::held::{Landed, Ticket};
@@ -172,6 +174,55 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         let ticket = self.ticket(hash, Kept(key), ());
         let make = |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0);
         get_or_create(self, hash, ticket, &accept, make, Refusal::into_error)
+    }
+
+    /// As `get_or_create_keyed`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn get_or_create_keyed_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> Result<Made<B>, E>,
+    ) -> Result<Entry<K, B>, E> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(landed);
+        }
+        let ticket = self.ticket(hash, Kept(key), ());
+        let make = async |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0).await;
+        get_or_create_async(self, hash, ticket, make, Refusal::into_error).await
+    }
+
+    /// The live entry of this key, or the right to create it.
+    pub(crate) fn begin_keyed(&self, hash: u64, key: K) -> Result<Begun<'_, Self>, Refusal> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(Begun::Landed(landed));
+        }
+        Creation::begin(self, hash, self.ticket(hash, Kept(key), ()), &|_| true)
+    }
+
+    /// As `begin_keyed`, without waiting: none while somebody else creates it.
+    pub(crate) fn try_begin_keyed(
+        &self,
+        hash: u64,
+        key: K,
+    ) -> Result<Option<Begun<'_, Self>>, ClosedError> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(Some(Begun::Landed(landed)));
+        }
+        Creation::try_begin(self, hash, self.ticket(hash, Kept(key), ()), &|_| true)
+    }
+
+    /// As `begin_keyed`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn begin_keyed_async(
+        &self,
+        hash: u64,
+        key: K,
+    ) -> Result<Begun<'_, Self>, Refusal> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(Begun::Landed(landed));
+        }
+        Creation::begin_async(self, hash, self.ticket(hash, Kept(key), ())).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the two maps with strong values have in common: these stay in their entries, which others may be looking at, and so are handed out as clones.
 
 use crate::held::Landed;
+use crate::making::Made;
 use crate::side::{Kept, Side};
 use crate::store::Refused;
 
@@ -38,4 +39,9 @@ impl<A: Side, V: Clone + 'static> Refused<A, Kept<V>> {
             (None, None) => unreachable!("a refused entry is here or was entered"),
         }
     }
+}
+
+/// What is entered; nothing else has to keep it alive.
+pub(crate) fn kept<V: 'static>(value: V) -> Made<Kept<V>> {
+    (Kept(value), ())
 }

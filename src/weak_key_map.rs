@@ -1,7 +1,8 @@
 //! The map with weak keys: from objects that it does not keep alive to what is to be known about them.
 //!
-//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one.
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory.
 
+mod creating;
 mod keyed;
 
 #[allow(unused_imports)] // for the documentation
@@ -15,6 +16,7 @@ use crate::pointer::{Pointer, SyncPointer};
 use crate::side::{Kept, Side, Weakly};
 use crate::stats::Stats;
 use crate::store::Setup;
+use crate::waits::Naming;
 use crate::walk::Walk;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
@@ -160,6 +162,27 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     #[cfg(feature = "serde")]
     pub(crate) fn keyed(&self) -> &WeakKeyed<P, Kept<V>, M, S> {
         &self.inner
+    }
+
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::Arc;
+    ///
+    /// static MAP: WeakKeyMap<Arc<str>, u32> = WeakKeyMap::new().debug_keys();
+    ///
+    /// let text = MAP.get_or_try_insert_with(&"ego".into(), |key| MAP.get_or_try_insert_with(key, |_| Ok::<_, String>(1))).unwrap_err();
+    /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
+    /// ```
+    #[must_use]
+    pub const fn debug_keys(mut self) -> Self
+    where
+        P: fmt::Debug,
+    {
+        self.inner.store.naming = Naming::shown();
+        self
     }
 
     /// The hasher.

@@ -1,7 +1,8 @@
 //! The map with weak keys and weak values, which can be asked from both sides.
 //!
-//! Here: the type, and what concerns all of its entries or is asked by value. `keyed` has what concerns one entry, by its key.
+//! Here: the type, and what concerns all of its entries or is asked by value. `keyed` has what concerns one entry, by its key, `creating` the calls that run a factory.
 
+mod creating;
 mod keyed;
 
 #[allow(unused_imports)] // for the documentation
@@ -16,6 +17,7 @@ use crate::reverse::{ByValue, Traced};
 use crate::side::{Side, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
+use crate::waits::Naming;
 use crate::walk::Walk;
 use crate::weak_keyed::WeakKeyed;
 use std::fmt;
@@ -157,6 +159,27 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     #[cfg(feature = "serde")]
     pub(crate) fn keyed(&self) -> &WeakKeyed<P, Traced<Q>, M, S, ByValue<P, Q>> {
         &self.inner
+    }
+
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
+    ///
+    /// ```
+    /// use highlander::WeakKeyValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// static MAP: WeakKeyValueMap<Arc<str>, Arc<u32>> = WeakKeyValueMap::new().debug_keys();
+    ///
+    /// let text = MAP.get_or_try_insert_with(&"ego".into(), |key| MAP.get_or_try_insert_with(key, |_| Ok::<_, String>(Arc::new(1)))).unwrap_err();
+    /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
+    /// ```
+    #[must_use]
+    pub const fn debug_keys(mut self) -> Self
+    where
+        P: fmt::Debug,
+    {
+        self.inner.store.naming = Naming::shown();
+        self
     }
 
     /// The hasher.

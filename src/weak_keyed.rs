@@ -3,8 +3,10 @@
 //! The first of several equal keys stays: a new value goes into an entry with the old key, as in CPython. Where that key is needed it is
 //! kept alive meanwhile.
 
-use crate::creation::{get_or_create, Creates};
-use crate::error::{ClosedError, CycleError, Refusal};
+#[cfg(feature = "async")]
+use crate::creation::get_or_create_async;
+use crate::creation::{get_or_create, Begun, Creates, Creation};
+use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::Flights;
 use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
@@ -90,6 +92,20 @@ where
         let hash = M::hash_asked(&self.hasher, asked);
         self.store
             .view(hash, |stored| M::matches(&stored.0, asked), view)
+    }
+
+    /// As `view`, but tells whether there is none because somebody is creating it.
+    pub(crate) fn try_view<Q: ?Sized, R>(
+        &self,
+        asked: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Result<Option<R>, InFlight>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        self.store
+            .try_view(hash, |stored| M::matches(&stored.0, asked), view)
     }
 
     /// The live entry of this key, and the key that is stored. It is no look-up: it counts neither as a hit nor as a miss.
@@ -334,9 +350,67 @@ where
         accept: impl Fn(&Entry<P, B>) -> bool,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
-        let ticket = self.store.ticket(hash, Weakly::new(key), key.clone());
+        let ticket = self.ticket(hash, key);
         let make = |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key);
         get_or_create(self, hash, ticket, &accept, make, Refusal::into_error)
+    }
+
+    /// As `get_or_create`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        make: impl AsyncFnOnce(&P) -> Result<Made<B>, E>,
+    ) -> Result<Entry<P, B>, E> {
+        let (hash, found) = self.find_same(key);
+        if let Some(landed) = found {
+            return Ok(landed);
+        }
+        let ticket = self.ticket(hash, key);
+        let make = async |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key).await;
+        get_or_create_async(self, hash, ticket, make, Refusal::into_error).await
+    }
+
+    /// The live entry of this key, or the right to create it.
+    pub(crate) fn begin(&self, key: &P) -> Result<Begun<'_, Self>, Refusal> {
+        let (hash, found) = self.find_same(key);
+        match found {
+            Some(landed) => Ok(Begun::Landed(landed)),
+            None => Creation::begin(self, hash, self.ticket(hash, key), &|_| true),
+        }
+    }
+
+    /// As `begin`, without waiting: none while somebody else creates it.
+    pub(crate) fn try_begin(&self, key: &P) -> Result<Option<Begun<'_, Self>>, ClosedError> {
+        let (hash, found) = self.find_same(key);
+        match found {
+            Some(landed) => Ok(Some(Begun::Landed(landed))),
+            None => Creation::try_begin(self, hash, self.ticket(hash, key), &|_| true),
+        }
+    }
+
+    /// As `begin`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn begin_async(&self, key: &P) -> Result<Begun<'_, Self>, Refusal> {
+        let (hash, found) = self.find_same(key);
+        if let Some(landed) = found {
+            return Ok(Begun::Landed(landed));
+        }
+        Creation::begin_async(self, hash, self.ticket(hash, key)).await
+    }
+
+    /// The hash of this key, and its live entry.
+    fn find_same(&self, key: &P) -> (u64, Option<Entry<P, B>>) {
+        let hash = M::hash(&self.hasher, key);
+        (
+            hash,
+            self.store.find(hash, |stored| M::same(&stored.0, key)),
+        )
+    }
+
+    /// A key that waits for its value, kept alive meanwhile.
+    fn ticket(&self, hash: u64, key: &P) -> Ticket<Weakly<P>, B> {
+        self.store.ticket(hash, Weakly::new(key), key.clone())
     }
 }
 

@@ -1,13 +1,13 @@
 //! Values of a registry that a factory makes.
 
 use super::Registry;
-use crate::claim::{Claim, Claims, Creator, InFlight, Sealed};
+use crate::claim::{Claim, Claims, Creator};
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, Creates, Creation};
 use crate::engine::{Entered, InTheWay};
 use crate::entry::{Entry, Unborn, Watch};
-use crate::error::{ClosedError, CycleError, Refusal};
+use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::Flights;
 use crate::handle::{Handle, WeakHandle};
 use crate::hash::{hash_key, owned_key};
@@ -25,8 +25,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// key that is under way, asleep. All who wait get the value that was made, even if its creator drops its own handle at once.
     ///
     /// # Panics
-    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
-    /// this thread, with the text of [`CycleError`].
+    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key, directly or
+    /// through others, with the text of [`CycleError`].
     ///
     /// ```
     /// use highlander::Registry;
@@ -59,7 +59,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// ```
     ///
     /// # Errors
-    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key on this thread.
+    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key, directly or through others.
     #[inline]
     pub fn get_or_try_insert_with<E: From<CycleError>>(
         &self,
@@ -121,7 +121,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// As [`get_or_try_insert_with`](Registry::get_or_try_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
     ///
     /// # Errors
-    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key on this thread.
+    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key, directly or through others.
     ///
     /// # Panics
     /// When the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently, since it would never be found.
@@ -393,15 +393,13 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
     }
 }
 
-impl<K, V, S> Sealed for Registry<K, V, S> {}
-
-impl<K, V, S> Creator for Registry<K, V, S> {
+impl<K: Eq, V, S> Creator for Registry<K, V, S> {
     type Key = K;
     type Value = V;
     type Owner = Handle<K, V>;
 }
 
-impl<K: Eq, V, S> Claims for Registry<K, V, S> {
+impl<K: Eq, V, S> Claims<K, V, Handle<K, V>> for Registry<K, V, S> {
     type Core = Self;
 
     fn key_of(seed: &Seed<Entry<K, V>>) -> &K {

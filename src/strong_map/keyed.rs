@@ -1,8 +1,8 @@
-//! One entry of a strong map: looking it up, creating, replacing and removing it.
+//! One entry of a strong map: looking it up, entering, replacing and removing it.
 
 use super::{Key, StrongMap, Value};
-use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
-use crate::hash::{hash_key, owned_key};
+use crate::error::{ClosedError, InsertError, Refusal, ReplaceError};
+use crate::hash::hash_key;
 use crate::held::Landed;
 use crate::side::Kept;
 use equivalent::Equivalent;
@@ -82,147 +82,6 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         self.find(key).is_some()
-    }
-
-    /// A clone of the value of this key, created if there is none. Java calls it `computeIfAbsent`.
-    ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
-    /// key that is under way, asleep. All who wait get the value that was made.
-    ///
-    /// # Panics
-    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
-    /// this thread, with the text of [`CycleError`]; when the map is closed, with that of [`ClosedError`].
-    ///
-    /// ```
-    /// use highlander::StrongMap;
-    ///
-    /// static FIBONACCI: StrongMap<u32, u64> = StrongMap::new();
-    ///
-    /// fn fibonacci(n: u32) -> u64 {
-    ///     FIBONACCI.get_or_insert_with(n, |&n| match n {
-    ///         0 | 1 => u64::from(n),
-    ///         _ => fibonacci(n - 1) + fibonacci(n - 2),    // other keys of the same map
-    ///     })
-    /// }
-    /// assert_eq!(fibonacci(80), 23_416_728_348_467_685);
-    /// ```
-    #[inline]
-    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> V
-    where
-        V: Clone,
-    {
-        self.get_or_try_insert_with(key, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// A clone of the value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
-    ///
-    /// A failed creation enters nothing; one of those who wait runs its own factory. An error type that cannot say why a creation
-    /// was refused can be wrapped in a [`CreateError`](crate::CreateError).
-    ///
-    /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it asks for its own key on this thread; [`ClosedError`] when the map is closed.
-    #[inline]
-    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<V, E>
-    where
-        V: Clone,
-    {
-        let hash = hash_key(&self.hasher, &key);
-        let make = |key: &K| make(key).map(kept);
-        let landed = self.store.get_or_create_keyed(hash, key, |_| true, make);
-        landed.map(Landed::into_clone)
-    }
-
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
-    ///
-    /// ```
-    /// use highlander::StrongMap;
-    ///
-    /// let map: StrongMap<String, usize> = StrongMap::new();
-    /// assert_eq!(map.get_or_insert_with_ref("MacLeod", |name| name.to_owned(), |name| name.len()), 7);
-    /// ```
-    ///
-    /// # Panics
-    /// As `get_or_insert_with`; and when the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently,
-    /// since it would never be found.
-    #[inline]
-    pub fn get_or_insert_with_ref<Q>(
-        &self,
-        key: &Q,
-        to_owned: impl FnOnce(&Q) -> K,
-        make: impl FnOnce(&K) -> V,
-    ) -> V
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-        V: Clone,
-    {
-        self.get_or_try_insert_with_ref(key, to_owned, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
-    ///
-    /// # Errors
-    /// As `get_or_try_insert_with`.
-    ///
-    /// # Panics
-    /// When the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently, since it would never be found.
-    #[inline]
-    pub fn get_or_try_insert_with_ref<Q, E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &Q,
-        to_owned: impl FnOnce(&Q) -> K,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<V, E>
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-        V: Clone,
-    {
-        let hash = hash_key(&self.hasher, key);
-        if let Some(landed) = self.store.find_keyed(hash, key) {
-            return Ok(landed.into_clone());
-        }
-        let owned = owned_key(&self.hasher, hash, key, to_owned);
-        let make = |key: &K| make(key).map(kept);
-        let landed = self.store.create_keyed(hash, owned, |_| true, make);
-        landed.map(Landed::into_clone)
-    }
-
-    /// A clone of the value of this key, unless it is `stale`: then, or if there is none, a new one is created, which takes its place.
-    ///
-    /// *Runs* `stale` and `make` with no lock held. Of several callers who find the same value stale one creates, and the others wait and get what
-    /// it makes. `stale` may be asked more than once.
-    ///
-    /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with).
-    ///
-    /// ```
-    /// use highlander::StrongMap;
-    ///
-    /// let map = StrongMap::new();
-    /// map.insert("config", (1, "old"));
-    /// assert_eq!(map.get_or_replace_if("config", |(version, _)| *version < 2, |_| (2, "new")), (2, "new"));
-    /// ```
-    pub fn get_or_replace_if(
-        &self,
-        key: K,
-        stale: impl Fn(&V) -> bool,
-        make: impl FnOnce(&K) -> V,
-    ) -> V
-    where
-        V: Clone,
-    {
-        let hash = hash_key(&self.hasher, &key);
-        let accept = |landed: &Landed<_, Value<V>>| !stale(landed.value());
-        let make = |key: &K| Ok(kept(make(key)));
-        self.store
-            .get_or_create_keyed(hash, key, accept, make)
-            .map(Landed::into_clone)
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }
 
     /// Enters a value, in the place of the one that is there, a clone of which comes back.
@@ -413,9 +272,4 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     {
         other.for_each(|key, value| drop(self.enter(key.clone(), value.clone())));
     }
-}
-
-/// What is entered; nothing else has to keep it alive.
-fn kept<V>(value: V) -> (Value<V>, ()) {
-    (Kept(value), ())
 }

@@ -1,7 +1,8 @@
 //! The map that is strong on both sides: it keeps its keys and its values until they are taken out.
 //!
-//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `traits` the rest.
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory, `traits` the rest.
 
+mod creating;
 mod keyed;
 mod traits;
 
@@ -12,6 +13,8 @@ use crate::inbox::Reach;
 use crate::side::Kept;
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
+use crate::waits::Naming;
+use std::fmt;
 
 pub use traits::StrongIter;
 
@@ -107,6 +110,26 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
             store: Store::with(setup, (), Reach::NONE),
             hasher,
         }
+    }
+
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    ///
+    /// static MAP: StrongMap<&str, u32> = StrongMap::new().debug_keys();
+    ///
+    /// let text = MAP.get_or_try_insert_with("ego", |_| MAP.get_or_try_insert_with("ego", |_| Ok::<_, String>(1))).unwrap_err();
+    /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
+    /// ```
+    #[must_use]
+    pub const fn debug_keys(mut self) -> Self
+    where
+        K: fmt::Debug,
+    {
+        self.store.naming = Naming::shown();
+        self
     }
 
     /// The hasher.

@@ -1,7 +1,7 @@
-//! One entry of a map with weak keys: looking it up, creating, replacing and removing it.
+//! One entry of a map with weak keys: looking it up, entering, replacing and removing it.
 
 use super::WeakKeyMap;
-use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
+use crate::error::{ClosedError, InsertError, Refusal, ReplaceError};
 use crate::held::Landed;
 #[allow(unused_imports)] // for the documentation
 use crate::keying::ByEquality;
@@ -69,130 +69,6 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
     {
         self.inner.view(key, |_| Some(())).is_some()
-    }
-
-    /// A clone of the value of this key, created if there is none.
-    ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
-    /// key that is under way, asleep. All who wait get the value that was made.
-    ///
-    /// # Panics
-    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
-    /// this thread, with the text of [`CycleError`]; when the map is closed, with that of [`ClosedError`].
-    pub fn get_or_insert_with(&self, key: &P, make: impl FnOnce(&P) -> V) -> V
-    where
-        V: Clone,
-    {
-        self.get_or_try_insert_with(key, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// A clone of the value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
-    ///
-    /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it asks for its own key on this thread; [`ClosedError`] when the map is closed.
-    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        make: impl FnOnce(&P) -> Result<V, E>,
-    ) -> Result<V, E>
-    where
-        V: Clone,
-    {
-        let made = |key: &P| Ok((Kept(make(key)?), ()));
-        let landed: Result<_, E> = self.inner.get_or_create(key, |_| true, made);
-        landed.map(|landed| landed.value().clone())
-    }
-
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by what the key is looked up with: `to_pointer` makes the key on a miss
-    /// only. The key comes back too, as it would be dead otherwise.
-    ///
-    /// ```
-    /// use highlander::WeakKeyMap;
-    /// use std::sync::Arc;
-    ///
-    /// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
-    /// let (key, size) = sizes.get_or_insert_with_ref("Kurgan", |name| name.into(), |key| key.len());
-    /// assert_eq!((&*key, size), ("Kurgan", 6));
-    /// ```
-    ///
-    /// # Panics
-    /// As `get_or_insert_with`; and when the key that `to_pointer` makes is not the one that was asked for or hashes differently,
-    /// since it would never be found.
-    pub fn get_or_insert_with_ref<Q: ?Sized>(
-        &self,
-        key: &Q,
-        to_pointer: impl FnOnce(&Q) -> P,
-        make: impl FnOnce(&P) -> V,
-    ) -> (P, V)
-    where
-        M: Asked<P, Q>,
-        V: Clone,
-    {
-        self.get_or_try_insert_with_ref(key, to_pointer, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_insert_with_ref`](Self::get_or_insert_with_ref), by a factory that may fail: its error comes back as it is.
-    ///
-    /// # Errors
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
-    ///
-    /// # Panics
-    /// When the key that `to_pointer` makes is not the one that was asked for or hashes differently, since it would never be found.
-    pub fn get_or_try_insert_with_ref<Q: ?Sized, E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &Q,
-        to_pointer: impl FnOnce(&Q) -> P,
-        make: impl FnOnce(&P) -> Result<V, E>,
-    ) -> Result<(P, V), E>
-    where
-        M: Asked<P, Q>,
-        V: Clone,
-    {
-        let made = |key: &P| Ok((Kept(make(key)?), ()));
-        let found: Result<_, E> = self.inner.get_or_create_asked(key, to_pointer, made);
-        found.map(|(key, landed)| (key, landed.value().clone()))
-    }
-
-    /// A clone of the value of this key, unless it is `stale`: then, or if there is none, a new one is created, which takes its
-    /// place, and this key that of the stored one.
-    ///
-    /// *Runs* `stale` and `make` with no lock held. Of several callers who find the same value stale one creates, and the others wait and get what
-    /// it makes. `stale` may be asked more than once.
-    ///
-    /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with).
-    pub fn get_or_replace_if(
-        &self,
-        key: &P,
-        stale: impl Fn(&V) -> bool,
-        make: impl FnOnce(&P) -> V,
-    ) -> V
-    where
-        V: Clone,
-    {
-        self.get_or_try_replace_if(key, stale, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_replace_if`](Self::get_or_replace_if), by a factory that may fail: its error comes back as it is, and the stale value stays.
-    ///
-    /// # Errors
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
-    pub fn get_or_try_replace_if<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        stale: impl Fn(&V) -> bool,
-        make: impl FnOnce(&P) -> Result<V, E>,
-    ) -> Result<V, E>
-    where
-        V: Clone,
-    {
-        let accept = |landed: &Landed<_, Kept<V>>| !stale(landed.value());
-        let made = |key: &P| Ok((Kept(make(key)?), ()));
-        let landed: Result<_, E> = self.inner.get_or_create(key, accept, made);
-        landed.map(|landed| landed.value().clone())
     }
 
     /// Enters a value, in the place of the one that is there, a clone of which comes back. An equal key that is stored already stays.

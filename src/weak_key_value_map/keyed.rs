@@ -1,7 +1,7 @@
-//! One entry of a map with weak keys and weak values: looking it up by its key, creating, replacing and removing it.
+//! One entry of a map with weak keys and weak values: looking it up by its key, entering, replacing and removing it.
 
 use super::WeakKeyValueMap;
-use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
+use crate::error::{ClosedError, InsertError, Refusal, ReplaceError};
 use crate::held::Landed;
 #[allow(unused_imports)] // for the documentation
 use crate::keying::ByEquality;
@@ -44,129 +44,6 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         M: Asked<P, A>,
     {
         self.get(key).is_some()
-    }
-
-    /// The live value of this key, created if there is none.
-    ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
-    /// key that is under way, asleep. All who wait get the value that was made, even if its creator lets go of its own at once.
-    ///
-    /// # Panics
-    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
-    /// this thread, with the text of [`CycleError`]; when the map is closed, with that of [`ClosedError`].
-    pub fn get_or_insert_with(&self, key: &P, make: impl FnOnce(&P) -> Q) -> Q {
-        self.get_or_try_insert_with(key, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
-    ///
-    /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it asks for its own key on this thread; [`ClosedError`] when the map is closed.
-    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        make: impl FnOnce(&P) -> Result<Q, E>,
-    ) -> Result<Q, E> {
-        self.create(key, |_| true, make)
-    }
-
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by what the key is looked up with: `to_pointer` makes the key on a miss
-    /// only. The key comes back too, as it would be dead otherwise.
-    ///
-    /// ```
-    /// use highlander::WeakKeyValueMap;
-    /// use std::sync::Arc;
-    ///
-    /// let sizes: WeakKeyValueMap<Arc<str>, Arc<usize>> = WeakKeyValueMap::new();
-    /// let (key, size) = sizes.get_or_insert_with_ref("Kurgan", |name| name.into(), |key| Arc::new(key.len()));
-    /// assert_eq!((&*key, *size), ("Kurgan", 6));
-    /// ```
-    ///
-    /// # Panics
-    /// As `get_or_insert_with`; and when the key that `to_pointer` makes is not the one that was asked for or hashes differently,
-    /// since it would never be found.
-    pub fn get_or_insert_with_ref<A: ?Sized>(
-        &self,
-        key: &A,
-        to_pointer: impl FnOnce(&A) -> P,
-        make: impl FnOnce(&P) -> Q,
-    ) -> (P, Q)
-    where
-        M: Asked<P, A>,
-    {
-        self.get_or_try_insert_with_ref(key, to_pointer, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_insert_with_ref`](Self::get_or_insert_with_ref), by a factory that may fail: its error comes back as it is.
-    ///
-    /// # Errors
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
-    ///
-    /// # Panics
-    /// When the key that `to_pointer` makes is not the one that was asked for or hashes differently, since it would never be found.
-    pub fn get_or_try_insert_with_ref<A: ?Sized, E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &A,
-        to_pointer: impl FnOnce(&A) -> P,
-        make: impl FnOnce(&P) -> Result<Q, E>,
-    ) -> Result<(P, Q), E>
-    where
-        M: Asked<P, A>,
-    {
-        let made = |key: &P| {
-            let value = make(key)?;
-            Ok((Traced::new(&value), value))
-        };
-        let found: Result<_, E> = self.inner.get_or_create_asked(key, to_pointer, made);
-        found.map(|(key, landed)| (key, landed.into_live()))
-    }
-
-    /// The live value of this key, unless it is `stale`: then, or if there is none, a new one, which takes its place, and this key that of
-    /// the stored one. Owners of the stale one keep it.
-    ///
-    /// *Runs* `stale` and `make` with no lock held. Of several callers who find the same value stale one creates, and the others wait and get what
-    /// it makes. `stale` may be asked more than once.
-    ///
-    /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with).
-    pub fn get_or_replace_if(
-        &self,
-        key: &P,
-        stale: impl Fn(&Q) -> bool,
-        make: impl FnOnce(&P) -> Q,
-    ) -> Q {
-        self.get_or_try_replace_if(key, stale, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_replace_if`](Self::get_or_replace_if), by a factory that may fail: its error comes back as it is, and the stale value stays.
-    ///
-    /// # Errors
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
-    pub fn get_or_try_replace_if<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        stale: impl Fn(&Q) -> bool,
-        make: impl FnOnce(&P) -> Result<Q, E>,
-    ) -> Result<Q, E> {
-        self.create(key, |value| !stale(value), make)
-    }
-
-    fn create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        accept: impl Fn(&Q) -> bool,
-        make: impl FnOnce(&P) -> Result<Q, E>,
-    ) -> Result<Q, E> {
-        let accept = |landed: &Landed<_, Traced<Q>>| accept(&landed.live);
-        let made = |key: &P| {
-            let value = make(key)?;
-            Ok((Traced::new(&value), value))
-        };
-        let landed: Result<_, E> = self.inner.get_or_create(key, accept, made);
-        landed.map(Landed::into_live)
     }
 
     /// Enters a value, in the place of the live one if there is one, which comes back. An equal key that is stored already stays.

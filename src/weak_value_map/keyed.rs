@@ -1,8 +1,8 @@
-//! One entry of a map with weak values: looking it up, creating, replacing and removing it.
+//! One entry of a map with weak values: looking it up, entering, replacing and removing it.
 
 use super::{Key, Value, WeakValueMap};
-use crate::error::{ClosedError, CycleError, InsertError, Refusal, ReplaceError};
-use crate::hash::{hash_key, owned_key};
+use crate::error::{ClosedError, InsertError, Refusal, ReplaceError};
+use crate::hash::hash_key;
 use crate::held::Landed;
 use crate::pointer::Pointer;
 use crate::side::{Side, Weakly};
@@ -62,181 +62,6 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         self.get(key).is_some()
-    }
-
-    /// The live value of this key, created if there is none.
-    ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
-    /// key that is under way, asleep. All who wait get the value that was made, even if its creator lets go of its own at once.
-    ///
-    /// # Panics
-    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key on
-    /// this thread, with the text of [`CycleError`]; when the map is closed, with that of [`ClosedError`].
-    #[inline]
-    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> P) -> P {
-        self.get_or_try_insert_with(key, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
-    ///
-    /// A failed creation enters nothing; one of those who wait runs its own factory. An error type that cannot say why a creation
-    /// was refused can be wrapped in a [`CreateError`](crate::CreateError).
-    ///
-    /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it asks for its own key on this thread; [`ClosedError`] when the map is closed.
-    ///
-    /// ```
-    /// use highlander::WeakValueMap;
-    /// use std::{fs::File, io, path::{Path, PathBuf}, sync::Arc};
-    ///
-    /// static FILES: WeakValueMap<PathBuf, Arc<File>> = WeakValueMap::new();
-    ///
-    /// fn open(path: &Path) -> io::Result<Arc<File>> {
-    ///     FILES.get_or_try_insert_with(path.to_owned(), |path| File::open(path).map(Arc::new))
-    /// }
-    /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
-    /// assert_eq!(FILES.entries(), 0);
-    /// ```
-    #[inline]
-    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        make: impl FnOnce(&K) -> Result<P, E>,
-    ) -> Result<P, E> {
-        let hash = hash_key(&self.hasher, &key);
-        match self.store.view_keyed(hash, &key, Side::live) {
-            Some(live) => {
-                // Here, not at the end of the scope: if a destructor panics, the value is still ours to drop.
-                drop((key, make));
-                Ok(live)
-            }
-            None => self.create(hash, key, make),
-        }
-    }
-
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
-    ///
-    /// ```
-    /// use highlander::WeakValueMap;
-    /// use std::sync::Arc;
-    ///
-    /// let map: WeakValueMap<String, Arc<usize>> = WeakValueMap::new();
-    /// let held = map.get_or_insert_with_ref("MacLeod", |name| name.to_owned(), |name| Arc::new(name.len()));
-    /// assert_eq!(*held, 7);
-    /// ```
-    ///
-    /// # Panics
-    /// As `get_or_insert_with`; and when the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently,
-    /// since it would never be found.
-    #[inline]
-    pub fn get_or_insert_with_ref<Q>(
-        &self,
-        key: &Q,
-        to_owned: impl FnOnce(&Q) -> K,
-        make: impl FnOnce(&K) -> P,
-    ) -> P
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-    {
-        self.get_or_try_insert_with_ref(key, to_owned, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
-    ///
-    /// # Errors
-    /// As `get_or_try_insert_with`.
-    ///
-    /// # Panics
-    /// When the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently, since it would never be found.
-    #[inline]
-    pub fn get_or_try_insert_with_ref<Q, E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &Q,
-        to_owned: impl FnOnce(&Q) -> K,
-        make: impl FnOnce(&K) -> Result<P, E>,
-    ) -> Result<P, E>
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-    {
-        let hash = hash_key(&self.hasher, key);
-        if let Some(live) = self.store.view_keyed(hash, key, Side::live) {
-            return Ok(live);
-        }
-        let owned = owned_key(&self.hasher, hash, key, to_owned);
-        self.create(hash, owned, make)
-    }
-
-    /// The live value of this key, unless it is `stale`: then, or if there is none, a new one, which takes its place. Owners of the stale one keep it.
-    ///
-    /// *Runs* `stale` and `make` with no lock held. Of several callers who find the same value stale one creates, and the others wait and get what
-    /// it makes. `stale` may be asked more than once.
-    ///
-    /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with).
-    ///
-    /// ```
-    /// use highlander::WeakValueMap;
-    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering::SeqCst}};
-    ///
-    /// let map = WeakValueMap::new();
-    /// let connect = |_: &&str| Arc::new(AtomicBool::new(true));
-    /// let first = map.get_or_insert_with("db", connect);
-    /// first.store(false, SeqCst);                                     // the connection breaks
-    /// let second = map.get_or_replace_if("db", |c| !c.load(SeqCst), connect);
-    /// assert!(!Arc::ptr_eq(&first, &second));
-    /// assert!(Arc::ptr_eq(&second, &map.get("db").unwrap()));
-    /// ```
-    pub fn get_or_replace_if(
-        &self,
-        key: K,
-        stale: impl Fn(&P) -> bool,
-        make: impl FnOnce(&K) -> P,
-    ) -> P {
-        self.get_or_try_replace_if(key, stale, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_replace_if`](Self::get_or_replace_if), by a factory that may fail: its error comes back as it is, and the stale value stays.
-    ///
-    /// # Errors
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
-    ///
-    /// ```
-    /// use highlander::{CreateError, WeakValueMap};
-    /// use std::sync::Arc;
-    ///
-    /// let map = WeakValueMap::new();
-    /// let first = map.get_or_insert_with("db", |_| Arc::new(1));
-    /// let failed = map.get_or_try_replace_if("db", |_| true, |_| Err(CreateError::Failed("no network")));
-    /// assert_eq!(failed, Err(CreateError::Failed("no network")));
-    /// assert_eq!(map.get("db"), Some(first));
-    /// ```
-    pub fn get_or_try_replace_if<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        stale: impl Fn(&P) -> bool,
-        make: impl FnOnce(&K) -> Result<P, E>,
-    ) -> Result<P, E> {
-        let hash = hash_key(&self.hasher, &key);
-        let accept = |landed: &Landed<_, Value<P>>| !stale(&landed.live);
-        let make = |key: &K| make(key).map(weakly);
-        self.store
-            .get_or_create_keyed(hash, key, accept, make)
-            .map(Landed::into_live)
-    }
-
-    #[cold]
-    fn create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: K,
-        make: impl FnOnce(&K) -> Result<P, E>,
-    ) -> Result<P, E> {
-        let make = |key: &K| make(key).map(weakly);
-        let landed = self.store.create_keyed(hash, key, |_| true, make);
-        landed.map(Landed::into_live)
     }
 
     /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep it.
@@ -401,9 +226,4 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     {
         other.for_each(|key, value| drop(self.insert(key.clone(), value.clone())));
     }
-}
-
-/// What is entered, and what keeps it alive until all who wait for it have looked.
-fn weakly<P: Pointer>(value: P) -> (Value<P>, P) {
-    (Weakly::new(&value), value)
 }

@@ -1,7 +1,8 @@
 //! The map with weak values: from keys to pointers that it does not keep alive.
 //!
-//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `tokens` those that report their death, `traits` the rest.
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory, `tokens` those that report their death, `traits` the rest.
 
+mod creating;
 mod keyed;
 mod tokens;
 mod traits;
@@ -15,6 +16,8 @@ use crate::pointer::{Pointer, SyncPointer};
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
+use crate::waits::Naming;
+use std::fmt;
 
 pub use traits::WeakValueIter;
 
@@ -179,6 +182,27 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
             store: Store::with(setup, (), reach),
             hasher,
         }
+    }
+
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// static MAP: WeakValueMap<&str, Arc<u32>> = WeakValueMap::new().debug_keys();
+    ///
+    /// let text = MAP.get_or_try_insert_with("ego", |_| MAP.get_or_try_insert_with("ego", |_| Ok::<_, String>(Arc::new(1)))).unwrap_err();
+    /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
+    /// ```
+    #[must_use]
+    pub const fn debug_keys(mut self) -> Self
+    where
+        K: fmt::Debug,
+    {
+        self.store.naming = Naming::shown();
+        self
     }
 
     /// The hasher.

@@ -1,124 +1,341 @@
 //! Claims: tokens for values that somebody is going to create.
 
-use crate::common::{promptly, Census, Citizen, Colliding};
-use highlander::{Claim, CycleError, Handle, InFlight, Registry, Vacancy};
-use std::sync::{mpsc, Arc};
+use crate::common::{assert_accounted, panic_of, promptly, Census, Citizen, Colliding};
+use crate::creators::{in_each, with_weak_keys, Map};
+use highlander::{
+    Cause, Claim, CreateError, Handle, InFlight, Registry, StrongMap, Vacancy, WeakKeyMap,
+    WeakKeyValueMap, WeakValueMap,
+};
+use std::sync::{mpsc, Arc, Mutex};
 use std::thread;
 
-type Citizens = Registry<u32, Citizen>;
-
-fn vacancy<K: Eq + std::hash::Hash, V>(
-    registry: &Registry<K, V>,
-    key: K,
-) -> Vacancy<'_, Registry<K, V>> {
-    match registry.claim(key) {
-        Ok(Claim::Vacant(vacancy)) => vacancy,
-        _ => panic!("not vacant"),
-    }
+in_each! { crate::common::Citizen:
+    a_claim_leads_to_the_live_value_or_to_the_right_to_create_it
+    who_waits_gets_what_the_token_is_filled_with
+    a_token_that_is_dropped_leaves_the_creation_to_one_who_waits
+    a_vacancy_goes_from_claimant_to_claimant
+    without_waiting_one_is_told_that_it_is_in_flight
+    a_closed_map_gives_no_vacancies
+    a_token_is_not_filled_when_the_map_has_been_closed
+    who_waits_for_a_token_of_a_closed_map_is_refused
+    a_value_entered_meanwhile_is_the_one
+    a_value_that_died_meanwhile_makes_way
+    a_dead_value_is_replaced_by_a_claim
+    statistics_and_hook_know_of_a_claim
+    a_creation_cannot_claim_its_own_key
+    what_runs_for_a_token_may_not_ask_for_its_key
 }
 
-#[test]
-fn a_claim_leads_to_the_live_value_or_to_the_right_to_create_it() {
-    let registry: Registry<String, u32> = Registry::new();
-    let token = vacancy(&registry, "k".into());
-    assert_eq!(token.key(), "k");
-    assert_eq!(format!("{token:?}"), r#"Vacancy { key: "k" }"#);
-    assert!(registry.is_empty());
-    let value = token.fill(7);
-    assert_eq!((*value, registry.len()), (7, 1));
-    let again = registry.claim("k".into()).unwrap();
+mod weak_keys {
+    use super::{a_token_keeps_its_key_alive, with_weak_keys};
+    with_weak_keys! { crate::common::Citizen: a_token_keeps_its_key_alive }
+}
+
+fn a_claim_leads_to_the_live_value_or_to_the_right_to_create_it<M: Map<Citizen>>() {
+    let (map, census, key) = (M::empty(), Census::new(), M::key(7));
+    let token = map.vacancy(&key);
+    assert_eq!(M::number(token.key()), 7);
+    assert_eq!(format!("{token:?}"), "Vacancy { key: 7 }");
+    assert_eq!((map.len(), map.entries()), (0, 0));
+    let value = token.fill(Arc::new(census.citizen()));
+    assert_eq!((map.len(), census.born()), (1, 1));
+    let again = map.claim(&key).unwrap();
     assert_eq!(format!("{again:?}"), format!("Live({value:?})"));
-    assert!(again.live().unwrap().ptr_eq(&value));
+    assert!(M::same(&again.live().unwrap(), &value));
+    assert!(map.claim(&key).unwrap().vacant().is_none());
     drop(value);
-    assert!(registry.claim("k".into()).unwrap().live().is_none());
+    assert_eq!(census.dead(), usize::from(!M::KEEPS_VALUES));
+    let live = map.claim(&key).unwrap().live();
+    assert_eq!(live.is_some(), M::KEEPS_VALUES);
 }
 
-#[test]
-fn who_waits_gets_what_the_token_is_filled_with() {
+fn who_waits_gets_what_the_token_is_filled_with<M: Map<Citizen>>() {
     promptly(|| {
-        let (registry, census) = (Citizens::new(), Census::new());
-        let token = vacancy(&registry, 1);
+        let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+        let token = map.vacancy(&key);
         thread::scope(|scope| {
             let waiters: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| registry.get_or_insert_with(1, |_| unreachable!())))
+                .map(|_| scope.spawn(|| map.get_or_insert(&key, || unreachable!())))
                 .collect();
-            let claimant = scope.spawn(|| registry.claim(1).unwrap().live().unwrap());
+            let claimant = scope.spawn(|| map.claim(&key).unwrap().live().unwrap());
             thread::yield_now();
             // At once, so that the value lives by those who wait, or not at all.
-            let value = token.fill(census.citizen());
+            let value = token.fill(Arc::new(census.citizen()));
             for waiter in waiters.into_iter().chain([claimant]) {
-                assert!(waiter.join().unwrap().ptr_eq(&value));
+                assert!(M::same(&waiter.join().unwrap(), &value));
             }
         });
-        assert_eq!((census.born(), census.dead()), (1, 1));
-        assert!(registry.is_empty());
+        assert_eq!(census.born(), 1);
+        assert_eq!(map.len(), usize::from(M::KEEPS_VALUES));
+        drop(map);
+        assert_eq!(census.dead(), 1);
     });
 }
 
-#[test]
-fn a_token_that_is_dropped_leaves_the_creation_to_one_who_waits() {
+fn a_token_that_is_dropped_leaves_the_creation_to_one_who_waits<M: Map<Citizen>>() {
     promptly(|| {
-        for _ in 0..100 {
-            let registry: Registry<u32, u32> = Registry::new();
-            let token = vacancy(&registry, 1);
+        for _ in 0..50 {
+            let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+            let token = map.vacancy(&key);
             let (started, starts) = mpsc::channel();
             thread::scope(|scope| {
                 let waiters: Vec<_> = (0..3)
-                    .map(|n| {
-                        let (started, registry) = (started.clone(), &registry);
+                    .map(|_| {
+                        let (started, map, key, census) = (started.clone(), &map, &key, &census);
                         scope.spawn(move || {
                             started.send(()).unwrap();
-                            registry.get_or_insert_with(1, |_| n)
+                            map.get_or_insert(key, || Arc::new(census.citizen()))
                         })
                     })
                     .collect();
                 (0..3).for_each(|_| starts.recv().unwrap());
                 drop(token);
                 let values: Vec<_> = waiters.into_iter().map(|w| w.join().unwrap()).collect();
-                assert!(values.iter().all(|value| value.ptr_eq(&values[0])));
+                assert!(values.iter().all(|value| M::same(value, &values[0])));
+                assert_eq!((census.born(), census.dead()), (1, 0));
             });
-            assert!(registry.is_empty());
+            assert_eq!(map.len(), usize::from(M::KEEPS_VALUES));
         }
     });
 }
 
-#[test]
-fn a_vacancy_goes_from_claimant_to_claimant() {
+fn a_vacancy_goes_from_claimant_to_claimant<M: Map<Citizen>>() {
     promptly(|| {
-        let registry: Registry<u32, u32> = Registry::new();
-        let token = vacancy(&registry, 1);
+        let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+        let token = map.vacancy(&key);
         thread::scope(|scope| {
-            let next = scope.spawn(|| match registry.claim(1).unwrap() {
-                Claim::Vacant(token) => *token.fill(2),
-                Claim::Live(_) => panic!("nobody has filled it"),
-            });
+            let next = scope.spawn(|| map.vacancy(&key).fill(Arc::new(census.citizen())));
             drop(token);
-            assert_eq!(next.join().unwrap(), 2);
+            next.join().unwrap();
         });
+        assert_eq!(census.born(), 1);
     });
 }
 
-#[test]
-fn without_waiting_one_is_told_that_it_is_in_flight() {
-    let registry: Registry<u32, u32> = Registry::new();
-    assert_eq!(registry.try_get(&1), Ok(None));
-    let token = vacancy(&registry, 1);
-    assert_eq!(registry.try_get(&1).unwrap_err(), InFlight);
-    assert!(registry.try_claim(1).is_none());
+fn without_waiting_one_is_told_that_it_is_in_flight<M: Map<Citizen>>() {
+    let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+    assert!(map.try_get(1).unwrap().is_none());
+    let token = map.vacancy(&key);
+    assert_eq!(map.try_get(1).unwrap_err(), InFlight);
+    assert!(map.try_claim(&key).unwrap().is_none());
     assert_eq!(InFlight.to_string(), "the value is being created");
-    assert!(registry.get(&1).is_none());
-    assert_eq!(registry.try_get(&2), Ok(None), "another key");
-    let value = token.fill(5);
-    assert_eq!(registry.try_get(&1).as_ref(), Ok(&Some(value.clone())));
-    assert!(registry
-        .try_claim(1)
-        .unwrap()
-        .live()
-        .unwrap()
-        .ptr_eq(&value));
+    assert!(map.try_get(2).unwrap().is_none(), "another key");
+    let value = token.fill(Arc::new(census.citizen()));
+    assert!(M::same(&map.try_get(1).unwrap().unwrap(), &value));
+    let claim = map.try_claim(&key).unwrap().unwrap();
+    assert!(M::same(&claim.live().unwrap(), &value));
     drop(value);
-    assert!(matches!(registry.try_claim(1), Some(Claim::Vacant(_))));
-    assert_eq!(registry.try_get(&1), Ok(None), "given up");
+    let other = M::key(2);
+    let claim = map.try_claim(&other).unwrap().unwrap();
+    assert_eq!(map.try_get(2).unwrap_err(), InFlight);
+    drop(claim);
+    assert!(map.try_get(2).unwrap().is_none(), "given up");
+}
+
+fn a_closed_map_gives_no_vacancies<M: Map<Citizen>>() {
+    let (map, census, key, other) = (M::empty(), Census::new(), M::key(1), M::key(2));
+    let value = map.insert(&key, Arc::new(census.citizen()));
+    if !map.close() {
+        return;
+    }
+    assert!(matches!(map.claim(&other), Err(CreateError::Closed(_))));
+    assert!(map.try_claim(&other).is_err());
+    assert!(map.try_get(2).unwrap().is_none(), "nothing is left flying");
+    // What is there is found.
+    assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
+    let claim = map.try_claim(&key).unwrap().unwrap();
+    assert!(M::same(&claim.live().unwrap(), &value));
+}
+
+fn a_token_is_not_filled_when_the_map_has_been_closed<M: Map<Citizen>>() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&told);
+    let Some(map) = M::hooked(move |cause| hook.lock().unwrap().push(cause)) else {
+        return;
+    };
+    let (census, one, two, three) = (Census::new(), M::key(1), M::key(2), M::key(3));
+    let [first, second, third] = [&one, &two, &three].map(|key| map.vacancy(key));
+    map.close();
+    let text = first
+        .try_fill(Arc::new(census.citizen()))
+        .unwrap_err()
+        .to_string();
+    let panic = panic_of(|| second.fill(Arc::new(census.citizen())));
+    assert_eq!(panic, text);
+    let make = |_: &_| Ok::<_, CreateError<()>>(Arc::new(census.citizen()));
+    assert!(matches!(third.create(make), Err(CreateError::Closed(_))));
+    assert_eq!((map.len(), map.entries()), (0, 0));
+    assert!((1..4).all(|key| matches!(map.try_get(key), Ok(None))));
+    assert_accounted(map.stats().unwrap(), 0);
+    // They were in for a moment, as far as anybody can tell.
+    assert_eq!(*told.lock().unwrap(), [Cause::Removed; 3]);
+    map.prune();
+    assert_eq!((census.born(), census.dead()), (3, 3));
+}
+
+fn who_waits_for_a_token_of_a_closed_map_is_refused<M: Map<Citizen>>() {
+    promptly(|| {
+        let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+        let token = map.vacancy(&key);
+        if !map.close() {
+            return;
+        }
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                map.get_or_try_insert(&key, || Err::<_, CreateError<()>>(CreateError::Failed(())))
+            });
+            let claimant = scope.spawn(|| map.claim(&key).err());
+            assert!(token.try_fill(Arc::new(census.citizen())).is_err());
+            assert!(matches!(
+                waiter.join().unwrap(),
+                Err(CreateError::Closed(_))
+            ));
+            assert!(matches!(
+                claimant.join().unwrap(),
+                Some(CreateError::Closed(_))
+            ));
+        });
+        assert_eq!(map.entries(), 0);
+    });
+}
+
+fn a_value_entered_meanwhile_is_the_one<M: Map<Citizen>>() {
+    let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+    let token = map.vacancy(&key);
+    let entered = map.insert(&key, Arc::new(census.citizen()));
+    assert!(M::same(&map.try_get(1).unwrap().unwrap(), &entered));
+    let filled = token.fill(Arc::new(census.citizen()));
+    assert!(M::same(&filled, &entered));
+    assert_eq!((census.born(), census.dead(), map.entries()), (2, 1, 1));
+    if let Some(stats) = map.stats() {
+        assert_eq!((stats.created, stats.inserted), (0, 1));
+    }
+}
+
+fn a_value_that_died_meanwhile_makes_way<M: Map<Citizen>>() {
+    let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+    let token = map.vacancy(&key);
+    drop(map.insert(&key, Arc::new(census.citizen())));
+    let filled = token.fill(Arc::new(census.citizen()));
+    let live = map.try_get(1).unwrap().unwrap();
+    assert!(M::same(&live, &filled));
+    assert_eq!((map.len(), map.entries(), census.alive()), (1, 1, 1));
+    if let Some(stats) = map.stats() {
+        let created = u64::from(!M::KEEPS_VALUES);
+        assert_eq!((stats.created, stats.dead_seen), (created, created));
+        assert_accounted(stats, 1);
+    }
+}
+
+fn a_dead_value_is_replaced_by_a_claim<M: Map<Citizen>>() {
+    let causes = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&causes);
+    let map = M::hooked(move |cause| told.lock().unwrap().push(cause));
+    let (Some(map), false) = (map, M::KEEPS_VALUES) else {
+        return;
+    };
+    let (census, key) = (Census::new(), M::key(1));
+    drop(map.insert(&key, Arc::new(census.citizen())));
+    assert_eq!((map.len(), map.entries()), (0, 1));
+    let token = map.vacancy(&key);
+    let value = token.fill(Arc::new(census.citizen()));
+    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!(*causes.lock().unwrap(), [Cause::Dead]);
+    assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
+}
+
+fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
+    let causes = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&causes);
+    let Some(map) = M::hooked(move |cause| told.lock().unwrap().push(cause)) else {
+        return;
+    };
+    let (census, key) = (Census::new(), M::key(1));
+    drop(map.vacancy(&key));
+    let stats = map.stats().unwrap();
+    assert_eq!((stats.misses, stats.hits, stats.created), (1, 0, 0));
+    let value = map.vacancy(&key).fill(Arc::new(census.citizen()));
+    drop(map.claim(&key).unwrap());
+    drop(map.try_claim(&key).unwrap());
+    let stats = map.stats().unwrap();
+    assert_eq!((stats.misses, stats.hits), (2, 2));
+    assert_eq!((stats.created, stats.joined, stats.inserted), (1, 0, 0));
+    drop((value, key));
+    map.prune();
+    let kept = map.entries();
+    assert_eq!(*causes.lock().unwrap(), vec![Cause::Dead; 1 - kept]);
+    assert_accounted(map.stats().unwrap(), kept);
+    assert_eq!(census.alive(), kept as isize);
+}
+
+fn a_creation_cannot_claim_its_own_key<M: Map<Citizen>>() {
+    let (map, key) = (M::shown(), M::key(1));
+    let refused = map.get_or_try_insert(&key, || match map.claim(&key) {
+        Err(CreateError::Cycle(cycle)) => {
+            assert!(map.try_claim(&key).unwrap().is_none(), "somebody does");
+            Err(cycle.to_string())
+        }
+        _ => Err("no cycle".to_string()),
+    });
+    let text = refused.unwrap_err();
+    assert!(
+        text.ends_with(": 1, which asked for the first again"),
+        "{text}"
+    );
+    assert!(map.try_get(1).unwrap().is_none());
+}
+
+fn what_runs_for_a_token_may_not_ask_for_its_key<M: Map<Citizen>>() {
+    promptly(|| {
+        let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+        let ask = |_: &M::Key| {
+            let asked = map.get_or_try_insert(&key, || Err(CreateError::Failed("ran")))?;
+            Ok(M::value(&asked).clone())
+        };
+        let refused = map.vacancy(&key).create(ask).unwrap_err();
+        assert!(matches!(refused, CreateError::Cycle(_)), "{refused:?}");
+        assert!(map.try_get(1).unwrap().is_none());
+        let make = |key: &M::Key| {
+            assert_eq!(M::number(key), 1);
+            Ok::<_, std::io::Error>(Arc::new(census.citizen()))
+        };
+        let made = map.vacancy(&key).create(make).unwrap();
+        assert!(M::same(&map.try_get(1).unwrap().unwrap(), &made));
+    });
+}
+
+fn a_token_keeps_its_key_alive<M: Map<Citizen, Key = Arc<u32>>>() {
+    let (map, census) = (M::empty(), Census::new());
+    let (key, weak) = {
+        let key = M::key(1);
+        (map.vacancy(&key), Arc::downgrade(&key))
+    };
+    let held = weak.upgrade().expect("the token owns it");
+    assert!(Arc::ptr_eq(key.key(), &held));
+    drop(held);
+    // It is what others ask for meanwhile, and what is entered.
+    assert_eq!(map.try_get(1).unwrap_err(), InFlight);
+    let held = weak.upgrade().unwrap();
+    let value = key.fill(Arc::new(census.citizen()));
+    assert!(M::same(&map.try_get(1).unwrap().unwrap(), &value));
+    drop(held);
+    assert!(weak.upgrade().is_none(), "nobody else owns it");
+    assert!(map.try_get(1).unwrap().is_none());
+    // Given up.
+    let weak = {
+        let key = M::key(2);
+        drop(map.vacancy(&key));
+        Arc::downgrade(&key)
+    };
+    assert!(weak.upgrade().is_none());
+    assert!(map.try_get(2).unwrap().is_none());
+}
+
+fn vacancy<K: Eq + std::hash::Hash, V>(
+    registry: &Registry<K, V>,
+    key: K,
+) -> Vacancy<'_, Registry<K, V>> {
+    registry.claim(key).unwrap().vacant().expect("not vacant")
 }
 
 #[test]
@@ -198,44 +415,18 @@ fn a_forgotten_token_blocks_its_key_and_nothing_else() {
 }
 
 #[test]
-fn a_value_entered_meanwhile_is_the_one() {
-    let (registry, census) = (Citizens::new(), Census::new());
-    let token = vacancy(&registry, 1);
-    let entered = registry.try_insert(1, census.citizen()).unwrap();
-    let filled = token.fill(census.citizen());
-    assert!(filled.ptr_eq(&entered));
-    assert_eq!((census.born(), census.dead()), (2, 1));
-}
-
-#[test]
-fn what_runs_for_a_token_may_not_ask_for_its_key() {
-    promptly(|| {
-        let registry: Registry<u32, u32> = Registry::new();
-        let ask = |_: &u32| registry.get_or_try_insert_with(1, |_| Ok(0)).map(|v| *v);
-        #[derive(Debug)]
-        struct Refused;
-        impl From<CycleError> for Refused {
-            fn from(_: CycleError) -> Self {
-                Refused
-            }
-        }
-        impl From<highlander::ClosedError> for Refused {
-            fn from(_: highlander::ClosedError) -> Self {
-                unreachable!()
-            }
-        }
-        let _: Refused = vacancy(&registry, 1).create(ask).unwrap_err();
-        assert_eq!(registry.try_get(&1), Ok(None));
-        let made = vacancy(&registry, 1).create(|key| Ok::<_, std::io::Error>(key + 1));
-        assert_eq!(*made.unwrap(), 2);
-    });
-}
-
-#[test]
 fn tokens_are_as_mobile_as_their_registry() {
     fn both<T: Send + Sync>() {}
     both::<Vacancy<'_, Registry<u32, String>>>();
     both::<Claim<'_, Registry<u32, String>>>();
+    both::<Vacancy<'_, WeakValueMap<u32, Arc<str>>>>();
+    both::<Claim<'_, WeakValueMap<u32, Arc<str>>>>();
+    both::<Vacancy<'_, WeakKeyMap<Arc<str>, String>>>();
+    both::<Claim<'_, WeakKeyMap<Arc<str>, String>>>();
+    both::<Vacancy<'_, WeakKeyValueMap<Arc<str>, Arc<u32>>>>();
+    both::<Claim<'_, WeakKeyValueMap<Arc<str>, Arc<u32>>>>();
+    both::<Vacancy<'_, StrongMap<u32, String>>>();
+    both::<Claim<'_, StrongMap<u32, String>>>();
 }
 
 #[test]

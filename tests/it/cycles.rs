@@ -1,78 +1,88 @@
 //! Creations that would wait for each other, on several threads and through several maps: one of them is refused, and says why.
 
 use crate::common::{panic_of, promptly};
+use crate::creators::{in_each, Map, Refused};
 use highlander::{CreateError, CycleError, Registry};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 type Numbers = Registry<u32, u32>;
 
-/// Each of so many threads creates the key of its number, and when all have begun, asks for the next one's. Returns what each got, and the
-/// error that it met inside.
-fn ring(registry: &Arc<Numbers>, size: u32) -> Vec<(Result<u32, String>, Option<CycleError>)> {
-    let begun = Arc::new(Barrier::new(size as usize));
-    let threads: Vec<_> = (0..size)
-        .map(|key| {
-            let (registry, begun) = (Arc::clone(registry), Arc::clone(&begun));
-            thread::spawn(move || {
-                let mut met = None;
-                let mut first = true;
-                let got = registry.get_or_try_insert_with(key, |_| {
-                    if std::mem::take(&mut first) {
-                        begun.wait();
-                    }
-                    let next = registry.get_or_try_insert_with((key + 1) % size, |next| {
-                        // Only for one whose creator was refused.
-                        Ok::<_, CycleError>(*next + 100)
-                    });
-                    let next = next.inspect_err(|cycle| met = Some(cycle.clone()));
-                    next.map(|next| *next).map_err(|cycle| cycle.to_string())
-                });
-                (got.map(|value| *value), met)
-            })
-        })
-        .collect();
-    threads
-        .into_iter()
-        .map(|thread| thread.join().unwrap())
-        .collect()
+in_each! { u32:
+    of_two_threads_that_create_for_each_other_one_is_refused
+    a_ring_of_many_threads_is_found_by_the_last_of_them
+    the_error_names_the_keys_in_the_order_in_which_they_were_asked_for
+    a_cycle_through_a_registry_of_another_type_is_found
+    a_claim_is_refused_whose_waiting_would_close_the_ring
 }
 
-#[test]
-fn of_two_threads_that_create_for_each_other_one_is_refused() {
+type Outcome<O> = (Result<O, Refused>, Option<CycleError>);
+
+/// Each of so many threads creates the key of its number, and when all have begun, asks for the next one's. Returns what each got, and the
+/// error that it met inside.
+fn ring<M: Map<u32>>(map: &M, size: u32) -> Vec<Outcome<M::Owner>> {
+    let begun = Barrier::new(size as usize);
+    let keys: Vec<_> = (0..size).map(M::key).collect();
+    let create = |own: &M::Key, next: &M::Key| {
+        let mut met = None;
+        let mut first = true;
+        let got = map.get_or_try_insert(own, || {
+            if std::mem::take(&mut first) {
+                begun.wait();
+            }
+            // Creates only if the next one's creator was refused.
+            let next = map.get_or_try_insert(next, || Ok::<_, Refused>(Arc::new(1)));
+            if let Err(CreateError::Cycle(cycle)) = &next {
+                met = Some(cycle.clone());
+            }
+            Ok(Arc::new(**M::value(&next?) + 1))
+        });
+        (got, met)
+    };
+    thread::scope(|scope| {
+        let pairs = keys.iter().zip(keys.iter().cycle().skip(1));
+        let threads: Vec<_> = pairs
+            .map(|(own, next)| scope.spawn(|| create(own, next)))
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}
+
+fn of_two_threads_that_create_for_each_other_one_is_refused<M: Map<u32>>() {
     promptly(|| {
-        for _ in 0..200 {
-            let registry = Arc::new(Numbers::new());
-            let outcomes = ring(&registry, 2);
+        for _ in 0..100 {
+            let map = M::empty();
+            let outcomes = ring(&map, 2);
             let refused = outcomes.iter().filter(|(_, met)| met.is_some()).count();
             assert_eq!(refused, 1, "{outcomes:?}");
             let created = outcomes.iter().filter(|(got, _)| got.is_ok()).count();
             assert_eq!(created, 1, "the other one goes on: {outcomes:?}");
-            assert!(registry.is_empty());
-        }
-    });
-}
-
-#[test]
-fn a_ring_of_many_threads_is_found_by_the_last_of_them() {
-    promptly(|| {
-        for size in [3, 5, 8] {
-            for _ in 0..20 {
-                let registry = Arc::new(Numbers::new());
-                let outcomes = ring(&registry, size);
-                let refused: Vec<_> = outcomes.iter().filter_map(|(_, met)| met.clone()).collect();
-                assert_eq!(refused.len(), 1, "{outcomes:?}");
-                assert!(registry.is_empty());
+            assert!((0..2).all(|key| map.try_get(key).is_ok()), "nothing flies");
+            if let Some(stats) = map.stats() {
+                assert_eq!((stats.created, stats.joined), (2, 0));
             }
         }
     });
 }
 
-#[test]
-fn the_error_names_the_keys_in_the_order_in_which_they_were_asked_for() {
+fn a_ring_of_many_threads_is_found_by_the_last_of_them<M: Map<u32>>() {
     promptly(|| {
-        let registry = Arc::new(Numbers::new().debug_keys());
-        let outcomes = ring(&registry, 3);
+        for size in [3, 5, 8] {
+            for _ in 0..10 {
+                let map = M::empty();
+                let outcomes = ring(&map, size);
+                let refused: Vec<_> = outcomes.iter().filter_map(|(_, met)| met.clone()).collect();
+                assert_eq!(refused.len(), 1, "{outcomes:?}");
+                let created = outcomes.iter().filter(|(got, _)| got.is_ok()).count();
+                assert_eq!(created, size as usize - 1, "{outcomes:?}");
+            }
+        }
+    });
+}
+
+fn the_error_names_the_keys_in_the_order_in_which_they_were_asked_for<M: Map<u32>>() {
+    promptly(|| {
+        let outcomes = ring(&M::shown(), 3);
         let text = outcomes
             .iter()
             .find_map(|(_, met)| met.as_ref())
@@ -86,46 +96,89 @@ fn the_error_names_the_keys_in_the_order_in_which_they_were_asked_for() {
             )
         };
         assert!((0..3).any(|from| text == chain(from)), "{text}");
+        // Not shown, they are named by their type.
+        let outcomes = ring(&M::empty(), 2);
+        let text = outcomes.iter().find_map(|(_, met)| met.as_ref()).unwrap();
+        let by_type = format!("a key of type `{}`", std::any::type_name::<M::Key>());
+        assert_eq!(text.to_string().matches(&by_type).count(), 2, "{text}");
     });
 }
 
-#[test]
-fn a_cycle_through_registries_of_other_types_is_found() {
+fn a_cycle_through_a_registry_of_another_type_is_found<M: Map<u32>>() {
     promptly(|| {
-        type Names = Registry<String, u32>;
-        let numbers = Arc::new(Numbers::new().debug_keys());
-        let names = Arc::new(Names::new().debug_keys());
-        let begun = Arc::new(Barrier::new(2));
-        let other = thread::spawn({
-            let (numbers, names, begun) = (numbers.clone(), names.clone(), begun.clone());
-            move || {
+        let (map, key) = (M::shown(), M::key(1));
+        let names: Registry<String, u32> = Registry::new().debug_keys();
+        let begun = Barrier::new(2);
+        let outcomes: [Result<u32, Refused>; 2] = thread::scope(|scope| {
+            let other = scope.spawn(|| {
                 let mut first = true;
                 let got = names.get_or_try_insert_with("one".to_string(), |_| {
                     if std::mem::take(&mut first) {
                         begun.wait();
                     }
-                    let number = numbers.get_or_try_insert_with(1, |_| Ok::<_, CycleError>(10));
-                    number.map(|number| *number)
+                    let number = map.get_or_try_insert(&key, || Ok::<_, Refused>(Arc::new(10)));
+                    number.map(|number| **M::value(&number))
                 });
                 got.map(|value| *value)
-            }
+            });
+            let mut first = true;
+            let got = map.get_or_try_insert(&key, || {
+                if std::mem::take(&mut first) {
+                    begun.wait();
+                }
+                let name =
+                    names.get_or_try_insert_with("one".to_string(), |_| Ok::<_, Refused>(20));
+                name.map(|name| Arc::new(*name))
+            });
+            [got.map(|got| **M::value(&got)), other.join().unwrap()]
         });
-        let mut first = true;
-        let got = numbers.get_or_try_insert_with(1, |_| {
-            if std::mem::take(&mut first) {
+        let refused: Vec<_> = outcomes.iter().filter_map(|o| o.as_ref().err()).collect();
+        let [CreateError::Cycle(cycle)] = refused[..] else {
+            panic!("{outcomes:?}")
+        };
+        let text = cycle.to_string();
+        let (ahead, behind) = (
+            r#": 1, which asked for "one", which asked for the first again"#,
+            r#": "one", which asked for 1, which asked for the first again"#,
+        );
+        assert!(text.ends_with(ahead) || text.ends_with(behind), "{text}");
+    });
+}
+
+/// What waits for a token's key is known when `create` is used.
+fn a_claim_is_refused_whose_waiting_would_close_the_ring<M: Map<u32>>() {
+    promptly(|| {
+        let (map, one, two) = (M::shown(), M::key(1), M::key(2));
+        let (token, begun) = (map.vacancy(&one), Barrier::new(2));
+        let (created, claimed) = thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let mut claimed = None;
+                let created = map.get_or_try_insert(&two, || {
+                    begun.wait();
+                    let claim = map.claim(&one);
+                    claimed = Some(claim.map(|claim| claim.live().is_some()));
+                    Ok::<_, Refused>(Arc::new(5))
+                });
+                (created.unwrap(), claimed.unwrap())
+            });
+            let created = token.create(|_| {
                 begun.wait();
-            }
-            let name = names.get_or_try_insert_with("one".to_string(), |_| Ok::<_, CycleError>(20));
-            name.map(|name| *name)
+                let two = map.get_or_try_insert(&two, || unreachable!());
+                let two = two.map_err(|error: Refused| error.to_string())?;
+                Ok::<_, String>(Arc::new(**M::value(&two) + 1))
+            });
+            let (two, claimed) = other.join().unwrap();
+            (created.map(|one| (one, two)), claimed)
         });
-        let outcomes = [got.map(|value| *value), other.join().unwrap()];
-        let text = outcomes
-            .iter()
-            .find_map(|outcome| outcome.as_ref().err())
-            .unwrap_or_else(|| panic!("nobody was refused: {outcomes:?}"))
-            .to_string();
-        assert!(text.contains('1') && text.contains(r#""one""#), "{text}");
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        // Whoever came last was refused.
+        match (created, claimed) {
+            (Ok((one, two)), Err(CreateError::Cycle(cycle))) => {
+                assert_eq!((**M::value(&one), **M::value(&two)), (6, 5));
+                assert!(cycle.to_string().contains('1'), "{cycle}");
+            }
+            (Err(text), Ok(false)) => assert!(text.ends_with("the first again"), "{text}"),
+            (created, claimed) => panic!("{created:?}, {claimed:?}"),
+        }
     });
 }
 

@@ -6,6 +6,7 @@ mod claims;
 mod common;
 mod concurrency;
 mod creation;
+mod creators;
 mod cycles;
 mod drop_order;
 mod exclusive;

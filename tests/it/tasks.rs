@@ -1,7 +1,10 @@
 //! Creation that awaits: one flight for tasks and threads, whatever runs the tasks, and whichever of them are given up.
 
-use crate::common::{promptly, Census, Citizen};
-use highlander::{Claim, CreateError, CycleError, Handle, Registry};
+use crate::common::{assert_accounted, promptly, Census, Citizen};
+use crate::creators::{in_each, Map, Refused};
+use highlander::{
+    CreateError, CycleError, Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+};
 use std::future::Future;
 use std::pin::{pin, Pin};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -75,95 +78,267 @@ impl Gate {
     }
 }
 
-#[test]
-fn a_task_creates_and_the_others_get_its_value() {
-    let (registry, census, gate) = (Citizens::new(), Census::new(), Gate::default());
-    let create = async |_: &u32| {
-        gate.passed().await;
-        census.citizen()
-    };
-    let mut tasks: Vec<_> = (0..5)
-        .map(|_| Task::new(registry.get_or_insert_async(1, create)))
-        .collect();
-    assert!(tasks.iter_mut().all(|task| task.poll().is_none()));
-    assert_eq!((census.born(), registry.len()), (0, 0));
-    gate.open();
-    assert!(tasks[3].poll().is_none(), "not before it is there");
-    let first = tasks[0].poll().unwrap();
-    for task in &mut tasks[1..] {
-        assert_eq!(task.wakes(), 1, "woken, and not polled in vain");
-        assert!(task.poll().unwrap().ptr_eq(&first));
-    }
-    assert_eq!((census.born(), registry.len()), (1, 1));
-    // A hit does not wait.
-    let mut hit = Task::new(registry.get_or_insert_async(1, async |_| unreachable!()));
-    assert!(hit.poll().unwrap().ptr_eq(&first));
+/// Is polled twice.
+async fn yield_once() {
+    let mut first = true;
+    std::future::poll_fn(|context| {
+        if std::mem::take(&mut first) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
-#[test]
-fn tasks_and_threads_share_a_flight() {
+/// A factory that nobody should call, or that panics when somebody does.
+async fn uncalled() -> Result<Arc<Citizen>, Refused> {
+    unreachable!()
+}
+
+in_each! { crate::common::Citizen:
+    a_task_creates_and_the_others_get_its_value
+    tasks_and_threads_share_a_flight
+    a_future_that_is_dropped_leaves_the_creation_to_one_who_waits
+    a_creation_that_fails_gives_its_error_to_its_own_caller
+    a_factory_that_panics_leaves_nothing
+    a_factory_that_awaits_its_own_key_gets_an_error
+    two_tasks_that_create_for_each_other_are_told
+    claims_are_awaited
+    who_awaits_a_map_that_is_closed_is_refused
+    a_map_that_is_dropped_with_its_last_value_keeps_nothing
+}
+
+fn a_task_creates_and_the_others_get_its_value<M: Map<Citizen>>() {
+    let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
+    let create = async || {
+        gate.passed().await;
+        Ok::<_, Refused>(Arc::new(census.citizen()))
+    };
+    let mut tasks: Vec<_> = (0..5)
+        .map(|_| Task::new(map.get_or_try_insert_async(&key, create)))
+        .collect();
+    assert!(tasks.iter_mut().all(|task| task.poll().is_none()));
+    assert_eq!((census.born(), map.entries()), (0, 0));
+    gate.open();
+    assert!(tasks[3].poll().is_none(), "not before it is there");
+    let first = tasks[0].poll().unwrap().unwrap();
+    for task in &mut tasks[1..] {
+        assert_eq!(task.wakes(), 1, "woken, and not polled in vain");
+        assert!(M::same(&task.poll().unwrap().unwrap(), &first));
+    }
+    assert_eq!((census.born(), map.len()), (1, 1));
+    // A hit does not wait.
+    let mut hit = Task::new(map.get_or_try_insert_async(&key, uncalled));
+    assert!(M::same(&hit.poll().unwrap().unwrap(), &first));
+    if let Some(stats) = map.stats() {
+        assert_eq!((stats.created, stats.joined), (1, 4));
+        assert_eq!((stats.misses, stats.hits), (5, 1));
+        assert_accounted(stats, 1);
+    }
+}
+
+fn tasks_and_threads_share_a_flight<M: Map<Citizen>>() {
     promptly(|| {
-        let (registry, census, gate) = (Citizens::new(), Census::new(), Gate::default());
-        let mut creating = Task::new(registry.get_or_insert_async(1, async |_: &u32| {
+        let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
+        let mut creating = Task::new(map.get_or_try_insert_async(&key, async || {
             gate.passed().await;
-            census.citizen()
+            Ok::<_, Refused>(Arc::new(census.citizen()))
         }));
         assert!(creating.poll().is_none());
         thread::scope(|scope| {
-            let thread = scope.spawn(|| registry.get_or_insert_with(1, |_| unreachable!()));
+            let thread = scope.spawn(|| map.get_or_insert(&key, || unreachable!()));
             gate.open();
-            let value = creating.poll().unwrap();
-            assert!(thread.join().unwrap().ptr_eq(&value));
+            let value = creating.poll().unwrap().unwrap();
+            assert!(M::same(&thread.join().unwrap(), &value));
         });
         // The other way round.
-        let Ok(Claim::Vacant(token)) = registry.claim(2) else {
-            panic!("not vacant")
-        };
-        let mut waiting = Task::new(registry.get_or_insert_async(2, async |_| unreachable!()));
+        let key = M::key(2);
+        let token = map.vacancy(&key);
+        let mut waiting = Task::new(map.get_or_try_insert_async(&key, uncalled));
         assert!(waiting.poll().is_none());
-        let value = token.fill(census.citizen());
+        let value = token.fill(Arc::new(census.citizen()));
         assert_eq!(waiting.wakes(), 1);
-        assert!(waiting.poll().unwrap().ptr_eq(&value));
+        assert!(M::same(&waiting.poll().unwrap().unwrap(), &value));
     });
 }
 
-#[test]
-fn a_future_that_is_dropped_leaves_the_creation_to_one_who_waits() {
+fn a_future_that_is_dropped_leaves_the_creation_to_one_who_waits<M: Map<Citizen>>() {
     promptly(|| {
-        let (registry, census, gate) = (Citizens::new(), Census::new(), Gate::default());
-        let never = || {
-            registry.get_or_insert_async(1, async |_: &u32| {
+        let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
+        let create = async || Ok::<_, Refused>(Arc::new(census.citizen()));
+        let never = |key| {
+            let make = async || {
                 gate.passed().await;
-                unreachable!()
-            })
+                uncalled().await
+            };
+            map.get_or_try_insert_async(key, make)
         };
-        let mut creating = Task::new(never());
+        let mut creating = Task::new(never(&key));
         assert!(creating.poll().is_none());
-        let mut waiting = Task::new(registry.get_or_insert_async(1, async |_| census.citizen()));
+        let mut waiting = Task::new(map.get_or_try_insert_async(&key, create));
         assert!(waiting.poll().is_none());
         drop(creating);
         assert_eq!(waiting.wakes(), 1);
-        let value = waiting.poll().unwrap();
-        assert_eq!((census.born(), registry.len()), (1, 1));
+        let value = waiting.poll().unwrap().unwrap();
+        assert_eq!((census.born(), map.len()), (1, 1));
         drop((value, waiting));
-        assert!(registry.is_empty());
 
         // A thread that waits goes on too.
-        let mut creating = Task::new(never());
+        let key = M::key(2);
+        let mut creating = Task::new(never(&key));
         assert!(creating.poll().is_none());
         thread::scope(|scope| {
-            let thread = scope.spawn(|| drop(registry.get_or_insert_with(1, |_| census.citizen())));
+            let thread =
+                scope.spawn(|| drop(map.get_or_insert(&key, || Arc::new(census.citizen()))));
             drop(creating);
             thread.join().unwrap();
         });
-        assert_eq!((census.alive(), registry.len()), (0, 0));
+        assert_eq!(census.born(), 2);
 
         // And if nobody waits, nothing is left.
-        let mut creating = Task::new(never());
+        let key = M::key(3);
+        let mut creating = Task::new(never(&key));
         assert!(creating.poll().is_none());
+        assert!(map.try_get(3).is_err());
         drop(creating);
-        assert!(matches!(registry.try_get(&1), Ok(None)));
+        assert!(map.try_get(3).unwrap().is_none());
     });
+}
+
+fn a_creation_that_fails_gives_its_error_to_its_own_caller<M: Map<Citizen>>() {
+    let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
+    let mut failing = Task::new(map.get_or_try_insert_async(&key, async || {
+        gate.passed().await;
+        Err(CreateError::Failed("disk"))
+    }));
+    let create = async || Ok::<_, Refused>(Arc::new(census.citizen()));
+    let mut waiting = Task::new(map.get_or_try_insert_async(&key, create));
+    assert!(failing.poll().is_none() && waiting.poll().is_none());
+    gate.open();
+    let error = failing.poll().unwrap().unwrap_err();
+    assert_eq!(error, CreateError::Failed("disk"));
+    let made = waiting.poll().unwrap().unwrap();
+    assert!(M::same(&map.try_get(1).unwrap().unwrap(), &made));
+}
+
+fn a_factory_that_panics_leaves_nothing<M: Map<Citizen>>() {
+    let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+    let mut panicking = Task::new(map.get_or_try_insert_async(&key, uncalled));
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| panicking.poll()));
+    assert!(panic.is_err());
+    assert!(map.try_get(1).unwrap().is_none(), "given up by the panic");
+    drop(panicking);
+    let create = async || Ok::<_, Refused>(Arc::new(census.citizen()));
+    let mut next = Task::new(map.get_or_try_insert_async(&key, create));
+    assert!(next.poll().unwrap().is_ok());
+}
+
+fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
+    async fn create<M: Map<Citizen>>(
+        map: &M,
+        keys: &[M::Key; 3],
+        at: usize,
+    ) -> Result<Arc<Citizen>, Refused> {
+        let next: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(create(map, keys, (at + 1) % 3));
+        let created = map.get_or_try_insert_async(&keys[at], async || next.await);
+        Ok(M::value(&created.await?).clone())
+    }
+    promptly(|| {
+        let (map, keys) = (M::shown(), [0, 1, 2].map(M::key));
+        let refused = pollster::block_on(create(&map, &keys, 0));
+        let text = refused.unwrap_err().to_string();
+        let chain = "0, which asked for 1, which asked for 2, which asked for the first again";
+        assert!(text.ends_with(chain), "{text}");
+        // The same on the thread's own stack.
+        let key = &keys[1];
+        let mixed = map.get_or_try_insert_async(key, async || {
+            let asked = map.get_or_try_insert(key, || Err(CreateError::Failed("ran")))?;
+            Ok(M::value(&asked).clone())
+        });
+        let refused = pollster::block_on(mixed).unwrap_err();
+        assert!(matches!(refused, CreateError::Cycle(_)), "{refused:?}");
+        assert_eq!(map.entries(), 0);
+    });
+}
+
+fn two_tasks_that_create_for_each_other_are_told<M: Map<Citizen>>() {
+    promptly(|| {
+        let (map, census, gate) = (M::empty(), Census::new(), Gate::default());
+        let keys = [1, 2].map(M::key);
+        let (map, census, gate) = (&map, &census, &gate);
+        let create = |own, other| async move {
+            let make = async || {
+                gate.passed().await;
+                let simple = async || Ok::<_, Refused>(Arc::new(census.citizen()));
+                map.get_or_try_insert_async(other, simple).await?;
+                Ok::<_, Refused>(Arc::new(census.citizen()))
+            };
+            map.get_or_try_insert_async(own, make).await
+        };
+        let mut one = Task::new(create(&keys[0], &keys[1]));
+        let mut two = Task::new(create(&keys[1], &keys[0]));
+        assert!(one.poll().is_none() && two.poll().is_none());
+        gate.open();
+        assert!(one.poll().is_none(), "waits for the other one");
+        assert!(two.poll().unwrap().is_err());
+        assert_eq!(one.wakes(), 2);
+        let made = one.poll().unwrap();
+        assert!(made.is_ok(), "creates what the other one has given up");
+        assert_eq!(census.born(), 2);
+    });
+}
+
+fn claims_are_awaited<M: Map<Citizen>>() {
+    let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+    let claim = pollster::block_on(map.claim_async(&key)).unwrap();
+    let token = claim.vacant().expect("not vacant");
+    let [mut waiting, mut patient] = [(); 2].map(|()| Task::new(map.claim_async(&key)));
+    assert!(waiting.poll().is_none() && patient.poll().is_none());
+    // The vacancy goes from claimant to claimant.
+    drop(token);
+    let claim = waiting.poll().unwrap().unwrap();
+    let token = claim.vacant().expect("not vacant");
+    assert!(patient.poll().is_none());
+    let value = token.fill(Arc::new(census.citizen()));
+    let claim = patient.poll().unwrap().unwrap();
+    assert!(M::same(&claim.live().unwrap(), &value));
+    let claim = pollster::block_on(map.claim_async(&key)).unwrap();
+    assert!(M::same(&claim.live().unwrap(), &value));
+}
+
+fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
+    let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
+    let create = async || {
+        gate.passed().await;
+        Ok::<_, Refused>(Arc::new(census.citizen()))
+    };
+    let mut creating = Task::new(map.get_or_try_insert_async(&key, create));
+    let mut waiting = Task::new(map.get_or_try_insert_async(&key, create));
+    let mut claiming = Task::new(map.claim_async(&key));
+    assert!(creating.poll().is_none() && waiting.poll().is_none() && claiming.poll().is_none());
+    if !map.close() {
+        return;
+    }
+    gate.open();
+    let closed = |refused: Option<Refused>| matches!(refused, Some(CreateError::Closed(_)));
+    assert!(closed(creating.poll().unwrap().err()));
+    assert!(closed(waiting.poll().unwrap().err()));
+    assert!(closed(claiming.poll().unwrap().err()));
+    assert!(closed(pollster::block_on(map.claim_async(&key)).err()));
+    map.prune();
+    assert_eq!((census.born(), census.dead(), map.entries()), (1, 1, 0));
+}
+
+fn a_map_that_is_dropped_with_its_last_value_keeps_nothing<M: Map<Citizen>>() {
+    let (census, key) = (Census::new(), M::key(1));
+    let map = M::empty();
+    let create = async || Ok::<_, Refused>(Arc::new(census.citizen()));
+    let value = pollster::block_on(map.get_or_try_insert_async(&key, create)).unwrap();
+    drop(map);
+    assert_eq!(census.dead(), 0);
+    drop(value);
+    assert_eq!(census.dead(), 1);
 }
 
 #[test]
@@ -192,96 +367,6 @@ fn a_waiting_future_that_is_not_polled_again_does_not_block_the_others() {
         drop(creating);
         let value = eager.poll().unwrap();
         assert!(idle.poll().unwrap().ptr_eq(&value));
-    });
-}
-
-#[test]
-fn a_creation_that_fails_gives_its_error_to_its_own_caller() {
-    let (registry, gate) = (Registry::<u32, u32>::new(), Gate::default());
-    let mut failing = Task::new(registry.get_or_try_insert_async(1, async |_: &u32| {
-        gate.passed().await;
-        Err(CreateError::Failed("disk"))
-    }));
-    let create = async |_: &u32| Ok::<_, CycleError>(2);
-    let mut waiting = Task::new(registry.get_or_try_insert_async(1, create));
-    assert!(failing.poll().is_none() && waiting.poll().is_none());
-    gate.open();
-    assert_eq!(
-        failing.poll().unwrap().unwrap_err(),
-        CreateError::Failed("disk")
-    );
-    assert_eq!(*waiting.poll().unwrap().unwrap(), 2);
-}
-
-#[test]
-fn a_factory_that_panics_leaves_nothing() {
-    let (registry, census) = (Citizens::new(), Census::new());
-    let mut panicking = Task::new(registry.get_or_insert_async(1, async |_| panic!("no")));
-    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| panicking.poll()));
-    assert!(panic.is_err());
-    drop(panicking);
-    let mut next = Task::new(registry.get_or_insert_async(1, async |_| census.citizen()));
-    assert!(next.poll().is_some());
-}
-
-#[test]
-fn a_factory_that_awaits_its_own_key_gets_an_error() {
-    promptly(|| {
-        let registry: Registry<u32, u32> = Registry::new().debug_keys();
-        async fn create(registry: &Registry<u32, u32>, key: u32) -> Result<u32, CycleError> {
-            let next = (key + 1) % 3;
-            let next = Box::pin(create(registry, next));
-            let created = registry.get_or_try_insert_async(key, async |_| next.await);
-            Ok(*created.await?)
-        }
-        let text = pollster::block_on(create(&registry, 0))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            text.ends_with(
-                "0, which asked for 1, which asked for 2, which asked for the first again"
-            ),
-            "{text}"
-        );
-        // The same on the thread's own stack.
-        let mixed = registry.get_or_try_insert_async(5, async |_| {
-            registry
-                .get_or_try_insert_with(5, |_| Ok::<_, CycleError>(0))
-                .map(|v| *v)
-        });
-        assert!(pollster::block_on(mixed).is_err());
-        assert!(registry.is_empty());
-    });
-}
-
-#[test]
-fn two_tasks_that_create_for_each_other_are_told() {
-    promptly(|| {
-        let registry: Registry<u32, u32> = Registry::new();
-        let gate = Gate::default();
-        let create = async |own: u32, other: u32| {
-            let make = async |_: &u32| {
-                gate.passed().await;
-                let other =
-                    registry.get_or_try_insert_async(other, async |_| Ok::<_, CycleError>(1));
-                Ok::<_, CycleError>(*other.await? + 1)
-            };
-            registry
-                .get_or_try_insert_async(own, make)
-                .await
-                .map(|value| *value)
-        };
-        let (mut one, mut two) = (Task::new(create(1, 2)), Task::new(create(2, 1)));
-        assert!(one.poll().is_none() && two.poll().is_none());
-        gate.open();
-        assert!(one.poll().is_none(), "waits for the other one");
-        assert!(two.poll().unwrap().is_err());
-        assert_eq!(one.wakes(), 2);
-        assert_eq!(
-            one.poll().unwrap(),
-            Ok(2),
-            "creates what the other one has given up"
-        );
     });
 }
 
@@ -325,24 +410,6 @@ fn what_is_awaited_side_by_side_is_no_cycle() {
         let a = a.poll().unwrap().unwrap();
         assert_eq!((*a, *b), (3, 2));
     });
-}
-
-#[test]
-fn claims_are_awaited() {
-    let registry: Registry<u32, u32> = Registry::new();
-    let Claim::Vacant(token) = pollster::block_on(registry.claim_async(1)).unwrap() else {
-        panic!("not vacant")
-    };
-    let mut waiting = Task::new(registry.claim_async(1));
-    assert!(waiting.poll().is_none());
-    let value = token.fill(7);
-    assert!(waiting
-        .poll()
-        .unwrap()
-        .unwrap()
-        .live()
-        .unwrap()
-        .ptr_eq(&value));
 }
 
 async fn many_tasks_of_few_keys<F, Fut>(
@@ -448,6 +515,38 @@ fn futures_may_go_from_thread_to_thread() {
     let create = async |key: &u32| key.to_string();
     let future = send(REGISTRY.get_or_insert_async(1, create));
     let claim = send(REGISTRY.claim_async(2));
+    static BY_VALUE: WeakValueMap<u32, Arc<str>> = WeakValueMap::new();
+    static BY_KEY: WeakKeyMap<Arc<str>, String> = WeakKeyMap::new();
+    static BY_BOTH: WeakKeyValueMap<Arc<str>, Arc<str>> = WeakKeyValueMap::new();
+    static STRONG: StrongMap<u32, String> = StrongMap::new();
+    let key: Arc<str> = Arc::from("k");
+    drop(send(BY_VALUE.get_or_insert_async(1, async |key: &u32| {
+        Arc::from(key.to_string())
+    })));
+    drop(send(
+        BY_KEY.get_or_insert_async(&key, async |key: &Arc<str>| key.to_string()),
+    ));
+    drop(send(
+        BY_BOTH.get_or_insert_async(&key, async |key: &Arc<str>| key.clone()),
+    ));
+    drop(send(STRONG.get_or_insert_async(1, create)));
+    drop((
+        send(BY_VALUE.claim_async(1)),
+        send(BY_KEY.claim_async(&key)),
+    ));
+    drop((send(BY_BOTH.claim_async(&key)), send(STRONG.claim_async(1))));
+    // With a key of its own it may be spawned.
+    fn spawned<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+        thread::spawn(|| pollster::block_on(future)).join().unwrap()
+    }
+    let of_key = spawned(async move {
+        let create = async |key: &Arc<str>| {
+            yield_once().await;
+            key.len().to_string()
+        };
+        BY_KEY.get_or_insert_async(&key, create).await
+    });
+    assert_eq!(of_key, "1");
     let value = thread::spawn(|| pollster::block_on(async { pin!(future).await }))
         .join()
         .unwrap();

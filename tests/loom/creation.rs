@@ -292,11 +292,18 @@ fn cancelled_waiter_against_failing_creator() {
         let registry = registry::<u32>();
         let other = thread::spawn({
             let registry = Arc::clone(&registry);
-            move || drop(registry.claim(A))
+            move || {
+                let claim = registry.claim(A);
+                // To let the other one wait costs no forced switch.
+                thread::yield_now();
+                drop(claim);
+            }
         });
+        thread::yield_now();
         {
             let mut future = std::pin::pin!(registry.claim_async(A));
             let _ = poll(future.as_mut());
+            thread::yield_now();
         }
         other.join().unwrap();
         assert!(registry.try_get(&A).unwrap().is_none());

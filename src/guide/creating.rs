@@ -1,0 +1,223 @@
+//! Creating values: which call for which need, and what becomes of everybody when it goes wrong.
+//!
+//! | the value | take |
+//! |---|---|
+//! | can be made by a closure | [`get_or_insert_with`](#the-plain-call) |
+//! | … from a key that is at hand as a reference only | [`get_or_insert_with_ref`](#by-a-borrowed-key) |
+//! | … by a closure that may fail | [`get_or_try_insert_with`](#a-factory-that-may-fail) |
+//! | may be there and no good any more | [`get_or_replace_if`](#a-value-that-must-still-be-good) |
+//! | is to leave the map the moment it dies | [`get_or_insert_with_token`](#a-value-that-says-when-it-dies) |
+//! | is to know itself weakly | [`Arc::new_cyclic`](#a-value-that-knows-itself), in the factory |
+//! | comes later, from somewhere else | [`claim`](#code-that-cannot-pass-a-closure), and [`Vacancy::fill`] |
+//! | has to be awaited | [`get_or_insert_async`](#a-factory-that-awaits) |
+//! | is there already | `insert`, `try_insert` |
+//!
+//! All of them but the last row share one *flight* for each key: while one caller creates, the others who want the same key wait, and get the very value that
+//! it makes. Threads sleep, tasks are woken. `insert` waits for nobody, and those who are creating the key get what it has entered.
+//!
+//! # The plain call
+//! The live value of the key, and if there is none, what the factory makes. It runs with no lock held, so it may take its time and use any map, this one too.
+//! ```
+//! use highlander::Registry;
+//!
+//! static CLASSES: Registry<u32, String> = Registry::new();
+//!
+//! let class = CLASSES.get_or_insert_with(7, |id| format!("class {id}"));
+//! let again = CLASSES.get_or_insert_with(7, |_| unreachable!("there can only be one"));
+//! assert!(class.ptr_eq(&again));
+//! ```
+//! See [`Registry::get_or_insert_with`], and the same of [`WeakValueMap`], [`WeakKeyMap`], [`WeakKeyValueMap`] and [`StrongMap`]. A [`Registry`] makes the value and its handle; in a
+//! map with weak values the factory makes the pointer, an `Arc` say.
+//!
+//! # By a borrowed key
+//! The owned key is built on a miss only. In the maps with weak keys the key comes back too, since it would be dead otherwise.
+//! ```
+//! use highlander::{StrongMap, WeakKeyMap};
+//! use std::sync::Arc;
+//!
+//! let lengths: StrongMap<String, usize> = StrongMap::new();
+//! assert_eq!(lengths.get_or_insert_with_ref("MacLeod", |name| name.to_owned(), |name| name.len()), 7);
+//!
+//! let lengths: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
+//! let (key, length) = lengths.get_or_insert_with_ref("Kurgan", |name| name.into(), |key| key.len());
+//! assert_eq!((&*key, length), ("Kurgan", 6));
+//! ```
+//!
+//! # A factory that may fail
+//! Its error comes back as it is, to its own caller. Nothing is entered, and nobody else sees the error: one of those who wait runs its own factory.
+//! ```
+//! use highlander::{Handle, Registry};
+//! use std::{fs::File, io, path::PathBuf};
+//!
+//! static FILES: Registry<PathBuf, File> = Registry::new();
+//!
+//! fn open(path: PathBuf) -> io::Result<Handle<PathBuf, File>> {
+//!     FILES.get_or_try_insert_with(path, |path| File::open(path))
+//! }
+//! assert_eq!(open("no such file".into()).unwrap_err().kind(), io::ErrorKind::NotFound);
+//! assert!(FILES.is_empty());
+//! ```
+//! The error type has to be one that can be made from a [`CycleError`], and for the maps from a [`ClosedError`] too, as [`std::io::Error`] and `String` can. Around any other there is
+//! [`CreateError`]: `Err(CreateError::Failed(error))`.
+//!
+//! # A value that must still be good
+//! The maps can ask before they hand out what they have. Of several callers who find the same value stale one creates, and the others get what it makes. Owners of the stale one keep it.
+//! ```
+//! use highlander::WeakValueMap;
+//! use std::sync::{Arc, atomic::{AtomicBool, Ordering::SeqCst}};
+//!
+//! struct Connection { broken: AtomicBool }
+//! static CONNECTIONS: WeakValueMap<&str, Arc<Connection>> = WeakValueMap::new();
+//!
+//! fn connect(host: &'static str) -> Arc<Connection> {
+//!     CONNECTIONS.get_or_replace_if(
+//!         host,
+//!         |connection| connection.broken.load(SeqCst),
+//!         |_| Arc::new(Connection { broken: AtomicBool::new(false) }),
+//!     )
+//! }
+//! let first = connect("db");
+//! assert!(Arc::ptr_eq(&first, &connect("db")));
+//! first.broken.store(true, SeqCst);
+//! assert!(!Arc::ptr_eq(&first, &connect("db")));
+//! ```
+//! See [`WeakValueMap::get_or_replace_if`] and [`get_or_try_replace_if`](WeakValueMap::get_or_try_replace_if). A creation that fails leaves the stale value where it is.
+//!
+//! # A value that says when it dies
+//! What a plain `Arc` leaves behind is invisible, and pruned a little later. If the entry is to go with the value, key and all, the factory gets a [`Token`] to be stored in it. (A
+//! [`Handle`] and a [`Watched`] report their death without one.)
+//! ```
+//! use highlander::{Token, WeakValueMap};
+//! use std::sync::Arc;
+//!
+//! struct Codec { name: String, _token: Token }
+//! static CODECS: WeakValueMap<String, Arc<Codec>> = WeakValueMap::new();
+//!
+//! let codec = CODECS.get_or_insert_with_token("flac".into(), |name, token| {
+//!     Arc::new(Codec { name: name.clone(), _token: token })
+//! });
+//! assert_eq!((&*codec.name, CODECS.entries()), ("flac", 1));
+//! drop(codec);
+//! assert_eq!(CODECS.entries(), 0);        // not only invisible, but gone
+//! ```
+//! See [`WeakValueMap::get_or_insert_with_token`] and [`WeakKeyValueMap::get_or_insert_with_token`].
+//!
+//! # A value that knows itself
+//! A value that owned a strong pointer to itself would live for ever. The factory can give it a weak one: with [`Arc::new_cyclic`], or
+//! [`Watched::new_cyclic`]. That one leads nowhere until the factory has returned.
+//! ```
+//! use highlander::WeakValueMap;
+//! use std::sync::{Arc, Weak};
+//!
+//! struct Node { name: String, me: Weak<Node> }
+//! static NODES: WeakValueMap<String, Arc<Node>> = WeakValueMap::new();
+//!
+//! let node = NODES.get_or_insert_with("root".into(), |name| {
+//!     Arc::new_cyclic(|me| Node { name: name.clone(), me: me.clone() })
+//! });
+//! assert!(Arc::ptr_eq(&node.me.upgrade().unwrap(), &NODES.get(&node.name).unwrap()));
+//! drop(node);
+//! assert!(NODES.is_empty());
+//! ```
+//! A value of a [`Registry`] has no pointer before its factory has returned; it can keep its key, and be looked up by that.
+//!
+//! # Code that cannot pass a closure
+//! An event loop, a state machine, a C callback: they learn *now* that there is no value, and get it *later*. [`Registry::claim`] gives the live value, or a [`Vacancy`]: the right to create it.
+//! It can be stored, and filled on another thread. Whoever asks for the key meanwhile waits, or with [`try_claim`](Registry::try_claim) and
+//! [`try_get`](Registry::try_get) is told that somebody is at it.
+//! ```
+//! use highlander::{Claim, Registry, Vacancy};
+//!
+//! static SESSIONS: Registry<u32, String> = Registry::new();
+//! let mut requests: Vec<Vacancy<'static, Registry<u32, String>>> = Vec::new();
+//!
+//! // Somebody wants session 7; then somebody else does.
+//! for _ in 0..2 {
+//!     match SESSIONS.try_claim(7) {
+//!         Some(Claim::Live(_)) => unreachable!("nobody has answered yet"),
+//!         Some(Claim::Vacant(vacancy)) => requests.push(vacancy),     // and send a request
+//!         None => {}                                                  // one is on its way
+//!     }
+//! }
+//! assert_eq!(requests.len(), 1);
+//! assert!(SESSIONS.try_get(&7).is_err());         // there is none, and it is being created
+//!
+//! // The answer is here.
+//! let vacancy = requests.pop().unwrap();
+//! let session = vacancy.fill("shaken hands".into());
+//! assert_eq!(SESSIONS.try_get(&7), Ok(Some(session)));
+//! ```
+//! A vacancy that is dropped gives the key up, as a factory that fails does. One that is forgotten blocks it: see [`Vacancy`](Vacancy#forgetting). The maps can be closed, so what
+//! their `claim` returns can say that too, and [`try_fill`](Vacancy::try_fill) is their `fill`.
+//!
+//! # A factory that awaits
+//! With the feature `async`, every map has `get_or_insert_async`, `get_or_try_insert_async` and `claim_async`. They work under any executor, and share their flights with the
+//! calls above: a thread may wait for a task, and a task for a thread.
+#![cfg_attr(feature = "async", doc = "```")]
+#![cfg_attr(not(feature = "async"), doc = "```ignore")]
+//! use highlander::Registry;
+//! # async fn resolve(host: &str) -> String { format!("address of {host}") }
+//!
+//! static ADDRESSES: Registry<String, String> = Registry::new();
+//!
+//! async fn address(host: &str) -> usize {
+//!     let address = ADDRESSES.get_or_insert_async(host.to_owned(), async |host| resolve(host).await);
+//!     address.await.len()
+//! }
+//! assert_eq!(pollster::block_on(address("glen")), 15);
+//! ```
+//! A future that is dropped gives up. One that was never polled has not begun.
+//!
+//! # A factory that creates
+//! It may ask for other keys, of any map. If it comes back to its own, directly or through others, that would be to wait for ever. The one who asks last gets a [`CycleError`] instead, be
+//! they all on one thread, on several, or tasks. Its text is the chain. With `debug_keys` the map shows its keys there, otherwise their type.
+//! ```
+//! use highlander::StrongMap;
+//!
+//! static CELLS: StrongMap<&str, i64> = StrongMap::new().debug_keys();
+//!
+//! fn cell(name: &'static str) -> Result<i64, String> {
+//!     CELLS.get_or_try_insert_with(name, |name| match *name {
+//!         "A" => Ok(cell("B")? + 1),
+//!         "B" => Ok(cell("C")? + 1),
+//!         "C" => cell("B"),
+//!         _ => Ok(0),
+//!     })
+//! }
+//! assert_eq!(cell("D"), Ok(0));
+//! assert_eq!(
+//!     cell("A").unwrap_err(),
+//!     r#"the creation of a value asked for the value that it is creating: "B", which asked for "C", which asked for the first again"#
+//! );
+//! assert_eq!(CELLS.len(), 1);             // D
+//! ```
+//! What is seen through: factories, and what runs inside [`Vacancy::create`]. What is not: waiting by other means (a lock, a channel), and who is going to fill a vacancy.
+//!
+//! # What becomes of whom
+//! *Those who wait* have asked for the same key with a call that waits. *Goes on* means: one of them takes over, and runs its own factory or gets the vacancy; the rest wait for that.
+//!
+//! | event | the creator | those who wait | the key and the index |
+//! |---|---|---|---|
+//! | the factory returns | gets the value | get the same value, even if the creator lets go of it at once | one entry, found from now on |
+//! | the factory returns an error | gets the error | goes on | nothing is entered; the key is dropped when nobody wants it any more |
+//! | the factory panics | the panic goes on | goes on | as for an error |
+//! | the future is dropped, before its first poll | has not begun | | nothing has happened |
+//! | … while it creates | is gone | goes on | as for an error |
+//! | … while it waits | | the others are not concerned | not concerned |
+//! | the vacancy is dropped | has given up | goes on | as for an error |
+//! | the vacancy is forgotten, or a future that creates is neither polled nor dropped | | wait as long; for ever, if forgotten | the key is blocked for calls that create, which wait. Look-ups find nothing, `try_get` and `try_claim` say so. Other keys are not concerned. After an `insert` all find that value, but those who sleep already |
+//! | a cycle | the one who asks last gets a [`CycleError`]; a call without `try` in its name panics with its text | if the refused factory fails for that: goes on | as for an error |
+//! | somebody enters another value meanwhile (`insert`) | gets that one, if it is alive still; its own is dropped | get that one too | one entry |
+//! | … which dies before the creation ends | gets its own | get that of the creator | the dead entry makes way |
+//! | the map was closed before | [`ClosedError`], or a panic with its text; no factory runs. A live value is found still | | nothing is entered |
+//! | the map is closed meanwhile | the factory runs to its end; then [`ClosedError`], and the value is dropped | [`ClosedError`] | the value is in for a moment at most: the hook is told that it was removed |
+//!
+//! Whatever happens, nothing is poisoned, and the next one who asks begins anew.
+
+#[allow(unused_imports)] // for the documentation
+use crate::{
+    ClosedError, CreateError, CycleError, Handle, Registry, StrongMap, Token, Vacancy, Watched,
+    WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+};
+#[allow(unused_imports)] // for the documentation
+use std::sync::Arc;

@@ -1,0 +1,303 @@
+//! The registry and the maps as the scenes of `claims`, `cycles` and `tasks` see them: numbers for keys, `Arc`s for values.
+
+use highlander::{
+    Cause, Claim, ClosedError, CreateError, Creator, CycleError, Handle, InFlight, MapMaker,
+    Registry, Stats, StrongMap, Vacancy, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+};
+use std::convert::Infallible;
+use std::fmt::Debug;
+#[cfg(feature = "async")]
+use std::future::Future;
+#[cfg(feature = "async")]
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+
+/// What a call gives back that may be refused for any reason.
+pub type Refused = CreateError<Infallible>;
+
+#[cfg(feature = "async")]
+pub type Claiming<'a, M> = Pin<Box<dyn Future<Output = Result<Claim<'a, M>, Refused>> + 'a>>;
+
+pub trait Map<T>:
+    Creator<Key: Clone + Debug + Send + Sync, Value = Arc<T>, Owner: Clone + Debug + Send + Sync>
+    + Send
+    + Sync
+    + Sized
+    + 'static
+{
+    const KEEPS_VALUES: bool;
+
+    fn empty() -> Self;
+    /// With keys shown in errors.
+    fn shown() -> Self;
+    /// With a removal hook; none if it can have none.
+    fn hooked(hook: impl Fn(Cause) + Send + Sync + 'static) -> Option<Self>;
+    /// A key. A weak one lives as long as somebody holds it.
+    fn key(number: u32) -> Self::Key;
+    fn number(key: &Self::Key) -> u32;
+    fn value(owner: &Self::Owner) -> &Arc<T>;
+
+    fn claim(&self, key: &Self::Key) -> Result<Claim<'_, Self>, Refused>;
+    fn try_claim(&self, key: &Self::Key) -> Result<Option<Claim<'_, Self>>, ClosedError>;
+    fn try_get(&self, number: u32) -> Result<Option<Self::Owner>, InFlight>;
+    fn get_or_try_insert<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &Self::Key,
+        make: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Self::Owner, E>;
+    /// Enters a value, and gives back what keeps it alive.
+    fn insert(&self, key: &Self::Key, value: Arc<T>) -> Self::Owner;
+    fn len(&self) -> usize;
+    /// With those that are dead.
+    fn entries(&self) -> usize;
+    fn prune(&self);
+    /// False if it cannot be closed.
+    fn close(&self) -> bool;
+    fn stats(&self) -> Option<Stats>;
+
+    #[cfg(feature = "async")]
+    fn claim_async<'a>(&'a self, key: &'a Self::Key) -> Claiming<'a, Self>;
+    #[cfg(feature = "async")]
+    fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &Self::Key,
+        make: impl AsyncFnOnce() -> Result<Arc<T>, E>,
+    ) -> impl Future<Output = Result<Self::Owner, E>>;
+
+    /// The vacancy of a key that has no value.
+    fn vacancy(&self, key: &Self::Key) -> Vacancy<'_, Self> {
+        self.claim(key).unwrap().vacant().expect("not vacant")
+    }
+
+    fn get_or_insert(&self, key: &Self::Key, make: impl FnOnce() -> Arc<T>) -> Self::Owner {
+        self.get_or_try_insert(key, || Ok::<_, Refused>(make()))
+            .unwrap()
+    }
+
+    fn same(one: &Self::Owner, other: &Self::Owner) -> bool {
+        Arc::ptr_eq(Self::value(one), Self::value(other))
+    }
+}
+
+impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
+    const KEEPS_VALUES: bool = false;
+
+    fn empty() -> Self {
+        Self::new()
+    }
+
+    fn shown() -> Self {
+        Self::new().debug_keys()
+    }
+
+    fn hooked(_: impl Fn(Cause) + Send + Sync + 'static) -> Option<Self> {
+        None
+    }
+
+    fn key(number: u32) -> u32 {
+        number
+    }
+
+    fn number(key: &u32) -> u32 {
+        *key
+    }
+
+    fn value(owner: &Handle<u32, Arc<T>>) -> &Arc<T> {
+        owner
+    }
+
+    fn claim(&self, key: &u32) -> Result<Claim<'_, Self>, Refused> {
+        Ok(Registry::claim(self, *key)?)
+    }
+
+    fn try_claim(&self, key: &u32) -> Result<Option<Claim<'_, Self>>, ClosedError> {
+        Ok(Registry::try_claim(self, *key))
+    }
+
+    fn try_get(&self, number: u32) -> Result<Option<Self::Owner>, InFlight> {
+        Registry::try_get(self, &number)
+    }
+
+    fn get_or_try_insert<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &u32,
+        make: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Self::Owner, E> {
+        self.get_or_try_insert_with(*key, |_| make())
+    }
+
+    fn insert(&self, key: &u32, value: Arc<T>) -> Self::Owner {
+        Registry::insert(self, *key, value).0
+    }
+
+    fn len(&self) -> usize {
+        Registry::len(self)
+    }
+
+    fn entries(&self) -> usize {
+        Registry::len(self)
+    }
+
+    fn prune(&self) {}
+
+    fn close(&self) -> bool {
+        false
+    }
+
+    fn stats(&self) -> Option<Stats> {
+        None
+    }
+
+    #[cfg(feature = "async")]
+    fn claim_async<'a>(&'a self, key: &'a u32) -> Claiming<'a, Self> {
+        Box::pin(async { Ok(Registry::claim_async(self, *key).await?) })
+    }
+
+    #[cfg(feature = "async")]
+    async fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &u32,
+        make: impl AsyncFnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Self::Owner, E> {
+        Registry::get_or_try_insert_async(self, *key, async |_| make().await).await
+    }
+}
+
+/// For the maps, which differ in how they are made and in how they take a key.
+macro_rules! map {
+    (
+        $name:ident<$key:ty>, keeps values: $keeps:expr, entries: $entries:ident, made by $maker:expr, whose hook sees $seen:ty,
+        $number:ident => $new:expr, $given:ident => $by:expr
+    ) => {
+        impl<T: Debug + Send + Sync + 'static> Map<T> for $name<$key, Arc<T>> {
+            const KEEPS_VALUES: bool = $keeps;
+
+            fn empty() -> Self {
+                Self::new()
+            }
+
+            fn shown() -> Self {
+                Self::new().debug_keys()
+            }
+
+            fn hooked(hook: impl Fn(Cause) + Send + Sync + 'static) -> Option<Self> {
+                let maker = $maker.on_remove(move |_: &$seen, cause| hook(cause));
+                Some(maker.build().unwrap())
+            }
+
+            fn key($number: u32) -> $key {
+                $new
+            }
+
+            fn number($given: &$key) -> u32 {
+                *std::borrow::Borrow::<u32>::borrow($given)
+            }
+
+            fn value(owner: &Arc<T>) -> &Arc<T> {
+                owner
+            }
+
+            fn claim(&self, $given: &$key) -> Result<Claim<'_, Self>, Refused> {
+                $name::claim(self, $by)
+            }
+
+            fn try_claim(&self, $given: &$key) -> Result<Option<Claim<'_, Self>>, ClosedError> {
+                $name::try_claim(self, $by)
+            }
+
+            fn try_get(&self, number: u32) -> Result<Option<Arc<T>>, InFlight> {
+                $name::try_get(self, &number)
+            }
+
+            fn get_or_try_insert<E: From<CycleError> + From<ClosedError>>(
+                &self,
+                $given: &$key,
+                make: impl FnOnce() -> Result<Arc<T>, E>,
+            ) -> Result<Arc<T>, E> {
+                self.get_or_try_insert_with($by, |_| make())
+            }
+
+            fn insert(&self, $given: &$key, value: Arc<T>) -> Arc<T> {
+                $name::insert(self, $by, value.clone());
+                value
+            }
+
+            fn len(&self) -> usize {
+                $name::len(self)
+            }
+
+            fn entries(&self) -> usize {
+                $name::$entries(self)
+            }
+
+            fn prune(&self) {
+                self.shrink_to_fit();
+            }
+
+            fn close(&self) -> bool {
+                $name::close(self);
+                true
+            }
+
+            fn stats(&self) -> Option<Stats> {
+                Some($name::stats(self))
+            }
+
+            #[cfg(feature = "async")]
+            fn claim_async<'a>(&'a self, $given: &'a $key) -> Claiming<'a, Self> {
+                Box::pin($name::claim_async(self, $by))
+            }
+
+            #[cfg(feature = "async")]
+            async fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+                &self,
+                $given: &$key,
+                make: impl AsyncFnOnce() -> Result<Arc<T>, E>,
+            ) -> Result<Arc<T>, E> {
+                $name::get_or_try_insert_async(self, $by, async |_| make().await).await
+            }
+        }
+    };
+}
+
+map!(WeakValueMap<u32>, keeps values: false, entries: entries, made by MapMaker::new().weak_values(), whose hook sees u32,
+    number => number, key => *key);
+map!(WeakKeyMap<Arc<u32>>, keeps values: true, entries: entries, made by MapMaker::new().weak_keys(), whose hook sees Weak<u32>,
+    number => Arc::new(number), key => key);
+map!(WeakKeyValueMap<Arc<u32>>, keeps values: false, entries: entries, made by MapMaker::new().weak_keys().weak_values(), whose hook sees Weak<u32>,
+    number => Arc::new(number), key => key);
+map!(StrongMap<u32>, keeps values: true, entries: len, made by MapMaker::new(), whose hook sees u32,
+    number => number, key => *key);
+
+/// Tests of scenes, each with all of them.
+macro_rules! in_each {
+    ($value:ty: $($scene:ident)*) => {
+        mod registry {
+            $(#[test] fn $scene() { super::$scene::<highlander::Registry<u32, std::sync::Arc<$value>>>() })*
+        }
+        mod weak_value_map {
+            $(#[test] fn $scene() { super::$scene::<highlander::WeakValueMap<u32, std::sync::Arc<$value>>>() })*
+        }
+        mod strong_map {
+            $(#[test] fn $scene() { super::$scene::<highlander::StrongMap<u32, std::sync::Arc<$value>>>() })*
+        }
+        crate::creators::with_weak_keys! { $value: $($scene)* }
+    };
+}
+
+/// Tests of scenes, each with both that have weak keys.
+macro_rules! with_weak_keys {
+    ($value:ty: $($scene:ident)*) => {
+        crate::creators::with_weak_keys! { weak_key_map weak_key_value_map, $value: $($scene)* }
+    };
+    ($one:ident $both:ident, $value:ty: $($scene:ident)*) => {
+        mod $one {
+            $(#[test] fn $scene() { super::$scene::<highlander::WeakKeyMap<std::sync::Arc<u32>, std::sync::Arc<$value>>>() })*
+        }
+        mod $both {
+            $(#[test] fn $scene() { super::$scene::<highlander::WeakKeyValueMap<std::sync::Arc<u32>, std::sync::Arc<$value>>>() })*
+        }
+    };
+}
+
+pub(crate) use {in_each, with_weak_keys};
