@@ -326,7 +326,6 @@ fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
     assert!(closed(waiting.poll().unwrap().err()));
     assert!(closed(claiming.poll().unwrap().err()));
     assert!(closed(pollster::block_on(map.claim_async(&key)).err()));
-    map.prune();
     assert_eq!((census.born(), census.dead(), map.entries()), (1, 1, 0));
 }
 
