@@ -9,6 +9,8 @@ mod creation;
 mod creators;
 mod cycles;
 mod drop_order;
+#[cfg(feature = "async")]
+mod executors;
 mod handle;
 mod hashers;
 mod interned;
