@@ -232,6 +232,11 @@ impl<'a, M: Creates> Creation<'a, M> {
         made: M::Made,
         accept: &dyn Fn(&M::Landed) -> bool,
     ) -> Result<M::Landed, ClosedError> {
+        if let Some(closed) = self.map.refused() {
+            // Before `made` is dropped: those who wait are refused too.
+            drop(self);
+            return Err(closed);
+        }
         let (landed, rest) = self.map.enter(self.hash, self.seat.ticket(), made, accept);
         let landed = self.seat.land(landed);
         self.map.settle(&landed, Some(rest))?;

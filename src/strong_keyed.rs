@@ -185,6 +185,8 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         make: impl AsyncFnOnce(&K) -> Result<Made<B>, E>,
     ) -> Result<Entry<K, B>, E> {
         if let Some(landed) = self.find_keyed(hash, &key) {
+            // Here, not at the end of the scope: if a destructor panics, the entry is still ours to let go.
+            drop((key, make));
             return Ok(landed);
         }
         let ticket = self.ticket(hash, Kept(key), ());
@@ -195,6 +197,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
     /// The live entry of this key, or the right to create it.
     pub(crate) fn begin_keyed(&self, hash: u64, key: K) -> Result<Begun<'_, Self>, Refusal> {
         if let Some(landed) = self.find_keyed(hash, &key) {
+            drop(key);
             return Ok(Begun::Landed(landed));
         }
         Creation::begin(self, hash, self.ticket(hash, Kept(key), ()), &|_| true)
@@ -207,6 +210,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         key: K,
     ) -> Result<Option<Begun<'_, Self>>, ClosedError> {
         if let Some(landed) = self.find_keyed(hash, &key) {
+            drop(key);
             return Ok(Some(Begun::Landed(landed)));
         }
         Creation::try_begin(self, hash, self.ticket(hash, Kept(key), ()), &|_| true)
@@ -220,6 +224,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         key: K,
     ) -> Result<Begun<'_, Self>, Refusal> {
         if let Some(landed) = self.find_keyed(hash, &key) {
+            drop(key);
             return Ok(Begun::Landed(landed));
         }
         Creation::begin_async(self, hash, self.ticket(hash, Kept(key), ())).await

@@ -8,6 +8,8 @@
 //! | may be there and no good any more | [`get_or_replace_if`](#a-value-that-must-still-be-good) |
 //! | is to leave the map the moment it dies | [`get_or_insert_with_token`](#a-value-that-says-when-it-dies) |
 //! | is to know itself weakly | [`Arc::new_cyclic`](#a-value-that-knows-itself), in the factory |
+//! | … or through a handle of ours | [`Registry::get_or_insert_cyclic`] |
+//! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive) |
 //! | comes later, from somewhere else | [`claim`](#code-that-cannot-pass-a-closure), and [`Vacancy::fill`] |
 //! | has to be awaited | [`get_or_insert_async`](#a-factory-that-awaits) |
 //! | is there already | `insert`, `try_insert` |
@@ -210,7 +212,7 @@
 //! | somebody enters another value meanwhile (`insert`) | gets that one, if it is alive still; its own is dropped | get that one too | one entry |
 //! | … which dies before the creation ends | gets its own | get that of the creator | the dead entry makes way |
 //! | the map was closed before | [`ClosedError`], or a panic with its text; no factory runs. A live value is found still | | nothing is entered |
-//! | the map is closed meanwhile | the factory runs to its end; then [`ClosedError`], and the value is dropped | [`ClosedError`] | the value is in for a moment at most: the hook is told that it was removed |
+//! | the map is closed meanwhile | the factory runs to its end; then [`ClosedError`], and the value is dropped | [`ClosedError`] | nothing is entered. (If both happen at once, it may be in for a moment, and the hook is told that it was removed) |
 //!
 //! Whatever happens, nothing is poisoned, and the next one who asks begins anew.
 

@@ -189,6 +189,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            drop((key, make));
             return Ok(Handle::new(strong));
         }
         let make = async |seed: &Seed<_>| Ok((make(seed.key()).await?, None));
@@ -204,6 +205,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     pub fn claim(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            drop(key);
             return Ok(Claim::Live(Handle::new(strong)));
         }
         let begun = Creation::begin(self, hash, self.seed(hash, key), &|_| true);
@@ -214,6 +216,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     pub fn try_claim(&self, key: K) -> Option<Claim<'_, Self>> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            drop(key);
             return Some(Claim::Live(Handle::new(strong)));
         }
         let begun = Creation::try_begin(self, hash, self.seed(hash, key), &|_| true);
@@ -229,6 +232,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     pub async fn claim_async(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            drop(key);
             return Ok(Claim::Live(Handle::new(strong)));
         }
         let begun = Creation::begin_async(self, hash, self.seed(hash, key)).await;

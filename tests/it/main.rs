@@ -10,6 +10,8 @@ mod creators;
 mod cycles;
 mod drop_order;
 mod exclusive;
+#[cfg(feature = "async")]
+mod executors;
 mod handle;
 mod hashers;
 mod interned;
