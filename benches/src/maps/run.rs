@@ -29,8 +29,13 @@ pub fn run(
                 (*map, (map.enter)(&workload))
             })
             .collect();
-        for &threads in &plan.threads {
-            for cell in cells.iter().copied().filter(|cell| cell.suits(threads)) {
+        // Last those in which many entries die: not all maps shrink after that, and what is looked for in a sparse table is another thing.
+        let deadly = |cell: &MapCell| matches!(cell, MapCell::Die | MapCell::Prune);
+        let first = plan.threads.iter().map(|&threads| (threads, false));
+        let last = plan.threads.iter().map(|&threads| (threads, true));
+        for (threads, deadly_ones) in first.chain(last) {
+            let wanted = |cell: &MapCell| cell.suits(threads) && deadly(cell) == deadly_ones;
+            for cell in cells.iter().copied().filter(wanted) {
                 let able = entrants.iter().filter(|(map, _)| (map.takes)(cell));
                 let runners = able.map(|(map, entrant)| Runner {
                     name: map.name,
