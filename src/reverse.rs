@@ -8,7 +8,7 @@ use crate::held::Held;
 use crate::inbox::Reverse;
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
-use crate::side::{prefetch_counts, Side, Watching, Weakly};
+use crate::side::{Side, Watching, Weakly};
 use crate::sync::{AtomicBool, ListMap, OnceCell, Ordering};
 use std::sync::Arc;
 
@@ -63,11 +63,6 @@ impl<Q: Pointer> Side for Traced<Q> {
 
     fn shown<'a>(&'a self, live: &'a Q) -> &'a Q {
         live
-    }
-
-    #[inline(always)]
-    fn prefetch(&self) {
-        prefetch_counts(&self.weak);
     }
 
     #[inline(always)]

@@ -2,7 +2,6 @@
 
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
-use crate::sync;
 use crate::watchers::Registration;
 use std::sync::Arc;
 
@@ -23,10 +22,6 @@ pub(crate) trait Side: 'static {
     fn is_dead(&self) -> bool;
     fn live(&self) -> Option<Self::Live>;
     fn shown<'a>(&'a self, live: &'a Self::Live) -> &'a Self::Shown;
-
-    /// Asks for the memory that `live` will read.
-    #[inline(always)]
-    fn prefetch(&self) {}
 
     /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is alive.
     #[inline(always)]
@@ -62,15 +57,6 @@ impl<T: 'static> Side for Kept<T> {
 
     fn shown<'a>(&'a self, (): &'a ()) -> &'a T {
         &self.0
-    }
-}
-
-/// Asks for the line with the counts of what a weak pointer leads to, if it is one of those whose counts lie in front of it.
-#[inline(always)]
-pub(crate) fn prefetch_counts<W: WeakPointer>(weak: &W) {
-    if W::IS_DEAD_IS_QUIET {
-        let counts = weak.address().cast::<[usize; 2]>().wrapping_sub(1);
-        sync::prefetch(counts);
     }
 }
 
@@ -158,11 +144,6 @@ impl<P: Pointer> Side for Weakly<P> {
 
     fn shown<'a>(&'a self, live: &'a P) -> &'a P {
         live
-    }
-
-    #[inline(always)]
-    fn prefetch(&self) {
-        prefetch_counts(&self.0);
     }
 
     #[inline(always)]

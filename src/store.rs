@@ -191,8 +191,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             &self.engine,
             hash,
             |entry| {
-                // While the keys are compared.
-                entry.value().prefetch();
                 let found = is_it(entry.key()).then(|| view(entry.value())).flatten();
                 drop(entry);
                 found.ok_or(Probe::UNSURE)
