@@ -5,7 +5,16 @@ use highlander::Registry;
 use loom::thread;
 use std::sync::Arc;
 
-fn exclusive() -> Arc<Reg<Counted>> {
+/// Its end takes its time: others go on in the middle of it.
+struct Slow(Counted);
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        thread::yield_now();
+    }
+}
+
+fn exclusive() -> Arc<Reg<Slow>> {
     Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()))
 }
 
@@ -13,13 +22,13 @@ fn exclusive() -> Arc<Reg<Counted>> {
 fn creation_against_the_end_of_the_value_before() {
     model_with(2, || {
         let (registry, tally) = (exclusive(), Tally::default());
-        let first = registry.get_or_insert_with(A, |_| tally.value());
+        let first = registry.get_or_insert_with(A, |_| Slow(tally.value()));
         let other = thread::spawn(move || drop(first));
         let mine = registry.get_or_insert_with(A, |_| {
             assert_eq!(tally.live(), 0, "made before the end of the one before");
-            tally.value()
+            Slow(tally.value())
         });
-        mine.read();
+        mine.0.read();
         other.join().unwrap();
         drop(mine);
         assert_eq!((tally.live(), registry.len()), (0, 0));
@@ -30,20 +39,20 @@ fn creation_against_the_end_of_the_value_before() {
 fn two_creators_against_the_end_of_the_value_before() {
     model_with(1, || {
         let (registry, tally) = (exclusive(), Tally::default());
-        let first = registry.get_or_insert_with(A, |_| tally.value());
+        let first = registry.get_or_insert_with(A, |_| Slow(tally.value()));
         let creator = thread::spawn({
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
             move || {
                 registry.get_or_insert_with(A, |_| {
                     assert_eq!(tally.live(), 0);
-                    tally.value()
+                    Slow(tally.value())
                 })
             }
         });
         let other = thread::spawn(move || drop(first));
         let mine = registry.get_or_insert_with(A, |_| {
             assert_eq!(tally.live(), 0);
-            tally.value()
+            Slow(tally.value())
         });
         let theirs = creator.join().unwrap();
         other.join().unwrap();
