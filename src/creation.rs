@@ -82,10 +82,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         ticket: M::Ticket,
         accept: &dyn Fn(&M::Landed) -> bool,
     ) -> Result<Option<Begun<'a, M>>, ClosedError> {
-        let turn = match map
-            .flights()
-            .board(hash, ticket, &|one, other| map.same(one, other))
-        {
+        let turn = match board(map, hash, ticket) {
             Boarded::First(seat) => Some(Turn::Create(seat)),
             Boarded::Later(passenger) => passenger.turn(),
         };
@@ -104,10 +101,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         hash: u64,
         ticket: M::Ticket,
     ) -> Result<Begun<'a, M>, Refusal> {
-        let turn = match map
-            .flights()
-            .board(hash, ticket, &|one, other| map.same(one, other))
-        {
+        let turn = match board(map, hash, ticket) {
             Boarded::First(seat) => Turn::Create(seat),
             Boarded::Later(passenger) => passenger.wait_async().await?,
         };
@@ -149,10 +143,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         ticket: M::Ticket,
         accept: &dyn Fn(&M::Landed) -> bool,
     ) -> Result<Begun<'a, M>, Refusal> {
-        let turn = match map
-            .flights()
-            .board(hash, ticket, &|one, other| map.same(one, other))
-        {
+        let turn = match board(map, hash, ticket) {
             Boarded::First(seat) => Turn::Create(seat),
             Boarded::Later(passenger) => passenger.wait()?,
         };
@@ -242,6 +233,12 @@ impl<'a, M: Creates> Creation<'a, M> {
         self.map.settle(&landed, Some(rest))?;
         Ok(landed)
     }
+}
+
+/// Joins the flight of a key, or begins one.
+fn board<M: Creates>(map: &M, hash: u64, ticket: M::Ticket) -> Boarded<'_, M::Ticket, M::Landed> {
+    let same = |one: &_, other: &_| map.same(one, other);
+    map.flights().board(hash, ticket, &same)
 }
 
 /// What `make` makes for a key, or what another creator of the same key is about to make; what is there already, if it is accepted.
