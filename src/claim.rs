@@ -1,7 +1,7 @@
 //! Claims: creation for those who cannot pass a closure.
 
-use crate::creation::{Begun, Creates, Creation};
-use crate::error::{ClosedError, Refusal};
+use crate::creation::{Accept, Begun, Creates, Creation};
+use crate::error::{ClosedError, CycleError, Refusal};
 use std::fmt;
 
 /// A map whose keys can be claimed: [`Registry`](crate::Registry), the weak maps, and [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
@@ -121,7 +121,7 @@ impl<M: Creator> Vacancy<'_, M> {
     /// # Errors
     /// [`ClosedError`] when the map has been closed; the value is dropped.
     pub fn try_fill(self, value: M::Value) -> Result<M::Owner, ClosedError> {
-        let landed = self.creation.finish(M::made(value), &|_| true)?;
+        let landed = self.creation.finish(M::made(value), Accept::All)?;
         Ok(M::owner(landed))
     }
 
@@ -129,13 +129,16 @@ impl<M: Creator> Vacancy<'_, M> {
     /// [`CycleError`](crate::CycleError).
     ///
     /// # Errors
-    /// Whatever `make` returns; [`ClosedError`] when the map has been closed.
-    pub fn create<E: From<ClosedError>>(
+    /// Whatever `make` returns; [`CycleError`] when it depends on an unfinished value that has been given up; [`ClosedError`] when the map has been closed.
+    pub fn create<E: From<CycleError> + From<ClosedError>>(
         self,
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     ) -> Result<M::Owner, E> {
-        let value = self.creation.during(|ticket| make(M::key_of(ticket)))?;
-        Ok(self.try_fill(value)?)
+        let make = |ticket: &_| make(M::key_of(ticket)).map(M::made);
+        let landed = self
+            .creation
+            .create(Accept::All, make, Refusal::into_error)?;
+        Ok(M::owner(landed))
     }
 }
 

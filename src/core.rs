@@ -5,6 +5,7 @@
 
 use crate::body::{node_align, node_size, Body};
 use crate::dying::Dying;
+use crate::frames::{self, Describe, Work};
 use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
 use crate::panics::Panics;
@@ -12,7 +13,6 @@ use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use crate::table::{Ahead, Index, Link, Next, Probe, Sight};
 use crate::teardown::{self, Dead};
-use crate::waits::{self, Describe, Work};
 use crate::watchers::WatchList;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -479,5 +479,5 @@ unsafe fn drop_and_free<B: Body>(node: Node) {
     }
     let key = std::any::type_name::<B::Key>();
     let describe: Describe<'_> = &|f| write!(f, "the end of the value of a key of type `{key}`");
-    waits::during(node.as_ptr() as Work, describe, end);
+    frames::during(node.as_ptr() as Work, describe, None, end);
 }

@@ -1,17 +1,25 @@
 //! From a miss to an entry that all who asked for it share: the steps of a creation, for every map, and whoever takes them.
 //!
 //! ```text
-//!  board a flight ─► take the seat, or wait ─► look again ─► make the value ─► enter it ─► land ─► settle
+//!  board a flight ─► take the seat, or wait ─► look again ─► make the value ──────────────────────────► enter it ─► land ─► settle
+//!                                                  └► allocate it: the draft ─► initialise it ─► wait for what it is tied to ─┘
 //! ```
 //!
 //! Between boarding and landing others sleep, so whatever user code need not run there runs when the creation is settled.
+//!
+//! A creation that is tied to others (see `waits`) is not entered before they are ready too. Its thread sleeps meanwhile, unless one of them is further out on the same
+//! thread, or waits for this one: then the value goes on as it is, and what is left to do is *adopted* by the creation further out.
 
 use crate::cycle::CycleError;
 use crate::engine::InTheWay;
 use crate::error::{ClosedError, Refusal};
-use crate::flight::{Boarded, Flights, Seat, Turn};
+use crate::flight::{Boarded, Flights, Left, Seat, Turn};
+use crate::frames::{self, Adopted, Adoptee, Opening};
+use crate::node::Node;
+use crate::panics::Panics;
 use crate::sync::{self, Listener};
-use crate::waits::{self, Waiting};
+use crate::tie::{Fate, Tied};
+use crate::waits::{self, Began, Ended, Waiting, Wanted};
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -26,6 +34,8 @@ pub(crate) trait Creates {
     type Made;
     /// What can only be dropped, or told, when nobody waits any more.
     type Rest;
+    /// What of the map is needed to enter something later: it shares all else with it, and may outlive it.
+    type Grip: Creates<Ticket = Self::Ticket, Landed = Self::Landed, Made = Self::Made> + 'static;
 
     fn flights(&self) -> &Flights<Self::Ticket, Self::Landed>;
 
@@ -55,6 +65,22 @@ pub(crate) trait Creates {
         accept: &dyn Fn(&Self::Landed) -> bool,
     ) -> (Self::Landed, Self::Rest);
 
+    /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
+    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made) -> Self::Landed;
+
+    /// Where it lives.
+    fn node(landed: &Self::Landed) -> Node;
+
+    /// As `enter`, of a draft.
+    fn enter_draft(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        draft: Self::Landed,
+    ) -> (Self::Landed, Self::Rest);
+
+    fn grip(&self) -> Self::Grip;
+
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
     fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError>;
 }
@@ -74,19 +100,50 @@ pub(crate) enum Begun<'a, M: Creates> {
     Landed(M::Landed),
 }
 
+/// What may be found in the place of the value that is to be made.
+pub(crate) enum Accept<'a, L> {
+    /// Whatever is alive.
+    All,
+    /// What this says yes to. The rest makes way.
+    If(&'a dyn Fn(&L) -> bool),
+}
+
+impl<L> Clone for Accept<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Accept<'_, L> {}
+
+impl<L> Accept<'_, L> {
+    #[inline(always)]
+    pub(crate) fn accepts(&self, landed: &L) -> bool {
+        match self {
+            Self::All => true,
+            Self::If(accept) => accept(landed),
+        }
+    }
+}
+
 impl<'a, M: Creates> Creation<'a, M> {
     /// Begins a creation, unless one is under way: none then.
     pub(crate) fn try_begin(
         map: &'a M,
         hash: u64,
         ticket: M::Ticket,
-        accept: &dyn Fn(&M::Landed) -> bool,
     ) -> Result<Option<Begun<'a, M>>, ClosedError> {
-        let turn = match board(map, hash, ticket) {
-            Boarded::First(seat) => Some(Turn::Create(seat)),
-            Boarded::Later(passenger) => passenger.turn(),
+        let mut ticket = ticket;
+        let turn = loop {
+            match board(map, hash, ticket) {
+                Boarded::First(seat) => break Some(Turn::Create(seat)),
+                Boarded::Later(passenger) => match passenger.now() {
+                    Some(Turn::Again(own)) => ticket = own,
+                    turn => break turn,
+                },
+            }
         };
-        let begun = turn.map(|turn| Self::after(map, hash, turn, accept));
+        let begun = turn.map(|turn| Self::after(map, hash, turn, Accept::All));
         let begun = begun.transpose()?;
         Ok(begun.filter(|begun| match begun {
             Begun::Ours(creation) => matches!(map.in_the_way(creation.hash), InTheWay::Nothing),
@@ -101,11 +158,17 @@ impl<'a, M: Creates> Creation<'a, M> {
         hash: u64,
         ticket: M::Ticket,
     ) -> Result<Begun<'a, M>, Refusal> {
-        let turn = match board(map, hash, ticket) {
-            Boarded::First(seat) => Turn::Create(seat),
-            Boarded::Later(passenger) => passenger.wait_async().await?,
+        let mut ticket = ticket;
+        let turn = loop {
+            match board(map, hash, ticket) {
+                Boarded::First(seat) => break Turn::Create(seat),
+                Boarded::Later(passenger) => match passenger.wait_async().await? {
+                    Turn::Again(own) => ticket = own,
+                    turn => break turn,
+                },
+            }
         };
-        let creation = match Self::after(map, hash, turn, &|_| true)? {
+        let creation = match Self::after(map, hash, turn, Accept::All)? {
             Begun::Ours(creation) => creation,
             landed => return Ok(landed),
         };
@@ -115,7 +178,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             waited = true;
         }
         match waited {
-            true => Ok(creation.look_again(&|_| true)?),
+            true => Ok(creation.look_again(Accept::All)?),
             false => Ok(Begun::Ours(creation)),
         }
     }
@@ -125,7 +188,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         map: &'a M,
         hash: u64,
         turn: Turn<'a, M::Ticket, M::Landed>,
-        accept: &dyn Fn(&M::Landed) -> bool,
+        accept: Accept<'_, M::Landed>,
     ) -> Result<Begun<'a, M>, ClosedError> {
         match turn {
             Turn::Create(seat) => Self { map, hash, seat }.look_again(accept),
@@ -133,6 +196,8 @@ impl<'a, M: Creates> Creation<'a, M> {
                 map.settle(&landed, None)?;
                 Ok(Begun::Landed(landed))
             }
+            Turn::Unfinished(draft) => Ok(Begun::Landed(draft)),
+            Turn::Again(_) => unreachable!("boarded again"),
         }
     }
 
@@ -141,11 +206,17 @@ impl<'a, M: Creates> Creation<'a, M> {
         map: &'a M,
         hash: u64,
         ticket: M::Ticket,
-        accept: &dyn Fn(&M::Landed) -> bool,
+        accept: Accept<'_, M::Landed>,
     ) -> Result<Begun<'a, M>, Refusal> {
-        let turn = match board(map, hash, ticket) {
-            Boarded::First(seat) => Turn::Create(seat),
-            Boarded::Later(passenger) => passenger.wait()?,
+        let mut ticket = ticket;
+        let turn = loop {
+            match board(map, hash, ticket) {
+                Boarded::First(seat) => break Turn::Create(seat),
+                Boarded::Later(passenger) => match passenger.wait()? {
+                    Turn::Again(own) => ticket = own,
+                    turn => break turn,
+                },
+            }
         };
         let creation = match Self::after(map, hash, turn, accept)? {
             Begun::Ours(creation) => creation,
@@ -184,14 +255,22 @@ impl<'a, M: Creates> Creation<'a, M> {
                 if death.is_own() {
                     return Err(waits::own_cycle(death.work));
                 }
-                Ok(Some((listener, Waiting::begin(death.work)?)))
+                let wanted = Wanted {
+                    work: death.work,
+                    tie: None,
+                };
+                match Waiting::begin(&wanted)? {
+                    Began::Waiting(waiting) => Ok(Some((listener, waiting))),
+                    Began::Given => unreachable!("what dies has no draft"),
+                }
             });
         }
     }
 
     /// Whoever created it last may have left between the caller's look at the index and the boarding.
-    fn look_again(self, accept: &dyn Fn(&M::Landed) -> bool) -> Result<Begun<'a, M>, ClosedError> {
-        if let Some(landed) = self.map.look(self.hash, self.ticket()).filter(accept) {
+    fn look_again(self, accept: Accept<'_, M::Landed>) -> Result<Begun<'a, M>, ClosedError> {
+        let found = self.map.look(self.hash, self.ticket());
+        if let Some(landed) = found.filter(|landed| accept.accepts(landed)) {
             return Ok(Begun::Landed(self.seat.land(landed)));
         }
         match self.map.refused() {
@@ -206,8 +285,18 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Runs a part of the creation, so that what it waits for is known to be for this key.
     pub(crate) fn during<R>(&self, f: impl FnOnce(&M::Ticket) -> R) -> R {
-        self.seat
-            .during(&|f| self.map.name(self.ticket(), f), || f(self.ticket()))
+        self.during_as(None, f)
+    }
+
+    fn during_as<R>(&self, opening: Option<Opening<'_>>, f: impl FnOnce(&M::Ticket) -> R) -> R {
+        let describe = |f: &mut fmt::Formatter<'_>| self.map.name(self.ticket(), f);
+        self.seat.during(&describe, opening, || f(self.ticket()))
+    }
+
+    /// As `during`, of a part that may be given what is unfinished, and leave to us what it has made of that.
+    fn during_open<R>(&self, adopted: &Adopted, f: impl FnOnce(&M::Ticket) -> R) -> R {
+        let tied: &dyn Tied = &self.seat;
+        self.during_as(Some(Opening { tied, adopted }), f)
     }
 
     /// Gives up, for this reason.
@@ -221,17 +310,165 @@ impl<'a, M: Creates> Creation<'a, M> {
     pub(crate) fn finish(
         self,
         made: M::Made,
-        accept: &dyn Fn(&M::Landed) -> bool,
+        accept: Accept<'_, M::Landed>,
     ) -> Result<M::Landed, ClosedError> {
         if let Some(closed) = self.map.refused() {
             // Before `made` is dropped: those who wait are refused too.
             drop(self);
             return Err(closed);
         }
-        let (landed, rest) = self.map.enter(self.hash, self.seat.ticket(), made, accept);
+        let accept = |landed: &M::Landed| accept.accepts(landed);
+        let (landed, rest) = self.map.enter(self.hash, self.seat.ticket(), made, &accept);
         let landed = self.seat.land(landed);
         self.map.settle(&landed, Some(rest))?;
         Ok(landed)
+    }
+
+    /// Makes the value and enters it.
+    pub(crate) fn create<E>(
+        self,
+        accept: Accept<'_, M::Landed>,
+        make: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
+        refused: impl Fn(Refusal) -> E,
+    ) -> Result<M::Landed, E> {
+        let adopted = Adopted::default();
+        // What takes the place of another value asks for more than can be asked later.
+        let made = match accept {
+            Accept::All => self.during_open(&adopted, make),
+            Accept::If(_) => self.during(make),
+        };
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => return Err(self.fail(error)),
+        };
+        let finished = if self.seat.is_tied() {
+            let draft = self.map.draft(self.hash, self.ticket(), made);
+            self.seat.set_draft(draft.clone(), M::node(&draft));
+            self.finish_draft(draft, &adopted)
+        } else {
+            self.finish(made, accept).map_err(Refusal::Closed)
+        };
+        finished.map_err(refused)
+    }
+
+    /// Makes the value in two steps: from the second on it can be given to those who must not wait for it.
+    pub(crate) fn create_in_two<E>(
+        self,
+        allocate: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
+        initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
+        refused: impl Fn(Refusal) -> E,
+    ) -> Result<M::Landed, E> {
+        let adopted = Adopted::default();
+        let made = match self.during_open(&adopted, allocate) {
+            Ok(made) => made,
+            Err(error) => return Err(self.fail(error)),
+        };
+        let draft = self.map.draft(self.hash, self.ticket(), made);
+        self.seat.set_draft(draft.clone(), M::node(&draft));
+        match self.during_open(&adopted, |_| initialise(&draft)) {
+            Ok(()) => self.finish_draft(draft, &adopted).map_err(refused),
+            Err(error) => {
+                drop((adopted, draft));
+                Err(self.fail(error))
+            }
+        }
+    }
+
+    /// Enters a draft that is ready, or leaves that to a creation further out.
+    fn finish_draft(self, draft: M::Landed, adopted: &Adopted) -> Result<M::Landed, Refusal> {
+        if self.seat.is_tied() {
+            let wanted = self.seat.wanted();
+            let tie = self.seat.tie();
+            let text = frames::text(&|f| self.map.name(self.ticket(), f));
+            waits::ready(wanted.work, &tie, text);
+            loop {
+                let listener = tie.changed.listen();
+                match tie.fate() {
+                    Fate::Entered => break,
+                    Fate::GivenUp => return Err(self.fail(CycleError::broken()).into()),
+                    Fate::Open => {}
+                }
+                let ended = match Waiting::begin(&wanted)? {
+                    Began::Waiting(waiting) => {
+                        listener.wait();
+                        waiting.end()?
+                    }
+                    Began::Given => Ended::Given,
+                };
+                if let Ended::Given = ended {
+                    return Ok(self.leave_to_outer(draft, adopted));
+                }
+            }
+        }
+        let mut panics = Panics::new();
+        for one in adopted.take() {
+            panics.catch(|| one.settle());
+        }
+        Ok(self.land_draft(draft)?)
+    }
+
+    /// The innermost work of this thread settles this creation, and those that it has adopted.
+    fn leave_to_outer(self, draft: M::Landed, adopted: &Adopted) -> M::Landed {
+        for one in adopted.take() {
+            frames::adopt(one);
+        }
+        let Self { map, hash, seat } = self;
+        frames::adopt(Box::new(Pending::<M::Grip> {
+            grip: map.grip(),
+            hash,
+            draft: Some(draft.clone()),
+            flight: Some(seat.leave()),
+        }));
+        draft
+    }
+
+    fn land_draft(self, draft: M::Landed) -> Result<M::Landed, ClosedError> {
+        if let Some(closed) = self.map.refused() {
+            drop(self);
+            return Err(closed);
+        }
+        let (landed, rest) = self.map.enter_draft(self.hash, self.ticket(), draft);
+        let landed = self.seat.land(landed);
+        self.map.settle(&landed, Some(rest))?;
+        Ok(landed)
+    }
+}
+
+/// A creation that is ready, and waits for what it is tied to with the creation that has adopted it. Dropped, it is given up.
+struct Pending<G: Creates> {
+    grip: G,
+    hash: u64,
+    draft: Option<G::Landed>,
+    flight: Option<Left<G::Ticket, G::Landed>>,
+}
+
+impl<G: Creates> Pending<G> {
+    /// Takes the seat again.
+    fn resume(&mut self) -> Option<(Creation<'_, G>, G::Landed)> {
+        let (flight, draft) = (self.flight.take()?, self.draft.take()?);
+        let creation = Creation {
+            map: &self.grip,
+            hash: self.hash,
+            seat: self.grip.flights().resume(flight),
+        };
+        Some((creation, draft))
+    }
+}
+
+impl<G: Creates> Adoptee for Pending<G> {
+    fn settle(mut self: Box<Self>) {
+        if let Some((creation, draft)) = self.resume() {
+            if creation.seat.tie().fate() == Fate::Entered {
+                // If the map has been closed, there is nobody to be told.
+                let _ = creation.land_draft(draft);
+            }
+        }
+    }
+}
+
+impl<G: Creates> Drop for Pending<G> {
+    fn drop(&mut self) {
+        drop(self.resume());
     }
 }
 
@@ -249,20 +486,29 @@ pub(crate) fn get_or_create<M: Creates, E>(
     map: &M,
     hash: u64,
     ticket: M::Ticket,
-    accept: &dyn Fn(&M::Landed) -> bool,
+    accept: Accept<'_, M::Landed>,
     make: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
     match Creation::begin(map, hash, ticket, accept).map_err(&refused)? {
         Begun::Landed(landed) => Ok(landed),
-        Begun::Ours(creation) => {
-            let made = match creation.during(make) {
-                Ok(made) => made,
-                Err(error) => return Err(creation.fail(error)),
-            };
-            let finished = creation.finish(made, accept);
-            finished.map_err(|closed| refused(Refusal::Closed(closed)))
-        }
+        Begun::Ours(creation) => creation.create(accept, make, refused),
+    }
+}
+
+/// As [`get_or_create`], in two steps.
+#[cold]
+pub(crate) fn get_or_create_in_two<M: Creates, E>(
+    map: &M,
+    hash: u64,
+    ticket: M::Ticket,
+    allocate: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
+    initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
+    refused: impl Fn(Refusal) -> E,
+) -> Result<M::Landed, E> {
+    match Creation::begin(map, hash, ticket, Accept::All).map_err(&refused)? {
+        Begun::Landed(landed) => Ok(landed),
+        Begun::Ours(creation) => creation.create_in_two(allocate, initialise, refused),
     }
 }
 
@@ -292,7 +538,7 @@ pub(crate) async fn get_or_create_async<M: Creates, E>(
                 Ok(made) => made,
                 Err(error) => return Err(creation.fail(error)),
             };
-            let finished = creation.finish(made, &|_| true);
+            let finished = creation.finish(made, Accept::All);
             finished.map_err(|closed| refused(Refusal::Closed(closed)))
         }
     }

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating.
+/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating. Or it was given an unfinished value
+/// (see [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic)) that another thread has given up since.
 ///
 /// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text, which names what each
 /// creation in the cycle asked for next: the keys, where the map has been told that they can be shown, and otherwise their types.
@@ -31,10 +32,22 @@ impl CycleError {
             chain: chain.into(),
         }
     }
+
+    /// Of a creation that depends on one that was given up.
+    pub(crate) fn broken() -> Self {
+        Self {
+            chain: Arc::new([]),
+        }
+    }
 }
 
 impl fmt::Display for CycleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.chain.is_empty() {
+            return f.write_str(
+                "an unfinished value that the creation of another one was given has been given up",
+            );
+        }
         f.write_str("the creation of a value asked for the value that it is creating")?;
         for (at, part) in self.chain.iter().enumerate() {
             write!(
@@ -43,10 +56,7 @@ impl fmt::Display for CycleError {
                 if at == 0 { ": " } else { ", which asked for " }
             )?;
         }
-        match self.chain.len() {
-            0 => Ok(()),
-            _ => f.write_str(", which asked for the first again"),
-        }
+        f.write_str(", which asked for the first again")
     }
 }
 

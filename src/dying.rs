@@ -1,7 +1,7 @@
 //! Values of an exclusive registry whose last owner has gone and whose destructor has not ended.
 
+use crate::frames::{self, Work};
 use crate::sync::{Event, Mutex};
-use crate::waits::{self, Work};
 
 pub(crate) struct Dying {
     list: Mutex<Vec<Death>>,
@@ -22,7 +22,7 @@ pub(crate) struct Death {
 impl Death {
     /// Whether it cannot end before the caller goes on.
     pub(crate) fn is_own(self) -> bool {
-        self.thread == waits::this_thread()
+        self.thread == frames::this_thread()
     }
 }
 
@@ -36,7 +36,7 @@ impl Dying {
 
     /// To be called before the value is unlinked, by the thread that will end it.
     pub(crate) fn begin(&self, hash: u64, work: Work) {
-        let thread = waits::this_thread();
+        let thread = frames::this_thread();
         self.list.lock().push(Death { hash, work, thread });
     }
 

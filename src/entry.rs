@@ -197,11 +197,11 @@ impl Watch {
         }
     }
 
-    /// Becomes an owner of the node, unless its last one has gone.
+    /// Becomes an owner of the node, unless its last one has gone or its value is unfinished.
     pub(crate) fn acquire(&self) -> Option<Node> {
         let node = self.node.lock();
         // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it frees the node.
-        let alive = (*node).is_some_and(|target| unsafe { target.0.as_ref() }.acquire());
+        let alive = (*node).is_some_and(|target| unsafe { target.0.as_ref() }.acquire_finished());
         if alive {
             (*node).map(|target| target.0)
         } else {
@@ -209,10 +209,10 @@ impl Watch {
         }
     }
 
-    /// Whether the value has an owner at this moment.
+    /// How many owners the value has at this moment; none while it is unfinished.
     pub(crate) fn owners(&self) -> u32 {
         let node = self.node.lock();
         // SAFETY: as in `acquire`.
-        (*node).map_or(0, |target| unsafe { target.0.as_ref() }.owners())
+        (*node).map_or(0, |target| unsafe { target.0.as_ref() }.owners_finished())
     }
 }

@@ -13,11 +13,15 @@
 //! compare theirs with it there, outside of every lock: two keys with the same hash are two flights. The result stays alive until its last
 //! waiter has looked, because the flight owns it too, so a creator may drop its own handle at once.
 //!
-//! Who would wait for itself, directly or through others, is told so; see `waits`.
+//! Who would wait for itself, directly or through others, is told so, or is given the value as it is, if there is one already: the *draft*; see `waits`.
+//! A flight with a draft that is given up does not go on with another creator, since the key has gone into the draft: those who wait board again.
 
-use crate::error::CycleError;
+use crate::cycle::CycleError;
+use crate::frames::{self, Describe, Opening, Work};
+use crate::node::Node;
 use crate::sync::{self, AtomicBool, AtomicUsize, Event, List, Lock, OnceCell, Ordering};
-use crate::waits::{self, Describe, Waiting, Work};
+use crate::tie::{Tie, Tied};
+use crate::waits::{self, Began, Ended, Waiting, Wanted};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -36,6 +40,12 @@ struct Flight<T, R> {
     changed: Event,
     /// A task waits, or has waited. Changed under the list's lock.
     polled: AtomicBool,
+    /// It was given up for all. Changed under the list's lock.
+    ended: AtomicBool,
+    /// The value before it is entered. An owner of it, and so of the key, until the flight goes.
+    draft: OnceCell<R>,
+    /// Made when it is first needed. Set under the list's lock.
+    tie: OnceCell<Arc<Tie>>,
 }
 
 impl<T, R> Flight<T, R> {
@@ -52,6 +62,19 @@ impl<T, R> Flight<T, R> {
             self.changed.notify_one();
         }
     }
+
+    fn is_tied(&self) -> bool {
+        self.tie.get().is_some_and(|tie| tie.is_tied())
+    }
+}
+
+/// The tie of a flight. From now on those who change the flight notify it too: under the lock of its list, after the change, they look whether it is there.
+fn tie_of<T, R>(lane: &Lane<T, R>, flight: &Flight<T, R>) -> Arc<Tie> {
+    if let Some(tie) = flight.tie.get() {
+        return Arc::clone(tie);
+    }
+    let tie = Tie::new();
+    lane.0.with(|_| Arc::clone(flight.tie.get_or_init(|| tie)))
 }
 
 /// A flight on a list. Invariant: while it is there, whoever has its seat, or if nobody has, each one who waits, is an owner of it.
@@ -93,7 +116,13 @@ struct Lane<T, R>(Lock<Flying<T, R>>);
 
 /// The creations under way in one registry. Tickets carry the key that is created; results are what each passenger gets a clone of.
 pub(crate) struct Flights<T, R> {
-    lanes: OnceCell<Box<[Lane<T, R>]>>,
+    airspace: OnceCell<Arc<Airspace<T, R>>>,
+}
+
+struct Airspace<T, R> {
+    lanes: Box<[Lane<T, R>]>,
+    /// For those who share it and outlive who has made it.
+    closed: AtomicBool,
 }
 
 /// How a boarding ends.
@@ -102,35 +131,72 @@ pub(crate) enum Turn<'a, T, R> {
     Create(Seat<'a, T, R>),
     /// Somebody else has.
     Landed(R),
+    /// It is not entered yet, and the caller must not wait for that.
+    Unfinished(R),
+    /// What the caller has boarded with. The flight was given up for all.
+    Again(T),
+}
+
+impl<T, R> Airspace<T, R> {
+    fn lane(&self, hash: u64) -> &Lane<T, R> {
+        // Not the bits that choose the bucket's tag, nor those that choose the bucket.
+        &self.lanes[(hash >> 16) as usize & (self.lanes.len() - 1)]
+    }
 }
 
 impl<T, R: Clone> Flights<T, R> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
         Self {
-            lanes: OnceCell::new(),
+            airspace: OnceCell::new(),
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
         Self {
-            lanes: OnceCell::new(),
+            airspace: OnceCell::new(),
         }
     }
 
-    fn lane(&self, hash: u64) -> &Lane<T, R> {
-        let lanes = self.lanes.get_or_init(|| {
-            (0..sync::lanes())
-                .map(|_| Lane(Lock::new(List::new())))
-                .collect()
-        });
-        Self::lane_of(lanes, hash)
+    fn airspace(&self) -> &Arc<Airspace<T, R>> {
+        self.airspace.get_or_init(|| {
+            let lanes = (0..sync::lanes()).map(|_| Lane(Lock::new(List::new())));
+            Arc::new(Airspace {
+                lanes: lanes.collect(),
+                closed: AtomicBool::new(false),
+            })
+        })
     }
 
-    fn lane_of(lanes: &[Lane<T, R>], hash: u64) -> &Lane<T, R> {
-        // Not the bits that choose the bucket's tag, nor those that choose the bucket.
-        &lanes[(hash >> 16) as usize & (lanes.len() - 1)]
+    fn lane(&self, hash: u64) -> &Lane<T, R> {
+        self.airspace().lane(hash)
+    }
+
+    /// Lets those know who share these that nothing is to be entered any more.
+    pub(crate) fn close(&self) {
+        self.airspace().closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn are_closed(&self) -> bool {
+        self.airspace().closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn are_shared(&self) -> bool {
+        let airspace = self.airspace.get();
+        airspace.is_some_and(|airspace| Arc::strong_count(airspace) > 1)
+    }
+
+    /// The same flights.
+    pub(crate) fn share(&self) -> Self {
+        let shared = Self::new();
+        let _ = shared.airspace.set(Arc::clone(self.airspace()));
+        shared
+    }
+
+    /// The seat of a flight of these that its last holder has left.
+    pub(crate) fn resume(&self, flight: Left<T, R>) -> Seat<'_, T, R> {
+        Seat::new(self.lane(flight.0.hash), flight.0)
     }
 
     /// Joins the flight of this key, or begins one. All passengers share the ticket of the first, and the flight keeps that until the last of them
@@ -151,6 +217,9 @@ impl<T, R: Clone> Flights<T, R> {
             result: OnceCell::new(),
             changed: Event::new(),
             polled: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            draft: OnceCell::new(),
+            tie: OnceCell::new(),
         });
         let begun = lane.0.with(|list| {
             let free = list.iter().all(|listed| listed.get().hash != hash);
@@ -168,20 +237,31 @@ impl<T, R: Clone> Flights<T, R> {
 
     /// Whether there is a flight with this hash and such a ticket.
     pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
-        let Some(lanes) = self.lanes.get() else {
-            return false;
-        };
-        let lane = Self::lane_of(lanes, hash);
+        self.look_on(hash, is_it).is_some()
+    }
+
+    /// The value of such a flight as it is, for whoever is in the middle of something that must not wait for it.
+    #[cold]
+    pub(crate) fn unfinished(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<R> {
+        self.look_on(hash, is_it)?.unfinished()
+    }
+
+    /// Boards a flight with this hash and such a ticket.
+    fn look_on(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Passenger<'_, T, R>> {
+        let lane = self.airspace.get()?.lane(hash);
         let flights: Vec<_> = lane.0.with(|list| {
             let listed = list.iter().filter(|listed| listed.get().hash == hash);
             listed.map(Listed::join).collect()
         });
         // On board, so that the tickets stay.
-        let passengers: Vec<_> = flights
+        let passengers = flights
             .into_iter()
-            .map(|flight| Passenger { lane, flight })
-            .collect();
-        passengers.iter().any(|other| is_it(&other.flight.ticket))
+            .map(|flight| Passenger::new(lane, flight));
+        let mut passengers: Vec<_> = passengers.collect();
+        let at = passengers
+            .iter()
+            .position(|other| is_it(&other.flight.ticket))?;
+        Some(passengers.swap_remove(at))
     }
 
     /// As `board`, where there may be a flight with the same hash.
@@ -210,11 +290,13 @@ impl<T, R: Clone> Flights<T, R> {
                 return Boarded::First(Seat::new(lane, mine));
             }
             let first = strangers.len();
-            strangers.extend(unknown.into_iter().map(|flight| Passenger { lane, flight }));
+            let unknown = unknown.into_iter();
+            strangers.extend(unknown.map(|flight| Passenger::new(lane, flight)));
             let is_ours = |other: &Passenger<'_, T, R>| same(&mine.ticket, &other.flight.ticket);
             if let Some(at) = strangers[first..].iter().position(is_ours) {
-                let ours = strangers.swap_remove(first + at);
-                drop((strangers, mine));
+                let mut ours = strangers.swap_remove(first + at);
+                drop(strangers);
+                ours.own = Some(mine);
                 return Boarded::Later(ours);
             }
         }
@@ -252,8 +334,41 @@ impl<T, R: Clone> Seat<'_, T, R> {
     }
 
     /// Runs a part of the creation, on this thread and now.
-    pub(crate) fn during<U>(&self, describe: Describe<'_>, f: impl FnOnce() -> U) -> U {
-        waits::during(self.flight.work(), describe, f)
+    pub(crate) fn during<U>(
+        &self,
+        describe: Describe<'_>,
+        opening: Option<Opening<'_>>,
+        f: impl FnOnce() -> U,
+    ) -> U {
+        frames::during(self.flight.work(), describe, opening, f)
+    }
+
+    /// Whether it was given something unfinished, or has been given to others unfinished.
+    pub(crate) fn is_tied(&self) -> bool {
+        self.flight.is_tied()
+    }
+
+    /// Lets those have the value who must not wait for it. It lives in this node.
+    pub(crate) fn set_draft(&self, draft: R, node: Node) {
+        let tie = self.tie();
+        // Nobody else sets it: only who has the seat does, and once.
+        let _ = self.flight.draft.set(draft);
+        tie.set_draft(node);
+    }
+
+    /// What this waits for when it is ready.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            work: self.flight.work(),
+            tie: Some(self.tie()),
+        }
+    }
+
+    /// Leaves the seat without giving it up; see [`Flights::resume`].
+    pub(crate) fn leave(self) -> Left<T, R> {
+        let mut this = self;
+        this.ended = true;
+        Left(Arc::clone(&this.flight))
     }
 
     /// Ends the flight: all who wait get the result.
@@ -280,12 +395,26 @@ impl<T, R: Clone> Seat<'_, T, R> {
             // Nobody else sets it: only who has the seat does.
             let _ = self.flight.result.set(result);
             self.flight.changed.notify_all();
+            // Whoever makes the tie later than this sees the result.
+            let tie = self.lane.0.with(|_| self.flight.tie.get());
+            if let Some(tie) = tie {
+                tie.changed.notify_all();
+            }
         }
         // Here: it may drop a key, and if that panics, `result` is still ours to drop.
         drop(self);
         result
     }
 }
+
+impl<T, R> Tied for Seat<'_, T, R> {
+    fn tie(&self) -> Arc<Tie> {
+        tie_of(self.lane, &self.flight)
+    }
+}
+
+/// A flight whose seat waits for somebody to resume it.
+pub(crate) struct Left<T, R>(Arc<Flight<T, R>>);
 
 fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     let at = list.iter().position(|listed| listed.is(flight));
@@ -298,81 +427,188 @@ impl<T, R> Drop for Seat<'_, T, R> {
         if self.ended {
             return;
         }
-        let tasks = self.lane.0.with(|list| {
-            if self.flight.waiting.load(Ordering::Relaxed) == 0 {
-                take_off(list, &self.flight);
+        let flight = &self.flight;
+        if let Some(tie) = flight.tie.get().filter(|tie| tie.is_tied()) {
+            waits::give_up(flight.work(), tie);
+        }
+        let (tasks, tie) = self.lane.0.with(|list| {
+            let for_all = flight.draft.get().is_some();
+            if for_all || flight.waiting.load(Ordering::Relaxed) == 0 {
+                take_off(list, flight);
+                flight.ended.store(true, Ordering::Relaxed);
             } else {
-                self.flight.vacant.store(true, Ordering::Relaxed);
+                flight.vacant.store(true, Ordering::Relaxed);
             }
-            self.flight.polled.load(Ordering::Relaxed)
+            let all = for_all || flight.polled.load(Ordering::Relaxed);
+            (all, flight.tie.get())
         });
-        self.flight.wake(tasks);
+        flight.wake(tasks);
+        if let Some(tie) = tie {
+            tie.changed.notify_all();
+        }
     }
+}
+
+/// What one who waits can see.
+enum Sight<'a, T, R> {
+    /// The seat is the caller's now.
+    Vacant(Seat<'a, T, R>),
+    Landed(R),
+    /// A draft, for one who must not wait.
+    Unfinished(R),
+    /// The flight was given up for all.
+    Ended,
 }
 
 /// One who waits, until it is dropped.
 pub(crate) struct Passenger<'a, T, R> {
     lane: &'a Lane<T, R>,
     flight: Arc<Flight<T, R>>,
+    /// What it would have flown itself: its own ticket.
+    own: Option<Arc<Flight<T, R>>>,
+}
+
+impl<'a, T, R> Passenger<'a, T, R> {
+    fn new(lane: &'a Lane<T, R>, flight: Arc<Flight<T, R>>) -> Self {
+        Self {
+            lane,
+            flight,
+            own: None,
+        }
+    }
 }
 
 impl<'a, T, R: Clone> Passenger<'a, T, R> {
     /// Sleeps until there is a result, or the seat is vacant and the caller's.
     pub(crate) fn wait(self) -> Result<Turn<'a, T, R>, CycleError> {
+        let sight = self.wait_here()?;
+        Ok(self.take(sight))
+    }
+
+    /// As `wait`, if there is nothing to wait for.
+    pub(crate) fn now(self) -> Option<Turn<'a, T, R>> {
+        let sight = self.look();
+        let sight = sight.or_else(|| self.unfinished().map(Sight::Unfinished))?;
+        Some(self.take(sight))
+    }
+
+    fn take(mut self, sight: Sight<'a, T, R>) -> Turn<'a, T, R> {
+        let turn = match sight {
+            Sight::Vacant(seat) => Turn::Create(seat),
+            Sight::Landed(result) => Turn::Landed(result),
+            Sight::Unfinished(draft) => Turn::Unfinished(draft),
+            Sight::Ended => {
+                let own = self.own.take().and_then(Arc::into_inner);
+                Turn::Again(own.expect("brought along, and nobody else's").ticket)
+            }
+        };
+        // Here, not at the end of the scope: if a destructor panics, what has come of it is still ours to drop.
+        drop(self);
+        turn
+    }
+
+    fn wait_here(&self) -> Result<Sight<'a, T, R>, CycleError> {
         let work = self.flight.work();
-        if waits::is_inside(work) {
-            return Err(waits::own_cycle(work));
+        if frames::is_inside_any() {
+            return self.wait_inside(work);
         }
         // Many factories take less time than falling asleep does.
         for round in 0..sync::spins_for_a_flight() {
-            if let Some(turn) = self.turn() {
-                return Ok(turn);
+            if let Some(sight) = self.look() {
+                return Ok(sight);
             }
             sync::relax(round);
         }
         loop {
             let listener = self.flight.changed.listen();
             // Again, as what has changed before is not listened to.
-            if let Some(turn) = self.turn() {
-                return Ok(turn);
+            if let Some(sight) = self.look() {
+                return Ok(sight);
             }
-            let waiting = Waiting::begin(work)?;
             listener.wait();
-            drop(waiting);
         }
+    }
+
+    /// As `wait`, in the middle of something.
+    #[cold]
+    fn wait_inside(&self, work: Work) -> Result<Sight<'a, T, R>, CycleError> {
+        if frames::is_inside(work) {
+            let unfinished = self.unfinished().map(Sight::Unfinished);
+            return unfinished.ok_or_else(|| waits::own_cycle(work));
+        }
+        let tie = tie_of(self.lane, &self.flight);
+        let wanted = Wanted {
+            work,
+            tie: Some(Arc::clone(&tie)),
+        };
+        loop {
+            let listener = tie.changed.listen();
+            if let Some(sight) = self.look() {
+                return Ok(sight);
+            }
+            let ended = match Waiting::begin(&wanted)? {
+                Began::Waiting(waiting) => {
+                    listener.wait();
+                    waiting.end()?
+                }
+                Began::Given => Ended::Given,
+            };
+            if let (Ended::Given, Some(draft)) = (ended, self.flight.draft.get()) {
+                return Ok(Sight::Unfinished(draft.clone()));
+            }
+        }
+    }
+
+    /// The value as it is, if the caller is in the middle of something that must not wait for it.
+    #[cold]
+    pub(crate) fn unfinished(&self) -> Option<R> {
+        let draft = self.flight.draft.get()?;
+        let tie = self.flight.tie.get()?;
+        waits::give(self.flight.work(), tie).then(|| draft.clone())
     }
 
     /// As [`wait`](Self::wait), without holding up a thread.
     #[cfg(feature = "async")]
     pub(crate) async fn wait_async(self) -> Result<Turn<'a, T, R>, CycleError> {
+        let sight = self.wait_here_async().await?;
+        Ok(self.take(sight))
+    }
+
+    #[cfg(feature = "async")]
+    async fn wait_here_async(&self) -> Result<Sight<'a, T, R>, CycleError> {
         let work = self.flight.work();
-        if waits::is_inside(work) {
+        if frames::is_inside(work) {
             return Err(waits::own_cycle(work));
         }
         let lane = self.lane;
         lane.0
             .with(|_| self.flight.polled.store(true, Ordering::Relaxed));
+        // A task is given nothing unfinished: what it makes of that might end on any thread.
+        let wanted = Wanted { work, tie: None };
         loop {
             let listener = self.flight.changed.listen();
-            if let Some(turn) = self.turn() {
-                return Ok(turn);
+            if let Some(sight) = self.look() {
+                return Ok(sight);
             }
-            let waiting = Waiting::begin(work)?;
-            listener.wait_async().await;
-            drop(waiting);
+            if let Began::Waiting(_waiting) = Waiting::begin(&wanted)? {
+                listener.wait_async().await;
+            }
         }
     }
 
     /// What the waiting has come to, if it is over.
-    pub(crate) fn turn(&self) -> Option<Turn<'a, T, R>> {
+    fn look(&self) -> Option<Sight<'a, T, R>> {
         if let Some(result) = self.flight.result.get() {
-            return Some(Turn::Landed(result.clone()));
+            return Some(Sight::Landed(result.clone()));
+        }
+        let lane = self.lane;
+        if self.flight.ended.load(Ordering::Relaxed) {
+            return Some(Sight::Ended);
         }
         // Looked at again under the lock.
         if !self.flight.vacant.load(Ordering::Relaxed) {
             return None;
         }
-        let lane = self.lane;
         let ours = lane.0.with(|_| {
             let ours = self.flight.vacant.load(Ordering::Relaxed);
             if ours {
@@ -380,7 +616,7 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
             }
             ours
         });
-        ours.then(|| Turn::Create(Seat::new(lane, Arc::clone(&self.flight))))
+        ours.then(|| Sight::Vacant(Seat::new(lane, Arc::clone(&self.flight))))
     }
 }
 

@@ -91,6 +91,8 @@ mod members;
 mod node;
 mod notify;
 
+mod frames;
+mod naming;
 mod order;
 mod pair;
 mod panics;
@@ -114,6 +116,7 @@ mod strong_valued;
 mod sync;
 mod table;
 mod teardown;
+mod tie;
 mod token;
 mod waits;
 mod walk;

@@ -1,6 +1,7 @@
 //! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
 
 use crate::error::{ClosedError, InFlight};
+use crate::frames;
 use crate::held::{Held, Landed, Ticket};
 use crate::pair::Pair;
 use crate::seed::Seed;
@@ -33,6 +34,24 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
+    /// As `view`; in the middle of a creation that must not wait for this one, also of a value that is not finished.
+    #[inline]
+    pub(crate) fn see<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        let found = self.view(hash, &is_it, &mut view);
+        if found.is_some() || !frames::is_inside_any() {
+            return found;
+        }
+        let unfinished = self
+            .flights
+            .unfinished(hash, |ticket| is_it(ticket.seed.key()))?;
+        view(unfinished.held.value())
+    }
+
     /// As `view`, but tells whether there is none because somebody is creating it.
     pub(crate) fn try_view<R>(
         &self,
@@ -40,7 +59,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         is_it: impl Fn(&A) -> bool,
         mut view: impl FnMut(&B) -> Option<R>,
     ) -> Result<Option<R>, InFlight> {
-        if let Some(found) = self.view(hash, &is_it, &mut view) {
+        if let Some(found) = self.see(hash, &is_it, &mut view) {
             return Ok(Some(found));
         }
         if self.flights.any(hash, |ticket| is_it(ticket.seed.key())) {
@@ -107,6 +126,51 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                     fresh: true,
                 }
             }
+        };
+        (landed, rest)
+    }
+
+    /// Makes what was made for a ticket complete, before it is entered. Called once for a ticket.
+    pub(crate) fn draft_made(
+        &self,
+        hash: u64,
+        ticket: &Ticket<A, B>,
+        (mut value, live): Made<B>,
+    ) -> Landed<A, B> {
+        value.watch(|| self.notify(hash));
+        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
+        let held = Held::new(unsafe { ticket.seed.sow_unlinked(value) });
+        Landed {
+            held,
+            live,
+            fresh: true,
+        }
+    }
+
+    /// As `enter_made`, of a draft.
+    pub(crate) fn enter_made_draft(
+        &self,
+        hash: u64,
+        draft: Landed<A, B>,
+        is_it: &dyn Fn(&A) -> bool,
+    ) -> (Landed<A, B>, Rest<A, B>) {
+        let node = draft.held.strong().node();
+        let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut |_| false);
+        let (landed, gone) = match outcome {
+            Outcome::Occupied(landed) => (landed, None),
+            Outcome::Linked(gone) => {
+                if gone.is_none() {
+                    self.engine.add_live(1);
+                }
+                self.counters.add(Count::Created);
+                self.reverse.linked(&draft.held);
+                (draft, gone)
+            }
+        };
+        let rest = Rest {
+            gone,
+            vain: None,
+            strangers,
         };
         (landed, rest)
     }

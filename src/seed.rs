@@ -2,7 +2,7 @@
 
 use crate::body::Halves;
 use crate::node::Node;
-use crate::strong::Blank;
+use crate::strong::{Blank, Strong};
 use crate::sync::{AtomicBool, Ordering};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -84,6 +84,20 @@ impl<B: Halves> Seed<B> {
         }
         // SAFETY: written above, and not entered.
         (result, Some(unsafe { B::take_value(self.node) }))
+    }
+
+    /// Makes the seed complete with this value, before it is entered: the caller is its one owner.
+    ///
+    /// # Safety
+    /// Called by one thread at a time, not after it was linked, and once.
+    pub(crate) unsafe fn sow_unlinked(&self, value: B::Value) -> Strong<B> {
+        // SAFETY: no value is there now, and others read the key only.
+        unsafe { B::write_value(self.node, value) };
+        self.sown.store(true, Ordering::Relaxed);
+        // SAFETY: a node, and nobody's.
+        unsafe { self.node.as_ref() }.begin_unlinked();
+        // SAFETY: complete, and its one count is ours.
+        unsafe { Strong::adopt(self.node) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::sync::plain::{AtomicU64, OnceLock, Relaxed};
 use crate::sync::{self};
+use std::sync::Arc;
 
 /// Counters of a map since it was made, from its `stats` method: each on its own exact once the calls that count have
 /// returned, all together taken at no single moment.
@@ -71,7 +72,7 @@ const COUNTS: usize = Count::Due as usize + 1;
 /// Counters in stripes: each of the first threads has one of its own, so that counting writes nothing that others read; the others
 /// share the last.
 pub(crate) struct Counters {
-    stripes: OnceLock<Box<[Stripe]>>,
+    stripes: OnceLock<Arc<[Stripe]>>,
     /// How many stripes to make; 0 for as many as suits the machine.
     wanted: usize,
 }
@@ -86,6 +87,16 @@ impl Counters {
             stripes: OnceLock::new(),
             wanted,
         }
+    }
+
+    /// The same.
+    pub(crate) fn share(&self) -> Self {
+        self.first();
+        let shared = Self::new(self.wanted);
+        if let Some(stripes) = self.stripes.get() {
+            let _ = shared.stripes.set(Arc::clone(stripes));
+        }
+        shared
     }
 
     /// Others, for as many threads.

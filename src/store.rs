@@ -15,6 +15,7 @@ use crate::held::{Held, Landed, Ticket};
 use crate::hook::{Cause, Hook};
 pub(crate) use crate::inbox::Reverse;
 use crate::inbox::{has_gone, Inbox, Reach};
+use crate::naming::Naming;
 use crate::node::Node;
 use crate::notify::Notify;
 use crate::pair::Pair;
@@ -26,7 +27,6 @@ use crate::strong::{Draft, Strong};
 use crate::sync::plain::AtomicU32;
 use crate::sync::{AtomicBool, OnceCell, Ordering};
 use crate::table::Probe;
-use crate::waits::Naming;
 use crate::young::Young;
 use std::sync::Arc;
 
@@ -59,6 +59,8 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     /// Made for the first side that can report its death.
     inbox: OnceCell<Arc<Inbox<A, B, X>>>,
     pub(crate) reach: Reach<A, B, X>,
+    /// It only shares what is another one's.
+    is_share: bool,
 }
 
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
@@ -105,6 +107,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             young: Young::new(),
             inbox: OnceCell::new(),
             reach,
+            is_share: false,
         }
     }
 
@@ -135,6 +138,31 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             young: Young::new(),
             inbox: OnceCell::new(),
             reach,
+            is_share: false,
+        }
+    }
+
+    /// Another one with the same entries and flights, which may outlive this one. It sees whether this one is closed.
+    pub(crate) fn share(&self) -> Self {
+        let inbox = OnceCell::new();
+        if let Some(shared) = self.inbox.get() {
+            let _ = inbox.set(Arc::clone(shared));
+        }
+        Self {
+            engine: self.engine.share(),
+            flights: self.flights.share(),
+            counters: self.counters.share(),
+            cursor: AtomicU32::new(0),
+            prune_bound: self.prune_bound,
+            closed: AtomicBool::new(false),
+            naming: self.naming,
+            hook: self.hook.clone(),
+            reverse: self.reverse.share(),
+            protection: Protection::new(),
+            young: Young::new(),
+            inbox,
+            reach: self.reach,
+            is_share: true,
         }
     }
 
@@ -473,12 +501,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     pub(crate) fn is_closed(&self) -> bool {
         // Relaxed: see `stay`.
-        self.closed.load(Ordering::Relaxed)
+        self.closed.load(Ordering::Relaxed) || self.is_share && self.flights.are_closed()
     }
 
     /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
+        self.flights.close();
         // Not left to the look at all buckets, which passes over those that are empty.
         self.engine.lock_each();
     }
@@ -500,6 +529,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
     fn drop(&mut self) {
         self.hook = None;
         let mut panics = Panics::new();
+        if self.is_share {
+            let due = self.protection.give_up();
+            panics.catch(|| drop(due));
+            return;
+        }
+        if self.flights.are_shared() {
+            // Who shares them may be entering something.
+            self.close();
+        }
         // What waits has to go here: dropped with the fields, beside a panic, a second one would end the process.
         self.take_all(&mut panics, |held| self.tell(held, Cause::Cleared));
     }

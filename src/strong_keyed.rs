@@ -5,12 +5,13 @@
 
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
-use crate::creation::{get_or_create, Begun, Creates, Creation};
+use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::Flights;
 use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
 use crate::making::{Made, Rest};
+use crate::node::Node;
 use crate::side::{Kept, Side};
 use crate::store::{Refused, Store};
 use equivalent::Equivalent;
@@ -41,6 +42,20 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         Q: ?Sized + Equivalent<K>,
     {
         self.view(hash, |stored| key.equivalent(&stored.0), view)
+    }
+
+    /// As `view_keyed`; in the middle of a creation that must not wait for this one, also of a value that is not finished.
+    #[inline]
+    pub(crate) fn see_keyed<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        self.see(hash, |stored| key.equivalent(&stored.0), view)
     }
 
     /// Enters a value in the place of the live one, which comes back. Refused only if closed.
@@ -149,11 +164,11 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         &self,
         hash: u64,
         key: K,
-        accept: impl Fn(&Entry<K, B>) -> bool,
+        accept: Accept<'_, Entry<K, B>>,
         make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<K, B>, E> {
         match self.find_keyed(hash, &key) {
-            Some(landed) if accept(&landed) => {
+            Some(landed) if accept.accepts(&landed) => {
                 // Here, not at the end of the scope: if a destructor panics, the entry is still ours to let go.
                 drop((key, make));
                 Ok(landed)
@@ -168,12 +183,31 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         &self,
         hash: u64,
         key: K,
-        accept: impl Fn(&Entry<K, B>) -> bool,
+        accept: Accept<'_, Entry<K, B>>,
         make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<K, B>, E> {
         let ticket = self.ticket(hash, Kept(key), ());
         let make = |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0);
-        get_or_create(self, hash, ticket, &accept, make, Refusal::into_error)
+        get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
+    }
+
+    /// As `get_or_create_keyed`, in two steps.
+    pub(crate) fn get_or_create_in_two_keyed<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: K,
+        allocate: impl FnOnce(&K) -> Result<Made<B>, E>,
+        initialise: impl FnOnce(&Entry<K, B>) -> Result<(), E>,
+    ) -> Result<Entry<K, B>, E> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            // Here, not at the end of the scope: if a destructor panics, the entry is still ours to let go.
+            drop((key, allocate, initialise));
+            return Ok(landed);
+        }
+        let ticket = self.ticket(hash, Kept(key), ());
+        let allocate = |ticket: &Ticket<Kept<K>, B>| allocate(&ticket.seed.key().0);
+        let refused = Refusal::into_error;
+        get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
     }
 
     /// As `get_or_create_keyed`, without holding up a thread.
@@ -200,7 +234,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
             drop(key);
             return Ok(Begun::Landed(landed));
         }
-        Creation::begin(self, hash, self.ticket(hash, Kept(key), ()), &|_| true)
+        Creation::begin(self, hash, self.ticket(hash, Kept(key), ()), Accept::All)
     }
 
     /// As `begin_keyed`, without waiting: none while somebody else creates it.
@@ -213,7 +247,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
             drop(key);
             return Ok(Some(Begun::Landed(landed)));
         }
-        Creation::try_begin(self, hash, self.ticket(hash, Kept(key), ()), &|_| true)
+        Creation::try_begin(self, hash, self.ticket(hash, Kept(key), ()))
     }
 
     /// As `begin_keyed`, without holding up a thread.
@@ -236,6 +270,7 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     type Landed = Entry<K, B>;
     type Made = Made<B>;
     type Rest = Rest<Kept<K>, B>;
+    type Grip = Self;
 
     fn flights(&self) -> &Flights<Self::Ticket, Entry<K, B>> {
         &self.flights
@@ -266,6 +301,28 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     ) -> (Entry<K, B>, Self::Rest) {
         let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
         self.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<K, B> {
+        self.draft_made(hash, ticket, made)
+    }
+
+    fn node(landed: &Entry<K, B>) -> Node {
+        landed.held.strong().node()
+    }
+
+    fn enter_draft(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        draft: Entry<K, B>,
+    ) -> (Entry<K, B>, Self::Rest) {
+        let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
+        self.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn grip(&self) -> Self {
+        self.share()
     }
 
     fn settle(&self, landed: &Entry<K, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {

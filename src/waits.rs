@@ -1,159 +1,224 @@
-//! Who waits for whom: how a creation that would wait for itself is found, on one thread or through several, and through any number of maps.
+//! Who waits for whom: how a creation that would wait for itself is found, on one thread or through several, and through any number of maps;
+//! and who is given what is unfinished instead of waiting for ever.
 //!
 //! ```text
 //!  thread 1: creates A ─► asks for B: sleeps ─┐        "A, on thread 1, waits for B" is noted before the thread sleeps;
-//!  thread 2: creates B ─► asks for A ◄────────┘        thread 2 follows the notes from A, comes to its own B, and is refused
+//!  thread 2: creates B ─► asks for A ◄────────┘        thread 2 follows the notes from A, comes to its own B, and is refused,
+//!                                                      or given A as it is, if A has been allocated: then B is tied to A
 //! ```
 //!
-//! What a thread is creating is a list of *frames* on its own stack, which costs two stores for each. Only who is about to sleep, and is creating
-//! something, takes the one lock there is and adds a note; so a look-up that hits, and one that waits for nothing, never come here.
+//! Only who is about to sleep, and is creating something (see `frames`), takes the one lock there is and adds a note; so a look-up that hits, and one
+//! that waits for nothing, never come here. A note is in the list while its thread sleeps, so its work cannot end meanwhile, and the number of a work, which is an
+//! address, is not used again. Whoever comes last finds the cycle, since all notes are made under the one lock.
 //!
-//! A note is in the list while its thread sleeps, so its work cannot end meanwhile, and the number of a work, which is an address, is not used again. Whoever comes last
-//! finds the cycle, since all notes are made under the one lock.
+//! Whoever was given an unfinished value has a *knot*: what it was given. When it is ready itself, it waits for those, as a sleeper waits for what it
+//! has asked for: so this too can close a cycle, and then somebody in it is given what it waits for. When nothing that can be reached from a knot is still being made,
+//! all of that is entered; when something is given up, so is all that reaches it.
 
 use crate::cycle::CycleError;
-use crate::sync::{global, local, Mutex};
+use crate::frames::{self, Part, Work};
+use crate::sync::{global, Mutex};
+use crate::tie::{Fate, Tie};
 use smallvec::SmallVec;
-use std::cell::Cell;
-use std::fmt;
-use std::ptr;
-
-/// Names a piece of work: the address of something that lives as long as the work.
-pub(crate) type Work = usize;
-
-/// Writes what is being made, for the text of an error.
-pub(crate) type Describe<'a> = &'a dyn Fn(&mut fmt::Formatter<'_>) -> fmt::Result;
-
-/// Work that this thread is in, and the work inside of which it began.
-struct Frame<'a> {
-    work: Work,
-    describe: Describe<'a>,
-    outer: *const Frame<'a>,
-}
-
-local! {
-    /// The innermost work of this thread.
-    static INNERMOST: Cell<*const Frame<'static>> = Cell::new(ptr::null());
-}
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 global! {
-    static NOTES: Mutex<Vec<Note>> = Mutex::new(Vec::new());
+    static WEB: Mutex<Web> = Mutex::new(Web::new());
+}
+
+struct Web {
+    notes: Vec<Note>,
+    /// The next note's.
+    number: u64,
+    knots: BTreeMap<Work, Knot>,
 }
 
 /// A sleeper's note.
 struct Note {
+    number: u64,
     /// What it is in the middle of, innermost first.
     inside: SmallVec<[Part; 2]>,
-    waits_for: Work,
+    /// Of the innermost, if it may be given what is unfinished.
+    tie: Option<Arc<Tie>>,
+    waits_for: Wanted,
+    /// What it is woken for, besides the end of what it waits for.
+    news: Option<News>,
 }
 
+/// What somebody waits for.
 #[derive(Clone)]
-struct Part {
-    work: Work,
-    text: String,
+pub(crate) struct Wanted {
+    pub(crate) work: Work,
+    /// By which the sleeper is woken, if it can be, and which tells whether there is something to be given.
+    pub(crate) tie: Option<Arc<Tie>>,
 }
 
-/// How keys are named in the texts of errors: as they show themselves, or by their type.
-pub(crate) struct Naming<K: ?Sized>(Option<ShowKey<K>>);
+enum News {
+    /// It has been given what it waits for, as it is.
+    Given,
+    Refused(CycleError),
+}
 
-type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+/// A creation that was given something unfinished, or is unfinished and was given to another one.
+struct Knot {
+    tie: Arc<Tie>,
+    /// What it was given.
+    got: Vec<Work>,
+    /// Its name, if it has ended but for what it waits for.
+    ready: Option<String>,
+    /// One of those whose end it waits for.
+    blocked_by: Option<Work>,
+}
 
-impl<K: ?Sized> Naming<K> {
-    pub(crate) const BY_TYPE: Self = Self(None);
+/// How a wait begins.
+pub(crate) enum Began {
+    Waiting(Waiting),
+    /// The innermost work was given it, as it is.
+    Given,
+}
 
-    /// As they show themselves.
-    pub(crate) const fn shown() -> Self
-    where
-        K: fmt::Debug,
-    {
-        Self(Some(<K as fmt::Debug>::fmt))
+/// How it ends.
+pub(crate) enum Ended {
+    /// Look again.
+    Woken,
+    /// As in [`Began`].
+    Given,
+}
+
+/// That this thread is about to sleep, until this is dropped.
+pub(crate) struct Waiting {
+    note: Option<u64>,
+}
+
+impl Waiting {
+    /// Notes that the calling thread is about to wait for this; refuses if that waits, directly or not, for what the thread is creating, and none of those who would
+    /// wait for each other can be given what it waits for.
+    ///
+    /// Runs `Debug` of keys, with no lock held.
+    pub(crate) fn begin(wanted: &Wanted) -> Result<Began, CycleError> {
+        if !frames::is_inside_any() {
+            // Nobody can wait for a thread that creates nothing.
+            return Ok(Began::Waiting(Self { note: None }));
+        }
+        Self::begin_inside(wanted)
     }
 
-    pub(crate) fn name(self, key: &K, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(show) => show(key, f),
-            None => write!(f, "a key of type `{}`", std::any::type_name::<K>()),
+    #[cold]
+    fn begin_inside(wanted: &Wanted) -> Result<Began, CycleError> {
+        let tie = wanted.tie.as_ref();
+        if tie.is_some_and(|tie| give(wanted.work, tie)) {
+            return Ok(Began::Given);
+        }
+        let inside: SmallVec<[Part; 2]> = frames::parts().collect();
+        let tie = frames::innermost().and_then(|(_, tie)| tie);
+        let mut woken = Vec::new();
+        let mut web = WEB.lock();
+        let number = web.number;
+        web.number += 1;
+        web.notes.push(Note {
+            number,
+            inside,
+            tie,
+            waits_for: wanted.clone(),
+            news: None,
+        });
+        web.untangle(number, &mut woken);
+        let news = web.note(number).news.take();
+        let note = news.is_some().then(|| web.take_note(number));
+        drop(web);
+        drop(note);
+        wake(&woken);
+        match news {
+            None => Ok(Began::Waiting(Self { note: Some(number) })),
+            Some(News::Given) => Ok(Began::Given),
+            Some(News::Refused(error)) => Err(error),
         }
     }
-}
 
-impl<K: ?Sized> Clone for Naming<K> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K: ?Sized> Copy for Naming<K> {}
-
-/// Runs `f` as a part of this work.
-pub(crate) fn during<R>(work: Work, describe: Describe<'_>, f: impl FnOnce() -> R) -> R {
-    struct Leave(*const Frame<'static>);
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            INNERMOST.with(|innermost| innermost.set(self.0));
+    /// The sleep is over.
+    pub(crate) fn end(mut self) -> Result<Ended, CycleError> {
+        match self.erase() {
+            None => Ok(Ended::Woken),
+            Some(News::Given) => Ok(Ended::Given),
+            Some(News::Refused(error)) => Err(error),
         }
     }
-    let outer = INNERMOST.with(Cell::get);
-    let frame = Frame {
-        work,
-        describe,
-        outer: outer.cast(),
+
+    fn erase(&mut self) -> Option<News> {
+        let note = WEB.lock().take_note(self.note.take()?);
+        note.news
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.erase());
+    }
+}
+
+/// Gives the innermost work of this thread what it must not wait for, as it would wait for itself: false if that is not so, or if it cannot be given anything.
+pub(crate) fn give(wanted: Work, tie: &Arc<Tie>) -> bool {
+    let Some((innermost, Some(receiver))) = frames::innermost() else {
+        return false;
     };
-    let _leave = Leave(outer);
-    INNERMOST.with(|innermost| innermost.set(ptr::from_ref(&frame).cast()));
-    f()
-}
-
-/// The frames of this thread, innermost first.
-fn frames<'a>() -> impl Iterator<Item = &'a Frame<'a>> {
-    let mut next: *const Frame<'a> = INNERMOST.with(Cell::get).cast();
-    std::iter::from_fn(move || {
-        // SAFETY: null, or in a call of `during` on this thread that is not over, as those who ask are called from its `f` and
-        // keep nothing. So the frame is there, and what it describes itself by.
-        let frame = unsafe { next.as_ref() }?;
-        next = frame.outer;
-        Some(frame)
-    })
-}
-
-impl Frame<'_> {
-    fn text(&self) -> String {
-        Text(self.describe).to_string()
+    if !tie.has_draft() {
+        return false;
     }
+    if innermost == wanted {
+        return true;
+    }
+    let mut web = WEB.lock();
+    let blocked_by = web.knots.get(&wanted).and_then(|knot| knot.blocked_by);
+    // The short ways first: of a family that one thread makes, all are found there.
+    let must = frames::is_inside(wanted) || blocked_by.is_some_and(frames::is_inside) || {
+        let works: BTreeSet<Work> = frames::works().collect();
+        web.way(wanted, |work| works.contains(&work)).is_some()
+    };
+    if must {
+        web.tie((innermost, &receiver), (wanted, tie));
+    }
+    must
+}
 
-    fn part(&self) -> Part {
-        Part {
-            work: self.work,
-            text: self.text(),
+/// Says that a creation that is tied has ended but for what it waits for. All that is to be entered, or given up, then, is told so.
+pub(crate) fn ready(work: Work, tie: &Arc<Tie>, text: String) {
+    let mut woken = Vec::new();
+    let mut web = WEB.lock();
+    if tie.fate() == Fate::Open {
+        let knot = web.knots.get_mut(&work);
+        knot.expect("tied, so it has one").ready = Some(text);
+        if web.enter_from(work, &mut woken) {
+            web.enter_all(&mut woken);
+        } else {
+            web.untangle_all(work, &mut woken);
         }
     }
+    drop(web);
+    wake(&woken);
 }
 
-struct Text<'a>(Describe<'a>);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (self.0)(f)
-    }
-}
-
-/// A number that tells threads apart while they live.
-pub(crate) fn this_thread() -> usize {
-    INNERMOST.with(|innermost| ptr::from_ref(innermost).addr())
-}
-
-/// Whether this thread is in the middle of this work.
-pub(crate) fn is_inside(work: Work) -> bool {
-    frames().any(|frame| frame.work == work)
+/// Says that a creation has been given up. All that depends on it is told so.
+pub(crate) fn give_up(work: Work, tie: &Arc<Tie>) {
+    let mut woken = Vec::new();
+    let mut web = WEB.lock();
+    let knot = web.knots.remove(&work);
+    web.doom_from(work, &mut woken);
+    // If it was given to nobody, another creator may go on with it.
+    tie.set_tied(false);
+    tie.set_fate(Fate::Open);
+    drop(web);
+    drop(knot);
+    wake(&woken);
 }
 
 /// The error for work that is asked for in the middle of itself, on one thread.
 #[cold]
 pub(crate) fn own_cycle(work: Work) -> CycleError {
     let mut chain: Vec<String> = Vec::new();
-    for frame in frames() {
-        chain.push(frame.text());
-        if frame.work == work {
+    for part in frames::parts() {
+        chain.push(part.text);
+        if part.work == work {
             break;
         }
     }
@@ -161,80 +226,263 @@ pub(crate) fn own_cycle(work: Work) -> CycleError {
     CycleError::of(&chain)
 }
 
-/// That this thread is about to sleep, until this is dropped.
-pub(crate) struct Waiting {
-    /// Where the note is found again. Two that are the same can only be of one task, and either will do.
-    note: Option<(Work, Work)>,
+fn wake(ties: &[Arc<Tie>]) {
+    ties.iter().for_each(|tie| tie.changed.notify_all());
 }
 
-impl Waiting {
-    /// Notes that the calling thread is about to wait for this work; refuses if that waits, directly or not, for what the thread is creating.
-    ///
-    /// Runs `Debug` of keys, with no lock held.
-    pub(crate) fn begin(waits_for: Work) -> Result<Self, CycleError> {
-        if frames().next().is_none() {
-            // Nobody can wait for a thread that creates nothing.
-            return Ok(Self { note: None });
-        }
-        Self::begin_inside(waits_for)
-    }
-
-    #[cold]
-    fn begin_inside(waits_for: Work) -> Result<Self, CycleError> {
-        let inside: SmallVec<[Part; 2]> = frames().map(Frame::part).collect();
-        let innermost = inside[0].work;
-        let mut notes = NOTES.lock();
-        if let Some(chain) = chain_back(&notes, &inside, waits_for) {
-            drop(notes);
-            return Err(CycleError::of(&chain));
-        }
-        notes.push(Note { inside, waits_for });
-        Ok(Self {
-            note: Some((innermost, waits_for)),
-        })
-    }
+/// A step from a work to what it waits for.
+#[derive(Clone, Copy)]
+enum Step {
+    /// Its thread sleeps, and this is its note.
+    Note(usize),
+    /// It is ready, and was given the second.
+    Knot(Work, Work),
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some((innermost, waits_for)) = self.note {
-            let mut notes = NOTES.lock();
-            let mine =
-                |note: &Note| note.waits_for == waits_for && note.inside[0].work == innermost;
-            let at = notes.iter().position(mine).expect("noted above");
-            let note = notes.swap_remove(at);
-            drop(notes);
-            drop(note);
+impl Web {
+    const fn new() -> Self {
+        Self {
+            notes: Vec::new(),
+            number: 0,
+            knots: BTreeMap::new(),
         }
     }
-}
 
-/// Follows the notes from `from`. If they lead back to the work that a thread is inside of: what they lead through, in order.
-fn chain_back(notes: &[Note], inside: &[Part], from: Work) -> Option<Vec<String>> {
-    let mut open: Vec<(Work, Vec<String>)> = vec![(from, Vec::new())];
-    let mut seen = vec![from];
-    while let Some((work, chain)) = open.pop() {
-        if let Some(at) = inside.iter().position(|part| part.work == work) {
-            // The thread's own part of the cycle comes first.
-            let own = inside[..=at].iter().rev().map(|part| part.text.clone());
-            return Some(own.chain(chain).collect());
-        }
-        for note in notes {
-            let Some(at) = note.inside.iter().position(|part| part.work == work) else {
-                continue;
+    fn note(&mut self, number: u64) -> &mut Note {
+        let at = self.position(number);
+        &mut self.notes[at]
+    }
+
+    fn take_note(&mut self, number: u64) -> Note {
+        let at = self.position(number);
+        self.notes.swap_remove(at)
+    }
+
+    fn position(&self, number: u64) -> usize {
+        let at = self.notes.iter().position(|note| note.number == number);
+        at.expect("a note is in the list until its sleeper takes it")
+    }
+
+    /// Follows what waits for what, from `from` to where it `ends`: the steps, in order, and the end.
+    fn way(&self, from: Work, ends: impl Fn(Work) -> bool) -> Option<(Vec<Step>, Work)> {
+        let mut come_by: BTreeMap<Work, Option<(Work, Step)>> = BTreeMap::from([(from, None)]);
+        let mut open = vec![from];
+        while let Some(work) = open.pop() {
+            if ends(work) {
+                let mut steps = Vec::new();
+                let mut at = work;
+                while let Some((before, step)) = come_by[&at] {
+                    steps.push(step);
+                    at = before;
+                }
+                steps.reverse();
+                return Some((steps, work));
+            }
+            let mut go = |next: Work, step| {
+                come_by.entry(next).or_insert_with(|| {
+                    open.push(next);
+                    Some((work, step))
+                });
             };
-            if !seen.contains(&note.waits_for) {
-                seen.push(note.waits_for);
-                let mut chain = chain.clone();
-                chain.extend(
-                    note.inside[..=at]
-                        .iter()
-                        .rev()
-                        .map(|part| part.text.clone()),
-                );
-                open.push((note.waits_for, chain));
+            for (at, note) in self.notes.iter().enumerate() {
+                // Who has news does not wait any more.
+                if note.news.is_none() && note.inside.iter().any(|part| part.work == work) {
+                    go(note.waits_for.work, Step::Note(at));
+                }
+            }
+            if let Some(knot) = self.knots.get(&work).filter(|knot| knot.ready.is_some()) {
+                for got in &knot.got {
+                    go(*got, Step::Knot(work, *got));
+                }
+            }
+        }
+        None
+    }
+
+    /// Sees to it that this sleeper does not wait for itself: as long as it does, somebody who waits in the cycle is given what it waits for, or refused.
+    fn untangle(&mut self, number: u64, woken: &mut Vec<Arc<Tie>>) {
+        loop {
+            let at = self.position(number);
+            let note = &self.notes[at];
+            let inside = |work| note.inside.iter().any(|part| part.work == work);
+            let cycle = match note.news {
+                None => self.way(note.waits_for.work, inside),
+                Some(_) => None,
+            };
+            let Some((steps, end)) = cycle else { return };
+            let sleepers = steps.iter().filter_map(|step| match step {
+                Step::Note(at) => Some(*at),
+                Step::Knot(..) => None,
+            });
+            let sleepers: SmallVec<[usize; 4]> = std::iter::once(at).chain(sleepers).collect();
+            let can_be_given = |at: &&usize| {
+                let note = &self.notes[**at];
+                let given = note.waits_for.tie.as_ref();
+                note.tie.is_some() && given.is_some_and(|tie| tie.has_draft())
+            };
+            let given = sleepers.iter().find(can_be_given).copied();
+            let news_for = match given {
+                Some(given) => given,
+                // The one who asks last is refused; if it cannot be woken, another one.
+                None => {
+                    let can_be_woken = |at: &&usize| self.notes[**at].waits_for.tie.is_some();
+                    sleepers.iter().find(can_be_woken).copied().unwrap_or(at)
+                }
+            };
+            if given.is_some() {
+                let Note {
+                    inside,
+                    tie,
+                    waits_for,
+                    ..
+                } = &self.notes[news_for];
+                let (innermost, tie, waits_for) = (inside[0].work, tie.clone(), waits_for.clone());
+                if let (Some(receiver), Some(given)) = (&tie, &waits_for.tie) {
+                    self.tie((innermost, receiver), (waits_for.work, given));
+                }
+                self.notes[news_for].news = Some(News::Given);
+            } else {
+                let error = CycleError::of(&self.chain(at, &steps, end));
+                self.notes[news_for].news = Some(News::Refused(error));
+            }
+            woken.extend(self.notes[news_for].waits_for.tie.clone());
+        }
+    }
+
+    /// What a cycle leads through: this sleeper's own part of it comes first.
+    fn chain(&self, own: usize, steps: &[Step], end: Work) -> Vec<String> {
+        // A sleeper asks for something inside of what it was asked for, so its chain begins with that.
+        let within = |note: &Note, work: Work| -> Vec<String> {
+            let at = note.inside.iter().position(|part| part.work == work);
+            let inner = note.inside.iter().take(at.map_or(0, |at| at + 1));
+            let mut texts: Vec<String> = inner.map(|part| part.text.clone()).collect();
+            texts.reverse();
+            texts
+        };
+        let mut chain = within(&self.notes[own], end);
+        let mut work = self.notes[own].waits_for.work;
+        for step in steps {
+            match *step {
+                Step::Note(at) => {
+                    chain.extend(within(&self.notes[at], work));
+                    work = self.notes[at].waits_for.work;
+                }
+                Step::Knot(of, got) => {
+                    chain.extend(self.knots[&of].ready.clone());
+                    work = got;
+                }
+            }
+        }
+        chain
+    }
+
+    /// As `untangle`, for all who wait, when this work has just become ready.
+    fn untangle_all(&mut self, work: Work, woken: &mut Vec<Arc<Tie>>) {
+        // Only if something waits for it can a cycle lead through it.
+        let waits = |note: &Note| note.waits_for.work == work;
+        let got = |knot: &Knot| knot.ready.is_some() && knot.got.contains(&work);
+        if self.notes.iter().any(waits) || self.knots.values().any(got) {
+            let numbers: Vec<u64> = self.notes.iter().map(|note| note.number).collect();
+            for number in numbers {
+                self.untangle(number, woken);
             }
         }
     }
-    None
+
+    /// `receiver` has been given `given`.
+    fn tie(&mut self, receiver: (Work, &Arc<Tie>), given: (Work, &Arc<Tie>)) {
+        if receiver.0 == given.0 {
+            return;
+        }
+        for (work, tie) in [receiver, given] {
+            tie.set_tied(true);
+            self.knots.entry(work).or_insert_with(|| Knot {
+                tie: Arc::clone(tie),
+                got: Vec::new(),
+                ready: None,
+                blocked_by: None,
+            });
+        }
+        let knot = self.knots.get_mut(&receiver.0).expect("entered above");
+        if !knot.got.contains(&given.0) {
+            knot.got.push(given.0);
+        }
+        if given.1.fate() == Fate::GivenUp {
+            receiver.1.set_fate(Fate::GivenUp);
+        }
+    }
+
+    /// All that is reached from a work that is ready; or none, if something there is still being made.
+    fn all_ready(&mut self, from: Work) -> Option<BTreeSet<Work>> {
+        let mut seen = BTreeSet::from([from]);
+        let mut open = vec![from];
+        while let Some(work) = open.pop() {
+            // What has been entered by now has none.
+            let Some(knot) = self.knots.get(&work) else {
+                continue;
+            };
+            let is_made = |work: &Work| self.knots.get(work).is_some_and(Knot::is_made);
+            let blocker = if knot.is_made() {
+                Some(work)
+            } else {
+                knot.blocked_by.filter(is_made)
+            };
+            if blocker.is_some() {
+                if let Some(knot) = self.knots.get_mut(&from) {
+                    knot.blocked_by = blocker;
+                }
+                return None;
+            }
+            open.extend(knot.got.iter().filter(|work| seen.insert(**work)));
+        }
+        Some(seen)
+    }
+
+    /// Has a work that is ready entered, with all that it depends on, if that is ready too.
+    fn enter_from(&mut self, work: Work, woken: &mut Vec<Arc<Tie>>) -> bool {
+        let Some(all) = self.all_ready(work) else {
+            return false;
+        };
+        for work in all {
+            if let Some(knot) = self.knots.remove(&work) {
+                // SAFETY: whoever ends a flight that is tied takes its knot out first, under this lock.
+                unsafe { knot.tie.finish() };
+                knot.tie.set_fate(Fate::Entered);
+                woken.push(knot.tie);
+            }
+        }
+        true
+    }
+
+    /// As `enter_from`, for all, when something has just been entered.
+    fn enter_all(&mut self, woken: &mut Vec<Arc<Tie>>) {
+        let ready = self.knots.iter().filter(|(_, knot)| !knot.is_made());
+        let ready: Vec<Work> = ready.map(|(work, _)| *work).collect();
+        for work in ready {
+            if self.knots.contains_key(&work) {
+                self.enter_from(work, woken);
+            }
+        }
+    }
+
+    /// Lets all that depends on this work know that it has been given up.
+    fn doom_from(&mut self, work: Work, woken: &mut Vec<Arc<Tie>>) {
+        let mut open = vec![work];
+        while let Some(work) = open.pop() {
+            for (dependent, knot) in &self.knots {
+                if knot.got.contains(&work) && knot.tie.fate() != Fate::GivenUp {
+                    knot.tie.set_fate(Fate::GivenUp);
+                    woken.push(Arc::clone(&knot.tie));
+                    open.push(*dependent);
+                }
+            }
+        }
+    }
+}
+
+impl Knot {
+    /// Whether it is still being made, or will never be entered.
+    fn is_made(&self) -> bool {
+        self.ready.is_none() || self.tie.fate() == Fate::GivenUp
+    }
 }

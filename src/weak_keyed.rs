@@ -5,7 +5,7 @@
 
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
-use crate::creation::{get_or_create, Begun, Creates, Creation};
+use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
 use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::Flights;
 use crate::held::{Landed, Ticket};
@@ -13,6 +13,7 @@ use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
 use crate::making::{Made, Rest};
+use crate::node::Node;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
@@ -79,7 +80,8 @@ where
         self.store.find(hash, |stored| M::matches(&stored.0, asked))
     }
 
-    /// What `view` makes of the value of this key, if both are alive.
+    /// What `view` makes of the value of this key, if both are alive; in the middle of a creation that must not wait for this one, also of a value that is not
+    /// finished.
     #[inline]
     pub(crate) fn view<Q: ?Sized, R>(
         &self,
@@ -91,7 +93,7 @@ where
     {
         let hash = M::hash_asked(&self.hasher, asked);
         self.store
-            .view(hash, |stored| M::matches(&stored.0, asked), view)
+            .see(hash, |stored| M::matches(&stored.0, asked), view)
     }
 
     /// As `view`, but tells whether there is none because somebody is creating it.
@@ -285,7 +287,7 @@ where
     pub(crate) fn get_or_create<E: From<CycleError> + From<ClosedError>>(
         &self,
         key: &P,
-        accept: impl Fn(&Entry<P, B>) -> bool,
+        accept: Accept<'_, Entry<P, B>>,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
         self.get_or_create_hashed(M::hash(&self.hasher, key), key, accept, make)
@@ -296,11 +298,11 @@ where
         &self,
         hash: u64,
         key: &P,
-        accept: impl Fn(&Entry<P, B>) -> bool,
+        accept: Accept<'_, Entry<P, B>>,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
         match self.store.find(hash, |stored| M::same(&stored.0, key)) {
-            Some(landed) if accept(&landed) => Ok(landed),
+            Some(landed) if accept.accepts(&landed) => Ok(landed),
             _ => self.create(hash, key, accept, make),
         }
     }
@@ -327,7 +329,7 @@ where
             M::matches(&P::downgrade(&pointer), asked) && M::hash(&self.hasher, &pointer) == hash,
             "the pointer is not the key that was asked for, or hashes differently"
         );
-        let landed = self.create(hash, &pointer, |_| true, make)?;
+        let landed = self.create(hash, &pointer, Accept::All, make)?;
         Ok((stored_key(&landed, pointer), landed))
     }
 
@@ -338,7 +340,7 @@ where
         key: P,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<(P, Entry<P, B>), E> {
-        let landed = self.get_or_create(&key, |_| true, make)?;
+        let landed = self.get_or_create(&key, Accept::All, make)?;
         Ok((stored_key(&landed, key), landed))
     }
 
@@ -347,12 +349,29 @@ where
         &self,
         hash: u64,
         key: &P,
-        accept: impl Fn(&Entry<P, B>) -> bool,
+        accept: Accept<'_, Entry<P, B>>,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
         let ticket = self.ticket(hash, key);
         let make = |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key);
-        get_or_create(self, hash, ticket, &accept, make, Refusal::into_error)
+        get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
+    }
+
+    /// As `get_or_create`, in two steps.
+    pub(crate) fn get_or_create_in_two<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        allocate: impl FnOnce(&P) -> Result<Made<B>, E>,
+        initialise: impl FnOnce(&Entry<P, B>) -> Result<(), E>,
+    ) -> Result<Entry<P, B>, E> {
+        let (hash, found) = self.find_same(key);
+        if let Some(landed) = found {
+            return Ok(landed);
+        }
+        let ticket = self.ticket(hash, key);
+        let allocate = |ticket: &Ticket<Weakly<P>, B>| allocate(&ticket.key);
+        let refused = Refusal::into_error;
+        get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
     }
 
     /// As `get_or_create`, without holding up a thread.
@@ -376,7 +395,7 @@ where
         let (hash, found) = self.find_same(key);
         match found {
             Some(landed) => Ok(Begun::Landed(landed)),
-            None => Creation::begin(self, hash, self.ticket(hash, key), &|_| true),
+            None => Creation::begin(self, hash, self.ticket(hash, key), Accept::All),
         }
     }
 
@@ -385,7 +404,7 @@ where
         let (hash, found) = self.find_same(key);
         match found {
             Some(landed) => Ok(Some(Begun::Landed(landed))),
-            None => Creation::try_begin(self, hash, self.ticket(hash, key), &|_| true),
+            None => Creation::try_begin(self, hash, self.ticket(hash, key)),
         }
     }
 
@@ -425,6 +444,7 @@ where
     type Landed = Entry<P, B>;
     type Made = Made<B>;
     type Rest = Rest<Weakly<P>, B>;
+    type Grip = WeakKeyed<P, B, M, (), X>;
 
     fn flights(&self) -> &Flights<Self::Ticket, Self::Landed> {
         &self.store.flights
@@ -456,6 +476,32 @@ where
     ) -> (Entry<P, B>, Self::Rest) {
         let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<P, B> {
+        self.store.draft_made(hash, ticket, made)
+    }
+
+    fn node(landed: &Entry<P, B>) -> Node {
+        landed.held.strong().node()
+    }
+
+    fn enter_draft(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        draft: Entry<P, B>,
+    ) -> (Entry<P, B>, Self::Rest) {
+        let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
+        self.store.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn grip(&self) -> Self::Grip {
+        WeakKeyed {
+            store: self.store.share(),
+            hasher: (),
+            keying: PhantomData,
+        }
     }
 
     fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {

@@ -4,13 +4,14 @@ use super::Registry;
 use crate::claim::{Claim, Claims, Creator};
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
-use crate::creation::{get_or_create, Creates, Creation};
+use crate::creation::{get_or_create, Accept, Creates, Creation};
 use crate::engine::{Entered, InTheWay};
 use crate::entry::{Entry, Unborn, Watch};
 use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::Flights;
-use crate::handle::{Handle, WeakHandle};
+use crate::handle::Handle;
 use crate::hash::{hash_key, owned_key};
+use crate::node::Node;
 use crate::seed::Seed;
 use crate::strong::Strong;
 use equivalent::Equivalent;
@@ -18,7 +19,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// The live value of this key, created if there is none.
     ///
     /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
@@ -208,7 +209,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             drop(key);
             return Ok(Claim::Live(Handle::new(strong)));
         }
-        let begun = Creation::begin(self, hash, self.seed(hash, key), &|_| true);
+        let begun = Creation::begin(self, hash, self.seed(hash, key), Accept::All);
         begun.map(Claim::after).map_err(Refusal::into_cycle)
     }
 
@@ -219,7 +220,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             drop(key);
             return Some(Claim::Live(Handle::new(strong)));
         }
-        let begun = Creation::try_begin(self, hash, self.seed(hash, key), &|_| true);
+        let begun = Creation::try_begin(self, hash, self.seed(hash, key));
         let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
         begun.map(Claim::after)
     }
@@ -252,6 +253,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = look() {
             return Ok(Some(Handle::new(strong)));
         }
+        if let Some(unfinished) = self.unfinished(hash, key) {
+            return Ok(Some(unfinished));
+        }
         if self.flights.any(hash, |seed| key.equivalent(seed.key())) {
             return Err(InFlight);
         }
@@ -260,57 +264,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     }
 
     /// A key that waits for its value.
-    fn seed(&self, hash: u64, key: K) -> Seed<Entry<K, V>> {
+    pub(super) fn seed(&self, hash: u64, key: K) -> Seed<Entry<K, V>> {
         Seed::new(self.engine.blank(0, hash, 0), key)
-    }
-
-    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with a factory that gets the value's own weak handle, as in [`Arc::new_cyclic`]: so that what
-    /// the value owns can know it. The handle leads to nothing until the value is entered; and for ever, if it never is.
-    ///
-    /// ```
-    /// use highlander::{Registry, WeakHandle};
-    ///
-    /// struct Window { buttons: Vec<Button> }
-    /// struct Button { window: WeakHandle<u32, Window> }
-    ///
-    /// let windows: Registry<u32, Window> = Registry::new();
-    /// let window = windows.get_or_insert_cyclic(1, |_, me| {
-    ///     assert!(me.upgrade().is_none());                            // not yet
-    ///     Window { buttons: vec![Button { window: me.clone() }] }
-    /// });
-    /// assert!(window.buttons[0].window.upgrade().unwrap().ptr_eq(&window));
-    /// ```
-    ///
-    /// # Panics
-    /// As `get_or_insert_with`.
-    pub fn get_or_insert_cyclic(
-        &self,
-        key: K,
-        make: impl FnOnce(&K, &WeakHandle<K, V>) -> V,
-    ) -> Handle<K, V> {
-        or_panic(self.get_or_try_insert_cyclic(key, |key, me| Ok(make(key, me))))
-    }
-
-    /// As [`get_or_insert_cyclic`](Registry::get_or_insert_cyclic), with a factory that may fail.
-    ///
-    /// # Errors
-    /// As [`get_or_try_insert_with`](Registry::get_or_try_insert_with).
-    pub fn get_or_try_insert_cyclic<E: From<CycleError>>(
-        &self,
-        key: K,
-        make: impl FnOnce(&K, &WeakHandle<K, V>) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E> {
-        let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            return Ok(Handle::new(strong));
-        }
-        let make = |seed: &Seed<_>| {
-            let me = WeakHandle::unborn();
-            let value = make(seed.key(), &me)?;
-            Ok((value, Some(Arc::clone(me.watch()))))
-        };
-        let seed = self.seed(hash, key);
-        get_or_create(self, hash, seed, &|_| true, make, Refusal::into_cycle)
     }
 
     fn create<E: From<CycleError>>(
@@ -321,17 +276,18 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, E> {
         let seed = self.seed(hash, key);
         let make = |seed: &Seed<_>| Ok((make(seed.key())?, None));
-        get_or_create(self, hash, seed, &|_| true, make, Refusal::into_cycle)
+        get_or_create(self, hash, seed, Accept::All, make, Refusal::into_cycle)
     }
 }
 
-impl<K: Eq, V, S> Creates for Registry<K, V, S> {
+impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     type Ticket = Seed<Entry<K, V>>;
     type Landed = Handle<K, V>;
     /// With what its weak handles share, if its factory has them.
     type Made = (V, Option<Arc<Watch>>);
     /// A value that was made in vain, and values of other keys with the same hash.
     type Rest = (Option<V>, Vec<Strong<Entry<K, V>>>);
+    type Grip = Registry<K, V, ()>;
 
     fn flights(&self) -> &Flights<Self::Ticket, Self::Landed> {
         &self.flights
@@ -391,19 +347,63 @@ impl<K: Eq, V, S> Creates for Registry<K, V, S> {
         (Handle::new(landed), (vain, others))
     }
 
+    fn draft(&self, _: u64, seed: &Self::Ticket, (value, watch): Self::Made) -> Self::Landed {
+        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
+        let strong = unsafe { seed.sow_unlinked(value) };
+        if let Some(watch) = watch {
+            // SAFETY: complete, and nobody else has it yet.
+            unsafe { Unborn::<K, V>::new(strong.node(), watch) }.born();
+        }
+        Handle::new(strong)
+    }
+
+    fn node(landed: &Self::Landed) -> Node {
+        landed.strong().node()
+    }
+
+    fn enter_draft(
+        &self,
+        hash: u64,
+        _: &Self::Ticket,
+        draft: Self::Landed,
+    ) -> (Self::Landed, Self::Rest) {
+        let is_it = |other: &K| Handle::key(&draft) == other;
+        let Entered {
+            existing,
+            strangers,
+        } = self.engine.enter(draft.strong().node(), hash, is_it);
+        let landed = match existing {
+            Some(existing) => Handle::new(existing),
+            None => {
+                self.engine.add_live(1);
+                draft
+            }
+        };
+        (landed, (None, strangers))
+    }
+
+    fn grip(&self) -> Self::Grip {
+        Registry {
+            engine: self.engine.share(),
+            flights: self.flights.share(),
+            naming: self.naming,
+            hasher: (),
+        }
+    }
+
     fn settle(&self, _: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
         drop(rest);
         Ok(())
     }
 }
 
-impl<K: Eq, V, S> Creator for Registry<K, V, S> {
+impl<K: Eq + 'static, V: 'static, S> Creator for Registry<K, V, S> {
     type Key = K;
     type Value = V;
     type Owner = Handle<K, V>;
 }
 
-impl<K: Eq, V, S> Claims<K, V, Handle<K, V>> for Registry<K, V, S> {
+impl<K: Eq + 'static, V: 'static, S> Claims<K, V, Handle<K, V>> for Registry<K, V, S> {
     type Core = Self;
 
     fn key_of(seed: &Seed<Entry<K, V>>) -> &K {
@@ -421,7 +421,7 @@ impl<K: Eq, V, S> Claims<K, V, Handle<K, V>> for Registry<K, V, S> {
 
 /// For calls whose factory cannot fail but by asking for itself.
 #[inline]
-fn or_panic<T>(result: Result<T, CycleError>) -> T {
+pub(super) fn or_panic<T>(result: Result<T, CycleError>) -> T {
     match result {
         Ok(value) => value,
         Err(cycle) => panic!("{cycle}"),

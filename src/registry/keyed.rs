@@ -5,6 +5,7 @@ use crate::body::Halves;
 use crate::engine::Rejected;
 use crate::entry::Entry;
 use crate::error::{OccupiedError, ReplaceError};
+use crate::frames;
 use crate::handle::Handle;
 use crate::hash::hash_key;
 use crate::strong::Draft;
@@ -34,9 +35,23 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        self.engine
-            .get(hash, |other| key.equivalent(other))
-            .map(Handle::new)
+        match self.engine.get(hash, |other| key.equivalent(other)) {
+            Some(strong) => Some(Handle::new(strong)),
+            None => self.unfinished(hash, key),
+        }
+    }
+
+    /// The value of this key as it is, in the middle of a creation that must not wait for it.
+    #[inline]
+    pub(super) fn unfinished<Q>(&self, hash: u64, key: &Q) -> Option<Handle<K, V>>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        if !frames::is_inside_any() {
+            return None;
+        }
+        self.flights
+            .unfinished(hash, |seed| key.equivalent(seed.key()))
     }
 
     /// Whether this key has a live value at some moment during the call.

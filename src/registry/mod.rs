@@ -1,8 +1,9 @@
 //! The registry: one live value per key.
 //!
-//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory.
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory, `cyclic` those whose values know themselves or each other.
 
 mod creating;
+mod cyclic;
 mod keyed;
 
 use crate::engine::Engine;
@@ -10,8 +11,8 @@ use crate::entry::Entry;
 use crate::flight::Flights;
 use crate::handle::Handle;
 use crate::hash::DefaultHashBuilder;
+use crate::naming::Naming;
 use crate::seed::Seed;
-use crate::waits::Naming;
 use std::fmt;
 
 /// A map from keys to values that it holds weakly: at most one live value per key, gone when its last [`Handle`] is.

@@ -2,6 +2,7 @@
 
 use super::{Key, StrongMap, Value};
 use crate::claim::{Claim, Claims, Creator};
+use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::hash::{hash_key, owned_key};
 use crate::held::{Landed, Ticket};
@@ -62,7 +63,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     {
         let hash = hash_key(&self.hasher, &key);
         let make = |key: &K| make(key).map(kept);
-        let landed = self.store.get_or_create_keyed(hash, key, |_| true, make);
+        let landed = self.store.get_or_create_keyed(hash, key, Accept::All, make);
         landed.map(Landed::into_clone)
     }
 
@@ -117,7 +118,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         }
         let owned = owned_key(&self.hasher, hash, key, to_owned);
         let make = |key: &K| make(key).map(kept);
-        let landed = self.store.create_keyed(hash, owned, |_| true, make);
+        let landed = self.store.create_keyed(hash, owned, Accept::All, make);
         landed.map(Landed::into_clone)
     }
 
@@ -149,7 +150,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         let accept = |landed: &Landed<_, Value<V>>| !stale(landed.value());
         let make = |key: &K| Ok(kept(make(key)));
         self.store
-            .get_or_create_keyed(hash, key, accept, make)
+            .get_or_create_keyed(hash, key, Accept::If(&accept), make)
             .map(Landed::into_clone)
             .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }

@@ -10,10 +10,10 @@ use crate::hash::DefaultHashBuilder;
 use crate::held::Held;
 use crate::hook::Cause;
 use crate::inbox::Reach;
+use crate::naming::Naming;
 use crate::side::Kept;
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
-use crate::waits::Naming;
 use std::fmt;
 
 pub use traits::StrongIter;

@@ -2,6 +2,7 @@
 
 use super::WeakKeyMap;
 use crate::claim::{Claim, Claims, Creator};
+use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::held::{Landed, Ticket};
 use crate::keying::{Asked, Keying};
@@ -43,7 +44,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         let made = |key: &P| make(key).map(kept);
-        let landed: Result<_, E> = self.inner.get_or_create(key, |_| true, made);
+        let landed: Result<_, E> = self.inner.get_or_create(key, Accept::All, made);
         landed.map(|landed| landed.value().clone())
     }
 
@@ -134,7 +135,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let accept = |landed: &Landed<_, Kept<V>>| !stale(landed.value());
         let made = |key: &P| make(key).map(kept);
-        let landed: Result<_, E> = self.inner.get_or_create(key, accept, made);
+        let landed: Result<_, E> = self.inner.get_or_create(key, Accept::If(&accept), made);
         landed.map(|landed| landed.value().clone())
     }
 

@@ -2,6 +2,7 @@
 
 use super::WeakKeyValueMap;
 use crate::claim::{Claim, Claims, Creator};
+use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::held::{Landed, Ticket};
 use crate::keying::{Asked, Keying};
@@ -36,7 +37,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         key: &P,
         make: impl FnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
-        self.create(key, |_| true, make)
+        self.create(key, Accept::All, make)
     }
 
     /// As [`get_or_insert_with`](Self::get_or_insert_with), by what the key is looked up with: `to_pointer` makes the key on a miss
@@ -116,16 +117,16 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         stale: impl Fn(&Q) -> bool,
         make: impl FnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
-        self.create(key, |value| !stale(value), make)
+        let accept = |landed: &Landed<_, Traced<Q>>| !stale(&landed.live);
+        self.create(key, Accept::If(&accept), make)
     }
 
     fn create<E: From<CycleError> + From<ClosedError>>(
         &self,
         key: &P,
-        accept: impl Fn(&Q) -> bool,
+        accept: Accept<'_, Landed<Weakly<P>, Traced<Q>>>,
         make: impl FnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
-        let accept = |landed: &Landed<_, Traced<Q>>| accept(&landed.live);
         let made = |key: &P| make(key).map(traced);
         let landed: Result<_, E> = self.inner.get_or_create(key, accept, made);
         landed.map(Landed::into_live)

@@ -1,6 +1,7 @@
 //! One entry of a map with weak keys and weak values: looking it up by its key, entering, replacing and removing it.
 
 use super::WeakKeyValueMap;
+use crate::creation::Accept;
 use crate::error::{ClosedError, InsertError, Refusal, ReplaceError};
 use crate::held::Landed;
 #[allow(unused_imports)] // for the documentation
@@ -211,7 +212,9 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueM
             let watching = Watching::by(binder.bind(self.inner.store.notify_prompt(hash)));
             Ok((Traced::watched(&value, watching), value))
         };
-        let landed: Result<_, Refusal> = self.inner.get_or_create_hashed(hash, key, |_| true, made);
+        let landed: Result<_, Refusal> =
+            self.inner
+                .get_or_create_hashed(hash, key, Accept::All, made);
         landed.map_or_else(|refusal| refusal.panic(), Landed::into_live)
     }
 }

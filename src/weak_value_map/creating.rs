@@ -2,6 +2,7 @@
 
 use super::{Key, Value, WeakValueMap};
 use crate::claim::{Claim, Claims, Creator};
+use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::hash::{hash_key, owned_key};
 use crate::held::{Landed, Ticket};
@@ -173,7 +174,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         let accept = |landed: &Landed<_, Value<P>>| !stale(&landed.live);
         let make = |key: &K| make(key).map(weakly);
         self.store
-            .get_or_create_keyed(hash, key, accept, make)
+            .get_or_create_keyed(hash, key, Accept::If(&accept), make)
             .map(Landed::into_live)
     }
 
@@ -185,7 +186,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         make: impl FnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
         let make = |key: &K| make(key).map(weakly);
-        let landed = self.store.create_keyed(hash, key, |_| true, make);
+        let landed = self.store.create_keyed(hash, key, Accept::All, make);
         landed.map(Landed::into_live)
     }
 

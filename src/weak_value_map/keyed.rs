@@ -41,7 +41,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        self.store.view_keyed(hash, key, Side::live)
+        self.store.see_keyed(hash, key, Side::live)
     }
 
     /// The live value of this key, with the key that is stored, cloned.

@@ -13,10 +13,10 @@ use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::pointer::{Pointer, SyncPointer};
 
+use crate::naming::Naming;
 use crate::side::{Kept, Weakly};
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
-use crate::waits::Naming;
 use std::fmt;
 
 pub use traits::WeakValueIter;

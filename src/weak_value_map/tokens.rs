@@ -1,6 +1,7 @@
 //! Entries whose values carry a token, and go with it.
 
 use super::WeakValueMap;
+use crate::creation::Accept;
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::hash::hash_key;
 use crate::held::Landed;
@@ -67,7 +68,7 @@ where
             let watching = Watching::by(binder.bind(self.store.notify_prompt(hash)));
             Ok((Weakly::watched(&value, watching), value))
         };
-        let landed = self.store.create_keyed(hash, key, |_| true, make);
+        let landed = self.store.create_keyed(hash, key, Accept::All, make);
         landed.map(Landed::into_live)
     }
 

@@ -329,7 +329,7 @@ fn a_token_keeps_its_key_alive<M: Map<Citizen, Key = Arc<u32>>>() {
     assert!(map.try_get(2).unwrap().is_none());
 }
 
-fn vacancy<K: Eq + std::hash::Hash, V>(
+fn vacancy<K: Eq + std::hash::Hash + 'static, V: 'static>(
     registry: &Registry<K, V>,
     key: K,
 ) -> Vacancy<'_, Registry<K, V>> {

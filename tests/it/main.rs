@@ -29,6 +29,7 @@ mod strong_map;
 mod tasks;
 mod token;
 mod traits;
+mod two_phase;
 mod watched;
 mod weak_handle;
 mod weak_key_map;

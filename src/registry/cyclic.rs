@@ -1,0 +1,158 @@
+//! Values of a registry that know themselves, or each other.
+
+use super::creating::or_panic;
+use super::Registry;
+use crate::creation::{get_or_create, get_or_create_in_two, Accept};
+use crate::error::{CycleError, Refusal};
+use crate::handle::{Handle, WeakHandle};
+use crate::hash::hash_key;
+use crate::seed::Seed;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
+    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with a factory that gets the value's own weak handle, as in [`Arc::new_cyclic`]: so that what
+    /// the value owns can know it. The handle leads to nothing until the value is entered; and for ever, if it never is.
+    ///
+    /// ```
+    /// use highlander::{Registry, WeakHandle};
+    ///
+    /// struct Window { buttons: Vec<Button> }
+    /// struct Button { window: WeakHandle<u32, Window> }
+    ///
+    /// let windows: Registry<u32, Window> = Registry::new();
+    /// let window = windows.get_or_insert_cyclic(1, |_, me| {
+    ///     assert!(me.upgrade().is_none());                            // not yet
+    ///     Window { buttons: vec![Button { window: me.clone() }] }
+    /// });
+    /// assert!(window.buttons[0].window.upgrade().unwrap().ptr_eq(&window));
+    /// ```
+    ///
+    /// # Panics
+    /// As `get_or_insert_with`.
+    pub fn get_or_insert_cyclic(
+        &self,
+        key: K,
+        make: impl FnOnce(&K, &WeakHandle<K, V>) -> V,
+    ) -> Handle<K, V> {
+        or_panic(self.get_or_try_insert_cyclic(key, |key, me| Ok(make(key, me))))
+    }
+
+    /// As [`get_or_insert_cyclic`](Registry::get_or_insert_cyclic), with a factory that may fail.
+    ///
+    /// # Errors
+    /// As [`get_or_try_insert_with`](Registry::get_or_try_insert_with).
+    pub fn get_or_try_insert_cyclic<E: From<CycleError>>(
+        &self,
+        key: K,
+        make: impl FnOnce(&K, &WeakHandle<K, V>) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            return Ok(Handle::new(strong));
+        }
+        let make = |seed: &Seed<_>| {
+            let me = WeakHandle::unborn();
+            let value = make(seed.key(), &me)?;
+            Ok((value, Some(Arc::clone(me.watch()))))
+        };
+        let seed = self.seed(hash, key);
+        get_or_create(self, hash, seed, Accept::All, make, Refusal::into_cycle)
+    }
+
+    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it, through its shared handle. So values may
+    /// know each other in a circle: what `initialise` creates can ask for this key again, and gets the same value, unfinished as it is, instead of a [`CycleError`].
+    ///
+    /// Only who must not wait for the value gets it unfinished: the creating thread, inside of `initialise`, by [`get`](Registry::get) and every call that creates; and a creation on
+    /// another thread that this one waits for, when each has asked for the other's key. Everybody else waits, asleep, and finds it finished. `get` finds nothing before. What was
+    /// created with the help of an unfinished value is entered with it, not before: until then, others wait for that too.
+    ///
+    /// If `initialise` fails or panics, the value is given up, and with it all that was created with its help: nobody finds it, the creations of
+    /// those that others were making fail with a [`CycleError`], and one of those who wait creates anew. (Handles that `initialise` has put elsewhere keep what they have got; nobody
+    /// can take those back.) Weak handles to an unfinished value lead to nothing until it is entered.
+    ///
+    /// A future is given nothing unfinished, nor is a creation that may take the place of a live value (`get_or_replace_if` of the maps): they get a [`CycleError`]. If somebody
+    /// [inserts](Registry::insert) another value meanwhile, that is what the caller and those who wait get, and those who have the unfinished one keep it.
+    ///
+    /// *Runs* `allocate` and `initialise` with no lock held, once per key at a time. *Waiting:* as `get_or_insert_with`; and for creations on other threads that it is tied to in a
+    /// circle, until they end. *Complexity:* as `get_or_insert_with`; what is tied takes one lock of the process, for a time that grows with what it is tied to.
+    ///
+    /// Modelled after the class map of Jython, which publishes unfinished classes to everybody.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry, WeakHandle};
+    /// use std::sync::OnceLock;
+    ///
+    /// struct Class { friend: OnceLock<WeakHandle<&'static str, Class>> }
+    /// static CLASSES: Registry<&str, Class> = Registry::new();
+    ///
+    /// fn class(name: &'static str, friend: &'static str) -> Handle<&'static str, Class> {
+    ///     CLASSES.get_or_create_cyclic(
+    ///         name,
+    ///         |_| Class { friend: OnceLock::new() },
+    ///         |class| {
+    ///             let friend = class_of(friend, name);
+    ///             class.friend.set(Handle::downgrade(&friend)).unwrap();
+    /// #           KEPT.lock().unwrap().push(friend);
+    ///         },
+    ///     )
+    /// }
+    /// # use class as class_of;
+    /// # static KEPT: std::sync::Mutex<Vec<Handle<&'static str, Class>>> = std::sync::Mutex::new(Vec::new());
+    /// let list = class("List", "Node");                       // asks for Node, whose initialiser asks for List
+    /// let node = list.friend.get().unwrap().upgrade().unwrap();
+    /// assert!(node.friend.get().unwrap().upgrade().unwrap().ptr_eq(&list));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with what `allocate` or `initialise` panics with; when `allocate` asks for its own key; and with the text of
+    /// [`CycleError`] when a creation on another thread has failed that this one had got an unfinished value of.
+    pub fn get_or_create_cyclic(
+        &self,
+        key: K,
+        allocate: impl FnOnce(&K) -> V,
+        initialise: impl FnOnce(&Handle<K, V>),
+    ) -> Handle<K, V> {
+        let allocate = |key: &K| Ok(allocate(key));
+        or_panic(self.get_or_try_create_cyclic(key, allocate, |value| {
+            initialise(value);
+            Ok(())
+        }))
+    }
+
+    /// As [`get_or_create_cyclic`](Registry::get_or_create_cyclic), with steps that may fail.
+    ///
+    /// # Errors
+    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, or when a creation on another thread has failed
+    /// that this one had got an unfinished value of.
+    ///
+    /// ```
+    /// use highlander::{CreateError, Registry};
+    ///
+    /// let classes: Registry<&str, String> = Registry::new();
+    /// let error = classes.get_or_try_create_cyclic(
+    ///     "Broken",
+    ///     |name| Ok(format!("class {name}")),
+    ///     |_| Err(CreateError::Failed("no superclass")),
+    /// );
+    /// assert_eq!(error.unwrap_err(), CreateError::Failed("no superclass"));
+    /// assert!(classes.get("Broken").is_none());               // now and later: nobody keeps what is half built
+    /// ```
+    pub fn get_or_try_create_cyclic<E: From<CycleError>>(
+        &self,
+        key: K,
+        allocate: impl FnOnce(&K) -> Result<V, E>,
+        initialise: impl FnOnce(&Handle<K, V>) -> Result<(), E>,
+    ) -> Result<Handle<K, V>, E> {
+        let hash = hash_key(&self.hasher, &key);
+        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+            // Here, not at the end of the scope: if a destructor panics, the value is still ours to drop.
+            let found = Handle::new(strong);
+            drop((key, allocate, initialise));
+            return Ok(found);
+        }
+        let allocate = |seed: &Seed<_>| Ok((allocate(seed.key())?, None));
+        let seed = self.seed(hash, key);
+        get_or_create_in_two(self, hash, seed, allocate, initialise, Refusal::into_cycle)
+    }
+}

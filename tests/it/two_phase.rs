@@ -1,0 +1,499 @@
+//! Values that are created in two steps, and know each other in a circle.
+
+use crate::common::{panic_of, promptly};
+use highlander::{CreateError, CycleError, Handle, Registry, WeakHandle};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{mpsc, Arc, Barrier, Mutex, OnceLock};
+use std::thread;
+
+type Failed = CreateError<&'static str>;
+
+/// A class that knows those whose names it was given, and is finished when it does.
+struct Class {
+    friends: OnceLock<Vec<WeakHandle<u32, Class>>>,
+    finished: AtomicBool,
+}
+
+impl Class {
+    fn allocate() -> Self {
+        Class {
+            friends: OnceLock::new(),
+            finished: AtomicBool::new(false),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished.load(SeqCst)
+    }
+
+    fn friend(&self, at: usize) -> Handle<u32, Class> {
+        self.friends.get().unwrap()[at].upgrade().unwrap()
+    }
+}
+
+type Classes = Registry<u32, Class>;
+
+/// Keeps what was made alive, as an owner would.
+type Owners = Mutex<Vec<Handle<u32, Class>>>;
+
+/// The class of this name, and all that it leads to.
+fn build(
+    classes: &Classes,
+    owners: &Owners,
+    name: u32,
+    friends: &(dyn Fn(u32) -> Vec<u32> + Sync),
+) -> Result<Handle<u32, Class>, Failed> {
+    classes.get_or_try_create_cyclic(
+        name,
+        |_| Ok(Class::allocate()),
+        |class| {
+            let mut known = Vec::new();
+            for friend in friends(name) {
+                let friend = build(classes, owners, friend, friends)?;
+                known.push(Handle::downgrade(&friend));
+                owners.lock().unwrap().push(friend);
+            }
+            class.friends.set(known).ok().expect("initialised once");
+            class.finished.store(true, SeqCst);
+            Ok(())
+        },
+    )
+}
+
+#[test]
+fn the_creating_thread_alone_gets_it_unfinished_and_the_others_wait() {
+    promptly(|| {
+        let classes = Classes::new();
+        let (inside, is_inside) = mpsc::channel();
+        let (go, gone_on) = mpsc::channel();
+        thread::scope(|scope| {
+            let classes = &classes;
+            let creator = scope.spawn(move || {
+                classes.get_or_create_cyclic(
+                    1,
+                    |_| Class::allocate(),
+                    |class| {
+                        let again = classes.get(&1).expect("its own");
+                        assert!(again.ptr_eq(class) && !again.is_finished());
+                        let again = classes.get_or_insert_with(1, |_| unreachable!());
+                        assert!(again.ptr_eq(class));
+                        let claim = classes.claim(1).unwrap().live().expect("there already");
+                        assert!(claim.ptr_eq(class));
+                        assert!(classes.try_get(&1).unwrap().unwrap().ptr_eq(class));
+                        assert!(Handle::downgrade(class).upgrade().is_none(), "not yet");
+                        assert_eq!(classes.len(), 0);
+                        inside.send(()).unwrap();
+                        gone_on.recv().unwrap();
+                        class.finished.store(true, SeqCst);
+                    },
+                )
+            });
+            is_inside.recv().unwrap();
+            assert!(classes.get(&1).is_none());
+            assert!(classes.try_get(&1).is_err(), "in flight");
+            assert!(classes.try_claim(1).is_none());
+            let waiter = scope.spawn(move || {
+                let class = classes.get_or_insert_with(1, |_| unreachable!());
+                assert!(class.is_finished());
+                class
+            });
+            go.send(()).unwrap();
+            let (created, got) = (creator.join().unwrap(), waiter.join().unwrap());
+            assert!(created.ptr_eq(&got) && classes.get(&1).unwrap().ptr_eq(&got));
+            let weak = Handle::downgrade(&got);
+            assert!(weak.upgrade().is_some());
+            drop((created, got));
+            assert!(weak.upgrade().is_none() && classes.is_empty());
+        });
+    });
+}
+
+#[test]
+fn a_family_on_one_thread_is_entered_when_all_of_it_is_finished() {
+    let (classes, owners) = (Classes::new(), Owners::default());
+    // 0 -> 1 -> 2 -> {0, 1, 3}
+    let friends = |name| match name {
+        0 => vec![1],
+        1 => vec![2],
+        2 => vec![0, 1, 3],
+        _ => vec![],
+    };
+    let seen = Mutex::new(Vec::new());
+    let watched = |name| {
+        let found: Vec<bool> = (0..4)
+            .map(|n| thread::scope(|s| s.spawn(|| classes.get(&n).is_some()).join().unwrap()))
+            .collect();
+        seen.lock().unwrap().push((name, found));
+        friends(name)
+    };
+    let zero = build(&classes, &owners, 0, &watched).unwrap();
+    // Of the four only 3 depends on nothing unfinished, and that comes last.
+    assert!(seen
+        .lock()
+        .unwrap()
+        .iter()
+        .all(|(_, found)| found == &[false; 4]));
+    assert_eq!(classes.len(), 4);
+    let two = zero.friend(0).friend(0);
+    assert!(two.friend(0).ptr_eq(&zero) && two.friend(1).ptr_eq(&zero.friend(0)));
+    assert!((0..4).all(|name| classes.get(&name).unwrap().is_finished()));
+    drop((zero, two));
+    owners.lock().unwrap().clear();
+    assert!(classes.is_empty());
+}
+
+#[test]
+fn what_does_not_depend_on_the_unfinished_is_entered_at_once() {
+    let (classes, owners) = (Classes::new(), Owners::default());
+    let seen = AtomicBool::new(false);
+    let friends = |name| match name {
+        0 => vec![1, 2],
+        2 => {
+            let found = thread::scope(|s| s.spawn(|| classes.get(&1).is_some()).join().unwrap());
+            seen.store(found, SeqCst);
+            vec![]
+        }
+        _ => vec![],
+    };
+    build(&classes, &owners, 0, &friends).unwrap();
+    assert!(seen.load(SeqCst));
+}
+
+#[test]
+fn if_the_outer_one_fails_nobody_keeps_what_was_made_with_its_help() {
+    let classes = Classes::new();
+    let tries = AtomicU32::new(0);
+    let build = || -> Result<_, Failed> {
+        classes.get_or_try_create_cyclic(
+            0,
+            |_| Ok(Class::allocate()),
+            |zero| {
+                let one = classes.get_or_try_create_cyclic(
+                    1,
+                    |_| Ok::<_, Failed>(Class::allocate()),
+                    |one| {
+                        assert!(classes.get(&0).unwrap().ptr_eq(zero));
+                        one.finished.store(true, SeqCst);
+                        Ok(())
+                    },
+                )?;
+                assert!(classes.get(&1).expect("to the family").ptr_eq(&one));
+                match tries.fetch_add(1, SeqCst) {
+                    0 => Err(CreateError::Failed("no superclass")),
+                    _ => Ok(()),
+                }
+            },
+        )
+    };
+    assert_eq!(build().err().unwrap(), CreateError::Failed("no superclass"));
+    assert!(classes.is_empty() && classes.get(&0).is_none() && classes.get(&1).is_none());
+    assert!(
+        (0..2).all(|name| classes.try_get(&name).unwrap().is_none()),
+        "nothing flies"
+    );
+    let _zero = build().unwrap();
+    assert_eq!(classes.len(), 1, "one had no owner");
+}
+
+#[test]
+fn if_the_inner_one_fails_the_outer_one_may_go_on_without_it() {
+    let classes = Classes::new();
+    let zero = classes.get_or_create_cyclic(
+        0,
+        |_| Class::allocate(),
+        |zero| {
+            let one = classes.get_or_try_create_cyclic(
+                1,
+                |_| Ok(Class::allocate()),
+                |_| {
+                    assert!(classes.get(&0).unwrap().ptr_eq(zero));
+                    Err(CreateError::Failed("no"))
+                },
+            );
+            assert_eq!(one.err(), Some(CreateError::Failed("no")));
+            assert!(classes.get(&1).is_none());
+        },
+    );
+    assert!(classes.get(&0).unwrap().ptr_eq(&zero) && classes.len() == 1);
+}
+
+#[test]
+fn what_was_made_with_the_help_of_a_failed_one_fails_too() {
+    let classes = Classes::new();
+    // 0 asks for 1; 1 asks for 2, which is given 1; then 1 fails. 0, which has 2 by then, fails as well.
+    let two = Mutex::new(None);
+    let zero = classes.get_or_try_create_cyclic(
+        0,
+        |_| Ok(Class::allocate()),
+        |_| {
+            let one = classes.get_or_try_create_cyclic(
+                1,
+                |_| Ok(Class::allocate()),
+                |_| {
+                    let made = classes.get_or_create_cyclic(
+                        2,
+                        |_| Class::allocate(),
+                        |_| assert!(classes.get(&1).is_some() && classes.get(&0).is_some()),
+                    );
+                    *two.lock().unwrap() = Some(made);
+                    Err(Failed::Failed("no"))
+                },
+            );
+            assert!(one.is_err());
+            assert!(
+                classes.get(&2).is_none(),
+                "it has gone with what it was made with"
+            );
+            Ok::<_, Failed>(())
+        },
+    );
+    assert!(zero.is_ok(), "it was given nothing unfinished");
+    assert_eq!(classes.len(), 1);
+}
+
+#[test]
+fn a_panic_gives_the_whole_family_up() {
+    let classes = Classes::new();
+    let text = panic_of(|| {
+        classes.get_or_create_cyclic(
+            0,
+            |_| Class::allocate(),
+            |_| {
+                let _one = classes.get_or_create_cyclic(
+                    1,
+                    |_| Class::allocate(),
+                    |_| assert!(classes.get(&0).is_some()),
+                );
+                panic!("broken");
+            },
+        );
+    });
+    assert_eq!(text, "broken");
+    assert!((0..2).all(|name| classes.try_get(&name).unwrap().is_none()));
+    assert!(classes.is_empty());
+}
+
+#[test]
+fn two_threads_that_create_for_each_other_both_get_the_whole_family() {
+    promptly(|| {
+        for round in 0..300 {
+            let (classes, owners) = (Classes::new(), Owners::default());
+            let both = Barrier::new(2);
+            let met = AtomicU32::new(0);
+            // At first both are inside; later as it comes.
+            let friends = |name| {
+                if round < 100 && met.fetch_add(1, SeqCst) < 2 {
+                    both.wait();
+                }
+                vec![1 - name]
+            };
+            let build = |name| {
+                let class = build(&classes, &owners, name, &friends).unwrap();
+                assert!(class.is_finished() && class.friend(0).is_finished());
+                assert!(class.friend(0).friend(0).ptr_eq(&class));
+                class
+            };
+            thread::scope(|scope| {
+                let other = scope.spawn(|| build(1));
+                let zero = build(0);
+                assert!(zero.friend(0).ptr_eq(&other.join().unwrap()));
+            });
+            assert_eq!(classes.len(), 2);
+            owners.lock().unwrap().clear();
+            assert_eq!(classes.len(), 0);
+        }
+    });
+}
+
+#[test]
+fn families_that_many_threads_build_at_once_are_the_same_for_all() {
+    promptly(|| {
+        for _ in 0..50 {
+            let (classes, owners) = (Classes::new(), Owners::default());
+            // Each knows its neighbours in a ring and one across.
+            let friends = |name: u32| vec![(name + 1) % 12, (name + 11) % 12, (name + 5) % 12];
+            let begin = Barrier::new(4);
+            let all: Vec<Vec<_>> = thread::scope(|scope| {
+                let (classes, owners, friends, begin) = (&classes, &owners, &friends, &begin);
+                let threads: Vec<_> = (0..4)
+                    .map(|at| {
+                        scope.spawn(move || {
+                            begin.wait();
+                            (0..12)
+                                .map(|name| (name + 3 * at) % 12)
+                                .map(|name| build(classes, owners, name, friends).unwrap())
+                                .inspect(|class| assert!(class.is_finished()))
+                                .collect()
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            assert_eq!(classes.len(), 12);
+            for class in all.iter().flatten() {
+                let name = *Handle::key(class);
+                assert!(classes.get(&name).unwrap().ptr_eq(class));
+                for (at, friend) in friends(name).into_iter().enumerate() {
+                    assert!(class.friend(at).ptr_eq(&classes.get(&friend).unwrap()));
+                    assert!(class.friend(at).is_finished());
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn if_one_of_two_threads_fails_the_other_is_told_and_may_try_again() {
+    promptly(|| {
+        let classes = Classes::new();
+        let both = Barrier::new(2);
+        thread::scope(|scope| {
+            let (classes, both) = (&classes, &both);
+            let failing = scope.spawn(move || {
+                classes.get_or_try_create_cyclic(
+                    0,
+                    |_| Ok(Class::allocate()),
+                    |_| {
+                        both.wait();
+                        let one = classes.get_or_try_insert_with(1, |_| Err(Failed::Failed("?")));
+                        assert!(one.is_ok() || matches!(&one, Err(CreateError::Failed("?"))));
+                        Err(Failed::Failed("no"))
+                    },
+                )
+            });
+            let mut got_it = false;
+            let one = classes.get_or_try_create_cyclic(
+                1,
+                |_| Ok(Class::allocate()),
+                |_| {
+                    both.wait();
+                    let zero = classes
+                        .get_or_try_insert_with(0, |_| Ok::<_, Failed>(Class::allocate()))?;
+                    got_it = zero.friends.get().is_none();
+                    Ok::<_, Failed>(())
+                },
+            );
+            assert_eq!(
+                failing.join().unwrap().err(),
+                Some(CreateError::Failed("no"))
+            );
+            // Either thread may have asked first; this one was given the other's value, or made its own, or was refused with it.
+            if let Err(error) = one {
+                assert!(matches!(error, CreateError::Cycle(_)), "{error}");
+                assert_eq!(error.to_string(), "an unfinished value that the creation of another one was given has been given up");
+            }
+        });
+        assert!(got_it_or_not(&classes));
+    });
+}
+
+fn got_it_or_not(classes: &Classes) -> bool {
+    (0..2).all(|name| classes.try_get(&name).is_ok())
+}
+
+#[test]
+fn a_plain_creation_in_the_middle_of_a_family_belongs_to_it() {
+    let classes = Classes::new();
+    let others: Registry<&str, Handle<u32, Class>> = Registry::new();
+    let kept = Mutex::new(None);
+    let zero = classes.get_or_create_cyclic(
+        0,
+        |_| Class::allocate(),
+        |zero| {
+            let plain = others.get_or_insert_with("plain", |_| classes.get(&0).unwrap());
+            assert!((*plain).ptr_eq(zero));
+            assert!(
+                others.get("plain").unwrap().ptr_eq(&plain),
+                "seen by the family"
+            );
+            let found =
+                thread::scope(|s| s.spawn(|| others.get("plain").is_some()).join().unwrap());
+            assert!(!found, "and by nobody else");
+            *kept.lock().unwrap() = Some(plain);
+        },
+    );
+    let plain = kept.lock().unwrap().take().unwrap();
+    assert!(others.get("plain").unwrap().ptr_eq(&plain) && (*plain).ptr_eq(&zero));
+    drop(plain);
+    assert!(others.is_empty());
+}
+
+#[test]
+fn a_registry_may_go_before_what_was_made_in_it_is_entered() {
+    let classes = Classes::new();
+    let gone = Arc::new(());
+    let kept = Mutex::new(None);
+    let zero = classes.get_or_create_cyclic(
+        0,
+        |_| Class::allocate(),
+        |_| {
+            let local: Registry<u32, (Handle<u32, Class>, Arc<()>)> = Registry::new();
+            let value = local.get_or_insert_with(1, |_| (classes.get(&0).unwrap(), gone.clone()));
+            // Moved, and dropped.
+            let moved = Box::new(local);
+            assert!(moved.get(&1).unwrap().ptr_eq(&value));
+            drop(moved);
+            *kept.lock().unwrap() = Some(value);
+        },
+    );
+    let value = kept.lock().unwrap().take().unwrap();
+    assert!(value.0.ptr_eq(&zero));
+    drop(value);
+    assert_eq!(Arc::strong_count(&gone), 1);
+}
+
+#[test]
+fn allocate_that_asks_for_its_own_key_is_a_cycle() {
+    let classes = Classes::new();
+    let error = classes.get_or_try_create_cyclic(
+        0,
+        |_| {
+            classes
+                .get_or_try_insert_with(0, |_| Ok(Class::allocate()))
+                .map(|_| Class::allocate())
+        },
+        |_| Ok::<_, CycleError>(()),
+    );
+    assert!(error.is_err() && classes.is_empty());
+}
+
+#[test]
+fn a_value_inserted_meanwhile_is_what_the_caller_gets() {
+    let classes = Classes::new();
+    let mut inserted = None;
+    let got = classes.get_or_create_cyclic(
+        0,
+        |_| Class::allocate(),
+        |class| {
+            let other = thread::scope(|s| {
+                s.spawn(|| classes.insert(0, Class::allocate()).0)
+                    .join()
+                    .unwrap()
+            });
+            assert!(!other.ptr_eq(class));
+            inserted = Some(other);
+        },
+    );
+    assert!(inserted.unwrap().ptr_eq(&got) && classes.len() == 1);
+}
+
+#[test]
+fn a_family_of_thousands_on_one_thread_takes_no_time_to_speak_of() {
+    let build_all = || {
+        let (classes, owners) = (Classes::new(), Owners::default());
+        // A chain that leads back from everywhere to the first, the one before and one in the middle.
+        let friends = |name: u32| match name {
+            1999 => vec![0, 1000],
+            _ => vec![name.saturating_sub(1), name / 2, name + 1],
+        };
+        let first = build(&classes, &owners, 0, &friends).unwrap();
+        assert_eq!(classes.len(), 2000);
+        drop(first);
+        owners.lock().unwrap().clear();
+        assert!(classes.is_empty());
+    };
+    let thread = thread::Builder::new()
+        .stack_size(256 << 20)
+        .spawn(build_all);
+    thread.unwrap().join().unwrap();
+}
