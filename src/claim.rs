@@ -142,6 +142,25 @@ impl<M: Creator> Vacancy<'_, M> {
     }
 }
 
+impl<M: Creator> Vacancy<'_, M> {
+    /// As [`create`](Self::create), in two steps: see [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+    ///
+    /// # Errors
+    /// Whatever `allocate` or `initialise` returns, and as `create`.
+    pub fn create_cyclic<E: From<CycleError> + From<ClosedError>>(
+        self,
+        allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
+        initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
+    ) -> Result<M::Owner, E> {
+        let allocate = |ticket: &_| allocate(M::key_of(ticket)).map(M::made);
+        let initialise =
+            |draft: &<M::Core as Creates>::Landed| initialise(&M::owner(draft.clone()));
+        let refused = Refusal::into_error;
+        let landed = self.creation.create_in_two(allocate, initialise, refused)?;
+        Ok(M::owner(landed))
+    }
+}
+
 impl<M: Creator> fmt::Debug for Vacancy<'_, M>
 where
     M::Key: fmt::Debug,

@@ -92,7 +92,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     ///         |_| Class { friend: OnceLock::new() },
     ///         |class| {
     ///             let friend = class_of(friend, name);
-    ///             class.friend.set(Handle::downgrade(&friend)).unwrap();
+    ///             class.friend.set(Handle::downgrade(&friend)).ok().unwrap();
     /// #           KEPT.lock().unwrap().push(friend);
     ///         },
     ///     )

@@ -155,6 +155,72 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
             .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }
 
+    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates can ask for this key
+    /// again, and gets the same value, unfinished as it is, so values may know each other in a circle. Who gets what is unfinished, and what becomes of it, is as for
+    /// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    /// use std::sync::{Arc, OnceLock, Weak};
+    ///
+    /// #[derive(Default)]
+    /// struct Node { back: OnceLock<Weak<Node>> }
+    /// let nodes: StrongMap<u32, Arc<Node>> = StrongMap::new();
+    ///
+    /// let first = nodes.get_or_create_cyclic(1, |_| Arc::default(), |first| {
+    ///     nodes.get_or_create_cyclic(2, |_| Arc::default(), |second| {
+    ///         second.back.set(Arc::downgrade(&nodes.get(&1).unwrap())).unwrap();
+    ///     });
+    ///     first.back.set(Weak::new()).unwrap();
+    /// });
+    /// let back = nodes.get(&2).unwrap().back.get().unwrap().upgrade().unwrap();
+    /// assert!(Arc::ptr_eq(&back, &first));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with what `allocate` or `initialise` panics with; when `allocate` asks for its own key; and with the text of
+    /// [`CycleError`] when a creation on another thread has failed that this one had got an unfinished value of.
+    pub fn get_or_create_cyclic(
+        &self,
+        key: K,
+        allocate: impl FnOnce(&K) -> V,
+        initialise: impl FnOnce(&V),
+    ) -> V
+    where
+        V: Clone,
+    {
+        let allocate = |key: &K| Ok(allocate(key));
+        let initialise = |value: &V| {
+            initialise(value);
+            Ok(())
+        };
+        self.get_or_try_create_cyclic(key, allocate, initialise)
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// As [`get_or_create_cyclic`](Self::get_or_create_cyclic), with steps that may fail.
+    ///
+    /// # Errors
+    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, or when a creation on another thread has failed
+    /// that this one had got an unfinished value of; [`ClosedError`] when the map is closed.
+    pub fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        allocate: impl FnOnce(&K) -> Result<V, E>,
+        initialise: impl FnOnce(&V) -> Result<(), E>,
+    ) -> Result<V, E>
+    where
+        V: Clone,
+    {
+        let hash = hash_key(&self.hasher, &key);
+        let allocate = |key: &K| allocate(key).map(kept);
+        let initialise = |landed: &Landed<_, Value<V>>| initialise(landed.value());
+        let landed = self
+            .store
+            .get_or_create_in_two_keyed(hash, key, allocate, initialise);
+        landed.map(Landed::into_clone)
+    }
+
     /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
     /// callers of this and of the other calls share one flight.
     ///

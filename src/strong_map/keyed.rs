@@ -62,7 +62,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         let mut view = Some(view);
         let hash = hash_key(&self.hasher, key);
         self.store
-            .view_keyed(hash, key, |value| view.take().map(|view| view(&value.0)))
+            .see_keyed(hash, key, |value| view.take().map(|view| view(&value.0)))
     }
 
     /// Clones of the value of this key and of the key that is stored.

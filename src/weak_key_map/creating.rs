@@ -139,6 +139,64 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         landed.map(|landed| landed.value().clone())
     }
 
+    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates can ask for this key
+    /// again, and gets the same value, unfinished as it is, so values may know each other in a circle. Who gets what is unfinished, and what becomes of it, is as for
+    /// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::{Arc, OnceLock};
+    ///
+    /// let notes: WeakKeyMap<Arc<str>, Arc<OnceLock<usize>>> = WeakKeyMap::new();
+    /// let key: Arc<str> = "Ramirez".into();
+    /// let note = notes.get_or_create_cyclic(&key, |_| Arc::default(), |note| {
+    ///     note.set(key.len()).unwrap();
+    ///     assert!(Arc::ptr_eq(&notes.get(&*key).unwrap(), note));
+    /// });
+    /// assert_eq!(note.get(), Some(&7));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with what `allocate` or `initialise` panics with; when `allocate` asks for its own key; and with the text of
+    /// [`CycleError`] when a creation on another thread has failed that this one had got an unfinished value of.
+    pub fn get_or_create_cyclic(
+        &self,
+        key: &P,
+        allocate: impl FnOnce(&P) -> V,
+        initialise: impl FnOnce(&V),
+    ) -> V
+    where
+        V: Clone,
+    {
+        let allocate = |key: &P| Ok(allocate(key));
+        let initialise = |value: &V| {
+            initialise(value);
+            Ok(())
+        };
+        self.get_or_try_create_cyclic(key, allocate, initialise)
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// As [`get_or_create_cyclic`](Self::get_or_create_cyclic), with steps that may fail.
+    ///
+    /// # Errors
+    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, or when a creation on another thread has failed
+    /// that this one had got an unfinished value of; [`ClosedError`] when the map is closed.
+    pub fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        allocate: impl FnOnce(&P) -> Result<V, E>,
+        initialise: impl FnOnce(&V) -> Result<(), E>,
+    ) -> Result<V, E>
+    where
+        V: Clone,
+    {
+        let allocate = |key: &P| allocate(key).map(kept);
+        let initialise = |landed: &Landed<_, Kept<V>>| initialise(landed.value());
+        let landed = self.inner.get_or_create_in_two(key, allocate, initialise);
+        landed.map(Landed::into_clone)
+    }
+
     /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
     /// callers of this and of the other calls share one flight. The future borrows the key; one that is to be
     /// spawned can be a block that owns it: `async move { map.get_or_insert_async(&key, …).await }`.

@@ -132,6 +132,67 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         landed.map(Landed::into_live)
     }
 
+    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates can ask for this key
+    /// again, and gets the same value, unfinished as it is, so values may know each other in a circle. Who gets what is unfinished, and what becomes of it, is as for
+    /// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+    ///
+    /// ```
+    /// use highlander::WeakKeyValueMap;
+    /// use std::sync::{Arc, OnceLock, Weak};
+    ///
+    /// struct Class { name: &'static str, element: Option<Arc<Class>> }
+    /// #[derive(Default)]
+    /// struct Wrapper { array: OnceLock<Arc<Wrapper>>, element: OnceLock<Weak<Wrapper>> }
+    /// let wrappers: WeakKeyValueMap<Arc<Class>, Arc<Wrapper>, highlander::ByAddress> = WeakKeyValueMap::default();
+    ///
+    /// let class = Arc::new(Class { name: "Duncan", element: None });
+    /// let array = Arc::new(Class { name: "Duncan[]", element: Some(class.clone()) });
+    /// let wrapper = wrappers.get_or_create_cyclic(&class, |_| Arc::default(), |wrapper| {
+    ///     let array = wrappers.get_or_create_cyclic(&array, |_| Arc::default(), |of_array| {
+    ///         let element = wrappers.get(array.element.as_ref().unwrap()).unwrap();
+    ///         of_array.element.set(Arc::downgrade(&element)).unwrap();
+    ///     });
+    ///     wrapper.array.set(array).ok().unwrap();
+    /// });
+    /// let element = wrapper.array.get().unwrap().element.get().unwrap().upgrade().unwrap();
+    /// assert!(Arc::ptr_eq(&element, &wrapper) && array.name.starts_with(class.name));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with what `allocate` or `initialise` panics with; when `allocate` asks for its own key; and with the text of
+    /// [`CycleError`] when a creation on another thread has failed that this one had got an unfinished value of.
+    pub fn get_or_create_cyclic(
+        &self,
+        key: &P,
+        allocate: impl FnOnce(&P) -> Q,
+        initialise: impl FnOnce(&Q),
+    ) -> Q {
+        let allocate = |key: &P| Ok(allocate(key));
+        let initialise = |value: &Q| {
+            initialise(value);
+            Ok(())
+        };
+        self.get_or_try_create_cyclic(key, allocate, initialise)
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// As [`get_or_create_cyclic`](Self::get_or_create_cyclic), with steps that may fail.
+    ///
+    /// # Errors
+    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, or when a creation on another thread has failed
+    /// that this one had got an unfinished value of; [`ClosedError`] when the map is closed.
+    pub fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        allocate: impl FnOnce(&P) -> Result<Q, E>,
+        initialise: impl FnOnce(&Q) -> Result<(), E>,
+    ) -> Result<Q, E> {
+        let allocate = |key: &P| allocate(key).map(traced);
+        let initialise = |landed: &Landed<_, Traced<Q>>| initialise(&landed.live);
+        let landed = self.inner.get_or_create_in_two(key, allocate, initialise);
+        landed.map(Landed::into_live)
+    }
+
     /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
     /// callers of this and of the other calls share one flight. The future borrows the key; one that is to be
     /// spawned can be a block that owns it: `async move { map.get_or_insert_async(&key, …).await }`.

@@ -190,6 +190,66 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         landed.map(Landed::into_live)
     }
 
+    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates can ask for this key
+    /// again, and gets the same value, unfinished as it is, so values may know each other in a circle. Who gets what is unfinished, and what becomes of it, is as for
+    /// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::{Arc, OnceLock, Weak};
+    ///
+    /// #[derive(Default)]
+    /// struct Module { imports: OnceLock<Weak<Module>> }
+    /// let modules: WeakValueMap<&str, Arc<Module>> = WeakValueMap::new();
+    ///
+    /// let hen = modules.get_or_create_cyclic("hen", |_| Arc::default(), |hen| {
+    ///     let egg = modules.get_or_create_cyclic("egg", |_| Arc::default(), |egg| {
+    ///         let same = modules.get("hen").unwrap();
+    ///         egg.imports.set(Arc::downgrade(&same)).unwrap();
+    ///     });
+    ///     assert!(Arc::ptr_eq(&egg.imports.get().unwrap().upgrade().unwrap(), hen));
+    /// });
+    /// assert!(Arc::ptr_eq(&modules.get("hen").unwrap(), &hen));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with what `allocate` or `initialise` panics with; when `allocate` asks for its own key; and with the text of
+    /// [`CycleError`] when a creation on another thread has failed that this one had got an unfinished value of.
+    pub fn get_or_create_cyclic(
+        &self,
+        key: K,
+        allocate: impl FnOnce(&K) -> P,
+        initialise: impl FnOnce(&P),
+    ) -> P {
+        let allocate = |key: &K| Ok(allocate(key));
+        let initialise = |value: &P| {
+            initialise(value);
+            Ok(())
+        };
+        self.get_or_try_create_cyclic(key, allocate, initialise)
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// As [`get_or_create_cyclic`](Self::get_or_create_cyclic), with steps that may fail.
+    ///
+    /// # Errors
+    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, or when a creation on another thread has failed
+    /// that this one had got an unfinished value of; [`ClosedError`] when the map is closed.
+    pub fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        allocate: impl FnOnce(&K) -> Result<P, E>,
+        initialise: impl FnOnce(&P) -> Result<(), E>,
+    ) -> Result<P, E> {
+        let hash = hash_key(&self.hasher, &key);
+        let allocate = |key: &K| allocate(key).map(weakly);
+        let initialise = |landed: &Landed<_, Value<P>>| initialise(&landed.live);
+        let landed = self
+            .store
+            .get_or_create_in_two_keyed(hash, key, allocate, initialise);
+        landed.map(Landed::into_live)
+    }
+
     /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
     /// callers of this and of the other calls share one flight.
     ///
