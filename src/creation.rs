@@ -375,7 +375,7 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Enters a draft that is ready, or leaves that to a creation further out.
-    fn finish_draft(self, draft: M::Landed, adopted: &Adopted) -> Result<M::Landed, Refusal> {
+    fn finish_draft(mut self, draft: M::Landed, adopted: &Adopted) -> Result<M::Landed, Refusal> {
         if self.seat.is_tied() {
             let wanted = self.seat.wanted();
             let tie = self.seat.tie();
@@ -401,10 +401,20 @@ impl<'a, M: Creates> Creation<'a, M> {
             }
         }
         let mut panics = Panics::new();
-        for one in adopted.take() {
-            panics.catch(|| one.settle());
+        let mut all = adopted.take();
+        for one in &mut all {
+            panics.catch(|| one.enter());
         }
-        Ok(self.land_draft(draft)?)
+        let entered = self.enter_draft(draft);
+        // Who waits for one of them finds all.
+        self.seat.wait_for_family();
+        for one in all {
+            panics.catch(|| one.land());
+        }
+        let landed = self.land_draft(entered?);
+        // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
+        drop(panics);
+        Ok(landed?)
     }
 
     /// The innermost work of this thread settles this creation, and those that it has adopted.
@@ -417,17 +427,23 @@ impl<'a, M: Creates> Creation<'a, M> {
             grip: map.grip(),
             hash,
             draft: Some(draft.clone()),
+            entered: None,
             flight: Some(seat.leave()),
         }));
         draft
     }
 
-    fn land_draft(self, draft: M::Landed) -> Result<M::Landed, ClosedError> {
-        if let Some(closed) = self.map.refused() {
-            drop(self);
-            return Err(closed);
+    /// Enters a draft, for those who do not wait.
+    fn enter_draft(&mut self, draft: M::Landed) -> Result<(M::Landed, M::Rest), ClosedError> {
+        match self.map.refused() {
+            Some(closed) => Err(closed),
+            None => Ok(self.map.enter_draft(self.hash, self.ticket(), draft)),
         }
-        let (landed, rest) = self.map.enter_draft(self.hash, self.ticket(), draft);
+    }
+
+    /// Gives what was entered to those who wait.
+    fn land_draft(self, entered: (M::Landed, M::Rest)) -> Result<M::Landed, ClosedError> {
+        let (landed, rest) = entered;
         let landed = self.seat.land(landed);
         self.map.settle(&landed, Some(rest))?;
         Ok(landed)
@@ -439,36 +455,54 @@ struct Pending<G: Creates> {
     grip: G,
     hash: u64,
     draft: Option<G::Landed>,
+    entered: Option<(G::Landed, G::Rest)>,
     flight: Option<Left<G::Ticket, G::Landed>>,
 }
 
 impl<G: Creates> Pending<G> {
     /// Takes the seat again.
-    fn resume(&mut self) -> Option<(Creation<'_, G>, G::Landed)> {
-        let (flight, draft) = (self.flight.take()?, self.draft.take()?);
-        let creation = Creation {
-            map: &self.grip,
-            hash: self.hash,
-            seat: self.grip.flights().resume(flight),
-        };
-        Some((creation, draft))
+    fn resume<'a>(
+        grip: &'a G,
+        hash: u64,
+        flight: &mut Option<Left<G::Ticket, G::Landed>>,
+    ) -> Option<Creation<'a, G>> {
+        let seat = grip.flights().resume(flight.take()?);
+        Some(Creation {
+            map: grip,
+            hash,
+            seat,
+        })
     }
 }
 
 impl<G: Creates> Adoptee for Pending<G> {
-    fn settle(mut self: Box<Self>) {
-        if let Some((creation, draft)) = self.resume() {
-            if creation.seat.tie().fate() == Fate::Entered {
-                // If the map has been closed, there is nobody to be told.
-                let _ = creation.land_draft(draft);
+    fn enter(&mut self) {
+        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
+        let (Some(mut creation), Some(draft)) = (creation, self.draft.take()) else {
+            return;
+        };
+        if creation.seat.tie().fate() == Fate::Entered {
+            // If the map has been closed, there is nobody to be told.
+            if let Ok(entered) = creation.enter_draft(draft) {
+                self.entered = Some(entered);
+                creation.seat.is_in();
+                self.flight = Some(creation.seat.leave());
             }
+        }
+    }
+
+    fn land(mut self: Box<Self>) {
+        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
+        if let (Some(creation), Some(entered)) = (creation, self.entered.take()) {
+            // As above.
+            let _ = creation.land_draft(entered);
         }
     }
 }
 
 impl<G: Creates> Drop for Pending<G> {
     fn drop(&mut self) {
-        drop(self.resume());
+        drop(Self::resume(&self.grip, self.hash, &mut self.flight));
     }
 }
 

@@ -196,7 +196,9 @@ impl<T, R: Clone> Flights<T, R> {
 
     /// The seat of a flight of these that its last holder has left.
     pub(crate) fn resume(&self, flight: Left<T, R>) -> Seat<'_, T, R> {
-        Seat::new(self.lane(flight.0.hash), flight.0)
+        let mut seat = Seat::new(self.lane(flight.flight.hash), flight.flight);
+        seat.is_in = flight.is_in;
+        seat
     }
 
     /// Joins the flight of this key, or begins one. All passengers share the ticket of the first, and the flight keeps that until the last of them
@@ -315,6 +317,8 @@ pub(crate) struct Seat<'a, T, R> {
     flight: Arc<Flight<T, R>>,
     /// The flight is not on its list any more.
     ended: bool,
+    /// The others of its family have been told that it is entered.
+    is_in: bool,
 }
 
 impl<'a, T, R> Seat<'a, T, R> {
@@ -323,6 +327,7 @@ impl<'a, T, R> Seat<'a, T, R> {
             lane,
             flight,
             ended: false,
+            is_in: false,
         }
     }
 }
@@ -368,7 +373,18 @@ impl<T, R: Clone> Seat<'_, T, R> {
     pub(crate) fn leave(self) -> Left<T, R> {
         let mut this = self;
         this.ended = true;
-        Left(Arc::clone(&this.flight))
+        Left {
+            flight: Arc::clone(&this.flight),
+            is_in: this.is_in,
+        }
+    }
+
+    /// Waits until its family is entered, if it has one. To be called when the value is.
+    pub(crate) fn wait_for_family(&mut self) {
+        self.is_in();
+        if let Some(family) = self.flight.tie.get().and_then(|tie| tie.entering()) {
+            family.wait_for_all();
+        }
     }
 
     /// Ends the flight: all who wait get the result.
@@ -413,8 +429,22 @@ impl<T, R> Tied for Seat<'_, T, R> {
     }
 }
 
+impl<T, R> Seat<'_, T, R> {
+    /// Lets the family know that the value is entered, or will never be.
+    pub(crate) fn is_in(&mut self) {
+        let family = self.flight.tie.get().and_then(|tie| tie.entering());
+        if let Some(family) = family.filter(|_| !self.is_in) {
+            family.one_is_in();
+            self.is_in = true;
+        }
+    }
+}
+
 /// A flight whose seat waits for somebody to resume it.
-pub(crate) struct Left<T, R>(Arc<Flight<T, R>>);
+pub(crate) struct Left<T, R> {
+    flight: Arc<Flight<T, R>>,
+    is_in: bool,
+}
 
 fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     let at = list.iter().position(|listed| listed.is(flight));
@@ -427,6 +457,7 @@ impl<T, R> Drop for Seat<'_, T, R> {
         if self.ended {
             return;
         }
+        self.is_in();
         let flight = &self.flight;
         if let Some(tie) = flight.tie.get().filter(|tie| tie.is_tied()) {
             waits::give_up(flight.work(), tie);

@@ -35,7 +35,9 @@ pub(crate) struct Adopted(RefCell<Vec<Box<dyn Adoptee>>>);
 
 pub(crate) trait Adoptee {
     /// Enters its value or gives it up, as has been decided.
-    fn settle(self: Box<Self>);
+    fn enter(&mut self);
+    /// Gives what was entered to those who wait.
+    fn land(self: Box<Self>);
 }
 
 impl Adopted {

@@ -1,7 +1,7 @@
 //! What ties a creation to others whose values it was given before they were finished, or that were given its own.
 
 use crate::node::{Header, Node};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Event, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Event, OnceCell, Ordering};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ pub(crate) struct Tie {
     tied: AtomicBool,
     /// Changed under the lock of the knots.
     fate: AtomicU32,
+    /// Set before the fate is [`Fate::Entered`].
+    entering: OnceCell<Arc<Entering>>,
     /// Notified of what happens to the flight, or to its fate. Only threads listen: to notify it runs no user code.
     pub(crate) changed: Event,
 }
@@ -28,6 +30,41 @@ pub(crate) enum Fate {
     GivenUp,
 }
 
+/// A family that is being entered: those who wait for one of them find all.
+pub(crate) struct Entering {
+    left: AtomicUsize,
+    all: Event,
+}
+
+impl Entering {
+    /// Of so many.
+    pub(crate) fn new(members: usize) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicUsize::new(members),
+            all: Event::new(),
+        })
+    }
+
+    /// One of them is in, or will never be.
+    pub(crate) fn one_is_in(&self) {
+        // Release: pairs with `wait_for_all`.
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.all.notify_all();
+        }
+    }
+
+    /// Sleeps until all are in. They wait for nothing but this.
+    pub(crate) fn wait_for_all(&self) {
+        loop {
+            let listener = self.all.listen();
+            if self.left.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            listener.wait();
+        }
+    }
+}
+
 /// Something that has a tie.
 pub(crate) trait Tied {
     fn tie(&self) -> Arc<Tie>;
@@ -39,8 +76,24 @@ impl Tie {
             draft: AtomicPtr::new(ptr::null_mut()),
             tied: AtomicBool::new(false),
             fate: AtomicU32::new(Fate::Open as u32),
+            entering: OnceCell::new(),
             changed: Event::new(),
         })
+    }
+
+    /// Has it entered, with the others of the family.
+    pub(crate) fn set_entering(&self, family: &Arc<Entering>) {
+        // Set once: nothing is given up after that.
+        let _ = self.entering.set(Arc::clone(family));
+        self.set_fate(Fate::Entered);
+    }
+
+    /// The family that it is entered with, if that has been decided.
+    pub(crate) fn entering(&self) -> Option<&Arc<Entering>> {
+        match self.fate() {
+            Fate::Entered => self.entering.get(),
+            _ => None,
+        }
     }
 
     pub(crate) fn has_draft(&self) -> bool {

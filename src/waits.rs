@@ -18,7 +18,7 @@
 use crate::cycle::CycleError;
 use crate::frames::{self, Part, Work};
 use crate::sync::{global, Mutex};
-use crate::tie::{Fate, Tie};
+use crate::tie::{Entering, Fate, Tie};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ global! {
 
 struct Web {
     notes: Vec<Note>,
-    /// The next note's.
+    /// The next note's, or knot's.
     number: u64,
     knots: BTreeMap<Work, Knot>,
 }
@@ -62,6 +62,8 @@ enum News {
 
 /// A creation that was given something unfinished, or is unfinished and was given to another one.
 struct Knot {
+    /// They are gone through in this order, which does not depend on what happens to lie where.
+    number: u64,
     tie: Arc<Tie>,
     /// What it was given.
     got: Vec<Work>,
@@ -396,12 +398,15 @@ impl Web {
         }
         for (work, tie) in [receiver, given] {
             tie.set_tied(true);
+            let number = self.number;
             self.knots.entry(work).or_insert_with(|| Knot {
+                number,
                 tie: Arc::clone(tie),
                 got: Vec::new(),
                 ready: None,
                 blocked_by: None,
             });
+            self.number += 1;
         }
         let knot = self.knots.get_mut(&receiver.0).expect("entered above");
         if !knot.got.contains(&given.0) {
@@ -413,10 +418,12 @@ impl Web {
     }
 
     /// All that is reached from a work that is ready; or none, if something there is still being made.
-    fn all_ready(&mut self, from: Work) -> Option<BTreeSet<Work>> {
+    fn all_ready(&mut self, from: Work) -> Option<Vec<Work>> {
         let mut seen = BTreeSet::from([from]);
-        let mut open = vec![from];
-        while let Some(work) = open.pop() {
+        let mut all = vec![from];
+        let mut next = 0;
+        while let Some(work) = all.get(next).copied() {
+            next += 1;
             // What has been entered by now has none.
             let Some(knot) = self.knots.get(&work) else {
                 continue;
@@ -433,9 +440,9 @@ impl Web {
                 }
                 return None;
             }
-            open.extend(knot.got.iter().filter(|work| seen.insert(**work)));
+            all.extend(knot.got.iter().filter(|work| seen.insert(**work)));
         }
-        Some(seen)
+        Some(all)
     }
 
     /// Has a work that is ready entered, with all that it depends on, if that is ready too.
@@ -443,22 +450,21 @@ impl Web {
         let Some(all) = self.all_ready(work) else {
             return false;
         };
-        for work in all {
-            if let Some(knot) = self.knots.remove(&work) {
-                // SAFETY: whoever ends a flight that is tied takes its knot out first, under this lock.
-                unsafe { knot.tie.finish() };
-                knot.tie.set_fate(Fate::Entered);
-                woken.push(knot.tie);
-            }
+        let knots = all.iter().filter_map(|work| self.knots.remove(work));
+        let ties: Vec<Arc<Tie>> = knots.map(|knot| knot.tie).collect();
+        let family = Entering::new(ties.len());
+        for tie in &ties {
+            // SAFETY: whoever ends a flight that is tied takes its knot out first, under this lock.
+            unsafe { tie.finish() };
+            tie.set_entering(&family);
         }
+        woken.extend(ties);
         true
     }
 
     /// As `enter_from`, for all, when something has just been entered.
     fn enter_all(&mut self, woken: &mut Vec<Arc<Tie>>) {
-        let ready = self.knots.iter().filter(|(_, knot)| !knot.is_made());
-        let ready: Vec<Work> = ready.map(|(work, _)| *work).collect();
-        for work in ready {
+        for work in self.which(|knot| !knot.is_made()) {
             if self.knots.contains_key(&work) {
                 self.enter_from(work, woken);
             }
@@ -469,14 +475,22 @@ impl Web {
     fn doom_from(&mut self, work: Work, woken: &mut Vec<Arc<Tie>>) {
         let mut open = vec![work];
         while let Some(work) = open.pop() {
-            for (dependent, knot) in &self.knots {
-                if knot.got.contains(&work) && knot.tie.fate() != Fate::GivenUp {
-                    knot.tie.set_fate(Fate::GivenUp);
-                    woken.push(Arc::clone(&knot.tie));
-                    open.push(*dependent);
-                }
+            let got = |knot: &Knot| knot.got.contains(&work) && knot.tie.fate() != Fate::GivenUp;
+            for dependent in self.which(got) {
+                let tie = &self.knots[&dependent].tie;
+                tie.set_fate(Fate::GivenUp);
+                woken.push(Arc::clone(tie));
+                open.push(dependent);
             }
         }
+    }
+
+    /// The works with such knots, in the order in which these came.
+    fn which(&self, wanted: impl Fn(&Knot) -> bool) -> Vec<Work> {
+        let found = self.knots.iter().filter(|(_, knot)| wanted(knot));
+        let mut found: Vec<(u64, Work)> = found.map(|(work, knot)| (knot.number, *work)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, work)| work).collect()
     }
 }
 

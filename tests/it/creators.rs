@@ -45,6 +45,13 @@ pub trait Map<T>:
         key: &Self::Key,
         make: impl FnOnce() -> Result<Arc<T>, E>,
     ) -> Result<Self::Owner, E>;
+    fn get(&self, number: u32) -> Option<Self::Owner>;
+    fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &Self::Key,
+        allocate: impl FnOnce() -> Result<Arc<T>, E>,
+        initialise: impl FnOnce(&Self::Owner) -> Result<(), E>,
+    ) -> Result<Self::Owner, E>;
     /// Enters a value, and gives back what keeps it alive.
     fn insert(&self, key: &Self::Key, value: Arc<T>) -> Self::Owner;
     fn len(&self) -> usize;
@@ -124,6 +131,19 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
         make: impl FnOnce() -> Result<Arc<T>, E>,
     ) -> Result<Self::Owner, E> {
         self.get_or_try_insert_with(*key, |_| make())
+    }
+
+    fn get(&self, number: u32) -> Option<Self::Owner> {
+        Registry::get(self, &number)
+    }
+
+    fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &u32,
+        allocate: impl FnOnce() -> Result<Arc<T>, E>,
+        initialise: impl FnOnce(&Self::Owner) -> Result<(), E>,
+    ) -> Result<Self::Owner, E> {
+        Registry::get_or_try_create_cyclic(self, *key, |_| allocate(), initialise)
     }
 
     fn insert(&self, key: &u32, value: Arc<T>) -> Self::Owner {
@@ -215,6 +235,19 @@ macro_rules! map {
                 make: impl FnOnce() -> Result<Arc<T>, E>,
             ) -> Result<Arc<T>, E> {
                 self.get_or_try_insert_with($by, |_| make())
+            }
+
+            fn get(&self, number: u32) -> Option<Arc<T>> {
+                $name::get(self, &number)
+            }
+
+            fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+                &self,
+                $given: &$key,
+                allocate: impl FnOnce() -> Result<Arc<T>, E>,
+                initialise: impl FnOnce(&Arc<T>) -> Result<(), E>,
+            ) -> Result<Arc<T>, E> {
+                $name::get_or_try_create_cyclic(self, $by, |_| allocate(), initialise)
             }
 
             fn insert(&self, $given: &$key, value: Arc<T>) -> Arc<T> {

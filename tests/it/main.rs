@@ -12,6 +12,7 @@ mod drop_order;
 mod exclusive;
 #[cfg(feature = "async")]
 mod executors;
+mod families;
 mod handle;
 mod hashers;
 mod interned;

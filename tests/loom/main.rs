@@ -6,6 +6,7 @@
 
 mod creation;
 mod exclusive;
+mod families;
 mod growth;
 mod interning;
 mod last_drop;

@@ -1,0 +1,236 @@
+//! Values that are created in two steps in each of the maps: one waits for nobody, whole families come and go together.
+
+use crate::common::promptly;
+use crate::creators::{in_each, Map, Refused};
+use highlander::CreateError;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, OnceLock, Weak};
+use std::thread;
+
+/// Knows another one.
+#[derive(Debug, Default)]
+pub struct Member {
+    other: OnceLock<Weak<Member>>,
+    finished: AtomicBool,
+}
+
+impl Member {
+    fn knows(&self, other: &Arc<Member>) {
+        self.other.set(Arc::downgrade(other)).unwrap();
+        self.finished.store(true, SeqCst);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished.load(SeqCst)
+    }
+
+    fn other(&self) -> Arc<Member> {
+        self.other.get().unwrap().upgrade().unwrap()
+    }
+}
+
+type Failed = CreateError<&'static str>;
+
+in_each! { super::Member:
+    a_family_of_two_on_one_thread_is_entered_when_both_are_finished
+    two_threads_that_create_for_each_other_both_get_the_whole_family
+    a_family_that_fails_leaves_nothing
+    what_is_made_by_a_claim_may_be_made_in_two_steps
+    a_map_that_is_closed_meanwhile_takes_nothing
+    what_takes_the_place_of_another_one_is_given_nothing_unfinished
+}
+
+/// Creates `own`, which asks for `next`, which asks for `own` again. Keeps alive what it meets, for as long as the result lives.
+fn pair<M: Map<Member>>(map: &M, keys: &[M::Key; 2], own: usize) -> Result<[M::Owner; 2], Failed> {
+    let mut met = None;
+    let mine = map.get_or_try_create_cyclic(
+        &keys[own],
+        || Ok(Arc::default()),
+        |mine| {
+            let next = map.get_or_try_create_cyclic(
+                &keys[1 - own],
+                || Ok(Arc::default()),
+                |next| {
+                    // On one thread this is `mine`; if another one creates it, its own.
+                    let again =
+                        map.get_or_try_insert(&keys[own], || Err(Failed::Failed("unreachable")))?;
+                    M::value(next).knows(M::value(&again));
+                    Ok::<_, Failed>(())
+                },
+            )?;
+            M::value(mine).knows(M::value(&next));
+            met = Some(next);
+            Ok::<_, Failed>(())
+        },
+    )?;
+    let other = match met {
+        Some(other) => other,
+        // Somebody else has created it, and its other one.
+        None => map
+            .get(M::number(&keys[1 - own]))
+            .expect("alive, as its creator holds it"),
+    };
+    Ok([mine, other])
+}
+
+fn keys<M: Map<Member>>() -> [M::Key; 2] {
+    [M::key(0), M::key(1)]
+}
+
+fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member>>() {
+    let (map, keys) = (M::empty(), keys::<M>());
+    let found = |number| thread::scope(|s| s.spawn(|| map.get(number).is_some()).join().unwrap());
+    let zero = map.get_or_try_create_cyclic(
+        &keys[0],
+        || Ok(Arc::default()),
+        |zero| {
+            let again = map.get(0).expect("its own");
+            assert!(M::same(&again, zero) && !found(0));
+            let one = map.get_or_try_create_cyclic(
+                &keys[1],
+                || Ok(Arc::default()),
+                |one| {
+                    M::value(one).knows(M::value(&map.get(0).unwrap()));
+                    Ok::<_, Refused>(())
+                },
+            )?;
+            assert!(
+                M::same(&map.get(1).unwrap(), &one) && !found(1),
+                "only the family sees it"
+            );
+            assert!(map.try_claim(&keys[1]).unwrap().unwrap().live().is_some());
+            M::value(zero).knows(M::value(&one));
+            assert_eq!(map.len(), 0);
+            // It outlives this call, so that it is entered.
+            std::mem::forget(one);
+            Ok::<_, Refused>(())
+        },
+    );
+    let zero = zero.unwrap();
+    assert!(found(0) && found(1) && map.len() == 2);
+    let one = map.get(1).unwrap();
+    assert!(Arc::ptr_eq(&M::value(&zero).other(), M::value(&one)));
+    assert!(Arc::ptr_eq(&M::value(&one).other(), M::value(&zero)));
+    if let Some(stats) = map.stats() {
+        assert_eq!((stats.created, stats.joined), (2, 0));
+    }
+}
+
+fn two_threads_that_create_for_each_other_both_get_the_whole_family<M: Map<Member>>() {
+    promptly(|| {
+        for _ in 0..100 {
+            let (map, keys) = (M::empty(), keys::<M>());
+            let begin = Barrier::new(2);
+            let create = |own| {
+                begin.wait();
+                let [mine, other] = pair(&map, &keys, own).unwrap();
+                let [mine, other] = [M::value(&mine).clone(), M::value(&other).clone()];
+                assert!(mine.is_finished() && other.is_finished());
+                begin.wait();
+                assert!(Arc::ptr_eq(&mine.other(), &other) && Arc::ptr_eq(&other.other(), &mine));
+                assert_eq!(map.len(), 2);
+                begin.wait();
+            };
+            thread::scope(|scope| {
+                scope.spawn(|| create(1));
+                create(0);
+            });
+            assert!(
+                (0..2).all(|number| map.try_get(number).is_ok()),
+                "nothing flies"
+            );
+        }
+    });
+}
+
+fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
+    let (map, keys) = (M::empty(), keys::<M>());
+    let mut weak = Vec::new();
+    let failed = map.get_or_try_create_cyclic(
+        &keys[0],
+        || Ok(Arc::default()),
+        |zero| {
+            let one = map.get_or_try_create_cyclic(
+                &keys[1],
+                || Ok(Arc::default()),
+                |one| {
+                    M::value(one).knows(M::value(&map.get(0).unwrap()));
+                    Ok::<_, Failed>(())
+                },
+            )?;
+            weak.extend([zero, &one].map(|owner| Arc::downgrade(M::value(owner))));
+            Err(Failed::Failed("no superclass"))
+        },
+    );
+    assert_eq!(failed.unwrap_err(), Failed::Failed("no superclass"));
+    assert!((0..2).all(|number| map.get(number).is_none() && map.try_get(number).is_ok()));
+    assert_eq!(map.entries(), 0);
+    assert!(
+        weak.iter().all(|weak| weak.strong_count() == 0),
+        "both have gone"
+    );
+    let both = pair(&map, &keys, 0).unwrap();
+    assert!(both.iter().all(|owner| M::value(owner).is_finished()) && map.len() == 2);
+}
+
+fn what_is_made_by_a_claim_may_be_made_in_two_steps<M: Map<Member>>() {
+    let (map, keys) = (M::empty(), keys::<M>());
+    let created = map.vacancy(&keys[0]).create_cyclic(
+        |_| Ok::<_, Refused>(Arc::default()),
+        |zero| {
+            assert!(M::same(&map.get(0).unwrap(), zero));
+            M::value(zero).knows(M::value(zero));
+            Ok(())
+        },
+    );
+    assert!(M::value(&created.unwrap()).is_finished());
+}
+
+fn a_map_that_is_closed_meanwhile_takes_nothing<M: Map<Member>>() {
+    let (map, keys) = (M::empty(), keys::<M>());
+    let mut closed = true;
+    let result = map.get_or_try_create_cyclic(
+        &keys[0],
+        || Ok(Arc::default()),
+        |_| {
+            let one = map.get_or_try_create_cyclic(
+                &keys[1],
+                || Ok(Arc::default()),
+                |one| {
+                    M::value(one).knows(M::value(&map.get(0).unwrap()));
+                    Ok::<_, Refused>(())
+                },
+            );
+            closed = map.close();
+            one.map(drop)
+        },
+    );
+    if closed {
+        assert!(matches!(result, Err(CreateError::Closed(_))));
+        assert_eq!(map.entries(), 0);
+    }
+}
+
+fn what_takes_the_place_of_another_one_is_given_nothing_unfinished<M: Map<Member>>() {
+    let (map, keys) = (M::empty(), keys::<M>());
+    let others: highlander::WeakValueMap<u32, Arc<u32>> = highlander::WeakValueMap::new();
+    let zero = map.get_or_try_create_cyclic(
+        &keys[0],
+        || Ok(Arc::default()),
+        |_| {
+            let refused = others.get_or_try_replace_if(
+                1,
+                |_| true,
+                |_| {
+                    let again =
+                        map.get_or_try_insert(&keys[0], || Ok::<_, Refused>(Arc::default()));
+                    assert!(matches!(again, Err(CreateError::Cycle(_))));
+                    again.map(|_| Arc::new(1))
+                },
+            );
+            assert!(matches!(refused, Err(CreateError::Cycle(_))));
+            Ok::<_, Refused>(())
+        },
+    );
+    assert!(zero.is_ok() && others.entries() == 0);
+}
