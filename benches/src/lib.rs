@@ -9,6 +9,7 @@ pub mod adapters;
 pub mod cell;
 pub mod child;
 pub mod cli;
+pub mod creation;
 pub mod maps;
 pub mod memory;
 pub mod report;
