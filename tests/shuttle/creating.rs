@@ -11,6 +11,7 @@ struct Bang;
 /// One call, drawn by lot, and what it came back with.
 fn ask<M: Map>(map: &M, ledger: &Ledger, key: Key) -> Option<Owned<M::P>> {
     let makes = || {
+        let _creating = ledger.creating(key);
         pause();
         Ok(ledger.value(key))
     };
@@ -19,6 +20,7 @@ fn ask<M: Map>(map: &M, ledger: &Ledger, key: Key) -> Option<Owned<M::P>> {
         2 | 3 => Some(map.create(key, makes).expect("created")),
         4 => {
             let fails = || {
+                let _creating = ledger.creating(key);
                 pause();
                 ledger.fails();
                 Err(Refused::Failed)
@@ -29,6 +31,7 @@ fn ask<M: Map>(map: &M, ledger: &Ledger, key: Key) -> Option<Owned<M::P>> {
         }
         5 => {
             let panics = || {
+                let _creating = ledger.creating(key);
                 pause();
                 ledger.fails();
                 resume_unwind(Box::new(Bang))
@@ -45,6 +48,7 @@ fn ask<M: Map>(map: &M, ledger: &Ledger, key: Key) -> Option<Owned<M::P>> {
         6 => map.take(key, || makes().ok()).expect("no cycle"),
         7 => {
             let gives_up = || {
+                let _creating = ledger.creating(key);
                 pause();
                 None
             };

@@ -1,7 +1,7 @@
 //! Who has made what, who owns it, and what has gone.
 
 use crate::support::{pause, Key};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -16,6 +16,8 @@ struct Books {
     alive: HashMap<u64, Key>,
     /// The value that is owned, and by how many.
     owned: HashMap<Key, (u64, usize)>,
+    /// Keys that a factory is making a value for.
+    creating: HashSet<Key>,
     failed: usize,
     refused: usize,
 }
@@ -37,6 +39,13 @@ impl Ledger {
             number,
             ledger: self.clone(),
         }
+    }
+
+    /// A factory of this key is at work, while the result stands; and no other one is.
+    pub fn creating(&self, key: Key) -> Creating {
+        let alone = self.books().creating.insert(key);
+        assert!(alone, "two factories of {key:?} at a time");
+        Creating(key, self.clone())
     }
 
     /// A factory that makes nothing.
@@ -91,6 +100,15 @@ impl Ledger {
             books.failed, books.refused,
             "failures, and calls that failed"
         );
+    }
+}
+
+/// See [`Ledger::creating`].
+pub struct Creating(Key, Ledger);
+
+impl Drop for Creating {
+    fn drop(&mut self) {
+        self.1.books().creating.remove(&self.0);
     }
 }
 
