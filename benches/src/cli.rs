@@ -180,7 +180,8 @@ pub fn map(name: &str) -> anyhow::Result<MapContestant> {
     })
 }
 
-fn list<T>(parser: &mut lexopt::Parser) -> anyhow::Result<Vec<T>>
+/// A list whose items are separated by commas.
+pub fn list<T>(parser: &mut lexopt::Parser) -> anyhow::Result<Vec<T>>
 where
     T: std::str::FromStr<Err: Into<anyhow::Error>>,
 {
@@ -193,7 +194,7 @@ where
 }
 
 /// A number that is not zero.
-fn number(parser: &mut lexopt::Parser) -> anyhow::Result<usize> {
+pub fn number(parser: &mut lexopt::Parser) -> anyhow::Result<usize> {
     let number: std::num::NonZeroUsize = parser.value()?.parse()?;
     Ok(number.get())
 }

@@ -17,7 +17,7 @@ pub enum Style {
 
 impl Style {
     /// A table whose first column is text and whose others are numbers.
-    fn table(self, header: &[String]) -> Table {
+    pub(crate) fn table(self, header: &[String]) -> Table {
         let mut table = Table::new();
         table.load_preset(match self {
             Style::Terminal => presets::UTF8_FULL_CONDENSED,
@@ -30,7 +30,7 @@ impl Style {
         table
     }
 
-    fn heading(self, text: &str) {
+    pub(crate) fn heading(self, text: &str) {
         match self {
             Style::Terminal => println!("\n{text}"),
             Style::Markdown => println!("\n### {text}\n"),

@@ -6,6 +6,8 @@ use std::thread;
 
 use highlander_bench::adapters::by_hand::{ByHand, Dashmap, Index, SccIndex, SccMap};
 use highlander_bench::cell::Cell;
+use highlander_bench::creation;
+use highlander_bench::creation::meeting::Work;
 use highlander_bench::maps::subject::MapSubject;
 use highlander_bench::maps::OnceCells;
 use highlander_bench::subject::Subject;
@@ -78,6 +80,25 @@ fn a_map_of_once_cells_forgets_what_dies() {
     let mut seen = 0;
     map.for_each(&mut |value| seen += usize::from(Arc::ptr_eq(value, &held)));
     assert_eq!((seen, map.entries()), (1, 1));
+}
+
+#[test]
+fn one_creator_per_key_where_that_is_claimed() {
+    const THREADS: usize = 8;
+    let keys: Vec<String> = (0..50).map(|number| format!("key {number}")).collect();
+    for subject in creation::ALL {
+        let built = (subject.build)();
+        // Keys come again: what had been let go of is created anew.
+        for _ in 0..2 {
+            let meetings = built.meet(&keys, THREADS, Work::Compute(20_000));
+            assert_eq!(meetings.len(), keys.len());
+            let most = if subject.single { 1 } else { THREADS as u32 };
+            for meeting in meetings {
+                let (name, runs) = (subject.name, meeting.runs);
+                assert!((1..=most).contains(&runs), "{name}: {runs} runs");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! `std::sync::Arc` and `Weak` on loom, which has no weak pointers: as far as `watched` uses them.
+//! `std::sync::Arc` and `Weak` for models, as loom has no weak pointers: as far as `watched` uses them.
 
-use loom::cell::UnsafeCell;
-use loom::sync::atomic::{fence, AtomicUsize, Ordering};
+use super::explorer::atomic::{fence, AtomicUsize, Ordering};
+use super::explorer::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;

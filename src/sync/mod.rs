@@ -2,13 +2,16 @@
 //!
 //! `real` is what users run. `model` presents the same names on top of loom, so that the protocols above are checked
 //! exactly as they are written. Which body is compiled depends on a private `cfg` *and* the `loom` feature, so that
-//! neither a feature unified by somebody else's crate nor a bare `--cfg loom` can switch a production build.
+//! neither a feature unified by somebody else's crate nor a bare `--cfg loom` can switch a production build. With another `cfg` and
+//! feature on top of these (`highlander_shuttle`, `shuttle`) `model` is on shuttle instead, which `explorer` chooses.
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod real;
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 pub(crate) use real::*;
 
+#[cfg(all(highlander_loom, feature = "loom"))]
+pub(crate) mod explorer;
 #[cfg(all(highlander_loom, feature = "loom"))]
 pub(crate) mod model;
 #[cfg(all(highlander_loom, feature = "loom"))]

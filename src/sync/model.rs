@@ -1,18 +1,18 @@
-//! The facade's model body: loom.
+//! The facade's model body, on loom or shuttle.
 //!
-//! loom runs all threads of a model on one OS thread, so anything that would block that one must be modelled too: the mutex,
+//! All threads of a model run on one OS thread, so anything that would block that one must be modelled too: the mutex,
 //! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
 
-pub(crate) use loom::cell::UnsafeCell;
-use loom::sync::{Condvar, MutexGuard};
+use super::explorer::{self, Condvar, MutexGuard};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::convert::Infallible;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 
-pub(crate) use loom::sync::atomic::{
+pub(crate) use super::explorer::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+pub(crate) use super::explorer::UnsafeCell;
 
 std::thread_local! {
     // What a model can choose, before it starts. Of the OS thread, not of the process: a model runs on one, and the other models
@@ -66,11 +66,11 @@ pub(crate) fn reclaims() -> bool {
     RECLAIM.get()
 }
 
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(explorer::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(loom::sync::Mutex::new(value))
+        Self(explorer::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -78,7 +78,11 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.0.try_lock().ok()
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -319,7 +323,7 @@ impl<T> Drop for OnceBox<T> {
 }
 
 pub(crate) fn relax(_: u32) {
-    loom::thread::yield_now();
+    explorer::yield_now();
 }
 
 pub(crate) fn spin_rounds() -> u32 {
@@ -345,14 +349,14 @@ struct ParkingLot {
 struct World {
     lot: ParkingLot,
     records: Vec<Record>,
-    // Not loom's: threads are numbered in the order in which they come here, which is part of the execution.
+    // No step of a model: threads are numbered in the order in which they come here, which is part of the execution.
     next: std::sync::atomic::AtomicUsize,
 }
 
-loom::lazy_static! {
+explorer::lazy_static! {
     static ref WORLD: World = World {
         lot: ParkingLot { parked: AtomicUsize::new(0), wakes: Mutex::new(0), woken: Condvar::new() },
-        records: (0..4).map(Record::new).collect(),
+        records: (0..explorer::THREADS).map(Record::new).collect(),
         next: std::sync::atomic::AtomicUsize::new(0),
     };
 }
@@ -420,7 +424,7 @@ impl Record {
     }
 }
 
-loom::thread_local! {
+explorer::thread_local! {
     static INDEX: usize = WORLD.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
@@ -428,7 +432,7 @@ loom::thread_local! {
 pub(crate) fn own_record() -> Option<&'static Record> {
     reclaims().then(|| {
         let index = INDEX.with(|index| *index);
-        // SAFETY: the world lasts as long as the execution; loom's reference is `'static` in the same sense.
+        // SAFETY: the world lasts as long as the execution; the explorer's reference is `'static` in the same sense.
         unsafe { &*std::ptr::from_ref(&WORLD.records[index]) }
     })
 }
@@ -445,7 +449,7 @@ pub(crate) fn return_record(_: &'static Record) {}
 
 pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
     // SAFETY: as in `own_record`.
-    (0..4).map(|index| unsafe { &*std::ptr::from_ref(&WORLD.records[index]) })
+    (0..explorer::THREADS).map(|index| unsafe { &*std::ptr::from_ref(&WORLD.records[index]) })
 }
 
 pub(crate) fn own_index() -> Option<usize> {
@@ -454,7 +458,7 @@ pub(crate) fn own_index() -> Option<usize> {
 
 /// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light one.
 pub(crate) fn light_barrier() {
-    loom::sync::atomic::fence(Ordering::SeqCst);
+    explorer::atomic::fence(Ordering::SeqCst);
 }
 
 pub(crate) fn any_barrier() {
@@ -471,14 +475,14 @@ pub(crate) fn readers_need_a_fence() -> bool {
 }
 
 pub(crate) fn heavy_barrier() -> bool {
-    loom::sync::atomic::fence(Ordering::SeqCst);
+    explorer::atomic::fence(Ordering::SeqCst);
     true
 }
 
 /// Thread-local cells, per modelled thread.
 macro_rules! local {
     ($($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;)*) => {
-        loom::thread_local! { $($(#[$doc])* static $name: $type = $init;)* }
+        $crate::sync::explorer::thread_local! { $($(#[$doc])* static $name: $type = $init;)* }
     };
 }
 pub(crate) use local;
@@ -486,7 +490,7 @@ pub(crate) use local;
 /// A value that is static in one execution.
 macro_rules! global {
     (static $name:ident: $type:ty = $init:expr;) => {
-        loom::lazy_static! { static ref $name: $type = $init; }
+        $crate::sync::explorer::lazy_static! { static ref $name: $type = $init; }
     };
 }
 pub(crate) use global;

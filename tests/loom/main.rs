@@ -2,13 +2,14 @@
 //!
 //! One model is one race, named after it. `README.md` beside this file says how to run them and which planted bug each has been
 //! seen to catch.
-#![cfg(all(highlander_loom, feature = "loom"))]
+#![cfg(all(highlander_loom, feature = "loom", not(highlander_shuttle)))]
 
 mod creation;
 mod exclusive;
 mod families;
 mod growth;
 mod interning;
+mod keys;
 mod last_drop;
 mod maps;
 mod memory;

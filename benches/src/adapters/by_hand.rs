@@ -70,6 +70,15 @@ impl<I: Index> ByHand<I> {
     pub fn for_each(&self, f: &mut dyn FnMut(&Interned<I>)) {
         self.index.for_each(f);
     }
+
+    /// As [`Subject::intern`], where creating a value takes some work: each of those who miss does it.
+    #[inline]
+    pub fn intern_with(&self, key: &str, work: impl FnOnce()) -> Interned<I> {
+        match self.index.find(key) {
+            Some(live) => live,
+            None => self.create(key, work),
+        }
+    }
 }
 
 impl<I: Index> Subject for ByHand<I> {
@@ -84,10 +93,7 @@ impl<I: Index> Subject for ByHand<I> {
     }
 
     fn intern(&self, key: &str) -> Self::Handle {
-        match self.index.find(key) {
-            Some(live) => live,
-            None => self.create(key),
-        }
+        self.intern_with(key, || {})
     }
 
     fn contains(&self, key: &str) -> Option<bool> {
@@ -97,7 +103,8 @@ impl<I: Index> Subject for ByHand<I> {
 
 impl<I: Index> ByHand<I> {
     #[cold]
-    fn create(&self, key: &str) -> Interned<I> {
+    fn create(&self, key: &str, work: impl FnOnce()) -> Interned<I> {
+        work();
         let new = Arc::new(Value {
             text: Arc::from(key),
             index: self.index,

@@ -42,13 +42,26 @@ impl Drop for Value {
 pub struct OnceCells(&'static Map);
 
 impl OnceCells {
+    /// As [`MapSubject::get_or_create`], where creating a value takes some work.
+    #[inline]
+    pub fn get_or_create_with(&self, key: &str, work: impl FnOnce()) -> Arc<Value> {
+        match self.get(key) {
+            Some(live) => live,
+            None => self.create(key, work),
+        }
+    }
+
     #[cold]
-    fn create(&self, key: &str) -> Arc<Value> {
+    fn create(&self, key: &str, work: impl FnOnce()) -> Arc<Value> {
+        let mut work = Some(work);
         let owned: Arc<str> = Arc::from(key);
         loop {
             let slot: Slot = Arc::clone(self.0.lock().entry(Arc::clone(&owned)).or_default());
             let mut made = None;
             let weak = slot.get_or_init(|| {
+                if let Some(work) = work.take() {
+                    work();
+                }
                 let new = Arc::new(Value {
                     key: Arc::clone(&owned),
                     map: self.0,
@@ -85,10 +98,7 @@ impl MapSubject for OnceCells {
     }
 
     fn get_or_create(&self, key: &str) -> Self::Value {
-        match self.get(key) {
-            Some(live) => live,
-            None => self.create(key),
-        }
+        self.get_or_create_with(key, || {})
     }
 
     fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
