@@ -98,6 +98,7 @@ mod pointer;
 mod pool;
 mod protection;
 mod prune;
+mod recent;
 mod registry;
 mod reverse;
 mod seed;
@@ -145,6 +146,7 @@ pub use life::Life;
 pub use map_maker::MapMaker;
 pub use notify::Notify;
 pub use pointer::{Pointer, SyncPointer, WeakPointer};
+pub use recent::{Recent, RecentErrors, WeakValued};
 pub use registry::{Registry, RegistryIter};
 #[cfg(feature = "serde")]
 pub use serial::{MapSeed, SetSeed};

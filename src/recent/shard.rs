@@ -1,0 +1,239 @@
+//! A bounded set of owners in the order of their arrival, from which those go first that have not been used since: second chance, or "clock".
+//!
+//! Everything is decided under the lock, and no owner is dropped there: whoever takes some out gets them. Beside it lie an index by identity and a mark for each place, which
+//! are written under the lock only, but for the uses, and read without it: so whoever comes again for an owner that is here takes no lock, and writes only if nobody has since
+//! the mark was cleared. What is read that way may be stale. Then a mark is set for another owner, which stays a little longer; or the owner is not found, and looked for
+//! again under the lock. Neither breaks anything, so all of it is relaxed.
+
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering::Relaxed};
+use std::collections::VecDeque;
+
+pub(super) struct Shard<O> {
+    /// Open addressing with linear probing: the number of a place, plus 1; 0 for none. At most half full.
+    index: Box<[AtomicU32]>,
+    places: Box<[Place]>,
+    queue: Mutex<Queue<O>>,
+}
+
+/// What may be read without the lock.
+struct Place {
+    identity: AtomicUsize,
+    /// Since it was entered, or passed over by an eviction.
+    used: AtomicBool,
+    /// When, a little before its last use: in nanoseconds.
+    last: AtomicU64,
+}
+
+struct Queue<O> {
+    /// By place. Grows as far as it is needed.
+    owners: Vec<Option<O>>,
+    /// The places that are taken, the next one to go first.
+    order: VecDeque<u32>,
+    free: Vec<u32>,
+}
+
+/// An identity, spread over 64 bits: the upper half chooses the shard, the lower one the place in its index.
+#[derive(Clone, Copy)]
+pub(super) struct Identity {
+    address: usize,
+    pub(super) hash: u64,
+}
+
+impl Identity {
+    #[inline]
+    pub(super) fn new(address: usize) -> Self {
+        let product = u128::from(address as u64) * 0x9E37_79B9_7F4A_7C15;
+        Self {
+            address,
+            hash: (product >> 64) as u64 ^ product as u64,
+        }
+    }
+}
+
+/// The moment of a use, and how much older the recorded one must be for it to be recorded.
+#[derive(Clone, Copy)]
+pub(super) struct Use {
+    pub(super) now: u64,
+    pub(super) grain: u64,
+}
+
+impl<O> Shard<O> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let place = |_| Place {
+            identity: AtomicUsize::new(0),
+            used: AtomicBool::new(false),
+            last: AtomicU64::new(0),
+        };
+        let slots = (capacity * 2).next_power_of_two();
+        Self {
+            index: (0..slots).map(|_| AtomicU32::new(0)).collect(),
+            places: (0..capacity).map(place).collect(),
+            queue: Mutex::new(Queue {
+                owners: Vec::new(),
+                order: VecDeque::new(),
+                free: Vec::new(),
+            }),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.lock().order.len()
+    }
+
+    /// Whether the owner is here, which counts as a use of it.
+    #[inline]
+    pub(super) fn mark(&self, identity: Identity, used: Use) -> bool {
+        match self.find(identity) {
+            Some(place) => {
+                self.places[place as usize].mark(used);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn contains(&self, identity: Identity) -> bool {
+        let _queue = self.queue.lock();
+        self.find(identity).is_some()
+    }
+
+    /// Takes an owner in, and returns the one that has to go for it; or the given one, if it is here already.
+    pub(super) fn enter(&self, identity: Identity, owner: O, used: Use) -> Option<O> {
+        let mut queue = self.queue.lock();
+        if let Some(place) = self.find(identity) {
+            self.places[place as usize].mark(used);
+            return Some(owner);
+        }
+        let (place, gone) = if let Some(place) = queue.free.pop() {
+            queue.owners[place as usize] = Some(owner);
+            (place, None)
+        } else if queue.owners.len() < self.places.len() {
+            queue.owners.push(Some(owner));
+            (queue.owners.len() as u32 - 1, None)
+        } else {
+            let place = self.evict(&mut queue);
+            (place, queue.owners[place as usize].replace(owner))
+        };
+        self.link(identity, place);
+        let entered = &self.places[place as usize];
+        entered.used.store(false, Relaxed);
+        entered.last.store(used.now, Relaxed);
+        queue.order.push_back(place);
+        gone
+    }
+
+    /// The next place to be given to another owner, out of the order and the index.
+    fn evict(&self, queue: &mut Queue<O>) -> u32 {
+        // Others set marks meanwhile: they are passed over once, not for ever.
+        let mut chances = queue.order.len();
+        loop {
+            let place = queue.order.pop_front().expect("full");
+            if chances > 0 && self.places[place as usize].used.swap(false, Relaxed) {
+                chances -= 1;
+                queue.order.push_back(place);
+                continue;
+            }
+            self.unlink(place);
+            return place;
+        }
+    }
+
+    /// Takes this owner out.
+    pub(super) fn take(&self, identity: Identity) -> Option<O> {
+        let mut queue = self.queue.lock();
+        let place = self.find(identity)?;
+        queue.order.retain(|other| *other != place);
+        self.take_out(&mut queue, place)
+    }
+
+    /// Takes those out whose last use is recorded at or before `deadline`.
+    pub(super) fn take_until(&self, deadline: u64, gone: &mut Vec<O>) {
+        let mut queue = self.queue.lock();
+        for _ in 0..queue.order.len() {
+            let Some(place) = queue.order.pop_front() else {
+                return;
+            };
+            if self.places[place as usize].last.load(Relaxed) <= deadline {
+                gone.extend(self.take_out(&mut queue, place));
+            } else {
+                queue.order.push_back(place);
+            }
+        }
+    }
+
+    /// Takes out what has left the order.
+    fn take_out(&self, queue: &mut Queue<O>, place: u32) -> Option<O> {
+        self.unlink(place);
+        queue.free.push(place);
+        queue.owners[place as usize].take()
+    }
+
+    #[inline]
+    fn home(&self, identity: Identity) -> usize {
+        identity.hash as usize & (self.index.len() - 1)
+    }
+
+    /// The place of this owner: under the lock the truth, otherwise a hint.
+    #[inline]
+    fn find(&self, identity: Identity) -> Option<u32> {
+        let mut at = self.home(identity);
+        // Under the lock there is an end; beside a writer it may move away.
+        for _ in 0..self.index.len() {
+            let place = self.index[at].load(Relaxed).checked_sub(1)?;
+            if self.places[place as usize].identity.load(Relaxed) == identity.address {
+                return Some(place);
+            }
+            at = (at + 1) & (self.index.len() - 1);
+        }
+        None
+    }
+
+    fn link(&self, identity: Identity, place: u32) {
+        self.places[place as usize]
+            .identity
+            .store(identity.address, Relaxed);
+        let mut at = self.home(identity);
+        while self.index[at].load(Relaxed) != 0 {
+            at = (at + 1) & (self.index.len() - 1);
+        }
+        self.index[at].store(place + 1, Relaxed);
+    }
+
+    /// Takes a place out of the index, and moves up what had to go past it.
+    fn unlink(&self, place: u32) {
+        let mask = self.index.len() - 1;
+        let home = |place: u32| {
+            let address = self.places[place as usize].identity.load(Relaxed);
+            self.home(Identity::new(address))
+        };
+        let mut hole = home(place);
+        while self.index[hole].load(Relaxed) != place + 1 {
+            hole = (hole + 1) & mask;
+        }
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let Some(other) = self.index[at].load(Relaxed).checked_sub(1) else {
+                break;
+            };
+            let way = at.wrapping_sub(home(other)) & mask;
+            if way >= at.wrapping_sub(hole) & mask {
+                self.index[hole].store(other + 1, Relaxed);
+                hole = at;
+            }
+        }
+        self.index[hole].store(0, Relaxed);
+    }
+}
+
+impl Place {
+    #[inline]
+    fn mark(&self, used: Use) {
+        if !self.used.load(Relaxed) {
+            self.used.store(true, Relaxed);
+        }
+        if used.now.saturating_sub(self.last.load(Relaxed)) >= used.grain {
+            self.last.store(used.now, Relaxed);
+        }
+    }
+}
