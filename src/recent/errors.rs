@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Errors of factories by key, each kept for a time: whoever asks again within it gets a clone of the error, and no factory runs.
 ///
-/// [`or_try`](Self::or_try) wraps a factory. What comes of it goes to any call that takes one, of any map, with a [`Recent`](super::Recent) on top or without:
+/// A factory asks for them itself, by [`or_try`](Self::or_try). So this works with every call that takes a factory, of every map, with a [`Recent`](super::Recent) on top or without:
 /// ```
 /// use highlander::{CreateError, RecentErrors, Registry};
 /// use std::time::Duration;
@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 /// static FAILED: RecentErrors<String, &str> = RecentErrors::new(1024, Duration::from_secs(5));
 ///
 /// let peer = |name: &str, result: Result<u16, &'static str>| {
-///     PEERS.get_or_try_insert_with(name.into(), FAILED.or_try(|_| result.map_err(CreateError::Failed)))
+///     let connect = |_: &String| result.map_err(CreateError::Failed);
+///     PEERS.get_or_try_insert_with(name.into(), |name| FAILED.or_try(name, connect))
 /// };
 /// assert_eq!(peer("glen", Err("no answer")), Err(CreateError::Failed("no answer")));
 /// assert_eq!(peer("glen", Ok(80)), Err(CreateError::Failed("no answer")));       // not asked again
@@ -152,24 +153,27 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
 }
 
 impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
-    /// The factory that returns the error of its key, if there is one, and otherwise does what `make` does; and if that fails, keeps a clone of the error, with one of the key.
+    /// The error of this key, if there is one; otherwise what `make` returns, and if that is an error, a clone of it is kept, with one of the key. To be called in a factory, which
+    /// nobody else runs for the same key meanwhile.
     ///
     /// An error that is not a [`CreateError`] becomes one by `.map_err(CreateError::Failed)`, as [above](Self).
-    pub fn or_try<'a, V>(
-        &'a self,
-        make: impl FnOnce(&K) -> Result<V, CreateError<E>> + 'a,
-    ) -> impl FnOnce(&K) -> Result<V, CreateError<E>> + 'a {
-        move |key| {
-            if let Some(error) = self.get(key) {
-                return Err(CreateError::Failed(error));
-            }
-            let result = make(key);
-            self.note(key, &result);
-            result
+    ///
+    /// # Errors
+    /// The error that is kept, or whatever `make` returns.
+    pub fn or_try<V>(
+        &self,
+        key: &K,
+        make: impl FnOnce(&K) -> Result<V, CreateError<E>>,
+    ) -> Result<V, CreateError<E>> {
+        if let Some(error) = self.get(key) {
+            return Err(CreateError::Failed(error));
         }
+        let result = make(key);
+        self.note(key, &result);
+        result
     }
 
-    /// As [`or_try`](Self::or_try), of a factory that awaits.
+    /// As [`or_try`](Self::or_try), for factories that await.
     ///
     /// ```
     /// use highlander::{CreateError, RecentErrors, Registry};
@@ -180,24 +184,29 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
     ///
     /// pollster::block_on(async {
     ///     let no_answer = async |_: &_| Err(CreateError::Failed("no answer"));
-    ///     assert!(peers.get_or_try_insert_async(1, failed.or_try_async(no_answer)).await.is_err());
+    ///     let peer = peers.get_or_try_insert_async(1, async |id| failed.or_try_async(id, no_answer).await);
+    ///     assert!(peer.await.is_err());
+    ///
     ///     let unasked = async |_: &_| unreachable!();
-    ///     assert!(peers.get_or_try_insert_async(1, failed.or_try_async(unasked)).await.is_err());
+    ///     let peer = peers.get_or_try_insert_async(1, async |id| failed.or_try_async(id, unasked).await);
+    ///     assert!(peer.await.is_err());
     /// });
     /// ```
+    ///
+    /// # Errors
+    /// As there.
     #[cfg(feature = "async")]
-    pub fn or_try_async<'a, V>(
-        &'a self,
-        make: impl AsyncFnOnce(&K) -> Result<V, CreateError<E>> + 'a,
-    ) -> impl AsyncFnOnce(&K) -> Result<V, CreateError<E>> + 'a {
-        async move |key: &K| {
-            if let Some(error) = self.get(key) {
-                return Err(CreateError::Failed(error));
-            }
-            let result = make(key).await;
-            self.note(key, &result);
-            result
+    pub async fn or_try_async<V>(
+        &self,
+        key: &K,
+        make: impl AsyncFnOnce(&K) -> Result<V, CreateError<E>>,
+    ) -> Result<V, CreateError<E>> {
+        if let Some(error) = self.get(key) {
+            return Err(CreateError::Failed(error));
         }
+        let result = make(key).await;
+        self.note(key, &result);
+        result
     }
 
     /// What has come of the creation of this key.

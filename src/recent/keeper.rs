@@ -1,12 +1,9 @@
 //! Owners that are kept: not too many, and not too long.
 
-use super::shard::{Identity, Shard, Use};
+use super::queue::{Identity, Queue, Use};
 use crate::panics::Panics;
-use crate::sync::{self, AtomicU64, OnceCell, Ordering};
+use crate::sync::{AtomicU64, OnceCell, Ordering};
 use std::time::{Duration, Instant};
-
-/// Up to so many owners in one shard the last ones are kept exactly. More are divided, for the sake of those who come with new ones at the same time.
-const SHARD: usize = 256;
 
 /// Places have numbers of 32 bits.
 const MOST: usize = 1 << 30;
@@ -34,7 +31,7 @@ pub(super) enum Limit {
 
 struct Store<O> {
     start: Instant,
-    shards: Box<[Shard<O>]>,
+    queue: Queue<O>,
     next_sweep: AtomicU64,
 }
 
@@ -111,11 +108,7 @@ impl<O> Keeper<O> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.shards().iter().map(Shard::len).sum()
-    }
-
-    fn shards(&self) -> &[Shard<O>] {
-        self.store.get().map_or(&[], |store| &store.shards)
+        self.store.get().map_or(0, |store| store.queue.len())
     }
 
     /// Marks an owner as used just now; and keeps a clone of it, if none is kept. Then others may have to go.
@@ -132,7 +125,6 @@ impl<O> Keeper<O> {
             None => self.start(),
         };
         let identity = Identity::new(address);
-        let shard = store.shard(identity);
         let used = match self.limit {
             None => Use::NO_TIME,
             Some(limit) => Use {
@@ -143,8 +135,8 @@ impl<O> Keeper<O> {
                 },
             },
         };
-        if !shard.mark(identity, used) {
-            Self::take_in(shard, identity, owner, used);
+        if !store.queue.mark(identity, used) {
+            Self::take_in(&store.queue, identity, owner, used);
         }
         if let Some(limit) = self.limit {
             self.sweep_if_due(store, limit, used.now);
@@ -153,32 +145,34 @@ impl<O> Keeper<O> {
 
     /// Cloned and dropped outside of the lock.
     #[inline(never)]
-    fn take_in(shard: &Shard<O>, identity: Identity, owner: &O, used: Use)
+    fn take_in(queue: &Queue<O>, identity: Identity, owner: &O, used: Use)
     where
         O: Clone,
     {
         let owner = owner.clone();
-        let gone = shard.enter(identity, owner, used);
+        let gone = queue.enter(identity, owner, used);
         drop(gone);
     }
 
     #[cold]
     fn start(&self) -> &Store<O> {
         let start = self.now();
-        self.store.get_or_init(|| Store::new(self.capacity, start))
+        self.store.get_or_init(|| Store {
+            start,
+            queue: Queue::new(self.capacity),
+            next_sweep: AtomicU64::new(0),
+        })
     }
 
     pub(super) fn contains(&self, address: usize) -> bool {
-        let identity = Identity::new(address);
-        let shard = self.store.get().map(|store| store.shard(identity));
-        shard.is_some_and(|shard| shard.contains(identity))
+        let store = self.store.get();
+        store.is_some_and(|store| store.queue.contains(Identity::new(address)))
     }
 
     /// Lets go of this owner.
     pub(super) fn release(&self, address: usize) -> bool {
-        let identity = Identity::new(address);
-        let shard = self.store.get().map(|store| store.shard(identity));
-        let gone = shard.and_then(|shard| shard.take(identity));
+        let store = self.store.get();
+        let gone = store.and_then(|store| store.queue.take(Identity::new(address)));
         gone.is_some()
     }
 
@@ -227,9 +221,8 @@ impl<O> Keeper<O> {
 
     /// Each is dropped, whatever the destructors of the others do, and with no lock held.
     fn let_go(&self, deadline: u64) -> usize {
-        let mut gone = Vec::new();
-        let shards = self.shards().iter();
-        shards.for_each(|shard| shard.take_until(deadline, &mut gone));
+        let store = self.store.get();
+        let gone = store.map_or_else(Vec::new, |store| store.queue.take_until(deadline));
         let count = gone.len();
         let mut panics = Panics::new();
         for owner in gone {
@@ -254,23 +247,6 @@ impl Use {
 }
 
 impl<O> Store<O> {
-    fn new(capacity: usize, start: Instant) -> Self {
-        let most = (capacity / SHARD).clamp(1, sync::lanes());
-        let count = 1 << most.ilog2();
-        // The first ones have one more, if it does not come out even.
-        let shard = |n| Shard::new(capacity / count + usize::from(n < capacity % count));
-        Self {
-            start,
-            shards: (0..count).map(shard).collect(),
-            next_sweep: AtomicU64::new(0),
-        }
-    }
-
-    #[inline]
-    fn shard(&self, identity: Identity) -> &Shard<O> {
-        &self.shards[(identity.hash >> 32) as usize & (self.shards.len() - 1)]
-    }
-
     #[inline]
     fn since(&self, now: Instant) -> u64 {
         nanos(now.saturating_duration_since(self.start))

@@ -1,12 +1,12 @@
 //! What has been used lately, kept alive for a little longer: a layer on top of a map whose values are weak.
 //!
-//! The maps know nothing of it: it owns values as anybody may. Here: the layer. `keeper` bounds what it owns, in number and in time; `shard` is the list of that; `maps` is what
+//! The maps know nothing of it: it owns values as anybody may. Here: the layer. `keeper` bounds what it owns, in number and in time; `queue` is the list of that; `maps` is what
 //! it asks of a map. `errors` keeps what creations have failed with.
 
 mod errors;
 mod keeper;
 mod maps;
-mod shard;
+mod queue;
 
 pub use errors::RecentErrors;
 pub use maps::WeakValued;
@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 /// # What is kept
 /// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and another one goes: the first in the order of arrival that has not been
 /// used since it came or was last passed over (*second chance*, also known as *clock*). So of values that are each used once, exactly the last `max_capacity` are kept; those that
-/// are used again stay longer. From 512 on that is true of each of several shards, among which the values are divided by chance, rather than of the whole.
+/// are used again stay longer.
 ///
 /// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
 ///
@@ -50,7 +50,7 @@ use std::time::{Duration, Instant};
 /// Creations are those of the map: one flight for each key, whether it is asked through the layer or not. What goes is dropped with no lock held, in the call that made it go; its
 /// destructor may use the layer. If it panics, that goes to the caller of that call, and the layer has let go of the value; so have [`clear`](Self::clear) and the like of all the others.
 ///
-/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value locks the list, or its shard, for a few steps. Of two threads, one may use a value in the very
+/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value locks the list for a few steps, with no more user code in them than elsewhere. Of two threads, one may use a value in the very
 /// moment in which the other one's makes it go; then it has gone.
 ///
 /// A value that owns the layer that keeps it never dies, until the layer is cleared. The layer lets go of its owners when it is dropped.
@@ -160,7 +160,7 @@ impl<M: WeakValued> Recent<M> {
     }
 
     /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is. A value counts as used and is kept; of a failure nothing
-    /// is, unless the factory is wrapped by a [`RecentErrors`].
+    /// is, unless the factory asks a [`RecentErrors`].
     ///
     /// # Errors
     /// Whatever `make` returns; [`CycleError`] when it asks for its own key, directly or through others; [`ClosedError`] when the map is closed.

@@ -20,6 +20,7 @@ mod keys;
 mod map_maker;
 mod pointer;
 mod prompt;
+mod recent;
 mod reentrancy;
 mod registry;
 mod serial;

@@ -8,11 +8,11 @@
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering::Relaxed};
 use std::collections::VecDeque;
 
-pub(super) struct Shard<O> {
+pub(super) struct Queue<O> {
     /// Open addressing with linear probing: the number of a place, plus 1; 0 for none. At most half full.
     index: Box<[AtomicU32]>,
     places: Box<[Place]>,
-    queue: Mutex<Queue<O>>,
+    order: Mutex<Order<O>>,
 }
 
 /// What may be read without the lock.
@@ -24,19 +24,19 @@ struct Place {
     last: AtomicU64,
 }
 
-struct Queue<O> {
+struct Order<O> {
     /// By place. Grows as far as it is needed.
     owners: Vec<Option<O>>,
     /// The places that are taken, the next one to go first.
-    order: VecDeque<u32>,
+    taken: VecDeque<u32>,
     free: Vec<u32>,
 }
 
-/// An identity, spread over 64 bits: the upper half chooses the shard, the lower one the place in its index.
+/// An address, and where it is looked for in the index.
 #[derive(Clone, Copy)]
 pub(super) struct Identity {
     address: usize,
-    pub(super) hash: u64,
+    hash: usize,
 }
 
 impl Identity {
@@ -45,7 +45,7 @@ impl Identity {
         let product = u128::from(address as u64) * 0x9E37_79B9_7F4A_7C15;
         Self {
             address,
-            hash: (product >> 64) as u64 ^ product as u64,
+            hash: ((product >> 64) as u64 ^ product as u64) as usize,
         }
     }
 }
@@ -57,7 +57,7 @@ pub(super) struct Use {
     pub(super) grain: u64,
 }
 
-impl<O> Shard<O> {
+impl<O> Queue<O> {
     pub(super) fn new(capacity: usize) -> Self {
         let place = |_| Place {
             identity: AtomicUsize::new(0),
@@ -68,16 +68,16 @@ impl<O> Shard<O> {
         Self {
             index: (0..slots).map(|_| AtomicU32::new(0)).collect(),
             places: (0..capacity).map(place).collect(),
-            queue: Mutex::new(Queue {
+            order: Mutex::new(Order {
                 owners: Vec::new(),
-                order: VecDeque::new(),
+                taken: VecDeque::new(),
                 free: Vec::new(),
             }),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.lock().order.len()
+        self.order.lock().taken.len()
     }
 
     /// Whether the owner is here, which counts as a use of it.
@@ -93,44 +93,44 @@ impl<O> Shard<O> {
     }
 
     pub(super) fn contains(&self, identity: Identity) -> bool {
-        let _queue = self.queue.lock();
+        let _order = self.order.lock();
         self.find(identity).is_some()
     }
 
     /// Takes an owner in, and returns the one that has to go for it; or the given one, if it is here already.
     pub(super) fn enter(&self, identity: Identity, owner: O, used: Use) -> Option<O> {
-        let mut queue = self.queue.lock();
+        let mut order = self.order.lock();
         if let Some(place) = self.find(identity) {
             self.places[place as usize].mark(used);
             return Some(owner);
         }
-        let (place, gone) = if let Some(place) = queue.free.pop() {
-            queue.owners[place as usize] = Some(owner);
+        let (place, gone) = if let Some(place) = order.free.pop() {
+            order.owners[place as usize] = Some(owner);
             (place, None)
-        } else if queue.owners.len() < self.places.len() {
-            queue.owners.push(Some(owner));
-            (queue.owners.len() as u32 - 1, None)
+        } else if order.owners.len() < self.places.len() {
+            order.owners.push(Some(owner));
+            (order.owners.len() as u32 - 1, None)
         } else {
-            let place = self.evict(&mut queue);
-            (place, queue.owners[place as usize].replace(owner))
+            let place = self.evict(&mut order);
+            (place, order.owners[place as usize].replace(owner))
         };
         self.link(identity, place);
         let entered = &self.places[place as usize];
         entered.used.store(false, Relaxed);
         entered.last.store(used.now, Relaxed);
-        queue.order.push_back(place);
+        order.taken.push_back(place);
         gone
     }
 
     /// The next place to be given to another owner, out of the order and the index.
-    fn evict(&self, queue: &mut Queue<O>) -> u32 {
+    fn evict(&self, order: &mut Order<O>) -> u32 {
         // Others set marks meanwhile: they are passed over once, not for ever.
-        let mut chances = queue.order.len();
+        let mut chances = order.taken.len();
         loop {
-            let place = queue.order.pop_front().expect("full");
+            let place = order.taken.pop_front().expect("full");
             if chances > 0 && self.places[place as usize].used.swap(false, Relaxed) {
                 chances -= 1;
-                queue.order.push_back(place);
+                order.taken.push_back(place);
                 continue;
             }
             self.unlink(place);
@@ -140,37 +140,39 @@ impl<O> Shard<O> {
 
     /// Takes this owner out.
     pub(super) fn take(&self, identity: Identity) -> Option<O> {
-        let mut queue = self.queue.lock();
+        let mut order = self.order.lock();
         let place = self.find(identity)?;
-        queue.order.retain(|other| *other != place);
-        self.take_out(&mut queue, place)
+        order.taken.retain(|other| *other != place);
+        self.take_out(&mut order, place)
     }
 
     /// Takes those out whose last use is recorded at or before `deadline`.
-    pub(super) fn take_until(&self, deadline: u64, gone: &mut Vec<O>) {
-        let mut queue = self.queue.lock();
-        for _ in 0..queue.order.len() {
-            let Some(place) = queue.order.pop_front() else {
-                return;
+    pub(super) fn take_until(&self, deadline: u64) -> Vec<O> {
+        let mut gone = Vec::new();
+        let mut order = self.order.lock();
+        for _ in 0..order.taken.len() {
+            let Some(place) = order.taken.pop_front() else {
+                break;
             };
             if self.places[place as usize].last.load(Relaxed) <= deadline {
-                gone.extend(self.take_out(&mut queue, place));
+                gone.extend(self.take_out(&mut order, place));
             } else {
-                queue.order.push_back(place);
+                order.taken.push_back(place);
             }
         }
+        gone
     }
 
     /// Takes out what has left the order.
-    fn take_out(&self, queue: &mut Queue<O>, place: u32) -> Option<O> {
+    fn take_out(&self, order: &mut Order<O>, place: u32) -> Option<O> {
         self.unlink(place);
-        queue.free.push(place);
-        queue.owners[place as usize].take()
+        order.free.push(place);
+        order.owners[place as usize].take()
     }
 
     #[inline]
     fn home(&self, identity: Identity) -> usize {
-        identity.hash as usize & (self.index.len() - 1)
+        identity.hash & (self.index.len() - 1)
     }
 
     /// The place of this owner: under the lock the truth, otherwise a hint.
