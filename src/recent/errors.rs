@@ -219,10 +219,11 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
                 let (key, error) = (key.clone(), error.clone());
                 let at = self.keeper.now();
                 let (failure, before) = self.errors.insert(key, Failure { error, at });
-                self.keeper.keep(&failure, Handle::identity(&failure));
+                // First, or another one would have to go for it.
                 if let Some(before) = before {
                     self.let_go(&before);
                 }
+                self.keeper.keep(&failure, Handle::identity(&failure));
             }
             Err(_) => {}
         }

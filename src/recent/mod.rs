@@ -37,9 +37,9 @@ use std::time::{Duration, Instant};
 /// It can own the map, or lead to it by a reference or an `Arc`: `Recent<&'static Registry<K, V>>` is a layer on top of a `static` that others use without it.
 ///
 /// # What is kept
-/// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and another one goes: the first in the order of arrival that has not been
-/// used since it came or was last passed over (*second chance*, also known as *clock*). So of values that are each used once, exactly the last `max_capacity` are kept; those that
-/// are used again stay longer.
+/// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and another one goes. Of values that are each used once, exactly the last
+/// `max_capacity` are kept. Those that are used again, while they are kept, take up to half of that from the others, in the long run those that are used most: so a walk over very
+/// many values does not drive them out. The last `max_capacity / 2` that came are kept in any case, though never less than one.
 ///
 /// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
 ///

@@ -1,4 +1,7 @@
-//! A bounded set of owners in the order of their arrival, from which those go first that have not been used since: second chance, or "clock".
+//! A bounded set of owners in two lines: those that have come, and those that were used again when it would have been their turn to go. The first line may be pressed down to half of
+//! the room, and there goes who came first; in the second goes who has not been used since it was last passed over (*second chance*, or *clock*). So a lot of values that are used once
+//! do not drive out those that are used all the time, and these not the last ones. Known from SLRU and S3-FIFO; without the latter's memory of what has gone, which would need the
+//! keys: an address is soon another value's.
 //!
 //! Everything is decided under the lock, and no owner is dropped there: whoever takes some out gets them. Beside it lie an index by identity and a mark for each place, which
 //! are written under the lock only, but for the uses, and read without it: so whoever comes again for an owner that is here takes no lock, and writes only if nobody has since
@@ -7,6 +10,9 @@
 
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering::Relaxed};
 use std::collections::VecDeque;
+
+/// While everything is replaced so many times over, each of the second line is looked at once, so that who was used often, and is not any more, goes in the end.
+const AGING: usize = 8;
 
 pub(super) struct Queue<O> {
     /// Open addressing with linear probing: the number of a place, plus 1; 0 for none. At most half full.
@@ -27,9 +33,13 @@ struct Place {
 struct Order<O> {
     /// By place. Grows as far as it is needed.
     owners: Vec<Option<O>>,
-    /// The places that are taken, the next one to go first.
-    taken: VecDeque<u32>,
+    /// The places of those that have come, the next one to go first.
+    once: VecDeque<u32>,
+    /// Of those that were used again.
+    again: VecDeque<u32>,
     free: Vec<u32>,
+    /// Evictions, each times the length of the second line, since one of it was looked at.
+    age: usize,
 }
 
 /// An address, and where it is looked for in the index.
@@ -70,14 +80,16 @@ impl<O> Queue<O> {
             places: (0..capacity).map(place).collect(),
             order: Mutex::new(Order {
                 owners: Vec::new(),
-                taken: VecDeque::new(),
+                once: VecDeque::new(),
+                again: VecDeque::new(),
                 free: Vec::new(),
+                age: 0,
             }),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.order.lock().taken.len()
+        self.order.lock().len()
     }
 
     /// Whether the owner is here, which counts as a use of it.
@@ -118,49 +130,78 @@ impl<O> Queue<O> {
         let entered = &self.places[place as usize];
         entered.used.store(false, Relaxed);
         entered.last.store(used.now, Relaxed);
-        order.taken.push_back(place);
+        order.once.push_back(place);
         gone
     }
 
     /// The next place to be given to another owner, out of the order and the index.
     fn evict(&self, order: &mut Order<O>) -> u32 {
-        // Others set marks meanwhile: they are passed over once, not for ever.
-        let mut chances = order.taken.len();
-        loop {
-            let place = order.taken.pop_front().expect("full");
-            if chances > 0 && self.places[place as usize].used.swap(false, Relaxed) {
-                chances -= 1;
-                order.taken.push_back(place);
-                continue;
+        let was_used = |place: u32| self.places[place as usize].used.swap(false, Relaxed);
+        let capacity = self.places.len();
+        order.age += order.again.len();
+        if order.age >= AGING * capacity {
+            order.age = 0;
+            if let Some(place) = order.again.pop_front() {
+                if !was_used(place) {
+                    self.unlink(place);
+                    return place;
+                }
+                order.again.push_back(place);
             }
-            self.unlink(place);
-            return place;
         }
+        // Others set marks meanwhile: they are passed over twice, once in each line, and not for ever.
+        for _ in 0..2 * capacity {
+            if order.once.len() < (capacity / 2).max(1) {
+                if let Some(place) = order.again.pop_front() {
+                    if !was_used(place) {
+                        self.unlink(place);
+                        return place;
+                    }
+                    order.again.push_back(place);
+                    continue;
+                }
+            }
+            let Some(place) = order.once.pop_front() else {
+                continue;
+            };
+            if !self.places[place as usize].used.load(Relaxed) {
+                self.unlink(place);
+                return place;
+            }
+            // It keeps the mark: it may not have been used since it came there before it is looked at.
+            order.again.push_back(place);
+        }
+        let place = order.once.pop_front().or_else(|| order.again.pop_front());
+        let place = place.expect("full");
+        self.unlink(place);
+        place
     }
 
     /// Takes this owner out.
     pub(super) fn take(&self, identity: Identity) -> Option<O> {
         let mut order = self.order.lock();
         let place = self.find(identity)?;
-        order.taken.retain(|other| *other != place);
+        order.once.retain(|other| *other != place);
+        order.again.retain(|other| *other != place);
         self.take_out(&mut order, place)
     }
 
     /// Takes those out whose last use is recorded at or before `deadline`.
     pub(super) fn take_until(&self, deadline: u64) -> Vec<O> {
-        let mut gone = Vec::new();
         let mut order = self.order.lock();
-        for _ in 0..order.taken.len() {
-            let Some(place) = order.taken.pop_front() else {
-                break;
-            };
-            if self.places[place as usize].last.load(Relaxed) <= deadline {
-                gone.extend(self.take_out(&mut order, place));
-            } else {
-                order.taken.push_back(place);
+        let mut places = Vec::new();
+        let mut stays = |place: &u32| {
+            let stays = self.places[*place as usize].last.load(Relaxed) > deadline;
+            if !stays {
+                places.push(*place);
             }
-        }
-        gone
+            stays
+        };
+        order.once.retain(&mut stays);
+        order.again.retain(&mut stays);
+        let gone = places.into_iter();
+        gone.filter_map(|place| self.take_out(&mut order, place))
+            .collect()
     }
 
     /// Takes out what has left the order.
@@ -225,6 +266,12 @@ impl<O> Queue<O> {
             }
         }
         self.index[hole].store(0, Relaxed);
+    }
+}
+
+impl<O> Order<O> {
+    fn len(&self) -> usize {
+        self.once.len() + self.again.len()
     }
 }
 

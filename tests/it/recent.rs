@@ -86,7 +86,7 @@ fn values_do_not_flap() {
 
 #[test]
 fn the_last_that_were_used_once_are_kept() {
-    for capacity in [1, 2, 3, 64, 511] {
+    for capacity in [1, 2, 3, 64, 1999] {
         let (recent, census) = layer(capacity);
         for key in 0..2000 {
             visit(&recent, &census, key);
@@ -107,8 +107,45 @@ fn what_is_used_again_outlives_what_is_not() {
     }
     assert_eq!(alive(&recent), [97, 98, 99, 1000]);
     // Not for ever, once nobody uses it any more.
-    (100..108).for_each(|key| visit(&recent, &census, key));
-    assert_eq!(alive(&recent), [104, 105, 106, 107]);
+    (100..300).for_each(|key| visit(&recent, &census, key));
+    assert_eq!(alive(&recent), [296, 297, 298, 299]);
+}
+
+#[test]
+fn the_last_half_is_kept_however_much_the_others_are_used() {
+    for capacity in [1, 2, 3, 8, 100] {
+        let (recent, census) = layer(capacity);
+        let hot = capacity as u32;
+        for key in hot..10 * hot {
+            for often in 0..hot / 2 {
+                visit(&recent, &census, often);
+                recent.get(&often);
+            }
+            visit(&recent, &census, key);
+            let half = (hot / 2).max(1);
+            for last in (key + 1).saturating_sub(half).max(hot)..=key {
+                assert!(recent.map().contains_key(&last), "{last} of {key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_walk_over_many_values_does_not_drive_out_those_in_use() {
+    let (recent, census) = layer(64);
+    let mut dice = Dice::new(3);
+    let born_of_those_in_use = |recent: &Recent<People>, dice: &mut Dice| {
+        let before = census.born();
+        for _ in 0..200 {
+            visit(recent, &census, dice.below(20) as u32);
+        }
+        census.born() - before
+    };
+    born_of_those_in_use(&recent, &mut dice);
+    for walk in 1..20 {
+        (1000 * walk..1000 * walk + 100).for_each(|key| visit(&recent, &census, key));
+        assert_eq!(born_of_those_in_use(&recent, &mut dice), 0);
+    }
 }
 
 #[test]
