@@ -2,7 +2,8 @@
 
 use super::queue::{Identity, Queue, Use};
 use crate::panics::Panics;
-use crate::sync::{AtomicU64, OnceCell, Ordering};
+use crate::sync::plain::{AtomicU64, Relaxed};
+use crate::sync::OnceCell;
 use std::time::{Duration, Instant};
 
 /// Places have numbers of 32 bits.
@@ -199,14 +200,13 @@ impl<O> Keeper<O> {
 
     #[inline]
     fn sweep_if_due(&self, store: &Store<O>, limit: Limit, now: u64) {
-        let due = store.next_sweep.load(Ordering::Relaxed);
+        let due = store.next_sweep.load(Relaxed);
         if now >= due {
             // One of those who come at the same time.
             let next = now.saturating_add(limit.grain().max(1));
-            let ours =
-                store
-                    .next_sweep
-                    .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+            let ours = store
+                .next_sweep
+                .compare_exchange(due, next, Relaxed, Relaxed);
             if ours.is_ok() {
                 self.sweep(limit, now);
             }

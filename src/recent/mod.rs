@@ -38,8 +38,9 @@ use std::time::{Duration, Instant};
 ///
 /// # What is kept
 /// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and another one goes. Of values that are each used once, exactly the last
-/// `max_capacity` are kept. Those that are used again, while they are kept, take up to half of that from the others, in the long run those that are used most: so a walk over very
-/// many values does not drive them out. The last `max_capacity / 2` that came are kept in any case, though never less than one.
+/// `max_capacity` are kept. Those that are used again while they are kept may take half of the room from the others, in the long run those that are used most: so a walk over very
+/// many values does not drive them out. The last `max_capacity / 2` that came, and never less than one, are kept in any case. What has not been used while everything was replaced
+/// many times over goes in the end.
 ///
 /// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
 ///
@@ -50,8 +51,8 @@ use std::time::{Duration, Instant};
 /// Creations are those of the map: one flight for each key, whether it is asked through the layer or not. What goes is dropped with no lock held, in the call that made it go; its
 /// destructor may use the layer. If it panics, that goes to the caller of that call, and the layer has let go of the value; so have [`clear`](Self::clear) and the like of all the others.
 ///
-/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value locks the list for a few steps, with no more user code in them than elsewhere. Of two threads, one may use a value in the very
-/// moment in which the other one's makes it go; then it has gone.
+/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value, and all that lets values go, locks the list for a few steps, or as many as values are kept;
+/// no user code is among them. One thread may use a value in the very moment in which another one makes it go; then it is not kept any more.
 ///
 /// A value that owns the layer that keeps it never dies, until the layer is cleared. The layer lets go of its owners when it is dropped.
 ///
@@ -88,7 +89,8 @@ impl<M: WeakValued> Recent<M> {
     /// The same layer, which moreover lets go of values that have not been used for `time`: that is, for no less, and a quarter more at most.
     ///
     /// There is no thread that does it. They go in the first call of the layer after that time, whatever its key; with [`expire`](Self::expire), which may be called from time
-    /// to time if there might be none; and not in a call that uses them. A layer with a time reads the clock in each call, which costs more than the rest of it.
+    /// to time if there might be none; and not in a call that uses them. A layer with a time reads the clock in each call, which costs more than the rest of it, and in that time
+    /// looks eight times at all that is kept, at most.
     ///
     /// ```
     /// use highlander::{Recent, Registry};
@@ -145,7 +147,8 @@ impl<M: WeakValued> Recent<M> {
 
     /// The live value of this key, created if there is none. It counts as used and is kept.
     ///
-    /// *Runs* `make` with no lock held, once per key at a time; *waits* for a creation of the key under way, as the map's call of that name.
+    /// *Runs* `make` with no lock held, once per key at a time; *waits* for a creation of the key under way, as the map's call of that name. If an owned key is dear, ask
+    /// [`get`](Self::get) first, by a borrowed one.
     ///
     /// # Panics
     /// As the map's call of that name.

@@ -8,7 +8,8 @@
 //! the mark was cleared. What is read that way may be stale. Then a mark is set for another owner, which stays a little longer; or the owner is not found, and looked for
 //! again under the lock. Neither breaks anything, so all of it is relaxed.
 
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering::Relaxed};
+use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Relaxed};
+use crate::sync::Mutex;
 use std::collections::VecDeque;
 
 /// While everything is replaced so many times over, each of the second line is looked at once, so that who was used often, and is not any more, goes in the end.

@@ -177,7 +177,10 @@ fn what_others_own_is_kept_beside() {
 
 #[test]
 fn clear_and_shrink_to_fit_empty_it() {
-    let empty: [fn(&Recent<People>); 2] = [|recent| assert_eq!(recent.clear(), 20), Recent::shrink_to_fit];
+    let empty: [fn(&Recent<People>); 2] = [
+        |recent| assert_eq!(recent.clear(), 20),
+        Recent::shrink_to_fit,
+    ];
     for empty in empty {
         let (recent, census) = layer(20);
         for _ in 0..2 {
@@ -221,7 +224,11 @@ fn what_is_idle_goes_and_what_is_used_stays() {
         hand.go_on(T / 20);
         visit(&recent, &census, 1);
     }
-    assert_eq!(alive(&recent), [1], "used all the while, by calls that are enough to let the other go");
+    assert_eq!(
+        alive(&recent),
+        [1],
+        "used all the while, by calls that are enough to let the other go"
+    );
     hand.go_on(T + T / 8);
     assert_eq!(recent.expire(), 1);
     assert_eq!((census.alive(), census.born()), (0, 2));
@@ -245,13 +252,18 @@ fn a_value_is_kept_for_its_time_after_each_use_however_short_the_one_before() {
 
 #[test]
 fn any_call_lets_go_of_what_is_idle() {
-    let calls: [fn(&Recent<People>, &Census); 5] = [
-        |recent, _| assert!(recent.get(&7).is_none()),
-        |recent, census| visit(recent, census, 2),
-        |recent, _| drop(recent.get_or_try_insert_with(8, |_| Ok::<_, CreateError<()>>(Census::new().citizen()))),
-        |recent, _| recent.keep(&Registry::new().insert(3, Census::new().citizen()).0),
-        |recent, _| assert_eq!(recent.expire(), 1),
-    ];
+    let calls: [fn(&Recent<People>, &Census); 5] =
+        [
+            |recent, _| assert!(recent.get(&7).is_none()),
+            |recent, census| visit(recent, census, 2),
+            |recent, _| {
+                drop(recent.get_or_try_insert_with(8, |_| {
+                    Ok::<_, CreateError<()>>(Census::new().citizen())
+                }))
+            },
+            |recent, _| recent.keep(&Registry::new().insert(3, Census::new().citizen()).0),
+            |recent, _| assert_eq!(recent.expire(), 1),
+        ];
     for call in calls {
         let (recent, census) = layer(8);
         let hand = Hand::new();
@@ -322,7 +334,11 @@ fn values_without_a_size_are_kept_each_for_itself() {
 
 #[test]
 fn all_maps_with_weak_values_can_have_one() {
-    fn keeps<M: WeakValued<Owner: Send> + 'static>(recent: Recent<M>, key: impl Fn(u32) -> M::Key, value: impl Fn() -> M::Value) {
+    fn keeps<M: WeakValued<Owner: Send> + 'static>(
+        recent: Recent<M>,
+        key: impl Fn(u32) -> M::Key,
+        value: impl Fn() -> M::Value,
+    ) {
         for n in 0..6 {
             recent.get_or_insert_with(key(n), |_| value());
         }
@@ -340,15 +356,32 @@ fn all_maps_with_weak_values_can_have_one() {
     let keys: Vec<_> = (0..6).map(Arc::new).collect();
     let key = |n: u32| Arc::clone(&keys[n as usize]);
     keeps(Recent::new(Registry::<u32, u32>::new(), 4), |n| n, || 1);
-    keeps(Recent::new(WeakValueMap::<u32, Arc<u32>>::new(), 4), |n| n, || Arc::new(1));
-    keeps(Recent::new(WeakKeyValueMap::<Arc<u32>, Arc<u32>>::new(), 4), key, || Arc::new(1));
-    keeps(Recent::new(&*forever(Registry::<u32, u32>::new()), 4), |n| n, || 1u32);
-    keeps(Recent::new(Arc::new(Registry::<u32, u32>::new()), 4), |n| n, || 1);
+    keeps(
+        Recent::new(WeakValueMap::<u32, Arc<u32>>::new(), 4),
+        |n| n,
+        || Arc::new(1),
+    );
+    keeps(
+        Recent::new(WeakKeyValueMap::<Arc<u32>, Arc<u32>>::new(), 4),
+        key,
+        || Arc::new(1),
+    );
+    keeps(
+        Recent::new(forever(Registry::<u32, u32>::new()), 4),
+        |n| n,
+        || 1u32,
+    );
+    keeps(
+        Recent::new(Arc::new(Registry::<u32, u32>::new()), 4),
+        |n| n,
+        || 1,
+    );
 
     let texts: Recent<Registry<String, u32>> = Recent::new(Registry::new(), 4);
     texts.get_or_insert_with("sword".into(), |_| 1);
     assert_eq!(*texts.get("sword").unwrap(), 1);
-    let pairs: Recent<WeakKeyValueMap<Arc<String>, Arc<u32>>> = Recent::new(WeakKeyValueMap::new(), 4);
+    let pairs: Recent<WeakKeyValueMap<Arc<String>, Arc<u32>>> =
+        Recent::new(WeakKeyValueMap::new(), 4);
     let sword = Arc::new("sword".to_string());
     pairs.get_or_insert_with(sword, |_| Arc::new(1));
     assert_eq!(pairs.get("sword"), None, "the key is the caller's to keep");
@@ -537,9 +570,15 @@ fn it_says_what_it_is() {
     let (recent, census) = layer(4);
     let recent = recent.time_to_idle(T);
     visit(&recent, &census, 1);
-    assert_eq!(format!("{recent:?}"), "Recent { len: 1, capacity: 4, time_to_idle: Some(80s), .. }");
+    assert_eq!(
+        format!("{recent:?}"),
+        "Recent { len: 1, capacity: 4, time_to_idle: Some(80s), .. }"
+    );
     let errors: RecentErrors<u32, u32> = RecentErrors::new(4, T);
-    assert_eq!(format!("{errors:?}"), "RecentErrors { len: 0, capacity: 4, time_to_live: 80s, .. }");
+    assert_eq!(
+        format!("{errors:?}"),
+        "RecentErrors { len: 0, capacity: 4, time_to_live: 80s, .. }"
+    );
 }
 
 #[test]
@@ -597,7 +636,11 @@ fn an_error_is_kept_for_its_time_and_no_longer() {
     assert_eq!(tries.fail(1, "one"), "one");
     tries.hand.go_on(T - Duration::from_nanos(1));
     assert_eq!(tries.fail(1, "two"), "one");
-    assert_eq!(tries.fail(2, "other"), "other", "other keys are not concerned");
+    assert_eq!(
+        tries.fail(2, "other"),
+        "other",
+        "other keys are not concerned"
+    );
     assert_eq!(tries.runs(), 2);
     tries.hand.go_on(Duration::from_nanos(1));
     assert_eq!(tries.errors.get(&1), None);
@@ -648,7 +691,10 @@ fn a_success_ends_an_error() {
     let number = tries.ask(1, Ok(7)).unwrap();
     assert!(tries.errors.is_empty());
     // A value that is there is found, whatever has failed before or fails now.
-    assert_eq!(*tries.ask(1, Err(CreateError::Failed("no".into()))).unwrap(), 7);
+    assert_eq!(
+        *tries.ask(1, Err(CreateError::Failed("no".into()))).unwrap(),
+        7
+    );
     drop(number);
     assert_eq!(tries.fail(1, "two"), "two");
     assert_eq!(tries.numbers.insert(1, 8).0.to_string(), "8");
@@ -765,8 +811,14 @@ fn errors_of_factories_that_await_are_kept_too() {
             let make = async |key: &u32| ERRORS.or_try_async(key, make).await;
             NUMBERS.get_or_try_insert_async(1, make).await.err()
         };
-        assert_eq!(tokio::spawn(ask(7)).await.unwrap(), Some(CreateError::Failed(7)));
-        assert_eq!(tokio::spawn(ask(8)).await.unwrap(), Some(CreateError::Failed(7)));
+        assert_eq!(
+            tokio::spawn(ask(7)).await.unwrap(),
+            Some(CreateError::Failed(7))
+        );
+        assert_eq!(
+            tokio::spawn(ask(8)).await.unwrap(),
+            Some(CreateError::Failed(7))
+        );
     });
     // Threads share them.
     let found = NUMBERS.get_or_try_insert_with(1, |key| ERRORS.or_try(key, |_| Ok(1)));

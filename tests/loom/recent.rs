@@ -36,9 +36,7 @@ fn use_against_eviction() {
         let other = thread::spawn({
             let (recent, values) = (Arc::clone(&recent), values.clone());
             move || {
-                recent
-                    .get_or_insert_with(B, |_| values.value())
-                    .read();
+                recent.get_or_insert_with(B, |_| values.value()).read();
             }
         });
         if let Some(found) = recent.get(&A) {

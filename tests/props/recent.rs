@@ -131,7 +131,10 @@ impl Script {
         if self.age >= 8 * capacity {
             self.age = 0;
             match self.again.pop_front() {
-                Some(first) if first.used => self.again.push_back(Kept { used: false, ..first }),
+                Some(first) if first.used => self.again.push_back(Kept {
+                    used: false,
+                    ..first
+                }),
                 Some(_) => return,
                 None => {}
             }
@@ -144,7 +147,10 @@ impl Script {
                 }
             } else {
                 match self.again.pop_front().unwrap() {
-                    first if first.used => self.again.push_back(Kept { used: false, ..first }),
+                    first if first.used => self.again.push_back(Kept {
+                        used: false,
+                        ..first
+                    }),
                     _ => return,
                 }
             }
