@@ -75,6 +75,12 @@ impl<K, V> Handle<K, V> {
         this.entry().value()
     }
 
+    /// Which value it is, for as long as it lives.
+    #[inline]
+    pub(crate) fn identity(this: &Self) -> usize {
+        this.strong.node().addr().get()
+    }
+
     /// The number of handles to this value at some moment. Others may change it at any time.
     pub fn strong_count(this: &Self) -> usize {
         this.strong.header().owners() as usize

@@ -21,6 +21,8 @@
 //! | attach something to objects that others own | [`WeakKeyMap<P, V>`], which hands out clones of `V` | when the key dies\* |
 //! | pair objects that others own | [`WeakKeyValueMap<P, Q>`], asked from both sides | when either dies\* |
 //! | keep keys and values, with single-flight creation and no guards | [`StrongMap<K, V>`], which hands out clones of `V` | when it is removed |
+//! | keep values a little longer than their owners do | [`Recent<M>`] on top of such a map | |
+//! | not try again at once what has failed | [`RecentErrors<K, E>`], asked by factories | |
 //! | choose hasher, capacity, a removal hook | [`MapMaker`], which makes these maps | |
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
@@ -100,6 +102,7 @@ mod pointer;
 mod pool;
 mod protection;
 mod prune;
+mod recent;
 mod registry;
 mod reverse;
 mod seed;
@@ -148,6 +151,7 @@ pub use life::Life;
 pub use map_maker::MapMaker;
 pub use notify::Notify;
 pub use pointer::{Pointer, SyncPointer, WeakPointer};
+pub use recent::{Recent, RecentErrors, WeakValued};
 pub use registry::{Registry, RegistryIter};
 #[cfg(feature = "serde")]
 pub use serial::{MapSeed, SetSeed};

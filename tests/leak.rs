@@ -3,14 +3,15 @@
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
 use highlander::{
-    ByAddress, Handle, Interner, MapMaker, Registry, StrongMap, Token, Watched, WeakHandle,
-    WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
+    ByAddress, CreateError, Handle, Interner, MapMaker, Recent, RecentErrors, Registry, StrongMap,
+    Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 struct Counting;
 
@@ -77,7 +78,7 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 19] = [
+    let scenes: [(&str, fn()); 20] = [
         ("prompt maps", prompt_maps),
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
@@ -95,6 +96,7 @@ fn memory_comes_back() {
         ("maps with weak keys", weak_keys),
         ("maps with weak keys and values", weak_pairs),
         ("maps strong on both sides", strong_maps),
+        ("values and errors that are kept a little", kept),
         ("failed creations and panics in maps", map_failures),
         ("churn in maps by several threads", map_threads),
     ];
@@ -194,6 +196,27 @@ fn strong_maps() {
     map.insert_new("new".to_string(), vec![5; 50]).unwrap_err();
     drop(map);
     drop(entries);
+}
+
+fn kept() {
+    let numbers: Recent<Registry<String, Vec<u8>>> = Recent::new(Registry::new(), 100);
+    let map: Arc<WeakValueMap<u32, Arc<Vec<u8>>>> = Arc::new(WeakValueMap::new());
+    let recent = Recent::new(Arc::clone(&map), 300).time_to_idle(Duration::from_secs(1));
+    let errors: RecentErrors<u32, String> = RecentErrors::new(50, Duration::from_secs(1000));
+    let held: Vec<_> = (0..2000)
+        .map(|i| {
+            numbers.get_or_insert_with(i.to_string(), |_| vec![0; i as usize % 100]);
+            numbers.get(&(i / 2).to_string());
+            let fail = |_: &u32| Err(CreateError::Failed(i.to_string()));
+            let made = recent.get_or_try_insert_with(i, |key| errors.or_try(key, fail));
+            made.unwrap_err();
+            recent.get_or_insert_with(i, |_| Arc::new(vec![0; 10]))
+        })
+        .collect();
+    assert_eq!((numbers.clear(), errors.len()), (100, 50));
+    numbers.get_or_insert_with("one".to_string(), |_| vec![1]);
+    drop(held);
+    drop(recent);
 }
 
 fn map_failures() {

@@ -26,9 +26,11 @@ pub(crate) use life::{remains, LifeArc, LifeWeak};
 mod list_map;
 mod lock;
 
-/// Atomics that no protocol rests on, such as counters of events: in a model they are no steps.
+/// Atomics that no protocol rests on, such as counters of events and hints: in a model they are no steps.
 pub(crate) mod plain {
-    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+    };
     pub(crate) use std::sync::OnceLock;
 }
 pub(crate) use list_map::{List, ListMap};

@@ -21,6 +21,8 @@ mod keys;
 mod map_maker;
 mod pointer;
 mod prompt;
+mod recent;
+mod recent_errors;
 mod reentrancy;
 mod registry;
 mod serial;

@@ -14,6 +14,7 @@ mod last_drop;
 mod maps;
 mod memory;
 mod prompt;
+mod recent;
 mod strong_map;
 mod support;
 mod watching;

@@ -33,13 +33,19 @@
 //! * it shows the live members in the order of their insertion; those that report their death leave no entry;
 //! * iteration beside changes shows each lasting member once, and none that was taken out.
 //!
-//! Each with the default hasher and with one under which all keys collide. `PROPTEST_CASES=10000` makes it thorough.
+//! For a [`Recent`](highlander::Recent) on top of a registry, and [`RecentErrors`](highlander::RecentErrors):
+//! * what is alive is what somebody holds and what is kept; and that is what two lines with second chances keep, to the value;
+//! * with a time, what has not been idle for that long is kept, what has been for a quarter more is not after any call;
+//! * a factory runs if there is neither a live value nor an error that is young enough; of too many errors the oldest go.
+//!
+//! Each of the others with the default hasher and with one under which all keys collide. `PROPTEST_CASES=10000` makes it thorough.
 
 #[path = "../it/common.rs"]
 mod common;
 mod interner;
 #[path = "../conformance/maps.rs"]
 mod maps;
+mod recent;
 mod registry;
 mod strong_map;
 mod weak_maps;

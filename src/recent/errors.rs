@@ -1,0 +1,242 @@
+//! What creations have failed with: negative results, kept for a time.
+
+use super::keeper::{Keeper, Limit};
+use crate::error::CreateError;
+use crate::handle::Handle;
+use crate::registry::Registry;
+use equivalent::Equivalent;
+use std::fmt;
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+/// Errors of factories by key, each kept for a time: whoever asks again within it gets a clone of the error, and no factory runs.
+///
+/// A factory asks for them itself, by [`or_try`](Self::or_try). So this works with every call that takes a factory, of every map, with a [`Recent`](super::Recent) on top or without:
+/// ```
+/// use highlander::{CreateError, RecentErrors, Registry};
+/// use std::time::Duration;
+///
+/// static PEERS: Registry<String, u16> = Registry::new();
+/// static FAILED: RecentErrors<String, &str> = RecentErrors::new(1024, Duration::from_secs(5));
+///
+/// let peer = |name: &str, result: Result<u16, &'static str>| {
+///     let connect = |_: &String| result.map_err(CreateError::Failed);
+///     PEERS.get_or_try_insert_with(name.into(), |name| FAILED.or_try(name, connect))
+/// };
+/// assert_eq!(peer("glen", Err("no answer")), Err(CreateError::Failed("no answer")));
+/// assert_eq!(peer("glen", Ok(80)), Err(CreateError::Failed("no answer")));       // not asked again
+///
+/// FAILED.clear();
+/// assert_eq!(*peer("glen", Ok(80)).unwrap(), 80);
+/// ```
+/// A live value is found as ever: errors are looked at where the factory would run. So those who wait for a creation that fails get its error too, one after the other, and
+/// do not try each for themselves.
+///
+/// Only [`CreateError::Failed`] is kept, not that a map [refuses](CreateError) to create: that may be different next time. A success ends an error. A value that comes
+/// into the map by other ways, `insert` say, is found, but its death within the time would bring the error back: [`remove`](Self::remove) it then.
+///
+/// At most `max_capacity` errors are kept; one more, and the oldest goes. None is kept longer than `time_to_live`: then it is not returned any more. Its memory comes back with
+/// the next failure or creation, or with [`expire`](Self::expire).
+///
+/// No user code runs under a lock. *Complexity:* of each call, that of one of a [`Registry`]; in a creation that is under way anyhow.
+pub struct RecentErrors<K: 'static, E: 'static> {
+    keeper: Keeper<Handle<K, Failure<E>>>,
+    errors: Registry<K, Failure<E>>,
+    time_to_live: Duration,
+}
+
+struct Failure<E> {
+    error: E,
+    at: Instant,
+}
+
+impl<K: 'static, E: 'static> RecentErrors<K, E> {
+    /// Nothing has failed yet. Can be a `static`.
+    ///
+    /// # Panics
+    /// When `max_capacity` is above 2³⁰.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn new(max_capacity: usize, time_to_live: Duration) -> Self {
+        Self {
+            keeper: Keeper::new(max_capacity, Some(Limit::Live(time_to_live))),
+            errors: Registry::new(),
+            time_to_live,
+        }
+    }
+
+    /// Nothing has failed yet. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new(max_capacity: usize, time_to_live: Duration) -> Self {
+        Self {
+            keeper: Keeper::new(max_capacity, Some(Limit::Live(time_to_live))),
+            errors: Registry::new(),
+            time_to_live,
+        }
+    }
+
+    /// The same, with the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs with no lock held.
+    pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        self.keeper.set_clock(clock);
+        self
+    }
+
+    /// Forgets all errors, and returns how many there were.
+    pub fn clear(&self) -> usize {
+        self.keeper.clear()
+    }
+
+    /// Forgets all errors, and gives back memory.
+    pub fn shrink_to_fit(&self) {
+        self.keeper.clear();
+        self.errors.shrink_to_fit();
+    }
+
+    /// Forgets the errors whose time is over, and returns how many there were.
+    pub fn expire(&self) -> usize {
+        self.keeper.expire()
+    }
+
+    /// The number of errors, with those whose time is over and whose memory has not come back yet.
+    pub fn len(&self) -> usize {
+        self.keeper.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of errors that are kept at most.
+    pub const fn capacity(&self) -> usize {
+        self.keeper.capacity()
+    }
+
+    /// How long an error is kept.
+    pub const fn time_to_live(&self) -> Duration {
+        self.time_to_live
+    }
+}
+
+impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
+    /// Forgets the error of this key, and says whether there was one.
+    pub fn remove<Q>(&self, key: &Q) -> bool
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        match self.errors.remove(key) {
+            Some(failure) => {
+                self.let_go(&failure);
+                self.is_fresh(&failure)
+            }
+            None => false,
+        }
+    }
+
+    /// The error of this key, if the time has not passed.
+    pub fn get<Q>(&self, key: &Q) -> Option<E>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+        E: Clone,
+    {
+        let failure = self.errors.get(key)?;
+        self.is_fresh(&failure).then(|| failure.error.clone())
+    }
+
+    fn is_fresh(&self, failure: &Failure<E>) -> bool {
+        let age = self.keeper.now().saturating_duration_since(failure.at);
+        age < self.time_to_live
+    }
+
+    fn let_go(&self, failure: &Handle<K, Failure<E>>) {
+        self.keeper.release(Handle::identity(failure));
+    }
+}
+
+impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
+    /// The error of this key, if there is one; otherwise what `make` returns, and if that is an error, a clone of it is kept, with one of the key. To be called in a factory, which
+    /// nobody else runs for the same key meanwhile.
+    ///
+    /// An error that is not a [`CreateError`] becomes one by `.map_err(CreateError::Failed)`, as [above](Self).
+    ///
+    /// # Errors
+    /// The error that is kept, or whatever `make` returns.
+    pub fn or_try<V>(
+        &self,
+        key: &K,
+        make: impl FnOnce(&K) -> Result<V, CreateError<E>>,
+    ) -> Result<V, CreateError<E>> {
+        if let Some(error) = self.get(key) {
+            return Err(CreateError::Failed(error));
+        }
+        let result = make(key);
+        self.note(key, &result);
+        result
+    }
+
+    /// As [`or_try`](Self::or_try), for factories that await.
+    ///
+    /// ```
+    /// use highlander::{CreateError, RecentErrors, Registry};
+    /// use std::time::Duration;
+    ///
+    /// let peers: Registry<u32, String> = Registry::new();
+    /// let failed: RecentErrors<u32, &str> = RecentErrors::new(1024, Duration::from_secs(5));
+    ///
+    /// pollster::block_on(async {
+    ///     let no_answer = async |_: &_| Err(CreateError::Failed("no answer"));
+    ///     let peer = peers.get_or_try_insert_async(1, async |id| failed.or_try_async(id, no_answer).await);
+    ///     assert!(peer.await.is_err());
+    ///
+    ///     let unasked = async |_: &_| unreachable!();
+    ///     let peer = peers.get_or_try_insert_async(1, async |id| failed.or_try_async(id, unasked).await);
+    ///     assert!(peer.await.is_err());
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "async")]
+    pub async fn or_try_async<V>(
+        &self,
+        key: &K,
+        make: impl AsyncFnOnce(&K) -> Result<V, CreateError<E>>,
+    ) -> Result<V, CreateError<E>> {
+        if let Some(error) = self.get(key) {
+            return Err(CreateError::Failed(error));
+        }
+        let result = make(key).await;
+        self.note(key, &result);
+        result
+    }
+
+    /// What has come of the creation of this key.
+    fn note<V>(&self, key: &K, result: &Result<V, CreateError<E>>) {
+        match result {
+            Ok(_) => {
+                self.remove(key);
+            }
+            Err(CreateError::Failed(error)) => {
+                let (key, error) = (key.clone(), error.clone());
+                let at = self.keeper.now();
+                let (failure, before) = self.errors.insert(key, Failure { error, at });
+                // First, or another one would have to go for it.
+                if let Some(before) = before {
+                    self.let_go(&before);
+                }
+                self.keeper.keep(&failure, Handle::identity(&failure));
+            }
+            Err(_) => {}
+        }
+        self.keeper.tick();
+    }
+}
+
+impl<K: 'static, E: 'static> fmt::Debug for RecentErrors<K, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecentErrors")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("time_to_live", &self.time_to_live)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! Owners that are kept: not too many, and not too long.
+
+use super::queue::{Identity, Queue, Use};
+use crate::panics::Panics;
+use crate::sync::plain::{AtomicU64, Relaxed};
+use crate::sync::OnceCell;
+use std::time::{Duration, Instant};
+
+/// Places have numbers of 32 bits.
+const MOST: usize = 1 << 30;
+
+/// How exact the times of uses are, and how often is looked for those that have been kept long enough: an eighth of that time.
+const GRAINS: u32 = 8;
+
+pub(super) struct Keeper<O> {
+    capacity: usize,
+    limit: Option<Limit>,
+    clock: Option<Box<Clock>>,
+    store: OnceCell<Store<O>>,
+}
+
+type Clock = dyn Fn() -> Instant + Send + Sync;
+
+/// How long an owner is kept.
+#[derive(Clone, Copy)]
+pub(super) enum Limit {
+    /// After its last use.
+    Idle(Duration),
+    /// After it was taken in.
+    Live(Duration),
+}
+
+struct Store<O> {
+    start: Instant,
+    queue: Queue<O>,
+    next_sweep: AtomicU64,
+}
+
+impl Limit {
+    pub(super) fn duration(self) -> Duration {
+        match self {
+            Self::Idle(time) | Self::Live(time) => time,
+        }
+    }
+
+    fn grain(self) -> u64 {
+        nanos(self.duration() / GRAINS)
+    }
+
+    /// At least so old is the recorded use of what may go.
+    fn age(self) -> u64 {
+        match self {
+            // The last use may be so much younger than what is recorded.
+            Self::Idle(time) => nanos(time).saturating_add(self.grain()),
+            Self::Live(time) => nanos(time),
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<O> Keeper<O> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(super) const fn new(capacity: usize, limit: Option<Limit>) -> Self {
+        assert!(capacity <= MOST, "the maximum capacity is above 2^30");
+        Self {
+            capacity,
+            limit,
+            clock: None,
+            store: OnceCell::new(),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(super) fn new(capacity: usize, limit: Option<Limit>) -> Self {
+        assert!(capacity <= MOST, "the maximum capacity is above 2^30");
+        Self {
+            capacity,
+            limit,
+            clock: None,
+            store: OnceCell::new(),
+        }
+    }
+
+    pub(super) const fn set_limit(&mut self, limit: Limit) {
+        self.limit = Some(limit);
+    }
+
+    pub(super) fn set_clock(&mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) {
+        self.clock = Some(Box::new(clock));
+    }
+
+    pub(super) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) const fn limit(&self) -> Option<Limit> {
+        self.limit
+    }
+
+    /// The time; runs the user's code, if there is a clock of theirs.
+    pub(super) fn now(&self) -> Instant {
+        match &self.clock {
+            Some(clock) => clock(),
+            None => Instant::now(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.store.get().map_or(0, |store| store.queue.len())
+    }
+
+    /// Marks an owner as used just now; and keeps a clone of it, if none is kept. Then others may have to go.
+    #[inline]
+    pub(super) fn keep(&self, owner: &O, address: usize)
+    where
+        O: Clone,
+    {
+        if self.capacity == 0 {
+            return;
+        }
+        let store = match self.store.get() {
+            Some(store) => store,
+            None => self.start(),
+        };
+        let identity = Identity::new(address);
+        let used = match self.limit {
+            None => Use::NO_TIME,
+            Some(limit) => Use {
+                now: store.since(self.now()),
+                grain: match limit {
+                    Limit::Idle(_) => limit.grain(),
+                    Limit::Live(_) => u64::MAX,
+                },
+            },
+        };
+        if !store.queue.mark(identity, used) {
+            Self::take_in(&store.queue, identity, owner, used);
+        }
+        if let Some(limit) = self.limit {
+            self.sweep_if_due(store, limit, used.now);
+        }
+    }
+
+    /// Cloned and dropped outside of the lock.
+    #[inline(never)]
+    fn take_in(queue: &Queue<O>, identity: Identity, owner: &O, used: Use)
+    where
+        O: Clone,
+    {
+        let owner = owner.clone();
+        let gone = queue.enter(identity, owner, used);
+        drop(gone);
+    }
+
+    #[cold]
+    fn start(&self) -> &Store<O> {
+        let start = self.now();
+        self.store.get_or_init(|| Store {
+            start,
+            queue: Queue::new(self.capacity),
+            next_sweep: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn contains(&self, address: usize) -> bool {
+        let store = self.store.get();
+        store.is_some_and(|store| store.queue.contains(Identity::new(address)))
+    }
+
+    /// Lets go of this owner.
+    pub(super) fn release(&self, address: usize) -> bool {
+        let store = self.store.get();
+        let gone = store.and_then(|store| store.queue.take(Identity::new(address)));
+        gone.is_some()
+    }
+
+    /// Lets go of all.
+    pub(super) fn clear(&self) -> usize {
+        self.let_go(u64::MAX)
+    }
+
+    /// Lets go of what has been kept for long enough.
+    pub(super) fn expire(&self) -> usize {
+        match (self.store.get(), self.limit) {
+            (Some(store), Some(limit)) => self.sweep(limit, store.since(self.now())),
+            _ => 0,
+        }
+    }
+
+    /// As `expire`, but not every time.
+    #[inline]
+    pub(super) fn tick(&self) {
+        if let (Some(store), Some(limit)) = (self.store.get(), self.limit) {
+            self.sweep_if_due(store, limit, store.since(self.now()));
+        }
+    }
+
+    #[inline]
+    fn sweep_if_due(&self, store: &Store<O>, limit: Limit, now: u64) {
+        let due = store.next_sweep.load(Relaxed);
+        if now >= due {
+            // One of those who come at the same time.
+            let next = now.saturating_add(limit.grain().max(1));
+            let ours = store
+                .next_sweep
+                .compare_exchange(due, next, Relaxed, Relaxed);
+            if ours.is_ok() {
+                self.sweep(limit, now);
+            }
+        }
+    }
+
+    #[cold]
+    fn sweep(&self, limit: Limit, now: u64) -> usize {
+        now.checked_sub(limit.age())
+            .map_or(0, |deadline| self.let_go(deadline))
+    }
+
+    /// Each is dropped, whatever the destructors of the others do, and with no lock held.
+    fn let_go(&self, deadline: u64) -> usize {
+        let store = self.store.get();
+        let gone = store.map_or_else(Vec::new, |store| store.queue.take_until(deadline));
+        let count = gone.len();
+        let mut panics = Panics::new();
+        for owner in gone {
+            panics.catch(|| drop(owner));
+        }
+        drop(panics);
+        count
+    }
+}
+
+impl<O> Drop for Keeper<O> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Use {
+    const NO_TIME: Self = Self {
+        now: 0,
+        grain: u64::MAX,
+    };
+}
+
+impl<O> Store<O> {
+    #[inline]
+    fn since(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.start))
+    }
+}

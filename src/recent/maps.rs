@@ -1,0 +1,297 @@
+//! What the layer asks of a map, the same of each.
+
+use crate::claim::{Claim, Creator};
+use crate::error::{ClosedError, CreateError, CycleError};
+use crate::handle::Handle;
+use crate::keying::{Asked, Keying};
+use crate::pointer::Pointer;
+use crate::registry::Registry;
+use crate::weak_key_value_map::WeakKeyValueMap;
+use crate::weak_value_map::WeakValueMap;
+use equivalent::Equivalent;
+use std::convert::Infallible;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+/// A map whose values die when nobody owns them, so that a [`Recent`](super::Recent) can keep some: [`Registry`], [`WeakValueMap`], [`WeakKeyValueMap`], and a reference or
+/// an [`Arc`] of one. It cannot be implemented outside.
+#[allow(private_bounds)] // How it is asked concerns nobody else.
+pub trait WeakValued {
+    /// The key: `K`, or the pointer that is a weak key.
+    type Key;
+    /// What is entered: `V`, or the pointer that is a weak value.
+    type Value;
+    /// What keeps a value alive: a handle, or the pointer.
+    type Owner: Clone;
+    /// The map, where `Self` leads to it.
+    type Map: Asks<Key = Self::Key, Value = Self::Value, Owner = Self::Owner>;
+
+    /// The map.
+    fn map(&self) -> &Self::Map;
+}
+
+/// The calls that all of these maps have.
+pub(crate) trait Asks: Creator {
+    /// Which value it is, for as long as somebody owns it.
+    fn identity(owner: &Self::Owner) -> usize;
+
+    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: Self::Key,
+        make: impl FnOnce(&Self::Key) -> Result<Self::Value, E>,
+    ) -> Result<Self::Owner, E>;
+
+    fn claim_key(&self, key: Self::Key) -> Result<Claim<'_, Self>, CreateError<Infallible>>
+    where
+        Self: Sized;
+
+    /// `shrink_to_fit`.
+    fn give_back(&self);
+
+    #[cfg(feature = "async")]
+    fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: Self::Key,
+        make: impl AsyncFnOnce(&Self::Key) -> Result<Self::Value, E>,
+    ) -> impl std::future::Future<Output = Result<Self::Owner, E>>;
+
+    #[cfg(feature = "async")]
+    fn claim_key_async(
+        &self,
+        key: Self::Key,
+    ) -> impl std::future::Future<Output = Result<Claim<'_, Self>, CreateError<Infallible>>>
+    where
+        Self: Sized;
+}
+
+/// What a map can be asked for.
+pub(crate) trait Finds<Q: ?Sized>: Creator {
+    fn find(&self, key: &Q) -> Option<Self::Owner>;
+}
+
+impl<M: WeakValued> WeakValued for &M {
+    type Key = M::Key;
+    type Value = M::Value;
+    type Owner = M::Owner;
+    type Map = M::Map;
+
+    #[inline]
+    fn map(&self) -> &M::Map {
+        (**self).map()
+    }
+}
+
+impl<M: WeakValued> WeakValued for Arc<M> {
+    type Key = M::Key;
+    type Value = M::Value;
+    type Owner = M::Owner;
+    type Map = M::Map;
+
+    #[inline]
+    fn map(&self) -> &M::Map {
+        (**self).map()
+    }
+}
+
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> WeakValued for Registry<K, V, S> {
+    type Key = K;
+    type Value = V;
+    type Owner = Handle<K, V>;
+    type Map = Self;
+
+    #[inline]
+    fn map(&self) -> &Self {
+        self
+    }
+}
+
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Asks for Registry<K, V, S> {
+    #[inline]
+    fn identity(owner: &Handle<K, V>) -> usize {
+        // Not where the value lies: one without a size shares that with others.
+        Handle::identity(owner)
+    }
+
+    #[inline]
+    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        self.get_or_try_insert_with(key, make)
+    }
+
+    fn claim_key(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
+        Ok(self.claim(key)?)
+    }
+
+    fn give_back(&self) {
+        self.shrink_to_fit();
+    }
+
+    #[cfg(feature = "async")]
+    async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        self.get_or_try_insert_async(key, make).await
+    }
+
+    #[cfg(feature = "async")]
+    async fn claim_key_async(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
+        Ok(self.claim_async(key).await?)
+    }
+}
+
+impl<K, V, S, Q> Finds<Q> for Registry<K, V, S>
+where
+    K: Hash + Eq + 'static,
+    V: 'static,
+    S: BuildHasher,
+    Q: ?Sized + Hash + Equivalent<K>,
+{
+    #[inline]
+    fn find(&self, key: &Q) -> Option<Handle<K, V>> {
+        self.get(key)
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValued for WeakValueMap<K, P, S> {
+    type Key = K;
+    type Value = P;
+    type Owner = P;
+    type Map = Self;
+
+    #[inline]
+    fn map(&self) -> &Self {
+        self
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Asks for WeakValueMap<K, P, S> {
+    #[inline]
+    fn identity(owner: &P) -> usize {
+        P::address(owner).addr()
+    }
+
+    #[inline]
+    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        make: impl FnOnce(&K) -> Result<P, E>,
+    ) -> Result<P, E> {
+        self.get_or_try_insert_with(key, make)
+    }
+
+    fn claim_key(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
+        self.claim(key)
+    }
+
+    fn give_back(&self) {
+        self.shrink_to_fit();
+    }
+
+    #[cfg(feature = "async")]
+    async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> Result<P, E>,
+    ) -> Result<P, E> {
+        self.get_or_try_insert_async(key, make).await
+    }
+
+    #[cfg(feature = "async")]
+    async fn claim_key_async(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
+        self.claim_async(key).await
+    }
+}
+
+impl<K, P, S, Q> Finds<Q> for WeakValueMap<K, P, S>
+where
+    K: Hash + Eq + 'static,
+    P: Pointer,
+    S: BuildHasher,
+    Q: ?Sized + Hash + Equivalent<K>,
+{
+    #[inline]
+    fn find(&self, key: &Q) -> Option<P> {
+        self.get(key)
+    }
+}
+
+impl<P, Q, M, S> WeakValued for WeakKeyValueMap<P, Q, M, S>
+where
+    P: Pointer,
+    Q: Pointer,
+    M: Keying<P>,
+    S: BuildHasher,
+{
+    type Key = P;
+    type Value = Q;
+    type Owner = Q;
+    type Map = Self;
+
+    #[inline]
+    fn map(&self) -> &Self {
+        self
+    }
+}
+
+impl<P, Q, M, S> Asks for WeakKeyValueMap<P, Q, M, S>
+where
+    P: Pointer,
+    Q: Pointer,
+    M: Keying<P>,
+    S: BuildHasher,
+{
+    #[inline]
+    fn identity(owner: &Q) -> usize {
+        Q::address(owner).addr()
+    }
+
+    #[inline]
+    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: P,
+        make: impl FnOnce(&P) -> Result<Q, E>,
+    ) -> Result<Q, E> {
+        self.get_or_try_insert_with(&key, make)
+    }
+
+    fn claim_key(&self, key: P) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
+        self.claim(&key)
+    }
+
+    fn give_back(&self) {
+        self.shrink_to_fit();
+    }
+
+    #[cfg(feature = "async")]
+    async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: P,
+        make: impl AsyncFnOnce(&P) -> Result<Q, E>,
+    ) -> Result<Q, E> {
+        self.get_or_try_insert_async(&key, make).await
+    }
+
+    #[cfg(feature = "async")]
+    async fn claim_key_async(&self, key: P) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
+        self.claim_async(&key).await
+    }
+}
+
+impl<P, Q, M, S, A> Finds<A> for WeakKeyValueMap<P, Q, M, S>
+where
+    P: Pointer,
+    Q: Pointer,
+    M: Asked<P, A>,
+    S: BuildHasher,
+    A: ?Sized,
+{
+    #[inline]
+    fn find(&self, key: &A) -> Option<Q> {
+        self.get(key)
+    }
+}

@@ -1,0 +1,335 @@
+//! What has been used lately, kept alive for a little longer: a layer on top of a map whose values are weak.
+//!
+//! The maps know nothing of it: it owns values as anybody may. Here: the layer. `keeper` bounds what it owns, in number and in time; `queue` is the list of that; `maps` is what
+//! it asks of a map. `errors` keeps what creations have failed with.
+
+mod errors;
+mod keeper;
+mod maps;
+mod queue;
+
+pub use errors::RecentErrors;
+pub use maps::WeakValued;
+
+use crate::claim::Claim;
+use crate::error::{ClosedError, CreateError, CycleError, Refusal};
+use keeper::{Keeper, Limit};
+use maps::{Asks, Finds};
+use std::convert::Infallible;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A map and owners of the values that were used last, so that these do not die between one use and the next, to be created again at once.
+///
+/// ```
+/// use highlander::{Recent, Registry};
+///
+/// static CLASSES: Recent<Registry<u32, String>> = Recent::new(Registry::new(), 64);
+///
+/// CLASSES.get_or_insert_with(7, |id| format!("class {id}"));               // nobody holds it ...
+/// let again = CLASSES.get_or_insert_with(7, |_| unreachable!("kept"));     // ... but the layer does
+/// assert_eq!(*again, "class 7");
+///
+/// drop(again);
+/// CLASSES.clear();
+/// assert!(CLASSES.get(&7).is_none());
+/// ```
+/// It can own the map, or lead to it by a reference or an `Arc`: `Recent<&'static Registry<K, V>>` is a layer on top of a `static` that others use without it.
+///
+/// # What is kept
+/// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and another one goes. Of values that are each used once, exactly the last
+/// `max_capacity` are kept. Those that are used again while they are kept may take half of the room from the others, in the long run those that are used most: so a walk over very
+/// many values does not drive them out. The last `max_capacity / 2` that came, and never less than one, are kept in any case. What has not been used while everything was replaced
+/// many times over goes in the end.
+///
+/// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
+///
+/// It is no cache of look-ups. Every look-up asks the map, and returns what that has: a value that was removed or replaced there is not found through the layer. (It may still be kept
+/// for a while; [`release`](Self::release) ends that.) And what is alive because others own it is found, kept or not.
+///
+/// # Your code, and waiting
+/// Creations are those of the map: one flight for each key, whether it is asked through the layer or not. What goes is dropped with no lock held, in the call that made it go; its
+/// destructor may use the layer. If it panics, that goes to the caller of that call, and the layer has let go of the value; so have [`clear`](Self::clear) and the like of all the others.
+///
+/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value, and all that lets values go, locks the list for a few steps, or as many as values are kept;
+/// no user code is among them. One thread may use a value in the very moment in which another one makes it go; then it is not kept any more.
+///
+/// A value that owns the layer that keeps it never dies, until the layer is cleared. The layer lets go of its owners when it is dropped.
+///
+/// # Memory
+/// About 40 bytes for each of `max_capacity`, from the first use on, and an owner for each value. [`shrink_to_fit`](Self::shrink_to_fit) gives back what is kept, not these.
+pub struct Recent<M: WeakValued> {
+    // Before the map: the values go while it is there.
+    keeper: Keeper<M::Owner>,
+    map: M,
+}
+
+impl<M: WeakValued> Recent<M> {
+    /// A layer on top of `map` that keeps up to `max_capacity` values; with 0, none. Can be a `static`.
+    ///
+    /// # Panics
+    /// When `max_capacity` is above 2³⁰.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn new(map: M, max_capacity: usize) -> Self {
+        Self {
+            keeper: Keeper::new(max_capacity, None),
+            map,
+        }
+    }
+
+    /// A layer on top of `map` that keeps up to `max_capacity` values. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new(map: M, max_capacity: usize) -> Self {
+        Self {
+            keeper: Keeper::new(max_capacity, None),
+            map,
+        }
+    }
+
+    /// The same layer, which moreover lets go of values that have not been used for `time`: that is, for no less, and a quarter more at most.
+    ///
+    /// There is no thread that does it. They go in the first call of the layer after that time, whatever its key; with [`expire`](Self::expire), which may be called from time
+    /// to time if there might be none; and not in a call that uses them. A layer with a time reads the clock in each call, which costs more than the rest of it, and in that time
+    /// looks eight times at all that is kept, at most.
+    ///
+    /// ```
+    /// use highlander::{Recent, Registry};
+    /// use std::sync::{Arc, Mutex};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let now = Arc::new(Mutex::new(Instant::now()));
+    /// let clock = Arc::clone(&now);
+    /// let recent: Recent<Registry<u32, String>> = Recent::new(Registry::new(), 64)
+    ///     .time_to_idle(Duration::from_secs(60))
+    ///     .with_clock(move || *clock.lock().unwrap());             // for tests
+    ///
+    /// recent.get_or_insert_with(1, |_| "one".into());
+    /// *now.lock().unwrap() += Duration::from_secs(60);
+    /// assert!(recent.get(&1).is_some());
+    /// *now.lock().unwrap() += Duration::from_secs(75);
+    /// assert_eq!(recent.expire(), 1);
+    /// assert!(recent.get(&1).is_none());
+    /// ```
+    pub const fn time_to_idle(mut self, time: Duration) -> Self {
+        self.keeper.set_limit(Limit::Idle(time));
+        self
+    }
+
+    /// The same layer, which takes the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs with no lock held.
+    pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        self.keeper.set_clock(clock);
+        self
+    }
+
+    /// The map: for everything that is not to be kept, or that the layer has no call for.
+    #[inline]
+    pub fn map(&self) -> &M::Map {
+        self.map.map()
+    }
+
+    /// The live value of this key, which counts as used and is kept; none if there is none in the map.
+    ///
+    /// *Runs* and *waits* as the map's `get`; beside that see [above](Self#your-code-and-waiting).
+    #[inline]
+    #[allow(private_bounds)] // What the map's `get` takes.
+    pub fn get<Q: ?Sized>(&self, key: &Q) -> Option<M::Owner>
+    where
+        M::Map: Finds<Q>,
+    {
+        match self.map().find(key) {
+            Some(owner) => Some(self.kept(owner)),
+            None => {
+                self.keeper.tick();
+                None
+            }
+        }
+    }
+
+    /// The live value of this key, created if there is none. It counts as used and is kept.
+    ///
+    /// *Runs* `make` with no lock held, once per key at a time; *waits* for a creation of the key under way, as the map's call of that name. If an owned key is dear, ask
+    /// [`get`](Self::get) first, by a borrowed one.
+    ///
+    /// # Panics
+    /// As the map's call of that name.
+    #[inline]
+    pub fn get_or_insert_with(
+        &self,
+        key: M::Key,
+        make: impl FnOnce(&M::Key) -> M::Value,
+    ) -> M::Owner {
+        self.get_or_try_insert_with(key, |key| Ok(make(key)))
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is. A value counts as used and is kept; of a failure nothing
+    /// is, unless the factory asks a [`RecentErrors`].
+    ///
+    /// # Errors
+    /// Whatever `make` returns; [`CycleError`] when it asks for its own key, directly or through others; [`ClosedError`] when the map is closed.
+    ///
+    /// ```
+    /// use highlander::{Recent, WeakValueMap};
+    /// use std::{fs::File, io, path::{Path, PathBuf}, sync::Arc};
+    ///
+    /// static FILES: Recent<WeakValueMap<PathBuf, Arc<File>>> = Recent::new(WeakValueMap::new(), 16);
+    ///
+    /// fn open(path: &Path) -> io::Result<Arc<File>> {
+    ///     FILES.get_or_try_insert_with(path.to_owned(), |path| File::open(path).map(Arc::new))
+    /// }
+    /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    /// assert_eq!(FILES.len(), 0);
+    /// ```
+    #[inline]
+    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: M::Key,
+        make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
+    ) -> Result<M::Owner, E> {
+        let owner = self.map().get_or_create(key, make)?;
+        Ok(self.kept(owner))
+    }
+
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits: see the map's call of that name.
+    ///
+    /// # Panics
+    /// As the map's call of that name.
+    #[cfg(feature = "async")]
+    pub async fn get_or_insert_async(
+        &self,
+        key: M::Key,
+        make: impl AsyncFnOnce(&M::Key) -> M::Value,
+    ) -> M::Owner {
+        self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+            .await
+            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+    }
+
+    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), with a factory that awaits.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "async")]
+    pub async fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: M::Key,
+        make: impl AsyncFnOnce(&M::Key) -> Result<M::Value, E>,
+    ) -> Result<M::Owner, E> {
+        let owner = self.map().get_or_create_async(key, make).await?;
+        Ok(self.kept(owner))
+    }
+
+    /// The live value of this key, which counts as used and is kept; or the right to create it, for code that cannot pass a closure. What a vacancy is filled with is kept when it
+    /// is [handed over](Self::keep).
+    ///
+    /// ```
+    /// use highlander::{Claim, Recent, Registry};
+    ///
+    /// let sessions: Recent<Registry<u32, String>> = Recent::new(Registry::new(), 64);
+    /// match sessions.claim(7).unwrap() {
+    ///     Claim::Live(_) => unreachable!("there is none yet"),
+    ///     Claim::Vacant(vacancy) => sessions.keep(&vacancy.fill("shaken hands".into())),
+    /// }
+    /// assert!(sessions.claim(7).unwrap().live().is_some());
+    /// ```
+    ///
+    /// # Errors
+    /// [`CreateError::Cycle`] when it is called inside a creation that the one under way waits for; [`CreateError::Closed`] when the map is closed.
+    pub fn claim(&self, key: M::Key) -> Result<Claim<'_, M::Map>, CreateError<Infallible>> {
+        Ok(self.kept_if_live(self.map().claim_key(key)?))
+    }
+
+    /// As [`claim`](Self::claim), without holding up a thread.
+    ///
+    /// # Errors
+    /// As `claim`.
+    #[cfg(feature = "async")]
+    pub async fn claim_async(
+        &self,
+        key: M::Key,
+    ) -> Result<Claim<'_, M::Map>, CreateError<Infallible>> {
+        Ok(self.kept_if_live(self.map().claim_key_async(key).await?))
+    }
+
+    /// Counts as a use of this value, which is kept from now on, if it is not yet: for owners that come from calls of the map. (That it is entered there is not asked for.)
+    ///
+    /// ```
+    /// use highlander::{Recent, Registry};
+    ///
+    /// static CLASSES: Registry<u32, String> = Registry::new();
+    /// static RECENT: Recent<&Registry<u32, String>> = Recent::new(&CLASSES, 64);
+    ///
+    /// let (class, _) = CLASSES.insert(7, "class 7".into());
+    /// RECENT.keep(&class);
+    /// drop(class);
+    /// assert!(CLASSES.get(&7).is_some());
+    /// ```
+    #[inline]
+    pub fn keep(&self, owner: &M::Owner) {
+        self.keeper.keep(owner, M::Map::identity(owner));
+    }
+
+    /// Lets go of this value, and says whether it was kept.
+    pub fn release(&self, owner: &M::Owner) -> bool {
+        self.keeper.release(M::Map::identity(owner))
+    }
+
+    /// Whether this value is kept just now, which is no use of it.
+    pub fn is_kept(&self, owner: &M::Owner) -> bool {
+        self.keeper.contains(M::Map::identity(owner))
+    }
+
+    /// Lets go of all values, and returns how many there were. Those that others own live on. The map is not touched.
+    pub fn clear(&self) -> usize {
+        self.keeper.clear()
+    }
+
+    /// Lets go of all values; then gives back what the map does not need, if this layer is its owner or not: to be called when memory is short.
+    pub fn shrink_to_fit(&self) {
+        self.keeper.clear();
+        self.map().give_back();
+    }
+
+    /// Lets go of the values that have been idle for [too long](Self::time_to_idle), and returns how many there were.
+    pub fn expire(&self) -> usize {
+        self.keeper.expire()
+    }
+
+    /// The number of values that are kept.
+    pub fn len(&self) -> usize {
+        self.keeper.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of values that are kept at most.
+    pub const fn capacity(&self) -> usize {
+        self.keeper.capacity()
+    }
+
+    #[inline]
+    fn kept(&self, owner: M::Owner) -> M::Owner {
+        self.keep(&owner);
+        owner
+    }
+
+    fn kept_if_live<'a>(&'a self, claim: Claim<'a, M::Map>) -> Claim<'a, M::Map> {
+        if let Claim::Live(owner) = &claim {
+            self.keep(owner);
+        }
+        claim
+    }
+}
+
+impl<M: WeakValued> fmt::Debug for Recent<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recent")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("time_to_idle", &self.keeper.limit().map(Limit::duration))
+            .finish_non_exhaustive()
+    }
+}

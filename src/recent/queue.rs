@@ -1,0 +1,289 @@
+//! A bounded set of owners in two lines: those that have come, and those that were used again when it would have been their turn to go. The first line may be pressed down to half of
+//! the room, and there goes who came first; in the second goes who has not been used since it was last passed over (*second chance*, or *clock*). So a lot of values that are used once
+//! do not drive out those that are used all the time, and these not the last ones. Known from SLRU and S3-FIFO; without the latter's memory of what has gone, which would need the
+//! keys: an address is soon another value's.
+//!
+//! Everything is decided under the lock, and no owner is dropped there: whoever takes some out gets them. Beside it lie an index by identity and a mark for each place, which
+//! are written under the lock only, but for the uses, and read without it: so whoever comes again for an owner that is here takes no lock, and writes only if nobody has since
+//! the mark was cleared. What is read that way may be stale. Then a mark is set for another owner, which stays a little longer; or the owner is not found, and looked for
+//! again under the lock. Neither breaks anything, so all of it is relaxed.
+
+use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Relaxed};
+use crate::sync::Mutex;
+use std::collections::VecDeque;
+
+/// While everything is replaced so many times over, each of the second line is looked at once, so that who was used often, and is not any more, goes in the end.
+const AGING: usize = 8;
+
+pub(super) struct Queue<O> {
+    /// Open addressing with linear probing: the number of a place, plus 1; 0 for none. At most half full.
+    index: Box<[AtomicU32]>,
+    places: Box<[Place]>,
+    order: Mutex<Order<O>>,
+}
+
+/// What may be read without the lock.
+struct Place {
+    identity: AtomicUsize,
+    /// Since it was entered, or passed over by an eviction.
+    used: AtomicBool,
+    /// When, a little before its last use: in nanoseconds.
+    last: AtomicU64,
+}
+
+struct Order<O> {
+    /// By place. Grows as far as it is needed.
+    owners: Vec<Option<O>>,
+    /// The places of those that have come, the next one to go first.
+    once: VecDeque<u32>,
+    /// Of those that were used again.
+    again: VecDeque<u32>,
+    free: Vec<u32>,
+    /// Evictions, each times the length of the second line, since one of it was looked at.
+    age: usize,
+}
+
+/// An address, and where it is looked for in the index.
+#[derive(Clone, Copy)]
+pub(super) struct Identity {
+    address: usize,
+    hash: usize,
+}
+
+impl Identity {
+    #[inline]
+    pub(super) fn new(address: usize) -> Self {
+        let product = u128::from(address as u64) * 0x9E37_79B9_7F4A_7C15;
+        Self {
+            address,
+            hash: ((product >> 64) as u64 ^ product as u64) as usize,
+        }
+    }
+}
+
+/// The moment of a use, and how much older the recorded one must be for it to be recorded.
+#[derive(Clone, Copy)]
+pub(super) struct Use {
+    pub(super) now: u64,
+    pub(super) grain: u64,
+}
+
+impl<O> Queue<O> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let place = |_| Place {
+            identity: AtomicUsize::new(0),
+            used: AtomicBool::new(false),
+            last: AtomicU64::new(0),
+        };
+        let slots = (capacity * 2).next_power_of_two();
+        Self {
+            index: (0..slots).map(|_| AtomicU32::new(0)).collect(),
+            places: (0..capacity).map(place).collect(),
+            order: Mutex::new(Order {
+                owners: Vec::new(),
+                once: VecDeque::new(),
+                again: VecDeque::new(),
+                free: Vec::new(),
+                age: 0,
+            }),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.order.lock().len()
+    }
+
+    /// Whether the owner is here, which counts as a use of it.
+    #[inline]
+    pub(super) fn mark(&self, identity: Identity, used: Use) -> bool {
+        match self.find(identity) {
+            Some(place) => {
+                self.places[place as usize].mark(used);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn contains(&self, identity: Identity) -> bool {
+        let _order = self.order.lock();
+        self.find(identity).is_some()
+    }
+
+    /// Takes an owner in, and returns the one that has to go for it; or the given one, if it is here already.
+    pub(super) fn enter(&self, identity: Identity, owner: O, used: Use) -> Option<O> {
+        let mut order = self.order.lock();
+        if let Some(place) = self.find(identity) {
+            self.places[place as usize].mark(used);
+            return Some(owner);
+        }
+        let (place, gone) = if let Some(place) = order.free.pop() {
+            order.owners[place as usize] = Some(owner);
+            (place, None)
+        } else if order.owners.len() < self.places.len() {
+            order.owners.push(Some(owner));
+            (order.owners.len() as u32 - 1, None)
+        } else {
+            let place = self.evict(&mut order);
+            (place, order.owners[place as usize].replace(owner))
+        };
+        self.link(identity, place);
+        let entered = &self.places[place as usize];
+        entered.used.store(false, Relaxed);
+        entered.last.store(used.now, Relaxed);
+        order.once.push_back(place);
+        gone
+    }
+
+    /// The next place to be given to another owner, out of the order and the index.
+    fn evict(&self, order: &mut Order<O>) -> u32 {
+        let was_used = |place: u32| self.places[place as usize].used.swap(false, Relaxed);
+        let capacity = self.places.len();
+        order.age += order.again.len();
+        if order.age >= AGING * capacity {
+            order.age = 0;
+            if let Some(place) = order.again.pop_front() {
+                if !was_used(place) {
+                    self.unlink(place);
+                    return place;
+                }
+                order.again.push_back(place);
+            }
+        }
+        // Others set marks meanwhile: they are passed over twice, once in each line, and not for ever.
+        for _ in 0..2 * capacity {
+            if order.once.len() < (capacity / 2).max(1) {
+                if let Some(place) = order.again.pop_front() {
+                    if !was_used(place) {
+                        self.unlink(place);
+                        return place;
+                    }
+                    order.again.push_back(place);
+                    continue;
+                }
+            }
+            let Some(place) = order.once.pop_front() else {
+                continue;
+            };
+            if !self.places[place as usize].used.load(Relaxed) {
+                self.unlink(place);
+                return place;
+            }
+            // It keeps the mark: it may not have been used since it came there before it is looked at.
+            order.again.push_back(place);
+        }
+        let place = order.once.pop_front().or_else(|| order.again.pop_front());
+        let place = place.expect("full");
+        self.unlink(place);
+        place
+    }
+
+    /// Takes this owner out.
+    pub(super) fn take(&self, identity: Identity) -> Option<O> {
+        let mut order = self.order.lock();
+        let place = self.find(identity)?;
+        order.once.retain(|other| *other != place);
+        order.again.retain(|other| *other != place);
+        self.take_out(&mut order, place)
+    }
+
+    /// Takes those out whose last use is recorded at or before `deadline`.
+    pub(super) fn take_until(&self, deadline: u64) -> Vec<O> {
+        let mut order = self.order.lock();
+        let mut places = Vec::new();
+        let mut stays = |place: &u32| {
+            let stays = self.places[*place as usize].last.load(Relaxed) > deadline;
+            if !stays {
+                places.push(*place);
+            }
+            stays
+        };
+        order.once.retain(&mut stays);
+        order.again.retain(&mut stays);
+        let gone = places.into_iter();
+        gone.filter_map(|place| self.take_out(&mut order, place))
+            .collect()
+    }
+
+    /// Takes out what has left the order.
+    fn take_out(&self, order: &mut Order<O>, place: u32) -> Option<O> {
+        self.unlink(place);
+        order.free.push(place);
+        order.owners[place as usize].take()
+    }
+
+    #[inline]
+    fn home(&self, identity: Identity) -> usize {
+        identity.hash & (self.index.len() - 1)
+    }
+
+    /// The place of this owner: under the lock the truth, otherwise a hint.
+    #[inline]
+    fn find(&self, identity: Identity) -> Option<u32> {
+        let mut at = self.home(identity);
+        // Under the lock there is an end; beside a writer it may move away.
+        for _ in 0..self.index.len() {
+            let place = self.index[at].load(Relaxed).checked_sub(1)?;
+            if self.places[place as usize].identity.load(Relaxed) == identity.address {
+                return Some(place);
+            }
+            at = (at + 1) & (self.index.len() - 1);
+        }
+        None
+    }
+
+    fn link(&self, identity: Identity, place: u32) {
+        self.places[place as usize]
+            .identity
+            .store(identity.address, Relaxed);
+        let mut at = self.home(identity);
+        while self.index[at].load(Relaxed) != 0 {
+            at = (at + 1) & (self.index.len() - 1);
+        }
+        self.index[at].store(place + 1, Relaxed);
+    }
+
+    /// Takes a place out of the index, and moves up what had to go past it.
+    fn unlink(&self, place: u32) {
+        let mask = self.index.len() - 1;
+        let home = |place: u32| {
+            let address = self.places[place as usize].identity.load(Relaxed);
+            self.home(Identity::new(address))
+        };
+        let mut hole = home(place);
+        while self.index[hole].load(Relaxed) != place + 1 {
+            hole = (hole + 1) & mask;
+        }
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let Some(other) = self.index[at].load(Relaxed).checked_sub(1) else {
+                break;
+            };
+            let way = at.wrapping_sub(home(other)) & mask;
+            if way >= at.wrapping_sub(hole) & mask {
+                self.index[hole].store(other + 1, Relaxed);
+                hole = at;
+            }
+        }
+        self.index[hole].store(0, Relaxed);
+    }
+}
+
+impl<O> Order<O> {
+    fn len(&self) -> usize {
+        self.once.len() + self.again.len()
+    }
+}
+
+impl Place {
+    #[inline]
+    fn mark(&self, used: Use) {
+        if !self.used.load(Relaxed) {
+            self.used.store(true, Relaxed);
+        }
+        if used.now.saturating_sub(self.last.load(Relaxed)) >= used.grain {
+            self.last.store(used.now, Relaxed);
+        }
+    }
+}

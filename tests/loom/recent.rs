@@ -1,0 +1,68 @@
+//! The layer that keeps what was used last: its list is under a lock, what is read beside it are hints.
+
+use crate::support::*;
+use highlander::{Handle, Recent};
+use loom::thread;
+use std::sync::Arc;
+
+type Layer = Recent<Arc<Reg<Counted>>>;
+
+fn layer(capacity: usize) -> Arc<Layer> {
+    Arc::new(Recent::new(registry(), capacity))
+}
+
+#[test]
+fn two_uses_of_one_value_keep_it_once() {
+    model_with(2, || {
+        let (recent, values) = (layer(2), Tally::default());
+        let (owner, _) = recent.map().insert(A, values.value());
+        let other = thread::spawn({
+            let (recent, owner) = (Arc::clone(&recent), owner.clone());
+            move || recent.keep(&owner)
+        });
+        recent.keep(&owner);
+        other.join().unwrap();
+        assert_eq!((recent.len(), Handle::strong_count(&owner)), (1, 2));
+        drop(owner);
+        assert_eq!((values.live(), recent.clear(), values.live()), (1, 1, 0));
+    });
+}
+
+#[test]
+fn use_against_eviction() {
+    model_with(2, || {
+        let (recent, values) = (layer(1), Tally::default());
+        drop(recent.get_or_insert_with(A, |_| values.value()));
+        let other = thread::spawn({
+            let (recent, values) = (Arc::clone(&recent), values.clone());
+            move || {
+                recent.get_or_insert_with(B, |_| values.value()).read();
+            }
+        });
+        if let Some(found) = recent.get(&A) {
+            found.read();
+        }
+        other.join().unwrap();
+        assert_eq!((recent.len(), values.live()), (1, 1));
+        drop(recent);
+        assert_eq!(values.live(), 0);
+    });
+}
+
+#[test]
+fn eviction_against_clearing() {
+    model_with(2, || {
+        let (recent, values) = (layer(1), Tally::default());
+        drop(recent.get_or_insert_with(A, |_| values.value()));
+        let other = thread::spawn({
+            let recent = Arc::clone(&recent);
+            move || recent.clear()
+        });
+        drop(recent.get_or_insert_with(B, |_| values.value()));
+        let gone = other.join().unwrap();
+        assert_eq!(gone, 1, "one is kept all the while");
+        assert_eq!(recent.len(), values.live());
+        drop(recent);
+        assert_eq!(values.live(), 0);
+    });
+}
