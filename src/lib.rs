@@ -75,6 +75,7 @@ mod engine;
 mod entry;
 mod error;
 mod flight;
+mod frames;
 mod grace;
 pub mod guide;
 mod handle;
@@ -90,11 +91,10 @@ mod life;
 mod making;
 pub mod map_maker;
 mod members;
+mod naming;
 mod node;
 mod notify;
 
-mod frames;
-mod naming;
 mod order;
 mod pair;
 mod panics;
@@ -103,6 +103,9 @@ mod pool;
 mod protection;
 mod prune;
 mod recent;
+// On the public API alone, of which a model has less.
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+pub mod registries;
 mod registry;
 mod reverse;
 mod seed;

@@ -1,0 +1,1 @@
+//! Foreign type descriptors and their wrappers.

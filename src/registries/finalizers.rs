@@ -1,0 +1,1 @@
+//! What is to run when a value has died, or at exit.

@@ -1,0 +1,1 @@
+//! Loggers by dotted name, and handlers that are shut down in order.

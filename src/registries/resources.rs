@@ -1,0 +1,1 @@
+//! Open files and sockets, one for each identity.

@@ -1,0 +1,1 @@
+//! Events, and receivers that are not kept alive.

@@ -1,0 +1,1 @@
+//! Parents and children that know each other without keeping each other.

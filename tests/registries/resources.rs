@@ -1,0 +1,1 @@
+//! See `highlander::registries::resources`.
