@@ -9,10 +9,13 @@
 //! | is to leave the map the moment it dies | [`get_or_insert_with_token`](#a-value-that-says-when-it-dies) |
 //! | is to know itself weakly | [`Arc::new_cyclic`](#a-value-that-knows-itself), in the factory |
 //! | … or through a handle of ours | [`Registry::get_or_insert_cyclic`] |
+//! | leads to others that lead back to it | [`get_or_create_cyclic`](#values-that-know-each-other) |
 //! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive) |
 //! | comes later, from somewhere else | [`claim`](#code-that-cannot-pass-a-closure), and [`Vacancy::fill`] |
 //! | has to be awaited | [`get_or_insert_async`](#a-factory-that-awaits) |
-//! | is there already | `insert`, `try_insert` |
+//! | dies too soon, to be made again at once | [`Recent`](#values-that-come-and-go) on top of the map |
+//! | … or fails, and is not to be tried again at once | [`RecentErrors::or_try`](#values-that-come-and-go), in the factory |
+//! | is there already | [`insert`, `try_insert`](#a-value-that-is-there-already) |
 //!
 //! All of them but the last row share one *flight* for each key: while one caller creates, the others who want the same key wait, and get the very value that
 //! it makes. Threads sleep, tasks are woken. `insert` waits for nobody, and those who are creating the key get what it has entered.
@@ -195,6 +198,71 @@
 //! ```
 //! What is seen through: factories, and what runs inside [`Vacancy::create`]. What is not: waiting by other means (a lock, a channel), and who is going to fill a vacancy.
 //!
+//! # Values that know each other
+//! A class leads to its superclass, that to its inner types, and one of those back to the class. With the plain call that is a cycle. In two steps it is not: once it is allocated, what is
+//! created inside of `initialise` gets the value as it is, and nobody else does before it is finished.
+//! ```
+//! use highlander::{CreateError, Handle, Registry, WeakHandle};
+//! use std::sync::OnceLock;
+//!
+//! struct Class { inner: OnceLock<Vec<Handle<&'static str, Class>>>, outer: OnceLock<WeakHandle<&'static str, Class>> }
+//! type Built = Result<Handle<&'static str, Class>, CreateError<String>>;
+//! static CLASSES: Registry<&str, Class> = Registry::new();
+//!
+//! fn load(name: &'static str) -> Built {
+//!     CLASSES.get_or_try_create_cyclic(
+//!         name,
+//!         |_| Ok(Class { inner: OnceLock::new(), outer: OnceLock::new() }),
+//!         |class| {
+//!             let inner = match *Handle::key(class) {
+//!                 "Map" => vec![load("Map.Entry")?],
+//!                 "Map.Entry" => {
+//!                     let map = load("Map")?;                          // the very one that is being built
+//!                     class.outer.set(Handle::downgrade(&map)).ok().expect("initialised once");
+//!                     vec![]
+//!                 }
+//!                 _ => return Err(CreateError::Failed("no such class".into())),
+//!             };
+//!             class.inner.set(inner).ok().expect("initialised once");
+//!             Ok(())
+//!         },
+//!     )
+//! }
+//! let map = load("Map").unwrap();
+//! let entry = &map.inner.get().unwrap()[0];
+//! assert!(entry.outer.get().unwrap().upgrade().unwrap().ptr_eq(&map));
+//! ```
+//! What was created with the help of an unfinished value is a *family* with it: it is entered when all that it leads to is finished, on whichever threads that is, or given up with it. The rule
+//! that decides who gets what is unfinished: whoever would otherwise wait for itself. See [`Registry::get_or_create_cyclic`], the same of the maps, and [`Vacancy::create_cyclic`].
+//!
+//! # Values that come and go
+//! A value dies with its last owner, and whoever asks a moment later makes it anew. A [`Recent`] on top of the map owns what was used last, up to a number and, if wanted, for a
+//! time. Its calls are the map's own, with the same flights; others may ask the map beside it. What has failed is tried again by the next who asks, and by all who wait, one after
+//! the other. A factory that begins with [`RecentErrors::or_try`] returns the error of the last try instead, for a time.
+//! ```
+//! use highlander::{Recent, Registry};
+//!
+//! static FONTS: Recent<Registry<&str, Vec<u8>>> = Recent::new(Registry::new(), 2);
+//! for font in ["Gill", "Futura", "Gill", "Gill"] {
+//!     FONTS.get_or_insert_with(font, |name| name.as_bytes().to_vec());        // each is read once
+//! }
+//! assert_eq!(FONTS.map().len(), 2);
+//! FONTS.clear();
+//! assert_eq!(FONTS.map().len(), 0);
+//! ```
+//!
+//! # A value that is there already
+//! `insert` enters it in the place of the live one, which comes back; `try_insert` only if there is none. Neither waits for a creation: those who are creating the key, and those who wait
+//! for that, get what was entered.
+//! ```
+//! use highlander::Registry;
+//!
+//! let registry: Registry<&str, u32> = Registry::new();
+//! let (one, before) = registry.insert("key", 1);
+//! assert!(before.is_none());
+//! assert!(registry.try_insert("key", 2).unwrap_err().existing.ptr_eq(&one));
+//! ```
+//!
 //! # What becomes of whom
 //! *Those who wait* have asked for the same key with a call that waits. *Goes on* means: one of them takes over, and runs its own factory or gets the vacancy; the rest wait for that.
 //!
@@ -209,6 +277,9 @@
 //! | the vacancy is dropped | has given up | goes on | as for an error |
 //! | the vacancy is forgotten, or a future that creates is neither polled nor dropped | | wait as long; for ever, if forgotten | the key is blocked for calls that create, which wait. Look-ups find nothing, `try_get` and `try_claim` say so. Other keys are not concerned. After an `insert` all find that value, but those who sleep already |
 //! | a cycle | the one who asks last gets a [`CycleError`]; a call without `try` in its name panics with its text | if the refused factory fails for that: goes on | as for an error |
+//! | `initialise` fails or panics | as for a factory | go on: they create anew, with keys of their own | nothing is entered, of the value or of what was created with its help |
+//! | … on another thread that had given it what was unfinished | [`CycleError`], which says so; a call without `try` in its name panics with its text | go on | as above |
+//! | a cycle, and somebody in it has been allocated | the one who waits for that gets it as it is | wait until all of the family is finished, and find all of it | entered together |
 //! | somebody enters another value meanwhile (`insert`) | gets that one, if it is alive still; its own is dropped | get that one too | one entry |
 //! | … which dies before the creation ends | gets its own | get that of the creator | the dead entry makes way |
 //! | the map was closed before | [`ClosedError`], or a panic with its text; no factory runs. A live value is found still | | nothing is entered |
@@ -218,8 +289,8 @@
 
 #[allow(unused_imports)] // for the documentation
 use crate::{
-    ClosedError, CreateError, CycleError, Handle, Registry, StrongMap, Token, Vacancy, Watched,
-    WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    ClosedError, CreateError, CycleError, Handle, Recent, RecentErrors, Registry, StrongMap, Token,
+    Vacancy, Watched, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 #[allow(unused_imports)] // for the documentation
 use std::sync::Arc;

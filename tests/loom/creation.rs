@@ -219,6 +219,26 @@ fn of_two_threads_that_create_for_each_other_one_is_refused() {
 }
 
 #[test]
+fn a_creation_waits_for_another_one_that_lands() {
+    model_with(2, || {
+        let registry = registry();
+        let other = thread::spawn({
+            let registry = Arc::clone(&registry);
+            move || drop(registry.get_or_insert_with(B, |_| 2))
+        });
+        let mine = registry.get_or_insert_with(A, |_| {
+            // To let the other one begin costs no forced switch.
+            thread::yield_now();
+            *registry.get_or_insert_with(B, |_| 2) + 1
+        });
+        assert_eq!(*mine, 3);
+        other.join().unwrap();
+        drop(mine);
+        assert_eq!(registry.len(), 0);
+    });
+}
+
+#[test]
 fn token_filled_against_waiter() {
     model_with(2, || {
         let (registry, tally) = (registry(), Tally::default());

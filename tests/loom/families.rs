@@ -131,8 +131,11 @@ fn family(
             Ok(())
         },
     )?;
+    for key in [own, next] {
+        assert!(registry.get(&key).is_some(), "who gets one finds both");
+    }
     let other = met.or_else(|| registry.get(&next));
-    Ok([mine, other.expect("who gets one finds the other")])
+    Ok([mine, other.expect("found above")])
 }
 
 #[test]
