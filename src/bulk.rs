@@ -172,7 +172,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
     pub(crate) fn tell(&self, held: &Held<A, B>, cause: Cause) {
-        tell(held, &self.reverse, self.hook.as_ref(), cause);
+        let hash = || held.strong().header().hash();
+        let dying = self.dying.as_deref().map(|dying| (dying, hash()));
+        tell(held, &self.reverse, self.hook.as_ref(), dying, cause);
     }
 
     /// As `tell`, and counts the entry.

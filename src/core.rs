@@ -451,7 +451,7 @@ unsafe fn finish_now<B: Body>([node, watchers]: [*const (); 2]) {
     let mut panics = Panics::new();
     panics.catch(|| watchers.call_back());
     // SAFETY: as above.
-    panics.catch(|| unsafe { drop_and_free::<B>(node) });
+    panics.catch(|| watchers.end_with(|| unsafe { drop_and_free::<B>(node) }));
 }
 
 /// Drops the payload of a dead, unlinked node, and frees the node also when the destructor panics.

@@ -100,6 +100,15 @@ pub(crate) enum Begun<'a, M: Creates> {
     Landed(M::Landed),
 }
 
+/// What comes before the making of a value.
+enum Before {
+    Nothing,
+    /// Another look.
+    Soon,
+    /// The end of the one before.
+    End(Listener, Waiting),
+}
+
 /// What may be found in the place of the value that is to be made.
 pub(crate) enum Accept<'a, L> {
     /// Whatever is alive.
@@ -168,18 +177,17 @@ impl<'a, M: Creates> Creation<'a, M> {
                 },
             }
         };
-        let creation = match Self::after(map, hash, turn, Accept::All)? {
-            Begun::Ours(creation) => creation,
-            landed => return Ok(landed),
-        };
-        let mut waited = false;
-        while let Some((listener, _waiting)) = creation.next_to_wait_for()? {
-            listener.wait_async().await;
-            waited = true;
-        }
-        match waited {
-            true => Ok(creation.look_again(Accept::All)?),
-            false => Ok(Begun::Ours(creation)),
+        let mut begun = Self::after(map, hash, turn, Accept::All)?;
+        loop {
+            let Begun::Ours(creation) = begun else {
+                return Ok(begun);
+            };
+            match creation.next_to_wait_for()? {
+                Before::Nothing => return Ok(Begun::Ours(creation)),
+                Before::Soon => {}
+                Before::End(listener, _waiting) => listener.wait_async().await,
+            }
+            begun = creation.look_again(Accept::All)?;
         }
     }
 
@@ -218,31 +226,32 @@ impl<'a, M: Creates> Creation<'a, M> {
                 },
             }
         };
-        let creation = match Self::after(map, hash, turn, accept)? {
-            Begun::Ours(creation) => creation,
-            landed => return Ok(landed),
-        };
-        let mut waited = false;
-        while let Some((listener, _waiting)) = creation.next_to_wait_for()? {
-            listener.wait();
-            waited = true;
-        }
-        match waited {
-            true => Ok(creation.look_again(accept)?),
-            false => Ok(Begun::Ours(creation)),
+        let mut begun = Self::after(map, hash, turn, accept)?;
+        loop {
+            let Begun::Ours(creation) = begun else {
+                return Ok(begun);
+            };
+            match creation.next_to_wait_for()? {
+                Before::Nothing => return Ok(Begun::Ours(creation)),
+                Before::Soon => {}
+                Before::End(listener, _waiting) => listener.wait(),
+            }
+            begun = creation.look_again(accept)?;
         }
     }
 
     /// What has to be waited for before the value may be made: the end of the one that was there before.
-    fn next_to_wait_for(&self) -> Result<Option<(Listener, Waiting)>, CycleError> {
-        let mut round = 0;
-        loop {
+    fn next_to_wait_for(&self) -> Result<Before, CycleError> {
+        for round in 0.. {
             let ended = match self.map.in_the_way(self.hash) {
-                InTheWay::Nothing => return Ok(None),
+                InTheWay::Nothing => return Ok(Before::Nothing),
+                // A few rounds, and then a look whether somebody has entered a live one.
                 InTheWay::Soon => {
                     sync::relax(round);
-                    round += 1;
-                    continue;
+                    match round {
+                        0..8 => continue,
+                        _ => return Ok(Before::Soon),
+                    }
                 }
                 InTheWay::Dying(_, ended) => ended,
             };
@@ -260,11 +269,12 @@ impl<'a, M: Creates> Creation<'a, M> {
                     tie: None,
                 };
                 match Waiting::begin(&wanted)? {
-                    Began::Waiting(waiting) => Ok(Some((listener, waiting))),
+                    Began::Waiting(waiting) => Ok(Before::End(listener, waiting)),
                     Began::Given => unreachable!("what dies has no draft"),
                 }
             });
         }
+        Ok(Before::Soon)
     }
 
     /// Whoever created it last may have left between the caller's look at the index and the boarding.

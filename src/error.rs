@@ -317,6 +317,7 @@ pub(crate) enum Nonsense {
     Capacity,
     Concurrency,
     PruneBound,
+    Exclusive,
     Twice(&'static str),
 }
 
@@ -336,6 +337,11 @@ impl BuildError {
         self.0 == Nonsense::PruneBound
     }
 
+    /// An exclusive map of values whose pointers do not report the end of their object.
+    pub fn is_exclusive(&self) -> bool {
+        self.0 == Nonsense::Exclusive
+    }
+
     /// Something was set twice.
     pub fn is_set_twice(&self) -> bool {
         matches!(self.0, Nonsense::Twice(_))
@@ -348,6 +354,9 @@ impl fmt::Display for BuildError {
             Nonsense::Capacity => f.write_str("the initial capacity is above 2^32"),
             Nonsense::Concurrency => f.write_str("the concurrency level is 0 or above 65536"),
             Nonsense::PruneBound => f.write_str("the prune bound is 0 or above 2^32"),
+            Nonsense::Exclusive => f.write_str(
+                "the pointer does not report the end of its object, as an exclusive map needs",
+            ),
             Nonsense::Twice(what) => write!(f, "{what} was set twice"),
         }
     }

@@ -62,13 +62,18 @@ impl<T: ?Sized> Life<T> {
     /// To be called once, by whoever is alone with it, and nothing of it is used afterwards.
     unsafe fn end(&mut self) {
         let mut panics = Panics::new();
-        if let Some(list) = self.watchers.listed() {
+        let list = self.watchers.listed().cloned();
+        if let Some(list) = &list {
             panics.catch(|| list.call_back());
         }
         // SAFETY: the caller's promise. It runs no user code, as the list is empty.
         unsafe { ManuallyDrop::drop(&mut self.watchers) };
         // SAFETY: as above.
-        panics.catch(|| unsafe { ManuallyDrop::drop(&mut self.value) });
+        let mut value = || unsafe { ManuallyDrop::drop(&mut self.value) };
+        panics.catch(|| match list {
+            Some(list) => list.end_with(value),
+            None => value(),
+        });
     }
 }
 

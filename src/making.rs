@@ -119,7 +119,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 // SAFETY: linked, and one of its two counts is ours.
                 let held = Held::new(unsafe { Strong::<Pair<A, B>>::adopt(ticket.seed.node()) });
                 self.counters.add(Count::Created);
-                self.reverse.linked(&held);
+                self.has_come(&held);
                 Landed {
                     held,
                     live,
@@ -163,7 +163,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                     self.engine.add_live(1);
                 }
                 self.counters.add(Count::Created);
-                self.reverse.linked(&draft.held);
+                self.has_come(&draft.held);
                 (draft, gone)
             }
         };

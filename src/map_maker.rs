@@ -155,6 +155,7 @@ pub struct MapMaker<K = StrongKeys, V = StrongValues, S = DefaultHashBuilder, H 
     initial_capacity: Option<usize>,
     concurrency_level: Option<usize>,
     prune_bound: Option<usize>,
+    exclusive: bool,
     /// What was set twice.
     twice: Option<&'static str>,
     hasher: S,
@@ -169,6 +170,7 @@ impl MapMaker {
             initial_capacity: None,
             concurrency_level: None,
             prune_bound: None,
+            exclusive: false,
             twice: None,
             hasher: DefaultHashBuilder,
             hook: NoHook(()),
@@ -225,6 +227,45 @@ impl<K, V, S> MapMaker<K, V, S, NoHook> {
     }
 }
 
+impl<K, S, H> MapMaker<K, WeakValues, S, H> {
+    /// A value is not to be made before the destructor of the one that had the key has *ended*: for files, sockets, locks on disk, child processes.
+    ///
+    /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
+    /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do `insert` and `try_insert`, whose value exists already; and a value that was removed or replaced and lives on is no
+    /// business of the map's. Two keys with the same 64-bit hash wait for each other.
+    ///
+    /// The values must be pointers that report the end of their object: a [`Watched`](crate::Watched), or a [`Handle`](crate::Handle); of others, such as an `Arc`, `build` makes no
+    /// exclusive map. A value that is taken out of its `Watched` alive ends there.
+    ///
+    /// ```
+    /// use highlander::{MapMaker, Watched, WeakValueMap};
+    /// use std::sync::{atomic::{AtomicBool, Ordering::SeqCst}, LazyLock};
+    ///
+    /// static IN_USE: AtomicBool = AtomicBool::new(false);
+    /// struct Port;
+    /// impl Port {
+    ///     fn open() -> Self {
+    ///         assert!(!IN_USE.swap(true, SeqCst), "the port is in use");
+    ///         Port
+    ///     }
+    /// }
+    /// impl Drop for Port {
+    ///     fn drop(&mut self) { IN_USE.store(false, SeqCst) }
+    /// }
+    ///
+    /// static PORTS: LazyLock<WeakValueMap<u16, Watched<Port>>> = LazyLock::new(|| MapMaker::new().weak_values().exclusive().build().unwrap());
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..4 {
+    ///         scope.spawn(|| (0..100).for_each(|_| drop(PORTS.get_or_insert_with(80, |_| Watched::new(Port::open())))));
+    ///     }
+    /// });
+    /// ```
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+}
+
 impl<K, V, S, H> MapMaker<K, V, S, H> {
     fn with<L, W, T, I>(self, change: impl FnOnce(S, H) -> (T, I)) -> MapMaker<L, W, T, I> {
         let (hasher, hook) = change(self.hasher, self.hook);
@@ -232,6 +273,7 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
             initial_capacity: self.initial_capacity,
             concurrency_level: self.concurrency_level,
             prune_bound: self.prune_bound,
+            exclusive: self.exclusive,
             twice: self.twice,
             hasher,
             hook,
@@ -256,6 +298,17 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
             self.twice = Some("the concurrency level");
         }
         self
+    }
+
+    /// As `setup`, of a map whose values are such pointers.
+    fn setup_of<P: Pointer, T>(&self) -> Result<Setup<T>, BuildError>
+    where
+        H: HookFor<T>,
+    {
+        if self.exclusive && !P::REPORTS_END {
+            return Err(BuildError(Nonsense::Exclusive));
+        }
+        self.setup()
     }
 
     fn setup<T>(&self) -> Result<Setup<T>, BuildError>
@@ -284,6 +337,7 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
             prune_bound,
             stripes: self.concurrency_level.map_or(0, |_| stripes),
             hook: self.hook.hook(),
+            exclusive: self.exclusive,
         })
     }
 }
@@ -344,7 +398,7 @@ impl<S: Clone, H> MapMaker<StrongKeys, WeakValues, S, H> {
     where
         H: HookFor<K>,
     {
-        let setup = self.setup()?;
+        let setup = self.setup_of::<P, _>()?;
         Ok(WeakValueMap::with_setup(setup, self.hasher.clone()))
     }
 
@@ -358,7 +412,7 @@ impl<S: Clone, H> MapMaker<StrongKeys, WeakValues, S, H> {
     where
         H: HookFor<K>,
     {
-        let setup = self.setup()?;
+        let setup = self.setup_of::<P, _>()?;
         Ok(WeakValueMap::local_with_setup(setup, self.hasher.clone()))
     }
 }
@@ -405,7 +459,7 @@ impl<S: Clone, H, M> MapMaker<WeakKeys<M>, WeakValues, S, H> {
         M: Keying<P>,
         H: HookFor<P::Weak>,
     {
-        let setup = self.setup()?;
+        let setup = self.setup_of::<Q, _>()?;
         Ok(WeakKeyValueMap::with_setup(setup, self.hasher.clone()))
     }
 
@@ -420,7 +474,7 @@ impl<S: Clone, H, M> MapMaker<WeakKeys<M>, WeakValues, S, H> {
         M: Keying<P>,
         H: HookFor<P::Weak>,
     {
-        let setup = self.setup()?;
+        let setup = self.setup_of::<Q, _>()?;
         Ok(WeakKeyValueMap::local_with_setup(
             setup,
             self.hasher.clone(),

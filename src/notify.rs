@@ -1,5 +1,6 @@
 //! How a pointer tells a container that its value has died.
 
+use crate::frames::Work;
 use std::fmt;
 use std::sync::Weak;
 
@@ -12,17 +13,66 @@ use std::sync::Weak;
 pub struct Notify {
     container: Weak<dyn Notified>,
     entry: u64,
+    /// The container wants to be told of the end of the destructor too.
+    ends: bool,
+}
+
+/// Tells a container that the destructor of a value has ended.
+pub(crate) struct Ending {
+    container: Weak<dyn Notified>,
+    entry: u64,
 }
 
 /// A container that wants to be told.
 pub(crate) trait Notified: Send + Sync {
     /// The value of this entry has died. Sets know an entry by its place in the order, maps by its hash.
     fn dead(&self, entry: u64);
+
+    /// Its destructor has ended.
+    fn ended(&self, entry: u64) {
+        let _ = entry;
+    }
+}
+
+impl Ending {
+    /// Names the destructor as a piece of work.
+    pub(crate) fn work(&self) -> Work {
+        self.entry as Work
+    }
+
+    pub(crate) fn ended(self) {
+        if let Some(container) = self.container.upgrade() {
+            container.ended(self.entry);
+        }
+    }
 }
 
 impl Notify {
     pub(crate) fn new(container: Weak<dyn Notified>, entry: u64) -> Self {
-        Self { container, entry }
+        Self {
+            container,
+            entry,
+            ends: false,
+        }
+    }
+
+    /// For a container that is to be told of the end of the destructor too.
+    pub(crate) fn with_end(container: Weak<dyn Notified>, entry: u64) -> Self {
+        Self {
+            container,
+            entry,
+            ends: true,
+        }
+    }
+
+    /// As [`dead`](Self::dead), by somebody who will tell it of the end too, if it wants that.
+    pub(crate) fn dead_for_now(self) -> Option<Ending> {
+        let ending = self.ends.then(|| Ending {
+            container: Weak::clone(&self.container),
+            entry: self.entry,
+        });
+        self.dead();
+        ending
     }
 
     /// Tells the container. The entry is gone when this returns.

@@ -78,6 +78,10 @@ pub trait Pointer: Clone + 'static {
     /// containers some work. There is no other use in saying it.
     const REPORTS: bool = true;
 
+    /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::Watched) and a [`Handle`] do; a pointer made of one that passes
+    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::MapMaker::exclusive) maps ask for it.
+    const REPORTS_END: bool = false;
+
     /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the drop of the last owner
     /// returns, and with no lock held. The container drops the registration with the entry.
     ///
@@ -203,6 +207,7 @@ impl<T: ?Sized + 'static> WeakPointer for rc::Weak<T> {
 impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
     type Target = V;
     type Weak = WeakHandle<K, V>;
+    const REPORTS_END: bool = true;
 
     #[inline]
     fn downgrade(this: &Self) -> WeakHandle<K, V> {

@@ -4,11 +4,12 @@
 //! put on its list after it is linked, and taken off after it is unlinked; both can happen at once, so an entry that has been taken
 //! off already says so under the list's lock, and is not put on any more.
 
+use crate::dying::Dying;
 use crate::held::Held;
 use crate::inbox::Reverse;
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
-use crate::side::{Side, Watching, Weakly};
+use crate::side::{self, Side, Watching, Weakly};
 use crate::sync::{AtomicBool, ListMap, OnceCell, Ordering};
 use std::sync::Arc;
 
@@ -68,6 +69,16 @@ impl<Q: Pointer> Side for Traced<Q> {
     #[inline(always)]
     fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
         self.watching.begin(&self.weak, notify);
+    }
+
+    fn expect_end(&self, dying: &Arc<Dying>, hash: u64) {
+        side::expect_end(&self.weak, dying, hash);
+    }
+
+    fn forget_end(&self, dying: &Dying, hash: u64) {
+        if !self.is_dead() {
+            dying.forget(hash, self.address as usize);
+        }
     }
 }
 

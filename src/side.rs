@@ -1,5 +1,6 @@
 //! The two ways in which a map keeps the keys or the values of its entries: as they are, or weakly.
 
+use crate::dying::Dying;
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::watchers::Registration;
@@ -27,6 +28,26 @@ pub(crate) trait Side: 'static {
     #[inline(always)]
     fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
         let _ = notify;
+    }
+
+    /// Has an exclusive map wait for its end, from now on.
+    fn expect_end(&self, dying: &Arc<Dying>, hash: u64) {
+        let _ = (dying, hash);
+    }
+
+    /// It is taken out of an exclusive map. If it lives on, its end is not waited for any more.
+    fn forget_end(&self, dying: &Dying, hash: u64) {
+        let _ = (dying, hash);
+    }
+}
+
+/// Where a weak side is, and how it is asked to report its death and its end, if it is alive.
+pub(crate) fn expect_end<W: WeakPointer>(weak: &W, dying: &Arc<Dying>, hash: u64) {
+    if let Some(live) = weak.upgrade() {
+        let notify = dying.expect(hash, weak.address().addr());
+        if let Some(registration) = W::Strong::watch(&live, notify) {
+            registration.keep();
+        }
     }
 }
 
@@ -149,5 +170,15 @@ impl<P: Pointer> Side for Weakly<P> {
     #[inline(always)]
     fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
         self.1.begin(&self.0, notify);
+    }
+
+    fn expect_end(&self, dying: &Arc<Dying>, hash: u64) {
+        expect_end(&self.0, dying, hash);
+    }
+
+    fn forget_end(&self, dying: &Dying, hash: u64) {
+        if !self.is_dead() {
+            dying.forget(hash, self.0.address().addr());
+        }
     }
 }

@@ -8,7 +8,8 @@
 //! equals no key that is asked for; it stays beside its successor until a sweep or a look at it takes it out.
 
 use crate::body::Halves;
-use crate::engine::{Engine, Entered};
+use crate::dying::Dying;
+use crate::engine::{Engine, Entered, InTheWay};
 use crate::flight::Flights;
 pub(crate) use crate::held::Refused;
 use crate::held::{Held, Landed, Ticket};
@@ -38,6 +39,8 @@ pub(crate) struct Setup<T> {
     /// Stripes of counters; 0 for as many as suits the machine.
     pub(crate) stripes: usize,
     pub(crate) hook: Option<Hook<T>>,
+    /// Whether creators wait for the end of the value that was there before.
+    pub(crate) exclusive: bool,
 }
 
 /// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the living.
@@ -59,6 +62,8 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     /// Made for the first side that can report its death.
     inbox: OnceCell<Arc<Inbox<A, B, X>>>,
     pub(crate) reach: Reach<A, B, X>,
+    /// In an exclusive map: whose destructor has not ended.
+    pub(crate) dying: Option<Arc<Dying>>,
     /// It only shares what is another one's.
     is_share: bool,
 }
@@ -107,6 +112,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             young: Young::new(),
             inbox: OnceCell::new(),
             reach,
+            dying: None,
             is_share: false,
         }
     }
@@ -118,6 +124,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             prune_bound: PRUNE_BOUND,
             stripes: 0,
             hook: None,
+            exclusive: false,
         };
         Self::with(setup, reverse, reach)
     }
@@ -138,6 +145,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             young: Young::new(),
             inbox: OnceCell::new(),
             reach,
+            dying: setup.exclusive.then(|| Arc::new(Dying::new())),
             is_share: false,
         }
     }
@@ -162,6 +170,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             young: Young::new(),
             inbox,
             reach: self.reach,
+            dying: self.dying.clone(),
             is_share: true,
         }
     }
@@ -288,6 +297,25 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         true
     }
 
+    /// To be called once for an entry that has just been linked, while its value is alive.
+    pub(crate) fn has_come(&self, held: &Held<A, B>) {
+        self.reverse.linked(held);
+        if let Some(dying) = &self.dying {
+            held.value()
+                .expect_end(dying, held.strong().header().hash());
+        }
+    }
+
+    /// What has to end before a value with this hash may be made.
+    pub(crate) fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+        let death = self.dying.as_ref().map(|dying| (dying.find(hash), dying));
+        match death {
+            Some((Some(death), _)) if death.is_to_come() => InTheWay::Soon,
+            Some((Some(death), dying)) => InTheWay::Dying(death, &dying.ended),
+            _ => InTheWay::Nothing,
+        }
+    }
+
     /// To be called once for an entry that has just been unlinked or replaced.
     fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
         has_gone(
@@ -296,6 +324,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             &self.reverse,
             &self.protection,
             self.hook.as_ref(),
+            self.dying.as_deref(),
             cause,
         );
     }
@@ -456,7 +485,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         strangers: Vec<Strong<Pair<A, B>>>,
     ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
         self.counters.add(Count::Inserted);
-        self.reverse.linked(&held);
+        self.has_come(&held);
         let displaced = self.settle(gone);
         self.let_go(strangers);
         self.stay(&held)?;

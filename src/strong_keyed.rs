@@ -6,6 +6,7 @@
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
+use crate::engine::InTheWay;
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::Flights;
 use crate::held::{Landed, Ticket};
@@ -286,6 +287,10 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
 
     fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Entry<K, B>> {
         self.look_at(hash, |stored| same(ticket.seed.key(), stored))
+    }
+
+    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+        self.in_the_way(hash)
     }
 
     fn refused(&self) -> Option<ClosedError> {

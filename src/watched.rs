@@ -401,6 +401,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for WeakWatched<T> {
 impl<T: ?Sized + 'static> Pointer for Watched<T> {
     type Target = T;
     type Weak = WeakWatched<T>;
+    const REPORTS_END: bool = true;
 
     fn downgrade(this: &Self) -> WeakWatched<T> {
         Watched::downgrade(this)

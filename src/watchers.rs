@@ -3,7 +3,8 @@
 //! It has two lanes. Containers come first, so that a callback finds every one of them without the dead entry; then the callbacks. In each
 //! lane the newest is first.
 
-use crate::notify::Notify;
+use crate::frames::{self, Describe};
+use crate::notify::{Ending, Notify};
 use crate::panics::Panics;
 use crate::sync::{Mutex, OnceBox, OnceCell};
 use std::fmt;
@@ -75,6 +76,8 @@ impl Watchers {
 pub(crate) struct WatchList {
     containers: Mutex<Lane<Notify>>,
     callbacks: Mutex<Lane<Callback>>,
+    /// Containers that were told, and wait for the end of the destructor.
+    endings: Mutex<Vec<Ending>>,
     /// The value's hash, once a weak pointer has been asked for its own.
     pub(crate) hash: OnceCell<u64>,
 }
@@ -84,6 +87,7 @@ impl Default for WatchList {
         Self {
             containers: Mutex::new(Lane::default()),
             callbacks: Mutex::new(Lane::default()),
+            endings: Mutex::new(Vec::new()),
             hash: OnceCell::new(),
         }
     }
@@ -102,16 +106,57 @@ impl WatchList {
         let mut panics = Panics::new();
         panics.catch(|| self.tell_containers());
         panics.catch(|| self.call_back());
+        // What is left of the value is not ours.
+        self.end_with(|| ());
     }
 
     /// The first half of an announcement, which comes at once however deep down the death is.
     pub(crate) fn tell_containers(&self) {
-        tell(&self.containers, Notify::dead);
+        tell(&self.containers, |notify| {
+            let ending = notify.dead_for_now();
+            ending.map(|ending| self.endings.lock().push(ending));
+        });
+    }
+
+    /// Runs the destructor, and tells those who wait for its end, also if it panics. In between it is the work that they wait for.
+    pub(crate) fn end_with(&self, destructor: impl FnOnce()) {
+        struct End(Vec<Ending>);
+        impl Drop for End {
+            fn drop(&mut self) {
+                self.0.drain(..).for_each(Ending::ended);
+            }
+        }
+        let endings = std::mem::take(&mut *self.endings.lock());
+        if endings.is_empty() {
+            return destructor();
+        }
+        let end = End(endings);
+        during_all(&end.0, destructor);
     }
 
     /// The second half.
     pub(crate) fn call_back(&self) {
         tell(&self.callbacks, |callback| callback());
+    }
+}
+
+fn during_all(endings: &[Ending], destructor: impl FnOnce()) {
+    // Each is a frame of its own, and they are as many as the exclusive maps that the value is in.
+    let mut destructor = Some(destructor);
+    nest(endings, &mut || {
+        if let Some(destructor) = destructor.take() {
+            destructor();
+        }
+    });
+}
+
+fn nest(endings: &[Ending], inner: &mut dyn FnMut()) {
+    let describe: Describe<'_> = &|f| f.write_str("the end of a value of an exclusive map");
+    match endings {
+        [] => inner(),
+        [first, rest @ ..] => {
+            frames::during(first.work(), describe, None, || nest(rest, inner));
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
+use crate::engine::InTheWay;
 use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::Flights;
 use crate::held::{Landed, Ticket};
@@ -461,6 +462,10 @@ where
     fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Entry<P, B>> {
         self.store
             .look_at(hash, |stored| M::same(&stored.0, &ticket.key))
+    }
+
+    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+        self.store.in_the_way(hash)
     }
 
     fn refused(&self) -> Option<ClosedError> {

@@ -10,7 +10,7 @@
 //! | is to know itself weakly | [`Arc::new_cyclic`](#a-value-that-knows-itself), in the factory |
 //! | … or through a handle of ours | [`Registry::get_or_insert_cyclic`] |
 //! | leads to others that lead back to it | [`get_or_create_cyclic`](#values-that-know-each-other) |
-//! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive) |
+//! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive), a map [that is](crate::MapMaker::exclusive) |
 //! | comes later, from somewhere else | [`claim`](#code-that-cannot-pass-a-closure), and [`Vacancy::fill`] |
 //! | has to be awaited | [`get_or_insert_async`](#a-factory-that-awaits) |
 //! | dies too soon, to be made again at once | [`Recent`](#values-that-come-and-go) on top of the map |

@@ -10,6 +10,7 @@ mod creators;
 mod cycles;
 mod drop_order;
 mod exclusive;
+mod exclusive_maps;
 #[cfg(feature = "async")]
 mod executors;
 mod families;

@@ -1,7 +1,7 @@
 //! Exclusive registries: the end of a value against the creation of the next.
 
 use crate::support::*;
-use highlander::Registry;
+use highlander::{MapMaker, Registry, Watched};
 use loom::thread;
 use std::sync::Arc;
 
@@ -59,5 +59,24 @@ fn two_creators_against_the_end_of_the_value_before() {
         assert!(mine.ptr_eq(&theirs));
         drop((mine, theirs));
         assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
+fn creation_in_a_map_against_the_end_of_the_value_before() {
+    model_with(1, || {
+        let maker = MapMaker::new().hasher(PlacedHasher::default());
+        let map = maker.weak_values().exclusive().build().unwrap();
+        let (map, tally) = (Arc::new(map), Tally::default());
+        let first = map.get_or_insert_with(A, |_: &Key| Watched::new(Slow(tally.value())));
+        let other = thread::spawn(move || drop(first));
+        let mine = map.get_or_insert_with(A, |_| {
+            assert_eq!(tally.live(), 0, "made before the end of the one before");
+            Watched::new(Slow(tally.value()))
+        });
+        mine.0.read();
+        other.join().unwrap();
+        drop(mine);
+        assert_eq!((tally.live(), map.entries()), (0, 0));
     });
 }

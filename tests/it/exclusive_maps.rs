@@ -1,0 +1,245 @@
+//! Exclusive maps: a value is made when the destructor of the one before has ended, however that entry has gone.
+
+use crate::common::promptly;
+use highlander::{
+    Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakKeyValueMap,
+    WeakValueMap,
+};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{mpsc, Arc, Mutex};
+use std::thread;
+
+/// Something of which there can be one at a time.
+struct Port {
+    in_use: Arc<AtomicBool>,
+    opened: Arc<AtomicUsize>,
+}
+
+impl Port {
+    fn open(in_use: &Arc<AtomicBool>, opened: &Arc<AtomicUsize>) -> Self {
+        assert!(!in_use.swap(true, SeqCst), "in use");
+        opened.fetch_add(1, SeqCst);
+        Port {
+            in_use: in_use.clone(),
+            opened: opened.clone(),
+        }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        thread::yield_now();
+        assert!(self.opened.load(SeqCst) > 0);
+        assert!(self.in_use.swap(false, SeqCst));
+    }
+}
+
+fn exclusive<K: std::hash::Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static>(
+) -> WeakValueMap<K, Watched<T>> {
+    MapMaker::new().weak_values().exclusive().build().unwrap()
+}
+
+#[test]
+fn of_many_creators_none_comes_before_the_end_of_the_one_before() {
+    promptly(|| {
+        let ports: WeakValueMap<usize, Watched<Port>> = exclusive();
+        let in_use: [Arc<AtomicBool>; 2] = Default::default();
+        let opened = Arc::default();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for n in 0..2000 {
+                        let port = n % 2;
+                        let open = |_: &usize| Watched::new(Port::open(&in_use[port], &opened));
+                        drop(ports.get_or_insert_with(port, open));
+                        // What finds the dead must not hide that they have not ended.
+                        ports.prune();
+                        ports.get(&port);
+                    }
+                });
+            }
+        });
+        assert!(ports.is_empty() && opened.load(SeqCst) > 0);
+    });
+}
+
+#[test]
+fn of_both_sides_weak_it_is_the_value_that_is_waited_for() {
+    promptly(|| {
+        let map: WeakKeyValueMap<Arc<usize>, Watched<Port>> = MapMaker::new()
+            .weak_keys()
+            .weak_values()
+            .exclusive()
+            .build()
+            .unwrap();
+        let (in_use, opened) = (Arc::default(), Arc::default());
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        // A new key each time, which dies before the value does.
+                        let key = Arc::new(7);
+                        let open = |_: &Arc<usize>| Watched::new(Port::open(&in_use, &opened));
+                        // While the key's equal is dead and the value alive, it is another's.
+                        let port = map.get_or_insert_with(&key, open);
+                        drop(port);
+                        drop(key);
+                    }
+                });
+            }
+        });
+        assert!(opened.load(SeqCst) > 0 && map.is_empty());
+    });
+}
+
+#[test]
+fn handles_report_their_end_too() {
+    promptly(|| {
+        static VALUES: Registry<u32, Port> = Registry::new();
+        let map: WeakValueMap<&str, Handle<u32, Port>> =
+            MapMaker::new().weak_values().exclusive().build().unwrap();
+        let (in_use, opened) = (Arc::default(), Arc::default());
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        drop(map.get_or_insert_with("port", |_| {
+                            VALUES.insert(1, Port::open(&in_use, &opened)).0
+                        }));
+                    }
+                });
+            }
+        });
+        assert!(opened.load(SeqCst) > 0 && map.is_empty());
+    });
+}
+
+/// Its destructor says when it begins, and waits until it may end.
+struct Slow {
+    begun: mpsc::Sender<()>,
+    may_end: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let _ = self.begun.send(());
+        let _ = self.may_end.lock().unwrap().recv();
+    }
+}
+
+#[test]
+fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
+    promptly(|| {
+        let map: WeakValueMap<u32, Watched<Option<Slow>>> = exclusive();
+        let (begun, begins) = mpsc::channel();
+        let (end, may_end) = mpsc::channel();
+        let may_end = Mutex::new(may_end);
+        let value = map.get_or_insert_with(1, |_| Watched::new(Some(Slow { begun, may_end })));
+        let dying = thread::spawn(move || drop(value));
+        begins.recv().unwrap();
+        assert!(map.get(&1).is_none() && map.entries() == 0);
+        assert!(map.try_claim(1).unwrap().is_none());
+        assert!(matches!(map.try_claim(2), Ok(Some(Claim::Vacant(_)))));
+        assert!(map.get_or_insert_with(2, |_| Watched::new(None)).is_none());
+        // A value that exists already is entered, and found by creators.
+        let entered = Watched::new(None);
+        assert!(map.try_insert(1, entered.clone()).is_ok());
+        let found = map.get_or_insert_with(1, |_| unreachable!());
+        assert!(Watched::ptr_eq(&found, &entered));
+        drop((found, entered));
+        assert!(
+            map.try_claim(1).unwrap().is_none(),
+            "the first has not ended"
+        );
+        end.send(()).unwrap();
+        dying.join().unwrap();
+        assert!(matches!(map.try_claim(1), Ok(Some(Claim::Vacant(_)))));
+    });
+}
+
+#[test]
+fn what_was_taken_out_or_replaced_and_lives_on_is_not_waited_for() {
+    promptly(|| {
+        let map: WeakValueMap<u32, Watched<u32>> = exclusive();
+        let one = map.get_or_insert_with(1, |_| Watched::new(1));
+        map.remove(&1);
+        let two = map.get_or_insert_with(1, |_| Watched::new(2));
+        map.insert(1, one.clone());
+        map.clear();
+        let three = map.get_or_insert_with(1, |_| Watched::new(3));
+        assert_eq!((*one, *two, *three), (1, 2, 3));
+        drop(one);
+        assert!(Watched::ptr_eq(&map.get(&1).unwrap(), &three));
+    });
+}
+
+#[test]
+fn a_destructor_that_asks_for_its_own_key_is_refused() {
+    struct Phoenix(
+        Arc<WeakValueMap<u32, Watched<Phoenix>>>,
+        mpsc::Sender<CycleError>,
+    );
+    impl Drop for Phoenix {
+        fn drop(&mut self) {
+            let again = self
+                .0
+                .get_or_try_insert_with(1, |_| Err::<Watched<Phoenix>, _>(CreateError::Failed(())));
+            match again {
+                Err(CreateError::Cycle(error)) => self.1.send(error).unwrap(),
+                other => panic!("{:?}", other.err()),
+            }
+        }
+    }
+    promptly(|| {
+        let map = Arc::new(exclusive());
+        let (refused, errors) = mpsc::channel();
+        let made = map.get_or_insert_with(1, |_| Watched::new(Phoenix(map.clone(), refused)));
+        drop(made);
+        assert!(errors
+            .recv()
+            .unwrap()
+            .to_string()
+            .contains("the end of a value"));
+        assert!(errors.recv().is_err() && map.is_empty());
+    });
+}
+
+#[test]
+fn a_value_that_leaves_its_pointer_alive_has_ended_for_the_map() {
+    promptly(|| {
+        let map: WeakValueMap<u32, Watched<u32>> = exclusive();
+        let one = map.get_or_insert_with(1, |_| Watched::new(1));
+        assert_eq!(Watched::into_inner(one), Some(1));
+        assert_eq!(*map.get_or_insert_with(1, |_| Watched::new(2)), 2);
+    });
+}
+
+#[test]
+fn a_destructor_that_panics_has_ended_too() {
+    struct Bomb(bool);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!self.0, "boom");
+        }
+    }
+    promptly(|| {
+        let map: WeakValueMap<u32, Watched<Bomb>> = exclusive();
+        let bomb = map.get_or_insert_with(1, |_| Watched::new(Bomb(true)));
+        assert_eq!(crate::common::panic_of(|| drop(bomb)), "boom");
+        assert!(!map.get_or_insert_with(1, |_| Watched::new(Bomb(false))).0);
+    });
+}
+
+#[test]
+fn of_pointers_that_do_not_report_their_end_no_exclusive_map_is_made() {
+    let maker = MapMaker::new().weak_values().exclusive();
+    let error = maker.build::<u32, Arc<u32>>().unwrap_err();
+    assert!(error.is_exclusive(), "{error}");
+    assert!(maker.build::<u32, Watched<u32>>().is_ok());
+    let maker = MapMaker::new().weak_values().weak_keys().exclusive();
+    assert!(maker
+        .build::<Arc<u32>, Arc<u32>>()
+        .unwrap_err()
+        .is_exclusive());
+    assert!(maker.build_local::<Arc<u32>, Watched<u32>>().is_ok());
+}
