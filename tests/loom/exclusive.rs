@@ -70,6 +70,8 @@ fn creation_in_a_map_against_the_end_of_the_value_before() {
         let (map, tally) = (Arc::new(map), Tally::default());
         let first = map.get_or_insert_with(A, |_: &Key| Watched::new(Slow(tally.value())));
         let other = thread::spawn(move || drop(first));
+        // To let the other one begin costs no forced switch.
+        thread::yield_now();
         let mine = map.get_or_insert_with(A, |_| {
             assert_eq!(tally.live(), 0, "made before the end of the one before");
             Watched::new(Slow(tally.value()))
