@@ -1,1 +1,190 @@
-//! Foreign type descriptors and their wrappers.
+//! Foreign type descriptors and their wrappers, as a language runtime needs them that shows the types of another one.
+//!
+//! *For whom:* authors of runtimes, bindings and object mappers, who make one wrapper for each class, interface or schema of a foreign system, on demand and from any thread, where each
+//! leads to others, and some of those back to it.
+//!
+//! A [`ClassMap`] holds both sides weakly: the wrapper goes when nobody needs it, and the descriptor when its loader has let go of it, whichever is first; then the entry is gone. It knows
+//! descriptors by identity: two of the same name, from two loaders, have two wrappers. A [`Wrap`] says how a wrapper is made, in two steps: what the second one asks for may lead back
+//! to the wrapper that it is completing, on one thread and across threads.
+//!
+//! *Modelled after* the class map of Jython (`PyType.fromClass`), whose promises it keeps: one wrapper for each class, complete when another thread sees it, and none that keeps a loader
+//! alive. It does not copy its faults: a build that has failed is tried anew and leaves nothing half built (Jython hands that out from the second call on); hits never
+//! wait while others build, and unrelated builds never wait for each other (Jython has one lock for all).
+//!
+//! ```
+//! use highlander::registries::class_map::{ClassMap, Wrap};
+//! use highlander::CreateError;
+//! use std::sync::{Arc, OnceLock, Weak};
+//!
+//! /// A class of the foreign system: a node that leads to its element or array class by number.
+//! struct Class { name: &'static str, partner: OnceLock<Weak<Class>> }
+//!
+//! /// What this system shows of it.
+//! #[derive(Default)]
+//! struct Type { name: OnceLock<String>, partner: OnceLock<Weak<Type>> }
+//!
+//! struct Types;
+//! impl Wrap for Types {
+//!     type Descriptor = Arc<Class>;
+//!     type Wrapper = Arc<Type>;
+//!     type Error = CreateError<String>;
+//!
+//!     fn allocate(&self, _: &Arc<Class>) -> Result<Arc<Type>, Self::Error> {
+//!         Ok(Arc::default())
+//!     }
+//!
+//!     fn initialise(&self, types: &ClassMap<Self>, class: &Arc<Class>, wrapper: &Arc<Type>) -> Result<(), Self::Error> {
+//!         wrapper.name.set(format!("<type '{}'>", class.name)).unwrap();
+//!         if let Some(partner) = class.partner.get().and_then(Weak::upgrade) {
+//!             let partner = types.wrapper(&partner)?;             // which asks for this one in turn
+//!             wrapper.partner.set(Arc::downgrade(&partner)).unwrap();
+//! #           KEPT.lock().unwrap().push(partner);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! # static KEPT: std::sync::Mutex<Vec<Arc<Type>>> = std::sync::Mutex::new(Vec::new());
+//!
+//! static TYPES: ClassMap<Types> = ClassMap::new(Types);
+//!
+//! let class = |name| Arc::new(Class { name, partner: OnceLock::new() });
+//! let (element, array) = (class("MacLeod"), class("MacLeod[]"));
+//! element.partner.set(Arc::downgrade(&array)).unwrap();
+//! array.partner.set(Arc::downgrade(&element)).unwrap();
+//!
+//! let wrapper = TYPES.wrapper(&element).unwrap();
+//! assert_eq!(wrapper.name.get().unwrap(), "<type 'MacLeod'>");
+//! let of_array = wrapper.partner.get().unwrap().upgrade().unwrap();
+//! assert!(Arc::ptr_eq(&of_array, &TYPES.wrapper(&array).unwrap()));
+//! assert!(Arc::ptr_eq(&TYPES.descriptor(&wrapper).unwrap(), &element));
+//! ```
+
+use crate::{ByAddress, ClosedError, CycleError, SyncPointer, WeakKeyValueMap};
+use std::fmt;
+
+/// How wrappers are made. All of it runs with no lock held, and may use the map.
+pub trait Wrap: Sized {
+    /// A pointer to what describes a foreign type. The map knows it by identity.
+    type Descriptor: SyncPointer;
+    /// A pointer to what this system shows of it.
+    type Wrapper: SyncPointer;
+    /// What may go wrong. [`CreateError`](crate::CreateError) can be made of what the map has to say.
+    type Error: From<CycleError> + From<ClosedError>;
+
+    /// Makes the wrapper, as far as that goes without others.
+    ///
+    /// # Errors
+    /// Whatever goes wrong: then there is no wrapper, and the next who asks begins anew.
+    fn allocate(&self, descriptor: &Self::Descriptor) -> Result<Self::Wrapper, Self::Error>;
+
+    /// Completes it: asks for the wrappers of superclasses, interfaces and inner types, any of which may lead back to this one. Whatever it asks for comes back;
+    /// this wrapper, and others that are being completed further out on this thread, come back as they are.
+    ///
+    /// # Errors
+    /// Whatever goes wrong: then there is no wrapper, nor of what was completed with its help, and the next who asks begins anew.
+    fn initialise(
+        &self,
+        classes: &ClassMap<Self>,
+        descriptor: &Self::Descriptor,
+        wrapper: &Self::Wrapper,
+    ) -> Result<(), Self::Error>;
+}
+
+/// Foreign type descriptors and their wrappers, both held weakly: at most one wrapper for each descriptor, made when it is first asked for. See the [module](self).
+pub struct ClassMap<B: Wrap> {
+    map: WeakKeyValueMap<B::Descriptor, B::Wrapper, ByAddress>,
+    wrap: B,
+}
+
+impl<B: Wrap> ClassMap<B> {
+    /// An empty map. Can be a `static`.
+    pub const fn new(wrap: B) -> Self {
+        Self {
+            map: WeakKeyValueMap::with_hasher(crate::DefaultHashBuilder),
+            wrap,
+        }
+    }
+
+    /// How wrappers are made.
+    pub fn wrap(&self) -> &B {
+        &self.wrap
+    }
+
+    /// The wrapper of this descriptor, made if there is none.
+    ///
+    /// *Waiting:* none if there is one. Otherwise for a thread that is just making it, asleep, and until all that it leads to is complete; but never for those who make what this one does
+    /// not lead to. *Complexity:* a look-up, and what making it takes.
+    ///
+    /// # Errors
+    /// Whatever making it has met with. A [`CycleError`] when `allocate` asks for the wrapper that it is making, or when a thread fails that was making what this one leads to and that leads back here.
+    pub fn wrapper(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, B::Error> {
+        self.map.get_or_try_create_cyclic(
+            descriptor,
+            |descriptor| self.wrap.allocate(descriptor),
+            |wrapper| self.wrap.initialise(self, descriptor, wrapper),
+        )
+    }
+
+    /// The wrapper of this descriptor, if there is one. Waits for nobody; one that is being made is none, but for its own thread.
+    pub fn get(&self, descriptor: &B::Descriptor) -> Option<B::Wrapper> {
+        self.map.get(descriptor)
+    }
+
+    /// The descriptor that this is the wrapper of, if it is alive.
+    ///
+    /// *Complexity:* a look-up by the wrapper's address.
+    pub fn descriptor(&self, wrapper: &B::Wrapper) -> Option<B::Descriptor> {
+        self.map.get_by_value(wrapper)
+    }
+
+    /// The descriptors that share this wrapper, the last that came first; more than one only where that was said by [`share`](Self::share).
+    pub fn descriptors(&self, wrapper: &B::Wrapper) -> Vec<B::Descriptor> {
+        self.map.keys_of(wrapper)
+    }
+
+    /// Has a descriptor share a wrapper that exists (of its superclass, say), unless it has one: that comes back then.
+    ///
+    /// # Errors
+    /// The wrapper that the descriptor has already.
+    pub fn share(&self, descriptor: &B::Descriptor, wrapper: B::Wrapper) -> Result<(), B::Wrapper> {
+        match self.map.try_insert(descriptor, wrapper) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.existing.expect("never closed")),
+        }
+    }
+
+    /// How many descriptors have a live wrapper; those of plain `Arc`s that have just died may be counted.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All pairs of which both sides are alive, each at some moment. Holds no lock.
+    pub fn iter(&self) -> impl Iterator<Item = (B::Descriptor, B::Wrapper)> + '_ {
+        self.map.iter()
+    }
+
+    /// Takes out the entries of dead descriptors and wrappers that could not report their death, as an `Arc` cannot: only what they take of the table's memory is
+    /// concerned, since they are not found anyway. Returns how many.
+    pub fn prune(&self) -> usize {
+        self.map.prune()
+    }
+}
+
+impl<B: Wrap + Default> Default for ClassMap<B> {
+    fn default() -> Self {
+        Self::new(B::default())
+    }
+}
+
+impl<B: Wrap> fmt::Debug for ClassMap<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClassMap")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -65,7 +65,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     ///
     /// Only who must not wait for the value gets it unfinished: the creating thread, inside of `initialise`, by [`get`](Registry::get) and every call that creates; and a creation on
     /// another thread that this one waits for, when each has asked for the other's key. Everybody else waits, asleep, and finds it finished. `get` finds nothing before. What was
-    /// created with the help of an unfinished value is entered with it, not before: until then, others wait for that too.
+    /// created with the help of an unfinished value is entered with it, not before: until then, others wait for that too. When a call that creates returns, all of that is entered. (They are
+    /// entered one after the other: a `get` that waits for nobody may find one of them some moments before the next.)
     ///
     /// If `initialise` fails or panics, the value is given up, and with it all that was created with its help: nobody finds it, the creations of
     /// those that others were making fail with a [`CycleError`], and one of those who wait creates anew. (Handles that `initialise` has put elsewhere keep what they have got; nobody

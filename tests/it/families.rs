@@ -65,10 +65,8 @@ fn pair<M: Map<Member>>(map: &M, keys: &[M::Key; 2], own: usize) -> Result<[M::O
     )?;
     let other = match met {
         Some(other) => other,
-        // Somebody else has created it, and its other one.
-        None => map
-            .get(M::number(&keys[1 - own]))
-            .expect("alive, as its creator holds it"),
+        // Somebody else has created both. A look-up waits for nobody, so it may find one before the other is entered; what creates waits.
+        None => map.get_or_try_insert(&keys[1 - own], || Err(Failed::Failed("unreachable")))?,
     };
     Ok([mine, other])
 }

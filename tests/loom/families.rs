@@ -131,11 +131,16 @@ fn family(
             Ok(())
         },
     )?;
-    for key in [own, next] {
-        assert!(registry.get(&key).is_some(), "who gets one finds both");
-    }
-    let other = met.or_else(|| registry.get(&next));
-    Ok([mine, other.expect("found above")])
+    let other = match met {
+        Some(other) => {
+            let found = [own, next].map(|key| registry.get(&key).is_some());
+            assert!(found[0] && found[1], "who creates one finds both");
+            other
+        }
+        // A look-up may have found one before the other is entered. What creates waits.
+        None => registry.get_or_try_insert_with(next, |_| unreachable!())?,
+    };
+    Ok([mine, other])
 }
 
 #[test]
