@@ -15,6 +15,7 @@
 
 #[path = "../it/common.rs"]
 mod common;
+mod families;
 mod flights;
 mod interner;
 mod memory;
@@ -37,7 +38,7 @@ fn long() -> Duration {
 
 mod short {
     use super::SHORT;
-    use crate::{flights, interner, memory, registry, teardown, weak_maps};
+    use crate::{families, flights, interner, memory, registry, teardown, weak_maps};
 
     #[test]
     fn few_contents_interned_by_many_threads() {
@@ -105,6 +106,11 @@ mod short {
     }
 
     #[test]
+    fn families_at_random() {
+        families::at_random(SHORT);
+    }
+
+    #[test]
     fn flights_that_fail_and_panic() {
         flights::fail_and_panic(SHORT);
     }
@@ -137,7 +143,7 @@ mod short {
 
 mod for_long {
     use super::long;
-    use crate::{flights, interner, memory, registry, teardown, weak_maps};
+    use crate::{families, flights, interner, memory, registry, teardown, weak_maps};
 
     #[test]
     #[ignore = "long"]
@@ -215,6 +221,12 @@ mod for_long {
     #[ignore = "long"]
     fn chains_of_watched_values_dropped_by_several_threads() {
         teardown::watched_chains(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn families_at_random() {
+        families::at_random(long());
     }
 
     #[test]
