@@ -267,6 +267,7 @@ impl<'a, M: Creates> Creation<'a, M> {
                 let wanted = Wanted {
                     work: death.work,
                     tie: None,
+                    is_own: false,
                 };
                 match Waiting::begin(&wanted)? {
                     Began::Waiting(waiting) => Ok(Before::End(listener, waiting)),
@@ -398,15 +399,19 @@ impl<'a, M: Creates> Creation<'a, M> {
                     Fate::GivenUp => return Err(self.fail(CycleError::broken()).into()),
                     Fate::Open => {}
                 }
-                let ended = match Waiting::begin(&wanted)? {
+                let ended = Waiting::begin(&wanted).and_then(|began| match began {
                     Began::Waiting(waiting) => {
                         listener.wait();
-                        waiting.end()?
+                        waiting.end()
                     }
-                    Began::Given => Ended::Given,
-                };
-                if let Ended::Given = ended {
-                    return Ok(self.leave_to_outer(draft, adopted));
+                    Began::Given => Ok(Ended::Given),
+                });
+                match ended {
+                    Ok(Ended::Woken) => {}
+                    Ok(Ended::Given) => return Ok(self.leave_to_outer(draft, adopted)),
+                    // Unless it has been decided meanwhile that it is entered.
+                    Err(error) if self.seat.withdraw() => return Err(self.fail(error).into()),
+                    Err(_) => {}
                 }
             }
         }
@@ -483,6 +488,14 @@ impl<G: Creates> Pending<G> {
             seat,
         })
     }
+
+    fn land_now(&mut self) {
+        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
+        if let (Some(creation), Some(entered)) = (creation, self.entered.take()) {
+            // If the map has been closed, there is nobody to be told.
+            let _ = creation.land_draft(entered);
+        }
+    }
 }
 
 impl<G: Creates> Adoptee for Pending<G> {
@@ -502,17 +515,25 @@ impl<G: Creates> Adoptee for Pending<G> {
     }
 
     fn land(mut self: Box<Self>) {
-        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
-        if let (Some(creation), Some(entered)) = (creation, self.entered.take()) {
-            // As above.
-            let _ = creation.land_draft(entered);
-        }
+        self.land_now();
     }
 }
 
 impl<G: Creates> Drop for Pending<G> {
+    /// Gives it up, unless it is too late for that.
     fn drop(&mut self) {
-        drop(Self::resume(&self.grip, self.hash, &mut self.flight));
+        if self.flight.is_none() {
+            return;
+        }
+        let mut panics = Panics::new();
+        panics.catch(|| {
+            let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
+            if let Some(creation) = creation.filter(|creation| !creation.seat.withdraw()) {
+                self.flight = Some(creation.seat.leave());
+            }
+        });
+        panics.catch(|| self.enter());
+        panics.catch(|| self.land_now());
     }
 }
 

@@ -366,7 +366,13 @@ impl<T, R: Clone> Seat<'_, T, R> {
         Wanted {
             work: self.flight.work(),
             tie: Some(self.tie()),
+            is_own: true,
         }
+    }
+
+    /// Gives up what is ready, unless it has been decided that it is entered.
+    pub(crate) fn withdraw(&self) -> bool {
+        waits::withdraw(self.flight.work(), &self.tie())
     }
 
     /// Leaves the seat without giving it up; see [`Flights::resume`].
@@ -571,6 +577,7 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
         let wanted = Wanted {
             work,
             tie: Some(Arc::clone(&tie)),
+            is_own: false,
         };
         loop {
             let listener = tie.changed.listen();
@@ -595,7 +602,13 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
     pub(crate) fn unfinished(&self) -> Option<R> {
         let draft = self.flight.draft.get()?;
         let tie = self.flight.tie.get()?;
-        waits::give(self.flight.work(), tie).then(|| draft.clone())
+        let wanted = Wanted {
+            work: self.flight.work(),
+            tie: Some(Arc::clone(tie)),
+            is_own: false,
+        };
+        let given = tie.is_as_good_as_entered() || waits::give(&wanted);
+        given.then(|| draft.clone())
     }
 
     /// As [`wait`](Self::wait), without holding up a thread.
@@ -615,7 +628,11 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
         lane.0
             .with(|_| self.flight.polled.store(true, Ordering::Relaxed));
         // A task is given nothing unfinished: what it makes of that might end on any thread.
-        let wanted = Wanted { work, tie: None };
+        let wanted = Wanted {
+            work,
+            tie: None,
+            is_own: false,
+        };
         loop {
             let listener = self.flight.changed.listen();
             if let Some(sight) = self.look() {
@@ -635,6 +652,12 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
         let lane = self.lane;
         if self.flight.ended.load(Ordering::Relaxed) {
             return Some(Sight::Ended);
+        }
+        if let (Some(tie), Some(draft)) = (self.flight.tie.get(), self.flight.draft.get()) {
+            // Whoever has adopted it may wait for the caller, if that is in the middle of something.
+            if tie.is_as_good_as_entered() && frames::is_inside_any() {
+                return Some(Sight::Unfinished(draft.clone()));
+            }
         }
         // Looked at again under the lock.
         if !self.flight.vacant.load(Ordering::Relaxed) {

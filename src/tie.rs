@@ -11,9 +11,11 @@ pub(crate) struct Tie {
     draft: AtomicPtr<Header>,
     /// There is something about it among the knots (see `waits`). Changed under their lock.
     tied: AtomicBool,
+    /// It is ready, and a creation further out on its thread settles it. Changed under the lock of the knots.
+    adopted: AtomicBool,
     /// Changed under the lock of the knots.
     fate: AtomicU32,
-    /// Set before the fate is [`Fate::Entered`].
+    /// Set before the fate is [`Fate::Entered`], unless it is adopted: then who settles it does that in time, or nobody waits for it.
     entering: OnceCell<Arc<Entering>>,
     /// Notified of what happens to the flight, or to its fate. Only threads listen: to notify it runs no user code.
     pub(crate) changed: Event,
@@ -75,6 +77,7 @@ impl Tie {
         Arc::new(Self {
             draft: AtomicPtr::new(ptr::null_mut()),
             tied: AtomicBool::new(false),
+            adopted: AtomicBool::new(false),
             fate: AtomicU32::new(Fate::Open as u32),
             entering: OnceCell::new(),
             changed: Event::new(),
@@ -122,6 +125,19 @@ impl Tie {
 
     pub(crate) fn set_tied(&self, tied: bool) {
         self.tied.store(tied, Ordering::Release);
+    }
+
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.adopted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_adopted(&self) {
+        self.adopted.store(true, Ordering::Release);
+    }
+
+    /// Whether it is finished, though it is entered only when whoever has adopted it ends: nobody need wait for that.
+    pub(crate) fn is_as_good_as_entered(&self) -> bool {
+        self.is_adopted() && self.fate() == Fate::Entered
     }
 
     pub(crate) fn fate(&self) -> Fate {

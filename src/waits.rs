@@ -52,6 +52,8 @@ pub(crate) struct Wanted {
     pub(crate) work: Work,
     /// By which the sleeper is woken, if it can be, and which tells whether there is something to be given.
     pub(crate) tie: Option<Arc<Tie>>,
+    /// The sleeper is its creator: to be given it means to leave it to the innermost work.
+    pub(crate) is_own: bool,
 }
 
 enum News {
@@ -67,6 +69,8 @@ struct Knot {
     tie: Arc<Tie>,
     /// What it was given.
     got: Vec<Work>,
+    /// Who settles it when it is ready, if that is not its own thread's call.
+    adopted_by: Option<Work>,
     /// Its name, if it has ended but for what it waits for.
     ready: Option<String>,
     /// One of those whose end it waits for.
@@ -108,8 +112,7 @@ impl Waiting {
 
     #[cold]
     fn begin_inside(wanted: &Wanted) -> Result<Began, CycleError> {
-        let tie = wanted.tie.as_ref();
-        if tie.is_some_and(|tie| give(wanted.work, tie)) {
+        if give(wanted) {
             return Ok(Began::Given);
         }
         let inside: SmallVec<[Part; 2]> = frames::parts().collect();
@@ -160,25 +163,26 @@ impl Drop for Waiting {
 }
 
 /// Gives the innermost work of this thread what it must not wait for, as it would wait for itself: false if that is not so, or if it cannot be given anything.
-pub(crate) fn give(wanted: Work, tie: &Arc<Tie>) -> bool {
+pub(crate) fn give(wanted: &Wanted) -> bool {
     let Some((innermost, Some(receiver))) = frames::innermost() else {
         return false;
     };
-    if !tie.has_draft() {
+    let Some(tie) = wanted.tie.as_ref().filter(|tie| tie.has_draft()) else {
         return false;
-    }
-    if innermost == wanted {
+    };
+    let Wanted { work, is_own, .. } = *wanted;
+    if innermost == work {
         return true;
     }
     let mut web = WEB.lock();
-    let blocked_by = web.knots.get(&wanted).and_then(|knot| knot.blocked_by);
+    let blocked_by = web.knots.get(&work).and_then(|knot| knot.blocked_by);
     // The short ways first: of a family that one thread makes, all are found there.
-    let must = frames::is_inside(wanted) || blocked_by.is_some_and(frames::is_inside) || {
+    let must = frames::is_inside(work) || blocked_by.is_some_and(frames::is_inside) || {
         let works: BTreeSet<Work> = frames::works().collect();
-        web.way(wanted, |work| works.contains(&work)).is_some()
+        web.way(work, |work| works.contains(&work)).is_some()
     };
     if must {
-        web.tie((innermost, &receiver), (wanted, tie));
+        web.tie((innermost, &receiver), (work, tie), is_own);
     }
     must
 }
@@ -202,16 +206,32 @@ pub(crate) fn ready(work: Work, tie: &Arc<Tie>, text: String) {
 
 /// Says that a creation has been given up. All that depends on it is told so.
 pub(crate) fn give_up(work: Work, tie: &Arc<Tie>) {
+    end_knot(work, tie, |_| true);
+    if !tie.has_draft() {
+        // It was given to nobody, so another creator may go on with it.
+        tie.set_tied(false);
+        tie.set_fate(Fate::Open);
+    }
+}
+
+/// As `give_up`, unless it has been decided that it is entered: false then.
+pub(crate) fn withdraw(work: Work, tie: &Arc<Tie>) -> bool {
+    end_knot(work, tie, |fate| fate != Fate::Entered)
+}
+
+fn end_knot(work: Work, tie: &Arc<Tie>, may: impl FnOnce(Fate) -> bool) -> bool {
     let mut woken = Vec::new();
     let mut web = WEB.lock();
+    if !may(tie.fate()) {
+        return false;
+    }
     let knot = web.knots.remove(&work);
     web.doom_from(work, &mut woken);
-    // If it was given to nobody, another creator may go on with it.
-    tie.set_tied(false);
-    tie.set_fate(Fate::Open);
+    tie.set_fate(Fate::GivenUp);
     drop(web);
     drop(knot);
     wake(&woken);
+    true
 }
 
 /// The error for work that is asked for in the middle of itself, on one thread.
@@ -237,7 +257,7 @@ fn wake(ties: &[Arc<Tie>]) {
 enum Step {
     /// Its thread sleeps, and this is its note.
     Note(usize),
-    /// It is ready, and was given the second.
+    /// It is ready, and was given the second, or is settled by it.
     Knot(Work, Work),
 }
 
@@ -293,8 +313,8 @@ impl Web {
                 }
             }
             if let Some(knot) = self.knots.get(&work).filter(|knot| knot.ready.is_some()) {
-                for got in &knot.got {
-                    go(*got, Step::Knot(work, *got));
+                for next in knot.got.iter().chain(&knot.adopted_by) {
+                    go(*next, Step::Knot(work, *next));
                 }
             }
         }
@@ -340,7 +360,8 @@ impl Web {
                 } = &self.notes[news_for];
                 let (innermost, tie, waits_for) = (inside[0].work, tie.clone(), waits_for.clone());
                 if let (Some(receiver), Some(given)) = (&tie, &waits_for.tie) {
-                    self.tie((innermost, receiver), (waits_for.work, given));
+                    let given = (waits_for.work, given);
+                    self.tie((innermost, receiver), given, waits_for.is_own);
                 }
                 self.notes[news_for].news = Some(News::Given);
             } else {
@@ -391,9 +412,9 @@ impl Web {
         }
     }
 
-    /// `receiver` has been given `given`.
-    fn tie(&mut self, receiver: (Work, &Arc<Tie>), given: (Work, &Arc<Tie>)) {
-        if receiver.0 == given.0 {
+    /// `receiver` has been given `given`, and is to settle it, if it is `adopted`.
+    fn tie(&mut self, receiver: (Work, &Arc<Tie>), given: (Work, &Arc<Tie>), adopted: bool) {
+        if receiver.0 == given.0 || given.1.fate() == Fate::Entered {
             return;
         }
         for (work, tie) in [receiver, given] {
@@ -403,6 +424,7 @@ impl Web {
                 number,
                 tie: Arc::clone(tie),
                 got: Vec::new(),
+                adopted_by: None,
                 ready: None,
                 blocked_by: None,
             });
@@ -411,6 +433,11 @@ impl Web {
         let knot = self.knots.get_mut(&receiver.0).expect("entered above");
         if !knot.got.contains(&given.0) {
             knot.got.push(given.0);
+        }
+        if adopted {
+            given.1.set_adopted();
+            let knot = self.knots.get_mut(&given.0).expect("entered above");
+            knot.adopted_by = Some(receiver.0);
         }
         if given.1.fate() == Fate::GivenUp {
             receiver.1.set_fate(Fate::GivenUp);
@@ -452,11 +479,15 @@ impl Web {
         };
         let knots = all.iter().filter_map(|work| self.knots.remove(work));
         let ties: Vec<Arc<Tie>> = knots.map(|knot| knot.tie).collect();
-        let family = Entering::new(ties.len());
+        let on_their_own = ties.iter().filter(|tie| !tie.is_adopted());
+        let family = Entering::new(on_their_own.count());
         for tie in &ties {
             // SAFETY: whoever ends a flight that is tied takes its knot out first, under this lock.
             unsafe { tie.finish() };
-            tie.set_entering(&family);
+            match tie.is_adopted() {
+                true => tie.set_fate(Fate::Entered),
+                false => tie.set_entering(&family),
+            }
         }
         woken.extend(ties);
         true

@@ -114,7 +114,9 @@ impl WatchList {
     pub(crate) fn tell_containers(&self) {
         tell(&self.containers, |notify| {
             let ending = notify.dead_for_now();
-            ending.map(|ending| self.endings.lock().push(ending));
+            if let Some(ending) = ending {
+                self.endings.lock().push(ending);
+            }
         });
     }
 
