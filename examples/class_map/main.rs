@@ -277,7 +277,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let kept = std::mem::take(&mut *TYPES.wrap().kept.lock().unwrap());
     drop(kept);
     println!("{all} entries; {with_wrappers} when the loader has gone, as wrappers keep their classes; {} when they have too", TYPES.len());
-    if TYPES.len() > 0 || !failures.is_empty() {
+    if !TYPES.is_empty() || !failures.is_empty() {
         return Err("something is left".into());
     }
     Ok(())

@@ -7,6 +7,9 @@
 //! descriptors by identity: two of the same name, from two loaders, have two wrappers. A [`Wrap`] says how a wrapper is made, in two steps: what the second one asks for may lead back
 //! to the wrapper that it is completing, on one thread and across threads.
 //!
+//! A wrapper that nobody owns goes, and whoever asks next gets a new one, even if the descriptor has lived on: state that has to last belongs to somebody who lasts. Who wants
+//! wrappers to live as long as their descriptors has the loader own them beside the classes.
+//!
 //! *Modelled after* the class map of Jython (`PyType.fromClass`), whose promises it keeps: one wrapper for each class, complete when another thread sees it, and none that keeps a loader
 //! alive. It does not copy its faults: a build that has failed is tried anew and leaves nothing half built (Jython hands that out from the second call on); hits never
 //! wait while others build, and unrelated builds never wait for each other (Jython has one lock for all).
