@@ -21,6 +21,8 @@ mod interner;
 mod memory;
 mod registry;
 mod support;
+#[cfg(feature = "async")]
+mod tasks;
 mod teardown;
 mod weak_maps;
 
@@ -103,6 +105,12 @@ mod short {
     #[test]
     fn chains_of_watched_values_dropped_by_several_threads() {
         teardown::watched_chains(SHORT);
+    }
+
+    #[test]
+    #[cfg(feature = "async")]
+    fn tasks_under_runtimes() {
+        crate::tasks::churn(SHORT);
     }
 
     #[test]
@@ -221,6 +229,13 @@ mod for_long {
     #[ignore = "long"]
     fn chains_of_watched_values_dropped_by_several_threads() {
         teardown::watched_chains(long());
+    }
+
+    #[test]
+    #[cfg(feature = "async")]
+    #[ignore = "long"]
+    fn tasks_under_runtimes() {
+        crate::tasks::churn(long());
     }
 
     #[test]
