@@ -19,7 +19,9 @@
 use crate::cycle::CycleError;
 use crate::frames::{self, Describe, Opening, Work};
 use crate::node::Node;
-use crate::sync::{self, AtomicBool, AtomicUsize, Event, List, Lock, OnceCell, Ordering};
+#[cfg(feature = "async")]
+use crate::sync::Event;
+use crate::sync::{self, AtomicBool, AtomicUsize, Dormitory, List, Lock, OnceCell, Ordering};
 use crate::tie::{Tie, Tied};
 use crate::waits::{self, Began, Ended, Waiting, Wanted};
 use std::ptr::NonNull;
@@ -36,7 +38,10 @@ struct Flight<T, R> {
     vacant: AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
-    /// What changes `vacant` or `result`.
+    /// Where threads wait for `vacant` or `result` to change.
+    dormitory: Dormitory,
+    /// Where tasks do.
+    #[cfg(feature = "async")]
     changed: Event,
     /// A task waits, or has waited. Changed under the list's lock.
     polled: AtomicBool,
@@ -55,12 +60,24 @@ impl<T, R> Flight<T, R> {
 
     /// Lets those who wait know that the seat is vacant: one, if that is a thread, which will take it. A task may be woken and not polled
     /// again, so where there are tasks all are woken.
-    fn wake(&self, tasks: bool) {
-        if tasks {
-            self.changed.notify_all();
+    fn wake(&self, all: bool) {
+        if all {
+            self.wake_all();
         } else {
-            self.changed.notify_one();
+            self.dormitory.wake_one();
         }
+    }
+
+    fn wake_all(&self) {
+        self.dormitory.wake_all();
+        #[cfg(feature = "async")]
+        self.changed.notify_all();
+    }
+
+    /// There is nothing yet for those who wait.
+    fn goes_on(&self) -> bool {
+        let over = self.vacant.load(Ordering::Relaxed) || self.ended.load(Ordering::Relaxed);
+        !over && self.result.get().is_none()
     }
 
     fn is_tied(&self) -> bool {
@@ -217,6 +234,8 @@ impl<T, R: Clone> Flights<T, R> {
             waiting: AtomicUsize::new(0),
             vacant: AtomicBool::new(false),
             result: OnceCell::new(),
+            dormitory: Dormitory::new(),
+            #[cfg(feature = "async")]
             changed: Event::new(),
             polled: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -416,7 +435,7 @@ impl<T, R: Clone> Seat<'_, T, R> {
         if let Some(result) = for_others {
             // Nobody else sets it: only who has the seat does.
             let _ = self.flight.result.set(result);
-            self.flight.changed.notify_all();
+            self.flight.wake_all();
             // Whoever makes the tie later than this sees the result.
             let tie = self.lane.0.with(|_| self.flight.tie.get());
             if let Some(tie) = tie {
@@ -468,7 +487,7 @@ impl<T, R> Drop for Seat<'_, T, R> {
         if let Some(tie) = flight.tie.get().filter(|tie| tie.is_tied()) {
             waits::give_up(flight.work(), tie);
         }
-        let (tasks, tie) = self.lane.0.with(|list| {
+        let (all, tie) = self.lane.0.with(|list| {
             let for_all = flight.draft.get().is_some();
             if for_all || flight.waiting.load(Ordering::Relaxed) == 0 {
                 take_off(list, flight);
@@ -479,7 +498,7 @@ impl<T, R> Drop for Seat<'_, T, R> {
             let all = for_all || flight.polled.load(Ordering::Relaxed);
             (all, flight.tie.get())
         });
-        flight.wake(tasks);
+        flight.wake(all);
         if let Some(tie) = tie {
             tie.changed.notify_all();
         }
@@ -557,12 +576,10 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
             sync::relax(round);
         }
         loop {
-            let listener = self.flight.changed.listen();
-            // Again, as what has changed before is not listened to.
             if let Some(sight) = self.look() {
                 return Ok(sight);
             }
-            listener.wait();
+            self.flight.dormitory.sleep_while(|| self.flight.goes_on());
         }
     }
 

@@ -192,6 +192,38 @@ impl Listeners {
     }
 }
 
+/// Where threads sleep until something changes.
+pub(crate) struct Dormitory {
+    door: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Dormitory {
+    pub(crate) fn new() -> Self {
+        Self {
+            door: Mutex::new(()),
+            woken: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn sleep_while(&self, blocked: impl Fn() -> bool) {
+        let door = self.door.lock();
+        if blocked() {
+            drop(self.woken.wait(door));
+        }
+    }
+
+    pub(crate) fn wake_one(&self) {
+        drop(self.door.lock());
+        self.woken.notify_one();
+    }
+
+    pub(crate) fn wake_all(&self) {
+        drop(self.door.lock());
+        self.woken.notify_all();
+    }
+}
+
 impl Event {
     pub(crate) fn new() -> Self {
         Self {
@@ -214,10 +246,6 @@ impl Event {
             me,
             used: false,
         }
-    }
-
-    pub(crate) fn notify_one(&self) {
-        self.listeners.notify(1);
     }
 
     pub(crate) fn notify_all(&self) {

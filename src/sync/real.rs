@@ -179,11 +179,6 @@ impl Event {
         Listener(self.0.listen())
     }
 
-    /// Wakes one of those who listen, unless one is on its way already. What it does not use, because it goes, it passes on.
-    pub(crate) fn notify_one(&self) {
-        self.0.notify(1);
-    }
-
     pub(crate) fn notify_all(&self) {
         self.0.notify(usize::MAX);
     }
@@ -202,6 +197,52 @@ impl Listener {
     #[cfg(feature = "async")]
     pub(crate) async fn wait_async(self) {
         self.0.await;
+    }
+}
+
+/// Where threads sleep until something changes. Of what wakes them none waits for the others, as each sleeps on its own.
+pub(crate) struct Dormitory {
+    /// Its address is the key of the parking lot.
+    key: u8,
+}
+
+impl Dormitory {
+    pub(crate) const fn new() -> Self {
+        Self { key: 0 }
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(&self.key).addr()
+    }
+
+    /// Sleeps until it is woken, unless what it waits for has come by now: `blocked` says that it has not. What comes before the waking is seen.
+    pub(crate) fn sleep_while(&self, blocked: impl Fn() -> bool) {
+        // SAFETY: the address is ours while `self` is borrowed, and nobody else's key; the closures neither panic nor call into the parking lot, which those
+        // who call this see to: they read atomics.
+        unsafe {
+            parking_lot_core::park(
+                self.address(),
+                blocked,
+                || {},
+                |_, _| {},
+                parking_lot_core::DEFAULT_PARK_TOKEN,
+                None,
+            );
+        }
+    }
+
+    pub(crate) fn wake_one(&self) {
+        // SAFETY: as above.
+        unsafe {
+            parking_lot_core::unpark_one(self.address(), |_| parking_lot_core::DEFAULT_UNPARK_TOKEN)
+        };
+    }
+
+    pub(crate) fn wake_all(&self) {
+        // SAFETY: as above.
+        unsafe {
+            parking_lot_core::unpark_all(self.address(), parking_lot_core::DEFAULT_UNPARK_TOKEN);
+        }
     }
 }
 
