@@ -7,6 +7,7 @@ mod closing;
 mod creating;
 mod cycles;
 mod dying;
+mod families;
 mod growth;
 #[path = "../loom/keys.rs"]
 #[allow(dead_code)] // `D`
