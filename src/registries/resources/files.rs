@@ -20,8 +20,8 @@ pub struct Files<R = File> {
     /// None: to read.
     options: Option<OpenOptions>,
     open: Resources<FileKey, R>,
-    /// Files that do not exist yet, by directory and name, so that one creates them.
-    coming: Registry<PathBuf, Handle<FileKey, R>>,
+    /// Files that are being opened with options, which may make them.
+    by_name: Registry<PathBuf, Handle<FileKey, R>>,
 }
 
 /// What a file is known by: its path, or who it is. Equal as the registry compares.
@@ -134,7 +134,7 @@ impl<R: 'static> Files<R> {
             by_identity,
             options: None,
             open: Resources::new(),
-            coming: Registry::new(),
+            by_name: Registry::new(),
         }
     }
 
@@ -176,10 +176,20 @@ impl<R: 'static> Files<R> {
             return self.open.open(key, |key| wrap(self.system(&key.path)?));
         }
         let mut wrap = Some(wrap);
-        match self.open_existing(&path, &mut wrap)? {
-            Some(open) => Ok(open),
-            None => self.open_new(path, wrap),
+        for _ in 0..TRIES {
+            let open = match self.live(there(FileId::at(&path))?) {
+                Some(open) => Some(open),
+                None if self.options.is_none() => self.open_now(&path, &mut wrap)?,
+                None => self.open_by_name(&path, &mut wrap)?,
+            };
+            // Opened here; or open while the path led to it.
+            if let Some(open) = open {
+                if wrap.is_none() || there(FileId::at(&path))? == Handle::key(&open).id {
+                    return Ok(open);
+                }
+            }
         }
+        Err(io::Error::other("the path leads to another file each time"))
     }
 
     /// The open file of this path, if it is open.
@@ -193,18 +203,14 @@ impl<R: 'static> Files<R> {
         if !self.by_identity {
             return Ok(self.open.get(&FileKey { path, id: None }));
         }
-        while let Some(id) = there(FileId::at(&path))? {
-            let key = FileKey {
-                path: PathBuf::new(),
-                id: Some(id),
+        loop {
+            let Some(open) = self.live(there(FileId::at(&path))?) else {
+                return Ok(None);
             };
-            match self.open.get(&key) {
-                Some(open) if there(FileId::at(&path))? == key.id => return Ok(Some(open)),
-                Some(_) => {}
-                None => break,
+            if there(FileId::at(&path))? == Handle::key(&open).id {
+                return Ok(Some(open));
             }
         }
-        Ok(None)
     }
 
     /// How many are open by this registry; see [`Registry::len`].
@@ -234,67 +240,71 @@ impl<R: 'static> Files<R> {
         }
     }
 
-    /// By identity, if there is a file. `wrap` is taken if it was not open.
-    fn open_existing(
+    fn live(&self, id: Option<FileId>) -> Option<Handle<FileKey, R>> {
+        let path = PathBuf::new();
+        self.open.get(&FileKey {
+            path,
+            id: Some(id?),
+        })
+    }
+
+    /// By identity. `wrap` is taken if it was not open. None if the path leads to another file meanwhile.
+    fn open_now(
         &self,
         path: &Path,
         wrap: &mut Option<impl FnOnce(File) -> io::Result<R>>,
     ) -> io::Result<Option<Handle<FileKey, R>>> {
-        for _ in 0..TRIES {
-            let Some(id) = there(FileId::at(path))? else {
-                return Ok(None);
-            };
-            let key = FileKey {
-                path: path.to_owned(),
-                id: Some(id.clone()),
-            };
-            // Whether the path leads somewhere else meanwhile, or nowhere.
-            let mut changed = false;
-            let open = self.open.open(key, |_| {
-                let file = there(self.system(path))?;
-                match file {
-                    Some(file) if FileId::of(&file, path)? == id => {
-                        wrap.take().expect("a file is opened once")(file)
-                    }
-                    _ => {
-                        changed = true;
-                        Err(io::ErrorKind::Interrupted.into())
-                    }
+        let key = |id| FileKey {
+            path: path.to_owned(),
+            id: Some(id),
+        };
+        let mut wrap = |file| wrap.take().expect("a file is opened once")(file);
+        let Some(id) = there(FileId::at(path))? else {
+            // The options may make one.
+            let file = self.system(path)?;
+            let id = FileId::of(&file, path)?;
+            return self.open.open(key(id), |_| wrap(file)).map(Some);
+        };
+        let mut changed = false;
+        let open = self.open.open(key(id.clone()), |_| {
+            let file = there(self.system(path))?;
+            match file {
+                Some(file) if FileId::of(&file, path)? == id => wrap(file),
+                _ => {
+                    changed = true;
+                    Err(io::ErrorKind::Interrupted.into())
                 }
-            });
-            match open {
-                // Opened here, or open while the path led to it.
-                Ok(open) if wrap.is_none() || FileId::at(path).ok() == Some(id) => {
-                    return Ok(Some(open))
-                }
-                Err(error) if !changed => return Err(error),
-                Ok(_) | Err(_) => {}
             }
+        });
+        match open {
+            Err(_) if changed => Ok(None),
+            open => open.map(Some),
         }
-        Err(io::Error::other("the path leads to another file each time"))
     }
 
-    /// By identity, when there was no file: the options may make one.
-    fn open_new(
+    /// As `open_now`, by one for each directory and name at a time: what is not there yet has no identity, and what one has just made must not be opened by another one.
+    fn open_by_name(
         &self,
-        path: PathBuf,
-        mut wrap: Option<impl FnOnce(File) -> io::Result<R>>,
-    ) -> io::Result<Handle<FileKey, R>> {
-        let name = match (path.parent(), path.file_name()) {
-            (Some(directory), Some(name)) => directory.canonicalize()?.join(name),
-            _ => path.clone(),
+        path: &Path,
+        wrap: &mut Option<impl FnOnce(File) -> io::Result<R>>,
+    ) -> io::Result<Option<Handle<FileKey, R>>> {
+        let name = match (there(path.canonicalize())?, path.parent(), path.file_name()) {
+            (Some(name), ..) => name,
+            (None, Some(directory), Some(name)) => directory.canonicalize()?.join(name),
+            (None, ..) => path.to_owned(),
         };
-        let made = self.coming.get_or_try_insert_with(name, |_| {
-            // Made by whoever was here before?
-            if let Some(open) = self.open_existing(&path, &mut wrap)? {
-                return Ok(open);
-            }
-            let file = self.system(&path)?;
-            let id = Some(FileId::of(&file, &path)?);
-            let wrap = wrap.take().expect("a file is opened once");
-            self.open.open(FileKey { path, id }, |_| wrap(file))
-        })?;
-        Ok(Handle::clone(&made))
+        let mut changed = false;
+        let open = self.by_name.get_or_try_insert_with(name, |_| {
+            let open = self.open_now(path, wrap)?;
+            open.ok_or_else(|| {
+                changed = true;
+                io::Error::from(io::ErrorKind::Interrupted)
+            })
+        });
+        match open {
+            Err(_) if changed => Ok(None),
+            open => Ok(Some(Handle::clone(&*open?))),
+        }
     }
 }
 

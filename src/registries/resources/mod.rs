@@ -61,7 +61,7 @@ use std::io;
 ///
 /// let server = TcpListener::bind("127.0.0.1:0")?;
 /// let address = server.local_addr()?;
-/// let one = CONNECTIONS.open(address, TcpStream::connect)?;
+/// let one = CONNECTIONS.open(address, |address| TcpStream::connect(address))?;
 /// let same = CONNECTIONS.open(address, |_| unreachable!("is open"))?;
 /// assert!(same.ptr_eq(&one));
 /// # Ok::<(), std::io::Error>(())
