@@ -43,6 +43,8 @@
 //! That nobody else waits for our children: no `waitpid(-1)`, no ignored `SIGCHLD`. If it happens all the same, the child is lost: it leaves the look-up, joining it is an error, and it
 //! is not signalled; see [`OsChild`]. In a forked child, the processes of its parent are lost.
 
+#![forbid(unsafe_code)]
+
 mod child;
 mod process;
 

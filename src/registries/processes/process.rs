@@ -137,6 +137,8 @@ impl<C: ChildProcess> Process<C> {
 
     /// Asks it to end: see [`OsChild`] for how. False when it had ended before: then nobody is asked.
     ///
+    /// What it has started itself is not ended with it, and may keep its pipes open.
+    ///
     /// Does not wait for the end.
     ///
     /// # Errors

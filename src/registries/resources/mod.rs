@@ -31,6 +31,8 @@
 //! A resource is found while somebody holds a handle of it. Opening it that fails enters nothing: the error goes to its own caller, and one of those who wait tries for itself. A resource
 //! that does not work any more (a broken connection) is found as long as it is held: [`detach`](Resources::detach) it, and the next one opens another.
 //!
+//! Nobody can be told that closing has failed, as nobody is there any more: flush what buffers before you let go, or let its destructor note it.
+//!
 //! # Waiting
 //! A hit waits for nobody. One who opens waits, asleep, for another one who is opening the same; and for one who is *closing* it, until the destructor has ended (the registry is
 //! [exclusive](crate::Registry::exclusive)). Other keys are not held up. A destructor that opens its own key again gets an error
@@ -39,6 +41,8 @@
 //! # Your code
 //! `Hash` and `Eq` of keys, what opens, and the destructors of resources run with no lock held, and may use the registry. If one of them panics, that goes to the caller, and the registry is
 //! as it was before the call, or after it.
+
+#![forbid(unsafe_code)]
 
 mod files;
 mod stream;
