@@ -81,11 +81,11 @@ fn a_failure_is_not_remembered() {
 
 #[test]
 fn a_function_that_panics_or_asks_for_its_own_result_leaves_nothing() {
-    static MEMO: Memo<u32, u32, fn(&u32) -> Result<u32, CycleError>> =
-        Memo::fallible(|n| match n {
-            0 => panic!("zero"),
-            n => MEMO.try_get(n).map(|own| *own),
-        });
+    type Function = fn(&u32) -> Result<u32, CycleError>;
+    static MEMO: Memo<u32, u32, Function> = Memo::fallible(|n| match n {
+        0 => panic!("zero"),
+        n => MEMO.try_get(n).map(|own| *own),
+    });
     assert_eq!(crate::common::panic_of(|| drop(MEMO.try_get(&0))), "zero");
     assert!(MEMO.try_get(&1).is_err() && MEMO.is_empty());
 }

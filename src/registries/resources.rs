@@ -1,1 +1,0 @@
-//! Open files and sockets, one for each identity.
