@@ -1,7 +1,5 @@
 //! See `highlander::registries::resources`: sharing and closing, who a file is, and the limit of descriptors.
 
-#[path = "../it/common.rs"]
-mod common;
 mod identity;
 mod limit;
 mod sharing;

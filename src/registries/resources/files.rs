@@ -160,6 +160,8 @@ impl<R: 'static> Files<R> {
 
     /// The open file of this path, opened if it is not, and made into what is shared by `wrap`.
     ///
+    /// What `wrap` makes should keep the file open for as long as it lives: the identity of a file that is closed and removed may be given to another one.
+    ///
     /// *Runs* `wrap` with no lock held, once for each file at a time, and not if it is open. *Waiting:* none if it is open; otherwise for one who is opening or closing it; and as long as the
     /// system takes to open it (a pipe waits for its other end).
     ///

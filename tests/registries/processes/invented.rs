@@ -1,6 +1,6 @@
 //! Children of an invented system, which gives the lowest free id, and frees it as soon as its process has been waited for.
 
-use super::common::{panic_of, promptly, Dice};
+use crate::common::{panic_of, promptly, Dice};
 use highlander::registries::processes::{ChildProcess, ProcessHandle, Processes};
 use highlander::Handle;
 use std::collections::BTreeMap;

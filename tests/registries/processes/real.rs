@@ -1,7 +1,7 @@
 //! Real children, on Unix.
 #![cfg(unix)]
 
-use super::common::promptly;
+use crate::common::promptly;
 use highlander::registries::processes::{ProcessHandle, Processes};
 use highlander::Handle;
 use std::io::{Read, Write};

@@ -1,15 +1,15 @@
 //! Who a file is: by its path, or whatever the path.
 #![cfg(unix)]
 
-use super::common::{forever, promptly};
 use super::{descriptors, Directory};
+use crate::common::{forever, promptly};
 use highlander::registries::resources::Files;
 use highlander::Handle;
 use std::fs::{hard_link, rename, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Barrier;
 use std::thread;
 
@@ -133,6 +133,15 @@ fn a_file_that_is_not_there_yet_is_made_by_one() {
     });
 }
 
+/// Says that one of those who work is done, or has failed.
+struct AtWork<'a>(&'a AtomicUsize);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
 /// An open file, by its contents. Counts those of the same file.
 struct Counted<'a>(usize, &'a [AtomicUsize; 2]);
 
@@ -162,22 +171,27 @@ fn a_path_that_changes_all_the_time_leads_to_one_of_its_files() {
             files.open_with(path, wrap).unwrap()
         };
         for hold in [true, false] {
-            let done = AtomicBool::new(false);
+            let opening = AtomicUsize::new(2);
             symlink("a", &path).unwrap();
             let held = hold.then(|| originals.each_ref().map(open));
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    for round in 0..2000 {
+                    for target in ["b", "a"].iter().cycle() {
                         let next = directory.path("next");
-                        symlink(["b", "a"][round % 2], &next).unwrap();
+                        symlink(target, &next).unwrap();
                         rename(&next, &path).unwrap();
+                        if opening.load(SeqCst) == 0 {
+                            break;
+                        }
                     }
-                    done.store(true, SeqCst);
                 });
                 for _ in 0..2 {
                     scope.spawn(|| {
-                        while !done.load(SeqCst) {
+                        let _at_work = AtWork(&opening);
+                        let mut met = [0; 2];
+                        while met.iter().any(|met| *met < 1000) {
                             let one = open(&path);
+                            met[one.0] += 1;
                             let by_name = files.get(&originals[one.0]).unwrap().unwrap();
                             assert!(by_name.ptr_eq(&one));
                             if let Some(found) = files.get(&path).unwrap() {
@@ -194,5 +208,47 @@ fn a_path_that_changes_all_the_time_leads_to_one_of_its_files() {
         }
         assert!(files.is_empty());
         assert!(open_now.iter().all(|open| open.load(SeqCst) == 0));
+    });
+}
+
+/// A number of the file system is given to another file as soon as the first one is gone: at once, where there are tables of inodes.
+#[test]
+fn an_identity_that_is_used_again_is_another_file() {
+    promptly(|| {
+        let directory = Directory::new();
+        let [path, other] = ["path", "other"].map(|name| directory.path(name));
+        let files: Files<(String, File)> = Files::by_identity();
+        let open = |path: &PathBuf| {
+            files.open_with(path, |mut file| {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                Ok((text, file))
+            })
+        };
+        let making = AtomicUsize::new(1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _at_work = AtWork(&making);
+                for _ in 0..10_000 {
+                    // Complete as soon as it is there, which takes a name of its own.
+                    rename(directory.file("made", "path"), &path).unwrap();
+                    std::fs::remove_file(&path).unwrap();
+                    rename(directory.file("made", "other"), &other).unwrap();
+                    let opened = open(&other).unwrap();
+                    (0..20).for_each(|_| drop(files.get(&other)));
+                    assert_eq!(opened.0, "other");
+                    drop(opened);
+                    std::fs::remove_file(&other).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                while making.load(SeqCst) > 0 {
+                    if let Ok(file) = open(&path) {
+                        assert_eq!(file.0, "path", "no file of that path");
+                    }
+                }
+            });
+        });
+        assert!(files.is_empty());
     });
 }

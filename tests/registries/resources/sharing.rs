@@ -1,7 +1,7 @@
 //! One resource for each key, closed by the last who lets go.
 
-use super::common::{panic_of, promptly, Census, Citizen};
 use super::{descriptors, Directory};
+use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::registries::resources::{Files, Resources, Stream};
 use highlander::{Handle, Recent, Registry};
 use std::fs::OpenOptions;
