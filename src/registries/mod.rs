@@ -1,23 +1,23 @@
 //! Registries for well-known needs, each modelled after a system that is in use, made of this crate's public types and safe code.
 //!
-//! | you have | take |
-//! |---|---|
-//! | foreign type descriptors and their wrappers | [`class_map`] |
-//! | loggers by dotted name, and handlers that are shut down in order | [`logging`] |
-//! | child processes by id | [`processes`] |
-//! | what is to run when a value has died, or at exit | [`finalizers`] |
-//! | what is to be done in a forked child | [`after_fork`] |
-//! | events, and receivers that are not kept alive | [`signals`] |
-//! | the results of a function, while somebody has them | [`memo`] |
-//! | open files and sockets, one for each identity | [`resources`] |
-//! | parents and children that know each other without keeping each other | [`tree`] |
+//! # Which one do I need?
+//! | you have | and want | take |
+//! |---|---|---|
+//! | types of a foreign system | one wrapper for each, made on demand, also in circles, and gone when either side is | [`class_map`] |
+//! | child processes | to find them by id, wait for all, stop all, and never signal a stranger | [`processes`] |
+//! | files, sockets | one open one for each path or file, shared, closed by the last who has it | [`resources`] |
+//! | a function with objects for results | the same input to give the same object, while somebody has it | [`memo`] |
+//! | parents that own children | children that find their parents, and nothing that keeps itself | [`tree`] |
+//! | something to do when a value has died, or at exit | it done once, whichever comes first, in order | [`finalizers`] |
+//! | objects that a fork breaks | them mended in the child, without being kept for that | [`after_fork`] |
+//! | anything else with an id | the one live object of each | [`Registry`](crate::Registry) |
+//! | anything else that is equal to others | one of each content | [`Interner`](crate::Interner) |
+//! | `Arc`s that you hold already | them found by a key, by their content or by each other | [`WeakValueMap`](crate::WeakValueMap), [`WeakSet`](crate::WeakSet), [`WeakKeyMap`](crate::WeakKeyMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap) |
 
 pub mod after_fork;
 pub mod class_map;
 pub mod finalizers;
-pub mod logging;
 pub mod memo;
 pub mod processes;
 pub mod resources;
-pub mod signals;
 pub mod tree;

@@ -1,1 +1,0 @@
-//! Loggers by dotted name, and handlers that are shut down in order.

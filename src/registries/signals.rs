@@ -1,1 +1,0 @@
-//! Events, and receivers that are not kept alive.

@@ -1,1 +1,0 @@
-//! See `highlander::registries::logging`.
