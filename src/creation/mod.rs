@@ -10,16 +10,19 @@
 //! A creation that is tied to others (see `waits`) is not entered before they are ready too. Its thread sleeps meanwhile, unless one of them is further out on the same
 //! thread, or waits for this one: then the value goes on as it is, and what is left to do is *adopted* by the creation further out.
 
+mod pending;
+
 use crate::cycle::CycleError;
 use crate::engine::InTheWay;
 use crate::error::{ClosedError, Refusal};
-use crate::flight::{Boarded, Flights, Left, Seat, Turn};
-use crate::frames::{self, Adopted, Adoptee, Opening};
+use crate::flight::{Boarded, Flights, Seat, Turn};
+use crate::frames::{self, Adopted, Opening};
 use crate::node::Node;
 use crate::panics::Panics;
 use crate::sync::{self, Listener};
 use crate::tie::{Fate, Tied};
 use crate::waits::{self, Began, Ended, Waiting, Wanted};
+use pending::Pending;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -438,13 +441,8 @@ impl<'a, M: Creates> Creation<'a, M> {
             frames::adopt(one);
         }
         let Self { map, hash, seat } = self;
-        frames::adopt(Box::new(Pending::<M::Grip> {
-            grip: map.grip(),
-            hash,
-            draft: Some(draft.clone()),
-            entered: None,
-            flight: Some(seat.leave()),
-        }));
+        let pending = Pending::new(map.grip(), hash, draft.clone(), seat.leave());
+        frames::adopt(Box::new(pending));
         draft
     }
 
@@ -462,78 +460,6 @@ impl<'a, M: Creates> Creation<'a, M> {
         let landed = self.seat.land(landed);
         self.map.settle(&landed, Some(rest))?;
         Ok(landed)
-    }
-}
-
-/// A creation that is ready, and waits for what it is tied to with the creation that has adopted it. Dropped, it is given up.
-struct Pending<G: Creates> {
-    grip: G,
-    hash: u64,
-    draft: Option<G::Landed>,
-    entered: Option<(G::Landed, G::Rest)>,
-    flight: Option<Left<G::Ticket, G::Landed>>,
-}
-
-impl<G: Creates> Pending<G> {
-    /// Takes the seat again.
-    fn resume<'a>(
-        grip: &'a G,
-        hash: u64,
-        flight: &mut Option<Left<G::Ticket, G::Landed>>,
-    ) -> Option<Creation<'a, G>> {
-        let seat = grip.flights().resume(flight.take()?);
-        Some(Creation {
-            map: grip,
-            hash,
-            seat,
-        })
-    }
-
-    fn land_now(&mut self) {
-        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
-        if let (Some(creation), Some(entered)) = (creation, self.entered.take()) {
-            // If the map has been closed, there is nobody to be told.
-            let _ = creation.land_draft(entered);
-        }
-    }
-}
-
-impl<G: Creates> Adoptee for Pending<G> {
-    fn enter(&mut self) {
-        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
-        let (Some(mut creation), Some(draft)) = (creation, self.draft.take()) else {
-            return;
-        };
-        if creation.seat.tie().fate() == Fate::Entered {
-            // If the map has been closed, there is nobody to be told.
-            if let Ok(entered) = creation.enter_draft(draft) {
-                self.entered = Some(entered);
-                creation.seat.is_in();
-                self.flight = Some(creation.seat.leave());
-            }
-        }
-    }
-
-    fn land(mut self: Box<Self>) {
-        self.land_now();
-    }
-}
-
-impl<G: Creates> Drop for Pending<G> {
-    /// Gives it up, unless it is too late for that.
-    fn drop(&mut self) {
-        if self.flight.is_none() {
-            return;
-        }
-        let mut panics = Panics::new();
-        panics.catch(|| {
-            let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
-            if let Some(creation) = creation.filter(|creation| !creation.seat.withdraw()) {
-                self.flight = Some(creation.seat.leave());
-            }
-        });
-        panics.catch(|| self.enter());
-        panics.catch(|| self.land_now());
     }
 }
 
