@@ -219,3 +219,26 @@ fn the_same_id_on_two_systems() {
     assert!(Handle::key(&one) < Handle::key(&two));
     assert_eq!(children.kill_all().unwrap(), 1);
 }
+
+/// Who finds a child the moment it is there gets the handle that whoever has made it gets.
+#[test]
+fn no_child_is_found_before_its_handle_is_there() {
+    const CHILDREN: u32 = if cfg!(miri) { 20 } else { 1000 };
+    promptly(|| {
+        let system = Arc::new(System::default());
+        let children: Processes<Invented> = Processes::custom();
+        let find = |id: u32| {
+            std::iter::repeat_with(|| children.get(id))
+                .flatten()
+                .next()
+                .unwrap()
+        };
+        let (made, found) = thread::scope(|scope| {
+            let found = scope.spawn(|| (1..=CHILDREN).map(find).collect::<Vec<_>>());
+            let made = (1..=CHILDREN).map(|_| children.adopt(system.start()));
+            (made.collect::<Vec<_>>(), found.join().unwrap())
+        });
+        assert!(made.iter().zip(&found).all(|(one, two)| one.ptr_eq(two)));
+        assert_eq!(children.dangling().len(), CHILDREN as usize);
+    });
+}
