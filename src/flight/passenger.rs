@@ -194,7 +194,7 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
 }
 
 impl<T, R> Drop for Passenger<'_, T, R> {
-    /// Nobody else need be woken: a notification that a listener has not used goes on to the next.
+    /// Nobody else need be woken: whoever was woken for a vacant seat has looked, or is a task, and of those all were woken.
     fn drop(&mut self) {
         let flight = &self.flight;
         self.lane.0.with(|list| {
