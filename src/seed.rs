@@ -3,7 +3,7 @@
 use crate::body::Halves;
 use crate::node::Node;
 use crate::strong::{Blank, Strong};
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{self, AtomicBool, Ordering};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
@@ -103,7 +103,7 @@ impl<B: Halves> Seed<B> {
 
 impl<B: Halves> Drop for Seed<B> {
     fn drop(&mut self) {
-        if !self.sown.load(Ordering::Relaxed) {
+        if !sync::settled(&mut self.sown) {
             // SAFETY: dropped once, here, and after the key also when that one's destructor panics.
             let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
             // SAFETY: no value was written, and the last reader of the key has gone.

@@ -192,6 +192,12 @@ impl Listeners {
     }
 }
 
+/// What a flag says that nobody else can change any more. Owners that went came before that by way of an `Arc` of `std`, of which the model knows nothing: so it is asked for
+/// the latest value.
+pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
+    flag.fetch_or(false, Ordering::Relaxed)
+}
+
 /// Where threads sleep until something changes.
 pub(crate) struct Dormitory {
     door: Mutex<()>,

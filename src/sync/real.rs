@@ -200,6 +200,11 @@ impl Listener {
     }
 }
 
+/// What a flag says that nobody else can change any more.
+pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
+    *flag.get_mut()
+}
+
 /// Where threads sleep until something changes. Of what wakes them none waits for the others, as each sleeps on its own.
 pub(crate) struct Dormitory {
     /// Its address is the key of the parking lot.

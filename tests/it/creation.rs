@@ -608,7 +608,7 @@ fn the_weak_handle_of_a_value_that_is_never_entered_stays_dead() {
             _citizen: census.citizen(),
         };
         // Forgotten, so that it is still there when the one made here comes.
-        std::mem::forget(registry.try_insert(1, other));
+        crate::common::forever(registry.try_insert(1, other));
         parent(me, &census)
     });
     assert!(entered.children.is_empty());

@@ -100,7 +100,7 @@ fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member
             M::value(zero).knows(M::value(&one));
             assert_eq!(map.len(), 0);
             // It outlives this call, so that it is entered.
-            std::mem::forget(one);
+            crate::common::forever(one);
             Ok::<_, Refused>(())
         },
     );
