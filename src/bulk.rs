@@ -172,8 +172,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
     pub(crate) fn tell(&self, held: &Held<A, B>, cause: Cause) {
-        let hash = || held.strong().header().hash();
-        let dying = self.dying.as_deref().map(|dying| (dying, hash()));
+        let dying = self.dying.as_deref();
+        let dying = dying.map(|dying| (dying, held.strong().header().hash()));
         tell(held, &self.reverse, self.hook.as_ref(), dying, cause);
     }
 

@@ -140,9 +140,7 @@ impl<M: Creator> Vacancy<'_, M> {
             .create(Accept::All, make, Refusal::into_error)?;
         Ok(M::owner(landed))
     }
-}
 
-impl<M: Creator> Vacancy<'_, M> {
     /// As [`create`](Self::create), in two steps: see [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
     ///
     /// # Errors

@@ -308,11 +308,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// What has to end before a value with this hash may be made.
     pub(crate) fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
-        let death = self.dying.as_ref().map(|dying| (dying.find(hash), dying));
-        match death {
-            Some((Some(death), _)) if death.is_to_come() => InTheWay::Soon,
-            Some((Some(death), dying)) => InTheWay::Dying(death, &dying.ended),
-            _ => InTheWay::Nothing,
+        let Some(dying) = &self.dying else {
+            return InTheWay::Nothing;
+        };
+        match dying.find(hash) {
+            None => InTheWay::Nothing,
+            Some(death) if death.is_to_come() => InTheWay::Soon,
+            Some(death) => InTheWay::Dying(death, &dying.ended),
         }
     }
 

@@ -17,7 +17,7 @@
 
 use crate::cycle::CycleError;
 use crate::frames::{self, Part, Work};
-use crate::sync::{global, Mutex};
+use crate::sync::{global, Listener, Mutex};
 use crate::tie::{Entering, Fate, Tie};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,15 +129,26 @@ impl Waiting {
             news: None,
         });
         web.untangle(number, &mut woken);
-        let news = web.note(number).news.take();
-        let note = news.is_some().then(|| web.take_note(number));
+        let has_news = web.notes[web.position(number)].news.is_some();
         drop(web);
-        drop(note);
         wake(&woken);
-        match news {
-            None => Ok(Began::Waiting(Self { note: Some(number) })),
-            Some(News::Given) => Ok(Began::Given),
-            Some(News::Refused(error)) => Err(error),
+        let waiting = Self { note: Some(number) };
+        if !has_news {
+            return Ok(Began::Waiting(waiting));
+        }
+        waiting.end().map(|_| Began::Given)
+    }
+
+    /// Waits for this until the listener is notified, or there is news.
+    ///
+    /// The listener must be there before what the caller has looked at: what comes after that is not missed.
+    pub(crate) fn sleep(wanted: &Wanted, listener: Listener) -> Result<Ended, CycleError> {
+        match Self::begin(wanted)? {
+            Began::Waiting(waiting) => {
+                listener.wait();
+                waiting.end()
+            }
+            Began::Given => Ok(Ended::Given),
         }
     }
 
@@ -252,6 +263,12 @@ fn wake(ties: &[Arc<Tie>]) {
     ties.iter().for_each(|tie| tie.changed.notify_all());
 }
 
+/// What a sleeper waits for, as it is, and the work that gets it.
+struct Gift {
+    to: (Work, Arc<Tie>),
+    of: (Work, Arc<Tie>),
+}
+
 /// A step from a work to what it waits for.
 #[derive(Clone, Copy)]
 enum Step {
@@ -268,11 +285,6 @@ impl Web {
             number: 0,
             knots: BTreeMap::new(),
         }
-    }
-
-    fn note(&mut self, number: u64) -> &mut Note {
-        let at = self.position(number);
-        &mut self.notes[at]
     }
 
     fn take_note(&mut self, number: u64) -> Note {
@@ -337,39 +349,38 @@ impl Web {
                 Step::Knot(..) => None,
             });
             let sleepers: SmallVec<[usize; 4]> = std::iter::once(at).chain(sleepers).collect();
-            let can_be_given = |at: &&usize| {
-                let note = &self.notes[**at];
-                let given = note.waits_for.tie.as_ref();
-                note.tie.is_some() && given.is_some_and(|tie| tie.has_draft())
-            };
-            let given = sleepers.iter().find(can_be_given).copied();
-            let news_for = match given {
-                Some(given) => given,
-                // The one who asks last is refused; if it cannot be woken, another one.
+            let gift = sleepers.iter().find_map(|at| Some((*at, self.gift(*at)?)));
+            let news_for = match gift {
+                Some((sleeper, Gift { to, of })) => {
+                    self.tie(
+                        (to.0, &to.1),
+                        (of.0, &of.1),
+                        self.notes[sleeper].waits_for.is_own,
+                    );
+                    self.notes[sleeper].news = Some(News::Given);
+                    sleeper
+                }
                 None => {
+                    // The one who asks last is refused; if it cannot be woken, another one.
                     let can_be_woken = |at: &&usize| self.notes[**at].waits_for.tie.is_some();
-                    sleepers.iter().find(can_be_woken).copied().unwrap_or(at)
+                    let refused = sleepers.iter().find(can_be_woken).copied().unwrap_or(at);
+                    let error = CycleError::of(&self.chain(at, &steps, end));
+                    self.notes[refused].news = Some(News::Refused(error));
+                    refused
                 }
             };
-            if given.is_some() {
-                let Note {
-                    inside,
-                    tie,
-                    waits_for,
-                    ..
-                } = &self.notes[news_for];
-                let (innermost, tie, waits_for) = (inside[0].work, tie.clone(), waits_for.clone());
-                if let (Some(receiver), Some(given)) = (&tie, &waits_for.tie) {
-                    let given = (waits_for.work, given);
-                    self.tie((innermost, receiver), given, waits_for.is_own);
-                }
-                self.notes[news_for].news = Some(News::Given);
-            } else {
-                let error = CycleError::of(&self.chain(at, &steps, end));
-                self.notes[news_for].news = Some(News::Refused(error));
-            }
             woken.extend(self.notes[news_for].waits_for.tie.clone());
         }
+    }
+
+    /// What this sleeper could be given, and to which work: none if it can be given nothing, or there is nothing to be given.
+    fn gift(&self, at: usize) -> Option<Gift> {
+        let note = &self.notes[at];
+        let given = note.waits_for.tie.clone().filter(|tie| tie.has_draft())?;
+        Some(Gift {
+            to: (note.inside[0].work, note.tie.clone()?),
+            of: (note.waits_for.work, given),
+        })
     }
 
     /// What a cycle leads through: this sleeper's own part of it comes first.

@@ -133,7 +133,12 @@ impl WatchList {
             return destructor();
         }
         let end = End(endings);
-        during_all(&end.0, destructor);
+        let mut destructor = Some(destructor);
+        during_all(&end.0, &mut || {
+            if let Some(destructor) = destructor.take() {
+                destructor();
+            }
+        });
     }
 
     /// The second half.
@@ -142,22 +147,13 @@ impl WatchList {
     }
 }
 
-fn during_all(endings: &[Ending], destructor: impl FnOnce()) {
-    // Each is a frame of its own, and they are as many as the exclusive maps that the value is in.
-    let mut destructor = Some(destructor);
-    nest(endings, &mut || {
-        if let Some(destructor) = destructor.take() {
-            destructor();
-        }
-    });
-}
-
-fn nest(endings: &[Ending], inner: &mut dyn FnMut()) {
+/// Each is a frame of its own, and they are as many as the exclusive maps that the value is in.
+fn during_all(endings: &[Ending], inner: &mut dyn FnMut()) {
     let describe: Describe<'_> = &|f| f.write_str("the end of a value of an exclusive map");
     match endings {
         [] => inner(),
         [first, rest @ ..] => {
-            frames::during(first.work(), describe, None, || nest(rest, inner));
+            frames::during(first.work(), describe, None, || during_all(rest, inner));
         }
     }
 }

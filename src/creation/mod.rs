@@ -356,8 +356,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             Err(error) => return Err(self.fail(error)),
         };
         let finished = if self.seat.is_tied() {
-            let draft = self.map.draft(self.hash, self.ticket(), made);
-            self.seat.set_draft(draft.clone(), M::node(&draft));
+            let draft = self.draft(made);
             self.finish_draft(draft, &adopted)
         } else {
             self.finish(made, accept).map_err(Refusal::Closed)
@@ -377,8 +376,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             Ok(made) => made,
             Err(error) => return Err(self.fail(error)),
         };
-        let draft = self.map.draft(self.hash, self.ticket(), made);
-        self.seat.set_draft(draft.clone(), M::node(&draft));
+        let draft = self.draft(made);
         match self.during_open(&adopted, |_| initialise(&draft)) {
             Ok(()) => self.finish_draft(draft, &adopted).map_err(refused),
             Err(error) => {
@@ -386,6 +384,13 @@ impl<'a, M: Creates> Creation<'a, M> {
                 Err(self.fail(error))
             }
         }
+    }
+
+    /// What was made, complete before it is entered, for those who must not wait for it.
+    fn draft(&self, made: M::Made) -> M::Landed {
+        let draft = self.map.draft(self.hash, self.ticket(), made);
+        self.seat.set_draft(draft.clone(), M::node(&draft));
+        draft
     }
 
     /// Enters a draft that is ready, or leaves that to a creation further out.
@@ -402,14 +407,7 @@ impl<'a, M: Creates> Creation<'a, M> {
                     Fate::GivenUp => return Err(self.fail(CycleError::broken()).into()),
                     Fate::Open => {}
                 }
-                let ended = Waiting::begin(&wanted).and_then(|began| match began {
-                    Began::Waiting(waiting) => {
-                        listener.wait();
-                        waiting.end()
-                    }
-                    Began::Given => Ok(Ended::Given),
-                });
-                match ended {
+                match Waiting::sleep(&wanted, listener) {
                     Ok(Ended::Woken) => {}
                     Ok(Ended::Given) => return Ok(self.leave_to_outer(draft, adopted)),
                     // Unless it has been decided meanwhile that it is entered.

@@ -56,8 +56,11 @@ impl<G: Creates> Pending<G> {
 
 impl<G: Creates> Adoptee for Pending<G> {
     fn enter(&mut self) {
-        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
-        let (Some(mut creation), Some(draft)) = (creation, self.draft.take()) else {
+        // Not before: what has been entered keeps its seat until it lands.
+        let Some(draft) = self.draft.take() else {
+            return;
+        };
+        let Some(mut creation) = Self::resume(&self.grip, self.hash, &mut self.flight) else {
             return;
         };
         if creation.seat.tie().fate() == Fate::Entered {

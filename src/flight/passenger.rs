@@ -4,7 +4,10 @@ use super::{take_off, tie_of, Flight, Lane, Seat, Turn};
 use crate::cycle::CycleError;
 use crate::frames::{self, Work};
 use crate::sync::{self, Ordering};
-use crate::waits::{self, Began, Ended, Waiting, Wanted};
+use crate::tie::Tie;
+#[cfg(feature = "async")]
+use crate::waits::Began;
+use crate::waits::{self, Ended, Waiting, Wanted};
 use std::sync::Arc;
 
 /// What one who waits can see.
@@ -93,23 +96,13 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
             return unfinished.ok_or_else(|| waits::own_cycle(work));
         }
         let tie = tie_of(self.lane, &self.flight);
-        let wanted = Wanted {
-            work,
-            tie: Some(Arc::clone(&tie)),
-            is_own: false,
-        };
+        let wanted = self.wanted(Some(&tie));
         loop {
             let listener = tie.changed.listen();
             if let Some(sight) = self.look() {
                 return Ok(sight);
             }
-            let ended = match Waiting::begin(&wanted)? {
-                Began::Waiting(waiting) => {
-                    listener.wait();
-                    waiting.end()?
-                }
-                Began::Given => Ended::Given,
-            };
+            let ended = Waiting::sleep(&wanted, listener)?;
             if let (Ended::Given, Some(draft)) = (ended, self.flight.draft.get()) {
                 return Ok(Sight::Unfinished(draft.clone()));
             }
@@ -121,13 +114,16 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
     pub(crate) fn unfinished(&self) -> Option<R> {
         let draft = self.flight.draft.get()?;
         let tie = self.flight.tie.get()?;
-        let wanted = Wanted {
-            work: self.flight.work(),
-            tie: Some(Arc::clone(tie)),
-            is_own: false,
-        };
-        let given = tie.is_as_good_as_entered() || waits::give(&wanted);
+        let given = tie.is_as_good_as_entered() || waits::give(&self.wanted(Some(tie)));
         given.then(|| draft.clone())
+    }
+
+    fn wanted(&self, tie: Option<&Arc<Tie>>) -> Wanted {
+        Wanted {
+            work: self.flight.work(),
+            tie: tie.cloned(),
+            is_own: false,
+        }
     }
 
     /// As [`wait`](Self::wait), without holding up a thread.
@@ -147,11 +143,7 @@ impl<'a, T, R: Clone> Passenger<'a, T, R> {
         lane.0
             .with(|_| self.flight.polled.store(true, Ordering::Relaxed));
         // A task is given nothing unfinished: what it makes of that might end on any thread.
-        let wanted = Wanted {
-            work,
-            tie: None,
-            is_own: false,
-        };
+        let wanted = self.wanted(None);
         loop {
             let listener = self.flight.changed.listen();
             if let Some(sight) = self.look() {

@@ -73,12 +73,11 @@ impl<T, R: Clone> Seat<'_, T, R> {
     }
 
     /// Leaves the seat without giving it up; see [`Flights::resume`].
-    pub(crate) fn leave(self) -> Left<T, R> {
-        let mut this = self;
-        this.ended = true;
+    pub(crate) fn leave(mut self) -> Left<T, R> {
+        self.ended = true;
         Left {
-            flight: Arc::clone(&this.flight),
-            is_in: this.is_in,
+            flight: Arc::clone(&self.flight),
+            is_in: self.is_in,
         }
     }
 

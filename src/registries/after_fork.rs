@@ -35,11 +35,12 @@
 //! assert!(AFTER_FORK.is_empty());
 //! ```
 
+use super::lock::lock;
 use crate::{Pointer, WeakPointer};
 use std::any::Any;
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What is to be done for one object.
 trait Step: Send + Sync {
@@ -95,7 +96,7 @@ impl AfterFork {
 
     /// Nothing that may panic runs under it, and nothing is dropped.
     fn steps(&self) -> MutexGuard<'_, Steps> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.steps)
     }
 
     /// Has `step` run in the child for this object, if that is alive then. It is not kept alive. What is registered twice runs twice.

@@ -24,6 +24,7 @@
 //! }
 //! ```
 
+use super::lock::lock;
 use crate::{Handle, Registration, Watched};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ use std::fmt;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 
 /// What runs.
@@ -117,11 +118,6 @@ impl Shared {
         }
         may
     }
-}
-
-/// Nothing that may panic runs under these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Finalizers {

@@ -17,6 +17,7 @@
 pub mod after_fork;
 pub mod class_map;
 pub mod finalizers;
+mod lock;
 pub mod memo;
 pub mod processes;
 pub mod resources;

@@ -21,11 +21,12 @@
 //! assert_eq!(connor.parent().unwrap_err(), NoParent::Gone);
 //! ```
 
+use super::lock::lock;
 use crate::{Watched, WeakWatched};
 use std::error::Error;
 use std::fmt;
 use std::iter;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// An owner of a node of a tree, and so of all below it. See the [module](self). Clones own the same node.
 pub struct Node<T>(Watched<Inner<T>>);
@@ -99,7 +100,7 @@ impl<T: 'static> Node<T> {
 
     fn links(&self) -> MutexGuard<'_, Links<T>> {
         // Nothing that may panic runs under it.
-        self.0.links.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.links)
     }
 
     /// The value.

@@ -75,6 +75,18 @@ fn keys<M: Map<Member>>() -> [M::Key; 2] {
     [M::key(0), M::key(1)]
 }
 
+/// Creates 1 in the middle of 0, which it is given unfinished.
+fn one_that_knows_zero<M: Map<Member>>(map: &M, keys: &[M::Key; 2]) -> Result<M::Owner, Failed> {
+    map.get_or_try_create_cyclic(
+        &keys[1],
+        || Ok(Arc::default()),
+        |one| {
+            M::value(one).knows(M::value(&map.get(0).unwrap()));
+            Ok(())
+        },
+    )
+}
+
 fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let found = |number| thread::scope(|s| s.spawn(|| map.get(number).is_some()).join().unwrap());
@@ -84,14 +96,7 @@ fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member
         |zero| {
             let again = map.get(0).expect("its own");
             assert!(M::same(&again, zero) && !found(0));
-            let one = map.get_or_try_create_cyclic(
-                &keys[1],
-                || Ok(Arc::default()),
-                |one| {
-                    M::value(one).knows(M::value(&map.get(0).unwrap()));
-                    Ok::<_, Refused>(())
-                },
-            )?;
+            let one = one_that_knows_zero(&map, &keys)?;
             assert!(
                 M::same(&map.get(1).unwrap(), &one) && !found(1),
                 "only the family sees it"
@@ -101,7 +106,7 @@ fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member
             assert_eq!(map.len(), 0);
             // It outlives this call, so that it is entered.
             crate::common::forever(one);
-            Ok::<_, Refused>(())
+            Ok::<_, Failed>(())
         },
     );
     let zero = zero.unwrap();
@@ -148,14 +153,7 @@ fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
         &keys[0],
         || Ok(Arc::default()),
         |zero| {
-            let one = map.get_or_try_create_cyclic(
-                &keys[1],
-                || Ok(Arc::default()),
-                |one| {
-                    M::value(one).knows(M::value(&map.get(0).unwrap()));
-                    Ok::<_, Failed>(())
-                },
-            )?;
+            let one = one_that_knows_zero(&map, &keys)?;
             weak.extend([zero, &one].map(|owner| Arc::downgrade(M::value(owner))));
             Err(Failed::Failed("no superclass"))
         },
@@ -191,14 +189,7 @@ fn a_map_that_is_closed_meanwhile_takes_nothing<M: Map<Member>>() {
         &keys[0],
         || Ok(Arc::default()),
         |_| {
-            let one = map.get_or_try_create_cyclic(
-                &keys[1],
-                || Ok(Arc::default()),
-                |one| {
-                    M::value(one).knows(M::value(&map.get(0).unwrap()));
-                    Ok::<_, Refused>(())
-                },
-            );
+            let one = one_that_knows_zero(&map, &keys);
             closed = map.close();
             one.map(drop)
         },

@@ -106,6 +106,15 @@ impl Roll {
     }
 }
 
+/// Another one for each run; printed by the harness when something fails.
+pub(crate) fn seed() -> u64 {
+    let seed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(1, |now| now.as_nanos() as u64);
+    println!("seed {seed}");
+    seed
+}
+
 /// Joins threads one by one, though a scope would wait for them: the thread sanitizer sees a join, but not what a scope does in `std`.
 pub(crate) fn join_all(threads: Vec<thread::ScopedJoinHandle<'_, ()>>) {
     for thread in threads {
@@ -128,11 +137,7 @@ pub(crate) fn for_a_while<State>(
         AtomicBool::new(false),
         AtomicUsize::new(0),
     );
-    // Another seed for each run; printed by the harness when something fails.
-    let seed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(1, |now| now.as_nanos() as u64);
-    println!("seed {seed}");
+    let seed = seed();
     struct StopOnPanic<'a>(&'a AtomicBool);
     impl Drop for StopOnPanic<'_> {
         fn drop(&mut self) {

@@ -1,7 +1,7 @@
 //! Tasks under real runtimes, and threads beside them, that create, claim, fail and are cancelled, on few keys.
 
 use crate::common::{forever, Dice};
-use crate::support::{Counts, Roll, Sealed};
+use crate::support::{seed, Counts, Roll, Sealed};
 use highlander::{Claim, CreateError, Handle, Registry};
 use std::convert::Infallible;
 use std::future::Future;
@@ -123,9 +123,7 @@ fn check(limit: Duration, run: impl FnOnce(&'static Scene, Instant, Dice)) {
         counts: forever(Counts::default()),
         rounds: AtomicUsize::new(0),
     });
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seed = now.map_or(1, |now| now.as_nanos() as u64);
-    println!("seed {seed}");
+    let seed = seed();
     let end = Instant::now() + limit;
     let beside = thread::spawn(move || {
         let mut dice = Dice::new(seed ^ 1);

@@ -1,5 +1,6 @@
 //! What a child process must be able to do, and that of the standard library, which can.
 
+use crate::registries::lock::lock;
 use std::io;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -111,9 +112,7 @@ fn descriptor(child: &Child) -> Option<std::os::fd::OwnedFd> {
 impl OsChild {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing of a user's runs under it, and each step leaves it whole.
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.state)
     }
 
     /// The one place where it is waited for.

@@ -2,6 +2,7 @@
 
 use super::child::{lost, ChildProcess, OsChild, Pipes};
 use super::Home;
+use crate::registries::lock::lock;
 use std::fmt;
 use std::io;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
@@ -190,9 +191,7 @@ impl<C: ChildProcess> Process<C> {
     }
 
     fn pipes(&self) -> MutexGuard<'_, Pipes> {
-        self.pipes
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.pipes)
     }
 }
 
