@@ -1,1 +1,0 @@
-//! What is to run when a value has died, or at exit.

@@ -1,1 +1,0 @@
-//! Parents and children that know each other without keeping each other.
