@@ -39,7 +39,7 @@
 //!
 //! # Your code
 //! The function runs with no lock held. It may use the memo for other inputs; if it comes back to its own, directly or through others or through other threads, that is an error
-//! ([`CycleError`](crate::CycleError)) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
+//! ([`CycleError`]) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
 //!
 //! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
 

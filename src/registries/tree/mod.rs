@@ -22,11 +22,12 @@
 //! # Who owns what
 //! A [`Node`] is an owner, as a [`Watched`] is, of which it is made: while there is one, the node lives, with all that is below it. A parent is one owner of each of its children.
 //! So dropping the last owner of a root frees the tree, but for nodes that somebody else owns, which live on with all that is below them. They are not roots then, but orphans: [`parent`](Node::parent) says [`Gone`](NoParent::Gone).
+//! (An orphan keeps the memory of its parent, though not its value, as a `Weak` does, until it is detached or adopted.)
 //!
 //! Nobody keeps a parent alive by holding a child. What holds a node *and* is owned by something below it keeps both for ever.
 //!
 //! # Death
-//! A node tells of its death ([`Node::on_death`]; it is a [`Pointer`], and leaves all maps and sets at once), as a `Watched` does. A chain of any length, in depth or among siblings, is
+//! A node tells of its death ([`Node::on_death`]; it is a [`Pointer`](crate::Pointer), and leaves all maps and sets at once), as a `Watched` does. A chain of any length, in depth or among siblings, is
 //! dropped without a deep stack; from the 64th nested drop on, values are dropped a little later, but before the outermost drop returns.
 //!
 //! # Changing
@@ -39,7 +40,7 @@
 //!
 //! # Waiting, your code, panics
 //! Every call may wait for others that change or read links of the same node, a few instructions long (`children`: linear in their number); `adopt` waits for other `adopt`s in the process too. None of your code runs under these
-//! locks: values are dropped, and callbacks run, outside of them. Nothing panics.
+//! locks: values are dropped, and callbacks run, outside of them. Nothing panics but those.
 
 mod iter;
 mod node;
