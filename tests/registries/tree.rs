@@ -355,31 +355,54 @@ fn siblings_stay_in_order_whatever_happens() {
 }
 
 #[test]
-fn a_million_are_taken_from_the_front_in_time() {
-    let count = if cfg!(miri) { 300 } else { 200_000 };
-    let root = Node::new(0);
-    for i in 0..count {
-        root.add(i);
-    }
-    let mut seen = 0;
-    while let Some(first) = root.first() {
-        assert_eq!(*first, seen);
-        first.detach();
-        seen += 1;
-    }
-    assert_eq!(seen, count);
+fn many_are_taken_from_the_front_in_time() {
+    promptly(|| {
+        let count = if cfg!(miri) { 300 } else { 200_000 };
+        let root = Node::new(0);
+        for i in 0..count {
+            root.add(i);
+        }
+        let mut seen = 0;
+        while let Some(first) = root.first() {
+            assert_eq!(*first, seen);
+            first.detach();
+            seen += 1;
+        }
+        assert_eq!(seen, count);
+    });
 }
 
 #[test]
 fn two_threads_cannot_hang_nodes_below_each_other() {
-    for _ in 0..500 {
-        let (a, b) = (Node::new('a'), Node::new('b'));
-        let (one, two) = thread::scope(|scope| {
-            let one = scope.spawn(|| a.adopt(&b).is_ok());
-            let two = scope.spawn(|| b.adopt(&a).is_ok());
-            (one.join().unwrap(), two.join().unwrap())
-        });
-        assert!(one != two);
+    let rounds = if cfg!(miri) { 20 } else { 5000 };
+    let pairs: Vec<_> = (0..rounds)
+        .map(|_| (Node::new('a'), Node::new('b')))
+        .collect();
+    let start = AtomicU32::new(0);
+    // Both spin until both have come, as they must be in there at the same moment.
+    let meet = |round: usize| {
+        start.fetch_add(1, SeqCst);
+        while (start.load(SeqCst) as usize) < 2 * (round + 1) {
+            thread::yield_now();
+        }
+    };
+    let adopt_all = |turned: bool| -> Vec<bool> {
+        let pair = |(round, (a, b)): (usize, &(Node<char>, Node<char>))| {
+            meet(round);
+            if turned { b.adopt(a) } else { a.adopt(b) }.is_ok()
+        };
+        pairs.iter().enumerate().map(pair).collect()
+    };
+    let (ones, twos) = thread::scope(|scope| {
+        let one = scope.spawn(|| adopt_all(false));
+        (adopt_all(true), one.join().unwrap())
+    });
+    for (round, ((a, b), (one, two))) in pairs
+        .into_iter()
+        .zip(ones.into_iter().zip(twos))
+        .enumerate()
+    {
+        assert!(one != two, "round {round}");
         let weak = [a.downgrade(), b.downgrade()];
         drop((a, b));
         assert!(!weak.iter().any(WeakNode::is_alive), "a ring would leak");
