@@ -1,166 +1,290 @@
-//! What is to be done in a forked child.
+//! What is to be done in a forked child, by objects that are not kept alive for it.
 //!
-//! *For whom:* whoever has objects that a fork would break, since the child has a copy of each: connections that two processes must not share, seeds of random numbers, caches of process ids.
-//!
-//! An object registers what to do for it, and is not kept alive by that; whoever forks calls [`run`](AfterFork::run) in the child, first of all. This crate forks nothing itself, and cannot know that
-//! somebody has.
-//!
-//! *Modelled after* `register_after_fork` of Python's `multiprocessing`: in the order of registration, each whatever became of the others, the same twice if it was registered twice. The
-//! registry does not grow with each generation of children: what a dead object had registered is gone.
-//!
-//! # What is safe in the child
-//! A fork takes along the thread that forks, and no other. Whatever lock another one held at that moment stays locked in the child for ever: one of the allocator's, which the C library sees to; one of
-//! the program's own; and those of this crate. Its locks are held for a few instructions each, by threads that write (insert, remove, create, let go of the last owner) to the same bucket, flight or list. So:
-//!
-//! - *If no other thread used these registries at the moment of the fork* (the program had one thread, or the others were elsewhere) all of them are usable in the child as before.
-//! - *Otherwise* only look-ups that hit are sure to return: they take no lock. Anything else may wait for a thread that is not there. POSIX gives no more than that: between `fork` and `exec` a program with
-//!   threads may call what is async-signal-safe.
-//! - A creation that another thread had under way stays under way for ever: who asks for that key waits for ever. Values that it owned are leaked in the child.
-//! - Owners are copied too: a value that both processes own is dropped in both. What closes a file or removes a directory then does so twice; [`finalizers`](super::finalizers) do not.
+//! For whoever has something that a forked child must not simply share with its parent: a buffer that both would write out, a connection that both would speak on, a seed of random
+//! numbers, a count of threads that the child does not have.
 //!
 //! ```
 //! use highlander::registries::after_fork::AfterFork;
-//! use highlander::Watched;
-//! use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+//! use std::sync::{Arc, Mutex};
 //!
-//! struct Connection { process: AtomicU32 }
 //! static AFTER_FORK: AfterFork = AfterFork::new();
 //!
-//! let connection = Watched::new(Connection { process: AtomicU32::new(std::process::id()) });
-//! AFTER_FORK.register(&connection, |connection| connection.process.store(std::process::id(), Relaxed));
+//! let buffer = Arc::new(Mutex::new(vec!["written by the parent, later"]));
+//! AFTER_FORK.register(&buffer, |buffer| buffer.lock().unwrap().clear());
 //!
-//! // in the child, after a fork by whatever means:
-//! assert!(AFTER_FORK.run().is_empty());                // what has panicked
-//! drop(connection);
-//! assert!(AFTER_FORK.is_empty());
+//! let prepared = AFTER_FORK.prepare();            // in the parent
+//! // match fork() { 0 => { prepared.run(); … } … }
+//! assert_eq!(prepared.run().run, 1);              // in the child
+//! assert!(buffer.lock().unwrap().is_empty());
+//!
+//! drop(buffer);
+//! assert!(AFTER_FORK.is_empty());                 // it was not kept alive
 //! ```
+//!
+//! Modelled after CPython's `multiprocessing.util.register_after_fork`: functions run in the order in which they were registered, with the object as their argument; objects that have died are
+//! passed over; a panic is shown by the panic hook and stops nothing; and an object that is registered twice is called twice.
+//!
+//! # Forking
+//! This crate does not fork. Take [`prepare`](AfterFork::prepare) before, and [`Prepared::run`] in the child; or [`around`](AfterFork::around), which does both and
+//! knows the child by its process id.
+//!
+//! CPython takes its snapshot in the child. Here it is taken in the parent, since here other threads run meanwhile: what `run` does in the child then takes no lock of this crate and does not allocate for itself,
+//! so it cannot meet a lock that a thread of the parent has left held. An object that is registered between the two is not called. Between the two the objects are owned, and so
+//! are they in the child until `run` has ended.
+//!
+//! # What is safe in a child
+//! A child has the one thread that called `fork`. If the parent had no other thread, all works in it as before. If it had, POSIX allows a child no more than what a signal handler may do, until it calls
+//! `exec`. What is beyond that, on the systems of today, for this crate:
+//!
+//! | in the child of a process with threads | |
+//! |---|---|
+//! | the standard library and the C library | the allocators of glibc, musl and macOS see to it that they work. A `Mutex` that another thread held, and a `stdout` that was being written to, stay locked for ever |
+//! | to read a handle, to clone it, to compare it | works |
+//! | a look-up that hits | works |
+//! | a registry, map or set that the child makes | works: all that is done with it; creations too, if no creation of another thread was just going to sleep or being woken |
+//! | a miss, an insertion, a removal, the drop of a last handle, in one that the parent's threads were *changing* | may wait for ever, for a bucket or a list that was locked |
+//! | a creation of a key that another thread was creating | waits for ever: that thread is not there |
+//! | an iteration over one that was being changed | may wait for ever |
+//! | to give memory back | a thread that was reading at that moment counts as reading for ever, so what it might have seen stays |
+//!
+//! What is made at the first use of this crate (a secret for hashing, a look whether the system has `membarrier`) must not be under way on another thread; `prepare` uses the crate, and so has it done by then.
+//!
+//! So: have all threads stopped, or fork before there are any, or let the child do little and `exec`. Functions registered here run in the child and are bound by the same table: a lock that
+//! one of them takes should be replaced rather than taken, or taken by the parent around the fork.
+//!
+//! # Waiting, cost, panics
+//! To register waits for other writers, a few instructions long, and takes constant time on average; it runs [`Pointer::downgrade`] and [`Pointer::watch`] with no lock held. An object that reports its death
+//! leaves at once, a plain `Arc` as [in a `WeakValueMap`](WeakValueMap#dead-entries); its function goes with the entry, a little later. To prepare takes time linear in what is registered.
+//! Nothing here panics but what is yours, and a panic in [`Prepared::run`] goes no further.
 
-use super::lock::lock;
-use crate::{Pointer, WeakPointer};
-use std::any::Any;
+use super::finalizers::Ran;
+use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};
 use std::fmt;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
-/// What is to be done for one object.
-trait Step: Send + Sync {
-    /// Nothing, if the object has gone.
-    fn run(&self);
-    fn is_dead(&self) -> bool;
-}
-
-struct For<W, F> {
-    object: W,
-    step: F,
-}
-
-impl<W, F> Step for For<W, F>
-where
-    W: WeakPointer + Send + Sync,
-    F: Fn(&W::Strong) + Send + Sync,
-{
-    fn run(&self) {
-        if let Some(object) = self.object.upgrade() {
-            (self.step)(&object);
-        }
-    }
-
-    fn is_dead(&self) -> bool {
-        self.object.is_dead()
-    }
-}
-
-/// What is to be done in a forked child, for which objects, in the order of registration. See the [module](self).
-#[derive(Default)]
+/// Objects, and what is to be done with each in a forked child. Can be a `static`. See [the module](self).
 pub struct AfterFork {
-    steps: Mutex<Steps>,
-}
-
-#[derive(Default)]
-struct Steps {
-    list: Vec<Arc<dyn Step>>,
-    /// How long the list may become before the dead are looked for.
-    enough: usize,
+    /// By number: the order in which they were registered.
+    tasks: WeakValueMap<u64, Task>,
+    next: AtomicU64,
 }
 
 impl AfterFork {
-    /// Nothing to do yet. Can be a `static`.
+    /// Nothing registered yet.
     pub const fn new() -> Self {
         Self {
-            steps: Mutex::new(Steps {
-                list: Vec::new(),
-                enough: 0,
-            }),
+            tasks: WeakValueMap::new(),
+            next: AtomicU64::new(0),
         }
     }
 
-    /// Nothing that may panic runs under it, and nothing is dropped.
-    fn steps(&self) -> MutexGuard<'_, Steps> {
-        lock(&self.steps)
-    }
-
-    /// Has `step` run in the child for this object, if that is alive then. It is not kept alive. What is registered twice runs twice.
+    /// From now on, `f` runs in forked children, with this object, if it is alive at the fork. It is not kept alive. (If `f` owns it, it is, for ever.)
     ///
-    /// *Complexity:* constant on average; the steps of dead objects are forgotten when they may be as many as the rest.
-    pub fn register<P>(&self, object: &P, step: impl Fn(&P) + Send + Sync + 'static)
-    where
-        P: Pointer,
-        P::Weak: Send + Sync,
-    {
-        let object = P::downgrade(object);
-        let step = Arc::new(For { object, step });
-        let mut steps = self.steps();
-        steps.list.push(step);
-        let full = steps.list.len() > steps.enough;
-        drop(steps);
-        if full {
-            self.forget_dead();
-        }
-    }
-
-    fn forget_dead(&self) {
-        // Asked outside of the lock.
-        let snapshot = self.steps().list.clone();
-        let dead: Vec<_> = snapshot.iter().filter(|step| step.is_dead()).collect();
-        let mut steps = self.steps();
-        let all = std::mem::take(&mut steps.list);
-        let is_dead = |step: &Arc<dyn Step>| dead.iter().any(|dead| Arc::ptr_eq(dead, step));
-        let (gone, left): (Vec<_>, Vec<_>) = match dead.is_empty() {
-            true => (Vec::new(), all),
-            false => all.into_iter().partition(is_dead),
+    /// The same again runs twice.
+    pub fn register<P: SyncPointer>(&self, object: &P, f: impl Fn(&P) + Send + Sync + 'static) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let bound = Bound {
+            object: object.clone(),
+            f: Arc::new(f),
         };
-        steps.enough = 2 * left.len().max(8);
-        steps.list = left;
-        drop(steps);
-        drop(gone);
+        self.tasks.insert(number, Task(Arc::new(bound)));
     }
 
-    /// Runs all steps whose objects are alive, in the order of registration, each whatever became of the others. To be called in the child, first of all. The panics come back.
+    /// Owners of the objects that are alive, with what is to be done with them: to be called in the parent, right before the fork.
+    pub fn prepare(&self) -> Prepared {
+        let mut tasks: Vec<_> = self.tasks.iter().collect();
+        tasks.sort_by_key(|(number, _)| *number);
+        Prepared { tasks }
+    }
+
+    /// [Prepares](Self::prepare), calls `fork`, and [runs](Prepared::run) what was prepared if that returns in another process than it was called in. Returns what `fork` returns, in both.
     ///
-    /// *Runs* the steps with no lock held. One that is registered meanwhile is not run: it comes from the child.
-    pub fn run(&self) -> Vec<Box<dyn Any + Send>> {
-        self.forget_dead();
-        let snapshot = self.steps().list.clone();
-        let ran = snapshot
-            .iter()
-            .map(|step| catch_unwind(AssertUnwindSafe(|| step.run())));
-        ran.filter_map(Result::err).collect()
+    /// It compares process ids. A child in a pid namespace of its own may happen to have the id of its parent: then use the two steps.
+    ///
+    /// ```
+    /// use highlander::registries::after_fork::AfterFork;
+    ///
+    /// let after_fork = AfterFork::new();
+    /// # fn fork() -> i32 { -1 }
+    /// match after_fork.around(|| fork()) {
+    ///     0 => { /* the child, in which all has been run */ }
+    ///     -1 => { /* there is no child */ }
+    ///     child => println!("{child}"),
+    /// }
+    /// ```
+    pub fn around<T>(&self, fork: impl FnOnce() -> T) -> T {
+        let (prepared, parent) = (self.prepare(), std::process::id());
+        let forked = fork();
+        if std::process::id() != parent {
+            prepared.run();
+        }
+        forked
     }
 
-    /// How many steps there are for objects that are alive.
+    /// The number of objects that are registered and alive, each as often as it is registered. *Complexity:* as [`WeakValueMap::len`].
     pub fn len(&self) -> usize {
-        let snapshot = self.steps().list.clone();
-        snapshot.iter().filter(|step| !step.is_dead()).count()
+        self.tasks.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.tasks.is_empty()
+    }
+}
+
+impl Default for AfterFork {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl fmt::Debug for AfterFork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AfterFork").finish_non_exhaustive()
+        f.debug_struct("AfterFork")
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// What is to be done if this is a child; see [`AfterFork::prepare`]. It owns the objects.
+#[must_use = "run it in the child, drop it in the parent"]
+pub struct Prepared {
+    tasks: Vec<(u64, Task)>,
+}
+
+impl Prepared {
+    /// Calls each function with its object, in the order in which they were registered; a panic of one does not stop the others. Lets go of the objects when all have been called.
+    pub fn run(self) -> Ran {
+        let mut ran = Ran::default();
+        for (_, task) in &self.tasks {
+            ran.step(|| {
+                task.0.run();
+                true
+            });
+        }
+        ran
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// An owner of some object, with what is to be done with it: a pointer to anything, as far as the map is concerned.
+#[derive(Clone)]
+struct Task(Arc<dyn Subject>);
+
+/// Its weak twin.
+#[derive(Clone)]
+struct WeakTask(Arc<dyn WeakSubject>);
+
+trait Subject: Send + Sync {
+    fn run(&self);
+    fn downgrade(&self) -> WeakTask;
+    fn address(&self) -> *const ();
+    fn watch(&self, notify: Notify) -> Option<Registration>;
+}
+
+trait WeakSubject: Send + Sync {
+    fn upgrade(&self) -> Option<Task>;
+    fn is_dead(&self) -> bool;
+    fn address(&self) -> *const ();
+}
+
+struct Bound<P, F> {
+    object: P,
+    f: Arc<F>,
+}
+
+impl<P: SyncPointer, F: Fn(&P) + Send + Sync + 'static> Subject for Bound<P, F> {
+    fn run(&self) {
+        (self.f)(&self.object);
+    }
+
+    fn downgrade(&self) -> WeakTask {
+        WeakTask(Arc::new(WeakBound::<P, F> {
+            object: P::downgrade(&self.object),
+            f: Arc::clone(&self.f),
+        }))
+    }
+
+    fn address(&self) -> *const () {
+        P::address(&self.object)
+    }
+
+    fn watch(&self, notify: Notify) -> Option<Registration> {
+        P::watch(&self.object, notify)
+    }
+}
+
+struct WeakBound<P: Pointer, F> {
+    object: P::Weak,
+    f: Arc<F>,
+}
+
+impl<P: SyncPointer, F: Fn(&P) + Send + Sync + 'static> WeakSubject for WeakBound<P, F> {
+    fn upgrade(&self) -> Option<Task> {
+        let (object, f) = (self.object.upgrade()?, Arc::clone(&self.f));
+        Some(Task(Arc::new(Bound { object, f })))
+    }
+
+    fn is_dead(&self) -> bool {
+        self.object.is_dead()
+    }
+
+    fn address(&self) -> *const () {
+        self.object.address()
+    }
+}
+
+impl Pointer for Task {
+    type Target = ();
+    type Weak = WeakTask;
+
+    fn downgrade(this: &Self) -> WeakTask {
+        this.0.downgrade()
+    }
+
+    fn target(_: &Self) -> &() {
+        &()
+    }
+
+    fn address(this: &Self) -> *const () {
+        this.0.address()
+    }
+
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        this.0.watch(notify)
+    }
+}
+
+impl WeakPointer for WeakTask {
+    type Strong = Task;
+
+    fn upgrade(&self) -> Option<Task> {
+        self.0.upgrade()
+    }
+
+    fn is_dead(&self) -> bool {
+        self.0.is_dead()
+    }
+
+    fn address(&self) -> *const () {
+        self.0.address()
     }
 }

@@ -1,137 +1,302 @@
-//! The results of a function, while somebody has them: same inputs, same object.
+//! The results of a function, while somebody has them: the same input gives the same object as long as anybody holds it.
 //!
-//! *For whom:* whoever calls a function whose result is an object of its own (a parsed schema, a compiled pattern, a font) with the same inputs from many places, and wants one of each, as long as
-//! there is use for it and no longer.
-//!
-//! *Modelled after* the factory of Python's `symtable`, whose tables are remembered in a `WeakValueDictionary` by the number of what they are made from. That one asks
-//! for an entry and, if there is none, makes and enters one, in two steps: of two threads both may make one, and get two. Here only one does, and the others wait for
-//! it. And a key here is a value, not a number that somebody else may have by now.
+//! For whoever computes something large from something small (a table from a scope, a parsed file from its path), and is asked for it by many who do not know each other. A cache that keeps
+//! its results has to be told when to forget; this one forgets what nobody holds.
 //!
 //! ```
 //! use highlander::registries::memo::Memo;
-//! use highlander::Handle;
+//! use highlander::Registry;
+//! use std::path::PathBuf;
 //!
-//! struct Table { columns: Vec<String> }
-//! static TABLES: Memo<String, Table> = Memo::new(|text: &String| Table {
-//!     columns: text.split(',').map(str::to_owned).collect(),
-//! });
+//! type Text = fn(&PathBuf) -> String;
+//! static TEXTS: Memo<Registry<PathBuf, String>, Text> =
+//!     Memo::new(Registry::new(), |path| std::fs::read_to_string(path).unwrap_or_default());
 //!
-//! let one = TABLES.get("name,clan,sword");
-//! let again = TABLES.get("name,clan,sword");
-//! assert!(one.ptr_eq(&again) && again.columns.len() == 3);
-//! drop((one, again));
-//! assert!(TABLES.is_empty());
+//! let manifest = TEXTS.get("Cargo.toml".into());
+//! assert!(TEXTS.get("Cargo.toml".into()).ptr_eq(&manifest));      // read once
+//! drop(manifest);
+//! assert!(TEXTS.map().is_empty());                                // and forgotten
 //! ```
+//!
+//! Modelled after the memo of CPython's `symtable`, which is a `WeakValueDictionary` keyed by a raw table (as an object, see [`Same`]) and a file name. That one looks first and stores afterwards, so that two
+//! threads can get two objects. Here the function runs once, and the others wait for it.
+//!
+//! # Which map
+//! Results live in a map of this crate, which may be shared with others that create in it, and that says who keeps what:
+//!
+//! | map | `get` gives | an input is forgotten |
+//! |---|---|---|
+//! | [`Registry<K, V>`](crate::Registry) | a [`Handle<K, V>`](crate::Handle) | at the last drop, at once |
+//! | [`WeakValueMap<K, P>`](crate::WeakValueMap) | the `P` that the function made (`Arc<dyn Trait>`, say) | after the last drop; of a plain `Arc` a little later |
+//! | [`WeakKeyMap<P, V>`](crate::WeakKeyMap) | a clone of `V` | when the *input* dies: something that belongs to an object |
+//! | [`StrongMap<K, V>`](crate::StrongMap) | a clone of `V` | never: an ordinary memo |
+//! | any of these by reference, or in an `Arc` | as above | as above |
+//!
+//! To keep the results that were used last a little longer, [`Recent`](crate::Recent) on the same map owns them.
+//!
+//! # A result that owns its input
+//! is what one wants, as a rule. The input is dropped with the result, so that no leak comes of it; but an input that owns its result keeps both alive for ever.
+//!
+//! # Your code
+//! The function runs with no lock held. It may use the memo for other inputs; if it comes back to its own, directly or through others or through other threads, that is an error
+//! ([`CycleError`]) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
+//!
+//! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
 
-use crate::{CycleError, Equivalent, Handle, Registry};
+use crate::{ClosedError, CreateError, CycleError, Equivalent, Handle, Keying};
+use crate::{Pointer, Registry, StrongMap, WeakKeyMap, WeakValueMap};
+use std::convert::Infallible;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// A function whose results are remembered while somebody has them. See the [module](self).
-///
-/// `F` is the function; what is given in a `static` is a function pointer.
-pub struct Memo<K, V, F = fn(&K) -> V> {
-    results: Registry<K, V>,
+/// A function, and the results of it that somebody holds. Can be a `static`, with a `fn` pointer. See [the module](self).
+#[derive(Clone, Copy)]
+pub struct Memo<M, F> {
+    map: M,
     function: F,
 }
 
-impl<K: 'static, V: 'static, F: Fn(&K) -> V> Memo<K, V, F> {
-    /// Remembers the results of this function. Can be a `static`.
-    pub const fn new(function: F) -> Self {
-        Self {
-            results: Registry::new(),
-            function,
-        }
+impl<M, F> Memo<M, F> {
+    /// The memo of a function, on top of a map.
+    pub const fn new(map: M, function: F) -> Self {
+        Self { map, function }
+    }
+
+    /// The map that the results live in.
+    pub const fn map(&self) -> &M {
+        &self.map
     }
 }
 
-impl<K: 'static, V: 'static, E, F: Fn(&K) -> Result<V, E>> Memo<K, V, F> {
-    /// Remembers the results of this function, which may fail: [`try_get`](Self::try_get) calls it. Failures are not remembered: for that there is
-    /// [`RecentErrors`](crate::RecentErrors).
-    ///
-    /// ```
-    /// use highlander::{registries::memo::Memo, CreateError};
-    ///
-    /// let numbers = Memo::fallible(|text: &String| text.parse::<u32>().map_err(CreateError::Failed));
-    /// let seven = numbers.try_get("7").unwrap();
-    /// assert_eq!(*seven, 7);
-    /// assert!(matches!(numbers.try_get("seven"), Err(CreateError::Failed(_))));
-    /// ```
-    pub const fn fallible(function: F) -> Self {
-        Self {
-            results: Registry::new(),
-            function,
-        }
-    }
-}
-
-impl<K: Hash + Eq + 'static, V: 'static, F: Fn(&K) -> V> Memo<K, V, F> {
-    /// The result for this input: the one that somebody has, or a new one.
-    ///
-    /// The input may be borrowed, as `&str` for `String`; the owned one is made if the function has to be called. *Runs* the function with no lock held, once for each input at a time; it may ask for
-    /// other results. *Waiting:* none if somebody has the result; otherwise for one who is just making it, asleep.
+impl<M: Results, F> Memo<M, F> {
+    /// The result for this input: the one that somebody holds, or a new one.
     ///
     /// # Panics
-    /// With what the function panics with, and then nothing is remembered; and when it asks for its own result.
-    pub fn get<Q>(&self, input: &Q) -> Handle<K, V>
+    /// When the function does; with the text of [`CycleError`] when it comes back to its own input; with that of [`ClosedError`] when the map is closed.
+    pub fn get(&self, input: M::Input) -> M::Shared
     where
-        Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
+        F: Fn(&M::Input) -> M::Made,
     {
-        self.results
-            .get_or_insert_with_ref(input, Q::to_owned, &self.function)
+        let make = |input: &_| Ok::<_, CreateError<Infallible>>((self.function)(input));
+        self.map
+            .get_or_make(input, make)
+            .unwrap_or_else(|refusal| panic!("{refusal}"))
     }
-}
 
-impl<K: Hash + Eq + 'static, V: 'static, E: From<CycleError>, F: Fn(&K) -> Result<V, E>>
-    Memo<K, V, F>
-{
-    /// As [`get`](Self::get), of a function that may fail.
+    /// As [`get`](Self::get), of a function that may fail: its error comes back as it is, and nothing is remembered. ([`RecentErrors`](crate::RecentErrors) remembers failures.)
     ///
     /// # Errors
-    /// Whatever the function returns, to the caller who has called it: one of those who wait calls it again. [`CycleError`] when it asks for its own result.
-    pub fn try_get<Q>(&self, input: &Q) -> Result<Handle<K, V>, E>
+    /// Whatever the function returns; [`CycleError`] when it comes back to its own input; [`ClosedError`] when the map is closed.
+    ///
+    /// ```
+    /// use highlander::registries::memo::Memo;
+    /// use highlander::WeakValueMap;
+    /// use std::{fs::File, io, path::PathBuf, sync::Arc};
+    ///
+    /// let files = Memo::new(WeakValueMap::new(), |path: &PathBuf| File::open(path).map(Arc::new));
+    /// let file = files.try_get("Cargo.toml".into()).unwrap();
+    /// assert!(Arc::ptr_eq(&file, &files.try_get("Cargo.toml".into()).unwrap()));
+    /// assert_eq!(files.try_get("no such file".into()).unwrap_err().kind(), io::ErrorKind::NotFound);
+    /// ```
+    pub fn try_get<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: M::Input,
+    ) -> Result<M::Shared, E>
     where
-        Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
+        F: Fn(&M::Input) -> Result<M::Made, E>,
     {
-        self.results
-            .get_or_try_insert_with_ref(input, Q::to_owned, &self.function)
+        self.map.get_or_make(input, &self.function)
     }
 }
 
-impl<K: Hash + Eq, V, F> Memo<K, V, F> {
-    /// The result for this input, if somebody has it. Waits for nobody.
-    pub fn peek<Q>(&self, input: &Q) -> Option<Handle<K, V>>
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher, F> Memo<Registry<K, V, S>, F> {
+    /// As [`get`](Self::get), by a borrowed input: `to_owned` makes it one of its own on a miss only.
+    ///
+    /// ```
+    /// use highlander::registries::memo::Memo;
+    /// use highlander::Registry;
+    ///
+    /// let lengths = Memo::new(Registry::new(), |word: &String| word.len());
+    /// let one = lengths.get_ref("quickening", str::to_owned);
+    /// assert_eq!(*lengths.get_ref("quickening", |_| unreachable!()), 10);
+    /// # drop(one);
+    /// ```
+    ///
+    /// # Panics
+    /// As `get`; and when what `to_owned` makes is not equivalent to the borrowed input or hashes differently.
+    pub fn get_ref<Q>(&self, input: &Q, to_owned: impl FnOnce(&Q) -> K) -> Handle<K, V>
     where
         Q: ?Sized + Hash + Equivalent<K>,
+        F: Fn(&K) -> V,
     {
-        self.results.get(input)
-    }
-
-    /// Forgets the result for this input: its owners keep it, and the next who asks gets another. Returns it.
-    pub fn forget<Q>(&self, input: &Q) -> Option<Handle<K, V>>
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-    {
-        self.results.remove(input)
+        self.map
+            .get_or_insert_with_ref(input, to_owned, &self.function)
     }
 }
 
-impl<K, V, F> Memo<K, V, F> {
-    /// How many results somebody has.
-    pub fn len(&self) -> usize {
-        self.results.len()
-    }
-
-    /// Whether nobody has any.
-    pub fn is_empty(&self) -> bool {
-        self.results.is_empty()
-    }
-}
-
-impl<K, V, F> fmt::Debug for Memo<K, V, F> {
+impl<M: fmt::Debug, F> fmt::Debug for Memo<M, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memo")
-            .field("len", &self.len())
+            .field("results", &self.map)
             .finish_non_exhaustive()
+    }
+}
+
+/// A map that a [`Memo`] can put its results into. Implement it for a map of your own, if that creates once per input at a time and forgets failures.
+pub trait Results {
+    /// What the function gets.
+    type Input;
+    /// What the function returns.
+    type Made;
+    /// What callers get: an owner or a clone of it.
+    type Shared;
+
+    /// The result for this input, made if there is none.
+    ///
+    /// # Errors
+    /// Whatever `make` returns; [`CycleError`] when it asks for its own input; [`ClosedError`] when the map is closed.
+    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: Self::Input,
+        make: impl FnOnce(&Self::Input) -> Result<Self::Made, E>,
+    ) -> Result<Self::Shared, E>;
+}
+
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Results for Registry<K, V, S> {
+    type Input = K;
+    type Made = V;
+    type Shared = Handle<K, V>;
+
+    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: K,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<Handle<K, V>, E> {
+        self.get_or_try_insert_with(input, make)
+    }
+}
+
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Results for WeakValueMap<K, P, S> {
+    type Input = K;
+    type Made = P;
+    type Shared = P;
+
+    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: K,
+        make: impl FnOnce(&K) -> Result<P, E>,
+    ) -> Result<P, E> {
+        self.get_or_try_insert_with(input, make)
+    }
+}
+
+impl<P, V, M, S> Results for WeakKeyMap<P, V, M, S>
+where
+    P: Pointer,
+    V: Clone + 'static,
+    M: Keying<P>,
+    S: BuildHasher,
+{
+    type Input = P;
+    type Made = V;
+    type Shared = V;
+
+    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: P,
+        make: impl FnOnce(&P) -> Result<V, E>,
+    ) -> Result<V, E> {
+        self.get_or_try_insert_with(&input, make)
+    }
+}
+
+impl<K: Hash + Eq + 'static, V: Clone + 'static, S: BuildHasher> Results for StrongMap<K, V, S> {
+    type Input = K;
+    type Made = V;
+    type Shared = V;
+
+    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: K,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<V, E> {
+        self.get_or_try_insert_with(input, make)
+    }
+}
+
+impl<M: Results> Results for &M {
+    type Input = M::Input;
+    type Made = M::Made;
+    type Shared = M::Shared;
+
+    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: M::Input,
+        make: impl FnOnce(&M::Input) -> Result<M::Made, E>,
+    ) -> Result<M::Shared, E> {
+        (**self).get_or_make(input, make)
+    }
+}
+
+impl<M: Results> Results for Arc<M> {
+    type Input = M::Input;
+    type Made = M::Made;
+    type Shared = M::Shared;
+
+    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        input: M::Input,
+        make: impl FnOnce(&M::Input) -> Result<M::Made, E>,
+    ) -> Result<M::Shared, E> {
+        (**self).get_or_make(input, make)
+    }
+}
+
+/// An input that counts as the same only if it is the very same object, whatever it is equal to. It owns the object, so its address is not reused meanwhile.
+///
+/// ```
+/// use highlander::registries::memo::{Memo, Same};
+/// use highlander::Registry;
+/// use std::sync::Arc;
+///
+/// let tables = Memo::new(Registry::new(), |(raw, file): &(Same<Arc<Vec<u8>>>, &str)| format!("{file}: {} symbols", raw.len()));
+/// let (raw, equal) = (Arc::new(vec![1, 2]), Arc::new(vec![1, 2]));
+/// let table = tables.get((Same(raw.clone()), "a.py"));
+/// assert!(tables.get((Same(raw), "a.py")).ptr_eq(&table));
+/// assert!(!tables.get((Same(equal), "a.py")).ptr_eq(&table));
+/// ```
+#[derive(Clone, Copy)]
+pub struct Same<P>(pub P);
+
+impl<P: Pointer> PartialEq for Same<P> {
+    fn eq(&self, other: &Self) -> bool {
+        P::address(&self.0) == P::address(&other.0)
+    }
+}
+
+impl<P: Pointer> Eq for Same<P> {}
+
+impl<P: Pointer> Hash for Same<P> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        P::address(&self.0).addr().hash(state);
+    }
+}
+
+impl<P: Pointer> Deref for Same<P> {
+    type Target = P::Target;
+
+    fn deref(&self) -> &P::Target {
+        P::target(&self.0)
+    }
+}
+
+impl<P: Pointer> fmt::Debug for Same<P>
+where
+    P::Target: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Same").field(&P::target(&self.0)).finish()
     }
 }

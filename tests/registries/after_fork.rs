@@ -1,152 +1,171 @@
-//! §3.3-5: what is done in a forked child.
+//! `after_fork`: SEMANTICS §3.3 to 5, as far as no process is forked: `run` is called here. Real forks are in `tests/process.rs`.
 
+use crate::common::{Census, Citizen};
 use highlander::registries::after_fork::AfterFork;
 use highlander::{Registry, Watched};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 type Log = Arc<Mutex<Vec<u32>>>;
 
-fn noted(log: &Log) -> Vec<u32> {
-    std::mem::take(&mut log.lock().unwrap())
-}
-
-/// §3.3: what is registered does not keep the object; the same twice runs twice.
 #[test]
-fn the_same_twice_runs_twice_and_keeps_nobody() {
-    let (after_fork, log) = (AfterFork::new(), Log::default());
-    let object = Arc::new(7);
-    for _ in 0..2 {
-        let log = log.clone();
-        after_fork.register(&object, move |number: &Arc<u32>| {
-            log.lock().unwrap().push(**number)
-        });
-    }
+fn s3_3_an_object_is_not_kept_and_the_same_twice_runs_twice() {
+    let (after_fork, census) = (AfterFork::new(), Census::new());
+    let (object, runs) = (Arc::new(census.citizen()), Arc::new(AtomicUsize::new(0)));
+    let count = {
+        let runs = Arc::clone(&runs);
+        move |_: &Arc<Citizen>| {
+            runs.fetch_add(1, SeqCst);
+        }
+    };
+    after_fork.register(&object, count.clone());
+    after_fork.register(&object, count);
     assert_eq!((Arc::strong_count(&object), after_fork.len()), (1, 2));
-    assert!(after_fork.run().is_empty());
-    assert_eq!(noted(&log), [7, 7]);
+    assert_eq!((after_fork.prepare().run().run, runs.load(SeqCst)), (2, 2));
     drop(object);
-    assert!(after_fork.is_empty() && after_fork.run().is_empty() && noted(&log).is_empty());
+    assert_eq!((census.alive(), after_fork.len()), (0, 0));
+    assert_eq!(after_fork.prepare().run().run, 0);
 }
 
-/// §3.4: in the order of registration; the dead are passed over; a panic does not stop the rest, and is not lost.
 #[test]
-fn steps_run_in_the_order_of_registration() {
+fn s3_4_in_the_order_of_registration_and_the_dead_are_passed_over() {
     let (after_fork, log) = (AfterFork::new(), Log::default());
-    let objects: Vec<_> = (0..6).map(Watched::new).collect();
+    let objects: Vec<_> = (0..100).map(Watched::new).collect();
+    let first = objects.len() as u32;
     for object in &objects {
-        let log = log.clone();
-        after_fork.register(object, move |number: &Watched<u32>| {
-            log.lock().unwrap().push(**number);
-            assert!(**number != 2, "two");
+        let log = Arc::clone(&log);
+        after_fork.register(object, move |object: &Watched<u32>| {
+            log.lock().unwrap().push(**object);
         });
     }
-    let kept: Vec<_> = objects
-        .into_iter()
-        .filter(|number| **number % 4 != 3)
-        .collect();
-    let panics = after_fork.run();
-    assert_eq!(noted(&log), [0, 1, 2, 4, 5]);
-    assert_eq!(panics.len(), 1);
-    drop(kept);
-    assert!(after_fork.run().is_empty());
+    let odd: Vec<_> = objects.into_iter().filter(|n| **n % 2 == 1).collect();
+    assert_eq!(after_fork.prepare().run().run, 50);
+    let expected: Vec<_> = (0..first).filter(|n| n % 2 == 1).collect();
+    assert_eq!(*log.lock().unwrap(), expected);
+    drop(odd);
 }
 
-/// §3.5: the registry does not grow from generation to generation.
 #[test]
-fn what_the_dead_have_registered_is_forgotten() {
+fn s3_4_a_panic_does_not_stop_the_rest() {
+    let (after_fork, log) = (AfterFork::new(), Log::default());
+    let object = Arc::new(());
+    for i in 0..4 {
+        let log = Arc::clone(&log);
+        after_fork.register(&object, move |_: &Arc<()>| {
+            assert_ne!(i, 1, "one");
+            log.lock().unwrap().push(i);
+        });
+    }
+    let ran = after_fork.prepare().run();
+    assert_eq!((ran.run, ran.panicked), (4, 1));
+    assert_eq!(*log.lock().unwrap(), [0, 2, 3]);
+}
+
+/// What is prepared is owned until it has run; what dies before is not called, what comes after is not either.
+#[test]
+fn s3_4_the_snapshot_owns_the_objects() {
+    let (after_fork, census, log) = (AfterFork::new(), Census::new(), Log::default());
+    let (one, two) = (
+        Watched::new(census.citizen()),
+        Watched::new(census.citizen()),
+    );
+    for (number, object) in [(1, &one), (2, &two)] {
+        let log = Arc::clone(&log);
+        after_fork.register(object, move |_: &Watched<Citizen>| {
+            log.lock().unwrap().push(number)
+        });
+    }
+    drop(one);
+    let prepared = after_fork.prepare();
+    assert_eq!((prepared.len(), prepared.is_empty()), (1, false));
+    drop(two);
+    assert_eq!((census.alive(), after_fork.len()), (1, 1));
+    prepared.run();
+    assert_eq!((census.alive(), after_fork.len()), (0, 0));
+    assert_eq!(*log.lock().unwrap(), [2]);
+}
+
+/// bpo-17555: a registry that is passed on from child to child does not grow. Here, one whose objects come and go does not.
+#[test]
+fn s3_5_it_does_not_grow() {
     let after_fork = AfterFork::new();
-    let registered = Arc::new(());
-    for generation in 0..1000 {
+    for generation in 0..10_000 {
         let object = Arc::new(generation);
-        let registered = registered.clone();
-        after_fork.register(&object, move |_| drop(registered.clone()));
-        drop(object);
+        after_fork.register(&object, |_: &Arc<u32>| ());
+        let watched = Watched::new(generation);
+        after_fork.register(&watched, |_: &Watched<u32>| ());
+        assert!(after_fork.len() <= 2);
     }
-    assert!(Arc::strong_count(&registered) < 50);
-    assert!(after_fork.run().is_empty());
-    assert_eq!(
-        Arc::strong_count(&registered),
-        1,
-        "after a run they are all forgotten"
-    );
+    // Arcs do not report their death; see what a `WeakValueMap` says of dead entries.
+    assert!(after_fork.is_empty());
 }
 
-/// A step that registers: the new one is not run in this child.
 #[test]
-fn what_a_step_registers_comes_from_the_child() {
+fn a_function_may_register_and_fork_hooks_may_nest() {
     static AFTER_FORK: AfterFork = AfterFork::new();
-    let object = Watched::new(0);
-    AFTER_FORK.register(&object, |object: &Watched<u32>| {
-        AFTER_FORK.register(object, |_| ());
+    let (log, object) = (Log::default(), Arc::new(7));
+    let inner = Arc::clone(&log);
+    AFTER_FORK.register(&object, move |object: &Arc<u32>| {
+        let log = Arc::clone(&inner);
+        AFTER_FORK.register(object, move |_: &Arc<u32>| log.lock().unwrap().push(2));
+        inner.lock().unwrap().push(1);
     });
-    assert!(AFTER_FORK.run().is_empty());
-    assert_eq!(AFTER_FORK.len(), 2);
-}
-
-/// For real: this test runs itself again, alone in a process, which forks.
-#[test]
-#[cfg(target_os = "linux")]
-fn a_child_that_was_forked() {
-    let me = std::env::current_exe().unwrap();
-    let output = std::process::Command::new(me)
-        .args([
-            "--exact",
-            "after_fork::forks",
-            "--ignored",
-            "--test-threads=1",
-        ])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-#[ignore = "forks: run by the one above, in a process of its own"]
-fn forks() {
-    static AFTER_FORK: AfterFork = AfterFork::new();
-    static CONNECTIONS: Registry<u32, Mutex<u32>> = Registry::new();
-    let connection = CONNECTIONS.get_or_insert_with(1, |_| Mutex::new(std::process::id()));
-    let dead = CONNECTIONS.get_or_insert_with(2, |_| Mutex::new(0));
-    for object in [&connection, &dead] {
-        AFTER_FORK.register(object, |connection| {
-            *connection.lock().unwrap() = std::process::id();
-        });
-    }
-    drop(dead);
-    let parent = std::process::id();
-    // SAFETY: no other thread of this process uses what the child uses: the one that runs tests waits for this one.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let panics = AFTER_FORK.run();
-        let ours =
-            *connection.lock().unwrap() == std::process::id() && parent != std::process::id();
-        // The registry is usable here: look-ups, creation, and the last drop.
-        let found = CONNECTIONS
-            .get(&1)
-            .is_some_and(|found| found.ptr_eq(&connection));
-        let made = *CONNECTIONS
-            .get_or_insert_with(3, |_| Mutex::new(3))
-            .lock()
-            .unwrap()
-            == 3;
-        drop(connection);
-        let all = panics.is_empty() && ours && found && made && CONNECTIONS.is_empty();
-        // SAFETY: ends the child at once, without what the harness would do.
-        unsafe { libc::_exit(if all { 0 } else { 1 }) };
-    }
-    assert!(child > 0, "no fork");
-    let mut status = 0;
-    // SAFETY: waits for the child that was made above.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    assert_eq!(status, 0, "in the child");
+    AFTER_FORK.prepare().run();
     assert_eq!(
-        *connection.lock().unwrap(),
-        parent,
-        "nothing was done in the parent"
+        *log.lock().unwrap(),
+        [1],
+        "what comes meanwhile is for the next fork"
     );
+    AFTER_FORK.prepare().run();
+    assert_eq!(*log.lock().unwrap(), [1, 1, 2]);
+}
+
+#[test]
+fn the_function_goes_with_the_object() {
+    let (after_fork, census) = (AfterFork::new(), Census::new());
+    let registry: Registry<u32, u32> = Registry::new();
+    let handle = registry.get_or_insert_with(1, |_| 1);
+    let citizen = census.citizen();
+    after_fork.register(&handle, move |_: &highlander::Handle<u32, u32>| {
+        let _ = &citizen;
+    });
+    drop(handle);
+    assert!(after_fork.is_empty());
+    drop(after_fork);
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn around_runs_nothing_in_the_parent() {
+    let after_fork = AfterFork::new();
+    let object = Arc::new(());
+    after_fork.register(&object, |_: &Arc<()>| unreachable!());
+    assert_eq!(after_fork.around(|| 7), 7);
+    assert_eq!(Arc::strong_count(&object), 1);
+}
+
+#[test]
+fn many_threads_register_and_prepare() {
+    let after_fork = AfterFork::new();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut kept = Vec::new();
+                for i in 0..1000 {
+                    let object = Watched::new(i);
+                    after_fork.register(&object, |_: &Watched<u32>| ());
+                    if i % 2 == 0 {
+                        kept.push(object);
+                    }
+                }
+            });
+        }
+        for _ in 0..20 {
+            let prepared = after_fork.prepare();
+            let expected = prepared.len();
+            assert_eq!(prepared.run().run, expected);
+        }
+    });
+    assert!(after_fork.is_empty());
 }

@@ -1,166 +1,501 @@
-//! §1.19-22 and §3.6-9: what runs once, at death, by hand or at exit.
+//! `finalizers`: SEMANTICS §1.19 to 22 and §3.6 to 9; the numbers are in the names. What needs a process of its own is in `tests/process.rs`.
 
-use crate::common::panic_of;
-use highlander::registries::finalizers::Finalizers;
-use highlander::{Registry, Watched};
-use std::sync::{Arc, Mutex};
+use crate::common::{panic_of, promptly, Census};
+use highlander::registries::finalizers::{Finalizer, Finalizers, Mortal, Nobody, Ran};
+use highlander::{Handle, Registration, Registry, Token, Watched, WeakSet, WeakWatched};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 
-type Log = Arc<Mutex<Vec<&'static str>>>;
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
 
-fn note(log: &Log, text: &'static str) -> impl FnOnce() + Send + 'static {
-    let log = log.clone();
-    move || log.lock().unwrap().push(text)
-}
-
-fn noted(log: &Log) -> Vec<&'static str> {
-    std::mem::take(&mut log.lock().unwrap())
-}
-
-/// §1.19: a call runs it once; it is dead before the function runs; an error of an explicit call goes to the caller.
-#[test]
-fn a_call_runs_it_once() {
-    let (finalizers, log) = (Finalizers::new(), Log::default());
-    let object = Watched::new(1);
-    let finalizer = finalizers.finalize(&object, note(&log, "ran"));
-    assert!(finalizer.is_alive() && finalizers.len() == 1);
-    assert!(finalizer.call() && !finalizer.call() && !finalizer.is_alive());
-    drop(object);
-    assert_eq!((noted(&log), finalizers.len()), (vec!["ran"], 0));
-    let object = Watched::new(2);
-    let finalizer = Arc::new(Mutex::new(None));
-    let inside = finalizer.clone();
-    let made = finalizers.finalize(&object, move || {
-        let finalizer: highlander::registries::finalizers::Finalizer =
-            inside.lock().unwrap().clone().unwrap();
-        assert!(
-            !finalizer.is_alive() && !finalizer.call(),
-            "dead before it runs"
-        );
-        panic!("boom");
-    });
-    *finalizer.lock().unwrap() = Some(made.clone());
-    assert_eq!(panic_of(|| assert!(made.call())), "boom");
-    assert!(!made.is_alive());
-}
-
-/// §1.20: of several of one object the newest runs first; they keep themselves; what is detached comes back once; a priority for what is dead is ignored.
-#[test]
-fn the_newest_of_one_object_runs_first() {
-    let (finalizers, log) = (Finalizers::new(), Log::default());
-    let registry: Registry<u32, ()> = Registry::new();
-    let object = registry.get_or_insert_with(1, |_| ());
-    for text in ["first", "second", "third"] {
-        finalizers.finalize(&object, note(&log, text));
+impl Log {
+    fn note(&self, word: &str) -> impl FnOnce() + Send + 'static {
+        let (log, word) = (self.clone(), word.to_string());
+        move || log.0.lock().unwrap().push(word)
     }
-    let detached = finalizers.finalize(&object, note(&log, "detached"));
-    let cancelled = finalizers.finalize(&object, note(&log, "cancelled"));
-    let job = detached.detach().unwrap();
-    assert!(detached.detach().is_none() && cancelled.cancel() && !cancelled.cancel());
-    drop(object);
-    assert_eq!(noted(&log), ["third", "second", "first"]);
-    job();
-    assert_eq!(noted(&log), ["detached"]);
-    detached.set_exit_priority(Some(1));
-    assert_eq!(detached.exit_priority(), None);
+
+    fn words(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
 }
 
-/// §1.21, §3.8: at exit the highest priority first, and the newest of one; each runs whatever became of the others; one that is made while they run is run; then nothing runs any more.
+fn assert_ran(ran: Ran, run: usize, panicked: usize) {
+    assert_eq!((ran.run, ran.panicked), (run, panicked));
+}
+
 #[test]
-fn at_exit_each_runs_in_its_turn() {
-    static FINALIZERS: Finalizers = Finalizers::new();
-    let log = Log::default();
-    let kept = Watched::new(1);
-    FINALIZERS.finalize(&kept, note(&log, "never at exit"));
-    FINALIZERS.at_exit(0, note(&log, "old"));
-    FINALIZERS.at_exit(0, || panic!("boom"));
-    FINALIZERS.at_exit(-1, note(&log, "last"));
-    let inner = log.clone();
-    FINALIZERS.at_exit(0, move || {
-        inner.lock().unwrap().push("new");
-        FINALIZERS.at_exit(0, note(&inner, "made meanwhile"));
-    });
-    FINALIZERS.at_exit(5, note(&log, "high"));
-    let cancelled = FINALIZERS.at_exit(9, note(&log, "cancelled"));
-    assert!(cancelled.cancel());
-    assert!(FINALIZERS.run(6).is_empty() && noted(&log).is_empty());
-    let panics = FINALIZERS.exit();
-    assert_eq!(
-        noted(&log),
-        ["high", "new", "made meanwhile", "old", "last"]
+fn s1_19_a_call_runs_once_returns_the_result_and_is_dead_before_the_function_runs() {
+    let finalizers = Arc::new(Finalizers::new());
+    let object = Watched::new(());
+    let (list, me) = (
+        Arc::clone(&finalizers),
+        Arc::new(OnceLock::<Finalizer<Watched<()>, _>>::new()),
     );
-    assert_eq!(panics.len(), 1);
-    assert_eq!(panics[0].downcast_ref(), Some(&"boom"));
-    drop(kept);
-    assert!(!FINALIZERS.at_exit(0, note(&log, "too late")).call());
-    assert!(FINALIZERS.run(i32::MIN).is_empty() && noted(&log).is_empty());
+    let seen = Arc::clone(&me);
+    let finalizer = finalizers.finalize(&object, move || {
+        let me = seen.get().unwrap();
+        (me.is_alive(), list.len(), me.call().is_none())
+    });
+    let finalizer = me.get_or_init(|| finalizer);
+    assert!(finalizer.is_alive());
+    assert_eq!(finalizer.call(), Some((false, 0, true)));
+    assert_eq!(finalizer.call(), None);
+    assert_eq!(
+        Watched::callbacks(&object),
+        0,
+        "nothing is left at the object"
+    );
 }
 
-/// §1.22: one that owns its object keeps it alive, until it is detached.
 #[test]
-fn a_job_that_owns_its_object_keeps_it() {
+fn s1_19_a_panic_of_a_call_goes_to_the_caller_and_the_finalizer_is_dead() {
     let finalizers = Finalizers::new();
-    let object = Watched::new(1);
-    let weak = Watched::downgrade(&object);
+    let object = Watched::new(());
+    let finalizer = finalizers.finalize(&object, || panic!("out"));
+    assert_eq!(panic_of(|| finalizer.call()), "out");
+    assert!(!finalizer.is_alive() && finalizers.is_empty());
+    drop(object);
+}
+
+#[test]
+fn s1_19_a_panic_at_death_stops_nothing_and_goes_on_from_the_drop() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let object = Watched::new(());
+    finalizers.finalize(&object, log.note("old"));
+    finalizers.finalize(&object, || panic!("middle"));
+    finalizers.finalize(&object, log.note("new"));
+    assert_eq!(panic_of(|| drop(object)), "middle");
+    assert_eq!(log.words(), ["new", "old"]);
+    assert!(finalizers.is_empty());
+}
+
+#[test]
+fn s1_20_newest_first_at_death_though_nobody_has_kept_the_finalizers() {
+    let log = Log::default();
+    let finalizers = Finalizers::new();
+    let object = Watched::new(());
+    for i in 0..4 {
+        // Priorities are for the exit.
+        finalizers.finalize_at(&object, i % 2, log.note(&i.to_string()));
+    }
+    drop(object);
+    assert_eq!(log.words(), ["3", "2", "1", "0"]);
+    assert!(finalizers.is_empty());
+}
+
+#[test]
+fn s1_20_they_run_at_death_when_the_list_has_gone() {
+    let log = Log::default();
+    let finalizers = Finalizers::new();
+    let object = Watched::new(());
+    let first = finalizers.finalize(&object, log.note("first"));
+    let second = finalizers.finalize(&object, log.note("second"));
+    drop(finalizers);
+    first.set_priority(3);
+    assert!(second.cancel());
+    drop(object);
+    assert_eq!(log.words(), ["first"]);
+}
+
+#[test]
+fn s1_20_detach_gives_object_and_function_back_once() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let object = Watched::new(7);
+    let finalizer = finalizers.finalize(&object, log.note("run"));
+    let same = finalizer.peek().unwrap();
+    assert!(same.ptr_eq(&object) && finalizer.is_alive());
+    drop(same);
+    let (same, f) = finalizer.detach().unwrap();
+    assert!(same.ptr_eq(&object));
+    assert!(finalizer.detach().is_none() && finalizer.peek().is_none() && !finalizer.cancel());
+    drop((same, object));
+    assert!(log.words().is_empty());
+    f();
+    assert_eq!(log.words(), ["run"]);
+}
+
+#[test]
+fn s1_20_nothing_is_detached_from_a_dead_object() {
+    let finalizers = Finalizers::new();
+    let object = Watched::new(7);
+    let finalizer = finalizers.finalize(&object, || ());
+    drop(object);
+    assert!(finalizer.detach().is_none() && finalizer.peek().is_none());
+}
+
+#[test]
+fn s1_20_a_priority_can_be_changed_until_it_is_dead() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let object = Watched::new(());
+    let one = finalizers.finalize(&object, log.note("one"));
+    let two = finalizers.finalize(&object, log.note("two"));
+    let not = finalizers.finalize(&object, log.note("not"));
+    assert_eq!(one.priority(), Some(0));
+    one.set_priority(i32::MAX);
+    two.set_priority(i32::MIN);
+    not.set_priority(None);
+    assert_eq!(
+        (one.priority(), two.priority(), not.priority()),
+        (Some(i32::MAX), Some(i32::MIN), None)
+    );
+    assert_ran(finalizers.run_all(), 2, 0);
+    assert_eq!(log.words(), ["one", "two"]);
+    one.set_priority(5);
+    assert_ran(finalizers.run_all(), 0, 0);
+    assert!(not.is_alive());
+}
+
+#[test]
+fn s1_20_a_priority_that_is_changed_while_others_run_counts() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let late = Arc::new(finalizers.at_exit(0, log.note("late")));
+    finalizers.at_exit(1, log.note("middle"));
+    finalizers.at_exit(2, {
+        let (note, late) = (log.note("early"), Arc::clone(&late));
+        move || {
+            late.set_priority(9);
+            note();
+        }
+    });
+    finalizers.run_all();
+    assert_eq!(log.words(), ["early", "late", "middle"]);
+}
+
+/// Exit: newest first, a panic does not stop the rest, those that are made meanwhile run next; what comes later is honoured.
+#[test]
+fn s1_21_exit() {
+    let (finalizers, log) = (Arc::new(Finalizers::new()), Log::default());
+    let object = Watched::new(());
+    finalizers.finalize(&object, log.note("0"));
+    finalizers.finalize(&object, {
+        let (finalizers, object, log) = (
+            Arc::downgrade(&finalizers),
+            Watched::downgrade(&object),
+            log.clone(),
+        );
+        move || {
+            log.note("1")();
+            let finalizers = finalizers.upgrade().unwrap();
+            finalizers.finalize(&object.upgrade().unwrap(), log.note("inner"));
+        }
+    });
+    finalizers.finalize(&object, || panic!("2"));
+    finalizers.finalize(&object, log.note("3"));
+    assert_ran(finalizers.run_all(), 5, 1);
+    assert_eq!(log.words(), ["3", "1", "inner", "0"]);
+
+    finalizers.finalize(&object, log.note("late"));
+    assert_ran(finalizers.run_all(), 1, 0);
+    assert_eq!(log.words(), ["late"]);
+    assert_ran(finalizers.run_all(), 0, 0);
+}
+
+#[test]
+fn s1_21_a_panic_that_panics_when_dropped_stops_nothing_either() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    finalizers.at_exit(0, log.note("last"));
+    finalizers.at_exit(1, || std::panic::panic_any(Bomb));
+    assert_ran(finalizers.run_all(), 2, 1);
+    assert_eq!(log.words(), ["last"]);
+}
+
+#[test]
+fn s1_22_a_function_that_owns_the_object_keeps_it_until_cancelled() {
+    let (finalizers, census) = (Finalizers::new(), Census::new());
+    let object = Watched::new(census.citizen());
     let owner = object.clone();
     let finalizer = finalizers.finalize(&object, move || drop(owner));
     drop(object);
-    assert!(weak.is_alive() && finalizer.is_alive());
-    drop(finalizer.detach());
-    assert!(!weak.is_alive());
+    assert_eq!(census.alive(), 1);
+    assert!(finalizer.cancel());
+    assert_eq!(census.alive(), 0);
 }
 
-/// §3.6, §3.7: it runs at death, on call or at exit, once however many ask at the same time; a panic leaves it inactive.
+/// §3.6: "None object needs a priority" is the signature of `at_exit`; a priority that is no number has no meaning here.
 #[test]
-fn of_many_who_call_one_runs_it() {
-    for _ in 0..100 {
-        let (finalizers, log) = (Finalizers::new(), Log::default());
-        let object = Watched::new(1);
-        let finalizer = finalizers.finalize(&object, note(&log, "ran")).at_exit(0);
-        let ran: usize = thread::scope(|scope| {
-            let call = || usize::from(finalizer.call());
-            let threads = [scope.spawn(call), scope.spawn(call)];
-            let dying = scope.spawn(|| drop(object));
-            finalizers.run(0);
-            dying.join().unwrap();
-            threads.into_iter().map(|t| t.join().unwrap()).sum()
+fn s3_6_death_call_exit_and_cancel() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let (dies, is_called, stays, is_cancelled) = (
+        Watched::new(1),
+        Watched::new(2),
+        Watched::new(3),
+        Watched::new(4),
+    );
+    finalizers.finalize(&dies, log.note("death"));
+    let call = finalizers.finalize(&is_called, log.note("call"));
+    finalizers.finalize(&stays, log.note("exit"));
+    let cancel = finalizers.finalize(&is_cancelled, log.note("cancel"));
+    let nobody: Finalizer<Nobody, ()> = finalizers.at_exit(1, log.note("nobody"));
+    assert_eq!(finalizers.len(), 5);
+    drop(dies);
+    assert!(call.call().is_some() && call.call().is_none());
+    assert!(cancel.cancel() && !cancel.cancel() && cancel.call().is_none());
+    drop((is_called, is_cancelled));
+    assert_eq!(log.words(), ["death", "call"]);
+    assert!(nobody.is_alive());
+    finalizers.run_all();
+    assert_eq!(log.words(), ["nobody", "exit"]);
+    drop(stays);
+    assert!(log.words().is_empty() && finalizers.is_empty());
+}
+
+/// §3.7, and L7: a call races with the death, with the exit and with a cancellation. One of them has it.
+#[test]
+fn s3_7_it_runs_once_whoever_comes() {
+    for _ in 0..300 {
+        let finalizers = Arc::new(Finalizers::new());
+        let census = Census::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let object = Watched::new(census.citizen());
+        let (count, held) = (Arc::clone(&runs), census.citizen());
+        let finalizer = Arc::new(finalizers.finalize(&object, move || {
+            count.fetch_add(1, SeqCst);
+            drop(held);
+        }));
+        let start = &Barrier::new(3);
+        let cancelled = thread::scope(|scope| {
+            scope.spawn(move || {
+                start.wait();
+                drop(object);
+            });
+            scope.spawn(|| {
+                start.wait();
+                finalizers.run_all();
+            });
+            scope
+                .spawn(|| {
+                    start.wait();
+                    finalizer.cancel()
+                })
+                .join()
+                .unwrap()
         });
-        assert!(ran <= 1);
-        assert_eq!(noted(&log), ["ran"]);
+        assert_eq!(runs.load(SeqCst) + usize::from(cancelled), 1);
+        assert!(finalizers.is_empty());
+        assert_eq!(census.alive(), 0);
     }
 }
 
-/// §3.9: the order of the sample in CPython's own test: a, b, d10, d03, d02, d01, e.
+/// The list while functions are run by priority, and only from one on.
 #[test]
-fn the_sample_order() {
+fn s3_8_by_priority_and_newest_first_within_one() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
-    let guard = finalizers.guard();
-    let [a, b, c, d] = [1, 2, 3, 4].map(Watched::new);
-    finalizers.finalize(&a, note(&log, "a"));
+    let object = Watched::new(());
+    let never = finalizers.finalize_at(&object, None, log.note("never"));
+    for (priority, word) in [(0, "a"), (5, "b"), (-1, "c"), (5, "d"), (0, "e"), (-1, "f")] {
+        finalizers.finalize_at(&object, priority, log.note(word));
+    }
+    assert_ran(finalizers.run_from(0), 4, 0);
+    assert_eq!(log.words(), ["d", "b", "e", "a"]);
+    assert_ran(finalizers.run_from(0), 0, 0);
+    assert_ran(finalizers.run_all(), 2, 0);
+    assert_eq!(log.words(), ["f", "c"]);
+    assert!(never.is_alive());
+    drop(object);
+    assert_eq!(log.words(), ["never"]);
+}
+
+#[test]
+fn s3_8_one_that_has_gone_meanwhile_is_passed_over() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let object = Watched::new(());
+    finalizers.finalize(&object, log.note("the object's"));
+    let other = Arc::new(finalizers.at_exit(0, log.note("other")));
+    finalizers.at_exit(1, {
+        let (note, other) = (log.note("first"), Arc::clone(&other));
+        move || {
+            drop(object);
+            assert!(other.cancel());
+            note();
+        }
+    });
+    assert_ran(finalizers.run_all(), 1, 0);
+    assert_eq!(log.words(), ["the object's", "first"]);
+}
+
+/// §3.5: the child of a fork forgets its parent's.
+#[test]
+fn s3_8_cancel_all_forgets_those_without_a_priority_too() {
+    struct Fragile(Log);
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            self.0.note("dropped")();
+            panic!("fragile");
+        }
+    }
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let object = Watched::new(());
+    let fragile = Fragile(log.clone());
+    finalizers.finalize_at(&object, None, log.note("1"));
+    finalizers.finalize(&object, move || drop(fragile));
+    finalizers.at_exit(3, log.note("3"));
+    assert_eq!(finalizers.cancel_all(), 3);
+    assert!(finalizers.is_empty());
+    drop(object);
+    assert_ran(finalizers.run_all(), 0, 0);
+    assert_eq!(log.words(), ["dropped"]);
+}
+
+/// The sample of CPython's `test_multiprocessing`: `a, b, d10, d03, d02, d01, e`, and never `c`.
+#[test]
+fn s3_9_the_sample_order() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let a = Watched::new('a');
+    finalizers.finalize_at(&a, None, log.note("a"));
     drop(a);
-    let close_b = finalizers.finalize(&b, note(&log, "b"));
+    let b = Watched::new('b');
+    let close_b = finalizers.finalize_at(&b, None, log.note("b"));
     close_b.call();
     close_b.call();
     drop(b);
-    finalizers.finalize(&c, note(&log, "c"));
-    finalizers.finalize(&d, note(&log, "d10")).at_exit(10);
-    for text in ["d01", "d02", "d03"] {
-        finalizers.finalize(&d, note(&log, text)).at_exit(1);
-    }
-    finalizers.at_exit(-10, note(&log, "e"));
-    // What has a priority of 0 and more; then daemons would be stopped and children waited for; then the rest.
-    assert!(finalizers.run(0).is_empty());
-    drop(guard);
-    assert_eq!(noted(&log), ["a", "b", "d10", "d03", "d02", "d01", "e"]);
-    drop((c, d));
-    assert!(noted(&log).is_empty());
+    let (c, d) = (Watched::new('c'), Watched::new('d'));
+    finalizers.finalize_at(&c, None, log.note("c"));
+    finalizers.finalize_at(&d, 1, log.note("d10"));
+    finalizers.finalize_at(&d, 0, log.note("d01"));
+    finalizers.finalize_at(&d, 0, log.note("d02"));
+    finalizers.finalize_at(&d, 0, log.note("d03"));
+    finalizers.at_exit(-10, log.note("e"));
+    // `_exit_function`: those from 0 on, then (after the children) the others.
+    finalizers.run_from(0);
+    finalizers.run_all();
+    assert_eq!(log.words(), ["a", "b", "d10", "d03", "d02", "d01", "e"]);
 }
 
 #[test]
-fn the_guard_lets_a_panic_go_on() {
+fn the_guard_runs_all_at_the_end_also_when_it_unwinds() {
+    static FINALIZERS: Finalizers = Finalizers::new();
+    let log = Log::default();
+    let inner = log.clone();
+    let text = panic_of(move || {
+        let _guard = FINALIZERS.exit_guard();
+        let object = Watched::new(());
+        FINALIZERS.finalize(&object, inner.note("death"));
+        FINALIZERS.at_exit(0, inner.note("exit"));
+        FINALIZERS.at_exit(1, || panic!("inner"));
+        panic!("outer");
+    });
+    assert_eq!(text, "outer");
+    assert_eq!(log.words(), ["death", "exit"]);
+}
+
+#[test]
+fn handles_tokens_and_pointers_made_of_ours_have_finalizers() {
+    struct Socket(Token);
+    struct Own(Watched<u32>);
+    impl Mortal for Own {
+        type Weak = WeakWatched<u32>;
+        fn weak(this: &Self) -> WeakWatched<u32> {
+            Watched::downgrade(&this.0)
+        }
+        fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
+            Watched::on_death(&this.0, callback)
+        }
+    }
+    static FILES: Registry<&str, u32> = Registry::new();
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let handle = FILES.get_or_insert_with("file", |_| 1);
+    let note = log.note("handle");
+    let finalizer = finalizers.finalize(&handle, move || {
+        assert!(FILES.get("file").is_none());
+        note();
+    });
+    assert!(Handle::ptr_eq(&finalizer.peek().unwrap(), &handle));
+    let socket = Arc::new(Socket(Token::new()));
+    let of_token = finalizers.finalize(&socket.0, log.note("token"));
+    let own = Own(Watched::new(2));
+    finalizers.finalize(&own, log.note("own"));
+    drop(handle);
+    assert!(of_token.is_alive());
+    drop(socket);
+    drop(own);
+    assert_eq!(log.words(), ["handle", "token", "own"]);
+}
+
+#[test]
+fn the_object_is_out_of_its_containers_when_it_runs() {
+    static SET: WeakSet<Watched<u32>> = WeakSet::new();
     let finalizers = Finalizers::new();
-    finalizers.at_exit(0, || panic!("boom"));
-    assert_eq!(panic_of(|| drop(finalizers.guard())), "boom");
-    finalizers.at_exit(0, || panic!("too late"));
-    drop(finalizers.guard());
+    let object = Watched::new(7);
+    SET.insert(&object);
+    let (seen, weak) = (Log::default(), Watched::downgrade(&object));
+    let note = seen.note("ran");
+    finalizers.finalize(&object, move || {
+        assert!(SET.is_empty() && weak.upgrade().is_none());
+        note();
+    });
+    drop(object);
+    assert_eq!(seen.words(), ["ran"]);
+}
+
+/// An object that says it has died while it is being given a finalizer: nothing may be left behind.
+#[test]
+fn a_death_that_is_told_too_early_leaves_nothing() {
+    struct Liar;
+    impl Mortal for Liar {
+        type Weak = ();
+        fn weak(_: &Self) {}
+        fn on_death(_: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
+            callback();
+            Registration::new(|| false)
+        }
+    }
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let finalizer = finalizers.finalize(&Liar, log.note("at once"));
+    assert!(!finalizer.is_alive() && finalizers.is_empty());
+    assert_eq!(log.words(), ["at once"]);
+}
+
+/// §3, threads: exit tolerates registration and death beside it (bpo-24484).
+#[test]
+fn many_threads_register_drop_and_run() {
+    promptly(|| {
+        let finalizers = Finalizers::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for seed in 0..2 {
+                let (finalizers, runs) = (&finalizers, &runs);
+                scope.spawn(move || {
+                    let mut kept = Vec::new();
+                    for i in 0..2000 {
+                        let object = Watched::new(i);
+                        let runs = Arc::clone(runs);
+                        finalizers.finalize_at(&object, i % 7, move || {
+                            runs.fetch_add(1, SeqCst);
+                        });
+                        if (i + seed) % 3 == 0 {
+                            kept.push(object);
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    finalizers.run_all();
+                    thread::yield_now();
+                }
+            });
+        });
+        finalizers.run_all();
+        assert_eq!(runs.load(SeqCst), 4000);
+        assert!(finalizers.is_empty());
+    });
+}
+
+#[test]
+fn an_object_that_is_finalized_often_and_early_keeps_no_list_of_it() {
+    let (finalizers, census) = (Finalizers::new(), Census::new());
+    let object = Watched::new(());
+    for _ in 0..1000 {
+        let citizen = census.citizen();
+        finalizers.finalize(&object, move || drop(citizen)).call();
+    }
+    assert_eq!((census.alive(), Watched::callbacks(&object)), (0, 0));
 }

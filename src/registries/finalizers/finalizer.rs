@@ -1,0 +1,208 @@
+//! One finalizer: what it runs, and who can still stop it.
+
+use super::{List, Mortal};
+use crate::{Pointer, Registration, WeakPointer};
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// What a finalizer runs.
+pub(super) type Function<R> = Box<dyn FnOnce() -> R + Send>;
+
+/// A function that is to run once: at the death of an object, by hand, or at exit. Made by [`Finalizers::finalize`](super::Finalizers::finalize).
+///
+/// Dropping it changes nothing: the function will run all the same.
+pub struct Finalizer<M: Mortal, R = ()> {
+    object: M::Weak,
+    record: Arc<Record<R>>,
+}
+
+/// What [`Finalizer::detach`] gives back: the object, and what would have been run.
+pub type Detached<M, R> = (M, Box<dyn FnOnce() -> R + Send>);
+
+impl<M: Mortal, R> Finalizer<M, R> {
+    pub(super) fn new(object: M::Weak, record: Arc<Record<R>>) -> Self {
+        Self { object, record }
+    }
+
+    /// Runs the function now, and returns what it returns. None if it has run, is running, or was cancelled; or in a forked child.
+    ///
+    /// *Runs* the function with no lock held; while it runs, the finalizer is dead already. A panic goes to the caller.
+    pub fn call(&self) -> Option<R> {
+        self.record.call()
+    }
+
+    /// Whether it has neither run (or begun to) nor been cancelled.
+    pub fn is_alive(&self) -> bool {
+        lock(&self.record.function).is_some()
+    }
+
+    /// Sees to it that the function does not run. True if that came in time. *Runs* the destructor of the function.
+    pub fn cancel(&self) -> bool {
+        self.record.cancel()
+    }
+
+    /// Its priority at exit; none if it does not run then.
+    pub fn priority(&self) -> Option<i32> {
+        unpack(self.record.priority.load(Ordering::Relaxed))
+    }
+
+    /// Changes its priority at exit; with `None` it will not run then. Of a dead finalizer it has no effect. Python calls it `atexit`.
+    pub fn set_priority(&self, priority: impl Into<Option<i32>>) {
+        self.record
+            .priority
+            .store(pack(priority.into()), Ordering::Relaxed);
+        if let Some(list) = self.record.list.upgrade() {
+            list.changes.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R> Finalizer<M, R> {
+    /// The object, if the finalizer is alive.
+    ///
+    /// ```
+    /// use highlander::registries::finalizers::Finalizers;
+    /// use highlander::Watched;
+    ///
+    /// let finalizers = Finalizers::new();
+    /// let object = Watched::new(7);
+    /// let finalizer = finalizers.finalize(&object, || ());
+    /// assert_eq!(finalizer.peek().as_deref(), Some(&7));
+    /// finalizer.cancel();
+    /// assert!(finalizer.peek().is_none());
+    /// ```
+    pub fn peek(&self) -> Option<M> {
+        let object = self.object.upgrade()?;
+        self.is_alive().then_some(object)
+    }
+
+    /// As [`cancel`](Self::cancel); gives the object back, and the function. None if the finalizer or the object is dead.
+    ///
+    /// ```
+    /// use highlander::registries::finalizers::Finalizers;
+    /// use highlander::Watched;
+    ///
+    /// let finalizers = Finalizers::new();
+    /// let object = Watched::new("mine");
+    /// let finalizer = finalizers.finalize(&object, || 7);
+    /// let (same, f) = finalizer.detach().unwrap();
+    /// assert!(same.ptr_eq(&object));
+    /// assert_eq!(f(), 7);
+    /// assert!(finalizer.detach().is_none());
+    /// ```
+    pub fn detach(&self) -> Option<Detached<M, R>> {
+        let object = self.object.upgrade()?;
+        Some((object, self.record.take()?))
+    }
+}
+
+impl<M: Mortal, R> fmt::Debug for Finalizer<M, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finalizer")
+            .field("alive", &self.is_alive())
+            .field("priority", &self.priority())
+            .finish()
+    }
+}
+
+/// What the list knows of a finalizer.
+pub(super) trait Pending: Send + Sync {
+    /// Runs it. Whether there was something to run.
+    fn run(&self) -> bool;
+    fn cancel(&self) -> bool;
+    fn priority(&self) -> Option<i32>;
+    /// The one that has made it.
+    fn process(&self) -> u32;
+}
+
+/// Shared by the list, by what calls at the death, and by the [`Finalizer`].
+pub(super) struct Record<R> {
+    /// There until somebody takes it: who does has it alone.
+    function: Mutex<Option<Function<R>>>,
+    /// Owns the call at death, which owns this: a circle, until the function is taken.
+    registration: Mutex<Option<Registration>>,
+    list: Weak<List>,
+    number: u64,
+    priority: AtomicI64,
+    process: u32,
+}
+
+impl<R> Record<R> {
+    pub(super) fn new(
+        list: &Arc<List>,
+        number: u64,
+        priority: Option<i32>,
+        function: Function<R>,
+    ) -> Self {
+        Self {
+            function: Mutex::new(Some(function)),
+            registration: Mutex::new(None),
+            list: Arc::downgrade(list),
+            number,
+            priority: AtomicI64::new(pack(priority)),
+            process: std::process::id(),
+        }
+    }
+
+    pub(super) fn set_registration(&self, registration: Registration) {
+        *lock(&self.registration) = Some(registration);
+    }
+
+    /// Takes the function, once, and everything that leads to it.
+    fn take(&self) -> Option<Function<R>> {
+        if let Some(list) = self.list.upgrade() {
+            list.pending.remove(&self.number);
+        }
+        // Statements of their own: the locks end with them.
+        let function = lock(&self.function).take();
+        let registration = lock(&self.registration).take();
+        drop(registration);
+        function
+    }
+
+    /// For an object that has told of its death (wrongly, since it was lent to whoever makes the finalizer) before all of this was in its place.
+    pub(super) fn forget_if_taken(&self) {
+        if lock(&self.function).is_none() {
+            self.take();
+        }
+    }
+
+    fn call(&self) -> Option<R> {
+        let function = self.take()?;
+        (self.process == std::process::id()).then(function)
+    }
+}
+
+impl<R> Pending for Record<R> {
+    fn run(&self) -> bool {
+        self.call().is_some()
+    }
+
+    fn cancel(&self) -> bool {
+        self.take().is_some()
+    }
+
+    fn priority(&self) -> Option<i32> {
+        unpack(self.priority.load(Ordering::Relaxed))
+    }
+
+    fn process(&self) -> u32 {
+        self.process
+    }
+}
+
+const NEVER: i64 = i64::MIN;
+
+fn pack(priority: Option<i32>) -> i64 {
+    priority.map_or(NEVER, i64::from)
+}
+
+fn unpack(priority: i64) -> Option<i32> {
+    i32::try_from(priority).ok()
+}
+
+/// What is in there is put in and taken out, which does not panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

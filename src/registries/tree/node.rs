@@ -1,0 +1,430 @@
+//! One node: its value, the way to its parent, and the list of its children.
+
+use super::{lock, AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
+use crate::registries::finalizers::Mortal;
+use crate::{Notify, Pointer, Registration, Watched, WeakPointer};
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard};
+
+/// An owner of a node in a tree, and so of all that is below it. Dereferences to the node's value. See [the module](super).
+///
+/// Two owners are equal if they own the very same node.
+pub struct Node<T: 'static> {
+    life: Life<T>,
+}
+
+/// What the owners share.
+///
+/// Locks are taken in this order: [`ADOPTING`], a node's `link`, its parent's `list`. None is held while something of the user's can run: a node is let go of, and a weak pointer of one too, after
+/// the lock.
+pub(super) struct Inner<T: 'static> {
+    value: T,
+    /// The way to the parent, and the number in its list.
+    // Invariant: it is set by whoever makes the node, by `adopt`, and by `move_to_end`.
+    link: Mutex<Option<(WeakNode<T>, u64)>>,
+    list: Mutex<List<T>>,
+}
+
+/// Held while a node that exists gets a parent: so nothing is hung above or below it meanwhile but leaves.
+static ADOPTING: Mutex<()> = Mutex::new(());
+
+impl<T: 'static> Node<T> {
+    /// A root.
+    pub fn new(value: T) -> Self {
+        Self::linked(value, None)
+    }
+
+    pub(super) fn of(life: Life<T>) -> Self {
+        Self { life }
+    }
+
+    fn linked(value: T, link: Option<(WeakNode<T>, u64)>) -> Self {
+        Self::of(Watched::new(Inner {
+            value,
+            link: Mutex::new(link),
+            list: Mutex::new(List::default()),
+        }))
+    }
+
+    fn list(&self) -> MutexGuard<'_, List<T>> {
+        lock(&self.life.list)
+    }
+
+    /// A new node, the last child of this one.
+    pub fn add(&self, value: T) -> Self {
+        let me = self.downgrade();
+        let mut list = self.list();
+        let number = list.next();
+        let child = Self::linked(value, Some((me, number)));
+        list.push(number, child.clone());
+        child
+    }
+
+    /// The value.
+    pub fn value(&self) -> &T {
+        &self.life.value
+    }
+
+    /// The node that this one is a child of.
+    ///
+    /// # Errors
+    /// Whether it has none, or had one that has died.
+    pub fn parent(&self) -> Result<Self, NoParent> {
+        match self.link() {
+            None => Err(NoParent::Root),
+            Some((parent, _)) => parent.upgrade().ok_or(NoParent::Gone),
+        }
+    }
+
+    fn link(&self) -> Option<(WeakNode<T>, u64)> {
+        lock(&self.life.link).clone()
+    }
+
+    /// Its parent, the parent of that, and so on, up to the root, or to one whose parent has gone.
+    pub fn ancestors(&self) -> Ancestors<T> {
+        Ancestors::of(self.clone())
+    }
+
+    /// Its children in order: a snapshot of owners. *Complexity:* linear in their number, now.
+    ///
+    /// ```
+    /// use highlander::registries::tree::Node;
+    ///
+    /// let list = Node::new(0);
+    /// let _one = (list.add(1), list.add(2), list.add(3));
+    /// for child in list.children() {
+    ///     child.detach();                             // changing the list is fine
+    /// }
+    /// assert_eq!(list.len(), 0);
+    /// ```
+    pub fn children(&self) -> Children<T> {
+        Children::new(self.list().live().cloned().collect())
+    }
+
+    /// All that is below it, each node before its children, without recursion.
+    pub fn descendants(&self) -> Descendants<T> {
+        Descendants::of(self)
+    }
+
+    /// The number of its children.
+    pub fn len(&self) -> usize {
+        self.list().len()
+    }
+
+    /// Whether it has no children.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its first child. *Complexity:* constant.
+    pub fn first(&self) -> Option<Self> {
+        self.list().live().next().cloned()
+    }
+
+    /// Its last child. *Complexity:* constant.
+    pub fn last(&self) -> Option<Self> {
+        self.list().live().next_back().cloned()
+    }
+
+    /// The child of the same parent that comes after this one. None if it is the last, or has no parent. *Complexity:* logarithmic in the number of siblings, on average.
+    pub fn next_sibling(&self) -> Option<Self> {
+        self.sibling(|list, number| list.after(number).cloned())
+    }
+
+    /// The child of the same parent that comes before this one; see [`next_sibling`](Self::next_sibling).
+    pub fn previous_sibling(&self) -> Option<Self> {
+        self.sibling(|list, number| list.before(number).cloned())
+    }
+
+    fn sibling(&self, find: impl FnOnce(&List<T>, u64) -> Option<Self>) -> Option<Self> {
+        let (parent, number) = self.link()?;
+        let parent = parent.upgrade()?;
+        let list = parent.list();
+        find(&list, number)
+    }
+
+    /// Takes it out of its parent: from now on it is a root, with all that is below it. Whether it had a parent, alive or dead. Of several callers, one gets true.
+    ///
+    /// If nobody but the parent owned it, it lives as long as this owner.
+    pub fn detach(&self) -> bool {
+        let link = lock(&self.life.link).take();
+        let Some((parent, number)) = link else {
+            return false;
+        };
+        if let Some(parent) = parent.upgrade() {
+            // A statement of its own: what the list owned is dropped after the lock.
+            let listed = parent.list().remove(number);
+            drop(listed);
+        }
+        true
+    }
+
+    /// Makes it the last child of its parent. Whether it has one.
+    pub fn move_to_end(&self) -> bool {
+        let Some((parent, _)) = self.link() else {
+            return false;
+        };
+        // Dropped after the locks, as it may be the last owner.
+        let Some(parent) = parent.upgrade() else {
+            return false;
+        };
+        let mut link = lock(&self.life.link);
+        match &mut *link {
+            Some((same, number)) if same.ptr_eq(&parent.downgrade()) => {
+                let mut list = parent.list();
+                let Some(node) = list.remove(*number) else {
+                    return false;
+                };
+                *number = list.next();
+                list.push(*number, node);
+                true
+            }
+            // Somebody else has detached it meanwhile.
+            _ => false,
+        }
+    }
+
+    /// Makes a root, or a node whose parent has gone, the last child of this one, with all that is below it.
+    ///
+    /// *Complexity:* linear in the number of this node's ancestors. *Waiting:* for all others that adopt.
+    ///
+    /// # Errors
+    /// If it has a live parent, or is this node or an ancestor of it.
+    ///
+    /// ```
+    /// use highlander::registries::tree::{AdoptError, Node};
+    ///
+    /// let (one, two) = (Node::new(1), Node::new(2));
+    /// one.adopt(&two).unwrap();
+    /// assert_eq!(two.adopt(&one), Err(AdoptError::Cycle));
+    /// assert_eq!(Node::new(3).adopt(&two), Err(AdoptError::HasParent));
+    /// two.detach();
+    /// two.adopt(&one).unwrap();
+    /// ```
+    pub fn adopt(&self, node: &Self) -> Result<(), AdoptError> {
+        let me = self.downgrade();
+        // What may be the last owner of something is dropped after the locks.
+        let (mut above, old);
+        let adopting = lock(&ADOPTING);
+        above = vec![self.clone()];
+        above.extend(self.ancestors());
+        if above.contains(node) {
+            drop(adopting);
+            return Err(AdoptError::Cycle);
+        }
+        if let Ok(parent) = node.parent() {
+            above.push(parent);
+            drop(adopting);
+            return Err(AdoptError::HasParent);
+        }
+        let mut link = lock(&node.life.link);
+        let mut list = self.list();
+        let number = list.next();
+        list.push(number, node.clone());
+        old = link.replace((me, number));
+        drop((list, link, adopting));
+        drop(old);
+        Ok(())
+    }
+
+    /// Detaches all its children, and returns them in order.
+    pub fn detach_all(&self) -> Children<T> {
+        let children = self.children();
+        let me = self.downgrade();
+        let mut mine = Vec::new();
+        for child in children {
+            let is_mine = child.link().is_some_and(|(parent, _)| parent.ptr_eq(&me));
+            if is_mine && child.detach() {
+                mine.push(child);
+            }
+        }
+        Children::new(mine)
+    }
+
+    /// A weak pointer to the node.
+    pub fn downgrade(&self) -> WeakNode<T> {
+        WeakNode::of(Watched::downgrade(&self.life))
+    }
+
+    /// Runs `callback` at the death of the node, unless the registration is dropped before; see [`Watched::on_death`].
+    pub fn on_death(&self, callback: impl FnOnce() + Send + 'static) -> Registration {
+        Watched::on_death(&self.life, callback)
+    }
+
+    /// Whether both own the very same node.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.life.ptr_eq(&other.life)
+    }
+}
+
+impl<T: 'static> Clone for Node<T> {
+    /// Another owner of the same node.
+    fn clone(&self) -> Self {
+        Self::of(self.life.clone())
+    }
+}
+
+impl<T: 'static> Deref for Node<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value()
+    }
+}
+
+impl<T: 'static> PartialEq for Node<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.ptr_eq(other)
+    }
+}
+
+impl<T: 'static> Eq for Node<T> {}
+
+impl<T: 'static> Hash for Node<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Watched::as_ptr(&self.life).hash(state);
+    }
+}
+
+impl<T: fmt::Debug + 'static> fmt::Debug for Node<T> {
+    /// The value, and how many children there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("value", self.value())
+            .field("children", &self.len())
+            .finish()
+    }
+}
+
+impl<T: 'static> Mortal for Node<T> {
+    type Weak = WeakNode<T>;
+
+    fn weak(this: &Self) -> WeakNode<T> {
+        this.downgrade()
+    }
+
+    fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
+        this.on_death(callback)
+    }
+}
+
+impl<T: 'static> Pointer for Node<T> {
+    type Target = T;
+    type Weak = WeakNode<T>;
+
+    fn downgrade(this: &Self) -> WeakNode<T> {
+        this.downgrade()
+    }
+
+    fn target(this: &Self) -> &T {
+        this
+    }
+
+    fn address(this: &Self) -> *const () {
+        Pointer::address(&this.life)
+    }
+
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        Pointer::watch(&this.life, notify)
+    }
+}
+
+impl<T: 'static> WeakPointer for WeakNode<T> {
+    type Strong = Node<T>;
+
+    fn upgrade(&self) -> Option<Node<T>> {
+        self.upgrade()
+    }
+
+    fn is_dead(&self) -> bool {
+        !self.is_alive()
+    }
+
+    fn address(&self) -> *const () {
+        WeakPointer::address(&self.life)
+    }
+}
+
+/// Children in order. Those that left leave a hole; there are never more holes than children, but for a few.
+struct List<T: 'static> {
+    // Invariant: the numbers ascend, and neither end is a hole.
+    nodes: VecDeque<(u64, Option<Node<T>>)>,
+    holes: usize,
+    next: u64,
+}
+
+impl<T: 'static> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            nodes: VecDeque::new(),
+            holes: 0,
+            next: 0,
+        }
+    }
+}
+
+impl<T: 'static> List<T> {
+    fn len(&self) -> usize {
+        self.nodes.len() - self.holes
+    }
+
+    /// A number greater than all there were.
+    fn next(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn push(&mut self, number: u64, node: Node<T>) {
+        if self.nodes.is_empty() {
+            // Most have one child, or very many.
+            self.nodes.reserve_exact(1);
+        }
+        self.nodes.push_back((number, Some(node)));
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Node<T>> {
+        let at = self.nodes.binary_search_by_key(&number, |n| n.0).ok()?;
+        let node = self.nodes[at].1.take()?;
+        self.holes += 1;
+        self.tidy();
+        Some(node)
+    }
+
+    fn tidy(&mut self) {
+        while let Some((_, None)) = self.nodes.back() {
+            self.nodes.pop_back();
+            self.holes -= 1;
+        }
+        while let Some((_, None)) = self.nodes.front() {
+            self.nodes.pop_front();
+            self.holes -= 1;
+        }
+        if self.holes > self.nodes.len() / 2 + 4 {
+            self.nodes.retain(|(_, node)| node.is_some());
+            self.holes = 0;
+        }
+        if self.nodes.capacity() > 4 * self.nodes.len() + 4 {
+            self.nodes.shrink_to(self.nodes.len() * 2);
+        }
+    }
+
+    fn live(&self) -> impl DoubleEndedIterator<Item = &Node<T>> {
+        self.nodes.iter().filter_map(|(_, node)| node.as_ref())
+    }
+
+    fn after(&self, number: u64) -> Option<&Node<T>> {
+        let at = self.nodes.partition_point(|n| n.0 <= number);
+        self.nodes.range(at..).find_map(|(_, node)| node.as_ref())
+    }
+
+    fn before(&self, number: u64) -> Option<&Node<T>> {
+        let at = self.nodes.partition_point(|n| n.0 < number);
+        self.nodes
+            .range(..at)
+            .rev()
+            .find_map(|(_, node)| node.as_ref())
+    }
+}

@@ -1,0 +1,343 @@
+//! What happens to processes: how they end, and how they fork. Each scene is played by a process of its own, which is this program again, on one thread.
+//!
+//! SEMANTICS §3.3 to 5 (`after_fork`), and §1.21, §3.5, §3.7 and §3.9 (`finalizers`), as far as they are about processes; the numbers are beside the scenes.
+
+use highlander::registries::finalizers::PROCESS;
+use highlander::{Registry, Watched};
+use std::process::{Command, ExitCode};
+
+const SCENE: &str = "HIGHLANDER_SCENE";
+
+/// A name, what is played, and how that must end: the exit code, and what is said.
+type Scene = (&'static str, fn(), i32, &'static str);
+
+const SCENES: &[Scene] = &[
+    ("guard", guard, 0, "body\ndeath\nhigh\nlow\n"),
+    ("guard_panic", guard_panic, 101, "high\nlow\n"),
+    #[cfg(all(feature = "atexit", target_os = "linux"))]
+    ("atexit", atexit::exit, 3, "death\nhigh\nmade late\nlow\n"),
+    #[cfg(all(feature = "atexit", target_os = "linux"))]
+    ("atexit_panic", atexit::panic, 101, "high\nlow\n"),
+    #[cfg(all(feature = "atexit", target_os = "linux"))]
+    ("atexit_order", atexit::order, 0, "body\nsecond\nfirst\n"),
+    #[cfg(unix)]
+    ("fork", fork::in_order, 0, "child 1\nchild 3\nparent\n"),
+    #[cfg(unix)]
+    (
+        "fork_finalizers",
+        fork::finalizers,
+        0,
+        "child's own\nat exit\nat death\n",
+    ),
+    #[cfg(unix)]
+    ("fork_generations", fork::generations, 0, "3\n2\n1\n0\n"),
+    #[cfg(unix)]
+    (
+        "fork_threads",
+        fork::beside_threads,
+        0,
+        "all children have ended well\n",
+    ),
+];
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var(SCENE) {
+        let (_, play, _, _) = SCENES.iter().find(|scene| scene.0 == name).unwrap();
+        play();
+        return ExitCode::SUCCESS;
+    }
+    // What `cargo test` may hand on to a harness: a filter, or the wish for a list.
+    let filter: Vec<_> = std::env::args().skip(1).collect();
+    if filter.iter().any(|arg| arg == "--list") || cfg!(miri) {
+        return ExitCode::SUCCESS;
+    }
+    let filter = filter.first().filter(|arg| !arg.starts_with('-'));
+    let mut failed = 0;
+    for (name, _, code, said) in SCENES {
+        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .env(SCENE, name)
+            .output()
+            .unwrap();
+        let heard = String::from_utf8_lossy(&output.stdout);
+        let ok = output.status.code() == Some(*code) && heard == *said;
+        println!("scene {name} ... {}", if ok { "ok" } else { "FAILED" });
+        if !ok {
+            failed += 1;
+            println!("{}; said {heard:?}, not {said:?}", output.status);
+            println!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    ExitCode::from(u8::from(failed > 0))
+}
+
+static CLASSES: Registry<&str, String> = Registry::new();
+
+/// §1.21, §3.9: what is left at the end of `main` is run there.
+fn guard() {
+    let _guard = PROCESS.exit_guard();
+    PROCESS.at_exit(-1, || println!("low"));
+    PROCESS.at_exit(1, || {
+        // The crate still works.
+        assert_eq!(
+            *CLASSES.get_or_insert_with("late", |name| name.to_string()),
+            "late"
+        );
+        println!("high");
+    });
+    let object = Watched::new(());
+    PROCESS.finalize(&object, || println!("death"));
+    println!("body");
+}
+
+/// The code of a `main` that has panicked is 101.
+fn guard_panic() {
+    let _guard = PROCESS.exit_guard();
+    PROCESS.at_exit(-1, || println!("low"));
+    PROCESS.at_exit(0, || panic!("a finalizer"));
+    PROCESS.at_exit(1, || println!("high"));
+    panic!("main");
+}
+
+#[cfg(all(feature = "atexit", target_os = "linux"))]
+mod atexit {
+    use super::CLASSES;
+    use highlander::registries::finalizers::{Finalizers, PROCESS};
+    use highlander::Handle;
+    use std::sync::Mutex;
+
+    static KEPT: Mutex<Vec<Handle<&str, String>>> = Mutex::new(Vec::new());
+
+    /// Statics are not dropped by `exit`, so their values die by a finalizer, or not at all. One that is made while others run is run; thread-locals have gone by then.
+    pub(super) fn exit() {
+        assert!(PROCESS.at_process_exit() && PROCESS.at_process_exit());
+        let class = CLASSES.get_or_insert_with("class", |name| name.to_string());
+        PROCESS.finalize_at(&class, None, || println!("death"));
+        KEPT.lock().unwrap().push(class);
+        PROCESS.at_exit(-1, || println!("low"));
+        PROCESS.at_exit(1, || {
+            let _handle = CLASSES.get_or_insert_with("late", |name| name.to_string());
+            println!("high");
+            PROCESS.at_exit(0, || println!("made late"));
+        });
+        PROCESS.at_exit(2, || KEPT.lock().unwrap().clear());
+        std::process::exit(3);
+    }
+
+    pub(super) fn panic() {
+        PROCESS.at_process_exit();
+        PROCESS.at_exit(-1, || println!("low"));
+        PROCESS.at_exit(0, || panic!("a finalizer"));
+        PROCESS.at_exit(1, || println!("high"));
+        panic!("main");
+    }
+
+    /// The last registered first, as the C library does.
+    pub(super) fn order() {
+        static SECOND: Finalizers = Finalizers::new();
+        static FIRST: Finalizers = Finalizers::new();
+        FIRST.at_process_exit();
+        SECOND.at_process_exit();
+        FIRST.at_exit(5, || println!("first"));
+        SECOND.at_exit(-5, || println!("second"));
+        println!("body");
+    }
+}
+
+#[cfg(unix)]
+mod fork {
+    use highlander::registries::after_fork::AfterFork;
+    use highlander::registries::finalizers::Finalizers;
+    use highlander::{Handle, Interner, Registry, StrongMap, Watched, WeakSet, WeakValueMap};
+    use std::panic::{catch_unwind, AssertUnwindSafe};
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    static AFTER_FORK: AfterFork = AfterFork::new();
+
+    fn fork() -> libc::pid_t {
+        // SAFETY: the child runs what the scene says and ends by `_exit`; what that may meet is what the scenes are about.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0);
+        pid
+    }
+
+    /// Plays the child's part and ends the process: well, or by a panic, or by an alarm if it hangs.
+    fn child(part: impl FnOnce()) -> ! {
+        // SAFETY: no signal handler is involved.
+        unsafe { libc::alarm(60) };
+        let code = if catch_unwind(AssertUnwindSafe(part)).is_ok() {
+            0
+        } else {
+            101
+        };
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(code) }
+    }
+
+    /// Waits for a child, which must end well.
+    fn join(pid: libc::pid_t) {
+        let mut status = 0;
+        // SAFETY: the status is ours to be written to.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        assert!(
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
+            "{status:#x}"
+        );
+    }
+
+    /// §3.3, §3.4.
+    pub(super) fn in_order() {
+        let mut objects: Vec<_> = (0..4).map(|i| Arc::new(Mutex::new(i))).collect();
+        for object in &objects {
+            AFTER_FORK.register(object, |object: &Arc<Mutex<u32>>| {
+                let mut number = object.lock().unwrap();
+                if *number == 2 {
+                    drop(number);
+                    panic!("two");
+                }
+                println!("child {number}");
+                *number += 10;
+            });
+        }
+        // The first one dies before the fork.
+        drop(objects.remove(0));
+        let numbers = |objects: &[Arc<Mutex<u32>>]| -> Vec<u32> {
+            objects
+                .iter()
+                .map(|object| *object.lock().unwrap())
+                .collect()
+        };
+        let pid = AFTER_FORK.around(fork);
+        if pid == 0 {
+            child(move || assert_eq!(numbers(&objects), [11, 2, 13]));
+        }
+        join(pid);
+        assert_eq!(numbers(&objects), [1, 2, 3]);
+        assert!(objects.iter().all(|object| Arc::strong_count(object) == 1));
+        println!("parent");
+    }
+
+    /// §3.5, §3.7: a child runs none of its parent's: not at death, by hand, or at exit.
+    pub(super) fn finalizers() {
+        static FINALIZERS: Finalizers = Finalizers::new();
+        let dies = Watched::new(());
+        let by_hand = FINALIZERS.finalize(&dies, || println!("at death"));
+        FINALIZERS.at_exit(0, || println!("at exit"));
+        let pid = fork();
+        if pid == 0 {
+            child(move || {
+                assert_eq!(FINALIZERS.run_all().run, 0);
+                assert_eq!(FINALIZERS.len(), 2, "they are left alone");
+                assert!(by_hand.call().is_none());
+                FINALIZERS.finalize(&dies, || println!("child's own"));
+                drop(dies);
+                assert_eq!(FINALIZERS.cancel_all(), 1);
+                assert_eq!(FINALIZERS.run_all().run, 0);
+            });
+        }
+        join(pid);
+        assert!(by_hand.is_alive());
+        assert_eq!(FINALIZERS.run_from(i32::MIN).run, 2);
+    }
+
+    /// §3.5, bpo-17555: what each generation registers is for it and those below it; and goes with its objects.
+    pub(super) fn generations() {
+        fn generation(left: u32) {
+            let mine = Watched::new(left);
+            AFTER_FORK.register(&mine, |_: &Watched<u32>| ());
+            AFTER_FORK.register(&Watched::new(left), |_: &Watched<u32>| unreachable!());
+            assert_eq!(AFTER_FORK.len(), 1);
+            println!("{left}");
+            if left > 0 {
+                let pid = fork();
+                if pid == 0 {
+                    drop(mine);
+                    child(move || generation(left - 1));
+                }
+                join(pid);
+            }
+        }
+        generation(3);
+    }
+
+    /// Children of a process whose other threads are in the middle of everything: what was prepared runs, hits hit, and what the child makes for itself works.
+    pub(super) fn beside_threads() {
+        static SHARED: Registry<u32, u32> = Registry::new();
+        static DONE: AtomicBool = AtomicBool::new(false);
+        let held = SHARED.get_or_insert_with(u32::MAX, |n| *n);
+        let object = Arc::new(AtomicBool::new(false));
+        AFTER_FORK.register(&object, |object: &Arc<AtomicBool>| {
+            object.store(true, SeqCst)
+        });
+        thread::scope(|scope| {
+            for thread in 0..2 {
+                scope.spawn(move || {
+                    let mut kept = Vec::new();
+                    for i in 0.. {
+                        if DONE.load(SeqCst) {
+                            return;
+                        }
+                        kept.push(SHARED.get_or_insert_with(i % 1000 + thread, |n| *n));
+                        let watched = Watched::new(i);
+                        AFTER_FORK.register(&watched, |_: &Watched<u32>| ());
+                        if kept.len() > 500 {
+                            kept.clear();
+                        }
+                    }
+                });
+            }
+            for _ in 0..100 {
+                let prepared = AFTER_FORK.prepare();
+                let (held, object) = (&held, &object);
+                let pid = fork();
+                if pid == 0 {
+                    child(move || {
+                        let ran = prepared.run();
+                        assert!(ran.run > 0 && ran.panicked == 0 && object.load(SeqCst));
+                        assert!(SHARED.get(&u32::MAX).unwrap().ptr_eq(held));
+                        a_life_of_its_own();
+                    });
+                }
+                drop(prepared);
+                join(pid);
+            }
+            DONE.store(true, SeqCst);
+        });
+        println!("all children have ended well");
+    }
+
+    fn a_life_of_its_own() {
+        let registry: Registry<u32, String> = Registry::new();
+        let owned: Vec<Handle<_, _>> = (0..1000)
+            .map(|i| registry.get_or_insert_with(i, u32::to_string))
+            .collect();
+        assert_eq!((registry.len(), registry.iter().count()), (1000, 1000));
+        drop(owned);
+        assert!(registry.is_empty());
+        registry.shrink_to_fit();
+
+        let (map, strong) = (WeakValueMap::new(), StrongMap::new());
+        let set: WeakSet<Watched<u32>> = WeakSet::new();
+        let interner: Interner<str> = Interner::new();
+        for i in 0..200 {
+            let value = Watched::new(i);
+            map.insert(i, value.clone());
+            set.insert(&value);
+            strong.insert(i, i);
+            assert_eq!(interner.intern("there"), interner.intern("there"));
+        }
+        assert_eq!((map.entries(), set.entries(), strong.len()), (0, 0, 200));
+        // With threads of its own.
+        let registry: &Registry<u32, u32> = &Registry::new();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..200).for_each(|i| drop(registry.get_or_insert_with(i, |n| *n))));
+            }
+        });
+        assert!(registry.is_empty());
+    }
+}
