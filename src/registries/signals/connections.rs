@@ -16,6 +16,25 @@ pub(super) enum Key {
 /// One object's methods that are connected, each a receiver that lives as long as the object.
 type Methods<A, R> = Arc<Mutex<Vec<(TypeId, Receiver<A, R>)>>>;
 
+/// The methods of all objects behind one type of pointer.
+type MethodsOf<Q, A, R> = WeakKeyMap<Q, Methods<A, R>, ByAddress>;
+
+/// A [`MethodsOf`] of some type.
+trait AnyMethods: Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn prune(&self);
+}
+
+impl<Q: SyncPointer, A: ?Sized + 'static, R: 'static> AnyMethods for MethodsOf<Q, A, R> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn prune(&self) {
+        WeakKeyMap::prune(self);
+    }
+}
+
 pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     /// Invariant: the numbers ascend, so that connecting order is order. No two have the same key and sender. Nothing of a user's runs or is dropped under the lock.
     table: Mutex<Table<A, R, P>>,
@@ -24,8 +43,8 @@ pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     /// The lists of who is to be called. One that is of an older version is not used. After a change nothing older stays here, as a list may be the last that has a receiver's body.
     for_all: StrongMap<(), Arc<List<A, R>>>,
     for_one: WeakKeyMap<P, Arc<List<A, R>>, ByAddress>,
-    /// By the type of the object's pointer: a `WeakKeyMap<Q, Methods<A, R>, ByAddress>`.
-    methods: StrongMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// By the type `Q` of the object's pointer: `MethodsOf<Q, A, R>`.
+    methods: StrongMap<TypeId, Arc<dyn AnyMethods>>,
 }
 
 struct Table<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
@@ -198,6 +217,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             .collect();
         if !dead.is_empty() {
             self.remove(|entry| dead.binary_search(&entry.number).is_ok());
+            self.methods.values().for_each(|methods| methods.prune());
         }
     }
 
@@ -211,12 +231,13 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         let of_type = TypeId::of::<Q>();
         let maps = match &make {
             None => self.methods.get(&of_type)?,
-            Some(_) => self.methods.get_or_insert_with(of_type, |_| {
-                Arc::new(WeakKeyMap::<Q, Methods<A, R>, ByAddress>::new())
-            }),
+            Some(_) => self
+                .methods
+                .get_or_insert_with(of_type, |_| Arc::new(MethodsOf::<Q, A, R>::new())),
         };
         let map = maps
-            .downcast_ref::<WeakKeyMap<Q, Methods<A, R>, ByAddress>>()
+            .as_any()
+            .downcast_ref::<MethodsOf<Q, A, R>>()
             .expect("entered under the type of its keys");
         let methods = match &make {
             None => map.get(object)?,
@@ -273,6 +294,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     /// Makes a list, and keeps it if it is still true then.
     #[cold]
     fn fill(&self, sender: Option<&P>) -> Arc<List<A, R>> {
+        self.bury();
         let (version, entries) = {
             let table = self.table();
             (self.version.load(Ordering::Relaxed), table.entries.clone())
