@@ -111,7 +111,9 @@ fn s7_3_a_dead_arc_is_never_called_and_goes_with_the_next_send() {
     let signal: Signal<str> = Signal::new();
     let object = Arc::new(AtomicUsize::new(0));
     let memory = Arc::downgrade(&object);
-    let count = |object: &AtomicUsize, _: &str| drop(object.fetch_add(1, SeqCst));
+    let count = |object: &AtomicUsize, _: &str| {
+        object.fetch_add(1, SeqCst);
+    };
     assert!(signal.connect_method(&object, count));
     signal.send("").unwrap();
     assert_eq!(object.load(SeqCst), 1);
@@ -468,7 +470,9 @@ fn s7_10_nobody_inherits_the_receivers_of_a_dead_sender() {
     let called = Arc::new(AtomicUsize::new(0));
     let signal: Signal<str, (), Arc<u64>> = Signal::new();
     let count = Arc::clone(&called);
-    let receiver = Receiver::new(move |_: &str| drop(count.fetch_add(1, SeqCst)));
+    let receiver = Receiver::new(move |_: &str| {
+        count.fetch_add(1, SeqCst);
+    });
     for _ in 0..1000 {
         let sender = Arc::new(1);
         assert!(signal.of(&sender).connect(&receiver));
