@@ -1,9 +1,6 @@
 //! `logging`: SEMANTICS §2, behaviours 1 to 9 (the numbers are in the names), and what threads may do to each other.
 
-#[path = "../it/common.rs"]
-mod common;
-
-use common::{promptly, Census, Citizen};
+use crate::common::{promptly, Census, Citizen};
 use highlander::registries::logging::{
     BoxError, FileSink, Handler, Level, Logging, Policy, Record, Sink, Step,
 };

@@ -2,6 +2,8 @@
 
 mod after_fork;
 mod class_map;
+#[path = "../it/common.rs"]
+mod common;
 mod finalizers;
 mod logging;
 mod memo;

@@ -1,9 +1,6 @@
 //! `signals`: SEMANTICS §7, behaviours 1 to 10 (the numbers are in the names), and what threads and tasks may do to each other.
 
-#[path = "../it/common.rs"]
-mod common;
-
-use common::{panic_of, promptly, Census};
+use crate::common::{panic_of, promptly, Census};
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{Registry, Watched};
 use std::any::Any;
