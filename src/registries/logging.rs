@@ -49,7 +49,8 @@
 //!
 //! # Shutting down
 //! [`Logging::shutdown`] goes through the live handlers, the newest first: flush, then close. Each step is taken whatever became of the one before, each error is collected, and a
-//! [`Policy`] says whether those behind a failure have their turn. Each sink is closed once. (In CPython a flush that fails leaves the file open, and what was closed is closed again.)
+//! [`Policy`] says whether those behind a failure have their turn. Each sink is closed once. (In CPython a flush that fails leaves the file open, and what was closed is closed again.) Nothing is done by itself at the end of the process: what a `static` owns is not dropped, so
+//! `main` has to call it.
 //!
 //! # Your code
 //! A sink runs with no lock held, on as many threads as log at the same time; so it brings its own lock if it needs one, and may log, to itself too. An error of a sink or a panic

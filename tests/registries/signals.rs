@@ -4,7 +4,7 @@ use crate::common::{panic_of, promptly, Census};
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{Registry, Watched};
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, Weak};
 use std::thread;
 
@@ -122,43 +122,55 @@ fn s7_3_a_dead_arc_is_never_called_and_goes_with_the_next_send() {
     assert_eq!(Weak::weak_count(&memory), 0);
 }
 
-/// §7.4: a receiver whose last owner has gone is not called by who begins after that, though others fill the cache meanwhile.
+/// §7.4: when a death meets a send that makes a list, the list does not outlast it, and nobody who begins later finds it.
 #[test]
-fn s7_4_no_death_is_lost_while_lists_are_made() {
+fn s7_4_no_death_is_lost_while_a_list_is_made() {
     promptly(|| {
-        let signal: Signal<thread::ThreadId> = Signal::new();
-        let done = AtomicBool::new(false);
-        let me = thread::current().id();
+        let census = Census::new();
+        let called = Arc::new(AtomicUsize::new(0));
+        let signal: Signal<bool> = Signal::new();
+        // So many that making a list takes a while.
+        for _ in 0..300 {
+            signal.connect_strong(Receiver::new(|_: &bool| ()));
+        }
+        let rounds = 3000;
+        let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let meet = |counter: &AtomicUsize, round| {
+            while counter.load(SeqCst) < round {
+                thread::yield_now();
+            }
+        };
         thread::scope(|scope| {
-            let end = OnDrop(|| done.store(true, SeqCst));
             scope.spawn(|| {
-                while !done.load(SeqCst) {
-                    signal.send(&thread::current().id()).unwrap();
+                for round in 1..=rounds {
+                    meet(&begun, round);
+                    signal.send(&false).unwrap();
+                    ended.store(round, SeqCst);
                 }
             });
-            // Changes that make the other thread fill the cache again and again.
-            scope.spawn(|| {
-                while !done.load(SeqCst) {
-                    signal.connect(&Receiver::new(|_: &thread::ThreadId| ()));
-                }
-            });
-            for _ in 0..3000 {
-                let called = Arc::new(AtomicUsize::new(0));
-                let count = Arc::clone(&called);
-                let receiver = Receiver::new(move |from: &thread::ThreadId| {
-                    if *from == me {
-                        count.fetch_add(1, SeqCst);
-                    }
+            // Lets the other thread end if this one fails.
+            let _end = OnDrop(|| begun.store(usize::MAX, SeqCst));
+            for round in 1..=rounds {
+                let (citizen, count) = (census.citizen(), Arc::clone(&called));
+                let receiver = Receiver::new(move |after: &bool| {
+                    let _ = &citizen;
+                    count.fetch_add((*after).into(), SeqCst);
                 });
                 signal.connect(&receiver);
-                signal.send(&me).unwrap();
+                begun.store(round, SeqCst);
+                // Sooner and later.
+                (0..round % 128 * 16).for_each(|_| std::hint::spin_loop());
                 drop(receiver);
-                signal.send(&me).unwrap();
-                assert_eq!(called.load(SeqCst), 1);
+                if round % 2 == 0 {
+                    signal.send(&true).unwrap();
+                    signal.send(&true).unwrap();
+                }
+                meet(&ended, round);
+                assert_eq!(census.alive(), 0, "kept by a list, in round {round}");
+                signal.send(&true).unwrap();
+                assert_eq!(called.load(SeqCst), 0, "called, in round {round}");
             }
-            drop(end);
         });
-        assert_eq!(signal.len(), 0);
     });
 }
 
