@@ -1,6 +1,6 @@
 //! What happens to processes: how they end, and how they fork. Each scene is played by a process of its own, which is this program again, on one thread.
 //!
-//! SEMANTICS §3.3 to 5 (`after_fork`), and §1.21, §3.5, §3.7 and §3.9 (`finalizers`), as far as they are about processes; the numbers are beside the scenes.
+//! §3.3 to 5 (`after_fork`), and §1.21, §3.5, §3.7 and §3.9 (`finalizers`), as far as they are about processes; the numbers are beside the scenes.
 
 use highlander::registries::finalizers::PROCESS;
 use highlander::{Registry, Watched};

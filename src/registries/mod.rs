@@ -4,12 +4,14 @@
 //! | you have | and want | take |
 //! |---|---|---|
 //! | types of a foreign system | one wrapper for each, made on demand, also in circles, and gone when either side is | [`class_map`] |
+//! | parts of a program that log | handlers and loggers by name, an orderly end, and no file left open | [`logging`] |
 //! | child processes | to find them by id, wait for all, stop all, and never signal a stranger | [`processes`] |
 //! | files, sockets | one open one for each path or file, shared, closed by the last who has it | [`resources`] |
 //! | a function with objects for results | the same input to give the same object, while somebody has it | [`memo`] |
 //! | parents that own children | children that find their parents, and nothing that keeps itself | [`tree`] |
 //! | something to do when a value has died, or at exit | it done once, whichever comes first, in order | [`finalizers`] |
 //! | objects that a fork breaks | them mended in the child, without being kept for that | [`after_fork`] |
+//! | something to announce | whoever wants to know called, and nobody kept alive for it | [`signals`] |
 //! | anything else with an id | the one live object of each | [`Registry`](crate::Registry) |
 //! | anything else that is equal to others | one of each content | [`Interner`](crate::Interner) |
 //! | `Arc`s that you hold already | them found by a key, by their content or by each other | [`WeakValueMap`](crate::WeakValueMap), [`WeakSet`](crate::WeakSet), [`WeakKeyMap`](crate::WeakKeyMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap) |
@@ -18,7 +20,10 @@ pub mod after_fork;
 pub mod class_map;
 pub mod finalizers;
 mod lock;
+pub mod logging;
 pub mod memo;
+mod panic_text;
 pub mod processes;
 pub mod resources;
+pub mod signals;
 pub mod tree;

@@ -1,4 +1,4 @@
-//! `Watched`: weak references as in SEMANTICS §1, behaviours 1 to 7 (the numbers are in the names), and what a shared pointer owes.
+//! `Watched`: weak references as in §1, behaviours 1 to 7 (the numbers are in the names), and what a shared pointer owes.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::{ByAddress, Pointer, Registration, Watched, WeakPointer, WeakSet, WeakWatched};

@@ -1,4 +1,4 @@
-//! `WeakSet`: the meaning of CPython's `WeakSet`, with the numbers of SEMANTICS §1 and the cases of its `test_weakset` beside the tests, and
+//! `WeakSet`: the meaning of CPython's `WeakSet`, with the numbers of §1 and the cases of its `test_weakset` beside the tests, and
 //! what a list of listeners owes.
 
 use crate::common::{forever, panic_of, promptly, Colliding, Dice};

@@ -1,4 +1,4 @@
-//! `after_fork`: SEMANTICS §3.3 to 5, as far as no process is forked: `run` is called here. Real forks are in `tests/process.rs`.
+//! `after_fork`: §3.3 to 5, as far as no process is forked: `run` is called here. Real forks are in `tests/process.rs`.
 
 use crate::common::{Census, Citizen};
 use highlander::registries::after_fork::AfterFork;

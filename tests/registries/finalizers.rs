@@ -1,4 +1,4 @@
-//! `finalizers`: SEMANTICS §1.19 to 22 and §3.6 to 9; the numbers are in the names. What needs a process of its own is in `tests/process.rs`.
+//! `finalizers`: §1.19 to 22 and §3.6 to 9; the numbers are in the names. What needs a process of its own is in `tests/process.rs`.
 
 use crate::common::{panic_of, promptly, Census};
 use highlander::registries::finalizers::{Finalizer, Finalizers, Mortal, Nobody, Ran};

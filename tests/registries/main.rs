@@ -5,7 +5,9 @@ mod class_map;
 #[path = "../it/common.rs"]
 mod common;
 mod finalizers;
+mod logging;
 mod memo;
 mod processes;
 mod resources;
+mod signals;
 mod tree;

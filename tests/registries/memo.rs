@@ -1,4 +1,4 @@
-//! `memo`: SEMANTICS §4; the numbers are in the names.
+//! `memo`: §4; the numbers are in the names.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::registries::memo::{Memo, Same};

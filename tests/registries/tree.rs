@@ -1,4 +1,4 @@
-//! `tree`: SEMANTICS §5 and §6; the numbers are in the names. The ring of `OrderedDict` is [`OrderedMap`] here, the SAX locator [`Locator`].
+//! `tree`: §5 and §6; the numbers are in the names. The ring of `OrderedDict` is [`OrderedMap`] here, the SAX locator [`Locator`].
 
 use crate::common::{panic_of, promptly, Census, Citizen, Dice};
 use highlander::registries::finalizers::Finalizers;

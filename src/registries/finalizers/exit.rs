@@ -24,7 +24,8 @@ impl Drop for ExitGuard<'_> {
 #[cfg(all(feature = "atexit", target_os = "linux"))]
 mod process {
     use super::Finalizers;
-    use std::sync::{Mutex, Once, PoisonError};
+    use crate::registries::lock::lock;
+    use std::sync::{Mutex, OnceLock};
 
     /// Those that are to be run, in the order in which they came.
     static REGISTERED: Mutex<Vec<&'static Finalizers>> = Mutex::new(Vec::new());
@@ -43,28 +44,21 @@ mod process {
         /// PROCESS.at_exit(0, || eprintln!("the last words"));
         /// ```
         pub fn at_process_exit(&'static self) -> bool {
-            static ASKED: Once = Once::new();
-            static AGREED: Mutex<bool> = Mutex::new(false);
-            ASKED.call_once(|| {
-                // SAFETY: the C library runs it before the code that it is a part of is unloaded, and no panic leaves it.
-                let agreed = unsafe { libc::atexit(at_exit) } == 0;
-                *AGREED.lock().unwrap_or_else(PoisonError::into_inner) = agreed;
-            });
-            let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+            static AGREED: OnceLock<bool> = OnceLock::new();
+            // SAFETY: the C library runs it before the code that it is a part of is unloaded, and no panic leaves it.
+            let agreed = *AGREED.get_or_init(|| unsafe { libc::atexit(at_exit) } == 0);
+            let mut registered = lock(&REGISTERED);
             if !registered.iter().any(|known| std::ptr::eq(*known, self)) {
                 registered.push(self);
             }
-            *AGREED.lock().unwrap_or_else(PoisonError::into_inner)
+            agreed
         }
     }
 
     extern "C" fn at_exit() {
         loop {
             // A statement of its own: a finalizer may register others.
-            let next = REGISTERED
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
+            let next = lock(&REGISTERED).pop();
             match next {
                 Some(finalizers) => finalizers.run_all(),
                 None => return,

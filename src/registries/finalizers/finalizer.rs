@@ -1,10 +1,11 @@
 //! One finalizer: what it runs, and who can still stop it.
 
 use super::{List, Mortal};
+use crate::registries::lock::lock;
 use crate::{Pointer, Registration, WeakPointer};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 /// What a finalizer runs.
 pub(super) type Function<R> = Box<dyn FnOnce() -> R + Send>;
@@ -200,9 +201,4 @@ fn pack(priority: Option<i32>) -> i64 {
 
 fn unpack(priority: i64) -> Option<i32> {
     i32::try_from(priority).ok()
-}
-
-/// What is in there is put in and taken out, which does not panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

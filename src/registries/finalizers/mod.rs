@@ -57,9 +57,9 @@
 mod exit;
 mod finalizer;
 
+use crate::panics::discard;
 use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
 use finalizer::{Pending, Record};
-use std::any::Any;
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -151,13 +151,6 @@ impl Ran {
                 discard(panic);
             }
         }
-    }
-}
-
-/// Drops what a panic carries, which may panic too.
-fn discard(panic: Box<dyn Any + Send>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(panic);
     }
 }
 

@@ -133,12 +133,5 @@ impl fmt::Display for AdoptError {
 
 impl Error for AdoptError {}
 
-/// What both files need: a lock that no panic can leave in a bad state, since nothing that panics runs under it.
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// What a node is.
 type Life<T> = Watched<node::Inner<T>>;

@@ -1,7 +1,8 @@
 //! One node: its value, the way to its parent, and the list of its children.
 
-use super::{lock, AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
+use super::{AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
 use crate::registries::finalizers::Mortal;
+use crate::registries::lock::lock;
 use crate::{Notify, Pointer, Registration, Watched, WeakPointer};
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,0 +1,286 @@
+//! Where records go, known by name and kept alive by nobody here.
+
+use super::failure::{attempt, BoxError, Failure, Hook, Step};
+use super::record::{Level, Record};
+use super::{NameHandle, Shared};
+use crate::registries::lock::lock;
+use crate::{Handle, Watched};
+use std::fmt;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+/// What brings records out: into a file, to a screen, over a line.
+///
+/// All functions are called with no lock held, on any thread, also on several at the same time. What they return or panic with does not reach who logs; see
+/// [`Logging::on_failure`](super::Logging::on_failure).
+pub trait Sink: Send + Sync + 'static {
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    fn write(&self, record: &Record<'_>) -> Result<(), BoxError>;
+
+    /// Brings out what it has not brought out yet. Nothing, unless implemented.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    fn flush(&self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// Gives back what it holds. Called once, after a flush, also if that has failed. Nothing is written after it but what was under way.
+    /// Nothing, unless implemented: what the drop of the sink gives back.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    fn close(&self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// Whether it wants a flush before it is closed. True, unless implemented: a buffer in memory may say no, as in CPython from 3.12 on.
+    fn flush_on_close(&self) -> bool {
+        true
+    }
+}
+
+/// A sink with a level and, if wanted, a name. Clones are owners of the same one; when the last has gone, the sink is flushed, closed and dropped.
+#[derive(Clone)]
+pub struct Handler {
+    body: Watched<Body>,
+}
+
+pub(super) struct Body {
+    sink: Box<dyn Sink>,
+    level: AtomicU8,
+    closed: AtomicBool,
+    /// Nothing of a user's runs or is dropped under this lock.
+    name: Mutex<Name>,
+    shared: Weak<Shared>,
+    hook: Arc<Hook>,
+}
+
+#[derive(Default)]
+struct Name {
+    handle: Option<NameHandle>,
+    /// A closed handler takes no name any more.
+    closed: bool,
+}
+
+impl Body {
+    pub(super) fn new(sink: Box<dyn Sink>, shared: &Arc<Shared>) -> Self {
+        Self {
+            sink,
+            level: AtomicU8::new(0),
+            closed: AtomicBool::new(false),
+            name: Mutex::default(),
+            shared: Arc::downgrade(shared),
+            hook: Arc::clone(&shared.hook),
+        }
+    }
+
+    fn name(&self) -> MutexGuard<'_, Name> {
+        lock(&self.name)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    fn failure(&self, step: Step, error: BoxError) -> Failure {
+        let name = self.name();
+        let name = name
+            .handle
+            .as_ref()
+            .map(|name| Handle::key(name).to_string());
+        Failure::new(name, step, error)
+    }
+
+    fn attempt(
+        &self,
+        step: Step,
+        f: impl FnOnce(&dyn Sink) -> Result<(), BoxError>,
+    ) -> Result<(), Failure> {
+        attempt(|| f(&*self.sink)).map_err(|error| self.failure(step, error))
+    }
+
+    /// The last two steps, for the one caller who closes it.
+    fn close(&self) -> Option<Vec<Failure>> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let flush = self.attempt(Step::Flush, |sink| match sink.flush_on_close() {
+            true => sink.flush(),
+            false => Ok(()),
+        });
+        let close = self.attempt(Step::Close, |sink| sink.close());
+        let mut name = self.name();
+        name.closed = true;
+        let handle = name.handle.take();
+        drop(name);
+        // Frees the name, if it still is this one's.
+        drop(handle);
+        Some([flush, close].into_iter().filter_map(Result::err).collect())
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        for failure in self.close().into_iter().flatten() {
+            self.hook.tell(&failure);
+        }
+    }
+}
+
+impl Handler {
+    pub(super) fn new(body: Body) -> Self {
+        Self::of(Watched::new(body))
+    }
+
+    pub(super) fn of(body: Watched<Body>) -> Self {
+        Self { body }
+    }
+
+    pub(super) fn watched(&self) -> &Watched<Body> {
+        &self.body
+    }
+
+    /// The name that it was given last, if any. Another handler may have taken it since.
+    pub fn name(&self) -> Option<String> {
+        let name = self.body.name();
+        name.handle
+            .as_ref()
+            .map(|name| Handle::key(name).to_string())
+    }
+
+    /// Whether it is the one that is found under its name.
+    pub fn owns_name(&self) -> bool {
+        let (Some(name), Some(shared)) = (self.name(), self.body.shared.upgrade()) else {
+            return false;
+        };
+        let owner = shared.names.get(&*name).and_then(|name| name.upgrade());
+        owner.is_some_and(|owner| Watched::ptr_eq(&owner, &self.body))
+    }
+
+    /// Gives it a name, and its old name up; with `""`, only the latter. It is found under the new name from before it is not found under the old one. If another handler has that name,
+    /// this takes it over.
+    ///
+    /// Whether it was named: not if it is closed or its [`Logging`](super::Logging) has gone.
+    ///
+    /// *Waits* for nobody but, a few instructions long, others who name this handler, of whom the last one wins.
+    ///
+    /// ```
+    /// use highlander::registries::logging::{Logging, StderrSink};
+    ///
+    /// let logging = Logging::new();
+    /// let (old, new) = (logging.handler(StderrSink), logging.handler(StderrSink));
+    /// old.set_name("console");
+    /// new.set_name("console");
+    /// assert_eq!(logging.handler_named("console"), Some(new.clone()));
+    /// old.set_name("old console");        // does not take it away from the new one
+    /// assert_eq!(logging.handler_named("console"), Some(new));
+    /// ```
+    pub fn set_name(&self, name: &str) -> bool {
+        // Before a name is taken from its owner, for nothing.
+        if self.is_closed() {
+            return false;
+        }
+        let entered = match (name.is_empty(), self.body.shared.upgrade()) {
+            (true, _) => None,
+            (false, None) => return false,
+            (false, Some(shared)) => {
+                let weak = Watched::downgrade(&self.body);
+                Some(shared.names.insert(name.into(), weak).0)
+            }
+        };
+        let mut place = self.body.name();
+        if place.closed {
+            // Somebody closes it at this moment: it had the name, and has given it up. The lock first: what goes with the entry runs without it.
+            drop(place);
+            return false;
+        }
+        let old = mem::replace(&mut place.handle, entered);
+        drop(place);
+        // What is dropped is this handler's entry and nobody else's.
+        drop(old);
+        true
+    }
+
+    /// From which level on it takes records.
+    pub fn level(&self) -> Level {
+        Level::new(self.body.level.load(Ordering::Relaxed))
+    }
+
+    /// Takes records from this level on.
+    pub fn set_level(&self, level: Level) {
+        self.body.level.store(level.value(), Ordering::Relaxed);
+    }
+
+    /// Whether somebody has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.body.is_closed()
+    }
+
+    /// Writes the record, if its level is high enough. What goes wrong is told to the hook.
+    pub fn handle(&self, record: &Record<'_>) {
+        if record.level() < self.level() {
+            return;
+        }
+        let written = self.body.attempt(Step::Write, |sink| {
+            if self.body.is_closed() {
+                return Err(format!("closed; it did not take {record}").into());
+            }
+            sink.write(record)
+        });
+        if let Err(failure) = written {
+            self.body.hook.tell(&failure);
+        }
+    }
+
+    /// Brings out what its sink has not brought out yet. Nothing, if it is closed.
+    ///
+    /// # Errors
+    /// What the sink says, or its panic.
+    pub fn flush(&self) -> Result<(), Failure> {
+        if self.is_closed() {
+            return Ok(());
+        }
+        self.body.attempt(Step::Flush, |sink| sink.flush())
+    }
+
+    /// Flushes and closes the sink, once: nothing more is done by who comes second, and that one does not wait. The handler leaves the list, and its name is free. Records that come
+    /// later are refused, and told to the hook; those under way go on. To lose none, use [`Logger::replace_handler`](super::Logger::replace_handler), and let go of it.
+    ///
+    /// What goes wrong comes back; both steps are taken.
+    pub fn close(&self) -> Vec<Failure> {
+        self.end().unwrap_or_default()
+    }
+
+    /// None if somebody else closes it.
+    pub(super) fn end(&self) -> Option<Vec<Failure>> {
+        let failures = self.body.close()?;
+        if let Some(shared) = self.body.shared.upgrade() {
+            shared.handlers.remove(&self.body);
+        }
+        Some(failures)
+    }
+}
+
+/// Whether both are the same handler.
+impl PartialEq for Handler {
+    fn eq(&self, other: &Self) -> bool {
+        Watched::ptr_eq(&self.body, &other.body)
+    }
+}
+
+impl Eq for Handler {}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler")
+            .field("name", &self.name())
+            .field("level", &self.level())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,340 @@
+//! Who is connected, in order, and for each sender the list of those to be called.
+
+use super::receiver::{Body, Receiver, ReceiverId};
+use crate::registries::lock::lock;
+use crate::{ByAddress, Pointer, Registration, StrongMap, SyncPointer, WeakKeyMap, WeakPointer};
+use std::any::{Any, TypeId};
+use std::sync::atomic::{fence, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What makes two connections the same, beside their sender.
+#[derive(PartialEq, Eq)]
+pub(super) enum Key {
+    Receiver(ReceiverId),
+    Uid(Box<str>),
+}
+
+/// One object's methods that are connected, each a receiver that lives as long as the object.
+type Methods<A, R> = Arc<Mutex<Vec<(TypeId, Receiver<A, R>)>>>;
+
+/// The methods of all objects behind one type of pointer.
+type MethodsOf<Q, A, R> = WeakKeyMap<Q, Methods<A, R>, ByAddress>;
+
+/// A [`MethodsOf`] of some type.
+trait AnyMethods: Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn prune(&self);
+}
+
+impl<Q: SyncPointer, A: ?Sized + 'static, R: 'static> AnyMethods for MethodsOf<Q, A, R> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn prune(&self) {
+        WeakKeyMap::prune(self);
+    }
+}
+
+pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
+    /// Invariant: the numbers ascend, so that connecting order is order. No two have the same key and sender. Nothing of a user's runs or is dropped under the lock.
+    table: Mutex<Table<A, R, P>>,
+    /// Counts the changes of the table. Changed under its lock, read without.
+    version: AtomicU64,
+    /// The lists of who is to be called. One that is of an older version is not used. After a change nothing older stays here, as a list may be the last that has a receiver's body.
+    for_all: StrongMap<(), Arc<List<A, R>>>,
+    for_one: WeakKeyMap<P, Arc<List<A, R>>, ByAddress>,
+    /// By the type `Q` of the object's pointer: `MethodsOf<Q, A, R>`.
+    methods: StrongMap<TypeId, Arc<dyn AnyMethods>>,
+}
+
+struct Table<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
+    entries: Vec<Arc<Entry<A, R, P>>>,
+    next: u64,
+}
+
+struct Entry<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
+    number: u64,
+    key: Key,
+    /// With the address, which belongs to nobody else as long as there is the weak pointer.
+    sender: Option<(usize, P::Weak)>,
+    body: Arc<dyn Body<A, R>>,
+    // Before the owner, whose end is then nobody's business.
+    _registration: Registration,
+    _owner: Option<Receiver<A, R>>,
+}
+
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Entry<A, R, P> {
+    fn address(&self) -> Option<usize> {
+        self.sender.as_ref().map(|(address, _)| *address)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key && self.address() == other.address()
+    }
+
+    /// Whether it may die without being told of it.
+    fn is_mortal(&self) -> bool {
+        self.sender.is_some() || self.body.is_mortal()
+    }
+
+    /// Runs code of foreign pointers.
+    fn is_dead(&self) -> bool {
+        let dead_sender = |(_, sender): &(usize, P::Weak)| sender.is_dead();
+        self.sender.as_ref().is_some_and(dead_sender) || self.body.is_dead()
+    }
+}
+
+/// Who is to be called.
+pub(super) struct List<A: ?Sized, R> {
+    version: u64,
+    pub(super) bodies: Box<[Arc<dyn Body<A, R>>]>,
+}
+
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Default for Connections<A, R, P> {
+    fn default() -> Self {
+        Self {
+            table: Mutex::new(Table {
+                entries: Vec::new(),
+                next: 0,
+            }),
+            version: AtomicU64::new(0),
+            for_all: StrongMap::new(),
+            for_one: WeakKeyMap::new(),
+            methods: StrongMap::new(),
+        }
+    }
+}
+
+fn address<P: Pointer>(sender: &P) -> usize {
+    P::address(sender).addr()
+}
+
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
+    fn table(&self) -> MutexGuard<'_, Table<A, R, P>> {
+        lock(&self.table)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table().entries.len()
+    }
+
+    /// A change of the table has been made, and its lock is still held.
+    fn changed(&self, table: MutexGuard<'_, Table<A, R, P>>) {
+        // Release: who sees the number sees the change that came before.
+        self.version.fetch_add(1, Ordering::AcqRel);
+        drop(table);
+        self.forget_lists();
+    }
+
+    fn forget_lists(&self) {
+        // Pairs with the fence in `fill`: either this finds the list that is entered there, or the change is seen there.
+        fence(Ordering::SeqCst);
+        self.for_all.clear();
+        self.for_one.clear();
+    }
+
+    /// Whether it was connected. `owned` says whether the receiver is to be owned.
+    pub(super) fn connect(
+        self: &Arc<Self>,
+        key: Key,
+        sender: Option<&P>,
+        receiver: &Receiver<A, R>,
+        owned: bool,
+    ) -> bool {
+        self.bury();
+        // Of an object that is owned here; so it can be compared when the lock is held, when nothing of the pointer's may run.
+        let sender = sender.map(|sender| (address(sender), P::downgrade(sender)));
+        let number = {
+            let mut table = self.table();
+            table.next += 1;
+            table.next
+        };
+        let connections = Arc::downgrade(self);
+        let registration = receiver.on_death(move || {
+            if let Some(connections) = connections.upgrade() {
+                connections.remove(|entry| entry.number == number);
+            }
+        });
+        let entry = Arc::new(Entry {
+            number,
+            key,
+            sender,
+            body: Arc::clone(receiver.body()),
+            _registration: registration,
+            _owner: owned.then(|| receiver.clone()),
+        });
+        let mut table = self.table();
+        if table.entries.iter().any(|other| other.is_same(&entry)) {
+            // Else its drop would come before that of the lock.
+            drop(table);
+            return false;
+        }
+        // Its number was given before others came.
+        let at = table.entries.partition_point(|e| e.number < number);
+        table.entries.insert(at, entry);
+        self.changed(table);
+        true
+    }
+
+    /// Takes out those of which `is_meant` is true, which looks at what is ours alone. How many.
+    fn remove(&self, mut is_meant: impl FnMut(&Entry<A, R, P>) -> bool) -> usize {
+        let mut table = self.table();
+        // Dropped at the end, when the lock is not held.
+        let mut gone = Vec::new();
+        table.entries.retain(|entry| {
+            let stays = !is_meant(entry);
+            if !stays {
+                gone.push(Arc::clone(entry));
+            }
+            stays
+        });
+        if !gone.is_empty() {
+            self.changed(table);
+        }
+        gone.len()
+    }
+
+    pub(super) fn disconnect(&self, key: &Key, sender: Option<&P>) -> bool {
+        let sender = sender.map(address);
+        self.remove(|entry| entry.key == *key && entry.address() == sender) > 0
+    }
+
+    pub(super) fn clear(&self) -> usize {
+        self.remove(|_| true)
+    }
+
+    /// Takes out connections of methods whose objects cannot report their death and are dead, and of dead senders.
+    pub(super) fn bury(&self) {
+        let mortal: Vec<_> = {
+            let table = self.table();
+            let mortal = table.entries.iter().filter(|entry| entry.is_mortal());
+            mortal.cloned().collect()
+        };
+        let dead: Vec<_> = mortal
+            .iter()
+            .filter(|entry| entry.is_dead())
+            .map(|entry| entry.number)
+            .collect();
+        if !dead.is_empty() {
+            self.remove(|entry| dead.binary_search(&entry.number).is_ok());
+            self.methods.values().for_each(|methods| methods.prune());
+        }
+    }
+
+    /// The receiver that stands for a method of an object; made if it is not there and `make` says how.
+    pub(super) fn method<Q: SyncPointer>(
+        &self,
+        object: &Q,
+        method: TypeId,
+        make: Option<impl FnOnce() -> Receiver<A, R>>,
+    ) -> Option<Receiver<A, R>> {
+        let of_type = TypeId::of::<Q>();
+        let maps = match &make {
+            None => self.methods.get(&of_type)?,
+            Some(_) => self
+                .methods
+                .get_or_insert_with(of_type, |_| Arc::new(MethodsOf::<Q, A, R>::new())),
+        };
+        let map = maps
+            .as_any()
+            .downcast_ref::<MethodsOf<Q, A, R>>()
+            .expect("entered under the type of its keys");
+        let methods = match &make {
+            None => map.get(object)?,
+            Some(_) => map.get_or_insert_with(object, |_| Methods::default()),
+        };
+        let find = |methods: &[(TypeId, Receiver<A, R>)]| {
+            let found = methods.iter().find(|(other, _)| *other == method);
+            found.map(|(_, receiver)| receiver.clone())
+        };
+        if let Some(found) = find(&lock(&methods)) {
+            return Some(found);
+        }
+        // Runs `downgrade`, so not under the lock. One of two that are made at the same time stays.
+        let made = make?();
+        let mut methods = lock(&methods);
+        Some(find(&methods).unwrap_or_else(|| {
+            methods.push((method, made.clone()));
+            made
+        }))
+    }
+
+    /// Shows the list of those who are to be called now, which stays as it is until `f` returns.
+    #[inline]
+    pub(super) fn with_list<T>(
+        &self,
+        sender: Option<&P>,
+        f: impl FnOnce(&Arc<List<A, R>>) -> T,
+    ) -> T {
+        // Acquire: pairs with `changed`. What has been disconnected before this send began is not in a list of this version.
+        let version = self.version.load(Ordering::Acquire);
+        let mut f = Some(f);
+        let mut view = |list: &Arc<List<A, R>>| {
+            let f = if list.version == version {
+                f.take()
+            } else {
+                None
+            };
+            f.map(|f| f(list))
+        };
+        let found = match sender {
+            None => self.for_all.get_with(&(), &mut view),
+            Some(sender) => self.for_one.get_with(sender, &mut view),
+        };
+        match found.flatten() {
+            Some(result) => result,
+            None => f
+                .take()
+                .map(|f| f(&self.fill(sender)))
+                .expect("called once"),
+        }
+    }
+
+    /// Makes a list, and keeps it if it is still true then.
+    #[cold]
+    fn fill(&self, sender: Option<&P>) -> Arc<List<A, R>> {
+        self.bury();
+        let (version, entries) = {
+            let table = self.table();
+            (self.version.load(Ordering::Relaxed), table.entries.clone())
+        };
+        let sender_address = sender.map(address);
+        let meant = |entry: &&Arc<Entry<A, R, P>>| {
+            entry.sender.is_none() || entry.address() == sender_address
+        };
+        let mut bodies: Vec<_> = entries
+            .iter()
+            .filter(meant)
+            .map(|entry| Arc::clone(&entry.body))
+            .collect();
+        order(&mut bodies);
+        let list = Arc::new(List {
+            version,
+            bodies: bodies.into(),
+        });
+        match sender {
+            None => drop(self.for_all.insert((), Arc::clone(&list))),
+            Some(sender) => drop(self.for_one.insert(sender, Arc::clone(&list))),
+        }
+        // A change counts first and forgets the lists then; here it is the other way round. With a fence between the two in both places, one sees the other.
+        fence(Ordering::SeqCst);
+        if self.version.load(Ordering::Relaxed) != version {
+            let same = |other: &Arc<List<A, R>>| Arc::ptr_eq(other, &list);
+            match sender {
+                None => drop(self.for_all.remove_if(&(), |_, other| same(other))),
+                Some(sender) => drop(self.for_one.remove_if(sender, |_, other| same(other))),
+            }
+        }
+        list
+    }
+}
+
+/// Those that are not futures first.
+#[cfg(feature = "async")]
+fn order<A: ?Sized, R>(bodies: &mut [Arc<dyn Body<A, R>>]) {
+    bodies.sort_by_key(|body| body.is_future());
+}
+
+#[cfg(not(feature = "async"))]
+fn order<A: ?Sized, R>(_: &mut [Arc<dyn Body<A, R>>]) {}
