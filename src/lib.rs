@@ -103,8 +103,6 @@ mod pool;
 mod protection;
 mod prune;
 mod recent;
-// On the public API alone, of which a model has less.
-#[cfg(not(all(highlander_loom, feature = "loom")))]
 pub mod registries;
 mod registry;
 mod reverse;

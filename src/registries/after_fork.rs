@@ -58,9 +58,9 @@
 //! Nothing here panics but what is yours, and a panic in [`Prepared::run`] goes no further.
 
 use super::finalizers::Ran;
+use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// Objects, and what is to be done with each in a forked child. Can be a `static`. See [the module](self).
@@ -83,7 +83,7 @@ impl AfterFork {
     ///
     /// The same again runs twice.
     pub fn register<P: SyncPointer>(&self, object: &P, f: impl Fn(&P) + Send + Sync + 'static) {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.next.fetch_add(1, Relaxed);
         let bound = Bound {
             object: object.clone(),
             f: Arc::new(f),

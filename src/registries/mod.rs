@@ -16,6 +16,8 @@
 //! | anything else that is equal to others | one of each content | [`Interner`](crate::Interner) |
 //! | `Arc`s that you hold already | them found by a key, by their content or by each other | [`WeakValueMap`](crate::WeakValueMap), [`WeakSet`](crate::WeakSet), [`WeakKeyMap`](crate::WeakKeyMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap) |
 
+// Those with this attribute are of the operating system, which no model has.
+#[cfg(not(all(highlander_loom, feature = "loom")))]
 pub mod after_fork;
 pub mod class_map;
 pub mod finalizers;
@@ -23,7 +25,9 @@ mod lock;
 pub mod logging;
 pub mod memo;
 mod panic_text;
+#[cfg(not(all(highlander_loom, feature = "loom")))]
 pub mod processes;
+#[cfg(not(all(highlander_loom, feature = "loom")))]
 pub mod resources;
 pub mod signals;
 pub mod tree;

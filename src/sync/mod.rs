@@ -29,9 +29,16 @@ mod lock;
 /// Atomics that no protocol rests on, such as counters of events and hints: in a model they are no steps.
 pub(crate) mod plain {
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+        AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicU8, AtomicUsize,
+        Ordering::Relaxed,
     };
     pub(crate) use std::sync::OnceLock;
 }
 pub(crate) use list_map::{List, ListMap};
 pub(crate) use lock::Lock;
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}

@@ -3,7 +3,7 @@
 //! All threads of a model run on one OS thread, so anything that would block that one must be modelled too: the mutex,
 //! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
 
-use super::explorer::{self, Condvar, MutexGuard};
+use super::explorer::{self, Condvar};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::convert::Infallible;
 use std::ptr::NonNull;
@@ -12,7 +12,7 @@ use std::sync::{Arc, TryLockError};
 pub(crate) use super::explorer::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-pub(crate) use super::explorer::UnsafeCell;
+pub(crate) use super::explorer::{MutexGuard, UnsafeCell};
 
 std::thread_local! {
     // What a model can choose, before it starts. Of the OS thread, not of the process: a model runs on one, and the other models

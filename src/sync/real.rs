@@ -3,14 +3,13 @@
 use std::alloc::{alloc_zeroed, handle_alloc_error, Layout};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::MutexGuard;
 
 pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-pub(crate) use std::sync::{Arc as LifeArc, Weak as LifeWeak};
+pub(crate) use std::sync::{Arc as LifeArc, MutexGuard, Weak as LifeWeak};
 
 /// What is at the address at which a dead value was, for as long as the weak pointer keeps it.
 #[inline]

@@ -15,6 +15,7 @@ mod maps;
 mod memory;
 mod prompt;
 mod recent;
+mod registries;
 mod strong_map;
 mod support;
 mod watching;

@@ -1,11 +1,11 @@
 //! One finalizer: what it runs, and who can still stop it.
 
 use super::{List, Mortal};
-use crate::registries::lock::lock;
+use crate::sync::plain::{AtomicI64, Relaxed};
+use crate::sync::{Mutex, Ordering};
 use crate::{Pointer, Registration, WeakPointer};
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 /// What a finalizer runs.
 pub(super) type Function<R> = Box<dyn FnOnce() -> R + Send>;
@@ -35,7 +35,7 @@ impl<M: Mortal, R> Finalizer<M, R> {
 
     /// Whether it has neither run (or begun to) nor been cancelled.
     pub fn is_alive(&self) -> bool {
-        lock(&self.record.function).is_some()
+        self.record.function.lock().is_some()
     }
 
     /// Sees to it that the function does not run. True if that came in time. *Runs* the destructor of the function.
@@ -45,14 +45,12 @@ impl<M: Mortal, R> Finalizer<M, R> {
 
     /// Its priority at exit; none if it does not run then.
     pub fn priority(&self) -> Option<i32> {
-        unpack(self.record.priority.load(Ordering::Relaxed))
+        unpack(self.record.priority.load(Relaxed))
     }
 
     /// Changes its priority at exit; with `None` it will not run then. Of a dead finalizer it has no effect. Python calls it `atexit`.
     pub fn set_priority(&self, priority: impl Into<Option<i32>>) {
-        self.record
-            .priority
-            .store(pack(priority.into()), Ordering::Relaxed);
+        self.record.priority.store(pack(priority.into()), Relaxed);
         if let Some(list) = self.record.list.upgrade() {
             list.changes.fetch_add(1, Ordering::Release);
         }
@@ -147,7 +145,7 @@ impl<R> Record<R> {
     }
 
     pub(super) fn set_registration(&self, registration: Registration) {
-        *lock(&self.registration) = Some(registration);
+        *self.registration.lock() = Some(registration);
     }
 
     /// Takes the function, once, and everything that leads to it.
@@ -156,15 +154,15 @@ impl<R> Record<R> {
             list.pending.remove(&self.number);
         }
         // Statements of their own: the locks end with them.
-        let function = lock(&self.function).take();
-        let registration = lock(&self.registration).take();
+        let function = self.function.lock().take();
+        let registration = self.registration.lock().take();
         drop(registration);
         function
     }
 
     /// For an object that has told of its death (wrongly, since it was lent to whoever makes the finalizer) before all of this was in its place.
     pub(super) fn forget_if_taken(&self) {
-        if lock(&self.function).is_none() {
+        if self.function.lock().is_none() {
             self.take();
         }
     }
@@ -185,7 +183,7 @@ impl<R> Pending for Record<R> {
     }
 
     fn priority(&self) -> Option<i32> {
-        unpack(self.priority.load(Ordering::Relaxed))
+        unpack(self.priority.load(Relaxed))
     }
 
     fn process(&self) -> u32 {

@@ -58,11 +58,11 @@ mod exit;
 mod finalizer;
 
 use crate::panics::discard;
+use crate::sync::{plain, AtomicU64, Ordering};
 use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
 use finalizer::{Pending, Record};
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use exit::ExitGuard;
@@ -169,7 +169,7 @@ struct List {
     /// By number: the order in which they were made.
     // Invariant: a finalizer is in it from when it is complete until it is taken, which begins with taking it out of here.
     pending: StrongMap<u64, Arc<dyn Pending>>,
-    next: AtomicU64,
+    next: plain::AtomicU64,
     /// How often the order has changed, other than by one that has gone.
     changes: AtomicU64,
 }
@@ -186,7 +186,7 @@ impl Finalizers {
         self.list.get_or_init(|| {
             Arc::new(List {
                 pending: StrongMap::new(),
-                next: AtomicU64::new(0),
+                next: plain::AtomicU64::new(0),
                 changes: AtomicU64::new(0),
             })
         })
@@ -235,7 +235,7 @@ impl Finalizers {
         f: impl FnOnce() -> R + Send + 'static,
     ) -> Finalizer<M, R> {
         let list = self.list();
-        let number = list.next.fetch_add(1, Ordering::Relaxed);
+        let number = list.next.fetch_add(1, plain::Relaxed);
         let record = Arc::new(Record::new(list, number, priority.into(), Box::new(f)));
         let at_death = Arc::clone(&record);
         record.set_registration(M::on_death(object, move || {

@@ -2,12 +2,12 @@
 
 use super::handler::Handler;
 use crate::panics::discard;
-use crate::registries::lock::{read, write};
 use crate::registries::panic_text::panic_text;
+use crate::sync::Mutex;
 use std::error::Error;
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 /// Any error, as sinks return it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -112,18 +112,18 @@ type Told = Arc<dyn Fn(&Failure) + Send + Sync>;
 
 /// Who is told of failures that have nobody to return to.
 #[derive(Default)]
-pub(super) struct Hook(RwLock<Option<Told>>);
+pub(super) struct Hook(Mutex<Option<Told>>);
 
 impl Hook {
     pub(super) fn set(&self, hook: Told) {
-        let mut place = write(&self.0);
+        let mut place = self.0.lock();
         let old = place.replace(hook);
         drop(place);
         drop(old);
     }
 
     pub(super) fn tell(&self, failure: &Failure) {
-        let place = read(&self.0);
+        let place = self.0.lock();
         let hook = place.clone();
         drop(place);
         // It may be called by a destructor, in an unwinding even.

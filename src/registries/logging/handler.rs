@@ -3,12 +3,12 @@
 use super::failure::{attempt, BoxError, Failure, Hook, Step};
 use super::record::{Level, Record};
 use super::{NameHandle, Shared};
-use crate::registries::lock::lock;
+use crate::sync::plain::{AtomicU8, Relaxed};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::{Handle, Watched};
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 
 /// What brings records out: into a file, to a screen, over a line.
 ///
@@ -73,14 +73,14 @@ impl Body {
             sink,
             level: AtomicU8::new(0),
             closed: AtomicBool::new(false),
-            name: Mutex::default(),
+            name: Mutex::new(Name::default()),
             shared: Arc::downgrade(shared),
             hook: Arc::clone(&shared.hook),
         }
     }
 
     fn name(&self) -> MutexGuard<'_, Name> {
-        lock(&self.name)
+        self.name.lock()
     }
 
     fn is_closed(&self) -> bool {
@@ -208,12 +208,12 @@ impl Handler {
 
     /// From which level on it takes records.
     pub fn level(&self) -> Level {
-        Level::new(self.body.level.load(Ordering::Relaxed))
+        Level::new(self.body.level.load(Relaxed))
     }
 
     /// Takes records from this level on.
     pub fn set_level(&self, level: Level) {
-        self.body.level.store(level.value(), Ordering::Relaxed);
+        self.body.level.store(level.value(), Relaxed);
     }
 
     /// Whether somebody has closed it.

@@ -3,12 +3,12 @@
 use super::handler::Handler;
 use super::record::{Level, Record};
 use super::Shared;
-use crate::registries::lock::{read, write};
+use crate::sync::plain::{AtomicU8, Relaxed};
+use crate::sync::{AtomicBool, LifeArc, Mutex, Ordering};
 use crate::Handle;
 use std::fmt;
 use std::iter::successors;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Weak};
 
 /// The place of a name: a logger, or where one may come.
 pub(super) struct Node {
@@ -18,7 +18,7 @@ pub(super) struct Node {
     silent: AtomicBool,
     kept: AtomicBool,
     /// Replaced as a whole. The lock is held while it is copied, and nothing is dropped under it.
-    handlers: RwLock<Arc<[Handler]>>,
+    handlers: Mutex<LifeArc<Vec<Handler>>>,
     parent: Option<NodeHandle>,
     knobs: Arc<Knobs>,
     shared: Weak<Shared>,
@@ -39,7 +39,7 @@ impl Node {
             level: AtomicU8::new(0),
             silent: AtomicBool::new(false),
             kept: AtomicBool::new(false),
-            handlers: RwLock::new(Arc::new([])),
+            handlers: Mutex::new(LifeArc::new(Vec::new())),
             parent,
             knobs,
             shared,
@@ -48,7 +48,7 @@ impl Node {
 
     pub(super) fn root(shared: Weak<Shared>) -> Self {
         let root = Self::new(None, Arc::default(), shared);
-        root.level.store(Level::WARNING.value(), Ordering::Relaxed);
+        root.level.store(Level::WARNING.value(), Relaxed);
         root.asked_for.store(true, Ordering::Relaxed);
         root.kept.store(true, Ordering::Relaxed);
         root
@@ -68,7 +68,7 @@ impl Node {
     }
 
     fn level(&self) -> Level {
-        Level::new(self.level.load(Ordering::Relaxed))
+        Level::new(self.level.load(Relaxed))
     }
 
     /// This one, and those above it.
@@ -84,13 +84,13 @@ impl Node {
     }
 
     pub(super) fn is_enabled_for(&self, level: Level) -> bool {
-        let disabled = self.knobs.disabled.load(Ordering::Relaxed);
+        let disabled = self.knobs.disabled.load(Relaxed);
         level.value() > disabled && level >= self.effective_level()
     }
 
-    fn handlers(&self) -> Arc<[Handler]> {
-        let handlers = read(&self.handlers);
-        Arc::clone(&handlers)
+    fn handlers(&self) -> LifeArc<Vec<Handler>> {
+        let handlers = self.handlers.lock();
+        LifeArc::clone(&handlers)
     }
 
     pub(super) fn call_handlers(&self, record: &Record<'_>) {
@@ -105,10 +105,10 @@ impl Node {
     }
 
     /// Puts another list in the place of the one there is, if `f` has one.
-    fn edit(&self, f: impl FnOnce(&[Handler]) -> Option<Arc<[Handler]>>) -> bool {
-        let mut place = write(&self.handlers);
+    fn edit(&self, f: impl FnOnce(&[Handler]) -> Option<Vec<Handler>>) -> bool {
+        let mut place = self.handlers.lock();
         let Some(new) = f(&place) else { return false };
-        let old = std::mem::replace(&mut *place, new);
+        let old = std::mem::replace(&mut *place, LifeArc::new(new));
         drop(place);
         // Perhaps the last owner of a handler.
         drop(old);
@@ -169,7 +169,7 @@ impl Logger {
 
     /// Gives it a level; [`Level::NOTSET`] takes it away.
     pub fn set_level(&self, level: Level) {
-        self.node.level.store(level.value(), Ordering::Relaxed);
+        self.node.level.store(level.value(), Relaxed);
         self.keep();
     }
 

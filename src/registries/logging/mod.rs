@@ -56,7 +56,7 @@
 //! A sink runs with no lock held, on as many threads as log at the same time; so it brings its own lock if it needs one, and may log, to itself too. An error of a sink or a panic
 //! does not reach who logs: it is told to the hook ([`Logging::on_failure`]), which prints it unless told otherwise. The same is done with records for a closed handler.
 //!
-//! *Waiting:* a record waits for nobody but its sinks. Changing a logger's handlers waits for others that do. *Complexity:* a record is linear in the depth of the name and in
+//! *Waiting:* a record waits for its sinks, and at each logger, a few instructions long, for others that take or change the list of its handlers. *Complexity:* a record is linear in the depth of the name and in
 //! the handlers that it meets; [`Logging::logger`] is constant on average when the logger exists, else linear in the depth.
 //!
 //! # What owns what
@@ -71,13 +71,14 @@ mod logger;
 mod record;
 mod sinks;
 
+use crate::sync::plain::Relaxed;
+use crate::sync::OnceCell;
 use crate::{ByAddress, Handle, Registry, StrongMap, Watched, WeakSet, WeakWatched};
 use failure::Hook;
 use handler::Body;
 use logger::{Node, NodeHandle};
 use std::fmt;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use failure::{BoxError, Failure, Policy, Shutdown, Step};
 pub use handler::{Handler, Sink};
@@ -89,7 +90,7 @@ pub use sinks::{FileSink, StderrSink};
 ///
 /// It allocates nothing before it is first used.
 pub struct Logging {
-    shared: OnceLock<Arc<Shared>>,
+    shared: OnceCell<Arc<Shared>>,
 }
 
 /// By name, with the handler known weakly: the entry is owned by the handler, so that it goes with it or with its renaming, and no later one of the same name does.
@@ -122,9 +123,18 @@ impl std::error::Error for UnknownHandler {}
 
 impl Logging {
     /// Without handlers, and with a root logger of the level [`Level::WARNING`].
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self {
-            shared: OnceLock::new(),
+            shared: OnceCell::new(),
+        }
+    }
+
+    /// Without handlers. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self {
+            shared: OnceCell::new(),
         }
     }
 
@@ -191,7 +201,7 @@ impl Logging {
     /// Silences whatever is of this level or below, for all loggers; [`Level::NOTSET`] ends that. As `logging.disable`.
     pub fn disable(&self, level: Level) {
         let knobs = self.shared().root.knobs();
-        knobs.disabled.store(level.value(), Ordering::Relaxed);
+        knobs.disabled.store(level.value(), Relaxed);
     }
 
     /// A new handler that writes to `sink`, at the end of the list. It lives as long as somebody has it.

@@ -1,11 +1,10 @@
 //! Who is connected, in order, and for each sender the list of those to be called.
 
 use super::receiver::{Body, Receiver, ReceiverId};
-use crate::registries::lock::lock;
+use crate::sync::{full_barrier, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{ByAddress, Pointer, Registration, StrongMap, SyncPointer, WeakKeyMap, WeakPointer};
 use std::any::{Any, TypeId};
-use std::sync::atomic::{fence, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// What makes two connections the same, beside their sender.
 #[derive(PartialEq, Eq)]
@@ -112,7 +111,7 @@ fn address<P: Pointer>(sender: &P) -> usize {
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     fn table(&self) -> MutexGuard<'_, Table<A, R, P>> {
-        lock(&self.table)
+        self.table.lock()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -129,7 +128,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
 
     fn forget_lists(&self) {
         // Pairs with the fence in `fill`: either this finds the list that is entered there, or the change is seen there.
-        fence(Ordering::SeqCst);
+        full_barrier();
         self.for_all.clear();
         self.for_one.clear();
     }
@@ -248,12 +247,12 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             let found = methods.iter().find(|(other, _)| *other == method);
             found.map(|(_, receiver)| receiver.clone())
         };
-        if let Some(found) = find(&lock(&methods)) {
+        if let Some(found) = find(&methods.lock()) {
             return Some(found);
         }
         // Runs `downgrade`, so not under the lock. One of two that are made at the same time stays.
         let made = make?();
-        let mut methods = lock(&methods);
+        let mut methods = methods.lock();
         Some(find(&methods).unwrap_or_else(|| {
             methods.push((method, made.clone()));
             made
@@ -318,7 +317,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             Some(sender) => drop(self.for_one.insert(sender, Arc::clone(&list))),
         }
         // A change counts first and forgets the lists then; here it is the other way round. With a fence between the two in both places, one sees the other.
-        fence(Ordering::SeqCst);
+        full_barrier();
         if self.version.load(Ordering::Relaxed) != version {
             let same = |other: &Arc<List<A, R>>| Arc::ptr_eq(other, &list);
             match sender {

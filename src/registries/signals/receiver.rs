@@ -1,9 +1,9 @@
 //! Who is called, and what keeps it alive.
 
 use super::outcome::BoxError;
+use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Registration, SyncPointer, Watched, WeakPointer};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// Which receiver it is: a number that is used once.
@@ -13,7 +13,7 @@ pub struct ReceiverId(u64);
 impl ReceiverId {
     pub(super) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        Self(NEXT.fetch_add(1, Relaxed))
     }
 }
 

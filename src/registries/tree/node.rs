@@ -2,13 +2,12 @@
 
 use super::{AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
 use crate::registries::finalizers::Mortal;
-use crate::registries::lock::lock;
+use crate::sync::{global, Mutex, MutexGuard};
 use crate::{Notify, Pointer, Registration, Watched, WeakPointer};
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard};
 
 /// An owner of a node in a tree, and so of all that is below it. Dereferences to the node's value. See [the module](super).
 ///
@@ -29,8 +28,10 @@ pub(super) struct Inner<T: 'static> {
     list: Mutex<List<T>>,
 }
 
-/// Held while a node that exists gets a parent: so nothing is hung above or below it meanwhile but leaves.
-static ADOPTING: Mutex<()> = Mutex::new(());
+// Held while a node that exists gets a parent: so nothing is hung above or below it meanwhile but leaves.
+global! {
+    static ADOPTING: Mutex<()> = Mutex::new(());
+}
 
 impl<T: 'static> Node<T> {
     /// A root.
@@ -51,7 +52,7 @@ impl<T: 'static> Node<T> {
     }
 
     fn list(&self) -> MutexGuard<'_, List<T>> {
-        lock(&self.life.list)
+        self.life.list.lock()
     }
 
     /// A new node, the last child of this one.
@@ -81,7 +82,7 @@ impl<T: 'static> Node<T> {
     }
 
     fn link(&self) -> Option<(WeakNode<T>, u64)> {
-        lock(&self.life.link).clone()
+        self.life.link.lock().clone()
     }
 
     /// Its parent, the parent of that, and so on, up to the root, or to one whose parent has gone.
@@ -151,7 +152,7 @@ impl<T: 'static> Node<T> {
     ///
     /// If nobody but the parent owned it, it lives as long as this owner.
     pub fn detach(&self) -> bool {
-        let link = lock(&self.life.link).take();
+        let link = self.life.link.lock().take();
         let Some((parent, number)) = link else {
             return false;
         };
@@ -172,7 +173,7 @@ impl<T: 'static> Node<T> {
         let Some(parent) = parent.upgrade() else {
             return false;
         };
-        let mut link = lock(&self.life.link);
+        let mut link = self.life.link.lock();
         match &mut *link {
             Some((same, number)) if same.ptr_eq(&parent.downgrade()) => {
                 let mut list = parent.list();
@@ -209,7 +210,7 @@ impl<T: 'static> Node<T> {
         let me = self.downgrade();
         // What may be the last owner of something is dropped after the locks.
         let (mut above, old);
-        let adopting = lock(&ADOPTING);
+        let adopting = ADOPTING.lock();
         above = vec![self.clone()];
         above.extend(self.ancestors());
         if above.contains(node) {
@@ -221,7 +222,7 @@ impl<T: 'static> Node<T> {
             drop(adopting);
             return Err(AdoptError::HasParent);
         }
-        let mut link = lock(&node.life.link);
+        let mut link = node.life.link.lock();
         let mut list = self.list();
         let number = list.next();
         list.push(number, node.clone());
