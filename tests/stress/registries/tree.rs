@@ -1,5 +1,7 @@
 //! A tree that is changed everywhere at once. At the end of a round it is a tree, and then nothing.
 
+#![allow(clippy::mutable_key_type)] // nodes are hashed and compared by identity
+
 use super::rounds;
 use crate::common::{forever, Dice};
 use crate::support::{for_a_while, Counts, Sealed};
