@@ -58,6 +58,7 @@
 //! Nothing here panics but what is yours, and a panic in [`Prepared::run`] goes no further.
 
 use super::finalizers::Ran;
+use crate::panics::discard;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};
 use std::fmt;
@@ -154,7 +155,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Calls each function with its object, in the order in which they were registered; a panic of one does not stop the others. Lets go of the objects when all have been called.
+    /// Calls each function with its object, in the order in which they were registered; a panic of one does not stop the others. Lets go of the objects when all have been called; if one
+    /// panics then, that stops nothing either.
     pub fn run(self) -> Ran {
         let mut ran = Ran::default();
         for (_, task) in &self.tasks {
@@ -162,6 +164,9 @@ impl Prepared {
                 task.0.run();
                 true
             });
+        }
+        for task in self.tasks {
+            discard(task);
         }
         ran
     }

@@ -169,3 +169,32 @@ fn many_threads_register_and_prepare() {
     });
     assert!(after_fork.is_empty());
 }
+
+/// The snapshot may be the last owner.
+#[test]
+fn an_object_that_panics_when_it_goes_stops_nothing_either() {
+    struct Bomb {
+        _citizen: Citizen,
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("gone");
+        }
+    }
+    let (after_fork, census) = (AfterFork::new(), Census::new());
+    let objects: Vec<_> = (0..3)
+        .map(|_| {
+            Arc::new(Bomb {
+                _citizen: census.citizen(),
+            })
+        })
+        .collect();
+    for object in &objects {
+        after_fork.register(object, |object| drop(Arc::clone(object)));
+    }
+    let prepared = after_fork.prepare();
+    drop(objects);
+    assert_eq!(census.alive(), 3);
+    let ran = prepared.run();
+    assert_eq!((ran.run, ran.panicked, census.alive()), (3, 0, 0));
+}

@@ -499,3 +499,28 @@ fn an_object_that_is_finalized_often_and_early_keeps_no_list_of_it() {
     }
     assert_eq!((census.alive(), Watched::callbacks(&object)), (0, 0));
 }
+
+#[test]
+fn an_object_that_cannot_be_known_weakly_leaves_nothing() {
+    /// Panics where it is asked for a weak pointer, or for its death.
+    struct Odd(Watched<()>, bool);
+    impl Mortal for Odd {
+        type Weak = ();
+        fn weak(this: &Self) {
+            assert!(this.1, "no weak pointer");
+        }
+        fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
+            assert!(!this.1, "no death");
+            Watched::on_death(&this.0, callback)
+        }
+    }
+    let (finalizers, census) = (Finalizers::new(), Census::new());
+    for (dies, text) in [(false, "no weak pointer"), (true, "no death")] {
+        let object = Odd(Watched::new(()), dies);
+        let citizen = census.citizen();
+        let f = move || drop(citizen);
+        assert_eq!(panic_of(|| finalizers.finalize(&object, f)), text);
+        assert_eq!((finalizers.len(), census.alive()), (0, 0));
+        assert_eq!(Watched::callbacks(&object.0), 0);
+    }
+}

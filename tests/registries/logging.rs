@@ -1,5 +1,7 @@
 //! `logging`: §2, behaviours 1 to 9 (the numbers are in the names), and what threads may do to each other.
 
+mod panics;
+
 use crate::common::{promptly, Census, Citizen};
 use highlander::registries::logging::{
     BoxError, FileSink, Handler, Level, Logging, Policy, Record, Sink, Step,

@@ -1,5 +1,7 @@
 //! `tree`: §5 and §6; the numbers are in the names. The ring of `OrderedDict` is [`OrderedMap`] here, the SAX locator [`Locator`].
 
+mod links;
+
 use crate::common::{panic_of, promptly, Census, Citizen, Dice};
 use highlander::registries::finalizers::Finalizers;
 use highlander::registries::tree::{AdoptError, NoParent, Node, WeakNode};

@@ -8,6 +8,7 @@
 //! * **G7, G9.** Values carry a seal that their destructor breaks: a holder that finds it broken holds a dead value, a destructor that
 //!   does has run twice. All that were born have died, once.
 //! * **G1, G9 for the weak maps** with their plain `Arc`s, beside pruning, shrinking, iteration and closing; the hook's count balances.
+//! * **The registries** of `registries.rs`: what a thread has made alone is compared with a model; no record is lost or doubled, no function runs twice, no node is in two lists.
 //! * **G3, G8.** The same while entries are replaced and removed, and while registries go before their handles.
 //!
 //! The short runs are part of the usual tests. The long ones take `HIGHLANDER_STRESS_SECONDS` each (30 if not set):
@@ -19,6 +20,7 @@ mod families;
 mod flights;
 mod interner;
 mod memory;
+mod registries;
 mod registry;
 mod support;
 #[cfg(feature = "async")]
@@ -40,7 +42,7 @@ fn long() -> Duration {
 
 mod short {
     use super::SHORT;
-    use crate::{families, flights, interner, memory, registry, teardown, weak_maps};
+    use crate::{families, flights, interner, memory, registries, registry, teardown, weak_maps};
 
     #[test]
     fn few_contents_interned_by_many_threads() {
@@ -147,11 +149,41 @@ mod short {
     fn weak_sets_beside_iteration() {
         weak_maps::set(SHORT);
     }
+
+    #[test]
+    fn receivers_and_senders_that_come_and_go() {
+        registries::signals(SHORT);
+    }
+
+    #[test]
+    fn records_beside_handlers_that_change() {
+        registries::logging(SHORT);
+    }
+
+    #[test]
+    fn finalizers_that_run_once_or_are_called_off() {
+        registries::finalizers(SHORT);
+    }
+
+    #[test]
+    fn a_tree_that_is_changed_everywhere() {
+        registries::tree(SHORT);
+    }
+
+    #[test]
+    fn a_memo_of_a_function_that_fails_and_panics() {
+        registries::memo(SHORT);
+    }
+
+    #[test]
+    fn resources_that_are_never_open_twice() {
+        registries::resources(SHORT);
+    }
 }
 
 mod for_long {
     use super::long;
-    use crate::{families, flights, interner, memory, registry, teardown, weak_maps};
+    use crate::{families, flights, interner, memory, registries, registry, teardown, weak_maps};
 
     #[test]
     #[ignore = "long"]
@@ -278,5 +310,41 @@ mod for_long {
     #[ignore = "long"]
     fn weak_sets_beside_iteration() {
         weak_maps::set(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn receivers_and_senders_that_come_and_go() {
+        registries::signals(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn records_beside_handlers_that_change() {
+        registries::logging(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn finalizers_that_run_once_or_are_called_off() {
+        registries::finalizers(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn a_tree_that_is_changed_everywhere() {
+        registries::tree(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn a_memo_of_a_function_that_fails_and_panics() {
+        registries::memo(long());
+    }
+
+    #[test]
+    #[ignore = "long"]
+    fn resources_that_are_never_open_twice() {
+        registries::resources(long());
     }
 }

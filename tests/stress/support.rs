@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const SEALED: u32 = 0x5EA1_ED11;
 
 /// What one scenario counts.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Counts {
     born: AtomicU64,
     dead: AtomicU64,
@@ -29,12 +29,23 @@ impl Counts {
         );
     }
 
+    /// How many there are, which are no more than those that somebody has, with nobody dead twice.
+    pub(crate) fn alive(&self) -> u64 {
+        assert_eq!(
+            self.died_twice.load(Relaxed),
+            0,
+            "a destructor has run twice"
+        );
+        self.born.load(Relaxed) - self.dead.load(Relaxed)
+    }
+
     pub(crate) fn born(&self) -> u64 {
         self.born.load(Relaxed)
     }
 }
 
 /// A value with an identity, and a seal that is broken when it dies.
+#[derive(Debug)]
 pub(crate) struct Sealed<'a> {
     pub(crate) key: u32,
     pub(crate) id: u64,

@@ -234,6 +234,8 @@ impl Finalizers {
         priority: impl Into<Option<i32>>,
         f: impl FnOnce() -> R + Send + 'static,
     ) -> Finalizer<M, R> {
+        // First, as it may panic: then nothing is registered.
+        let weak = M::weak(object);
         let list = self.list();
         let number = list.next.fetch_add(1, plain::Relaxed);
         let record = Arc::new(Record::new(list, number, priority.into(), Box::new(f)));
@@ -245,7 +247,7 @@ impl Finalizers {
             .insert(number, Arc::clone(&record) as Arc<dyn Pending>);
         record.forget_if_taken();
         list.changes.fetch_add(1, Ordering::Release);
-        Finalizer::new(M::weak(object), record)
+        Finalizer::new(weak, record)
     }
 
     /// Runs `f` once: at exit, or when it is called. There is no object, so there must be a priority.

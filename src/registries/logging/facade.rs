@@ -84,7 +84,7 @@ impl log::Log for Logging {
     /// What goes wrong is told to the hook.
     fn flush(&self) {
         for failure in Logging::flush(self) {
-            self.shared().hook.tell(&failure);
+            self.shared().hook.tell(failure);
         }
     }
 }

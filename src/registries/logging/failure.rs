@@ -122,14 +122,17 @@ impl Hook {
         drop(old);
     }
 
-    pub(super) fn tell(&self, failure: &Failure) {
+    pub(super) fn tell(&self, failure: Failure) {
         let place = self.0.lock();
         let hook = place.clone();
         drop(place);
-        // It may be called by a destructor, in an unwinding even.
-        let _ = catch_unwind(AssertUnwindSafe(|| match &hook {
-            Some(hook) => hook(failure),
+        // It may be called by a destructor, in an unwinding even. So nothing that is dropped here may panic either.
+        let told = catch_unwind(AssertUnwindSafe(|| match &hook {
+            Some(hook) => hook(&failure),
             None => eprintln!("logging: {failure}"),
         }));
+        discard(told);
+        discard(failure);
+        discard(hook);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 /// What brings records out: into a file, to a screen, over a line.
 ///
 /// All functions are called with no lock held, on any thread, also on several at the same time. What they return or panic with does not reach who logs; see
-/// [`Logging::on_failure`](super::Logging::on_failure).
+/// [`Logging::on_failure`](super::Logging::on_failure). The same is true of the sink's destructor, which counts as a part of [`Step::Close`].
 pub trait Sink: Send + Sync + 'static {
     /// Writes one record.
     ///
@@ -51,7 +51,8 @@ pub struct Handler {
 }
 
 pub(super) struct Body {
-    sink: Box<dyn Sink>,
+    /// None at the very end.
+    sink: Option<Box<dyn Sink>>,
     level: AtomicU8,
     closed: AtomicBool,
     /// Nothing of a user's runs or is dropped under this lock.
@@ -70,7 +71,7 @@ struct Name {
 impl Body {
     pub(super) fn new(sink: Box<dyn Sink>, shared: &Arc<Shared>) -> Self {
         Self {
-            sink,
+            sink: Some(sink),
             level: AtomicU8::new(0),
             closed: AtomicBool::new(false),
             name: Mutex::new(Name::default()),
@@ -87,13 +88,10 @@ impl Body {
         self.closed.load(Ordering::Relaxed)
     }
 
-    fn failure(&self, step: Step, error: BoxError) -> Failure {
+    fn last_name(&self) -> Option<String> {
         let name = self.name();
-        let name = name
-            .handle
-            .as_ref()
-            .map(|name| Handle::key(name).to_string());
-        Failure::new(name, step, error)
+        let name = name.handle.as_ref();
+        name.map(|name| Handle::key(name).to_string())
     }
 
     fn attempt(
@@ -101,7 +99,8 @@ impl Body {
         step: Step,
         f: impl FnOnce(&dyn Sink) -> Result<(), BoxError>,
     ) -> Result<(), Failure> {
-        attempt(|| f(&*self.sink)).map_err(|error| self.failure(step, error))
+        attempt(|| self.sink.as_deref().map_or(Ok(()), f))
+            .map_err(|error| Failure::new(self.last_name(), step, error))
     }
 
     /// The last two steps, for the one caller who closes it.
@@ -126,8 +125,17 @@ impl Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
+        let name = self.last_name();
         for failure in self.close().into_iter().flatten() {
-            self.hook.tell(&failure);
+            self.hook.tell(failure);
+        }
+        let sink = self.sink.take();
+        let dropped = attempt(|| {
+            drop(sink);
+            Ok(())
+        });
+        if let Err(error) = dropped {
+            self.hook.tell(Failure::new(name, Step::Close, error));
         }
     }
 }
@@ -147,10 +155,7 @@ impl Handler {
 
     /// The name that it was given last, if any. Another handler may have taken it since.
     pub fn name(&self) -> Option<String> {
-        let name = self.body.name();
-        name.handle
-            .as_ref()
-            .map(|name| Handle::key(name).to_string())
+        self.body.last_name()
     }
 
     /// Whether it is the one that is found under its name.
@@ -233,7 +238,7 @@ impl Handler {
             sink.write(record)
         });
         if let Err(failure) = written {
-            self.body.hook.tell(&failure);
+            self.body.hook.tell(failure);
         }
     }
 

@@ -216,7 +216,8 @@ impl Logging {
     pub fn handlers(&self) -> Vec<Handler> {
         let shared = self.shared.get();
         let handlers = shared.into_iter().flat_map(|shared| shared.handlers.iter());
-        handlers.map(Handler::of).collect()
+        let handlers = handlers.map(Handler::of);
+        handlers.filter(|handler| !handler.is_closed()).collect()
     }
 
     /// The live handler that has this name. Waits for nobody.

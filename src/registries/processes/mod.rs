@@ -82,6 +82,10 @@ static BIRTHS: AtomicU64 = AtomicU64::new(0);
 /// The children of registries that have gone.
 static ORPHANS: StrongMap<u64, Arc<dyn Orphan>> = StrongMap::new();
 
+fn reap_orphans() {
+    ORPHANS.retain(|_, orphan| Arc::clone(orphan).still_runs());
+}
+
 trait Orphan: Send + Sync {
     fn still_runs(self: Arc<Self>) -> bool;
 }
@@ -172,6 +176,7 @@ impl<C: ChildProcess> Processes<C> {
     ///
     /// *Waiting:* none. *Complexity:* one system call for each child that is there.
     pub fn active(&self) -> Vec<ProcessHandle<C>> {
+        reap_orphans();
         let Some(home) = self.home.get() else {
             return Vec::new();
         };
@@ -185,7 +190,7 @@ impl<C: ChildProcess> Processes<C> {
     ///
     /// *Complexity:* one system call for each child that is there.
     pub fn reap(&self) -> usize {
-        ORPHANS.retain(|_, orphan| Arc::clone(orphan).still_runs());
+        reap_orphans();
         self.home.get().map_or(0, |home| home.look().1)
     }
 

@@ -253,10 +253,13 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         // Runs `downgrade`, so not under the lock. One of two that are made at the same time stays.
         let made = make?();
         let mut methods = methods.lock();
-        Some(find(&methods).unwrap_or_else(|| {
+        let found = find(&methods);
+        if found.is_none() {
             methods.push((method, made.clone()));
-            made
-        }))
+        }
+        // The lock first: the one that is not needed drops a weak pointer.
+        drop(methods);
+        Some(found.unwrap_or(made))
     }
 
     /// Shows the list of those who are to be called now, which stays as it is until `f` returns.

@@ -237,7 +237,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
 
     /// Calls all who are connected to all senders, whatever happens. The result of each, in order; one that panics has failed.
     ///
-    /// *Panics* when a *method's* object, of which a send is the last owner, does so in its drop, as it may.
+    /// *Panics* when something of which the send is the last owner does so in its drop, as it may: a method's object, or what a receiver that went meanwhile had captured.
     pub fn send_robust(&self, args: &A) -> Vec<Result<R, Failure>> {
         self.all().send_robust(args)
     }

@@ -131,28 +131,38 @@ impl<T: 'static> Node<T> {
         self.list().live().next_back().cloned()
     }
 
-    /// The child of the same parent that comes after this one. None if it is the last, or has no parent. *Complexity:* logarithmic in the number of siblings, on average.
+    /// The child of the same parent that comes after this one. None if it is the last, or has no parent. *Complexity:* logarithmic in the number of siblings, on average;
+    /// a walk past many that have left between the two closes the gap.
     pub fn next_sibling(&self) -> Option<Self> {
-        self.sibling(|list, number| list.after(number).cloned())
+        self.sibling(List::after)
     }
 
     /// The child of the same parent that comes before this one; see [`next_sibling`](Self::next_sibling).
     pub fn previous_sibling(&self) -> Option<Self> {
-        self.sibling(|list, number| list.before(number).cloned())
+        self.sibling(List::before)
     }
 
-    fn sibling(&self, find: impl FnOnce(&List<T>, u64) -> Option<Self>) -> Option<Self> {
+    fn sibling(&self, find: impl FnOnce(&mut List<T>, u64) -> Option<Self>) -> Option<Self> {
         let (parent, number) = self.link()?;
         let parent = parent.upgrade()?;
-        let list = parent.list();
-        find(&list, number)
+        let mut list = parent.list();
+        find(&mut list, number)
     }
 
     /// Takes it out of its parent: from now on it is a root, with all that is below it. Whether it had a parent, alive or dead. Of several callers, one gets true.
     ///
     /// If nobody but the parent owned it, it lives as long as this owner.
     pub fn detach(&self) -> bool {
-        let link = self.life.link.lock().take();
+        self.detach_if(|_| true)
+    }
+
+    /// The same, if its parent is the one that is meant.
+    fn detach_if(&self, is_meant: impl FnOnce(&WeakNode<T>) -> bool) -> bool {
+        let link = self
+            .life
+            .link
+            .lock()
+            .take_if(|(parent, _)| is_meant(parent));
         let Some((parent, number)) = link else {
             return false;
         };
@@ -232,14 +242,13 @@ impl<T: 'static> Node<T> {
         Ok(())
     }
 
-    /// Detaches all its children, and returns them in order.
+    /// Detaches all its children, and returns them in order. One that another thread takes away meanwhile is not among them, and stays where that has put it.
     pub fn detach_all(&self) -> Children<T> {
         let children = self.children();
         let me = self.downgrade();
         let mut mine = Vec::new();
         for child in children {
-            let is_mine = child.link().is_some_and(|(parent, _)| parent.ptr_eq(&me));
-            if is_mine && child.detach() {
+            if child.detach_if(|parent| parent.ptr_eq(&me)) {
                 mine.push(child);
             }
         }
@@ -350,11 +359,13 @@ impl<T: 'static> WeakPointer for WeakNode<T> {
     }
 }
 
-/// Children in order. Those that left leave a hole; there are never more holes than children, but for a few.
+/// Children in order. Those that left leave a hole; there are never more holes than children, but for a few, and none that many have to pass.
 struct List<T: 'static> {
     // Invariant: the numbers ascend, and neither end is a hole.
     nodes: VecDeque<(u64, Option<Node<T>>)>,
     holes: usize,
+    /// How many holes were passed on the way to a sibling since holes were closed last.
+    passed: usize,
     next: u64,
 }
 
@@ -363,6 +374,7 @@ impl<T: 'static> Default for List<T> {
         Self {
             nodes: VecDeque::new(),
             holes: 0,
+            passed: 0,
             next: 0,
         }
     }
@@ -417,16 +429,32 @@ impl<T: 'static> List<T> {
         self.nodes.iter().filter_map(|(_, node)| node.as_ref())
     }
 
-    fn after(&self, number: u64) -> Option<&Node<T>> {
-        let at = self.nodes.partition_point(|n| n.0 <= number);
-        self.nodes.range(at..).find_map(|(_, node)| node.as_ref())
+    fn after(&mut self, number: u64) -> Option<Node<T>> {
+        let from = self.nodes.partition_point(|n| n.0 <= number);
+        let mut there = self.nodes.range(from..);
+        let to = from + there.position(|(_, node)| node.is_some())?;
+        let node = self.nodes[to].1.clone();
+        self.pass(from, to);
+        node
     }
 
-    fn before(&self, number: u64) -> Option<&Node<T>> {
-        let at = self.nodes.partition_point(|n| n.0 < number);
-        self.nodes
-            .range(..at)
-            .rev()
-            .find_map(|(_, node)| node.as_ref())
+    fn before(&mut self, number: u64) -> Option<Node<T>> {
+        let to = self.nodes.partition_point(|n| n.0 < number);
+        let mut there = self.nodes.range(..to);
+        let from = 1 + there.rposition(|(_, node)| node.is_some())?;
+        let node = self.nodes[from - 1].1.clone();
+        self.pass(from, to);
+        node
+    }
+
+    /// Somebody had to pass these holes. They are closed as soon as that is no more work than passing has been.
+    fn pass(&mut self, from: usize, to: usize) {
+        self.passed += to - from;
+        let work = from.min(self.nodes.len() - to);
+        if from < to && self.passed > work {
+            self.nodes.drain(from..to);
+            self.holes -= to - from;
+            self.passed = 0;
+        }
     }
 }

@@ -242,3 +242,32 @@ fn no_child_is_found_before_its_handle_is_there() {
         assert_eq!(children.dangling().len(), CHILDREN as usize);
     });
 }
+
+/// The children of a registry that has gone are seen to end by all calls of another one that look at all children.
+#[test]
+fn any_registry_sees_the_ends_of_those_whose_own_has_gone() {
+    let calls: [fn(&Processes<Invented>); 3] = [
+        |others| drop(others.active()),
+        |others| assert_eq!(others.reap(), 0),
+        |others| drop(others.join_all()),
+    ];
+    for others_has_children in [false, true] {
+        for call in calls {
+            let system = Arc::new(System::default());
+            let children: Processes<Invented> = Processes::custom();
+            let others: Processes<Invented> = Processes::custom();
+            if others_has_children {
+                let child = others.adopt(system.start());
+                child.child().exit();
+                child.join().unwrap();
+            }
+            let before = system.waited.load(SeqCst);
+            let child = children.adopt(system.start());
+            drop(children);
+            child.child().exit();
+            call(&others);
+            assert_eq!(system.waited.load(SeqCst), before + 1);
+            assert!(!child.is_alive());
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Receivers that are futures.
 
 use super::{words, Log};
+use crate::common::promptly;
 use highlander::registries::signals::{Receiver, Signal};
 use pollster::block_on;
 use std::future::{pending, poll_fn, Future};
@@ -128,4 +129,25 @@ fn s7_7_a_send_that_is_dropped_drops_its_futures() {
         assert!(send.as_mut().poll(&mut context).is_pending());
     }
     assert_eq!(census.alive(), 0);
+}
+
+/// A receiver that is woken while it is polled, and parks its thread there for reasons of its own, as a channel does, or a send inside of it.
+#[test]
+fn s7_6_a_wake_is_not_lost_when_a_future_parks_the_thread_itself() {
+    promptly(|| {
+        let signal: Signal<u32, u32> = Signal::new();
+        let receiver = Receiver::new_async(|n: &u32| {
+            let (n, mut polled) = (*n, false);
+            Box::pin(poll_fn(move |context| {
+                if std::mem::replace(&mut polled, true) {
+                    return Poll::Ready(Ok(n));
+                }
+                context.waker().wake_by_ref();
+                std::thread::park();
+                Poll::Pending
+            }))
+        });
+        signal.connect(&receiver);
+        assert_eq!(signal.send(&7).unwrap(), [7]);
+    });
 }

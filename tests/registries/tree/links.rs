@@ -1,0 +1,65 @@
+//! Links that change while somebody else looks at them, and what walking along them costs.
+
+use super::values;
+use crate::common::promptly;
+use highlander::registries::tree::{NoParent, Node};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+/// Who detaches all children of one node takes none that has become somebody else's meanwhile.
+#[test]
+fn detaching_all_takes_nobody_elses_children() {
+    const ROUNDS: usize = if cfg!(miri) { 20 } else { 1000 };
+    promptly(|| {
+        let (old, new, child) = (Node::new(0), Node::new(1), Node::new(2));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // More than there are processors, so that some are interrupted in the middle.
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !done.load(SeqCst) {
+                        old.detach_all();
+                    }
+                });
+            }
+            let mut taken = 0;
+            for _ in 0..ROUNDS {
+                old.adopt(&child).unwrap();
+                thread::yield_now();
+                child.detach();
+                new.adopt(&child).unwrap();
+                thread::yield_now();
+                taken += usize::from(!child.detach());
+            }
+            done.store(true, SeqCst);
+            assert_eq!(taken, 0);
+        });
+        assert_eq!((old.len(), new.len()), (0, 0));
+        assert_eq!(child.parent(), Err(NoParent::Root));
+    });
+}
+
+/// Who takes out one sibling after the other, always the next one of the same, finds the last as quickly as the first: in both directions, at an end and in the middle.
+#[test]
+fn gaps_of_any_length_are_passed_in_time() {
+    const MANY: u32 = if cfg!(miri) { 100 } else { 100_000 };
+    promptly(|| {
+        for anchor in [0, 1, MANY / 2, MANY - 2, MANY - 1] {
+            let list = Node::new(MANY);
+            let nodes: Vec<_> = (0..MANY).map(|n| list.add(n)).collect();
+            let anchor = &nodes[anchor as usize];
+            for n in **anchor + 1..MANY {
+                let next = anchor.next_sibling().unwrap();
+                assert_eq!(*next, n);
+                next.detach();
+            }
+            for n in (0..**anchor).rev() {
+                let previous = anchor.previous_sibling().unwrap();
+                assert_eq!(*previous, n);
+                previous.detach();
+            }
+            assert_eq!(values(list.children()), [**anchor]);
+            assert!(anchor.next_sibling().is_none() && anchor.previous_sibling().is_none());
+        }
+    });
+}
