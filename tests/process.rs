@@ -47,6 +47,12 @@ const SCENES: &[Scene] = &[
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(SCENE) {
         let (_, play, _, _) = SCENES.iter().find(|scene| scene.0 == name).unwrap();
+        // One that hangs is ended by a signal, and has failed.
+        #[cfg(unix)]
+        // SAFETY: no signal handler is involved.
+        unsafe {
+            libc::alarm(120)
+        };
         play();
         return ExitCode::SUCCESS;
     }
@@ -162,6 +168,14 @@ mod fork {
     use std::thread;
 
     static AFTER_FORK: AfterFork = AfterFork::new();
+
+    struct SetOnDrop(&'static AtomicBool);
+
+    impl Drop for SetOnDrop {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+        }
+    }
 
     fn fork() -> libc::pid_t {
         // SAFETY: the child runs what the scene says and ends by `_exit`; what that may meet is what the scenes are about.
@@ -308,6 +322,7 @@ mod fork {
                     }
                 });
             }
+            let _end = SetOnDrop(&DONE);
             for n in 0..100 {
                 let pid = fork();
                 if pid == 0 {
@@ -315,7 +330,6 @@ mod fork {
                 }
                 join(pid);
             }
-            DONE.store(true, SeqCst);
         });
         drop(LOGGING.shutdown(Default::default()));
         let text = std::fs::read_to_string(&path).unwrap();
@@ -351,6 +365,8 @@ mod fork {
                     }
                 });
             }
+            // Also when this fails.
+            let _end = SetOnDrop(&DONE);
             for _ in 0..100 {
                 let prepared = AFTER_FORK.prepare();
                 let (held, object) = (&held, &object);
@@ -359,6 +375,8 @@ mod fork {
                     child(move || {
                         let ran = prepared.run();
                         assert!(ran.run > 0 && ran.panicked == 0 && object.load(SeqCst));
+                        // It may be the last owner of what the threads have let go of meanwhile.
+                        std::mem::forget(prepared);
                         assert!(SHARED.get(&u32::MAX).unwrap().ptr_eq(held));
                         a_life_of_its_own();
                     });
@@ -366,7 +384,6 @@ mod fork {
                 drop(prepared);
                 join(pid);
             }
-            DONE.store(true, SeqCst);
         });
         println!("all children have ended well");
     }

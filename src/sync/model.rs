@@ -410,6 +410,9 @@ pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
     lot.parked.fetch_sub(1, Ordering::Relaxed);
 }
 
+/// Nobody forks in a model.
+pub(crate) fn nobody_is_parked() {}
+
 pub(crate) fn wake_parked(_: usize) {
     // Nobody parks in the other models, and the fence makes them longer.
     if !PARK.get() {

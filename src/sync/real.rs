@@ -107,6 +107,12 @@ pub(crate) fn wake_parked(address: usize) {
     }
 }
 
+/// For a forked child, which has one thread: those that were parked in its parent are not there. Else each unlocking would look for them in the parking lot, whose own locks a thread of
+/// the parent may have left held.
+pub(crate) fn nobody_is_parked() {
+    PARKED.0.store(0, Ordering::Relaxed);
+}
+
 #[cold]
 #[inline(never)]
 fn unpark_all(address: usize) {

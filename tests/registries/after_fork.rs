@@ -82,6 +82,8 @@ fn s3_4_the_snapshot_owns_the_objects() {
     drop(two);
     assert_eq!((census.alive(), after_fork.len()), (1, 1));
     prepared.run();
+    assert_eq!((census.alive(), after_fork.len()), (1, 1));
+    drop(prepared);
     assert_eq!((census.alive(), after_fork.len()), (0, 0));
     assert_eq!(*log.lock().unwrap(), [2]);
 }
