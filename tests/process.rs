@@ -1,6 +1,6 @@
 //! What happens to processes: how they end, and how they fork. Each scene is played by a process of its own, which is this program again, on one thread.
 //!
-//! §3.3 to 5 (`after_fork`), and §1.21, §3.5, §3.7 and §3.9 (`finalizers`), as far as they are about processes; the numbers are beside the scenes.
+//! §3.3 to 5 (`after_fork`), §2.10 (`logging`), and §1.21, §3.5, §3.7 and §3.9 (`finalizers`), as far as they are about processes; the numbers are beside the scenes.
 
 use highlander::registries::finalizers::PROCESS;
 use highlander::{Registry, Watched};
@@ -32,6 +32,10 @@ const SCENES: &[Scene] = &[
     #[cfg(unix)]
     ("fork_generations", fork::generations, 0, "3\n2\n1\n0\n"),
     #[cfg(unix)]
+    ("fork_bootstrap", fork::bootstrap, 0, "child's\nparent's\n"),
+    #[cfg(unix)]
+    ("fork_logging", fork::logging, 0, "none is missing\n"),
+    #[cfg(unix)]
     (
         "fork_threads",
         fork::beside_threads,
@@ -43,6 +47,12 @@ const SCENES: &[Scene] = &[
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(SCENE) {
         let (_, play, _, _) = SCENES.iter().find(|scene| scene.0 == name).unwrap();
+        // One that hangs is ended by a signal, and has failed.
+        #[cfg(unix)]
+        // SAFETY: no signal handler is involved.
+        unsafe {
+            libc::alarm(120)
+        };
         play();
         return ExitCode::SUCCESS;
     }
@@ -150,6 +160,7 @@ mod atexit {
 mod fork {
     use highlander::registries::after_fork::AfterFork;
     use highlander::registries::finalizers::Finalizers;
+    use highlander::registries::logging::{FileSink, Logging};
     use highlander::{Handle, Interner, Registry, StrongMap, Watched, WeakSet, WeakValueMap};
     use std::panic::{catch_unwind, AssertUnwindSafe};
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -157,6 +168,14 @@ mod fork {
     use std::thread;
 
     static AFTER_FORK: AfterFork = AfterFork::new();
+
+    struct SetOnDrop(&'static AtomicBool);
+
+    impl Drop for SetOnDrop {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+        }
+    }
 
     fn fork() -> libc::pid_t {
         // SAFETY: the child runs what the scene says and ends by `_exit`; what that may meet is what the scenes are about.
@@ -264,6 +283,62 @@ mod fork {
         generation(3);
     }
 
+    /// §3.5: a child forgets what its parent has registered, and then runs what was prepared: so it does not forget what that registers.
+    pub(super) fn bootstrap() {
+        static FINALIZERS: Finalizers = Finalizers::new();
+        let object = Arc::new(());
+        FINALIZERS.at_exit(0, || println!("parent's"));
+        AFTER_FORK.register(&object, |_: &Arc<()>| {
+            FINALIZERS.at_exit(0, || println!("child's"));
+        });
+        let prepared = AFTER_FORK.prepare();
+        let pid = fork();
+        if pid == 0 {
+            child(move || {
+                assert_eq!(FINALIZERS.cancel_all(), 1);
+                assert_eq!(prepared.run().run, 1);
+                assert_eq!(FINALIZERS.run_all().run, 1);
+            });
+        }
+        drop(prepared);
+        join(pid);
+        assert_eq!(FINALIZERS.run_all().run, 1);
+    }
+
+    /// §2.10: children log while threads of the parent do. There is no lock that one of those could have left held: who logs excludes nobody.
+    pub(super) fn logging() {
+        static LOGGING: Logging = Logging::new();
+        static DONE: AtomicBool = AtomicBool::new(false);
+        let path = std::env::temp_dir().join(format!("highlander-fork-{}", std::process::id()));
+        let handler = LOGGING.handler(FileSink::append(&path).unwrap());
+        LOGGING.root().add_handler(&handler);
+        let logger = LOGGING.logger("forks.child");
+        thread::scope(|scope| {
+            for thread in 0..2 {
+                scope.spawn(move || {
+                    let logger = LOGGING.logger(&format!("forks.thread{thread}"));
+                    while !DONE.load(SeqCst) {
+                        logger.warning(format_args!("in the parent"));
+                    }
+                });
+            }
+            let _end = SetOnDrop(&DONE);
+            for n in 0..100 {
+                let pid = fork();
+                if pid == 0 {
+                    child(|| logger.warning(format_args!("number {n}")));
+                }
+                join(pid);
+            }
+        });
+        drop(LOGGING.shutdown(Default::default()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let said = |line: &&str| line.contains("WARNING forks.child: number ");
+        assert_eq!(text.lines().filter(said).count(), 100);
+        println!("none is missing");
+    }
+
     /// Children of a process whose other threads are in the middle of everything: what was prepared runs, hits hit, and what the child makes for itself works.
     pub(super) fn beside_threads() {
         static SHARED: Registry<u32, u32> = Registry::new();
@@ -290,6 +365,8 @@ mod fork {
                     }
                 });
             }
+            // Also when this fails.
+            let _end = SetOnDrop(&DONE);
             for _ in 0..100 {
                 let prepared = AFTER_FORK.prepare();
                 let (held, object) = (&held, &object);
@@ -298,6 +375,8 @@ mod fork {
                     child(move || {
                         let ran = prepared.run();
                         assert!(ran.run > 0 && ran.panicked == 0 && object.load(SeqCst));
+                        // It may be the last owner of what the threads have let go of meanwhile.
+                        std::mem::forget(prepared);
                         assert!(SHARED.get(&u32::MAX).unwrap().ptr_eq(held));
                         a_life_of_its_own();
                     });
@@ -305,7 +384,6 @@ mod fork {
                 drop(prepared);
                 join(pid);
             }
-            DONE.store(true, SeqCst);
         });
         println!("all children have ended well");
     }

@@ -17,7 +17,7 @@
 //! assert_eq!(prepared.run().run, 1);              // in the child
 //! assert!(buffer.lock().unwrap().is_empty());
 //!
-//! drop(buffer);
+//! drop((prepared, buffer));
 //! assert!(AFTER_FORK.is_empty());                 // it was not kept alive
 //! ```
 //!
@@ -29,8 +29,10 @@
 //! knows the child by its process id.
 //!
 //! CPython takes its snapshot in the child. Here it is taken in the parent, since here other threads run meanwhile: what `run` does in the child then takes no lock of this crate and does not allocate for itself,
-//! so it cannot meet a lock that a thread of the parent has left held. An object that is registered between the two is not called. Between the two the objects are owned, and so
-//! are they in the child until `run` has ended.
+//! so it cannot meet a lock that a thread of the parent has left held. An object that is registered between the two is not called.
+//!
+//! From `prepare` on the objects are owned, until the [`Prepared`] is dropped. In a child of a process with other threads that may be the last drop of an object that one of these has let go of meanwhile; it is
+//! bound by the table below, as any drop there. A child that must never wait ends by `exec` or `_exit` before that, or calls `std::mem::forget(prepared)`.
 //!
 //! # What is safe in a child
 //! A child has the one thread that called `fork`. If the parent had no other thread, all works in it as before. If it had, POSIX allows a child no more than what a signal handler may do, until it calls
@@ -41,7 +43,7 @@
 //! | the standard library and the C library | the allocators of glibc, musl and macOS see to it that they work. A `Mutex` that another thread held, and a `stdout` that was being written to, stay locked for ever |
 //! | to read a handle, to clone it, to compare it | works |
 //! | a look-up that hits | works |
-//! | a registry, map or set that the child makes | works: all that is done with it; creations too, if no creation of another thread was just going to sleep or being woken |
+//! | a registry, map or set that the child makes | works, after [`Prepared::run`]: all that is done with it; creations too, if no creation of another thread was just going to sleep or being woken |
 //! | a miss, an insertion, a removal, the drop of a last handle, in one that the parent's threads were *changing* | may wait for ever, for a bucket or a list that was locked |
 //! | a creation of a key that another thread was creating | waits for ever: that thread is not there |
 //! | an iteration over one that was being changed | may wait for ever |
@@ -58,7 +60,8 @@
 //! Nothing here panics but what is yours, and a panic in [`Prepared::run`] goes no further.
 
 use super::finalizers::Ran;
-use crate::panics::discard;
+use crate::panics::Panics;
+use crate::sync::nobody_is_parked;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};
 use std::fmt;
@@ -96,12 +99,16 @@ impl AfterFork {
     pub fn prepare(&self) -> Prepared {
         let mut tasks: Vec<_> = self.tasks.iter().collect();
         tasks.sort_by_key(|(number, _)| *number);
-        Prepared { tasks }
+        Prepared {
+            tasks,
+            process: std::process::id(),
+        }
     }
 
     /// [Prepares](Self::prepare), calls `fork`, and [runs](Prepared::run) what was prepared if that returns in another process than it was called in. Returns what `fork` returns, in both.
     ///
-    /// It compares process ids. A child in a pid namespace of its own may happen to have the id of its parent: then use the two steps.
+    /// It compares process ids. A child in a pid namespace of its own may happen to have the id of its parent: then use the two steps. So do if there are other threads, which may let go of objects
+    /// meanwhile: here the child lets go of them too, see [forking](self#forking).
     ///
     /// ```
     /// use highlander::registries::after_fork::AfterFork;
@@ -152,21 +159,24 @@ impl fmt::Debug for AfterFork {
 #[must_use = "run it in the child, drop it in the parent"]
 pub struct Prepared {
     tasks: Vec<(u64, Task)>,
+    /// The parent.
+    process: u32,
 }
 
 impl Prepared {
-    /// Calls each function with its object, in the order in which they were registered; a panic of one does not stop the others. Lets go of the objects when all have been called; if one
-    /// panics then, that stops nothing either.
-    pub fn run(self) -> Ran {
+    /// Calls each function with its object, in the order in which they were registered; a panic of one does not stop the others.
+    ///
+    /// The objects stay owned: see [forking](self#forking). In a child that has no objects it is worth calling too: this crate learns from it that threads of the parent which wait for its locks are not there.
+    pub fn run(&self) -> Ran {
+        if self.process != std::process::id() {
+            nobody_is_parked();
+        }
         let mut ran = Ran::default();
         for (_, task) in &self.tasks {
             ran.step(|| {
                 task.0.run();
                 true
             });
-        }
-        for task in self.tasks {
-            discard(task);
         }
         ran
     }
@@ -179,6 +189,16 @@ impl Prepared {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
+    }
+}
+
+impl Drop for Prepared {
+    /// Lets go of each object, whatever becomes of the others; the first panic goes on then.
+    fn drop(&mut self) {
+        let mut panics = Panics::new();
+        for task in self.tasks.drain(..) {
+            panics.catch(|| drop(task));
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 #[cfg(not(all(highlander_shuttle, feature = "shuttle")))]
 mod body {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::{atomic, Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::sync::{
+        atomic, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
     pub(crate) use loom::thread::yield_now;
     pub(crate) use loom::{lazy_static, thread_local};
 
@@ -16,7 +18,9 @@ mod body {
 
 #[cfg(all(highlander_shuttle, feature = "shuttle"))]
 mod body {
-    pub(crate) use shuttle::sync::{atomic, Condvar, Mutex, MutexGuard};
+    pub(crate) use shuttle::sync::{
+        atomic, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
     pub(crate) use shuttle::thread::yield_now;
     pub(crate) use shuttle::{lazy_static, thread_local};
 

@@ -3,7 +3,7 @@
 //! All threads of a model run on one OS thread, so anything that would block that one must be modelled too: the mutex,
 //! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
 
-use super::explorer::{self, Condvar};
+use super::explorer::{self, Condvar, RwLockReadGuard, RwLockWriteGuard};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::convert::Infallible;
 use std::ptr::NonNull;
@@ -83,6 +83,23 @@ impl<T> Mutex<T> {
             Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct RwLock<T>(explorer::RwLock<T>);
+
+impl<T> RwLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(explorer::RwLock::new(value))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(|e| e.into_inner())
     }
 }
 

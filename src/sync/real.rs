@@ -3,6 +3,7 @@
 use std::alloc::{alloc_zeroed, handle_alloc_error, Layout};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use once_cell::race::OnceBox;
 pub(crate) use once_cell::sync::OnceCell;
@@ -39,6 +40,24 @@ impl<T> Mutex<T> {
             Err(std::sync::TryLockError::Poisoned(e)) => Some(e.into_inner()),
             Err(std::sync::TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+/// A lock for many readers, that a panic does not poison, as above.
+#[derive(Debug)]
+pub(crate) struct RwLock<T>(std::sync::RwLock<T>);
+
+impl<T> RwLock<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::sync::RwLock::new(value))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -104,6 +123,12 @@ pub(crate) fn wake_parked(address: usize) {
     if PARKED.0.load(Ordering::Relaxed) != 0 {
         unpark_all(address);
     }
+}
+
+/// For a forked child, which has one thread: those that were parked in its parent are not there. Else each unlocking would look for them in the parking lot, whose own locks a thread of
+/// the parent may have left held.
+pub(crate) fn nobody_is_parked() {
+    PARKED.0.store(0, Ordering::Relaxed);
 }
 
 #[cold]

@@ -1,6 +1,6 @@
 //! `after_fork`: §3.3 to 5, as far as no process is forked: `run` is called here. Real forks are in `tests/process.rs`.
 
-use crate::common::{Census, Citizen};
+use crate::common::{panic_of, Census, Citizen};
 use highlander::registries::after_fork::AfterFork;
 use highlander::{Registry, Watched};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -82,6 +82,8 @@ fn s3_4_the_snapshot_owns_the_objects() {
     drop(two);
     assert_eq!((census.alive(), after_fork.len()), (1, 1));
     prepared.run();
+    assert_eq!((census.alive(), after_fork.len()), (1, 1));
+    drop(prepared);
     assert_eq!((census.alive(), after_fork.len()), (0, 0));
     assert_eq!(*log.lock().unwrap(), [2]);
 }
@@ -196,5 +198,11 @@ fn an_object_that_panics_when_it_goes_stops_nothing_either() {
     drop(objects);
     assert_eq!(census.alive(), 3);
     let ran = prepared.run();
-    assert_eq!((ran.run, ran.panicked, census.alive()), (3, 0, 0));
+    assert_eq!((ran.run, ran.panicked, census.alive()), (3, 0, 3));
+    assert_eq!(panic_of(|| drop(prepared)), "gone");
+    assert_eq!(
+        census.alive(),
+        0,
+        "each goes, whatever becomes of the others"
+    );
 }

@@ -1,5 +1,6 @@
 //! §8: the class map of Jython, without its faults. (README.md says which of the numbers have no meaning here.)
 
+use crate::common::promptly;
 use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::{CreateError, MapMaker, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::collections::HashMap;
@@ -205,6 +206,60 @@ fn a_loader_that_goes_takes_its_classes_along() {
     types.prune();
 }
 
+/// §8.4, which differs: a type that nobody holds goes, though its class stays, and the next one is new. One that is held beside its class stays with it.
+#[test]
+fn a_type_that_nobody_holds_is_made_anew() {
+    let types = types();
+    let loader = Loader::new(1, |_| vec![]);
+    let class = loader.class(0);
+    let wrapper = types.wrapper(&class).unwrap();
+    let weak = Arc::downgrade(&wrapper);
+    drop(wrapper);
+    assert!(weak.upgrade().is_none() && types.get(&class).is_none());
+    let kept = types.wrapper(&class).unwrap();
+    for _ in 0..3 {
+        assert!(Arc::ptr_eq(&types.wrapper(&class).unwrap(), &kept));
+    }
+    assert_eq!(types.wrap().made.load(SeqCst), 2);
+}
+
+/// Re-entrancy: who builds a type sees it unfinished on its own thread, always the same one; others see none.
+#[test]
+fn an_unfinished_type_is_for_its_builder_alone() {
+    struct Curious;
+    impl Wrap for Curious {
+        type Descriptor = Arc<u32>;
+        type Wrapper = Arc<OnceLock<u32>>;
+        type Error = Error;
+
+        fn allocate(&self, class: &Arc<u32>) -> Result<Arc<OnceLock<u32>>, Error> {
+            let _ = class;
+            Ok(Arc::default())
+        }
+
+        fn initialise(
+            &self,
+            classes: &ClassMap<Self>,
+            class: &Arc<u32>,
+            wrapper: &Arc<OnceLock<u32>>,
+        ) -> Result<(), Error> {
+            for _ in 0..2 {
+                assert!(Arc::ptr_eq(&classes.wrapper(class)?, wrapper));
+                assert!(Arc::ptr_eq(&classes.get(class).unwrap(), wrapper));
+            }
+            thread::scope(|scope| {
+                let others = scope.spawn(|| classes.get(class).is_none());
+                assert!(others.join().unwrap());
+            });
+            wrapper.set(**class).expect("initialised once");
+            Ok(())
+        }
+    }
+    let classes = ClassMap::new(Curious);
+    let wrapper = classes.wrapper(&Arc::new(7)).unwrap();
+    assert_eq!(wrapper.get(), Some(&7));
+}
+
 /// §8.5, as it should be: a failed build is tried anew, and half-built types are handed to nobody.
 #[test]
 fn a_failed_build_leaves_nothing_half_built() {
@@ -322,8 +377,57 @@ fn a_class_may_share_the_type_of_its_superclass() {
     assert!(Arc::ptr_eq(&refused, &of_super));
 }
 
-/// The deadlock of Jython 2.5.2 (#2487): a lock of the foreign system, such as a class's initialisation, against one of the map. There is none here: two threads that build
-/// for each other, each in the middle of the other's class, both end.
+/// The deadlock of Jython 2.5.2 (#2487): one thread builds a type and needs a lock of the foreign system for it, the initialisation of its class. Another one is just initialising
+/// that class, and asks for types. The map has no lock of its own that these could be about.
+#[test]
+fn who_initialises_a_class_may_ask_for_types_while_another_one_waits_for_it() {
+    struct Foreign {
+        initialisation: Mutex<()>,
+        arrived: mpsc::Sender<()>,
+    }
+    impl Wrap for Foreign {
+        type Descriptor = Arc<u32>;
+        type Wrapper = Arc<u32>;
+        type Error = Error;
+
+        fn allocate(&self, class: &Arc<u32>) -> Result<Arc<u32>, Error> {
+            Ok(Arc::new(**class))
+        }
+
+        fn initialise(
+            &self,
+            _: &ClassMap<Self>,
+            class: &Arc<u32>,
+            _: &Arc<u32>,
+        ) -> Result<(), Error> {
+            if **class == 0 {
+                self.arrived.send(()).unwrap();
+                drop(self.initialisation.lock().unwrap());
+            }
+            Ok(())
+        }
+    }
+    promptly(|| {
+        let (arrived, arrives) = mpsc::channel();
+        let classes = ClassMap::new(Foreign {
+            initialisation: Mutex::new(()),
+            arrived,
+        });
+        let numbers = [0, 1, 2].map(Arc::new);
+        let known = classes.wrapper(&numbers[1]).unwrap();
+        thread::scope(|scope| {
+            let initialising = classes.wrap().initialisation.lock().unwrap();
+            let building = scope.spawn(|| classes.wrapper(&numbers[0]).unwrap());
+            arrives.recv().unwrap();
+            assert!(Arc::ptr_eq(&classes.wrapper(&numbers[1]).unwrap(), &known));
+            assert_eq!(*classes.wrapper(&numbers[2]).unwrap(), 2);
+            drop(initialising);
+            assert_eq!(*building.join().unwrap(), 0);
+        });
+    });
+}
+
+/// Two threads that build for each other, each in the middle of the other's class, both end.
 #[test]
 fn two_threads_in_the_middle_of_each_other_both_end() {
     for _ in 0..50 {

@@ -260,7 +260,7 @@ fn s3_7_it_runs_once_whoever_comes() {
             count.fetch_add(1, SeqCst);
             drop(held);
         }));
-        let start = &Barrier::new(3);
+        let start = &Barrier::new(4);
         let cancelled = thread::scope(|scope| {
             scope.spawn(move || {
                 start.wait();
@@ -269,6 +269,10 @@ fn s3_7_it_runs_once_whoever_comes() {
             scope.spawn(|| {
                 start.wait();
                 finalizers.run_all();
+            });
+            scope.spawn(|| {
+                start.wait();
+                finalizer.call();
             });
             scope
                 .spawn(|| {
@@ -367,6 +371,37 @@ fn s3_9_the_sample_order() {
     finalizers.run_from(0);
     finalizers.run_all();
     assert_eq!(log.words(), ["a", "b", "d10", "d03", "d02", "d01", "e"]);
+}
+
+/// The whole of `_exit_function`: those from 0 on find the children alive, the others do not. Once: a second one runs nothing.
+#[test]
+#[cfg(unix)]
+fn s3_9_children_end_between_the_two_runs() {
+    use highlander::registries::processes::Processes;
+    use std::process::{Command, Stdio};
+    static CHILDREN: Processes = Processes::new();
+    promptly(|| {
+        let (finalizers, log) = (Finalizers::new(), Log::default());
+        let look = |word: &str| {
+            let (log, word) = (log.clone(), word.to_string());
+            move || log.note(&format!("{word}: {} children", CHILDREN.active().len()))()
+        };
+        let mut command = Command::new("cat");
+        let child = CHILDREN.spawn(command.stdin(Stdio::piped()).stdout(Stdio::null()));
+        let input = child.as_ref().unwrap().take_stdin();
+        finalizers.at_exit(-1, look("late"));
+        finalizers.at_exit(0, look("early"));
+        let exit = || {
+            let early = finalizers.run_from(0).run;
+            CHILDREN.terminate_all().unwrap();
+            CHILDREN.join_all();
+            (early, finalizers.run_all().run)
+        };
+        assert_eq!((exit(), exit()), ((1, 1), (0, 0)));
+        assert_eq!(log.words(), ["early: 1 children", "late: 0 children"]);
+        assert!(!child.unwrap().is_alive());
+        drop(input);
+    });
 }
 
 #[test]

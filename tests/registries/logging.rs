@@ -227,6 +227,37 @@ fn s2_5_shutdown_goes_from_the_newest_to_the_oldest() {
     drop((a, b, d, unflushed, late));
 }
 
+/// §2.5: a snapshot. Who comes meanwhile is for the next one; who is let go of meanwhile has its turn, once.
+#[test]
+fn s2_5_shutdown_is_for_those_that_were_there_when_it_began() {
+    struct Changes(Noted, Mutex<Option<Handler>>);
+    impl Sink for Changes {
+        fn write(&self, _: &Record<'_>) -> Result<(), BoxError> {
+            Ok(())
+        }
+
+        fn close(&self) -> Result<(), BoxError> {
+            let log = Arc::clone(&self.0.log);
+            let late = LOGGING.handler(noted("late", &log));
+            let gone = self.1.lock().unwrap().replace(late);
+            drop(gone);
+            self.0.close()
+        }
+    }
+    static LOGGING: Logging = Logging::new();
+    let log = Log::default();
+    let [old, let_go] = handlers(&LOGGING, &log, ["old", "let go"]);
+    let changes = LOGGING.handler(Changes(noted("changes", &log), Mutex::new(Some(let_go))));
+    assert_eq!(LOGGING.shutdown(Policy::GoOn).closed, 3);
+    let steps = "changes: close, let go: flush, let go: close, old: flush, old: close";
+    assert_eq!(words(&log).join(", "), steps);
+    let left = LOGGING.handlers();
+    assert_eq!((left.len(), left[0].is_closed()), (1, false));
+    assert_eq!(LOGGING.shutdown(Policy::GoOn).closed, 1);
+    assert_eq!(words(&log), ["late: flush", "late: close"]);
+    drop((old, changes));
+}
+
 /// §2.6: stronger here: what is open is closed, though its flush has failed.
 #[test]
 fn s2_6_a_failure_stops_neither_the_next_step_nor_the_next_handler() {
@@ -293,6 +324,26 @@ fn s2_7_clearing_handlers_frees_names_and_closes_all() {
     assert_eq!(logging.clear_handlers().closed, 2);
     assert!(logging.handlers().is_empty() && logging.handler_names().is_empty());
     assert!(logging.set_handler_level("x", Level::ERROR).is_err());
+    assert_eq!(
+        words(&log).join(", "),
+        "b: flush, b: close, a: flush, a: close"
+    );
+    // Whatever fails; and with the new configuration the names lead to the new handlers.
+    let [old] = handlers(&logging, &log, ["old"]);
+    let bad = logging.handler(Noted {
+        fails: vec![Step::Flush],
+        panics: vec![Step::Close],
+        ..noted("bad", &log)
+    });
+    bad.set_name("x");
+    let cleared = logging.clear_handlers();
+    assert_eq!((cleared.closed, cleared.failures.len()), (2, 2));
+    assert_eq!(cleared.failures[0].handler(), Some("x"));
+    assert!(cleared.left.is_empty() && old.is_closed());
+    let [new] = handlers(&logging, &log, ["new"]);
+    new.set_name("x");
+    drop((a, b, bad, old));
+    assert_eq!(logging.handler_named("x"), Some(new));
 }
 
 /// §2.8

@@ -4,9 +4,9 @@ mod foreign;
 #[cfg(feature = "async")]
 mod tasks;
 
-use crate::common::{panic_of, promptly, Census};
+use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::registries::signals::{Receiver, Signal};
-use highlander::{Registry, Watched};
+use highlander::{Pointer, Registry, Watched, WeakPointer};
 use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, Weak};
@@ -336,6 +336,41 @@ fn s7_7_a_send_calls_who_was_there_when_it_began() {
     signal.disconnect_all();
 }
 
+/// §7.7, where it differs: an object is owned while its method runs, and not before.
+#[test]
+fn s7_7_an_object_that_dies_before_its_turn_is_not_called() {
+    struct Counted {
+        calls: Arc<AtomicUsize>,
+        census: Census,
+        _citizen: Citizen,
+    }
+    impl Counted {
+        fn called(&self, _: &str) {
+            self.calls.fetch_add(1, SeqCst);
+            // Its last owner lets go in the midst of it.
+            let kept = std::mem::take(&mut *KEPT.lock().unwrap());
+            drop(kept);
+            assert_eq!(self.census.alive(), 1);
+        }
+    }
+    static KEPT: Mutex<Vec<Watched<Counted>>> = Mutex::new(Vec::new());
+    let (signal, census, calls) = (Signal::<str>::new(), Census::new(), Arc::default());
+    for _ in 0..3 {
+        let object = Watched::new(Counted {
+            calls: Arc::clone(&calls),
+            census: census.clone(),
+            _citizen: census.citizen(),
+        });
+        signal.connect_method(&object, Counted::called);
+        KEPT.lock().unwrap().push(object);
+    }
+    assert_eq!(signal.send("the first lets go of all").unwrap().len(), 1);
+    assert_eq!(
+        (calls.load(SeqCst), census.alive(), signal.len()),
+        (1, 0, 0)
+    );
+}
+
 /// §7.7
 #[test]
 fn s7_7_no_lock_is_held_while_a_receiver_runs() {
@@ -475,6 +510,95 @@ fn s7_9_a_connection_ends_what_is_cached() {
     signal.of(&right).send("2").unwrap();
     assert!(signal.of(&left).has_receivers() && !signal.of(&right).has_receivers());
     assert_eq!(words(&log), ["left 1"]);
+}
+
+/// A sender that counts how often its weak pointers are asked whether it is dead.
+#[derive(Clone)]
+struct Asked(Arc<u8>);
+
+#[derive(Clone)]
+struct WeakAsked(Weak<u8>);
+
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+impl Pointer for Asked {
+    type Target = u8;
+    type Weak = WeakAsked;
+
+    fn downgrade(this: &Self) -> WeakAsked {
+        WeakAsked(Arc::downgrade(&this.0))
+    }
+
+    fn target(this: &Self) -> &u8 {
+        &this.0
+    }
+
+    fn address(this: &Self) -> *const () {
+        Arc::as_ptr(&this.0).cast()
+    }
+}
+
+impl WeakPointer for WeakAsked {
+    type Strong = Asked;
+
+    fn upgrade(&self) -> Option<Asked> {
+        self.0.upgrade().map(Asked)
+    }
+
+    fn is_dead(&self) -> bool {
+        ASKED.fetch_add(1, SeqCst);
+        self.0.strong_count() == 0
+    }
+
+    fn address(&self) -> *const () {
+        self.0.as_ptr().cast()
+    }
+}
+
+/// §7.9: filled by a send, also with "nobody"; used by the next ones, which do not go through the connections; emptied by connecting and disconnecting.
+#[test]
+fn s7_9_the_second_send_does_not_go_through_the_connections() {
+    const CONNECTED: usize = 50;
+    let signal: Signal<str, (), Asked> = Signal::new();
+    let receiver = Receiver::new(|_: &str| ());
+    let senders: Vec<_> = (0..=CONNECTED).map(|_| Asked(Arc::new(0))).collect();
+    let (nobody, connected) = senders.split_last().unwrap();
+    for sender in connected {
+        signal.of(sender).connect(&receiver);
+    }
+    let asked = |of: &Asked| {
+        ASKED.store(0, SeqCst);
+        signal.of(of).send("").unwrap();
+        ASKED.load(SeqCst)
+    };
+    for sender in [&senders[0], nobody] {
+        assert!(asked(sender) >= CONNECTED, "made");
+        assert!(asked(sender) < 5, "kept");
+    }
+    assert!(asked(&senders[0]) < 5, "of each sender");
+    assert!(signal.of(&senders[1]).disconnect(&receiver));
+    assert!(asked(nobody) >= CONNECTED - 1, "made anew");
+    assert!(asked(nobody) < 5);
+    assert!(signal.of(&senders[1]).connect(&receiver));
+    assert!(asked(nobody) >= CONNECTED && asked(nobody) < 5);
+}
+
+/// `has_listeners`: for all, for one sender, and not for what is dead, be it told or not.
+#[test]
+fn s7_9_receivers_that_have_died_are_none() {
+    let signal: Signal<str, (), Arc<u8>> = Signal::new();
+    let (left, right) = (Arc::new(1), Arc::new(2));
+    let (method, receiver) = (Arc::new(3), Receiver::new(|_: &str| ()));
+    assert!(!signal.has_receivers());
+    signal.of(&left).connect_method(&method, |_: &i32, _| ());
+    assert!(!signal.has_receivers() && !signal.of(&right).has_receivers());
+    assert!(signal.of(&left).has_receivers());
+    drop(method);
+    assert!(!signal.of(&left).has_receivers());
+    signal.connect(&receiver);
+    assert!(signal.has_receivers() && signal.of(&right).has_receivers());
+    drop(receiver);
+    assert!(!signal.has_receivers() && !signal.of(&right).has_receivers());
 }
 
 /// §7.10

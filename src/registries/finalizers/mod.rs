@@ -58,12 +58,12 @@ mod exit;
 mod finalizer;
 
 use crate::panics::discard;
-use crate::sync::{plain, AtomicU64, Ordering};
+use crate::sync::{plain, AtomicU64, OnceCell, Ordering};
 use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
 use finalizer::{Pending, Record};
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use exit::ExitGuard;
 pub use finalizer::{Detached, Finalizer};
@@ -159,10 +159,11 @@ impl Ran {
 /// See [the module](self).
 pub struct Finalizers {
     // Made by the first finalizer. The finalizers know it weakly.
-    list: OnceLock<Arc<List>>,
+    list: OnceCell<Arc<List>>,
 }
 
 /// Those of the whole process: for libraries whose finalizers are to run in one order with those of others.
+#[cfg(not(all(highlander_loom, feature = "loom")))]
 pub static PROCESS: Finalizers = Finalizers::new();
 
 struct List {
@@ -176,9 +177,18 @@ struct List {
 
 impl Finalizers {
     /// None yet. Allocates nothing before the first.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self {
-            list: OnceLock::new(),
+            list: OnceCell::new(),
+        }
+    }
+
+    /// None yet. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self {
+            list: OnceCell::new(),
         }
     }
 

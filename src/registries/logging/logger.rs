@@ -4,7 +4,7 @@ use super::handler::Handler;
 use super::record::{Level, Record};
 use super::Shared;
 use crate::sync::plain::{AtomicU8, Relaxed};
-use crate::sync::{AtomicBool, LifeArc, Mutex, Ordering};
+use crate::sync::{AtomicBool, LifeArc, Ordering, RwLock};
 use crate::Handle;
 use std::fmt;
 use std::iter::successors;
@@ -17,8 +17,8 @@ pub(super) struct Node {
     level: AtomicU8,
     silent: AtomicBool,
     kept: AtomicBool,
-    /// Replaced as a whole. The lock is held while it is copied, and nothing is dropped under it.
-    handlers: Mutex<LifeArc<Vec<Handler>>>,
+    /// Replaced as a whole. Readers exclude nobody, so that one which a fork has stopped does not either. The lock is held while it is copied, and nothing is dropped under it.
+    handlers: RwLock<LifeArc<Vec<Handler>>>,
     parent: Option<NodeHandle>,
     knobs: Arc<Knobs>,
     shared: Weak<Shared>,
@@ -39,7 +39,7 @@ impl Node {
             level: AtomicU8::new(0),
             silent: AtomicBool::new(false),
             kept: AtomicBool::new(false),
-            handlers: Mutex::new(LifeArc::new(Vec::new())),
+            handlers: RwLock::new(LifeArc::new(Vec::new())),
             parent,
             knobs,
             shared,
@@ -89,7 +89,7 @@ impl Node {
     }
 
     fn handlers(&self) -> LifeArc<Vec<Handler>> {
-        let handlers = self.handlers.lock();
+        let handlers = self.handlers.read();
         LifeArc::clone(&handlers)
     }
 
@@ -106,7 +106,7 @@ impl Node {
 
     /// Puts another list in the place of the one there is, if `f` has one.
     fn edit(&self, f: impl FnOnce(&[Handler]) -> Option<Vec<Handler>>) -> bool {
-        let mut place = self.handlers.lock();
+        let mut place = self.handlers.write();
         let Some(new) = f(&place) else { return false };
         let old = std::mem::replace(&mut *place, LifeArc::new(new));
         drop(place);

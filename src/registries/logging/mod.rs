@@ -56,7 +56,7 @@
 //! A sink runs with no lock held, on as many threads as log at the same time; so it brings its own lock if it needs one, and may log, to itself too. An error of a sink or a panic
 //! does not reach who logs: it is told to the hook ([`Logging::on_failure`]), which prints it unless told otherwise. The same is done with records for a closed handler.
 //!
-//! *Waiting:* a record waits for its sinks, and at each logger, a few instructions long, for others that take or change the list of its handlers. *Complexity:* a record is linear in the depth of the name and in
+//! *Waiting:* a record waits for its sinks, and at each logger, a few instructions long, for others that change its handlers; not for other records. *Complexity:* a record is linear in the depth of the name and in
 //! the handlers that it meets; [`Logging::logger`] is constant on average when the logger exists, else linear in the depth.
 //!
 //! # What owns what

@@ -3,11 +3,11 @@
 use super::failure::BoxError;
 use super::handler::Sink;
 use super::record::Record;
-use crate::registries::lock::lock;
+use crate::sync::RwLock;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// Appends a line for each record to a file: seconds since 1970, level, logger, message. The file is closed when the sink is, or dropped.
@@ -16,7 +16,7 @@ use std::time::UNIX_EPOCH;
 #[derive(Debug)]
 pub struct FileSink {
     // None when it is closed. The lock is for taking the file out; who writes has an owner.
-    file: Mutex<Option<Arc<File>>>,
+    file: RwLock<Option<Arc<File>>>,
 }
 
 impl FileSink {
@@ -27,15 +27,14 @@ impl FileSink {
     pub fn append(path: impl AsRef<Path>) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         Ok(Self {
-            file: Mutex::new(Some(Arc::new(file))),
+            file: RwLock::new(Some(Arc::new(file))),
         })
     }
 }
 
 impl Sink for FileSink {
     fn write(&self, record: &Record<'_>) -> Result<(), BoxError> {
-        let file = lock(&self.file);
-        let file = file.clone();
+        let file = self.file.read().clone();
         let file = file.ok_or("the file is closed")?;
         let time = record.time().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = format!("{}.{:03} {record}\n", time.as_secs(), time.subsec_millis());
@@ -44,8 +43,7 @@ impl Sink for FileSink {
     }
 
     fn close(&self) -> Result<(), BoxError> {
-        let mut file = lock(&self.file);
-        let file = file.take();
+        let file = self.file.write().take();
         drop(file);
         Ok(())
     }

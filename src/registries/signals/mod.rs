@@ -62,11 +62,12 @@ mod route;
 #[cfg(feature = "async")]
 mod tasks;
 
+use crate::sync::OnceCell;
 use crate::SyncPointer;
 use connections::Connections;
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use outcome::{BoxError, Failure};
 pub use receiver::{Receiver, ReceiverId};
@@ -102,14 +103,23 @@ pub use tasks::BoxFuture;
 /// ```
 pub struct Signal<A: ?Sized + 'static, R: 'static = (), P: SyncPointer = Arc<dyn Any + Send + Sync>>
 {
-    connections: OnceLock<Arc<Connections<A, R, P>>>,
+    connections: OnceCell<Arc<Connections<A, R, P>>>,
 }
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
     /// A signal that nobody listens to.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new() -> Self {
         Self {
-            connections: OnceLock::new(),
+            connections: OnceCell::new(),
+        }
+    }
+
+    /// A signal that nobody listens to. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self {
+            connections: OnceCell::new(),
         }
     }
 

@@ -189,9 +189,11 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
         }
     }
 
-    /// Whether a send of this sender would call somebody, or a method whose object has just died.
+    /// Whether a send of this sender would call somebody, who may be connected to all. Django's `has_listeners`.
+    ///
+    /// *Complexity:* as a send that calls nobody; and of those in its way whether they are dead.
     pub fn has_receivers(self) -> bool {
-        let any = self.with_list(|_, list| !list.bodies.is_empty());
+        let any = self.with_list(|_, list| list.bodies.iter().any(|body| !body.is_dead()));
         any.unwrap_or(false)
     }
 }

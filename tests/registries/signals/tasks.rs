@@ -47,6 +47,21 @@ fn s7_6_futures_run_at_the_same_time_and_come_last() {
     assert_eq!(results.into_iter().map(Result::unwrap).sum::<u32>(), 128);
 }
 
+/// §7.6: so they do for a send without tasks, which waits for one after the other.
+#[test]
+fn s7_6_futures_come_last_for_threads_too() {
+    let signal: Signal<u32, u32> = Signal::new();
+    let [one, two] = [1, 2]
+        .map(|n| Receiver::new_async(move |word: &u32| Box::pin(async move { Ok(word * n) })));
+    let plain = Receiver::new(|word: &u32| word + 100);
+    signal.connect(&one);
+    signal.connect(&plain);
+    signal.connect(&two);
+    assert_eq!(signal.send(&7).unwrap(), [107, 7, 14]);
+    let results = signal.send_robust(&7).into_iter().map(Result::unwrap);
+    assert_eq!(results.collect::<Vec<_>>(), [107, 7, 14]);
+}
+
 /// §7.6
 #[test]
 fn s7_6_an_error_ends_a_send_and_not_a_robust_one() {
