@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     let mut runs = Vec::new();
     let mut words = Vec::new();
     for entry in walkdir::WalkDir::new(from) {
-        let Ok(entry) = entry else { continue };
+        let entry = entry?;
         if !entry.file_type().is_file() {
             continue;
         }
