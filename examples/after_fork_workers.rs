@@ -79,12 +79,13 @@ mod workers {
 
     pub(super) fn run() -> io::Result<()> {
         let from = std::env::args().nth(1).unwrap_or_else(|| "src".into());
-        let files: Vec<PathBuf> = walkdir::WalkDir::new(from)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_map(|entry| Some(entry.ok()?.into_path()))
-            .filter(|path| path.extension().is_some_and(|end| end == "rs"))
-            .collect();
+        let mut files = Vec::new();
+        for entry in walkdir::WalkDir::new(from).sort_by_file_name() {
+            let path: PathBuf = entry?.into_path();
+            if path.extension().is_some_and(|end| end == "rs") {
+                files.push(path);
+            }
+        }
 
         let (report, numbers) = (Report::new(), Numbers::new());
         report.note(&format!(

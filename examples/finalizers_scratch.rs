@@ -1,5 +1,5 @@
 //! Sorts more words than it wants to hold in memory: runs are sorted and written to scratch files, then merged. Every scratch file is removed when its run has died, and those that are
-//! left at the end of the program, whatever ends it, are removed then; the directory last.
+//! left when `main` ends, well or by an error or a panic, are removed then; the directory last.
 //!
 //! ```text
 //! cargo run --release --example finalizers_scratch [DIRECTORY]     # the words of all files below it; by default, this crate's sources
@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     let mut runs = Vec::new();
     let mut words = Vec::new();
     for entry in walkdir::WalkDir::new(from) {
-        let Ok(entry) = entry else { continue };
+        let entry = entry?;
         if !entry.file_type().is_file() {
             continue;
         }

@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let root = arguments.next().unwrap_or_else(|| ".".into());
     let kept = arguments.next();
+    fs::metadata(&root).map_err(|error| format!("{}: {error}", root.display()))?;
     let temporary = std::env::temp_dir().join(format!("logging_rotate-{}", std::process::id()));
     let logs = kept.as_ref().unwrap_or(&temporary);
     fs::create_dir_all(logs)?;

@@ -10,6 +10,7 @@ use highlander::Watched;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -63,12 +64,18 @@ impl Census {
     }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut roots: Vec<PathBuf> = std::env::args_os().skip(1).map(Into::into).collect();
     if roots.is_empty() {
         roots = ["src", "tests", "examples", "benches"]
             .map(PathBuf::from)
             .into();
+    }
+    for root in &roots {
+        if let Err(error) = root.metadata() {
+            eprintln!("{}: {error}", root.display());
+            return ExitCode::FAILURE;
+        }
     }
     let walks: Vec<_> = roots
         .into_iter()
@@ -145,4 +152,5 @@ fn main() {
     assert_eq!(FOUND.len(), 1);
     assert!(FOUND.uid("largest").disconnect_uid());
     assert!(FOUND.is_empty());
+    ExitCode::SUCCESS
 }

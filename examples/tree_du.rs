@@ -8,6 +8,7 @@
 use highlander::registries::tree::{NoParent, Node};
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 #[derive(Debug)]
@@ -64,13 +65,18 @@ fn path_of(node: &Node<Entry>) -> String {
     names.join("/")
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let root = args.next().unwrap_or_else(|| ".".into());
     let depth: usize = args
         .next()
         .map_or(2, |depth| depth.parse().expect("a number"));
 
+    // What is below it and may not be read counts as empty.
+    if let Err(error) = fs::read_dir(&root) {
+        eprintln!("{root}: {error}");
+        return ExitCode::FAILURE;
+    }
     let tree = read(root.into());
     let mut shown: Vec<_> = tree
         .descendants()
@@ -86,7 +92,9 @@ fn main() {
         .descendants()
         .filter(|node| !node.is_directory)
         .max_by_key(|node| node.bytes.load(Relaxed));
-    let Some(largest) = largest else { return };
+    let Some(largest) = largest else {
+        return ExitCode::SUCCESS;
+    };
     println!("the largest file: {}", path_of(&largest));
 
     // The tree goes; the one node that is still held says so.
@@ -95,4 +103,5 @@ fn main() {
     assert!(!weak.is_alive());
     assert_eq!(largest.parent(), Err(NoParent::Gone));
     println!("and without the tree it is called {}", path_of(&largest));
+    ExitCode::SUCCESS
 }

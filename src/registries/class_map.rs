@@ -8,7 +8,13 @@
 //! to the wrapper that it is completing, on one thread and across threads.
 //!
 //! A wrapper that nobody owns goes, and whoever asks next gets a new one, even if the descriptor has lived on: state that has to last belongs to somebody who lasts. Who wants
-//! wrappers to live as long as their descriptors has the loader own them beside the classes.
+//! wrappers to live as long as their descriptors has the loader own them beside the classes. That goes for what a wrapper leads to as well: it knows it weakly, or a circle is never freed, so
+//! somebody else has to own it.
+//!
+//! Building is recursive: a chain of classes of which each leads to the next is as deep on the stack, a few kilobytes for each. What need not be there at once (inner classes, say, which Jython
+//! puts off too) is better asked for when it is first used.
+//!
+//! The map knows no locks of the foreign system. A thread that holds one may ask for any wrapper but those whose making waits for it: for these it would wait for ever.
 //!
 //! *Modelled after* the class map of Jython (`PyType.fromClass`), whose promises it keeps: one wrapper for each class, complete when another thread sees it, and none that keeps a loader
 //! alive. It does not copy its faults: a build that has failed is tried anew and leaves nothing half built (Jython hands that out from the second call on); hits never
@@ -17,7 +23,7 @@
 //! ```
 //! use highlander::registries::class_map::{ClassMap, Wrap};
 //! use highlander::CreateError;
-//! use std::sync::{Arc, OnceLock, Weak};
+//! use std::sync::{Arc, Mutex, OnceLock, Weak};
 //!
 //! /// A class of the foreign system: a node that leads to its element or array class by number.
 //! struct Class { name: &'static str, partner: OnceLock<Weak<Class>> }
@@ -41,13 +47,13 @@
 //!         if let Some(partner) = class.partner.get().and_then(Weak::upgrade) {
 //!             let partner = types.wrapper(&partner)?;             // which asks for this one in turn
 //!             wrapper.partner.set(Arc::downgrade(&partner)).unwrap();
-//! #           KEPT.lock().unwrap().push(partner);
+//!             KEPT.lock().unwrap().push(partner);                 // the loader's, say, since the map owns none
 //!         }
 //!         Ok(())
 //!     }
 //! }
-//! # static KEPT: std::sync::Mutex<Vec<Arc<Type>>> = std::sync::Mutex::new(Vec::new());
 //!
+//! static KEPT: Mutex<Vec<Arc<Type>>> = Mutex::new(Vec::new());
 //! static TYPES: ClassMap<Types> = ClassMap::new(Types);
 //!
 //! let class = |name| Arc::new(Class { name, partner: OnceLock::new() });

@@ -491,11 +491,9 @@ fn sinks_run_without_a_lock_and_their_failures_stay_with_them() {
             ..noted("fails", &log)
         });
         LOGGING.logger("x").add_handler(&fails);
+        fails.set_name("x's");
         LOGGING.logger("x").warning(format_args!("1"));
-        assert_eq!(
-            words(&told),
-            ["a handler without a name: write: fails fails"]
-        );
+        assert_eq!(words(&told), ["handler \"x's\": write: fails fails"]);
         assert_eq!(
             words(&log),
             ["fails: WARNING x: 1", "fails: flush", "fails: close"]
@@ -504,7 +502,8 @@ fn sinks_run_without_a_lock_and_their_failures_stay_with_them() {
         LOGGING.logger("x").warning(format_args!("2"));
         let told_now = words(&told);
         assert_eq!(told_now.len(), 2);
-        assert!(told_now[0].ends_with("closed; it did not take WARNING x: 2"));
+        let refused = "handler \"x's\": write: closed; it did not take WARNING x: 2";
+        assert_eq!(told_now[0], refused);
         // A last owner that lets go tells the hook.
         let fails = LOGGING.handler(Noted {
             panics: vec![Step::Close],

@@ -44,6 +44,45 @@ pub trait Sink: Send + Sync + 'static {
     }
 }
 
+/// Whoever has the sink sees what it has taken.
+///
+/// ```
+/// use highlander::registries::logging::{BoxError, Logging, Record, Sink};
+/// use std::sync::{Arc, Mutex};
+///
+/// #[derive(Default)]
+/// struct Lines(Mutex<Vec<String>>);
+/// impl Sink for Lines {
+///     fn write(&self, record: &Record<'_>) -> Result<(), BoxError> {
+///         self.0.lock().unwrap().push(record.to_string());
+///         Ok(())
+///     }
+/// }
+///
+/// let (logging, lines) = (Logging::new(), Arc::new(Lines::default()));
+/// let handler = logging.handler(Arc::clone(&lines));
+/// logging.root().add_handler(&handler);
+/// logging.root().warning(format_args!("seen"));
+/// assert_eq!(*lines.0.lock().unwrap(), ["WARNING root: seen"]);
+/// ```
+impl<S: Sink + ?Sized> Sink for Arc<S> {
+    fn write(&self, record: &Record<'_>) -> Result<(), BoxError> {
+        (**self).write(record)
+    }
+
+    fn flush(&self) -> Result<(), BoxError> {
+        (**self).flush()
+    }
+
+    fn close(&self) -> Result<(), BoxError> {
+        (**self).close()
+    }
+
+    fn flush_on_close(&self) -> bool {
+        (**self).flush_on_close()
+    }
+}
+
 /// A sink with a level and, if wanted, a name. Clones are owners of the same one; when the last has gone, the sink is flushed, closed and dropped.
 #[derive(Clone)]
 pub struct Handler {
@@ -66,6 +105,15 @@ struct Name {
     handle: Option<NameHandle>,
     /// A closed handler takes no name any more.
     closed: bool,
+    /// What it was called when it was closed, for those who are told of what comes later.
+    was: Option<String>,
+}
+
+impl Name {
+    fn text(&self) -> Option<String> {
+        let handle = self.handle.as_ref();
+        handle.map(|name| Handle::key(name).to_string())
+    }
 }
 
 impl Body {
@@ -88,10 +136,10 @@ impl Body {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// The name that it has, or had when it was closed.
     fn last_name(&self) -> Option<String> {
         let name = self.name();
-        let name = name.handle.as_ref();
-        name.map(|name| Handle::key(name).to_string())
+        name.text().or_else(|| name.was.clone())
     }
 
     fn attempt(
@@ -115,6 +163,7 @@ impl Body {
         let close = self.attempt(Step::Close, |sink| sink.close());
         let mut name = self.name();
         name.closed = true;
+        name.was = name.text();
         let handle = name.handle.take();
         drop(name);
         // Frees the name, if it still is this one's.
@@ -125,7 +174,6 @@ impl Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let name = self.last_name();
         for failure in self.close().into_iter().flatten() {
             self.hook.tell(failure);
         }
@@ -135,7 +183,8 @@ impl Drop for Body {
             Ok(())
         });
         if let Err(error) = dropped {
-            self.hook.tell(Failure::new(name, Step::Close, error));
+            self.hook
+                .tell(Failure::new(self.last_name(), Step::Close, error));
         }
     }
 }
@@ -155,7 +204,7 @@ impl Handler {
 
     /// The name that it was given last, if any. Another handler may have taken it since.
     pub fn name(&self) -> Option<String> {
-        self.body.last_name()
+        self.body.name().text()
     }
 
     /// Whether it is the one that is found under its name.

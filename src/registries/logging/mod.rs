@@ -83,7 +83,7 @@ use std::sync::Arc;
 pub use failure::{BoxError, Failure, Policy, Shutdown, Step};
 pub use handler::{Handler, Sink};
 pub use logger::Logger;
-pub use record::{Level, Record};
+pub use record::{Level, ParseLevelError, Record};
 pub use sinks::{FileSink, StderrSink};
 
 /// Loggers and handlers that belong together; usually a `static`, one for the program. See the [module](self).

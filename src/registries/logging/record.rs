@@ -1,6 +1,7 @@
 //! What is logged.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::SystemTime;
 
 /// How much a record matters; and for loggers and handlers, from where on.
@@ -56,6 +57,49 @@ impl fmt::Debug for Level {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// What is shown, in capitals or not; `WARN` and `FATAL`, as in Python; or a number.
+///
+/// ```
+/// use highlander::registries::logging::Level;
+///
+/// assert_eq!("debug".parse(), Ok(Level::DEBUG));
+/// assert_eq!("35".parse(), Ok(Level::new(35)));
+/// assert_eq!(Level::new(35).to_string().parse(), Ok(Level::new(35)));
+/// assert_eq!("loud".parse::<Level>().unwrap_err().to_string(), "\"loud\" is no level");
+/// ```
+impl FromStr for Level {
+    type Err = ParseLevelError;
+
+    fn from_str(text: &str) -> Result<Self, ParseLevelError> {
+        let wanted = text.trim().to_ascii_uppercase();
+        Ok(match &*wanted {
+            "NOTSET" => Level::NOTSET,
+            "TRACE" => Level::TRACE,
+            "DEBUG" => Level::DEBUG,
+            "INFO" => Level::INFO,
+            "WARNING" | "WARN" => Level::WARNING,
+            "ERROR" => Level::ERROR,
+            "CRITICAL" | "FATAL" => Level::CRITICAL,
+            other => {
+                let number = other.strip_prefix("LEVEL ").unwrap_or(other).parse();
+                Level(number.map_err(|_| ParseLevelError(text.to_owned()))?)
+            }
+        })
+    }
+}
+
+/// A text that names no [`Level`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ParseLevelError(String);
+
+impl fmt::Display for ParseLevelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no level", self.0)
+    }
+}
+
+impl std::error::Error for ParseLevelError {}
 
 /// One thing that is logged, as sinks get to see it. Shown, it is `LEVEL logger: message`.
 #[derive(Clone, Debug)]

@@ -278,6 +278,20 @@ impl<T: 'static> Clone for Node<T> {
     }
 }
 
+impl<T: 'static> From<T> for Node<T> {
+    /// A root.
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: Default + 'static> Default for Node<T> {
+    /// A root.
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 impl<T: 'static> Deref for Node<T> {
     type Target = T;
 
