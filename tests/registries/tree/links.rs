@@ -90,7 +90,7 @@ fn many_are_taken_from_the_back_in_time() {
 /// A list that always has two children, of which the later one goes and another one comes, costs no more in the end than at the beginning.
 #[test]
 fn gaps_that_nobody_passes_do_not_add_up() {
-    const MANY: usize = if cfg!(miri) { 100 } else { 50_000 };
+    const MANY: usize = if cfg!(miri) { 100 } else { 200_000 };
     promptly(|| {
         let list = Node::new(0);
         let _first = list.add(1);
