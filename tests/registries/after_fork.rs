@@ -206,3 +206,22 @@ fn an_object_that_panics_when_it_goes_stops_nothing_either() {
         "each goes, whatever becomes of the others"
     );
 }
+
+#[test]
+fn what_reports_its_death_leaves_at_once_with_its_function() {
+    let (after_fork, census) = (AfterFork::new(), Census::new());
+    let registry: Registry<u32, u32> = Registry::new();
+    let (watched, handle) = (Watched::new(1), registry.get_or_insert_with(1, |key| *key));
+    let (one, two) = (census.citizen(), census.citizen());
+    after_fork.register(&watched, move |_| {
+        let _ = &one;
+    });
+    after_fork.register(&handle, move |_| {
+        let _ = &two;
+    });
+    assert_eq!((after_fork.len(), Watched::entries(&watched)), (2, 1));
+    drop(watched);
+    assert_eq!((after_fork.len(), census.alive()), (1, 1));
+    drop(handle);
+    assert_eq!((after_fork.is_empty(), census.alive()), (true, 0));
+}

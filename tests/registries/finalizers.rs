@@ -559,3 +559,47 @@ fn an_object_that_cannot_be_known_weakly_leaves_nothing() {
         assert_eq!(Watched::callbacks(&object.0), 0);
     }
 }
+
+/// What ends a registration may be somebody else's code, which asks about the finalizer.
+#[test]
+fn a_registration_ends_without_a_lock() {
+    struct Foreign(Arc<OnceLock<Finalizer<Foreign>>>, Arc<AtomicUsize>);
+    impl Mortal for Foreign {
+        type Weak = ();
+        fn weak(_: &Self) {}
+        fn on_death(this: &Self, _: impl FnOnce() + Send + 'static) -> Registration {
+            let (me, ended) = (Arc::clone(&this.0), Arc::clone(&this.1));
+            Registration::new(move || {
+                let me = me.get().unwrap();
+                assert!(!me.is_alive() && !me.cancel());
+                ended.fetch_add(1, SeqCst);
+                true
+            })
+        }
+    }
+    promptly(|| {
+        let (finalizers, ended) = (Finalizers::new(), Arc::default());
+        let object = Foreign(Arc::default(), Arc::clone(&ended));
+        let finalizer = object.0.get_or_init(|| finalizers.finalize(&object, || ()));
+        assert_eq!((finalizer.call(), ended.load(SeqCst)), (Some(()), 1));
+    });
+}
+
+/// A detach that comes too late takes nothing away.
+#[test]
+fn s1_20_a_detach_from_a_dying_object_leaves_the_function() {
+    let (finalizers, log) = (Finalizers::new(), Log::default());
+    let object = Watched::new(());
+    let old = finalizers.finalize(&object, log.note("old"));
+    let (old, note) = (Arc::new(old), log.note("new"));
+    let inner = Arc::clone(&old);
+    finalizers.finalize(&object, move || {
+        // It is its turn next.
+        assert!(inner.is_alive() && inner.peek().is_none());
+        assert!(inner.detach().is_none() && inner.is_alive());
+        note();
+    });
+    drop(object);
+    assert_eq!(log.words(), ["new", "old"]);
+    assert!(!old.is_alive());
+}

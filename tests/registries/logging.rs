@@ -1,5 +1,6 @@
 //! `logging`: §2, behaviours 1 to 9 (the numbers are in the names), and what threads may do to each other.
 
+mod edges;
 mod panics;
 
 use crate::common::{promptly, Census, Citizen};

@@ -41,6 +41,7 @@ fn s4_1_the_same_object_while_it_is_held_by_identity_of_the_raw_table() {
     assert!(one.ptr_eq(&same));
     assert!(!memo.get((Same(raw.clone()), "b.py")).ptr_eq(&one));
     assert_eq!(raw, equal);
+    assert!(Same(raw.clone()) == Same(raw.clone()) && Same(raw.clone()) != Same(equal.clone()));
     assert!(!memo.get((Same(equal), "a.py")).ptr_eq(&one));
     assert_eq!(census.born(), 3);
     assert!(Arc::ptr_eq(&one.raw, &raw) && one.file == "a.py");

@@ -1,5 +1,6 @@
 //! `signals`: §7, behaviours 1 to 10 (the numbers are in the names), and what threads and tasks may do to each other.
 
+mod burying;
 mod foreign;
 #[cfg(feature = "async")]
 mod tasks;

@@ -60,6 +60,8 @@ impl<M: Mortal, R> Finalizer<M, R> {
 impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R> Finalizer<M, R> {
     /// The object, if the finalizer is alive.
     ///
+    /// It is owned meanwhile: if the others let go of it, it dies in here, when the finalizer turns out to be dead.
+    ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
     /// use highlander::Watched;
@@ -76,7 +78,7 @@ impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R> Finalizer<M, R> {
         self.is_alive().then_some(object)
     }
 
-    /// As [`cancel`](Self::cancel); gives the object back, and the function. None if the finalizer or the object is dead.
+    /// As [`cancel`](Self::cancel); gives the object back, and the function. None if the finalizer or the object is dead. The object is owned meanwhile, as by [`peek`](Self::peek).
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;

@@ -36,7 +36,7 @@
 //! ended before the call. Handles tell how it ended, for as long as they are held, and these are [`dangling`](Processes::dangling). Ending it again does nothing.
 //!
 //! # Your code, and waiting
-//! [`ChildProcess`], if you bring your own, is called with no lock held; if it panics, that goes to the caller, and the child stays what it was. Nothing waits but [`Process::join`],
+//! [`ChildProcess`], if you bring your own, is called with no lock held; if it panics, that goes to the caller, unless the child's registry has gone, and the child stays what it was. Nothing waits but [`Process::join`],
 //! [`Process::join_timeout`] and [`Processes::join_all`]; others may look up, spawn and end the same children meanwhile.
 //!
 //! # What is assumed
@@ -51,10 +51,12 @@ mod process;
 pub use child::{ChildProcess, OsChild, Pipes};
 pub use process::Process;
 
+use crate::panics::discard;
 use crate::{Handle, Registry, StrongMap, WeakValueMap};
 use process::Kid;
 use std::fmt;
 use std::io;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -83,7 +85,14 @@ static BIRTHS: AtomicU64 = AtomicU64::new(0);
 static ORPHANS: StrongMap<u64, Arc<dyn Orphan>> = StrongMap::new();
 
 fn reap_orphans() {
-    ORPHANS.retain(|_, orphan| Arc::clone(orphan).still_runs());
+    ORPHANS.retain(|_, orphan| {
+        let orphan = Arc::clone(orphan);
+        // Nobody who comes here has anything to do with it, so its panic goes no further, and it stays what it was.
+        catch_unwind(AssertUnwindSafe(|| orphan.still_runs())).unwrap_or_else(|panic| {
+            discard(panic);
+            true
+        })
+    });
 }
 
 trait Orphan: Send + Sync {
@@ -287,10 +296,11 @@ impl<C: ChildProcess> Drop for Processes<C> {
         let Some(home) = self.home.take() else {
             return;
         };
-        let (running, _) = home.look();
-        for kid in running {
+        for kid in home.running.values() {
             ORPHANS.insert(kid.birth, kid);
         }
+        // Those that have ended are waited for.
+        reap_orphans();
     }
 }
 

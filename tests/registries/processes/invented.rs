@@ -271,3 +271,70 @@ fn any_registry_sees_the_ends_of_those_whose_own_has_gone() {
         }
     }
 }
+
+/// A child that panics does so to those who ask for it, and not to those who have another registry when its own has gone.
+#[test]
+fn the_children_of_a_registry_that_has_gone_panic_to_nobody() {
+    let system = Arc::new(System::default());
+    let children: Processes<Invented> = Processes::custom();
+    let others: Processes<Invented> = Processes::custom();
+    let (child, fine) = (
+        children.adopt(system.start()),
+        children.adopt(system.start()),
+    );
+    child.child().panics.store(true, SeqCst);
+    fine.child().exit();
+    drop(children);
+    assert_eq!(system.waited.load(SeqCst), 1);
+    assert_eq!((others.active().len(), others.reap()), (0, 0));
+    assert_eq!(panic_of(|| child.is_alive()), "on purpose");
+    child.child().panics.store(false, SeqCst);
+    child.child().exit();
+    others.reap();
+    assert_eq!(system.waited.load(SeqCst), 2);
+}
+
+#[test]
+fn all_are_looked_at_in_the_order_in_which_they_were_made() {
+    let system = Arc::new(System::default());
+    let children: Processes<Invented> = Processes::custom();
+    let held: Vec<_> = (0..50).map(|_| children.adopt(system.start())).collect();
+    let births =
+        |of: &[ProcessHandle<Invented>]| of.iter().map(|p| *Handle::key(p)).collect::<Vec<_>>();
+    assert!(held.is_sorted_by_key(|process| *Handle::key(process)));
+    assert_eq!(births(&children.active()), births(&held));
+    assert_eq!(births(&children.dangling()), births(&held));
+    held.iter().for_each(|child| child.child().exit());
+    assert_eq!(children.reap(), 50);
+}
+
+/// A child that cannot be ended is an error, and the others are ended all the same.
+#[test]
+fn an_error_does_not_keep_the_others_from_being_ended() {
+    struct Stubborn(u32, Arc<AtomicUsize>);
+    impl ChildProcess for Stubborn {
+        fn id(&self) -> u32 {
+            self.0
+        }
+        fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
+            Ok(None)
+        }
+        fn wait(&self, _: Option<Duration>) -> io::Result<Option<ExitStatus>> {
+            Ok(None)
+        }
+        fn kill(&self) -> io::Result<bool> {
+            self.1.fetch_add(1, SeqCst);
+            match self.0 {
+                2 | 4 => Err(io::Error::other(self.0.to_string())),
+                _ => Ok(true),
+            }
+        }
+    }
+    let (children, asked): (Processes<Stubborn>, _) = (Processes::custom(), Arc::default());
+    let _held: Vec<_> = (1..6)
+        .map(|id| children.adopt(Stubborn(id, Arc::clone(&asked))))
+        .collect();
+    assert_eq!(children.kill_all().unwrap_err().to_string(), "2");
+    assert_eq!(children.terminate_all().unwrap_err().to_string(), "2");
+    assert_eq!(asked.load(SeqCst), 10);
+}

@@ -244,6 +244,29 @@ fn all_are_ended_and_joined_with_those_whom_nobody_holds() {
     });
 }
 
+/// One waits for what another one, which was made later, does when its input ends.
+#[test]
+fn all_inputs_are_closed_before_anybody_is_joined() {
+    promptly(|| {
+        let children = Processes::new();
+        let name = format!("highlander-{}-fifo", std::process::id());
+        let fifo = std::env::temp_dir().join(name);
+        assert!(Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success());
+        let reads = shell(&children, &format!("cat < '{}'", fifo.display()));
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("cat; echo > '{}'", fifo.display())]);
+        let writes = children
+            .spawn(command.stdin(Stdio::piped()).stdout(Stdio::null()))
+            .unwrap();
+        assert_eq!(ids(&children.join_all()), [reads.id(), writes.id()]);
+        std::fs::remove_file(fifo).unwrap();
+    });
+}
+
 #[test]
 #[cfg(feature = "rustix")]
 fn who_does_not_listen_is_killed() {

@@ -1,10 +1,10 @@
 //! Objects and receivers whose own code comes back, or panics, at the worst moment.
 
 use super::OnDrop;
-use crate::common::{panic_of, promptly};
+use crate::common::{panic_of, promptly, Census};
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{Pointer, WeakPointer};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, Weak};
 
 type Hook = Option<Box<dyn FnOnce()>>;
@@ -14,14 +14,28 @@ thread_local! {
     static DOWNGRADE: RefCell<(usize, Hook)> = const { RefCell::new((0, None)) };
     /// What the drop of each weak pointer does, one at a time.
     static WEAK_DROP: RefCell<Option<fn(&Foreign)>> = const { RefCell::new(None) };
+    /// How many weak pointers this thread has made that are not dropped yet.
+    static WEAKS: Cell<isize> = const { Cell::new(0) };
     static OBJECT: RefCell<Option<Foreign>> = const { RefCell::new(None) };
 }
 
 #[derive(Clone)]
 struct Foreign(Arc<u32>);
 
-#[derive(Clone)]
 struct WeakForeign(Weak<u32>);
+
+impl WeakForeign {
+    fn new(weak: Weak<u32>) -> Self {
+        WEAKS.set(WEAKS.get() + 1);
+        Self(weak)
+    }
+}
+
+impl Clone for WeakForeign {
+    fn clone(&self) -> Self {
+        Self::new(self.0.clone())
+    }
+}
 
 impl Pointer for Foreign {
     type Target = u32;
@@ -39,7 +53,7 @@ impl Pointer for Foreign {
         if let Some(hook) = due {
             hook();
         }
-        WeakForeign(Arc::downgrade(&this.0))
+        WeakForeign::new(Arc::downgrade(&this.0))
     }
 
     fn target(this: &Self) -> &u32 {
@@ -69,6 +83,7 @@ impl WeakPointer for WeakForeign {
 
 impl Drop for WeakForeign {
     fn drop(&mut self) {
+        let _ = WEAKS.try_with(|weaks| weaks.set(weaks.get() - 1));
         let hook = WEAK_DROP.try_with(|hook| hook.take()).ok().flatten();
         let object = OBJECT.try_with(|object| object.borrow().clone()).ok();
         if let (Some(hook), Some(Some(object))) = (hook, object) {
@@ -78,34 +93,107 @@ impl Drop for WeakForeign {
     }
 }
 
-static SIGNAL: Signal<u32, u32> = Signal::new();
-
 fn add(object: &u32, by: &u32) -> u32 {
     object + by
 }
 
-/// Of two receivers for one method that are made at the same time one is dropped, and with it a weak pointer of the object: not under a lock.
+/// Of two receivers for one method that are made at the same time one is dropped, and with it a weak pointer of the object: not under a lock. The other one is connected once.
 #[test]
 fn a_weak_pointer_of_a_method_is_dropped_without_a_lock() {
+    static SIGNAL: Signal<u32, u32> = Signal::new();
     promptly(|| {
         for wait in 0..4 {
             let object = Foreign(Arc::new(7));
             OBJECT.set(Some(object.clone()));
             let again = object.clone();
             let connect = move || {
-                SIGNAL.connect_method(&again, add);
+                assert!(SIGNAL.connect_method(&again, add));
                 WEAK_DROP.set(Some(|object| {
-                    SIGNAL.disconnect_method(object, add);
+                    SIGNAL.connect_method(object, add);
                 }));
             };
             DOWNGRADE.set((wait, Some(Box::new(connect))));
-            SIGNAL.connect_method(&object, add);
+            // If it was asked for a weak pointer so often, somebody else was there before.
+            let connected = SIGNAL.connect_method(&object, add);
+            assert_eq!(connected, DOWNGRADE.take().1.is_some());
             WEAK_DROP.set(None);
-            DOWNGRADE.set((0, None));
-            SIGNAL.disconnect_all();
+            assert_eq!(SIGNAL.send(&1).unwrap(), [8]);
+            assert!(SIGNAL.disconnect_method(&object, add) && SIGNAL.is_empty());
             OBJECT.set(None);
         }
     });
+}
+
+/// The same for the sender of a connection that is refused.
+#[test]
+fn a_weak_pointer_of_a_sender_is_dropped_without_a_lock() {
+    static SIGNAL: Signal<u32, (), Foreign> = Signal::new();
+    promptly(|| {
+        let (sender, receiver) = (Foreign(Arc::new(7)), Receiver::new(|_: &u32| ()));
+        assert!(SIGNAL.of(&sender).connect(&receiver));
+        OBJECT.set(Some(sender.clone()));
+        WEAK_DROP.set(Some(|sender| {
+            assert_eq!(SIGNAL.len(), 1);
+            SIGNAL.of(sender).send(&1).unwrap();
+        }));
+        assert!(!SIGNAL.of(&sender).connect(&receiver));
+        WEAK_DROP.set(None);
+        OBJECT.set(None);
+    });
+}
+
+/// A receiver that dies while a list is being made, after it was put in: the list does not outlast the send, nor is it used by another one.
+#[test]
+fn a_death_while_a_list_is_entered_is_not_lost() {
+    for wait in 0..3 {
+        for kind in 0..3 {
+            let (census, calls) = (Census::new(), Arc::new(Mutex::new(0)));
+            let signal: Arc<Signal<u32, (), Foreign>> = Arc::default();
+            let (citizen, counted) = (census.citizen(), Arc::clone(&calls));
+            let receiver = Receiver::new(move |_: &u32| {
+                let _ = &citizen;
+                *counted.lock().unwrap() += 1;
+            });
+            let sender = Foreign(Arc::new(7));
+            match kind {
+                0 => assert!(signal.connect(&receiver)),
+                1 => assert!(signal.of(&sender).connect(&receiver)),
+                _ => assert!(signal.connect_strong(receiver.clone())),
+            }
+            let inner = Arc::clone(&signal);
+            let end = move || {
+                if kind == 2 {
+                    assert!(inner.disconnect(&receiver));
+                }
+                drop(receiver);
+            };
+            DOWNGRADE.set((wait, Some(Box::new(end))));
+            signal.of(&sender).send(&1).unwrap();
+            let left = DOWNGRADE.take().1;
+            let ended = left.is_none();
+            assert_eq!(census.alive(), isize::from(!ended), "{wait} {kind}");
+            *calls.lock().unwrap() = 0;
+            signal.of(&sender).send(&1).unwrap();
+            assert_eq!(*calls.lock().unwrap(), i32::from(!ended));
+            drop(left);
+        }
+    }
+}
+
+/// Of an object whose death is come across nothing is left, be its methods connected or not.
+#[test]
+fn nothing_is_kept_of_a_dead_object() {
+    let signal: Signal<u32, u32> = Signal::new();
+    let (one, two) = (Foreign(Arc::new(1)), Foreign(Arc::new(2)));
+    for object in [&one, &two] {
+        assert!(signal.connect_method(object, add));
+    }
+    assert!(signal.disconnect_method(&two, add));
+    assert_eq!(signal.send(&1).unwrap(), [2]);
+    drop((one, two));
+    assert!(signal.send(&1).unwrap().is_empty());
+    assert!(signal.is_empty());
+    assert_eq!(WEAKS.get(), 0);
 }
 
 /// What a receiver had captured goes with the last send that has it in hand, and may panic there; that leaves the signal as it is.

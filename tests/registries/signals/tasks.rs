@@ -1,7 +1,7 @@
 //! Receivers that are futures.
 
 use super::{words, Log};
-use crate::common::promptly;
+use crate::common::{panic_of, promptly};
 use highlander::registries::signals::{Receiver, Signal};
 use pollster::block_on;
 use std::future::{pending, poll_fn, Future};
@@ -165,4 +165,34 @@ fn s7_6_a_wake_is_not_lost_when_a_future_parks_the_thread_itself() {
         signal.connect(&receiver);
         assert_eq!(signal.send(&7).unwrap(), [7]);
     });
+}
+
+/// What is no future fails before any future is waited for: the rest is not called, and a panic goes on.
+#[test]
+fn s7_6_a_failure_of_what_is_no_future_ends_a_send_at_once() {
+    let signal: Signal<Log, ()> = Signal::new();
+    let never = Receiver::new_async(|_: &Log| Box::pin(pending()));
+    let behind = Receiver::new(|log: &Log| log.lock().unwrap().push("behind".into()));
+    for panics in [false, true] {
+        let fails = Receiver::fallible(move |_: &Log| match panics {
+            false => Err("no".into()),
+            true => panic!("oh"),
+        });
+        signal.connect(&never);
+        signal.connect(&fails);
+        signal.connect(&behind);
+        let log = Log::default();
+        match panics {
+            false => {
+                let failure = block_on(signal.send_async(&log)).unwrap_err();
+                assert_eq!(
+                    (failure.to_string().as_str(), failure.receiver()),
+                    ("no", fails.id())
+                );
+            }
+            true => assert_eq!(panic_of(|| block_on(signal.send_async(&log))), "oh"),
+        }
+        assert!(words(&log).is_empty());
+        signal.disconnect_all();
+    }
 }

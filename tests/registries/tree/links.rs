@@ -63,3 +63,43 @@ fn gaps_of_any_length_are_passed_in_time() {
         }
     });
 }
+
+/// Who looks at the last one and takes it out finds the next last one as quickly.
+#[test]
+fn many_are_taken_from_the_back_in_time() {
+    const MANY: u32 = if cfg!(miri) { 100 } else { 200_000 };
+    promptly(|| {
+        let list = Node::new(MANY);
+        let nodes: Vec<_> = (0..MANY).map(|n| list.add(n)).collect();
+        // From the middle to the back, so that most of it is a gap in the end.
+        for node in nodes[1..nodes.len() - 1].iter().rev() {
+            assert_eq!(list.last().as_ref(), nodes.last());
+            node.detach();
+        }
+        assert!(nodes[nodes.len() - 1].detach());
+        assert_eq!((list.last().as_ref(), list.len()), (nodes.first(), 1));
+        let nodes: Vec<_> = (0..MANY).map(|n| list.add(n)).collect();
+        for node in nodes.iter().rev() {
+            assert_eq!(list.last().as_ref(), Some(node));
+            node.detach();
+        }
+        assert_eq!(list.len(), 1);
+    });
+}
+
+/// A list that always has two children, of which the later one goes and another one comes, costs no more in the end than at the beginning.
+#[test]
+fn gaps_that_nobody_passes_do_not_add_up() {
+    const MANY: usize = if cfg!(miri) { 100 } else { 200_000 };
+    promptly(|| {
+        let list = Node::new(0);
+        let _first = list.add(1);
+        let mut last = list.add(2);
+        for _ in 0..MANY {
+            let next = list.add(2);
+            last.detach();
+            last = next;
+            assert_eq!(list.children().count(), 2);
+        }
+    });
+}

@@ -70,7 +70,8 @@ impl Scene {
                 assert!(!finalizer.is_alive() && !finalizer.cancel());
             }
             2 => {
-                let detached = finalizer.detach();
+                // It may be the last owner, whose drop runs the others, if it comes too late for this one.
+                let detached = survives(|| finalizer.detach()).flatten();
                 self.note(detached.is_some());
                 if let Some((object, f)) = detached {
                     object.assert_alive(1);
@@ -82,10 +83,7 @@ impl Scene {
             }
             3 => finalizer.set_priority(dice.below(4) as i32),
             4 => {
-                if let Some(object) = finalizer.peek() {
-                    object.assert_alive(1);
-                    survives(|| drop(object));
-                }
+                survives(|| finalizer.peek().inspect(|object| object.assert_alive(1)));
             }
             _ => {
                 self.seen
