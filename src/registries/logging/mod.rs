@@ -2,7 +2,7 @@
 //!
 //! For programs whose parts log without knowing where it goes, and which must lose nothing at the end nor leave a file open. Modelled after CPython's
 //! `logging` (3.11 to 3.13): one logger for each dotted name, handlers that are known by name and in the order in which they were made, none kept alive. With the
-//! feature `log`, it is what the macros of the [`log`](https://docs.rs/log) crate write to: [`Logging::install`].
+//! feature `log`, it is what the macros of the [`log`](https://docs.rs/log) crate write to: `Logging::install`.
 //!
 //! ```
 //! use highlander::registries::logging::{BoxError, Level, Logging, Record, Sink};
