@@ -104,7 +104,8 @@ async fn waves<F: Future<Output = ()>>(
     mut dice: Dice,
     spawn: impl Fn(Task) -> (F, Box<dyn FnOnce()>),
 ) {
-    while Instant::now() < end {
+    // A hundred at least, however slow the machine is.
+    while Instant::now() < end || scene.rounds.load(Relaxed) <= 100 {
         let rounds = (0..8).map(|_| scene.round(Dice::new(dice.next())));
         let rounds: Vec<_> = rounds.map(|round| spawn(Box::pin(round))).collect();
         for (task, cancel) in rounds {
@@ -133,7 +134,7 @@ fn check(limit: Duration, run: impl FnOnce(&'static Scene, Instant, Dice)) {
     });
     run(scene, end, Dice::new(seed));
     beside.join().unwrap();
-    assert!(scene.rounds.load(Relaxed) > 100, "nothing was done");
+    assert!(scene.rounds.load(Relaxed) > 100);
     for key in 0..KEYS as u32 {
         assert!(matches!(scene.registry.try_get(&key), Ok(None)), "it flies");
     }
