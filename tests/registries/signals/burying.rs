@@ -13,7 +13,8 @@ fn method(object: &u32, by: &u32) -> u32 {
 /// Each kind of send that meets a dead object in a list that was made before takes it out.
 #[test]
 fn every_send_takes_out_what_it_meets_dead() {
-    let sends: &[fn(&Signal<u32, u32>) -> usize] = &[
+    type Send = fn(&Signal<u32, u32>) -> usize;
+    let sends: &[Send] = &[
         |signal| signal.send(&1).unwrap().len(),
         |signal| signal.send_robust(&1).len(),
         #[cfg(feature = "async")]
@@ -35,13 +36,14 @@ fn every_send_takes_out_what_it_meets_dead() {
 /// Connections to a dead sender, of receivers that live: the next list that is made, or connection, comes across them.
 #[test]
 fn connections_to_a_dead_sender_go() {
-    let finds: [fn(&Signal<u32, (), Arc<u8>>); 3] = [
+    type Event = Signal<u32, (), Arc<u8>>;
+    let finds: [fn(&Event); 3] = [
         |signal| drop(signal.send(&1).unwrap()),
         |signal| drop(signal.of(&Arc::new(1)).send_robust(&1)),
         |signal| assert!(signal.connect(&Receiver::new(|_: &u32| ()))),
     ];
     for find in finds {
-        let signal: Signal<u32, (), Arc<u8>> = Signal::new();
+        let signal = Event::new();
         let (sender, receiver) = (Arc::new(1), Receiver::new(|_: &u32| ()));
         assert!(signal.of(&sender).connect(&receiver));
         drop(sender);
