@@ -109,7 +109,7 @@ fn long_name(n: usize) -> String {
 /// A reader that goes from name to name as the handler does finds it under one of them: the next name is there before the last one goes.
 #[test]
 fn a_renamed_handler_is_found_at_all_times() {
-    const NAMES: usize = if cfg!(miri) { 10 } else { 300 };
+    const NAMES: usize = if cfg!(miri) { 10 } else { 600 };
     promptly(|| {
         let (logging, log) = (Logging::new(), Log::default());
         let handler = logging.handler(noted("a", &log));
@@ -142,7 +142,7 @@ fn a_renamed_handler_is_found_at_all_times() {
 /// Who names a handler while another one closes it leaves no name behind.
 #[test]
 fn a_name_given_while_it_is_closed_does_not_stay() {
-    const ROUNDS: usize = if cfg!(miri) { 10 } else { 200 };
+    const ROUNDS: usize = if cfg!(miri) { 10 } else { 600 };
     promptly(|| {
         let (logging, name) = (Logging::new(), long_name(0));
         let handlers: Vec<Handler> = (0..ROUNDS)
@@ -165,7 +165,7 @@ fn a_name_given_while_it_is_closed_does_not_stay() {
             });
             for (round, handler) in handlers.iter().enumerate() {
                 meet(round);
-                (0..round * 8).for_each(|_| std::hint::spin_loop());
+                (0..round * 3).for_each(|_| std::hint::spin_loop());
                 drop(handler.close());
             }
         });

@@ -1,7 +1,8 @@
 //! When what cannot report its death leaves a signal.
 
 use crate::common::promptly;
-use highlander::registries::signals::{Receiver, Signal};
+use highlander::registries::signals::Receiver;
+use highlander::registries::signals::Signal;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -35,14 +36,14 @@ fn every_send_takes_out_what_it_meets_dead() {
 /// Connections to a dead sender, of receivers that live: the next list that is made, or connection, comes across them.
 #[test]
 fn connections_to_a_dead_sender_go() {
-    type Find = fn(&Signal<u32, (), Arc<u8>>);
-    let finds: [Find; 3] = [
+    type Event = Signal<u32, (), Arc<u8>>;
+    let finds: [fn(&Event); 3] = [
         |signal| drop(signal.send(&1).unwrap()),
         |signal| drop(signal.of(&Arc::new(1)).send_robust(&1)),
         |signal| assert!(signal.connect(&Receiver::new(|_: &u32| ()))),
     ];
     for find in finds {
-        let signal: Signal<u32, (), Arc<u8>> = Signal::new();
+        let signal = Event::new();
         let (sender, receiver) = (Arc::new(1), Receiver::new(|_: &u32| ()));
         assert!(signal.of(&sender).connect(&receiver));
         drop(sender);

@@ -83,7 +83,7 @@ impl Scene {
             }
             3 => finalizer.set_priority(dice.below(4) as i32),
             4 => {
-                survives(|| finalizer.peek().inspect(|object| object.assert_alive(1)));
+                survives(|| drop(finalizer.peek().inspect(|object| object.assert_alive(1))));
             }
             _ => {
                 self.seen
