@@ -4,14 +4,21 @@ use super::receiver::{Body, Receiver, ReceiverId};
 use crate::sync::{full_barrier, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{ByAddress, Pointer, Registration, StrongMap, SyncPointer, WeakKeyMap, WeakPointer};
 use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What makes two connections the same, beside their sender.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Receiver(ReceiverId),
-    Uid(Box<str>),
+    Uid(Arc<str>),
 }
+
+/// What there is one connection of: a key, and the address of a sender that the connection knows.
+type Place = (Key, Option<usize>);
+
+/// So many lists for single senders are worth giving their table back when they are forgotten.
+const MANY_SENDERS: usize = 1000;
 
 /// One object's methods that are connected, each a receiver that lives as long as the object.
 type Methods<A, R> = Arc<Mutex<Vec<(TypeId, Receiver<A, R>)>>>;
@@ -36,7 +43,7 @@ impl<Q: SyncPointer, A: ?Sized + 'static, R: 'static> AnyMethods for MethodsOf<Q
 }
 
 pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
-    /// Invariant: the numbers ascend, so that connecting order is order. No two have the same key and sender. Nothing of a user's runs or is dropped under the lock.
+    /// Nothing of a user's runs or is dropped under the lock.
     table: Mutex<Table<A, R, P>>,
     /// Counts the changes of the table. Changed under its lock, read without.
     version: AtomicU64,
@@ -48,8 +55,30 @@ pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
 }
 
 struct Table<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
-    entries: Vec<Arc<Entry<A, R, P>>>,
+    /// By number: in the order in which they were connected.
+    entries: BTreeMap<u64, Arc<Entry<A, R, P>>>,
+    /// The number of the one at each place.
+    places: HashMap<Place, u64>,
+    /// The numbers of those that may die without being told of it.
+    mortal: BTreeSet<u64>,
     next: u64,
+}
+
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Table<A, R, P> {
+    fn enter(&mut self, entry: Arc<Entry<A, R, P>>) {
+        self.places.insert(entry.place(), entry.number);
+        if entry.is_mortal() {
+            self.mortal.insert(entry.number);
+        }
+        self.entries.insert(entry.number, entry);
+    }
+
+    fn take_out(&mut self, number: u64) -> Option<Arc<Entry<A, R, P>>> {
+        let entry = self.entries.remove(&number)?;
+        self.places.remove(&entry.place());
+        self.mortal.remove(&number);
+        Some(entry)
+    }
 }
 
 struct Entry<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
@@ -68,8 +97,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Entry<A, R, P> {
         self.sender.as_ref().map(|(address, _)| *address)
     }
 
-    fn is_same(&self, other: &Self) -> bool {
-        self.key == other.key && self.address() == other.address()
+    fn place(&self) -> Place {
+        (self.key.clone(), self.address())
     }
 
     /// Whether it may die without being told of it.
@@ -94,7 +123,9 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Default for Connections<A,
     fn default() -> Self {
         Self {
             table: Mutex::new(Table {
-                entries: Vec::new(),
+                entries: BTreeMap::new(),
+                places: HashMap::new(),
+                mortal: BTreeSet::new(),
                 next: 0,
             }),
             version: AtomicU64::new(0),
@@ -130,7 +161,10 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         // Pairs with the fence in `fill`: either this finds the list that is entered there, or the change is seen there.
         full_barrier();
         self.for_all.clear();
-        self.for_one.clear();
+        if self.for_one.clear() > MANY_SENDERS {
+            // Or each later change would go through as large a table.
+            self.for_one.shrink_to_fit();
+        }
     }
 
     /// Whether it was connected. `owned` says whether the receiver is to be owned.
@@ -152,7 +186,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         let connections = Arc::downgrade(self);
         let registration = receiver.on_death(move || {
             if let Some(connections) = connections.upgrade() {
-                connections.remove(|entry| entry.number == number);
+                connections.remove(|_| [number]);
             }
         });
         let entry = Arc::new(Entry {
@@ -164,30 +198,26 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             _owner: owned.then(|| receiver.clone()),
         });
         let mut table = self.table();
-        if table.entries.iter().any(|other| other.is_same(&entry)) {
+        if table.places.contains_key(&entry.place()) {
             // Else its drop would come before that of the lock.
             drop(table);
             return false;
         }
-        // Its number was given before others came.
-        let at = table.entries.partition_point(|e| e.number < number);
-        table.entries.insert(at, entry);
+        table.enter(entry);
         self.changed(table);
         true
     }
 
-    /// Takes out those of which `is_meant` is true, which looks at what is ours alone. How many.
-    fn remove(&self, mut is_meant: impl FnMut(&Entry<A, R, P>) -> bool) -> usize {
+    /// Takes out those of these numbers that are in. How many.
+    fn remove<N: IntoIterator<Item = u64>>(
+        &self,
+        which: impl FnOnce(&Table<A, R, P>) -> N,
+    ) -> usize {
         let mut table = self.table();
+        let numbers = which(&table);
+        let out = numbers.into_iter().filter_map(|n| table.take_out(n));
         // Dropped at the end, when the lock is not held.
-        let mut gone = Vec::new();
-        table.entries.retain(|entry| {
-            let stays = !is_meant(entry);
-            if !stays {
-                gone.push(Arc::clone(entry));
-            }
-            stays
-        });
+        let gone: Vec<_> = out.collect();
         if !gone.is_empty() {
             self.changed(table);
         }
@@ -195,19 +225,19 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     }
 
     pub(super) fn disconnect(&self, key: &Key, sender: Option<&P>) -> bool {
-        let sender = sender.map(address);
-        self.remove(|entry| entry.key == *key && entry.address() == sender) > 0
+        let place = (key.clone(), sender.map(address));
+        self.remove(|table| table.places.get(&place).copied()) > 0
     }
 
     pub(super) fn clear(&self) -> usize {
-        self.remove(|_| true)
+        self.remove(|table| table.entries.keys().copied().collect::<Vec<_>>())
     }
 
     /// Takes out connections of methods whose objects cannot report their death and are dead, and of dead senders.
     pub(super) fn bury(&self) {
         let mortal: Vec<_> = {
             let table = self.table();
-            let mortal = table.entries.iter().filter(|entry| entry.is_mortal());
+            let mortal = table.mortal.iter().filter_map(|n| table.entries.get(n));
             mortal.cloned().collect()
         };
         let dead: Vec<_> = mortal
@@ -216,7 +246,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             .map(|entry| entry.number)
             .collect();
         if !dead.is_empty() {
-            self.remove(|entry| dead.binary_search(&entry.number).is_ok());
+            self.remove(|_| dead);
             self.methods.values().for_each(|methods| methods.prune());
         }
     }
@@ -299,7 +329,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         self.bury();
         let (version, entries) = {
             let table = self.table();
-            (self.version.load(Ordering::Relaxed), table.entries.clone())
+            let entries: Vec<_> = table.entries.values().cloned().collect();
+            (self.version.load(Ordering::Relaxed), entries)
         };
         let sender_address = sender.map(address);
         let meant = |entry: &&Arc<Entry<A, R, P>>| {

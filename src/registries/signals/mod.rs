@@ -43,7 +43,8 @@
 //! receivers' lists, and no receiver, shared property for its time: it costs two locked instructions, however many receivers there are, and two more for each method.
 //!
 //! *Waiting:* a send waits for nobody, but for a moment for those who connect and disconnect when it is the first one after a change. Connecting and disconnecting wait for each other.
-//! *Complexity:* a send is linear in the receivers that it calls; the first one after a change, connecting, disconnecting, and a receiver's death, in all connections.
+//! *Complexity:* a send is linear in the receivers that it calls, and the first one after a change in all connections. Connecting is linear in the connections of methods and of single senders, as it looks
+//! which of them are dead; disconnecting and a receiver's death are logarithmic. Each of the three is also linear in the senders of which was sent since the last change.
 //!
 //! # When a receiver fails
 //! * [`Signal::send`]: the first error comes back, and those behind it are not called. A panic goes on to the caller likewise.
@@ -160,7 +161,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
 
     /// Connects a receiver to all senders, and holds it weakly. False, and nothing is done, if it is connected to all senders already.
     ///
-    /// *Waiting:* for others who connect and disconnect. *Runs* the drop of receivers that have died, with no lock held. *Complexity:* linear in the connections.
+    /// *Waiting:* for others who connect and disconnect. *Runs* the drop of receivers that have died, with no lock held. *Complexity:* see the [module](self#sending).
     pub fn connect(&self, receiver: &Receiver<A, R>) -> bool {
         self.all().connect(receiver)
     }

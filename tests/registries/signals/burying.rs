@@ -87,3 +87,37 @@ fn all_the_dead_are_found_however_they_came() {
         assert_eq!(signal.len(), left.len());
     });
 }
+
+/// Many come and go: quadratic work would be seen here.
+#[test]
+fn a_hundred_thousand_receivers() {
+    let signal: Signal<u32, u32> = Signal::new();
+    let receivers: Vec<_> = (0..100_000)
+        .map(|number| Receiver::new(move |_: &u32| number))
+        .collect();
+    assert!(receivers.iter().all(|receiver| signal.connect(receiver)));
+    assert!(signal.send(&0).unwrap().into_iter().eq(0..100_000));
+    // The first, the last, and all between.
+    assert!(signal.disconnect(&receivers[0]) && signal.disconnect(&receivers[99_999]));
+    assert!(signal.send(&0).unwrap().into_iter().eq(1..99_999));
+    drop(receivers);
+    assert!(signal.is_empty() && signal.send(&0).unwrap().is_empty());
+}
+
+/// Lists for many senders are forgotten with a change, and with them their table.
+#[test]
+fn many_senders_that_were_sent_of() {
+    let signal: Signal<u32, u32, Arc<u32>> = Signal::new();
+    let receiver = Receiver::new(|number: &u32| *number);
+    let senders: Vec<_> = (0..5000).map(Arc::new).collect();
+    for round in 0..3 {
+        assert!(signal.connect(&receiver));
+        for sender in &senders {
+            assert_eq!(signal.of(sender).send(&round).unwrap(), [round]);
+        }
+        assert!(signal.disconnect(&receiver));
+        assert!(senders
+            .iter()
+            .all(|sender| signal.of(sender).send(&round).unwrap().is_empty()));
+    }
+}
