@@ -48,22 +48,29 @@ fn receiver(calls: &Count, dropped: &Count) -> Receiver<(), ()> {
     })
 }
 
+/// One thread sends, and this one has the only owner of the receiver. Returns the calls and the drops.
+fn beside_a_send(meanwhile: impl FnOnce(&Signal<()>, Receiver<(), ()>)) -> (usize, usize) {
+    let (calls, dropped) = (Count::default(), Count::default());
+    let signal: Arc<Signal<()>> = Arc::new(Signal::new());
+    let receiver = receiver(&calls, &dropped);
+    signal.connect(&receiver);
+    let other = thread::spawn({
+        let signal = Arc::clone(&signal);
+        move || signal.send(&()).unwrap()
+    });
+    meanwhile(&signal, receiver);
+    other.join().unwrap();
+    assert!(signal.is_empty());
+    (calls.get(), dropped.get())
+}
+
 /// What a receiver has captured goes with its last drop, or with the last send that is under way: no list outlasts it.
 #[test]
 fn a_send_against_the_last_drop_of_its_receiver() {
     model_with(2, || {
-        let (calls, dropped) = (Count::default(), Count::default());
-        let signal: Arc<Signal<()>> = Arc::new(Signal::new());
-        let receiver = receiver(&calls, &dropped);
-        signal.connect(&receiver);
-        let other = thread::spawn({
-            let signal = Arc::clone(&signal);
-            move || signal.send(&()).unwrap()
-        });
-        drop(receiver);
-        other.join().unwrap();
-        assert!(calls.get() <= 1);
-        assert_eq!((dropped.get(), signal.len()), (1, 0));
+        let (calls, dropped) = beside_a_send(|_, receiver| drop(receiver));
+        assert!(calls <= 1);
+        assert_eq!(dropped, 1);
     });
 }
 
@@ -71,18 +78,11 @@ fn a_send_against_the_last_drop_of_its_receiver() {
 #[test]
 fn a_send_after_the_last_drop_of_its_receiver() {
     model_with(2, || {
-        let (calls, dropped) = (Count::default(), Count::default());
-        let signal: Arc<Signal<()>> = Arc::new(Signal::new());
-        let receiver = receiver(&calls, &dropped);
-        signal.connect(&receiver);
-        let other = thread::spawn({
-            let signal = Arc::clone(&signal);
-            move || signal.send(&()).unwrap()
+        let (calls, _) = beside_a_send(|signal, receiver| {
+            drop(receiver);
+            signal.send(&()).unwrap();
         });
-        drop(receiver);
-        signal.send(&()).unwrap();
-        other.join().unwrap();
-        assert!(calls.get() <= 1, "called by the one that began later");
+        assert!(calls <= 1, "called by the one that began later");
     });
 }
 
