@@ -31,6 +31,9 @@ pub(crate) unsafe trait Body {
     /// Whether the index is an owner of what is linked: then an entry stays until somebody takes it out, who takes over that ownership.
     const KEPT: bool = false;
 
+    /// Whether there are nodes that have owners before they are linked; see `node`.
+    const HAS_DRAFTS: bool = false;
+
     /// The size of the payload that `meta` describes.
     fn size(meta: u32) -> usize;
 

@@ -91,6 +91,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Takes out all entries, a few at a time, and shows each to `f`, which tells the hook. Goes on if that panics.
     pub(crate) fn take_all(&self, panics: &mut Panics, mut f: impl FnMut(&Held<A, B>)) {
+        if self.dying.is_some() {
+            return self.take_each(panics, f);
+        }
         let mut left = EVERYWHERE;
         while !left.is_empty() {
             let (taken, come_to) = self.take_some(left.clone(), |_, _| true);
@@ -99,6 +102,23 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 panics.catch(|| f(held));
             }
             panics.catch(|| drop(taken));
+        }
+        panics.catch(|| drop(self.give_up()));
+    }
+
+    /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to be said before it is unlinked.
+    #[cold]
+    fn take_each(&self, panics: &mut Panics, mut f: impl FnMut(&Held<A, B>)) {
+        for held in self.walk().owned() {
+            let of_index = panics.catch(|| {
+                held.value().leaves();
+                self.engine.take_this(held.strong())
+            });
+            if let Some(of_index) = of_index.flatten() {
+                panics.catch(|| f(&held));
+                panics.catch(|| drop(self.taken(Held::new(of_index))));
+            }
+            panics.catch(|| drop(held));
         }
         panics.catch(|| drop(self.give_up()));
     }
@@ -172,9 +192,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
     pub(crate) fn tell(&self, held: &Held<A, B>, cause: Cause) {
-        let dying = self.dying.as_deref();
-        let dying = dying.map(|dying| (dying, held.strong().header().hash()));
-        tell(held, &self.reverse, self.hook.as_ref(), dying, cause);
+        tell(held, &self.reverse, self.hook.as_ref(), cause);
     }
 
     /// As `tell`, and counts the entry.

@@ -4,8 +4,8 @@
 //! goes, the nodes that are still out are counted down (see [`Pool::close`]).
 
 use crate::body::{node_align, node_size, Body};
-use crate::dying::Dying;
-use crate::frames::{self, Describe, Work};
+use crate::dying::{Dying, InTheWay};
+use crate::frames::{self, Part};
 use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
 use crate::panics::Panics;
@@ -14,6 +14,7 @@ use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use crate::table::{Ahead, Index, Link, Next, Probe, Sight};
 use crate::teardown::{self, Dead};
 use crate::watchers::WatchList;
+use crate::work::Describe;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -293,14 +294,22 @@ impl<B: Body> Core<B> {
         reading(|guard| self.index.replace(old, new, guard))
     }
 
-    /// What is dying, if the registry is exclusive.
-    pub(crate) fn dying(&self) -> Option<&Dying> {
-        self.dying.as_ref()
+    /// What has to end before a value with this hash may be made, if the registry is exclusive.
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+        let dying = self.dying.as_ref().filter(|_| B::NEEDS_DROP)?;
+        // In this order: a value is on the list before it is unlinked.
+        let expect = |node: Node| dying.expect(hash, node.addr().get());
+        reading(|guard| self.index.for_each_dead(hash, expect, guard));
+        dying.in_the_way(hash)
     }
 
-    /// Whether a node with this hash is linked that has no owner any more.
-    pub(crate) fn has_dead(&self, hash: u64) -> bool {
-        reading(|guard| self.index.has_dead(hash, guard))
+    /// Somebody gives up a draft, of which he is an owner.
+    pub(crate) fn abandon(&self, draft: Node) {
+        if let Some(dying) = self.dying.as_ref().filter(|_| B::NEEDS_DROP) {
+            // SAFETY: it has an owner.
+            let hash = unsafe { draft.as_ref() }.key_hash();
+            dying.expect(hash, draft.addr().get());
+        }
     }
 
     /// Corrects the number of entries.
@@ -388,7 +397,7 @@ pub(crate) unsafe fn bury<B: Body>(node: Node) {
     let core = unsafe { Core::<B>::of(node) };
     if let Some(dying) = core.dying.as_ref().filter(|_| B::NEEDS_DROP) {
         // SAFETY: dead, and the caller's alone.
-        dying.begin(unsafe { node.as_ref() }.hash(), node.as_ptr() as Work);
+        dying.begin(unsafe { node.as_ref() }.key_hash(), node.addr().get());
     }
     // The last owner of what the index keeps comes after the index.
     let unlinked = !B::KEPT && reading(|guard| core.index.unlink(node, guard));
@@ -448,10 +457,15 @@ unsafe fn finish_now<B: Body>([node, watchers]: [*const (); 2]) {
     }
     // SAFETY: as above.
     let watchers = unsafe { Arc::from_raw(watchers.cast::<WatchList>()) };
-    let mut panics = Panics::new();
-    panics.catch(|| watchers.call_back());
+    // SAFETY: the node is out until it is freed, and keeps the core.
+    let is_exclusive = unsafe { Core::<B>::of(node) }.dying.is_some();
     // SAFETY: as above.
-    panics.catch(|| watchers.end_with(|| unsafe { drop_and_free::<B>(node) }));
+    let end = || unsafe { drop_and_free::<B>(node) };
+    if !is_exclusive {
+        return watchers.finish(end);
+    }
+    // Callbacks may ask for the same key, and get what is made when this one has ended.
+    watchers.finish_before_callbacks(end);
 }
 
 /// Drops the payload of a dead, unlinked node, and frees the node also when the destructor panics.
@@ -464,7 +478,7 @@ unsafe fn drop_and_free<B: Body>(node: Node) {
         fn drop(&mut self) {
             // SAFETY: the node is out until it is freed, and keeps the core.
             if let Some(dying) = &unsafe { Core::<B>::of(self.0) }.dying {
-                dying.end(self.0.as_ptr() as Work);
+                dying.end(self.0.addr().get());
             }
             // SAFETY: the caller's promise; the payload is gone by now.
             unsafe { Core::<B>::free(self.0, 0) }
@@ -474,10 +488,11 @@ unsafe fn drop_and_free<B: Body>(node: Node) {
     // SAFETY: the caller's promise.
     let end = || unsafe { B::drop_in_place(node) };
     // SAFETY: as above.
-    if unsafe { Core::<B>::of(node) }.dying.is_none() {
+    let dying = unsafe { Core::<B>::of(node) }.dying.as_ref();
+    let Some(work) = dying.and_then(|dying| dying.work(node.addr().get())) else {
         return end();
-    }
+    };
     let key = std::any::type_name::<B::Key>();
     let describe: Describe<'_> = &|f| write!(f, "the end of the value of a key of type `{key}`");
-    frames::during(node.as_ptr() as Work, describe, None, end);
+    frames::during(&work, describe, Part::Closed, end);
 }

@@ -1,14 +1,18 @@
 //! The error of a creation that would wait for itself.
 
+use crate::frames::Asker;
+use crate::waits::Waiting;
+use crate::work::End;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating. Or it was given an unfinished value
-/// (see [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic)) that another thread has given up since.
+/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating.
 ///
 /// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text, which names what each
 /// creation in the cycle asked for next: the keys, where the map has been told that they can be shown, and otherwise their types.
+///
+/// Who can do its work again gives up what it is creating, [waits](Self::wait) for the creation on the other thread, and tries again.
 ///
 /// ```
 /// use highlander::{CycleError, Registry};
@@ -20,41 +24,87 @@ use std::sync::Arc;
 /// assert!(result.is_err());
 /// assert!(NODES.is_empty());
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct CycleError {
     /// What is being created, each for the one before it.
     chain: Arc<[String]>,
+    /// Of what was asked for, if that is on another thread.
+    end: Option<Arc<End>>,
 }
 
 impl CycleError {
-    pub(crate) fn of(chain: &[String]) -> Self {
+    /// Of a thread that has asked for what it is in the middle of.
+    pub(crate) fn on_one_thread(chain: Vec<String>) -> Self {
         Self {
             chain: chain.into(),
+            end: None,
         }
     }
 
-    /// Of a creation that depends on one that was given up.
-    pub(crate) fn broken() -> Self {
+    /// Of one that has asked for what another one is doing, which ends sometime.
+    pub(crate) fn across_threads(chain: Vec<String>, end: Option<Arc<End>>) -> Self {
         Self {
-            chain: Arc::new([]),
+            chain: chain.into(),
+            end,
         }
+    }
+
+    /// Waits until the creation has ended that was asked for, well or not. It is on another thread, and may have waited for what
+    /// the caller was creating: so the caller gives that up first. Returns at once if it has ended.
+    ///
+    /// *Waiting:* asleep.
+    ///
+    /// # Errors
+    /// This error again, if there is no other thread to wait for; another one, if the caller is in the middle of something that
+    /// the other creation waits for.
+    ///
+    /// ```
+    /// use highlander::{CycleError, Registry};
+    ///
+    /// /// Creates one, which asks for the other, as often as it takes.
+    /// fn one(registry: &Registry<&str, u32>) -> Result<u32, CycleError> {
+    ///     loop {
+    ///         let made = registry.get_or_try_insert_with("one", |_| {
+    ///             let other = registry.get_or_try_insert_with("other", |_| Ok::<_, CycleError>(1))?;
+    ///             Ok::<_, CycleError>(*other + 1)
+    ///         });
+    ///         match made {
+    ///             Ok(one) => return Ok(*one),
+    ///             Err(cycle) => cycle.wait()?,
+    ///         }
+    ///     }
+    /// }
+    /// assert_eq!(one(&Registry::new()), Ok(2));
+    /// ```
+    pub fn wait(&self) -> Result<(), CycleError> {
+        let Some(end) = &self.end else {
+            return Err(self.clone());
+        };
+        if let Some(listener) = end.listen() {
+            let waiting = Waiting::begin(Asker::Thread, end.work);
+            let refused = |chain| Self::across_threads(chain, Some(Arc::clone(end)));
+            let _waiting = waiting.map_err(refused)?;
+            listener.wait();
+        }
+        Ok(())
     }
 }
 
+/// By what the error says.
+impl PartialEq for CycleError {
+    fn eq(&self, other: &Self) -> bool {
+        self.chain == other.chain
+    }
+}
+
+impl Eq for CycleError {}
+
 impl fmt::Display for CycleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.chain.is_empty() {
-            return f.write_str(
-                "an unfinished value that the creation of another one was given has been given up",
-            );
-        }
         f.write_str("the creation of a value asked for the value that it is creating")?;
         for (at, part) in self.chain.iter().enumerate() {
-            write!(
-                f,
-                "{}{part}",
-                if at == 0 { ": " } else { ", which asked for " }
-            )?;
+            let before = if at == 0 { ": " } else { ", which asked for " };
+            write!(f, "{before}{part}")?;
         }
         f.write_str(", which asked for the first again")
     }

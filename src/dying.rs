@@ -1,46 +1,67 @@
 //! Values of an exclusive registry or map whose destructor has not ended.
 //!
-//! A registry puts a value here when its last owner has gone. A map is not asked when that happens: it has put the value here when it was entered, is told by the pointer of its
-//! death and of its end, and takes it off when the entry is taken out of the map and the value lives on.
+//! | who | puts a value on the list | takes it off |
+//! |---|---|---|
+//! | a registry's last owner | before it unlinks the value | when the destructor has ended |
+//! | a creator that finds a dead value still linked | under the bucket's lock, before the last owner unlinks it | (the last owner does) |
+//! | a pointer of a map that reports its death | when it says so | when it reports the end |
+//! | whoever takes a dead value out of a map | before it is unlinked | (the pointer does) |
+//! | a creator that gives up a draft | before it lets go of it | (its last owner does) |
+//!
+//! So whoever finds nothing linked and nothing on the list, in this order, has missed none. What is taken out alive is never on the
+//! list: it lives on, and nobody waits for it.
 
-use crate::frames::{self, Work};
+use crate::cycle::CycleError;
+use crate::frames::{self, Asker};
 use crate::notify::{Notified, Notify};
-use crate::sync::plain::{AtomicUsize, Relaxed};
-use crate::sync::{Event, Mutex};
+use crate::sync::{AtomicBool, Event, Listener, Mutex, Ordering};
+use crate::waits::{self, Waiting};
+use crate::watchers::Registration;
+use crate::work::Work;
 use std::sync::Arc;
 
 pub(crate) struct Dying {
     list: Mutex<Vec<Death>>,
     /// One of them has ended.
-    pub(crate) ended: Event,
+    ended: Event,
 }
 
-/// One of them, as those who wait for its end know it.
-#[derive(Clone, Copy)]
-pub(crate) struct Death {
+/// One of them. Work that others wait for is the destructor.
+struct Death {
     hash: u64,
-    /// The address of its node, or a number of its own.
-    pub(crate) work: Work,
-    /// The address of the value, for the maps.
-    address: usize,
-    /// Where the destructor runs, or will; none while the value is alive.
+    /// The address of its node, or of its [`Expected`].
+    id: usize,
+    work: Arc<Work>,
+    /// Where the destructor runs, or will; none before that is known.
+    thread: Option<usize>,
+    /// Lives until the end, to be told of it.
+    _expected: Option<Arc<Expected>>,
+}
+
+/// What has to end before a value may be made.
+pub(crate) struct InTheWay<'a> {
+    ended: &'a Event,
+    work: Arc<Work>,
     thread: Option<usize>,
 }
 
-impl Death {
-    /// Whether it cannot end before the caller goes on.
-    pub(crate) fn is_own(self) -> bool {
-        self.thread == Some(frames::this_thread())
+impl<'a> InTheWay<'a> {
+    /// Is told when one value has ended.
+    pub(crate) fn listen(&self) -> Listener<'a> {
+        self.ended.listen()
     }
 
-    /// Whether the value is alive, or has died and not said so yet.
-    pub(crate) fn is_to_come(self) -> bool {
-        self.thread.is_none()
+    /// Says that the caller is about to wait.
+    pub(crate) fn begin_waiting(&self, asker: Asker) -> Result<Waiting, CycleError> {
+        if self.thread == Some(frames::this_thread()) {
+            // It cannot end before the caller goes on.
+            let chain = frames::own_cycle(|work| std::ptr::eq(work, &*self.work));
+            return Err(CycleError::on_one_thread(chain));
+        }
+        let waiting = Waiting::begin(asker, self.work.number());
+        waiting.map_err(|chain| CycleError::across_threads(chain, Some(self.work.end())))
     }
 }
-
-/// Numbers for works: odd, so that none is the address of anything.
-static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 impl Dying {
     pub(crate) fn new() -> Self {
@@ -51,69 +72,155 @@ impl Dying {
     }
 
     /// To be called before the value is unlinked, by the thread that will end it.
-    pub(crate) fn begin(&self, hash: u64, work: Work) {
-        self.list.lock().push(Death {
-            hash,
-            work,
-            address: 0,
-            thread: Some(frames::this_thread()),
-        });
+    pub(crate) fn begin(&self, hash: u64, id: usize) {
+        self.put(hash, id, Some(frames::this_thread()), None);
     }
 
-    /// To be called when a live value has been entered. What is returned is to be told of its death and of its end.
-    pub(crate) fn expect(self: &Arc<Self>, hash: u64, address: usize) -> Notify {
-        let work = NEXT.fetch_add(2, Relaxed);
-        self.list.lock().push(Death {
-            hash,
-            work,
-            address,
-            thread: None,
-        });
-        let weak = Arc::downgrade(self);
-        Notify::with_end(weak, work as u64)
+    /// To be called by somebody else, before the value can end.
+    pub(crate) fn expect(&self, hash: u64, id: usize) {
+        self.put(hash, id, None, None);
     }
 
-    /// To be called when a live value has been taken out.
-    pub(crate) fn forget(&self, hash: u64, address: usize) {
+    fn put(&self, hash: u64, id: usize, thread: Option<usize>, expected: Option<&Arc<Expected>>) {
         let mut list = self.list.lock();
-        let it =
-            |death: &Death| death.hash == hash && death.address == address && death.is_to_come();
-        let at = list.iter().position(it);
-        at.map(|at| list.swap_remove(at));
-        drop(list);
-        // Somebody may have begun to wait for its death.
-        self.ended.notify_all();
-    }
-
-    /// To be called when the destructor has ended.
-    pub(crate) fn end(&self, work: Work) {
-        let mut list = self.list.lock();
-        // Of many that one thread has put aside, the last ends first.
-        let at = list.iter().rposition(|death| death.work == work);
-        at.map(|at| list.swap_remove(at));
-        drop(list);
-        self.ended.notify_all();
-    }
-
-    /// One with this hash; one that is dying, rather than one that is not.
-    pub(crate) fn find(&self, hash: u64) -> Option<Death> {
-        let list = self.list.lock();
-        let those = || list.iter().filter(|death| death.hash == hash);
-        let dying = those().find(|death| !death.is_to_come());
-        dying.or_else(|| those().next()).copied()
-    }
-}
-
-impl Notified for Dying {
-    fn dead(&self, work: u64) {
-        let mut list = self.list.lock();
-        let found = list.iter_mut().find(|death| death.work == work as Work);
-        if let Some(death) = found {
-            death.thread = Some(frames::this_thread());
+        // Of what is told of its end: not after that.
+        if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
+            return;
+        }
+        match list.iter_mut().rfind(|death| death.id == id) {
+            Some(death) => death.thread = death.thread.or(thread),
+            None => list.push(Death {
+                hash,
+                id,
+                work: Arc::new(Work::new()),
+                thread,
+                _expected: expected.map(Arc::clone),
+            }),
         }
     }
 
-    fn ended(&self, work: u64) {
-        self.end(work as Work);
+    /// The destructor of this one, as work.
+    pub(crate) fn work(&self, id: usize) -> Option<Arc<Work>> {
+        let list = self.list.lock();
+        let found = list.iter().rfind(|death| death.id == id);
+        found.map(|death| Arc::clone(&death.work))
+    }
+
+    /// To be called when the destructor has ended.
+    pub(crate) fn end(&self, id: usize) {
+        let mut list = self.list.lock();
+        // Of many that one thread has put aside, the last ends first.
+        let at = list.iter().rposition(|death| death.id == id);
+        let ended = at.map(|at| list.swap_remove(at));
+        drop(list);
+        let Some(ended) = ended else { return };
+        waits::forget(&ended.work);
+        let told = ended
+            .work
+            .take_end()
+            .map_or_else(Vec::new, |end| end.tell());
+        waits::notify(self.ended.take_waiting().into_iter().chain(told).collect());
+    }
+
+    /// One with this hash; one whose thread is known, rather than one of which it is not.
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+        let list = self.list.lock();
+        let those = || list.iter().filter(|death| death.hash == hash);
+        let known = those().find(|death| death.thread.is_some());
+        let death = known.or_else(|| those().next())?;
+        Some(InTheWay {
+            ended: &self.ended,
+            work: Arc::clone(&death.work),
+            thread: death.thread,
+        })
+    }
+}
+
+/// A value that is, or is about to be, in an exclusive map, on the other side of a pointer that reports its death and its end.
+pub(crate) struct Expected {
+    dying: Arc<Dying>,
+    hash: u64,
+    /// It has ended, or is not waited for any more. Changed under the lock of the list.
+    is_over: AtomicBool,
+    /// With the pointer. Dropped with this, if the value is taken out alive.
+    registration: Mutex<Option<Registration>>,
+}
+
+impl Expected {
+    /// To be called before the value is linked. `watch` gives what comes back to the pointer.
+    pub(crate) fn new(
+        dying: &Arc<Dying>,
+        hash: u64,
+        watch: impl FnOnce(Notify) -> Option<Registration>,
+    ) -> Arc<Self> {
+        let this = Arc::new(Self {
+            dying: Arc::clone(dying),
+            hash,
+            is_over: AtomicBool::new(false),
+            registration: Mutex::new(None),
+        });
+        let weak = Arc::downgrade(&this);
+        let registration = watch(Notify::with_end(weak, 0));
+        // Of what does not report its end, none is waited for.
+        this.is_over
+            .store(registration.is_none(), Ordering::Relaxed);
+        *this.registration.lock() = registration;
+        this
+    }
+
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Waits for its end from now on. It is dead, and perhaps has not said so yet; or nobody is to get it any more.
+    pub(crate) fn await_end(self: &Arc<Self>) {
+        self.dying.put(self.hash, self.id(), None, Some(self));
+        // What it is told of its end must not go with the entry.
+        let registration = self.registration.lock().take();
+        if let Some(registration) = registration {
+            registration.keep();
+        }
+    }
+
+    /// It has been taken out alive: nobody waits for it.
+    pub(crate) fn forget(&self) {
+        let list = self.dying.list.lock();
+        self.is_over.store(true, Ordering::Relaxed);
+        drop(list);
+        let registration = self.registration.lock().take();
+        drop(registration);
+    }
+}
+
+impl Notified for Expected {
+    fn dead(&self, _: u64) {
+        let mut list = self.dying.list.lock();
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let id = self.id();
+        let thread = Some(frames::this_thread());
+        match list.iter_mut().rfind(|death| death.id == id) {
+            Some(death) => death.thread = thread,
+            // Who reports the death owns this until it reports the end.
+            None => list.push(Death {
+                hash: self.hash,
+                id,
+                work: Arc::new(Work::new()),
+                thread,
+                _expected: None,
+            }),
+        }
+    }
+
+    fn work(&self, _: u64) -> Option<Arc<Work>> {
+        self.dying.work(self.id())
+    }
+
+    fn ended(&self, _: u64) {
+        let list = self.dying.list.lock();
+        self.is_over.store(true, Ordering::Relaxed);
+        drop(list);
+        self.dying.end(self.id());
     }
 }

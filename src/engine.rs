@@ -5,10 +5,10 @@
 
 use crate::body::Body;
 use crate::core::Core;
-use crate::dying::Death;
+use crate::dying::InTheWay;
 use crate::node::Node;
 use crate::strong::{Blank, Draft, Strong};
-use crate::sync::{AtomicPtr, Event, Ordering};
+use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Ahead, Link, Next, Probe, Sight};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -171,7 +171,7 @@ impl<B: Body> Engine<B> {
         self.probe(
             hash,
             |strong| {
-                if is_it(strong.key()) {
+                if is_it(strong.key()) && !Self::is_draft(&strong) {
                     Some(strong)
                 } else {
                     self.get_beside(hash, strong, &is_it)
@@ -184,7 +184,13 @@ impl<B: Body> Engine<B> {
         )
     }
 
-    /// Lets go of a value that only has the same hash, whose destructor may panic, and goes on.
+    /// Whether what was found without a lock is a draft: a reader with a stale pointer can become an owner of one.
+    #[inline(always)]
+    fn is_draft(strong: &Strong<B>) -> bool {
+        B::HAS_DRAFTS && strong.header().is_hidden()
+    }
+
+    /// Lets go of a value that only has the same hash, or is a draft; its destructor may panic. Goes on after that.
     #[cold]
     #[inline(never)]
     fn get_beside(
@@ -209,7 +215,7 @@ impl<B: Body> Engine<B> {
         if let Some(node) = probe.found() {
             // SAFETY: as in `probe`.
             let strong = unsafe { Strong::<B>::adopt(node) };
-            if is_it(strong.key()) {
+            if is_it(strong.key()) && !Self::is_draft(&strong) {
                 return Some(strong);
             }
             drop(strong);
@@ -317,19 +323,14 @@ impl<B: Body> Engine<B> {
     }
 
     /// What has to end before a value with this hash may be made; always nothing, if the registry is not exclusive.
-    pub(crate) fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
-        if !self.exclusive {
-            return InTheWay::Nothing;
-        }
-        let Some((core, dying)) = self.core().and_then(|core| Some((core, core.dying()?))) else {
-            return InTheWay::Nothing;
-        };
-        // In this order: a value is on the list before it is unlinked.
-        let dead = core.has_dead(hash);
-        match dying.find(hash) {
-            Some(death) => InTheWay::Dying(death, &dying.ended),
-            None if dead => InTheWay::Soon,
-            None => InTheWay::Nothing,
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+        self.core().filter(|_| self.exclusive)?.in_the_way(hash)
+    }
+
+    /// Says that a draft is given up, which may have other owners.
+    pub(crate) fn abandon(&self, draft: &Strong<B>) {
+        if let Some(core) = self.core().filter(|_| self.exclusive) {
+            core.abandon(draft.node());
         }
     }
 
@@ -435,6 +436,14 @@ impl<B: Body> Engine<B> {
         taken.then(|| unsafe { Strong::adopt(node) })
     }
 
+    /// Takes this very value out, if it is entered, and returns the ownership of the index. Only for a kind that it keeps.
+    pub(crate) fn take_this(&self, strong: &Strong<B>) -> Option<Strong<B>> {
+        const { assert!(B::KEPT) };
+        // SAFETY: as in `take`.
+        self.remove(strong)
+            .then(|| unsafe { Strong::adopt(strong.node()) })
+    }
+
     /// Locks each bucket once. Makes buckets if there are none, so that everybody who enters something later meets one that was locked.
     pub(crate) fn lock_each(&self) {
         self.core_or_new().lock_each();
@@ -450,15 +459,6 @@ impl<B: Body> Engine<B> {
     pub(crate) fn blank(&self, meta: u32, hash: u64, live: isize) -> Blank<B> {
         Blank::new(self.core_or_new(), meta, hash, live)
     }
-}
-
-/// What has to end before a value may be made.
-pub(crate) enum InTheWay<'a> {
-    Nothing,
-    /// A value has just lost its last owner, who is about to say so.
-    Soon,
-    /// A destructor has not ended. The event tells when one has.
-    Dying(Death, &'a Event),
 }
 
 /// What has become of a node that was to be entered.

@@ -24,6 +24,7 @@ unsafe impl<K, V> Body for Entry<K, V> {
     const ALIGN: usize = align_of::<Self>();
     const NEEDS_DROP: bool = needs_drop::<K>() || needs_drop::<V>();
     const FIXED_SIZE: Option<usize> = Some(size_of::<Self>());
+    const HAS_DRAFTS: bool = true;
 
     fn size(_: u32) -> usize {
         size_of::<Self>()
@@ -197,22 +198,25 @@ impl Watch {
         }
     }
 
-    /// Becomes an owner of the node, unless its last one has gone or its value is unfinished.
+    /// Becomes an owner of the node, unless its last one has gone or its value is a draft.
     pub(crate) fn acquire(&self) -> Option<Node> {
         let node = self.node.lock();
+        let target = (*node)?.0;
         // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it frees the node.
-        let alive = (*node).is_some_and(|target| unsafe { target.0.as_ref() }.acquire_finished());
-        if alive {
-            (*node).map(|target| target.0)
-        } else {
-            None
-        }
+        let header = unsafe { target.as_ref() };
+        (!header.is_hidden() && header.acquire()).then_some(target)
     }
 
-    /// How many owners the value has at this moment; none while it is unfinished.
+    /// How many owners the value has at this moment; none while it is a draft.
     pub(crate) fn owners(&self) -> u32 {
         let node = self.node.lock();
+        let Some(target) = *node else { return 0 };
         // SAFETY: as in `acquire`.
-        (*node).map_or(0, |target| unsafe { target.0.as_ref() }.owners_finished())
+        let header = unsafe { target.0.as_ref() };
+        if header.is_hidden() {
+            0
+        } else {
+            header.owners()
+        }
     }
 }

@@ -1,66 +1,78 @@
-//! What a thread is in the middle of: a list of *frames* on its own stack, which costs two stores for each.
+//! What a thread is in the middle of: a list of *frames* on its own stack, which costs a few stores for each.
+//!
+//! A frame is a part of some work that runs now: the factory of a creation, or a destructor that others wait for. The innermost
+//! frame is the work that asks for something; the frames further out wait for it.
+//!
+//! # Drafts
+//! Inside the creation of a key, on the same thread, whoever asks for that key gets its *draft*: the value, allocated and not yet
+//! complete. So a circle of values can be made on one thread. What was made with the help of a draft must not be seen by others
+//! before the draft is complete. Therefore every frame has a *family*: creations that have ended inside of it and are not published
+//! yet, as they need a draft further out.
+//!
+//! ```text
+//!  depth 1  A initialises                       A ends well, and needs nothing: its family is published with it
+//!  depth 2   └─ B initialises                   B ends, needs 1: goes to A's family
+//!  depth 3       └─ C asks for A, gets it       C ends, needs 1: goes to B's family, and to A's when B ends
+//! ```
+//!
+//! When a creation fails, those of its family that need it are given up; the others go on to the frame around it. All of that
+//! happens on one thread: no other thread knows more than that each of these keys is being created.
 
+use crate::family::{Family, Group, Needs, Pending};
 use crate::sync::local;
-use crate::tie::{Tie, Tied};
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use crate::work::{text, Describe, Work};
+use std::any::Any;
+use std::cell::Cell;
 use std::ptr;
-use std::sync::Arc;
 
-/// Names a piece of work: the address of something that lives as long as the work.
-pub(crate) type Work = usize;
+/// What a frame is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// A creation that may be given drafts: its family, and its own draft if there is one yet.
+    Open(&'a Family, Option<&'a dyn Any>),
+    /// A creation that may not, or a destructor.
+    Closed,
+    /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of.
+    Waking,
+}
 
-/// Writes what is being made, for the text of an error.
-pub(crate) type Describe<'a> = &'a dyn Fn(&mut fmt::Formatter<'_>) -> fmt::Result;
-
-/// Work that this thread is in, and the work inside of which it began.
+/// A part of some work that this thread runs, and the frame inside of which it began.
 struct Frame<'a> {
-    work: Work,
+    work: &'a Work,
     describe: Describe<'a>,
-    /// If it may be given what is unfinished.
-    opening: Option<Opening<'a>>,
+    part: Part<'a>,
+    /// The number of frames down to this one, with this one.
+    depth: u32,
     outer: *const Frame<'a>,
 }
 
-/// What a creation needs that may be given what is unfinished.
-#[derive(Clone, Copy)]
-pub(crate) struct Opening<'a> {
-    pub(crate) tied: &'a dyn Tied,
-    pub(crate) adopted: &'a Adopted,
-}
-
-/// Creations that have ended inside of another one, on its thread, and are settled with it.
-#[derive(Default)]
-pub(crate) struct Adopted(RefCell<Vec<Box<dyn Adoptee>>>);
-
-pub(crate) trait Adoptee {
-    /// Enters its value or gives it up, as has been decided.
-    fn enter(&mut self);
-    /// Gives what was entered to those who wait.
-    fn land(self: Box<Self>);
-}
-
-impl Adopted {
-    pub(crate) fn push(&self, one: Box<dyn Adoptee>) {
-        self.0.borrow_mut().push(one);
+impl<'a> Frame<'a> {
+    fn family(&self) -> Option<&'a Family> {
+        match self.part {
+            Part::Open(family, _) => Some(family),
+            Part::Closed | Part::Waking => None,
+        }
     }
 
-    /// All of them, in the order in which they came.
-    pub(crate) fn take(&self) -> Vec<Box<dyn Adoptee>> {
-        self.0.take()
+    fn is_waking(&self) -> bool {
+        matches!(self.part, Part::Waking)
+    }
+
+    fn is_of(&self, work: &Work) -> bool {
+        ptr::eq(self.work, work)
     }
 }
 
 local! {
-    /// The innermost work of this thread.
+    /// The innermost frame of this thread.
     static INNERMOST: Cell<*const Frame<'static>> = Cell::new(ptr::null());
 }
 
 /// Runs `f` as a part of this work.
 pub(crate) fn during<R>(
-    work: Work,
+    work: &Work,
     describe: Describe<'_>,
-    opening: Option<Opening<'_>>,
+    part: Part<'_>,
     f: impl FnOnce() -> R,
 ) -> R {
     struct Leave(*const Frame<'static>);
@@ -73,7 +85,8 @@ pub(crate) fn during<R>(
     let frame = Frame {
         work,
         describe,
-        opening,
+        part,
+        depth: depth() + 1,
         outer: outer.cast(),
     };
     let _leave = Leave(outer);
@@ -81,46 +94,35 @@ pub(crate) fn during<R>(
     f()
 }
 
+/// Runs code of executors, which may poll tasks that are no part of what this thread is in the middle of.
+pub(crate) fn while_waking<R>(f: impl FnOnce() -> R) -> R {
+    if is_inside_any() {
+        during(&Work::new(), &|_| Ok(()), Part::Waking, f)
+    } else {
+        f()
+    }
+}
+
 /// The frames of this thread, innermost first.
 fn frames<'a>() -> impl Iterator<Item = &'a Frame<'a>> {
     let mut next: *const Frame<'a> = INNERMOST.with(Cell::get).cast();
     std::iter::from_fn(move || {
         // SAFETY: null, or in a call of `during` on this thread that is not over, as those who ask are called from its `f` and
-        // keep nothing. So the frame is there, and what it describes itself by.
+        // keep nothing. So the frame is there, and what it refers to.
         let frame = unsafe { next.as_ref() }?;
         next = frame.outer;
         Some(frame)
     })
 }
 
-/// A work, and what names it.
-#[derive(Clone)]
-pub(crate) struct Part {
-    pub(crate) work: Work,
-    pub(crate) text: String,
+/// How many frames there are.
+fn depth() -> u32 {
+    frames().next().map_or(0, |frame| frame.depth)
 }
 
-pub(crate) fn text(describe: Describe<'_>) -> String {
-    struct Text<'a>(Describe<'a>);
-    impl fmt::Display for Text<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            (self.0)(f)
-        }
-    }
-    Text(describe).to_string()
-}
-
-/// What this thread is in the middle of, innermost first. Runs `Debug` of keys.
-pub(crate) fn parts() -> impl Iterator<Item = Part> {
-    frames().map(|frame| Part {
-        work: frame.work,
-        text: text(frame.describe),
-    })
-}
-
-/// As `parts`, without the texts.
-pub(crate) fn works() -> impl Iterator<Item = Work> {
-    frames().map(|frame| frame.work)
+/// The family of a creation that begins now.
+pub(crate) fn new_family() -> Family {
+    Family::new(depth() + 1)
 }
 
 /// A number that tells threads apart while they live.
@@ -134,20 +136,141 @@ pub(crate) fn is_inside_any() -> bool {
     !INNERMOST.with(Cell::get).is_null()
 }
 
-/// Whether this thread is in the middle of this work.
-pub(crate) fn is_inside(work: Work) -> bool {
-    works().any(|inside| inside == work)
+/// Who asks for something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Thread,
+    Task,
 }
 
-/// The innermost work, with its tie if it may be given what is unfinished.
-pub(crate) fn innermost() -> Option<(Work, Option<Arc<Tie>>)> {
-    let frame = frames().next()?;
-    let tie = frame.opening.map(|opening| opening.tied.tie());
-    Some((frame.work, tie))
+/// The frames that wait for what the asker waits for, innermost first. A task that is polled while it is woken is a part of
+/// nothing further out.
+fn waiting_frames<'a>(asker: Asker) -> impl Iterator<Item = &'a Frame<'a>> {
+    frames().take_while(move |frame| asker == Asker::Thread || !frame.is_waking())
 }
 
-/// Leaves a creation to the innermost work, which may be given what is unfinished.
-pub(crate) fn adopt(one: Box<dyn Adoptee>) {
-    let opening = frames().next().and_then(|frame| frame.opening);
-    opening.expect("asked before").adopted.push(one);
+/// A work by its number, and what names it.
+pub(crate) struct Named {
+    pub(crate) work: u64,
+    pub(crate) text: String,
+    /// It runs now. The others have ended, and are of the family of the next one that does.
+    pub(crate) runs: bool,
+}
+
+/// What waits for what the asker waits for, innermost first: the work of each frame, and before it its family. Runs `Debug` of keys.
+pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
+    let mut all = Vec::new();
+    for frame in waiting_frames(asker).filter(|frame| !frame.is_waking()) {
+        if let Some(family) = frame.family() {
+            family.for_each(|member| {
+                all.push(Named {
+                    work: member.work().number(),
+                    text: member.text().to_string(),
+                    runs: false,
+                });
+            });
+        }
+        all.push(Named {
+            work: frame.work.number(),
+            text: text(frame.describe),
+            runs: true,
+        });
+    }
+    all
+}
+
+/// What leads from a work to its being asked for in the middle of itself, in words.
+#[cold]
+pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
+    let mut chain: Vec<String> = Vec::new();
+    for frame in frames().filter(|frame| !frame.is_waking()) {
+        chain.push(text(frame.describe));
+        if is_it(frame.work) {
+            break;
+        }
+        let mut pending = None;
+        if let Some(family) = frame.family() {
+            family.for_each(|member| {
+                if is_it(member.work()) {
+                    pending = Some(member.text().to_string());
+                }
+            });
+        }
+        if let Some(text) = pending {
+            chain.push(text);
+            break;
+        }
+    }
+    chain.reverse();
+    chain
+}
+
+/// What a work is to who asks for it.
+pub(crate) enum Own<R> {
+    /// Not its own.
+    No,
+    /// Its own, and this is the draft.
+    Draft(R),
+    /// Its own, and there is no draft, or none for this asker: it would wait for itself.
+    Refused,
+}
+
+/// The draft of this work, for the thread that is in the middle of it. What asks needs that draft from now on.
+#[cold]
+pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
+    // What asks waits for the draft, and so must all that waits for what asks.
+    let mut can_wait = asker == Asker::Thread;
+    for frame in waiting_frames(asker) {
+        match frame.part {
+            _ if !frame.is_of(work) => {}
+            Part::Open(_, Some(draft)) if can_wait => {
+                need(frame, &Needs::of(frame.depth));
+                return Own::Draft(cloned(draft));
+            }
+            _ => return Own::Refused,
+        }
+        let Some(family) = frame.family() else {
+            can_wait = false;
+            continue;
+        };
+        match family.draft(work) {
+            Some((draft, needs)) if can_wait => {
+                need(frame, &needs);
+                return Own::Draft(cloned(&*draft));
+            }
+            Some(_) => return Own::Refused,
+            None => {}
+        }
+    }
+    Own::No
+}
+
+/// The frames inside of `outer` need these.
+fn need(outer: &Frame<'_>, needs: &Needs) {
+    let inner = frames().take_while(|frame| frame.depth > outer.depth);
+    inner
+        .filter_map(|frame| frame.family())
+        .for_each(|family| family.need(needs));
+}
+
+fn cloned<R: Clone>(draft: &dyn Any) -> R {
+    // SAFETY: a work has drafts of one type. Who asks for one knows the type from where the work is kept: a flight that has results
+    // of this type. (No `downcast_ref`: it asks for `'static`, which look-ups must do without. That type has it, but for the
+    // lifetimes by which a registry may have been made shorter.)
+    let draft = unsafe { &*ptr::from_ref(draft).cast::<R>() };
+    draft.clone()
+}
+
+/// Leaves a creation that has ended, and its family, to the one around it.
+pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
+    let outer = frames().next().and_then(|frame| frame.family());
+    family.join(
+        outer.expect("it was given a draft from there, or from further out"),
+        own,
+    );
+}
+
+/// Of the family of a creation that has failed, what is given up with it; the rest is left to the one around it.
+pub(crate) fn fail(family: &Family) -> Vec<Group> {
+    family.fail(frames().next().and_then(|frame| frame.family()))
 }

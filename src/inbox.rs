@@ -4,7 +4,6 @@
 //! inbox looks at the entries with that hash, and takes out those of which a side is dead. So it does not matter how late it comes, how often,
 //! or what has been put under the key meanwhile.
 
-use crate::dying::Dying;
 use crate::engine::Engine;
 use crate::held::Held;
 use crate::hook::{Cause, Hook};
@@ -46,13 +45,10 @@ pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
     held: &Held<A, B>,
     reverse: &X,
     hook: Option<&Hook<A::Stored>>,
-    dying: Option<(&Dying, u64)>,
     cause: Cause,
 ) {
     reverse.unlinked(held);
-    if let Some((dying, hash)) = dying {
-        held.value().forget_end(dying, hash);
-    }
+    held.value().has_left();
     if let Some(hook) = hook {
         hook.call(held.key().stored(), cause);
     }
@@ -65,11 +61,8 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
     reverse: &X,
     protection: &Protection<Pair<A, B>>,
     hook: Option<&Hook<A::Stored>>,
-    dying: Option<&Dying>,
     cause: Cause,
 ) {
-    // Before the index gives it up: what waits to be dropped is linked by this word.
-    let dying = dying.map(|dying| (dying, held.strong().header().hash()));
     // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
     let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
     // What is due is dropped at the end.
@@ -80,7 +73,7 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
         Due::nothing()
     };
     // The caller is an owner still, so this entry was not dropped yet, and the hook may do what it likes.
-    tell(held, reverse, hook, dying, cause);
+    tell(held, reverse, hook, cause);
 }
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
@@ -135,7 +128,11 @@ where
         for held in self.engine.candidates(hash).into_iter().map(Held::new) {
             panics.catch(|| {
                 // Here too only one caller takes it out, and calls the hook.
-                if held.is_dead() && self.engine.remove(held.strong()) {
+                if !held.is_dead() {
+                    return;
+                }
+                held.value().leaves();
+                if self.engine.remove(held.strong()) {
                     self.counters.add(Count::Reported);
                     has_gone(
                         &held,
@@ -143,8 +140,6 @@ where
                         &self.reverse,
                         &self.protection,
                         self.hook.as_ref(),
-                        // What has died says itself when it has ended.
-                        None,
                         Cause::Dead,
                     );
                 }

@@ -61,19 +61,15 @@ impl<T: ?Sized> Life<T> {
     /// # Safety
     /// To be called once, by whoever is alone with it, and nothing of it is used afterwards.
     unsafe fn end(&mut self) {
-        let mut panics = Panics::new();
         let list = self.watchers.listed().cloned();
-        if let Some(list) = &list {
-            panics.catch(|| list.call_back());
-        }
-        // SAFETY: the caller's promise. It runs no user code, as the list is empty.
+        // SAFETY: the caller's promise. It runs no user code, as the list has another owner.
         unsafe { ManuallyDrop::drop(&mut self.watchers) };
         // SAFETY: as above.
         let mut value = || unsafe { ManuallyDrop::drop(&mut self.value) };
-        panics.catch(|| match list {
-            Some(list) => list.end_with(value),
+        match list {
+            Some(list) => list.finish(value),
             None => value(),
-        });
+        }
     }
 }
 

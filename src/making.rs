@@ -34,7 +34,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    /// As `view`; in the middle of a creation that must not wait for this one, also of a value that is not finished.
+    /// As `view`; in the middle of a creation that must not wait for this one, also of a draft.
     #[inline]
     pub(crate) fn see<R>(
         &self,
@@ -46,10 +46,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         if found.is_some() || !frames::is_inside_any() {
             return found;
         }
-        let unfinished = self
+        let draft = self
             .flights
-            .unfinished(hash, |ticket| is_it(ticket.seed.key()))?;
-        view(unfinished.held.value())
+            .draft(hash, |ticket| is_it(ticket.seed.key()))?;
+        view(draft.held.value())
     }
 
     /// As `view`, but tells whether there is none because somebody is creating it.
@@ -87,7 +87,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         is_it: &dyn Fn(&A) -> bool,
         accept: &dyn Fn(&Landed<A, B>) -> bool,
     ) -> (Landed<A, B>, Rest<A, B>) {
-        value.watch(|| self.notify(hash));
+        self.watch_value(hash, &mut value);
         let mut rest = Rest {
             gone: None,
             vain: None,
@@ -137,9 +137,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         ticket: &Ticket<A, B>,
         (mut value, live): Made<B>,
     ) -> Landed<A, B> {
-        value.watch(|| self.notify(hash));
+        self.watch_value(hash, &mut value);
         // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
-        let held = Held::new(unsafe { ticket.seed.sow_unlinked(value) });
+        let held = Held::new(unsafe { ticket.seed.sow_draft(value) });
         Landed {
             held,
             live,

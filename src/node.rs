@@ -8,36 +8,35 @@
 //! |---|---|---|
 //! | 0 | free, not linked yet, or its last owner has gone | nobody can become an owner; one thread has it alone |
 //! | n > 0 | n owners | anyone may become an owner; owners may read header and payload |
-//! | `UNLINKED` + n | n owners of a value that is not linked yet, as it is unfinished | only an owner can make another one |
-//! | … + `FINISHED` | … and is about to be | … and weak handles |
 //!
 //! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is published again.
-//! From 0 to 1 there is one too, [`Header::publish`], and it is taken under the bucket's lock that links the node: earlier, a reader
-//! with a stale pointer from the node's last life could become an owner of a value that then loses against another. Where owners are needed before that, it is
-//! *unlinked* until then: no such reader gets it.
+//! From 0 to 1 there is one too, [`Header::publish`], under the bucket's lock that links the node: earlier, a reader
+//! with a stale pointer from the node's last life could become an owner of a value that then loses against another.
+//!
+//! A *draft* needs owners before it is linked, as its creator hands it out unfinished. Its hash is *hidden* until then: the lowest
+//! bit is set, which no look-up asks for. A reader with a stale pointer may become an owner of a draft; it looks at the hash again
+//! after that, and lets go. Weak handles look at the hash too.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::process::abort;
 use std::ptr::NonNull;
 
-/// Owners beyond this abort the process, as in `std`: it takes five hundred million forgotten handles.
-const MAX_OWNERS: u32 = 1 << 29;
+/// Owners beyond this abort the process, as in `std`. As many threads again would have to get past the check at
+/// the same time before the count could wrap.
+const MAX_OWNERS: u32 = i32::MAX as u32;
 
-/// Beside the number of owners: the node has not been linked yet. The highest bit, so that such a count is a negative number.
-const UNLINKED: u32 = 1 << 31;
-
-/// Beside that: the value is finished.
-const FINISHED: u32 = 1 << 30;
+/// Set in the hash of a draft. No hash of a key has it; see `hash_key`.
+const HIDDEN: u64 = 1;
 
 /// What comes before every payload.
 #[repr(C)]
 pub(crate) struct Header {
-    /// The number of owners; see the table above.
+    /// The number of owners.
     count: AtomicU32,
     /// What the payload needs to know about its size. Written while the count is 0, read by owners only.
     meta: UnsafeCell<u32>,
-    /// The key's hash while linked; the link of an intrusive list while dead, or while it waits to be given up by its last owner but those who look at it.
+    /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead, or while it waits to be given up by its last owner but those who look at it.
     hash: AtomicU64,
 }
 
@@ -59,9 +58,23 @@ impl Header {
         self.hash.load(Ordering::Relaxed)
     }
 
+    /// The hash of the key, also of a draft.
+    pub(crate) fn key_hash(&self) -> u64 {
+        self.hash() & !HIDDEN
+    }
+
     #[inline(always)]
     pub(crate) fn set_hash(&self, hash: u64) {
         self.hash.store(hash, Ordering::Relaxed);
+    }
+
+    /// Whether the value is a draft. Asked by an owner, or by somebody who keeps the node from being given back.
+    ///
+    /// If it is none any more, all that its creator did to it is seen.
+    #[inline(always)]
+    pub(crate) fn is_hidden(&self) -> bool {
+        // Acquire: pairs with `publish`.
+        self.hash.load(Ordering::Acquire) & HIDDEN != 0
     }
 
     /// Becomes an owner unless the last one has gone.
@@ -69,15 +82,11 @@ impl Header {
     pub(crate) fn acquire(&self) -> bool {
         let mut count = self.count.load(Ordering::Relaxed);
         loop {
-            // One comparison for all that is not as usual: 0 wraps to the top.
-            if count.wrapping_sub(1) >= MAX_OWNERS {
-                return if count == 0 || count & UNLINKED != 0 {
-                    false
-                } else {
-                    abort()
-                };
+            // One comparison for both that is not as usual: 0 wraps to the top.
+            if count.wrapping_sub(1) >= MAX_OWNERS - 1 {
+                return if count == 0 { false } else { abort() };
             }
-            // Acquire: pairs with `publish`; what the payload holds was written before. Every other change of a count
+            // Acquire: pairs with `publish` and `begin_draft`; what the payload holds was written before. Every other change of a count
             // above zero is a read-modify-write, which keeps that release sequence going.
             match self.count.compare_exchange_weak(
                 count,
@@ -95,31 +104,9 @@ impl Header {
     #[inline(always)]
     pub(crate) fn acquire_again(&self) {
         // Relaxed: the caller could not lose the node meanwhile.
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        if count > MAX_OWNERS && (count & UNLINKED == 0 || owners_in(count) > MAX_OWNERS) {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_OWNERS {
             abort();
         }
-    }
-
-    /// Becomes an owner unless the last one has gone, or the value is unfinished. The caller sees to it that the node is not given back meanwhile.
-    pub(crate) fn acquire_finished(&self) -> bool {
-        let mut count = self.count.load(Ordering::Relaxed);
-        while count & UNLINKED != 0 {
-            if count & FINISHED == 0 {
-                return false;
-            }
-            // Acquire: pairs with `finish`, which comes before all changes of such a count.
-            match self.count.compare_exchange_weak(
-                count,
-                count + 1,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => count = now,
-            }
-        }
-        self.acquire()
     }
 
     /// Gives up one ownership. True for the last owner, who then has the node alone.
@@ -128,69 +115,39 @@ impl Header {
     pub(crate) fn release(&self) -> bool {
         // Release: what this owner did comes before the payload is dropped.
         let count = self.count.fetch_sub(1, Ordering::Release);
-        // One comparison for the last owner and for what is not linked.
-        if count as i32 > 1 {
+        if count != 1 {
             // The node may be gone by now: not a word more about `self`.
-            return false;
-        }
-        self.was_last(count)
-    }
-
-    #[inline]
-    fn was_last(&self, count: u32) -> bool {
-        if owners_in(count) != 1 {
             return false;
         }
         // Acquire: pairs with the Release of every earlier owner's last step. (A load, not a fence: some checkers do
         // not know fences, and the line is in hand.)
         self.count.load(Ordering::Acquire);
-        if count != 1 {
-            // Relaxed: nobody can become an owner before the node is published again.
-            self.count.store(0, Ordering::Relaxed);
-        }
         true
     }
 
-    /// Makes the caller, who has the node alone and is just linking it or is an owner of it unlinked, one of this many owners: of this many more
-    /// but one, if it was unlinked.
+    /// Gives a node that is just being linked its owners. The caller is one of them: it has the node alone, or is an owner of a draft.
     #[inline(always)]
     pub(crate) fn publish(&self, owners: u32) {
-        // Relaxed: the caller has it alone, or knows that it is unlinked.
-        let count = self.count.load(Ordering::Relaxed);
-        if count == 0 {
+        // Relaxed: the caller has it alone, or is an owner, so that it does not become 0.
+        if self.count.load(Ordering::Relaxed) == 0 {
             // Release: pairs with `acquire`.
             self.count.store(owners, Ordering::Release);
         } else {
-            // Release: as above. The flags stay as they were seen: to finish it comes before linking it.
-            let flags = count & (UNLINKED | FINISHED);
-            self.count
-                .fetch_add((owners - 1).wrapping_sub(flags), Ordering::Release);
+            self.count.fetch_add(owners - 1, Ordering::Relaxed);
+            // Release: pairs with `is_hidden`.
+            self.hash.store(self.key_hash(), Ordering::Release);
         }
     }
 
-    /// Makes the caller, who has the node alone, the one owner of it, before it is linked.
-    pub(crate) fn begin_unlinked(&self) {
-        // Release: what the payload holds comes before; other owners come from this one.
-        self.count.store(UNLINKED + 1, Ordering::Release);
-    }
-
-    /// Lets weak handles lead to a value that is about to be linked. The node has an owner.
-    pub(crate) fn finish(&self) {
-        // Release: pairs with `acquire_finished`.
-        self.count.fetch_or(FINISHED, Ordering::Release);
+    /// Makes the caller, who has the node alone, the one owner of a draft.
+    pub(crate) fn begin_draft(&self) {
+        self.set_hash(self.hash() | HIDDEN);
+        // Release: pairs with `acquire`. Whoever becomes an owner sees the payload, and that the hash is hidden.
+        self.count.store(1, Ordering::Release);
     }
 
     pub(crate) fn owners(&self) -> u32 {
-        owners_in(self.count.load(Ordering::Relaxed))
-    }
-
-    /// As `owners`, of what weak handles lead to.
-    pub(crate) fn owners_finished(&self) -> u32 {
-        let count = self.count.load(Ordering::Relaxed);
-        match count & (UNLINKED | FINISHED) {
-            UNLINKED => 0,
-            _ => owners_in(count),
-        }
+        self.count.load(Ordering::Relaxed)
     }
 
     /// # Safety
@@ -208,8 +165,4 @@ impl Header {
         // SAFETY: alone, by the caller's promise.
         unsafe { *self.meta.get() = meta }
     }
-}
-
-fn owners_in(count: u32) -> u32 {
-    count & !(UNLINKED | FINISHED)
 }

@@ -1,8 +1,8 @@
 //! How a pointer tells a container that its value has died.
 
-use crate::frames::Work;
+use crate::work::Work;
 use std::fmt;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 /// What a container gives to a pointer: call it when the value has died, and the container forgets that entry.
 ///
@@ -17,9 +17,9 @@ pub struct Notify {
     ends: bool,
 }
 
-/// Tells a container that the destructor of a value has ended.
+/// Tells a container that the destructor of a value has ended. Keeps it until then.
 pub(crate) struct Ending {
-    container: Weak<dyn Notified>,
+    container: Arc<dyn Notified>,
     entry: u64,
 }
 
@@ -28,6 +28,12 @@ pub(crate) trait Notified: Send + Sync {
     /// The value of this entry has died. Sets know an entry by its place in the order, maps by its hash.
     fn dead(&self, entry: u64);
 
+    /// Its destructor, as work that others wait for.
+    fn work(&self, entry: u64) -> Option<Arc<Work>> {
+        let _ = entry;
+        None
+    }
+
     /// Its destructor has ended.
     fn ended(&self, entry: u64) {
         let _ = entry;
@@ -35,15 +41,12 @@ pub(crate) trait Notified: Send + Sync {
 }
 
 impl Ending {
-    /// Names the destructor as a piece of work.
-    pub(crate) fn work(&self) -> Work {
-        self.entry as Work
+    pub(crate) fn work(&self) -> Option<Arc<Work>> {
+        self.container.work(self.entry)
     }
 
     pub(crate) fn ended(self) {
-        if let Some(container) = self.container.upgrade() {
-            container.ended(self.entry);
-        }
+        self.container.ended(self.entry);
     }
 }
 
@@ -67,12 +70,10 @@ impl Notify {
 
     /// As [`dead`](Self::dead), by somebody who will tell it of the end too, if it wants that.
     pub(crate) fn dead_for_now(self) -> Option<Ending> {
-        let ending = self.ends.then(|| Ending {
-            container: Weak::clone(&self.container),
-            entry: self.entry,
-        });
-        self.dead();
-        ending
+        let container = self.container.upgrade()?;
+        let entry = self.entry;
+        container.dead(entry);
+        self.ends.then_some(Ending { container, entry })
     }
 
     /// Tells the container. The entry is gone when this returns.

@@ -20,6 +20,7 @@ unsafe impl<A, B> Body for Pair<A, B> {
     const NEEDS_DROP: bool = needs_drop::<A>() || needs_drop::<B>();
     const FIXED_SIZE: Option<usize> = Some(size_of::<Self>());
     const KEPT: bool = true;
+    const HAS_DRAFTS: bool = true;
 
     fn size(_: u32) -> usize {
         size_of::<Self>()

@@ -71,6 +71,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Whether there can be dead entries.
     const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
 
+    /// Whether the dead are unlinked where they are found. In an exclusive map somebody may have to wait for each of them, which has to be said
+    /// before it is unlinked.
+    fn takes_at_once(&self) -> bool {
+        Self::QUIET && self.dying.is_none()
+    }
+
     /// To be called for each insertion, with what was entered. Looks at the one that this thread entered a few insertions ago; if that is alive it is not young
     /// any more, and the table is swept a little: by one of a few such insertions, for all of them.
     #[inline]
@@ -78,7 +84,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         if !Self::MORTAL {
             return;
         }
-        if Self::QUIET {
+        if self.takes_at_once() {
             let strong = entered.strong();
             let old = self.young.enter(strong.node(), strong.header().hash());
             if old.is_some_and(|(node, hash)| self.prune_this(node, hash)) {
@@ -137,7 +143,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let mut left = halves;
         let mut pruned = 0;
         while !left.is_empty() {
-            let (some, come_to) = if Self::QUIET {
+            let (some, come_to) = if self.takes_at_once() {
                 self.prune_at_once(left.clone(), panics)
             } else {
                 self.prune_afterwards(left.clone(), panics)

@@ -9,7 +9,7 @@ use crate::held::Held;
 use crate::inbox::Reverse;
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
-use crate::side::{self, Side, Watching, Weakly};
+use crate::side::{Side, Watching, Weakly};
 use crate::sync::{AtomicBool, ListMap, OnceCell, Ordering};
 use std::sync::Arc;
 
@@ -71,14 +71,20 @@ impl<Q: Pointer> Side for Traced<Q> {
         self.watching.begin(&self.weak, notify);
     }
 
-    fn expect_end(&self, dying: &Arc<Dying>, hash: u64) {
-        side::expect_end(&self.weak, dying, hash);
+    fn expect_end(&mut self, dying: &Arc<Dying>, hash: u64) {
+        self.watching.expect_end(&self.weak, dying, hash);
     }
 
-    fn forget_end(&self, dying: &Dying, hash: u64) {
-        if !self.is_dead() {
-            dying.forget(hash, self.address as usize);
-        }
+    fn leaves(&self) {
+        self.watching.leaves(|| self.is_dead());
+    }
+
+    fn has_left(&self) {
+        self.watching.has_left(|| self.is_dead());
+    }
+
+    fn is_abandoned(&self) {
+        self.watching.is_abandoned();
     }
 }
 

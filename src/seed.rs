@@ -86,16 +86,16 @@ impl<B: Halves> Seed<B> {
         (result, Some(unsafe { B::take_value(self.node) }))
     }
 
-    /// Makes the seed complete with this value, before it is entered: the caller is its one owner.
+    /// Makes the seed complete with this value, before it is entered: a draft, of which the caller is the one owner.
     ///
     /// # Safety
     /// Called by one thread at a time, not after it was linked, and once.
-    pub(crate) unsafe fn sow_unlinked(&self, value: B::Value) -> Strong<B> {
+    pub(crate) unsafe fn sow_draft(&self, value: B::Value) -> Strong<B> {
         // SAFETY: no value is there now, and others read the key only.
         unsafe { B::write_value(self.node, value) };
         self.sown.store(true, Ordering::Relaxed);
         // SAFETY: a node, and nobody's.
-        unsafe { self.node.as_ref() }.begin_unlinked();
+        unsafe { self.node.as_ref() }.begin_draft();
         // SAFETY: complete, and its one count is ours.
         unsafe { Strong::adopt(self.node) }
     }

@@ -1,6 +1,6 @@
 //! The two ways in which a map keeps the keys or the values of its entries: as they are, or weakly.
 
-use crate::dying::Dying;
+use crate::dying::{Dying, Expected};
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::watchers::Registration;
@@ -30,25 +30,19 @@ pub(crate) trait Side: 'static {
         let _ = notify;
     }
 
-    /// Has an exclusive map wait for its end, from now on.
-    fn expect_end(&self, dying: &Arc<Dying>, hash: u64) {
+    /// Asks to be told of its death and its end, for an exclusive map. To be called while it is alive, before it is linked.
+    fn expect_end(&mut self, dying: &Arc<Dying>, hash: u64) {
         let _ = (dying, hash);
     }
 
-    /// It is taken out of an exclusive map. If it lives on, its end is not waited for any more.
-    fn forget_end(&self, dying: &Dying, hash: u64) {
-        let _ = (dying, hash);
-    }
-}
+    /// It is about to be taken out of its map. If it is dead, an exclusive map waits for its end from now on.
+    fn leaves(&self) {}
 
-/// Where a weak side is, and how it is asked to report its death and its end, if it is alive.
-pub(crate) fn expect_end<W: WeakPointer>(weak: &W, dying: &Arc<Dying>, hash: u64) {
-    if let Some(live) = weak.upgrade() {
-        let notify = dying.expect(hash, weak.address().addr());
-        if let Some(registration) = W::Strong::watch(&live, notify) {
-            registration.keep();
-        }
-    }
+    /// It has been taken out of its map. If it lives on, its end is not waited for.
+    fn has_left(&self) {}
+
+    /// It will never be in its map, and may live on; an exclusive map waits for its end.
+    fn is_abandoned(&self) {}
 }
 
 /// Kept as it is: it lives as long as its entry.
@@ -86,14 +80,65 @@ pub(crate) struct Weakly<P: Pointer>(pub(crate) P::Weak, Watching);
 
 /// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
 #[derive(Clone)]
-pub(crate) struct Watching(Option<Arc<Registration>>);
+pub(crate) struct Watching(Option<Arc<Told>>);
+
+struct Told {
+    /// Held, that is all.
+    _registration: Option<Registration>,
+    /// As above.
+    _before: Watching,
+    /// Of a value in an exclusive map.
+    expected: Option<Arc<Expected>>,
+}
 
 impl Watching {
     pub(crate) const NOT: Self = Self(None);
 
     /// By a token: `registration` is what it gave.
     pub(crate) fn by(registration: Option<Registration>) -> Self {
-        Self(registration.map(Arc::new))
+        Self(registration.map(|registration| {
+            Arc::new(Told {
+                _registration: Some(registration),
+                _before: Self::NOT,
+                expected: None,
+            })
+        }))
+    }
+
+    /// By an exclusive map too, which is told of the death and of the end.
+    pub(crate) fn expect_end<W: WeakPointer>(&mut self, weak: &W, dying: &Arc<Dying>, hash: u64) {
+        let Some(live) = weak.upgrade() else { return };
+        let expected = Expected::new(dying, hash, |notify| W::Strong::watch(&live, notify));
+        *self = Self(Some(Arc::new(Told {
+            _registration: None,
+            _before: self.clone(),
+            expected: Some(expected),
+        })));
+    }
+
+    #[inline]
+    fn expected(&self) -> Option<&Arc<Expected>> {
+        self.0.as_ref()?.expected.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn leaves(&self, is_dead: impl FnOnce() -> bool) {
+        if let Some(expected) = self.expected().filter(|_| is_dead()) {
+            expected.await_end();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_left(&self, is_dead: impl FnOnce() -> bool) {
+        if let Some(expected) = self.expected().filter(|_| !is_dead()) {
+            expected.forget();
+        }
+    }
+
+    pub(crate) fn is_abandoned(&self) {
+        if let Some(expected) = self.expected() {
+            expected.await_end();
+        }
     }
 
     pub(crate) fn is_none(&self) -> bool {
@@ -172,13 +217,21 @@ impl<P: Pointer> Side for Weakly<P> {
         self.1.begin(&self.0, notify);
     }
 
-    fn expect_end(&self, dying: &Arc<Dying>, hash: u64) {
-        expect_end(&self.0, dying, hash);
+    fn expect_end(&mut self, dying: &Arc<Dying>, hash: u64) {
+        self.1.expect_end(&self.0, dying, hash);
     }
 
-    fn forget_end(&self, dying: &Dying, hash: u64) {
-        if !self.is_dead() {
-            dying.forget(hash, self.0.address().addr());
-        }
+    #[inline]
+    fn leaves(&self) {
+        self.1.leaves(|| self.is_dead());
+    }
+
+    #[inline]
+    fn has_left(&self) {
+        self.1.has_left(|| self.is_dead());
+    }
+
+    fn is_abandoned(&self) {
+        self.1.is_abandoned();
     }
 }

@@ -8,9 +8,9 @@
 //! equals no key that is asked for; it stays beside its successor until a sweep or a look at it takes it out.
 
 use crate::body::Halves;
-use crate::dying::Dying;
-use crate::engine::{Engine, Entered, InTheWay};
-use crate::flight::Flights;
+use crate::dying::{Dying, InTheWay};
+use crate::engine::{Engine, Entered};
+use crate::flight::FlightTable;
 pub(crate) use crate::held::Refused;
 use crate::held::{Held, Landed, Ticket};
 use crate::hook::{Cause, Hook};
@@ -48,7 +48,7 @@ pub(crate) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) engine: Engine<Pair<A, B>>,
-    pub(crate) flights: Flights<Ticket<A, B>, Landed<A, B>>,
+    pub(crate) flights: FlightTable<Ticket<A, B>, Landed<A, B>>,
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
     pub(crate) cursor: AtomicU32,
@@ -100,7 +100,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) const fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
             engine: Engine::new(),
-            flights: Flights::new(),
+            flights: FlightTable::new(),
             counters: Counters::new(0),
             cursor: AtomicU32::new(0),
             prune_bound: PRUNE_BOUND,
@@ -133,7 +133,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
             engine: Engine::with_capacity(setup.capacity),
-            flights: Flights::new(),
+            flights: FlightTable::new(),
             counters: Counters::new(setup.stripes),
             cursor: AtomicU32::new(0),
             prune_bound: setup.prune_bound,
@@ -289,6 +289,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// As `take_out`, for those who say as what it counts.
     pub(crate) fn take_out_as(&self, held: &Held<A, B>, cause: Cause, count: Count) -> bool {
+        held.value().leaves();
         if !self.engine.remove(held.strong()) {
             return false;
         }
@@ -297,25 +298,28 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         true
     }
 
-    /// To be called once for an entry that has just been linked, while its value is alive.
-    pub(crate) fn has_come(&self, held: &Held<A, B>) {
-        self.reverse.linked(held);
+    /// To be called for a value before it is linked, while it is alive.
+    pub(crate) fn watch_value(&self, hash: u64, value: &mut B) {
+        value.watch(|| self.notify(hash));
+        // Told before the map is: what is told last is called first.
         if let Some(dying) = &self.dying {
-            held.value()
-                .expect_end(dying, held.strong().header().hash());
+            value.expect_end(dying, hash);
         }
     }
 
+    /// To be called once for an entry that has just been linked, while its value is alive.
+    pub(crate) fn has_come(&self, held: &Held<A, B>) {
+        self.reverse.linked(held);
+    }
+
     /// What has to end before a value with this hash may be made.
-    pub(crate) fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
-        let Some(dying) = &self.dying else {
-            return InTheWay::Nothing;
-        };
-        match dying.find(hash) {
-            None => InTheWay::Nothing,
-            Some(death) if death.is_to_come() => InTheWay::Soon,
-            Some(death) => InTheWay::Dying(death, &dying.ended),
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+        let dying = self.dying.as_ref()?;
+        // In this order: a dead value is on the list before it is unlinked.
+        for strong in self.engine.candidates(hash) {
+            Held::new(strong).value().leaves();
         }
+        dying.in_the_way(hash)
     }
 
     /// To be called once for an entry that has just been unlinked or replaced.
@@ -326,7 +330,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             &self.reverse,
             &self.protection,
             self.hook.as_ref(),
-            self.dying.as_deref(),
             cause,
         );
     }
@@ -367,7 +370,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// code leaves nothing behind.
     fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {
         parts.0.watch(|| self.notify(hash));
-        parts.1.watch(|| self.notify(hash));
+        self.watch_value(hash, &mut parts.1);
         parts
     }
 
@@ -401,6 +404,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 Ok(landed) => Gone::Live(landed),
                 Err(held) => Gone::Dead(held),
             };
+            gone.held().value().leaves();
             if self.engine.replace_node(gone.held().strong(), node) {
                 return Linking {
                     outcome: Outcome::Linked(Some(gone)),

@@ -6,13 +6,12 @@
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
-use crate::engine::InTheWay;
+use crate::dying::InTheWay;
 use crate::error::{ClosedError, CycleError, Refusal};
-use crate::flight::Flights;
+use crate::flight::FlightTable;
 use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
 use crate::making::{Made, Rest};
-use crate::node::Node;
 use crate::side::{Kept, Side};
 use crate::store::{Refused, Store};
 use equivalent::Equivalent;
@@ -273,7 +272,7 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     type Rest = Rest<Kept<K>, B>;
     type Grip = Self;
 
-    fn flights(&self) -> &Flights<Self::Ticket, Entry<K, B>> {
+    fn flights(&self) -> &FlightTable<Self::Ticket, Entry<K, B>> {
         &self.flights
     }
 
@@ -289,7 +288,7 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         self.look_at(hash, |stored| same(ticket.seed.key(), stored))
     }
 
-    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
         self.in_the_way(hash)
     }
 
@@ -312,10 +311,6 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         self.draft_made(hash, ticket, made)
     }
 
-    fn node(landed: &Entry<K, B>) -> Node {
-        landed.held.strong().node()
-    }
-
     fn enter_draft(
         &self,
         hash: u64,
@@ -324,6 +319,10 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     ) -> (Entry<K, B>, Self::Rest) {
         let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
         self.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn abandon(&self, draft: &Entry<K, B>) {
+        draft.held.value().is_abandoned();
     }
 
     fn grip(&self) -> Self {

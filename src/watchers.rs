@@ -3,10 +3,11 @@
 //! It has two lanes. Containers come first, so that a callback finds every one of them without the dead entry; then the callbacks. In each
 //! lane the newest is first.
 
-use crate::frames::{self, Describe};
+use crate::frames::{self, Part};
 use crate::notify::{Ending, Notify};
 use crate::panics::Panics;
 use crate::sync::{Mutex, OnceBox, OnceCell};
+use crate::work::Describe;
 use std::fmt;
 use std::sync::Arc;
 
@@ -105,9 +106,8 @@ impl WatchList {
     pub(crate) fn announce(&self) {
         let mut panics = Panics::new();
         panics.catch(|| self.tell_containers());
-        panics.catch(|| self.call_back());
         // What is left of the value is not ours.
-        self.end_with(|| ());
+        panics.catch(|| self.finish(|| ()));
     }
 
     /// The first half of an announcement, which comes at once however deep down the death is.
@@ -120,28 +120,42 @@ impl WatchList {
         });
     }
 
-    /// Runs the destructor, and tells those who wait for its end, also if it panics. In between it is the work that they wait for.
-    pub(crate) fn end_with(&self, destructor: impl FnOnce()) {
+    /// The second half: callbacks and destructor. Those who wait for the end of the destructor are told in any case; in between it is the work
+    /// that they wait for.
+    ///
+    /// Callbacks come first. But if somebody waits for the end, they come after that, as they may ask for what is made then.
+    pub(crate) fn finish(&self, destructor: impl FnOnce()) {
+        if !self.endings.lock().is_empty() {
+            return self.finish_before_callbacks(destructor);
+        }
+        let mut panics = Panics::new();
+        panics.catch(|| self.call_back());
+        panics.catch(destructor);
+    }
+
+    /// As `finish`, where somebody waits for the end.
+    pub(crate) fn finish_before_callbacks(&self, destructor: impl FnOnce()) {
         struct End(Vec<Ending>);
         impl Drop for End {
             fn drop(&mut self) {
                 self.0.drain(..).for_each(Ending::ended);
             }
         }
+        let mut panics = Panics::new();
         let endings = std::mem::take(&mut *self.endings.lock());
-        if endings.is_empty() {
-            return destructor();
-        }
-        let end = End(endings);
-        let mut destructor = Some(destructor);
-        during_all(&end.0, &mut || {
-            if let Some(destructor) = destructor.take() {
-                destructor();
-            }
+        panics.catch(|| {
+            let end = End(endings);
+            let mut destructor = Some(destructor);
+            during_all(&end.0, &mut || {
+                if let Some(destructor) = destructor.take() {
+                    destructor();
+                }
+            });
         });
+        panics.catch(|| self.call_back());
     }
 
-    /// The second half.
+    /// Runs the callbacks.
     pub(crate) fn call_back(&self) {
         tell(&self.callbacks, |callback| callback());
     }
@@ -152,9 +166,12 @@ fn during_all(endings: &[Ending], inner: &mut dyn FnMut()) {
     let describe: Describe<'_> = &|f| f.write_str("the end of a value of an exclusive map");
     match endings {
         [] => inner(),
-        [first, rest @ ..] => {
-            frames::during(first.work(), describe, None, || during_all(rest, inner));
-        }
+        [first, rest @ ..] => match first.work() {
+            Some(work) => {
+                frames::during(&work, describe, Part::Closed, || during_all(rest, inner));
+            }
+            None => during_all(rest, inner),
+        },
     }
 }
 

@@ -6,15 +6,14 @@
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
-use crate::engine::InTheWay;
+use crate::dying::InTheWay;
 use crate::error::{ClosedError, CycleError, InFlight, Refusal};
-use crate::flight::Flights;
+use crate::flight::FlightTable;
 use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
 use crate::making::{Made, Rest};
-use crate::node::Node;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
@@ -447,7 +446,7 @@ where
     type Rest = Rest<Weakly<P>, B>;
     type Grip = WeakKeyed<P, B, M, (), X>;
 
-    fn flights(&self) -> &Flights<Self::Ticket, Self::Landed> {
+    fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
         &self.store.flights
     }
 
@@ -464,7 +463,7 @@ where
             .look_at(hash, |stored| M::same(&stored.0, &ticket.key))
     }
 
-    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
         self.store.in_the_way(hash)
     }
 
@@ -487,10 +486,6 @@ where
         self.store.draft_made(hash, ticket, made)
     }
 
-    fn node(landed: &Entry<P, B>) -> Node {
-        landed.held.strong().node()
-    }
-
     fn enter_draft(
         &self,
         hash: u64,
@@ -499,6 +494,10 @@ where
     ) -> (Entry<P, B>, Self::Rest) {
         let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn abandon(&self, draft: &Entry<P, B>) {
+        draft.held.value().is_abandoned();
     }
 
     fn grip(&self) -> Self::Grip {

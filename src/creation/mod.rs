@@ -1,28 +1,28 @@
 //! From a miss to an entry that all who asked for it share: the steps of a creation, for every map, and whoever takes them.
 //!
 //! ```text
-//!  board a flight ─► take the seat, or wait ─► look again ─► make the value ──────────────────────────► enter it ─► land ─► settle
-//!                                                  └► allocate it: the draft ─► initialise it ─► wait for what it is tied to ─┘
+//!  join a flight ─► lead it, or wait ─► look again ─► make the value ───────────────► enter it ─► land ─► settle
+//!                                            └► allocate it: the draft ─► initialise it ─┘
 //! ```
 //!
-//! Between boarding and landing others sleep, so whatever user code need not run there runs when the creation is settled.
+//! Between joining and landing others sleep, so whatever user code need not run there runs when the creation is settled.
 //!
-//! A creation that is tied to others (see `waits`) is not entered before they are ready too. Its thread sleeps meanwhile, unless one of them is further out on the same
-//! thread, or waits for this one: then the value goes on as it is, and what is left to do is *adopted* by the creation further out.
+//! A creation that needs drafts further out on its thread (see `frames`) is not entered when it ends: it is *pending*, and the creation further out
+//! enters it, or gives it up.
 
 mod pending;
 
 use crate::cycle::CycleError;
-use crate::engine::InTheWay;
+use crate::dying::InTheWay;
 use crate::error::{ClosedError, Refusal};
-use crate::flight::{Boarded, Flights, Seat, Turn};
-use crate::frames::{self, Adopted, Opening};
-use crate::node::Node;
+use crate::family::Family;
+use crate::flight::{Flight, FlightTable, Joined, Leader, Turn};
+use crate::frames::{self, Asker, Part};
 use crate::panics::Panics;
-use crate::sync::{self, Listener};
-use crate::tie::{Fate, Tied};
-use crate::waits::{self, Began, Ended, Waiting, Wanted};
-use pending::Pending;
+use crate::waits::{self, Waiting};
+use crate::work::text;
+use pending::PendingCreation;
+use std::any::Any;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -32,7 +32,7 @@ pub(crate) trait Creates {
     /// The key, as those who wait for it compare it.
     type Ticket;
     /// What is entered: all who ask get a clone.
-    type Landed: Clone;
+    type Landed: Clone + 'static;
     /// What a factory's result is made into.
     type Made;
     /// What can only be dropped, or told, when nobody waits any more.
@@ -40,7 +40,7 @@ pub(crate) trait Creates {
     /// What of the map is needed to enter something later: it shares all else with it, and may outlive it.
     type Grip: Creates<Ticket = Self::Ticket, Landed = Self::Landed, Made = Self::Made> + 'static;
 
-    fn flights(&self) -> &Flights<Self::Ticket, Self::Landed>;
+    fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed>;
 
     fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool;
 
@@ -51,9 +51,9 @@ pub(crate) trait Creates {
     fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Self::Landed>;
 
     /// What has to end before a value with this hash may be made.
-    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
         let _ = hash;
-        InTheWay::Nothing
+        None
     }
 
     /// Nothing can be entered any more.
@@ -71,9 +71,6 @@ pub(crate) trait Creates {
     /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made) -> Self::Landed;
 
-    /// Where it lives.
-    fn node(landed: &Self::Landed) -> Node;
-
     /// As `enter`, of a draft.
     fn enter_draft(
         &self,
@@ -81,6 +78,11 @@ pub(crate) trait Creates {
         ticket: &Self::Ticket,
         draft: Self::Landed,
     ) -> (Self::Landed, Self::Rest);
+
+    /// A draft that is given up, and may have other owners: what comes next may have to wait for its end.
+    fn abandon(&self, draft: &Self::Landed) {
+        let _ = draft;
+    }
 
     fn grip(&self) -> Self::Grip;
 
@@ -92,7 +94,7 @@ pub(crate) trait Creates {
 pub(crate) struct Creation<'a, M: Creates> {
     map: &'a M,
     hash: u64,
-    seat: Seat<'a, M::Ticket, M::Landed>,
+    leader: Leader<'a, M::Ticket, M::Landed>,
 }
 
 /// How it begins.
@@ -101,15 +103,6 @@ pub(crate) enum Begun<'a, M: Creates> {
     Ours(Creation<'a, M>),
     /// Somebody else has, or had.
     Landed(M::Landed),
-}
-
-/// What comes before the making of a value.
-enum Before {
-    Nothing,
-    /// Another look.
-    Soon,
-    /// The end of the one before.
-    End(Listener, Waiting),
 }
 
 /// What may be found in the place of the value that is to be made.
@@ -138,6 +131,47 @@ impl<L> Accept<'_, L> {
     }
 }
 
+/// The family of a creation. Dropped, the creation has failed.
+struct Scope(Family);
+
+impl Scope {
+    fn new() -> Self {
+        Self(frames::new_family())
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if !self.0.is_alone() {
+            drop(frames::fail(&self.0));
+        }
+    }
+}
+
+/// A draft that is given up when this is dropped.
+struct Draft<'a, M: Creates> {
+    map: &'a M,
+    landed: Option<M::Landed>,
+}
+
+impl<M: Creates> Draft<'_, M> {
+    fn get(&self) -> &M::Landed {
+        self.landed.as_ref().expect("taken at the end only")
+    }
+
+    fn take(mut self) -> M::Landed {
+        self.landed.take().expect("taken once")
+    }
+}
+
+impl<M: Creates> Drop for Draft<'_, M> {
+    fn drop(&mut self) {
+        if let Some(draft) = self.landed.take() {
+            self.map.abandon(&draft);
+        }
+    }
+}
+
 impl<'a, M: Creates> Creation<'a, M> {
     /// Begins a creation, unless one is under way: none then.
     pub(crate) fn try_begin(
@@ -145,71 +179,22 @@ impl<'a, M: Creates> Creation<'a, M> {
         hash: u64,
         ticket: M::Ticket,
     ) -> Result<Option<Begun<'a, M>>, ClosedError> {
-        let mut ticket = ticket;
+        let mut mine = Flight::new(hash, ticket);
         let turn = loop {
-            match board(map, hash, ticket) {
-                Boarded::First(seat) => break Some(Turn::Create(seat)),
-                Boarded::Later(passenger) => match passenger.now() {
-                    Some(Turn::Again(own)) => ticket = own,
-                    turn => break turn,
+            match map.flights().join(mine, &|one, other| map.same(one, other)) {
+                Joined::Leader(leader) => break Turn::Create(leader),
+                Joined::Waiter(waiter) => match waiter.now() {
+                    Some(Turn::Again(own)) => mine = own,
+                    Some(turn) => break turn,
+                    None => return Ok(None),
                 },
             }
         };
-        let begun = turn.map(|turn| Self::after(map, hash, turn, Accept::All));
-        let begun = begun.transpose()?;
-        Ok(begun.filter(|begun| match begun {
-            Begun::Ours(creation) => matches!(map.in_the_way(creation.hash), InTheWay::Nothing),
+        let begun = Self::after(map, hash, turn, Accept::All)?;
+        Ok(Some(begun).filter(|begun| match begun {
+            Begun::Ours(creation) => map.in_the_way(creation.hash).is_none(),
             Begun::Landed(_) => true,
         }))
-    }
-
-    /// As [`begin`](Self::begin), without holding up a thread.
-    #[cfg(feature = "async")]
-    pub(crate) async fn begin_async(
-        map: &'a M,
-        hash: u64,
-        ticket: M::Ticket,
-    ) -> Result<Begun<'a, M>, Refusal> {
-        let mut ticket = ticket;
-        let turn = loop {
-            match board(map, hash, ticket) {
-                Boarded::First(seat) => break Turn::Create(seat),
-                Boarded::Later(passenger) => match passenger.wait_async().await? {
-                    Turn::Again(own) => ticket = own,
-                    turn => break turn,
-                },
-            }
-        };
-        let mut begun = Self::after(map, hash, turn, Accept::All)?;
-        loop {
-            let Begun::Ours(creation) = begun else {
-                return Ok(begun);
-            };
-            match creation.next_to_wait_for()? {
-                Before::Nothing => return Ok(Begun::Ours(creation)),
-                Before::Soon => {}
-                Before::End(listener, _waiting) => listener.wait_async().await,
-            }
-            begun = creation.look_again(Accept::All)?;
-        }
-    }
-
-    /// What follows the boarding.
-    fn after(
-        map: &'a M,
-        hash: u64,
-        turn: Turn<'a, M::Ticket, M::Landed>,
-        accept: Accept<'_, M::Landed>,
-    ) -> Result<Begun<'a, M>, ClosedError> {
-        match turn {
-            Turn::Create(seat) => Self { map, hash, seat }.look_again(accept),
-            Turn::Landed(landed) => {
-                map.settle(&landed, None)?;
-                Ok(Begun::Landed(landed))
-            }
-            Turn::Unfinished(draft) => Ok(Begun::Landed(draft)),
-            Turn::Again(_) => unreachable!("boarded again"),
-        }
     }
 
     /// Begins a creation, or waits for the one that is under way.
@@ -219,73 +204,82 @@ impl<'a, M: Creates> Creation<'a, M> {
         ticket: M::Ticket,
         accept: Accept<'_, M::Landed>,
     ) -> Result<Begun<'a, M>, Refusal> {
-        let mut ticket = ticket;
+        let mut mine = Flight::new(hash, ticket);
         let turn = loop {
-            match board(map, hash, ticket) {
-                Boarded::First(seat) => break Turn::Create(seat),
-                Boarded::Later(passenger) => match passenger.wait()? {
-                    Turn::Again(own) => ticket = own,
+            match map.flights().join(mine, &|one, other| map.same(one, other)) {
+                Joined::Leader(leader) => break Turn::Create(leader),
+                Joined::Waiter(waiter) => match waiter.wait()? {
+                    Turn::Again(own) => mine = own,
                     turn => break turn,
                 },
             }
         };
         let mut begun = Self::after(map, hash, turn, accept)?;
         loop {
-            let Begun::Ours(creation) = begun else {
-                return Ok(begun);
-            };
-            match creation.next_to_wait_for()? {
-                Before::Nothing => return Ok(Begun::Ours(creation)),
-                Before::Soon => {}
-                Before::End(listener, _waiting) => listener.wait(),
+            match begun {
+                Begun::Ours(creation) if creation.waits_for_an_end()? => {
+                    begun = creation.look_again(accept)?;
+                }
+                begun => return Ok(begun),
             }
-            begun = creation.look_again(accept)?;
         }
     }
 
-    /// What has to be waited for before the value may be made: the end of the one that was there before.
-    fn next_to_wait_for(&self) -> Result<Before, CycleError> {
-        for round in 0.. {
-            let ended = match self.map.in_the_way(self.hash) {
-                InTheWay::Nothing => return Ok(Before::Nothing),
-                // A few rounds, and then a look whether somebody has entered a live one.
-                InTheWay::Soon => {
-                    sync::relax(round);
-                    match round {
-                        0..8 => continue,
-                        _ => return Ok(Before::Soon),
+    /// As [`begin`](Self::begin), without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn begin_async(
+        map: &'a M,
+        hash: u64,
+        ticket: M::Ticket,
+    ) -> Result<Begun<'a, M>, Refusal> {
+        let mut mine = Flight::new(hash, ticket);
+        let turn = loop {
+            let joined = map.flights().join(mine, &|one, other| map.same(one, other));
+            match joined {
+                Joined::Leader(leader) => break Turn::Create(leader),
+                Joined::Waiter(waiter) => match waiter.wait_async().await? {
+                    Turn::Again(own) => mine = own,
+                    turn => break turn,
+                },
+            }
+        };
+        let mut begun = Self::after(map, hash, turn, Accept::All)?;
+        loop {
+            match begun {
+                Begun::Ours(creation) => {
+                    if !creation.waits_for_an_end_async().await? {
+                        return Ok(Begun::Ours(creation));
                     }
+                    begun = creation.look_again(Accept::All)?;
                 }
-                InTheWay::Dying(_, ended) => ended,
-            };
-            let listener = ended.listen();
-            // Again, as what has ended before is not listened to.
-            let InTheWay::Dying(death, _) = self.map.in_the_way(self.hash) else {
-                continue;
-            };
-            return self.during(|_| {
-                if death.is_own() {
-                    return Err(waits::own_cycle(death.work));
-                }
-                let wanted = Wanted {
-                    work: death.work,
-                    tie: None,
-                    is_own: false,
-                };
-                match Waiting::begin(&wanted)? {
-                    Began::Waiting(waiting) => Ok(Before::End(listener, waiting)),
-                    Began::Given => unreachable!("what dies has no draft"),
-                }
-            });
+                begun => return Ok(begun),
+            }
         }
-        Ok(Before::Soon)
     }
 
-    /// Whoever created it last may have left between the caller's look at the index and the boarding.
+    /// What follows the joining.
+    fn after(
+        map: &'a M,
+        hash: u64,
+        turn: Turn<'a, M::Ticket, M::Landed>,
+        accept: Accept<'_, M::Landed>,
+    ) -> Result<Begun<'a, M>, ClosedError> {
+        match turn {
+            Turn::Create(leader) => Self { map, hash, leader }.look_again(accept),
+            Turn::Landed(landed) => {
+                map.settle(&landed, None)?;
+                Ok(Begun::Landed(landed))
+            }
+            Turn::Draft(draft) => Ok(Begun::Landed(draft)),
+            Turn::Again(_) => unreachable!("joined again"),
+        }
+    }
+
+    /// Whoever created it last may have left between the caller's look at the index and the joining.
     fn look_again(self, accept: Accept<'_, M::Landed>) -> Result<Begun<'a, M>, ClosedError> {
         let found = self.map.look(self.hash, self.ticket());
         if let Some(landed) = found.filter(|landed| accept.accepts(landed)) {
-            return Ok(Begun::Landed(self.seat.land(landed)));
+            return Ok(Begun::Landed(self.leader.land(landed)));
         }
         match self.map.refused() {
             Some(closed) => Err(closed),
@@ -293,30 +287,94 @@ impl<'a, M: Creates> Creation<'a, M> {
         }
     }
 
+    /// Waits for something that has to end before the value may be made. False if there is nothing.
+    fn waits_for_an_end(&self) -> Result<bool, CycleError> {
+        let Some(first) = self.map.in_the_way(self.hash) else {
+            return Ok(false);
+        };
+        let listener = first.listen();
+        // Again, as what has ended before is not listened to.
+        if let Some(in_the_way) = self.map.in_the_way(self.hash) {
+            let _waiting = self.during(|_| in_the_way.begin_waiting(Asker::Thread))?;
+            listener.wait();
+        }
+        Ok(true)
+    }
+
+    /// As [`waits_for_an_end`](Self::waits_for_an_end), without holding up a thread.
+    #[cfg(feature = "async")]
+    async fn waits_for_an_end_async(&self) -> Result<bool, CycleError> {
+        let Some(first) = self.map.in_the_way(self.hash) else {
+            return Ok(false);
+        };
+        let listener = first.listen();
+        let Some(in_the_way) = self.map.in_the_way(self.hash) else {
+            return Ok(true);
+        };
+        // What waited when this was polled last.
+        let mut waiting: Option<Waiting> = None;
+        std::future::poll_fn(|context| {
+            waiting = None;
+            let polled = listener.poll(context);
+            if polled.is_pending() {
+                match self.during_poll(|_| in_the_way.begin_waiting(Asker::Task)) {
+                    Ok(begun) => waiting = Some(begun),
+                    Err(cycle) => return std::task::Poll::Ready(Err(cycle)),
+                }
+            }
+            polled.map(|()| Ok(true))
+        })
+        .await
+    }
+
     pub(crate) fn ticket(&self) -> &M::Ticket {
-        self.seat.ticket()
+        self.leader.ticket()
     }
 
     /// Runs a part of the creation, so that what it waits for is known to be for this key.
     pub(crate) fn during<R>(&self, f: impl FnOnce(&M::Ticket) -> R) -> R {
-        self.during_as(None, f)
+        let result = self.during_as(Part::Closed, f);
+        waits::forget(self.leader.work());
+        result
     }
 
-    fn during_as<R>(&self, opening: Option<Opening<'_>>, f: impl FnOnce(&M::Ticket) -> R) -> R {
+    /// As `during`, of a part that may be given drafts.
+    fn during_open<R>(
+        &self,
+        scope: &Scope,
+        draft: Option<&dyn Any>,
+        f: impl FnOnce(&M::Ticket) -> R,
+    ) -> R {
+        let result = self.during_as(Part::Open(&scope.0, draft), f);
+        waits::forget(self.leader.work());
+        result
+    }
+
+    /// As `during`, of a part that goes on when `f` has returned.
+    #[cfg(feature = "async")]
+    fn during_poll<R>(&self, f: impl FnOnce(&M::Ticket) -> R) -> R {
+        self.during_as(Part::Closed, f)
+    }
+
+    fn during_as<R>(&self, part: Part<'_>, f: impl FnOnce(&M::Ticket) -> R) -> R {
         let describe = |f: &mut fmt::Formatter<'_>| self.map.name(self.ticket(), f);
-        self.seat.during(&describe, opening, || f(self.ticket()))
-    }
-
-    /// As `during`, of a part that may be given what is unfinished, and leave to us what it has made of that.
-    fn during_open<R>(&self, adopted: &Adopted, f: impl FnOnce(&M::Ticket) -> R) -> R {
-        let tied: &dyn Tied = &self.seat;
-        self.during_as(Some(Opening { tied, adopted }), f)
+        frames::during(self.leader.work(), &describe, part, || f(self.ticket()))
     }
 
     /// Gives up, for this reason.
     fn fail<E>(self, error: E) -> E {
         // Here: it may drop the key, and if that panics, `error` is still ours to drop.
         drop(self);
+        error
+    }
+
+    /// As `fail`, with what was made.
+    fn fail_with<E>(self, scope: Scope, draft: Option<Draft<'_, M>>, error: E) -> E {
+        let mut panics = Panics::new();
+        panics.catch(|| drop(scope));
+        panics.catch(|| drop(draft));
+        panics.catch(|| drop(self));
+        drop(panics);
         error
     }
 
@@ -332,8 +390,13 @@ impl<'a, M: Creates> Creation<'a, M> {
             return Err(closed);
         }
         let accept = |landed: &M::Landed| accept.accepts(landed);
-        let (landed, rest) = self.map.enter(self.hash, self.seat.ticket(), made, &accept);
-        let landed = self.seat.land(landed);
+        let entered = self.map.enter(self.hash, self.ticket(), made, &accept);
+        self.land(entered)
+    }
+
+    /// Gives what was entered to those who wait.
+    fn land(self, (landed, rest): (M::Landed, M::Rest)) -> Result<M::Landed, ClosedError> {
+        let landed = self.leader.land(landed);
         self.map.settle(&landed, Some(rest))?;
         Ok(landed)
     }
@@ -345,126 +408,104 @@ impl<'a, M: Creates> Creation<'a, M> {
         make: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
-        let adopted = Adopted::default();
+        if let Err(cycle) = self.wait_for_ends() {
+            return Err(self.fail(refused(cycle.into())));
+        }
+        let scope = Scope::new();
         // What takes the place of another value asks for more than can be asked later.
         let made = match accept {
-            Accept::All => self.during_open(&adopted, make),
+            Accept::All => self.during_open(&scope, None, make),
             Accept::If(_) => self.during(make),
         };
         let made = match made {
             Ok(made) => made,
-            Err(error) => return Err(self.fail(error)),
+            Err(error) => return Err(self.fail_with(scope, None, error)),
         };
-        let finished = if self.seat.is_tied() {
-            let draft = self.draft(made);
-            self.finish_draft(draft, &adopted)
-        } else {
-            self.finish(made, accept).map_err(Refusal::Closed)
-        };
-        finished.map_err(refused)
+        if scope.0.is_alone() {
+            let finished = self.finish(made, accept);
+            return finished.map_err(|closed| refused(closed.into()));
+        }
+        let (creation, draft) = self.draft(made);
+        creation
+            .finish_draft(draft, scope)
+            .map_err(|closed| refused(closed.into()))
     }
 
-    /// Makes the value in two steps: from the second on it can be given to those who must not wait for it.
+    /// Makes the value in two steps: from the second on its thread can have it as it is.
     pub(crate) fn create_in_two<E>(
         self,
         allocate: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
         initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
-        let adopted = Adopted::default();
-        let made = match self.during_open(&adopted, allocate) {
+        if let Err(cycle) = self.wait_for_ends() {
+            return Err(self.fail(refused(cycle.into())));
+        }
+        let scope = Scope::new();
+        let made = match self.during_open(&scope, None, allocate) {
             Ok(made) => made,
-            Err(error) => return Err(self.fail(error)),
+            Err(error) => return Err(self.fail_with(scope, None, error)),
         };
-        let draft = self.draft(made);
-        match self.during_open(&adopted, |_| initialise(&draft)) {
-            Ok(()) => self.finish_draft(draft, &adopted).map_err(refused),
-            Err(error) => {
-                drop((adopted, draft));
-                Err(self.fail(error))
+        let (creation, draft) = self.draft(made);
+        let initialised =
+            creation.during_open(&scope, Some(draft.get()), |_| initialise(draft.get()));
+        match initialised {
+            Ok(()) => {
+                let finished = creation.finish_draft(draft, scope);
+                finished.map_err(|closed| refused(closed.into()))
             }
+            Err(error) => Err(creation.fail_with(scope, Some(draft), error)),
         }
     }
 
-    /// What was made, complete before it is entered, for those who must not wait for it.
-    fn draft(&self, made: M::Made) -> M::Landed {
-        let draft = self.map.draft(self.hash, self.ticket(), made);
-        self.seat.set_draft(draft.clone(), M::node(&draft));
-        draft
+    /// As `begin` has done, if that was some time ago: somebody may have entered a value meanwhile, which is about to end.
+    fn wait_for_ends(&self) -> Result<(), CycleError> {
+        while self.waits_for_an_end()? {}
+        Ok(())
     }
 
-    /// Enters a draft that is ready, or leaves that to a creation further out.
-    fn finish_draft(mut self, draft: M::Landed, adopted: &Adopted) -> Result<M::Landed, Refusal> {
-        if self.seat.is_tied() {
-            let wanted = self.seat.wanted();
-            let tie = self.seat.tie();
-            let text = frames::text(&|f| self.map.name(self.ticket(), f));
-            waits::ready(wanted.work, &tie, text);
-            loop {
-                let listener = tie.changed.listen();
-                match tie.fate() {
-                    Fate::Entered => break,
-                    Fate::GivenUp => return Err(self.fail(CycleError::broken()).into()),
-                    Fate::Open => {}
-                }
-                match Waiting::sleep(&wanted, listener) {
-                    Ok(Ended::Woken) => {}
-                    Ok(Ended::Given) => return Ok(self.leave_to_outer(draft, adopted)),
-                    // Unless it has been decided meanwhile that it is entered.
-                    Err(error) if self.seat.withdraw() => return Err(self.fail(error).into()),
-                    Err(_) => {}
-                }
-            }
+    /// What was made, complete before it is entered.
+    fn draft(mut self, made: M::Made) -> (Self, Draft<'a, M>) {
+        self.leader.use_key();
+        let map = self.map;
+        let landed = Some(map.draft(self.hash, self.ticket(), made));
+        (self, Draft { map, landed })
+    }
+
+    /// Enters a draft that is complete, and its family; or leaves both to a creation further out.
+    fn finish_draft(self, draft: Draft<'a, M>, scope: Scope) -> Result<M::Landed, ClosedError> {
+        if scope.0.needs_others() {
+            return Ok(self.leave(draft, &scope.0));
         }
+        if let Some(closed) = self.map.refused() {
+            return Err(self.fail_with(scope, Some(draft), closed));
+        }
+        let mut family = scope.0.take();
+        let entered = self.map.enter_draft(self.hash, self.ticket(), draft.take());
         let mut panics = Panics::new();
-        let mut all = adopted.take();
-        for one in &mut all {
-            panics.catch(|| one.enter());
+        for member in &mut family {
+            panics.catch(|| member.enter());
         }
-        let entered = self.enter_draft(draft);
         // Who waits for one of them finds all.
-        self.seat.wait_for_family();
-        for one in all {
-            panics.catch(|| one.land());
+        for member in family {
+            panics.catch(|| member.land());
         }
-        let landed = self.land_draft(entered?);
+        let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
-        Ok(landed?)
+        landed
     }
 
-    /// The innermost work of this thread settles this creation, and those that it has adopted.
-    fn leave_to_outer(self, draft: M::Landed, adopted: &Adopted) -> M::Landed {
-        for one in adopted.take() {
-            frames::adopt(one);
-        }
-        let Self { map, hash, seat } = self;
-        let pending = Pending::new(map.grip(), hash, draft.clone(), seat.leave());
-        frames::adopt(Box::new(pending));
-        draft
+    /// The creation around this one enters the draft, or gives it up.
+    fn leave(self, draft: Draft<'a, M>, family: &Family) -> M::Landed {
+        let text = text(&|f| self.map.name(self.ticket(), f));
+        let grip = self.map.grip();
+        let result = draft.get().clone();
+        let pending =
+            PendingCreation::new(grip, self.hash, draft.take(), self.leader.leave(), text);
+        frames::leave(family, Box::new(pending));
+        result
     }
-
-    /// Enters a draft, for those who do not wait.
-    fn enter_draft(&mut self, draft: M::Landed) -> Result<(M::Landed, M::Rest), ClosedError> {
-        match self.map.refused() {
-            Some(closed) => Err(closed),
-            None => Ok(self.map.enter_draft(self.hash, self.ticket(), draft)),
-        }
-    }
-
-    /// Gives what was entered to those who wait.
-    fn land_draft(self, entered: (M::Landed, M::Rest)) -> Result<M::Landed, ClosedError> {
-        let (landed, rest) = entered;
-        let landed = self.seat.land(landed);
-        self.map.settle(&landed, Some(rest))?;
-        Ok(landed)
-    }
-}
-
-/// Joins the flight of a key, or begins one.
-fn board<M: Creates>(map: &M, hash: u64, ticket: M::Ticket) -> Boarded<'_, M::Ticket, M::Landed> {
-    let same = |one: &_, other: &_| map.same(one, other);
-    map.flights().board(hash, ticket, &same)
 }
 
 /// What `make` makes for a key, or what another creator of the same key is about to make; what is there already, if it is accepted.
@@ -519,7 +560,7 @@ pub(crate) async fn get_or_create_async<M: Creates, E>(
             let made = {
                 let mut making = std::pin::pin!(make(creation.ticket()));
                 let poll = |context: &mut std::task::Context<'_>| {
-                    creation.during(|_| making.as_mut().poll(context))
+                    creation.during_poll(|_| making.as_mut().poll(context))
                 };
                 std::future::poll_fn(poll).await
             };

@@ -1,97 +1,109 @@
-//! What is left of a creation that another one, further out on its thread, has adopted.
+//! A creation that has ended, and waits for the one around it.
 
 use super::{Creates, Creation};
+use crate::family::Pending;
 use crate::flight::Left;
-use crate::frames::Adoptee;
 use crate::panics::Panics;
-use crate::tie::{Fate, Tied};
+use crate::work::Work;
+use std::any::Any;
+use std::rc::Rc;
 
-/// A creation that is ready, and waits for what it is tied to with the creation that has adopted it. Dropped, it is given up.
-pub(super) struct Pending<G: Creates> {
+/// A draft that is complete, and needs others that are not. Dropped, it is given up.
+pub(super) struct PendingCreation<G: Creates> {
     grip: G,
     hash: u64,
-    draft: Option<G::Landed>,
+    /// In an `Rc`, so that it can be cloned, which is user code, with nothing borrowed.
+    draft: Option<Rc<G::Landed>>,
     entered: Option<(G::Landed, G::Rest)>,
-    flight: Option<Left<G::Ticket, G::Landed>>,
+    /// Until it has landed, or is given up.
+    left: Option<Left<G::Ticket, G::Landed>>,
+    text: String,
 }
 
-impl<G: Creates> Pending<G> {
+impl<G: Creates> PendingCreation<G> {
     pub(super) fn new(
         grip: G,
         hash: u64,
         draft: G::Landed,
-        flight: Left<G::Ticket, G::Landed>,
+        left: Left<G::Ticket, G::Landed>,
+        text: String,
     ) -> Self {
         Self {
             grip,
             hash,
-            draft: Some(draft),
+            draft: Some(Rc::new(draft)),
             entered: None,
-            flight: Some(flight),
+            left: Some(left),
+            text,
         }
     }
 
-    /// Takes the seat again.
+    /// The creation goes on.
     fn resume<'a>(
         grip: &'a G,
         hash: u64,
-        flight: &mut Option<Left<G::Ticket, G::Landed>>,
+        left: &mut Option<Left<G::Ticket, G::Landed>>,
     ) -> Option<Creation<'a, G>> {
-        let seat = grip.flights().resume(flight.take()?);
+        let leader = grip.flights().resume(left.take()?);
         Some(Creation {
             map: grip,
             hash,
-            seat,
+            leader,
         })
-    }
-
-    fn land_now(&mut self) {
-        let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
-        if let (Some(creation), Some(entered)) = (creation, self.entered.take()) {
-            // If the map has been closed, there is nobody to be told.
-            let _ = creation.land_draft(entered);
-        }
     }
 }
 
-impl<G: Creates> Adoptee for Pending<G> {
+impl<G: Creates + 'static> Pending for PendingCreation<G> {
+    fn work(&self) -> &Work {
+        self.left.as_ref().expect("until it lands").work()
+    }
+
+    fn draft(&self) -> Rc<dyn Any> {
+        let draft = self.draft.as_ref().expect("until it is entered");
+        Rc::clone(draft) as Rc<dyn Any>
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+
     fn enter(&mut self) {
-        // Not before: what has been entered keeps its seat until it lands.
-        let Some(draft) = self.draft.take() else {
+        // If the map has been closed, there is nobody to be told: it is given up.
+        if self.grip.refused().is_some() {
             return;
-        };
-        let Some(mut creation) = Self::resume(&self.grip, self.hash, &mut self.flight) else {
-            return;
-        };
-        if creation.seat.tie().fate() == Fate::Entered {
-            // If the map has been closed, there is nobody to be told.
-            if let Ok(entered) = creation.enter_draft(draft) {
-                self.entered = Some(entered);
-                creation.seat.is_in();
-                self.flight = Some(creation.seat.leave());
-            }
+        }
+        if let Some(draft) = self.draft.take().and_then(Rc::into_inner) {
+            let Some(creation) = Self::resume(&self.grip, self.hash, &mut self.left) else {
+                return;
+            };
+            let entered = self.grip.enter_draft(self.hash, creation.ticket(), draft);
+            self.entered = Some(entered);
+            self.left = Some(creation.leader.leave());
         }
     }
 
     fn land(mut self: Box<Self>) {
-        self.land_now();
+        if let Some(entered) = self.entered.take() {
+            let creation = Self::resume(&self.grip, self.hash, &mut self.left);
+            // As above.
+            let _ = creation.map(|creation| creation.land(entered));
+        }
     }
 }
 
-impl<G: Creates> Drop for Pending<G> {
-    /// Gives it up, unless it is too late for that.
+impl<G: Creates> Drop for PendingCreation<G> {
     fn drop(&mut self) {
-        if self.flight.is_none() {
-            return;
-        }
         let mut panics = Panics::new();
-        panics.catch(|| {
-            let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
-            if let Some(creation) = creation.filter(|creation| !creation.seat.withdraw()) {
-                self.flight = Some(creation.seat.leave());
-            }
+        if let Some(draft) = self.draft.take() {
+            panics.catch(|| self.grip.abandon(&draft));
+            panics.catch(|| drop(draft));
+        }
+        let entered = self.entered.take();
+        let creation = Self::resume(&self.grip, self.hash, &mut self.left);
+        panics.catch(|| match (creation, entered) {
+            // Something else has panicked between the two.
+            (Some(creation), Some(entered)) => drop(creation.land(entered)),
+            (creation, _) => drop(creation),
         });
-        panics.catch(|| self.enter());
-        panics.catch(|| self.land_now());
     }
 }

@@ -1,102 +1,104 @@
 //! Single flight: one creator per key at a time, and the others asleep until it is done.
 //!
 //! ```text
-//!  miss ─► board ─► nobody creates this key: the seat is ours ─► create ─► land:    entered in the index, all get the same value
-//!             │                                          ▲          └───► give up: the seat is vacant, one of those who wait is woken
-//!             └───► somebody does: wait asleep ──────────┘ the seat may become ours
+//!  miss ─► join ─► nobody creates this key: the caller leads ─► create ─► publish: entered in the index, all get the same value
+//!             │                                         ▲          └────► give up: one of those who wait leads now
+//!             └──► somebody does: wait asleep ──────────┘
 //! ```
 //!
-//! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions. Whoever has the seat of a flight takes it off
-//! the list; if it is vacant, the last one who waits does. A flight that nobody else wants costs one allocation, and no one is told of its end.
+//! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions. Whoever leads a flight takes it off
+//! the list; if nobody leads, the last one who waits does. A flight that nobody else wants costs one allocation, and no one is told of its end.
 //!
-//! The key waits in the ticket of the first passenger (in a `Seed`: inside the node that the value will live in). Those who come later
+//! The key waits in the ticket of the one who began (in a `Seed`: inside the node that the value will live in). Those who come later
 //! compare theirs with it there, outside of every lock: two keys with the same hash are two flights. The result stays alive until its last
 //! waiter has looked, because the flight owns it too, so a creator may drop its own handle at once.
 //!
-//! Who would wait for itself, directly or through others, is told so, or is given the value as it is, if there is one already: the *draft*; see `waits`.
-//! A flight with a draft that is given up does not go on with another creator, since the key has gone into the draft: those who wait board again.
+//! | state | means | what comes next |
+//! |---|---|---|
+//! | `LED` | somebody creates | it is published or given up |
+//! | `VACANT` | given up, and no thread sleeps: only tasks wait, or some who are about to | the first one who looks leads |
+//! | `OVER` | it has a result, or its key is gone; it is off the list | who waits gets the result, or begins anew with a key of its own |
+//!
+//! A flight that is given up goes to the thread that has slept longest, under the same lock: nobody who comes later can be quicker. So
+//! whoever has failed because that thread waits finds the flight led by it, when it tries again. Tasks are woken and look, since a task may be woken and
+//! never be polled again.
 
-mod passenger;
-mod seat;
+mod leader;
+mod waiter;
 
-use crate::frames::Work;
-#[cfg(feature = "async")]
-use crate::sync::Event;
-use crate::sync::{self, AtomicBool, AtomicUsize, Dormitory, List, Lock, OnceCell, Ordering};
-use crate::tie::Tie;
-use passenger::Passenger;
-pub(crate) use seat::{Left, Seat};
+use crate::sync::{self, AtomicU32, AtomicUsize, List, Lock, Mutex, OnceCell, Ordering, Sleeper};
+use crate::work::Work;
+pub(crate) use leader::{Leader, Left};
 use std::ptr::NonNull;
 use std::sync::Arc;
+pub(crate) use waiter::{Turn, Waiter};
+
+const LED: u32 = 0;
+const VACANT: u32 = 1;
+const OVER: u32 = 2;
 
 /// A creation under way.
-struct Flight<T, R> {
+pub(crate) struct Flight<T, R> {
     hash: u64,
-    /// What the first to board brought along; it has the key.
+    /// What the first one brought along; it has the key.
     ticket: T,
-    /// Those who are on board besides whoever has the seat. Changed under the list's lock.
+    work: Work,
+    /// One of the states above. Changed under the shard's lock.
+    state: AtomicU32,
+    /// Those who hold it besides whoever leads. Changed under the shard's lock.
     waiting: AtomicUsize,
-    /// Nobody has the seat. Changed under the list's lock.
-    vacant: AtomicBool,
+    /// Those who sleep, the longest first. Locked under the shard's lock.
+    asleep: Mutex<Vec<Arc<Asleep<T, R>>>>,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
-    /// Where threads wait for `vacant` or `result` to change.
-    dormitory: Dormitory,
-    /// Where tasks do.
-    #[cfg(feature = "async")]
-    changed: Event,
-    /// A task waits, or has waited. Changed under the list's lock.
-    polled: AtomicBool,
-    /// It was given up for all. Changed under the list's lock.
-    ended: AtomicBool,
-    /// The value before it is entered. An owner of it, and so of the key, until the flight goes.
-    draft: OnceCell<R>,
-    /// Made when it is first needed. Set under the list's lock.
-    tie: OnceCell<Arc<Tie>>,
 }
 
 impl<T, R> Flight<T, R> {
-    fn work(self: &Arc<Self>) -> Work {
-        Arc::as_ptr(self) as Work
+    pub(crate) fn new(hash: u64, ticket: T) -> Arc<Self> {
+        Arc::new(Self {
+            hash,
+            ticket,
+            work: Work::new(),
+            state: AtomicU32::new(LED),
+            waiting: AtomicUsize::new(0),
+            asleep: Mutex::new(Vec::new()),
+            result: OnceCell::new(),
+        })
     }
 
-    /// Lets those who wait know that the seat is vacant: one, if that is a thread, which will take it. A task may be woken and not polled
-    /// again, so where there are tasks all are woken.
-    fn wake(&self, all: bool) {
-        if all {
-            self.wake_all();
-        } else {
-            self.dormitory.wake_one();
-        }
+    fn state(&self) -> u32 {
+        // Relaxed: read under the shard's lock, or as a hint.
+        self.state.load(Ordering::Relaxed)
     }
 
-    fn wake_all(&self) {
-        self.dormitory.wake_all();
-        #[cfg(feature = "async")]
-        self.changed.notify_all();
-    }
-
-    /// There is nothing yet for those who wait.
-    fn goes_on(&self) -> bool {
-        let over = self.vacant.load(Ordering::Relaxed) || self.ended.load(Ordering::Relaxed);
-        !over && self.result.get().is_none()
-    }
-
-    fn is_tied(&self) -> bool {
-        self.tie.get().is_some_and(|tie| tie.is_tied())
+    fn set_state(&self, state: u32) {
+        self.state.store(state, Ordering::Relaxed);
     }
 }
 
-/// The tie of a flight. From now on those who change the flight notify it too: under the lock of its list, after the change, they look whether it is there.
-fn tie_of<T, R>(lane: &Lane<T, R>, flight: &Flight<T, R>) -> Arc<Tie> {
-    if let Some(tie) = flight.tie.get() {
-        return Arc::clone(tie);
-    }
-    let tie = Tie::new();
-    lane.0.with(|_| Arc::clone(flight.tie.get_or_init(|| tie)))
+/// What has been decided for one who sleeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wakes {
+    /// Nothing yet.
+    Not,
+    /// To look again.
+    Looks,
+    /// As the leader of the flight that it waits for.
+    Leads,
+    /// As the leader of the flight that it has brought along.
+    LeadsOwn,
 }
 
-/// A flight on a list. Invariant: while it is there, whoever has its seat, or if nobody has, each one who waits, is an owner of it.
+/// One who sleeps.
+struct Asleep<T, R> {
+    sleeper: Arc<Sleeper>,
+    is_thread: bool,
+    wakes: Mutex<Wakes>,
+    /// What it would have led itself; taken out when it is decided how it wakes, so that the one who sleeps has it alone then.
+    own: Mutex<Option<Arc<Flight<T, R>>>>,
+}
+
+/// A flight on a list. Invariant: while it is there, whoever leads it, or if nobody does, each one who waits, is an owner of it.
 struct Listed<T, R>(NonNull<Flight<T, R>>);
 
 // SAFETY: a list entry is used like a reference to the flight, from which `Arc`s are made.
@@ -104,7 +106,9 @@ unsafe impl<T, R> Send for Listed<T, R> where Arc<Flight<T, R>>: Send {}
 
 impl<T, R> Listed<T, R> {
     fn new(flight: &Arc<Flight<T, R>>) -> Self {
-        Self(NonNull::from(&**flight))
+        // Not by way of a reference: the pointer is that of an `Arc`.
+        // SAFETY: an `Arc` is never null.
+        Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(flight).cast_mut()) })
     }
 
     fn is(&self, flight: &Arc<Flight<T, R>>) -> bool {
@@ -116,7 +120,7 @@ impl<T, R> Listed<T, R> {
         unsafe { self.0.as_ref() }
     }
 
-    /// One more owner.
+    /// One more owner, who waits.
     fn join(&self) -> Arc<Flight<T, R>> {
         self.get().waiting.fetch_add(1, Ordering::Relaxed);
         // SAFETY: as in `get`; the pointer is that of an `Arc`.
@@ -129,179 +133,137 @@ impl<T, R> Listed<T, R> {
 
 type Flying<T, R> = List<Listed<T, R>>;
 
+fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
+    let at = list.iter().position(|listed| listed.is(flight));
+    list.swap_remove(at.expect("a flight is on its list until it is over"));
+    // Release: pairs with the Acquire of those who look.
+    flight.state.store(OVER, Ordering::Release);
+}
+
 /// A line of its own for each list.
 #[repr(align(128))]
-struct Lane<T, R>(Lock<Flying<T, R>>);
+struct Shard<T, R>(Lock<Flying<T, R>>);
 
-/// The creations under way in one registry. Tickets carry the key that is created; results are what each passenger gets a clone of.
-pub(crate) struct Flights<T, R> {
-    airspace: OnceCell<Arc<Airspace<T, R>>>,
+/// The creations under way in one registry. Tickets carry the key that is created; results are what each waiter gets a clone of.
+pub(crate) struct FlightTable<T, R> {
+    inner: OnceCell<Arc<Inner<T, R>>>,
 }
 
-struct Airspace<T, R> {
-    lanes: Box<[Lane<T, R>]>,
+struct Inner<T, R> {
+    shards: Box<[Shard<T, R>]>,
     /// For those who share it and outlive who has made it.
-    closed: AtomicBool,
+    closed: sync::AtomicBool,
 }
 
-/// How a boarding ends.
-pub(crate) enum Turn<'a, T, R> {
-    /// It is for the caller to create.
-    Create(Seat<'a, T, R>),
-    /// Somebody else has.
-    Landed(R),
-    /// It is not entered yet, and the caller must not wait for that.
-    Unfinished(R),
-    /// What the caller has boarded with. The flight was given up for all.
-    Again(T),
-}
-
-impl<T, R> Airspace<T, R> {
-    fn lane(&self, hash: u64) -> &Lane<T, R> {
+impl<T, R> Inner<T, R> {
+    fn shard(&self, hash: u64) -> &Shard<T, R> {
         // Not the bits that choose the bucket's tag, nor those that choose the bucket.
-        &self.lanes[(hash >> 16) as usize & (self.lanes.len() - 1)]
+        &self.shards[(hash >> 16) as usize & (self.shards.len() - 1)]
     }
 }
 
-impl<T, R: Clone> Flights<T, R> {
+/// How a call for a key begins.
+pub(crate) enum Joined<'a, T, R> {
+    /// It is for the caller to create.
+    Leader(Leader<'a, T, R>),
+    /// Somebody else does.
+    Waiter(Waiter<'a, T, R>),
+}
+
+impl<T, R: Clone> FlightTable<T, R> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
         Self {
-            airspace: OnceCell::new(),
+            inner: OnceCell::new(),
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
         Self {
-            airspace: OnceCell::new(),
+            inner: OnceCell::new(),
         }
     }
 
-    fn airspace(&self) -> &Arc<Airspace<T, R>> {
-        self.airspace.get_or_init(|| {
-            let lanes = (0..sync::lanes()).map(|_| Lane(Lock::new(List::new())));
-            Arc::new(Airspace {
-                lanes: lanes.collect(),
-                closed: AtomicBool::new(false),
+    fn inner(&self) -> &Arc<Inner<T, R>> {
+        self.inner.get_or_init(|| {
+            let shards = (0..sync::lanes()).map(|_| Shard(Lock::new(List::new())));
+            Arc::new(Inner {
+                shards: shards.collect(),
+                closed: sync::AtomicBool::new(false),
             })
         })
     }
 
-    fn lane(&self, hash: u64) -> &Lane<T, R> {
-        self.airspace().lane(hash)
+    fn shard(&self, hash: u64) -> &Shard<T, R> {
+        self.inner().shard(hash)
     }
 
     /// Lets those know who share these that nothing is to be entered any more.
     pub(crate) fn close(&self) {
-        self.airspace().closed.store(true, Ordering::Relaxed);
+        self.inner().closed.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn are_closed(&self) -> bool {
-        self.airspace().closed.load(Ordering::Relaxed)
+        self.inner().closed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn are_shared(&self) -> bool {
-        let airspace = self.airspace.get();
-        airspace.is_some_and(|airspace| Arc::strong_count(airspace) > 1)
+        let inner = self.inner.get();
+        inner.is_some_and(|inner| Arc::strong_count(inner) > 1)
     }
 
     /// The same flights.
     pub(crate) fn share(&self) -> Self {
         let shared = Self::new();
-        let _ = shared.airspace.set(Arc::clone(self.airspace()));
+        let _ = shared.inner.set(Arc::clone(self.inner()));
         shared
     }
 
-    /// The seat of a flight of these that its last holder has left.
-    pub(crate) fn resume(&self, flight: Left<T, R>) -> Seat<'_, T, R> {
-        let mut seat = Seat::new(self.lane(flight.flight.hash), flight.flight);
-        seat.is_in = flight.is_in;
-        seat
+    /// The leader of a flight of these that has been left.
+    pub(crate) fn resume(&self, left: Left<T, R>) -> Leader<'_, T, R> {
+        let shard = self.shard(left.hash());
+        left.resume(shard)
     }
 
-    /// Joins the flight of this key, or begins one. All passengers share the ticket of the first, and the flight keeps that until the last of them
+    /// Joins the flight of this key, or leads the one that the caller has brought along. All who wait share the ticket of who leads, and the flight keeps that until the last of them
     /// has left.
     #[cold]
-    pub(crate) fn board(
+    pub(crate) fn join(
         &self,
-        hash: u64,
-        ticket: T,
+        mine: Arc<Flight<T, R>>,
         same: &dyn Fn(&T, &T) -> bool,
-    ) -> Boarded<'_, T, R> {
-        let lane = self.lane(hash);
-        let mine = Arc::new(Flight {
-            hash,
-            ticket,
-            waiting: AtomicUsize::new(0),
-            vacant: AtomicBool::new(false),
-            result: OnceCell::new(),
-            dormitory: Dormitory::new(),
-            #[cfg(feature = "async")]
-            changed: Event::new(),
-            polled: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            draft: OnceCell::new(),
-            tie: OnceCell::new(),
-        });
-        let begun = lane.0.with(|list| {
-            let free = list.iter().all(|listed| listed.get().hash != hash);
+    ) -> Joined<'_, T, R> {
+        let shard = self.shard(mine.hash);
+        let begun = shard.0.with(|list| {
+            let free = list.iter().all(|listed| listed.get().hash != mine.hash);
             if free {
                 list.push(Listed::new(&mine));
             }
             free
         });
         if begun {
-            Boarded::First(Seat::new(lane, mine))
+            Joined::Leader(Leader::new(shard, mine))
         } else {
-            Self::board_beside(lane, mine, same)
+            Self::join_beside(shard, mine, same)
         }
     }
 
-    /// Whether there is a flight with this hash and such a ticket.
-    pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
-        self.look_on(hash, is_it).is_some()
-    }
-
-    /// The value of such a flight as it is, for whoever is in the middle of something that must not wait for it.
+    /// As `join`, where there may be a flight with the same hash.
     #[cold]
-    pub(crate) fn unfinished(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<R> {
-        self.look_on(hash, is_it)?.unfinished()
-    }
-
-    /// Boards a flight with this hash and such a ticket.
-    fn look_on(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Passenger<'_, T, R>> {
-        let lane = self.airspace.get()?.lane(hash);
-        let flights: Vec<_> = lane.0.with(|list| {
-            let listed = list.iter().filter(|listed| listed.get().hash == hash);
-            listed.map(Listed::join).collect()
-        });
-        // On board, so that the tickets stay.
-        let passengers = flights
-            .into_iter()
-            .map(|flight| Passenger::new(lane, flight));
-        let mut passengers: Vec<_> = passengers.collect();
-        let at = passengers
-            .iter()
-            .position(|other| is_it(&other.flight.ticket))?;
-        Some(passengers.swap_remove(at))
-    }
-
-    /// As `board`, where there may be a flight with the same hash.
-    #[cold]
-    fn board_beside<'a>(
-        lane: &'a Lane<T, R>,
+    fn join_beside<'a>(
+        shard: &'a Shard<T, R>,
         mine: Arc<Flight<T, R>>,
         same: &dyn Fn(&T, &T) -> bool,
-    ) -> Boarded<'a, T, R> {
-        // Flights that turned out to have another key. We are on board of each, so that it stays on the list.
-        let mut strangers: Vec<Passenger<'a, T, R>> = Vec::new();
+    ) -> Joined<'a, T, R> {
+        // Flights that turned out to have another key. We hold each, so that it stays on the list.
+        let mut strangers: Vec<Waiter<'a, T, R>> = Vec::new();
         loop {
-            let unknown: Vec<_> = lane.0.with(|list| {
+            let unknown: Vec<_> = shard.0.with(|list| {
                 let unknown: Vec<_> = list
                     .iter()
                     .filter(|listed| listed.get().hash == mine.hash)
-                    .filter(|listed| !strangers.iter().any(|other| listed.is(&other.flight)))
+                    .filter(|listed| !strangers.iter().any(|other| listed.is(other.flight())))
                     .map(Listed::join)
                     .collect();
                 if unknown.is_empty() {
@@ -310,29 +272,44 @@ impl<T, R: Clone> Flights<T, R> {
                 unknown
             });
             if unknown.is_empty() {
-                return Boarded::First(Seat::new(lane, mine));
+                return Joined::Leader(Leader::new(shard, mine));
             }
             let first = strangers.len();
-            let unknown = unknown.into_iter();
-            strangers.extend(unknown.map(|flight| Passenger::new(lane, flight)));
-            let is_ours = |other: &Passenger<'_, T, R>| same(&mine.ticket, &other.flight.ticket);
+            strangers.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
+            let is_ours = |other: &Waiter<'_, T, R>| same(&mine.ticket, &other.flight().ticket);
             if let Some(at) = strangers[first..].iter().position(is_ours) {
-                let mut ours = strangers.swap_remove(first + at);
+                let ours = strangers.swap_remove(first + at);
                 drop(strangers);
-                ours.own = Some(mine);
-                return Boarded::Later(ours);
+                return Joined::Waiter(ours.with_own(mine));
             }
         }
     }
-}
 
-/// A place on a flight.
-pub(crate) enum Boarded<'a, T, R> {
-    First(Seat<'a, T, R>),
-    Later(Passenger<'a, T, R>),
-}
+    /// Whether there is a flight with this hash and such a ticket.
+    pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
+        self.find(hash, is_it).is_some()
+    }
 
-fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
-    let at = list.iter().position(|listed| listed.is(flight));
-    list.swap_remove(at.expect("a flight is on its list until it ends"));
+    /// The draft of such a flight, for the thread that is in the middle of it.
+    #[cold]
+    pub(crate) fn draft(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<R> {
+        self.find(hash, is_it)?.draft()
+    }
+
+    /// Joins a flight with this hash and such a ticket.
+    fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Waiter<'_, T, R>> {
+        let shard = self.inner.get()?.shard(hash);
+        let flights: Vec<_> = shard.0.with(|list| {
+            let listed = list.iter().filter(|listed| listed.get().hash == hash);
+            listed.map(Listed::join).collect()
+        });
+        // Held, so that the tickets stay.
+        let waiters = flights.into_iter();
+        let mut waiters: Vec<_> = waiters.map(|flight| Waiter::new(shard, flight)).collect();
+        let found = waiters.iter();
+        let at = found
+            .into_iter()
+            .position(|other| is_it(&other.flight().ticket))?;
+        Some(waiters.swap_remove(at))
+    }
 }

@@ -5,13 +5,13 @@ use crate::claim::{Claim, Claims, Creator};
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{get_or_create, Accept, Creates, Creation};
-use crate::engine::{Entered, InTheWay};
+use crate::dying::InTheWay;
+use crate::engine::Entered;
 use crate::entry::{Entry, Unborn, Watch};
 use crate::error::{ClosedError, CycleError, InFlight, Refusal};
-use crate::flight::Flights;
+use crate::flight::FlightTable;
 use crate::handle::Handle;
 use crate::hash::{hash_key, owned_key};
-use crate::node::Node;
 use crate::seed::Seed;
 use crate::strong::Strong;
 use equivalent::Equivalent;
@@ -253,8 +253,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = look() {
             return Ok(Some(Handle::new(strong)));
         }
-        if let Some(unfinished) = self.unfinished(hash, key) {
-            return Ok(Some(unfinished));
+        if let Some(draft) = self.draft_of(hash, key) {
+            return Ok(Some(draft));
         }
         if self.flights.any(hash, |seed| key.equivalent(seed.key())) {
             return Err(InFlight);
@@ -289,7 +289,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     type Rest = (Option<V>, Vec<Strong<Entry<K, V>>>);
     type Grip = Registry<K, V, ()>;
 
-    fn flights(&self) -> &Flights<Self::Ticket, Self::Landed> {
+    fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
         &self.flights
     }
 
@@ -306,7 +306,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         found.map(Handle::new)
     }
 
-    fn in_the_way(&self, hash: u64) -> InTheWay<'_> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
         self.engine.in_the_way(hash)
     }
 
@@ -349,16 +349,12 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
 
     fn draft(&self, _: u64, seed: &Self::Ticket, (value, watch): Self::Made) -> Self::Landed {
         // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
-        let strong = unsafe { seed.sow_unlinked(value) };
+        let strong = unsafe { seed.sow_draft(value) };
         if let Some(watch) = watch {
             // SAFETY: complete, and nobody else has it yet.
             unsafe { Unborn::<K, V>::new(strong.node(), watch) }.born();
         }
         Handle::new(strong)
-    }
-
-    fn node(landed: &Self::Landed) -> Node {
-        landed.strong().node()
     }
 
     fn enter_draft(
@@ -380,6 +376,10 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             }
         };
         (landed, (None, strangers))
+    }
+
+    fn abandon(&self, draft: &Self::Landed) {
+        self.engine.abandon(draft.strong());
     }
 
     fn grip(&self) -> Self::Grip {

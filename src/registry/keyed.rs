@@ -37,21 +37,20 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let hash = hash_key(&self.hasher, key);
         match self.engine.get(hash, |other| key.equivalent(other)) {
             Some(strong) => Some(Handle::new(strong)),
-            None => self.unfinished(hash, key),
+            None => self.draft_of(hash, key),
         }
     }
 
-    /// The value of this key as it is, in the middle of a creation that must not wait for it.
+    /// The draft of this key, for the thread that is in the middle of making it.
     #[inline]
-    pub(super) fn unfinished<Q>(&self, hash: u64, key: &Q) -> Option<Handle<K, V>>
+    pub(super) fn draft_of<Q>(&self, hash: u64, key: &Q) -> Option<Handle<K, V>>
     where
         Q: ?Sized + Equivalent<K>,
     {
         if !frames::is_inside_any() {
             return None;
         }
-        self.flights
-            .unfinished(hash, |seed| key.equivalent(seed.key()))
+        self.flights.draft(hash, |seed| key.equivalent(seed.key()))
     }
 
     /// Whether this key has a live value at some moment during the call.
@@ -151,7 +150,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         K: Clone,
     {
         let key = Handle::key(old).clone();
-        let hash = old.strong().header().hash();
+        let hash = old.strong().header().key_hash();
         let new = self.entry(hash, key, value, 0);
         match self.engine.replace(old.strong(), new) {
             Ok(entered) => Ok(Handle::new(entered)),

@@ -8,7 +8,7 @@ mod keyed;
 
 use crate::engine::Engine;
 use crate::entry::Entry;
-use crate::flight::Flights;
+use crate::flight::FlightTable;
 use crate::handle::Handle;
 use crate::hash::DefaultHashBuilder;
 use crate::naming::Naming;
@@ -70,7 +70,7 @@ pub struct Registry<K, V, S = DefaultHashBuilder> {
 }
 
 /// Those who wait have a seed, and get an owner.
-type Creations<K, V> = Flights<Seed<Entry<K, V>>, Handle<K, V>>;
+type Creations<K, V> = FlightTable<Seed<Entry<K, V>>, Handle<K, V>>;
 
 // SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}
@@ -146,7 +146,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     pub const fn with_hasher(hasher: S) -> Self {
         Self {
             engine: Engine::new(),
-            flights: Flights::new(),
+            flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
         }
@@ -157,7 +157,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     pub fn with_hasher(hasher: S) -> Self {
         Self {
             engine: Engine::new(),
-            flights: Flights::new(),
+            flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
         }
@@ -168,7 +168,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     pub const fn exclusive_with_hasher(hasher: S) -> Self {
         Self {
             engine: Engine::new_exclusive(true),
-            flights: Flights::new(),
+            flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
         }
@@ -179,7 +179,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     pub fn exclusive_with_hasher(hasher: S) -> Self {
         Self {
             engine: Engine::new_exclusive(true),
-            flights: Flights::new(),
+            flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
         }
@@ -192,7 +192,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         Self {
             engine: Engine::with_capacity(capacity),
-            flights: Flights::new(),
+            flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
         }

@@ -25,6 +25,7 @@ mod life;
 pub(crate) use life::{remains, LifeArc, LifeWeak};
 mod list_map;
 mod lock;
+mod sleeper;
 
 /// Atomics that no protocol rests on, such as counters of events and hints: in a model they are no steps.
 pub(crate) mod plain {
@@ -36,6 +37,7 @@ pub(crate) mod plain {
 }
 pub(crate) use list_map::{List, ListMap};
 pub(crate) use lock::Lock;
+pub(crate) use sleeper::{Event, Listener, Sleeper};
 
 impl<T: Default> Default for Mutex<T> {
     fn default() -> Self {

@@ -178,50 +178,19 @@ impl<T> OnceCell<T> {
     }
 }
 
-/// `event_listener::Event`, as far as it is used here.
-pub(crate) struct Event {
-    /// Those who listen, in the order in which they came, and whether they have been notified.
-    listeners: Arc<Listeners>,
-}
-
-struct Listeners {
-    list: Mutex<Vec<Listed>>,
-    notified: Condvar,
-}
-
-struct Listed {
-    id: Arc<()>,
-    notified: bool,
-    waker: Option<std::task::Waker>,
-}
-
-impl Listeners {
-    fn notify(&self, n: usize) {
-        let mut list = self.list.lock();
-        let mut wakers = Vec::new();
-        for it in list.iter_mut().take(n) {
-            it.notified = true;
-            wakers.extend(it.waker.take());
-        }
-        drop(list);
-        self.notified.notify_all();
-        wakers.into_iter().for_each(std::task::Waker::wake);
-    }
-}
-
 /// What a flag says that nobody else can change any more. Owners that went came before that by way of an `Arc` of `std`, of which the model knows nothing: so it is asked for
 /// the latest value.
 pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
     flag.fetch_or(false, Ordering::Relaxed)
 }
 
-/// Where threads sleep until something changes.
-pub(crate) struct Dormitory {
+/// Where a thread sleeps until something changes.
+pub(crate) struct Parker {
     door: Mutex<()>,
     woken: Condvar,
 }
 
-impl Dormitory {
+impl Parker {
     pub(crate) fn new() -> Self {
         Self {
             door: Mutex::new(()),
@@ -229,102 +198,16 @@ impl Dormitory {
         }
     }
 
-    pub(crate) fn sleep_while(&self, blocked: impl Fn() -> bool) {
+    pub(crate) fn park_while(&self, blocked: impl Fn() -> bool) {
         let door = self.door.lock();
         if blocked() {
             drop(self.woken.wait(door));
         }
     }
 
-    pub(crate) fn wake_one(&self) {
-        drop(self.door.lock());
-        self.woken.notify_one();
-    }
-
-    pub(crate) fn wake_all(&self) {
+    pub(crate) fn unpark(&self) {
         drop(self.door.lock());
         self.woken.notify_all();
-    }
-}
-
-impl Event {
-    pub(crate) fn new() -> Self {
-        Self {
-            listeners: Arc::new(Listeners {
-                list: Mutex::new(Vec::new()),
-                notified: Condvar::new(),
-            }),
-        }
-    }
-
-    pub(crate) fn listen(&self) -> Listener {
-        let me = Arc::new(());
-        self.listeners.list.lock().push(Listed {
-            id: Arc::clone(&me),
-            notified: false,
-            waker: None,
-        });
-        Listener {
-            listeners: Arc::clone(&self.listeners),
-            me,
-            used: false,
-        }
-    }
-
-    pub(crate) fn notify_all(&self) {
-        self.listeners.notify(usize::MAX);
-    }
-}
-
-pub(crate) struct Listener {
-    listeners: Arc<Listeners>,
-    me: Arc<()>,
-    used: bool,
-}
-
-impl Listener {
-    pub(crate) fn wait(mut self) {
-        let mut list = self.listeners.list.lock();
-        while !list
-            .iter()
-            .any(|it| Arc::ptr_eq(&it.id, &self.me) && it.notified)
-        {
-            list = self
-                .listeners
-                .notified
-                .wait(list)
-                .unwrap_or_else(|e| e.into_inner());
-        }
-        drop(list);
-        self.used = true;
-    }
-
-    #[cfg(feature = "async")]
-    pub(crate) async fn wait_async(mut self) {
-        std::future::poll_fn(|context| {
-            let mut list = self.listeners.list.lock();
-            let me = list.iter_mut().find(|it| Arc::ptr_eq(&it.id, &self.me));
-            let me = me.expect("listed until dropped");
-            if me.notified {
-                return std::task::Poll::Ready(());
-            }
-            me.waker = Some(context.waker().clone());
-            std::task::Poll::Pending
-        })
-        .await;
-        self.used = true;
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let mut list = self.listeners.list.lock();
-        let at = list.iter().position(|it| Arc::ptr_eq(&it.id, &self.me));
-        let it = list.remove(at.expect("listed until dropped"));
-        drop(list);
-        if it.notified && !self.used {
-            self.listeners.notify(1);
-        }
     }
 }
 
@@ -385,7 +268,7 @@ pub(crate) fn spin_rounds() -> u32 {
     }
 }
 
-pub(crate) fn spins_for_a_flight() -> u32 {
+pub(crate) fn spins_for_a_creation() -> u32 {
     0
 }
 

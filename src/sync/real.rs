@@ -78,7 +78,7 @@ pub(crate) fn spin_rounds() -> u32 {
 }
 
 /// How often a creation under way is polled before its waiter goes to sleep: for less than a microsecond.
-pub(crate) fn spins_for_a_flight() -> u32 {
+pub(crate) fn spins_for_a_creation() -> u32 {
     6
 }
 
@@ -190,52 +190,18 @@ pub(crate) fn lanes() -> usize {
     *LANES.get_or_init(|| (stripes().0 * 2).next_power_of_two())
 }
 
-/// Something that some wait for, and others bring about.
-pub(crate) struct Event(event_listener::Event);
-
-impl Event {
-    pub(crate) const fn new() -> Self {
-        Self(event_listener::Event::new())
-    }
-
-    /// What is brought about after this call is not missed.
-    pub(crate) fn listen(&self) -> Listener {
-        Listener(self.0.listen())
-    }
-
-    pub(crate) fn notify_all(&self) {
-        self.0.notify(usize::MAX);
-    }
-}
-
-pub(crate) struct Listener(event_listener::EventListener);
-
-impl Listener {
-    /// Sleeps until it is notified.
-    pub(crate) fn wait(self) {
-        use event_listener::Listener as _;
-        self.0.wait();
-    }
-
-    /// Is over when it is notified.
-    #[cfg(feature = "async")]
-    pub(crate) async fn wait_async(self) {
-        self.0.await;
-    }
-}
-
 /// What a flag says that nobody else can change any more.
 pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
     *flag.get_mut()
 }
 
-/// Where threads sleep until something changes. Of what wakes them none waits for the others, as each sleeps on its own.
-pub(crate) struct Dormitory {
+/// Where a thread sleeps until something changes.
+pub(crate) struct Parker {
     /// Its address is the key of the parking lot.
     key: u8,
 }
 
-impl Dormitory {
+impl Parker {
     pub(crate) const fn new() -> Self {
         Self { key: 0 }
     }
@@ -244,10 +210,10 @@ impl Dormitory {
         std::ptr::from_ref(&self.key).addr()
     }
 
-    /// Sleeps until it is woken, unless what it waits for has come by now: `blocked` says that it has not. What comes before the waking is seen.
-    pub(crate) fn sleep_while(&self, blocked: impl Fn() -> bool) {
-        // SAFETY: the address is ours while `self` is borrowed, and nobody else's key; the closures neither panic nor call into the parking lot, which those
-        // who call this see to: they read atomics.
+    /// Sleeps until it is woken, unless it is not `blocked`, which reads atomics and does nothing else.
+    pub(crate) fn park_while(&self, blocked: impl Fn() -> bool) {
+        // SAFETY: the address is ours while `self` is borrowed, and nobody else's key; the closures neither panic nor call into
+        // the parking lot.
         unsafe {
             parking_lot_core::park(
                 self.address(),
@@ -260,14 +226,8 @@ impl Dormitory {
         }
     }
 
-    pub(crate) fn wake_one(&self) {
-        // SAFETY: as above.
-        unsafe {
-            parking_lot_core::unpark_one(self.address(), |_| parking_lot_core::DEFAULT_UNPARK_TOKEN)
-        };
-    }
-
-    pub(crate) fn wake_all(&self) {
+    /// Wakes whoever sleeps here, after that which blocked it has changed.
+    pub(crate) fn unpark(&self) {
         // SAFETY: as above.
         unsafe {
             parking_lot_core::unpark_all(self.address(), parking_lot_core::DEFAULT_UNPARK_TOKEN);

@@ -244,19 +244,17 @@ impl Index {
         Link::Linked
     }
 
-    /// Whether a node with this hash is linked that has no owner any more.
+    /// Shows the linked nodes with this hash that have no owner any more, under their bucket's lock.
     #[cold]
-    pub(crate) fn has_dead(&self, hash: u64, _: &Guard) -> bool {
-        let Some(array) = self.array() else {
-            return false;
-        };
-        let mut dead = false;
+    pub(crate) fn for_each_dead(&self, hash: u64, mut see: impl FnMut(Node), _: &Guard) {
+        let Some(array) = self.array() else { return };
         Home::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
             // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so one without an owner has lost it.
             let header = unsafe { node.as_ref() };
-            dead |= header.hash() == hash && header.owners() == 0;
+            if header.hash() == hash && header.owners() == 0 {
+                see(node);
+            }
         });
-        dead
     }
 
     /// Takes this very node out, if it is linked.

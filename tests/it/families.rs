@@ -3,7 +3,7 @@
 use crate::common::promptly;
 use crate::creators::{in_each, Map, Refused};
 use highlander::CreateError;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, OnceLock, Weak};
 use std::thread;
 
@@ -33,7 +33,7 @@ type Failed = CreateError<&'static str>;
 
 in_each! { super::Member:
     a_family_of_two_on_one_thread_is_entered_when_both_are_finished
-    two_threads_that_create_for_each_other_both_get_the_whole_family
+    of_two_threads_that_create_for_each_other_one_is_refused_once_and_then_gets_the_whole_family
     a_family_that_fails_leaves_nothing
     what_is_made_by_a_claim_may_be_made_in_two_steps
     a_map_that_is_closed_meanwhile_takes_nothing
@@ -119,20 +119,48 @@ fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member
     }
 }
 
-fn two_threads_that_create_for_each_other_both_get_the_whole_family<M: Map<Member>>() {
+/// As `pair`, again when it is refused: after the other creation has ended, or at once. Says how often it was refused.
+fn pair_again<M: Map<Member>>(
+    map: &M,
+    keys: &[M::Key; 2],
+    own: usize,
+    waits: bool,
+) -> ([M::Owner; 2], u32) {
+    let mut refused = 0;
+    loop {
+        match pair(map, keys, own) {
+            Ok(both) => return (both, refused),
+            Err(CreateError::Cycle(cycle)) => {
+                refused += 1;
+                if waits {
+                    cycle.wait().unwrap();
+                }
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// The other one is handed the key that it waits for, before who gives it up can ask for it again.
+fn of_two_threads_that_create_for_each_other_one_is_refused_once_and_then_gets_the_whole_family<
+    M: Map<Member>,
+>() {
     promptly(|| {
-        for _ in 0..100 {
+        for round in 0..200 {
             let (map, keys) = (M::empty(), keys::<M>());
             let begin = Barrier::new(2);
+            let refused = AtomicU32::new(0);
             let create = |own| {
                 begin.wait();
-                let [mine, other] = pair(&map, &keys, own).unwrap();
+                let ([mine, other], times) = pair_again(&map, &keys, own, round % 2 == 0);
+                refused.fetch_add(times, SeqCst);
                 let [mine, other] = [M::value(&mine).clone(), M::value(&other).clone()];
                 assert!(mine.is_finished() && other.is_finished());
                 begin.wait();
                 assert!(Arc::ptr_eq(&mine.other(), &other) && Arc::ptr_eq(&other.other(), &mine));
                 assert_eq!(map.len(), 2);
                 begin.wait();
+                assert!(refused.load(SeqCst) <= 1, "{refused:?}");
             };
             thread::scope(|scope| {
                 scope.spawn(|| create(1));

@@ -36,6 +36,22 @@ type Classes = Registry<u32, Class>;
 /// Keeps what was made alive, as an owner would.
 type Owners = Mutex<Vec<Handle<u32, Class>>>;
 
+/// As `build`, again when another thread makes what this one leads to.
+fn build_again(
+    classes: &Classes,
+    owners: &Owners,
+    name: u32,
+    friends: &(dyn Fn(u32) -> Vec<u32> + Sync),
+) -> Handle<u32, Class> {
+    loop {
+        match build(classes, owners, name, friends) {
+            Ok(class) => return class,
+            Err(CreateError::Cycle(cycle)) => cycle.wait().unwrap(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 /// The class of this name, and all that it leads to.
 fn build(
     classes: &Classes,
@@ -288,7 +304,7 @@ fn two_threads_that_create_for_each_other_both_get_the_whole_family() {
                 vec![1 - name]
             };
             let build = |name| {
-                let class = build(&classes, &owners, name, &friends).unwrap();
+                let class = build_again(&classes, &owners, name, &friends);
                 assert!(class.is_finished() && class.friend(0).is_finished());
                 assert!(class.friend(0).friend(0).ptr_eq(&class));
                 class
@@ -321,7 +337,7 @@ fn families_that_many_threads_build_at_once_are_the_same_for_all() {
                             begin.wait();
                             (0..12)
                                 .map(|name| (name + 3 * at) % 12)
-                                .map(|name| build(classes, owners, name, friends).unwrap())
+                                .map(|name| build_again(classes, owners, name, friends))
                                 .inspect(|class| assert!(class.is_finished()))
                                 .collect()
                         })
@@ -342,53 +358,199 @@ fn families_that_many_threads_build_at_once_are_the_same_for_all() {
     });
 }
 
-#[test]
-fn if_one_of_two_threads_fails_the_other_is_told_and_may_try_again() {
-    promptly(|| {
-        let classes = Classes::new();
-        let both = Barrier::new(2);
-        thread::scope(|scope| {
-            let (classes, both) = (&classes, &both);
-            let failing = scope.spawn(move || {
-                classes.get_or_try_create_cyclic(
-                    0,
-                    |_| Ok(Class::allocate()),
-                    |_| {
+/// Two threads create for each other. Returns what each got, and the error that one met inside.
+fn crossed(
+    classes: &Classes,
+    retries: bool,
+) -> ([Result<Handle<u32, Class>, Failed>; 2], Vec<CycleError>) {
+    let both = Barrier::new(2);
+    let met = Mutex::new(Vec::new());
+    let create = |own: u32| {
+        let mut first = true;
+        loop {
+            let made = classes.get_or_try_create_cyclic(
+                own,
+                |_| Ok(Class::allocate()),
+                |class| {
+                    if std::mem::take(&mut first) {
                         both.wait();
-                        let one = classes.get_or_try_insert_with(1, |_| Err(Failed::Failed("?")));
-                        assert!(one.is_ok() || matches!(&one, Err(CreateError::Failed("?"))));
+                    }
+                    let other = classes.get_or_try_create_cyclic(
+                        1 - own,
+                        |_| Ok(Class::allocate()),
+                        |other| {
+                            assert!(classes.get(&own).unwrap().ptr_eq(class));
+                            other.finished.store(true, SeqCst);
+                            Ok::<_, Failed>(())
+                        },
+                    );
+                    if let Err(CreateError::Cycle(cycle)) = &other {
+                        met.lock().unwrap().push(cycle.clone());
+                    }
+                    class
+                        .friends
+                        .set(vec![Handle::downgrade(&other?)])
+                        .ok()
+                        .unwrap();
+                    class.finished.store(true, SeqCst);
+                    Ok::<_, Failed>(())
+                },
+            );
+            match made {
+                Err(CreateError::Cycle(_)) if retries => {}
+                made => return made,
+            }
+        }
+    };
+    let made = thread::scope(|scope| {
+        let other = scope.spawn(|| create(1));
+        [create(0), other.join().unwrap()]
+    });
+    (made, met.into_inner().unwrap())
+}
+
+#[test]
+fn of_two_threads_that_create_for_each_other_one_is_refused_and_the_other_goes_on() {
+    promptly(|| {
+        for _ in 0..200 {
+            let classes = Classes::new();
+            let (made, met) = crossed(&classes, false);
+            assert_eq!(met.len(), 1, "{met:?}");
+            let went_on: Vec<_> = made.iter().flatten().collect();
+            assert_eq!(went_on.len(), 1);
+            assert!(went_on[0].is_finished());
+            assert!(
+                (0..2).all(|name| classes.try_get(&name).is_ok()),
+                "nothing flies"
+            );
+        }
+    });
+}
+
+#[test]
+fn who_is_refused_and_tries_again_at_once_waits_for_the_other() {
+    promptly(|| {
+        for _ in 0..200 {
+            let classes = Classes::new();
+            let (made, met) = crossed(&classes, true);
+            assert_eq!(met.len(), 1, "not again and again: {met:?}");
+            assert!(made.iter().all(|made| made.as_ref().unwrap().is_finished()));
+        }
+    });
+}
+
+#[test]
+fn the_value_of_a_failed_initialisation_is_dropped_before_the_call_returns() {
+    promptly(|| {
+        let values: Registry<u32, Arc<()>> = Registry::new();
+        let value = Arc::new(());
+        let (begun, begins) = mpsc::channel();
+        let (may_fail, fails) = mpsc::channel();
+        thread::scope(|scope| {
+            let (values, value) = (&values, &value);
+            let failing = scope.spawn(move || {
+                let failed = values.get_or_try_create_cyclic(
+                    1,
+                    |_| Ok(value.clone()),
+                    |_| {
+                        begun.send(()).unwrap();
+                        fails.recv().unwrap();
                         Err(Failed::Failed("no"))
                     },
-                )
+                );
+                assert!(failed.is_err());
+                // One is the test's own.
+                assert_eq!(Arc::strong_count(value), 1);
             });
-            let mut got_it = false;
+            begins.recv().unwrap();
+            // One waits in the middle of something else, one as a task that is never polled again: neither is an owner.
+            let waits = scope.spawn(move || {
+                values.get_or_insert_with(2, |_| {
+                    Arc::clone(&values.get_or_insert_with(1, |_| Arc::default()))
+                })
+            });
+            #[cfg(feature = "async")]
+            let task = {
+                let mut task = Box::pin(values.get_or_insert_async(1, async |_| Arc::default()));
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(std::future::Future::poll(task.as_mut(), &mut context).is_pending());
+                task
+            };
+            may_fail.send(()).unwrap();
+            failing.join().unwrap();
+            waits.join().unwrap();
+            #[cfg(feature = "async")]
+            drop(task);
+        });
+    });
+}
+
+#[test]
+fn what_a_failed_creation_has_not_helped_to_make_stays_with_its_family() {
+    let classes = Classes::new();
+    // 0 asks for 1, which asks for 2 and fails; 2 has got 0, and nothing of 1.
+    let two = Mutex::new(None);
+    let zero = classes.get_or_create_cyclic(
+        0,
+        |_| Class::allocate(),
+        |zero| {
             let one = classes.get_or_try_create_cyclic(
                 1,
                 |_| Ok(Class::allocate()),
                 |_| {
-                    both.wait();
-                    let zero = classes
-                        .get_or_try_insert_with(0, |_| Ok::<_, Failed>(Class::allocate()))?;
-                    got_it = zero.friends.get().is_none();
-                    Ok::<_, Failed>(())
+                    let made = classes.get_or_create_cyclic(
+                        2,
+                        |_| Class::allocate(),
+                        |_| assert!(classes.get(&0).unwrap().ptr_eq(zero)),
+                    );
+                    *two.lock().unwrap() = Some(made);
+                    Err(Failed::Failed("no"))
                 },
             );
-            assert_eq!(
-                failing.join().unwrap().err(),
-                Some(CreateError::Failed("no"))
-            );
-            // Either thread may have asked first; this one was given the other's value, or made its own, or was refused with it.
-            if let Err(error) = one {
-                assert!(matches!(error, CreateError::Cycle(_)), "{error}");
-                assert_eq!(error.to_string(), "an unfinished value that the creation of another one was given has been given up");
-            }
-        });
-        assert!(got_it_or_not(&classes));
-    });
+            assert!(one.is_err() && classes.get(&1).is_none());
+            let found = thread::scope(|s| s.spawn(|| classes.get(&2).is_some()).join().unwrap());
+            assert!(!found, "it needs 0, which is not complete");
+        },
+    );
+    let two = two.into_inner().unwrap().unwrap();
+    assert!(classes.get(&2).unwrap().ptr_eq(&two) && classes.get(&0).unwrap().ptr_eq(&zero));
+    assert_eq!(classes.len(), 2);
 }
 
-fn got_it_or_not(classes: &Classes) -> bool {
-    (0..2).all(|name| classes.try_get(&name).is_ok())
+#[test]
+fn a_draft_that_was_never_entered_is_found_by_nobody_and_weak_handles_to_it_stay_empty() {
+    let classes = Classes::new();
+    let stash = Mutex::new(None);
+    let other = Mutex::new(None);
+    let landed = classes.get_or_create_cyclic(
+        1,
+        |_| Class::allocate(),
+        |class| {
+            *stash.lock().unwrap() = Some(class.clone());
+            let two = classes.get_or_create_cyclic(
+                2,
+                |_| Class::allocate(),
+                |_| {
+                    assert!(classes.get(&1).unwrap().ptr_eq(class));
+                },
+            );
+            drop(two);
+            *other.lock().unwrap() = Some(classes.insert(1, Class::allocate()).0);
+        },
+    );
+    let draft = stash.into_inner().unwrap().unwrap();
+    assert!(landed.ptr_eq(other.lock().unwrap().as_ref().unwrap()) && !draft.ptr_eq(&landed));
+    let weak = Handle::downgrade(&draft);
+    assert!(weak.upgrade().is_none() && !weak.is_alive() && weak.strong_count() == 0);
+    // It is an owner like any other, but for that.
+    let again = draft.clone();
+    assert_eq!(Handle::strong_count(&draft), 2);
+    assert!(
+        !classes.remove_same(&draft) && classes.replace_same(&draft, Class::allocate()).is_err()
+    );
+    drop((draft, again));
+    assert!(weak.upgrade().is_none());
+    assert!(classes.get(&1).unwrap().ptr_eq(&landed));
 }
 
 #[test]

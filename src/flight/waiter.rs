@@ -1,0 +1,294 @@
+//! Who waits for somebody else's creation.
+
+use super::{take_off, Asleep, Flight, Leader, Shard, Wakes, LED, OVER, VACANT};
+use crate::cycle::CycleError;
+use crate::frames::{self, Asker, Own};
+use crate::sync::{self, Mutex, Ordering, Sleeper};
+use crate::waits::Waiting;
+use crate::work::End;
+use std::sync::Arc;
+#[cfg(feature = "async")]
+use std::task::{ready, Context, Poll};
+
+/// How a wait ends.
+pub(crate) enum Turn<'a, T, R> {
+    /// It is for the caller to create.
+    Create(Leader<'a, T, R>),
+    /// Somebody else has.
+    Landed(R),
+    /// A draft, for the thread that is in the middle of making it.
+    Draft(R),
+    /// The flight is over, with no result: what the caller has brought along.
+    Again(Arc<Flight<T, R>>),
+}
+
+/// One who waits, until it is dropped.
+pub(crate) struct Waiter<'a, T, R> {
+    shard: &'a Shard<T, R>,
+    flight: Arc<Flight<T, R>>,
+    /// What it would have led itself, with its own key.
+    own: Option<Arc<Flight<T, R>>>,
+    /// While it sleeps.
+    asleep: Option<Arc<Asleep<T, R>>>,
+}
+
+impl<T, R> Asleep<T, R> {
+    /// To be called under the shard's lock, once it has been taken off the list of those who sleep.
+    pub(super) fn decide(&self, wakes: Wakes) {
+        *self.wakes.lock() = wakes;
+    }
+}
+
+impl<'a, T, R> Waiter<'a, T, R> {
+    pub(super) fn new(shard: &'a Shard<T, R>, flight: Arc<Flight<T, R>>) -> Self {
+        Self {
+            shard,
+            flight,
+            own: None,
+            asleep: None,
+        }
+    }
+
+    pub(super) fn with_own(mut self, own: Arc<Flight<T, R>>) -> Self {
+        self.own = Some(own);
+        self
+    }
+
+    pub(super) fn flight(&self) -> &Arc<Flight<T, R>> {
+        &self.flight
+    }
+
+    /// Goes on the list of those who sleep, unless there is something to look at.
+    fn lie_down(&mut self, is_thread: bool) -> Option<Arc<Sleeper>> {
+        let sleeper = Arc::new(Sleeper::new());
+        let asleep = Arc::new(Asleep {
+            sleeper: Arc::clone(&sleeper),
+            is_thread,
+            wakes: Mutex::new(Wakes::Not),
+            own: Mutex::new(self.own.clone()),
+        });
+        let flight = &self.flight;
+        let lies = self.shard.0.with(|_| {
+            let waits = flight.state() == LED;
+            if waits {
+                flight.asleep.lock().push(Arc::clone(&asleep));
+            }
+            waits
+        });
+        lies.then(|| {
+            self.asleep = Some(asleep);
+            sleeper
+        })
+    }
+
+    /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is returned.
+    fn get_up(&mut self) -> Wakes {
+        let Some(asleep) = self.asleep.take() else {
+            return Wakes::Not;
+        };
+        let flight = &self.flight;
+        // Dropped after the lock: it may own a task.
+        let _listed = self.shard.0.with(|_| {
+            let mut all = flight.asleep.lock();
+            let at = all.iter().position(|one| Arc::ptr_eq(one, &asleep));
+            at.map(|at| {
+                drop(asleep.own.lock().take());
+                all.remove(at)
+            })
+        });
+        let wakes = *asleep.wakes.lock();
+        wakes
+    }
+
+    /// Leads, if that has been decided.
+    fn lead(&mut self, wakes: Wakes) -> Option<Leader<'a, T, R>> {
+        let flight = match wakes {
+            Wakes::Not | Wakes::Looks => return None,
+            Wakes::Leads => Arc::clone(&self.flight),
+            Wakes::LeadsOwn => self.own.take().expect("it was listed"),
+        };
+        Some(Leader::new(self.shard, flight))
+    }
+
+    /// Leads, if nobody does.
+    fn lead_vacant(&self) -> Option<Leader<'a, T, R>> {
+        // A hint; looked at again under the lock.
+        if self.flight.state() != VACANT {
+            return None;
+        }
+        let ours = self.shard.0.with(|_| {
+            let ours = self.flight.state() == VACANT;
+            if ours {
+                self.flight.set_state(LED);
+            }
+            ours
+        });
+        ours.then(|| Leader::new(self.shard, Arc::clone(&self.flight)))
+    }
+
+    /// What tells when whoever leads now has ended.
+    fn end(&self) -> Arc<End> {
+        let flight = &self.flight;
+        let end = self
+            .shard
+            .0
+            .with(|_| (flight.state() == LED).then(|| flight.work.end()));
+        end.unwrap_or_else(|| Arc::new(End::over(flight.work.number())))
+    }
+
+    fn own_cycle(&self) -> CycleError {
+        let work = &self.flight.work;
+        CycleError::on_one_thread(frames::own_cycle(|other| std::ptr::eq(other, work)))
+    }
+}
+
+impl<'a, T, R: Clone> Waiter<'a, T, R> {
+    /// Sleeps until there is a result, or the caller leads.
+    pub(crate) fn wait(mut self) -> Result<Turn<'a, T, R>, CycleError> {
+        let turn = self.wait_here()?;
+        Ok(self.ending_in(turn))
+    }
+
+    /// As `wait`, if there is nothing to wait for.
+    pub(crate) fn now(self) -> Option<Turn<'a, T, R>> {
+        let turn = self.look();
+        let turn = turn.or_else(|| self.draft().map(Turn::Draft))?;
+        Some(self.ending_in(turn))
+    }
+
+    /// The draft, for the thread that is in the middle of making it.
+    pub(super) fn draft(&self) -> Option<R> {
+        match frames::own_draft(&self.flight.work, Asker::Thread) {
+            Own::Draft(draft) => Some(draft),
+            Own::No | Own::Refused => None,
+        }
+    }
+
+    fn ending_in(self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
+        // Here, not at the end of a scope: if a destructor panics, what has come of it is still ours to drop.
+        drop(self);
+        turn
+    }
+
+    fn wait_here(&mut self) -> Result<Turn<'a, T, R>, CycleError> {
+        if frames::is_inside_any() {
+            match frames::own_draft(&self.flight.work, Asker::Thread) {
+                Own::Draft(draft) => return Ok(Turn::Draft(draft)),
+                Own::Refused => return Err(self.own_cycle()),
+                Own::No => {}
+            }
+        } else {
+            // Many factories take less time than falling asleep does.
+            for round in 0..sync::spins_for_a_creation() {
+                if let Some(turn) = self.look() {
+                    return Ok(turn);
+                }
+                sync::relax(round);
+            }
+        }
+        loop {
+            if let Some(turn) = self.look() {
+                return Ok(turn);
+            }
+            let Some(sleeper) = self.lie_down(true) else {
+                continue;
+            };
+            let refused = match Waiting::begin(Asker::Thread, self.flight.work.number()) {
+                Ok(_waiting) => {
+                    sleeper.wait();
+                    None
+                }
+                Err(chain) => Some(chain),
+            };
+            let wakes = self.get_up();
+            if let Some(leader) = self.lead(wakes) {
+                return Ok(Turn::Create(leader));
+            }
+            if let Some(chain) = refused.filter(|_| wakes == Wakes::Not) {
+                return Err(CycleError::across_threads(chain, Some(self.end())));
+            }
+        }
+    }
+
+    /// As [`wait`](Self::wait), without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn wait_async(mut self) -> Result<Turn<'a, T, R>, CycleError> {
+        let mut sleeper: Option<Arc<Sleeper>> = None;
+        // What waited when this was polled last.
+        let mut waiting: Option<Waiting> = None;
+        let turn = std::future::poll_fn(|context| {
+            waiting = None;
+            let turn = self.poll(&mut sleeper, context);
+            if turn.is_pending() {
+                match self.begin_waiting() {
+                    Ok(begun) => waiting = Some(begun),
+                    Err(cycle) => return Poll::Ready(Err(cycle)),
+                }
+            }
+            turn.map(Ok)
+        });
+        let turn = turn.await;
+        Ok(self.ending_in(turn?))
+    }
+
+    #[cfg(feature = "async")]
+    fn poll(
+        &mut self,
+        sleeper: &mut Option<Arc<Sleeper>>,
+        context: &Context<'_>,
+    ) -> Poll<Turn<'a, T, R>> {
+        loop {
+            if let Some(sleeper) = sleeper {
+                ready!(sleeper.poll(context));
+                self.get_up();
+            }
+            *sleeper = None;
+            if let Some(turn) = self.look() {
+                return Poll::Ready(turn);
+            }
+            *sleeper = self.lie_down(false);
+        }
+    }
+
+    /// Says what waits while the task does. A task is given no drafts: what it makes of them might end on any thread.
+    #[cfg(feature = "async")]
+    fn begin_waiting(&self) -> Result<Waiting, CycleError> {
+        let work = &self.flight.work;
+        if let Own::Draft(_) | Own::Refused = frames::own_draft::<R>(work, Asker::Task) {
+            return Err(self.own_cycle());
+        }
+        let waiting = Waiting::begin(Asker::Task, work.number());
+        waiting.map_err(|chain| CycleError::across_threads(chain, Some(self.end())))
+    }
+
+    /// What the waiting has come to, if it is over.
+    fn look(&self) -> Option<Turn<'a, T, R>> {
+        let flight = &self.flight;
+        // Acquire: pairs with `take_off`, before which the result was set.
+        let is_over = flight.state.load(Ordering::Acquire) == OVER;
+        if let Some(result) = flight.result.get() {
+            return Some(Turn::Landed(result.clone()));
+        }
+        if is_over {
+            let own = self.own.as_ref().map(Arc::clone);
+            return Some(Turn::Again(own.expect("those who wait bring one along")));
+        }
+        self.lead_vacant().map(Turn::Create)
+    }
+}
+
+impl<T, R> Drop for Waiter<'_, T, R> {
+    /// Nobody else need be woken: whoever was woken to look has looked, or is a task, and of those all were woken.
+    fn drop(&mut self) {
+        // It may be a panic that ends the sleep.
+        let wakes = self.get_up();
+        drop(self.lead(wakes));
+        let flight = &self.flight;
+        self.shard.0.with(|list| {
+            let left = flight.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
+            if left == 0 && flight.state() == VACANT {
+                take_off(list, flight);
+            }
+        });
+    }
+}

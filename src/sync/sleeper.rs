@@ -1,0 +1,136 @@
+//! Threads and tasks that sleep until they are notified.
+//!
+//! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on the spot, or drop
+//! the last owner of it. So whoever brings something about takes the sleepers out under its lock, and notifies them after that.
+
+use super::{AtomicBool, Mutex, Ordering, Parker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// One thread or task that sleeps until it is notified. It is notified once.
+pub(crate) struct Sleeper {
+    notified: AtomicBool,
+    parker: Parker,
+    /// Of the task, once it has been polled.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Sleeper {
+    pub(crate) fn new() -> Self {
+        Self {
+            notified: AtomicBool::new(false),
+            parker: Parker::new(),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// Wakes the thread or the task. Runs code of the executor, so it is called with no lock held.
+    pub(crate) fn notify(&self) {
+        let mut waker = self.waker.lock();
+        // Release: pairs with `is_notified`.
+        self.notified.store(true, Ordering::Release);
+        let waker = {
+            let taken = waker.take();
+            drop(waker);
+            taken
+        };
+        self.parker.unpark();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn is_notified(&self) -> bool {
+        // Acquire: pairs with `notify`.
+        self.notified.load(Ordering::Acquire)
+    }
+
+    /// Sleeps until it is notified.
+    pub(crate) fn wait(&self) {
+        while !self.is_notified() {
+            self.parker.park_while(|| !self.is_notified());
+        }
+    }
+
+    /// Is ready when it is notified. The task of the last poll is the one that is woken.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        // Cloned and dropped outside of the lock: both are code of the executor.
+        let mut mine = Some(context.waker().clone());
+        let mut waker = self.waker.lock();
+        let notified = self.is_notified();
+        if !notified {
+            std::mem::swap(&mut *waker, &mut mine);
+        }
+        drop(waker);
+        drop(mine);
+        if notified {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Something that some wait for, and others bring about.
+pub(crate) struct Event {
+    waiting: Mutex<Vec<Arc<Sleeper>>>,
+}
+
+impl Event {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new() -> Self {
+        Self {
+            waiting: Mutex::new(Vec::new()),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// What is brought about after this call is not missed.
+    pub(crate) fn listen(&self) -> Listener<'_> {
+        let sleeper = Arc::new(Sleeper::new());
+        self.waiting.lock().push(Arc::clone(&sleeper));
+        Listener {
+            event: self,
+            sleeper,
+        }
+    }
+
+    /// Those who listen, to be notified outside of all locks.
+    #[must_use = "they sleep until they are notified"]
+    pub(crate) fn take_waiting(&self) -> Vec<Arc<Sleeper>> {
+        std::mem::take(&mut *self.waiting.lock())
+    }
+}
+
+/// One who listens, until this is dropped.
+pub(crate) struct Listener<'a> {
+    event: &'a Event,
+    sleeper: Arc<Sleeper>,
+}
+
+impl Listener<'_> {
+    /// Sleeps until it is notified.
+    pub(crate) fn wait(&self) {
+        self.sleeper.wait();
+    }
+
+    /// Is ready when it is notified.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        self.sleeper.poll(context)
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.event.waiting.lock();
+        waiting.retain(|sleeper| !Arc::ptr_eq(sleeper, &self.sleeper));
+    }
+}

@@ -1,0 +1,118 @@
+//! A piece of work that others may wait for.
+
+use crate::sync::plain::{AtomicU64, Relaxed};
+use crate::sync::{AtomicBool, Event, Listener, Mutex, Ordering, Sleeper};
+use std::fmt;
+use std::sync::Arc;
+
+/// A piece of work that others may wait for while it goes on: a creation, or a destructor.
+///
+/// Its own thread knows it by its address. Others know it by a number, which it is given when somebody first asks for it.
+pub(crate) struct Work {
+    /// 0 before it is given one.
+    number: AtomicU64,
+    /// For those who want to be told when whoever does it now has ended.
+    end: Mutex<Option<Arc<End>>>,
+}
+
+/// The last number that was given.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+impl Work {
+    pub(crate) fn new() -> Self {
+        Self {
+            number: AtomicU64::new(0),
+            end: Mutex::new(None),
+        }
+    }
+
+    /// A number that no other work has, or ever had.
+    pub(crate) fn number(&self) -> u64 {
+        let number = self.number.load(Relaxed);
+        if number != 0 {
+            return number;
+        }
+        let number = NUMBERS.fetch_add(1, Relaxed) + 1;
+        match self.number.compare_exchange(0, number, Relaxed, Relaxed) {
+            Ok(_) => number,
+            Err(theirs) => theirs,
+        }
+    }
+
+    /// Its number, if anybody has ever asked for that.
+    #[inline]
+    pub(crate) fn numbered(&self) -> Option<u64> {
+        let number = self.number.load(Relaxed);
+        (number != 0).then_some(number)
+    }
+
+    /// What tells when whoever does it now has ended. The caller sees to it that this has not ended yet.
+    pub(crate) fn end(&self) -> Arc<End> {
+        let work = self.number();
+        Arc::clone(
+            self.end
+                .lock()
+                .get_or_insert_with(|| Arc::new(End::new(work))),
+        )
+    }
+
+    /// Takes what is to be told that whoever does it now has ended.
+    #[inline]
+    pub(crate) fn take_end(&self) -> Option<Arc<End>> {
+        self.numbered()?;
+        self.end.lock().take()
+    }
+}
+
+/// That somebody has ended who did some work.
+pub(crate) struct End {
+    /// The work's number.
+    pub(crate) work: u64,
+    is_over: AtomicBool,
+    told: Event,
+}
+
+impl End {
+    fn new(work: u64) -> Self {
+        Self {
+            work,
+            is_over: AtomicBool::new(false),
+            told: Event::new(),
+        }
+    }
+
+    /// Of what has ended already.
+    pub(crate) fn over(work: u64) -> Self {
+        let end = Self::new(work);
+        end.is_over.store(true, Ordering::Release);
+        end
+    }
+
+    /// Says so. Those who wait are to be notified outside of all locks.
+    pub(crate) fn tell(&self) -> Vec<Arc<Sleeper>> {
+        // Release: pairs with `listen`.
+        self.is_over.store(true, Ordering::Release);
+        self.told.take_waiting()
+    }
+
+    /// Something to wait with, unless it is over.
+    pub(crate) fn listen(&self) -> Option<Listener<'_>> {
+        let listener = self.told.listen();
+        // Acquire: pairs with `tell`.
+        (!self.is_over.load(Ordering::Acquire)).then_some(listener)
+    }
+}
+
+/// Writes what is being made, for the text of an error.
+pub(crate) type Describe<'a> = &'a dyn Fn(&mut fmt::Formatter<'_>) -> fmt::Result;
+
+/// The text that is written.
+pub(crate) fn text(describe: Describe<'_>) -> String {
+    struct Text<'a>(Describe<'a>);
+    impl fmt::Display for Text<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            (self.0)(f)
+        }
+    }
+    Text(describe).to_string()
+}
