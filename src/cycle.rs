@@ -49,6 +49,11 @@ impl CycleError {
         }
     }
 
+    /// Whether the whole circle is on the thread that asked: then there is nobody to wait for, and to try again leads to the same.
+    pub fn is_on_one_thread(&self) -> bool {
+        self.end.is_none()
+    }
+
     /// Waits until the creation has ended that was asked for, well or not. It is on another thread, and may have waited for what
     /// the caller was creating: so the caller gives that up first. Returns at once if it has ended.
     ///

@@ -11,6 +11,10 @@
 //! wrappers to live as long as their descriptors has the loader own them beside the classes. That goes for what a wrapper leads to as well: it knows it weakly, or a circle is never freed, so
 //! somebody else has to own it.
 //!
+//! Two threads may build at once what leads to each other. Then one of them gives up all that it is building, waits until the other one has ended, and begins anew: so
+//! [`allocate`](Wrap::allocate) and [`initialise`](Wrap::initialise) may run more than once for a descriptor before it has a wrapper. Nobody sees what was given up,
+//! but who was told of it by `initialise` itself.
+//!
 //! Building is recursive: a chain of classes of which each leads to the next is as deep on the stack, a few kilobytes for each. What need not be there at once (inner classes, say, which Jython
 //! puts off too) is better asked for when it is first used.
 //!
@@ -68,8 +72,53 @@
 //! assert!(Arc::ptr_eq(&TYPES.descriptor(&wrapper).unwrap(), &element));
 //! ```
 
-use crate::{ByAddress, ClosedError, CycleError, SyncPointer, WeakKeyValueMap};
+use crate::sync::local;
+use crate::{ByAddress, ClosedError, CreateError, CycleError, SyncPointer, WeakKeyValueMap};
+use std::cell::{Cell, RefCell};
 use std::fmt;
+
+local! {
+    /// How many calls for a wrapper this thread is in the middle of, of all class maps.
+    static CALLS: Cell<u32> = Cell::new(0);
+    /// Why what this thread is building cannot be completed now: another thread builds what it leads to.
+    static REFUSED: RefCell<Option<CycleError>> = RefCell::new(None);
+}
+
+/// A call for a wrapper.
+struct Call {
+    is_outermost: bool,
+}
+
+impl Call {
+    fn begin() -> Self {
+        let calls = CALLS.with(|calls| calls.replace(calls.get() + 1));
+        Self {
+            is_outermost: calls == 0,
+        }
+    }
+
+    /// Something that this thread is building has been refused.
+    fn refuse(cycle: &CycleError) {
+        // While the thread is ending it can be kept nowhere. Then it is an error like others.
+        let _ = REFUSED.try_with(|refused| *refused.borrow_mut() = Some(cycle.clone()));
+    }
+
+    fn refused() -> Option<CycleError> {
+        REFUSED
+            .try_with(|refused| refused.borrow().clone())
+            .ok()
+            .flatten()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        CALLS.with(|calls| calls.set(calls.get() - 1));
+        if self.is_outermost {
+            let _ = REFUSED.try_with(RefCell::take);
+        }
+    }
+}
 
 /// How wrappers are made. All of it runs with no lock held, and may use the map.
 pub trait Wrap: Sized {
@@ -135,12 +184,51 @@ impl<B: Wrap> ClassMap<B> {
     /// not lead to. *Complexity:* a look-up, and what making it takes.
     ///
     /// # Errors
-    /// Whatever making it has met with. A [`CycleError`] when `allocate` asks for the wrapper that it is making, or when a thread fails that was making what this one leads to and that leads back here.
+    /// Whatever making it has met with. A [`CycleError`] when `allocate` asks for the wrapper that it is making; and when this is called in the middle of the creation of something else, which
+    /// another thread waits for that makes what this one leads to.
     pub fn wrapper(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, B::Error> {
+        if let Some(wrapper) = self.map.get(descriptor) {
+            return Ok(wrapper);
+        }
+        self.build(descriptor)
+    }
+
+    #[cold]
+    fn build(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, B::Error> {
+        loop {
+            let call = Call::begin();
+            let built = self.build_once(descriptor);
+            if let Err(CreateError::Cycle(cycle)) = &built {
+                if !cycle.is_on_one_thread() {
+                    Call::refuse(cycle);
+                }
+            }
+            let refused = Call::refused().filter(|_| call.is_outermost && built.is_err());
+            drop(call);
+            match (refused, built) {
+                // All is given up by now that the other thread may have waited for.
+                (Some(cycle), _) => cycle.wait()?,
+                (None, Ok(wrapper)) => return Ok(wrapper),
+                (None, Err(CreateError::Failed(error))) => return Err(error),
+                (None, Err(CreateError::Cycle(cycle))) => return Err(cycle.into()),
+                (None, Err(CreateError::Closed(closed))) => return Err(closed.into()),
+            }
+        }
+    }
+
+    /// Builds a wrapper that is not there yet, unless something that it leads to is refused.
+    fn build_once(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, CreateError<B::Error>> {
         self.map.get_or_try_create_cyclic(
             descriptor,
-            |descriptor| self.wrap.allocate(descriptor),
-            |wrapper| self.wrap.initialise(self, descriptor, wrapper),
+            |descriptor| self.wrap.allocate(descriptor).map_err(CreateError::Failed),
+            |wrapper| {
+                let initialised = self.wrap.initialise(self, descriptor, wrapper);
+                // Whatever it makes of a refusal, it is not complete.
+                match Call::refused() {
+                    Some(cycle) => Err(CreateError::Cycle(cycle)),
+                    None => initialised.map_err(CreateError::Failed),
+                }
+            },
         )
     }
 

@@ -278,3 +278,92 @@ fn futures_wait_too() {
         thread.join().unwrap();
     });
 }
+
+#[test]
+fn a_callback_at_the_death_may_ask_for_the_same_key() {
+    promptly(|| {
+        static REGISTRY: Registry<u32, Option<Quick>> = Registry::exclusive();
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        struct Quick;
+        impl Drop for Quick {
+            fn drop(&mut self) {
+                ENDED.store(true, SeqCst);
+            }
+        }
+        let value = REGISTRY.get_or_insert_with(1, |_| Some(Quick));
+        Handle::on_death(&value, || {
+            assert!(ENDED.load(SeqCst), "the value has ended by then");
+            assert!(REGISTRY.get_or_insert_with(1, |_| None).is_none());
+            ASKED.fetch_add(1, SeqCst);
+        })
+        .keep();
+        drop(value);
+        assert_eq!(ASKED.load(SeqCst), 1);
+        assert!(REGISTRY.is_empty());
+    });
+}
+
+#[test]
+fn the_next_is_not_allocated_while_one_whose_initialisation_has_failed_is_open() {
+    promptly(|| {
+        static IN_USE: AtomicBool = AtomicBool::new(false);
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        static PORTS: Registry<u32, Port<'static>> = Registry::exclusive();
+        let stash = Mutex::new(None);
+        let failed = PORTS.get_or_try_create_cyclic(
+            1,
+            |_| Ok(Port::open(&IN_USE, &OPENED)),
+            |port| {
+                *stash.lock().unwrap() = Some(port.clone());
+                Err("no".to_string())
+            },
+        );
+        assert!(failed.is_err());
+        assert!(PORTS.try_claim(1).is_none(), "it is open still");
+        assert!(matches!(PORTS.try_claim(2), Some(Claim::Vacant(_))));
+        let next =
+            thread::spawn(|| drop(PORTS.get_or_insert_with(1, |_| Port::open(&IN_USE, &OPENED))));
+        thread::yield_now();
+        drop(stash.lock().unwrap().take());
+        next.join().unwrap();
+        assert_eq!(OPENED.load(SeqCst), 2);
+        // Given up by a panic, and with nobody else who owns it, it has ended when that has gone by.
+        let panicked = std::panic::catch_unwind(|| {
+            PORTS.get_or_create_cyclic(1, |_| Port::open(&IN_USE, &OPENED), |_| panic!("no"))
+        });
+        assert!(panicked.is_err());
+        drop(PORTS.get_or_insert_with(1, |_| Port::open(&IN_USE, &OPENED)));
+        assert_eq!(OPENED.load(SeqCst), 4);
+    });
+}
+
+#[test]
+fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
+    promptly(|| {
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        let vacancy = REGISTRY.claim(1).unwrap().vacant().unwrap();
+        let (begun, begins) = mpsc::channel();
+        let (end, may_end) = mpsc::channel();
+        let may_end = Arc::new(Mutex::new(may_end));
+        let inserted = REGISTRY.insert(1, Some(Slow { begun, may_end })).0;
+        let dying = thread::spawn(move || drop(inserted));
+        begins.recv().unwrap();
+        let creating = thread::spawn(move || {
+            let made = vacancy.create(|_| {
+                assert!(ENDED.load(SeqCst), "too early");
+                Ok::<_, highlander::CreateError<()>>(None)
+            });
+            made.unwrap().is_none()
+        });
+        thread::yield_now();
+        ENDED.store(true, SeqCst);
+        end.send(()).unwrap();
+        assert!(creating.join().unwrap());
+        dying.join().unwrap();
+        // What exists already is filled in at once.
+        let vacancy = REGISTRY.claim(2).unwrap().vacant().unwrap();
+        assert!(vacancy.fill(None).is_none());
+    });
+}

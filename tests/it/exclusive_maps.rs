@@ -243,3 +243,170 @@ fn of_pointers_that_do_not_report_their_end_no_exclusive_map_is_made() {
         .is_exclusive());
     assert!(maker.build_local::<Arc<u32>, Watched<u32>>().is_ok());
 }
+
+#[test]
+fn a_stale_value_that_somebody_holds_is_replaced_and_not_waited_for() {
+    promptly(|| {
+        let map: WeakValueMap<u32, Watched<u32>> = exclusive();
+        let stale = map.get_or_insert_with(1, |_| Watched::new(1));
+        let fresh = map.get_or_replace_if(1, |value| **value == 1, |_| Watched::new(2));
+        assert_eq!((*stale, *fresh), (1, 2));
+    });
+}
+
+#[test]
+fn a_held_value_of_a_dead_key_is_not_waited_for() {
+    promptly(|| {
+        let maker = MapMaker::new().weak_keys().weak_values().exclusive();
+        let map: WeakKeyValueMap<Arc<u32>, Watched<u32>> = maker.build().unwrap();
+        let key = Arc::new(7);
+        let held = map.get_or_insert_with(&key, |_| Watched::new(1));
+        drop(key);
+        let key = Arc::new(7);
+        assert_eq!(*map.get_or_insert_with(&key, |_| Watched::new(2)), 2);
+        // A key that reports its death as well.
+        let map: WeakKeyValueMap<Watched<u32>, Watched<u32>> = maker.build().unwrap();
+        let key = Watched::new(7);
+        let other = map.get_or_insert_with(&key, |_| Watched::new(3));
+        drop(key);
+        let key = Watched::new(7);
+        assert_eq!(*map.get_or_insert_with(&key, |_| Watched::new(4)), 4);
+        assert_eq!((*held, *other), (1, 3));
+    });
+}
+
+#[test]
+fn a_live_value_of_another_key_with_the_same_hash_is_not_waited_for() {
+    promptly(|| {
+        let maker = MapMaker::new().hasher(crate::common::Colliding);
+        let map = maker.weak_values().exclusive().build().unwrap();
+        let one: Watched<u32> = map.get_or_insert_with(1, |_| Watched::new(1));
+        assert!(matches!(map.try_claim(2), Ok(Some(Claim::Vacant(_)))));
+        assert_eq!(
+            (*one, *map.get_or_insert_with(2, |_| Watched::new(2))),
+            (1, 2)
+        );
+    });
+}
+
+#[test]
+fn what_is_put_in_and_taken_out_leaves_no_registration_with_the_value() {
+    promptly(|| {
+        let maker = MapMaker::new().weak_values();
+        let plain: WeakValueMap<u32, Watched<u32>> = maker.build().unwrap();
+        let left = |map: &WeakValueMap<u32, Watched<u32>>| {
+            let value = Watched::new(1);
+            for _ in 0..1000 {
+                map.insert(1, value.clone());
+                map.remove(&1);
+            }
+            map.prune();
+            Watched::entries(&value)
+        };
+        assert_eq!((left(&plain), left(&exclusive())), (0, 0));
+    });
+}
+
+/// What is alive is on no list, so this takes a moment, and not minutes.
+#[test]
+fn the_cost_of_an_entry_does_not_grow_with_their_number() {
+    promptly(|| {
+        let map: WeakValueMap<u32, Watched<u32>> = exclusive();
+        let create = |n| map.get_or_insert_with(n, |n| Watched::new(*n));
+        let held: Vec<_> = (0..100_000).map(create).collect();
+        assert_eq!(map.len(), held.len());
+        drop(held);
+        assert_eq!(map.entries(), 0);
+    });
+}
+
+#[test]
+fn callbacks_of_a_value_come_after_its_end_and_may_ask_for_its_key() {
+    promptly(|| {
+        struct Ends(Arc<AtomicBool>);
+        impl Drop for Ends {
+            fn drop(&mut self) {
+                self.0.store(true, SeqCst);
+            }
+        }
+        let map: Arc<WeakValueMap<u32, Watched<Option<Ends>>>> = Arc::new(exclusive());
+        let (ended, asked) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let value = map.get_or_insert_with(1, |_| Watched::new(Some(Ends(ended.clone()))));
+        let (theirs, counted) = (map.clone(), asked.clone());
+        Watched::on_death(&value, move || {
+            assert!(ended.load(SeqCst));
+            assert!(theirs
+                .get_or_insert_with(1, |_| Watched::new(None))
+                .is_none());
+            counted.fetch_add(1, SeqCst);
+        })
+        .keep();
+        drop(value);
+        assert_eq!(asked.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn the_next_is_not_made_while_a_draft_that_was_given_up_is_open() {
+    promptly(|| {
+        let map: Arc<WeakValueMap<usize, Watched<Port>>> = Arc::new(exclusive());
+        let (in_use, opened) = (Arc::default(), Arc::default());
+        let mut stash = None;
+        let failed = map.get_or_try_create_cyclic(
+            1,
+            |_| Ok(Watched::new(Port::open(&in_use, &opened))),
+            |port| {
+                stash = Some(port.clone());
+                Err(CreateError::Failed(()))
+            },
+        );
+        assert!(failed.is_err() && map.try_claim(1).unwrap().is_none());
+        let next = thread::spawn({
+            let (map, in_use, opened) = (map.clone(), in_use.clone(), opened.clone());
+            move || drop(map.get_or_insert_with(1, |_| Watched::new(Port::open(&in_use, &opened))))
+        });
+        thread::yield_now();
+        drop(stash);
+        next.join().unwrap();
+        assert_eq!(opened.load(SeqCst), 2);
+    });
+}
+
+/// However a dead value is taken out, its end is waited for.
+#[test]
+fn a_dead_value_that_is_cleared_or_drained_or_pruned_is_waited_for() {
+    type Map = WeakValueMap<u32, Watched<Option<Slow>>>;
+    let ways: [fn(&Map); 6] = [
+        |map| {
+            map.clear();
+        },
+        |map| drop(map.drain().collect::<Vec<_>>()),
+        |map| {
+            map.prune();
+        },
+        |map| {
+            map.retain(|_, _| true);
+        },
+        |map| drop(map.insert(1, Watched::new(None))),
+        |map| drop(map.get(&1)),
+    ];
+    promptly(move || {
+        for way in ways {
+            let map = Arc::new(exclusive());
+            let (begun, begins) = mpsc::channel();
+            let (end, may_end) = mpsc::channel();
+            let may_end = Mutex::new(may_end);
+            let value = map.get_or_insert_with(1, |_| Watched::new(Some(Slow { begun, may_end })));
+            let dying = thread::spawn(move || drop(value));
+            begins.recv().unwrap();
+            way(&map);
+            assert!(map.try_claim(1).unwrap().is_none());
+            end.send(()).unwrap();
+            dying.join().unwrap();
+            assert!(map.get_or_insert_with(1, |_| Watched::new(None)).is_none());
+        }
+    });
+}

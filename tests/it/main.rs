@@ -16,6 +16,7 @@ mod executors;
 mod families;
 mod handle;
 mod hashers;
+mod hostile_pointers;
 mod interned;
 mod interner;
 mod keys;
@@ -34,6 +35,8 @@ mod tasks;
 mod token;
 mod traits;
 mod two_phase;
+#[cfg(feature = "async")]
+mod wakers;
 mod watched;
 mod weak_handle;
 mod weak_key_map;

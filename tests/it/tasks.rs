@@ -395,3 +395,104 @@ fn what_is_awaited_side_by_side_is_no_cycle() {
         assert_eq!((*a, *b), (3, 2));
     });
 }
+
+/// Its comparisons are counted: who asks for a key that is being created compares when it has joined those who wait.
+#[derive(Clone, Debug)]
+struct Counted(u32);
+
+static COMPARED: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+
+impl PartialEq for Counted {
+    fn eq(&self, other: &Self) -> bool {
+        COMPARED[self.0 as usize].fetch_add(1, SeqCst);
+        self.0 == other.0
+    }
+}
+
+impl Eq for Counted {}
+
+impl std::hash::Hash for Counted {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+/// A future that was polled in the middle of a creation, and waits on, says nothing about that creation when it has ended, nor about
+/// another one.
+#[test]
+fn a_suspended_future_is_no_part_of_a_creation_that_has_ended() {
+    promptly(|| {
+        static REGISTRY: Registry<Counted, u32> = Registry::new();
+        for _ in 0..50 {
+            COMPARED
+                .iter()
+                .for_each(|compared| compared.store(0, SeqCst));
+            let (taken, is_taken) = std::sync::mpsc::channel();
+            let (go, goes) = std::sync::mpsc::channel::<()>();
+            // Creates 0, and in the middle of it asks for 2.
+            let creator = thread::spawn(move || {
+                *REGISTRY.get_or_insert_with(Counted(0), |_| {
+                    taken.send(()).unwrap();
+                    goes.recv().unwrap();
+                    *REGISTRY.get_or_insert_with(Counted(2), |_| 2) + 100
+                })
+            });
+            is_taken.recv().unwrap();
+            let mut task = Task::new(REGISTRY.get_or_insert_async(Counted(0), async |_| 0));
+            // It waits for 0; here in the middle of 1.
+            let one = REGISTRY.get_or_insert_with(Counted(1), |_| {
+                assert!(task.poll().is_none());
+                1
+            });
+            drop(one);
+            let two = REGISTRY.get_or_insert_with(Counted(2), |_| {
+                go.send(()).unwrap();
+                while COMPARED[2].load(SeqCst) == 0 {
+                    thread::yield_now();
+                }
+                // It has time to fall asleep, or to be refused.
+                (0..100).for_each(|_| thread::yield_now());
+                2
+            });
+            assert_eq!((*two, creator.join().unwrap()), (2, 102));
+            drop(task);
+        }
+    });
+}
+
+/// A future that is awaited by blocking in a factory counts as a part of that creation.
+#[test]
+fn a_circle_through_a_future_that_a_factory_blocks_on_is_refused() {
+    promptly(|| {
+        let registry: &'static Registry<u32, u32> = crate::common::forever(Registry::new());
+        for _ in 0..50 {
+            let both = Arc::new(std::sync::Barrier::new(2));
+            let theirs = Arc::clone(&both);
+            let other = thread::spawn(move || {
+                let mut first = true;
+                let made = registry.get_or_try_insert_with(1, |_| {
+                    if std::mem::take(&mut first) {
+                        theirs.wait();
+                    }
+                    let two = registry.get_or_try_insert_with(2, |_| Ok::<_, CycleError>(2))?;
+                    Ok::<_, CycleError>(*two + 1)
+                });
+                made.is_err()
+            });
+            let mut first = true;
+            let mine = registry.get_or_try_insert_with(2, |_| {
+                if std::mem::take(&mut first) {
+                    both.wait();
+                }
+                let one = registry.get_or_try_insert_async(1, async |_| Ok::<_, CycleError>(1));
+                Ok::<_, CycleError>(*pollster::block_on(one)? + 1)
+            });
+            let refused = [mine.is_err(), other.join().unwrap()];
+            assert_eq!(
+                refused.iter().filter(|refused| **refused).count(),
+                1,
+                "{refused:?}"
+            );
+        }
+    });
+}

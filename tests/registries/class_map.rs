@@ -147,7 +147,8 @@ fn a_class_has_one_complete_type_whoever_asks() {
         let threads: Vec<_> = (0..8).map(ask).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    assert_eq!(types.wrap().made.load(SeqCst), 200);
+    // What two threads began at once is given up by one of them, and made by the other.
+    assert!(types.wrap().made.load(SeqCst) >= 200);
     assert_eq!(types.len(), 200);
     for (n, wrapper) in got[0].iter().enumerate() {
         assert!(got

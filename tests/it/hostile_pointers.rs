@@ -1,0 +1,216 @@
+//! Pointers of the user's whose code panics, or does something else, in the middle of a call.
+
+use crate::common::promptly;
+use highlander::{
+    MapMaker, Notify, Pointer, Registration, Watched, WeakPointer, WeakValueMap, WeakWatched,
+};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{mpsc, Arc, LazyLock, Weak};
+use std::thread;
+
+/// What a [`Fragile`] does and what is left of it.
+#[derive(Default)]
+struct Plan {
+    clone_panics: AtomicBool,
+    compared: AtomicUsize,
+    weak_made: AtomicUsize,
+    weak_dropped: AtomicUsize,
+    keys_dropped: AtomicUsize,
+}
+
+/// Its clone panics when it is told to.
+struct Fragile(Arc<&'static str>, &'static Plan);
+
+struct WeakFragile {
+    weak: Weak<&'static str>,
+    plan: &'static Plan,
+    /// So that a second drop is seen by tools too.
+    _heap: Box<u8>,
+}
+
+impl WeakFragile {
+    fn new(weak: Weak<&'static str>, plan: &'static Plan) -> Self {
+        plan.weak_made.fetch_add(1, SeqCst);
+        Self {
+            weak,
+            plan,
+            _heap: Box::new(1),
+        }
+    }
+}
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        assert!(!self.1.clone_panics.swap(false, SeqCst), "clone");
+        Self(self.0.clone(), self.1)
+    }
+}
+
+impl Clone for WeakFragile {
+    fn clone(&self) -> Self {
+        Self::new(self.weak.clone(), self.plan)
+    }
+}
+
+impl Drop for WeakFragile {
+    fn drop(&mut self) {
+        self.plan.weak_dropped.fetch_add(1, SeqCst);
+    }
+}
+
+impl Pointer for Fragile {
+    type Target = &'static str;
+    type Weak = WeakFragile;
+    fn downgrade(this: &Self) -> WeakFragile {
+        WeakFragile::new(Arc::downgrade(&this.0), this.1)
+    }
+    fn target(this: &Self) -> &&'static str {
+        &this.0
+    }
+    fn address(this: &Self) -> *const () {
+        Arc::as_ptr(&this.0).cast()
+    }
+}
+
+impl WeakPointer for WeakFragile {
+    type Strong = Fragile;
+    fn upgrade(&self) -> Option<Fragile> {
+        Some(Fragile(self.weak.upgrade()?, self.plan))
+    }
+    fn is_dead(&self) -> bool {
+        self.weak.strong_count() == 0
+    }
+    fn address(&self) -> *const () {
+        self.weak.as_ptr().cast()
+    }
+}
+
+struct Key(&'static Plan);
+
+impl PartialEq for Key {
+    fn eq(&self, _: &Self) -> bool {
+        self.0.compared.fetch_add(1, SeqCst);
+        true
+    }
+}
+
+impl Eq for Key {}
+
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.keys_dropped.fetch_add(1, SeqCst);
+    }
+}
+
+/// The value is entered by then: those who wait find it, and its key and weak pointer are dropped once.
+#[test]
+fn a_clone_that_panics_for_those_who_wait_leaves_what_was_entered() {
+    promptly(|| {
+        let plan: &Plan = crate::common::forever(Plan::default());
+        let map: WeakValueMap<Key, Fragile> = WeakValueMap::new();
+        let kept = Arc::new("first");
+        let (making, is_making) = mpsc::channel();
+        let (go, goes) = mpsc::channel();
+        thread::scope(|scope| {
+            let (map, kept) = (&map, &kept);
+            let creator = scope.spawn(move || {
+                let made = catch_unwind(AssertUnwindSafe(|| {
+                    map.get_or_insert_with(Key(plan), |_| {
+                        making.send(()).unwrap();
+                        goes.recv().unwrap();
+                        plan.clone_panics.store(true, SeqCst);
+                        Fragile(kept.clone(), plan)
+                    })
+                }));
+                assert!(made.is_err());
+            });
+            is_making.recv().unwrap();
+            let waiter = scope.spawn(move || {
+                map.get_or_insert_with(Key(plan), |_| unreachable!("it is entered"))
+            });
+            // It compares its key when it has joined those who wait.
+            while plan.compared.load(SeqCst) == 0 {
+                thread::yield_now();
+            }
+            go.send(()).unwrap();
+            creator.join().unwrap();
+            assert_eq!(*waiter.join().unwrap().0, "first");
+        });
+        assert_eq!(map.entries(), 1);
+        drop(map);
+        let (made, dropped) = (plan.weak_made.load(SeqCst), plan.weak_dropped.load(SeqCst));
+        assert_eq!(made, dropped);
+        assert_eq!(plan.keys_dropped.load(SeqCst), 2);
+    });
+}
+
+/// How often an upgrade goes by before another thread takes the entry out.
+static UPGRADES_LEFT: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Clone, Debug)]
+struct Upgrading(Watched<u32>);
+
+#[derive(Clone)]
+struct WeakUpgrading(WeakWatched<u32>);
+
+impl Pointer for Upgrading {
+    type Target = u32;
+    type Weak = WeakUpgrading;
+    const REPORTS_END: bool = true;
+    fn downgrade(this: &Self) -> WeakUpgrading {
+        WeakUpgrading(Watched::downgrade(&this.0))
+    }
+    fn target(this: &Self) -> &u32 {
+        &this.0
+    }
+    fn address(this: &Self) -> *const () {
+        <Watched<u32> as Pointer>::address(&this.0)
+    }
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        <Watched<u32> as Pointer>::watch(&this.0, notify)
+    }
+}
+
+impl WeakPointer for WeakUpgrading {
+    type Strong = Upgrading;
+    fn upgrade(&self) -> Option<Upgrading> {
+        if UPGRADES_LEFT.load(SeqCst) > 0 && UPGRADES_LEFT.fetch_sub(1, SeqCst) == 1 {
+            let remover = thread::spawn(|| MAP.remove(&1));
+            drop(remover.join().unwrap());
+        }
+        self.0.upgrade().map(Upgrading)
+    }
+    fn is_dead(&self) -> bool {
+        !self.0.is_alive()
+    }
+    fn address(&self) -> *const () {
+        WeakPointer::address(&self.0)
+    }
+}
+
+static MAP: LazyLock<WeakValueMap<u32, Upgrading>> =
+    LazyLock::new(|| MapMaker::new().weak_values().exclusive().build().unwrap());
+
+/// Whenever it is taken out, between two steps of the insertion too.
+#[test]
+fn nobody_waits_for_a_value_that_was_taken_out_of_an_exclusive_map_while_it_was_entered() {
+    promptly(|| {
+        for upgrades in 1..6 {
+            let value = Upgrading(Watched::new(1));
+            UPGRADES_LEFT.store(upgrades, SeqCst);
+            let _ = MAP.insert(1, value.clone());
+            UPGRADES_LEFT.store(0, SeqCst);
+            drop(MAP.remove(&1));
+            // On another thread, as a creator of the key would be.
+            let creator =
+                thread::spawn(|| *MAP.get_or_insert_with(1, |_| Upgrading(Watched::new(2))).0);
+            assert_eq!(creator.join().unwrap(), 2);
+            drop(value);
+        }
+    });
+}
