@@ -128,8 +128,11 @@ impl<M: Creator> Vacancy<'_, M> {
     /// Enters what `make` makes, which is known to be a part of this creation: if it comes back to this key, directly or through others, it gets a
     /// [`CycleError`](crate::CycleError).
     ///
+    /// In an exclusive registry or map somebody may have inserted a value since the claim, which is ending now. This waits until that has
+    /// ended, before it calls `make`. ([`fill`](Self::fill) does not wait, as its value exists already.)
+    ///
     /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it depends on an unfinished value that has been given up; [`ClosedError`] when the map has been closed.
+    /// Whatever `make` returns; [`CycleError`] in an exclusive registry or map when the end that it waits for waits for the caller; [`ClosedError`] when the map has been closed.
     pub fn create<E: From<CycleError> + From<ClosedError>>(
         self,
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,

@@ -89,7 +89,8 @@ impl<K, V> Handle<K, V> {
     /// Runs `callback` at the death of the value, unless the registration is dropped before.
     ///
     /// By then all weak handles are dead, and the entry is out of its registry and of all maps and sets: the callback may ask for the same
-    /// key and gets a new value. The callbacks of a value run newest first, once each, with no lock held, before its destructor; a panic of
+    /// key and gets a new value. The callbacks of a value run newest first, once each, with no lock held, before its destructor (in an
+    /// [exclusive](crate::Registry::exclusive) registry, and if it is in an exclusive map, after its destructor); a panic of
     /// one does not stop the others, and goes on from the last drop (during an unwinding it is swallowed).
     ///
     /// The callback gets nothing: it could not reach the value anyway. One that owns a handle of the value keeps it alive for ever.

@@ -277,7 +277,8 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Whoever created it last may have left between the caller's look at the index and the joining.
     fn look_again(self, accept: Accept<'_, M::Landed>) -> Result<Begun<'a, M>, ClosedError> {
-        let found = self.map.look(self.hash, self.ticket());
+        // Comparing keys is user code, which may come back to this one.
+        let found = self.during(|ticket| self.map.look(self.hash, ticket));
         if let Some(landed) = found.filter(|landed| accept.accepts(landed)) {
             return Ok(Begun::Landed(self.leader.land(landed)));
         }
@@ -390,7 +391,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             return Err(closed);
         }
         let accept = |landed: &M::Landed| accept.accepts(landed);
-        let entered = self.map.enter(self.hash, self.ticket(), made, &accept);
+        let entered = self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept));
         self.land(entered)
     }
 
@@ -481,7 +482,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             return Err(self.fail_with(scope, Some(draft), closed));
         }
         let mut family = scope.0.take();
-        let entered = self.map.enter_draft(self.hash, self.ticket(), draft.take());
+        let entered = self.during(|ticket| self.map.enter_draft(self.hash, ticket, draft.take()));
         let mut panics = Panics::new();
         for member in &mut family {
             panics.catch(|| member.enter());

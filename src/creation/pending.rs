@@ -76,7 +76,7 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
             let Some(creation) = Self::resume(&self.grip, self.hash, &mut self.left) else {
                 return;
             };
-            let entered = self.grip.enter_draft(self.hash, creation.ticket(), draft);
+            let entered = creation.during(|ticket| self.grip.enter_draft(self.hash, ticket, draft));
             self.entered = Some(entered);
             self.left = Some(creation.leader.leave());
         }

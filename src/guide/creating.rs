@@ -200,7 +200,7 @@
 //!
 //! # Values that know each other
 //! A class leads to its superclass, that to its inner types, and one of those back to the class. With the plain call that is a cycle. In two steps it is not: once it is allocated, what is
-//! created inside of `initialise` gets the value as it is, and nobody else does before it is finished.
+//! created inside of `initialise`, on its thread, gets the value as it is, and nobody else does before it is complete.
 //! ```
 //! use highlander::{CreateError, Handle, Registry, WeakHandle};
 //! use std::sync::OnceLock;
@@ -232,8 +232,12 @@
 //! let entry = &map.inner.get().unwrap()[0];
 //! assert!(entry.outer.get().unwrap().upgrade().unwrap().ptr_eq(&map));
 //! ```
-//! What was created with the help of an unfinished value is a *family* with it: it is entered when all that it leads to is finished, on whichever threads that is, or given up with it. The rule
-//! that decides who gets what is unfinished: whoever would otherwise wait for itself. See [`Registry::get_or_create_cyclic`], the same of the maps, and [`Vacancy::create_cyclic`].
+//! What was created with the help of such a *draft* is published with it, or given up with it. See [`Registry::get_or_create_cyclic`], the same of the maps, and [`Vacancy::create_cyclic`].
+//!
+//! Drafts stay on one thread. Two threads that build at once what leads to each other cannot both go on: the one that asks last gets a [`CycleError`]. Who can do its work again lets
+//! that error end all that it is building, [waits](CycleError::wait) for the other thread, and begins anew. [`ClassMap`](crate::registries::class_map::ClassMap) does so by itself.
+//!
+//! A future that is polled in the middle of a creation counts as a part of it, since the creation may block on it: until the creation ends, or the future is polled elsewhere.
 //!
 //! # Values that come and go
 //! A value dies with its last owner, and whoever asks a moment later makes it anew. A [`Recent`] on top of the map owns what was used last, up to a number and, if wanted, for a
@@ -278,8 +282,7 @@
 //! | the vacancy is forgotten, or a future that creates is neither polled nor dropped | | wait as long; for ever, if forgotten | the key is blocked for calls that create, which wait. Look-ups find nothing, `try_get` and `try_claim` say so. Other keys are not concerned. After an `insert` all find that value, but those who sleep already |
 //! | a cycle | the one who asks last gets a [`CycleError`]; a call without `try` in its name panics with its text | if the refused factory fails for that: goes on | as for an error |
 //! | `initialise` fails or panics | as for a factory | go on: they create anew, with keys of their own | nothing is entered, of the value or of what was created with its help |
-//! | … on another thread that had given it what was unfinished | [`CycleError`], which says so; a call without `try` in its name panics with its text | go on | as above |
-//! | a cycle, and somebody in it has been allocated | the one who waits for that gets it as it is | wait until all of the family is finished, and find all of it | entered together |
+//! | a cycle on one thread, and what is asked for has been allocated | goes on with the draft | wait until the draft is complete | what was made with its help is entered with it |
 //! | somebody enters another value meanwhile (`insert`) | gets that one, if it is alive still; its own is dropped | get that one too | one entry |
 //! | … which dies before the creation ends | gets its own | get that of the creator | the dead entry makes way |
 //! | the map was closed before | [`ClosedError`], or a panic with its text; no factory runs. A live value is found still | | nothing is entered |

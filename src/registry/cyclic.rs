@@ -60,25 +60,30 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         get_or_create(self, hash, seed, Accept::All, make, Refusal::into_cycle)
     }
 
-    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it, through its shared handle. So values may
-    /// know each other in a circle: what `initialise` creates can ask for this key again, and gets the same value, unfinished as it is, instead of a [`CycleError`].
+    /// Returns the live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it.
     ///
-    /// Only who must not wait for the value gets it unfinished: the creating thread, inside of `initialise`, by [`get`](Registry::get) and every call that creates; and a creation on
-    /// another thread that this one waits for, when each has asked for the other's key. Everybody else waits, asleep, and finds it finished. `get` finds nothing before. What was
-    /// created with the help of an unfinished value is entered with it, not before: until then, others wait for that too. When a call that creates returns, all of that is entered. (They are
-    /// entered one after the other: a `get` that waits for nobody may find one of them some moments before the next.)
+    /// So values may know each other in a circle: what `initialise` creates, on its thread, can ask for this key again. It gets the
+    /// same value, a *draft*, instead of a [`CycleError`]. [`get`](Registry::get) and every call that creates find the draft there.
+    /// Everybody else finds the value when it is complete, and not before; calls that create wait for that.
     ///
-    /// If `initialise` fails or panics, the value is given up, and with it all that was created with its help: nobody finds it, the creations of
-    /// those that others were making fail with a [`CycleError`], and one of those who wait creates anew. (Handles that `initialise` has put elsewhere keep what they have got; nobody
-    /// can take those back.) Weak handles to an unfinished value lead to nothing until it is entered.
+    /// What was created with the help of a draft is published with it. When the outermost call returns, all of that is entered.
+    /// (One value is entered after the other: a `get`, which waits for nobody, may find one of them some moments before the next.)
     ///
-    /// A future is given nothing unfinished, nor is a creation that may take the place of a live value (`get_or_replace_if` of the maps): they get a [`CycleError`]. If somebody
-    /// [inserts](Registry::insert) another value meanwhile, that is what the caller and those who wait get, and those who have the unfinished one keep it.
+    /// If `initialise` fails or panics, the draft is given up, and with it all that was created with its help. The draft is
+    /// dropped before this returns, at the latest by a look-up that is just looking at it. Handles that `initialise` has put
+    /// elsewhere keep it alive; it is found by nobody. Weak handles to a draft lead to nothing until it is entered, and for ever if it
+    /// never is.
     ///
-    /// *Runs* `allocate` and `initialise` with no lock held, once per key at a time. *Waiting:* as `get_or_insert_with`; and for creations on other threads that it is tied to in a
-    /// circle, until they end. *Complexity:* as `get_or_insert_with`; what is tied takes one lock of the process, for a time that grows with what it is tied to.
+    /// Two threads that create for each other cannot both go on. The one that asks last gets a [`CycleError`]; it can give up,
+    /// [wait](CycleError::wait), and try again. A future is given no drafts, nor is a creation that may take the place of a live
+    /// value (`get_or_replace_if` of the maps): they get a [`CycleError`]. Values that are [inserted](Registry::insert) are no
+    /// creations: who inserts one that leads to a draft publishes that. If somebody inserts another value for this key meanwhile, the
+    /// caller and those who wait get that one.
     ///
-    /// Modelled after the class map of Jython, which publishes unfinished classes to everybody.
+    /// *Runs* `allocate` and `initialise` with no lock held, once per key at a time. *Waiting:* as `get_or_insert_with`.
+    /// *Complexity:* as `get_or_insert_with`.
+    ///
+    /// Modelled after the class map of Jython, which shows unfinished classes to everybody.
     ///
     /// ```
     /// use highlander::{Handle, Registry, WeakHandle};
@@ -106,8 +111,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// ```
     ///
     /// # Panics
-    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with what `allocate` or `initialise` panics with; when `allocate` asks for its own key; and with the text of
-    /// [`CycleError`] when a creation on another thread has failed that this one had got an unfinished value of.
+    /// As [`get_or_insert_with`](Registry::get_or_insert_with); with what `allocate` or `initialise` panics with; and with the text of [`CycleError`]
+    /// when `allocate` asks for its own key.
     pub fn get_or_create_cyclic(
         &self,
         key: K,
@@ -124,8 +129,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// As [`get_or_create_cyclic`](Registry::get_or_create_cyclic), with steps that may fail.
     ///
     /// # Errors
-    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, or when a creation on another thread has failed
-    /// that this one had got an unfinished value of.
+    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, and when
+    /// a creation on another thread waits for one that this call is a part of.
     ///
     /// ```
     /// use highlander::{CreateError, Registry};

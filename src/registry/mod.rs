@@ -97,6 +97,9 @@ impl<K: 'static, V: 'static> Registry<K, V> {
     /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
     /// and a value that was [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same 64-bit hash wait for each other.
     ///
+    /// A value whose [initialisation](Self::get_or_create_cyclic) has failed is open until its last owner has let go of it: creators wait for that too, so nobody
+    /// should put a handle of it aside. Callbacks [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not before: so they may ask for the same key.
+    ///
     /// ```
     /// use highlander::Registry;
     /// use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

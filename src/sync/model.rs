@@ -7,7 +7,7 @@ use super::explorer::{self, Condvar, RwLockReadGuard, RwLockWriteGuard};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::convert::Infallible;
 use std::ptr::NonNull;
-use std::sync::{Arc, TryLockError};
+use std::sync::TryLockError;
 
 pub(crate) use super::explorer::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,

@@ -132,8 +132,8 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         landed.map(Landed::into_live)
     }
 
-    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates can ask for this key
-    /// again, and gets the same value, unfinished as it is, so values may know each other in a circle. Who gets what is unfinished, and what becomes of it, is as for
+    /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates, on its
+    /// thread, can ask for this key again, and gets the same value, a draft: so values may know each other in a circle. Who gets a draft, and what becomes of it, is as for
     /// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
     ///
     /// ```
@@ -159,8 +159,8 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// ```
     ///
     /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), with what `allocate` or `initialise` panics with; when `allocate` asks for its own key; and with the text of
-    /// [`CycleError`] when a creation on another thread has failed that this one had got an unfinished value of.
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with what `allocate` or `initialise` panics with; and with the text of
+    /// [`CycleError`] when `allocate` asks for its own key.
     pub fn get_or_create_cyclic(
         &self,
         key: &P,
@@ -179,8 +179,8 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// As [`get_or_create_cyclic`](Self::get_or_create_cyclic), with steps that may fail.
     ///
     /// # Errors
-    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, or when a creation on another thread has failed
-    /// that this one had got an unfinished value of; [`ClosedError`] when the map is closed.
+    /// Whatever `allocate` or `initialise` returns; [`CycleError`] when `allocate` asks for its own key, directly or through others, and when
+    /// a creation on another thread waits for one that this call is a part of; [`ClosedError`] when the map is closed.
     pub fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
         &self,
         key: &P,

@@ -496,3 +496,52 @@ fn a_circle_through_a_future_that_a_factory_blocks_on_is_refused() {
         }
     });
 }
+
+/// The flight goes on with another creator, of which the future was never a part.
+#[test]
+fn a_suspended_future_is_no_part_of_what_another_creator_goes_on_with() {
+    promptly(|| {
+        let registry: Registry<u32, u32> = Registry::new();
+        let (first, second) = (Gate::default(), Gate::default());
+        // 2 is begun, and will ask for 1.
+        let mut two = Task::new(registry.get_or_try_insert_async(2, async |_| {
+            first.passed().await;
+            let one = registry.get_or_try_insert_async(1, async |_| unreachable!());
+            Ok::<_, CycleError>(*one.await? + 1)
+        }));
+        assert!(two.poll().is_none());
+        let waits_for_two = registry.get_or_insert_async(2, async |_| unreachable!());
+        let mut waits_for_two = std::pin::pin!(waits_for_two);
+        let one = registry.get_or_insert_async(1, async |_| {
+            second.passed().await;
+            1
+        });
+        let mut one = std::pin::pin!(one);
+        let mut context = Context::from_waker(Waker::noop());
+        // One who creates 1 polls what waits for 2, and fails; another one waits for 1 by then.
+        let failed = registry.get_or_try_insert_with(1, |_| {
+            assert!(waits_for_two.as_mut().poll(&mut context).is_pending());
+            thread::scope(|scope| {
+                let poll = || {
+                    one.as_mut()
+                        .poll(&mut Context::from_waker(Waker::noop()))
+                        .is_pending()
+                };
+                assert!(scope.spawn(poll).join().unwrap());
+            });
+            Err(CreateError::Failed("no"))
+        });
+        assert_eq!(failed.err(), Some(CreateError::Failed("no")));
+        // That one creates it now, and 2 asks for it.
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        first.open();
+        assert!(two.poll().is_none(), "1 does not wait for 2");
+        second.open();
+        let Poll::Ready(one) = one.as_mut().poll(&mut context) else {
+            panic!("the gate is open")
+        };
+        let two = two.poll().unwrap().unwrap();
+        assert_eq!((*one, *two), (1, 2));
+        assert!(waits_for_two.as_mut().poll(&mut context).is_ready());
+    });
+}

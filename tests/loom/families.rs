@@ -4,6 +4,7 @@ use crate::support::*;
 use highlander::{CycleError, Handle, WeakHandle};
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// Finished when it knows the other one.
@@ -104,6 +105,68 @@ fn a_value_in_two_steps_that_is_given_up_against_one_who_waits() {
     });
 }
 
+/// Another thread has looked up the value before, in whose node the draft lives now.
+#[test]
+fn a_draft_in_a_node_that_a_reader_still_points_to() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let first = registry.get_or_insert_with(A, |_| {
+            let member = member(&tally);
+            member.finish(None);
+            member
+        });
+        let reader = thread::spawn({
+            let registry = Arc::clone(&registry);
+            move || {
+                if let Some(found) = registry.get(&A) {
+                    assert!(found.is_finished());
+                }
+            }
+        });
+        drop(first);
+        let mine = registry.get_or_create_cyclic(
+            A,
+            |_| member(&tally),
+            |mine| {
+                thread::yield_now();
+                mine.finish(None);
+            },
+        );
+        assert!(mine.is_finished());
+        reader.join().unwrap();
+        drop(mine);
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
+fn a_weak_handle_to_a_draft_against_its_completion() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let given: Arc<loom::sync::Mutex<Option<WeakHandle<Key, Member>>>> = Arc::default();
+        let other = thread::spawn({
+            let given = Arc::clone(&given);
+            move || {
+                let weak = given.lock().unwrap().take();
+                if let Some(found) = weak.and_then(|weak| weak.upgrade()) {
+                    assert!(found.is_finished());
+                }
+            }
+        });
+        let mine = registry.get_or_create_cyclic(
+            A,
+            |_| member(&tally),
+            |mine| {
+                *given.lock().unwrap() = Some(Handle::downgrade(mine));
+                mine.finish(None);
+            },
+        );
+        other.join().unwrap();
+        drop(mine);
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
 /// Creates `own`, which asks for `next`, which asks for `own` again.
 fn family(
     registry: &Reg<Member>,
@@ -132,95 +195,52 @@ fn family(
         },
     )?;
     let other = match met {
-        Some(other) => {
-            let found = [own, next].map(|key| registry.get(&key).is_some());
-            assert!(found[0] && found[1], "who creates one finds both");
-            other
-        }
+        Some(other) => other,
         // A look-up may have found one before the other is entered. What creates waits.
         None => registry.get_or_try_insert_with(next, |_| unreachable!())?,
     };
     Ok([mine, other])
 }
 
-#[test]
-fn two_threads_that_create_for_each_other_get_one_family() {
-    model_with(1, || {
-        let (registry, tally) = (registry(), Tally::default());
-        let ended = Arc::new(AtomicBool::new(false));
-        let other = thread::spawn({
-            let (registry, tally) = (Arc::clone(&registry), tally.clone());
-            let ended = Arc::clone(&ended);
-            move || {
-                let family = family(&registry, &tally, [A, B]).unwrap();
-                ended.store(true, Relaxed);
-                family
+/// Two threads create for each other, and try again when they are refused. How often that was.
+fn crossed(again: fn(CycleError)) -> usize {
+    let (registry, tally) = (registry(), Tally::default());
+    let refused = Arc::new(AtomicUsize::new(0));
+    let create = move |registry: &Reg<Member>, tally: &Tally, refused: &AtomicUsize, keys| loop {
+        match family(registry, tally, keys) {
+            Ok(family) => return family,
+            Err(cycle) => {
+                refused.fetch_add(1, Relaxed);
+                again(cycle);
             }
-        });
-        let mine = family(&registry, &tally, [B, A]).unwrap();
-        for one in &mine {
-            assert!(one.is_finished());
-            let other = one.other.get().expect("it knows it").upgrade();
-            assert!(other.expect("it is finished too").is_finished());
         }
-        let theirs = other.join().unwrap();
-        assert!(mine[0].ptr_eq(&theirs[1]) && mine[1].ptr_eq(&theirs[0]));
-        assert_eq!((tally.made(), registry.len()), (2, 2));
-        drop((mine, theirs));
-        assert_eq!((tally.live(), registry.len()), (0, 0));
+    };
+    let other = thread::spawn({
+        let (registry, tally) = (Arc::clone(&registry), tally.clone());
+        let refused = Arc::clone(&refused);
+        move || create(&registry, &tally, &refused, [A, B])
     });
+    let mine = create(&registry, &tally, &refused, [B, A]);
+    for one in &mine {
+        assert!(one.is_finished());
+        let other = one.other.get().expect("it knows it").upgrade();
+        assert!(other.expect("it is finished too").is_finished());
+    }
+    let theirs = other.join().unwrap();
+    assert!(mine[0].ptr_eq(&theirs[1]) && mine[1].ptr_eq(&theirs[0]));
+    assert_eq!((tally.live(), registry.len()), (2, 2));
+    drop((mine, theirs));
+    assert_eq!((tally.live(), registry.len()), (0, 0));
+    refused.load(Relaxed)
+}
+
+/// At once: it finds the key led by the other one.
+#[test]
+fn of_two_threads_that_create_for_each_other_one_is_refused_once() {
+    model_with(1, || assert!(crossed(drop) <= 1));
 }
 
 #[test]
-fn of_two_threads_that_create_for_each_other_one_fails() {
-    model_with(1, || {
-        let (registry, tally) = (registry(), Tally::default());
-        let other = thread::spawn({
-            let (registry, tally) = (Arc::clone(&registry), tally.clone());
-            move || {
-                let failed = registry.get_or_try_create_cyclic(
-                    A,
-                    |_| Ok(member(&tally)),
-                    |_| {
-                        thread::yield_now();
-                        let next = registry.get_or_try_insert_with(B, |_| {
-                            let member = member(&tally);
-                            member.finish(None);
-                            Ok::<_, CycleError>(member)
-                        });
-                        drop(next);
-                        Err("no".to_string())
-                    },
-                );
-                // Or the other one has made it.
-                failed.map(|found| assert!(found.is_finished())).is_ok()
-            }
-        });
-        let mut unfinished = false;
-        let mine = registry.get_or_try_create_cyclic(
-            B,
-            |_| Ok(member(&tally)),
-            |mine| {
-                thread::yield_now();
-                let next = registry.get_or_try_insert_with(A, |_| {
-                    let member = member(&tally);
-                    member.finish(None);
-                    Ok::<_, CycleError>(member)
-                })?;
-                unfinished = !next.is_finished();
-                mine.finish(Some(&next));
-                Ok::<_, CycleError>(())
-            },
-        );
-        match &mine {
-            Ok(mine) => assert!(
-                mine.is_finished() && !unfinished,
-                "nobody keeps what is half built"
-            ),
-            Err(_) => assert!(unfinished, "refused for nothing"),
-        }
-        drop(mine);
-        other.join().unwrap();
-        assert_eq!((tally.live(), registry.len()), (0, 0));
-    });
+fn who_is_refused_waits_for_the_other_creation_to_end() {
+    model_with(1, || assert!(crossed(|cycle| cycle.wait().unwrap()) <= 1));
 }
