@@ -36,7 +36,7 @@ use std::sync::Arc;
 /// 1. All weak pointers are dead: none can be upgraded any more.
 /// 2. Containers forget the value, the newest first.
 /// 3. Callbacks run, the newest first, once each, with no lock held: they may do anything. None of them finds the value in a container.
-/// 4. The value is dropped.
+/// 4. The value is dropped. (If it is in an exclusive map, this comes before 3, so that a callback may ask for what is made after its end.)
 ///
 /// This is the order of CPython's cyclic collector, and of a [`Registry`](crate::Registry)'s handles. (A plain last `decref` in CPython runs
 /// `__del__` before 1; here a destructor cannot resurrect its value, and a successor may be created while it runs.) What has to happen
