@@ -151,20 +151,20 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn enter_made_draft(
         &self,
         hash: u64,
-        draft: Landed<A, B>,
+        draft: &Landed<A, B>,
         is_it: &dyn Fn(&A) -> bool,
-    ) -> (Landed<A, B>, Rest<A, B>) {
+    ) -> (Option<Landed<A, B>>, Rest<A, B>) {
         let node = draft.held.strong().node();
         let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut |_| false);
-        let (landed, gone) = match outcome {
-            Outcome::Occupied(landed) => (landed, None),
+        let (existing, gone) = match outcome {
+            Outcome::Occupied(landed) => (Some(landed), None),
             Outcome::Linked(gone) => {
                 if gone.is_none() {
                     self.engine.add_live(1);
                 }
                 self.counters.add(Count::Created);
                 self.has_come(&draft.held);
-                (draft, gone)
+                (None, gone)
             }
         };
         let rest = Rest {
@@ -172,7 +172,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             vain: None,
             strangers,
         };
-        (landed, rest)
+        (existing, rest)
     }
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.

@@ -315,8 +315,8 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         &self,
         hash: u64,
         ticket: &Self::Ticket,
-        draft: Entry<K, B>,
-    ) -> (Entry<K, B>, Self::Rest) {
+        draft: &Entry<K, B>,
+    ) -> (Option<Entry<K, B>>, Self::Rest) {
         let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
         self.enter_made_draft(hash, draft, &is_it)
     }

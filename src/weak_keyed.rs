@@ -490,8 +490,8 @@ where
         &self,
         hash: u64,
         ticket: &Self::Ticket,
-        draft: Entry<P, B>,
-    ) -> (Entry<P, B>, Self::Rest) {
+        draft: &Entry<P, B>,
+    ) -> (Option<Entry<P, B>>, Self::Rest) {
         let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made_draft(hash, draft, &is_it)
     }

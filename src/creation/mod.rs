@@ -71,13 +71,13 @@ pub(crate) trait Creates {
     /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made) -> Self::Landed;
 
-    /// As `enter`, of a draft.
+    /// Enters a draft, unless there is something already: that comes back.
     fn enter_draft(
         &self,
         hash: u64,
         ticket: &Self::Ticket,
-        draft: Self::Landed,
-    ) -> (Self::Landed, Self::Rest);
+        draft: &Self::Landed,
+    ) -> (Option<Self::Landed>, Self::Rest);
 
     /// A draft that is given up, and may have other owners: what comes next may have to wait for its end.
     fn abandon(&self, draft: &Self::Landed) {
@@ -148,28 +148,12 @@ impl Drop for Scope {
     }
 }
 
-/// A draft that is given up when this is dropped.
-struct Draft<'a, M: Creates> {
+/// A creation whose value is made, and not entered: a draft. Dropped, it is given up.
+struct Drafted<'a, M: Creates> {
     map: &'a M,
-    landed: Option<M::Landed>,
-}
-
-impl<M: Creates> Draft<'_, M> {
-    fn get(&self) -> &M::Landed {
-        self.landed.as_ref().expect("taken at the end only")
-    }
-
-    fn take(mut self) -> M::Landed {
-        self.landed.take().expect("taken once")
-    }
-}
-
-impl<M: Creates> Drop for Draft<'_, M> {
-    fn drop(&mut self) {
-        if let Some(draft) = self.landed.take() {
-            self.map.abandon(&draft);
-        }
-    }
+    hash: u64,
+    /// With the draft. Until this is entered, or left.
+    leader: Option<Leader<'a, M::Ticket, M::Landed>>,
 }
 
 impl<'a, M: Creates> Creation<'a, M> {
@@ -369,11 +353,10 @@ impl<'a, M: Creates> Creation<'a, M> {
         error
     }
 
-    /// As `fail`, with what was made.
-    fn fail_with<E>(self, scope: Scope, draft: Option<Draft<'_, M>>, error: E) -> E {
+    /// As `fail`, with what has ended inside of it.
+    fn fail_with<E>(self, scope: Scope, error: E) -> E {
         let mut panics = Panics::new();
         panics.catch(|| drop(scope));
-        panics.catch(|| drop(draft));
         panics.catch(|| drop(self));
         drop(panics);
         error
@@ -420,16 +403,14 @@ impl<'a, M: Creates> Creation<'a, M> {
         };
         let made = match made {
             Ok(made) => made,
-            Err(error) => return Err(self.fail_with(scope, None, error)),
+            Err(error) => return Err(self.fail_with(scope, error)),
         };
         if scope.0.is_alone() {
             let finished = self.finish(made, accept);
             return finished.map_err(|closed| refused(closed.into()));
         }
-        let (creation, draft) = self.draft(made);
-        creation
-            .finish_draft(draft, scope)
-            .map_err(|closed| refused(closed.into()))
+        let finished = self.draft(made).finish(scope);
+        finished.map_err(|closed| refused(closed.into()))
     }
 
     /// Makes the value in two steps: from the second on its thread can have it as it is.
@@ -445,17 +426,15 @@ impl<'a, M: Creates> Creation<'a, M> {
         let scope = Scope::new();
         let made = match self.during_open(&scope, None, allocate) {
             Ok(made) => made,
-            Err(error) => return Err(self.fail_with(scope, None, error)),
+            Err(error) => return Err(self.fail_with(scope, error)),
         };
-        let (creation, draft) = self.draft(made);
-        let initialised =
-            creation.during_open(&scope, Some(draft.get()), |_| initialise(draft.get()));
-        match initialised {
+        let drafted = self.draft(made);
+        match drafted.initialise(&scope, initialise) {
             Ok(()) => {
-                let finished = creation.finish_draft(draft, scope);
+                let finished = drafted.finish(scope);
                 finished.map_err(|closed| refused(closed.into()))
             }
-            Err(error) => Err(creation.fail_with(scope, Some(draft), error)),
+            Err(error) => Err(drafted.fail_with(scope, error)),
         }
     }
 
@@ -466,23 +445,63 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// What was made, complete before it is entered.
-    fn draft(mut self, made: M::Made) -> (Self, Draft<'a, M>) {
-        self.leader.use_key();
-        let map = self.map;
-        let landed = Some(map.draft(self.hash, self.ticket(), made));
-        (self, Draft { map, landed })
+    fn draft(mut self, made: M::Made) -> Drafted<'a, M> {
+        let draft = self.map.draft(self.hash, self.ticket(), made);
+        self.leader.set_value(draft);
+        Drafted {
+            map: self.map,
+            hash: self.hash,
+            leader: Some(self.leader),
+        }
+    }
+}
+
+impl<'a, M: Creates> Drafted<'a, M> {
+    fn leader(&self) -> &Leader<'a, M::Ticket, M::Landed> {
+        self.leader.as_ref().expect("until it is entered")
     }
 
-    /// Enters a draft that is complete, and its family; or leaves both to a creation further out.
-    fn finish_draft(self, draft: Draft<'a, M>, scope: Scope) -> Result<M::Landed, ClosedError> {
+    fn draft(&self) -> &M::Landed {
+        self.leader().value().expect("until it is entered")
+    }
+
+    fn during<R>(&self, part: Part<'_>, f: impl FnOnce() -> R) -> R {
+        let leader = self.leader();
+        let describe = |f: &mut fmt::Formatter<'_>| self.map.name(leader.ticket(), f);
+        let result = frames::during(leader.work(), &describe, part, f);
+        waits::forget(leader.work());
+        result
+    }
+
+    /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
+    fn initialise<E>(
+        &self,
+        scope: &Scope,
+        initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let draft = self.draft();
+        self.during(Part::Open(&scope.0, Some(draft)), || initialise(draft))
+    }
+
+    /// Gives up, for this reason.
+    fn fail_with<E>(self, scope: Scope, error: E) -> E {
+        let mut panics = Panics::new();
+        panics.catch(|| drop(scope));
+        panics.catch(|| drop(self));
+        drop(panics);
+        error
+    }
+
+    /// Enters the draft, which is complete, and its family; or leaves both to a creation further out.
+    fn finish(self, scope: Scope) -> Result<M::Landed, ClosedError> {
         if scope.0.needs_others() {
-            return Ok(self.leave(draft, &scope.0));
+            return Ok(self.leave(&scope.0));
         }
         if let Some(closed) = self.map.refused() {
-            return Err(self.fail_with(scope, Some(draft), closed));
+            return Err(self.fail_with(scope, closed));
         }
         let mut family = scope.0.take();
-        let entered = self.during(|ticket| self.map.enter_draft(self.hash, ticket, draft.take()));
+        let entered = self.enter();
         let mut panics = Panics::new();
         for member in &mut family {
             panics.catch(|| member.enter());
@@ -497,15 +516,46 @@ impl<'a, M: Creates> Creation<'a, M> {
         landed
     }
 
+    /// Enters the draft, unless there is something already: that comes back.
+    fn enter(&self) -> (Option<M::Landed>, M::Rest) {
+        let ticket = self.leader().ticket();
+        self.during(Part::Closed, || {
+            self.map.enter_draft(self.hash, ticket, self.draft())
+        })
+    }
+
+    /// Gives what was entered to those who wait.
+    fn land(mut self, entered: (Option<M::Landed>, M::Rest)) -> Result<M::Landed, ClosedError> {
+        let (existing, rest) = entered;
+        let leader = self.leader.take().expect("until it is entered");
+        let landed = match existing {
+            Some(existing) => leader.land(existing),
+            None => leader.land_value(),
+        };
+        self.map.settle(&landed, Some(rest))?;
+        Ok(landed)
+    }
+
     /// The creation around this one enters the draft, or gives it up.
-    fn leave(self, draft: Draft<'a, M>, family: &Family) -> M::Landed {
-        let text = text(&|f| self.map.name(self.ticket(), f));
+    fn leave(mut self, family: &Family) -> M::Landed {
+        let text = text(&|f| self.map.name(self.leader().ticket(), f));
         let grip = self.map.grip();
-        let result = draft.get().clone();
-        let pending =
-            PendingCreation::new(grip, self.hash, draft.take(), self.leader.leave(), text);
+        let result = self.draft().clone();
+        let leader = self.leader.take().expect("until it is entered");
+        let pending = PendingCreation::new(grip, self.hash, leader.leave(), text);
         frames::leave(family, Box::new(pending));
         result
+    }
+}
+
+impl<M: Creates> Drop for Drafted<'_, M> {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader.take() {
+            if let Some(draft) = leader.value() {
+                self.map.abandon(draft);
+            }
+            drop(leader);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A creation that has ended, and waits for the one around it.
 
-use super::{Creates, Creation};
+use super::{Creates, Drafted};
 use crate::family::Pending;
 use crate::flight::Left;
 use crate::panics::Panics;
@@ -14,7 +14,8 @@ pub(super) struct PendingCreation<G: Creates> {
     hash: u64,
     /// In an `Rc`, so that it can be cloned, which is user code, with nothing borrowed.
     draft: Option<Rc<G::Landed>>,
-    entered: Option<(G::Landed, G::Rest)>,
+    /// Of what has been entered: what was there already, if there was something.
+    entered: Option<(Option<G::Landed>, G::Rest)>,
     /// Until it has landed, or is given up.
     left: Option<Left<G::Ticket, G::Landed>>,
     text: String,
@@ -24,31 +25,38 @@ impl<G: Creates> PendingCreation<G> {
     pub(super) fn new(
         grip: G,
         hash: u64,
-        draft: G::Landed,
-        left: Left<G::Ticket, G::Landed>,
+        (left, draft): (Left<G::Ticket, G::Landed>, Option<G::Landed>),
         text: String,
     ) -> Self {
         Self {
             grip,
             hash,
-            draft: Some(Rc::new(draft)),
+            draft: draft.map(Rc::new),
             entered: None,
             left: Some(left),
             text,
         }
     }
 
-    /// The creation goes on.
+    /// The creation goes on, with its draft.
     fn resume<'a>(
         grip: &'a G,
         hash: u64,
         left: &mut Option<Left<G::Ticket, G::Landed>>,
-    ) -> Option<Creation<'a, G>> {
-        let leader = grip.flights().resume(left.take()?);
-        Some(Creation {
+        draft: &mut Option<Rc<G::Landed>>,
+    ) -> Option<Drafted<'a, G>> {
+        let mut leader = grip.flights().resume(left.take()?);
+        // It is cloned inside of the creation around this one, which is over by now.
+        leader.set_value(
+            draft
+                .take()
+                .and_then(Rc::into_inner)
+                .expect("nobody clones it"),
+        );
+        Some(Drafted {
             map: grip,
             hash,
-            leader,
+            leader: Some(leader),
         })
     }
 }
@@ -72,21 +80,20 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
         if self.grip.refused().is_some() {
             return;
         }
-        if let Some(draft) = self.draft.take().and_then(Rc::into_inner) {
-            let Some(creation) = Self::resume(&self.grip, self.hash, &mut self.left) else {
-                return;
-            };
-            let entered = creation.during(|ticket| self.grip.enter_draft(self.hash, ticket, draft));
-            self.entered = Some(entered);
-            self.left = Some(creation.leader.leave());
+        let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
+        if let Some(mut drafted) = resumed {
+            self.entered = Some(drafted.enter());
+            let leader = drafted.leader.take().expect("until it is entered");
+            let (left, draft) = leader.leave();
+            (self.left, self.draft) = (Some(left), draft.map(Rc::new));
         }
     }
 
     fn land(mut self: Box<Self>) {
         if let Some(entered) = self.entered.take() {
-            let creation = Self::resume(&self.grip, self.hash, &mut self.left);
+            let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
             // As above.
-            let _ = creation.map(|creation| creation.land(entered));
+            let _ = resumed.map(|drafted| drafted.land(entered));
         }
     }
 }
@@ -94,16 +101,12 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
 impl<G: Creates> Drop for PendingCreation<G> {
     fn drop(&mut self) {
         let mut panics = Panics::new();
-        if let Some(draft) = self.draft.take() {
-            panics.catch(|| self.grip.abandon(&draft));
-            panics.catch(|| drop(draft));
-        }
         let entered = self.entered.take();
-        let creation = Self::resume(&self.grip, self.hash, &mut self.left);
-        panics.catch(|| match (creation, entered) {
+        let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
+        panics.catch(|| match (resumed, entered) {
             // Something else has panicked between the two.
-            (Some(creation), Some(entered)) => drop(creation.land(entered)),
-            (creation, _) => drop(creation),
+            (Some(drafted), Some(entered)) => drop(drafted.land(entered)),
+            (drafted, _) => drop(drafted),
         });
     }
 }

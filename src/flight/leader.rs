@@ -1,6 +1,7 @@
 //! Who creates.
 
 use super::{take_off, Asleep, Flight, Flying, Listed, Shard, Wakes, VACANT};
+use crate::panics::Panics;
 use crate::sync::Ordering;
 use crate::waits;
 use crate::work::{End, Work};
@@ -12,8 +13,8 @@ pub(crate) struct Leader<'a, T, R> {
     flight: Arc<Flight<T, R>>,
     /// The flight is over, or has been left.
     is_done: bool,
-    /// The key has gone into the value, so nobody can go on with this flight.
-    has_used_key: bool,
+    /// What has the key, once it was made: nobody can go on with this flight then.
+    value: Option<R>,
 }
 
 /// Those who are to be told what was decided under the lock.
@@ -33,7 +34,6 @@ impl<T, R> Told<T, R> {
 /// A flight whose leader has left it for some time.
 pub(crate) struct Left<T, R> {
     flight: Arc<Flight<T, R>>,
-    has_used_key: bool,
 }
 
 impl<T, R> Left<T, R> {
@@ -42,12 +42,7 @@ impl<T, R> Left<T, R> {
     }
 
     pub(super) fn resume(self, shard: &Shard<T, R>) -> Leader<'_, T, R> {
-        Leader {
-            shard,
-            flight: self.flight,
-            is_done: false,
-            has_used_key: self.has_used_key,
-        }
+        Leader::new(shard, self.flight)
     }
 
     pub(crate) fn work(&self) -> &Work {
@@ -61,7 +56,7 @@ impl<'a, T, R> Leader<'a, T, R> {
             shard,
             flight,
             is_done: false,
-            has_used_key: false,
+            value: None,
         }
     }
 
@@ -74,45 +69,58 @@ impl<'a, T, R> Leader<'a, T, R> {
         &self.flight.work
     }
 
-    /// The key goes into the value, for good: if this is given up now, those who wait begin anew with keys of their own.
-    pub(crate) fn use_key(&mut self) {
-        self.has_used_key = true;
+    /// The key is in this value now, for good: if the flight is given up, those who wait begin anew with keys of their own.
+    pub(crate) fn set_value(&mut self, value: R) -> &R {
+        self.value.insert(value)
     }
 
-    /// Leaves the flight without giving it up; see [`FlightTable::resume`](super::FlightTable::resume).
-    pub(crate) fn leave(mut self) -> Left<T, R> {
+    pub(crate) fn value(&self) -> Option<&R> {
+        self.value.as_ref()
+    }
+
+    /// Leaves the flight without giving it up, and takes the value out; see [`FlightTable::resume`](super::FlightTable::resume).
+    pub(crate) fn leave(mut self) -> (Left<T, R>, Option<R>) {
         self.is_done = true;
-        Left {
-            flight: Arc::clone(&self.flight),
-            has_used_key: self.has_used_key,
-        }
+        let flight = Arc::clone(&self.flight);
+        (Left { flight }, self.value.take())
     }
 }
 
 impl<T, R: Clone> Leader<'_, T, R> {
+    /// As `land`, with the value that has the key.
+    pub(crate) fn land_value(mut self) -> R {
+        let value = self.value.take();
+        self.land(value.expect("there is one"))
+    }
+
     /// Ends the flight: all who wait get the result, which has been entered.
     pub(crate) fn land(mut self, result: R) -> R {
-        // Whatever comes now, nobody is to enter something with this key again. To clone the result is user code, which may panic.
-        self.has_used_key = true;
-        let flight = &self.flight;
+        // Ours from now on: to clone it is user code, which may panic, and then others may be comparing the key that it has. What was made in vain goes.
+        let mut in_vain = self.value.replace(result);
         let mut is_shared = false;
         let told = loop {
+            let flight = &self.flight;
             let told = self.shard.0.with(|list| {
                 let ends = is_shared || flight.waiting.load(Ordering::Relaxed) == 0;
-                ends.then(|| end(list, flight, false))
+                ends.then(|| {
+                    flight.keep_key(&mut in_vain);
+                    end(list, flight, false)
+                })
             });
             if let Some(told) = told {
                 break told;
             }
+            let result = self.value.clone().expect("set above");
             // Nobody else sets it: only who leads does.
-            let _ = flight.result.set(result.clone());
+            let _ = self.flight.result.set(result);
             is_shared = true;
         };
         self.is_done = true;
-        waits::forget(&flight.work);
+        let result = self.value.take().expect("set above");
+        waits::forget(&self.flight.work);
         told.notify();
-        // Here: it may drop a key, and if that panics, `result` is still ours to drop.
-        drop(self);
+        // Here: they may drop a key, and if that panics, `result` is still ours to drop.
+        drop((in_vain, self));
         result
     }
 }
@@ -180,13 +188,16 @@ impl<T, R> Drop for Leader<'_, T, R> {
         let flight = &self.flight;
         // Before somebody else leads: what is known of who waits was this one's.
         waits::forget(&flight.work);
+        let mut value = self.value.take();
         let told = self.shard.0.with(|list| {
-            if self.has_used_key {
-                end(list, flight, true)
-            } else {
-                hand_over(list, flight)
+            if value.is_none() {
+                return hand_over(list, flight);
             }
+            flight.keep_key(&mut value);
+            end(list, flight, true)
         });
-        told.notify();
+        let mut panics = Panics::new();
+        panics.catch(|| drop(value));
+        panics.catch(|| told.notify());
     }
 }

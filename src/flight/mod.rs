@@ -13,6 +13,9 @@
 //! compare theirs with it there, outside of every lock: two keys with the same hash are two flights. The result stays alive until its last
 //! waiter has looked, because the flight owns it too, so a creator may drop its own handle at once.
 //!
+//! When the value is made, the key belongs to the value's node. So whoever is just comparing keys must not lose that: a draft that is given up is dropped at
+//! once, or, if somebody is comparing its key, by the last of those.
+//!
 //! | state | means | what comes next |
 //! |---|---|---|
 //! | `LED` | somebody creates | it is published or given up |
@@ -47,6 +50,10 @@ pub(crate) struct Flight<T, R> {
     state: AtomicU32,
     /// Those who hold it besides whoever leads. Changed under the shard's lock.
     waiting: AtomicUsize,
+    /// Those of them who are comparing their key with the one in the ticket. Changed under the shard's lock.
+    comparing: AtomicUsize,
+    /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the shard's lock.
+    remains: Mutex<Option<R>>,
     /// Those who sleep, the longest first. Locked under the shard's lock.
     asleep: Mutex<Vec<Arc<Asleep<T, R>>>>,
     /// Set if somebody waits for it.
@@ -61,6 +68,8 @@ impl<T, R> Flight<T, R> {
             work: Work::new(),
             state: AtomicU32::new(LED),
             waiting: AtomicUsize::new(0),
+            comparing: AtomicUsize::new(0),
+            remains: Mutex::new(None),
             asleep: Mutex::new(Vec::new()),
             result: OnceCell::new(),
         })
@@ -69,6 +78,13 @@ impl<T, R> Flight<T, R> {
     fn state(&self) -> u32 {
         // Relaxed: read under the shard's lock, or as a hint.
         self.state.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what has the key, if somebody is comparing that. To be called under the shard's lock, before the flight is over.
+    fn keep_key(&self, value: &mut Option<R>) {
+        if self.comparing.load(Ordering::Relaxed) > 0 {
+            *self.remains.lock() = value.take();
+        }
     }
 
     fn set_state(&self, state: u32) {
@@ -120,9 +136,10 @@ impl<T, R> Listed<T, R> {
         unsafe { self.0.as_ref() }
     }
 
-    /// One more owner, who waits.
+    /// One more owner, who compares keys, and then perhaps waits.
     fn join(&self) -> Arc<Flight<T, R>> {
         self.get().waiting.fetch_add(1, Ordering::Relaxed);
+        self.get().comparing.fetch_add(1, Ordering::Relaxed);
         // SAFETY: as in `get`; the pointer is that of an `Arc`.
         unsafe {
             Arc::increment_strong_count(self.0.as_ptr());
@@ -310,6 +327,8 @@ impl<T, R: Clone> FlightTable<T, R> {
         let at = found
             .into_iter()
             .position(|other| is_it(&other.flight().ticket))?;
-        Some(waiters.swap_remove(at))
+        let mut found = waiters.swap_remove(at);
+        found.has_compared();
+        Some(found)
     }
 }

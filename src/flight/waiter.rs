@@ -30,6 +30,8 @@ pub(crate) struct Waiter<'a, T, R> {
     own: Option<Arc<Flight<T, R>>>,
     /// While it sleeps.
     asleep: Option<Arc<Asleep<T, R>>>,
+    /// It may look at the key in the ticket.
+    compares: bool,
 }
 
 impl<T, R> Asleep<T, R> {
@@ -46,12 +48,32 @@ impl<'a, T, R> Waiter<'a, T, R> {
             flight,
             own: None,
             asleep: None,
+            compares: true,
         }
     }
 
+    /// It is the flight of the caller's key, who waits for it.
     pub(super) fn with_own(mut self, own: Arc<Flight<T, R>>) -> Self {
         self.own = Some(own);
+        self.has_compared();
         self
+    }
+
+    /// It does not look at the key in the ticket any more.
+    pub(super) fn has_compared(&mut self) {
+        if !std::mem::take(&mut self.compares) {
+            return;
+        }
+        let flight = &self.flight;
+        let remains = self.shard.0.with(|_| {
+            let left = flight.comparing.fetch_sub(1, Ordering::Relaxed) - 1;
+            if left == 0 {
+                flight.remains.lock().take()
+            } else {
+                None
+            }
+        });
+        drop(remains);
     }
 
     pub(super) fn flight(&self) -> &Arc<Flight<T, R>> {
@@ -283,6 +305,7 @@ impl<T, R> Drop for Waiter<'_, T, R> {
         // It may be a panic that ends the sleep.
         let wakes = self.get_up();
         drop(self.lead(wakes));
+        self.has_compared();
         let flight = &self.flight;
         self.shard.0.with(|list| {
             let left = flight.waiting.fetch_sub(1, Ordering::Relaxed) - 1;

@@ -361,21 +361,17 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         &self,
         hash: u64,
         _: &Self::Ticket,
-        draft: Self::Landed,
-    ) -> (Self::Landed, Self::Rest) {
-        let is_it = |other: &K| Handle::key(&draft) == other;
+        draft: &Self::Landed,
+    ) -> (Option<Self::Landed>, Self::Rest) {
+        let is_it = |other: &K| Handle::key(draft) == other;
         let Entered {
             existing,
             strangers,
         } = self.engine.enter(draft.strong().node(), hash, is_it);
-        let landed = match existing {
-            Some(existing) => Handle::new(existing),
-            None => {
-                self.engine.add_live(1);
-                draft
-            }
-        };
-        (landed, (None, strangers))
+        if existing.is_none() {
+            self.engine.add_live(1);
+        }
+        (existing.map(Handle::new), (None, strangers))
     }
 
     fn abandon(&self, draft: &Self::Landed) {

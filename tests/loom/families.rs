@@ -1,7 +1,7 @@
 //! Values that are created in two steps: those who may have them unfinished, and those who may not.
 
 use crate::support::*;
-use highlander::{CycleError, Handle, WeakHandle};
+use highlander::{CycleError, Handle, Registry, WeakHandle};
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
 use std::sync::atomic::AtomicUsize;
@@ -135,6 +135,32 @@ fn a_draft_in_a_node_that_a_reader_still_points_to() {
         assert!(mine.is_finished());
         reader.join().unwrap();
         drop(mine);
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+/// The key is in the draft's node; who comes later compares with it there.
+#[test]
+fn a_key_that_is_compared_while_its_draft_is_given_up() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let registry: Arc<Registry<Content, u32, PlacedHasher>> =
+            Arc::new(Registry::with_hasher(PlacedHasher::default()));
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || *registry.get_or_insert_with(Content::new(A, &tally), |_| 2)
+        });
+        let failed = registry.get_or_try_create_cyclic(
+            Content::new(A, &tally),
+            |_| Ok(1),
+            |_| {
+                thread::yield_now();
+                Err("no".to_string())
+            },
+        );
+        // Or it found the value that the other one had made.
+        assert!(failed.is_err() || failed.is_ok_and(|found| *found == 2));
+        assert_eq!(other.join().unwrap(), 2);
         assert_eq!((tally.live(), registry.len()), (0, 0));
     });
 }
