@@ -20,11 +20,12 @@ use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::strong::Strong;
 use crate::sync::{self, heavy_barrier, own_record, records};
-use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceBox, Ordering, Record};
+use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
 use crate::table::{Next, Probe, Sight};
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 /// So many nodes are put aside, at least, before somebody looks which of them can go.
 pub(crate) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
@@ -38,8 +39,8 @@ const MOST: usize = BATCH * 4;
 
 /// The index's ownerships of nodes that have been unlinked.
 pub(crate) struct Protection<B: Body> {
-    /// Each of the first threads has one of its own; the others share the last.
-    piles: OnceBox<Box<[Lane<B>]>>,
+    /// Each of the first threads has one of its own; the others share the last. Those of all who share a store: what somebody looks at must not go with one of them.
+    piles: OnceCell<Arc<[Lane<B>]>>,
     /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when that was done last, within bounds.
     enough: AtomicUsize,
 }
@@ -52,7 +53,7 @@ impl<B: Body> Protection<B> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
         Self {
-            piles: OnceBox::new(),
+            piles: OnceCell::new(),
             enough: AtomicUsize::new(BATCH),
         }
     }
@@ -60,7 +61,7 @@ impl<B: Body> Protection<B> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
         Self {
-            piles: OnceBox::new(),
+            piles: OnceCell::new(),
             enough: AtomicUsize::new(BATCH),
         }
     }
@@ -69,13 +70,22 @@ impl<B: Body> Protection<B> {
     fn piles(&self) -> (&[Lane<B>], usize) {
         let piles = self.piles.get_or_init(|| {
             let all = 0..=sync::stripes().0;
-            Box::new(all.map(|_| Lane(Lock::new(Pile::new()))).collect())
+            all.map(|_| Lane(Lock::new(Pile::new()))).collect()
         });
         let shared = piles.len() - 1;
         (
             piles,
             sync::own_index().map_or(shared, |own| own.min(shared)),
         )
+    }
+
+    /// Another one with the same piles.
+    pub(crate) fn share(&self) -> Self {
+        self.piles();
+        let shared = Self::new();
+        let piles = self.piles.get().map(Arc::clone);
+        let _ = piles.map(|piles| shared.piles.set(piles));
+        shared
     }
 
     /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an owner too, so its payload is not
@@ -153,15 +163,6 @@ impl<B: Body> Protection<B> {
         }
         put_back(looked_at);
         Due(free)
-    }
-}
-
-impl<B: Body> Drop for Protection<B> {
-    fn drop(&mut self) {
-        // As one, not with the fields: a second panic beside the first would end the process.
-        if let Some(piles) = self.piles.get() {
-            drop(Self::take(piles));
-        }
     }
 }
 

@@ -166,7 +166,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             naming: self.naming,
             hook: self.hook.clone(),
             reverse: self.reverse.share(),
-            protection: Protection::new(),
+            protection: self.protection.share(),
             young: Young::new(),
             inbox,
             reach: self.reach,
@@ -565,8 +565,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
         self.hook = None;
         let mut panics = Panics::new();
         if self.is_share {
-            let due = self.protection.give_up();
-            panics.catch(|| drop(due));
             return;
         }
         if self.flights.are_shared() {
