@@ -4,7 +4,9 @@
 //! and ended when the one at that depth has been: later than where it was let go of, but before the outermost drop returns.
 //!
 //! That is sound since nothing that is put aside borrows anything. It may have been made in a destructor at that very depth, which is over when the turn
-//! comes; so registries, interners and watched values are made of `'static` types only.
+//! comes. So what writes a value demands a `'static` type: the constructors of registries, interners and watched values, and `Watched::get_mut`.
+//! Handles, interned and watched pointers are covariant, which is harmless: through a shortened one nothing can be written. Registries and interners,
+//! into which values are put, are invariant.
 
 use crate::panics::Panics;
 use crate::sync::local;

@@ -205,8 +205,34 @@ impl<T: ?Sized> Watched<T> {
         this.life.watchers().len().0
     }
 
-    /// The value, if there is no other owner and no weak pointer to it; so, if it is in no container.
-    pub fn get_mut(this: &mut Self) -> Option<&mut T> {
+    /// Returns the value, if there is no other owner and no weak pointer to it; so, if it is in no container.
+    ///
+    /// The type must be `'static` here too, as in [`Watched::new`]. A `Watched<&'static str>` may be used as a `Watched<&'a str>`, but nothing
+    /// that borrows can be written through that one: its drop might come after the end of the borrow.
+    ///
+    /// ```compile_fail
+    /// use highlander::Watched;
+    ///
+    /// fn write<'a>(watched: Watched<&'static str>, text: &'a str) {
+    ///     let mut shorter: Watched<&'a str> = watched;
+    ///     *Watched::get_mut(&mut shorter).unwrap() = text;
+    /// }
+    /// ```
+    /// ```
+    /// use highlander::Watched;
+    ///
+    /// fn write(watched: Watched<&'static str>, text: &'static str) {
+    ///     let mut same: Watched<&'static str> = watched;
+    ///     *Watched::get_mut(&mut same).unwrap() = text;
+    /// }
+    /// fn read<'a>(watched: Watched<&'static str>) -> Watched<&'a str> {
+    ///     watched
+    /// }
+    /// ```
+    pub fn get_mut(this: &mut Self) -> Option<&mut T>
+    where
+        T: 'static,
+    {
         LifeArc::get_mut(&mut this.life).map(Life::value_mut)
     }
 }
