@@ -153,7 +153,7 @@ pub use keying::{Asked, ByAddress, ByEquality, Keying};
 pub use life::Life;
 pub use map_maker::MapMaker;
 pub use notify::Notify;
-pub use pointer::{Pointer, SyncPointer, WeakPointer};
+pub use pointer::{Pointer, Quiet, SyncPointer, WeakPointer};
 pub use recent::{Recent, RecentErrors, WeakValued};
 pub use registry::{Registry, RegistryIter};
 #[cfg(feature = "serde")]

@@ -2,7 +2,7 @@
 
 use crate::life::{Life, Owner};
 use crate::notify::Notify;
-use crate::pointer::{Pointer, WeakPointer};
+use crate::pointer::{Pointer, Quiet, WeakPointer};
 use crate::sync::{LifeArc, LifeWeak};
 use crate::watchers::{Registration, WatchList, Watchers};
 use foldhash::fast::FixedState;
@@ -447,7 +447,8 @@ impl<T: ?Sized + 'static> Pointer for Watched<T> {
 }
 
 impl<T: ?Sized + 'static> WeakPointer for WeakWatched<T> {
-    const IS_DEAD_IS_QUIET: bool = true;
+    // SAFETY: it reads a count.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
     type Strong = Watched<T>;
 
     fn upgrade(&self) -> Option<Watched<T>> {
