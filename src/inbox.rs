@@ -15,6 +15,7 @@ use crate::protection::{Due, Protection};
 use crate::side::Side;
 use crate::stats::{Count, Counters};
 use crate::strong::Strong;
+use crate::teardown;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
@@ -133,22 +134,29 @@ where
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
         for held in self.engine.candidates(hash).into_iter().map(Held::new) {
-            panics.catch(|| {
-                // Here too only one caller takes it out, and calls the hook.
-                if held.is_dead() && self.engine.remove(held.strong()) {
-                    self.counters.add(Count::Reported);
+            // Here too only one caller takes it out, and calls the hook.
+            let gone = panics.catch(|| held.is_dead() && self.engine.remove(held.strong()));
+            if gone == Some(true) {
+                self.counters.add(Count::Reported);
+                panics.catch(|| {
                     has_gone(
                         &held,
                         &self.engine,
                         &self.reverse,
                         &self.protection,
-                        self.hook.as_ref(),
+                        None,
                         // What has died says itself when it has ended.
                         None,
                         Cause::Dead,
                     );
+                });
+                if let Some(hook) = self.hook.clone() {
+                    // It may drop the next value that reports to a hook, and so on.
+                    let held = held.clone();
+                    let call = move || hook.call(held.key().stored(), Cause::Dead);
+                    panics.catch(|| teardown::run(call));
                 }
-            });
+            }
             panics.catch(|| drop(held));
         }
         // The key goes before the last owner's drop returns.
