@@ -326,6 +326,10 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     fn settle(&self, landed: &Entry<K, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
         self.settle_made(landed, rest)
     }
+
+    fn abandon(&self, rest: Self::Rest) {
+        self.settle_rest(rest);
+    }
 }
 
 fn same<K: Eq>(one: &Kept<K>, other: &Kept<K>) -> bool {

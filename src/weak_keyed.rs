@@ -520,6 +520,10 @@ where
     fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
         self.store.settle_made(landed, rest)
     }
+
+    fn abandon(&self, rest: Self::Rest) {
+        self.store.settle_rest(rest);
+    }
 }
 
 /// The key of an entry. Another one's may be the stored one; if it has just died, its equal does as well.

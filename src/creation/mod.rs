@@ -86,6 +86,11 @@ pub(crate) trait Creates {
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
     fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError>;
+
+    /// What of that is left to do when the landing has panicked.
+    fn abandon(&self, rest: Self::Rest) {
+        drop(rest);
+    }
 }
 
 /// A key of which the caller is the creator, until this is dropped or something is entered.
@@ -332,10 +337,8 @@ impl<'a, M: Creates> Creation<'a, M> {
             return Err(closed);
         }
         let accept = |landed: &M::Landed| accept.accepts(landed);
-        let (landed, rest) = self.map.enter(self.hash, self.seat.ticket(), made, &accept);
-        let landed = self.seat.land(landed);
-        self.map.settle(&landed, Some(rest))?;
-        Ok(landed)
+        let entered = self.map.enter(self.hash, self.seat.ticket(), made, &accept);
+        self.land(entered)
     }
 
     /// Makes the value and enters it.
@@ -427,7 +430,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         for one in all {
             panics.catch(|| one.land());
         }
-        let landed = self.land_draft(entered?);
+        let landed = self.land(entered?);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
         Ok(landed?)
@@ -453,10 +456,18 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Gives what was entered to those who wait.
-    fn land_draft(self, entered: (M::Landed, M::Rest)) -> Result<M::Landed, ClosedError> {
-        let (landed, rest) = entered;
+    /// Ends the flight with what is entered, and does what is left to do then, also when ending it panics: that may drop a key.
+    fn land(self, (landed, rest): (M::Landed, M::Rest)) -> Result<M::Landed, ClosedError> {
+        struct Unsettled<'a, M: Creates>(&'a M, Option<M::Rest>);
+        impl<M: Creates> Drop for Unsettled<'_, M> {
+            fn drop(&mut self) {
+                let mut panics = Panics::new();
+                panics.catch(|| self.1.take().map(|rest| self.0.abandon(rest)));
+            }
+        }
+        let mut unsettled = Unsettled(self.map, Some(rest));
         let landed = self.seat.land(landed);
-        self.map.settle(&landed, Some(rest))?;
+        unsettled.0.settle(&landed, unsettled.1.take())?;
         Ok(landed)
     }
 }

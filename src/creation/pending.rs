@@ -49,7 +49,7 @@ impl<G: Creates> Pending<G> {
         let creation = Self::resume(&self.grip, self.hash, &mut self.flight);
         if let (Some(creation), Some(entered)) = (creation, self.entered.take()) {
             // If the map has been closed, there is nobody to be told.
-            let _ = creation.land_draft(entered);
+            let _ = creation.land(entered);
         }
     }
 }
