@@ -16,6 +16,7 @@ mod executors;
 mod families;
 mod handle;
 mod hashers;
+mod injected;
 mod interned;
 mod interner;
 mod keys;
