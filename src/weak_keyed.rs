@@ -338,8 +338,7 @@ where
             M::matches(&P::downgrade(&pointer), asked) && M::hash(&self.hasher, &pointer) == hash,
             "the pointer is not the key that was asked for, or hashes differently"
         );
-        let landed = self.create(hash, &pointer, Accept::All, make)?;
-        Ok((stored_key(&landed, pointer), landed))
+        with_stored_key(self.create(hash, &pointer, Accept::All, make), pointer)
     }
 
     /// As `get_or_create`, with an owner of the key that is stored.
@@ -349,8 +348,7 @@ where
         key: P,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<(P, Entry<P, B>), E> {
-        let landed = self.get_or_create(&key, Accept::All, make)?;
-        Ok((stored_key(&landed, key), landed))
+        with_stored_key(self.get_or_create(&key, Accept::All, make), key)
     }
 
     #[cold]
@@ -526,11 +524,17 @@ where
     }
 }
 
-/// The key of an entry. Another one's may be the stored one; if it has just died, its equal does as well.
-fn stored_key<P: Pointer, B: Side>(landed: &Entry<P, B>, equal: P) -> P {
-    match landed.held.key().0.upgrade() {
-        Some(stored) => after(equal, stored),
-        None => equal,
+/// An entry, and the key that is stored in it. That may be another one; if it has just died, its equal does as well.
+fn with_stored_key<P: Pointer, B: Side, E>(
+    created: Result<Entry<P, B>, E>,
+    equal: P,
+) -> Result<(P, Entry<P, B>), E> {
+    match created {
+        Ok(landed) => match landed.held.key().0.upgrade() {
+            Some(stored) => Ok(after(equal, (stored, landed))),
+            None => Ok((equal, landed)),
+        },
+        Err(error) => Err(after(equal, error)),
     }
 }
 

@@ -1,14 +1,85 @@
 //! What is made on top of the maps: a layer that keeps values, functions with memory, signals.
 
 use super::*;
+use highlander::registries::after_fork::AfterFork;
 use highlander::registries::memo::Memo;
 use highlander::registries::signals::{Receiver, Signal};
+use highlander::registries::tree::Node;
 use std::rc::Rc;
 
 pub(super) fn all() {
     recent();
     memo();
     signals();
+    errors();
+    after_fork();
+    tree();
+}
+
+/// Errors that are kept, for keys that have failed and for others.
+fn errors() {
+    type Errors = RecentErrors<Thing, Thing>;
+    let fail = |_: &Thing| Err::<Thing, _>(CreateError::Failed(Thing::new(5)));
+    let make = || {
+        let errors = Errors::new(1, Duration::from_secs(1000));
+        end(errors.or_try(&Thing::new(HIT), fail));
+        errors
+    };
+    let well = |errors: &Errors| {
+        end(errors.or_try(&Thing::new(MISS), fail));
+        assert_eq!(errors.get(&Query(MISS)).map(|error| error.0), Some(5));
+        assert_eq!(errors.clear(), 1);
+    };
+    for key in [HIT, MISS] {
+        let check = |name: &str, call: &dyn Fn(&Errors)| {
+            check(&format!("RecentErrors::{name}({key})"), make, call, well);
+        };
+        check("get", &|errors| end(errors.get(&Query(key))));
+        check("remove", &|errors| end(errors.remove(&Query(key))));
+        check("or_try", &|errors| {
+            let (key, captured) = (Thing::new(key), Dropped::new());
+            let make = move |_: &Thing| {
+                let failed = CreateError::Failed(Thing::new(5));
+                end(captured);
+                Err::<Thing, _>(failed)
+            };
+            end(errors.or_try(&key, make))
+        });
+    }
+}
+
+fn after_fork() {
+    let make = || {
+        let (registered, object) = (AfterFork::new(), Strong::<true>::new(1));
+        registered.register(&object, |_: &Strong<true>| step("never"));
+        (registered, RefCell::new(Some(object)))
+    };
+    let call = |(registered, object): &(AfterFork, RefCell<Option<Strong<true>>>)| {
+        // Meanwhile its last owner is whoever calls.
+        end(registered.around(|| {
+            end(object.take());
+            Thing::new(2)
+        }));
+    };
+    check("AfterFork::around", make, &call, |(registered, object)| {
+        object.take();
+        assert!(registered.is_empty());
+    });
+}
+
+fn tree() {
+    let make = || {
+        let root = Node::new(Thing::new(1));
+        let (one, two) = (root.add(Thing::new(2)), root.add(Thing::new(3)));
+        (RefCell::new(Some(root)), one, two)
+    };
+    type Nodes = (RefCell<Option<Node<Thing>>>, Node<Thing>, Node<Thing>);
+    let call = |(root, one, two): &Nodes| {
+        assert!(one.next_sibling().as_ref() == Some(two));
+        end(root.take());
+        assert!(one.next_sibling().is_none());
+    };
+    check("Node::next_sibling", make, &call, |_| {});
 }
 
 type Kept = Recent<Registry<Thing, Thing, Hashes>>;

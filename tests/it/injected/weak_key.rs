@@ -105,6 +105,19 @@ fn maps<const R: bool>(collide: bool) {
             };
             end(env.map.get_or_insert_with_ref(&query, owned, make))
         });
+        check("get_or_try_insert_with_ref", &|env, key| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let key = key.clone();
+            let owned = move |_: &Query| {
+                end(one);
+                key
+            };
+            let make = move |_: &Strong<R>| -> Result<Thing, Dropped> {
+                end(two);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with_ref(&query, owned, make))
+        });
         for stale in [false, true] {
             check(&format!("get_or_replace_if {stale}"), &|env, key| {
                 let (one, two) = (Dropped::new(), Dropped::new());
