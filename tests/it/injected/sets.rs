@@ -7,20 +7,12 @@ struct Env<const R: bool> {
     held: Vec<Strong<R>>,
 }
 
-pub(super) fn all() {
-    for collide in [false, true] {
-        interner(collide);
-        sets::<false>(collide);
-        sets::<true>(collide);
-    }
-}
-
 struct Interned_ {
     interner: Interner<Thing, Hashes>,
     held: Vec<Interned<Thing>>,
 }
 
-fn interner(collide: bool) {
+pub(super) fn interner(collide: bool) {
     let make = || {
         let interner = Interner::with_hasher(Hashes { collide });
         let held = vec![
@@ -72,7 +64,7 @@ fn interner(collide: bool) {
     }
 }
 
-fn sets<const R: bool>(collide: bool) {
+pub(super) fn sets<const R: bool>(collide: bool) {
     let make = || {
         let set = WeakSet::with_hasher(Hashes { collide });
         let held = vec![

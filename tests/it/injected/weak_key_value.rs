@@ -8,14 +8,7 @@ struct Env<const R: bool> {
     values: Vec<Strong<R>>,
 }
 
-pub(super) fn all() {
-    for collide in [false, true] {
-        maps::<false>(collide);
-        maps::<true>(collide);
-    }
-}
-
-fn maps<const R: bool>(collide: bool) {
+pub(super) fn maps<const R: bool>(collide: bool) {
     let make = || {
         let map = MapMaker::new()
             .weak_keys()
