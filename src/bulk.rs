@@ -4,7 +4,7 @@ use crate::held::{Held, Landed};
 use crate::hook::Cause;
 use crate::inbox::tell;
 use crate::pair::Pair;
-use crate::panics::Panics;
+use crate::panics::{after, Panics};
 use crate::protection::Due;
 use crate::side::Side;
 use crate::store::{Reverse, Store};
@@ -89,17 +89,22 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         taken
     }
 
-    /// Takes out all entries, a few at a time, and shows each to `f`, which tells the hook. Goes on if that panics.
-    pub(crate) fn take_all(&self, panics: &mut Panics, mut f: impl FnMut(&Held<A, B>)) {
+    /// Takes out all entries, a few at a time. `cause_of` sees each, and says for what cause it is told of: once, also if that panics.
+    pub(crate) fn take_all(
+        &self,
+        panics: &mut Panics,
+        mut cause_of: impl FnMut(&Held<A, B>) -> Cause,
+    ) {
         if self.dying.is_some() {
-            return self.take_each(panics, f);
+            return self.take_each(panics, cause_of);
         }
         let mut left = EVERYWHERE;
         while !left.is_empty() {
             let (taken, come_to) = self.take_some(left.clone(), |_, _| true);
             left.start = come_to;
             for held in &taken.entries {
-                panics.catch(|| f(held));
+                let cause = panics.catch(|| cause_of(held));
+                panics.catch(|| self.tell_taken(held, cause.unwrap_or(Cause::Cleared)));
             }
             panics.catch(|| drop(taken));
         }
@@ -108,14 +113,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to be said before it is unlinked.
     #[cold]
-    fn take_each(&self, panics: &mut Panics, mut f: impl FnMut(&Held<A, B>)) {
+    fn take_each(&self, panics: &mut Panics, mut cause_of: impl FnMut(&Held<A, B>) -> Cause) {
         for held in self.walk().owned() {
             let of_index = panics.catch(|| {
                 held.value().leaves();
                 self.engine.take_this(held.strong())
             });
             if let Some(of_index) = of_index.flatten() {
-                panics.catch(|| f(&held));
+                let cause = panics.catch(|| cause_of(&held));
+                panics.catch(|| self.tell_taken(&held, cause.unwrap_or(Cause::Cleared)));
                 panics.catch(|| drop(self.taken(Held::new(of_index))));
             }
             panics.catch(|| drop(held));
@@ -129,16 +135,20 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.take_all(&mut Panics::new(), |held| {
             let dead = held.is_dead();
             taken += usize::from(!dead);
-            self.tell_taken(held, if dead { Cause::Dead } else { Cause::Cleared });
+            if dead {
+                Cause::Dead
+            } else {
+                Cause::Cleared
+            }
         });
         taken
     }
 
     /// Takes out some live entry.
     pub(crate) fn pop(&self) -> Option<(Landed<A, B>, A::Live)> {
-        self.walk()
-            .landed()
-            .find(|(landed, _)| self.take_out(&landed.held, Cause::Removed))
+        let mut walk = self.walk().landed();
+        let popped = walk.find(|(landed, _)| self.take_out(&landed.held, Cause::Removed));
+        after(walk, popped)
     }
 
     /// Takes out all entries, and returns what `item` makes of the live ones.
@@ -150,10 +160,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.take_all(&mut Panics::new(), |held| {
             match (held.key().live(), held.value().live()) {
                 (Some(key), Some(value)) => {
-                    self.tell_taken(held, Cause::Cleared);
                     drained.push(item(held, key, value));
+                    Cause::Cleared
                 }
-                _ => self.tell_taken(held, Cause::Dead),
+                _ => Cause::Dead,
             }
         });
         drained

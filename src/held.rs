@@ -1,6 +1,7 @@
 //! Owners of an entry that its map keeps: what a look-up holds on to while it works, and what a creation ends in.
 
 use crate::pair::Pair;
+use crate::panics::after;
 use crate::seed::Seed;
 use crate::side::Side;
 use crate::strong::Strong;
@@ -94,10 +95,7 @@ impl<A: Side, B: Side> Landed<A, B> {
     /// The value alone.
     #[inline]
     pub(crate) fn into_live(self) -> B::Live {
-        let Self { held, live, .. } = self;
-        // Here, not at the end of the scope: if a destructor panics, `live` is still ours to drop.
-        drop(held);
-        live
+        after(self.held, self.live)
     }
 }
 

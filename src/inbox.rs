@@ -14,6 +14,7 @@ use crate::protection::{Due, Protection};
 use crate::side::Side;
 use crate::stats::{Count, Counters};
 use crate::strong::Strong;
+use crate::teardown;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
@@ -48,9 +49,10 @@ pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
     cause: Cause,
 ) {
     reverse.unlinked(held);
-    held.value().has_left();
+    let mut panics = Panics::new();
+    panics.catch(|| held.value().has_left());
     if let Some(hook) = hook {
-        hook.call(held.key().stored(), cause);
+        panics.catch(|| hook.call(held.key().stored(), cause));
     }
 }
 
@@ -126,24 +128,33 @@ where
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
         for held in self.engine.candidates(hash).into_iter().map(Held::new) {
-            panics.catch(|| {
-                // Here too only one caller takes it out, and calls the hook.
+            // Here too only one caller takes it out, and calls the hook.
+            let gone = panics.catch(|| {
                 if !held.is_dead() {
-                    return;
+                    return false;
                 }
                 held.value().leaves();
-                if self.engine.remove(held.strong()) {
-                    self.counters.add(Count::Reported);
+                self.engine.remove(held.strong())
+            });
+            if gone == Some(true) {
+                self.counters.add(Count::Reported);
+                panics.catch(|| {
                     has_gone(
                         &held,
                         &self.engine,
                         &self.reverse,
                         &self.protection,
-                        self.hook.as_ref(),
+                        None,
                         Cause::Dead,
                     );
+                });
+                if let Some(hook) = self.hook.clone() {
+                    // It may drop the next value that reports to a hook, and so on.
+                    let held = held.clone();
+                    let call = move || hook.call(held.key().stored(), Cause::Dead);
+                    panics.catch(|| teardown::run(call));
                 }
-            });
+            }
             panics.catch(|| drop(held));
         }
         // The key goes before the last owner's drop returns.

@@ -4,6 +4,7 @@ use crate::engine::{Engine, Rejected};
 use crate::hash::{hash_key, DefaultHashBuilder};
 use crate::internable::{Canonical, Internable, InternableRef};
 use crate::interned::Interned;
+use crate::panics::after;
 use crate::strong::Strong;
 use crate::table::Probe;
 use equivalent::Equivalent;
@@ -264,10 +265,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         let owned = value.into();
         let hash = hash_key(&self.hasher, T::as_ref_of(&owned));
         match self.get_hashed(hash, |other| T::as_ref_of(&owned) == other) {
-            Some(interned) => {
-                drop(owned);
-                interned
-            }
+            Some(interned) => after(owned, interned),
             None => self.enter_owned(hash, owned),
         }
     }
@@ -294,7 +292,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     {
         let hash = hash_key(&self.hasher, query);
         if let Some(interned) = self.get_hashed(hash, |other| query.equivalent(other)) {
-            return interned;
+            return after(make, interned);
         }
         let owned = make(query);
         let value = T::as_ref_of(&owned);
@@ -360,11 +358,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         let new = unsafe { blank.complete() };
         match self.engine.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Interned::new(entered),
-            Err(Rejected { existing, rejected }) => {
-                // Here, not at the end of the scope: if its destructor panics, `existing` is still ours to drop.
-                drop(rejected);
-                Interned::new(existing)
-            }
+            Err(Rejected { existing, rejected }) => after(rejected, Interned::new(existing)),
         }
     }
 }

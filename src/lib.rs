@@ -38,7 +38,7 @@
 //!   that is not complete, or whose last owner has gone.
 //! * When the drop of the last handle returns, the entry is unreachable, `len` is one less, and key and value are dropped. The value's destructor
 //!   runs where the last owner let go. (In a chain of values that own each other, be it of handles or of [`Watched`] values, from the 64th nested drop on,
-//!   destructors run a little later, before the outermost drop returns.) While it runs, the key is free: another thread may create the next value.
+//!   removal hooks, callbacks and destructors run a little later, before the outermost drop returns.) While it runs, the key is free: another thread may create the next value.
 //! * An iterator is a snapshot of owners, taken bucket by bucket: what is entered throughout is in it once, what comes or goes may be.
 //! * `len` is exact when nothing is under way, and otherwise off by no more than what is.
 //!
@@ -122,6 +122,8 @@ mod sync;
 mod table;
 mod teardown;
 mod token;
+#[cfg(doctest)]
+mod variance;
 mod waits;
 mod walk;
 mod watched;
@@ -152,7 +154,7 @@ pub use keying::{Asked, ByAddress, ByEquality, Keying};
 pub use life::Life;
 pub use map_maker::MapMaker;
 pub use notify::Notify;
-pub use pointer::{Pointer, SyncPointer, WeakPointer};
+pub use pointer::{Pointer, Quiet, SyncPointer, WeakPointer};
 pub use recent::{Recent, RecentErrors, WeakValued};
 pub use registry::{Registry, RegistryIter};
 #[cfg(feature = "serde")]

@@ -12,7 +12,9 @@ use std::ptr;
 
 /// What a [`Watched`](crate::Watched) owns: a value, and the list of those who want to know of its death. Seen only by closures given to
 /// [`Watched::unsize`](crate::Watched::unsize).
-// Invariant: both are there until `end`, or until `into_value`, which skips the drop. The value borrows nothing: lives are made of `'static` types.
+// Invariant: both are there until `end`, or until `into_value`, which skips the drop.
+// Invariant: the value borrows nothing. `T` may be shortened to a type that is not `'static` (a life is covariant), so what writes a value,
+// `new` and `value_mut`, demands a `'static` type.
 pub struct Life<T: ?Sized> {
     watchers: ManuallyDrop<Watchers>,
     value: ManuallyDrop<T>,
@@ -52,7 +54,10 @@ impl<T: ?Sized> Life<T> {
         &self.value
     }
 
-    pub(crate) fn value_mut(&mut self) -> &mut T {
+    pub(crate) fn value_mut(&mut self) -> &mut T
+    where
+        T: 'static,
+    {
         &mut self.value
     }
 

@@ -4,6 +4,7 @@ use crate::error::{ClosedError, InFlight};
 use crate::frames;
 use crate::held::{Held, Landed, Ticket};
 use crate::pair::Pair;
+use crate::panics::after;
 use crate::seed::Seed;
 use crate::side::Side;
 use crate::stats::Count;
@@ -49,7 +50,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let draft = self
             .flights
             .draft(hash, |ticket| is_it(ticket.seed.key()))?;
-        view(draft.held.value())
+        let seen = view(draft.held.value());
+        after(draft, seen)
     }
 
     /// As `view`, but tells whether there is none because somebody is creating it.
@@ -67,7 +69,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
         // It may have landed between the two looks.
         let landed = self.peek(hash, is_it);
-        Ok(landed.and_then(|landed| view(landed.held.value())))
+        Ok(landed.and_then(|landed| {
+            let seen = view(landed.held.value());
+            after(landed, seen)
+        }))
     }
 
     pub(crate) fn name_made(
@@ -175,6 +180,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         (existing, rest)
     }
 
+    /// Tells of who had to make way, and lets go of what is not entered.
+    pub(crate) fn settle_made_rest(&self, rest: Rest<A, B>) {
+        let displaced = self.settle(rest.gone);
+        drop((displaced, rest.vain));
+        self.let_go(rest.strangers);
+    }
+
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
     pub(crate) fn settle_made(
         &self,
@@ -182,15 +194,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         rest: Option<Rest<A, B>>,
     ) -> Result<(), ClosedError> {
         let ours = rest.is_some();
-        if let Some(Rest {
-            gone,
-            vain,
-            strangers,
-        }) = rest
-        {
-            let displaced = self.settle(gone);
-            drop((displaced, vain));
-            self.let_go(strangers);
+        if let Some(rest) = rest {
+            self.settle_made_rest(rest);
         }
         if !landed.fresh {
             return Ok(());

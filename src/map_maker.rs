@@ -219,6 +219,9 @@ impl<K, V, S> MapMaker<K, V, S, NoHook> {
     /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took it out: the one that drops the last owner, if the
     /// pointer reports its death; for a plain `Arc` that dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to the
     /// caller of that operation, once the operation is complete. Entries that are there when the map itself is dropped are not told of.
+    ///
+    /// The hook may drop another value that is reported to a hook, and so on, any number of times. From the 64th one inside of another on, the hook is called a little later,
+    /// before the outermost drop returns.
     pub fn on_remove<T>(
         self,
         hook: impl Fn(&T, Cause) + Send + Sync + 'static,

@@ -5,6 +5,7 @@
 
 use crate::notify::{Notified, Notify};
 use crate::order::{pin, Order};
+use crate::panics::after;
 use crate::pointer::{SyncPointer, WeakPointer};
 use crate::sync::{AtomicU64, AtomicUsize, ListMap, Mutex, Ordering};
 use crate::watchers::Registration;
@@ -214,7 +215,8 @@ impl<P: SyncPointer> Members<P> {
         while let Some(candidate) = self.candidate(hash, next) {
             next = candidate.number + 1;
             if let Some(owner) = owner(&candidate.weak) {
-                return Some((candidate.number, owner));
+                let number = candidate.number;
+                return Some(after(candidate, (number, owner)));
             }
             if candidate.weak.is_dead() {
                 self.unlink(&candidate);
@@ -254,7 +256,7 @@ impl<P: SyncPointer> Members<P> {
         let mut cursor = Cursor::new();
         while let Some((number, owner)) = cursor.next_of(self, 1) {
             if self.remove(number) {
-                return Some(owner);
+                return Some(after(cursor, owner));
             }
         }
         None

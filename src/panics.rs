@@ -30,6 +30,17 @@ impl Panics {
     }
 }
 
+/// Returns `result`, once `rest` has been dropped.
+///
+/// When the drop of a local panics at the end of a function, the compiler leaks the value that the function is about to return
+/// (rust-lang/rust#47949). If that is an owner, its entry never dies. Here it is an argument still, which unwinding drops. So whoever returns
+/// something of a user's calls this with all that is left and may run a destructor of a user's: keys, closures, and owners that are not returned.
+#[inline(always)]
+pub(crate) fn after<R>(rest: impl Sized, result: R) -> R {
+    drop(rest);
+    result
+}
+
 /// Drops something whose drop may panic; there that ends.
 pub(crate) fn discard<T>(thing: T) {
     let Err(mut panic) = catch_unwind(AssertUnwindSafe(|| drop(thing))) else {

@@ -3,6 +3,8 @@
 use crate::handle::{Handle, WeakHandle};
 use crate::notify::Notify;
 use crate::watchers::Registration;
+use std::fmt;
+use std::marker::PhantomData;
 use std::rc::{self, Rc};
 use std::sync::{self, Arc};
 
@@ -11,7 +13,8 @@ use std::sync::{self, Arc};
 /// Implemented for [`Arc`], [`Rc`], our [`Handle`]s, and [`Watched`](crate::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
 /// All functions are associated ones, so that they do not hide methods of the target.
 ///
-/// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never unsound ones. The rules:
+/// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never unsound ones. (The one promise
+/// that more depends on, [`WeakPointer::IS_DEAD_IS_QUIET`], takes `unsafe` to give.) The rules:
 /// * `address` says which object it is. Two pointers have the same address exactly if they lead to the same object. No other object
 ///   gets that address while the object lives *or a weak pointer to it exists*; an allocator that reuses the place of a dead
 ///   object under a weak pointer's nose breaks this.
@@ -93,12 +96,83 @@ pub trait Pointer: Clone + 'static {
     }
 }
 
+/// A promise about a weak pointer `W`: its [`is_dead`](WeakPointer::is_dead) does nothing but read memory. See
+/// [`WeakPointer::IS_DEAD_IS_QUIET`].
+///
+/// The promise is about this very type: one that wraps another has to make its own, since its `is_dead` is its own.
+///
+/// ```compile_fail
+/// # use highlander::{Pointer, WeakPointer};
+/// # use std::sync::{Arc, Weak};
+/// # #[derive(Clone)] struct Strong(Arc<u8>);
+/// # impl Pointer for Strong {
+/// #     type Target = u8;
+/// #     type Weak = Mine;
+/// #     fn downgrade(this: &Self) -> Mine { Mine(Arc::downgrade(&this.0)) }
+/// #     fn target(this: &Self) -> &u8 { &this.0 }
+/// #     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
+/// # }
+/// #[derive(Clone)]
+/// struct Mine(Weak<u8>);
+/// impl WeakPointer for Mine {
+///     const IS_DEAD_IS_QUIET: Option<highlander::Quiet<Self>> = Weak::<u8>::IS_DEAD_IS_QUIET;
+/// #   type Strong = Strong;
+/// #   fn upgrade(&self) -> Option<Strong> { self.0.upgrade().map(Strong) }
+/// #   fn is_dead(&self) -> bool { self.0.strong_count() == 0 }
+/// #   fn address(&self) -> *const () { self.0.as_ptr().cast() }
+///     // …
+/// }
+/// ```
+/// ```
+/// # use highlander::{Pointer, WeakPointer};
+/// # use std::sync::{Arc, Weak};
+/// # #[derive(Clone)] struct Strong(Arc<u8>);
+/// # impl Pointer for Strong {
+/// #     type Target = u8;
+/// #     type Weak = Mine;
+/// #     fn downgrade(this: &Self) -> Mine { Mine(Arc::downgrade(&this.0)) }
+/// #     fn target(this: &Self) -> &u8 { &this.0 }
+/// #     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
+/// # }
+/// #[derive(Clone)]
+/// struct Mine(Weak<u8>);
+/// impl WeakPointer for Mine {
+///     // SAFETY: `is_dead` reads a count.
+///     const IS_DEAD_IS_QUIET: Option<highlander::Quiet<Self>> = Some(unsafe { highlander::Quiet::promise() });
+/// #   type Strong = Strong;
+/// #   fn upgrade(&self) -> Option<Strong> { self.0.upgrade().map(Strong) }
+/// #   fn is_dead(&self) -> bool { self.0.strong_count() == 0 }
+/// #   fn address(&self) -> *const () { self.0.as_ptr().cast() }
+///     // …
+/// }
+/// ```
+// Invariant in `W`, so that it cannot be passed off as a promise about a related type.
+pub struct Quiet<W>(PhantomData<fn(W) -> W>);
+
+impl<W> Quiet<W> {
+    /// Makes the promise.
+    ///
+    /// # Safety
+    /// `<W as WeakPointer>::is_dead` does nothing but read memory, from any thread that may have the pointer. It does not panic, waits for nothing, and calls nothing that
+    /// might: above all no call on a map or set of this crate.
+    pub const unsafe fn promise() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<W> fmt::Debug for Quiet<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Quiet")
+    }
+}
+
 /// A pointer that knows an object without keeping it alive: the weak twin of a [`Pointer`].
 pub trait WeakPointer: Clone + 'static {
-    /// Whether [`is_dead`](Self::is_dead) does nothing but read memory: it calls nobody else's code and waits for nothing. Then a sweep of a
-    /// map asks it while it holds a bucket of its table, which saves becoming an owner of each entry that it looks at. True for the weak
-    /// pointers of `std`; without it all is correct too.
-    const IS_DEAD_IS_QUIET: bool = false;
+    /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always correct.
+    ///
+    /// With it a sweep of a map asks `is_dead` while a bucket of its table is locked, instead of becoming an owner of each entry that it
+    /// looks at: it is faster. The weak pointers of `std` and [`WeakWatched`](crate::WeakWatched) have it. To give it is `unsafe`.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = None;
 
     /// The strong pointer that it is the twin of.
     type Strong: Pointer<Weak = Self>;
@@ -145,7 +219,8 @@ impl<T: ?Sized + 'static> Pointer for Arc<T> {
 
 impl<T: ?Sized + 'static> WeakPointer for sync::Weak<T> {
     type Strong = Arc<T>;
-    const IS_DEAD_IS_QUIET: bool = true;
+    // SAFETY: it reads a count.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
 
     #[inline]
     fn upgrade(&self) -> Option<Arc<T>> {
@@ -186,7 +261,8 @@ impl<T: ?Sized + 'static> Pointer for Rc<T> {
 
 impl<T: ?Sized + 'static> WeakPointer for rc::Weak<T> {
     type Strong = Rc<T>;
-    const IS_DEAD_IS_QUIET: bool = true;
+    // SAFETY: it reads a count.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
 
     #[inline]
     fn upgrade(&self) -> Option<Rc<T>> {

@@ -44,7 +44,7 @@ impl<Q: Pointer> Side for Traced<Q> {
     type Stored = Q::Weak;
     type Live = Q;
     type Shown = Q;
-    const IS_DEAD_IS_QUIET: bool = Q::Weak::IS_DEAD_IS_QUIET;
+    const IS_DEAD_IS_QUIET: bool = Q::Weak::IS_DEAD_IS_QUIET.is_some();
     const IS_WEAK: bool = true;
 
     #[inline]

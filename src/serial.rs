@@ -7,6 +7,7 @@ use crate::handle::Handle;
 use crate::internable::Internable;
 use crate::interner::Interner;
 use crate::keying::Keying;
+use crate::panics::after;
 use crate::pointer::{Pointer, SyncPointer};
 use crate::registry::Registry;
 use crate::reverse::Traced;
@@ -145,7 +146,7 @@ impl<'de, A: Deserialize<'de>, B: Deserialize<'de>, O> Visitor<'de> for MapSeed<
         while let Some((key, value)) = entries.next_entry()? {
             owners.push((self.enter)(key, value).map_err(Z::Error::custom)?);
         }
-        Ok(owners)
+        Ok(after(self.enter, owners))
     }
 }
 
@@ -181,7 +182,7 @@ impl<'de, A: Deserialize<'de>, O> Visitor<'de> for SetSeed<'_, A, O> {
         while let Some(member) = members.next_element()? {
             owners.push((self.enter)(member));
         }
-        Ok(owners)
+        Ok(after(self.enter, owners))
     }
 }
 

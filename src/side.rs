@@ -6,7 +6,7 @@ use crate::pointer::{Pointer, WeakPointer};
 use crate::watchers::Registration;
 use std::sync::Arc;
 
-/// One side of an entry. All of it may be user code: never called under a lock.
+/// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
 pub(crate) trait Side: 'static {
     /// What is stored, and shown to hooks.
     type Stored;
@@ -14,7 +14,7 @@ pub(crate) trait Side: 'static {
     type Live: Clone + 'static;
     /// What names it in the text of an error.
     type Shown: 'static;
-    /// `is_dead` is no user code: it reads memory, and neither calls anything nor waits.
+    /// `is_dead` reads memory, and neither calls anything nor waits nor panics: it is ours, or somebody has promised it (`Quiet`).
     const IS_DEAD_IS_QUIET: bool;
     /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is dropped a little later.
     const IS_WEAK: bool;
@@ -190,7 +190,7 @@ impl<P: Pointer> Side for Weakly<P> {
     type Stored = P::Weak;
     type Live = P;
     type Shown = P;
-    const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET;
+    const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET.is_some();
     const IS_WEAK: bool = true;
 
     #[inline]

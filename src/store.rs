@@ -20,7 +20,7 @@ use crate::naming::Naming;
 use crate::node::Node;
 use crate::notify::Notify;
 use crate::pair::Pair;
-use crate::panics::Panics;
+use crate::panics::{after, Panics};
 use crate::protection::{Due, Protection, Reader};
 use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
@@ -219,7 +219,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     ) -> Option<R> {
         if !B::IS_WEAK {
             // An owner's way: the last one drops the value, and not a moment later.
-            return view(self.find(hash, is_it)?.held.value());
+            return self.view_owned(hash, is_it, view);
         }
         let Some(reader) = Reader::own() else {
             return self.view_slow(hash, &is_it, &mut view);
@@ -255,7 +255,20 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         is_it: &dyn Fn(&A) -> bool,
         view: &mut dyn FnMut(&B) -> Option<R>,
     ) -> Option<R> {
-        view(self.find(hash, is_it)?.held.value())
+        self.view_owned(hash, is_it, view)
+    }
+
+    /// As an owner of the entry.
+    #[inline]
+    fn view_owned<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        let landed = self.find(hash, is_it)?;
+        let seen = view(landed.held.value());
+        after(landed, seen)
     }
 
     /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.
@@ -449,11 +462,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let gone = match outcome {
             Outcome::Linked(gone) => gone,
             Outcome::Occupied(landed) => {
-                return Err(Refused {
+                let refused = Refused {
                     existing: Some(landed),
                     parts: Some(take_back(draft)),
                     late: None,
-                })
+                };
+                return Err(after(strangers, refused));
             }
         };
         // SAFETY: linked, and one of its two counts is ours.
@@ -494,10 +508,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.has_come(&held);
         let displaced = self.settle(gone);
         self.let_go(strangers);
-        self.stay(&held)?;
+        if let Err(refused) = self.stay(&held) {
+            return Err(after((held, displaced), refused));
+        }
         self.sweep(&held);
-        drop(held);
-        Ok(displaced)
+        Ok(after(held, displaced))
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
@@ -572,6 +587,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
             self.close();
         }
         // What waits has to go here: dropped with the fields, beside a panic, a second one would end the process.
-        self.take_all(&mut panics, |held| self.tell(held, Cause::Cleared));
+        self.take_all(&mut panics, |_| Cause::Cleared);
     }
 }

@@ -12,6 +12,7 @@ use crate::flight::FlightTable;
 use crate::held::{Landed, Ticket};
 use crate::hook::Cause;
 use crate::making::{Made, Rest};
+use crate::panics::after;
 use crate::side::{Kept, Side};
 use crate::store::{Refused, Store};
 use equivalent::Equivalent;
@@ -86,7 +87,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         loop {
             let old = match self.peek(hash, |stored| parts.0 .0 == stored.0) {
                 Some(landed) if condition(&landed) && !self.is_closed() => landed,
-                _ => return Err(Refused::closed(parts)),
+                other => return Err(after(other, Refused::closed(parts))),
             };
             match self.swap(hash, old, parts) {
                 Ok(displaced) => return Ok(displaced),
@@ -118,7 +119,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
                     }
                     continue;
                 }
-                (Some((None, result)), _) => return Ok(Some(result)),
+                (Some((None, result)), _) => return Ok(after((found, key), Some(result))),
                 (Some((Some(value), result)), _) => (value, result),
             };
             let refused = match found {
@@ -168,12 +169,11 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<K, B>, E> {
         match self.find_keyed(hash, &key) {
-            Some(landed) if accept.accepts(&landed) => {
-                // Here, not at the end of the scope: if a destructor panics, the entry is still ours to let go.
-                drop((key, make));
-                Ok(landed)
+            Some(landed) if accept.accepts(&landed) => Ok(after((key, make), landed)),
+            stale => {
+                let created = self.create_keyed(hash, key, accept, make);
+                after(stale, created)
             }
-            _ => self.create_keyed(hash, key, accept, make),
         }
     }
 
@@ -200,9 +200,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         initialise: impl FnOnce(&Entry<K, B>) -> Result<(), E>,
     ) -> Result<Entry<K, B>, E> {
         if let Some(landed) = self.find_keyed(hash, &key) {
-            // Here, not at the end of the scope: if a destructor panics, the entry is still ours to let go.
-            drop((key, allocate, initialise));
-            return Ok(landed);
+            return Ok(after((key, allocate, initialise), landed));
         }
         let ticket = self.ticket(hash, Kept(key), ());
         let allocate = |ticket: &Ticket<Kept<K>, B>| allocate(&ticket.seed.key().0);
@@ -219,9 +217,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         make: impl AsyncFnOnce(&K) -> Result<Made<B>, E>,
     ) -> Result<Entry<K, B>, E> {
         if let Some(landed) = self.find_keyed(hash, &key) {
-            // Here, not at the end of the scope: if a destructor panics, the entry is still ours to let go.
-            drop((key, make));
-            return Ok(landed);
+            return Ok(after((key, make), landed));
         }
         let ticket = self.ticket(hash, Kept(key), ());
         let make = async |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0).await;
@@ -231,8 +227,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
     /// The live entry of this key, or the right to create it.
     pub(crate) fn begin_keyed(&self, hash: u64, key: K) -> Result<Begun<'_, Self>, Refusal> {
         if let Some(landed) = self.find_keyed(hash, &key) {
-            drop(key);
-            return Ok(Begun::Landed(landed));
+            return Ok(after(key, Begun::Landed(landed)));
         }
         Creation::begin(self, hash, self.ticket(hash, Kept(key), ()), Accept::All)
     }
@@ -244,8 +239,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         key: K,
     ) -> Result<Option<Begun<'_, Self>>, ClosedError> {
         if let Some(landed) = self.find_keyed(hash, &key) {
-            drop(key);
-            return Ok(Some(Begun::Landed(landed)));
+            return Ok(Some(after(key, Begun::Landed(landed))));
         }
         Creation::try_begin(self, hash, self.ticket(hash, Kept(key), ()))
     }
@@ -258,8 +252,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         key: K,
     ) -> Result<Begun<'_, Self>, Refusal> {
         if let Some(landed) = self.find_keyed(hash, &key) {
-            drop(key);
-            return Ok(Begun::Landed(landed));
+            return Ok(after(key, Begun::Landed(landed)));
         }
         Creation::begin_async(self, hash, self.ticket(hash, Kept(key), ())).await
     }
@@ -331,6 +324,10 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
 
     fn settle(&self, landed: &Entry<K, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
         self.settle_made(landed, rest)
+    }
+
+    fn settle_rest(&self, rest: Self::Rest) {
+        self.settle_made_rest(rest);
     }
 }
 

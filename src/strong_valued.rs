@@ -1,7 +1,9 @@
 //! What the two maps with strong values have in common: these stay in their entries, which others may be looking at, and so are handed out as clones.
 
+use crate::error::ReplaceError;
 use crate::held::Landed;
 use crate::making::Made;
+use crate::panics::after;
 use crate::side::{Kept, Side};
 use crate::store::Refused;
 
@@ -19,9 +21,7 @@ impl<A: Side, V: 'static> Landed<A, Kept<V>> {
         V: Clone,
     {
         let clone = self.value().clone();
-        // Here, not at the end of the scope: if a destructor panics, the clone is still ours to drop.
-        drop(self);
-        clone
+        after(self, clone)
     }
 }
 
@@ -33,11 +33,21 @@ impl<A: Side, V: Clone + 'static> Refused<A, Kept<V>> {
 
     /// The key and the value that were to be entered; if others have had a look at them, a clone of the value alone.
     pub(crate) fn into_parts(self) -> (Option<A>, V) {
+        drop(self.existing);
         match (self.parts, self.late) {
-            (Some((key, value)), _) => (Some(key), value.0),
-            (None, Some(late)) => (None, late.value().0.clone()),
+            (Some((key, value)), late) => after(late, (Some(key), value.0)),
+            (None, Some(late)) => {
+                let value = late.value().0.clone();
+                after(late, (None, value))
+            }
             (None, None) => unreachable!("a refused entry is here or was entered"),
         }
+    }
+
+    /// The error of a replacement that did not come about.
+    pub(crate) fn into_unreplaced(self) -> ReplaceError<V> {
+        let (key, value) = self.into_parts();
+        after(key, ReplaceError { value })
     }
 }
 

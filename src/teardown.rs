@@ -1,10 +1,16 @@
 //! Ending what owns what owns what …, without a stack that grows with the chain.
 //!
 //! What has died is ended where its last owner lets go, inside the end of what owned it if need be. From a certain depth on, it is put aside
-//! and ended when the one at that depth has been: later than where it was let go of, but before the outermost drop returns.
+//! and ended when the one at that depth has been: later than where it was let go of, but before the outermost drop returns. The order stays the same as without
+//! that: what is put aside first is ended first, and all that this lets go of comes before the next.
+//!
+//! User code that runs because of a death, but outside of the end of what has died (a removal hook, a token's callbacks), is treated in the same way: it may
+//! let go of the next one.
 //!
 //! That is sound since nothing that is put aside borrows anything. It may have been made in a destructor at that very depth, which is over when the turn
-//! comes; so registries, interners and watched values are made of `'static` types only.
+//! comes. So what writes a value demands a `'static` type: the constructors of registries, interners and watched values, and `Watched::get_mut`.
+//! Handles, interned and watched pointers are covariant, which is harmless: through a shortened one nothing can be written. Registries and interners,
+//! into which values are put, are invariant.
 
 use crate::panics::Panics;
 use crate::sync::local;
@@ -66,6 +72,21 @@ pub(crate) fn end(dead: Dead) {
     }
 }
 
+/// Runs it now, one level deeper, or, deep down, soon. It is `'static`, so it borrows nothing.
+pub(crate) fn run<F: FnOnce() + 'static>(f: F) {
+    unsafe fn run_boxed<F: FnOnce()>([f, _]: [*const (); 2]) {
+        // SAFETY: the box that was given up below, and it is ended once.
+        let f = unsafe { Box::from_raw(f.cast_mut().cast::<F>()) };
+        f();
+    }
+    if !is_deepest() {
+        return descend(f);
+    }
+    let f = Box::into_raw(Box::new(f)).cast_const().cast();
+    // SAFETY: it borrows nothing, and lists of what is put aside stay on their thread.
+    put_aside(unsafe { Dead::new([f, ptr::null()], run_boxed::<F>) });
+}
+
 /// Only for the deepest level.
 #[cold]
 pub(crate) fn put_aside(dead: Dead) {
@@ -112,10 +133,14 @@ fn end_all(end: impl FnOnce()) {
     ASIDE.with(|cell| cell.set(&aside));
     let _bottom = Bottom;
     panics.catch(end);
+    aside.borrow_mut().reverse();
     loop {
         // A statement of its own: the list is not borrowed while something ends.
         let next = aside.borrow_mut().pop();
         let Some(dead) = next else { break };
+        let below = aside.borrow().len();
         panics.catch(|| dead.end());
+        // The last is ended next.
+        aside.borrow_mut()[below..].reverse();
     }
 }

@@ -48,7 +48,8 @@ use std::sync::Arc;
 /// ```
 ///
 /// A token does not make an [`Arc`](std::sync::Arc) drop otherwise than it does: a chain of some ten thousands of `Arc`s that own each other overflows the stack,
-/// with tokens in them or without. With [`Watched`](crate::Watched) in their place it does not.
+/// with tokens in them or without. With [`Watched`](crate::Watched) in their place it does not. (Tokens whose callbacks, or the removal hooks of whose maps, each drop the
+/// next token may be any number. From the 64th one inside of another on, hooks and callbacks run a little later, before the outermost drop returns.)
 ///
 /// Fields are dropped in the order of their declaration, after the value's own `Drop::drop`. So with the token as the first field,
 /// entries go after the value's destructor and before its other fields; an [`Arc`](std::sync::Arc)'s weak pointers are dead before either.
@@ -110,7 +111,7 @@ impl Token {
 impl Drop for Token {
     fn drop(&mut self) {
         if let Some(list) = self.watchers.listed() {
-            list.announce();
+            list.announce_drop();
         }
     }
 }

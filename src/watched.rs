@@ -2,7 +2,7 @@
 
 use crate::life::{Life, Owner};
 use crate::notify::Notify;
-use crate::pointer::{Pointer, WeakPointer};
+use crate::pointer::{Pointer, Quiet, WeakPointer};
 use crate::sync::{LifeArc, LifeWeak};
 use crate::watchers::{Registration, WatchList, Watchers};
 use foldhash::fast::FixedState;
@@ -46,8 +46,8 @@ use std::sync::Arc;
 /// destructor, goes on from the drop. During an unwinding it is swallowed, since a second one would abort the process.
 ///
 /// A chain of values that own each other may be of any length, and of `Watched` values, [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones: its drop does not
-/// overflow the stack. From the 64th nested drop on, 3 and 4 happen a little later than where the owner let go, but before the outermost drop
-/// returns; 1 and 2 happen at once. (That is why the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
+/// overflow the stack, nor does that of one whose removal hooks or callbacks each drop the next value. From the 64th nested drop on, removal hooks, 3 and 4 happen a little
+/// later than where the owner let go, but before the outermost drop returns; 1 and 2 happen at once. (That is why the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
 /// dropped inside each other as ever, down to the next one of ours.
 ///
 /// ```compile_fail
@@ -205,8 +205,34 @@ impl<T: ?Sized> Watched<T> {
         this.life.watchers().len().0
     }
 
-    /// The value, if there is no other owner and no weak pointer to it; so, if it is in no container.
-    pub fn get_mut(this: &mut Self) -> Option<&mut T> {
+    /// Returns the value, if there is no other owner and no weak pointer to it; so, if it is in no container.
+    ///
+    /// The type must be `'static` here too, as in [`Watched::new`]. A `Watched<&'static str>` may be used as a `Watched<&'a str>`, but nothing
+    /// that borrows can be written through that one: its drop might come after the end of the borrow.
+    ///
+    /// ```compile_fail
+    /// use highlander::Watched;
+    ///
+    /// fn write<'a>(watched: Watched<&'static str>, text: &'a str) {
+    ///     let mut shorter: Watched<&'a str> = watched;
+    ///     *Watched::get_mut(&mut shorter).unwrap() = text;
+    /// }
+    /// ```
+    /// ```
+    /// use highlander::Watched;
+    ///
+    /// fn write(watched: Watched<&'static str>, text: &'static str) {
+    ///     let mut same: Watched<&'static str> = watched;
+    ///     *Watched::get_mut(&mut same).unwrap() = text;
+    /// }
+    /// fn read<'a>(watched: Watched<&'static str>) -> Watched<&'a str> {
+    ///     watched
+    /// }
+    /// ```
+    pub fn get_mut(this: &mut Self) -> Option<&mut T>
+    where
+        T: 'static,
+    {
         LifeArc::get_mut(&mut this.life).map(Life::value_mut)
     }
 }
@@ -421,7 +447,8 @@ impl<T: ?Sized + 'static> Pointer for Watched<T> {
 }
 
 impl<T: ?Sized + 'static> WeakPointer for WeakWatched<T> {
-    const IS_DEAD_IS_QUIET: bool = true;
+    // SAFETY: it reads a count.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
     type Strong = Watched<T>;
 
     fn upgrade(&self) -> Option<Watched<T>> {

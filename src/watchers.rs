@@ -7,6 +7,7 @@ use crate::frames::{self, Part};
 use crate::notify::{Ending, Notify};
 use crate::panics::Panics;
 use crate::sync::{Mutex, OnceBox, OnceCell};
+use crate::teardown;
 use crate::work::Describe;
 use std::fmt;
 use std::sync::Arc;
@@ -106,8 +107,21 @@ impl WatchList {
     pub(crate) fn announce(&self) {
         let mut panics = Panics::new();
         panics.catch(|| self.tell_containers());
+        panics.catch(|| self.announce_rest());
+    }
+
+    /// As `announce`, from the drop of one of many that may be let go of by each other's callbacks: deep down, those are called a little later.
+    #[cold]
+    pub(crate) fn announce_drop(self: &Arc<Self>) {
+        let mut panics = Panics::new();
+        panics.catch(|| self.tell_containers());
+        let list = Arc::clone(self);
+        panics.catch(|| teardown::run(move || list.announce_rest()));
+    }
+
+    fn announce_rest(&self) {
         // What is left of the value is not ours.
-        panics.catch(|| self.finish(|| ()));
+        self.finish(|| ());
     }
 
     /// The first half of an announcement, which comes at once however deep down the death is.

@@ -321,7 +321,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         V: Clone,
     {
         let (landed, key) = self.inner.store.pop()?;
-        Some((key, landed.value().clone()))
+        Some((key, landed.into_clone()))
     }
 }
 

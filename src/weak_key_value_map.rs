@@ -13,6 +13,7 @@ use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{ByEquality, Keying};
 use crate::naming::Naming;
+use crate::panics::after;
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::reverse::{ByValue, Traced};
 use crate::side::{Side, Weakly};
@@ -262,12 +263,12 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// The keys of the live entries; see [`iter`](Self::iter).
     pub fn keys(&self) -> impl Iterator<Item = P> + use<'_, P, Q, M, S> {
-        self.iter().map(|(key, _)| key)
+        self.iter().map(|(key, value)| after(value, key))
     }
 
     /// The values of the live entries; see [`iter`](Self::iter).
     pub fn values(&self) -> impl Iterator<Item = Q> + use<'_, P, Q, M, S> {
-        self.iter().map(|(_, value)| value)
+        self.iter().map(|(key, value)| after(key, value))
     }
 
     /// The weak keys of all entries, also of dead ones that have not been taken out yet.
@@ -319,16 +320,16 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// in the same part of the reverse index, a few instructions long.
     pub fn get_by_value(&self, value: &Q) -> Option<P> {
         let entries = self.inner.store.reverse.entries_of(value);
-        entries.iter().find_map(|held| held.key().0.upgrade())
+        let key = entries.iter().find_map(|held| held.key().0.upgrade());
+        after(entries, key)
     }
 
     /// All live keys under which this very value is entered, the last that was entered first.
     pub fn keys_of(&self, value: &Q) -> Vec<P> {
         let entries = self.inner.store.reverse.entries_of(value);
-        entries
-            .iter()
-            .filter_map(|held| held.key().0.upgrade())
-            .collect()
+        let keys = entries.iter().filter_map(|held| held.key().0.upgrade());
+        let keys = keys.collect();
+        after(entries, keys)
     }
 
     /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive.

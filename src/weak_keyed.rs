@@ -14,6 +14,7 @@ use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::keying::{Asked, Keying};
 use crate::making::{Made, Rest};
+use crate::panics::after;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
@@ -150,15 +151,15 @@ where
     ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
         let mut value = value;
         loop {
-            let (result, _first) = match self.peek(hash, key) {
+            let result = match self.peek(hash, key) {
                 Some((landed, first)) => {
                     let stored = landed.held.key().again_watched(|| watch(&first));
                     let swapped = self.store.swap(hash, landed, (stored, value));
-                    (swapped.map(Some), Some(first))
+                    after(first, swapped.map(Some))
                 }
                 None => {
                     let side = Weakly::watched(key, watch(key));
-                    (self.enter_side(hash, key, side, value), None)
+                    self.enter_side(hash, key, side, value)
                 }
             };
             match result {
@@ -206,12 +207,16 @@ where
         let hash = M::hash(&self.hasher, key);
         let mut value = value;
         loop {
-            let (old, _first) = match self.peek(hash, key) {
+            let (old, first) = match self.peek(hash, key) {
                 Some(found) if condition(&found.0) && !self.store.is_closed() => found,
-                _ => return Err(Refused::closed((Weakly::new(key), value))),
+                other => {
+                    let refused = Refused::closed((Weakly::new(key), value));
+                    return Err(after(other, refused));
+                }
             };
             let stored = old.held.key().again();
-            match self.store.swap(hash, old, (stored, value)) {
+            let swapped = self.store.swap(hash, old, (stored, value));
+            match after(first, swapped) {
                 Ok(displaced) => return Ok(displaced),
                 Err(refused) if refused.parts.is_none() => return Err(refused),
                 Err(refused) => value = given_back(refused),
@@ -238,23 +243,23 @@ where
                     }
                     continue;
                 }
-                (Some((None, result)), _) => return Ok(Some(result)),
+                (Some((None, result)), _) => return Ok(after(found, Some(result))),
                 (Some((Some(value), result)), _) => (value, result),
             };
-            let (refused, _first) = match found {
+            let entered = match found {
                 Some((old, first)) => {
                     let stored = old.held.key().again();
-                    (
-                        self.store.swap(hash, old, (stored, value)).err(),
-                        Some(first),
-                    )
+                    let swapped = self.store.swap(hash, old, (stored, value));
+                    after(first, swapped.map(Some))
                 }
-                None => (self.enter(hash, key, value).err(), None),
+                None => self.enter(hash, key, value),
             };
-            match refused {
-                None => return Ok(Some(result)),
-                Some(_) if self.store.is_closed() => return Err(ClosedError::new()),
-                Some(_) => {}
+            // What is displaced or refused is dropped here.
+            if entered.map(drop).map_err(drop).is_ok() {
+                return Ok(Some(result));
+            }
+            if self.store.is_closed() {
+                return Err(ClosedError::new());
             }
         }
     }
@@ -278,7 +283,7 @@ where
                 return None;
             }
             if self.store.take_out(&landed.held, Cause::Removed) {
-                return Some(landed);
+                return Some(after(key, landed));
             }
         }
     }
@@ -302,8 +307,11 @@ where
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
         match self.store.find(hash, |stored| M::same(&stored.0, key)) {
-            Some(landed) if accept.accepts(&landed) => Ok(landed),
-            _ => self.create(hash, key, accept, make),
+            Some(landed) if accept.accepts(&landed) => Ok(after(make, landed)),
+            stale => {
+                let created = self.create(hash, key, accept, make);
+                after(stale, created)
+            }
         }
     }
 
@@ -321,7 +329,7 @@ where
         let found = self.store.find(hash, |stored| M::matches(&stored.0, asked));
         if let Some(landed) = found {
             if let Some(stored) = landed.held.key().0.upgrade() {
-                return Ok((stored, landed));
+                return Ok(after((to_pointer, make), (stored, landed)));
             }
         }
         let pointer = to_pointer(asked);
@@ -329,8 +337,7 @@ where
             M::matches(&P::downgrade(&pointer), asked) && M::hash(&self.hasher, &pointer) == hash,
             "the pointer is not the key that was asked for, or hashes differently"
         );
-        let landed = self.create(hash, &pointer, Accept::All, make)?;
-        Ok((stored_key(&landed, pointer), landed))
+        with_stored_key(self.create(hash, &pointer, Accept::All, make), pointer)
     }
 
     /// As `get_or_create`, with an owner of the key that is stored.
@@ -340,8 +347,7 @@ where
         key: P,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<(P, Entry<P, B>), E> {
-        let landed = self.get_or_create(&key, Accept::All, make)?;
-        Ok((stored_key(&landed, key), landed))
+        with_stored_key(self.get_or_create(&key, Accept::All, make), key)
     }
 
     #[cold]
@@ -366,7 +372,7 @@ where
     ) -> Result<Entry<P, B>, E> {
         let (hash, found) = self.find_same(key);
         if let Some(landed) = found {
-            return Ok(landed);
+            return Ok(after((allocate, initialise), landed));
         }
         let ticket = self.ticket(hash, key);
         let allocate = |ticket: &Ticket<Weakly<P>, B>| allocate(&ticket.key);
@@ -383,7 +389,7 @@ where
     ) -> Result<Entry<P, B>, E> {
         let (hash, found) = self.find_same(key);
         if let Some(landed) = found {
-            return Ok(landed);
+            return Ok(after(make, landed));
         }
         let ticket = self.ticket(hash, key);
         let make = async |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key).await;
@@ -511,14 +517,28 @@ where
     fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
         self.store.settle_made(landed, rest)
     }
+
+    fn settle_rest(&self, rest: Self::Rest) {
+        self.store.settle_made_rest(rest);
+    }
 }
 
-/// The key of an entry. Another one's may be the stored one; if it has just died, its equal does as well.
-fn stored_key<P: Pointer, B: Side>(landed: &Entry<P, B>, equal: P) -> P {
-    landed.held.key().0.upgrade().unwrap_or(equal)
+/// An entry, and the key that is stored in it. That may be another one; if it has just died, its equal does as well.
+fn with_stored_key<P: Pointer, B: Side, E>(
+    created: Result<Entry<P, B>, E>,
+    equal: P,
+) -> Result<(P, Entry<P, B>), E> {
+    match created {
+        Ok(landed) => match landed.held.key().0.upgrade() {
+            Some(stored) => Ok(after(equal, (stored, landed))),
+            None => Ok((equal, landed)),
+        },
+        Err(error) => Err(after(equal, error)),
+    }
 }
 
 /// The value that was refused because somebody else was there. Not for a store that was closed meanwhile.
 fn given_back<P: Pointer, B: Side>(refused: NotIn<P, B>) -> B {
-    refused.parts.expect("never entered").1
+    let (key, value) = refused.parts.expect("never entered");
+    after((key, refused.existing, refused.late), value)
 }

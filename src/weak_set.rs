@@ -5,6 +5,7 @@ mod algebra;
 use crate::hash::DefaultHashBuilder;
 use crate::keying::{Asked, ByEquality, Keying};
 use crate::members::{Cursor, Members};
+use crate::panics::after;
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::Pointer;
 use crate::pointer::SyncPointer;
@@ -233,7 +234,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         let mut cursor = Cursor::new();
         while let Some((_, member)) = cursor.next(members) {
             if let ControlFlow::Break(result) = f(&member) {
-                return Some(result);
+                return Some(after((member, cursor, f), result));
             }
         }
         None
@@ -377,7 +378,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     pub fn get_or_insert(&self, member: P) -> P {
         loop {
             if let Some(existing) = self.twin(&member) {
-                return existing;
+                return after(member, existing);
             }
             // An equal one may come and die meanwhile.
             if self.insert(&member) {
@@ -443,7 +444,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
             }
             // It may have died meanwhile.
             if let Some(existing) = self.twin(&member) {
-                return existing;
+                return after(member, existing);
             }
         }
     }

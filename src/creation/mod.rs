@@ -88,6 +88,11 @@ pub(crate) trait Creates {
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
     fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError>;
+
+    /// What of that is left to do when the landing has panicked.
+    fn settle_rest(&self, rest: Self::Rest) {
+        drop(rest);
+    }
 }
 
 /// A key of which the caller is the creator, until this is dropped or something is entered.
@@ -380,9 +385,7 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Gives what was entered to those who wait.
     fn land(self, (landed, rest): (M::Landed, M::Rest)) -> Result<M::Landed, ClosedError> {
-        let landed = self.leader.land(landed);
-        self.map.settle(&landed, Some(rest))?;
-        Ok(landed)
+        settled(self.map, rest, || self.leader.land(landed))
     }
 
     /// Makes the value and enters it.
@@ -528,12 +531,10 @@ impl<'a, M: Creates> Drafted<'a, M> {
     fn land(mut self, entered: (Option<M::Landed>, M::Rest)) -> Result<M::Landed, ClosedError> {
         let (existing, rest) = entered;
         let leader = self.leader.take().expect("until it is entered");
-        let landed = match existing {
+        settled(self.map, rest, || match existing {
             Some(existing) => leader.land(existing),
             None => leader.land_value(),
-        };
-        self.map.settle(&landed, Some(rest))?;
-        Ok(landed)
+        })
     }
 
     /// The creation around this one enters the draft, or gives it up.
@@ -546,6 +547,25 @@ impl<'a, M: Creates> Drafted<'a, M> {
         frames::leave(family, Box::new(pending));
         result
     }
+}
+
+/// What comes of a landing, with what is left to do then: also when the landing panics, which may drop a key.
+fn settled<M: Creates>(
+    map: &M,
+    rest: M::Rest,
+    land: impl FnOnce() -> M::Landed,
+) -> Result<M::Landed, ClosedError> {
+    struct Unsettled<'a, M: Creates>(&'a M, Option<M::Rest>);
+    impl<M: Creates> Drop for Unsettled<'_, M> {
+        fn drop(&mut self) {
+            let mut panics = Panics::new();
+            panics.catch(|| self.1.take().map(|rest| self.0.settle_rest(rest)));
+        }
+    }
+    let mut unsettled = Unsettled(map, Some(rest));
+    let landed = land();
+    unsettled.0.settle(&landed, unsettled.1.take())?;
+    Ok(landed)
 }
 
 impl<M: Creates> Drop for Drafted<'_, M> {

@@ -3,6 +3,7 @@
 use super::keeper::{Keeper, Limit};
 use crate::error::CreateError;
 use crate::handle::Handle;
+use crate::panics::after;
 use crate::registry::Registry;
 use equivalent::Equivalent;
 use std::fmt;
@@ -139,7 +140,8 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         E: Clone,
     {
         let failure = self.errors.get(key)?;
-        self.is_fresh(&failure).then(|| failure.error.clone())
+        let error = self.is_fresh(&failure).then(|| failure.error.clone());
+        after(failure, error)
     }
 
     fn is_fresh(&self, failure: &Failure<E>) -> bool {
@@ -166,7 +168,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
         make: impl FnOnce(&K) -> Result<V, CreateError<E>>,
     ) -> Result<V, CreateError<E>> {
         if let Some(error) = self.get(key) {
-            return Err(CreateError::Failed(error));
+            return Err(after(make, CreateError::Failed(error)));
         }
         let result = make(key);
         self.note(key, &result);
@@ -202,7 +204,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
         make: impl AsyncFnOnce(&K) -> Result<V, CreateError<E>>,
     ) -> Result<V, CreateError<E>> {
         if let Some(error) = self.get(key) {
-            return Err(CreateError::Failed(error));
+            return Err(after(make, CreateError::Failed(error)));
         }
         let result = make(key).await;
         self.note(key, &result);

@@ -60,7 +60,7 @@
 //! Nothing here panics but what is yours, and a panic in [`Prepared::run`] goes no further.
 
 use super::finalizers::Ran;
-use crate::panics::Panics;
+use crate::panics::{after, Panics};
 use crate::sync::nobody_is_parked;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};
@@ -127,7 +127,7 @@ impl AfterFork {
         if std::process::id() != parent {
             prepared.run();
         }
-        forked
+        after(prepared, forked)
     }
 
     /// The number of objects that are registered and alive, each as often as it is registered. *Complexity:* as [`WeakValueMap::len`].

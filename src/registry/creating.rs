@@ -12,6 +12,7 @@ use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::FlightTable;
 use crate::handle::Handle;
 use crate::hash::{hash_key, owned_key};
+use crate::panics::after;
 use crate::seed::Seed;
 use crate::strong::Strong;
 use equivalent::Equivalent;
@@ -69,11 +70,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
         match self.engine.get(hash, |other| key == *other) {
-            Some(strong) => {
-                // Here, not at the end of the scope: if a destructor panics, `strong` is still ours to drop.
-                drop((key, make));
-                Ok(Handle::new(strong))
-            }
+            Some(strong) => Ok(after((key, make), Handle::new(strong))),
             None => self.create(hash, key, make),
         }
     }
@@ -138,7 +135,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     {
         let hash = hash_key(&self.hasher, key);
         if let Some(strong) = self.engine.get(hash, |other| key.equivalent(other)) {
-            return Ok(Handle::new(strong));
+            return Ok(after((to_owned, make), Handle::new(strong)));
         }
         let owned = owned_key(&self.hasher, hash, key, to_owned);
         self.create(hash, owned, make)
@@ -190,8 +187,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            drop((key, make));
-            return Ok(Handle::new(strong));
+            return Ok(after((key, make), Handle::new(strong)));
         }
         let make = async |seed: &Seed<_>| Ok((make(seed.key()).await?, None));
         get_or_create_async(self, hash, self.seed(hash, key), make, Refusal::into_cycle).await
@@ -206,8 +202,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     pub fn claim(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            drop(key);
-            return Ok(Claim::Live(Handle::new(strong)));
+            return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
         let begun = Creation::begin(self, hash, self.seed(hash, key), Accept::All);
         begun.map(Claim::after).map_err(Refusal::into_cycle)
@@ -217,8 +212,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     pub fn try_claim(&self, key: K) -> Option<Claim<'_, Self>> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            drop(key);
-            return Some(Claim::Live(Handle::new(strong)));
+            return Some(after(key, Claim::Live(Handle::new(strong))));
         }
         let begun = Creation::try_begin(self, hash, self.seed(hash, key));
         let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
@@ -233,8 +227,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     pub async fn claim_async(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            drop(key);
-            return Ok(Claim::Live(Handle::new(strong)));
+            return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
         let begun = Creation::begin_async(self, hash, self.seed(hash, key)).await;
         begun.map(Claim::after).map_err(Refusal::into_cycle)

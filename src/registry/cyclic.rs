@@ -6,6 +6,7 @@ use crate::creation::{get_or_create, get_or_create_in_two, Accept};
 use crate::error::{CycleError, Refusal};
 use crate::handle::{Handle, WeakHandle};
 use crate::hash::hash_key;
+use crate::panics::after;
 use crate::seed::Seed;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            return Ok(Handle::new(strong));
+            return Ok(after((key, make), Handle::new(strong)));
         }
         let make = |seed: &Seed<_>| {
             let me = WeakHandle::unborn();
@@ -152,10 +153,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
-            // Here, not at the end of the scope: if a destructor panics, the value is still ours to drop.
-            let found = Handle::new(strong);
-            drop((key, allocate, initialise));
-            return Ok(found);
+            return Ok(after((key, allocate, initialise), Handle::new(strong)));
         }
         let allocate = |seed: &Seed<_>| Ok((allocate(seed.key())?, None));
         let seed = self.seed(hash, key);

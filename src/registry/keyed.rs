@@ -8,6 +8,7 @@ use crate::error::{OccupiedError, ReplaceError};
 use crate::frames;
 use crate::handle::Handle;
 use crate::hash::hash_key;
+use crate::panics::after;
 use crate::strong::Draft;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -191,7 +192,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
                 return None;
             }
             if self.remove_same(&handle) {
-                return Some(handle);
+                return Some(after(condition, handle));
             }
         }
     }

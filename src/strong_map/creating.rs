@@ -7,6 +7,7 @@ use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::hash::{hash_key, owned_key};
 use crate::held::{Landed, Ticket};
 use crate::making::Made;
+use crate::panics::after;
 use crate::store::Store;
 use crate::strong_valued::kept;
 use equivalent::Equivalent;
@@ -114,7 +115,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     {
         let hash = hash_key(&self.hasher, key);
         if let Some(landed) = self.store.find_keyed(hash, key) {
-            return Ok(landed.into_clone());
+            return Ok(after((to_owned, make), landed.into_clone()));
         }
         let owned = owned_key(&self.hasher, hash, key, to_owned);
         let make = |key: &K| make(key).map(kept);
@@ -149,10 +150,12 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         let hash = hash_key(&self.hasher, &key);
         let accept = |landed: &Landed<_, Value<V>>| !stale(landed.value());
         let make = |key: &K| Ok(kept(make(key)));
-        self.store
+        let value = self
+            .store
             .get_or_create_keyed(hash, key, Accept::If(&accept), make)
             .map(Landed::into_clone)
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+            .unwrap_or_else(|refusal: Refusal| refusal.panic());
+        after(stale, value)
     }
 
     /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates, on its

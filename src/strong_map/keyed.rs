@@ -4,6 +4,7 @@ use super::{Key, StrongMap, Value};
 use crate::error::{ClosedError, InsertError, Refusal, ReplaceError};
 use crate::hash::hash_key;
 use crate::held::Landed;
+use crate::panics::after;
 use crate::side::Kept;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -121,7 +122,10 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     pub fn insert_new(&self, key: K, value: V) -> Result<(), Option<(K, V)>> {
         let hash = hash_key(&self.hasher, &key);
         let entered = self.store.try_insert_keyed(hash, key, Kept(value));
-        entered.map_err(|refused| refused.parts.map(|(key, value)| (key.0, value.0)))
+        entered.map_err(|refused| {
+            let parts = refused.parts.map(|(key, value)| (key.0, value.0));
+            after((refused.existing, refused.late), parts)
+        })
     }
 
     /// Enters a value, unless the key has one. Guava calls it `putIfAbsent`, CPython `setdefault`.
@@ -181,13 +185,12 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         V: Clone,
     {
         let hash = hash_key(&self.hasher, &key);
-        let condition = |landed: &Landed<_, Value<V>>| condition(landed.value());
-        match self.store.replace_keyed(hash, key, Kept(value), condition) {
+        let is_wanted = |landed: &Landed<_, Value<V>>| condition(landed.value());
+        let replaced = match self.store.replace_keyed(hash, key, Kept(value), is_wanted) {
             Ok(displaced) => Ok(displaced.into_clone()),
-            Err(refused) => Err(ReplaceError {
-                value: refused.into_parts().1,
-            }),
-        }
+            Err(refused) => Err(refused.into_unreplaced()),
+        };
+        after(condition, replaced)
     }
 
     /// Changes the entry of a key as `f` says, which gets the value or none and returns the new value or none. Returns a clone of the
@@ -214,7 +217,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
             let new = f(landed.map(Landed::value))?;
             Some((Some(Kept(new.clone())), new))
         });
-        changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
+        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        after(f, new)
     }
 
     /// Takes out the entry of this key, and returns a clone of its value.
@@ -243,10 +247,9 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         V: Clone,
     {
         let hash = hash_key(&self.hasher, key);
-        let condition = |key: &K, landed: &Landed<_, Value<V>>| condition(key, landed.value());
-        self.store
-            .remove_keyed(hash, key, condition)
-            .map(Landed::into_clone)
+        let is_wanted = |key: &K, landed: &Landed<_, Value<V>>| condition(key, landed.value());
+        let removed = self.store.remove_keyed(hash, key, is_wanted);
+        after(condition, removed.map(Landed::into_clone))
     }
 
     /// A new map with the entries of both; where both have a key, with the other's value.

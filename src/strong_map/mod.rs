@@ -11,6 +11,7 @@ use crate::held::Held;
 use crate::hook::Cause;
 use crate::inbox::Reach;
 use crate::naming::Naming;
+use crate::panics::after;
 use crate::side::Kept;
 use crate::stats::Stats;
 use crate::store::{Setup, Store};
@@ -211,7 +212,10 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     where
         K: Clone,
     {
-        self.entries().map(|held| held.key().0.clone())
+        self.entries().map(|held| {
+            let key = held.key().0.clone();
+            after(held, key)
+        })
     }
 
     /// Clones of the values; see [`keys`](Self::keys).
@@ -219,7 +223,10 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     where
         V: Clone,
     {
-        self.entries().map(|held| held.value().0.clone())
+        self.entries().map(|held| {
+            let value = held.value().0.clone();
+            after(held, value)
+        })
     }
 
     /// The entries, cloned; see [`keys`](Self::keys). [`for_each`](Self::for_each) does without cloning.

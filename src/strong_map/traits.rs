@@ -2,6 +2,7 @@
 
 use super::{Key, StrongMap, Value};
 use crate::held::Held;
+use crate::panics::after;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
@@ -109,7 +110,8 @@ impl<K: Clone + 'static, V: Clone + 'static> Iterator for StrongIter<K, V> {
 
     fn next(&mut self) -> Option<(K, V)> {
         let held = self.entries.next()?;
-        Some((held.key().0.clone(), held.value().0.clone()))
+        let entry = (held.key().0.clone(), held.value().0.clone());
+        Some(after(held, entry))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

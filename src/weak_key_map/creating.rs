@@ -7,6 +7,7 @@ use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::held::{Landed, Ticket};
 use crate::keying::{Asked, Keying};
 use crate::making::Made;
+use crate::panics::after;
 use crate::pointer::Pointer;
 use crate::side::{Kept, Weakly};
 use crate::strong_valued::kept;
@@ -45,7 +46,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let made = |key: &P| make(key).map(kept);
         let landed: Result<_, E> = self.inner.get_or_create(key, Accept::All, made);
-        landed.map(|landed| landed.value().clone())
+        landed.map(Landed::into_clone)
     }
 
     /// As [`get_or_insert_with`](Self::get_or_insert_with), by what the key is looked up with: `to_pointer` makes the key on a miss
@@ -96,7 +97,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let made = |key: &P| make(key).map(kept);
         let found: Result<_, E> = self.inner.get_or_create_asked(key, to_pointer, made);
-        found.map(|(key, landed)| (key, landed.value().clone()))
+        found.map(|(key, landed)| (key, landed.into_clone()))
     }
 
     /// A clone of the value of this key, unless it is `stale`: then, or if there is none, a new one is created, which takes its
@@ -136,7 +137,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         let accept = |landed: &Landed<_, Kept<V>>| !stale(landed.value());
         let made = |key: &P| make(key).map(kept);
         let landed: Result<_, E> = self.inner.get_or_create(key, Accept::If(&accept), made);
-        landed.map(|landed| landed.value().clone())
+        after(stale, landed.map(Landed::into_clone))
     }
 
     /// The live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it. What `initialise` creates, on its

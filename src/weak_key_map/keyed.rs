@@ -6,6 +6,7 @@ use crate::held::Landed;
 #[allow(unused_imports)] // for the documentation
 use crate::keying::ByEquality;
 use crate::keying::{Asked, Keying};
+use crate::panics::after;
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::side::{Kept, Watching};
 use crate::token::Token;
@@ -60,7 +61,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let landed = self.inner.find(key)?;
         let key = landed.held.key().0.upgrade()?;
-        Some((key, landed.value().clone()))
+        Some((key, landed.into_clone()))
     }
 
     /// Whether this key has an entry at some moment during the call.
@@ -80,7 +81,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         match self.inner.insert(key, Kept(value)) {
-            Ok(displaced) => displaced.map(|landed| landed.value().clone()),
+            Ok(displaced) => displaced.map(Landed::into_clone),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }
@@ -91,7 +92,10 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     /// The value comes back, unless the map was closed just while it was entered.
     pub fn insert_new(&self, key: &P, value: V) -> Result<(), Option<V>> {
         let refused = self.inner.try_insert(key, Kept(value));
-        refused.map_err(|refused| refused.parts.map(|(_, value)| value.0))
+        refused.map_err(|refused| {
+            let value = refused.parts.map(|(key, value)| after(key, value.0));
+            after((refused.existing, refused.late), value)
+        })
     }
 
     /// Enters a value, unless the key has one. Guava calls it `putIfAbsent`, CPython `setdefault`.
@@ -102,13 +106,15 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        self.inner
-            .try_insert(key, Kept(value))
-            .map_err(|refused| InsertError {
-                existing: refused.existing_value(),
-                key: Some(key.clone()),
-                value: refused.into_parts().1,
-            })
+        self.inner.try_insert(key, Kept(value)).map_err(|refused| {
+            let (existing, key) = (refused.existing_value(), key.clone());
+            let ReplaceError { value } = refused.into_unreplaced();
+            InsertError {
+                existing,
+                key: Some(key),
+                value,
+            }
+        })
     }
 
     /// Puts a value in the place of the one of this key, a clone of which comes back.
@@ -137,13 +143,12 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let condition = |landed: &Landed<_, Kept<V>>| condition(landed.value());
-        match self.inner.replace_if(key, Kept(value), condition) {
+        let is_wanted = |landed: &Landed<_, Kept<V>>| condition(landed.value());
+        let replaced = match self.inner.replace_if(key, Kept(value), is_wanted) {
             Ok(displaced) => Ok(displaced.into_clone()),
-            Err(refused) => Err(ReplaceError {
-                value: refused.into_parts().1,
-            }),
-        }
+            Err(refused) => Err(refused.into_unreplaced()),
+        };
+        after(condition, replaced)
     }
 
     /// Changes the entry of a key as `f` says, which gets the value or none and returns the new value or none. Returns a clone of the
@@ -172,7 +177,8 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
             let new = f(landed.map(|landed| landed.value()))?;
             Some((Some(Kept(new.clone())), new))
         });
-        changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
+        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        after(f, new)
     }
 
     /// Takes out the entry of this key, and returns a clone of its value.
@@ -196,9 +202,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
         V: Clone,
     {
-        let condition = |key: &P, landed: &Landed<_, Kept<V>>| condition(key, landed.value());
-        let removed = self.inner.remove_if(key, condition)?;
-        Some(removed.into_clone())
+        let is_wanted = |key: &P, landed: &Landed<_, Kept<V>>| condition(key, landed.value());
+        let removed = self.inner.remove_if(key, is_wanted);
+        after(condition, removed.map(Landed::into_clone))
     }
 
     /// Takes out the entry of this key, and returns what `view` makes of its value: for values that cannot be cloned. None if there was none, or another call
@@ -222,7 +228,8 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
     {
         let removed = self.inner.remove_if(key, |_, _| true)?;
-        Some(view(removed.value()))
+        let seen = view(removed.value());
+        Some(after(removed, seen))
     }
 
     /// A new map with the live entries of both; where both have a key, with the other's value.
@@ -292,7 +299,7 @@ where
             Watching::by(Some(token(P::target(key)).bind(notify)))
         };
         match self.inner.insert_watched(hash, key, Kept(value), watch) {
-            Ok(displaced) => displaced.map(|landed| landed.value().clone()),
+            Ok(displaced) => after(token, displaced.map(Landed::into_clone)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }

@@ -7,6 +7,7 @@ use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::held::{Landed, Ticket};
 use crate::keying::{Asked, Keying};
 use crate::making::Made;
+use crate::panics::after;
 use crate::pointer::Pointer;
 use crate::reverse::{ByValue, Traced};
 use crate::side::{Side, Weakly};
@@ -118,7 +119,8 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         make: impl FnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
         let accept = |landed: &Landed<_, Traced<Q>>| !stale(&landed.live);
-        self.create(key, Accept::If(&accept), make)
+        let value = self.create(key, Accept::If(&accept), make);
+        after(stale, value)
     }
 
     fn create<E: From<CycleError> + From<ClosedError>>(

@@ -7,6 +7,7 @@ use crate::held::Landed;
 #[allow(unused_imports)] // for the documentation
 use crate::keying::ByEquality;
 use crate::keying::{Asked, Keying};
+use crate::panics::after;
 use crate::pointer::{Pointer, SyncPointer, WeakPointer};
 use crate::reverse::Traced;
 use crate::side::{Side, Watching};
@@ -53,7 +54,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// When the map is closed.
     pub fn insert(&self, key: &P, value: Q) -> Option<Q> {
         match self.inner.insert(key, Traced::new(&value)) {
-            Ok(displaced) => displaced.map(Landed::into_live),
+            Ok(displaced) => after(value, displaced.map(Landed::into_live)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }
@@ -67,7 +68,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         result.map_err(|refused| InsertError {
             existing: refused.existing.map(Landed::into_live),
             key: Some(key.clone()),
-            value,
+            value: after((refused.parts, refused.late), value),
         })
     }
 
@@ -77,8 +78,8 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// [`ReplaceError`] with the value, if there is no live one, or the map is closed.
     pub fn replace(&self, key: &P, value: Q) -> Result<Q, ReplaceError<Q>> {
         match self.inner.replace_if(key, Traced::new(&value), |_| true) {
-            Ok(displaced) => Ok(displaced.into_live()),
-            Err(_) => Err(ReplaceError { value }),
+            Ok(displaced) => Ok(after(value, displaced.into_live())),
+            Err(refused) => Err(after(refused, ReplaceError { value })),
         }
     }
 
@@ -90,7 +91,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         let is_old = |landed: &Landed<_, Traced<Q>>| Q::address(&landed.live) == Q::address(old);
         match self.inner.replace_if(key, Traced::new(&new), is_old) {
             Ok(_) => Ok(()),
-            Err(_) => Err(ReplaceError { value: new }),
+            Err(refused) => Err(after(refused, ReplaceError { value: new })),
         }
     }
 
@@ -108,7 +109,8 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
             let same = old.is_some_and(|old| Q::address(old) == Q::address(&new));
             Some(((!same).then(|| Traced::new(&new)), new))
         });
-        changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
+        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        after(f, new)
     }
 
     /// Takes out the live value of this key and returns it. Its owners keep it.
@@ -130,9 +132,9 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     where
         M: Asked<P, A>,
     {
-        let condition = |key: &P, landed: &Landed<_, Traced<Q>>| condition(key, &landed.live);
-        let removed = self.inner.remove_if(key, condition)?;
-        Some(removed.into_live())
+        let is_wanted = |key: &P, landed: &Landed<_, Traced<Q>>| condition(key, &landed.live);
+        let removed = self.inner.remove_if(key, is_wanted);
+        after(condition, removed.map(Landed::into_live))
     }
 
     /// A new map with the live entries of both; where both have a key, with the other's value.
@@ -193,7 +195,7 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueM
         let side = Traced::watched(&value, watching(value_token(Q::target(&value))));
         let watch = |key: &P| watching(key_token(P::target(key)));
         match self.inner.insert_watched(hash, key, side, watch) {
-            Ok(displaced) => displaced.map(Landed::into_live),
+            Ok(displaced) => after((key_token, value), displaced.map(Landed::into_live)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }

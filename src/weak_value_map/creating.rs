@@ -7,6 +7,7 @@ use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::hash::{hash_key, owned_key};
 use crate::held::{Landed, Ticket};
 use crate::making::Made;
+use crate::panics::after;
 use crate::pointer::Pointer;
 use crate::side::{Side, Weakly};
 use crate::store::Store;
@@ -57,11 +58,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
         match self.store.view_keyed(hash, &key, Side::live) {
-            Some(live) => {
-                // Here, not at the end of the scope: if a destructor panics, the value is still ours to drop.
-                drop((key, make));
-                Ok(live)
-            }
+            Some(live) => Ok(after((key, make), live)),
             None => self.create(hash, key, make),
         }
     }
@@ -113,7 +110,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     {
         let hash = hash_key(&self.hasher, key);
         if let Some(live) = self.store.view_keyed(hash, key, Side::live) {
-            return Ok(live);
+            return Ok(after((to_owned, make), live));
         }
         let owned = owned_key(&self.hasher, hash, key, to_owned);
         self.create(hash, owned, make)
@@ -173,9 +170,10 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         let hash = hash_key(&self.hasher, &key);
         let accept = |landed: &Landed<_, Value<P>>| !stale(&landed.live);
         let make = |key: &K| make(key).map(weakly);
-        self.store
-            .get_or_create_keyed(hash, key, Accept::If(&accept), make)
-            .map(Landed::into_live)
+        let landed = self
+            .store
+            .get_or_create_keyed(hash, key, Accept::If(&accept), make);
+        after(stale, landed.map(Landed::into_live))
     }
 
     #[cold]

@@ -4,6 +4,7 @@ use super::{Key, Value, WeakValueMap};
 use crate::error::{ClosedError, InsertError, Refusal, ReplaceError};
 use crate::hash::hash_key;
 use crate::held::Landed;
+use crate::panics::after;
 use crate::pointer::Pointer;
 use crate::side::{Side, Weakly};
 use equivalent::Equivalent;
@@ -51,7 +52,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         K: Clone,
     {
         let landed = self.find(key)?;
-        Some((landed.held.key().0.clone(), landed.live))
+        Some((landed.held.key().0.clone(), landed.into_live()))
     }
 
     /// Whether this key has a live value at some moment during the call.
@@ -86,7 +87,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     pub fn insert(&self, key: K, value: P) -> Option<P> {
         let hash = hash_key(&self.hasher, &key);
         match self.store.insert_keyed(hash, key, Weakly::new(&value)) {
-            Ok(displaced) => displaced.map(Landed::into_live),
+            Ok(displaced) => after(value, displaced.map(Landed::into_live)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }
@@ -99,9 +100,9 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         let hash = hash_key(&self.hasher, &key);
         let entered = self.store.try_insert_keyed(hash, key, Weakly::new(&value));
         entered.map_err(|refused| InsertError {
-            existing: refused.existing.map(|landed| landed.live),
-            key: refused.parts.map(|(key, _)| key.0),
-            value,
+            existing: refused.existing.map(Landed::into_live),
+            key: refused.parts.map(|(key, weak)| after(weak, key.0)),
+            value: after(refused.late, value),
         })
     }
 
@@ -145,8 +146,8 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         let condition = |landed: &Landed<_, Value<P>>| condition(&landed.live);
         let weak = Weakly::new(&value);
         match self.store.replace_keyed(hash, key, weak, condition) {
-            Ok(displaced) => Ok(displaced.into_live()),
-            Err(_) => Err(ReplaceError { value }),
+            Ok(displaced) => Ok(after(value, displaced.into_live())),
+            Err(refused) => Err(after(refused, ReplaceError { value })),
         }
     }
 
@@ -178,7 +179,8 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
             let enter = old.is_none_or(|old| P::address(old) != P::address(&new));
             Some((enter.then(|| Weakly::new(&new)), new))
         });
-        changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic())
+        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        after(f, new)
     }
 
     /// Takes out the live value of this key and returns it. Its owners keep it.
@@ -197,10 +199,9 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        let condition = |key: &K, landed: &Landed<_, Value<P>>| condition(key, &landed.live);
-        self.store
-            .remove_keyed(hash, key, condition)
-            .map(Landed::into_live)
+        let is_wanted = |key: &K, landed: &Landed<_, Value<P>>| condition(key, &landed.live);
+        let removed = self.store.remove_keyed(hash, key, is_wanted);
+        after(condition, removed.map(Landed::into_live))
     }
 
     /// A new map with the live entries of both; where both have a key, with the other's value.

@@ -11,6 +11,7 @@ use crate::hash::DefaultHashBuilder;
 use crate::held::Held;
 use crate::hook::Cause;
 use crate::inbox::Reach;
+use crate::panics::after;
 use crate::pointer::{Pointer, SyncPointer};
 
 use crate::naming::Naming;
@@ -350,7 +351,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     where
         K: Clone,
     {
-        self.iter().map(|(key, _)| key)
+        self.iter().map(|(key, value)| after(value, key))
     }
 
     /// The live entries, keys cloned; see [`values`](Self::values). [`for_each`](Self::for_each) does without cloning.
@@ -397,6 +398,6 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
         K: Clone,
     {
         let (landed, ()) = self.store.pop()?;
-        Some((landed.held.key().0.clone(), landed.live))
+        Some((landed.held.key().0.clone(), landed.into_live()))
     }
 }

@@ -5,6 +5,7 @@ use crate::creation::Accept;
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::hash::hash_key;
 use crate::held::Landed;
+use crate::panics::after;
 use crate::pointer::SyncPointer;
 use crate::side::{Side, Watching, Weakly};
 use crate::token::Token;
@@ -58,8 +59,7 @@ where
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
         if let Some(live) = self.store.view_keyed(hash, &key, Side::live) {
-            drop((key, make));
-            return Ok(live);
+            return Ok(after((key, make), live));
         }
         let make = |key: &K| {
             let token = Token::new();
@@ -105,7 +105,7 @@ where
         let watching = Watching::by(Some(token(P::target(&value)).bind(notify)));
         let weak = Weakly::watched(&value, watching);
         match self.store.insert_keyed(hash, key, weak) {
-            Ok(displaced) => displaced.map(Landed::into_live),
+            Ok(displaced) => after(value, displaced.map(Landed::into_live)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::{
-    ByAddress, Handle, Interned, Interner, MapMaker, Registry, Watched, WeakKeyMap, WeakSet,
-    WeakWatched,
+    ByAddress, Cause, Handle, Interned, Interner, MapMaker, Registry, Token, Watched, WeakKeyMap,
+    WeakSet, WeakValueMap, WeakWatched,
 };
 use std::any::Any;
 use std::cell::RefCell;
@@ -200,6 +200,165 @@ fn through_the_values_of_a_map() {
     assert_eq!(map.len(), LONG / 5);
     on_a_small_stack(move || drop(key));
     assert_eq!((map.len(), census.alive()), (0, 0));
+}
+
+/// Values that are dropped by hooks, each by that of the one before.
+type Heap<T> = Arc<Mutex<Vec<T>>>;
+
+/// A hook that drops what was put on the heap last.
+fn dropping<T: Send + 'static, K>(
+    heap: &Heap<T>,
+    calls: &Arc<AtomicUsize>,
+) -> impl Fn(&K, Cause) + Send + Sync + 'static {
+    let (heap, calls) = (Arc::clone(heap), Arc::clone(calls));
+    move |_, _| {
+        calls.fetch_add(1, SeqCst);
+        let next = heap.lock().unwrap().pop();
+        drop(next);
+    }
+}
+
+#[test]
+fn through_the_removal_hooks_of_a_map_with_weak_keys() {
+    let (heap, calls): (Heap<Watched<usize>>, _) = Default::default();
+    let map: WeakKeyMap<Watched<usize>, Arc<Citizen>> = MapMaker::new()
+        .weak_keys()
+        .on_remove(dropping(&heap, &calls))
+        .build()
+        .unwrap();
+    let census = Census::new();
+    for number in 0..LONG {
+        let key = Watched::new(number);
+        map.insert(&key, Arc::new(census.citizen()));
+        heap.lock().unwrap().push(key);
+    }
+    on_a_small_stack(move || {
+        let first = heap.lock().unwrap().pop();
+        drop(first);
+    });
+    assert_eq!((calls.load(SeqCst), map.len()), (LONG, 0));
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn through_the_removal_hooks_of_a_map_with_weak_values() {
+    let (heap, calls): (Heap<Watched<(usize, Citizen)>>, _) = Default::default();
+    let map: WeakValueMap<usize, Watched<(usize, Citizen)>> = MapMaker::new()
+        .weak_values()
+        .on_remove(dropping(&heap, &calls))
+        .build()
+        .unwrap();
+    let census = Census::new();
+    for number in 0..LONG {
+        let value = Watched::new((number, census.citizen()));
+        map.insert(number, value.clone());
+        heap.lock().unwrap().push(value);
+    }
+    on_a_small_stack(move || {
+        let first = heap.lock().unwrap().pop();
+        drop(first);
+    });
+    assert_eq!((calls.load(SeqCst), map.entries()), (LONG, 0));
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn through_the_removal_hooks_that_tokens_report_to() {
+    struct Tokened(Token, #[allow(dead_code)] Citizen);
+    let (heap, calls): (Heap<Arc<Tokened>>, _) = Default::default();
+    let map: WeakValueMap<usize, Arc<Tokened>> = MapMaker::new()
+        .weak_values()
+        .on_remove(dropping(&heap, &calls))
+        .build()
+        .unwrap();
+    let census = Census::new();
+    for number in 0..LONG {
+        let value = Arc::new(Tokened(Token::new(), census.citizen()));
+        map.insert_with_token(number, Arc::clone(&value), |value| &value.0);
+        heap.lock().unwrap().push(value);
+    }
+    on_a_small_stack(move || {
+        let first = heap.lock().unwrap().pop();
+        drop(first);
+    });
+    assert_eq!((calls.load(SeqCst), map.entries()), (LONG, 0));
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn through_the_callbacks_of_tokens() {
+    let census = Census::new();
+    let mut token = Token::new();
+    for _ in 0..LONG {
+        let (outer, citizen) = (Token::new(), census.citizen());
+        Token::on_drop(&outer, move || drop((token, citizen))).keep();
+        token = outer;
+    }
+    on_a_small_stack(move || drop(token));
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn a_hook_is_called_before_the_callback_and_the_destructor_however_deep() {
+    struct Noting(usize, Arc<Mutex<Vec<(usize, &'static str)>>>);
+    impl Drop for Noting {
+        fn drop(&mut self) {
+            self.1.lock().unwrap().push((self.0, "destructor"));
+        }
+    }
+    let (heap, notes): (Heap<Watched<Noting>>, Arc<Mutex<Vec<_>>>) = Default::default();
+    let hook = {
+        let (heap, notes) = (Arc::clone(&heap), Arc::clone(&notes));
+        move |number: &usize, _| {
+            notes.lock().unwrap().push((*number, "hook"));
+            let next = heap.lock().unwrap().pop();
+            drop(next);
+        }
+    };
+    let map: WeakValueMap<usize, Watched<Noting>> = MapMaker::new()
+        .weak_values()
+        .on_remove(hook)
+        .build()
+        .unwrap();
+    for number in 0..DEEP {
+        let value = Watched::new(Noting(number, Arc::clone(&notes)));
+        let notes = Arc::clone(&notes);
+        Watched::on_death(&value, move || {
+            notes.lock().unwrap().push((number, "callback"))
+        })
+        .keep();
+        map.insert(number, value.clone());
+        heap.lock().unwrap().push(value);
+    }
+    let first = heap.lock().unwrap().pop();
+    drop(first);
+    let notes = notes.lock().unwrap();
+    assert_eq!(notes.len(), 3 * DEEP);
+    for number in 0..DEEP {
+        let of_it: Vec<_> = notes.iter().filter(|note| note.0 == number).collect();
+        let steps: Vec<_> = of_it.iter().map(|note| note.1).collect();
+        assert_eq!(steps, ["hook", "callback", "destructor"], "of {number}");
+    }
+}
+
+#[test]
+fn what_is_let_go_of_deep_down_ends_in_that_order() {
+    #[allow(dead_code)] // there to be dropped
+    struct Many(Vec<Watched<Noting>>, Option<Watched<Many>>);
+    struct Noting(usize, Arc<Mutex<Vec<usize>>>);
+    impl Drop for Noting {
+        fn drop(&mut self) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+    let notes: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let five = (0..5).map(|number| Watched::new(Noting(number, Arc::clone(&notes))));
+    let mut many = Watched::new(Many(five.collect(), None));
+    for _ in 0..DEEP {
+        many = Watched::new(Many(Vec::new(), Some(many)));
+    }
+    drop(many);
+    assert_eq!(*notes.lock().unwrap(), [0, 1, 2, 3, 4]);
 }
 
 #[test]

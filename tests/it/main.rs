@@ -17,6 +17,7 @@ mod families;
 mod handle;
 mod hashers;
 mod hostile_pointers;
+mod injected;
 mod interned;
 mod interner;
 mod keys;

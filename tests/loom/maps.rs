@@ -2,7 +2,7 @@
 //! so that their deaths are steps too.
 
 use crate::support::*;
-use highlander::{ByAddress, MapMaker, Pointer, WeakKeyValueMap, WeakPointer, WeakValueMap};
+use highlander::{ByAddress, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap};
 use loom::thread;
 use std::sync::atomic::{AtomicUsize as Plain, Ordering::Relaxed};
 use std::sync::Arc;
@@ -80,7 +80,12 @@ impl<const QUIET: bool> Pointer for Strong<QUIET> {
 }
 
 impl<const QUIET: bool> WeakPointer for Weak<QUIET> {
-    const IS_DEAD_IS_QUIET: bool = QUIET;
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = if QUIET {
+        // SAFETY: it reads a count.
+        Some(unsafe { Quiet::promise() })
+    } else {
+        None
+    };
     type Strong = Strong<QUIET>;
 
     fn upgrade(&self) -> Option<Strong<QUIET>> {

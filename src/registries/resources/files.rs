@@ -1,6 +1,7 @@
 //! Files by path or by identity.
 
 use super::Resources;
+use crate::panics::after;
 use crate::{Handle, Registry};
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -187,7 +188,7 @@ impl<R: 'static> Files<R> {
             // Opened here; or open while the path led to it.
             if let Some(open) = open {
                 if wrap.is_none() || there(FileId::at(&path))? == Handle::key(&open).id {
-                    return Ok(open);
+                    return Ok(after(wrap, open));
                 }
             }
         }

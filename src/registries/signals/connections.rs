@@ -1,6 +1,7 @@
 //! Who is connected, in order, and for each sender the list of those to be called.
 
 use super::receiver::{Body, Receiver, ReceiverId};
+use crate::panics::after;
 use crate::sync::{full_barrier, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{ByAddress, Pointer, Registration, StrongMap, SyncPointer, WeakKeyMap, WeakPointer};
 use std::any::{Any, TypeId};
@@ -314,12 +315,15 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             None => self.for_all.get_with(&(), &mut view),
             Some(sender) => self.for_one.get_with(sender, &mut view),
         };
-        match found.flatten() {
-            Some(result) => result,
-            None => f
-                .take()
-                .map(|f| f(&self.fill(sender)))
-                .expect("called once"),
+        match (found.flatten(), f) {
+            (Some(result), _) => result,
+            (None, Some(f)) => {
+                let list = self.fill(sender);
+                let result = f(&list);
+                // It may be the last that has a receiver's body.
+                after(list, result)
+            }
+            (None, None) => unreachable!("called, so there is a result"),
         }
     }
 

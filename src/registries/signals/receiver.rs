@@ -1,6 +1,7 @@
 //! Who is called, and what keeps it alive.
 
 use super::outcome::BoxError;
+use crate::panics::after;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Registration, SyncPointer, Watched, WeakPointer};
 use std::fmt;
@@ -100,7 +101,9 @@ where
 
     fn call(&self, args: &A) -> Option<Result<R, BoxError>> {
         let object = self.object.upgrade()?;
-        Some(Ok((self.method)(Q::target(&object), args)))
+        let result = (self.method)(Q::target(&object), args);
+        // It may be the last owner of the object.
+        Some(after(object, Ok(result)))
     }
 
     fn is_mortal(&self) -> bool {

@@ -4,6 +4,7 @@ use super::connections::{Connections, Key, List};
 use super::outcome::Failure;
 use super::receiver::Receiver;
 use super::Signal;
+use crate::panics::after;
 use crate::SyncPointer;
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -140,7 +141,9 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
             for body in &list.bodies {
                 match body.call(args) {
                     Some(Ok(result)) => results.push(result),
-                    Some(Err(error)) => return Err(Failure::error(body.id(), error)),
+                    Some(Err(error)) => {
+                        return after(results, Err(Failure::error(body.id(), error)));
+                    }
                     None => dead = true,
                 }
             }

@@ -4,6 +4,7 @@ use super::outcome::{BoxError, Failure};
 use super::receiver::{Body, Receiver, ReceiverId};
 use super::route::Route;
 use super::Signal;
+use crate::panics::after;
 use crate::SyncPointer;
 use std::future::{poll_fn, Future};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -133,6 +134,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'_, A, R, P> {
             return Vec::new();
         };
         let (mut slots, mut dead) = (Vec::with_capacity(list.bodies.len()), false);
+        let mut failed = None;
         for body in &list.bodies {
             let called = caught(body.id(), stop, || match body.start(args) {
                 Some(future) => Ok(Some(Slot::Running(body.id(), future))),
@@ -143,10 +145,17 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'_, A, R, P> {
                 },
             });
             match called.unwrap_or_else(|failure| Some(Slot::Ended(Err(failure)))) {
-                Some(Slot::Ended(Err(failure))) if stop => return vec![Err(failure)],
+                Some(Slot::Ended(Err(failure))) if stop => {
+                    failed = Some(failure);
+                    break;
+                }
                 Some(slot) => slots.push(slot),
                 None => dead = true,
             }
+        }
+        if let Some(failure) = failed {
+            drop(slots);
+            return after(list, vec![Err(failure)]);
         }
         if dead {
             self.bury();
@@ -172,14 +181,14 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'_, A, R, P> {
             }
         });
         let failure = failure.await;
-        failure
-            .into_iter()
-            .chain(slots)
-            .filter_map(|slot| match slot {
-                Slot::Ended(result) => Some(result),
-                _ => None,
-            })
-            .collect()
+        let ended = failure.into_iter().chain(slots);
+        let results = ended.filter_map(|slot| match slot {
+            Slot::Ended(result) => Some(result),
+            _ => None,
+        });
+        let results = results.collect();
+        // The send may be the last that has a receiver's body.
+        after(list, results)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One node: its value, the way to its parent, and the list of its children.
 
 use super::{AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
+use crate::panics::after;
 use crate::registries::finalizers::Mortal;
 use crate::sync::{global, Mutex, MutexGuard};
 use crate::{Notify, Pointer, Registration, Watched, WeakPointer};
@@ -145,8 +146,9 @@ impl<T: 'static> Node<T> {
     fn sibling(&self, find: impl FnOnce(&mut List<T>, u64) -> Option<Self>) -> Option<Self> {
         let (parent, number) = self.link()?;
         let parent = parent.upgrade()?;
-        let mut list = parent.list();
-        find(&mut list, number)
+        let found = find(&mut parent.list(), number);
+        // It may be the last owner of the parent.
+        after(parent, found)
     }
 
     /// Takes it out of its parent: from now on it is a root, with all that is below it. Whether it had a parent, alive or dead. Of several callers, one gets true.

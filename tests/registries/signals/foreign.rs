@@ -1,7 +1,7 @@
 //! Objects and receivers whose own code comes back, or panics, at the worst moment.
 
 use super::OnDrop;
-use crate::common::{panic_of, promptly, Census};
+use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{Pointer, WeakPointer};
 use std::cell::{Cell, RefCell};
@@ -211,4 +211,34 @@ fn a_send_that_is_the_last_to_have_a_receiver_may_panic_with_it() {
     assert_eq!(panic_of(|| signal.send_robust(&1)), "dropped");
     assert_eq!(signal.len(), 1);
     assert_eq!(signal.send_robust(&1).len(), 1);
+}
+
+/// And the results that the others have returned by then are dropped, as those of a method whose object goes with the call.
+#[test]
+fn results_are_dropped_when_the_send_that_has_them_panics() {
+    for kind in 0..3 {
+        let (census, signal) = (Census::new(), Signal::<u32, Citizen>::new());
+        let bomb = OnDrop(|| panic!("dropped"));
+        let citizens = census.clone();
+        let last = Receiver::new(move |_: &u32| {
+            let _ = &bomb;
+            citizens.citizen()
+        });
+        signal.connect(&last);
+        let (last, citizens) = (Mutex::new(Some(last)), census.clone());
+        let kept = Receiver::new(move |_: &u32| {
+            drop(last.lock().unwrap().take());
+            citizens.citizen()
+        });
+        signal.connect(&kept);
+        let text = match kind {
+            0 => panic_of(|| signal.send(&1)),
+            1 => panic_of(|| signal.send_robust(&1)),
+            #[cfg(feature = "async")]
+            2 => panic_of(|| pollster::block_on(signal.send_robust_async(&1))),
+            _ => continue,
+        };
+        assert_eq!(text, "dropped");
+        assert_eq!((census.born(), census.alive()), (2, 0), "{kind}");
+    }
 }

@@ -1,0 +1,203 @@
+//! Every call of a registry.
+
+use super::*;
+
+struct Env {
+    map: Registry<Thing, Thing, Hashes>,
+    held: Vec<Handle<Thing, Thing>>,
+}
+
+pub(super) fn all(collide: bool) {
+    let make = || {
+        let map = Registry::with_hasher(Hashes { collide });
+        let held = vec![
+            map.insert(Thing::new(HIT), Thing::new(10)).0,
+            map.insert(Thing::new(9), Thing::new(90)).0,
+        ];
+        end(map.insert(Thing::new(DEAD), Thing::new(30)));
+        Env { map, held }
+    };
+    let well = |env: &Env| {
+        end(env
+            .map
+            .get_or_insert_with(Thing::new(MISS), |_| Thing::new(20)));
+        for key in [HIT, MISS, DEAD] {
+            let value = env
+                .map
+                .get_or_insert_with(Thing::new(key), |_| Thing::new(1));
+            assert_eq!(Handle::key(&value).0, key);
+            assert_eq!(env.map.get(&Query(key)), Some(value));
+        }
+        env.map.retain(|_, _| true);
+    };
+    for key in [HIT, MISS, DEAD] {
+        let check = |name: &str, call: &dyn Fn(&Env)| {
+            check(
+                &format!("Registry::{name}({key}), collide {collide}"),
+                make,
+                call,
+                well,
+            )
+        };
+        check("get", &|env| end(env.map.get(&Query(key))));
+        check("contains_key", &|env| {
+            end(env.map.contains_key(&Query(key)))
+        });
+        check("try_get", &|env| end(env.map.try_get(&Query(key))));
+        check("get_or_insert_with", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing| {
+                step("make");
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_with(Thing::new(key), make))
+        });
+        check("get_or_try_insert_with", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing| -> Result<Thing, Dropped> {
+                end(captured);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with(Thing::new(key), make))
+        });
+        check("get_or_insert_with_ref", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let owned = move |q: &Query| {
+                let k = Thing::new(q.0);
+                end(one);
+                k
+            };
+            let make = move |_: &Thing| {
+                let v = Thing::new(20);
+                end(two);
+                v
+            };
+            end(env.map.get_or_insert_with_ref(&Query(key), owned, make))
+        });
+        check("get_or_insert_cyclic", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing, _: &WeakHandle<Thing, Thing>| {
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_cyclic(Thing::new(key), make))
+        });
+        check("get_or_create_cyclic", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let allocate = move |_: &Thing| {
+                let v = Thing::new(20);
+                end(one);
+                v
+            };
+            let initialise = move |_: &Handle<Thing, Thing>| two.used();
+            end(env
+                .map
+                .get_or_create_cyclic(Thing::new(key), allocate, initialise))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async", &|env| {
+            let captured = Dropped::new();
+            let make = async move |_: &Thing| {
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(
+                env.map.get_or_insert_async(Thing::new(key), make),
+            ))
+        });
+        check("claim", &|env| end(env.map.claim(Thing::new(key))));
+        check("try_claim", &|env| end(env.map.try_claim(Thing::new(key))));
+        #[cfg(feature = "async")]
+        check("claim_async", &|env| {
+            end(pollster::block_on(env.map.claim_async(Thing::new(key))))
+        });
+        check("claim and fill", &|env| {
+            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+                end(vacancy.fill(Thing::new(20)));
+            } else {
+                step("nothing")
+            }
+        });
+        check("claim and create", &|env| {
+            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+                let captured = Dropped::new();
+                let make = move |_: &Thing| -> Result<Thing, CreateError<()>> {
+                    let v = Thing::new(20);
+                    end(captured);
+                    Ok(v)
+                };
+                end(vacancy.create(make));
+            } else {
+                step("nothing")
+            }
+        });
+        check("claim and create_cyclic", &|env| {
+            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+                let (one, two) = (Dropped::new(), Dropped::new());
+                let allocate = move |_: &Thing| -> Result<Thing, CreateError<()>> {
+                    let v = Thing::new(20);
+                    end(one);
+                    Ok(v)
+                };
+                let init = move |_: &Handle<Thing, Thing>| -> Result<(), CreateError<()>> {
+                    two.used();
+                    Ok(())
+                };
+                end(vacancy.create_cyclic(allocate, init));
+            } else {
+                step("nothing")
+            }
+        });
+        check("try_insert", &|env| {
+            end(env.map.try_insert(Thing::new(key), Thing::new(20)))
+        });
+        check("insert", &|env| {
+            end(env.map.insert(Thing::new(key), Thing::new(20)))
+        });
+        check("remove", &|env| end(env.map.remove(&Query(key))));
+        check("replace_same", &|env| {
+            end(env.map.replace_same(&env.held[0], Thing::new(20)))
+        });
+        check("remove_if", &|env| {
+            let captured = Dropped::new();
+            end(env.map.remove_if(&Query(key), move |_, _| {
+                captured.used();
+                step("condition");
+                true
+            }))
+        });
+        check("retain", &|env| {
+            let captured = Dropped::new();
+            end(env.map.retain(move |_, _| {
+                captured.used();
+                step("keep");
+                false
+            }))
+        });
+        check("clear", &|env| {
+            env.map.clear();
+            step("end")
+        });
+        check("iter", &|env| {
+            env.map.iter().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("keys", &|env| {
+            env.map.keys().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("iter alone", &|env| {
+            step("one");
+            end(env.map.iter())
+        });
+        check("eq of handles", &|env| end(env.held[0] == env.held[1]));
+    }
+}

@@ -1,0 +1,203 @@
+//! Every call of an interner and of a weak set.
+
+use super::*;
+
+struct Env<const R: bool> {
+    set: WeakSet<Strong<R>, ByEquality, Hashes>,
+    held: Vec<Strong<R>>,
+}
+
+struct Interned_ {
+    interner: Interner<Thing, Hashes>,
+    held: Vec<Interned<Thing>>,
+}
+
+pub(super) fn interner(collide: bool) {
+    let make = || {
+        let interner = Interner::with_hasher(Hashes { collide });
+        let held = vec![
+            interner.intern_owned(Thing::new(HIT)),
+            interner.intern_owned(Thing::new(9)),
+        ];
+        end(interner.intern_owned(Thing::new(DEAD)));
+        Interned_ { interner, held }
+    };
+    let well = |env: &Interned_| {
+        for key in [HIT, MISS, DEAD] {
+            let value = env.interner.intern_owned(Thing::new(key));
+            assert_eq!(env.interner.get(&Query(key)), Some(value));
+        }
+        assert_eq!(env.interner.len(), env.held.len());
+    };
+    for key in [HIT, MISS, DEAD] {
+        let check = |name: &str, call: &dyn Fn(&Interned_)| {
+            check(
+                &format!("Interner::{name}({key}), collide {collide}"),
+                make,
+                call,
+                well,
+            )
+        };
+        check("get", &|env| end(env.interner.get(&Query(key))));
+        check("contains", &|env| end(env.interner.contains(&Query(key))));
+        check("intern", &|env| {
+            let thing = Thing::new(key);
+            end(env.interner.intern(&thing))
+        });
+        check("intern_owned", &|env| {
+            end(env.interner.intern_owned(Thing::new(key)))
+        });
+        check("intern_with", &|env| {
+            let captured = Dropped::new();
+            end(env.interner.intern_with(&Query(key), move |q| {
+                let t = Thing::new(q.0);
+                end(captured);
+                t
+            }))
+        });
+        check("iter", &|env| {
+            env.interner.iter().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+    }
+}
+
+pub(super) fn sets<const R: bool>(collide: bool) {
+    let make = || {
+        let set = WeakSet::with_hasher(Hashes { collide });
+        let held = vec![
+            Strong::new(HIT),
+            Strong::new(9),
+            Strong::new(MISS),
+            Strong::new(DEAD),
+            Strong::new(HIT),
+        ];
+        set.insert(&held[0]);
+        set.insert(&held[1]);
+        set.insert(&Strong::new(DEAD));
+        Env::<R> { set, held }
+    };
+    let well = |env: &Env<R>| {
+        for key in &env.held {
+            let member = env.set.get_or_insert(key.clone());
+            assert_eq!(env.set.get(&*key.0), Some(member));
+        }
+        env.set.prune();
+        let live = env.set.iter().count();
+        assert_eq!((env.set.entries(), env.set.len()), (live, live));
+        assert_eq!(env.set.clear(), live);
+        assert_eq!(env.set.entries(), 0);
+    };
+    for nth in [0, 2, 3, 4] {
+        let number = [HIT, 9, MISS, DEAD, HIT][nth];
+        let check = |name: &str, call: &dyn Fn(&Env<R>, &Strong<R>)| {
+            check(
+                &format!("WeakSet::{name}({nth}), reports {R}, collide {collide}"),
+                make,
+                &|env| call(env, &env.held[nth]),
+                well,
+            )
+        };
+        let query = Query(number);
+        check("get", &|env, _| end(env.set.get(&query)));
+        check("contains", &|env, _| end(env.set.contains(&query)));
+        check("insert", &|env, key| end(env.set.insert(key)));
+        check("get_or_insert", &|env, key| {
+            end(env.set.get_or_insert(key.clone()))
+        });
+        check("remove", &|env, _| end(env.set.remove(&query)));
+        check("take", &|env, _| end(env.set.take(&query)));
+        check("first", &|env, _| end(env.set.first()));
+        check("pop_first", &|env, _| end(env.set.pop_first()));
+        check("create_with_token", &|env, _| {
+            let captured = Dropped::new();
+            end(env.set.create_with_token(move |token| {
+                end(token);
+                let p = Strong::new(20);
+                end(captured);
+                p
+            }))
+        });
+        check("retain", &|env, _| {
+            let captured = Dropped::new();
+            end(env.set.retain(move |_| {
+                captured.used();
+                step("keep");
+                false
+            }))
+        });
+        check("for_each", &|env, _| {
+            let captured = Dropped::new();
+            env.set.for_each(move |_| {
+                captured.used();
+                step("each");
+            })
+        });
+        check("try_for_each", &|env, _| {
+            let captured = Dropped::new();
+            end(env.set.try_for_each(move |p| {
+                captured.used();
+                step("each");
+                std::ops::ControlFlow::Break(p.clone())
+            }))
+        });
+        check("extend", &|env, key| {
+            env.set.extend([key.clone(), Strong::new(20)])
+        });
+        check("drain", &|env, _| end(env.set.drain()));
+        check("clear", &|env, _| {
+            env.set.clear();
+            step("end")
+        });
+        check("prune", &|env, _| {
+            env.set.prune();
+            step("end")
+        });
+        check("shrink_to_fit", &|env, _| {
+            env.set.shrink_to_fit();
+            step("end")
+        });
+        check("iter", &|env, _| {
+            env.set.iter().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("union", &|env, _| end(env.set.union(&env.set)));
+        check("intersection", &|env, _| {
+            end(env.set.intersection(&env.set))
+        });
+        check("eq", &|env, _| end(env.set.is_subset(&env.set)));
+    }
+    let make = || {
+        let Env { set, held } = make();
+        (set, RefCell::new(held))
+    };
+    check(
+        &format!("WeakSet, the last drop, reports {R}, collide {collide}"),
+        make,
+        &|(_, held)| {
+            step("one");
+            end(held.take())
+        },
+        |(set, held)| {
+            end(held.take());
+            set.prune();
+            assert_eq!(set.entries(), 0);
+        },
+    );
+    check(
+        &format!("WeakSet, its drop, reports {R}, collide {collide}"),
+        || {
+            let (map, held) = make();
+            (RefCell::new(Some(map)), held)
+        },
+        &|(map, _): &(RefCell<Option<_>>, _)| {
+            step("one");
+            end(map.take())
+        },
+        |_| {},
+    );
+}

@@ -1,0 +1,257 @@
+//! Every call of a map that is strong on both sides.
+
+use super::*;
+
+struct Env {
+    map: StrongMap<Thing, Thing, Hashes>,
+}
+
+pub(super) fn all(collide: bool) {
+    let make = || {
+        let map: StrongMap<Thing, Thing, Hashes> = MapMaker::new()
+            .hasher(Hashes { collide })
+            .on_remove(|_: &Thing, _| step("hook"))
+            .build()
+            .unwrap();
+        map.insert(Thing::new(HIT), Thing::new(10));
+        map.insert(Thing::new(9), Thing::new(90));
+        Env { map }
+    };
+    let well = |env: &Env| {
+        end(env
+            .map
+            .get_or_insert_with(Thing::new(MISS), |_| Thing::new(20)));
+        for key in [HIT, MISS] {
+            let value = env
+                .map
+                .get_or_insert_with(Thing::new(key), |_| Thing::new(1));
+            assert_eq!(env.map.get(&Query(key)), Some(value));
+        }
+        let len = env.map.len();
+        assert_eq!(env.map.clear(), len);
+        assert_eq!(env.map.len(), 0);
+        let stats = env.map.stats();
+        let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
+        assert_eq!(stats.created + stats.inserted, gone, "{stats:?}");
+    };
+    for key in [HIT, MISS] {
+        let check = |name: &str, call: &dyn Fn(&Env)| {
+            check(
+                &format!("StrongMap::{name}({key}), collide {collide}"),
+                make,
+                call,
+                well,
+            )
+        };
+        check("get", &|env| end(env.map.get(&Query(key))));
+        check("get_with", &|env| {
+            let captured = Dropped::new();
+            end(env.map.get_with(&Query(key), move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
+        check("get_key_value", &|env| {
+            end(env.map.get_key_value(&Query(key)))
+        });
+        check("try_get", &|env| end(env.map.try_get(&Query(key))));
+        check("contains_key", &|env| {
+            end(env.map.contains_key(&Query(key)))
+        });
+        check("get_or_insert_with", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing| {
+                step("make");
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_with(Thing::new(key), make))
+        });
+        check("get_or_try_insert_with", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing| -> Result<Thing, Dropped> {
+                end(captured);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with(Thing::new(key), make))
+        });
+        check("get_or_insert_with_ref", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let owned = move |q: &Query| {
+                let k = Thing::new(q.0);
+                end(one);
+                k
+            };
+            let make = move |_: &Thing| {
+                let v = Thing::new(20);
+                end(two);
+                v
+            };
+            end(env.map.get_or_insert_with_ref(&Query(key), owned, make))
+        });
+        check("get_or_replace_if", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let stale = move |_: &Thing| {
+                one.used();
+                step("stale");
+                true
+            };
+            let make = move |_: &Thing| {
+                let v = Thing::new(20);
+                end(two);
+                v
+            };
+            end(env.map.get_or_replace_if(Thing::new(key), stale, make))
+        });
+        check("get_or_replace_if, fresh", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let stale = move |_: &Thing| {
+                one.used();
+                step("stale");
+                false
+            };
+            let make = move |_: &Thing| {
+                let v = Thing::new(20);
+                end(two);
+                v
+            };
+            end(env.map.get_or_replace_if(Thing::new(key), stale, make))
+        });
+        check("get_or_create_cyclic", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let allocate = move |_: &Thing| {
+                let v = Thing::new(20);
+                end(one);
+                v
+            };
+            let initialise = move |_: &Thing| two.used();
+            end(env
+                .map
+                .get_or_create_cyclic(Thing::new(key), allocate, initialise))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async", &|env| {
+            let captured = Dropped::new();
+            let make = async move |_: &Thing| {
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(
+                env.map.get_or_insert_async(Thing::new(key), make),
+            ))
+        });
+        check("claim", &|env| end(env.map.claim(Thing::new(key))));
+        check("try_claim", &|env| end(env.map.try_claim(Thing::new(key))));
+        #[cfg(feature = "async")]
+        check("claim_async", &|env| {
+            end(pollster::block_on(env.map.claim_async(Thing::new(key))))
+        });
+        check("claim and fill", &|env| {
+            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+                end(vacancy.fill(Thing::new(20)));
+            } else {
+                step("nothing")
+            }
+        });
+        check("try_insert", &|env| {
+            end(env.map.try_insert(Thing::new(key), Thing::new(20)))
+        });
+        check("insert", &|env| {
+            end(env.map.insert(Thing::new(key), Thing::new(20)))
+        });
+        check("insert_new", &|env| {
+            end(env.map.insert_new(Thing::new(key), Thing::new(20)))
+        });
+        check("replace", &|env| {
+            end(env.map.replace(Thing::new(key), Thing::new(20)))
+        });
+        check("replace_if", &|env| {
+            let captured = Dropped::new();
+            end(env
+                .map
+                .replace_if(Thing::new(key), Thing::new(20), move |_| {
+                    captured.used();
+                    step("condition");
+                    true
+                }))
+        });
+        check("update", &|env| {
+            let captured = Dropped::new();
+            end(env.map.update(Thing::new(key), move |_| {
+                captured.used();
+                step("update");
+                Some(Thing::new(20))
+            }))
+        });
+        check("update to nothing", &|env| {
+            let captured = Dropped::new();
+            end(env.map.update(Thing::new(key), move |_| {
+                captured.used();
+                step("update");
+                None
+            }))
+        });
+        check("remove", &|env| end(env.map.remove(&Query(key))));
+        check("remove_if", &|env| {
+            let captured = Dropped::new();
+            end(env.map.remove_if(&Query(key), move |_, _| {
+                captured.used();
+                step("condition");
+                true
+            }))
+        });
+        check("retain", &|env| {
+            let captured = Dropped::new();
+            end(env.map.retain(move |_, _| {
+                captured.used();
+                step("keep");
+                false
+            }))
+        });
+        check("for_each", &|env| {
+            let captured = Dropped::new();
+            env.map.for_each(move |_, _| {
+                captured.used();
+                step("each");
+            })
+        });
+        check("clear", &|env| {
+            env.map.clear();
+            step("end")
+        });
+        check("drain", &|env| end(env.map.drain()));
+        check("close", &|env| {
+            step("one");
+            let map = MapMaker::new()
+                .hasher(Hashes { collide })
+                .build::<Thing, Thing>()
+                .unwrap();
+            map.extend_with(&env.map);
+            end(map.close())
+        });
+        check("pop_any", &|env| end(env.map.pop_any()));
+        check("iter", &|env| {
+            env.map.iter().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("keys", &|env| {
+            env.map.keys().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("values", &|env| {
+            env.map.values().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("union", &|env| end(env.map.union(&env.map)));
+        check("eq", &|env| end(env.map.eq(&env.map)));
+    }
+}

@@ -1,0 +1,310 @@
+//! Every call of a map with weak keys.
+
+use super::*;
+
+struct Env<const R: bool> {
+    map: WeakKeyMap<Strong<R>, Thing, ByEquality, Hashes>,
+    held: Vec<Strong<R>>,
+}
+
+pub(super) fn maps<const R: bool>(collide: bool) {
+    let make = || {
+        let map = MapMaker::new()
+            .weak_keys()
+            .hasher(Hashes { collide })
+            .on_remove(|_: &Weak<R>, _| step("hook"))
+            .build()
+            .unwrap();
+        let held = vec![
+            Strong::new(HIT),
+            Strong::new(9),
+            Strong::new(MISS),
+            Strong::new(DEAD),
+            Strong::new(HIT),
+        ];
+        map.insert(&held[0], Thing::new(10));
+        map.insert(&held[1], Thing::new(90));
+        map.insert(&Strong::new(DEAD), Thing::new(30));
+        Env::<R> { map, held }
+    };
+    let well = |env: &Env<R>| {
+        for key in &env.held {
+            let value = env.map.get_or_insert_with(key, |_| Thing::new(1));
+            assert_eq!(env.map.get(&*key.0), Some(value));
+        }
+        env.map.prune();
+        let live = env.map.len();
+        assert_eq!(env.map.entries(), live);
+        assert_eq!(env.map.clear(), live);
+        assert_eq!(env.map.entries(), 0);
+        let stats = env.map.stats();
+        let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
+        assert_eq!(stats.created + stats.inserted, gone, "{stats:?}");
+    };
+    for nth in [0, 2, 3, 4] {
+        let number = [HIT, 9, MISS, DEAD, HIT][nth];
+        let check = |name: &str, call: &dyn Fn(&Env<R>, &Strong<R>)| {
+            check(
+                &format!("WeakKeyMap::{name}({nth}), reports {R}, collide {collide}"),
+                make,
+                &|env| call(env, &env.held[nth]),
+                well,
+            )
+        };
+        let query = Query(number);
+        check("get", &|env, _| end(env.map.get(&query)));
+        check("get_with", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.get_with(&query, move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
+        check("get_key_value", &|env, _| {
+            end(env.map.get_key_value(&query))
+        });
+        check("try_get", &|env, _| end(env.map.try_get(&query)));
+        check("contains_key", &|env, _| end(env.map.contains_key(&query)));
+        check("get_or_insert_with", &|env, key| {
+            let captured = Dropped::new();
+            let make = move |_: &Strong<R>| {
+                step("make");
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_with(key, make))
+        });
+        check("get_or_try_insert_with", &|env, key| {
+            let captured = Dropped::new();
+            let make = move |_: &Strong<R>| -> Result<Thing, Dropped> {
+                end(captured);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with(key, make))
+        });
+        check("get_or_insert_with_ref", &|env, key| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let key = key.clone();
+            let owned = move |_: &Query| {
+                end(one);
+                key
+            };
+            let make = move |_: &Strong<R>| {
+                let v = Thing::new(20);
+                end(two);
+                v
+            };
+            end(env.map.get_or_insert_with_ref(&query, owned, make))
+        });
+        check("get_or_try_insert_with_ref", &|env, key| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let key = key.clone();
+            let owned = move |_: &Query| {
+                end(one);
+                key
+            };
+            let make = move |_: &Strong<R>| -> Result<Thing, Dropped> {
+                end(two);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with_ref(&query, owned, make))
+        });
+        for stale in [false, true] {
+            check(&format!("get_or_replace_if {stale}"), &|env, key| {
+                let (one, two) = (Dropped::new(), Dropped::new());
+                let stale = move |_: &Thing| {
+                    one.used();
+                    step("stale");
+                    stale
+                };
+                let make = move |_: &Strong<R>| {
+                    let v = Thing::new(20);
+                    end(two);
+                    v
+                };
+                end(env.map.get_or_replace_if(key, stale, make))
+            });
+        }
+        check("get_or_create_cyclic", &|env, key| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let allocate = move |_: &Strong<R>| {
+                let v = Thing::new(20);
+                end(one);
+                v
+            };
+            let initialise = move |_: &Thing| two.used();
+            end(env.map.get_or_create_cyclic(key, allocate, initialise))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async", &|env, key| {
+            let captured = Dropped::new();
+            let make = async move |_: &Strong<R>| {
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(env.map.get_or_insert_async(key, make)))
+        });
+        check("claim", &|env, key| end(env.map.claim(key)));
+        check("try_claim", &|env, key| end(env.map.try_claim(key)));
+        #[cfg(feature = "async")]
+        check("claim_async", &|env, key| {
+            end(pollster::block_on(env.map.claim_async(key)))
+        });
+        check("claim and fill", &|env, key| {
+            if let Some(vacancy) = env.map.claim(key).ok().and_then(Claim::vacant) {
+                end(vacancy.fill(Thing::new(20)));
+            } else {
+                step("nothing")
+            }
+        });
+        check("try_insert", &|env, key| {
+            end(env.map.try_insert(key, Thing::new(20)))
+        });
+        check("insert", &|env, key| {
+            end(env.map.insert(key, Thing::new(20)))
+        });
+        check("insert_new", &|env, key| {
+            end(env.map.insert_new(key, Thing::new(20)))
+        });
+        check("replace", &|env, key| {
+            end(env.map.replace(key, Thing::new(20)))
+        });
+        check("replace_if", &|env, key| {
+            let captured = Dropped::new();
+            end(env.map.replace_if(key, Thing::new(20), move |_| {
+                captured.used();
+                step("condition");
+                true
+            }))
+        });
+        check("update", &|env, key| {
+            let captured = Dropped::new();
+            end(env.map.update(key, move |_| {
+                captured.used();
+                step("update");
+                Some(Thing::new(20))
+            }))
+        });
+        check("update to nothing", &|env, key| {
+            let captured = Dropped::new();
+            end(env.map.update(key, move |_| {
+                captured.used();
+                step("update");
+                None
+            }))
+        });
+        check("remove", &|env, _| end(env.map.remove(&query)));
+        check("remove_if", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.remove_if(&query, move |_, _| {
+                captured.used();
+                step("condition");
+                true
+            }))
+        });
+        check("remove_with", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.remove_with(&query, move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
+        check("retain", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.retain(move |_, _| {
+                captured.used();
+                step("keep");
+                false
+            }))
+        });
+        check("for_each", &|env, _| {
+            let captured = Dropped::new();
+            env.map.for_each(move |_, _| {
+                captured.used();
+                step("each");
+            })
+        });
+        check("clear", &|env, _| {
+            env.map.clear();
+            step("end")
+        });
+        check("prune", &|env, _| {
+            env.map.prune();
+            step("end")
+        });
+        check("len", &|env, _| {
+            env.map.len();
+            step("end")
+        });
+        check("drain", &|env, _| end(env.map.drain()));
+        check("close", &|env, _| {
+            let map = MapMaker::new()
+                .weak_keys()
+                .hasher(Hashes { collide })
+                .build::<Strong<R>, Thing>()
+                .unwrap();
+            map.extend_with(&env.map);
+            end(map.close())
+        });
+        check("pop_any", &|env, _| end(env.map.pop_any()));
+        check("iter", &|env, _| {
+            env.map.iter().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("keys", &|env, _| {
+            env.map.keys().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("weak_keys", &|env, _| {
+            env.map.weak_keys().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("values", &|env, _| {
+            env.map.values().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("union", &|env, _| end(env.map.union(&env.map)));
+        check("eq", &|env, _| end(env.map.eq(&env.map)));
+    }
+    let make = || {
+        let Env { map, held } = make();
+        (map, RefCell::new(held))
+    };
+    check(
+        &format!("WeakKeyMap, the last drop, reports {R}, collide {collide}"),
+        make,
+        &|(_, held)| {
+            step("one");
+            end(held.take())
+        },
+        |(map, held)| {
+            end(held.take());
+            map.prune();
+            assert_eq!(map.entries(), 0);
+        },
+    );
+    check(
+        &format!("WeakKeyMap, its drop, reports {R}, collide {collide}"),
+        || {
+            let (map, held) = make();
+            (RefCell::new(Some(map)), held)
+        },
+        &|(map, _): &(RefCell<Option<_>>, _)| {
+            step("one");
+            end(map.take())
+        },
+        |_| {},
+    );
+}

@@ -1,0 +1,313 @@
+//! Every call of a map with weak keys and weak values.
+
+use super::*;
+
+struct Env<const R: bool> {
+    map: WeakKeyValueMap<Strong<R>, Strong<R>, ByEquality, Hashes>,
+    held: Vec<Strong<R>>,
+    values: Vec<Strong<R>>,
+}
+
+pub(super) fn maps<const R: bool>(collide: bool) {
+    let make = || {
+        let map = MapMaker::new()
+            .weak_keys()
+            .weak_values()
+            .hasher(Hashes { collide })
+            .on_remove(|_: &Weak<R>, _| step("hook"))
+            .build()
+            .unwrap();
+        let held = vec![
+            Strong::new(HIT),
+            Strong::new(9),
+            Strong::new(MISS),
+            Strong::new(DEAD),
+            Strong::new(HIT),
+        ];
+        let values = vec![Strong::new(10), Strong::new(90)];
+        map.insert(&held[0], values[0].clone());
+        map.insert(&held[1], values[1].clone());
+        map.insert(&Strong::new(DEAD), values[0].clone());
+        map.insert(&held[2], Strong::new(7));
+        Env::<R> { map, held, values }
+    };
+    let well = |env: &Env<R>| {
+        for key in &env.held {
+            let value = env.map.get_or_insert_with(key, |_| Strong::new(1));
+            assert_eq!(env.map.get(&*key.0), Some(value));
+        }
+        env.map.prune();
+        let live = env.map.len();
+        assert_eq!(env.map.entries(), live);
+        end(env.map.keys_of(&env.values[0]));
+        assert_eq!(env.map.clear(), live);
+        assert_eq!(env.map.entries(), 0);
+        assert_eq!(env.map.keys_of(&env.values[0]).len(), 0);
+        let stats = env.map.stats();
+        let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
+        assert_eq!(stats.created + stats.inserted, gone, "{stats:?}");
+    };
+    for nth in [0, 2, 3, 4] {
+        let number = [HIT, 9, MISS, DEAD, HIT][nth];
+        let check = |name: &str, call: &dyn Fn(&Env<R>, &Strong<R>)| {
+            check(
+                &format!("WeakKeyValueMap::{name}({nth}), reports {R}, collide {collide}"),
+                make,
+                &|env| call(env, &env.held[nth]),
+                well,
+            )
+        };
+        let query = Query(number);
+        check("get", &|env, _| end(env.map.get(&query)));
+        check("session", &|env, _| end(env.map.session().get(&query)));
+        check("get_key_value", &|env, _| {
+            end(env.map.get_key_value(&query))
+        });
+        check("try_get", &|env, _| end(env.map.try_get(&query)));
+        check("contains_key", &|env, _| end(env.map.contains_key(&query)));
+        check("get_or_insert_with", &|env, key| {
+            let captured = Dropped::new();
+            let make = move |_: &Strong<R>| {
+                step("make");
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_with(key, make))
+        });
+        check("get_or_try_insert_with", &|env, key| {
+            let captured = Dropped::new();
+            let make = move |_: &Strong<R>| -> Result<Strong<R>, Dropped> {
+                end(captured);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with(key, make))
+        });
+        check("get_or_insert_with_ref", &|env, key| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let key = key.clone();
+            let owned = move |_: &Query| {
+                end(one);
+                key
+            };
+            let make = move |_: &Strong<R>| {
+                let v = Strong::new(20);
+                end(two);
+                v
+            };
+            end(env.map.get_or_insert_with_ref(&query, owned, make))
+        });
+        check("get_or_insert_with_token", &|env, key| {
+            let captured = Dropped::new();
+            let make = move |_: &Strong<R>, token: Token| {
+                end(token);
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_with_token(key, make))
+        });
+        check("get_or_try_insert_with_ref", &|env, key| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let key = key.clone();
+            let owned = move |_: &Query| {
+                end(one);
+                key
+            };
+            let make = move |_: &Strong<R>| -> Result<Strong<R>, Dropped> {
+                end(two);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with_ref(&query, owned, make))
+        });
+        for stale in [false, true] {
+            check(&format!("get_or_replace_if {stale}"), &|env, key| {
+                let (one, two) = (Dropped::new(), Dropped::new());
+                let stale = move |_: &Strong<R>| {
+                    one.used();
+                    step("stale");
+                    stale
+                };
+                let make = move |_: &Strong<R>| {
+                    let v = Strong::new(20);
+                    end(two);
+                    v
+                };
+                end(env.map.get_or_replace_if(key, stale, make))
+            });
+        }
+        check("get_or_create_cyclic", &|env, key| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let allocate = move |_: &Strong<R>| {
+                let v = Strong::new(20);
+                end(one);
+                v
+            };
+            let initialise = move |_: &Strong<R>| two.used();
+            end(env.map.get_or_create_cyclic(key, allocate, initialise))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async", &|env, key| {
+            let captured = Dropped::new();
+            let make = async move |_: &Strong<R>| {
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(env.map.get_or_insert_async(key, make)))
+        });
+        check("claim", &|env, key| end(env.map.claim(key)));
+        check("try_claim", &|env, key| end(env.map.try_claim(key)));
+        #[cfg(feature = "async")]
+        check("claim_async", &|env, key| {
+            end(pollster::block_on(env.map.claim_async(key)))
+        });
+        check("claim and fill", &|env, key| {
+            if let Some(vacancy) = env.map.claim(key).ok().and_then(Claim::vacant) {
+                end(vacancy.fill(Strong::new(20)));
+            } else {
+                step("nothing")
+            }
+        });
+        check("try_insert", &|env, key| {
+            end(env.map.try_insert(key, Strong::new(20)))
+        });
+        check("insert", &|env, key| {
+            end(env.map.insert(key, Strong::new(20)))
+        });
+        check("replace", &|env, key| {
+            end(env.map.replace(key, Strong::new(20)))
+        });
+        check("replace_if", &|env, key| {
+            end(env.map.replace_if(key, &env.values[0], Strong::new(20)))
+        });
+        check("update", &|env, key| {
+            let captured = Dropped::new();
+            end(env.map.update(key, move |_| {
+                captured.used();
+                step("update");
+                Some(Strong::new(20))
+            }))
+        });
+        check("update to nothing", &|env, key| {
+            let captured = Dropped::new();
+            end(env.map.update(key, move |_| {
+                captured.used();
+                step("update");
+                None
+            }))
+        });
+        check("remove", &|env, _| end(env.map.remove(&query)));
+        check("remove_if", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.remove_if(&query, move |_, _| {
+                captured.used();
+                step("condition");
+                true
+            }))
+        });
+        check("get_by_value", &|env, _| {
+            end(env.map.get_by_value(&env.values[0]))
+        });
+        check("keys_of", &|env, _| end(env.map.keys_of(&env.values[0])));
+        check("remove_by_value", &|env, _| {
+            end(env.map.remove_by_value(&env.values[0]))
+        });
+        check("retain", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.retain(move |_, _| {
+                captured.used();
+                step("keep");
+                false
+            }))
+        });
+        check("for_each", &|env, _| {
+            let captured = Dropped::new();
+            env.map.for_each(move |_, _| {
+                captured.used();
+                step("each");
+            })
+        });
+        check("clear", &|env, _| {
+            env.map.clear();
+            step("end")
+        });
+        check("prune", &|env, _| {
+            env.map.prune();
+            step("end")
+        });
+        check("len", &|env, _| {
+            env.map.len();
+            step("end")
+        });
+        check("drain", &|env, _| end(env.map.drain()));
+        check("close", &|env, _| {
+            let map = MapMaker::new()
+                .weak_keys()
+                .weak_values()
+                .hasher(Hashes { collide })
+                .build::<Strong<R>, Strong<R>>()
+                .unwrap();
+            map.extend_with(&env.map);
+            end(map.close())
+        });
+        check("pop_any", &|env, _| end(env.map.pop_any()));
+        check("iter", &|env, _| {
+            env.map.iter().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("keys", &|env, _| {
+            env.map.keys().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("weak_values", &|env, _| {
+            env.map.weak_values().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("values", &|env, _| {
+            env.map.values().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("union", &|env, _| end(env.map.union(&env.map)));
+        check("eq", &|env, _| end(env.map.eq(&env.map)));
+    }
+    let make = || {
+        let Env { map, held, values } = make();
+        (map, RefCell::new(held), RefCell::new(values))
+    };
+    check(
+        &format!("WeakKeyValueMap, the last drop, reports {R}, collide {collide}"),
+        make,
+        &|(_, held, values)| {
+            step("one");
+            end(values.take());
+            end(held.take())
+        },
+        |(map, held, values)| {
+            end(held.take());
+            end(values.take());
+            map.prune();
+            assert_eq!(map.entries(), 0);
+        },
+    );
+    check(
+        &format!("WeakKeyValueMap, its drop, reports {R}, collide {collide}"),
+        || {
+            let (map, held, values) = make();
+            (RefCell::new(Some(map)), held, values)
+        },
+        &|(map, _, _): &(RefCell<Option<_>>, _, _)| {
+            step("one");
+            end(map.take())
+        },
+        |_| {},
+    );
+}

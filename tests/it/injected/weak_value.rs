@@ -1,0 +1,296 @@
+//! Every call of a map with weak values.
+
+use super::*;
+
+struct Env<const R: bool> {
+    map: WeakValueMap<Thing, Strong<R>, Hashes>,
+    held: Vec<Strong<R>>,
+}
+
+pub(super) fn maps<const R: bool>(collide: bool) {
+    let make = || {
+        let map = MapMaker::new()
+            .weak_values()
+            .hasher(Hashes { collide })
+            .on_remove(|_: &Thing, _| step("hook"))
+            .build()
+            .unwrap();
+        let held = vec![Strong::new(10), Strong::new(90)];
+        map.insert(Thing::new(HIT), held[0].clone());
+        map.insert(Thing::new(9), held[1].clone());
+        map.insert(Thing::new(DEAD), Strong::new(30));
+        Env::<R> { map, held }
+    };
+    let well = |env: &Env<R>| {
+        end(env
+            .map
+            .get_or_insert_with(Thing::new(MISS), |_| Strong::new(20)));
+        for key in [HIT, MISS, DEAD] {
+            let value = env
+                .map
+                .get_or_insert_with(Thing::new(key), |_| Strong::new(1));
+            assert_eq!(env.map.get(&Query(key)), Some(value));
+        }
+        env.map.prune();
+        let live = env.map.len();
+        assert_eq!(env.map.entries(), live);
+        assert_eq!(env.map.clear(), live);
+        assert_eq!(env.map.entries(), 0);
+        let stats = env.map.stats();
+        let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
+        assert_eq!(stats.created + stats.inserted, gone, "{stats:?}");
+    };
+    for key in [HIT, MISS, DEAD] {
+        let check = |name: &str, call: &dyn Fn(&Env<R>)| {
+            check(
+                &format!("WeakValueMap::{name}({key}), reports {R}, collide {collide}"),
+                make,
+                call,
+                well,
+            )
+        };
+        check("get", &|env| end(env.map.get(&Query(key))));
+        check("session", &|env| end(env.map.session().get(&Query(key))));
+        check("get_key_value", &|env| {
+            end(env.map.get_key_value(&Query(key)))
+        });
+        check("try_get", &|env| end(env.map.try_get(&Query(key))));
+        check("contains_key", &|env| {
+            end(env.map.contains_key(&Query(key)))
+        });
+        check("get_or_insert_with", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing| {
+                step("make");
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_with(Thing::new(key), make))
+        });
+        check("get_or_try_insert_with", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing| -> Result<Strong<R>, Dropped> {
+                end(captured);
+                Err(Dropped::new())
+            };
+            end(env.map.get_or_try_insert_with(Thing::new(key), make))
+        });
+        check("get_or_insert_with_ref", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let owned = move |q: &Query| {
+                let k = Thing::new(q.0);
+                end(one);
+                k
+            };
+            let make = move |_: &Thing| {
+                let v = Strong::new(20);
+                end(two);
+                v
+            };
+            end(env.map.get_or_insert_with_ref(&Query(key), owned, make))
+        });
+        for stale in [false, true] {
+            check(&format!("get_or_replace_if {stale}"), &|env| {
+                let (one, two) = (Dropped::new(), Dropped::new());
+                let stale = move |_: &Strong<R>| {
+                    one.used();
+                    step("stale");
+                    stale
+                };
+                let make = move |_: &Thing| {
+                    let v = Strong::new(20);
+                    end(two);
+                    v
+                };
+                end(env.map.get_or_replace_if(Thing::new(key), stale, make))
+            });
+        }
+        check("get_or_create_cyclic", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let allocate = move |_: &Thing| {
+                let v = Strong::new(20);
+                end(one);
+                v
+            };
+            let initialise = move |_: &Strong<R>| two.used();
+            end(env
+                .map
+                .get_or_create_cyclic(Thing::new(key), allocate, initialise))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async", &|env| {
+            let captured = Dropped::new();
+            let make = async move |_: &Thing| {
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(
+                env.map.get_or_insert_async(Thing::new(key), make),
+            ))
+        });
+        check("get_or_insert_with_token", &|env| {
+            let captured = Dropped::new();
+            let make = move |_: &Thing, token: Token| {
+                end(token);
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(env.map.get_or_insert_with_token(Thing::new(key), make))
+        });
+        check("claim", &|env| end(env.map.claim(Thing::new(key))));
+        check("try_claim", &|env| end(env.map.try_claim(Thing::new(key))));
+        #[cfg(feature = "async")]
+        check("claim_async", &|env| {
+            end(pollster::block_on(env.map.claim_async(Thing::new(key))))
+        });
+        check("claim and fill", &|env| {
+            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+                end(vacancy.fill(Strong::new(20)));
+            } else {
+                step("nothing")
+            }
+        });
+        check("try_insert", &|env| {
+            end(env.map.try_insert(Thing::new(key), Strong::new(20)))
+        });
+        check("insert", &|env| {
+            end(env.map.insert(Thing::new(key), Strong::new(20)))
+        });
+        check("replace", &|env| {
+            end(env.map.replace(Thing::new(key), Strong::new(20)))
+        });
+        check("replace_if", &|env| {
+            end(env
+                .map
+                .replace_if(Thing::new(key), &env.held[0], Strong::new(20)))
+        });
+        check("update", &|env| {
+            let captured = Dropped::new();
+            end(env.map.update(Thing::new(key), move |_| {
+                captured.used();
+                step("update");
+                Some(Strong::new(20))
+            }))
+        });
+        check("update to nothing", &|env| {
+            let captured = Dropped::new();
+            end(env.map.update(Thing::new(key), move |_| {
+                captured.used();
+                step("update");
+                None
+            }))
+        });
+        check("update to the same", &|env| {
+            let captured = Dropped::new();
+            end(env.map.update(Thing::new(key), move |old| {
+                captured.used();
+                step("update");
+                old.cloned()
+            }))
+        });
+        check("remove", &|env| end(env.map.remove(&Query(key))));
+        check("remove_if", &|env| {
+            let captured = Dropped::new();
+            end(env.map.remove_if(&Query(key), move |_, _| {
+                captured.used();
+                step("condition");
+                true
+            }))
+        });
+        check("retain", &|env| {
+            let captured = Dropped::new();
+            end(env.map.retain(move |_, _| {
+                captured.used();
+                step("keep");
+                false
+            }))
+        });
+        check("for_each", &|env| {
+            let captured = Dropped::new();
+            env.map.for_each(move |_, _| {
+                captured.used();
+                step("each");
+            })
+        });
+        check("clear", &|env| {
+            env.map.clear();
+            step("end")
+        });
+        check("prune", &|env| {
+            env.map.prune();
+            step("end")
+        });
+        check("len", &|env| {
+            env.map.len();
+            step("end")
+        });
+        check("shrink_to_fit", &|env| {
+            env.map.shrink_to_fit();
+            step("end")
+        });
+        check("drain", &|env| end(env.map.drain()));
+        check("close", &|env| {
+            let map = MapMaker::new()
+                .weak_values()
+                .hasher(Hashes { collide })
+                .build::<Thing, Strong<R>>()
+                .unwrap();
+            map.extend_with(&env.map);
+            end(map.close())
+        });
+        check("pop_any", &|env| end(env.map.pop_any()));
+        check("iter", &|env| {
+            env.map.iter().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("keys", &|env| {
+            env.map.keys().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("values", &|env| {
+            env.map.values().for_each(|h| {
+                step("each");
+                end(h)
+            })
+        });
+        check("union", &|env| end(env.map.union(&env.map)));
+        check("eq", &|env| end(env.map.eq(&env.map)));
+    }
+    // The drop of an owner, which is reported or not.
+    let make = || {
+        let Env { map, held } = make();
+        (map, RefCell::new(held))
+    };
+    check(
+        &format!("WeakValueMap, the last drop, reports {R}, collide {collide}"),
+        make,
+        &|(_, held)| {
+            step("one");
+            end(held.take())
+        },
+        |(map, held)| {
+            end(held.take());
+            map.prune();
+            assert_eq!(map.entries(), 0);
+        },
+    );
+    check(
+        &format!("WeakValueMap, its drop, reports {R}, collide {collide}"),
+        || {
+            let (map, held) = make();
+            (RefCell::new(Some(map)), held)
+        },
+        &|(map, _): &(RefCell<Option<_>>, _)| {
+            step("one");
+            end(map.take())
+        },
+        |_| {},
+    );
+}
