@@ -5,7 +5,7 @@
 
 use crate::body::{node_align, node_size, Body};
 use crate::dying::Dying;
-use crate::frames::{self, Describe, Work};
+use crate::frames::{self, Describe};
 use crate::grace::{reading, Graveyard, Guard};
 use crate::node::Node;
 use crate::panics::Panics;
@@ -100,10 +100,16 @@ impl<B: Body> Core<B> {
     pub(crate) unsafe fn free(node: Node, live: isize) {
         // SAFETY: the caller's promise.
         let core: NonNull<Self> = unsafe { origin(node) }.core.cast();
-        // SAFETY: the node, which is out, keeps the core.
-        let this = unsafe { core.as_ref() };
-        // SAFETY: the caller's promise.
-        if unsafe { this.pool.free(node, live, &this.graveyard) } {
+        let this = core.as_ptr();
+        // SAFETY: the node, which is out, keeps the core until the pool has it; the rest is the caller's promise.
+        if unsafe {
+            Pool::free(
+                &raw const (*this).pool,
+                node,
+                live,
+                &raw const (*this).graveyard,
+            )
+        } {
             // SAFETY: the registry has gone, and this was the last node.
             unsafe { Self::destroy(core) };
         }
@@ -362,14 +368,15 @@ impl<B: Body> Core<B> {
     /// # Safety
     /// `core` was made by `leak`, and the caller is its only user but for nodes that are out.
     unsafe fn close(core: NonNull<Self>) {
-        // SAFETY: not destroyed before the end of this function.
+        // SAFETY: not destroyed before this call lets go of the pool.
         let this = unsafe { core.as_ref() };
         if !this.pool.close() {
             this.index.close(&this.graveyard);
             this.pool.release_unused(&this.graveyard);
             this.graveyard.collect();
         }
-        if this.pool.let_go() {
+        // SAFETY: closed just now, which counts this caller.
+        if unsafe { Pool::let_go(&raw const (*core.as_ptr()).pool) } {
             // SAFETY: no node is out, and the registry is this call's caller.
             unsafe { Self::destroy(core) };
         }
@@ -388,7 +395,7 @@ pub(crate) unsafe fn bury<B: Body>(node: Node) {
     let core = unsafe { Core::<B>::of(node) };
     if let Some(dying) = core.dying.as_ref().filter(|_| B::NEEDS_DROP) {
         // SAFETY: dead, and the caller's alone.
-        dying.begin(unsafe { node.as_ref() }.hash(), node.as_ptr() as Work);
+        dying.begin(unsafe { node.as_ref() }.hash(), node.addr().get());
     }
     // The last owner of what the index keeps comes after the index.
     let unlinked = !B::KEPT && reading(|guard| core.index.unlink(node, guard));
@@ -464,7 +471,7 @@ unsafe fn drop_and_free<B: Body>(node: Node) {
         fn drop(&mut self) {
             // SAFETY: the node is out until it is freed, and keeps the core.
             if let Some(dying) = &unsafe { Core::<B>::of(self.0) }.dying {
-                dying.end(self.0.as_ptr() as Work);
+                dying.end(self.0.addr().get());
             }
             // SAFETY: the caller's promise; the payload is gone by now.
             unsafe { Core::<B>::free(self.0, 0) }
@@ -479,5 +486,5 @@ unsafe fn drop_and_free<B: Body>(node: Node) {
     }
     let key = std::any::type_name::<B::Key>();
     let describe: Describe<'_> = &|f| write!(f, "the end of the value of a key of type `{key}`");
-    frames::during(node.as_ptr() as Work, describe, None, end);
+    frames::during(node.addr().get(), describe, None, end);
 }
