@@ -122,6 +122,8 @@ mod table;
 mod teardown;
 mod tie;
 mod token;
+mod unwind;
+mod variance;
 mod waits;
 mod walk;
 mod watched;
