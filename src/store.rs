@@ -219,7 +219,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     ) -> Option<R> {
         if !B::IS_WEAK {
             // An owner's way: the last one drops the value, and not a moment later.
-            return view(self.find(hash, is_it)?.held.value());
+            let landed = self.find(hash, is_it)?;
+            let result = view(landed.held.value());
+            // Before the result is returned: one that is on its way out is leaked when a drop panics.
+            drop(landed);
+            return result;
         }
         let Some(reader) = Reader::own() else {
             return self.view_slow(hash, &is_it, &mut view);
@@ -255,7 +259,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         is_it: &dyn Fn(&A) -> bool,
         view: &mut dyn FnMut(&B) -> Option<R>,
     ) -> Option<R> {
-        view(self.find(hash, is_it)?.held.value())
+        let landed = self.find(hash, is_it)?;
+        let result = view(landed.held.value());
+        // As in `view_as`.
+        drop(landed);
+        result
     }
 
     /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.

@@ -316,10 +316,13 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         };
         match found.flatten() {
             Some(result) => result,
-            None => f
-                .take()
-                .map(|f| f(&self.fill(sender)))
-                .expect("called once"),
+            None => {
+                let list = self.fill(sender);
+                let result = f.take().expect("called once")(&list);
+                // Before the result is returned: one that is on its way out is leaked when a drop panics.
+                drop(list);
+                result
+            }
         }
     }
 

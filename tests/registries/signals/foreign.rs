@@ -212,3 +212,38 @@ fn a_send_that_is_the_last_to_have_a_receiver_may_panic_with_it() {
     assert_eq!(signal.len(), 1);
     assert_eq!(signal.send_robust(&1).len(), 1);
 }
+
+/// What the receivers have returned by then is dropped, not leaked.
+#[test]
+fn a_send_that_panics_at_its_end_drops_what_was_returned() {
+    let result = Arc::new(());
+    for robust in [true, false] {
+        let signal: Signal<u32, Arc<()>> = Signal::new();
+        let bomb = OnDrop(|| panic!("dropped"));
+        let last = Receiver::new({
+            let result = Arc::clone(&result);
+            move |_: &u32| {
+                let _ = &bomb;
+                Arc::clone(&result)
+            }
+        });
+        signal.connect(&last);
+        let last = Mutex::new(Some(last));
+        let kept = Receiver::new({
+            let result = Arc::clone(&result);
+            move |_: &u32| {
+                drop(last.lock().unwrap().take());
+                Arc::clone(&result)
+            }
+        });
+        signal.connect(&kept);
+        let panic = if robust {
+            panic_of(|| signal.send_robust(&1))
+        } else {
+            panic_of(|| signal.send(&1))
+        };
+        assert_eq!(panic, "dropped");
+        drop(kept);
+        assert_eq!(Arc::strong_count(&result), 1, "robust: {robust}");
+    }
+}
