@@ -101,10 +101,16 @@ impl<B: Body> Core<B> {
     pub(crate) unsafe fn free(node: Node, live: isize) {
         // SAFETY: the caller's promise.
         let core: NonNull<Self> = unsafe { origin(node) }.core.cast();
-        // SAFETY: the node, which is out, keeps the core.
-        let this = unsafe { core.as_ref() };
-        // SAFETY: the caller's promise.
-        if unsafe { this.pool.free(node, live, &this.graveyard) } {
+        let this = core.as_ptr();
+        // SAFETY: the node, which is out, keeps the core until the pool has it; the rest is the caller's promise.
+        if unsafe {
+            Pool::free(
+                &raw const (*this).pool,
+                node,
+                live,
+                &raw const (*this).graveyard,
+            )
+        } {
             // SAFETY: the registry has gone, and this was the last node.
             unsafe { Self::destroy(core) };
         }
@@ -371,14 +377,15 @@ impl<B: Body> Core<B> {
     /// # Safety
     /// `core` was made by `leak`, and the caller is its only user but for nodes that are out.
     unsafe fn close(core: NonNull<Self>) {
-        // SAFETY: not destroyed before the end of this function.
+        // SAFETY: not destroyed before this call lets go of the pool.
         let this = unsafe { core.as_ref() };
         if !this.pool.close() {
             this.index.close(&this.graveyard);
             this.pool.release_unused(&this.graveyard);
             this.graveyard.collect();
         }
-        if this.pool.let_go() {
+        // SAFETY: closed just now, which counts this caller.
+        if unsafe { Pool::let_go(&raw const (*core.as_ptr()).pool) } {
             // SAFETY: no node is out, and the registry is this call's caller.
             unsafe { Self::destroy(core) };
         }

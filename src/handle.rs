@@ -315,7 +315,7 @@ impl<K, V: Hash> Hash for WeakHandle<K, V> {
         });
         match hash {
             Some(hash) => state.write_u64(hash),
-            None => state.write_usize(Arc::as_ptr(&self.watch) as usize),
+            None => state.write_usize(Arc::as_ptr(&self.watch).addr()),
         }
     }
 }

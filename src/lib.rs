@@ -122,6 +122,7 @@ mod sync;
 mod table;
 mod teardown;
 mod token;
+mod unwind;
 #[cfg(doctest)]
 mod variance;
 mod waits;

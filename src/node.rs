@@ -20,7 +20,7 @@
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::process::abort;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 /// Owners beyond this abort the process, as in `std`. As many threads again would have to get past the check at
 /// the same time before the count could wrap.
@@ -75,6 +75,22 @@ impl Header {
     pub(crate) fn is_hidden(&self) -> bool {
         // Acquire: pairs with `publish`.
         self.hash.load(Ordering::Acquire) & HIDDEN != 0
+    }
+
+    /// Returns the node that [`Header::set_link`] stored in place of the hash.
+    #[inline(always)]
+    pub(crate) fn link(&self) -> Option<Node> {
+        NonNull::new(ptr::with_exposed_provenance_mut(self.hash() as usize))
+    }
+
+    /// Stores the next node of a list in place of the hash.
+    ///
+    /// As a number, since readers with stale pointers compare this field with a hash at any time, so it has one type for ever. The
+    /// provenance is exposed for [`Header::link`]: the next node may lie in any chunk, so no pointer at hand could lend its own.
+    #[inline(always)]
+    pub(crate) fn set_link(&self, next: Option<Node>) {
+        let next = next.map_or(ptr::null_mut(), NonNull::as_ptr);
+        self.set_hash(next.expose_provenance() as u64);
     }
 
     /// Becomes an owner unless the last one has gone.

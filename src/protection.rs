@@ -15,7 +15,7 @@
 
 use crate::body::{payload, Body};
 use crate::engine::Engine;
-use crate::node::{Header, Node};
+use crate::node::Node;
 use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::strong::Strong;
@@ -24,7 +24,7 @@ use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
 use crate::table::{Next, Probe, Sight};
 use smallvec::SmallVec;
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::Arc;
 
 /// So many nodes are put aside, at least, before somebody looks which of them can go.
@@ -169,7 +169,7 @@ impl<B: Body> Protection<B> {
 /// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody finds anything by that any more. So putting aside
 /// takes no memory.
 struct Pile<B: Body> {
-    /// Each but the last has the next one in place of its hash; 0 for none.
+    /// Each has the next one in place of its hash.
     top: Option<Node>,
     len: usize,
     body: PhantomData<B>,
@@ -189,8 +189,7 @@ impl<B: Body> Pile<B> {
     }
 
     fn push(&mut self, strong: Strong<B>) {
-        let next = self.top.map_or(0, |next| next.as_ptr() as u64);
-        strong.header().set_hash(next);
+        strong.header().set_link(self.top);
         self.top = Some(strong.node());
         self.len += 1;
         std::mem::forget(strong);
@@ -200,7 +199,7 @@ impl<B: Body> Pile<B> {
         let top = self.top?;
         // SAFETY: pushed, and its ownership forgotten then.
         let strong = unsafe { Strong::<B>::adopt(top) };
-        self.top = NonNull::new(strong.header().hash() as *mut Header);
+        self.top = strong.header().link();
         self.len -= 1;
         Some(strong)
     }

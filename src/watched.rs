@@ -410,7 +410,7 @@ impl<T: ?Sized + Hash> Hash for WeakWatched<T> {
         });
         match hash {
             Some(hash) => state.write_u64(hash),
-            None => state.write_usize(Arc::as_ptr(&self.list) as usize),
+            None => state.write_usize(Arc::as_ptr(&self.list).addr()),
         }
     }
 }

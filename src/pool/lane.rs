@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use std::ptr::{self, NonNull};
 
 pub(super) struct Lane {
-    /// Linked through the headers' `hash`. Invariant: each node of the list is dead and reachable from here only.
-    free: *mut Header,
+    /// Linked in place of the headers' hashes. Invariant: each node of the list is dead and reachable from here only.
+    free: Option<Node>,
     /// The length of that list.
     listed: usize,
     /// From here to `end` a slab has never been used.
@@ -20,7 +20,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(size: usize) -> Self {
         Self {
-            free: ptr::null_mut(),
+            free: None,
             listed: 0,
             uncut: ptr::null_mut(),
             end: ptr::null_mut(),
@@ -32,7 +32,7 @@ impl Lane {
     pub(super) fn uncut(slab: NonNull<SlabHeader>, first: usize, size: usize) -> Self {
         let slab = slab.as_ptr().cast::<u8>();
         Self {
-            free: ptr::null_mut(),
+            free: None,
             listed: 0,
             uncut: slab.wrapping_add(first),
             end: slab.wrapping_add(SLAB),
@@ -47,9 +47,9 @@ impl Lane {
 
     #[inline(always)]
     fn pop(&mut self) -> Option<Node> {
-        let node = NonNull::new(self.free)?;
+        let node = self.free?;
         // SAFETY: nodes in the list are this lane's alone.
-        self.free = unsafe { node.as_ref() }.hash() as *mut Header;
+        self.free = unsafe { node.as_ref() }.link();
         self.listed -= 1;
         Some(node)
     }
@@ -68,14 +68,14 @@ impl Lane {
     }
 
     fn uncut_bytes(&self) -> usize {
-        self.end as usize - self.uncut as usize
+        self.end.addr() - self.uncut.addr()
     }
 
     #[inline(always)]
     pub(super) fn put(&mut self, node: Node) {
         // SAFETY: the caller hands over a node that it has alone.
-        unsafe { node.as_ref() }.set_hash(self.free as u64);
-        self.free = node.as_ptr();
+        unsafe { node.as_ref() }.set_link(self.free);
+        self.free = Some(node);
         self.listed += 1;
     }
 
@@ -87,9 +87,9 @@ impl Lane {
 
     /// The whole free list, as a lane of its own, unless it is empty.
     pub(super) fn take_list(&mut self) -> Option<Self> {
-        let free = NonNull::new(std::mem::replace(&mut self.free, ptr::null_mut()))?;
+        let free = self.free.take()?;
         Some(Self {
-            free: free.as_ptr(),
+            free: Some(free),
             listed: std::mem::take(&mut self.listed),
             ..Self::new(self.size)
         })
@@ -113,11 +113,11 @@ impl Lane {
         if self.uncut_bytes() >= self.size {
             *nodes.entry(slab_of(self.uncut)).or_default() += self.uncut_bytes() / self.size;
         }
-        let mut next = NonNull::new(self.free);
+        let mut next = self.free;
         while let Some(node) = next {
             *nodes.entry(slab_of(node.as_ptr().cast())).or_default() += 1;
             // SAFETY: nodes in the list are this lane's alone.
-            next = NonNull::new(unsafe { node.as_ref() }.hash() as *mut Header);
+            next = unsafe { node.as_ref() }.link();
         }
     }
 

@@ -83,16 +83,31 @@ impl Pool {
     /// Does something inside the calling thread's stripe, or another one.
     #[inline(always)]
     fn inside<R>(&self, f: impl FnOnce(&mut Inside<'_>) -> R) -> R {
+        // SAFETY: borrowed until after this call.
+        unsafe { Self::inside_of(self, f) }
+    }
+
+    /// As `inside`, for a pool that may be freed as soon as this thread has left the stripe.
+    ///
+    /// # Safety
+    /// The pool is not freed before that.
+    #[inline(always)]
+    unsafe fn inside_of<R>(pool: *const Self, f: impl FnOnce(&mut Inside<'_>) -> R) -> R {
+        // No reference outlasts `f`, at whose end the stripe is left.
+        // SAFETY: the caller's promise; so below.
+        let owned = unsafe { (*pool).owned };
         match sync::own_index() {
-            Some(own) if own < self.owned => {
-                // SAFETY: the number is this thread's alone, and nobody who is inside comes here.
-                if let Some(mut own) = unsafe { self.stripes[own].enter() } {
+            Some(own) if own < owned => {
+                // SAFETY: also, the number is this thread's alone, and nobody who is inside comes here.
+                if let Some(mut own) = unsafe { (&(*pool).stripes)[own].enter() } {
                     return f(&mut own);
                 }
             }
             _ => {}
         }
-        f(&mut self.shared_stripe())
+        // SAFETY: as above.
+        let mut visitor = unsafe { (*pool).shared_stripe() };
+        f(&mut visitor)
     }
 
     #[cold]
@@ -211,28 +226,39 @@ impl Pool {
     /// Takes back a node that is dead, unlinked and without a payload. `live` is added to the number of live entries.
     /// True when this was the last node of a closed pool: the caller then has the pool, and all around it, alone.
     ///
+    /// Pointers, as pool and graveyard may be freed by another thread as soon as the node is counted as returned.
+    ///
     /// # Safety
-    /// The node is of this pool, and the caller has it alone.
+    /// The node is of this pool, whose graveyard is `graveyard`, and the caller has it alone.
     #[inline]
     #[must_use]
-    pub(crate) unsafe fn free(&self, node: Node, live: isize, graveyard: &Graveyard) -> bool {
+    pub(crate) unsafe fn free(
+        pool: *const Self,
+        node: Node,
+        live: isize,
+        graveyard: *const Graveyard,
+    ) -> bool {
         // SAFETY: the caller's promise.
         let slab = unsafe { slab_header(node) };
         let (lane, bytes) = (slab.lane, slab.size);
         if lane == LARGE {
-            // SAFETY: unlinked, so no new reader finds it, and the caller's alone.
-            unsafe { graveyard.bury_for_later(slab::large_block(node)) };
-            self.count_large(bytes, graveyard);
+            // SAFETY: the node is out, which keeps both. It is unlinked, so no new reader finds it, and the caller's alone.
+            unsafe {
+                (*graveyard).bury_for_later(slab::large_block(node));
+                (*pool).count_large(bytes, &*graveyard);
+            }
         }
-        let closed = self.inside(|stripe| {
+        let give_back = |stripe: &mut Inside<'_>| {
             stripe.add_outstanding(-1);
             stripe.add_live(live);
             if lane != LARGE {
                 stripe.put(lane, node);
             }
             stripe.is_closed()
-        });
-        closed && self.let_go()
+        };
+        // SAFETY: the node is out until this thread has left the stripe, which keeps the pool. If the pool is closed, the node
+        // counts as out until `let_go`.
+        unsafe { Self::inside_of(pool, give_back) && Self::let_go(pool) }
     }
 
     #[cold]
@@ -259,11 +285,16 @@ impl Pool {
         outstanding == 0
     }
 
-    /// Counts one down. True for the last.
+    /// Counts one down. True for the last, who then frees the pool; for all others it may be gone when this returns.
+    ///
+    /// # Safety
+    /// The caller has one of those that are counted since `close`.
     #[must_use]
-    pub(crate) fn let_go(&self) -> bool {
+    pub(crate) unsafe fn let_go(pool: *const Self) -> bool {
+        // SAFETY: not freed before the last is counted down.
+        let left = unsafe { &(*pool).left };
         // AcqRel: all that others did with the pool comes before its end.
-        self.left.fetch_sub(1, Ordering::AcqRel) == 1
+        left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Buries the chunks in which no node is in use. Creators that need a new slab meanwhile wait; nobody else does.
@@ -288,7 +319,7 @@ impl Pool {
             // SAFETY: a slab that is in use, so its header is written, and nobody writes to it again.
             let size = unsafe { slab.as_ref() }.size;
             let nodes = (SLAB - self.first(size)) / size;
-            free.get(&(slab.as_ptr() as usize)) == Some(&nodes)
+            free.get(&slab.addr().get()) == Some(&nodes)
         };
         let (unused, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut *chunks)
             .into_iter()
@@ -298,7 +329,7 @@ impl Pool {
         let gone: HashSet<usize> = unused
             .iter()
             .flat_map(Chunk::slabs)
-            .map(|s| s.as_ptr() as usize)
+            .map(|slab| slab.addr().get())
             .collect();
         let mut kept: Vec<Lane> = stock.into_iter().map(|lane| lane.without(&gone)).collect();
         if let Some(visitors) = visit(self.stripes.iter()) {

@@ -29,7 +29,7 @@ pub(super) struct SlabHeader {
 
 /// The address of the slab that an address lies in.
 pub(super) fn slab_of(address: *const u8) -> usize {
-    address as usize & !(SLAB - 1)
+    address.addr() & !(SLAB - 1)
 }
 
 /// The header of the slab that `node` lies in, with the right to the whole slab.

@@ -19,7 +19,9 @@ use super::class::Sizes;
 use super::lane::Lane;
 use crate::node::Node;
 use crate::sync::{self, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
 #[repr(align(128))]
 pub(super) struct Stripe {
@@ -84,7 +86,7 @@ impl Stripe {
         debug_assert!(self.has_owner);
         self.owner_inside.store(true, Ordering::Relaxed);
         sync::any_barrier();
-        let owner = Owner(Inside(self));
+        let owner = Owner(Inside::new(self));
         // Acquire: pairs with the Release when a visitor leaves.
         if self.visited.load(Ordering::Acquire) {
             drop(owner);
@@ -114,7 +116,7 @@ impl Stripe {
     #[inline]
     pub(super) fn try_visit(&self) -> Option<Visitor<'_>> {
         debug_assert!(!self.has_owner);
-        self.try_announce().then(|| Visitor(Inside(self)))
+        self.try_announce().then(|| Visitor(Inside::new(self)))
     }
 }
 
@@ -147,13 +149,20 @@ pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a Stripe>) -> Option<Vec
             sync::relax(round);
             round += 1;
         }
-        visitors.push(Visitor(Inside(stripe)));
+        visitors.push(Visitor(Inside::new(stripe)));
     }
     Some(visitors)
 }
 
 /// Proof that this thread is inside a stripe, and nobody else.
-pub(super) struct Inside<'a>(&'a Stripe);
+///
+/// A pointer, not a reference: leaving is the last step with which a thread can touch a pool that another one then frees, so no reference to
+/// the stripe may be held across it.
+pub(super) struct Inside<'a> {
+    // Invariant: leads to a stripe that is not freed before this thread has left.
+    stripe: NonNull<Stripe>,
+    borrowed: PhantomData<&'a Stripe>,
+}
 
 /// The owner inside its stripe; leaves when dropped.
 pub(super) struct Owner<'a>(Inside<'a>);
@@ -161,19 +170,34 @@ pub(super) struct Owner<'a>(Inside<'a>);
 /// A visitor inside a stripe; leaves when dropped.
 pub(super) struct Visitor<'a>(Inside<'a>);
 
-impl Inside<'_> {
+impl<'a> Inside<'a> {
+    #[inline(always)]
+    fn new(stripe: &'a Stripe) -> Self {
+        Self {
+            stripe: NonNull::from(stripe),
+            borrowed: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn stripe(&self) -> &Stripe {
+        // SAFETY: the invariant; this thread does not leave while `self` is borrowed.
+        unsafe { self.stripe.as_ref() }
+    }
+
     #[inline(always)]
     pub(super) fn add_live(&mut self, change: isize) {
-        let live = self.0.live.load(Ordering::Relaxed);
-        self.0
-            .live
-            .store(live.wrapping_add(change), Ordering::Relaxed);
+        let live = &self.stripe().live;
+        let sum = live.load(Ordering::Relaxed).wrapping_add(change);
+        live.store(sum, Ordering::Relaxed);
     }
 
     #[inline(always)]
     fn stock<R>(&mut self, f: impl FnOnce(&mut Stock) -> R) -> R {
         // SAFETY: inside, and `&mut self` makes the borrow unique.
-        self.0.stock.with_mut(|stock| f(unsafe { &mut *stock }))
+        self.stripe()
+            .stock
+            .with_mut(|stock| f(unsafe { &mut *stock }))
     }
 
     /// Does something with a lane.
@@ -183,7 +207,7 @@ impl Inside<'_> {
             let lane = &mut stock.lanes[lane];
             (f(lane), lane.listed())
         });
-        self.0.spare[lane].store(listed, Ordering::Relaxed);
+        self.stripe().spare[lane].store(listed, Ordering::Relaxed);
         result
     }
 
@@ -228,7 +252,7 @@ impl Inside<'_> {
 
     /// All free nodes, one lane for each size. `into` has room for them.
     pub(super) fn take_lanes(&mut self, into: &mut Vec<Lane>) {
-        into.extend((0..self.0.spare.len()).map(|lane| self.lane(lane, Lane::take_all)));
+        into.extend((0..self.stripe().spare.len()).map(|lane| self.lane(lane, Lane::take_all)));
     }
 }
 
@@ -251,8 +275,10 @@ impl DerefMut for Owner<'_> {
 impl Drop for Owner<'_> {
     #[inline(always)]
     fn drop(&mut self) {
+        // SAFETY: the invariant, up to the store. Only a reference to the atomic is left over when its memory goes, which is allowed.
+        let inside = unsafe { &(*self.0.stripe.as_ptr()).owner_inside };
         // Release: pairs with the Acquire in `visit`.
-        self.0 .0.owner_inside.store(false, Ordering::Release);
+        inside.store(false, Ordering::Release);
     }
 }
 
@@ -272,7 +298,9 @@ impl DerefMut for Visitor<'_> {
 
 impl Drop for Visitor<'_> {
     fn drop(&mut self) {
+        // SAFETY: as above.
+        let visited = unsafe { &(*self.0.stripe.as_ptr()).visited };
         // Release: pairs with the Acquire in `enter` and `try_announce`.
-        self.0 .0.visited.store(false, Ordering::Release);
+        visited.store(false, Ordering::Release);
     }
 }

@@ -61,7 +61,7 @@ impl Drop for Release<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         // Release: pairs with `try_take`. After this store the lock may be gone, so only its address is used.
-        let address = std::ptr::from_ref(self.0) as usize;
+        let address = std::ptr::from_ref(self.0).addr();
         self.0.store(0, Ordering::Release);
         wake_parked(address);
     }

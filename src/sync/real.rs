@@ -99,7 +99,7 @@ pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
         PARKED.0.fetch_sub(1, Ordering::Relaxed);
         return std::thread::yield_now();
     }
-    let address = word as *const _ as usize;
+    let address = ptr::from_ref(word).addr();
     // SAFETY: the address is that of a bucket's word, which no other user of the parking lot uses as its key, and the
     // closures neither panic nor call into the parking lot.
     unsafe {

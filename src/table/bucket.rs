@@ -257,7 +257,7 @@ impl Locked<'_> {
 
     /// A number that no other bucket has while this one exists.
     pub(super) fn address(&self) -> u64 {
-        self.bucket as *const Bucket as u64
+        ptr::from_ref(self.bucket).addr() as u64
     }
 
     pub(super) fn set_spills(&mut self, spills: bool) {
@@ -352,7 +352,7 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire loads of readers and of the next writer. After this store the bucket may be gone, so
         // only its address is used.
-        let address = &self.bucket.word as *const _ as usize;
+        let address = ptr::from_ref(&self.bucket.word).addr();
         self.bucket.word.store(self.word.0, Ordering::Release);
         sync::wake_parked(address);
     }

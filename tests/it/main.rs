@@ -1,5 +1,6 @@
 //! What the types promise, one file for each noun.
 
+mod auto_traits;
 mod capacity;
 mod chains;
 mod claims;

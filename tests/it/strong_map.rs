@@ -33,6 +33,33 @@ fn it_keeps_what_nobody_else_owns() {
     assert_eq!(census.alive(), 0);
 }
 
+/// The entry is taken out during the look-up, which then is its last owner, and drops the key: that panics.
+#[test]
+fn a_look_up_that_panics_at_its_end_drops_what_it_has_found() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Bomb(u32);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    impl Equivalent<Bomb> for u32 {
+        fn equivalent(&self, key: &Bomb) -> bool {
+            *self == key.0
+        }
+    }
+    let (map, value) = (StrongMap::new(), Arc::new(()));
+    map.insert(Bomb(1), Arc::clone(&value));
+    let panic = panic_of(|| {
+        map.get_with(&1, |found| {
+            assert!(map.remove(&1).is_some());
+            Arc::clone(found)
+        })
+    });
+    assert_eq!((panic.as_str(), map.len()), ("dropped", 0));
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
 #[test]
 fn a_value_goes_with_its_entry_or_with_the_last_that_looks_at_it() {
     let census = Census::new();

@@ -51,6 +51,19 @@ fn they_can_be_used_across_a_caught_panic() {
 }
 
 #[test]
+fn a_registry_is_usable_after_a_panic_without_asserting_that_it_is() {
+    let registry: Registry<u32, String> = Registry::new();
+    let held = registry.get_or_insert_with(1, |_| "one".into());
+    let caught = std::panic::catch_unwind(|| {
+        assert_eq!(*held, "one");
+        registry.get_or_insert_with(2, |_| panic!("no value"))
+    });
+    assert!(caught.is_err());
+    assert_eq!((registry.len(), registry.get(&2)), (1, None));
+    assert_eq!(*registry.get_or_insert_with(2, |_| "two".into()), "two");
+}
+
+#[test]
 fn handles_are_clone_whatever_they_hold() {
     fn clone<T: Clone>() {}
     struct Neither;

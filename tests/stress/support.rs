@@ -126,7 +126,7 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
-/// Joins threads one by one, though a scope would wait for them: the thread sanitizer sees a join, but not what a scope does in `std`.
+/// Joins threads, and goes on with the first panic as it was: a scope that waits for them by itself says only that there was one.
 pub(crate) fn join_all(threads: Vec<thread::ScopedJoinHandle<'_, ()>>) {
     for thread in threads {
         if let Err(panic) = thread.join() {
