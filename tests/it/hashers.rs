@@ -1,7 +1,7 @@
 //! Hashers: keyed by default, and any other that a user brings, however bad.
 
 use crate::common::{Colliding, Identity};
-use highlander::{DefaultHashBuilder, Handle, Interner, Registry};
+use highlander::{DefaultHashBuilder, Handle, Interner, Registry, Watched};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
@@ -128,6 +128,35 @@ fn the_default_hashers_secret_is_not_printed() {
     assert_eq!(hasher.clone().finish(), hasher.finish());
     assert_eq!(format!("{hasher:?}"), "DefaultHasher { .. }");
     assert_eq!(std::mem::size_of::<DefaultHashBuilder>(), 0);
+}
+
+/// Words that collide under foldhash's fixed seed, which everybody knows. The table must not be told that hash of them.
+#[test]
+fn weak_handles_hash_with_the_secret_of_the_process() {
+    const FIRST_WORD: u64 = 0x6c89_082e_fa98_ec4e;
+    let words: Vec<Vec<u8>> = (0..1000u64)
+        .map(|i| [FIRST_WORD.to_ne_bytes(), i.to_ne_bytes()].concat())
+        .collect();
+    let distinct = |hashes: &mut dyn Iterator<Item = u64>| hashes.collect::<HashSet<_>>().len();
+    let public = foldhash::fast::FixedState::default();
+    let mut known = words.iter().map(|word| public.hash_one(word));
+    assert_eq!(distinct(&mut known), 1, "foldhash has new constants");
+
+    let registry: Registry<usize, Vec<u8>> = Registry::new();
+    let enter = |(i, word): (usize, &Vec<u8>)| registry.insert(i, word.clone()).0;
+    let handles: Vec<_> = words.iter().enumerate().map(enter).collect();
+    let weak = handles.iter().map(Handle::downgrade);
+    assert_eq!(
+        distinct(&mut weak.map(|weak| Identity.hash_one(weak))),
+        1000
+    );
+
+    let watched: Vec<_> = words.into_iter().map(Watched::new).collect();
+    let weak = watched.iter().map(Watched::downgrade);
+    assert_eq!(
+        distinct(&mut weak.map(|weak| Identity.hash_one(weak))),
+        1000
+    );
 }
 
 /// The default hasher leaves out the end mark that `str` writes behind its bytes; what that mark is for must hold all the same.
