@@ -34,7 +34,7 @@ pub(crate) mod plain {
     };
     pub(crate) use std::sync::OnceLock;
 }
-pub(crate) use list_map::{List, ListMap};
+pub(crate) use list_map::{List, ListMap, Row};
 pub(crate) use lock::Lock;
 
 impl<T: Default> Default for Mutex<T> {

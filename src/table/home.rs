@@ -22,7 +22,7 @@ unsafe impl Send for Listed {}
 unsafe impl Sync for Listed {}
 
 /// The nodes that found bucket and line full, under the address of their bucket.
-pub(crate) type Lists = OnceCell<ListMap<Listed>>;
+pub(crate) type Lists = OnceCell<ListMap<List<Listed>>>;
 
 /// A home whose writer the caller is; dropping it publishes what has changed.
 pub(super) struct Home<'a> {
