@@ -132,7 +132,8 @@ where
 {
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
-        for held in self.engine.candidates(hash).into_iter().map(Held::new) {
+        let _: Option<()> = self.engine.find_of(hash, |strong| {
+            let held = Held::new(strong);
             panics.catch(|| {
                 // Here too only one caller takes it out, and calls the hook.
                 if held.is_dead() && self.engine.remove(held.strong()) {
@@ -150,7 +151,8 @@ where
                 }
             });
             panics.catch(|| drop(held));
-        }
+            None
+        });
         // The key goes before the last owner's drop returns.
         panics.catch(|| drop(self.give_up()));
     }

@@ -1,7 +1,8 @@
 //! Hashers: keyed by default, and any other that a user brings, however bad.
 
-use crate::common::{Colliding, Identity};
+use crate::common::{promptly, Colliding, Identity};
 use highlander::{DefaultHashBuilder, Handle, Interner, Registry, Watched};
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
@@ -34,6 +35,49 @@ fn fill_find_and_empty<S: BuildHasher>(
 #[test]
 fn one_hash_for_all_keys_is_slow_but_right() {
     fill_find_and_empty(Registry::with_hasher(Colliding), 0..300);
+}
+
+/// Each key counts, when it is compared, how many owners the values have beside those that the test holds.
+#[test]
+fn a_look_up_among_many_keys_with_one_hash_owns_a_few_of_them_at_a_time() {
+    thread_local! {
+        static HELD: RefCell<Vec<Handle<Counting, u32>>> = const { RefCell::new(Vec::new()) };
+        static MOST: Cell<usize> = const { Cell::new(0) };
+    }
+    #[derive(Eq, Hash)]
+    struct Counting(u32);
+    impl PartialEq for Counting {
+        fn eq(&self, other: &Self) -> bool {
+            let owned = HELD.with_borrow(|held| {
+                let owners = held.iter().map(Handle::strong_count).sum::<usize>();
+                owners - held.len()
+            });
+            MOST.set(MOST.get().max(owned));
+            self.0 == other.0
+        }
+    }
+    const KEYS: u32 = 200;
+    const FEW: usize = 32;
+    let registry: Registry<Counting, u32, Colliding> = Registry::with_hasher(Colliding);
+    for key in 0..KEYS {
+        let handle = registry.get_or_insert_with(Counting(key), |_| key);
+        HELD.with_borrow_mut(|held| held.push(handle));
+    }
+    assert!((1..=FEW).contains(&MOST.take()));
+    for key in 0..KEYS {
+        assert_eq!(registry.get(&Counting(key)).map(|found| *found), Some(key));
+        assert!(registry.insert(Counting(key), 0).1.is_some());
+    }
+    assert!(registry.get(&Counting(KEYS)).is_none());
+    assert!((1..=FEW).contains(&MOST.take()));
+    HELD.take();
+    assert_eq!(registry.len(), 0);
+}
+
+#[test]
+fn many_keys_with_one_hash_take_quadratic_time_and_no_longer() {
+    // Where each insertion looks for each key in a list of all others, this takes minutes.
+    promptly(|| fill_find_and_empty(Registry::with_hasher(Colliding), 0..3000));
 }
 
 #[test]
