@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::panics::Panics;
 use crate::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
-use crate::table::{Ahead, Index, Link, Next, Probe, Sight};
+use crate::table::{Ahead, Compared, Index, Link, Next, Place, Probe, Sight};
 use crate::teardown::{self, Dead};
 use crate::watchers::WatchList;
 use crate::work::Describe;
@@ -165,9 +165,9 @@ impl<B: Body> Core<B> {
         reading(|guard| self.index.probe_on(hash, guard))
     }
 
-    /// All living nodes with this hash.
-    pub(crate) fn candidates(&self, hash: u64) -> Vec<Node> {
-        reading(|guard| self.index.candidates(hash, guard))
+    /// The next few living nodes with this hash; see [`Index::next_few`].
+    pub(crate) fn next_few(&self, hash: u64, place: &mut Place, see: &mut dyn FnMut(Node)) {
+        reading(|guard| self.index.next_few(hash, place, see, guard));
     }
 
     /// All living nodes.
@@ -258,17 +258,26 @@ impl<B: Body> Core<B> {
 
     /// Links a node; see [`Index::link`].
     #[inline]
-    pub(crate) fn link(&self, node: Node, hash: u64, known: &[Node]) -> Link {
+    pub(crate) fn link(&self, node: Node, hash: u64) -> Link {
         // Before, not after: nothing may go wrong between linking and the caller's taking over of its count. And outside of the
         // guard, which would hold back what is buried.
         if self.graveyard.is_occupied() {
             self.graveyard.collect();
         }
         let live = || self.pool.live();
-        reading(|guard| {
-            self.index
-                .link(node, hash, known, live, &self.graveyard, guard)
-        })
+        reading(|guard| self.index.link(node, hash, live, &self.graveyard, guard))
+    }
+
+    /// Links a node beside those that the caller has compared; see [`Index::link_beside`].
+    pub(crate) fn link_beside(
+        &self,
+        node: Node,
+        compared: &mut Compared,
+        see: &mut dyn FnMut(Node, bool),
+    ) -> bool {
+        let (index, graveyard) = (&self.index, &self.graveyard);
+        let live = || self.pool.live();
+        reading(|guard| index.link_beside(node, compared, see, &live, graveyard, guard))
     }
 
     /// Takes a node out that has owners still. True for the one call that did.

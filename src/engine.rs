@@ -7,9 +7,11 @@ use crate::body::Body;
 use crate::core::Core;
 use crate::dying::InTheWay;
 use crate::node::Node;
+use crate::panics::Panics;
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
-use crate::table::{Ahead, Link, Next, Probe, Sight};
+use crate::table::{Ahead, Compared, Link, Next, Place, Probe, Sight, FEW};
+use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -220,12 +222,42 @@ impl<B: Body> Engine<B> {
             }
             drop(strong);
         }
-        let mut candidates = adopt_all(core.candidates(hash));
-        let at = candidates.iter().position(|strong| is_it(strong.key()))?;
-        let strong = candidates.swap_remove(at);
-        // Here, not at the end of the scope: if a destructor panics, `strong` is still ours to drop.
-        drop(candidates);
-        Some(strong)
+        self.get_among_many(hash, is_it)
+    }
+
+    // Outlined: whoever misses in a bucket that overflows does not come here.
+    #[cold]
+    #[inline(never)]
+    fn get_among_many(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+        self.find_of(hash, |strong| is_it(strong.key()).then_some(strong))
+    }
+
+    /// The first result of `f`, which is called with the values that have this hash, one after the other. A few of them are owned at a time.
+    pub(crate) fn find_of<R>(
+        &self,
+        hash: u64,
+        mut f: impl FnMut(Strong<B>) -> Option<R>,
+    ) -> Option<R> {
+        let core = self.core()?;
+        let mut place = Place::START;
+        loop {
+            let mut few = Few::new();
+            // SAFETY: the index hands out nodes of this engine, complete because they were linked, and a count with each.
+            core.next_few(hash, &mut place, &mut |node| {
+                few.push(unsafe { Strong::adopt(node) })
+            });
+            if few.is_empty() {
+                return None;
+            }
+            while let Some(strong) = few.pop() {
+                let result = f(strong);
+                if result.is_some() {
+                    // Here, not at the end of the scope: if a destructor panics, the result is still ours to drop.
+                    drop(few);
+                    return result;
+                }
+            }
+        }
     }
 
     /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
@@ -262,47 +294,65 @@ impl<B: Body> Engine<B> {
         is_it: impl Fn(&B::Key) -> bool,
     ) -> Entered<B> {
         let core = self.core_or_new();
-        match core.link(node, hash, &[]) {
+        match core.link(node, hash) {
             Link::Linked => Entered {
                 existing: None,
                 strangers: Vec::new(),
             },
-            Link::Rivals(rivals) => Self::enter_beside(core, node, hash, adopt_all(rivals), &is_it),
+            Link::Rivals => Self::enter_beside(core, node, &is_it),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn enter_beside(
-        core: &Core<B>,
-        node: Node,
-        hash: u64,
-        mut strangers: Vec<Strong<B>>,
-        is_it: &dyn Fn(&B::Key) -> bool,
-    ) -> Entered<B> {
-        let mut compared = 0;
+    fn enter_beside(core: &Core<B>, node: Node, is_it: &dyn Fn(&B::Key) -> bool) -> Entered<B> {
+        let mut compared = Compared {
+            place: Place::START,
+            in_slots: Vec::new(),
+        };
+        let mut strangers: Vec<Strong<B>> = Vec::new();
         loop {
-            let at = strangers[compared..]
-                .iter()
-                .position(|rival| is_it(rival.key()));
-            if let Some(at) = at {
-                let existing = Some(strangers.swap_remove(compared + at));
+            let (mut slotted, mut listed) = (Few::new(), Few::new());
+            let linked = core.link_beside(node, &mut compared, &mut |node, in_slot| {
+                // SAFETY: as in `find_of`.
+                let strong = unsafe { Strong::adopt(node) };
+                if in_slot {
+                    slotted.push(strong);
+                } else {
+                    listed.push(strong);
+                }
+            });
+            if linked {
                 return Entered {
-                    existing,
+                    existing: None,
                     strangers,
                 };
             }
-            compared = strangers.len();
-            let nodes: Vec<Node> = strangers.iter().map(Strong::node).collect();
-            match core.link(node, hash, &nodes) {
-                Link::Linked => {
-                    return Entered {
-                        existing: None,
-                        strangers,
-                    }
+            while let Some(strong) = slotted.pop() {
+                if is_it(strong.key()) {
+                    return Self::occupied(strong, strangers, [slotted, listed]);
                 }
-                Link::Rivals(rivals) => strangers.extend(adopt_all(rivals)),
+                compared.in_slots.push(strong.node());
+                strangers.push(strong);
             }
+            while let Some(strong) = listed.pop() {
+                if is_it(strong.key()) {
+                    return Self::occupied(strong, strangers, [slotted, listed]);
+                }
+                drop(strong);
+            }
+        }
+    }
+
+    fn occupied(
+        existing: Strong<B>,
+        mut strangers: Vec<Strong<B>>,
+        few: [Few<B>; 2],
+    ) -> Entered<B> {
+        few.into_iter().for_each(|few| few.move_to(&mut strangers));
+        Entered {
+            existing: Some(existing),
+            strangers,
         }
     }
 
@@ -342,12 +392,6 @@ impl<B: Body> Engine<B> {
     /// Takes this very value out, if it is entered. Its owners keep it.
     pub(crate) fn remove(&self, strong: &Strong<B>) -> bool {
         self.core().is_some_and(|core| core.unlink(strong.node()))
-    }
-
-    /// All values with this hash.
-    pub(crate) fn candidates(&self, hash: u64) -> Vec<Strong<B>> {
-        self.core()
-            .map_or_else(Vec::new, |core| adopt_all(core.candidates(hash)))
     }
 
     /// All live values.
@@ -483,6 +527,42 @@ fn adopt_all<B: Body>(nodes: Vec<Node>) -> Vec<Strong<B>> {
         // SAFETY: the index hands out nodes of this engine, complete because they were linked, and a count with each.
         .map(|node| unsafe { Strong::adopt(node) })
         .collect()
+}
+
+/// Values with one hash, which are compared one after the other. Whatever panics, all are let go of.
+struct Few<B: Body>(SmallVec<[Strong<B>; FEW]>);
+
+impl<B: Body> Few<B> {
+    fn new() -> Self {
+        Self(SmallVec::new())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn push(&mut self, strong: Strong<B>) {
+        self.0.push(strong);
+    }
+
+    fn pop(&mut self) -> Option<Strong<B>> {
+        self.0.pop()
+    }
+
+    fn move_to(mut self, strangers: &mut Vec<Strong<B>>) {
+        strangers.extend(self.0.drain(..));
+    }
+}
+
+impl<B: Body> Drop for Few<B> {
+    fn drop(&mut self) {
+        if !self.is_empty() {
+            let mut panics = Panics::new();
+            while let Some(strong) = self.pop() {
+                panics.catch(|| drop(strong));
+            }
+        }
+    }
 }
 
 impl<B: Body> Drop for Engine<B> {

@@ -1,10 +1,10 @@
 //! The handles of a [`Registry`](crate::Registry): strong ones, which keep a value alive, and weak ones, which do not.
 
 use crate::entry::{Entry, Watch};
+use crate::hash::DefaultHashBuilder;
 use crate::notify::Notify;
 use crate::strong::Strong;
 use crate::watchers::Registration;
-use foldhash::fast::FixedState;
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -217,7 +217,8 @@ impl<K, V: serde_core::Serialize> serde_core::Serialize for Handle<K, V> {
 /// Comparing and hashing follow CPython's `weakref.ref`. While both are alive, weak handles compare as the values they
 /// lead to; a dead one is equal only to itself and its clones. The hash is that of the value, taken at the first time it is asked for while the value
 /// lives, and then kept beyond its death, so that a weak handle stays findable in a `HashMap`. One that was never hashed
-/// before the value died hashes by identity. (Python raises an error instead.) There is no order.
+/// before the value died hashes by identity. (Python raises an error instead.) There is no order. The hash is
+/// keyed with the secret of [`DefaultHashBuilder`](crate::DefaultHashBuilder), so it differs from process to process.
 ///
 /// ```
 /// use highlander::{Handle, Registry};
@@ -310,7 +311,7 @@ impl<K, V: Hash> Hash for WeakHandle<K, V> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let hash = self.watch.hash.get().copied().or_else(|| {
             // Hashed before it is stored: `V::hash` is the user's, and may come back here.
-            let hash = FixedState::default().hash_one(&*self.upgrade()?);
+            let hash = DefaultHashBuilder.hash_one(&*self.upgrade()?);
             Some(*self.watch.hash.get_or_init(|| hash))
         });
         match hash {

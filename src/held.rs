@@ -39,11 +39,6 @@ impl<A, B> Held<A, B> {
         // SAFETY: owned, so complete, and dropped by the last owner only.
         unsafe { &*self.0.payload().cast::<Pair<A, B>>() }.value()
     }
-
-    /// Whether both are owners of the very same entry.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.0.node() == other.0.node()
-    }
 }
 
 impl<A: Side, B: Side> Held<A, B> {

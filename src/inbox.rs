@@ -127,7 +127,8 @@ where
 {
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
-        for held in self.engine.candidates(hash).into_iter().map(Held::new) {
+        let _: Option<()> = self.engine.find_of(hash, |strong| {
+            let held = Held::new(strong);
             // Here too only one caller takes it out, and calls the hook.
             let gone = panics.catch(|| {
                 if !held.is_dead() {
@@ -156,7 +157,8 @@ where
                 }
             }
             panics.catch(|| drop(held));
-        }
+            None
+        });
         // The key goes before the last owner's drop returns.
         panics.catch(|| drop(self.give_up()));
     }

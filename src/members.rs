@@ -7,7 +7,7 @@ use crate::notify::{Notified, Notify};
 use crate::order::{pin, Order};
 use crate::panics::after;
 use crate::pointer::{SyncPointer, WeakPointer};
-use crate::sync::{AtomicU64, AtomicUsize, ListMap, Mutex, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, List, ListMap, Mutex, Ordering};
 use crate::watchers::Registration;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ enum Watch {
 
 pub(crate) struct Members<P: SyncPointer> {
     // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and survives their panics.
-    by_hash: ListMap<Arc<Member<P>>>,
+    by_hash: ListMap<List<Arc<Member<P>>>>,
     order: Order<Member<P>>,
     /// Members that may be dead without our having been told.
     doubtful: AtomicUsize,

@@ -2,7 +2,8 @@
 //!
 //! The entries are in a dashmap under the address of their value, which stays its own while they hold a weak pointer to it. An entry is
 //! put on its list after it is linked, and taken off after it is unlinked; both can happen at once, so an entry that has been taken
-//! off already says so under the list's lock, and is not put on any more.
+//! off already says so under the list's lock, and is not put on any more. An entry knows its place in the list, so taking it off takes no search: it
+//! leaves a hole, and when the holes are as many as the entries they are closed.
 
 use crate::dying::Dying;
 use crate::held::Held;
@@ -10,8 +11,13 @@ use crate::inbox::Reverse;
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
-use crate::sync::{AtomicBool, ListMap, OnceCell, Ordering};
+use crate::sync::{AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
 use std::sync::Arc;
+
+/// The entry has not been put on its list.
+const NOT_YET: usize = usize::MAX;
+/// The entry has left its list, or never comes on it.
+const GONE: usize = usize::MAX - 1;
 
 /// A weak value that can be found by its address.
 pub(crate) struct Traced<Q: Pointer> {
@@ -19,8 +25,8 @@ pub(crate) struct Traced<Q: Pointer> {
     /// Taken once, so that the entry is found where it was put, whatever the user's code says later.
     address: u64,
     watching: Watching,
-    /// The entry has gone. Written and read under its list's lock.
-    gone: AtomicBool,
+    /// Where the entry is in its list, [`NOT_YET`] or [`GONE`]. Written and read under the list's lock.
+    place: AtomicUsize,
 }
 
 impl<Q: Pointer> Traced<Q> {
@@ -35,7 +41,7 @@ impl<Q: Pointer> Traced<Q> {
             weak,
             address,
             watching,
-            gone: AtomicBool::new(false),
+            place: AtomicUsize::new(NOT_YET),
         }
     }
 }
@@ -90,9 +96,66 @@ impl<Q: Pointer> Side for Traced<Q> {
 
 type Entry<P, Q> = Held<Weakly<P>, Traced<Q>>;
 
+/// The entries of one value, in the order in which they came.
+struct Entries<P: Pointer, Q: Pointer> {
+    places: List<Option<Entry<P, Q>>>,
+    holes: usize,
+}
+
+impl<P: Pointer, Q: Pointer> Default for Entries<P, Q> {
+    fn default() -> Self {
+        Self {
+            places: List::new(),
+            holes: 0,
+        }
+    }
+}
+
+impl<P: Pointer, Q: Pointer> Row for Entries<P, Q> {
+    fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+}
+
+impl<P: Pointer, Q: Pointer> Entries<P, Q> {
+    /// Puts an entry at the end, unless it has gone.
+    fn push(&mut self, held: &Entry<P, Q>) {
+        let place = &held.value().place;
+        if place.load(Ordering::Relaxed) != GONE {
+            place.store(self.places.len(), Ordering::Relaxed);
+            self.places.push(Some(held.clone()));
+        }
+    }
+
+    /// Takes an entry off, if it is on the list. It is not put on any more.
+    fn remove(&mut self, held: &Entry<P, Q>) -> Option<Entry<P, Q>> {
+        let place = held.value().place.load(Ordering::Relaxed);
+        held.value().place.store(GONE, Ordering::Relaxed);
+        let taken = self.places.get_mut(place)?.take()?;
+        self.holes += 1;
+        while let Some(None) = self.places.last() {
+            self.places.pop();
+            self.holes -= 1;
+        }
+        if self.holes * 2 > self.places.len() {
+            self.close_holes();
+        }
+        Some(taken)
+    }
+
+    fn close_holes(&mut self) {
+        self.places.retain(|entry| entry.is_some());
+        self.places.shrink_to_fit();
+        self.holes = 0;
+        for (place, held) in self.places.iter().flatten().enumerate() {
+            held.value().place.store(place, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The entries of a map, by the address of their value.
 pub(crate) struct ByValue<P: Pointer, Q: Pointer> {
-    entries: OnceCell<Arc<ListMap<Entry<P, Q>>>>,
+    entries: OnceCell<Arc<ListMap<Entries<P, Q>>>>,
 }
 
 impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
@@ -110,7 +173,7 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
         }
     }
 
-    fn entries(&self) -> &Arc<ListMap<Entry<P, Q>>> {
+    fn entries(&self) -> &Arc<ListMap<Entries<P, Q>>> {
         self.entries.get_or_init(|| Arc::new(ListMap::new()))
     }
 
@@ -120,7 +183,9 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
         let Some(entries) = self.entries.get() else {
             return Vec::new();
         };
-        entries.read(address, |list| list.iter().rev().cloned().collect())
+        entries.read(address, |entries| {
+            entries.places.iter().rev().flatten().cloned().collect()
+        })
     }
 
     pub(crate) fn shrink_to_fit(&self) {
@@ -132,19 +197,15 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
 
 impl<P: Pointer, Q: Pointer> Reverse<Weakly<P>, Traced<Q>> for ByValue<P, Q> {
     fn linked(&self, held: &Entry<P, Q>) {
-        self.entries().update(held.value().address, |list| {
-            if !held.value().gone.load(Ordering::Relaxed) {
-                list.push(held.clone());
-            }
-        });
+        let address = held.value().address;
+        self.entries().update(address, |entries| entries.push(held));
     }
 
     fn unlinked(&self, held: &Entry<P, Q>) {
-        let taken_off = self.entries().update(held.value().address, |list| {
-            held.value().gone.store(true, Ordering::Relaxed);
-            let at = list.iter().position(|other| other.is(held))?;
-            Some(list.remove(at))
-        });
+        let address = held.value().address;
+        let taken_off = self
+            .entries()
+            .update(address, |entries| entries.remove(held));
         // The caller is an owner too, so this is never the last.
         drop(taken_off);
     }

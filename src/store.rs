@@ -329,9 +329,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
         let dying = self.dying.as_ref()?;
         // In this order: a dead value is on the list before it is unlinked.
-        for strong in self.engine.candidates(hash) {
+        let _: Option<()> = self.engine.find_of(hash, |strong| {
             Held::new(strong).value().leaves();
-        }
+            None
+        });
         dying.in_the_way(hash)
     }
 

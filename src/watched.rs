@@ -1,11 +1,11 @@
 //! A strong pointer that tells others when its value has died, and its weak twin.
 
+use crate::hash::DefaultHashBuilder;
 use crate::life::{Life, Owner};
 use crate::notify::Notify;
 use crate::pointer::{Pointer, Quiet, WeakPointer};
 use crate::sync::{LifeArc, LifeWeak};
 use crate::watchers::{Registration, WatchList, Watchers};
-use foldhash::fast::FixedState;
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -405,7 +405,7 @@ impl<T: ?Sized + Hash> Hash for WeakWatched<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let hash = self.list.hash.get().copied().or_else(|| {
             // Hashed before it is stored: `T::hash` is the user's, and may come back here.
-            let hash = FixedState::default().hash_one(&*self.upgrade()?);
+            let hash = DefaultHashBuilder.hash_one(&*self.upgrade()?);
             Some(*self.list.hash.get_or_init(|| hash))
         });
         match hash {

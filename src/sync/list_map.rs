@@ -1,11 +1,11 @@
-//! A concurrent map from a 64-bit number to a short list, on dashmap.
+//! A concurrent map from a 64-bit number to a list, on dashmap.
 //!
 //! The keys are hashes or addresses of ours, so the map never runs a user's `Hash` or `Eq` under its locks; the closures
 //! passed in must not run user code either, nor drop any.
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
-    use super::List;
+    use super::Row;
     use dashmap::mapref::entry::Entry;
     use dashmap::DashMap;
     use std::hash::{BuildHasherDefault, Hasher};
@@ -29,9 +29,9 @@ mod body {
         }
     }
 
-    pub(crate) struct ListMap<T>(DashMap<u64, List<T>, BuildHasherDefault<PassThrough>>);
+    pub(crate) struct ListMap<R>(DashMap<u64, R, BuildHasherDefault<PassThrough>>);
 
-    impl<T> ListMap<T> {
+    impl<R: Row> ListMap<R> {
         pub(crate) fn new() -> Self {
             Self(DashMap::default())
         }
@@ -46,7 +46,7 @@ mod body {
         }
 
         /// Runs `f` on the list under `key`, alone; an empty list is not kept.
-        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut List<T>) -> R) -> R {
+        pub(crate) fn update<O>(&self, key: u64, f: impl FnOnce(&mut R) -> O) -> O {
             match self.0.entry(key) {
                 Entry::Occupied(mut entry) => {
                     let result = f(entry.get_mut());
@@ -56,7 +56,7 @@ mod body {
                     result
                 }
                 Entry::Vacant(entry) => {
-                    let mut list = List::new();
+                    let mut list = R::default();
                     let result = f(&mut list);
                     if !list.is_empty() {
                         entry.insert(list);
@@ -67,10 +67,10 @@ mod body {
         }
 
         /// Runs `f` on the list under `key`, which may be empty, beside others who read.
-        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+        pub(crate) fn read<O>(&self, key: u64, f: impl FnOnce(&R) -> O) -> O {
             match self.0.get(&key) {
                 Some(list) => f(&list),
-                None => f(&[]),
+                None => f(&R::default()),
             }
         }
 
@@ -83,13 +83,13 @@ mod body {
 #[cfg(all(highlander_loom, feature = "loom"))]
 mod body {
     use super::super::model::Mutex;
-    use super::List;
+    use super::Row;
     use std::collections::HashMap;
 
     // A shard lock of dashmap would block the one OS thread on which loom runs a model, so one modelled mutex stands for it.
-    pub(crate) struct ListMap<T>(Mutex<HashMap<u64, List<T>>>);
+    pub(crate) struct ListMap<R>(Mutex<HashMap<u64, R>>);
 
-    impl<T> ListMap<T> {
+    impl<R: Row> ListMap<R> {
         pub(crate) fn new() -> Self {
             Self(Mutex::new(HashMap::new()))
         }
@@ -98,7 +98,7 @@ mod body {
             Self::new()
         }
 
-        pub(crate) fn update<R>(&self, key: u64, f: impl FnOnce(&mut List<T>) -> R) -> R {
+        pub(crate) fn update<O>(&self, key: u64, f: impl FnOnce(&mut R) -> O) -> O {
             let mut map = self.0.lock();
             let list = map.entry(key).or_default();
             let result = f(list);
@@ -108,10 +108,10 @@ mod body {
             result
         }
 
-        pub(crate) fn read<R>(&self, key: u64, f: impl FnOnce(&[T]) -> R) -> R {
+        pub(crate) fn read<O>(&self, key: u64, f: impl FnOnce(&R) -> O) -> O {
             match self.0.lock().get(&key) {
                 Some(list) => f(list),
-                None => f(&[]),
+                None => f(&R::default()),
             }
         }
 
@@ -121,5 +121,16 @@ mod body {
 
 pub(crate) use body::ListMap;
 
-/// What one key leads to: hardly ever more than one thing, which then takes no memory of its own.
+/// What one key leads to.
+pub(crate) trait Row: Default {
+    fn is_empty(&self) -> bool;
+}
+
+/// Hardly ever more than one thing, which then takes no memory of its own.
 pub(crate) type List<T> = smallvec::SmallVec<[T; 1]>;
+
+impl<T> Row for List<T> {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}

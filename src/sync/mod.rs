@@ -35,7 +35,7 @@ pub(crate) mod plain {
     };
     pub(crate) use std::sync::OnceLock;
 }
-pub(crate) use list_map::{List, ListMap};
+pub(crate) use list_map::{List, ListMap, Row};
 pub(crate) use lock::Lock;
 pub(crate) use sleeper::{Event, Listener, Sleeper};
 

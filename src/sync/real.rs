@@ -178,16 +178,21 @@ impl<T> UnsafeCell<T> {
     }
 }
 
+/// On how many processors this process may run. The system reads files for an answer, so it is asked once.
+fn processors() -> usize {
+    static PROCESSORS: OnceCell<usize> = OnceCell::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
 /// Into how many parts to split what many threads change: those that one thread has, and those for all others.
 pub(crate) fn stripes() -> (usize, usize) {
-    let parallel = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let parallel = processors();
     ((parallel * 2).min(64), parallel.min(16))
 }
 
 /// Into how many lists to split the creations under way; a power of two.
 pub(crate) fn lanes() -> usize {
-    static LANES: OnceCell<usize> = OnceCell::new();
-    *LANES.get_or_init(|| (stripes().0 * 2).next_power_of_two())
+    (stripes().0 * 2).next_power_of_two()
 }
 
 /// What a flag says that nobody else can change any more.

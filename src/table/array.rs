@@ -41,6 +41,8 @@ pub(super) enum Which {
 /// few neighbours of the old table (a *group*) and some of the new one hold the very same range, and can be moved on their own.
 pub(super) struct Array {
     len: usize,
+    /// How many came before it, and one.
+    generation: u64,
     buckets: NonNull<Bucket>,
     /// Set once, before the first group moves.
     pub(super) next: AtomicPtr<Array>,
@@ -51,11 +53,12 @@ pub(super) struct Array {
 
 impl Array {
     /// A new array, which the caller frees through [`Array::blocks`].
-    pub(super) fn boxed(len: usize) -> NonNull<Self> {
+    pub(super) fn boxed(len: usize, generation: u64) -> NonNull<Self> {
         // SAFETY: all-zero bytes are what `Bucket::new` makes, and `len` is not 0.
         let buckets = unsafe { sync::zeroed_array(Self::layout(len), total(len), Bucket::new) };
         let array = Box::new(Self {
             len,
+            generation,
             buckets,
             next: AtomicPtr::new(ptr::null_mut()),
             claimed: AtomicUsize::new(0),
@@ -84,6 +87,11 @@ impl Array {
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Differs from that of every other array of the same index.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     #[inline(always)]

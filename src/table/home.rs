@@ -7,14 +7,31 @@
 //!
 //! Whoever changes a home holds its bucket's lock, and takes the line's lock, or the list's, for a moment inside it. So nothing of
 //! one home changes behind its back, while other homes use the same line.
+//!
+//! A node stays in its place until it is unlinked or the home moves. The entries of a list are numbered in ascending order, and a number is
+//! used once; so whoever has compared some of them goes on behind the last one, whatever has come and gone meanwhile.
 
 use super::array::Array;
 use super::bucket::{Bucket, Locked, Tag};
 use crate::node::Node;
+use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::sync::{List, ListMap, OnceCell};
+use std::ops::RangeInclusive;
 
 /// A node in a list.
-pub(crate) struct Listed(Node);
+pub(crate) struct Listed {
+    node: Node,
+    number: u64,
+}
+
+impl Listed {
+    fn new(node: Node) -> Self {
+        // Zero is behind nothing. In a home's list the numbers ascend, as they are taken while it is locked.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Relaxed);
+        Self { node, number }
+    }
+}
 
 // SAFETY: a pointer as in a bucket's slot; what it may be used for is checked where it is used.
 unsafe impl Send for Listed {}
@@ -22,7 +39,7 @@ unsafe impl Send for Listed {}
 unsafe impl Sync for Listed {}
 
 /// The nodes that found bucket and line full, under the address of their bucket.
-pub(crate) type Lists = OnceCell<ListMap<Listed>>;
+pub(crate) type Lists = OnceCell<ListMap<List<Listed>>>;
 
 /// A home whose writer the caller is; dropping it publishes what has changed.
 pub(super) struct Home<'a> {
@@ -73,6 +90,11 @@ impl<'a> Home<'a> {
         self.index
     }
 
+    /// Which of the arrays, one after the other, the home is in.
+    pub(super) fn generation(&self) -> u64 {
+        self.array.generation()
+    }
+
     /// The line that this home shares with its neighbours.
     fn line(&self) -> &'a Bucket {
         self.array.line(self.index)
@@ -99,7 +121,7 @@ impl<'a> Home<'a> {
                 .for_each(&mut f);
         }
         if self.bucket.word().lists() {
-            self.list(|list| list.iter().for_each(|listed| f(listed.0)));
+            self.list(|list| list.iter().for_each(|listed| f(listed.node)));
         }
     }
 
@@ -115,9 +137,9 @@ impl<'a> Home<'a> {
         if self.bucket.word().lists() {
             let more = self.list(|list| {
                 list.retain(|listed| {
-                    let take = wanted(listed.0);
+                    let take = wanted(listed.node);
                     if take {
-                        taken(listed.0);
+                        taken(listed.node);
                     }
                     !take
                 });
@@ -129,13 +151,51 @@ impl<'a> Home<'a> {
 
     /// Calls `f` with the linked nodes that may have this tag, and with some that are of other homes.
     pub(super) fn for_each_match(&self, tag: Tag, mut f: impl FnMut(Node)) {
+        self.for_each_match_in_slots(tag, &mut f);
+        if self.bucket.word().lists() {
+            self.list(|list| list.iter().for_each(|listed| f(listed.node)));
+        }
+    }
+
+    /// As `for_each_match`, but for those in the list.
+    pub(super) fn for_each_match_in_slots(&self, tag: Tag, mut f: impl FnMut(Node)) {
         self.bucket.matches(tag).for_each(&mut f);
         if self.bucket.word().spills() {
             self.line().lock().matches(tag).for_each(&mut f);
         }
-        if self.bucket.word().lists() {
-            self.list(|list| list.iter().for_each(|listed| f(listed.0)));
+    }
+
+    /// Calls `f` with the nodes in the list whose number is in this range, in order, until it says no. Returns the number of the last one it was called with.
+    pub(super) fn for_each_listed(
+        &self,
+        numbers: RangeInclusive<u64>,
+        mut f: impl FnMut(Node) -> bool,
+    ) -> Option<u64> {
+        if !self.bucket.word().lists() {
+            return None;
         }
+        self.list(|list| {
+            let first = list.partition_point(|listed| listed.number < *numbers.start());
+            let mut last = None;
+            for listed in &list[first..] {
+                if listed.number > *numbers.end() {
+                    break;
+                }
+                last = Some(listed.number);
+                if !f(listed.node) {
+                    break;
+                }
+            }
+            last
+        })
+    }
+
+    /// The highest number in the list; 0 if there is none.
+    pub(super) fn last_number(&self) -> u64 {
+        if !self.bucket.word().lists() {
+            return 0;
+        }
+        self.list(|list| list.last().map_or(0, |last| last.number))
     }
 
     /// Links a node. False if the bucket was full.
@@ -153,7 +213,7 @@ impl<'a> Home<'a> {
         if self.line().lock().place(node, tag) {
             self.bucket.set_spills(true);
         } else {
-            self.list(|list| list.push(Listed(node)));
+            self.list(|list| list.push(Listed::new(node)));
             self.bucket.set_lists(true);
         }
     }
@@ -185,8 +245,8 @@ impl<'a> Home<'a> {
             return false;
         }
         let (removed, more) = self.list(|list| {
-            let at = list.iter().position(|listed| listed.0 == node);
-            let removed = at.map(|at| list.swap_remove(at)).is_some();
+            let at = list.iter().position(|listed| listed.node == node);
+            let removed = at.map(|at| list.remove(at)).is_some();
             (removed, !list.is_empty())
         });
         self.bucket.set_lists(more);
@@ -199,8 +259,8 @@ impl<'a> Home<'a> {
             || (self.bucket.word().spills() && self.line().lock().replace(old, new, tag))
             || (self.bucket.word().lists()
                 && self.list(|list| {
-                    let place = list.iter_mut().find(|listed| listed.0 == old);
-                    place.map(|listed| listed.0 = new).is_some()
+                    let place = list.iter_mut().find(|listed| listed.node == old);
+                    place.map(|listed| listed.node = new).is_some()
                 }))
     }
 
@@ -217,7 +277,7 @@ impl<'a> Home<'a> {
         }
         if self.bucket.word().lists() {
             let listed = self.list(std::mem::take);
-            listed.into_iter().for_each(|listed| deal(listed.0));
+            listed.into_iter().for_each(|listed| deal(listed.node));
         }
         self.bucket.set_moved();
     }

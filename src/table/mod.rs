@@ -6,6 +6,7 @@
 mod array;
 mod bucket;
 mod home;
+mod namesakes;
 mod resize;
 mod sight;
 
@@ -15,6 +16,7 @@ use crate::sync::{self, AtomicPtr, Ordering};
 use array::{Array, Which};
 use bucket::{Bucket, Tag, Word};
 use home::{Home, Lists};
+pub(crate) use namesakes::{Compared, Place, FEW};
 pub(crate) use sight::{Ahead, Next, Sight};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -43,8 +45,8 @@ impl Probe {
 /// What has become of a node that was to be linked.
 pub(crate) enum Link {
     Linked,
-    /// Nodes with the same hash are linked that the caller had not named; it is now an owner of each.
-    Rivals(Vec<Node>),
+    /// Nodes with the same hash are linked, which the caller has to compare first.
+    Rivals,
 }
 
 /// The linked nodes of one registry, by hash.
@@ -60,7 +62,7 @@ pub(crate) struct Index {
 impl Index {
     /// `owners` is how many a node begins with when it is linked; one is the caller.
     pub(crate) fn new(capacity: usize, owners: u32) -> Self {
-        let array = Array::boxed(array::len_for(capacity)).as_ptr();
+        let array = Array::boxed(array::len_for(capacity), 1).as_ptr();
         Self {
             array: AtomicPtr::new(array),
             lists: Lists::new(),
@@ -198,25 +200,15 @@ impl Index {
         unreachable!("nodes move to the successor only")
     }
 
-    /// All living nodes with this hash; the caller becomes an owner of each.
-    #[cold]
-    pub(crate) fn candidates(&self, hash: u64, _: &Guard) -> Vec<Node> {
-        match self.array() {
-            Some(array) => living(&Home::of(hash, array, &self.lists), hash, &[]),
-            None => Vec::new(),
-        }
-    }
-
-    /// Links a complete node and gives it its first owners, one of which is the caller, unless living nodes with the same hash are linked that the caller
-    /// has not compared yet.
+    /// Links a complete node and gives it its first owners, one of which is the caller, unless nodes with the same hash are linked: then it is to be linked
+    /// by `link_beside`.
     ///
-    /// `known` are those it has compared (and owns). `live` tells how many nodes there are, for when the bucket is full.
+    /// `live` tells how many nodes there are, for when the bucket is full.
     #[inline]
     pub(crate) fn link(
         &self,
         node: Node,
         hash: u64,
-        known: &[Node],
         live: impl FnOnce() -> usize,
         graveyard: &Graveyard,
         _: &Guard,
@@ -228,11 +220,8 @@ impl Index {
             self.step(array, graveyard);
         }
         let mut home = Home::of(hash, array, &self.lists);
-        if home.may_hold(Tag::of(hash)) {
-            let rivals = living(&home, hash, known);
-            if !rivals.is_empty() {
-                return Link::Rivals(rivals);
-            }
+        if home.may_hold(Tag::of(hash)) && home.has_namesakes(hash) {
+            return Link::Rivals;
         }
         let fits = home.place(node, Tag::of(hash));
         // SAFETY: the caller has the node alone.
@@ -411,20 +400,6 @@ fn acquire(node: Node, hash: u64) -> Option<Node> {
     // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
     let header = unsafe { node.as_ref() };
     (header.hash() == hash && header.acquire()).then_some(node)
-}
-
-/// The living nodes with this hash, but for the `known` ones; the caller becomes an owner of each.
-#[cold]
-fn living(home: &Home<'_>, hash: u64, known: &[Node]) -> Vec<Node> {
-    let mut found = Vec::new();
-    home.for_each_match(Tag::of(hash), |node| {
-        // SAFETY: linked nodes are headers, always.
-        let header = unsafe { node.as_ref() };
-        if header.hash() == hash && !known.contains(&node) && header.acquire() {
-            found.push(node);
-        }
-    });
-    found
 }
 
 impl Drop for Index {

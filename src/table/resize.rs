@@ -162,7 +162,7 @@ impl Index {
 
 /// Gives the array a successor, unless it has one.
 fn hang(array: &Array, len: usize) {
-    let next = Array::boxed(len);
+    let next = Array::boxed(len, array.generation() + 1);
     // Release: pairs with `Array::successor`.
     let won = array.next.compare_exchange(
         ptr::null_mut(),

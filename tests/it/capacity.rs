@@ -2,10 +2,14 @@
 
 use crate::common::{panic_of, Colliding, Dice};
 use highlander::{DefaultHashBuilder, Handle, Interner, Registry};
+#[cfg(target_os = "linux")]
+use highlander::{StrongMap, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::any::TypeId;
 use std::ffi::{CStr, OsStr};
 use std::hash::BuildHasherDefault;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 
 static CLASSES: Registry<TypeId, String> = Registry::new();
 static WORDS: Interner<str> = Interner::new();
@@ -300,4 +304,35 @@ fn values_that_were_taken_out_do_not_count_and_are_not_shrunk_away() {
     assert_eq!((registry.len(), registry.iter().len()), (0, 0));
     assert!(held.iter().enumerate().all(|(i, h)| **h == i as u32));
     assert!(registry.capacity() < 50);
+}
+
+/// The system reads files to tell how many processors there are, so the reads of this thread are counted.
+#[cfg(target_os = "linux")]
+#[test]
+fn making_registries_and_maps_asks_the_system_for_nothing() {
+    fn reads() -> u64 {
+        let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let reads = io.lines().find_map(|line| line.strip_prefix("syscr: "));
+        reads.unwrap().parse().unwrap()
+    }
+    fn make_some() {
+        let registry: Registry<u32, u32> = Registry::new();
+        drop(registry.get_or_insert_with(1, |_| 1));
+        drop(Interner::<str>::new().intern("x"));
+        let key = Arc::new(1);
+        drop(WeakValueMap::<u32, Arc<u32>>::new().insert(1, Arc::clone(&key)));
+        let made = WeakValueMap::<u32, Arc<u32>>::new().get_or_insert_with(1, |_| Arc::clone(&key));
+        drop(made);
+        let _ = WeakKeyMap::<Arc<u32>, u32>::new().insert(&key, 1);
+        drop(WeakKeyValueMap::<Arc<u32>, Arc<u32>>::new().insert(&key, Arc::clone(&key)));
+        let _ = StrongMap::<u32, u32>::new().insert(1, 1);
+        WeakSet::<Arc<u32>>::new().insert(&key);
+    }
+    make_some();
+    let before = reads();
+    let of_counting = reads() - before;
+    assert!(of_counting > 0);
+    let before = reads();
+    (0..10).for_each(|_| make_some());
+    assert_eq!(reads() - before, of_counting);
 }

@@ -1,7 +1,8 @@
 //! Hashers: keyed by default, and any other that a user brings, however bad.
 
-use crate::common::{Colliding, Identity};
-use highlander::{DefaultHashBuilder, Handle, Interner, Registry};
+use crate::common::{promptly, Colliding, Identity};
+use highlander::{DefaultHashBuilder, Handle, Interner, Registry, Watched};
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
@@ -34,6 +35,49 @@ fn fill_find_and_empty<S: BuildHasher>(
 #[test]
 fn one_hash_for_all_keys_is_slow_but_right() {
     fill_find_and_empty(Registry::with_hasher(Colliding), 0..300);
+}
+
+/// Each key counts, when it is compared, how many owners the values have beside those that the test holds.
+#[test]
+fn a_look_up_among_many_keys_with_one_hash_owns_a_few_of_them_at_a_time() {
+    thread_local! {
+        static HELD: RefCell<Vec<Handle<Counting, u32>>> = const { RefCell::new(Vec::new()) };
+        static MOST: Cell<usize> = const { Cell::new(0) };
+    }
+    #[derive(Eq, Hash)]
+    struct Counting(u32);
+    impl PartialEq for Counting {
+        fn eq(&self, other: &Self) -> bool {
+            let owned = HELD.with_borrow(|held| {
+                let owners = held.iter().map(Handle::strong_count).sum::<usize>();
+                owners - held.len()
+            });
+            MOST.set(MOST.get().max(owned));
+            self.0 == other.0
+        }
+    }
+    const KEYS: u32 = 200;
+    const FEW: usize = 32;
+    let registry: Registry<Counting, u32, Colliding> = Registry::with_hasher(Colliding);
+    for key in 0..KEYS {
+        let handle = registry.get_or_insert_with(Counting(key), |_| key);
+        HELD.with_borrow_mut(|held| held.push(handle));
+    }
+    assert!((1..=FEW).contains(&MOST.take()));
+    for key in 0..KEYS {
+        assert_eq!(registry.get(&Counting(key)).map(|found| *found), Some(key));
+        assert!(registry.insert(Counting(key), 0).1.is_some());
+    }
+    assert!(registry.get(&Counting(KEYS)).is_none());
+    assert!((1..=FEW).contains(&MOST.take()));
+    HELD.take();
+    assert_eq!(registry.len(), 0);
+}
+
+#[test]
+fn many_keys_with_one_hash_take_quadratic_time_and_no_longer() {
+    // Where each insertion looks for each key in a list of all others, this takes minutes.
+    promptly(|| fill_find_and_empty(Registry::with_hasher(Colliding), 0..3000));
 }
 
 #[test]
@@ -128,6 +172,35 @@ fn the_default_hashers_secret_is_not_printed() {
     assert_eq!(hasher.clone().finish(), hasher.finish());
     assert_eq!(format!("{hasher:?}"), "DefaultHasher { .. }");
     assert_eq!(std::mem::size_of::<DefaultHashBuilder>(), 0);
+}
+
+/// Words that collide under foldhash's fixed seed, which everybody knows. The table must not be told that hash of them.
+#[test]
+fn weak_handles_hash_with_the_secret_of_the_process() {
+    const FIRST_WORD: u64 = 0x6c89_082e_fa98_ec4e;
+    let words: Vec<Vec<u8>> = (0..1000u64)
+        .map(|i| [FIRST_WORD.to_ne_bytes(), i.to_ne_bytes()].concat())
+        .collect();
+    let distinct = |hashes: &mut dyn Iterator<Item = u64>| hashes.collect::<HashSet<_>>().len();
+    let public = foldhash::fast::FixedState::default();
+    let mut known = words.iter().map(|word| public.hash_one(word));
+    assert_eq!(distinct(&mut known), 1, "foldhash has new constants");
+
+    let registry: Registry<usize, Vec<u8>> = Registry::new();
+    let enter = |(i, word): (usize, &Vec<u8>)| registry.insert(i, word.clone()).0;
+    let handles: Vec<_> = words.iter().enumerate().map(enter).collect();
+    let weak = handles.iter().map(Handle::downgrade);
+    assert_eq!(
+        distinct(&mut weak.map(|weak| Identity.hash_one(weak))),
+        1000
+    );
+
+    let watched: Vec<_> = words.into_iter().map(Watched::new).collect();
+    let weak = watched.iter().map(Watched::downgrade);
+    assert_eq!(
+        distinct(&mut weak.map(|weak| Identity.hash_one(weak))),
+        1000
+    );
 }
 
 /// The default hasher leaves out the end mark that `str` writes behind its bytes; what that mark is for must hold all the same.

@@ -328,3 +328,47 @@ fn creation_by_a_borrowed_key_and_of_a_stale_value_that_may_fail() {
         .unwrap();
     assert_eq!((map.get("one"), map.len()), (Some(new), 1));
 }
+
+#[test]
+fn the_keys_of_a_value_stay_in_order_as_some_of_them_go() {
+    promptly(|| {
+        let map = WeakKeyValueMap::<Arc<usize>, Arc<u32>>::new();
+        let value = Arc::new(0);
+        let mut dice = Dice::new(7);
+        // The last that came first, as `keys_of` has them.
+        let mut keys: Vec<Arc<usize>> = Vec::new();
+        for i in 0..3000 {
+            // Grows and shrinks in turns.
+            if keys.is_empty() || dice.below(10) < if i / 500 % 2 == 0 { 7 } else { 3 } {
+                let key = Arc::new(i);
+                map.insert(&key, Arc::clone(&value));
+                keys.insert(0, key);
+            } else {
+                let key = keys.remove(dice.below(keys.len()));
+                assert!(map.remove(&*key).is_some());
+            }
+            if i % 50 == 0 {
+                assert_eq!(map.keys_of(&value), keys);
+            }
+        }
+        assert_eq!(map.keys_of(&value), keys);
+        keys.iter().for_each(|key| drop(map.remove(&**key)));
+        assert!(map.keys_of(&value).is_empty());
+    });
+}
+
+/// Where each removal looks for its entry among all of the value, this takes minutes.
+#[test]
+fn taking_out_one_of_many_keys_of_a_value_takes_no_search() {
+    promptly(|| {
+        let map = WeakKeyValueMap::<Arc<u32>, Arc<u32>>::new();
+        let value = Arc::new(0);
+        let keys: Vec<_> = (0..200_000).map(Arc::new).collect();
+        let enter = |key| map.insert(key, Arc::clone(&value));
+        assert!(keys.iter().all(|key| enter(key).is_none()));
+        let (first, last) = keys.split_at(keys.len() / 2);
+        assert!(last.iter().rev().all(|key| map.remove(&**key).is_some()));
+        assert!(first.iter().all(|key| map.remove(&**key).is_some()));
+        assert!(map.keys_of(&value).is_empty());
+    });
+}

@@ -13,6 +13,7 @@ mod keys;
 mod last_drop;
 mod maps;
 mod memory;
+mod namesakes;
 mod prompt;
 mod recent;
 mod registries;
