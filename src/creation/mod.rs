@@ -543,7 +543,8 @@ impl<'a, M: Creates> Drafted<'a, M> {
         let grip = self.map.grip();
         let result = self.draft().clone();
         let leader = self.leader.take().expect("until it is entered");
-        let pending = PendingCreation::new(grip, self.hash, leader.leave(), text);
+        let (left, draft) = leader.leave();
+        let pending = PendingCreation::new(grip, self.hash, left, draft, text);
         frames::leave(family, Box::new(pending));
         result
     }

@@ -25,7 +25,8 @@ impl<G: Creates> PendingCreation<G> {
     pub(super) fn new(
         grip: G,
         hash: u64,
-        (left, draft): (Left<G::Ticket, G::Landed>, Option<G::Landed>),
+        left: Left<G::Ticket, G::Landed>,
+        draft: Option<G::Landed>,
         text: String,
     ) -> Self {
         Self {

@@ -350,14 +350,19 @@ fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
         let inserted = REGISTRY.insert(1, Some(Slow { begun, may_end })).0;
         let dying = thread::spawn(move || drop(inserted));
         begins.recv().unwrap();
+        let (creates, is_creating) = mpsc::channel();
         let creating = thread::spawn(move || {
+            creates.send(()).unwrap();
             let made = vacancy.create(|_| {
                 assert!(ENDED.load(SeqCst), "too early");
                 Ok::<_, highlander::CreateError<()>>(None)
             });
             made.unwrap().is_none()
         });
-        thread::yield_now();
+        is_creating.recv().unwrap();
+        // It has time to create, if it does not wait.
+        (0..1000).for_each(|_| thread::yield_now());
+        assert!(!creating.is_finished());
         ENDED.store(true, SeqCst);
         end.send(()).unwrap();
         assert!(creating.join().unwrap());

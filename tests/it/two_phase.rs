@@ -358,11 +358,10 @@ fn families_that_many_threads_build_at_once_are_the_same_for_all() {
     });
 }
 
+type Made = Result<Handle<u32, Class>, Failed>;
+
 /// Two threads create for each other. Returns what each got, and the error that one met inside.
-fn crossed(
-    classes: &Classes,
-    retries: bool,
-) -> ([Result<Handle<u32, Class>, Failed>; 2], Vec<CycleError>) {
+fn crossed(classes: &Classes, retries: bool) -> ([Made; 2], Vec<CycleError>) {
     let both = Barrier::new(2);
     let met = Mutex::new(Vec::new());
     let create = |own: u32| {
