@@ -44,11 +44,10 @@ fn a_look_up_among_many_keys_with_one_hash_owns_a_few_of_them_at_a_time() {
         static HELD: RefCell<Vec<Handle<Counting, u32>>> = const { RefCell::new(Vec::new()) };
         static MOST: Cell<usize> = const { Cell::new(0) };
     }
-    #[derive(Hash)]
-    struct Counting(u32);
-    impl Eq for Counting {}
-    // The derived hash is of what is compared here.
+    // The derived hash is of what is compared.
     #[allow(clippy::derived_hash_with_manual_eq)]
+    #[derive(Eq, Hash)]
+    struct Counting(u32);
     impl PartialEq for Counting {
         fn eq(&self, other: &Self) -> bool {
             let owned = HELD.with_borrow(|held| {
