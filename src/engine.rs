@@ -339,7 +339,10 @@ impl<B: Body> Engine<B> {
                 if is_it(strong.key()) {
                     return Self::occupied(strong, strangers, [slotted, listed]);
                 }
-                drop(strong);
+                // Some are kept for the caller, who takes out those that are dead.
+                if strangers.len() < MANY_STRANGERS {
+                    strangers.push(strong);
+                }
             }
         }
     }
@@ -505,11 +508,14 @@ impl<B: Body> Engine<B> {
     }
 }
 
+/// Of so many strangers there may be more than an insertion has kept.
+pub(crate) const MANY_STRANGERS: usize = 2 * FEW;
+
 /// What has become of a node that was to be entered.
 pub(crate) struct Entered<B: Body> {
     /// The value that is there already; none if the node is linked now.
     pub(crate) existing: Option<Strong<B>>,
-    /// Values with the same hash and other keys. To be dropped when the caller has taken over what is its own: the destructor of
+    /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped when the caller has taken over what is its own: the destructor of
     /// one of them may panic.
     pub(crate) strangers: Vec<Strong<B>>,
 }

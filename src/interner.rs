@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, Hash};
 /// A set of canonical values, held weakly: equal contents get the same [`Interned`] handle, and a value goes when its last handle does.
 ///
 /// `T` may be any sized type, or `str`, `[T]`, [`Path`](std::path::Path), [`OsStr`](std::ffi::OsStr) or
-/// [`CStr`](std::ffi::CStr), which are stored inline, without a second allocation.
+/// [`CStr`](std::ffi::CStr), which are stored inline, without a second allocation. Its alignment is 1024 at most; more than that the compiler refuses.
 ///
 /// ```
 /// use highlander::{Interned, Interner};

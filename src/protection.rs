@@ -10,7 +10,10 @@
 //! asymmetric barrier, and between unlinking and reading what the threads say there is the heavy half; so either the look-up sees that
 //! the node is unlinked, or the removal sees that somebody looks at it.
 //!
-//! What is put aside is bounded, however long a look-up stands still in the middle of a comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the
+//! What is put aside waits for a short time only: whoever removes, enters or finds nothing looks which nodes can go, once a millisecond has passed since that was done last. So in a quiet
+//! map they go with the call that takes them out. Looking interrupts all processors on which the process runs, which is why not every call does it.
+//!
+//! What is put aside is bounded in number too, however long a look-up stands still in the middle of a comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the
 //! entries, up to [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison becomes an owner, as all others do.
 
 use crate::body::{payload, Body};
@@ -19,6 +22,7 @@ use crate::node::Node;
 use crate::pair::Pair;
 use crate::panics::Panics;
 use crate::strong::Strong;
+use crate::sync::plain::{AtomicBool, AtomicU64, Relaxed};
 use crate::sync::{self, heavy_barrier, own_record, records};
 use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
 use crate::table::{Next, Probe, Sight};
@@ -39,10 +43,19 @@ const MOST: usize = BATCH * 4;
 
 /// The index's ownerships of nodes that have been unlinked.
 pub(crate) struct Protection<B: Body> {
-    /// Each of the first threads has one of its own; the others share the last. Those of all who share a store: what somebody looks at must not go with one of them.
-    piles: OnceCell<Arc<[Lane<B>]>>,
+    /// Those of all who share a store are the same: what somebody looks at must not go with one of them.
+    piles: OnceCell<Arc<Piles<B>>>,
+}
+
+struct Piles<B: Body> {
+    /// Each of the first threads has one of its own; the others share the last.
+    lanes: Box<[Lane<B>]>,
     /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when that was done last, within bounds.
     enough: AtomicUsize,
+    /// Something may be put aside. Cleared before the piles are taken, and set while one of them is locked: so it is not missed.
+    waits: AtomicBool,
+    /// In which millisecond somebody looked at all piles last.
+    looked: AtomicU64,
 }
 
 /// A line of its own for each pile.
@@ -54,7 +67,6 @@ impl<B: Body> Protection<B> {
     pub(crate) const fn new() -> Self {
         Self {
             piles: OnceCell::new(),
-            enough: AtomicUsize::new(BATCH),
         }
     }
 
@@ -62,29 +74,17 @@ impl<B: Body> Protection<B> {
     pub(crate) fn new() -> Self {
         Self {
             piles: OnceCell::new(),
-            enough: AtomicUsize::new(BATCH),
         }
     }
 
-    /// The piles; this thread's is `piles[own]`.
-    fn piles(&self) -> (&[Lane<B>], usize) {
-        let piles = self.piles.get_or_init(|| {
-            let all = 0..=sync::stripes().0;
-            all.map(|_| Lane(Lock::new(Pile::new()))).collect()
-        });
-        let shared = piles.len() - 1;
-        (
-            piles,
-            sync::own_index().map_or(shared, |own| own.min(shared)),
-        )
+    fn piles(&self) -> &Arc<Piles<B>> {
+        self.piles.get_or_init(|| Arc::new(Piles::new()))
     }
 
     /// Another one with the same piles.
     pub(crate) fn share(&self) -> Self {
-        self.piles();
         let shared = Self::new();
-        let piles = self.piles.get().map(Arc::clone);
-        let _ = piles.map(|piles| shared.piles.set(piles));
+        let _ = shared.piles.set(Arc::clone(self.piles()));
         shared
     }
 
@@ -100,28 +100,84 @@ impl<B: Body> Protection<B> {
         strongs: impl Iterator<Item = Strong<B>>,
         engine: &Engine<B>,
     ) -> Due<B> {
-        let (piles, own) = self.piles();
-        let len = piles[own].0.with(|pile| {
-            strongs.for_each(|strong| pile.push(strong));
-            pile.len
-        });
-        // Relaxed, here and below: a hint.
-        if len >= self.enough.load(Ordering::Relaxed) {
-            let enough = (engine.len() / 4).clamp(BATCH, MOST);
-            self.enough.store(enough, Ordering::Relaxed);
-            Self::give_up_of(&piles[own..=own])
-        } else {
-            Due::nothing()
+        self.piles().put(strongs, engine)
+    }
+
+    /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as a destructor may be.
+    #[inline(always)]
+    pub(crate) fn drop_in_time(&self) {
+        if let Some(piles) = self.piles.get() {
+            if piles.waits.load(Relaxed) {
+                piles.drop_now_if_time();
+            }
         }
     }
 
     /// What has been put aside, but for what somebody is looking at.
     #[cold]
     pub(crate) fn give_up(&self) -> Due<B> {
-        match self.piles.get() {
-            Some(piles) => Self::give_up_of(piles),
-            None => Due::nothing(),
+        self.piles
+            .get()
+            .map_or_else(Due::nothing, |piles| piles.give_up())
+    }
+}
+
+impl<B: Body> Piles<B> {
+    fn new() -> Self {
+        let all = 0..=sync::stripes().0;
+        Self {
+            lanes: all.map(|_| Lane(Lock::new(Pile::new()))).collect(),
+            enough: AtomicUsize::new(BATCH),
+            waits: AtomicBool::new(false),
+            looked: AtomicU64::new(0),
         }
+    }
+
+    fn put(&self, strongs: impl Iterator<Item = Strong<B>>, engine: &Engine<B>) -> Due<B> {
+        let shared = self.lanes.len() - 1;
+        let own = sync::own_index().map_or(shared, |own| own.min(shared));
+        let len = self.lanes[own].0.with(|pile| {
+            strongs.for_each(|strong| pile.push(strong));
+            self.something_waits();
+            pile.len
+        });
+        // Relaxed, here and below: a hint.
+        if self.is_time() {
+            self.give_up()
+        } else if len >= self.enough.load(Ordering::Relaxed) {
+            let enough = (engine.len() / 4).clamp(BATCH, MOST);
+            self.enough.store(enough, Ordering::Relaxed);
+            self.give_up_of(&self.lanes[own..=own])
+        } else {
+            Due::nothing()
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop_now_if_time(&self) {
+        if self.is_time() {
+            drop(self.give_up());
+        }
+    }
+
+    /// Whether nobody has looked at the piles in this millisecond. True for one caller.
+    fn is_time(&self) -> bool {
+        let now = sync::millisecond();
+        self.looked.load(Relaxed) != now && self.looked.swap(now, Relaxed) != now
+    }
+
+    /// To be called while the pile is locked on which it is put.
+    #[inline]
+    fn something_waits(&self) {
+        if !self.waits.load(Relaxed) {
+            self.waits.store(true, Relaxed);
+        }
+    }
+
+    fn give_up(&self) -> Due<B> {
+        self.waits.store(false, Relaxed);
+        self.give_up_of(&self.lanes)
     }
 
     fn take(piles: &[Lane<B>]) -> Pile<B> {
@@ -133,12 +189,17 @@ impl<B: Body> Protection<B> {
     }
 
     #[cold]
-    fn give_up_of(piles: &[Lane<B>]) -> Due<B> {
+    fn give_up_of(&self, piles: &[Lane<B>]) -> Due<B> {
         let mut aside = Self::take(piles);
         if aside.len == 0 {
             return Due(aside);
         }
-        let put_back = |pile: Pile<B>| piles[0].0.with(|rest| rest.append(pile));
+        let put_back = |pile: Pile<B>| {
+            piles[0].0.with(|rest| {
+                rest.append(pile);
+                self.something_waits();
+            });
+        };
         // Between unlinking and reading what the threads say. Pairs with the light half in `Index::protect`.
         if !heavy_barrier() {
             put_back(aside);
@@ -161,7 +222,9 @@ impl<B: Body> Protection<B> {
             };
             pile.push(strong);
         }
-        put_back(looked_at);
+        if looked_at.len > 0 {
+            put_back(looked_at);
+        }
         Due(free)
     }
 }

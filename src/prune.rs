@@ -93,6 +93,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
         if self.counters.add(Count::Due) % INSERTIONS_PER_SWEEP == 0 {
             self.sweep_for(INSERTIONS_PER_SWEEP);
+        } else {
+            self.protection.drop_in_time();
         }
     }
 
@@ -106,7 +108,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.counters.add(Count::Pruned);
         let _sweeping = Sweeping::begin();
         if X::IS_NOBODY && self.hook.is_none() {
-            drop(self.protection.retire(strong, &self.engine));
+            if B::IS_WEAK {
+                drop(self.protection.retire(strong, &self.engine));
+            } else {
+                // The value goes now, or with the last who looks at it.
+                drop(strong);
+            }
             return true;
         }
         let held = Held::new(strong);
@@ -136,6 +143,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         if end > END {
             self.prune_in(0..(end - END).min(start), &mut panics);
         }
+        panics.catch(|| self.protection.drop_in_time());
     }
 
     /// Takes out the dead in this range, and lets go of all, whatever panics. Returns how many this call has taken out.

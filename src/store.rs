@@ -9,7 +9,7 @@
 
 use crate::body::Halves;
 use crate::dying::{Dying, InTheWay};
-use crate::engine::{Engine, Entered};
+use crate::engine::{Engine, Entered, MANY_STRANGERS};
 use crate::flight::FlightTable;
 pub(crate) use crate::held::Refused;
 use crate::held::{Held, Landed, Ticket};
@@ -518,10 +518,21 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
     pub(crate) fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
-        for held in strangers.into_iter().map(Held::new) {
+        // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
+        let hash = strangers.first().map(|first| first.header().hash());
+        let many = strangers.len() >= MANY_STRANGERS;
+        let take_out_if_dead = |strong| {
+            let held = Held::new(strong);
             if held.is_dead() {
                 self.saw_dead(held);
             }
+        };
+        strangers.into_iter().for_each(take_out_if_dead);
+        if let Some(hash) = hash.filter(|_| many) {
+            let _: Option<()> = self.engine.find_of(hash, |strong| {
+                take_out_if_dead(strong);
+                None
+            });
         }
     }
 

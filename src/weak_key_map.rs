@@ -72,6 +72,9 @@ use std::hash::BuildHasher;
 /// A plain `Arc` does not tell anybody when it dies. Its entry, *with the value*, stays for a while, invisible but to
 /// [`entries`](Self::entries) and [`weak_keys`](Self::weak_keys), until an operation comes across it or a sweep takes it out; see
 /// [`WeakValueMap`](crate::WeakValueMap#dead-entries) for how many there can be. [`prune`](Self::prune) takes out all.
+/// The call that takes an entry out drops its value, or the last look-up that is using it does.
+///
+/// The alignment of values is 1024 at most, as in a [`Registry`](crate::Registry).
 pub struct WeakKeyMap<P: Pointer, V: 'static, M = ByEquality, S = DefaultHashBuilder> {
     inner: WeakKeyed<P, Kept<V>, M, S>,
 }

@@ -54,6 +54,22 @@ use std::fmt;
 /// registry.insert(local, 1);
 /// ```
 ///
+/// Keys and values may have any alignment up to 1024 bytes. More than that the compiler refuses, here and in all maps and interners that keep
+/// them; what needs it lies in a `Box` or `Arc`.
+///
+/// ```compile_fail
+/// #[repr(align(4096))]
+/// struct Page([u8; 4096]);
+/// let registry: highlander::Registry<u32, Page> = highlander::Registry::new();
+/// registry.insert(1, Page([0; 4096]));   // error: types with an alignment above 1024 are not supported
+/// ```
+/// ```
+/// #[repr(align(4096))]
+/// struct Page([u8; 4096]);
+/// let registry: highlander::Registry<u32, Box<Page>> = highlander::Registry::new();
+/// registry.insert(1, Box::new(Page([0; 4096])));
+/// ```
+///
 /// # Creating
 /// [`get_or_insert_with`](Registry::get_or_insert_with) runs one factory per key at a time. Others that ask for the same key sleep until it
 /// is done and get the same value; other keys are not held up. When a factory fails or panics nothing is entered, and one

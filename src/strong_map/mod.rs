@@ -56,6 +56,8 @@ type Value<V> = Kept<V>;
 ///
 /// A value that owns the map keeps both for ever.
 ///
+/// The alignment of keys and values is 1024 at most, as in a [`Registry`](crate::Registry).
+///
 /// # User code that panics
 /// The map stays consistent. A panic of a destructor, a `Clone` or a hook goes to the caller whose operation ran it, once the change is complete.
 pub struct StrongMap<K: 'static, V: 'static, S = DefaultHashBuilder> {

@@ -78,9 +78,14 @@ type Value<P> = Weakly<P>;
 /// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
 ///
 /// # Keys of entries that are gone
-/// A look-up does not become an owner of the entry. So an entry that is taken out (with its key, and the memory of its value) is dropped a little later: when 64 that a
-/// thread has taken out have gathered, or as many as a quarter of the entries, up to 256; or with [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain),
-/// [`drain`](Self::drain), [`shrink_to_fit`](Self::shrink_to_fit) and the map itself. A look-up that stands still in a comparison holds back the one entry that it looks at.
+/// An entry that is taken out is dropped with its key and the memory of its value, by the call that takes it out if no other call has done so in the last
+/// millisecond; else a little later, as that interrupts all processors on which the process runs. So in a map that changes seldom nothing waits. In one that changes often:
+/// * what waits goes with the first call that enters or takes out something after that millisecond, on whatever thread, or with the next sweep;
+/// * and at most 64 entries that one thread has taken out wait, or a quarter as many as there are, up to 256.
+///
+/// [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain), [`shrink_to_fit`](Self::shrink_to_fit) and the drop of the map leave nothing. (A look-up
+/// does not become an owner of the entry. One that stands still in a comparison holds back the one entry that it looks at.) The same is true of
+/// a [`WeakKeyValueMap`](crate::WeakKeyValueMap), where only memory waits. In a [`WeakKeyMap`](crate::WeakKeyMap) look-ups own the entry, and nothing waits.
 ///
 /// # User code that panics
 /// The map stays consistent. A panic of a destructor or hook goes to the caller whose operation took the entry out, once that is

@@ -323,9 +323,9 @@ fn making_registries_and_maps_asks_the_system_for_nothing() {
         drop(WeakValueMap::<u32, Arc<u32>>::new().insert(1, Arc::clone(&key)));
         let made = WeakValueMap::<u32, Arc<u32>>::new().get_or_insert_with(1, |_| Arc::clone(&key));
         drop(made);
-        let _ = WeakKeyMap::<Arc<u32>, u32>::new().insert(&key, 1);
+        assert!(WeakKeyMap::<Arc<u32>, u32>::new().insert(&key, 1).is_none());
         drop(WeakKeyValueMap::<Arc<u32>, Arc<u32>>::new().insert(&key, Arc::clone(&key)));
-        let _ = StrongMap::<u32, u32>::new().insert(1, 1);
+        assert!(StrongMap::<u32, u32>::new().insert(1, 1).is_none());
         WeakSet::<Arc<u32>>::new().insert(&key);
     }
     make_some();

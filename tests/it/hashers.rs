@@ -59,7 +59,7 @@ fn a_look_up_among_many_keys_with_one_hash_owns_a_few_of_them_at_a_time() {
         }
     }
     const KEYS: u32 = 200;
-    const FEW: usize = 32;
+    const FEW: usize = 64;
     let registry: Registry<Counting, u32, Colliding> = Registry::with_hasher(Colliding);
     for key in 0..KEYS {
         let handle = registry.get_or_insert_with(Counting(key), |_| key);

@@ -493,3 +493,32 @@ fn fallible_creation_by_a_borrowed_key_and_of_a_stale_value() {
     assert_eq!(map.get_or_try_replace_if(&one, |n| *n == 1, two), Ok(2));
     assert_eq!(map.get("one"), Some(2));
 }
+
+#[test]
+fn values_go_with_the_call_that_takes_their_entry_out() {
+    fn churn(map: &WeakKeyMap<Arc<u32>, Arc<Citizen>>, census: &Census, from: u32) {
+        for i in from..from + 300 {
+            let key = Arc::new(i);
+            map.insert(&key, Arc::new(census.citizen()));
+            if i % 7 == 0 {
+                assert_eq!(map.remove_with(&i, |_| ()), Some(()));
+            }
+        }
+    }
+    let (map, census) = (WeakKeyMap::new(), Census::new());
+    let keys: Vec<_> = (0..8).map(Arc::new).collect();
+    keys.iter()
+        .for_each(|key| drop(map.insert(key, Arc::new(census.citizen()))));
+    for i in 0..100 {
+        churn(&map, &census, 1000 + i);
+        assert_eq!(census.alive(), map.entries() as isize);
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| churn(&map, &census, 10_000));
+        churn(&map, &census, 20_000);
+    });
+    assert_eq!(census.alive(), map.entries() as isize);
+    assert!(map.entries() <= 8 + 8 + 2 * 16);
+    map.prune();
+    assert_eq!((map.entries(), census.alive()), (8, 8));
+}

@@ -926,3 +926,61 @@ fn equality_is_an_equivalence_if_that_of_the_values_is() {
     assert_eq!(copy, map);
     assert_ne!(map, other);
 }
+
+/// A key that is counted, and compared by its number.
+struct Secret(u32, #[allow(dead_code)] Option<Citizen>);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Secret {}
+
+impl std::hash::Hash for Secret {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+/// Lets the time pass after which keys of entries that have been taken out are dropped, with a margin for slow clocks.
+fn let_time_pass() {
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < std::time::Duration::from_millis(20) {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn in_a_quiet_map_a_key_goes_with_the_call_that_takes_its_entry_out() {
+    let (map, census) = (Map::<Secret>::new(), Census::new());
+    let value = Arc::new(0);
+    for key in 0..8 {
+        map.insert(Secret(key, Some(census.citizen())), Arc::clone(&value));
+    }
+    for key in 0..8 {
+        let_time_pass();
+        assert!(map.remove(&Secret(key, None)).is_some());
+        assert_eq!(census.alive(), map.entries() as isize);
+    }
+    assert_eq!(map.entries(), 0);
+}
+
+#[test]
+fn keys_of_entries_that_were_taken_out_in_a_hurry_go_with_the_next_change_by_any_thread() {
+    let (map, census) = (Map::<Secret>::new(), Census::new());
+    let value = Arc::new(0);
+    for key in 0..40 {
+        map.insert(Secret(key, Some(census.citizen())), Arc::clone(&value));
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| assert!((0..20).all(|key| map.remove(&Secret(key, None)).is_some())));
+        assert!((20..39).all(|key| map.remove(&Secret(key, None)).is_some()));
+    });
+    let_time_pass();
+    thread::scope(|scope| {
+        scope.spawn(|| map.insert(Secret(40, Some(census.citizen())), Arc::clone(&value)));
+    });
+    assert_eq!((map.entries(), census.alive()), (2, 2));
+}
