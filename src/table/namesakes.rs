@@ -130,8 +130,8 @@ impl Index {
     ) -> bool {
         let array = self.array();
         let array = array.expect("nodes are linked while the registry lives");
-        // SAFETY: the caller has the node alone.
-        let hash = unsafe { node.as_ref() }.hash();
+        // SAFETY: the caller has the node alone, or is an owner of the draft in it.
+        let hash = unsafe { node.as_ref() }.key_hash();
         let mut home = Home::of(hash, array, &self.lists);
         let Compared { place, in_slots } = compared;
         if place.generation != home.generation() {
@@ -159,7 +159,7 @@ impl Index {
             return false;
         }
         let fits = home.place(node, Tag::of(hash));
-        // SAFETY: the caller has the node alone.
+        // SAFETY: as above.
         unsafe { node.as_ref() }.publish(self.owners);
         drop(home);
         if !fits {

@@ -18,7 +18,6 @@ mod families;
 mod handle;
 mod hashers;
 mod hostile_pointers;
-mod injected;
 mod interned;
 mod interner;
 mod keys;
