@@ -67,7 +67,7 @@ impl CycleError {
     /// use highlander::{CycleError, Registry};
     ///
     /// /// Creates one, which asks for the other, as often as it takes.
-    /// fn one(registry: &Registry<&str, u32>) -> Result<u32, CycleError> {
+    /// fn one(registry: &Registry<&'static str, u32>) -> Result<u32, CycleError> {
     ///     loop {
     ///         let made = registry.get_or_try_insert_with("one", |_| {
     ///             let other = registry.get_or_try_insert_with("other", |_| Ok::<_, CycleError>(1))?;
