@@ -3,7 +3,6 @@
 //! The steps are `Hash`, `Eq`, `Clone` and `Drop` of keys, values and pointers, what pointers do, hooks, closures, and the drop of what closures have captured. The n-th
 //! step of a call panics, for each n until the call comes to its end without. Then the map must work, and when it has gone, nothing may be alive.
 
-#[allow(dead_code)] // Shared with `tests/it`.
 #[path = "../it/common.rs"]
 mod common;
 mod layers;
