@@ -140,6 +140,7 @@ pub(crate) fn is_inside_any() -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asker {
     Thread,
+    #[cfg(feature = "async")]
     Task,
 }
 

@@ -19,7 +19,9 @@ use crate::family::Family;
 use crate::flight::{Flight, FlightTable, Joined, Leader, Turn};
 use crate::frames::{self, Asker, Part};
 use crate::panics::Panics;
-use crate::waits::{self, Waiting};
+use crate::waits;
+#[cfg(feature = "async")]
+use crate::waits::Waiting;
 use crate::work::text;
 use pending::PendingCreation;
 use std::any::Any;

@@ -126,7 +126,7 @@ pub trait Wrap: Sized {
     type Descriptor: SyncPointer;
     /// A pointer to what this system shows of it.
     type Wrapper: SyncPointer;
-    /// What may go wrong. [`CreateError`](crate::CreateError) can be made of what the map has to say.
+    /// What may go wrong. [`CreateError`] can be made of what the map has to say.
     type Error: From<CycleError> + From<ClosedError>;
 
     /// Makes the wrapper, as far as that goes without others.

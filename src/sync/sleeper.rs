@@ -5,7 +5,9 @@
 
 use super::{AtomicBool, Mutex, Ordering, Parker};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
+#[cfg(feature = "async")]
+use std::task::{Context, Poll};
 
 /// One thread or task that sleeps until it is notified. It is notified once.
 pub(crate) struct Sleeper {
