@@ -63,10 +63,23 @@ fn of_many_creators_none_comes_before_the_end_of_the_one_before() {
     });
 }
 
+/// Keeps its key alive, but not to its own end.
+struct KeyedPort {
+    key: Option<Arc<usize>>,
+    _port: Port,
+}
+
+impl Drop for KeyedPort {
+    fn drop(&mut self) {
+        thread::yield_now();
+        self.key = None;
+    }
+}
+
 #[test]
 fn of_both_sides_weak_it_is_the_value_that_is_waited_for() {
     promptly(|| {
-        let map: WeakKeyValueMap<Arc<usize>, Watched<Port>> = MapMaker::new()
+        let map: WeakKeyValueMap<Arc<usize>, Watched<KeyedPort>> = MapMaker::new()
             .weak_keys()
             .weak_values()
             .exclusive()
@@ -77,13 +90,14 @@ fn of_both_sides_weak_it_is_the_value_that_is_waited_for() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        // A new key each time, which dies before the value does.
-                        let key = Arc::new(7);
-                        let open = |_: &Arc<usize>| Watched::new(Port::open(&in_use, &opened));
-                        // While the key's equal is dead and the value alive, it is another's.
-                        let port = map.get_or_insert_with(&key, open);
-                        drop(port);
-                        drop(key);
+                        // A new key each time. That of a value dies in its destructor, before the port is closed.
+                        let open = |key: &Arc<usize>| {
+                            Watched::new(KeyedPort {
+                                key: Some(key.clone()),
+                                _port: Port::open(&in_use, &opened),
+                            })
+                        };
+                        drop(map.get_or_insert_with(&Arc::new(7), open));
                     }
                 });
             }
