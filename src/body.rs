@@ -59,25 +59,23 @@ pub(crate) unsafe trait Body {
 /// A payload of a key and a value, which are written one after the other.
 ///
 /// # Safety
-/// The functions must work on what each other wrote, and `drop_in_place` on what both writers wrote.
+/// The functions must work on what each other wrote, and `drop_in_place` on what was written by both.
 pub(crate) unsafe trait Halves: Body<Key = <Self as Halves>::First> {
     /// The key.
     type First: Sized;
     type Value;
 
+    /// Writes all but the value.
+    ///
     /// # Safety
     /// The node is of this kind, and the caller has it alone; it has no key yet.
     unsafe fn write_key(node: Node, key: Self::First);
 
-    /// # Safety
-    /// The node is of this kind and has no value, and the caller has it alone, but for those who read the key.
-    unsafe fn write_value(node: Node, value: Self::Value);
-
-    /// Takes the value out of an entry that nobody watches; the key stays.
+    /// Where the value belongs. A place, not a function that writes it: each function on its way takes a large value's size of the stack, where nothing is optimised.
     ///
-    /// # Safety
-    /// The value was written, and the caller has the node alone, but for those who read the key; the value is not used afterwards.
-    unsafe fn take_value(node: Node) -> Self::Value;
+    /// It may be written if the key is, and the caller has the node alone, but for those who read the key; and read, to take the value out of an entry that nobody
+    /// watches, if it was.
+    fn value_place(node: Node) -> *mut Self::Value;
 
     /// Takes the key out of an entry that has no value.
     ///

@@ -35,7 +35,17 @@ pub(crate) trait Claims<K, V, O> {
     type Core: Creates;
 
     fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &K;
-    fn made(value: V) -> <Self::Core as Creates>::Made;
+    fn make<E>(
+        ticket: &<Self::Core as Creates>::Ticket,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<<Self::Core as Creates>::Made<'_>, E> {
+        make(Self::key_of(ticket)).map(|value| Self::made(ticket, value))
+    }
+
+    fn made(
+        ticket: &<Self::Core as Creates>::Ticket,
+        value: V,
+    ) -> <Self::Core as Creates>::Made<'_>;
     fn owner(landed: <Self::Core as Creates>::Landed) -> O;
 }
 
@@ -121,7 +131,9 @@ impl<M: Creator> Vacancy<'_, M> {
     /// # Errors
     /// [`ClosedError`] when the map has been closed; the value is dropped.
     pub fn try_fill(self, value: M::Value) -> Result<M::Owner, ClosedError> {
-        let landed = self.creation.finish(M::made(value), Accept::All)?;
+        let made = M::made(self.creation.ticket(), value);
+        let entered = self.creation.enter(made, Accept::All);
+        let landed = self.creation.finish(entered)?;
         Ok(M::owner(landed))
     }
 
@@ -137,10 +149,11 @@ impl<M: Creator> Vacancy<'_, M> {
         self,
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     ) -> Result<M::Owner, E> {
-        let make = |ticket: &_| make(M::key_of(ticket)).map(M::made);
-        let landed = self
-            .creation
-            .create(Accept::All, make, Refusal::into_error)?;
+        let landed = self.creation.create(
+            Accept::All,
+            |ticket| M::make(ticket, make),
+            Refusal::into_error,
+        )?;
         Ok(M::owner(landed))
     }
 
@@ -153,15 +166,23 @@ impl<M: Creator> Vacancy<'_, M> {
         allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
         initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
     ) -> Result<M::Owner, E> {
-        let allocate = |ticket: &_| allocate(M::key_of(ticket)).map(M::made);
         let initialise =
             |draft: &<M::Core as Creates>::Landed| initialise(&M::owner(draft.clone()));
-        let refused = Refusal::into_error;
-        let landed = self.creation.create_in_two(allocate, initialise, refused)?;
+        let landed = self.creation.create_in_two(
+            |ticket| M::make(ticket, allocate),
+            initialise,
+            Refusal::into_error,
+        )?;
         Ok(M::owner(landed))
     }
 }
 
+/// What waits for a value in this map.
+pub(crate) type TicketOf<M> = <<M as Claims<
+    <M as Creator>::Key,
+    <M as Creator>::Value,
+    <M as Creator>::Owner,
+>>::Core as Creates>::Ticket;
 impl<M: Creator> fmt::Debug for Vacancy<'_, M>
 where
     M::Key: fmt::Debug,

@@ -18,7 +18,7 @@ pub(crate) struct Entry<K, V> {
     watch: AtomicPtr<Watch>,
 }
 
-// SAFETY: `drop_in_place` drops what `write_key` and `write_value` wrote; the size is the struct's.
+// SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the struct's.
 unsafe impl<K, V> Body for Entry<K, V> {
     type Key = K;
     const ALIGN: usize = align_of::<Self>();
@@ -78,22 +78,19 @@ unsafe impl<K, V> Halves for Entry<K, V> {
     type Value = V;
 
     unsafe fn write_key(node: Node, key: K) {
-        // SAFETY: room for an entry, and the caller's alone.
-        unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).key).write(key) }
-    }
-
-    unsafe fn write_value(node: Node, value: V) {
         let entry = payload::<Self>(node).cast::<Self>();
-        // SAFETY: room for an entry; the readers' references cover the key alone.
+        // SAFETY: room for an entry, and the caller's alone.
         unsafe {
-            ptr::addr_of_mut!((*entry).value).write(value);
+            ptr::addr_of_mut!((*entry).key).write(key);
             ptr::addr_of_mut!((*entry).watch).write(AtomicPtr::new(ptr::null_mut()));
         }
     }
 
-    unsafe fn take_value(node: Node) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { ptr::addr_of!((*payload::<Self>(node).cast::<Self>()).value).read() }
+    #[inline(always)]
+    fn value_place(node: Node) -> *mut V {
+        payload::<Self>(node)
+            .wrapping_add(offset_of!(Self, value))
+            .cast()
     }
 
     unsafe fn take_key(node: Node) -> K {

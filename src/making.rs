@@ -17,7 +17,7 @@ pub(crate) struct Rest<A: Side, B: Side> {
     /// Who had to make way.
     gone: Option<Gone<A, B>>,
     /// A value made in vain.
-    vain: Option<Made<B>>,
+    vain: Option<(Box<B>, B::Live)>,
     /// Entries of other keys with the same hash.
     strangers: Vec<Strong<Pair<A, B>>>,
 }
@@ -113,8 +113,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 }
             }
         };
-        // SAFETY: a flight creates once at a time, and never after the first success; its result owns what was sown.
-        let (existing, value) = unsafe { ticket.seed.sow(value, enter) };
+        // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what was sown.
+        let planted = unsafe {
+            ticket.seed.place().write(value);
+            ticket.seed.planted()
+        };
+        // SAFETY: it says what the link has said, after which no user code runs.
+        let (existing, value) = unsafe { planted.enter(enter) };
         let landed = match existing {
             Some(existing) => {
                 rest.vain = value.map(|value| (value, live));
@@ -144,7 +149,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     ) -> Landed<A, B> {
         self.watch_value(hash, &mut value);
         // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
-        let held = Held::new(unsafe { ticket.seed.sow_draft(value) });
+        let planted = unsafe {
+            ticket.seed.place().write(value);
+            ticket.seed.planted()
+        };
+        let held = Held::new(planted.draft());
         Landed {
             held,
             live,
@@ -178,6 +187,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             strangers,
         };
         (existing, rest)
+    }
+
+    /// What is left of a value that is not to be entered.
+    pub(crate) fn made_in_vain((value, live): Made<B>) -> Rest<A, B> {
+        Rest {
+            gone: None,
+            vain: Some((Box::new(value), live)),
+            strangers: Vec::new(),
+        }
     }
 
     /// Tells of who had to make way, and lets go of what is not entered.

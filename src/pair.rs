@@ -13,7 +13,7 @@ pub(crate) struct Pair<A, B> {
     value: B,
 }
 
-// SAFETY: `drop_in_place` drops what `write_key` and `write_value` wrote; the size is the struct's.
+// SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the struct's.
 unsafe impl<A, B> Body for Pair<A, B> {
     type Key = A;
     const ALIGN: usize = align_of::<Self>();
@@ -52,14 +52,11 @@ unsafe impl<A, B> Halves for Pair<A, B> {
         unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).key).write(key) }
     }
 
-    unsafe fn write_value(node: Node, value: B) {
-        // SAFETY: room for a pair; the readers' references cover the key alone.
-        unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).value).write(value) }
-    }
-
-    unsafe fn take_value(node: Node) -> B {
-        // SAFETY: the caller's promise.
-        unsafe { ptr::addr_of!((*payload::<Self>(node).cast::<Self>()).value).read() }
+    #[inline(always)]
+    fn value_place(node: Node) -> *mut B {
+        payload::<Self>(node)
+            .wrapping_add(offset_of!(Self, value))
+            .cast()
     }
 
     unsafe fn take_key(node: Node) -> A {

@@ -4,7 +4,6 @@ use crate::body::Halves;
 use crate::node::Node;
 use crate::strong::{Blank, Strong};
 use crate::sync::{self, AtomicBool, Ordering};
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 /// The key of an entry to come, in the node that it will live in, where others may read it.
@@ -55,49 +54,75 @@ impl<B: Halves> Seed<B> {
         self.node
     }
 
-    /// Makes the seed complete with this value and has it entered. `enter` says whether it is linked now; if not, the value comes
-    /// back, and the seed keeps its key.
-    ///
-    /// # Safety
-    /// Called by one thread at a time, and never again once it was linked. `enter` tells the truth, and does not panic after it has linked the node.
-    pub(crate) unsafe fn sow<R>(
-        &self,
-        value: B::Value,
-        enter: impl FnOnce(Node) -> (bool, R),
-    ) -> (R, Option<B::Value>) {
-        /// Drops the value again when user code panics.
-        struct Unsow<B: Halves>(Node, PhantomData<B>);
-        impl<B: Halves> Drop for Unsow<B> {
-            fn drop(&mut self) {
-                // SAFETY: written below, and not entered.
-                drop(unsafe { B::take_value(self.0) });
-            }
-        }
-        // SAFETY: no value is there now, and others read the key only.
-        unsafe { B::write_value(self.node, value) };
-        let unsow = Unsow::<B>(self.node, PhantomData);
-        let (linked, result) = enter(self.node);
-        std::mem::forget(unsow);
-        if linked {
-            self.sown.store(true, Ordering::Relaxed);
-            return (result, None);
-        }
-        // SAFETY: written above, and not entered.
-        (result, Some(unsafe { B::take_value(self.node) }))
+    /// Where the value is to be written, by one thread at a time, not while it is [`planted`](Self::planted), and never again after the seed was sown. It is moved no more then,
+    /// however large it is.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> *mut B::Value {
+        B::value_place(self.node)
     }
 
-    /// Makes the seed complete with this value, before it is entered: a draft, of which the caller is the one owner.
+    /// The seed with the value that was written.
     ///
     /// # Safety
-    /// Called by one thread at a time, not after it was linked, and once.
-    pub(crate) unsafe fn sow_draft(&self, value: B::Value) -> Strong<B> {
-        // SAFETY: no value is there now, and others read the key only.
-        unsafe { B::write_value(self.node, value) };
-        self.sown.store(true, Ordering::Relaxed);
+    /// Called once for each value.
+    #[inline(always)]
+    pub(crate) unsafe fn planted(&self) -> Planted<'_, B> {
+        Planted { seed: self }
+    }
+}
+
+/// A seed with its value, which is not entered. Dropped, the value goes, and the seed keeps its key.
+pub(crate) struct Planted<'a, B: Halves> {
+    seed: &'a Seed<B>,
+}
+
+impl<B: Halves> Planted<'_, B> {
+    /// Has it entered. `enter` says whether it is linked now; if not, the value comes back.
+    ///
+    /// # Safety
+    /// `enter` tells the truth, and does not panic after it has linked the node.
+    pub(crate) unsafe fn enter<R>(
+        self,
+        enter: impl FnOnce(Node) -> (bool, R),
+    ) -> (R, Option<Box<B::Value>>) {
+        let (linked, result) = enter(self.seed.node);
+        let value = if linked {
+            self.sown();
+            None
+        } else {
+            Some(self.into_value())
+        };
+        (result, value)
+    }
+
+    /// Makes it a draft, which has owners before it is entered. The caller is the first.
+    pub(crate) fn draft(self) -> Strong<B> {
+        let node = self.sown();
         // SAFETY: a node, and nobody's.
-        unsafe { self.node.as_ref() }.begin_draft();
+        unsafe { node.as_ref() }.begin_draft();
         // SAFETY: complete, and its one count is ours.
-        unsafe { Strong::adopt(self.node) }
+        unsafe { Strong::adopt(node) }
+    }
+
+    /// The value, taken out. In a box: on its way to whoever drops it, it would be moved often.
+    pub(crate) fn into_value(self) -> Box<B::Value> {
+        let planted = ManuallyDrop::new(self);
+        // SAFETY: written, and not entered; nobody else takes it.
+        Box::new(unsafe { planted.seed.place().read() })
+    }
+
+    /// The node is an entry's from now on.
+    fn sown(self) -> Node {
+        let planted = ManuallyDrop::new(self);
+        planted.seed.sown.store(true, Ordering::Relaxed);
+        planted.seed.node
+    }
+}
+
+impl<B: Halves> Drop for Planted<'_, B> {
+    fn drop(&mut self) {
+        // SAFETY: written, and not entered; dropped here only.
+        unsafe { self.seed.place().drop_in_place() };
     }
 }
 

@@ -556,7 +556,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
             Pair::<A, B>::write_key(blank.node(), key);
-            Pair::<A, B>::write_value(blank.node(), value);
+            Pair::<A, B>::value_place(blank.node()).write(value);
             blank.complete()
         }
     }
@@ -580,7 +580,7 @@ fn take_back<A, B>(draft: Draft<Pair<A, B>>) -> (A, B) {
     // SAFETY: this moves out both.
     unsafe {
         draft.take(|node| {
-            let value = Pair::<A, B>::take_value(node);
+            let value = Pair::<A, B>::value_place(node).read();
             (Pair::<A, B>::take_key(node), value)
         })
     }

@@ -221,7 +221,15 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         }
         let ticket = self.ticket(hash, Kept(key), ());
         let make = async |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0).await;
-        get_or_create_async(self, hash, ticket, make, Refusal::into_error).await
+        get_or_create_async(
+            self,
+            hash,
+            ticket,
+            make,
+            |_, made| made,
+            Refusal::into_error,
+        )
+        .await
     }
 
     /// The live entry of this key, or the right to create it.
@@ -261,7 +269,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
 impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     type Ticket = Ticket<Kept<K>, B>;
     type Landed = Entry<K, B>;
-    type Made = Made<B>;
+    type Made<'t> = Made<B>;
     type Rest = Rest<Kept<K>, B>;
     type Grip = Self;
 
@@ -298,6 +306,10 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     ) -> (Entry<K, B>, Self::Rest) {
         let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
         self.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn in_vain(&self, made: Made<B>) -> Self::Rest {
+        Self::made_in_vain(made)
     }
 
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<K, B> {

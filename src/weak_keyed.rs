@@ -393,7 +393,15 @@ where
         }
         let ticket = self.ticket(hash, key);
         let make = async |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key).await;
-        get_or_create_async(self, hash, ticket, make, Refusal::into_error).await
+        get_or_create_async(
+            self,
+            hash,
+            ticket,
+            make,
+            |_, made| made,
+            Refusal::into_error,
+        )
+        .await
     }
 
     /// The live entry of this key, or the right to create it.
@@ -448,7 +456,7 @@ where
 {
     type Ticket = Ticket<Weakly<P>, B>;
     type Landed = Entry<P, B>;
-    type Made = Made<B>;
+    type Made<'t> = Made<B>;
     type Rest = Rest<Weakly<P>, B>;
     type Grip = WeakKeyed<P, B, M, (), X>;
 
@@ -486,6 +494,10 @@ where
     ) -> (Entry<P, B>, Self::Rest) {
         let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn in_vain(&self, made: Made<B>) -> Self::Rest {
+        Store::<Weakly<P>, B, X>::made_in_vain(made)
     }
 
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<P, B> {

@@ -28,6 +28,8 @@ use std::any::Any;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
+#[cfg(feature = "async")]
+use std::task::Poll;
 
 /// What differs from map to map. Equality, naming and entering run user code, with no lock held.
 pub(crate) trait Creates {
@@ -35,12 +37,12 @@ pub(crate) trait Creates {
     type Ticket;
     /// What is entered: all who ask get a clone.
     type Landed: Clone + 'static;
-    /// What a factory's result is made into.
-    type Made;
+    /// What a factory's result is made into. It may lie in the ticket.
+    type Made<'t>;
     /// What can only be dropped, or told, when nobody waits any more.
     type Rest;
     /// What of the map is needed to enter something later: it shares all else with it, and may outlive it.
-    type Grip: Creates<Ticket = Self::Ticket, Landed = Self::Landed, Made = Self::Made> + 'static;
+    type Grip: Creates<Ticket = Self::Ticket, Landed = Self::Landed> + 'static;
 
     fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed>;
 
@@ -66,12 +68,15 @@ pub(crate) trait Creates {
         &self,
         hash: u64,
         ticket: &Self::Ticket,
-        made: Self::Made,
+        made: Self::Made<'_>,
         accept: &dyn Fn(&Self::Landed) -> bool,
     ) -> (Self::Landed, Self::Rest);
 
     /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
-    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made) -> Self::Landed;
+    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made<'_>) -> Self::Landed;
+
+    /// What is left of a value that is not to be entered.
+    fn in_vain(&self, made: Self::Made<'_>) -> Self::Rest;
 
     /// Enters a draft, unless there is something already: that comes back.
     fn enter_draft(
@@ -96,6 +101,10 @@ pub(crate) trait Creates {
         drop(rest);
     }
 }
+
+/// What has been entered, and what is left to do then; or why nothing was.
+type Entered<M> =
+    Result<(<M as Creates>::Landed, <M as Creates>::Rest), (ClosedError, <M as Creates>::Rest)>;
 
 /// A key of which the caller is the creator, until this is dropped or something is entered.
 pub(crate) struct Creation<'a, M: Creates> {
@@ -324,18 +333,18 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Runs a part of the creation, so that what it waits for is known to be for this key.
-    pub(crate) fn during<R>(&self, f: impl FnOnce(&M::Ticket) -> R) -> R {
+    pub(crate) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
         let result = self.during_as(Part::Closed, f);
         waits::forget(self.leader.work());
         result
     }
 
     /// As `during`, of a part that may be given drafts.
-    fn during_open<R>(
-        &self,
+    fn during_open<'t, R>(
+        &'t self,
         scope: &Scope,
         draft: Option<&dyn Any>,
-        f: impl FnOnce(&M::Ticket) -> R,
+        f: impl FnOnce(&'t M::Ticket) -> R,
     ) -> R {
         let result = self.during_as(Part::Open(&scope.0, draft), f);
         waits::forget(self.leader.work());
@@ -344,11 +353,11 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// As `during`, of a part that goes on when `f` has returned.
     #[cfg(feature = "async")]
-    fn during_poll<R>(&self, f: impl FnOnce(&M::Ticket) -> R) -> R {
+    fn during_poll<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
         self.during_as(Part::Closed, f)
     }
 
-    fn during_as<R>(&self, part: Part<'_>, f: impl FnOnce(&M::Ticket) -> R) -> R {
+    fn during_as<'t, R>(&'t self, part: Part<'_>, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
         let describe = |f: &mut fmt::Formatter<'_>| self.map.name(self.ticket(), f);
         frames::during(self.leader.work(), &describe, part, || f(self.ticket()))
     }
@@ -369,32 +378,38 @@ impl<'a, M: Creates> Creation<'a, M> {
         error
     }
 
-    /// Enters what was made. All who wait get that, or what somebody has entered meanwhile without a creation.
-    pub(crate) fn finish(
-        self,
-        made: M::Made,
+    /// Enters what was made, unless somebody has entered something meanwhile without a creation.
+    pub(crate) fn enter<'t>(
+        &'t self,
+        made: M::Made<'t>,
         accept: Accept<'_, M::Landed>,
-    ) -> Result<M::Landed, ClosedError> {
+    ) -> Entered<M> {
         if let Some(closed) = self.map.refused() {
-            // Before `made` is dropped: those who wait are refused too.
-            drop(self);
-            return Err(closed);
+            return Err((closed, self.map.in_vain(made)));
         }
         let accept = |landed: &M::Landed| accept.accepts(landed);
-        let entered = self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept));
-        self.land(entered)
+        Ok(self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept)))
     }
 
     /// Gives what was entered to those who wait.
-    fn land(self, (landed, rest): (M::Landed, M::Rest)) -> Result<M::Landed, ClosedError> {
-        settled(self.map, rest, || self.leader.land(landed))
+    pub(crate) fn finish(self, entered: Entered<M>) -> Result<M::Landed, ClosedError> {
+        match entered {
+            Ok((landed, rest)) => settled(self.map, rest, || self.leader.land(landed)),
+            Err((closed, rest)) => {
+                let map = self.map;
+                // Before what was made is dropped: those who wait are refused too.
+                drop(self);
+                map.settle_rest(rest);
+                Err(closed)
+            }
+        }
     }
 
     /// Makes the value and enters it.
     pub(crate) fn create<E>(
         self,
         accept: Accept<'_, M::Landed>,
-        make: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
+        make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
         if let Err(cycle) = self.wait_for_ends() {
@@ -406,22 +421,25 @@ impl<'a, M: Creates> Creation<'a, M> {
             Accept::All => self.during_open(&scope, None, make),
             Accept::If(_) => self.during(make),
         };
-        let made = match made {
-            Ok(made) => made,
+        let made = made.map(|made| {
+            if scope.0.is_alone() {
+                Ok(self.enter(made, accept))
+            } else {
+                Err(self.map.draft(self.hash, self.ticket(), made))
+            }
+        });
+        let finished = match made {
+            Ok(Ok(entered)) => self.finish(entered),
+            Ok(Err(draft)) => self.drafted(draft).finish(scope),
             Err(error) => return Err(self.fail_with(scope, error)),
         };
-        if scope.0.is_alone() {
-            let finished = self.finish(made, accept);
-            return finished.map_err(|closed| refused(closed.into()));
-        }
-        let finished = self.draft(made).finish(scope);
         finished.map_err(|closed| refused(closed.into()))
     }
 
     /// Makes the value in two steps: from the second on its thread can have it as it is.
     pub(crate) fn create_in_two<E>(
         self,
-        allocate: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
+        allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
         initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
@@ -429,11 +447,12 @@ impl<'a, M: Creates> Creation<'a, M> {
             return Err(self.fail(refused(cycle.into())));
         }
         let scope = Scope::new();
-        let made = match self.during_open(&scope, None, allocate) {
-            Ok(made) => made,
+        let made = self.during_open(&scope, None, allocate);
+        let draft = made.map(|made| self.map.draft(self.hash, self.ticket(), made));
+        let drafted = match draft {
+            Ok(draft) => self.drafted(draft),
             Err(error) => return Err(self.fail_with(scope, error)),
         };
-        let drafted = self.draft(made);
         match drafted.initialise(&scope, initialise) {
             Ok(()) => {
                 let finished = drafted.finish(scope);
@@ -449,9 +468,8 @@ impl<'a, M: Creates> Creation<'a, M> {
         Ok(())
     }
 
-    /// What was made, complete before it is entered.
-    fn draft(mut self, made: M::Made) -> Drafted<'a, M> {
-        let draft = self.map.draft(self.hash, self.ticket(), made);
+    /// What was made is complete before it is entered.
+    fn drafted(mut self, draft: M::Landed) -> Drafted<'a, M> {
         self.leader.set_value(draft);
         Drafted {
             map: self.map,
@@ -591,7 +609,7 @@ pub(crate) fn get_or_create<M: Creates, E>(
     hash: u64,
     ticket: M::Ticket,
     accept: Accept<'_, M::Landed>,
-    make: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
+    make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
     match Creation::begin(map, hash, ticket, accept).map_err(&refused)? {
@@ -606,7 +624,7 @@ pub(crate) fn get_or_create_in_two<M: Creates, E>(
     map: &M,
     hash: u64,
     ticket: M::Ticket,
-    allocate: impl FnOnce(&M::Ticket) -> Result<M::Made, E>,
+    allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
     initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
@@ -618,11 +636,12 @@ pub(crate) fn get_or_create_in_two<M: Creates, E>(
 
 /// As [`get_or_create`], without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
 #[cfg(feature = "async")]
-pub(crate) async fn get_or_create_async<M: Creates, E>(
+pub(crate) async fn get_or_create_async<M: Creates, V, E>(
     map: &M,
     hash: u64,
     ticket: M::Ticket,
-    make: impl AsyncFnOnce(&M::Ticket) -> Result<M::Made, E>,
+    make: impl AsyncFnOnce(&M::Ticket) -> Result<V, E>,
+    made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
     match Creation::begin_async(map, hash, ticket)
@@ -631,19 +650,31 @@ pub(crate) async fn get_or_create_async<M: Creates, E>(
     {
         Begun::Landed(landed) => Ok(landed),
         Begun::Ours(creation) => {
-            let made = {
+            let entered = {
                 let mut making = std::pin::pin!(make(creation.ticket()));
+                let mut made = Some(made);
                 let poll = |context: &mut std::task::Context<'_>| {
-                    creation.during_poll(|_| making.as_mut().poll(context))
+                    creation.during_poll(|ticket| match making.as_mut().poll(context) {
+                        Poll::Ready(Ok(value)) => {
+                            let made = made.take().expect("polled no more");
+                            Poll::Ready(Ok(made(ticket, value)))
+                        }
+                        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                        Poll::Pending => Poll::Pending,
+                    })
                 };
-                std::future::poll_fn(poll).await
+                match std::future::poll_fn(poll).await {
+                    Ok(made) => Ok(creation.enter(made, Accept::All)),
+                    Err(error) => Err(error),
+                }
             };
-            let made = match made {
-                Ok(made) => made,
-                Err(error) => return Err(creation.fail(error)),
-            };
-            let finished = creation.finish(made, Accept::All);
-            finished.map_err(|closed| refused(Refusal::Closed(closed)))
+            match entered {
+                Ok(entered) => {
+                    let finished = creation.finish(entered);
+                    finished.map_err(|closed| refused(closed.into()))
+                }
+                Err(error) => Err(creation.fail(error)),
+            }
         }
     }
 }

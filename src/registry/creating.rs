@@ -13,7 +13,7 @@ use crate::flight::FlightTable;
 use crate::handle::Handle;
 use crate::hash::{hash_key, owned_key};
 use crate::panics::after;
-use crate::seed::Seed;
+use crate::seed::{Planted, Seed};
 use crate::strong::Strong;
 use equivalent::Equivalent;
 use std::fmt;
@@ -189,8 +189,10 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after((key, make), Handle::new(strong)));
         }
-        let make = async |seed: &Seed<_>| Ok((make(seed.key()).await?, None));
-        get_or_create_async(self, hash, self.seed(hash, key), make, Refusal::into_cycle).await
+        let make = async |seed: &Seed<_>| make(seed.key()).await;
+        let made = <Self as Claims<_, _, _>>::made;
+        let seed = self.seed(hash, key);
+        get_or_create_async(self, hash, seed, make, made, Refusal::into_cycle).await
     }
 
     /// The live value of this key, or the right to create it, for code that cannot pass a closure.
@@ -267,19 +269,49 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         key: K,
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
-        let seed = self.seed(hash, key);
-        let make = |seed: &Seed<_>| Ok((make(seed.key())?, None));
-        get_or_create(self, hash, seed, Accept::All, make, Refusal::into_cycle)
+        get_or_create(
+            self,
+            hash,
+            self.seed(hash, key),
+            Accept::All,
+            |seed| Self::grow(seed, None, make),
+            Refusal::into_cycle,
+        )
+    }
+}
+
+/// A value that was made, with what its weak handles share, if its factory has them.
+pub(super) type Grown<'t, K, V> = (Planted<'t, Entry<K, V>>, Option<Arc<Watch>>);
+
+impl<K: 'static, V: 'static, S> Registry<K, V, S> {
+    /// Has the value made, and written where it stays.
+    #[inline]
+    pub(super) fn grow<'t, E>(
+        seed: &'t Seed<Entry<K, V>>,
+        watch: Option<Arc<Watch>>,
+        make: impl FnOnce(&'t K) -> Result<V, E>,
+    ) -> Result<Grown<'t, K, V>, E> {
+        match make(seed.key()) {
+            Ok(value) => {
+                // SAFETY: called by factories only. A flight creates once at a time, drops what was made before its next leader begins, as that borrows the seed from this
+                // one, and creates no more after the first success, which owns what was sown.
+                let planted = unsafe {
+                    seed.place().write(value);
+                    seed.planted()
+                };
+                Ok((planted, watch))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     type Ticket = Seed<Entry<K, V>>;
     type Landed = Handle<K, V>;
-    /// With what its weak handles share, if its factory has them.
-    type Made = (V, Option<Arc<Watch>>);
+    type Made<'t> = Grown<'t, K, V>;
     /// A value that was made in vain, and values of other keys with the same hash.
-    type Rest = (Option<V>, Vec<Strong<Entry<K, V>>>);
+    type Rest = (Option<Box<V>>, Vec<Strong<Entry<K, V>>>);
     type Grip = Registry<K, V, ()>;
 
     fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
@@ -311,7 +343,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         &self,
         hash: u64,
         seed: &Self::Ticket,
-        (value, watch): Self::Made,
+        (planted, watch): Self::Made<'_>,
         _: &dyn Fn(&Self::Landed) -> bool,
     ) -> (Self::Landed, Self::Rest) {
         let mut others = Vec::new();
@@ -335,14 +367,17 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
                 }
             }
         };
-        // SAFETY: a flight creates once at a time, and never after the first success, which owns what was sown.
-        let (landed, vain) = unsafe { seed.sow(value, enter) };
+        // SAFETY: it says what the engine has said, after which no user code runs.
+        let (landed, vain) = unsafe { planted.enter(enter) };
         (Handle::new(landed), (vain, others))
     }
 
-    fn draft(&self, _: u64, seed: &Self::Ticket, (value, watch): Self::Made) -> Self::Landed {
-        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
-        let strong = unsafe { seed.sow_draft(value) };
+    fn in_vain(&self, (planted, _): Self::Made<'_>) -> Self::Rest {
+        (Some(planted.into_value()), Vec::new())
+    }
+
+    fn draft(&self, _: u64, _: &Self::Ticket, (planted, watch): Self::Made<'_>) -> Self::Landed {
+        let strong = planted.draft();
         if let Some(watch) = watch {
             // SAFETY: complete, and nobody else has it yet.
             unsafe { Unborn::<K, V>::new(strong.node(), watch) }.born();
@@ -399,8 +434,20 @@ impl<K: Eq + 'static, V: 'static, S> Claims<K, V, Handle<K, V>> for Registry<K, 
         seed.key()
     }
 
-    fn made(value: V) -> (V, Option<Arc<Watch>>) {
-        (value, None)
+    fn make<E>(
+        seed: &Seed<Entry<K, V>>,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<Grown<'_, K, V>, E> {
+        Self::grow(seed, None, make)
+    }
+
+    fn made(seed: &Seed<Entry<K, V>>, value: V) -> Grown<'_, K, V> {
+        // SAFETY: as in `grow`.
+        let planted = unsafe {
+            seed.place().write(value);
+            seed.planted()
+        };
+        (planted, None)
     }
 
     fn owner(landed: Handle<K, V>) -> Handle<K, V> {

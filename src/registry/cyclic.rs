@@ -7,7 +7,6 @@ use crate::error::{CycleError, Refusal};
 use crate::handle::{Handle, WeakHandle};
 use crate::hash::hash_key;
 use crate::panics::after;
-use crate::seed::Seed;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
@@ -52,13 +51,18 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after((key, make), Handle::new(strong)));
         }
-        let make = |seed: &Seed<_>| {
-            let me = WeakHandle::unborn();
-            let value = make(seed.key(), &me)?;
-            Ok((value, Some(Arc::clone(me.watch()))))
-        };
-        let seed = self.seed(hash, key);
-        get_or_create(self, hash, seed, Accept::All, make, Refusal::into_cycle)
+        get_or_create(
+            self,
+            hash,
+            self.seed(hash, key),
+            Accept::All,
+            |seed| {
+                let me = WeakHandle::unborn();
+                let watch = Arc::clone(me.watch());
+                Self::grow(seed, Some(watch), |key| make(key, &me))
+            },
+            Refusal::into_cycle,
+        )
     }
 
     /// Returns the live value of this key, created in two steps if there is none: `allocate` makes it, and `initialise` completes it.
@@ -155,8 +159,13 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after((key, allocate, initialise), Handle::new(strong)));
         }
-        let allocate = |seed: &Seed<_>| Ok((allocate(seed.key())?, None));
-        let seed = self.seed(hash, key);
-        get_or_create_in_two(self, hash, seed, allocate, initialise, Refusal::into_cycle)
+        get_or_create_in_two(
+            self,
+            hash,
+            self.seed(hash, key),
+            |seed| Self::grow(seed, None, allocate),
+            initialise,
+            Refusal::into_cycle,
+        )
     }
 }

@@ -208,7 +208,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
             Entry::<K, V>::write_key(blank.node(), key);
-            Entry::<K, V>::write_value(blank.node(), value);
+            Entry::<K, V>::value_place(blank.node()).write(value);
             blank.complete()
         }
     }
@@ -219,7 +219,7 @@ fn take_back<K, V>(draft: Draft<Entry<K, V>>) -> (K, V) {
     // SAFETY: nobody watches what was never entered, and this moves out both.
     unsafe {
         draft.take(|node| {
-            let value = Entry::<K, V>::take_value(node);
+            let value = Entry::<K, V>::value_place(node).read();
             (Entry::<K, V>::take_key(node), value)
         })
     }

@@ -70,6 +70,9 @@ use std::fmt;
 /// registry.insert(1, Box::new(Page([0; 4096])));
 /// ```
 ///
+/// Large values need no box: what a factory returns is written once, where it stays. One of 400 KB is created on a stack of 2 MiB, also where nothing is optimised; but a call
+/// that awaits carries it in its future until then.
+///
 /// # Creating
 /// [`get_or_insert_with`](Registry::get_or_insert_with) runs one factory per key at a time. Others that ask for the same key sleep until it
 /// is done and get the same value; other keys are not held up. When a factory fails or panics nothing is entered, and one

@@ -1,7 +1,7 @@
 //! Values of a strong map that a factory makes.
 
 use super::{Key, StrongMap, Value};
-use crate::claim::{Claim, Claims, Creator};
+use crate::claim::{Claim, Claims, Creator, TicketOf};
 use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::hash::{hash_key, owned_key};
@@ -359,7 +359,7 @@ impl<K: Eq + 'static, V: Clone + 'static, S> Claims<K, V, V> for StrongMap<K, V,
         &ticket.seed.key().0
     }
 
-    fn made(value: V) -> Made<Value<V>> {
+    fn made(_: &TicketOf<Self>, value: V) -> Made<Value<V>> {
         kept(value)
     }
 

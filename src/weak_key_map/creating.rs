@@ -1,7 +1,7 @@
 //! Values of a map with weak keys that a factory makes.
 
 use super::WeakKeyMap;
-use crate::claim::{Claim, Claims, Creator};
+use crate::claim::{Claim, Claims, Creator, TicketOf};
 use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::held::{Landed, Ticket};
@@ -331,7 +331,7 @@ impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S> Claims<P, V, V> for WeakKe
         &ticket.key
     }
 
-    fn made(value: V) -> Made<Kept<V>> {
+    fn made(_: &TicketOf<Self>, value: V) -> Made<Kept<V>> {
         kept(value)
     }
 

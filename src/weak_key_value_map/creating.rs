@@ -1,7 +1,7 @@
 //! Values of a map with weak keys and weak values that a factory makes.
 
 use super::WeakKeyValueMap;
-use crate::claim::{Claim, Claims, Creator};
+use crate::claim::{Claim, Claims, Creator, TicketOf};
 use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::held::{Landed, Ticket};
@@ -317,7 +317,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S> Claims<P, Q, Q> for WeakKeyValueMa
         &ticket.key
     }
 
-    fn made(value: Q) -> Made<Traced<Q>> {
+    fn made(_: &TicketOf<Self>, value: Q) -> Made<Traced<Q>> {
         traced(value)
     }
 

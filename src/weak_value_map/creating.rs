@@ -1,7 +1,7 @@
 //! Values of a map with weak values that a factory makes.
 
 use super::{Key, Value, WeakValueMap};
-use crate::claim::{Claim, Claims, Creator};
+use crate::claim::{Claim, Claims, Creator, TicketOf};
 use crate::creation::Accept;
 use crate::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::hash::{hash_key, owned_key};
@@ -371,7 +371,7 @@ impl<K: Eq + 'static, P: Pointer, S> Claims<K, P, P> for WeakValueMap<K, P, S> {
         &ticket.seed.key().0
     }
 
-    fn made(value: P) -> Made<Value<P>> {
+    fn made(_: &TicketOf<Self>, value: P) -> Made<Value<P>> {
         weakly(value)
     }
 

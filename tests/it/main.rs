@@ -21,6 +21,7 @@ mod hostile_pointers;
 mod interned;
 mod interner;
 mod keys;
+mod large_values;
 mod map_maker;
 mod pointer;
 mod prompt;
