@@ -115,11 +115,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     #[cold]
     fn take_each(&self, panics: &mut Panics, mut cause_of: impl FnMut(&Held<A, B>) -> Cause) {
         for held in self.walk().owned() {
-            let of_index = panics.catch(|| {
-                held.value().leaves();
-                self.engine.take_this(held.strong())
-            });
-            if let Some(of_index) = of_index.flatten() {
+            // Apart from the taking: what panics here goes out too.
+            panics.catch(|| held.value().leaves());
+            if let Some(of_index) = self.engine.take_this(held.strong()) {
                 let cause = panics.catch(|| cause_of(&held));
                 panics.catch(|| self.tell_taken(&held, cause.unwrap_or(Cause::Cleared)));
                 panics.catch(|| drop(self.taken(Held::new(of_index))));

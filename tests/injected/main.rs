@@ -199,6 +199,7 @@ impl<const R: bool> Pointer for Strong<R> {
     type Target = Thing;
     type Weak = Weak<R>;
     const REPORTS: bool = R;
+    const REPORTS_END: bool = R;
     fn downgrade(this: &Self) -> Weak<R> {
         step("downgrade");
         Weak(Watched::downgrade(&this.0), Part::new())
@@ -346,7 +347,11 @@ fn a_panic_at_any_step_of_any_call_leaves_nothing_behind_in_a_strong_map() {
 
 #[test]
 fn a_panic_at_any_step_of_any_call_leaves_nothing_behind_in_a_map_with_weak_values() {
-    run(&[weak_value::maps::<false>, weak_value::maps::<true>]);
+    run(&[
+        weak_value::maps::<false>,
+        weak_value::maps::<true>,
+        weak_value::exclusive_maps,
+    ]);
 }
 
 #[test]
@@ -356,7 +361,11 @@ fn a_panic_at_any_step_of_any_call_leaves_nothing_behind_in_a_map_with_weak_keys
 
 #[test]
 fn a_panic_at_any_step_of_any_call_leaves_nothing_behind_in_a_map_with_weak_keys_and_values() {
-    run(&[weak_key_value::maps::<false>, weak_key_value::maps::<true>]);
+    run(&[
+        weak_key_value::maps::<false>,
+        weak_key_value::maps::<true>,
+        weak_key_value::exclusive_maps,
+    ]);
 }
 
 #[test]

@@ -8,8 +8,17 @@ struct Env {
 }
 
 pub(super) fn all(collide: bool) {
+    kind(collide, false);
+    kind(collide, true);
+}
+
+fn kind(collide: bool, exclusive: bool) {
     let make = || {
-        let map = Registry::with_hasher(Hashes { collide });
+        let map = if exclusive {
+            Registry::exclusive_with_hasher(Hashes { collide })
+        } else {
+            Registry::with_hasher(Hashes { collide })
+        };
         let held = vec![
             map.insert(Thing::new(HIT), Thing::new(10)).0,
             map.insert(Thing::new(9), Thing::new(90)).0,
@@ -33,7 +42,7 @@ pub(super) fn all(collide: bool) {
     for key in [HIT, MISS, DEAD] {
         let check = |name: &str, call: &dyn Fn(&Env)| {
             check(
-                &format!("Registry::{name}({key}), collide {collide}"),
+                &format!("Registry::{name}({key}), collide {collide}, exclusive {exclusive}"),
                 make,
                 call,
                 well,

@@ -9,14 +9,23 @@ struct Env<const R: bool> {
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
+    all::<R>(collide, false);
+}
+
+/// A panic leaves nothing that others would wait for.
+pub(super) fn exclusive_maps(collide: bool) {
+    all::<true>(collide, true);
+}
+
+fn all<const R: bool>(collide: bool, exclusive: bool) {
     let make = || {
-        let map = MapMaker::new()
+        let maker = MapMaker::new()
             .weak_keys()
             .weak_values()
             .hasher(Hashes { collide })
-            .on_remove(|_: &Weak<R>, _| step("hook"))
-            .build()
-            .unwrap();
+            .on_remove(|_: &Weak<R>, _| step("hook"));
+        let maker = if exclusive { maker.exclusive() } else { maker };
+        let map = maker.build().unwrap();
         let held = vec![
             Strong::new(HIT),
             Strong::new(9),
@@ -51,7 +60,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         let number = [HIT, 9, MISS, DEAD, HIT][nth];
         let check = |name: &str, call: &dyn Fn(&Env<R>, &Strong<R>)| {
             check(
-                &format!("WeakKeyValueMap::{name}({nth}), reports {R}, collide {collide}"),
+                &format!("WeakKeyValueMap::{name}({nth}), reports {R}, collide {collide}, exclusive {exclusive}"),
                 make,
                 &|env| call(env, &env.held[nth]),
                 well,
@@ -284,7 +293,9 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         (map, RefCell::new(held), RefCell::new(values))
     };
     check(
-        &format!("WeakKeyValueMap, the last drop, reports {R}, collide {collide}"),
+        &format!(
+            "WeakKeyValueMap, the last drop, reports {R}, collide {collide}, exclusive {exclusive}"
+        ),
         make,
         &|(_, held, values)| {
             step("one");
@@ -299,7 +310,9 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         },
     );
     check(
-        &format!("WeakKeyValueMap, its drop, reports {R}, collide {collide}"),
+        &format!(
+            "WeakKeyValueMap, its drop, reports {R}, collide {collide}, exclusive {exclusive}"
+        ),
         || {
             let (map, held, values) = make();
             (RefCell::new(Some(map)), held, values)

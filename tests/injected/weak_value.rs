@@ -8,13 +8,22 @@ struct Env<const R: bool> {
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
+    all::<R>(collide, false);
+}
+
+/// A panic leaves nothing that others would wait for.
+pub(super) fn exclusive_maps(collide: bool) {
+    all::<true>(collide, true);
+}
+
+fn all<const R: bool>(collide: bool, exclusive: bool) {
     let make = || {
-        let map = MapMaker::new()
+        let maker = MapMaker::new()
             .weak_values()
             .hasher(Hashes { collide })
-            .on_remove(|_: &Thing, _| step("hook"))
-            .build()
-            .unwrap();
+            .on_remove(|_: &Thing, _| step("hook"));
+        let maker = if exclusive { maker.exclusive() } else { maker };
+        let map = maker.build().unwrap();
         let held = vec![Strong::new(10), Strong::new(90)];
         map.insert(Thing::new(HIT), held[0].clone());
         map.insert(Thing::new(9), held[1].clone());
@@ -43,7 +52,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
     for key in [HIT, MISS, DEAD] {
         let check = |name: &str, call: &dyn Fn(&Env<R>)| {
             check(
-                &format!("WeakValueMap::{name}({key}), reports {R}, collide {collide}"),
+                &format!("WeakValueMap::{name}({key}), reports {R}, collide {collide}, exclusive {exclusive}"),
                 make,
                 call,
                 well,
@@ -269,7 +278,9 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         (map, RefCell::new(held))
     };
     check(
-        &format!("WeakValueMap, the last drop, reports {R}, collide {collide}"),
+        &format!(
+            "WeakValueMap, the last drop, reports {R}, collide {collide}, exclusive {exclusive}"
+        ),
         make,
         &|(_, held)| {
             step("one");
@@ -282,7 +293,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         },
     );
     check(
-        &format!("WeakValueMap, its drop, reports {R}, collide {collide}"),
+        &format!("WeakValueMap, its drop, reports {R}, collide {collide}, exclusive {exclusive}"),
         || {
             let (map, held) = make();
             (RefCell::new(Some(map)), held)
