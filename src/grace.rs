@@ -8,22 +8,17 @@
 //! Invariant: no user code runs inside a guard, so a stretch ends by itself, as soon as its thread is scheduled.
 
 use crate::sync::{adopt_record, lend_record, own_record, records, return_record, Record};
-use crate::sync::{full_barrier, heavy_barrier, light_barrier, readers_need_a_fence, reclaims};
+use crate::sync::{
+    begin_reading, full_barrier, heavy_barrier, light_barrier, readers_fence, reclaims, READING,
+};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 use std::alloc::dealloc;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-/// The bits of a record's state. Above them is a number that is another one after each stretch.
-mod state {
-    /// The thread is reading.
-    pub(super) const READING: usize = 1;
-    /// The system has no barrier for us, so that readers need a fence of their own. Never changes.
-    pub(super) const FENCED: usize = 1 << 1;
-    pub(super) const NEXT: usize = 1 << 2;
-}
-use state::{FENCED, NEXT, READING};
+/// What is added to a record's state after each stretch.
+const NEXT: usize = READING << 1;
 
 /// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is freed.
 pub(crate) struct Guard {
@@ -41,11 +36,16 @@ impl Guard {
         let record = own_record()?;
         // Only its own thread writes to the record while it is taken.
         let state = record.state.load(Ordering::Relaxed);
-        if state & (READING | FENCED) != 0 {
+        if state & READING != 0 {
             return None;
         }
         record.state.store(state | READING, Ordering::Relaxed);
         light_barrier();
+        if readers_fence() {
+            // Nothing was read: it goes on the other way.
+            record.state.store(state, Ordering::Relaxed);
+            return None;
+        }
         Some(Self {
             outermost: Some((record, state.wrapping_add(NEXT))),
         })
@@ -84,12 +84,12 @@ fn reading_otherwise<R>(f: impl FnOnce(&Guard) -> R) -> R {
     if !reclaims() || own_record().is_some_and(nested) {
         return f(&Guard { outermost: None });
     }
-    let initial = if readers_need_a_fence() { FENCED } else { 0 };
-    match adopt_record(initial) {
+    begin_reading();
+    match adopt_record() {
         Some(record) => f(&Guard::enter(record)),
         None => {
             // Dropped in this order: first the guard, then what it wrote to.
-            let lent = Lent(lend_record(initial));
+            let lent = Lent(lend_record());
             let guard = Guard::enter(lent.0);
             f(&guard)
         }

@@ -11,6 +11,12 @@ const SCENE: &str = "HIGHLANDER_SCENE";
 /// A name, what is played, and how that must end: the exit code, and what is said.
 type Scene = (&'static str, fn(), i32, &'static str);
 
+/// For the exit code: ended by `abort`.
+const ABORTED: i32 = -1;
+
+/// Played only by name: with optimisation they take half a minute, and without some.
+const LONG: &[&str] = &["owners_of_a_handle", "owners_of_an_interned"];
+
 const SCENES: &[Scene] = &[
     ("guard", guard, 0, "body\ndeath\nhigh\nlow\n"),
     ("guard_panic", guard_panic, 101, "high\nlow\n"),
@@ -20,6 +26,27 @@ const SCENES: &[Scene] = &[
     ("atexit_panic", atexit::panic, 101, "high\nlow\n"),
     #[cfg(all(feature = "atexit", target_os = "linux"))]
     ("atexit_order", atexit::order, 0, "body\nsecond\nfirst\n"),
+    (
+        "owners_of_a_handle",
+        owners::of_a_handle,
+        ABORTED,
+        "all are counted\n",
+    ),
+    (
+        "owners_of_an_interned",
+        owners::of_an_interned,
+        ABORTED,
+        "all are counted\n",
+    ),
+    #[cfg(target_os = "linux")]
+    ("locked_in", sandbox::locked_in, 0, "all goes on\n"),
+    #[cfg(target_os = "linux")]
+    (
+        "locked_in_later",
+        sandbox::locked_in_later,
+        0,
+        "all goes on\n",
+    ),
     #[cfg(unix)]
     ("fork", fork::in_order, 0, "child 1\nchild 3\nparent\n"),
     #[cfg(unix)]
@@ -64,7 +91,10 @@ fn main() -> ExitCode {
     let filter = filter.first().filter(|arg| !arg.starts_with('-'));
     let mut failed = 0;
     for (name, _, code, said) in SCENES {
-        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
+        if match filter {
+            Some(filter) => !name.contains(filter.as_str()),
+            None => LONG.contains(name),
+        } {
             continue;
         }
         let output = Command::new(std::env::current_exe().unwrap())
@@ -72,7 +102,7 @@ fn main() -> ExitCode {
             .output()
             .unwrap();
         let heard = String::from_utf8_lossy(&output.stdout);
-        let ok = output.status.code() == Some(*code) && heard == *said;
+        let ok = output.status.code().unwrap_or(ABORTED) == *code && heard == *said;
         println!("scene {name} ... {}", if ok { "ok" } else { "FAILED" });
         if !ok {
             failed += 1;
@@ -153,6 +183,185 @@ mod atexit {
         FIRST.at_exit(5, || println!("first"));
         SECOND.at_exit(-5, || println!("second"));
         println!("body");
+    }
+}
+
+/// As many owners as are promised, and one more, which ends the process.
+mod owners {
+    use highlander::{Handle, Interned, Interner, Registry};
+
+    const MOST: usize = i32::MAX as usize;
+
+    pub fn of_a_handle() {
+        let registry: Registry<u32, String> = Registry::new();
+        let held = registry.get_or_insert_with(1, u32::to_string);
+        let weak = Handle::downgrade(&held);
+        for _ in 2..MOST {
+            std::mem::forget(held.clone());
+        }
+        let last = weak.upgrade().unwrap();
+        assert_eq!(Handle::strong_count(&last), MOST);
+        drop(last);
+        let last = registry.get(&1).unwrap();
+        assert_eq!((Handle::strong_count(&held), last.as_str()), (MOST, "1"));
+        println!("all are counted");
+        std::mem::forget(weak.upgrade());
+        println!("one more");
+    }
+
+    pub fn of_an_interned() {
+        let names: Interner<str> = Interner::new();
+        let held = names.intern("a name");
+        for _ in 1..MOST {
+            std::mem::forget(held.clone());
+        }
+        assert_eq!((Interned::strong_count(&held), &*held), (MOST, "a name"));
+        println!("all are counted");
+        std::mem::forget(held.clone());
+        println!("one more");
+    }
+}
+
+/// Processes that lock themselves in, so that the system refuses `membarrier`.
+#[cfg(target_os = "linux")]
+mod sandbox {
+    use highlander::{Registry, WeakValueMap};
+    use std::borrow::Borrow;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Instant;
+
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key(u32);
+
+    impl Key {
+        fn new(n: u32) -> Self {
+            ALIVE.fetch_add(1, SeqCst);
+            Self(n)
+        }
+    }
+
+    impl Drop for Key {
+        fn drop(&mut self) {
+            ALIVE.fetch_sub(1, SeqCst);
+        }
+    }
+
+    impl Borrow<u32> for Key {
+        fn borrow(&self) -> &u32 {
+            &self.0
+        }
+    }
+
+    /// Of all threads, and for good.
+    fn forbid_membarrier() {
+        let step = |code: u32, jt, jf, k: u32| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        };
+        let mut filter = [
+            // The number of the call.
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(
+                libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+                0,
+                1,
+                libc::SYS_membarrier as u32,
+            ),
+            step(
+                libc::BPF_RET | libc::BPF_K,
+                0,
+                0,
+                libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
+            ),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_mut_ptr(),
+        };
+        // SAFETY: the program and its steps live while the call looks at them.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let (set, flags) = (
+                libc::SECCOMP_SET_MODE_FILTER,
+                libc::SECCOMP_FILTER_FLAG_TSYNC,
+            );
+            assert_eq!(libc::syscall(libc::SYS_seccomp, set, flags, &program), 0);
+            assert_eq!(libc::syscall(libc::SYS_membarrier, 0, 0, 0), -1);
+        }
+    }
+
+    /// Lets the readers end, whatever happens.
+    struct StopAtEnd<'a>(&'a AtomicBool);
+
+    impl Drop for StopAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+        }
+    }
+
+    /// Readers read, and the keys of entries that have gone go, before and after `lock_in`.
+    fn play(lock_in: impl FnOnce()) {
+        let map: WeakValueMap<Key, Arc<u32>> = WeakValueMap::new();
+        let registry: Registry<u32, String> = Registry::new();
+        let (stop, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let churn = || {
+            let begun = Instant::now();
+            let mut rounds = 0;
+            while rounds < 100 || ALIVE.load(SeqCst) > 1000 {
+                let left = ALIVE.load(SeqCst);
+                assert!(begun.elapsed().as_secs() < 30, "{left} keys are left");
+                for n in 0..100 {
+                    let value = map.get_or_insert_with(Key::new(n), |key| Arc::new(key.0));
+                    assert_eq!(*value, n);
+                    map.remove(&n);
+                    let text = registry.get_or_insert_with(n, u32::to_string);
+                    assert_eq!(*text, n.to_string());
+                }
+                registry.shrink_to_fit();
+                rounds += 1;
+            }
+        };
+        thread::scope(|scope| {
+            let _stop = StopAtEnd(&stop);
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(SeqCst) {
+                        for n in 0..100 {
+                            assert!(map.get(&n).is_none_or(|value| *value == n));
+                            let text = registry.get(&n);
+                            assert!(text.is_none_or(|text| *text == n.to_string()));
+                        }
+                        reads.fetch_add(100, SeqCst);
+                    }
+                });
+            }
+            churn();
+            lock_in();
+            let seen = reads.load(SeqCst);
+            // More than is ever put aside.
+            churn();
+            while reads.load(SeqCst) == seen {
+                thread::yield_now();
+            }
+        });
+        assert!(map.is_empty() && registry.is_empty());
+        println!("all goes on");
+    }
+
+    pub fn locked_in() {
+        forbid_membarrier();
+        play(|| {});
+    }
+
+    pub fn locked_in_later() {
+        play(forbid_membarrier);
     }
 }
 

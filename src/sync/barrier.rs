@@ -4,9 +4,14 @@
 //! A reader must publish "I am reading" before its first load, which takes a full fence between the two, on every read. Linux
 //! can execute that fence on the readers' behalf: `membarrier` returns after every running thread of the process has passed
 //! a full barrier. With it the reader's side shrinks to a compiler fence. Where the call is missing (other systems, old kernels,
-//! a sandbox that forbids it), [`readers_need_a_fence`] says so and both sides use a real fence.
+//! a sandbox that forbids it), [`readers_fence`] says so and both sides use a real fence.
+//!
+//! A process may also lock itself in when it has read for a while. Then [`Refusal`] passes from the one way to the other.
 
+use super::{records, Record, READING};
 use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// The reader's half, between publishing that it reads and its first load. Pairs with [`heavy_barrier`].
 #[inline(always)]
@@ -14,7 +19,7 @@ pub(crate) fn light_barrier() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// The reader's half where [`readers_need_a_fence`].
+/// The reader's half where [`readers_fence`].
 pub(crate) fn full_barrier() {
     fence(Ordering::SeqCst);
 }
@@ -23,9 +28,15 @@ pub(crate) fn full_barrier() {
 #[inline(always)]
 pub(crate) fn any_barrier() {
     light_barrier();
-    if FENCED.load(Ordering::Relaxed) {
+    if readers_fence() {
         full_barrier();
     }
+}
+
+/// Whether readers have to fence themselves. To be asked after they have published that they read, and the light half.
+#[inline(always)]
+pub(crate) fn readers_fence() -> bool {
+    FENCED.load(Ordering::Relaxed)
 }
 
 /// The rare side's half, between unlinking and looking for readers. Pairs with [`light_barrier`]. False if it could not be done:
@@ -33,20 +44,66 @@ pub(crate) fn any_barrier() {
 #[must_use]
 pub(crate) fn heavy_barrier() -> bool {
     fence(Ordering::SeqCst);
-    readers_need_a_fence() || system::barrier()
+    begin_reading();
+    ALL_FENCED.load(Ordering::Acquire) || system::barrier() || Refusal::is_over()
 }
 
 /// Set until the system's barrier is known to be there: a fence too many does no harm.
 static FENCED: AtomicBool = AtomicBool::new(true);
 
-/// Whether the system's barrier is missing, so that readers must pay for a fence. The same answer for the whole process.
-pub(crate) fn readers_need_a_fence() -> bool {
-    static ANSWER: once_cell::sync::OnceCell<bool> = once_cell::sync::OnceCell::new();
-    *ANSWER.get_or_init(|| {
-        let missing = !system::register();
-        FENCED.store(missing, Ordering::Relaxed);
-        missing
-    })
+/// Set when no reader relies on the system's barrier.
+static ALL_FENCED: AtomicBool = AtomicBool::new(false);
+
+/// Asks the system for its barrier, once a process: before anybody relies on it.
+pub(crate) fn begin_reading() {
+    static ASKED: once_cell::sync::OnceCell<()> = once_cell::sync::OnceCell::new();
+    ASKED.get_or_init(|| {
+        let is_there = system::register();
+        ALL_FENCED.store(!is_there, Ordering::Relaxed);
+        FENCED.store(!is_there, Ordering::Relaxed);
+    });
+}
+
+/// The system has refused its barrier, which it had allowed. From then on readers fence themselves; but some may have looked just before whether they have to, and
+/// what they have published may not be seen yet. No fence of ours makes it seen: only time does. Until it is, nothing is given back.
+enum Refusal {
+    /// Since then.
+    Begun(Instant),
+    /// What they had published is seen. These were reading then, with these states, and may go on to name what they look at, without a fence.
+    Waits(Vec<(&'static Record, usize)>),
+}
+
+impl Refusal {
+    /// How long a store may take until other processors see it, at most. It takes less than a microsecond: processors write out their stores as soon as they
+    /// can, and all of them when they turn to another thread.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    /// Whether all readers fence themselves by now.
+    #[cold]
+    fn is_over() -> bool {
+        static REFUSAL: Mutex<Option<Refusal>> = Mutex::new(None);
+        let Ok(mut refusal) = REFUSAL.try_lock() else {
+            return false;
+        };
+        match &mut *refusal {
+            None => {
+                FENCED.store(true, Ordering::SeqCst);
+                *refusal = Some(Self::Begun(Instant::now()));
+            }
+            Some(Self::Begun(since)) if since.elapsed() > Self::PATIENCE => {
+                let readers = records()
+                    .map(|record| (record, record.state.load(Ordering::Acquire)))
+                    .filter(|(_, state)| state & READING != 0);
+                *refusal = Some(Self::Waits(readers.collect()));
+            }
+            Some(Self::Begun(_)) => {}
+            Some(Self::Waits(readers)) => {
+                readers.retain(|(record, seen)| record.state.load(Ordering::Acquire) == *seen);
+                ALL_FENCED.store(readers.is_empty(), Ordering::Release);
+            }
+        }
+        ALL_FENCED.load(Ordering::Acquire)
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -27,6 +27,9 @@ mod list_map;
 mod lock;
 mod sleeper;
 
+/// Set in the state of a record while its thread reads. Above it is a number that is another one after each stretch of reading.
+pub(crate) const READING: usize = 1;
+
 /// Atomics that no protocol rests on, such as counters of events and hints: in a model they are no steps.
 pub(crate) mod plain {
     pub(crate) use std::sync::atomic::{

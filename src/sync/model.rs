@@ -376,11 +376,11 @@ pub(crate) fn own_record() -> Option<&'static Record> {
     })
 }
 
-pub(crate) fn adopt_record(_: usize) -> Option<&'static Record> {
+pub(crate) fn adopt_record() -> Option<&'static Record> {
     own_record()
 }
 
-pub(crate) fn lend_record(_: usize) -> &'static Record {
+pub(crate) fn lend_record() -> &'static Record {
     unreachable!("every thread of a model has a record of its own")
 }
 
@@ -409,9 +409,11 @@ pub(crate) fn full_barrier() {
 }
 
 /// The short way is the one that is modelled.
-pub(crate) fn readers_need_a_fence() -> bool {
+pub(crate) fn readers_fence() -> bool {
     false
 }
+
+pub(crate) fn begin_reading() {}
 
 pub(crate) fn heavy_barrier() -> bool {
     explorer::atomic::fence(Ordering::SeqCst);

@@ -19,7 +19,7 @@ pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
 }
 
 pub(crate) use super::barrier::{
-    any_barrier, full_barrier, heavy_barrier, light_barrier, readers_need_a_fence,
+    any_barrier, begin_reading, full_barrier, heavy_barrier, light_barrier, readers_fence,
 };
 
 /// A mutex that a panic does not poison: what it guards is consistent at every point where user code could unwind.
@@ -321,14 +321,14 @@ pub(crate) fn own_record() -> Option<&'static Record> {
     unsafe { RECORD.with(Cell::get).as_ref() }
 }
 
-/// This thread's record, found or made if need be; a new one begins with `initial_state`. None while the thread is ending, when nothing would give it back.
+/// This thread's record, found or made if need be. None while the thread is ending, when nothing would give it back.
 #[cold]
 #[inline(never)]
-pub(crate) fn adopt_record(initial_state: usize) -> Option<&'static Record> {
+pub(crate) fn adopt_record() -> Option<&'static Record> {
     own_record().or_else(|| {
         OWNER
             .try_with(|owner| {
-                let record = lend_record(initial_state);
+                let record = lend_record();
                 owner.0.set(record);
                 RECORD.with(|cell| cell.set(record));
                 record
@@ -339,8 +339,8 @@ pub(crate) fn adopt_record(initial_state: usize) -> Option<&'static Record> {
 
 /// A record for one use, to be handed back with [`return_record`].
 #[cold]
-pub(crate) fn lend_record(initial_state: usize) -> &'static Record {
-    free_record().unwrap_or_else(|| new_record(initial_state))
+pub(crate) fn lend_record() -> &'static Record {
+    free_record().unwrap_or_else(new_record)
 }
 
 /// Gives back a record.
@@ -362,10 +362,10 @@ fn free_record() -> Option<&'static Record> {
     })
 }
 
-fn new_record(initial_state: usize) -> &'static Record {
+fn new_record() -> &'static Record {
     let mut head = RECORDS.load(Ordering::Acquire);
     let record = Box::leak(Box::new(Record {
-        state: AtomicUsize::new(initial_state),
+        state: AtomicUsize::new(0),
         hazard: AtomicPtr::new(ptr::null_mut()),
         index: 0,
         taken: AtomicBool::new(true),
