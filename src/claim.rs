@@ -131,7 +131,7 @@ impl<M: Creator> Vacancy<'_, M> {
     /// # Errors
     /// [`ClosedError`] when the map has been closed; the value is dropped.
     pub fn try_fill(self, value: M::Value) -> Result<M::Owner, ClosedError> {
-        let made = M::made(self.creation.ticket(), value);
+        let made = self.creation.during(|ticket| M::made(ticket, value));
         let entered = self.creation.enter(made, Accept::All);
         let landed = self.creation.finish(entered)?;
         Ok(M::owner(landed))

@@ -2,11 +2,10 @@
 //!
 //! Everything here is one thread's.
 
-use crate::panics::Panics;
 use crate::work::Work;
 use smallvec::SmallVec;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// What becomes of a creation that has ended, and depends on a draft further out. Dropped, it is given up.
@@ -70,19 +69,11 @@ pub(crate) struct Group {
     needs: Needs,
 }
 
-impl Drop for Group {
-    /// Gives them up, each whatever the others do.
-    fn drop(&mut self) {
-        let mut panics = Panics::new();
-        for member in self.members.drain(..) {
-            panics.catch(|| drop(member));
-        }
-    }
-}
-
 /// What has ended inside of one frame and is not published yet, and what the frame itself needs.
 pub(crate) struct Family {
     depth: u32,
+    /// The number of the creation that the frame is a part of, once there are groups.
+    own: Cell<u64>,
     groups: RefCell<Vec<Group>>,
     /// Includes what the groups need, but for this frame itself.
     needs: RefCell<Needs>,
@@ -93,9 +84,15 @@ impl Family {
     pub(crate) fn new(depth: u32) -> Self {
         Self {
             depth,
+            own: Cell::new(0),
             groups: RefCell::default(),
             needs: RefCell::default(),
         }
+    }
+
+    /// Something is about to join it: what it is the family of.
+    pub(crate) fn is_of(&self, work: &Work) {
+        self.own.set(work.number());
     }
 
     /// Nothing has ended inside of the frame that is not published, and it needs nothing.
@@ -132,11 +129,7 @@ impl Family {
 
     /// All members, in the order in which they ended.
     pub(crate) fn take(&self) -> Vec<Box<dyn Pending>> {
-        let mut groups = self.groups.take();
-        groups
-            .iter_mut()
-            .flat_map(|group| group.members.drain(..))
-            .collect()
+        all_of(self.groups.take())
     }
 
     /// The frame has ended well, but needs others: all goes to the frame around it, and what needs this one shares its fate.
@@ -145,7 +138,7 @@ impl Family {
         for mut group in self.groups.take() {
             if group.needs.contains(self.depth) {
                 match members.is_empty() {
-                    true => members = std::mem::take(&mut group.members),
+                    true => members = group.members,
                     false => members.append(&mut group.members),
                 }
             } else {
@@ -160,16 +153,61 @@ impl Family {
 
     /// The frame has failed: what needs it comes back, to be given up. The rest goes to the frame around it, if there is one.
     #[must_use]
-    pub(crate) fn fail(&self, outer: Option<&Family>) -> Vec<Group> {
-        let groups = self.groups.take().into_iter();
+    pub(crate) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
+        let groups = self.groups.take();
         match outer {
-            None => groups.collect(),
+            None => all_of(groups),
             Some(outer) => {
-                let (lost, rest): (Vec<_>, Vec<_>) =
-                    groups.partition(|group| group.needs.contains(self.depth));
-                outer.groups.borrow_mut().extend(rest);
-                lost
+                let (lost, rest) = groups
+                    .into_iter()
+                    .partition(|group| group.needs.contains(self.depth));
+                outer.groups.borrow_mut().extend::<Vec<_>>(rest);
+                all_of(lost)
             }
         }
+    }
+}
+
+fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
+    let members = groups.into_iter().flat_map(|group| group.members);
+    members.collect()
+}
+
+/// Members of a family that are given up, or land, one after the other. That runs user code, which may ask for one that is still to come.
+pub(crate) struct Rest {
+    /// Those to come, the next one last.
+    members: RefCell<Vec<Box<dyn Pending>>>,
+    /// The number of the creation whose family it is, which comes after them.
+    own: u64,
+}
+
+impl Rest {
+    pub(crate) fn new(family: &Family, mut members: Vec<Box<dyn Pending>>) -> Self {
+        members.reverse();
+        Self {
+            members: RefCell::new(members),
+            own: family.own.get(),
+        }
+    }
+
+    pub(crate) fn next(&self) -> Option<Box<dyn Pending>> {
+        self.members.borrow_mut().pop()
+    }
+
+    pub(crate) fn own(&self) -> u64 {
+        self.own
+    }
+
+    /// Shows those to come. `see` runs no user code.
+    pub(crate) fn for_each(&self, see: impl FnMut(&dyn Pending)) {
+        let members = self.members.borrow();
+        members.iter().map(|member| &**member).for_each(see);
+    }
+
+    /// Whether this is one of those to come.
+    pub(crate) fn has(&self, work: &Work) -> bool {
+        let mut found = work.numbered() == Some(self.own);
+        self.for_each(|member| found |= std::ptr::eq(member.work(), work));
+        found
     }
 }

@@ -18,7 +18,8 @@
 //! When a creation fails, those of its family that need it are given up; the others go on to the frame around it. All of that
 //! happens on one thread: no other thread knows more than that each of these keys is being created.
 
-use crate::family::{Family, Group, Needs, Pending};
+use crate::family::{Family, Needs, Pending, Rest};
+use crate::panics::Panics;
 use crate::sync::local;
 use crate::work::{text, Describe, Work};
 use std::any::Any;
@@ -32,6 +33,8 @@ pub(crate) enum Part<'a> {
     Open(&'a Family, Option<&'a dyn Any>),
     /// A creation that may not, or a destructor.
     Closed,
+    /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to, asks for what this thread has still to do.
+    Ending(&'a Rest),
     /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of.
     Waking,
 }
@@ -50,7 +53,7 @@ impl<'a> Frame<'a> {
     fn family(&self) -> Option<&'a Family> {
         match self.part {
             Part::Open(family, _) => Some(family),
-            Part::Closed | Part::Waking => None,
+            Part::Closed | Part::Ending(_) | Part::Waking => None,
         }
     }
 
@@ -162,17 +165,27 @@ pub(crate) struct Named {
 pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
     let mut all = Vec::new();
     for frame in waiting_frames(asker).filter(|frame| !frame.is_waking()) {
-        if let Some(family) = frame.family() {
-            family.for_each(|member| {
-                all.push(Named {
-                    work: member.work().number(),
-                    text: member.text().to_string(),
-                    runs: false,
-                });
+        let mut see = |member: &dyn Pending| {
+            all.push(Named {
+                work: member.work().number(),
+                text: member.text().to_string(),
+                runs: false,
             });
-        }
+        };
+        let work = match frame.part {
+            Part::Ending(rest) => {
+                rest.for_each(see);
+                rest.own()
+            }
+            _ => {
+                if let Some(family) = frame.family() {
+                    family.for_each(&mut see);
+                }
+                frame.work.number()
+            }
+        };
         all.push(Named {
-            work: frame.work.number(),
+            work,
             text: text(frame.describe),
             runs: true,
         });
@@ -190,12 +203,15 @@ pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
             break;
         }
         let mut pending = None;
-        if let Some(family) = frame.family() {
-            family.for_each(|member| {
-                if is_it(member.work()) {
-                    pending = Some(member.text().to_string());
-                }
-            });
+        let see = |member: &dyn Pending| {
+            if is_it(member.work()) {
+                pending = Some(member.text().to_string());
+            }
+        };
+        match frame.part {
+            Part::Open(family, _) => family.for_each(see),
+            Part::Ending(rest) => rest.for_each(see),
+            Part::Closed | Part::Waking => {}
         }
         if let Some(text) = pending {
             chain.push(text);
@@ -223,6 +239,7 @@ pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
     let mut can_wait = asker == Asker::Thread;
     for frame in waiting_frames(asker) {
         match frame.part {
+            Part::Ending(rest) if rest.has(work) => return Own::Refused,
             _ if !frame.is_of(work) => {}
             Part::Open(_, Some(draft)) if can_wait => {
                 need(frame, &Needs::of(frame.depth));
@@ -262,16 +279,40 @@ fn cloned<R: Clone>(draft: &dyn Any) -> R {
     draft.clone()
 }
 
+/// The family of the creation around the one that ends now.
+fn outer_family<'a>() -> Option<&'a Family> {
+    let outer = frames().next()?;
+    let family = outer.family()?;
+    family.is_of(outer.work);
+    Some(family)
+}
+
 /// Leaves a creation that has ended, and its family, to the one around it.
 pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
-    let outer = frames().next().and_then(|frame| frame.family());
     family.join(
-        outer.expect("it was given a draft from there, or from further out"),
+        outer_family().expect("it was given a draft from there, or from further out"),
         own,
     );
 }
 
-/// Of the family of a creation that has failed, what is given up with it; the rest is left to the one around it.
-pub(crate) fn fail(family: &Family) -> Vec<Group> {
-    family.fail(frames().next().and_then(|frame| frame.family()))
+/// Gives up what of the family of a creation has to fail with it; the rest is left to the one around it.
+pub(crate) fn fail(family: &Family) {
+    let lost = family.fail(outer_family());
+    end_each(&Rest::new(family, lost), drop);
+}
+
+/// Has the members of a family land, which have been entered.
+pub(crate) fn land(family: &Family, members: Vec<Box<dyn Pending>>) {
+    end_each(&Rest::new(family, members), |member| member.land());
+}
+
+/// Each, whatever becomes of the others.
+fn end_each(rest: &Rest, end: impl Fn(Box<dyn Pending>)) {
+    let mut panics = Panics::new();
+    let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
+    during(&Work::new(), describe, Part::Ending(rest), || {
+        while let Some(member) = rest.next() {
+            panics.catch(|| end(member));
+        }
+    });
 }

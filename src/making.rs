@@ -54,6 +54,20 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         after(draft, seen)
     }
 
+    /// As `find`; in the middle of a creation that must not wait for this one, also a draft.
+    #[inline]
+    pub(crate) fn find_or_draft(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<Landed<A, B>> {
+        let found = self.find(hash, &is_it);
+        if found.is_some() || !frames::is_inside_any() {
+            return found;
+        }
+        self.flights.draft(hash, |ticket| is_it(ticket.seed.key()))
+    }
+
     /// As `view`, but tells whether there is none because somebody is creating it.
     pub(crate) fn try_view<R>(
         &self,

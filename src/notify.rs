@@ -68,6 +68,11 @@ impl Notify {
         }
     }
 
+    /// Whether the container waits for the end of the destructor. That it is told runs no user code then.
+    pub(crate) fn ends(&self) -> bool {
+        self.ends
+    }
+
     /// As [`dead`](Self::dead), by somebody who will tell it of the end too, if it wants that.
     pub(crate) fn dead_for_now(self) -> Option<Ending> {
         let container = self.container.upgrade()?;

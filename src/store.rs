@@ -490,7 +490,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     ) -> Result<Landed<A, B>, Refused<A, B>> {
         let draft = self.draft(hash, self.watched(hash, parts), 0);
         if self.is_closed() || !self.engine.replace_node(old.held.strong(), draft.node()) {
-            return Err(Refused::closed(take_back(draft)));
+            // This may be its last owner.
+            return Err(after(old, Refused::closed(take_back(draft))));
         }
         // SAFETY: linked, and one of its two counts is ours.
         let held = Held::new(unsafe { draft.entered() });

@@ -126,12 +126,16 @@ impl WatchList {
 
     /// The first half of an announcement, which comes at once however deep down the death is.
     pub(crate) fn tell_containers(&self) {
-        tell(&self.containers, |notify| {
+        let tell_one = |notify: Notify| {
             let ending = notify.dead_for_now();
             if let Some(ending) = ending {
                 self.endings.lock().push(ending);
             }
-        });
+        };
+        // First those that wait for the end: what the others run may ask them, and must not wait for what this thread is doing.
+        let first = self.containers.lock().close_and_take(Notify::ends);
+        first.into_iter().for_each(tell_one);
+        tell(&self.containers, tell_one);
     }
 
     /// The second half: callbacks and destructor. Those who wait for the end of the destructor are told in any case; in between it is the work
@@ -251,6 +255,17 @@ impl<W> Lane<W> {
                 (_, None) => self.holes -= 1,
             }
         }
+    }
+
+    /// All of those that are `wanted`.
+    fn close_and_take(&mut self, wanted: impl Fn(&W) -> bool) -> Vec<W> {
+        self.closed = true;
+        let places = self.watchers.iter_mut().map(|(_, place)| place);
+        let taken: Vec<_> = places
+            .filter_map(|place| place.take_if(|watcher| wanted(watcher)))
+            .collect();
+        self.holes += taken.len();
+        taken
     }
 
     fn tidy(&mut self) {

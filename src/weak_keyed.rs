@@ -78,7 +78,8 @@ where
         M: Asked<P, Q>,
     {
         let hash = M::hash_asked(&self.hasher, asked);
-        self.store.find(hash, |stored| M::matches(&stored.0, asked))
+        self.store
+            .find_or_draft(hash, |stored| M::matches(&stored.0, asked))
     }
 
     /// What `view` makes of the value of this key, if both are alive; in the middle of a creation that must not wait for this one, also of a value that is not

@@ -78,7 +78,7 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 20] = [
+    let scenes: [(&str, fn()); 21] = [
         ("prompt maps", prompt_maps),
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
@@ -86,6 +86,7 @@ fn memory_comes_back() {
         ("values of one size", fixed),
         ("a registry dropped before its handles", registry_first),
         ("failed and panicked creations", failures),
+        ("refusals whose keys and factories panic", refusals),
         ("keys and values that were not needed", losers),
         ("weak handles", weak_handles),
         ("removed and replaced values", removed),
@@ -123,6 +124,72 @@ fn memory_comes_back() {
     listeners();
     watched();
     pruning_frees_what_weak_pointers_hold();
+}
+
+/// What says that a call asks for its own key, with its text, goes though the drop of what the call was given panics.
+fn refusals() {
+    #[derive(PartialEq, Eq, Hash, Debug)]
+    struct Armed(bool);
+    impl Drop for Armed {
+        fn drop(&mut self) {
+            if std::mem::take(&mut self.0) {
+                resume_unwind(Box::new(()));
+            }
+        }
+    }
+    #[derive(Debug)]
+    struct Key(#[allow(dead_code)] Armed);
+    impl PartialEq for Key {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+    impl Eq for Key {}
+    impl std::hash::Hash for Key {
+        fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+    }
+    fn panics<R>(f: impl FnOnce() -> R) {
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(f()))).is_err());
+    }
+    let key = |panics| Key(Armed(panics));
+    type Made = Result<Arc<u32>, CreateError<()>>;
+
+    for key_panics in [true, false] {
+        let armed = || (key(key_panics), Armed(!key_panics));
+        let registry: Registry<Key, Arc<u32>> = Registry::new().debug_keys();
+        registry.get_or_insert_with(key(false), |_| {
+            panics(|| {
+                let (key, factory) = armed();
+                registry.get_or_try_insert_with(key, move |_| -> Made {
+                    drop(factory);
+                    unreachable!()
+                })
+            });
+            panics(|| {
+                let (key, factory) = armed();
+                let allocate = move |_: &Key| -> Made {
+                    drop(factory);
+                    unreachable!()
+                };
+                registry.get_or_try_create_cyclic(key, allocate, |_| unreachable!())
+            });
+            if key_panics {
+                panics(|| registry.claim(key(true)));
+            }
+            Arc::new(1)
+        });
+        let map: WeakValueMap<Key, Arc<u32>> = WeakValueMap::new();
+        map.get_or_insert_with(key(false), |_| {
+            panics(|| {
+                let (key, factory) = armed();
+                map.get_or_try_insert_with(key, move |_| -> Made {
+                    drop(factory);
+                    unreachable!()
+                })
+            });
+            Arc::new(1)
+        });
+    }
 }
 
 fn weak_values() {

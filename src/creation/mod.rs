@@ -18,7 +18,7 @@ use crate::error::{ClosedError, Refusal};
 use crate::family::Family;
 use crate::flight::{Flight, FlightTable, Joined, Leader, Turn};
 use crate::frames::{self, Asker, Part};
-use crate::panics::Panics;
+use crate::panics::{after, Panics};
 use crate::waits;
 #[cfg(feature = "async")]
 use crate::waits::Waiting;
@@ -147,7 +147,7 @@ impl<L> Accept<'_, L> {
     }
 }
 
-/// The family of a creation. Dropped, the creation has failed.
+/// The family of a creation. Dropped, the creation has failed, and gives up the rest of what it has when that is done.
 struct Scope(Family);
 
 impl Scope {
@@ -159,7 +159,7 @@ impl Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         if !self.0.is_alone() {
-            drop(frames::fail(&self.0));
+            frames::fail(&self.0);
         }
     }
 }
@@ -217,9 +217,11 @@ impl<'a, M: Creates> Creation<'a, M> {
         let mut begun = Self::after(map, hash, turn, accept)?;
         loop {
             match begun {
-                Begun::Ours(creation) if creation.waits_for_an_end()? => {
-                    begun = creation.look_again(accept)?;
-                }
+                Begun::Ours(creation) => match creation.waits_for_an_end() {
+                    Ok(true) => begun = creation.look_again(accept)?,
+                    Ok(false) => return Ok(Begun::Ours(creation)),
+                    Err(cycle) => return Err(after(creation, cycle.into())),
+                },
                 begun => return Ok(begun),
             }
         }
@@ -246,12 +248,11 @@ impl<'a, M: Creates> Creation<'a, M> {
         let mut begun = Self::after(map, hash, turn, Accept::All)?;
         loop {
             match begun {
-                Begun::Ours(creation) => {
-                    if !creation.waits_for_an_end_async().await? {
-                        return Ok(Begun::Ours(creation));
-                    }
-                    begun = creation.look_again(Accept::All)?;
-                }
+                Begun::Ours(creation) => match creation.waits_for_an_end_async().await {
+                    Ok(true) => begun = creation.look_again(Accept::All)?,
+                    Ok(false) => return Ok(Begun::Ours(creation)),
+                    Err(cycle) => return Err(after(creation, cycle.into())),
+                },
                 begun => return Ok(begun),
             }
         }
@@ -277,9 +278,12 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Whoever created it last may have left between the caller's look at the index and the joining.
     fn look_again(self, accept: Accept<'_, M::Landed>) -> Result<Begun<'a, M>, ClosedError> {
-        // Comparing keys is user code, which may come back to this one.
-        let found = self.during(|ticket| self.map.look(self.hash, ticket));
-        if let Some(landed) = found.filter(|landed| accept.accepts(landed)) {
+        // Comparing keys is user code, which may come back to this one; so is what accepts.
+        let found = self.during(|ticket| {
+            let found = self.map.look(self.hash, ticket)?;
+            accept.accepts(&found).then_some(found)
+        });
+        if let Some(landed) = found {
             return Ok(Begun::Landed(self.leader.land(landed)));
         }
         match self.map.refused() {
@@ -362,13 +366,6 @@ impl<'a, M: Creates> Creation<'a, M> {
         frames::during(self.leader.work(), &describe, part, || f(self.ticket()))
     }
 
-    /// Gives up, for this reason.
-    fn fail<E>(self, error: E) -> E {
-        // Here: it may drop the key, and if that panics, `error` is still ours to drop.
-        drop(self);
-        error
-    }
-
     /// As `fail`, with what has ended inside of it.
     fn fail_with<E>(self, scope: Scope, error: E) -> E {
         let mut panics = Panics::new();
@@ -413,7 +410,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
         if let Err(cycle) = self.wait_for_ends() {
-            return Err(self.fail(refused(cycle.into())));
+            return Err(after((self, make), refused(cycle.into())));
         }
         let scope = Scope::new();
         // What takes the place of another value asks for more than can be asked later.
@@ -425,7 +422,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             if scope.0.is_alone() {
                 Ok(self.enter(made, accept))
             } else {
-                Err(self.map.draft(self.hash, self.ticket(), made))
+                Err(self.draft(made))
             }
         });
         let finished = match made {
@@ -444,16 +441,17 @@ impl<'a, M: Creates> Creation<'a, M> {
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
         if let Err(cycle) = self.wait_for_ends() {
-            return Err(self.fail(refused(cycle.into())));
+            return Err(after((self, allocate, initialise), refused(cycle.into())));
         }
         let scope = Scope::new();
         let made = self.during_open(&scope, None, allocate);
-        let draft = made.map(|made| self.map.draft(self.hash, self.ticket(), made));
+        let draft = made.map(|made| self.draft(made));
         let drafted = match draft {
             Ok(draft) => self.drafted(draft),
             Err(error) => return Err(self.fail_with(scope, error)),
         };
-        match drafted.initialise(&scope, initialise) {
+        let (scope, initialised) = drafted.initialise(scope, initialise);
+        match initialised {
             Ok(()) => {
                 let finished = drafted.finish(scope);
                 finished.map_err(|closed| refused(closed.into()))
@@ -468,7 +466,12 @@ impl<'a, M: Creates> Creation<'a, M> {
         Ok(())
     }
 
-    /// What was made is complete before it is entered.
+    /// Makes what was made complete before it is entered.
+    fn draft<'t>(&'t self, made: M::Made<'t>) -> M::Landed {
+        self.during(|ticket| self.map.draft(self.hash, ticket, made))
+    }
+
+    /// The draft is there.
     fn drafted(mut self, draft: M::Landed) -> Drafted<'a, M> {
         self.leader.set_value(draft);
         Drafted {
@@ -497,13 +500,17 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
+    ///
+    /// If this panics, the family goes first, before the draft does.
     fn initialise<E>(
         &self,
-        scope: &Scope,
+        scope: Scope,
         initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> (Scope, Result<(), E>) {
         let draft = self.draft();
-        self.during(Part::Open(&scope.0, Some(draft)), || initialise(draft))
+        let part = Part::Open(&scope.0, Some(draft));
+        let initialised = self.during(part, || initialise(draft));
+        (scope, initialised)
     }
 
     /// Gives up, for this reason.
@@ -530,9 +537,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
             panics.catch(|| member.enter());
         }
         // Who waits for one of them finds all.
-        for member in family {
-            panics.catch(|| member.land());
-        }
+        panics.catch(|| frames::land(&scope.0, family));
         let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
@@ -612,9 +617,10 @@ pub(crate) fn get_or_create<M: Creates, E>(
     make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
-    match Creation::begin(map, hash, ticket, accept).map_err(&refused)? {
-        Begun::Landed(landed) => Ok(landed),
-        Begun::Ours(creation) => creation.create(accept, make, refused),
+    match Creation::begin(map, hash, ticket, accept) {
+        Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
+        Ok(Begun::Ours(creation)) => creation.create(accept, make, refused),
+        Err(refusal) => Err(after(make, refused(refusal))),
     }
 }
 
@@ -628,9 +634,10 @@ pub(crate) fn get_or_create_in_two<M: Creates, E>(
     initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
-    match Creation::begin(map, hash, ticket, Accept::All).map_err(&refused)? {
-        Begun::Landed(landed) => Ok(landed),
-        Begun::Ours(creation) => creation.create_in_two(allocate, initialise, refused),
+    match Creation::begin(map, hash, ticket, Accept::All) {
+        Ok(Begun::Landed(landed)) => Ok(after((allocate, initialise), landed)),
+        Ok(Begun::Ours(creation)) => creation.create_in_two(allocate, initialise, refused),
+        Err(refusal) => Err(after((allocate, initialise), refused(refusal))),
     }
 }
 
@@ -644,12 +651,10 @@ pub(crate) async fn get_or_create_async<M: Creates, V, E>(
     made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
-    match Creation::begin_async(map, hash, ticket)
-        .await
-        .map_err(&refused)?
-    {
-        Begun::Landed(landed) => Ok(landed),
-        Begun::Ours(creation) => {
+    match Creation::begin_async(map, hash, ticket).await {
+        Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
+        Err(refusal) => Err(after(make, refused(refusal))),
+        Ok(Begun::Ours(creation)) => {
             let entered = {
                 let mut making = std::pin::pin!(make(creation.ticket()));
                 let mut made = Some(made);
@@ -673,7 +678,7 @@ pub(crate) async fn get_or_create_async<M: Creates, V, E>(
                     let finished = creation.finish(entered);
                     finished.map_err(|closed| refused(closed.into()))
                 }
-                Err(error) => Err(creation.fail(error)),
+                Err(error) => Err(after(creation, error)),
             }
         }
     }

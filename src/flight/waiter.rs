@@ -3,6 +3,7 @@
 use super::{take_off, Asleep, Flight, Leader, Shard, Wakes, LED, OVER, VACANT};
 use crate::cycle::CycleError;
 use crate::frames::{self, Asker, Own};
+use crate::panics::after;
 use crate::sync::{self, Mutex, Ordering, Sleeper};
 use crate::waits::Waiting;
 use crate::work::End;
@@ -167,15 +168,15 @@ impl<'a, T, R> Waiter<'a, T, R> {
 impl<'a, T, R: Clone> Waiter<'a, T, R> {
     /// Sleeps until there is a result, or the caller leads.
     pub(crate) fn wait(mut self) -> Result<Turn<'a, T, R>, CycleError> {
-        let turn = self.wait_here()?;
-        Ok(self.ending_in(turn))
+        let turn = self.wait_here();
+        after(self, turn)
     }
 
     /// As `wait`, if there is nothing to wait for.
     pub(crate) fn now(self) -> Option<Turn<'a, T, R>> {
         let turn = self.look();
-        let turn = turn.or_else(|| self.draft().map(Turn::Draft))?;
-        Some(self.ending_in(turn))
+        let turn = turn.or_else(|| self.draft().map(Turn::Draft));
+        after(self, turn)
     }
 
     /// The draft, for the thread that is in the middle of making it.
@@ -184,12 +185,6 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             Own::Draft(draft) => Some(draft),
             Own::No | Own::Refused => None,
         }
-    }
-
-    fn ending_in(self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
-        // Here, not at the end of a scope: if a destructor panics, what has come of it is still ours to drop.
-        drop(self);
-        turn
     }
 
     fn wait_here(&mut self) -> Result<Turn<'a, T, R>, CycleError> {
@@ -250,7 +245,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             turn.map(Ok)
         });
         let turn = turn.await;
-        Ok(self.ending_in(turn?))
+        after(self, turn)
     }
 
     #[cfg(feature = "async")]

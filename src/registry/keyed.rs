@@ -155,9 +155,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let new = self.entry(hash, key, value, 0);
         match self.engine.replace(old.strong(), new) {
             Ok(entered) => Ok(Handle::new(entered)),
-            Err(rejected) => Err(ReplaceError {
-                value: take_back(rejected).1,
-            }),
+            Err(rejected) => {
+                let (key, value) = take_back(rejected);
+                Err(after(key, ReplaceError { value }))
+            }
         }
     }
 
@@ -166,13 +167,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
-        loop {
-            let handle = self.get(key)?;
-            if self.remove_same(&handle) {
-                return Some(handle);
-            }
-        }
+        self.remove_if(key, |_, _| true)
     }
 
     /// Takes out the live value of this key if `condition` holds for it, and returns it.
@@ -186,8 +181,11 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
+        let hash = hash_key(&self.hasher, key);
+        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
         loop {
-            let handle = self.get(key)?;
+            // Not by `get`: a draft is not entered, and so is not taken out.
+            let handle = Handle::new(self.engine.get(hash, |other| key.equivalent(other))?);
             if !condition(Handle::key(&handle), &handle) {
                 return None;
             }

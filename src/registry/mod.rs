@@ -12,6 +12,7 @@ use crate::flight::FlightTable;
 use crate::handle::Handle;
 use crate::hash::DefaultHashBuilder;
 use crate::naming::Naming;
+use crate::panics::after;
 use crate::seed::Seed;
 use std::fmt;
 
@@ -327,7 +328,10 @@ impl<K, V, S> Registry<K, V, S> {
     where
         K: Clone,
     {
-        self.iter().map(|handle| Handle::key(&handle).clone())
+        self.iter().map(|handle| {
+            let key = Handle::key(&handle).clone();
+            after(handle, key)
+        })
     }
 
     /// Takes out the entries for which `keep` says no. Their owners keep the values. Returns how many this call has taken out.

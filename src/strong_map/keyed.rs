@@ -15,7 +15,9 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        self.store.find_keyed(hash_key(&self.hasher, key), key)
+        let hash = hash_key(&self.hasher, key);
+        self.store
+            .find_or_draft(hash, |stored| key.equivalent(&stored.0))
     }
 
     /// A clone of the value of this key.

@@ -17,7 +17,9 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        self.store.find_keyed(hash_key(&self.hasher, key), key)
+        let hash = hash_key(&self.hasher, key);
+        self.store
+            .find_or_draft(hash, |stored| key.equivalent(&stored.0))
     }
 
     /// The live value of this key. A dead one counts as none, and is taken out.

@@ -1,5 +1,6 @@
 //! What the types promise, one file for each noun.
 
+mod asked_again;
 mod auto_traits;
 mod capacity;
 mod chains;
@@ -22,6 +23,7 @@ mod interned;
 mod interner;
 mod keys;
 mod large_values;
+mod lost;
 mod map_maker;
 mod pointer;
 mod prompt;

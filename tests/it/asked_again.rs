@@ -1,0 +1,467 @@
+//! User code that runs in the middle of a creation, and is no factory, asks for the same key: it gets an answer, a draft or a [`CycleError`], and never waits for
+//! itself.
+
+use crate::common::promptly;
+use highlander::{
+    ByAddress, Claim, CreateError, Handle, MapMaker, Notify, Pointer, Registration, Registry,
+    StrongMap, Watched, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakValueMap,
+};
+use std::cell::Cell;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, Weak};
+
+type Error = CreateError<&'static str>;
+
+#[test]
+fn a_draft_is_not_entered_and_so_is_not_taken_out() {
+    promptly(|| {
+        let registry: Registry<u32, u32> = Registry::new();
+        let held = registry.get_or_create_cyclic(
+            1,
+            |key| *key,
+            |draft| {
+                assert!(registry.remove(&1).is_none());
+                assert!(registry.remove_if(&1, |_, _| unreachable!()).is_none());
+                assert!(!registry.remove_same(draft));
+            },
+        );
+        assert!(registry.remove(&1).unwrap().ptr_eq(&held));
+    });
+}
+
+#[test]
+fn a_draft_is_found_by_every_look_up_alike() {
+    let strong: StrongMap<u32, u32> = StrongMap::new();
+    let find = |_: &u32| {
+        assert!(strong.contains_key(&1));
+        assert_eq!(strong.get(&1), Some(1));
+        assert_eq!(strong.get_key_value(&1), Some((1, 1)));
+        assert!(!strong.contains_key(&2));
+        assert_eq!(strong.get_key_value(&2), None);
+    };
+    strong.get_or_create_cyclic(1, |key| *key, find);
+
+    let values: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
+    let find = |draft: &Arc<u32>| {
+        assert!(values.contains_key(&1));
+        let (key, value) = values.get_key_value(&1).unwrap();
+        assert!(key == 1 && Arc::ptr_eq(&value, draft));
+    };
+    values.get_or_create_cyclic(1, |key| Arc::new(*key), find);
+
+    let (key, keys) = (Arc::new(1), WeakKeyMap::<Arc<u32>, u32>::new());
+    let find = |_: &u32| {
+        assert!(keys.contains_key(&*key));
+        let (stored, value) = keys.get_key_value(&*key).unwrap();
+        assert!(Arc::ptr_eq(&stored, &key) && value == 7);
+    };
+    keys.get_or_create_cyclic(&key, |_| 7, find);
+
+    let both: WeakKeyValueMap<Arc<u32>, Arc<u32>> = WeakKeyValueMap::new();
+    let find = |draft: &Arc<u32>| {
+        assert!(both.contains_key(&*key));
+        let (stored, value) = both.get_key_value(&*key).unwrap();
+        assert!(Arc::ptr_eq(&stored, &key) && Arc::ptr_eq(&value, draft));
+    };
+    both.get_or_create_cyclic(&key, |_| Arc::new(7), find);
+}
+
+#[test]
+fn what_says_whether_a_value_is_stale_may_ask_for_its_key() {
+    promptly(|| {
+        let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
+        let old = map.get_or_insert_with(1, |_| Arc::new(1));
+        let asked = Cell::new(0);
+        let refused = Cell::new(0);
+        let stale = |value: &Arc<u32>| {
+            if **value != 1 {
+                return false;
+            }
+            asked.set(asked.get() + 1);
+            let inner = map.get_or_try_replace_if(1, |_| true, |_| Err(Error::Failed("inner")));
+            // Outside of the creation it is an attempt of its own; inside, it would wait for itself.
+            refused.set(refused.get() + u32::from(matches!(inner, Err(Error::Cycle(_)))));
+            true
+        };
+        let new = map.get_or_replace_if(1, stale, |_| Arc::new(2));
+        assert_eq!((*old, *new), (1, 2));
+        assert!(asked.get() > 1 && refused.get() > 0);
+        assert_eq!(map.get(&1), Some(new));
+    });
+}
+
+/// A pointer any of whose functions may ask for the key.
+struct Asking(Arc<u32>);
+struct WeakAsking(Weak<u32>);
+
+type Asks = (&'static str, u32, fn());
+
+thread_local! {
+    /// Asked at the n-th step of this kind.
+    static ASKS: Cell<Option<Asks>> = const { Cell::new(None) };
+}
+
+fn step(kind: &'static str) {
+    match ASKS.take() {
+        Some((wanted, nth, ask)) if wanted == kind => match nth {
+            1 => ask(),
+            nth => ASKS.set(Some((kind, nth - 1, ask))),
+        },
+        asks => ASKS.set(asks),
+    }
+}
+
+impl Asking {
+    fn new() -> Self {
+        Self(Arc::new(1))
+    }
+}
+
+impl Clone for Asking {
+    fn clone(&self) -> Self {
+        step("clone");
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        step("drop");
+    }
+}
+
+impl Clone for WeakAsking {
+    fn clone(&self) -> Self {
+        step("clone of a weak one");
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl Drop for WeakAsking {
+    fn drop(&mut self) {
+        step("drop of a weak one");
+    }
+}
+
+impl Pointer for Asking {
+    type Target = u32;
+    type Weak = WeakAsking;
+
+    fn downgrade(this: &Self) -> WeakAsking {
+        step("downgrade");
+        WeakAsking(Arc::downgrade(&this.0))
+    }
+
+    fn target(this: &Self) -> &u32 {
+        step("target");
+        &this.0
+    }
+
+    fn address(this: &Self) -> *const () {
+        step("address");
+        Arc::as_ptr(&this.0).cast()
+    }
+
+    fn watch(_: &Self, _: Notify) -> Option<Registration> {
+        step("watch");
+        None
+    }
+}
+
+impl WeakPointer for WeakAsking {
+    type Strong = Asking;
+
+    fn upgrade(&self) -> Option<Asking> {
+        step("upgrade");
+        self.0.upgrade().map(Asking)
+    }
+
+    fn is_dead(&self) -> bool {
+        step("is_dead");
+        self.0.strong_count() == 0
+    }
+
+    fn address(&self) -> *const () {
+        step("address of a weak one");
+        self.0.as_ptr().cast()
+    }
+}
+
+const STEPS: [&str; 11] = [
+    "clone",
+    "drop",
+    "clone of a weak one",
+    "drop of a weak one",
+    "downgrade",
+    "target",
+    "address",
+    "watch",
+    "upgrade",
+    "is_dead",
+    "address of a weak one",
+];
+
+/// Each way to create, with each step of each kind that asks in turn.
+fn each_step_asks(ways: &[fn()], ask: fn()) {
+    for way in ways {
+        for kind in STEPS {
+            for nth in 1.. {
+                assert!(nth < 50, "{kind} has no end");
+                ASKS.set(Some((kind, nth, ask)));
+                way();
+                if ASKS.take().is_some() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Vacant without a question.
+fn quietly<R>(f: impl FnOnce() -> R) -> R {
+    let asks = ASKS.take();
+    let result = f();
+    ASKS.set(asks);
+    result
+}
+
+macro_rules! ways {
+    ($map:expr, $key:expr, $value:expr) => {{
+        fn vacancy() -> highlander::Vacancy<'static, Of> {
+            quietly(|| match $map.claim($key).unwrap() {
+                Claim::Vacant(vacancy) => vacancy,
+                Claim::Live(_) => panic!("nobody keeps it"),
+            })
+        }
+        let ways: &[fn()] = &[
+            || drop($map.get_or_insert_with($key, |_| $value)),
+            || drop($map.get_or_create_cyclic($key, |_| $value, |_| {})),
+            || {
+                let failed = |_: &Asking| Err(Error::Failed("failed"));
+                let _ = $map.get_or_try_create_cyclic($key, |_| Ok($value), failed);
+            },
+            || {
+                let inserts = |_: &Asking| drop($map.insert($key, $value));
+                drop($map.get_or_create_cyclic($key, |_| $value, inserts));
+            },
+            || drop($map.get_or_replace_if($key, |_| true, |_| $value)),
+            || drop(vacancy().fill($value)),
+            || drop(vacancy().create(|_| Ok::<_, Error>($value))),
+            || drop(vacancy().create_cyclic(|_| Ok::<_, Error>($value), |_| Ok(()))),
+            || drop(vacancy()),
+        ];
+        let ask: fn() = || {
+            // Whatever it is, it is an answer. What it is about to enter may be in the way of a vacancy.
+            let _ = $map.get_or_try_insert_with($key, |_| Err(Error::Failed("inner")));
+        };
+        each_step_asks(ways, ask);
+    }};
+}
+
+#[test]
+fn functions_of_pointers_may_ask_for_the_key_of_a_weak_value() {
+    type Of = WeakValueMap<u32, Asking>;
+    static MAP: Of = WeakValueMap::new();
+    promptly(|| ways!(MAP, 1, Asking::new()));
+}
+
+#[test]
+fn functions_of_pointers_may_ask_for_the_key_of_a_value_with_a_weak_key() {
+    type Of = WeakKeyValueMap<Arc<u32>, Asking>;
+    static MAP: Of = WeakKeyValueMap::new();
+    static KEY: Mutex<Option<Arc<u32>>> = Mutex::new(None);
+    fn key() -> Arc<u32> {
+        KEY.lock().unwrap().get_or_insert_default().clone()
+    }
+    promptly(|| ways!(MAP, &key(), Asking::new()));
+}
+
+#[test]
+fn functions_of_pointers_may_ask_for_the_weak_key_that_they_are() {
+    type Of = WeakKeyValueMap<Asking, Asking, ByAddress>;
+    static MAP: std::sync::LazyLock<Of> = std::sync::LazyLock::new(Of::default);
+    thread_local!(static KEY: Asking = Asking::new());
+    fn key() -> Asking {
+        quietly(|| KEY.with(Clone::clone))
+    }
+    promptly(|| ways!(MAP, &key(), Asking::new()));
+}
+
+/// A member of a family, whose destructor asks.
+struct Member<M: Asked>(u32, std::marker::PhantomData<M>);
+
+trait Asked: Sized + 'static {
+    fn ask(key: u32) -> Result<(), Error>;
+}
+
+thread_local! {
+    /// Whose destructor asks for which key.
+    static FAMILY: Cell<Option<(u32, u32)>> = const { Cell::new(None) };
+    static ANSWERS: Cell<u32> = const { Cell::new(0) };
+}
+
+impl<M: Asked> Member<M> {
+    fn new(number: u32) -> Self {
+        Self(number, std::marker::PhantomData)
+    }
+}
+
+impl<M: Asked> Drop for Member<M> {
+    fn drop(&mut self) {
+        match FAMILY.get() {
+            Some((dying, key)) if dying == self.0 => {
+                FAMILY.set(None);
+                let _ = M::ask(key);
+                ANSWERS.set(ANSWERS.get() + 1);
+            }
+            _ => {}
+        }
+    }
+}
+
+macro_rules! families {
+    ($name:ident, $map:ty, $new:expr, $value:ty, $wrap:expr) => {
+        #[test]
+        fn $name() {
+            struct Here;
+            type Value = Member<Here>;
+            static MAP: std::sync::LazyLock<$map> = std::sync::LazyLock::new(|| $new);
+            impl Asked for Here {
+                fn ask(key: u32) -> Result<(), Error> {
+                    let value = |_: &u32| Ok::<_, Error>($wrap(Value::new(9)));
+                    MAP.get_or_try_insert_with(key, value).map(drop)
+                }
+            }
+            promptly(|| {
+                for dying in 1..=3 {
+                    for asked in 1..=3 {
+                        for panics in [false, true] {
+                            let member = |number| {
+                                let needs_the_first = |_: &$value| {
+                                    MAP.get_or_insert_with(1, |_| unreachable!());
+                                };
+                                let value = |_: &u32| $wrap(Value::new(number));
+                                MAP.get_or_create_cyclic(number, value, needs_the_first)
+                            };
+                            let before = ANSWERS.get();
+                            let initialise = |_: &$value| {
+                                drop((member(2), member(3)));
+                                FAMILY.set(Some((dying, asked)));
+                                assert!(!panics, "as told");
+                                Err(Error::Failed("as told"))
+                            };
+                            let outer = catch_unwind(AssertUnwindSafe(|| {
+                                let value = |_: &u32| Ok($wrap(Value::new(1)));
+                                MAP.get_or_try_create_cyclic(1, value, initialise)
+                            }));
+                            assert_eq!(outer.is_err(), panics);
+                            assert!(outer.is_err() || outer.unwrap().is_err());
+                            assert_eq!(ANSWERS.get(), before + 1);
+                            MAP.clear();
+                            assert!(MAP.is_empty());
+                        }
+                    }
+                }
+            });
+        }
+    };
+}
+
+families!(
+    destructors_of_a_family_that_is_given_up_may_ask_for_each_other_in_a_registry,
+    Registry<u32, Value>,
+    Registry::new(),
+    Handle<u32, Value>,
+    std::convert::identity
+);
+families!(
+    destructors_of_a_family_that_is_given_up_may_ask_for_each_other_in_an_exclusive_registry,
+    Registry<u32, Value>,
+    Registry::exclusive(),
+    Handle<u32, Value>,
+    std::convert::identity
+);
+families!(
+    destructors_of_a_family_that_is_given_up_may_ask_for_each_other_in_a_map,
+    WeakValueMap<u32, Arc<Value>>,
+    WeakValueMap::new(),
+    Arc<Value>,
+    Arc::new
+);
+families!(
+    destructors_of_a_family_that_is_given_up_may_ask_for_each_other_in_an_exclusive_map,
+    WeakValueMap<u32, Watched<Value>>,
+    MapMaker::new().weak_values().exclusive().build().unwrap(),
+    Watched<Value>,
+    Watched::new
+);
+families!(
+    destructors_of_a_family_that_is_given_up_may_ask_for_each_other_in_a_strong_map,
+    StrongMap<u32, Arc<Value>>,
+    StrongMap::new(),
+    Arc<Value>,
+    Arc::new
+);
+
+/// Asks an exclusive map for its own value, when it is dropped.
+struct Note(
+    &'static WeakValueMap<u32, Watched<u32>>,
+    Arc<Mutex<Vec<bool>>>,
+);
+
+impl Note {
+    fn ask(&self) {
+        let value = |_: &u32| Ok::<_, Error>(Watched::new(2));
+        let asked = self.0.get_or_try_insert_with(1, value);
+        let refused = matches!(asked, Err(Error::Cycle(_)));
+        self.1.lock().unwrap().push(refused);
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.ask();
+    }
+}
+
+/// Whichever of the two was entered first: what another container does at a value's death comes in the middle of that.
+#[test]
+fn what_another_container_runs_at_a_death_is_refused_the_key_of_the_dying_value() {
+    static MAP: std::sync::LazyLock<WeakValueMap<u32, Watched<u32>>> =
+        std::sync::LazyLock::new(|| MapMaker::new().weak_values().exclusive().build().unwrap());
+    promptly(|| {
+        let refused: Arc<Mutex<Vec<bool>>> = Arc::default();
+        let notes: WeakKeyMap<Watched<u32>, Arc<Note>, ByAddress> = WeakKeyMap::default();
+        let hooked: WeakValueMap<u32, Watched<u32>> = {
+            let note = Note(&MAP, refused.clone());
+            let hook = move |_: &u32, _| note.ask();
+            MapMaker::new()
+                .weak_values()
+                .on_remove(hook)
+                .build()
+                .unwrap()
+        };
+        let others: [&dyn Fn(&Watched<u32>); 2] = [
+            &|value| drop(notes.insert(value, Arc::new(Note(&MAP, refused.clone())))),
+            &|value| drop(hooked.insert(5, value.clone())),
+        ];
+        for other in others {
+            for is_first in [true, false] {
+                let value = Watched::new(1);
+                if is_first {
+                    other(&value);
+                }
+                MAP.insert(1, value.clone());
+                if !is_first {
+                    other(&value);
+                }
+                drop(value);
+                assert_eq!(
+                    refused.lock().unwrap().drain(..).collect::<Vec<_>>(),
+                    [true]
+                );
+                drop(MAP.get_or_insert_with(1, |_| Watched::new(3)));
+            }
+        }
+    });
+}
