@@ -47,6 +47,14 @@ pub(crate) trait Claims<K, V, O> {
         value: V,
     ) -> <Self::Core as Creates>::Made<'_>;
     fn owner(landed: <Self::Core as Creates>::Landed) -> O;
+
+    /// As `made`, where that may run user code.
+    fn made_for<'t>(
+        creation: &'t Creation<'_, Self::Core>,
+        value: V,
+    ) -> <Self::Core as Creates>::Made<'t> {
+        creation.during(|ticket| Self::made(ticket, value))
+    }
 }
 
 /// What a claim of a key leads to.
@@ -131,7 +139,7 @@ impl<M: Creator> Vacancy<'_, M> {
     /// # Errors
     /// [`ClosedError`] when the map has been closed; the value is dropped.
     pub fn try_fill(self, value: M::Value) -> Result<M::Owner, ClosedError> {
-        let made = self.creation.during(|ticket| M::made(ticket, value));
+        let made = M::made_for(&self.creation, value);
         let entered = self.creation.enter(made, Accept::All);
         let landed = self.creation.finish(entered)?;
         Ok(M::owner(landed))

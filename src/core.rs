@@ -310,7 +310,7 @@ impl<B: Body> Core<B> {
     }
 
     /// What has to end before a value with this hash may be made, if the registry is exclusive.
-    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let dying = self.dying.as_ref().filter(|_| B::NEEDS_DROP)?;
         // In this order: a value is on the list before it is unlinked.
         let expect = |node: Node| dying.expect(hash, node.addr().get());

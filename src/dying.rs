@@ -14,23 +14,27 @@
 use crate::cycle::CycleError;
 use crate::frames::{self, Asker};
 use crate::notify::{Notified, Notify};
-use crate::sync::{AtomicBool, Event, Listener, Mutex, Ordering};
+use crate::sync::{AtomicBool, Listener, Mutex, Ordering};
 use crate::waits::{self, Waiting};
 use crate::watchers::Registration;
-use crate::work::Work;
+use crate::work::{End, Work};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(crate) struct Dying {
-    list: Mutex<Vec<Death>>,
-    /// One of them has ended.
-    ended: Event,
+    list: Mutex<List>,
+}
+
+struct List {
+    /// By the address of the node, or of the [`Expected`].
+    deaths: BTreeMap<usize, Death>,
+    /// The same by their hash.
+    by_hash: BTreeSet<(u64, usize)>,
 }
 
 /// One of them. Work that others wait for is the destructor.
 struct Death {
     hash: u64,
-    /// The address of its node, or of its [`Expected`].
-    id: usize,
     work: Arc<Work>,
     /// Where the destructor runs, or will; none before that is known.
     thread: Option<usize>,
@@ -39,35 +43,38 @@ struct Death {
 }
 
 /// What has to end before a value may be made.
-pub(crate) struct InTheWay<'a> {
-    ended: &'a Event,
+pub(crate) struct InTheWay {
+    end: Arc<End>,
     work: Arc<Work>,
     thread: Option<usize>,
 }
 
-impl<'a> InTheWay<'a> {
-    /// Is told when one value has ended.
-    pub(crate) fn listen(&self) -> Listener<'a> {
-        self.ended.listen()
+impl InTheWay {
+    /// Is told when it has ended; none if it has.
+    pub(crate) fn listen(&self) -> Option<Listener<'_>> {
+        self.end.listen()
     }
 
     /// Says that the caller is about to wait.
     pub(crate) fn begin_waiting(&self, asker: Asker) -> Result<Waiting, CycleError> {
-        if self.thread == Some(frames::this_thread()) {
+        // (A task that is polled while it is woken is no part of what its thread is doing, and holds up nobody.)
+        if self.thread == Some(frames::this_thread()) && frames::is_held_up_by(asker) {
             // It cannot end before the caller goes on.
             let chain = frames::own_cycle(|work| std::ptr::eq(work, &*self.work));
             return Err(CycleError::on_one_thread(chain));
         }
         let waiting = Waiting::begin(asker, self.work.number());
-        waiting.map_err(|chain| CycleError::across_threads(chain, Some(self.work.end())))
+        waiting.map_err(|chain| CycleError::across_threads(chain, Some(Arc::clone(&self.end))))
     }
 }
 
 impl Dying {
     pub(crate) fn new() -> Self {
         Self {
-            list: Mutex::new(Vec::new()),
-            ended: Event::new(),
+            list: Mutex::new(List {
+                deaths: BTreeMap::new(),
+                by_hash: BTreeSet::new(),
+            }),
         }
     }
 
@@ -87,51 +94,64 @@ impl Dying {
         if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
             return;
         }
-        match list.iter_mut().rfind(|death| death.id == id) {
-            Some(death) => death.thread = death.thread.or(thread),
-            None => list.push(Death {
-                hash,
-                id,
-                work: Arc::new(Work::new()),
-                thread,
-                _expected: expected.map(Arc::clone),
-            }),
-        }
+        let death = list.find_or_add(hash, id, expected);
+        death.thread = death.thread.or(thread);
     }
 
     /// The destructor of this one, as work.
     pub(crate) fn work(&self, id: usize) -> Option<Arc<Work>> {
         let list = self.list.lock();
-        let found = list.iter().rfind(|death| death.id == id);
-        found.map(|death| Arc::clone(&death.work))
+        list.deaths.get(&id).map(|death| Arc::clone(&death.work))
     }
 
     /// To be called when the destructor has ended.
     pub(crate) fn end(&self, id: usize) {
         let mut list = self.list.lock();
-        // Of many that one thread has put aside, the last ends first.
-        let at = list.iter().rposition(|death| death.id == id);
-        let ended = at.map(|at| list.swap_remove(at));
+        let ended = list.deaths.remove(&id);
+        if let Some(death) = &ended {
+            list.by_hash.remove(&(death.hash, id));
+        }
         drop(list);
         let Some(ended) = ended else { return };
         waits::forget(&ended.work);
-        let told = ended
-            .work
-            .take_end()
-            .map_or_else(Vec::new, |end| end.tell());
-        waits::notify(self.ended.take_waiting().into_iter().chain(told).collect());
+        if let Some(end) = ended.work.take_end() {
+            waits::notify(end.tell());
+        }
     }
 
     /// One with this hash; one whose thread is known, rather than one of which it is not.
-    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let list = self.list.lock();
-        let those = || list.iter().filter(|death| death.hash == hash);
+        let those = || {
+            let ids = list.by_hash.range((hash, 0)..=(hash, usize::MAX));
+            ids.map(|(_, id)| &list.deaths[id])
+        };
         let known = those().find(|death| death.thread.is_some());
         let death = known.or_else(|| those().next())?;
         Some(InTheWay {
-            ended: &self.ended,
+            // It is on the list, so it has not ended.
+            end: death.work.end(),
             work: Arc::clone(&death.work),
             thread: death.thread,
+        })
+    }
+}
+
+impl List {
+    fn find_or_add(
+        &mut self,
+        hash: u64,
+        id: usize,
+        expected: Option<&Arc<Expected>>,
+    ) -> &mut Death {
+        self.deaths.entry(id).or_insert_with(|| {
+            self.by_hash.insert((hash, id));
+            Death {
+                hash,
+                work: Arc::new(Work::new()),
+                thread: None,
+                _expected: expected.map(Arc::clone),
+            }
         })
     }
 }
@@ -198,19 +218,9 @@ impl Notified for Expected {
         if self.is_over.load(Ordering::Relaxed) {
             return;
         }
-        let id = self.id();
-        let thread = Some(frames::this_thread());
-        match list.iter_mut().rfind(|death| death.id == id) {
-            Some(death) => death.thread = thread,
-            // Who reports the death owns this until it reports the end.
-            None => list.push(Death {
-                hash: self.hash,
-                id,
-                work: Arc::new(Work::new()),
-                thread,
-                _expected: None,
-            }),
-        }
+        // Who reports the death owns this until it reports the end.
+        let death = list.find_or_add(self.hash, self.id(), None);
+        death.thread = Some(frames::this_thread());
     }
 
     fn work(&self, _: u64) -> Option<Arc<Work>> {

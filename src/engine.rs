@@ -376,7 +376,7 @@ impl<B: Body> Engine<B> {
     }
 
     /// What has to end before a value with this hash may be made; always nothing, if the registry is not exclusive.
-    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         self.core().filter(|_| self.exclusive)?.in_the_way(hash)
     }
 

@@ -153,6 +153,11 @@ fn waiting_frames<'a>(asker: Asker) -> impl Iterator<Item = &'a Frame<'a>> {
     frames().take_while(move |frame| asker == Asker::Thread || !frame.is_waking())
 }
 
+/// Whether what this thread is in the middle of waits for what the asker waits for.
+pub(crate) fn is_held_up_by(asker: Asker) -> bool {
+    asker == Asker::Thread || !frames().any(Frame::is_waking)
+}
+
 /// A work by its number, and what names it.
 pub(crate) struct Named {
     pub(crate) work: u64,

@@ -326,7 +326,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// What has to end before a value with this hash may be made.
-    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let dying = self.dying.as_ref()?;
         // In this order: a dead value is on the list before it is unlinked.
         let _: Option<()> = self.engine.find_of(hash, |strong| {

@@ -289,7 +289,7 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         self.look_at(hash, |stored| same(ticket.seed.key(), stored))
     }
 
-    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         self.in_the_way(hash)
     }
 

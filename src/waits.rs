@@ -18,7 +18,7 @@ use crate::frames::{self, Asker, Named};
 use crate::panics::Panics;
 use crate::sync::{global, Mutex, Sleeper};
 use crate::work::Work;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 global! {
@@ -26,14 +26,16 @@ global! {
 }
 
 struct Graph {
-    notes: Vec<Note>,
+    /// By their numbers.
+    notes: BTreeMap<u64, Note>,
+    /// Which works each names, and each work's.
+    by_work: BTreeSet<(u64, u64)>,
     /// The next note's.
     number: u64,
 }
 
 /// That some works wait for another one.
 struct Note {
-    number: u64,
     /// Innermost first.
     works: Vec<Named>,
     waits_for: u64,
@@ -66,11 +68,9 @@ impl Waiting {
         }
         let number = graph.number;
         graph.number += 1;
-        graph.notes.push(Note {
-            number,
-            works,
-            waits_for,
-        });
+        let named = works.iter().map(|named| (named.work, number));
+        graph.by_work.extend(named);
+        graph.notes.insert(number, Note { works, waits_for });
         Ok(Self { note: Some(number) })
     }
 }
@@ -79,10 +79,11 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(number) = self.note {
             let mut graph = GRAPH.lock();
-            let at = graph.notes.iter().position(|note| note.number == number);
-            let note = graph
-                .notes
-                .swap_remove(at.expect("a note is there until its owner takes it"));
+            let note = graph.notes.remove(&number);
+            let note = note.expect("a note is there until its owner takes it");
+            for named in &note.works {
+                graph.by_work.remove(&(named.work, number));
+            }
             drop(graph);
             drop(note);
         }
@@ -100,15 +101,26 @@ pub(crate) fn forget(work: &Work) {
 #[cold]
 fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
-    for note in &mut graph.notes {
+    let graph = &mut *graph;
+    let named: Vec<_> = notes_of(&graph.by_work, number).collect();
+    for note in named {
+        graph.by_work.remove(&(number, note));
+        let note = graph.notes.get_mut(&note).expect("it is there");
         note.works.retain(|named| named.work != number);
     }
+}
+
+/// The notes that name this work.
+fn notes_of(by_work: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
+    let named = by_work.range((work, 0)..=(work, u64::MAX));
+    named.map(|(_, note)| *note)
 }
 
 impl Graph {
     const fn new() -> Self {
         Self {
-            notes: Vec::new(),
+            notes: BTreeMap::new(),
+            by_work: BTreeSet::new(),
             number: 0,
         }
     }
@@ -116,7 +128,7 @@ impl Graph {
     /// Follows the notes from what is waited for: what leads from there to one of these works, in words, beginning with that.
     fn cycle(&self, own: &[Named], waits_for: u64) -> Option<Vec<String>> {
         // How each work was come by: from which one, and by which note.
-        let mut come_by: BTreeMap<u64, Option<(u64, usize)>> = BTreeMap::from([(waits_for, None)]);
+        let mut come_by: BTreeMap<u64, Option<(u64, u64)>> = BTreeMap::from([(waits_for, None)]);
         let mut open = vec![waits_for];
         while let Some(work) = open.pop() {
             if let Some(end) = own.iter().position(|named| named.work == work) {
@@ -128,19 +140,18 @@ impl Graph {
                 }
                 let mut chain = within(own, end);
                 for (work, note) in steps.into_iter().rev() {
-                    let works = &self.notes[note].works;
+                    let works = &self.notes[&note].works;
                     let at = works.iter().position(|named| named.work == work);
                     chain.extend(within(works, at.expect("by this it was come by")));
                 }
                 return Some(chain);
             }
-            for (at, note) in self.notes.iter().enumerate() {
-                if note.works.iter().any(|named| named.work == work) {
-                    come_by.entry(note.waits_for).or_insert_with(|| {
-                        open.push(note.waits_for);
-                        Some((work, at))
-                    });
-                }
+            for note in notes_of(&self.by_work, work) {
+                let next = self.notes[&note].waits_for;
+                come_by.entry(next).or_insert_with(|| {
+                    open.push(next);
+                    Some((work, note))
+                });
             }
         }
         None

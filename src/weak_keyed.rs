@@ -478,7 +478,7 @@ where
             .look_at(hash, |stored| M::same(&stored.0, &ticket.key))
     }
 
-    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         self.store.in_the_way(hash)
     }
 

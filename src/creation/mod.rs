@@ -55,7 +55,7 @@ pub(crate) trait Creates {
     fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Self::Landed>;
 
     /// What has to end before a value with this hash may be made.
-    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let _ = hash;
         None
     }
@@ -235,27 +235,51 @@ impl<'a, M: Creates> Creation<'a, M> {
         ticket: M::Ticket,
     ) -> Result<Begun<'a, M>, Refusal> {
         let mut mine = Flight::new(hash, ticket);
-        let turn = loop {
-            let joined = map.flights().join(mine, &|one, other| map.same(one, other));
-            match joined {
-                Joined::Leader(leader) => break Turn::Create(leader),
-                Joined::Waiter(waiter) => match waiter.wait_async().await? {
-                    Turn::Again(own) => mine = own,
-                    turn => break turn,
-                },
-            }
-        };
-        let mut begun = Self::after(map, hash, turn, Accept::All)?;
         loop {
-            match begun {
-                Begun::Ours(creation) => match creation.waits_for_an_end_async().await {
-                    Ok(true) => begun = creation.look_again(Accept::All)?,
-                    Ok(false) => return Ok(Begun::Ours(creation)),
-                    Err(cycle) => return Err(after(creation, cycle.into())),
-                },
-                begun => return Ok(begun),
+            let joined = map.flights().join(mine, &|one, other| map.same(one, other));
+            let turn = match joined {
+                Joined::Leader(leader) => Turn::Create(leader),
+                Joined::Waiter(waiter) => waiter.wait_async().await?,
+            };
+            if let Turn::Again(own) = turn {
+                mine = own;
+                continue;
+            }
+            let creation = match Self::after(map, hash, turn, Accept::All)? {
+                Begun::Ours(creation) => creation,
+                landed => return Ok(landed),
+            };
+            let Some(in_the_way) = map.in_the_way(hash) else {
+                return Ok(Begun::Ours(creation));
+            };
+            // Nobody is to wait for a future that waits, and may never be polled again.
+            mine = creation.leader.step_down();
+            if let Err(cycle) = Self::end_of(&in_the_way).await {
+                return Err(after(mine, cycle.into()));
             }
         }
+    }
+
+    /// Waits for something that has to end before the value may be made, without holding up a thread.
+    #[cfg(feature = "async")]
+    async fn end_of(in_the_way: &InTheWay) -> Result<(), CycleError> {
+        let Some(listener) = in_the_way.listen() else {
+            return Ok(());
+        };
+        // What waited when this was polled last.
+        let mut waiting: Option<Waiting> = None;
+        std::future::poll_fn(|context| {
+            waiting = None;
+            let polled = listener.poll(context);
+            if polled.is_pending() {
+                match in_the_way.begin_waiting(Asker::Task) {
+                    Ok(begun) => waiting = Some(begun),
+                    Err(cycle) => return Poll::Ready(Err(cycle)),
+                }
+            }
+            polled.map(Ok)
+        })
+        .await
     }
 
     /// What follows the joining.
@@ -294,42 +318,14 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Waits for something that has to end before the value may be made. False if there is nothing.
     fn waits_for_an_end(&self) -> Result<bool, CycleError> {
-        let Some(first) = self.map.in_the_way(self.hash) else {
+        let Some(in_the_way) = self.map.in_the_way(self.hash) else {
             return Ok(false);
         };
-        let listener = first.listen();
-        // Again, as what has ended before is not listened to.
-        if let Some(in_the_way) = self.map.in_the_way(self.hash) {
+        if let Some(listener) = in_the_way.listen() {
             let _waiting = self.during(|_| in_the_way.begin_waiting(Asker::Thread))?;
             listener.wait();
         }
         Ok(true)
-    }
-
-    /// As [`waits_for_an_end`](Self::waits_for_an_end), without holding up a thread.
-    #[cfg(feature = "async")]
-    async fn waits_for_an_end_async(&self) -> Result<bool, CycleError> {
-        let Some(first) = self.map.in_the_way(self.hash) else {
-            return Ok(false);
-        };
-        let listener = first.listen();
-        let Some(in_the_way) = self.map.in_the_way(self.hash) else {
-            return Ok(true);
-        };
-        // What waited when this was polled last.
-        let mut waiting: Option<Waiting> = None;
-        std::future::poll_fn(|context| {
-            waiting = None;
-            let polled = listener.poll(context);
-            if polled.is_pending() {
-                match self.during_poll(|_| in_the_way.begin_waiting(Asker::Task)) {
-                    Ok(begun) => waiting = Some(begun),
-                    Err(cycle) => return std::task::Poll::Ready(Err(cycle)),
-                }
-            }
-            polled.map(|()| Ok(true))
-        })
-        .await
     }
 
     pub(crate) fn ticket(&self) -> &M::Ticket {

@@ -1,6 +1,6 @@
 //! Who creates.
 
-use super::{take_off, Asleep, Flight, Flying, Listed, Shard, Wakes, VACANT};
+use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Wakes, VACANT};
 use crate::panics::Panics;
 use crate::sync::Ordering;
 use crate::waits;
@@ -78,6 +78,18 @@ impl<'a, T, R> Leader<'a, T, R> {
         self.value.as_ref()
     }
 
+    /// Ends the flight, without a result: those who sleep begin anew with what they have brought along. The caller keeps its ticket, and may join again with that. (Others
+    /// may still look at it. They look at the state too, and wait if it flies again.)
+    #[cfg(feature = "async")]
+    pub(crate) fn step_down(mut self) -> Arc<Flight<T, R>> {
+        self.is_done = true;
+        waits::forget(&self.flight.work);
+        let told = self.shard.0.with(|list| end(list, &self.flight, true));
+        let flight = Arc::clone(&self.flight);
+        told.notify();
+        flight
+    }
+
     /// Leaves the flight without giving it up, and takes the value out; see [`FlightTable::resume`](super::FlightTable::resume).
     pub(crate) fn leave(mut self) -> (Left<T, R>, Option<R>) {
         self.is_done = true;
@@ -129,14 +141,14 @@ impl<T, R: Clone> Leader<'_, T, R> {
 /// has slept longest leads what it has brought along.
 fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, hands_over: bool) -> Told<T, R> {
     take_off(list, flight);
-    let asleep = std::mem::take(&mut *flight.asleep.lock());
+    let asleep = flight.asleep.lock().take();
     let mut needs_leader = hands_over;
     for one in &asleep {
         let leads = needs_leader && one.is_thread;
         // Not its last owner, as the one who sleeps has it too.
         let own = one.own.lock().take();
         if let Some(own) = own.filter(|_| leads) {
-            list.push(Listed::new(&own));
+            put_on(list, &own);
             needs_leader = false;
             one.decide(Wakes::LeadsOwn);
         } else {
@@ -152,9 +164,8 @@ fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, hands_over: bo
 /// Gives a flight up whose key is still there; its list is locked.
 fn hand_over<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) -> Told<T, R> {
     let mut asleep = flight.asleep.lock();
-    let told = match asleep.iter().position(|one| one.is_thread) {
-        Some(first) => {
-            let first = asleep.remove(first);
+    let told = match asleep.threads.pop_first() {
+        Some((_, first)) => {
             drop(first.own.lock().take());
             first.decide(Wakes::Leads);
             vec![first]
@@ -165,7 +176,7 @@ fn hand_over<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) -> Told<
         }
         None => {
             flight.set_state(VACANT);
-            let told = std::mem::take(&mut *asleep);
+            let told = asleep.take();
             told.iter().for_each(|one| {
                 drop(one.own.lock().take());
                 one.decide(Wakes::Looks);

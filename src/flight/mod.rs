@@ -24,14 +24,16 @@
 //!
 //! A flight that is given up goes to the thread that has slept longest, under the same lock: nobody who comes later can be quicker. So
 //! whoever has failed because that thread waits finds the flight led by it, when it tries again. Tasks are woken and look, since a task may be woken and
-//! never be polled again.
+//! never be polled again. For the same reason a task that has to wait for the end of a value, before it may create, leads nothing meanwhile.
 
 mod leader;
 mod waiter;
 
+use crate::panics::{after, Panics};
 use crate::sync::{self, AtomicU32, AtomicUsize, List, Lock, Mutex, OnceCell, Ordering, Sleeper};
 use crate::work::Work;
 pub(crate) use leader::{Leader, Left};
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 pub(crate) use waiter::{Turn, Waiter};
@@ -54,8 +56,8 @@ pub(crate) struct Flight<T, R> {
     comparing: AtomicUsize,
     /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the shard's lock.
     remains: Mutex<Option<R>>,
-    /// Those who sleep, the longest first. Locked under the shard's lock.
-    asleep: Mutex<Vec<Arc<Asleep<T, R>>>>,
+    /// Those who sleep. Locked under the shard's lock.
+    asleep: Mutex<AllAsleep<T, R>>,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
 }
@@ -70,7 +72,7 @@ impl<T, R> Flight<T, R> {
             waiting: AtomicUsize::new(0),
             comparing: AtomicUsize::new(0),
             remains: Mutex::new(None),
-            asleep: Mutex::new(Vec::new()),
+            asleep: Mutex::new(AllAsleep::new()),
             result: OnceCell::new(),
         })
     }
@@ -107,11 +109,44 @@ enum Wakes {
 
 /// One who sleeps.
 struct Asleep<T, R> {
+    /// By which it is listed.
+    number: u64,
     sleeper: Arc<Sleeper>,
     is_thread: bool,
     wakes: Mutex<Wakes>,
     /// What it would have led itself; taken out when it is decided how it wakes, so that the one who sleeps has it alone then.
     own: Mutex<Option<Arc<Flight<T, R>>>>,
+}
+
+/// Those who sleep for one flight, by their numbers: who has slept longest has the least.
+struct AllAsleep<T, R> {
+    threads: BTreeMap<u64, Arc<Asleep<T, R>>>,
+    tasks: BTreeMap<u64, Arc<Asleep<T, R>>>,
+    next: u64,
+}
+
+impl<T, R> AllAsleep<T, R> {
+    fn new() -> Self {
+        Self {
+            threads: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    fn of(&mut self, is_thread: bool) -> &mut BTreeMap<u64, Arc<Asleep<T, R>>> {
+        match is_thread {
+            true => &mut self.threads,
+            false => &mut self.tasks,
+        }
+    }
+
+    /// All of them, the threads first.
+    fn take(&mut self) -> Vec<Arc<Asleep<T, R>>> {
+        let threads = std::mem::take(&mut self.threads).into_values();
+        let tasks = std::mem::take(&mut self.tasks).into_values();
+        threads.chain(tasks).collect()
+    }
 }
 
 /// A flight on a list. Invariant: while it is there, whoever leads it, or if nobody does, each one who waits, is an owner of it.
@@ -149,6 +184,25 @@ impl<T, R> Listed<T, R> {
 }
 
 type Flying<T, R> = List<Listed<T, R>>;
+
+/// The caller leads it from now on.
+fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
+    // It may have been on the list before; see `Leader::step_down`.
+    flight.set_state(LED);
+    list.push(Listed::new(flight));
+}
+
+/// Flights of other keys with the same hash, that were looked at. Each is left, though another one panics: they may drop what their creators have made.
+struct Strangers<'a, T, R>(Vec<Waiter<'a, T, R>>);
+
+impl<T, R> Drop for Strangers<'_, T, R> {
+    fn drop(&mut self) {
+        let mut panics = Panics::new();
+        for stranger in self.0.drain(..) {
+            panics.catch(|| drop(stranger));
+        }
+    }
+}
 
 fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     let at = list.iter().position(|listed| listed.is(flight));
@@ -255,7 +309,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         let begun = shard.0.with(|list| {
             let free = list.iter().all(|listed| listed.get().hash != mine.hash);
             if free {
-                list.push(Listed::new(&mine));
+                put_on(list, &mine);
             }
             free
         });
@@ -284,20 +338,20 @@ impl<T, R: Clone> FlightTable<T, R> {
                     .map(Listed::join)
                     .collect();
                 if unknown.is_empty() {
-                    list.push(Listed::new(&mine));
+                    put_on(list, &mine);
                 }
                 unknown
             });
             if unknown.is_empty() {
-                return Joined::Leader(Leader::new(shard, mine));
+                let leader = Leader::new(shard, mine);
+                return after(Strangers(strangers), Joined::Leader(leader));
             }
             let first = strangers.len();
             strangers.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
             let is_ours = |other: &Waiter<'_, T, R>| same(&mine.ticket, &other.flight().ticket);
             if let Some(at) = strangers[first..].iter().position(is_ours) {
-                let ours = strangers.swap_remove(first + at);
-                drop(strangers);
-                return Joined::Waiter(ours.with_own(mine));
+                let ours = strangers.swap_remove(first + at).with_own(mine);
+                return after(Strangers(strangers), Joined::Waiter(ours));
             }
         }
     }
@@ -329,6 +383,6 @@ impl<T, R: Clone> FlightTable<T, R> {
             .position(|other| is_it(&other.flight().ticket))?;
         let mut found = waiters.swap_remove(at);
         found.has_compared();
-        Some(found)
+        Some(after(Strangers(waiters), found))
     }
 }

@@ -3,7 +3,7 @@
 use super::{take_off, Asleep, Flight, Leader, Shard, Wakes, LED, OVER, VACANT};
 use crate::cycle::CycleError;
 use crate::frames::{self, Asker, Own};
-use crate::panics::after;
+use crate::panics::{after, Panics};
 use crate::sync::{self, Mutex, Ordering, Sleeper};
 use crate::waits::Waiting;
 use crate::work::End;
@@ -84,43 +84,44 @@ impl<'a, T, R> Waiter<'a, T, R> {
     /// Goes on the list of those who sleep, unless there is something to look at.
     fn lie_down(&mut self, is_thread: bool) -> Option<Arc<Sleeper>> {
         let sleeper = Arc::new(Sleeper::new());
-        let asleep = Arc::new(Asleep {
-            sleeper: Arc::clone(&sleeper),
-            is_thread,
-            wakes: Mutex::new(Wakes::Not),
-            own: Mutex::new(self.own.clone()),
-        });
         let flight = &self.flight;
-        let lies = self.shard.0.with(|_| {
-            let waits = flight.state() == LED;
-            if waits {
-                flight.asleep.lock().push(Arc::clone(&asleep));
+        self.asleep = self.shard.0.with(|_| {
+            if flight.state() != LED {
+                return None;
             }
-            waits
+            let mut all = flight.asleep.lock();
+            let number = all.next;
+            all.next += 1;
+            let asleep = Arc::new(Asleep {
+                number,
+                sleeper: Arc::clone(&sleeper),
+                is_thread,
+                wakes: Mutex::new(Wakes::Not),
+                own: Mutex::new(self.own.clone()),
+            });
+            all.of(is_thread).insert(number, Arc::clone(&asleep));
+            Some(asleep)
         });
-        lies.then(|| {
-            self.asleep = Some(asleep);
-            sleeper
-        })
+        self.asleep.is_some().then_some(sleeper)
     }
 
-    /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is returned.
-    fn get_up(&mut self) -> Wakes {
+    /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is returned, with what is to be dropped: it may own a task, whose
+    /// drop is user code.
+    fn get_up(&mut self) -> (Wakes, impl Sized + use<T, R>) {
         let Some(asleep) = self.asleep.take() else {
-            return Wakes::Not;
+            return (Wakes::Not, (None, None));
         };
         let flight = &self.flight;
-        // Dropped after the lock: it may own a task.
-        let _listed = self.shard.0.with(|_| {
+        let listed = self.shard.0.with(|_| {
             let mut all = flight.asleep.lock();
-            let at = all.iter().position(|one| Arc::ptr_eq(one, &asleep));
-            at.map(|at| {
+            let listed = all.of(asleep.is_thread).remove(&asleep.number);
+            if listed.is_some() {
                 drop(asleep.own.lock().take());
-                all.remove(at)
-            })
+            }
+            listed
         });
         let wakes = *asleep.wakes.lock();
-        wakes
+        (wakes, (Some(asleep), listed))
     }
 
     /// Leads, if that has been decided.
@@ -217,7 +218,8 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
                 }
                 Err(chain) => Some(chain),
             };
-            let wakes = self.get_up();
+            // (A thread has nothing to be dropped that is a user's.)
+            let (wakes, _) = self.get_up();
             if let Some(leader) = self.lead(wakes) {
                 return Ok(Turn::Create(leader));
             }
@@ -297,10 +299,12 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
 impl<T, R> Drop for Waiter<'_, T, R> {
     /// Nobody else need be woken: whoever was woken to look has looked, or is a task, and of those all were woken.
     fn drop(&mut self) {
+        // Each step is done whatever becomes of the others: the list knows of this one until the last.
+        let mut panics = Panics::new();
         // It may be a panic that ends the sleep.
-        let wakes = self.get_up();
-        drop(self.lead(wakes));
-        self.has_compared();
+        let (wakes, rest) = self.get_up();
+        panics.catch(|| drop(self.lead(wakes)));
+        panics.catch(|| self.has_compared());
         let flight = &self.flight;
         self.shard.0.with(|list| {
             let left = flight.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
@@ -308,5 +312,6 @@ impl<T, R> Drop for Waiter<'_, T, R> {
                 take_off(list, flight);
             }
         });
+        panics.catch(|| drop(rest));
     }
 }

@@ -331,7 +331,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         found.map(Handle::new)
     }
 
-    fn in_the_way(&self, hash: u64) -> Option<InTheWay<'_>> {
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         self.engine.in_the_way(hash)
     }
 
@@ -448,6 +448,11 @@ impl<K: Eq + 'static, V: 'static, S> Claims<K, V, Handle<K, V>> for Registry<K, 
             seed.planted()
         };
         (planted, None)
+    }
+
+    /// Not by way of a closure, which would have a large value for a moment. It runs no user code.
+    fn made_for<'t>(creation: &'t Creation<'_, Self>, value: V) -> Grown<'t, K, V> {
+        Self::made(creation.ticket(), value)
     }
 
     fn owner(landed: Handle<K, V>) -> Handle<K, V> {

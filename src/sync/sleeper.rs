@@ -3,7 +3,9 @@
 //! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on the spot, or drop
 //! the last owner of it. So whoever brings something about takes the sleepers out under its lock, and notifies them after that.
 
+use super::plain::{AtomicU64, Relaxed};
 use super::{AtomicBool, Mutex, Ordering, Parker};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 #[cfg(feature = "async")]
@@ -76,30 +78,38 @@ impl Sleeper {
 
 /// Something that some wait for, and others bring about.
 pub(crate) struct Event {
-    waiting: Mutex<Vec<Arc<Sleeper>>>,
+    waiting: Mutex<BTreeMap<u64, Arc<Sleeper>>>,
+    /// How many have ever listened. Changed under the lock.
+    listened: AtomicU64,
 }
 
 impl Event {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
         Self {
-            waiting: Mutex::new(Vec::new()),
+            waiting: Mutex::new(BTreeMap::new()),
+            listened: AtomicU64::new(0),
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
         Self {
-            waiting: Mutex::new(Vec::new()),
+            waiting: Mutex::new(BTreeMap::new()),
+            listened: AtomicU64::new(0),
         }
     }
 
     /// What is brought about after this call is not missed.
     pub(crate) fn listen(&self) -> Listener<'_> {
         let sleeper = Arc::new(Sleeper::new());
-        self.waiting.lock().push(Arc::clone(&sleeper));
+        let mut waiting = self.waiting.lock();
+        let number = self.listened.fetch_add(1, Relaxed);
+        waiting.insert(number, Arc::clone(&sleeper));
+        drop(waiting);
         Listener {
             event: self,
+            number,
             sleeper,
         }
     }
@@ -107,13 +117,15 @@ impl Event {
     /// Those who listen, to be notified outside of all locks.
     #[must_use = "they sleep until they are notified"]
     pub(crate) fn take_waiting(&self) -> Vec<Arc<Sleeper>> {
-        std::mem::take(&mut *self.waiting.lock())
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_values().collect()
     }
 }
 
 /// One who listens, until this is dropped.
 pub(crate) struct Listener<'a> {
     event: &'a Event,
+    number: u64,
     sleeper: Arc<Sleeper>,
 }
 
@@ -132,7 +144,8 @@ impl Listener<'_> {
 
 impl Drop for Listener<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.event.waiting.lock();
-        waiting.retain(|sleeper| !Arc::ptr_eq(sleeper, &self.sleeper));
+        let sleeper = self.event.waiting.lock().remove(&self.number);
+        // After the lock: it may own a task.
+        drop(sleeper);
     }
 }

@@ -441,7 +441,8 @@ fn what_another_container_runs_at_a_death_is_refused_the_key_of_the_dying_value(
                 .build()
                 .unwrap()
         };
-        let others: [&dyn Fn(&Watched<u32>); 2] = [
+        type Other<'a> = &'a dyn Fn(&Watched<u32>);
+        let others: [Other<'_>; 2] = [
             &|value| drop(notes.insert(value, Arc::new(Note(&MAP, refused.clone())))),
             &|value| drop(hooked.insert(5, value.clone())),
         ];

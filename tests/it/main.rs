@@ -19,6 +19,8 @@ mod families;
 mod handle;
 mod hashers;
 mod hostile_pointers;
+#[cfg(feature = "async")]
+mod idle;
 mod interned;
 mod interner;
 mod keys;
