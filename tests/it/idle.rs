@@ -51,7 +51,8 @@ impl Drop for Slow {
 fn a_future_that_waits_for_an_end_holds_nobody_up() {
     promptly(|| {
         let registry: Registry<u32, Slow> = Registry::exclusive();
-        let futures: [fn(&Registry<u32, Slow>) -> Boxed<'_, ()>; 2] = [
+        type Begin = fn(&Registry<u32, Slow>) -> Boxed<'_, ()>;
+        let futures: [Begin; 2] = [
             |registry| Box::pin(async { drop(registry.claim_async(1).await) }),
             |registry| {
                 let made = registry.get_or_insert_async(1, async |_| Slow(None));
@@ -158,10 +159,12 @@ fn an_end_wakes_those_that_wait_for_it_and_nobody_else() {
     });
 }
 
+type Made = Result<Handle<u32, Parent>, CycleError>;
+
 /// A task that is polled by whoever wakes it, then and there.
 struct Spot {
-    future: Mutex<Option<Boxed<'static, Result<Handle<u32, Parent>, CycleError>>>>,
-    result: Mutex<Option<Result<Handle<u32, Parent>, CycleError>>>,
+    future: Mutex<Option<Boxed<'static, Made>>>,
+    result: Mutex<Option<Made>>,
 }
 
 impl Wake for Spot {
