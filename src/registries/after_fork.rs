@@ -60,6 +60,7 @@
 //! Nothing here panics but what is yours, and a panic in [`Prepared::run`] goes no further.
 
 use super::finalizers::Ran;
+use super::process_id::this_process;
 use crate::panics::{after, Panics};
 use crate::sync::nobody_is_parked;
 use crate::sync::plain::{AtomicU64, Relaxed};
@@ -101,7 +102,7 @@ impl AfterFork {
         tasks.sort_by_key(|(number, _)| *number);
         Prepared {
             tasks,
-            process: std::process::id(),
+            process: this_process(),
         }
     }
 
@@ -122,9 +123,9 @@ impl AfterFork {
     /// }
     /// ```
     pub fn around<T>(&self, fork: impl FnOnce() -> T) -> T {
-        let (prepared, parent) = (self.prepare(), std::process::id());
+        let (prepared, parent) = (self.prepare(), this_process());
         let forked = fork();
-        if std::process::id() != parent {
+        if this_process() != parent {
             prepared.run();
         }
         after(prepared, forked)
@@ -168,7 +169,7 @@ impl Prepared {
     ///
     /// The objects stay owned: see [forking](self#forking). In a child that has no objects it is worth calling too: this crate learns from it that threads of the parent which wait for its locks are not there.
     pub fn run(&self) -> Ran {
-        if self.process != std::process::id() {
+        if self.process != this_process() {
             nobody_is_parked();
         }
         let mut ran = Ran::default();

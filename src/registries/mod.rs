@@ -25,6 +25,7 @@ mod lock;
 pub mod logging;
 pub mod memo;
 mod panic_text;
+mod process_id;
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 pub mod processes;
 #[cfg(not(all(highlander_loom, feature = "loom")))]

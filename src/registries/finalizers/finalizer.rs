@@ -1,6 +1,7 @@
 //! One finalizer: what it runs, and who can still stop it.
 
 use super::{List, Mortal};
+use crate::registries::process_id::this_process;
 use crate::sync::plain::{AtomicI64, Relaxed};
 use crate::sync::{Mutex, Ordering};
 use crate::{Pointer, Registration, WeakPointer};
@@ -142,7 +143,7 @@ impl<R> Record<R> {
             list: Arc::downgrade(list),
             number,
             priority: AtomicI64::new(pack(priority)),
-            process: std::process::id(),
+            process: this_process(),
         }
     }
 
@@ -171,7 +172,7 @@ impl<R> Record<R> {
 
     fn call(&self) -> Option<R> {
         let function = self.take()?;
-        (self.process == std::process::id()).then(function)
+        (self.process == this_process()).then(function)
     }
 }
 

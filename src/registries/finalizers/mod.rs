@@ -58,6 +58,7 @@ mod exit;
 mod finalizer;
 
 use crate::panics::discard;
+use crate::registries::process_id::this_process;
 use crate::sync::{plain, AtomicU64, OnceCell, Ordering};
 use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
 use finalizer::{Pending, Record};
@@ -355,7 +356,7 @@ impl Finalizers {
 impl List {
     /// Those of this process with this priority or a higher one, the first to run last.
     fn due(&self, least: i32) -> Vec<(i32, u64, Arc<dyn Pending>)> {
-        let (mut due, process) = (Vec::new(), std::process::id());
+        let (mut due, process) = (Vec::new(), this_process());
         self.pending.for_each(|number, pending| {
             let priority = pending.priority().filter(|priority| *priority >= least);
             if let (Some(priority), true) = (priority, pending.process() == process) {
