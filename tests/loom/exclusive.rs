@@ -62,6 +62,41 @@ fn two_creators_against_the_end_of_the_value_before() {
     });
 }
 
+/// A future is polled once, and not again until the next value is there.
+#[cfg(feature = "async")]
+#[test]
+fn creation_against_an_end_that_an_idle_future_waits_for() {
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    model_with(2, || {
+        let (registry, tally) = (exclusive(), Tally::default());
+        let create = |_: &Key| {
+            assert_eq!(tally.live(), 0);
+            Slow(tally.value())
+        };
+        let first = registry.get_or_insert_with(A, create);
+        let other = thread::spawn(move || drop(first));
+        let mut idle = Box::pin(registry.get_or_insert_async(A, async |key| create(key)));
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = idle.as_mut().poll(&mut context);
+        let waits = polled.is_pending();
+        let mine = registry.get_or_insert_with(A, create);
+        if let Poll::Ready(theirs) = polled {
+            assert!(theirs.ptr_eq(&mine));
+        }
+        other.join().unwrap();
+        if waits {
+            match idle.as_mut().poll(&mut context) {
+                Poll::Ready(theirs) => assert!(theirs.ptr_eq(&mine)),
+                Poll::Pending => panic!("it is there"),
+            }
+        }
+        drop((mine, idle));
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
 #[test]
 fn creation_in_a_map_against_the_end_of_the_value_before() {
     model_with(1, || {
