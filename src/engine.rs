@@ -242,9 +242,9 @@ impl<B: Body> Engine<B> {
         let mut place = Place::START;
         loop {
             let mut few = Few::new();
-            // SAFETY: the index hands out nodes of this engine, complete because they were linked, and a count with each.
             core.next_few(hash, &mut place, &mut |node| {
-                few.push(unsafe { Strong::adopt(node) })
+                // SAFETY: the index hands out nodes of this engine, complete because they were linked, and a count with each.
+                few.push(unsafe { Strong::adopt(node) });
             });
             if few.is_empty() {
                 return None;
@@ -486,9 +486,10 @@ impl<B: Body> Engine<B> {
     /// Takes this very value out, if it is entered, and returns the ownership of the index. Only for a kind that it keeps.
     pub(crate) fn take_this(&self, strong: &Strong<B>) -> Option<Strong<B>> {
         const { assert!(B::KEPT) };
-        // SAFETY: as in `take`.
-        self.remove(strong)
-            .then(|| unsafe { Strong::adopt(strong.node()) })
+        self.remove(strong).then(|| {
+            // SAFETY: as in `take`.
+            unsafe { Strong::adopt(strong.node()) }
+        })
     }
 
     /// Locks each bucket once. Makes buckets if there are none, so that everybody who enters something later meets one that was locked.

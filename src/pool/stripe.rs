@@ -194,10 +194,10 @@ impl<'a> Inside<'a> {
 
     #[inline(always)]
     fn stock<R>(&mut self, f: impl FnOnce(&mut Stock) -> R) -> R {
-        // SAFETY: inside, and `&mut self` makes the borrow unique.
-        self.stripe()
-            .stock
-            .with_mut(|stock| f(unsafe { &mut *stock }))
+        self.stripe().stock.with_mut(|stock| {
+            // SAFETY: inside, and `&mut self` makes the borrow unique.
+            f(unsafe { &mut *stock })
+        })
     }
 
     /// Does something with a lane.
