@@ -60,30 +60,24 @@ fn a_future_that_waits_for_an_end_holds_nobody_up() {
             },
         ];
         for future in futures {
-            for is_forgotten in [false, true] {
-                let (slow, end) = Slow::new();
-                let held = registry.get_or_insert_with(1, |_| slow);
-                thread::scope(|scope| {
-                    let dying = scope.spawn(|| drop(held));
-                    while registry.get(&1).is_some() {
-                        thread::yield_now();
-                    }
-                    let mut idle = future(&registry);
-                    let waker = Waker::from(Arc::<Woken>::default());
-                    assert!(poll(&mut idle, &waker).is_pending());
-                    let next = scope.spawn(|| drop(registry.get_or_insert_with(1, |_| Slow(None))));
-                    // It may or may not wait by now: either way the idle one must not keep it.
-                    end.send(()).unwrap();
-                    dying.join().unwrap();
-                    next.join().unwrap();
-                    assert!(matches!(registry.try_claim(1), Some(Claim::Vacant(_))));
-                    if is_forgotten {
-                        std::mem::forget(idle);
-                    } else {
-                        pollster::block_on(idle);
-                    }
-                });
-            }
+            let (slow, end) = Slow::new();
+            let held = registry.get_or_insert_with(1, |_| slow);
+            thread::scope(|scope| {
+                let dying = scope.spawn(|| drop(held));
+                while registry.get(&1).is_some() {
+                    thread::yield_now();
+                }
+                let mut idle = future(&registry);
+                let waker = Waker::from(Arc::<Woken>::default());
+                assert!(poll(&mut idle, &waker).is_pending());
+                let next = scope.spawn(|| drop(registry.get_or_insert_with(1, |_| Slow(None))));
+                // It may or may not wait by now: either way the idle one must not keep it.
+                end.send(()).unwrap();
+                dying.join().unwrap();
+                next.join().unwrap();
+                assert!(matches!(registry.try_claim(1), Some(Claim::Vacant(_))));
+                pollster::block_on(idle);
+            });
         }
         assert!(registry.is_empty());
     });
