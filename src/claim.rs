@@ -35,6 +35,8 @@ pub(crate) trait Claims<K, V, O> {
     type Core: Creates;
 
     fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &K;
+
+    /// What the factory's result is made into.
     fn make<E>(
         ticket: &<Self::Core as Creates>::Ticket,
         make: impl FnOnce(&K) -> Result<V, E>,
@@ -191,6 +193,7 @@ pub(crate) type TicketOf<M> = <<M as Claims<
     <M as Creator>::Value,
     <M as Creator>::Owner,
 >>::Core as Creates>::Ticket;
+
 impl<M: Creator> fmt::Debug for Vacancy<'_, M>
 where
     M::Key: fmt::Debug,
