@@ -104,6 +104,14 @@ impl Drop for Citizen {
     }
 }
 
+/// How long a test may take before it is said to hang: a minute, or so many seconds as the environment's `PATIENCE` says, for
+/// what is slow because of a sanitizer.
+fn patience() -> Duration {
+    let seconds =
+        std::env::var("PATIENCE").map(|seconds| seconds.parse().expect("PATIENCE in seconds"));
+    Duration::from_secs(seconds.unwrap_or(60))
+}
+
 /// Runs `f` on a thread of its own, and fails when that hangs.
 pub fn promptly<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, finished) = mpsc::channel();
@@ -112,7 +120,7 @@ pub fn promptly<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R 
         let _ = done.send(());
         result
     });
-    if finished.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+    if finished.recv_timeout(patience()) == Err(mpsc::RecvTimeoutError::Timeout) {
         panic!("it hangs");
     }
     runner.join().unwrap_or_else(|panic| resume_unwind(panic))
