@@ -37,7 +37,7 @@ struct Death {
     hash: u64,
     work: Arc<Work>,
     /// Where the destructor runs, or will; none before that is known.
-    thread: Option<usize>,
+    thread: Option<u64>,
     /// Lives until the end, to be told of it.
     _expected: Option<Arc<Expected>>,
 }
@@ -46,7 +46,7 @@ struct Death {
 pub(crate) struct InTheWay {
     end: Arc<End>,
     work: Arc<Work>,
-    thread: Option<usize>,
+    thread: Option<u64>,
 }
 
 impl InTheWay {
@@ -88,14 +88,16 @@ impl Dying {
         self.put(hash, id, None, None);
     }
 
-    fn put(&self, hash: u64, id: usize, thread: Option<usize>, expected: Option<&Arc<Expected>>) {
+    fn put(&self, hash: u64, id: usize, thread: Option<u64>, expected: Option<&Arc<Expected>>) {
         let mut list = self.list.lock();
         // Of what is told of its end: not after that.
         if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
             return;
         }
         let death = list.find_or_add(hash, id, expected);
-        death.thread = death.thread.or(thread);
+        if let Some(thread) = thread {
+            death.is_on(thread);
+        }
     }
 
     /// The destructor of this one, as work.
@@ -113,6 +115,9 @@ impl Dying {
         }
         drop(list);
         let Some(ended) = ended else { return };
+        if ended.thread.is_some() && frames::pay_an_end() {
+            waits::forget_number(frames::this_thread());
+        }
         waits::forget(&ended.work);
         if let Some(end) = ended.work.take_end() {
             waits::notify(end.tell());
@@ -128,12 +133,32 @@ impl Dying {
         };
         let known = those().find(|death| death.thread.is_some());
         let death = known.or_else(|| those().next())?;
+        // It is on the list, so it has not ended.
+        let end = death.work.end();
+        death.tell_thread();
         Some(InTheWay {
-            // It is on the list, so it has not ended.
-            end: death.work.end(),
+            end,
             work: Arc::clone(&death.work),
             thread: death.thread,
         })
+    }
+}
+
+impl Death {
+    /// It is the calling thread's to run.
+    fn is_on(&mut self, thread: u64) {
+        if self.thread.is_none() {
+            self.thread = Some(thread);
+            frames::owe_an_end();
+            self.tell_thread();
+        }
+    }
+
+    /// To be called when its work has been given a number, and when its thread is known: whichever comes last tells those who wait.
+    fn tell_thread(&self) {
+        if let (Some(work), Some(thread)) = (self.work.numbered(), self.thread) {
+            waits::is_on_thread(work, thread);
+        }
     }
 }
 
@@ -220,7 +245,7 @@ impl Notified for Expected {
         }
         // Who reports the death owns this until it reports the end.
         let death = list.find_or_add(self.hash, self.id(), None);
-        death.thread = Some(frames::this_thread());
+        death.is_on(frames::this_thread());
     }
 
     fn work(&self, _: u64) -> Option<Arc<Work>> {

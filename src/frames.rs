@@ -21,7 +21,7 @@
 use crate::family::{Family, Needs, Pending, Rest};
 use crate::panics::Panics;
 use crate::sync::local;
-use crate::work::{text, Describe, Work};
+use crate::work::{new_number, text, Describe, Work};
 use std::any::Any;
 use std::cell::Cell;
 use std::ptr;
@@ -69,6 +69,12 @@ impl<'a> Frame<'a> {
 local! {
     /// The innermost frame of this thread.
     static INNERMOST: Cell<*const Frame<'static>> = Cell::new(ptr::null());
+    /// This thread's number, once it has one.
+    static THREAD: Cell<u64> = Cell::new(0);
+    /// How many destructors that others may wait for are this thread's to run.
+    static OWED: Cell<usize> = Cell::new(0);
+    /// Somebody has been told that this thread waits.
+    static IS_NAMED: Cell<bool> = Cell::new(false);
 }
 
 /// Runs `f` as a part of this work.
@@ -128,15 +134,40 @@ pub(crate) fn new_family() -> Family {
     Family::new(depth() + 1)
 }
 
-/// A number that tells threads apart while they live.
-pub(crate) fn this_thread() -> usize {
-    INNERMOST.with(|innermost| ptr::from_ref(innermost).addr())
+/// This thread's number: that of a work which is all that the thread has to do, one thing after the other.
+pub(crate) fn this_thread() -> u64 {
+    THREAD.with(|thread| {
+        if thread.get() == 0 {
+            thread.set(new_number());
+        }
+        thread.get()
+    })
+}
+
+/// One more destructor is this thread's to run. It may run much later, in none of the frames of now: ends of long chains are put aside.
+pub(crate) fn owe_an_end() {
+    OWED.with(|owed| owed.set(owed.get() + 1));
+}
+
+/// One of them has run. True if it was the last, and somebody has been told meanwhile that this thread waits.
+pub(crate) fn pay_an_end() -> bool {
+    let owed = OWED.with(|owed| {
+        owed.set(owed.get() - 1);
+        owed.get()
+    });
+    owed == 0 && IS_NAMED.with(|named| named.replace(false))
 }
 
 /// Whether this thread is in the middle of something.
 #[inline]
 pub(crate) fn is_inside_any() -> bool {
     !INNERMOST.with(Cell::get).is_null()
+}
+
+/// Whether somebody may wait for what this thread has to do.
+#[inline]
+pub(crate) fn is_waited_for() -> bool {
+    is_inside_any() || OWED.with(Cell::get) > 0
 }
 
 /// Who asks for something.
@@ -192,6 +223,14 @@ pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
         all.push(Named {
             work,
             text: text(frame.describe),
+            runs: true,
+        });
+    }
+    if OWED.with(Cell::get) > 0 && is_held_up_by(asker) {
+        IS_NAMED.with(|named| named.set(true));
+        all.push(Named {
+            work: this_thread(),
+            text: "what a thread still has to end".to_string(),
             runs: true,
         });
     }

@@ -13,6 +13,10 @@
 //! and goes on waiting when its thread has gone on. So its note is made anew by each poll, and what it names may end before it:
 //! then that is taken out of the note ([`forget`]). Numbers of works are not used again, so a note that is out of date
 //! says nothing about anybody else.
+//!
+//! A destructor may have to wait, on the thread that will run it, until that has done something else: what is at the end of a long chain is put
+//! aside. So who waits for a destructor waits for its thread as well, as soon as that is known ([`is_on_thread`]), and who waits on a thread
+//! that has destructors to run names the thread in its note.
 
 use crate::frames::{self, Asker, Named};
 use crate::panics::Panics;
@@ -32,6 +36,8 @@ struct Graph {
     by_work: BTreeSet<(u64, u64)>,
     /// The next note's.
     number: u64,
+    /// On which thread a destructor runs, or will.
+    threads: BTreeMap<u64, u64>,
 }
 
 /// That some works wait for another one.
@@ -51,8 +57,8 @@ impl Waiting {
     ///
     /// Runs `Debug` of keys, with no lock held.
     pub(crate) fn begin(asker: Asker, waits_for: u64) -> Result<Self, Vec<String>> {
-        if !frames::is_inside_any() {
-            // Nobody can wait for who is in the middle of nothing.
+        if !frames::is_waited_for() {
+            // Nobody can wait for who has nothing to do.
             return Ok(Self { note: None });
         }
         Self::begin_inside(asker, waits_for)
@@ -98,16 +104,24 @@ pub(crate) fn forget(work: &Work) {
     }
 }
 
+/// As [`forget`], of a work or a thread by its number.
 #[cold]
-fn forget_number(number: u64) {
+pub(crate) fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
     let graph = &mut *graph;
+    graph.threads.remove(&number);
     let named: Vec<_> = notes_of(&graph.by_work, number).collect();
     for note in named {
         graph.by_work.remove(&(number, note));
         let note = graph.notes.get_mut(&note).expect("it is there");
         note.works.retain(|named| named.work != number);
     }
+}
+
+/// This work, a destructor, is this thread's to run. To be called with the lock under which that became known.
+#[cold]
+pub(crate) fn is_on_thread(work: u64, thread: u64) {
+    GRAPH.lock().threads.insert(work, thread);
 }
 
 /// The notes that name this work.
@@ -122,13 +136,15 @@ impl Graph {
             notes: BTreeMap::new(),
             by_work: BTreeSet::new(),
             number: 0,
+            threads: BTreeMap::new(),
         }
     }
 
     /// Follows the notes from what is waited for: what leads from there to one of these works, in words, beginning with that.
     fn cycle(&self, own: &[Named], waits_for: u64) -> Option<Vec<String>> {
-        // How each work was come by: from which one, and by which note.
-        let mut come_by: BTreeMap<u64, Option<(u64, u64)>> = BTreeMap::from([(waits_for, None)]);
+        // How each work was come by: from which one, and by which note, if not by its thread.
+        let mut come_by: BTreeMap<u64, Option<(u64, Option<u64>)>> =
+            BTreeMap::from([(waits_for, None)]);
         let mut open = vec![waits_for];
         while let Some(work) = open.pop() {
             if let Some(end) = own.iter().position(|named| named.work == work) {
@@ -139,19 +155,25 @@ impl Graph {
                     at = step.0;
                 }
                 let mut chain = within(own, end);
-                for (work, note) in steps.into_iter().rev() {
+                let by_notes = steps.into_iter().rev();
+                for (work, note) in by_notes.filter_map(|(work, note)| Some((work, note?))) {
                     let works = &self.notes[&note].works;
                     let at = works.iter().position(|named| named.work == work);
                     chain.extend(within(works, at.expect("by this it was come by")));
                 }
                 return Some(chain);
             }
-            for note in notes_of(&self.by_work, work) {
-                let next = self.notes[&note].waits_for;
+            let mut come_to = |next, note| {
                 come_by.entry(next).or_insert_with(|| {
                     open.push(next);
                     Some((work, note))
                 });
+            };
+            if let Some(thread) = self.threads.get(&work) {
+                come_to(*thread, None);
+            }
+            for note in notes_of(&self.by_work, work) {
+                come_to(self.notes[&note].waits_for, Some(note));
             }
         }
         None

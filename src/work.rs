@@ -18,6 +18,11 @@ pub(crate) struct Work {
 /// The last number that was given.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
+/// A number that no work has, or ever had.
+pub(crate) fn new_number() -> u64 {
+    NUMBERS.fetch_add(1, Relaxed) + 1
+}
+
 impl Work {
     pub(crate) fn new() -> Self {
         Self {
@@ -32,7 +37,7 @@ impl Work {
         if number != 0 {
             return number;
         }
-        let number = NUMBERS.fetch_add(1, Relaxed) + 1;
+        let number = new_number();
         match self.number.compare_exchange(0, number, Relaxed, Relaxed) {
             Ok(_) => number,
             Err(theirs) => theirs,

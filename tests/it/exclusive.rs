@@ -1,7 +1,10 @@
 //! Exclusive registries: a value is made when the destructor of the one before has ended, and not earlier.
 
 use crate::common::{promptly, Colliding};
-use highlander::{Claim, CycleError, Handle, Registry};
+use highlander::{
+    Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakValueMap,
+};
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Mutex};
 use std::thread;
@@ -370,5 +373,83 @@ fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
         // What exists already is filled in at once.
         let vacancy = REGISTRY.claim(2).unwrap().vacant().unwrap();
         assert!(vacancy.fill(None).is_none());
+    });
+}
+
+/// Calls its function when it is dropped.
+struct AtDrop(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl AtDrop {
+    fn new(f: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(f)))
+    }
+}
+
+impl Drop for AtDrop {
+    fn drop(&mut self) {
+        (self.0.take().unwrap())();
+    }
+}
+
+/// One inside the other, so deep that what dies in there is put aside.
+fn at_the_bottom(f: impl FnOnce() + Send + Sync + 'static) -> Watched<Box<dyn Any + Send + Sync>> {
+    let bottom: Box<dyn Any + Send + Sync> = Box::new(AtDrop::new(f));
+    (0..100).fold(Watched::new(bottom), |inner, _| {
+        Watched::new(Box::new(inner))
+    })
+}
+
+/// `value` dies at the bottom, and before it can end, the thread asks for what another one is creating, which asks for the value's successor.
+fn refused_to_one_of_two<V: Send + Sync + 'static>(
+    value: V,
+    successor: impl FnOnce() -> Result<(), CreateError<()>> + Send + 'static,
+) {
+    static OTHERS: Registry<u32, ()> = Registry::new();
+    let (dies, dead) = mpsc::channel();
+    let (creates, is_creating) = mpsc::channel();
+    let (asked, answer) = mpsc::channel();
+    let (dies, is_creating) = (Mutex::new(dies), Mutex::new(is_creating));
+    let asked = Mutex::new(asked);
+    let chain = at_the_bottom(move || {
+        drop(value);
+        dies.lock().unwrap().send(()).unwrap();
+        is_creating.lock().unwrap().recv().unwrap();
+        let other = OTHERS.get_or_try_insert_with(1, |_| Ok::<_, CreateError<()>>(()));
+        asked.lock().unwrap().send(other.is_err()).unwrap();
+    });
+    let creator = thread::spawn(move || {
+        let other = OTHERS.get_or_try_insert_with(1, |_| {
+            dead.recv().unwrap();
+            creates.send(()).unwrap();
+            successor()
+        });
+        other.is_err()
+    });
+    drop(chain);
+    assert!(answer.recv().unwrap() | creator.join().unwrap());
+}
+
+#[test]
+fn a_circle_through_a_destructor_that_is_put_aside_is_refused() {
+    promptly(|| {
+        static REGISTRY: Registry<u32, AtDrop> = Registry::exclusive();
+        let map: WeakValueMap<u32, Watched<u32>> =
+            MapMaker::new().weak_values().exclusive().build().unwrap();
+        let map = Arc::new(map);
+        for _ in 0..50 {
+            let value = REGISTRY.get_or_insert_with(1, |_| AtDrop::new(|| {}));
+            refused_to_one_of_two(value, || {
+                let made = REGISTRY.get_or_try_insert_with(1, |_| Ok(AtDrop::new(|| {})));
+                made.map(drop)
+            });
+            let value = map.get_or_insert_with(1, |_| Watched::new(1));
+            let asks = Arc::clone(&map);
+            refused_to_one_of_two(value, move || {
+                let made =
+                    asks.get_or_try_insert_with(1, |_| Ok::<_, CreateError<()>>(Watched::new(1)));
+                made.map(drop)
+            });
+        }
+        assert!(REGISTRY.is_empty() && map.is_empty());
     });
 }
