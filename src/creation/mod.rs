@@ -29,7 +29,9 @@ use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
 #[cfg(feature = "async")]
-use std::task::Poll;
+use std::pin::Pin;
+#[cfg(feature = "async")]
+use std::task::{Context, Poll};
 
 /// What differs from map to map. Equality, naming and entering run user code, with no lock held.
 pub(crate) trait Creates {
@@ -637,6 +639,40 @@ pub(crate) fn get_or_create_in_two<M: Creates, E>(
     }
 }
 
+/// The future of a factory. It is a part of the creation whenever it is polled, and when it is dropped, which may be at any time.
+#[cfg(feature = "async")]
+struct FuturePart<'a, 'm, M: Creates, F> {
+    creation: &'a Creation<'m, M>,
+    making: Pin<&'a mut Option<F>>,
+}
+
+#[cfg(feature = "async")]
+impl<'a, M: Creates, F: Future<Output = Result<V, E>>, V, E> FuturePart<'a, '_, M, F> {
+    /// What comes of it is made into something for the map on the spot, once.
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        made: &mut Option<impl FnOnce(&'a M::Ticket, V) -> M::Made<'a>>,
+    ) -> Poll<Result<M::Made<'a>, E>> {
+        let (creation, making) = (self.creation, self.making.as_mut());
+        creation.during_poll(|ticket| {
+            let making = making.as_pin_mut().expect("not dropped");
+            making.poll(context).map(|value| {
+                let made = made.take().expect("polled no more");
+                value.map(|value| made(ticket, value))
+            })
+        })
+    }
+}
+
+#[cfg(feature = "async")]
+impl<M: Creates, F> Drop for FuturePart<'_, '_, M, F> {
+    fn drop(&mut self) {
+        let creation = self.creation;
+        creation.during(|_| self.making.set(None));
+    }
+}
+
 /// As [`get_or_create`], without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
 #[cfg(feature = "async")]
 pub(crate) async fn get_or_create_async<M: Creates, V, E>(
@@ -652,22 +688,15 @@ pub(crate) async fn get_or_create_async<M: Creates, V, E>(
         Err(refusal) => Err(after(make, refused(refusal))),
         Ok(Begun::Ours(creation)) => {
             let entered = {
-                let mut making = std::pin::pin!(make(creation.ticket()));
-                let mut made = Some(made);
-                let poll = |context: &mut std::task::Context<'_>| {
-                    creation.during_poll(|ticket| match making.as_mut().poll(context) {
-                        Poll::Ready(Ok(value)) => {
-                            let made = made.take().expect("polled no more");
-                            Poll::Ready(Ok(made(ticket, value)))
-                        }
-                        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                        Poll::Pending => Poll::Pending,
-                    })
+                let making = std::pin::pin!(Some(make(creation.ticket())));
+                let mut part = FuturePart {
+                    creation: &creation,
+                    making,
                 };
-                match std::future::poll_fn(poll).await {
-                    Ok(made) => Ok(creation.enter(made, Accept::All)),
-                    Err(error) => Err(error),
-                }
+                let mut made = Some(made);
+                let result = std::future::poll_fn(|context| part.poll(context, &mut made)).await;
+                let result = after(part, result);
+                result.map(|made| creation.enter(made, Accept::All))
             };
             match entered {
                 Ok(entered) => {

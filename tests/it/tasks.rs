@@ -3,6 +3,7 @@
 use crate::common::{assert_accounted, promptly, Census, Citizen};
 use crate::creators::{in_each, Map, Refused};
 use highlander::{CreateError, CycleError, Registry};
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -88,6 +89,7 @@ in_each! { crate::common::Citizen:
     a_creation_that_fails_gives_its_error_to_its_own_caller
     a_factory_that_panics_leaves_nothing
     a_factory_that_awaits_its_own_key_gets_an_error
+    a_factory_that_is_dropped_may_ask_for_its_own_key
     two_tasks_that_create_for_each_other_are_told
     claims_are_awaited
     who_awaits_a_map_that_is_closed_is_refused
@@ -244,6 +246,33 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
         let refused = pollster::block_on(mixed).unwrap_err();
         assert!(matches!(refused, CreateError::Cycle(_)), "{refused:?}");
         assert_eq!(map.entries(), 0);
+    });
+}
+
+/// Asks when it is dropped.
+struct Asks<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Asks<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn a_factory_that_is_dropped_may_ask_for_its_own_key<M: Map<Citizen>>() {
+    promptly(|| {
+        let (map, key, refused) = (M::empty(), M::key(1), Cell::new(false));
+        let asks = || {
+            let asked = map.get_or_try_insert(&key, || Err(CreateError::Failed("ran")));
+            refused.set(matches!(asked, Err(CreateError::Cycle(_))));
+        };
+        let mut dropped = Task::new(map.get_or_try_insert_async(&key, async || {
+            let _asks = Asks(asks);
+            std::future::pending::<Result<_, Refused>>().await
+        }));
+        assert!(dropped.poll().is_none());
+        drop(dropped);
+        assert!(refused.get());
+        assert!(map.try_get(1).unwrap().is_none());
     });
 }
 
@@ -543,5 +572,30 @@ fn a_suspended_future_is_no_part_of_what_another_creator_goes_on_with() {
         let two = two.poll().unwrap().unwrap();
         assert_eq!((*one, *two), (1, 2));
         assert!(waits_for_two.as_mut().poll(&mut context).is_ready());
+    });
+}
+
+/// What it has goes when it is dropped, not when it is done.
+struct Keeps<F: FnMut()>(#[allow(dead_code)] Asks<F>);
+
+impl<F: FnMut()> Future for Keeps<F> {
+    type Output = Result<u32, CycleError>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(7))
+    }
+}
+
+#[test]
+fn a_factory_that_is_done_may_ask_for_its_own_key_as_it_is_dropped() {
+    promptly(|| {
+        let (registry, refused) = (Registry::<u32, u32>::new(), Cell::new(false));
+        let asks = || {
+            let asked = registry.get_or_try_insert_with(1, |_| Ok::<_, CycleError>(8));
+            refused.set(asked.is_err());
+        };
+        let made = registry.get_or_try_insert_async(1, |_: &u32| Keeps(Asks(asks)));
+        assert_eq!(*pollster::block_on(made).unwrap(), 7);
+        assert!(refused.get());
     });
 }
