@@ -2,6 +2,7 @@
 
 use crate::creation::{Accept, Begun, Creates, Creation};
 use crate::error::{ClosedError, CycleError, Refusal};
+use crate::panics::after;
 use std::fmt;
 
 /// A map whose keys can be claimed: [`Registry`](crate::Registry), the weak maps, and [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
@@ -159,6 +160,9 @@ impl<M: Creator> Vacancy<'_, M> {
         self,
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     ) -> Result<M::Owner, E> {
+        if let Err(cycle) = self.creation.wait_for_ends() {
+            return Err(after((self, make), cycle.into()));
+        }
         let landed = self.creation.create(
             Accept::All,
             |ticket| M::make(ticket, make),
@@ -176,6 +180,9 @@ impl<M: Creator> Vacancy<'_, M> {
         allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
         initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
     ) -> Result<M::Owner, E> {
+        if let Err(cycle) = self.creation.wait_for_ends() {
+            return Err(after((self, allocate, initialise), cycle.into()));
+        }
         let initialise =
             |draft: &<M::Core as Creates>::Landed| initialise(&M::owner(draft.clone()));
         let landed = self.creation.create_in_two(

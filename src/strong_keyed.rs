@@ -5,7 +5,7 @@
 
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
-use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
+use crate::creation::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::FlightTable;
@@ -237,7 +237,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(after(key, Begun::Landed(landed)));
         }
-        Creation::begin(self, hash, self.ticket(hash, Kept(key), ()), Accept::All)
+        creation::begin(self, hash, self.ticket(hash, Kept(key), ()), Accept::All)
     }
 
     /// As `begin_keyed`, without waiting: none while somebody else creates it.
@@ -249,7 +249,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(Some(after(key, Begun::Landed(landed))));
         }
-        Creation::try_begin(self, hash, self.ticket(hash, Kept(key), ()))
+        creation::try_begin(self, hash, self.ticket(hash, Kept(key), ()))
     }
 
     /// As `begin_keyed`, without holding up a thread.
@@ -262,7 +262,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(after(key, Begun::Landed(landed)));
         }
-        Creation::begin_async(self, hash, self.ticket(hash, Kept(key), ())).await
+        creation::begin_async(self, hash, self.ticket(hash, Kept(key), ())).await
     }
 }
 

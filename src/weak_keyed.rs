@@ -5,7 +5,7 @@
 
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
-use crate::creation::{get_or_create, get_or_create_in_two, Accept, Begun, Creates, Creation};
+use crate::creation::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::FlightTable;
@@ -410,7 +410,7 @@ where
         let (hash, found) = self.find_same(key);
         match found {
             Some(landed) => Ok(Begun::Landed(landed)),
-            None => Creation::begin(self, hash, self.ticket(hash, key), Accept::All),
+            None => creation::begin(self, hash, self.ticket(hash, key), Accept::All),
         }
     }
 
@@ -419,7 +419,7 @@ where
         let (hash, found) = self.find_same(key);
         match found {
             Some(landed) => Ok(Some(Begun::Landed(landed))),
-            None => Creation::try_begin(self, hash, self.ticket(hash, key)),
+            None => creation::try_begin(self, hash, self.ticket(hash, key)),
         }
     }
 
@@ -430,7 +430,7 @@ where
         if let Some(landed) = found {
             return Ok(Begun::Landed(landed));
         }
-        Creation::begin_async(self, hash, self.ticket(hash, key)).await
+        creation::begin_async(self, hash, self.ticket(hash, key)).await
     }
 
     /// The hash of this key, and its live entry.

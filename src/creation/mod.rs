@@ -10,18 +10,20 @@
 //! A creation that needs drafts further out on its thread (see `frames`) is not entered when it ends: it is *pending*, and the creation further out
 //! enters it, or gives it up.
 
+mod beginning;
 mod pending;
 
-use crate::cycle::CycleError;
+#[cfg(feature = "async")]
+pub(crate) use beginning::begin_async;
+pub(crate) use beginning::{begin, try_begin, Begun};
+
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, Refusal};
 use crate::family::Family;
-use crate::flight::{Flight, FlightTable, Joined, Leader, Turn};
-use crate::frames::{self, Asker, Part};
+use crate::flight::{FlightTable, Leader};
+use crate::frames::{self, Part};
 use crate::panics::{after, Panics};
 use crate::waits;
-#[cfg(feature = "async")]
-use crate::waits::Waiting;
 use crate::work::text;
 use pending::PendingCreation;
 use std::any::Any;
@@ -115,14 +117,6 @@ pub(crate) struct Creation<'a, M: Creates> {
     leader: Leader<'a, M::Ticket, M::Landed>,
 }
 
-/// How it begins.
-pub(crate) enum Begun<'a, M: Creates> {
-    /// It is for the caller to create.
-    Ours(Creation<'a, M>),
-    /// Somebody else has, or had.
-    Landed(M::Landed),
-}
-
 /// What may be found in the place of the value that is to be made.
 pub(crate) enum Accept<'a, L> {
     /// Whatever is alive.
@@ -175,161 +169,6 @@ struct Drafted<'a, M: Creates> {
 }
 
 impl<'a, M: Creates> Creation<'a, M> {
-    /// Begins a creation, unless one is under way: none then.
-    pub(crate) fn try_begin(
-        map: &'a M,
-        hash: u64,
-        ticket: M::Ticket,
-    ) -> Result<Option<Begun<'a, M>>, ClosedError> {
-        let mut mine = Flight::new(hash, ticket);
-        let turn = loop {
-            match map.flights().join(mine, &|one, other| map.same(one, other)) {
-                Joined::Leader(leader) => break Turn::Create(leader),
-                Joined::Waiter(waiter) => match waiter.now() {
-                    Some(Turn::Again(own)) => mine = own,
-                    Some(turn) => break turn,
-                    None => return Ok(None),
-                },
-            }
-        };
-        let begun = Self::after(map, hash, turn, Accept::All)?;
-        Ok(Some(begun).filter(|begun| match begun {
-            Begun::Ours(creation) => map.in_the_way(creation.hash).is_none(),
-            Begun::Landed(_) => true,
-        }))
-    }
-
-    /// Begins a creation, or waits for the one that is under way.
-    pub(crate) fn begin(
-        map: &'a M,
-        hash: u64,
-        ticket: M::Ticket,
-        accept: Accept<'_, M::Landed>,
-    ) -> Result<Begun<'a, M>, Refusal> {
-        let mut mine = Flight::new(hash, ticket);
-        let turn = loop {
-            match map.flights().join(mine, &|one, other| map.same(one, other)) {
-                Joined::Leader(leader) => break Turn::Create(leader),
-                Joined::Waiter(waiter) => match waiter.wait()? {
-                    Turn::Again(own) => mine = own,
-                    turn => break turn,
-                },
-            }
-        };
-        let mut begun = Self::after(map, hash, turn, accept)?;
-        loop {
-            match begun {
-                Begun::Ours(creation) => match creation.waits_for_an_end() {
-                    Ok(true) => begun = creation.look_again(accept)?,
-                    Ok(false) => return Ok(Begun::Ours(creation)),
-                    Err(cycle) => return Err(after(creation, cycle.into())),
-                },
-                begun => return Ok(begun),
-            }
-        }
-    }
-
-    /// As [`begin`](Self::begin), without holding up a thread.
-    #[cfg(feature = "async")]
-    pub(crate) async fn begin_async(
-        map: &'a M,
-        hash: u64,
-        ticket: M::Ticket,
-    ) -> Result<Begun<'a, M>, Refusal> {
-        let mut mine = Flight::new(hash, ticket);
-        loop {
-            let joined = map.flights().join(mine, &|one, other| map.same(one, other));
-            let turn = match joined {
-                Joined::Leader(leader) => Turn::Create(leader),
-                Joined::Waiter(waiter) => waiter.wait_async().await?,
-            };
-            if let Turn::Again(own) = turn {
-                mine = own;
-                continue;
-            }
-            let creation = match Self::after(map, hash, turn, Accept::All)? {
-                Begun::Ours(creation) => creation,
-                landed => return Ok(landed),
-            };
-            let Some(in_the_way) = map.in_the_way(hash) else {
-                return Ok(Begun::Ours(creation));
-            };
-            // Nobody is to wait for a future that waits, and may never be polled again.
-            mine = creation.leader.step_down();
-            if let Err(cycle) = Self::end_of(&in_the_way).await {
-                return Err(after(mine, cycle.into()));
-            }
-        }
-    }
-
-    /// Waits for something that has to end before the value may be made, without holding up a thread.
-    #[cfg(feature = "async")]
-    async fn end_of(in_the_way: &InTheWay) -> Result<(), CycleError> {
-        let Some(listener) = in_the_way.listen() else {
-            return Ok(());
-        };
-        // What waited when this was polled last.
-        let mut waiting: Option<Waiting> = None;
-        std::future::poll_fn(|context| {
-            waiting = None;
-            let polled = listener.poll(context);
-            if polled.is_pending() {
-                match in_the_way.begin_waiting(Asker::Task) {
-                    Ok(begun) => waiting = Some(begun),
-                    Err(cycle) => return Poll::Ready(Err(cycle)),
-                }
-            }
-            polled.map(Ok)
-        })
-        .await
-    }
-
-    /// What follows the joining.
-    fn after(
-        map: &'a M,
-        hash: u64,
-        turn: Turn<'a, M::Ticket, M::Landed>,
-        accept: Accept<'_, M::Landed>,
-    ) -> Result<Begun<'a, M>, ClosedError> {
-        match turn {
-            Turn::Create(leader) => Self { map, hash, leader }.look_again(accept),
-            Turn::Landed(landed) => {
-                map.settle(&landed, None)?;
-                Ok(Begun::Landed(landed))
-            }
-            Turn::Draft(draft) => Ok(Begun::Landed(draft)),
-            Turn::Again(_) => unreachable!("joined again"),
-        }
-    }
-
-    /// Whoever created it last may have left between the caller's look at the index and the joining.
-    fn look_again(self, accept: Accept<'_, M::Landed>) -> Result<Begun<'a, M>, ClosedError> {
-        // Comparing keys is user code, which may come back to this one; so is what accepts.
-        let found = self.during(|ticket| {
-            let found = self.map.look(self.hash, ticket)?;
-            accept.accepts(&found).then_some(found)
-        });
-        if let Some(landed) = found {
-            return Ok(Begun::Landed(self.leader.land(landed)));
-        }
-        match self.map.refused() {
-            Some(closed) => Err(closed),
-            None => Ok(Begun::Ours(self)),
-        }
-    }
-
-    /// Waits for something that has to end before the value may be made. False if there is nothing.
-    fn waits_for_an_end(&self) -> Result<bool, CycleError> {
-        let Some(in_the_way) = self.map.in_the_way(self.hash) else {
-            return Ok(false);
-        };
-        if let Some(listener) = in_the_way.listen() {
-            let _waiting = self.during(|_| in_the_way.begin_waiting(Asker::Thread))?;
-            listener.wait();
-        }
-        Ok(true)
-    }
-
     pub(crate) fn ticket(&self) -> &M::Ticket {
         self.leader.ticket()
     }
@@ -407,9 +246,6 @@ impl<'a, M: Creates> Creation<'a, M> {
         make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
-        if let Err(cycle) = self.wait_for_ends() {
-            return Err(after((self, make), refused(cycle.into())));
-        }
         let scope = Scope::new();
         // What takes the place of another value asks for more than can be asked later.
         let made = match accept {
@@ -438,9 +274,6 @@ impl<'a, M: Creates> Creation<'a, M> {
         initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
         refused: impl Fn(Refusal) -> E,
     ) -> Result<M::Landed, E> {
-        if let Err(cycle) = self.wait_for_ends() {
-            return Err(after((self, allocate, initialise), refused(cycle.into())));
-        }
         let scope = Scope::new();
         let made = self.during_open(&scope, None, allocate);
         let draft = made.map(|made| self.draft(made));
@@ -456,12 +289,6 @@ impl<'a, M: Creates> Creation<'a, M> {
             }
             Err(error) => Err(drafted.fail_with(scope, error)),
         }
-    }
-
-    /// As `begin` has done, if that was some time ago: somebody may have entered a value meanwhile, which is about to end.
-    fn wait_for_ends(&self) -> Result<(), CycleError> {
-        while self.waits_for_an_end()? {}
-        Ok(())
     }
 
     /// Makes what was made complete before it is entered.
@@ -615,7 +442,7 @@ pub(crate) fn get_or_create<M: Creates, E>(
     make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
-    match Creation::begin(map, hash, ticket, accept) {
+    match begin(map, hash, ticket, accept) {
         Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
         Ok(Begun::Ours(creation)) => creation.create(accept, make, refused),
         Err(refusal) => Err(after(make, refused(refusal))),
@@ -632,7 +459,7 @@ pub(crate) fn get_or_create_in_two<M: Creates, E>(
     initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
-    match Creation::begin(map, hash, ticket, Accept::All) {
+    match begin(map, hash, ticket, Accept::All) {
         Ok(Begun::Landed(landed)) => Ok(after((allocate, initialise), landed)),
         Ok(Begun::Ours(creation)) => creation.create_in_two(allocate, initialise, refused),
         Err(refusal) => Err(after((allocate, initialise), refused(refusal))),
@@ -683,7 +510,7 @@ pub(crate) async fn get_or_create_async<M: Creates, V, E>(
     made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
     refused: impl Fn(Refusal) -> E,
 ) -> Result<M::Landed, E> {
-    match Creation::begin_async(map, hash, ticket).await {
+    match begin_async(map, hash, ticket).await {
         Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
         Err(refusal) => Err(after(make, refused(refusal))),
         Ok(Begun::Ours(creation)) => {

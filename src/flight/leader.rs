@@ -80,7 +80,6 @@ impl<'a, T, R> Leader<'a, T, R> {
 
     /// Ends the flight, without a result: those who sleep begin anew with what they have brought along. The caller keeps its ticket, and may join again with that. (Others
     /// may still look at it. They look at the state too, and wait if it flies again.)
-    #[cfg(feature = "async")]
     pub(crate) fn step_down(mut self) -> Arc<Flight<T, R>> {
         self.is_done = true;
         waits::forget(&self.flight.work);

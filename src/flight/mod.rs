@@ -77,6 +77,10 @@ impl<T, R> Flight<T, R> {
         })
     }
 
+    pub(crate) fn ticket(&self) -> &T {
+        &self.ticket
+    }
+
     fn state(&self) -> u32 {
         // Relaxed: read under the shard's lock, or as a hint.
         self.state.load(Ordering::Relaxed)

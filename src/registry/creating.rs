@@ -4,7 +4,7 @@ use super::Registry;
 use crate::claim::{Claim, Claims, Creator};
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
-use crate::creation::{get_or_create, Accept, Creates, Creation};
+use crate::creation::{self, get_or_create, Accept, Creates, Creation};
 use crate::dying::InTheWay;
 use crate::engine::Entered;
 use crate::entry::{Entry, Unborn, Watch};
@@ -206,7 +206,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
-        let begun = Creation::begin(self, hash, self.seed(hash, key), Accept::All);
+        let begun = creation::begin(self, hash, self.seed(hash, key), Accept::All);
         begun.map(Claim::after).map_err(Refusal::into_cycle)
     }
 
@@ -216,7 +216,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Some(after(key, Claim::Live(Handle::new(strong))));
         }
-        let begun = Creation::try_begin(self, hash, self.seed(hash, key));
+        let begun = creation::try_begin(self, hash, self.seed(hash, key));
         let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
         begun.map(Claim::after)
     }
@@ -231,7 +231,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
-        let begun = Creation::begin_async(self, hash, self.seed(hash, key)).await;
+        let begun = creation::begin_async(self, hash, self.seed(hash, key)).await;
         begun.map(Claim::after).map_err(Refusal::into_cycle)
     }
 

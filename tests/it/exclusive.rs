@@ -6,7 +6,7 @@ use highlander::{
 };
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{mpsc, Arc, Mutex};
+use std::sync::{mpsc, Arc, Barrier, Mutex};
 use std::thread;
 
 /// Something of which there can be one at a time.
@@ -451,5 +451,58 @@ fn a_circle_through_a_destructor_that_is_put_aside_is_refused() {
             });
         }
         assert!(REGISTRY.is_empty() && map.is_empty());
+    });
+}
+
+/// Asks for its own key when it is dropped, if it is told to.
+struct Asking(bool);
+
+static ASKED: Registry<u32, Asking> = Registry::exclusive();
+static REFUSALS: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if self.0 {
+            let asked = ASKED.get_or_try_insert_with(1, |_| unreachable!());
+            assert!(asked.is_err_and(|error: CycleError| error.is_on_one_thread()));
+            REFUSALS.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+#[test]
+fn a_destructor_that_asks_for_its_own_key_is_refused_and_nobody_else_is() {
+    const ROUNDS: usize = 3000;
+    let others: [fn(); 3] = [
+        || drop(ASKED.get_or_insert_with(1, |_| Asking(false))),
+        || drop(ASKED.claim(1).unwrap()),
+        || {
+            let inner = |_: &u32| {
+                drop(ASKED.get_or_insert_with(1, |_| Asking(false)));
+                Asking(false)
+            };
+            drop(ASKED.get_or_insert_with(2, inner));
+        },
+    ];
+    promptly(move || {
+        for other in others {
+            let turn = &Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    for _ in 0..ROUNDS {
+                        turn.wait();
+                        other();
+                        turn.wait();
+                    }
+                });
+                for _ in 0..ROUNDS {
+                    let value = ASKED.get_or_insert_with(1, |_| Asking(true));
+                    turn.wait();
+                    drop(value);
+                    turn.wait();
+                }
+            });
+        }
+        assert_eq!(REFUSALS.load(SeqCst), 3 * ROUNDS);
     });
 }

@@ -1,7 +1,7 @@
 //! Exclusive registries: the end of a value against the creation of the next.
 
 use crate::support::*;
-use highlander::{MapMaker, Registry, Watched};
+use highlander::{CycleError, MapMaker, Registry, Watched};
 use loom::thread;
 use std::sync::Arc;
 
@@ -93,6 +93,38 @@ fn creation_against_an_end_that_an_idle_future_waits_for() {
             }
         }
         drop((mine, idle));
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+/// Asks for its own key at its end, if it has a registry to ask.
+struct Asking(Counted, Option<Arc<Reg<Asking>>>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(registry) = self.1.take() {
+            let asked = registry.get_or_try_insert_with(A, |_| unreachable!());
+            assert!(asked.is_err_and(|error: CycleError| error.is_on_one_thread()));
+        }
+    }
+}
+
+#[test]
+fn creation_against_a_destructor_that_asks_for_its_own_key() {
+    model_with(2, || {
+        let registry: Arc<Reg<Asking>> =
+            Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()));
+        let tally = Tally::default();
+        let asks = Some(Arc::clone(&registry));
+        let first = registry.get_or_insert_with(A, |_| Asking(tally.value(), asks));
+        let other = thread::spawn(move || drop(first));
+        let mine = registry.get_or_insert_with(A, |_| {
+            assert_eq!(tally.live(), 0, "made before the end of the one before");
+            Asking(tally.value(), None)
+        });
+        mine.0.read();
+        other.join().unwrap();
+        drop(mine);
         assert_eq!((tally.live(), registry.len()), (0, 0));
     });
 }
