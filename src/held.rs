@@ -25,6 +25,11 @@ impl<A, B> Held<A, B> {
         &self.0
     }
 
+    /// Whether both own the very same entry.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.node() == other.0.node()
+    }
+
     pub(crate) fn into_strong(self) -> Strong<Pair<A, B>> {
         self.0
     }
@@ -67,8 +72,9 @@ impl<A, B> Clone for Held<A, B> {
 
 /// An entry whose value is alive, and kept so.
 pub(crate) struct Landed<A: Side, B: Side> {
-    pub(crate) held: Held<A, B>,
+    /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has ended.
     pub(crate) live: B::Live,
+    pub(crate) held: Held<A, B>,
     /// A factory has just made it.
     pub(crate) fresh: bool,
 }

@@ -83,9 +83,9 @@ pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
     engine: Engine<Pair<A, B>>,
     hook: Option<Hook<A::Stored>>,
     reverse: X,
-    /// Its own: what dies in time goes at once, unless somebody is looking at it.
+    /// The map's. What dies in time goes at once, unless somebody is looking at it.
     protection: Protection<Pair<A, B>>,
-    /// Its own too, for what it takes out.
+    /// Its own, for what it takes out.
     counters: Counters,
     /// It takes entries out, so it may be the one that drops them.
     entries: PhantomData<Held<A, B>>,
@@ -96,21 +96,17 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
         engine: &Engine<Pair<A, B>>,
         hook: Option<&Hook<A::Stored>>,
         reverse: &X,
+        protection: Protection<Pair<A, B>>,
         counters: Counters,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine: engine.share(),
             hook: hook.cloned(),
             reverse: reverse.share(),
-            protection: Protection::new(),
+            protection,
             counters,
             entries: PhantomData,
         })
-    }
-
-    /// What somebody was looking at when it died.
-    pub(crate) fn give_up(&self) -> Due<Pair<A, B>> {
-        self.protection.give_up()
     }
 
     /// How many entries it has taken out.
@@ -160,7 +156,7 @@ where
             None
         });
         // The key goes before the last owner's drop returns.
-        panics.catch(|| drop(self.give_up()));
+        panics.catch(|| drop(self.protection.give_up()));
     }
 }
 

@@ -113,6 +113,15 @@ impl<B: Body> Protection<B> {
         }
     }
 
+    /// As `drop_in_time`, at once.
+    pub(crate) fn drop_what_waits(&self) {
+        if let Some(piles) = self.piles.get() {
+            if piles.waits.load(Relaxed) {
+                drop(piles.give_up());
+            }
+        }
+    }
+
     /// What has been put aside, but for what somebody is looking at.
     #[cold]
     pub(crate) fn give_up(&self) -> Due<B> {

@@ -208,5 +208,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         if self.counters.add(Count::Miss) % MISSES_PER_SWEEP == 0 && Self::MORTAL {
             self.sweep_for(1);
         }
+        self.end_what_died();
     }
 }

@@ -255,6 +255,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         is_it: &dyn Fn(&A) -> bool,
         view: &mut dyn FnMut(&B) -> Option<R>,
     ) -> Option<R> {
+        // It may be what the short way has looked at.
+        self.end_what_died();
         self.view_owned(hash, is_it, view)
     }
 
@@ -274,25 +276,45 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.
     #[inline]
     pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
-        let strong = self.engine.get(hash, is_it)?;
-        match Landed::of(Held::new(strong)) {
-            Ok(landed) => Some(landed),
-            Err(dead) => {
-                self.saw_dead(dead);
-                None
+        loop {
+            let strong = self.engine.get(hash, &is_it)?;
+            match Landed::of(Held::new(strong)) {
+                Ok(landed) => return Some(landed),
+                // If it was linked still, the key had no live value then. If not, a live one may have taken its place before it died.
+                Err(dead) if self.saw_dead(&dead) => return None,
+                Err(_) => {}
             }
         }
     }
 
     /// As `peek`, but leaves a dead entry where it is: so it calls no hook.
     pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
-        let strong = self.engine.get(hash, is_it)?;
-        Landed::of(Held::new(strong)).ok()
+        // Held, so that nothing else has its address.
+        let mut before: Option<Held<A, B>> = None;
+        loop {
+            let strong = self.engine.get(hash, &is_it)?;
+            match Landed::of(Held::new(strong)) {
+                Ok(landed) => return after(before, Some(landed)),
+                // It was dead before this look, which has found it linked. One that was seen once may have been replaced before it died.
+                Err(dead) if before.as_ref().is_some_and(|before| before.is(&dead)) => return None,
+                Err(dead) => before = Some(dead),
+            }
+        }
     }
 
+    /// Whether this call has taken it out.
     #[cold]
-    fn saw_dead(&self, dead: Held<A, B>) {
-        self.take_out(&dead, Cause::Dead);
+    fn saw_dead(&self, dead: &Held<A, B>) -> bool {
+        let was_in = self.take_out(dead, Cause::Dead);
+        self.end_what_died();
+        was_in
+    }
+
+    /// To be called after a look-up that may have come between the death of a value and its report: so that the key goes with that, as if it had not.
+    pub(crate) fn end_what_died(&self) {
+        if self.inbox.get().is_some() {
+            self.protection.drop_what_waits();
+        }
     }
 
     /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
@@ -364,19 +386,16 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         notify.expect("told of all")
     }
 
-    /// What waits for those who were looking at it, here or in the inbox.
-    pub(crate) fn give_up(&self) -> [Due<Pair<A, B>>; 2] {
-        let reported = self.inbox.get().map(|inbox| inbox.give_up());
-        [
-            self.protection.give_up(),
-            reported.unwrap_or_else(Due::nothing),
-        ]
+    /// What waits for those who were looking at it.
+    pub(crate) fn give_up(&self) -> Due<Pair<A, B>> {
+        self.protection.give_up()
     }
 
     fn inbox(&self) -> &Arc<Inbox<A, B, X>> {
         self.inbox.get_or_init(|| {
             let counters = self.counters.another();
-            Inbox::new(&self.engine, self.hook.as_ref(), &self.reverse, counters)
+            let (hook, protection) = (self.hook.as_ref(), self.protection.share());
+            Inbox::new(&self.engine, hook, &self.reverse, protection, counters)
         })
     }
 
@@ -525,7 +544,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let take_out_if_dead = |strong| {
             let held = Held::new(strong);
             if held.is_dead() {
-                self.saw_dead(held);
+                self.saw_dead(&held);
             }
         };
         strangers.into_iter().for_each(take_out_if_dead);

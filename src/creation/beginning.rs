@@ -45,6 +45,9 @@ pub(crate) fn try_begin<M: Creates>(
 ) -> Result<Option<Begun<'_, M>>, ClosedError> {
     let mut mine = Flight::new(hash, ticket);
     loop {
+        if let Some(closed) = map.refused() {
+            return when_closed(map, hash, mine, Accept::All, closed).map(Some);
+        }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
             Joined::Waiter(waiter) => match waiter.now() {
@@ -69,6 +72,9 @@ pub(crate) fn begin<'a, M: Creates>(
 ) -> Result<Begun<'a, M>, Refusal> {
     let mut mine = Flight::new(hash, ticket);
     loop {
+        if let Some(closed) = map.refused() {
+            return Ok(when_closed(map, hash, mine, accept, closed)?);
+        }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
             Joined::Waiter(waiter) => waiter.wait()?,
@@ -96,6 +102,9 @@ pub(crate) async fn begin_async<M: Creates>(
 ) -> Result<Begun<'_, M>, Refusal> {
     let mut mine = Flight::new(hash, ticket);
     loop {
+        if let Some(closed) = map.refused() {
+            return Ok(when_closed(map, hash, mine, Accept::All, closed)?);
+        }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
             Joined::Waiter(waiter) => waiter.wait_async().await?,
@@ -132,6 +141,20 @@ fn join<M: Creates>(map: &M, mine: FlightOf<M>) -> JoinedOf<'_, M> {
     flights.join(mine, &|one, other| map.same(one, other))
 }
 
+/// What is there already, if nothing can be entered any more. Nobody is waited for: whoever creates is refused too.
+#[cold]
+fn when_closed<'a, M: Creates>(
+    map: &'a M,
+    hash: u64,
+    mine: FlightOf<M>,
+    accept: Accept<'_, M::Landed>,
+    closed: ClosedError,
+) -> Result<Begun<'a, M>, ClosedError> {
+    let found = map.look(hash, mine.ticket());
+    let found = found.filter(|found| accept.accepts(found));
+    after(mine, found.map(Begun::Landed).ok_or(closed))
+}
+
 /// What follows from a turn.
 fn next<'a, M: Creates>(
     map: &'a M,
@@ -148,10 +171,12 @@ fn next<'a, M: Creates>(
         Turn::Draft(draft) => return Ok(Next::Nothing(Begun::Landed(draft))),
         Turn::Again(own) => return Ok(Next::Join(own)),
     };
-    let creation = Creation { map, hash, leader };
+    let mut creation = Creation { map, hash, leader };
+    let before = creation.leader.take_before();
     // Whoever created it last may have left between the caller's look at the index and the joining. Comparing keys is user code, which may come back to this
-    // one; so is what accepts.
+    // one; so is what accepts, and the drop of other keys.
     let found = creation.during(|ticket| {
+        drop(before);
         let found = map.look(hash, ticket)?;
         accept.accepts(&found).then_some(found)
     });

@@ -1,6 +1,6 @@
 //! Who creates.
 
-use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Wakes, VACANT};
+use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Strangers, Wakes, VACANT};
 use crate::panics::Panics;
 use crate::sync::Ordering;
 use crate::waits;
@@ -15,6 +15,8 @@ pub(crate) struct Leader<'a, T, R> {
     is_done: bool,
     /// What has the key, once it was made: nobody can go on with this flight then.
     value: Option<R>,
+    /// What the caller has joined before it came to lead this one. To leave those may drop keys and values.
+    before: Strangers<'a, T, R>,
 }
 
 /// Those who are to be told what was decided under the lock.
@@ -57,7 +59,18 @@ impl<'a, T, R> Leader<'a, T, R> {
             flight,
             is_done: false,
             value: None,
+            before: Strangers::none(),
         }
+    }
+
+    pub(super) fn with_before(mut self, before: Strangers<'a, T, R>) -> Self {
+        self.before = before;
+        self
+    }
+
+    /// What is to be dropped as a part of the creation, since that may ask for its key.
+    pub(crate) fn take_before(&mut self) -> impl Sized + use<'a, T, R> {
+        std::mem::replace(&mut self.before, Strangers::none())
     }
 
     /// What all who wait share.
@@ -207,7 +220,8 @@ impl<T, R> Drop for Leader<'_, T, R> {
             end(list, flight, true)
         });
         let mut panics = Panics::new();
-        panics.catch(|| drop(value));
+        // In this order: the value may ask for its key as it goes, and wait for one of them.
         panics.catch(|| told.notify());
+        panics.catch(|| drop(value));
     }
 }

@@ -196,8 +196,14 @@ fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     list.push(Listed::new(flight));
 }
 
-/// Flights of other keys with the same hash, that were looked at. Each is left, though another one panics: they may drop what their creators have made.
+/// Flights that were looked at, and turned out to have another key, or have been waited for. Each is left, though another one panics: that may drop what their creators have made.
 struct Strangers<'a, T, R>(Vec<Waiter<'a, T, R>>);
+
+impl<T, R> Strangers<'_, T, R> {
+    fn none() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<T, R> Drop for Strangers<'_, T, R> {
     fn drop(&mut self) {
@@ -348,7 +354,7 @@ impl<T, R: Clone> FlightTable<T, R> {
             });
             if unknown.is_empty() {
                 let leader = Leader::new(shard, mine);
-                return after(Strangers(strangers), Joined::Leader(leader));
+                return Joined::Leader(leader.with_before(Strangers(strangers)));
             }
             let first = strangers.len();
             strangers.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
@@ -360,9 +366,11 @@ impl<T, R: Clone> FlightTable<T, R> {
         }
     }
 
-    /// Whether there is a flight with this hash and such a ticket.
+    /// Whether somebody leads a flight with this hash and such a ticket: not where all have given up but those who may never be polled again.
     pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
-        self.find(hash, is_it).is_some()
+        let found = self.find(hash, is_it);
+        let is_led = found.as_ref().is_some_and(Waiter::is_led);
+        after(found, is_led)
     }
 
     /// The draft of such a flight, for the thread that is in the middle of it.

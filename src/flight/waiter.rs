@@ -1,6 +1,6 @@
 //! Who waits for somebody else's creation.
 
-use super::{take_off, Asleep, Flight, Leader, Shard, Wakes, LED, OVER, VACANT};
+use super::{take_off, Asleep, Flight, Leader, Shard, Strangers, Wakes, LED, OVER, VACANT};
 use crate::cycle::CycleError;
 use crate::frames::{self, Asker, Own};
 use crate::panics::{after, Panics};
@@ -79,6 +79,10 @@ impl<'a, T, R> Waiter<'a, T, R> {
 
     pub(super) fn flight(&self) -> &Arc<Flight<T, R>> {
         &self.flight
+    }
+
+    pub(super) fn is_led(&self) -> bool {
+        self.flight.state() == LED
     }
 
     /// Goes on the list of those who sleep, unless there is something to look at.
@@ -169,15 +173,27 @@ impl<'a, T, R> Waiter<'a, T, R> {
 impl<'a, T, R: Clone> Waiter<'a, T, R> {
     /// Sleeps until there is a result, or the caller leads.
     pub(crate) fn wait(mut self) -> Result<Turn<'a, T, R>, CycleError> {
-        let turn = self.wait_here();
-        after(self, turn)
+        match self.wait_here() {
+            Ok(turn) => Ok(self.leave_with(turn)),
+            refused => after(self, refused),
+        }
+    }
+
+    /// Leaves, and if the caller leads now, says what there is to leave.
+    fn leave_with(self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
+        match turn {
+            Turn::Create(leader) => Turn::Create(leader.with_before(Strangers(vec![self]))),
+            turn => after(self, turn),
+        }
     }
 
     /// As `wait`, if there is nothing to wait for.
     pub(crate) fn now(self) -> Option<Turn<'a, T, R>> {
         let turn = self.look();
-        let turn = turn.or_else(|| self.draft().map(Turn::Draft));
-        after(self, turn)
+        match turn.or_else(|| self.draft().map(Turn::Draft)) {
+            Some(turn) => Some(self.leave_with(turn)),
+            none => after(self, none),
+        }
     }
 
     /// The draft, for the thread that is in the middle of making it.
@@ -246,8 +262,10 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             }
             turn.map(Ok)
         });
-        let turn = turn.await;
-        after(self, turn)
+        match turn.await {
+            Ok(turn) => Ok(self.leave_with(turn)),
+            refused => after(self, refused),
+        }
     }
 
     #[cfg(feature = "async")]

@@ -6,9 +6,11 @@ use highlander::{
     ByAddress, Claim, CreateError, Handle, MapMaker, Notify, Pointer, Registration, Registry,
     StrongMap, Watched, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakValueMap,
 };
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{mpsc, Arc, LazyLock, Mutex, Weak};
+use std::thread;
 
 type Error = CreateError<&'static str>;
 
@@ -463,6 +465,186 @@ fn what_another_container_runs_at_a_death_is_refused_the_key_of_the_dying_value(
                 );
                 drop(MAP.get_or_insert_with(1, |_| Watched::new(3)));
             }
+        }
+    });
+}
+
+/// A key that says when it is compared, and may ask as it is dropped.
+struct Compared {
+    number: u32,
+    compared: Option<mpsc::Sender<()>>,
+    at_drop: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl Compared {
+    fn new(number: u32) -> Self {
+        Self {
+            number,
+            compared: None,
+            at_drop: None,
+        }
+    }
+}
+
+impl PartialEq for Compared {
+    fn eq(&self, other: &Self) -> bool {
+        for compared in [&self.compared, &other.compared].into_iter().flatten() {
+            let _ = compared.send(());
+        }
+        self.number == other.number
+    }
+}
+
+impl Eq for Compared {}
+
+impl Hash for Compared {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number.hash(state);
+    }
+}
+
+impl Drop for Compared {
+    fn drop(&mut self) {
+        if let Some(at_drop) = self.at_drop.take() {
+            at_drop();
+        }
+    }
+}
+
+/// One who waits for key 1 while `first` gives it up: runs `first` when the other one has joined, and gives what came of both.
+fn given_up_to_one_who_waits<M: Sync, R: Send>(
+    map: &M,
+    first: impl FnOnce(&M, &dyn Fn()),
+    second: impl FnOnce(&M, Compared) -> R + Send,
+) -> R {
+    let (compared, joined) = mpsc::channel();
+    thread::scope(|scope| {
+        let mut waiting = None;
+        let mut second = Some((second, compared));
+        let (waits, key) = (RefCell::new(&mut waiting), RefCell::new(&mut second));
+        first(map, &|| {
+            let (second, compared) = key.borrow_mut().take().unwrap();
+            let mut key = Compared::new(1);
+            key.compared = Some(compared);
+            **waits.borrow_mut() = Some(scope.spawn(move || second(map, key)));
+            joined.recv().unwrap();
+        });
+        waiting.unwrap().join().unwrap()
+    })
+}
+
+#[test]
+fn a_key_that_is_not_needed_any_more_may_ask_for_itself() {
+    promptly(|| {
+        static REGISTRY: LazyLock<Registry<Compared, u32>> = LazyLock::new(Registry::new);
+        static STRONG: LazyLock<StrongMap<Compared, u32>> = LazyLock::new(StrongMap::new);
+        type Ask = fn() -> Result<u32, Error>;
+        let asks: [Ask; 2] = [
+            || {
+                let asked =
+                    REGISTRY.get_or_try_insert_with(Compared::new(1), |_| Ok::<_, Error>(3));
+                asked.map(|handle| *handle)
+            },
+            || STRONG.get_or_try_insert_with(Compared::new(1), |_| Ok::<_, Error>(3)),
+        ];
+        for (strong, ask) in asks.into_iter().enumerate() {
+            let made = given_up_to_one_who_waits(
+                &(),
+                |(), joined| {
+                    let fails = |_: &Compared| {
+                        joined();
+                        Err::<u32, _>(Error::Failed("no"))
+                    };
+                    let failed = match strong {
+                        0 => REGISTRY
+                            .get_or_try_insert_with(Compared::new(1), fails)
+                            .is_err(),
+                        _ => STRONG
+                            .get_or_try_insert_with(Compared::new(1), fails)
+                            .is_err(),
+                    };
+                    assert!(failed);
+                },
+                |(), mut key| {
+                    key.at_drop = Some(Box::new(move || drop(ask())));
+                    match strong {
+                        0 => *REGISTRY.get_or_insert_with(key, |_| 2),
+                        _ => STRONG.get_or_insert_with(key, |_| 2),
+                    }
+                },
+            );
+            assert_eq!(made, 2);
+        }
+    });
+}
+
+/// A value that asks for its key at its end, and gets what one who waited has made.
+struct AsksAnew(bool);
+
+static ANEW: LazyLock<Registry<Compared, AsksAnew>> = LazyLock::new(Registry::new);
+static ANEW_MAP: LazyLock<WeakValueMap<Compared, Arc<AsksInMap>>> =
+    LazyLock::new(WeakValueMap::new);
+
+impl Drop for AsksAnew {
+    fn drop(&mut self) {
+        if self.0 {
+            drop(ANEW.get_or_insert_with(Compared::new(1), |_| AsksAnew(false)));
+        }
+    }
+}
+
+struct AsksInMap(bool);
+
+impl Drop for AsksInMap {
+    fn drop(&mut self) {
+        if self.0 {
+            drop(ANEW_MAP.get_or_insert_with(Compared::new(1), |_| Arc::new(AsksInMap(false))));
+        }
+    }
+}
+
+#[test]
+fn a_draft_that_is_given_up_may_ask_for_its_key_while_another_one_waits() {
+    promptly(|| {
+        for panics in [false, true] {
+            let fail = move |joined: &dyn Fn()| {
+                joined();
+                assert!(!panics, "as it should");
+                Err(Error::Failed("no"))
+            };
+            let made = given_up_to_one_who_waits(
+                &(),
+                |(), joined| {
+                    let failed = catch_unwind(AssertUnwindSafe(|| {
+                        ANEW.get_or_try_create_cyclic(
+                            Compared::new(1),
+                            |_| Ok(AsksAnew(true)),
+                            |_| fail(joined),
+                        )
+                    }));
+                    assert!(failed.map_or(panics, |failed| failed.is_err()));
+                },
+                |(), key| ANEW.get_or_insert_with(key, |_| AsksAnew(false)).0,
+            );
+            assert!(!made);
+            let made = given_up_to_one_who_waits(
+                &(),
+                |(), joined| {
+                    let failed = catch_unwind(AssertUnwindSafe(|| {
+                        ANEW_MAP.get_or_try_create_cyclic(
+                            Compared::new(1),
+                            |_| Ok(Arc::new(AsksInMap(true))),
+                            |_| fail(joined),
+                        )
+                    }));
+                    assert!(failed.map_or(panics, |failed| failed.is_err()));
+                },
+                |(), key| {
+                    let made = ANEW_MAP.get_or_insert_with(key, |_| Arc::new(AsksInMap(false)));
+                    made.0
+                },
+            );
+            assert!(!made);
         }
     });
 }

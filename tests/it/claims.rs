@@ -178,6 +178,8 @@ fn who_waits_for_a_token_of_a_closed_map_is_refused<M: Map<Citizen>>() {
         if !map.close() {
             return;
         }
+        // At once, as nobody can enter anything any more; so also on the token's own thread.
+        assert!(map.try_claim(&key).is_err() && map.claim(&key).is_err());
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 map.get_or_try_insert(&key, || Err::<_, CreateError<()>>(CreateError::Failed(())))

@@ -5,8 +5,10 @@ use highlander::{
     Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakKeyValueMap,
     WeakValueMap,
 };
+use std::hash::{Hash, Hasher};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{mpsc, Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex, Weak};
 use std::thread;
 
 /// Something of which there can be one at a time.
@@ -215,6 +217,54 @@ fn a_destructor_that_asks_for_its_own_key_is_refused() {
             .to_string()
             .contains("the end of a value"));
         assert!(errors.recv().is_err() && map.is_empty());
+    });
+}
+
+/// A key that asks for itself when it is dropped, if it has a map to ask.
+struct AskingKey(Option<Weak<AskedMap>>);
+
+type AskedMap = WeakValueMap<AskingKey, Watched<u32>>;
+
+impl PartialEq for AskingKey {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for AskingKey {}
+
+impl Hash for AskingKey {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl Drop for AskingKey {
+    fn drop(&mut self) {
+        if let Some(map) = self.0.take().and_then(|map| map.upgrade()) {
+            let made = map.get_or_insert_with(AskingKey(None), |_| Watched::new(2));
+            assert_eq!(*made, 2);
+        }
+    }
+}
+
+#[test]
+fn the_key_of_a_draft_that_is_given_up_may_ask_for_itself() {
+    promptly(|| {
+        let map: Arc<AskedMap> = Arc::new(exclusive());
+        for panics in [false, true] {
+            let key = AskingKey(Some(Arc::downgrade(&map)));
+            let initialise = |_: &Watched<u32>| {
+                assert!(!panics, "as it should");
+                Err(CreateError::Failed(()))
+            };
+            let failed = catch_unwind(AssertUnwindSafe(|| {
+                map.get_or_try_create_cyclic(key, |_| Ok(Watched::new(1)), initialise)
+            }));
+            assert!(failed.map_or(panics, |failed| failed.is_err()));
+            assert_eq!(
+                (map.entries(), map.stats().created),
+                (0, 1 + u64::from(panics))
+            );
+        }
     });
 }
 

@@ -2,7 +2,8 @@
 
 use crate::common::{panic_of, promptly, Census};
 use highlander::{
-    Claim, CreateError, CycleError, Handle, MapMaker, Registry, Vacancy, Watched, WeakValueMap,
+    Claim, CreateError, CycleError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched,
+    WeakValueMap,
 };
 use std::cell::RefCell;
 use std::future::Future;
@@ -346,5 +347,31 @@ fn a_value_that_panics_as_it_is_let_go_of_beside_another_key_leaves_no_flight_be
             });
             assert_eq!(census.alive(), 0);
         }
+    });
+}
+
+#[test]
+fn a_key_that_only_idle_futures_wait_for_is_not_in_flight() {
+    promptly(|| {
+        let registry: Registry<u32, u32> = Registry::new();
+        let map: StrongMap<u32, u32> = StrongMap::new();
+        let waker = Waker::from(Arc::<Woken>::default());
+        let creator = registry.claim(1).unwrap().vacant().unwrap();
+        let other = map.claim(1).unwrap().vacant().unwrap();
+        let mut idle: Boxed<'_, ()> = Box::pin(async {
+            let _both = (
+                registry.get_or_insert_async(1, async |_| 1).await,
+                map.get_or_insert_async(1, async |_| 1).await,
+            );
+        });
+        let mut also_idle: Boxed<'_, u32> = Box::pin(map.get_or_insert_async(1, async |_| 1));
+        assert!(poll(&mut idle, &waker).is_pending());
+        assert!(poll(&mut also_idle, &waker).is_pending());
+        assert!(registry.try_get(&1).is_err() && map.try_get(&1).is_err());
+        drop((creator, other));
+        assert!(registry.try_get(&1).unwrap().is_none() && map.try_get(&1).unwrap().is_none());
+        assert!(matches!(registry.try_claim(1), Some(Claim::Vacant(_))));
+        assert!(poll(&mut idle, &waker).is_ready());
+        assert!(matches!(poll(&mut also_idle, &waker), Poll::Ready(1)));
     });
 }

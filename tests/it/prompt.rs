@@ -2,12 +2,12 @@
 
 use crate::common::*;
 use highlander::{
-    ByAddress, Cause, Handle, MapMaker, Registry, Token, Watched, WeakKeyMap, WeakKeyValueMap,
-    WeakSet, WeakValueMap,
+    ByAddress, Cause, Equivalent, Handle, MapMaker, Registry, Token, Watched, WeakKeyMap,
+    WeakKeyValueMap, WeakSet, WeakValueMap,
 };
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 
 type Log<K> = Arc<Mutex<Vec<(K, Cause)>>>;
@@ -78,6 +78,42 @@ impl std::hash::Hash for CountedKey {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
+}
+
+/// Asks for a [`CountedKey`].
+#[derive(Hash)]
+struct Asked(u32);
+
+impl Equivalent<CountedKey> for Asked {
+    fn equivalent(&self, key: &CountedKey) -> bool {
+        self.0 == key.0
+    }
+}
+
+#[test]
+fn the_key_goes_too_when_a_look_up_has_come_before_the_report() {
+    promptly(|| {
+        let census = Census::new();
+        let map: WeakValueMap<CountedKey, Watched<u32>> = WeakValueMap::new();
+        let turn = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    turn.wait();
+                    (0..5).for_each(|_| drop(map.get(&Asked(1))));
+                    turn.wait();
+                }
+            });
+            for _ in 0..20_000 {
+                let key = CountedKey(1, census.citizen());
+                let value = map.get_or_insert_with(key, |_| Watched::new(1));
+                turn.wait();
+                drop(value);
+                turn.wait();
+                assert_eq!(census.alive(), 0);
+            }
+        });
+    });
 }
 
 #[test]

@@ -164,6 +164,25 @@ fn look_up_against_removal() {
 }
 
 #[test]
+fn look_up_against_a_successor_and_death() {
+    model_with(3, || {
+        let (map, keys, values) = map::<false>();
+        let first = Strong::new(&values);
+        map.insert(Content::new(A, &keys), first.clone());
+        let other = thread::spawn({
+            let map = Arc::clone(&map);
+            move || map.get(&A).inspect(Strong::read).is_some()
+        });
+        let second = Strong::new(&values);
+        map.insert(Content::new(A, &keys), second.clone());
+        drop(first);
+        assert!(other.join().unwrap(), "there was one at all times");
+        drop(second);
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
 fn pruning_against_pruning() {
     model(|| {
         let told = Arc::new(Plain::new(0));

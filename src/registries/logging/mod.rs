@@ -57,7 +57,7 @@
 //! does not reach who logs: it is told to the hook ([`Logging::on_failure`]), which prints it unless told otherwise. The same is done with records for a closed handler.
 //!
 //! *Waiting:* a record waits for its sinks, and at each logger, a few instructions long, for others that change its handlers; not for other records. *Complexity:* a record is linear in the depth of the name and in
-//! the handlers that it meets; [`Logging::logger`] is constant on average when the logger exists, else linear in the depth.
+//! the handlers that it meets; [`Logging::logger`] takes one look-up when the logger exists, else one for each level up to the first that exists, of as much of the name as that has.
 //!
 //! # What owns what
 //! A sink that owns a [`Handler`] of itself, or a logger that has it, keeps both for ever. A `Logging` may go before its loggers and handlers; they go on, but for what is
@@ -222,8 +222,17 @@ impl Logging {
 
     /// The live handler that has this name. Waits for nobody.
     pub fn handler_named(&self, name: &str) -> Option<Handler> {
-        let name = self.shared.get()?.names.get(name)?;
-        name.upgrade().map(Handler::of)
+        let names = &self.shared.get()?.names;
+        let mut before = None;
+        loop {
+            let named = names.get(name)?;
+            let handler = named.upgrade();
+            if handler.is_some() || before.is_some_and(|before| named.ptr_eq(&before)) {
+                return handler.map(Handler::of);
+            }
+            // It has died. Perhaps another one took the name over before.
+            before = Some(named);
+        }
     }
 
     /// The names that live handlers have, in no order. *Complexity:* linear in their number.
@@ -321,10 +330,19 @@ impl Shared {
         if let Some(node) = self.loggers.get(name) {
             return node;
         }
-        // From the root down, so that no depth of names is a depth of the stack.
-        let ends = name.match_indices('.').map(|(end, _)| end);
-        let mut node = self.root.clone();
-        for end in ends.filter(|end| *end > 0).chain([name.len()]) {
+        // Up to the first that exists, and from there down: so that no depth of names is a depth of the stack.
+        let mut missing = vec![name.len()];
+        let mut above = name.rmatch_indices('.').map(|(end, _)| end);
+        let mut node = loop {
+            let Some(end) = above.next().filter(|end| *end > 0) else {
+                break self.root.clone();
+            };
+            if let Some(node) = self.loggers.get(&name[..end]) {
+                break node;
+            }
+            missing.push(end);
+        };
+        for end in missing.into_iter().rev() {
             let parent = node;
             node = self.loggers.get_or_insert_with_ref(
                 &name[..end],

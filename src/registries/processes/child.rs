@@ -125,7 +125,8 @@ impl OsChild {
             state.lost = seen.is_err();
             self.ended.notify_all();
         }
-        seen
+        // The system's only reason is that it is no child any more that could be waited for.
+        seen.map_err(|_| lost(self.id))
     }
 
     /// Runs `signal` if it is there to be signalled, and cannot be waited for meanwhile.

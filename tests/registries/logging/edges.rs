@@ -3,7 +3,7 @@
 use super::{handlers, noted, words, Log};
 use crate::common::promptly;
 use highlander::registries::logging::{BoxError, Handler, Level, Logging, Policy, Record, Sink};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
@@ -136,6 +136,50 @@ fn a_renamed_handler_is_found_at_all_times() {
                 assert!(handler.set_name(name));
             }
         });
+    });
+}
+
+/// Of handlers that take a name over one from the other, and die then, one has it at all times.
+#[test]
+fn a_name_that_is_taken_over_is_found_at_all_times() {
+    promptly(|| {
+        let (logging, log) = (Logging::new(), Log::default());
+        let mut handler = logging.handler(noted("a", &log));
+        handler.set_name("c");
+        let ends = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                while !ends.load(SeqCst) {
+                    assert!(logging.handler_named("c").is_some());
+                }
+            });
+            for _ in 0..20_000 {
+                let next = logging.handler(noted("a", &log));
+                next.set_name("c");
+                handler = next;
+            }
+            ends.store(true, SeqCst);
+            looking.join().unwrap();
+        });
+        drop(handler);
+        assert!(logging.handler_named("c").is_none());
+    });
+}
+
+/// A logger is made below the nearest one that exists: one look-up for each that does not.
+#[test]
+fn names_of_many_levels_are_looked_up_from_the_leaf() {
+    promptly(|| {
+        let logging = Logging::new();
+        let name = vec!["x"; 3_000].join(".");
+        let leaf = logging.logger(&name);
+        // Each from the root would take minutes.
+        let below: Vec<_> = (0..1_000)
+            .map(|n| logging.logger(&format!("{name}.{n}")))
+            .collect();
+        assert!(below
+            .iter()
+            .all(|logger| logger.parent().as_ref() == Some(&leaf)));
     });
 }
 

@@ -366,7 +366,15 @@ fn a_reused_id_is_another_process() {
 #[cfg(target_os = "linux")]
 fn a_child_that_somebody_else_has_waited_for_is_lost() {
     type Meets = fn(&Processes, &ProcessHandle);
-    let calls: [Meets; 6] = [
+    let calls: [Meets; 8] = [
+        |_, child| {
+            let error = child.join().unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        },
+        |_, child| {
+            let error = child.join_timeout(Duration::from_secs(9)).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        },
         |children, _| assert!(children.active().is_empty()),
         |children, child| assert!(children.get(child.id()).is_none()),
         |_, child| assert!(!child.kill().unwrap()),
