@@ -38,6 +38,8 @@ struct Death {
     work: Arc<Work>,
     /// Where the destructor runs, or will; none before that is known.
     thread: Option<u64>,
+    /// Of a draft that was given up: the work of those who may be the last to let go of it.
+    letting_go: Option<u64>,
     /// Lives until the end, to be told of it.
     _expected: Option<Arc<Expected>>,
 }
@@ -80,24 +82,32 @@ impl Dying {
 
     /// To be called before the value is unlinked, by the thread that will end it.
     pub(crate) fn begin(&self, hash: u64, id: usize) {
-        self.put(hash, id, Some(frames::this_thread()), None);
+        self.put(hash, id, None, |death| death.is_on(frames::this_thread()));
     }
 
     /// To be called by somebody else, before the value can end.
     pub(crate) fn expect(&self, hash: u64, id: usize) {
-        self.put(hash, id, None, None);
+        self.put(hash, id, None, |_| {});
     }
 
-    fn put(&self, hash: u64, id: usize, thread: Option<u64>, expected: Option<&Arc<Expected>>) {
+    /// As `expect`, of a draft that is given up.
+    pub(crate) fn abandon(&self, hash: u64, id: usize, letting_go: &Work) {
+        self.put(hash, id, None, |death| death.is_given_up(letting_go));
+    }
+
+    fn put(
+        &self,
+        hash: u64,
+        id: usize,
+        expected: Option<&Arc<Expected>>,
+        tell: impl FnOnce(&mut Death),
+    ) {
         let mut list = self.list.lock();
         // Of what is told of its end: not after that.
         if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
             return;
         }
-        let death = list.find_or_add(hash, id, expected);
-        if let Some(thread) = thread {
-            death.is_on(thread);
-        }
+        tell(list.find_or_add(hash, id, expected));
     }
 
     /// The destructor of this one, as work.
@@ -135,7 +145,7 @@ impl Dying {
         let death = known.or_else(|| those().next())?;
         // It is on the list, so it has not ended.
         let end = death.work.end();
-        death.tell_thread();
+        death.tell_what_it_waits_for();
         Some(InTheWay {
             end,
             work: Arc::clone(&death.work),
@@ -150,14 +160,20 @@ impl Death {
         if self.thread.is_none() {
             self.thread = Some(thread);
             frames::owe_an_end();
-            self.tell_thread();
+            self.tell_what_it_waits_for();
         }
     }
 
-    /// To be called when its work has been given a number, and when its thread is known: whichever comes last tells those who wait.
-    fn tell_thread(&self) {
-        if let (Some(work), Some(thread)) = (self.work.numbered(), self.thread) {
-            waits::is_on_thread(work, thread);
+    fn is_given_up(&mut self, letting_go: &Work) {
+        self.letting_go = Some(letting_go.number());
+        self.tell_what_it_waits_for();
+    }
+
+    /// To be called when its work has been given a number, and when it is known what it waits for: whichever comes last tells those who wait.
+    fn tell_what_it_waits_for(&self) {
+        // Who runs it has let go of it.
+        if let (Some(work), Some(other)) = (self.work.numbered(), self.thread.or(self.letting_go)) {
+            waits::is_part_of(work, other);
         }
     }
 }
@@ -175,6 +191,7 @@ impl List {
                 hash,
                 work: Arc::new(Work::new()),
                 thread: None,
+                letting_go: None,
                 _expected: expected.map(Arc::clone),
             }
         })
@@ -217,9 +234,19 @@ impl Expected {
         std::ptr::from_ref(self).addr()
     }
 
+    /// As `await_end`, of a draft that is given up.
+    pub(crate) fn abandon(self: &Arc<Self>, letting_go: &Work) {
+        self.await_end(Some(letting_go));
+    }
+
     /// Waits for its end from now on. It is dead, and perhaps has not said so yet; or nobody is to get it any more.
-    pub(crate) fn await_end(self: &Arc<Self>) {
-        self.dying.put(self.hash, self.id(), None, Some(self));
+    pub(crate) fn await_end(self: &Arc<Self>, letting_go: Option<&Work>) {
+        let tell = |death: &mut Death| {
+            if let Some(work) = letting_go {
+                death.is_given_up(work);
+            }
+        };
+        self.dying.put(self.hash, self.id(), Some(self), tell);
         // What it is told of its end must not go with the entry.
         let registration = self.registration.lock().take();
         if let Some(registration) = registration {

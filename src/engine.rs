@@ -11,6 +11,7 @@ use crate::panics::Panics;
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Ahead, Compared, Link, Next, Place, Probe, Sight, FEW};
+use crate::work::Work;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -381,9 +382,9 @@ impl<B: Body> Engine<B> {
     }
 
     /// Says that a draft is given up, which may have other owners.
-    pub(crate) fn abandon(&self, draft: &Strong<B>) {
+    pub(crate) fn abandon(&self, draft: &Strong<B>, letting_go: &Work) {
         if let Some(core) = self.core().filter(|_| self.exclusive) {
-            core.abandon(draft.node());
+            core.abandon(draft.node(), letting_go);
         }
     }
 

@@ -26,6 +26,9 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ptr;
 
+/// Shows some works, one after the other.
+pub(crate) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
+
 /// What a frame is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Part<'a> {
@@ -35,6 +38,8 @@ pub(crate) enum Part<'a> {
     Closed,
     /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to, asks for what this thread has still to do.
     Ending(&'a Rest),
+    /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
+    Holding(Works<'a>),
     /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of.
     Waking,
 }
@@ -53,7 +58,7 @@ impl<'a> Frame<'a> {
     fn family(&self) -> Option<&'a Family> {
         match self.part {
             Part::Open(family, _) => Some(family),
-            Part::Closed | Part::Ending(_) | Part::Waking => None,
+            Part::Closed | Part::Ending(_) | Part::Holding(_) | Part::Waking => None,
         }
     }
 
@@ -193,7 +198,7 @@ pub(crate) fn is_held_up_by(asker: Asker) -> bool {
 pub(crate) struct Named {
     pub(crate) work: u64,
     pub(crate) text: String,
-    /// It runs now. The others have ended, and are of the family of the next one that does.
+    /// It runs now. The others have ended, and are of the family of the next one that does, or held by it.
     pub(crate) runs: bool,
 }
 
@@ -212,6 +217,16 @@ pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
             Part::Ending(rest) => {
                 rest.for_each(see);
                 rest.own()
+            }
+            Part::Holding(held) => {
+                held(&mut |work| {
+                    all.push(Named {
+                        work: work.number(),
+                        text: "the end of what was given up".to_string(),
+                        runs: false,
+                    });
+                });
+                frame.work.number()
             }
             _ => {
                 if let Some(family) = frame.family() {
@@ -255,7 +270,7 @@ pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
         match frame.part {
             Part::Open(family, _) => family.for_each(see),
             Part::Ending(rest) => rest.for_each(see),
-            Part::Closed | Part::Waking => {}
+            Part::Closed | Part::Holding(_) | Part::Waking => {}
         }
         if let Some(text) = pending {
             chain.push(text);

@@ -4,7 +4,7 @@
 //! asked by number, so that a death, however late it is reported, touches its own entry only.
 
 use crate::notify::{Notified, Notify};
-use crate::order::{pin, Order};
+use crate::order::{pin, Guard, Order};
 use crate::panics::after;
 use crate::pointer::{SyncPointer, WeakPointer};
 use crate::sync::{AtomicU64, AtomicUsize, List, ListMap, Mutex, Ordering};
@@ -54,13 +54,18 @@ pub(crate) struct Members<P: SyncPointer> {
 
 impl<P: SyncPointer> Members<P> {
     pub(crate) fn new() -> Arc<Self> {
-        Self::with_capacity(0)
+        Self::with_order(Order::new(), 0)
     }
 
-    pub(crate) fn with_capacity(capacity: usize) -> Arc<Self> {
+    /// With room. Others may wait for it, so the caller has pinned before.
+    pub(crate) fn with_capacity(capacity: usize, guard: &Guard) -> Arc<Self> {
         let order = Order::new();
         // First, as it refuses what is too much.
-        order.reserve(capacity, &pin());
+        order.reserve(capacity, guard);
+        Self::with_order(order, capacity)
+    }
+
+    fn with_order(order: Order<Member<P>>, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             order,
             by_hash: ListMap::small(capacity),

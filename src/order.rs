@@ -412,4 +412,4 @@ mod body {
     }
 }
 
-pub(crate) use body::{pin, Order};
+pub(crate) use body::{pin, Guard, Order};

@@ -12,6 +12,7 @@ use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::sync::{AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
+use crate::work::Work;
 use std::sync::Arc;
 
 /// The entry has not been put on its list.
@@ -89,8 +90,8 @@ impl<Q: Pointer> Side for Traced<Q> {
         self.watching.has_left(|| self.is_dead());
     }
 
-    fn is_abandoned(&self) {
-        self.watching.is_abandoned();
+    fn is_abandoned(&self, letting_go: &Work) {
+        self.watching.is_abandoned(letting_go);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::dying::{Dying, Expected};
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::watchers::Registration;
+use crate::work::Work;
 use std::sync::Arc;
 
 /// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
@@ -42,7 +43,9 @@ pub(crate) trait Side: 'static {
     fn has_left(&self) {}
 
     /// It will never be in its map, and may live on; an exclusive map waits for its end.
-    fn is_abandoned(&self) {}
+    fn is_abandoned(&self, letting_go: &Work) {
+        let _ = letting_go;
+    }
 }
 
 /// Kept as it is: it lives as long as its entry.
@@ -124,7 +127,7 @@ impl Watching {
     #[inline]
     pub(crate) fn leaves(&self, is_dead: impl FnOnce() -> bool) {
         if let Some(expected) = self.expected().filter(|_| is_dead()) {
-            expected.await_end();
+            expected.await_end(None);
         }
     }
 
@@ -135,9 +138,9 @@ impl Watching {
         }
     }
 
-    pub(crate) fn is_abandoned(&self) {
+    pub(crate) fn is_abandoned(&self, letting_go: &Work) {
         if let Some(expected) = self.expected() {
-            expected.await_end();
+            expected.abandon(letting_go);
         }
     }
 
@@ -231,7 +234,7 @@ impl<P: Pointer> Side for Weakly<P> {
         self.1.has_left(|| self.is_dead());
     }
 
-    fn is_abandoned(&self) {
-        self.1.is_abandoned();
+    fn is_abandoned(&self, letting_go: &Work) {
+        self.1.is_abandoned(letting_go);
     }
 }

@@ -15,6 +15,7 @@ use crate::making::{Made, Rest};
 use crate::panics::after;
 use crate::side::{Kept, Side};
 use crate::store::{Refused, Store};
+use crate::work::Work;
 use equivalent::Equivalent;
 use std::fmt;
 
@@ -326,8 +327,8 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         self.enter_made_draft(hash, draft, &is_it)
     }
 
-    fn abandon(&self, draft: &Entry<K, B>) {
-        draft.held.value().is_abandoned();
+    fn abandon(&self, draft: &Entry<K, B>, letting_go: &Work) {
+        draft.held.value().is_abandoned(letting_go);
     }
 
     fn grip(&self) -> Self {

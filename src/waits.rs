@@ -15,8 +15,9 @@
 //! says nothing about anybody else.
 //!
 //! A destructor may have to wait, on the thread that will run it, until that has done something else: what is at the end of a long chain is put
-//! aside. So who waits for a destructor waits for its thread as well, as soon as that is known ([`is_on_thread`]), and who waits on a thread
-//! that has destructors to run names the thread in its note.
+//! aside. So who waits for a destructor waits for its thread as well, as soon as that is known ([`is_part_of`]), and who waits on a thread
+//! that has destructors to run names the thread in its note. Before that is known, the destructor of a draft that was given up waits for those
+//! who are about to let go of it, and may be in the middle of comparing its key.
 
 use crate::frames::{self, Asker, Named};
 use crate::panics::Panics;
@@ -36,8 +37,8 @@ struct Graph {
     by_work: BTreeSet<(u64, u64)>,
     /// The next note's.
     number: u64,
-    /// On which thread a destructor runs, or will.
-    threads: BTreeMap<u64, u64>,
+    /// Of a destructor: the thread that runs it, or will, or what comes before.
+    parts: BTreeMap<u64, u64>,
 }
 
 /// That some works wait for another one.
@@ -109,7 +110,7 @@ pub(crate) fn forget(work: &Work) {
 pub(crate) fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
     let graph = &mut *graph;
-    graph.threads.remove(&number);
+    graph.parts.remove(&number);
     let named: Vec<_> = notes_of(&graph.by_work, number).collect();
     for note in named {
         graph.by_work.remove(&(number, note));
@@ -118,10 +119,10 @@ pub(crate) fn forget_number(number: u64) {
     }
 }
 
-/// This work, a destructor, is this thread's to run. To be called with the lock under which that became known.
+/// This work does not end before the other one has, a thread's perhaps. To be called with the lock under which that became known.
 #[cold]
-pub(crate) fn is_on_thread(work: u64, thread: u64) {
-    GRAPH.lock().threads.insert(work, thread);
+pub(crate) fn is_part_of(work: u64, other: u64) {
+    GRAPH.lock().parts.insert(work, other);
 }
 
 /// The notes that name this work.
@@ -136,13 +137,13 @@ impl Graph {
             notes: BTreeMap::new(),
             by_work: BTreeSet::new(),
             number: 0,
-            threads: BTreeMap::new(),
+            parts: BTreeMap::new(),
         }
     }
 
     /// Follows the notes from what is waited for: what leads from there to one of these works, in words, beginning with that.
     fn cycle(&self, own: &[Named], waits_for: u64) -> Option<Vec<String>> {
-        // How each work was come by: from which one, and by which note, if not by its thread.
+        // How each work was come by: from which one, and by which note, if not as a part of it.
         let mut come_by: BTreeMap<u64, Option<(u64, Option<u64>)>> =
             BTreeMap::from([(waits_for, None)]);
         let mut open = vec![waits_for];
@@ -169,8 +170,8 @@ impl Graph {
                     Some((work, note))
                 });
             };
-            if let Some(thread) = self.threads.get(&work) {
-                come_to(*thread, None);
+            if let Some(other) = self.parts.get(&work) {
+                come_to(*other, None);
             }
             for note in notes_of(&self.by_work, work) {
                 come_to(self.notes[&note].waits_for, Some(note));

@@ -18,6 +18,7 @@ use crate::panics::after;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
+use crate::work::Work;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
@@ -515,8 +516,8 @@ where
         self.store.enter_made_draft(hash, draft, &is_it)
     }
 
-    fn abandon(&self, draft: &Entry<P, B>) {
-        draft.held.value().is_abandoned();
+    fn abandon(&self, draft: &Entry<P, B>, letting_go: &Work) {
+        draft.held.value().is_abandoned(letting_go);
     }
 
     fn grip(&self) -> Self::Grip {

@@ -5,6 +5,7 @@ mod algebra;
 use crate::hash::DefaultHashBuilder;
 use crate::keying::{Asked, ByEquality, Keying};
 use crate::members::{Cursor, Members};
+use crate::order::pin;
 use crate::panics::after;
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::Pointer;
@@ -167,7 +168,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// ```
     pub fn reserve(&self, additional: usize) {
         if additional > 0 {
-            let new = || Members::with_capacity(additional);
+            let guard = pin();
+            let new = || Members::with_capacity(additional, &guard);
             self.members.get_or_init(new).reserve(additional);
         }
     }

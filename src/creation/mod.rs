@@ -24,7 +24,7 @@ use crate::flight::{FlightTable, Leader};
 use crate::frames::{self, Part};
 use crate::panics::{after, Panics};
 use crate::waits;
-use crate::work::text;
+use crate::work::{text, Work};
 use pending::PendingCreation;
 use std::any::Any;
 use std::fmt;
@@ -90,9 +90,9 @@ pub(crate) trait Creates {
         draft: &Self::Landed,
     ) -> (Option<Self::Landed>, Self::Rest);
 
-    /// A draft that is given up, and may have other owners: what comes next may have to wait for its end.
-    fn abandon(&self, draft: &Self::Landed) {
-        let _ = draft;
+    /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
+    fn abandon(&self, draft: &Self::Landed, letting_go: &Work) {
+        let _ = (draft, letting_go);
     }
 
     fn grip(&self) -> Self::Grip;
@@ -423,7 +423,7 @@ impl<M: Creates> Drop for Drafted<'_, M> {
     fn drop(&mut self) {
         if let Some(leader) = self.leader.take() {
             if let Some(draft) = leader.value() {
-                self.map.abandon(draft);
+                self.map.abandon(draft, leader.letting_go());
             }
             drop(leader);
         }

@@ -1,10 +1,11 @@
 //! Who creates.
 
 use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Strangers, Wakes, VACANT};
+use crate::frames::{self, Part};
 use crate::panics::Panics;
 use crate::sync::Ordering;
 use crate::waits;
-use crate::work::{End, Work};
+use crate::work::{Describe, End, Work};
 use std::sync::Arc;
 
 /// The right to create, and the duty to end the flight. Dropped without a result, it is given up.
@@ -80,6 +81,11 @@ impl<'a, T, R> Leader<'a, T, R> {
 
     pub(crate) fn work(&self) -> &Work {
         &self.flight.work
+    }
+
+    /// What those do who may be the last to let go of the value, if it is given up.
+    pub(crate) fn letting_go(&self) -> &Work {
+        &self.flight.letting_go
     }
 
     /// The key is in this value now, for good: if the flight is given up, those who wait begin anew with keys of their own.
@@ -212,6 +218,7 @@ impl<T, R> Drop for Leader<'_, T, R> {
         // Before somebody else leads: what is known of who waits was this one's.
         waits::forget(&flight.work);
         let mut value = self.value.take();
+        let has_value = value.is_some();
         let told = self.shard.0.with(|list| {
             if value.is_none() {
                 return hand_over(list, flight);
@@ -219,9 +226,17 @@ impl<T, R> Drop for Leader<'_, T, R> {
             flight.keep_key(&mut value);
             end(list, flight, true)
         });
-        let mut panics = Panics::new();
-        // In this order: the value may ask for its key as it goes, and wait for one of them.
-        panics.catch(|| told.notify());
-        panics.catch(|| drop(value));
+        let let_go = || {
+            let mut panics = Panics::new();
+            // In this order: the value may ask for its key as it goes, and wait for one of them.
+            panics.catch(|| told.notify());
+            panics.catch(|| drop(value));
+        };
+        if !has_value {
+            return let_go();
+        }
+        let describe: Describe<'_> = &|f| f.write_str("the end of what was given up");
+        let held = |see: &mut dyn FnMut(&Work)| see(&flight.letting_go);
+        frames::during(&Work::new(), describe, Part::Holding(&held), let_go);
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Flight<T, R> {
     comparing: AtomicUsize,
     /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the shard's lock.
     remains: Mutex<Option<R>>,
+    /// What those do who may be the last to let go of that: who gives up, and who compares.
+    letting_go: Work,
     /// Those who sleep. Locked under the shard's lock.
     asleep: Mutex<AllAsleep<T, R>>,
     /// Set if somebody waits for it.
@@ -72,6 +74,7 @@ impl<T, R> Flight<T, R> {
             waiting: AtomicUsize::new(0),
             comparing: AtomicUsize::new(0),
             remains: Mutex::new(None),
+            letting_go: Work::new(),
             asleep: Mutex::new(AllAsleep::new()),
             result: OnceCell::new(),
         })
@@ -358,8 +361,8 @@ impl<T, R: Clone> FlightTable<T, R> {
             }
             let first = strangers.len();
             strangers.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
-            let is_ours = |other: &Waiter<'_, T, R>| same(&mine.ticket, &other.flight().ticket);
-            if let Some(at) = strangers[first..].iter().position(is_ours) {
+            let at = Waiter::find(&strangers[first..], |ticket| same(&mine.ticket, ticket));
+            if let Some(at) = at {
                 let ours = strangers.swap_remove(first + at).with_own(mine);
                 return after(Strangers(strangers), Joined::Waiter(ours));
             }
@@ -388,13 +391,8 @@ impl<T, R: Clone> FlightTable<T, R> {
         });
         // Held, so that the tickets stay.
         let waiters = flights.into_iter();
-        let mut waiters: Vec<_> = waiters.map(|flight| Waiter::new(shard, flight)).collect();
-        let found = waiters.iter();
-        let at = found
-            .into_iter()
-            .position(|other| is_it(&other.flight().ticket))?;
-        let mut found = waiters.swap_remove(at);
-        found.has_compared();
-        Some(after(Strangers(waiters), found))
+        let mut all = Strangers(waiters.map(|flight| Waiter::new(shard, flight)).collect());
+        let found = all.0.swap_remove(Waiter::find(&all.0, is_it)?);
+        Some(after(all, found))
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{take_off, Asleep, Flight, Leader, Shard, Strangers, Wakes, LED, OVER, VACANT};
 use crate::cycle::CycleError;
-use crate::frames::{self, Asker, Own};
+use crate::frames::{self, Asker, Own, Part};
 use crate::panics::{after, Panics};
+use crate::sync::plain::{AtomicBool, Relaxed};
 use crate::sync::{self, Mutex, Ordering, Sleeper};
 use crate::waits::Waiting;
-use crate::work::End;
+use crate::work::{Describe, End, Work};
 use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::{ready, Context, Poll};
@@ -32,7 +33,7 @@ pub(crate) struct Waiter<'a, T, R> {
     /// While it sleeps.
     asleep: Option<Arc<Asleep<T, R>>>,
     /// It may look at the key in the ticket.
-    compares: bool,
+    compares: AtomicBool,
 }
 
 impl<T, R> Asleep<T, R> {
@@ -49,20 +50,35 @@ impl<'a, T, R> Waiter<'a, T, R> {
             flight,
             own: None,
             asleep: None,
-            compares: true,
+            compares: AtomicBool::new(true),
         }
     }
 
     /// It is the flight of the caller's key, who waits for it.
     pub(super) fn with_own(mut self, own: Arc<Flight<T, R>>) -> Self {
         self.own = Some(own);
-        self.has_compared();
         self
     }
 
+    /// Which of these has such a ticket. None of them looks at its key afterwards.
+    pub(super) fn find(all: &[Self], is_it: impl Fn(&T) -> bool) -> Option<usize> {
+        let describe: Describe<'_> = &|f| f.write_str("the comparison of keys");
+        let held = |see: &mut dyn FnMut(&Work)| {
+            all.iter().for_each(|one| see(&one.flight.letting_go));
+        };
+        frames::during(&Work::new(), describe, Part::Holding(&held), || {
+            let found = all.iter().position(|one| is_it(&one.flight.ticket));
+            let mut panics = Panics::new();
+            all.iter().for_each(|one| {
+                panics.catch(|| one.has_compared());
+            });
+            found
+        })
+    }
+
     /// It does not look at the key in the ticket any more.
-    pub(super) fn has_compared(&mut self) {
-        if !std::mem::take(&mut self.compares) {
+    fn has_compared(&self) {
+        if !self.compares.swap(false, Relaxed) {
             return;
         }
         let flight = &self.flight;

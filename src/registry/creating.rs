@@ -15,6 +15,7 @@ use crate::hash::{hash_key, owned_key};
 use crate::panics::after;
 use crate::seed::{Planted, Seed};
 use crate::strong::Strong;
+use crate::work::Work;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -402,8 +403,8 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         (existing.map(Handle::new), (None, strangers))
     }
 
-    fn abandon(&self, draft: &Self::Landed) {
-        self.engine.abandon(draft.strong());
+    fn abandon(&self, draft: &Self::Landed, letting_go: &Work) {
+        self.engine.abandon(draft.strong(), letting_go);
     }
 
     fn grip(&self) -> Self::Grip {

@@ -5,6 +5,8 @@ use highlander::{
     Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakValueMap,
 };
 use std::any::Any;
+use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Barrier, Mutex};
 use std::thread;
@@ -504,5 +506,103 @@ fn a_destructor_that_asks_for_its_own_key_is_refused_and_nobody_else_is() {
             });
         }
         assert_eq!(REFUSALS.load(SeqCst), 3 * ROUNDS);
+    });
+}
+
+/// A key that runs the function of its thread when it is compared, once.
+struct Compared;
+
+thread_local! {
+    static COMPARES: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+impl PartialEq for Compared {
+    fn eq(&self, _: &Self) -> bool {
+        let compares = COMPARES.take();
+        if let Some(compares) = compares {
+            compares();
+        }
+        true
+    }
+}
+
+impl Eq for Compared {}
+
+impl Hash for Compared {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// One thread gives up a draft in the middle of another one's comparison with its key, which so keeps it; and that asks for the key.
+fn refused_while_it_compares(
+    create_and_fail: impl FnOnce(&dyn Fn()) + Send,
+    create: impl Fn() -> Result<(), CreateError<()>> + Send + Clone + 'static,
+) {
+    let (compares, is_compared) = mpsc::channel();
+    let (gives_up, given_up) = mpsc::channel();
+    thread::scope(|scope| {
+        let (begins, begun) = mpsc::channel();
+        scope.spawn(move || {
+            create_and_fail(&|| {
+                begins.send(()).unwrap();
+                is_compared.recv().unwrap();
+            });
+            gives_up.send(()).unwrap();
+        });
+        begun.recv().unwrap();
+        let again = create.clone();
+        COMPARES.replace(Some(Box::new(move || {
+            compares.send(()).unwrap();
+            given_up.recv().unwrap();
+            assert!(matches!(again(), Err(CreateError::Cycle(_))));
+        })));
+        create().unwrap();
+    });
+}
+
+#[test]
+fn who_keeps_a_draft_from_ending_by_a_comparison_does_not_wait_for_its_end() {
+    promptly(|| {
+        static REGISTRY: Registry<Compared, AtDrop> = Registry::exclusive();
+        static OPEN: AtomicUsize = AtomicUsize::new(0);
+        let open = || {
+            assert_eq!(OPEN.fetch_add(1, SeqCst), 0);
+            AtDrop::new(|| assert_eq!(OPEN.fetch_sub(1, SeqCst), 1))
+        };
+        refused_while_it_compares(
+            move |meet| {
+                let initialise = |_: &Handle<_, _>| {
+                    meet();
+                    Err(CreateError::Failed(()))
+                };
+                let failed =
+                    REGISTRY.get_or_try_create_cyclic(Compared, |_| Ok(open()), initialise);
+                assert!(failed.is_err());
+            },
+            move || {
+                REGISTRY
+                    .get_or_try_insert_with(Compared, |_| Ok(open()))
+                    .map(drop)
+            },
+        );
+        type Map = WeakValueMap<Compared, Watched<AtDrop>>;
+        let map: Map = MapMaker::new().weak_values().exclusive().build().unwrap();
+        let map = Arc::new(map);
+        let failing = Arc::clone(&map);
+        refused_while_it_compares(
+            move |meet| {
+                let initialise = |_: &Watched<_>| {
+                    meet();
+                    Err(CreateError::Failed(()))
+                };
+                let allocate = |_: &_| Ok(Watched::new(open()));
+                let failed = failing.get_or_try_create_cyclic(Compared, allocate, initialise);
+                assert!(failed.is_err());
+            },
+            move || {
+                map.get_or_try_insert_with(Compared, |_| Ok(Watched::new(open())))
+                    .map(drop)
+            },
+        );
+        assert_eq!(OPEN.load(SeqCst), 0);
     });
 }

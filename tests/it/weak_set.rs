@@ -811,3 +811,75 @@ fn a_set_that_is_shared_can_be_extended_as_a_collection() {
     Extend::extend(&mut &set, owned.iter().cloned());
     assert_eq!(shown(&set), [0, 1, 2]);
 }
+
+/// A weak pointer whose drop enters something into the set that is about to be used for the first time.
+#[derive(Clone)]
+struct Enters(Arc<u32>);
+#[derive(Clone)]
+struct WeakEnters(std::sync::Weak<u32>);
+static NEXT_SET: Mutex<Option<&'static WeakSet<Arc<u32>>>> = Mutex::new(None);
+
+impl Drop for WeakEnters {
+    fn drop(&mut self) {
+        let next = *NEXT_SET.lock().unwrap();
+        if let Some(next) = next {
+            next.insert(&Arc::new(1));
+        }
+    }
+}
+
+impl Pointer for Enters {
+    type Target = u32;
+    type Weak = WeakEnters;
+
+    fn downgrade(this: &Self) -> WeakEnters {
+        WeakEnters(Arc::downgrade(&this.0))
+    }
+
+    fn target(this: &Self) -> &u32 {
+        &this.0
+    }
+
+    fn address(this: &Self) -> *const () {
+        Arc::as_ptr(&this.0).cast()
+    }
+}
+
+impl WeakPointer for WeakEnters {
+    type Strong = Enters;
+
+    fn upgrade(&self) -> Option<Enters> {
+        self.0.upgrade().map(Enters)
+    }
+
+    fn is_dead(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    fn address(&self) -> *const () {
+        self.0.as_ptr().cast()
+    }
+}
+
+/// Removed members are dropped when some later use of any set has found out that nobody looks at them. That use may be the first of another set.
+#[test]
+fn what_the_first_use_of_a_set_drops_may_use_it() {
+    promptly(|| {
+        let set: WeakSet<Enters> = WeakSet::new();
+        for n in 0..3_000 {
+            let member = Enters(Arc::new(n));
+            set.insert(&member);
+            drop(member);
+            set.prune();
+            // So that it is now this use that drops, now that.
+            (0..n % 11).for_each(|_| drop(set.first()));
+            let next: &WeakSet<Arc<u32>> = forever(WeakSet::new());
+            NEXT_SET.lock().unwrap().replace(next);
+            match n % 2 {
+                0 => assert!(next.insert(&Arc::new(7))),
+                _ => next.reserve(7),
+            }
+            NEXT_SET.lock().unwrap().take();
+        }
+    });
+}

@@ -3,6 +3,8 @@
 use crate::support::*;
 use highlander::{CycleError, MapMaker, Registry, Watched};
 use loom::thread;
+use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Its end takes its time: others go on in the middle of it.
@@ -126,6 +128,127 @@ fn creation_against_a_destructor_that_asks_for_its_own_key() {
         other.join().unwrap();
         drop(mine);
         assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+/// A key equal to all others. When it is compared it asks for itself, if it has a registry to ask.
+struct Meeting(RefCell<Option<Arc<Meetings>>>);
+
+type Meetings = Registry<Meeting, Counted, PlacedHasher>;
+
+// SAFETY: only the thread that has made one with a registry compares it with others.
+unsafe impl Sync for Meeting {}
+
+impl Meeting {
+    fn quiet() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    fn meets(&self) {
+        let registry = self.0.take();
+        if let Some(registry) = registry {
+            // Made, or refused; but it does not wait for the end of a draft that it keeps itself.
+            let _ = registry.get_or_try_insert_with(Meeting::quiet(), |_| Err(Failure));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Failure;
+
+impl From<CycleError> for Failure {
+    fn from(_: CycleError) -> Self {
+        Self
+    }
+}
+
+impl PartialEq for Meeting {
+    fn eq(&self, other: &Self) -> bool {
+        self.meets();
+        other.meets();
+        true
+    }
+}
+
+impl Eq for Meeting {}
+
+impl Hash for Meeting {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        A.hash(state);
+    }
+}
+
+#[test]
+fn a_comparison_that_asks_against_a_draft_that_is_given_up() {
+    model_with(1, || {
+        let registry: Arc<Meetings> =
+            Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()));
+        let tally = Tally::default();
+        let other = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || {
+                let allocate = |_: &Meeting| {
+                    assert_eq!(tally.live(), 0);
+                    Ok(tally.value())
+                };
+                let failed =
+                    registry.get_or_try_create_cyclic(Meeting::quiet(), allocate, |_| Err(Failure));
+                // Whoever was first.
+                drop(failed);
+            }
+        });
+        let asking = Meeting(RefCell::new(Some(Arc::clone(&registry))));
+        let mine = registry.get_or_insert_with(asking, |key| {
+            key.0.take();
+            assert_eq!(tally.live(), 0);
+            tally.value()
+        });
+        mine.read();
+        other.join().unwrap();
+        drop(mine);
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+/// Calls its function when it is dropped.
+struct AtDrop<F: FnOnce()>(Option<F>, #[allow(dead_code)] Counted);
+
+impl<F: FnOnce()> Drop for AtDrop<F> {
+    fn drop(&mut self) {
+        (self.0.take().unwrap())();
+    }
+}
+
+/// What dies at the bottom of the chain is put aside, so that it is in none of the frames of the thread that will end it.
+#[test]
+fn a_creation_against_a_destructor_that_is_put_aside() {
+    model_with(1, || {
+        let (registry, others, tally) = (exclusive(), registry::<Counted>(), Tally::default());
+        let value = registry.get_or_insert_with(A, |_| Slow(tally.value()));
+        let creator = thread::spawn({
+            let (registry, others, tally) =
+                (Arc::clone(&registry), Arc::clone(&others), tally.clone());
+            move || {
+                let made = others.get_or_try_insert_with(B, |_| {
+                    let inner = registry
+                        .get_or_try_insert_with(A, |_| Ok::<_, CycleError>(Slow(tally.value())));
+                    inner.map(|_| tally.value())
+                });
+                drop(made);
+            }
+        });
+        let asks = {
+            let (others, tally) = (Arc::clone(&others), tally.clone());
+            move || {
+                drop(value);
+                drop(others.get_or_try_insert_with(B, |_| Ok::<_, CycleError>(tally.value())));
+            }
+        };
+        // Two levels: as deep as it takes in the models.
+        let bottom = Watched::new(AtDrop(Some(asks), tally.value()));
+        drop(Watched::new(bottom));
+        creator.join().unwrap();
+        assert_eq!((tally.live(), registry.len(), others.len()), (0, 0, 0));
     });
 }
 
