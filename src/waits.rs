@@ -25,6 +25,7 @@ use crate::sync::{global, Mutex, Sleeper};
 use crate::work::Work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::task::Waker;
 
 global! {
     static GRAPH: Mutex<Graph> = Mutex::new(Graph::new());
@@ -193,17 +194,22 @@ fn within(works: &[Named], at: usize) -> Vec<String> {
         .collect()
 }
 
-/// Wakes those who wait, each whatever the others do. Runs code of executors, so it is called with no lock held.
+/// Wakes those who wait, each whatever the others do. Runs code of executors, so it is called with no lock held. All know of it before that:
+/// a waker may ask for what another one of them is creating.
 pub(crate) fn notify(sleepers: Vec<Arc<Sleeper>>) {
     if sleepers.is_empty() {
         return;
     }
+    let wakers: Vec<Waker> = sleepers
+        .iter()
+        .filter_map(|sleeper| sleeper.notify())
+        .collect();
+    // Their wakers are out.
+    drop(sleepers);
     let mut panics = Panics::new();
     frames::while_waking(|| {
-        for sleeper in sleepers {
-            panics.catch(|| sleeper.notify());
-            // It may own the task.
-            panics.catch(|| drop(sleeper));
+        for waker in wakers {
+            panics.catch(|| waker.wake());
         }
     });
 }

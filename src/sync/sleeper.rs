@@ -3,7 +3,6 @@
 //! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on the spot, or drop
 //! the last owner of it. So whoever brings something about takes the sleepers out under its lock, and notifies them after that.
 
-use super::plain::{AtomicU64, Relaxed};
 use super::{AtomicBool, Mutex, Ordering, Parker};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +27,9 @@ impl Sleeper {
         }
     }
 
-    /// Wakes the thread or the task. Runs code of the executor, so it is called with no lock held.
-    pub(crate) fn notify(&self) {
+    /// Wakes the thread. A task's waker comes back: to wake that, or to drop it, runs code of the executor, so it is done with no lock held.
+    #[must_use = "the task sleeps until it is woken"]
+    pub(crate) fn notify(&self) -> Option<Waker> {
         let mut waker = self.waker.lock();
         // Release: pairs with `is_notified`.
         self.notified.store(true, Ordering::Release);
@@ -39,9 +39,7 @@ impl Sleeper {
             taken
         };
         self.parker.unpark();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker
     }
 
     fn is_notified(&self) -> bool {
@@ -78,25 +76,37 @@ impl Sleeper {
 
 /// Something that some wait for, and others bring about.
 pub(crate) struct Event {
-    waiting: Mutex<BTreeMap<u64, Arc<Sleeper>>>,
-    /// How many have ever listened. Changed under the lock.
-    listened: AtomicU64,
+    waiting: Mutex<Listening>,
+}
+
+struct Listening {
+    /// By their numbers, in the order in which they came.
+    sleepers: BTreeMap<u64, Arc<Sleeper>>,
+    /// How many have ever listened.
+    listened: u64,
+}
+
+impl Listening {
+    const fn new() -> Self {
+        Self {
+            sleepers: BTreeMap::new(),
+            listened: 0,
+        }
+    }
 }
 
 impl Event {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new() -> Self {
         Self {
-            waiting: Mutex::new(BTreeMap::new()),
-            listened: AtomicU64::new(0),
+            waiting: Mutex::new(Listening::new()),
         }
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub(crate) fn new() -> Self {
         Self {
-            waiting: Mutex::new(BTreeMap::new()),
-            listened: AtomicU64::new(0),
+            waiting: Mutex::new(Listening::new()),
         }
     }
 
@@ -104,8 +114,9 @@ impl Event {
     pub(crate) fn listen(&self) -> Listener<'_> {
         let sleeper = Arc::new(Sleeper::new());
         let mut waiting = self.waiting.lock();
-        let number = self.listened.fetch_add(1, Relaxed);
-        waiting.insert(number, Arc::clone(&sleeper));
+        let number = waiting.listened;
+        waiting.listened += 1;
+        waiting.sleepers.insert(number, Arc::clone(&sleeper));
         drop(waiting);
         Listener {
             event: self,
@@ -117,7 +128,7 @@ impl Event {
     /// Those who listen, to be notified outside of all locks.
     #[must_use = "they sleep until they are notified"]
     pub(crate) fn take_waiting(&self) -> Vec<Arc<Sleeper>> {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
+        let waiting = std::mem::take(&mut self.waiting.lock().sleepers);
         waiting.into_values().collect()
     }
 }
@@ -144,7 +155,7 @@ impl Listener<'_> {
 
 impl Drop for Listener<'_> {
     fn drop(&mut self) {
-        let sleeper = self.event.waiting.lock().remove(&self.number);
+        let sleeper = self.event.waiting.lock().sleepers.remove(&self.number);
         // After the lock: it may own a task.
         drop(sleeper);
     }

@@ -265,3 +265,68 @@ fn a_waker_that_panics_leaves_the_value_and_wakes_the_others() {
         assert!(REGISTRY.is_empty());
     });
 }
+
+/// A waker that asks for a key and waits for it, whatever that is worth.
+struct Asks(Box<dyn Fn() + Send + Sync>);
+
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+/// A value whose end takes until it is let.
+struct EndsLate(Option<Mutex<mpsc::Receiver<()>>>);
+
+impl Drop for EndsLate {
+    fn drop(&mut self) {
+        if let Some(end) = &self.0 {
+            let _ = end.lock().unwrap().recv();
+        }
+    }
+}
+
+#[test]
+fn a_waker_may_wait_for_what_a_thread_that_is_woken_with_it_creates() {
+    promptly(|| {
+        static ENDING: Registry<u32, EndsLate> = Registry::exclusive();
+        static OTHERS: Registry<u32, u32> = Registry::new();
+        let (end, may_end) = mpsc::channel();
+        let value = ENDING.get_or_insert_with(1, |_| EndsLate(Some(Mutex::new(may_end))));
+        let dying = thread::spawn(move || drop(value));
+        while ENDING.get(&1).is_some() {
+            thread::yield_now();
+        }
+        // First a task waits for the end, whose waker asks for what a thread is creating that waits for it too.
+        let asks = Asks(Box::new(|| {
+            assert_eq!(*OTHERS.get_or_insert_with(1, |_| 2), 1)
+        }));
+        let waker = Waker::from(Arc::new(asks));
+        let mut task: Boxed = Box::pin(async {
+            drop(
+                ENDING
+                    .get_or_insert_async(1, async |_| EndsLate(None))
+                    .await,
+            );
+        });
+        assert!(task
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending());
+        let creator = thread::spawn(|| {
+            OTHERS.get_or_insert_with(1, |_| {
+                drop(ENDING.get_or_insert_with(1, |_| EndsLate(None)));
+                1
+            })
+        });
+        while OTHERS.try_get(&1).is_ok() {
+            thread::yield_now();
+        }
+        // It has time to fall asleep. If it has not, it need not be woken.
+        (0..1000).for_each(|_| thread::yield_now());
+        end.send(()).unwrap();
+        let made = creator.join().unwrap();
+        dying.join().unwrap();
+        assert_eq!(*made, 1);
+    });
+}

@@ -191,12 +191,17 @@ fn a_comparison_that_asks_against_a_draft_that_is_given_up() {
                     assert_eq!(tally.live(), 0);
                     Ok(tally.value())
                 };
-                let failed =
-                    registry.get_or_try_create_cyclic(Meeting::quiet(), allocate, |_| Err(Failure));
+                let fail = |_: &_| {
+                    // It costs no forced switch here, nor below.
+                    thread::yield_now();
+                    Err(Failure)
+                };
+                let failed = registry.get_or_try_create_cyclic(Meeting::quiet(), allocate, fail);
                 // Whoever was first.
                 drop(failed);
             }
         });
+        thread::yield_now();
         let asking = Meeting(RefCell::new(Some(Arc::clone(&registry))));
         let mine = registry.get_or_insert_with(asking, |key| {
             key.0.take();
