@@ -238,6 +238,7 @@
 //! that error end all that it is building, [waits](CycleError::wait) for the other thread, and begins anew. [`ClassMap`](crate::registries::class_map::ClassMap) does so by itself.
 //!
 //! A future that is polled in the middle of a creation counts as a part of it, since the creation may block on it: until the creation ends, or the future is polled elsewhere.
+//! Not so one that is polled by a waker, which runs where a creation or a destructor ends: most executors poll any task of theirs there. So a waker must not block on a future.
 //!
 //! # Values that come and go
 //! A value dies with its last owner, and whoever asks a moment later makes it anew. A [`Recent`] on top of the map owns what was used last, up to a number and, if wanted, for a
