@@ -23,8 +23,9 @@ use crate::panics::Panics;
 use crate::sync::local;
 use crate::work::{new_number, text, Describe, Work};
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ptr;
+use std::task::Waker;
 
 /// Shows some works, one after the other.
 pub(crate) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
@@ -40,8 +41,8 @@ pub(crate) enum Part<'a> {
     Ending(&'a Rest),
     /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
     Holding(Works<'a>),
-    /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of.
-    Waking,
+    /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With those that are woken after it, the next one last.
+    Waking(&'a RefCell<Vec<Waker>>),
 }
 
 /// A part of some work that this thread runs, and the frame inside of which it began.
@@ -58,12 +59,12 @@ impl<'a> Frame<'a> {
     fn family(&self) -> Option<&'a Family> {
         match self.part {
             Part::Open(family, _) => Some(family),
-            Part::Closed | Part::Ending(_) | Part::Holding(_) | Part::Waking => None,
+            Part::Closed | Part::Ending(_) | Part::Holding(_) | Part::Waking(_) => None,
         }
     }
 
     fn is_waking(&self) -> bool {
-        matches!(self.part, Part::Waking)
+        matches!(self.part, Part::Waking(_))
     }
 
     fn is_of(&self, work: &Work) -> bool {
@@ -108,12 +109,35 @@ pub(crate) fn during<R>(
     f()
 }
 
-/// Runs code of executors, which may poll tasks that are no part of what this thread is in the middle of.
-pub(crate) fn while_waking<R>(f: impl FnOnce() -> R) -> R {
-    if is_inside_any() {
-        during(&Work::new(), &|_| Ok(()), Part::Waking, f)
-    } else {
-        f()
+/// Wakes tasks, one after the other. That runs code of executors, which may poll tasks that are no part of what this thread is in the middle of.
+pub(crate) fn wake_each(mut wakers: Vec<Waker>) {
+    if wakers.is_empty() {
+        return;
+    }
+    wakers.reverse();
+    let wakers = RefCell::new(wakers);
+    let describe: Describe<'_> = &|_| Ok(());
+    during(&Work::new(), describe, Part::Waking(&wakers), || {
+        wake(&wakers);
+    });
+}
+
+fn wake(wakers: &RefCell<Vec<Waker>>) {
+    let mut panics = Panics::new();
+    loop {
+        // A statement of its own: nothing is borrowed while one is woken.
+        let next = wakers.borrow_mut().pop();
+        let Some(waker) = next else { break };
+        panics.catch(|| waker.wake());
+    }
+}
+
+/// To be called by a thread that is about to sleep, perhaps in a waker. Those that it has still to wake are woken before: it may be going to wait for one of them.
+pub(crate) fn wake_the_rest() {
+    for frame in frames() {
+        if let Part::Waking(wakers) = frame.part {
+            wake(wakers);
+        }
     }
 }
 
@@ -270,7 +294,7 @@ pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
         match frame.part {
             Part::Open(family, _) => family.for_each(see),
             Part::Ending(rest) => rest.for_each(see),
-            Part::Closed | Part::Holding(_) | Part::Waking => {}
+            Part::Closed | Part::Holding(_) | Part::Waking(_) => {}
         }
         if let Some(text) = pending {
             chain.push(text);

@@ -20,7 +20,6 @@
 //! who are about to let go of it, and may be in the middle of comparing its key.
 
 use crate::frames::{self, Asker, Named};
-use crate::panics::Panics;
 use crate::sync::{global, Mutex, Sleeper};
 use crate::work::Work;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,8 +56,11 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what the caller is in the middle of.
     ///
-    /// Runs `Debug` of keys, with no lock held.
+    /// Runs `Debug` of keys, and wakers, with no lock held.
     pub(crate) fn begin(asker: Asker, waits_for: u64) -> Result<Self, Vec<String>> {
+        if asker == Asker::Thread {
+            frames::wake_the_rest();
+        }
         if !frames::is_waited_for() {
             // Nobody can wait for who has nothing to do.
             return Ok(Self { note: None });
@@ -206,10 +208,5 @@ pub(crate) fn notify(sleepers: Vec<Arc<Sleeper>>) {
         .collect();
     // Their wakers are out.
     drop(sleepers);
-    let mut panics = Panics::new();
-    frames::while_waking(|| {
-        for waker in wakers {
-            panics.catch(|| waker.wake());
-        }
-    });
+    frames::wake_each(wakers);
 }

@@ -287,46 +287,59 @@ impl Drop for EndsLate {
 }
 
 #[test]
-fn a_waker_may_wait_for_what_a_thread_that_is_woken_with_it_creates() {
-    promptly(|| {
-        static ENDING: Registry<u32, EndsLate> = Registry::exclusive();
-        static OTHERS: Registry<u32, u32> = Registry::new();
-        let (end, may_end) = mpsc::channel();
-        let value = ENDING.get_or_insert_with(1, |_| EndsLate(Some(Mutex::new(may_end))));
-        let dying = thread::spawn(move || drop(value));
-        while ENDING.get(&1).is_some() {
-            thread::yield_now();
-        }
-        // First a task waits for the end, whose waker asks for what a thread is creating that waits for it too.
-        let asks = Asks(Box::new(|| {
-            assert_eq!(*OTHERS.get_or_insert_with(1, |_| 2), 1)
-        }));
-        let waker = Waker::from(Arc::new(asks));
-        let mut task: Boxed = Box::pin(async {
-            drop(
-                ENDING
-                    .get_or_insert_async(1, async |_| EndsLate(None))
-                    .await,
-            );
-        });
-        assert!(task
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_pending());
-        let creator = thread::spawn(|| {
+fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
+    static ENDING: Registry<u32, EndsLate> = Registry::exclusive();
+    static OTHERS: Registry<u32, u32> = Registry::new();
+    let creators: [fn() -> Handle<u32, u32>; 2] = [
+        || {
             OTHERS.get_or_insert_with(1, |_| {
                 drop(ENDING.get_or_insert_with(1, |_| EndsLate(None)));
                 1
             })
-        });
-        while OTHERS.try_get(&1).is_ok() {
-            thread::yield_now();
+        },
+        || {
+            pollster::block_on(OTHERS.get_or_insert_async(1, async |_| {
+                drop(
+                    ENDING
+                        .get_or_insert_async(1, async |_| EndsLate(None))
+                        .await,
+                );
+                1
+            }))
+        },
+    ];
+    promptly(move || {
+        for creator in creators {
+            let (end, may_end) = mpsc::channel();
+            let value = ENDING.get_or_insert_with(1, |_| EndsLate(Some(Mutex::new(may_end))));
+            let dying = thread::spawn(move || drop(value));
+            while ENDING.get(&1).is_some() {
+                thread::yield_now();
+            }
+            // First a task waits for the end, whose waker asks for what the creator makes, who waits for it too.
+            let asks = Asks(Box::new(|| {
+                assert_eq!(*OTHERS.get_or_insert_with(1, |_| 2), 1);
+            }));
+            let waker = Waker::from(Arc::new(asks));
+            let mut task: Boxed = Box::pin(async {
+                drop(
+                    ENDING
+                        .get_or_insert_async(1, async |_| EndsLate(None))
+                        .await,
+                );
+            });
+            let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            let creator = thread::spawn(creator);
+            while OTHERS.try_get(&1).is_ok() {
+                thread::yield_now();
+            }
+            // It has time to fall asleep. If it has not, it need not be woken.
+            (0..1000).for_each(|_| thread::yield_now());
+            end.send(()).unwrap();
+            let made = creator.join().unwrap();
+            dying.join().unwrap();
+            assert_eq!(*made, 1);
         }
-        // It has time to fall asleep. If it has not, it need not be woken.
-        (0..1000).for_each(|_| thread::yield_now());
-        end.send(()).unwrap();
-        let made = creator.join().unwrap();
-        dying.join().unwrap();
-        assert_eq!(*made, 1);
     });
 }
