@@ -315,6 +315,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     }
 
     /// The key under which this very value is entered; of several that are alive, the one that was entered last.
+    /// An entry that another thread is entering is found by its key a moment earlier.
     ///
     /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those who enter or take out a value
     /// in the same part of the reverse index, a few instructions long.

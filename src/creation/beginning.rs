@@ -164,7 +164,13 @@ fn next<'a, M: Creates>(
 ) -> Result<Next<'a, M>, ClosedError> {
     let leader = match turn {
         Turn::Create(leader) => leader,
-        Turn::Landed(landed) => {
+        Turn::Landed(landed, own) => {
+            // If not, it is what somebody has entered meanwhile without a creation.
+            let accepted = accept.accepts(&landed);
+            let landed = match own {
+                Some(own) if !accepted => return Ok(Next::Join(after(landed, own))),
+                own => after(own, landed),
+            };
             map.settle(&landed, None)?;
             return Ok(Next::Nothing(Begun::Landed(landed)));
         }

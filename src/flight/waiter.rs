@@ -16,8 +16,8 @@ use std::task::{ready, Context, Poll};
 pub(crate) enum Turn<'a, T, R> {
     /// It is for the caller to create.
     Create(Leader<'a, T, R>),
-    /// Somebody else has.
-    Landed(R),
+    /// Somebody else has. With what the caller has brought along.
+    Landed(R, Option<Arc<Flight<T, R>>>),
     /// A draft, for the thread that is in the middle of making it.
     Draft(R),
     /// The flight is over, with no result: what the caller has brought along.
@@ -196,8 +196,12 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
     }
 
     /// Leaves, and if the caller leads now, says what there is to leave.
-    fn leave_with(self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
+    fn leave_with(mut self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
         match turn {
+            Turn::Landed(landed, _) => {
+                let own = self.own.take();
+                after(self, Turn::Landed(landed, own))
+            }
             Turn::Create(leader) => Turn::Create(leader.with_before(Strangers(vec![self]))),
             turn => after(self, turn),
         }
@@ -320,7 +324,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         // Acquire: pairs with `take_off`, before which the result was set.
         let is_over = flight.state.load(Ordering::Acquire) == OVER;
         if let Some(result) = flight.result.get() {
-            return Some(Turn::Landed(result.clone()));
+            return Some(Turn::Landed(result.clone(), None));
         }
         if is_over {
             let own = self.own.as_ref().map(Arc::clone);

@@ -648,3 +648,25 @@ fn a_draft_that_is_given_up_may_ask_for_its_key_while_another_one_waits() {
         }
     });
 }
+
+/// One who waits for a creation that ends in what somebody has inserted meanwhile does not get that if it is stale.
+#[test]
+fn what_is_stale_is_not_handed_out_to_one_who_waited() {
+    promptly(|| {
+        let map: StrongMap<Compared, u32> = StrongMap::new();
+        let made = given_up_to_one_who_waits(
+            &map,
+            |map, joined| {
+                let made = map.get_or_insert_with(Compared::new(1), |_| {
+                    joined();
+                    map.insert(Compared::new(1), 1);
+                    2
+                });
+                assert_eq!(made, 1, "what was inserted meanwhile");
+            },
+            |map, key| map.get_or_replace_if(key, |value| *value == 1, |_| 3),
+        );
+        assert_eq!(made, 3);
+        assert_eq!(map.get(&Compared::new(1)), Some(3));
+    });
+}
