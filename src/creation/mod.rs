@@ -221,6 +221,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         if let Some(closed) = self.map.refused() {
             return Err((closed, self.map.in_vain(made)));
         }
+        self.leader.begins_to_enter();
         let accept = |landed: &M::Landed| accept.accepts(landed);
         Ok(self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept)))
     }
@@ -372,6 +373,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
     /// Enters the draft, unless there is something already: that comes back.
     fn enter(&self) -> (Option<M::Landed>, M::Rest) {
         let ticket = self.leader().ticket();
+        self.leader().begins_to_enter();
         self.during(Part::Closed, || {
             self.map.enter_draft(self.hash, ticket, self.draft())
         })

@@ -88,6 +88,11 @@ impl<'a, T, R> Leader<'a, T, R> {
         &self.flight.letting_go
     }
 
+    /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
+    pub(crate) fn begins_to_enter(&self) {
+        self.flight.is_entering.store(true, Ordering::Relaxed);
+    }
+
     /// The key is in this value now, for good: if the flight is given up, those who wait begin anew with keys of their own.
     pub(crate) fn set_value(&mut self, value: R) -> &R {
         self.value.insert(value)
@@ -181,6 +186,7 @@ fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, hands_over: bo
 
 /// Gives a flight up whose key is still there; its list is locked.
 fn hand_over<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) -> Told<T, R> {
+    flight.is_entering.store(false, Ordering::Relaxed);
     let mut asleep = flight.asleep.lock();
     let told = match asleep.threads.pop_first() {
         Some((_, first)) => {

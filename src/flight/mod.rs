@@ -30,7 +30,8 @@ mod leader;
 mod waiter;
 
 use crate::panics::{after, Panics};
-use crate::sync::{self, AtomicU32, AtomicUsize, List, Lock, Mutex, OnceCell, Ordering, Sleeper};
+use crate::sync::{self, AtomicBool, AtomicU32, AtomicUsize, List, Lock};
+use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
 use crate::work::Work;
 pub(crate) use leader::{Leader, Left};
 use std::collections::BTreeMap;
@@ -60,6 +61,8 @@ pub(crate) struct Flight<T, R> {
     letting_go: Work,
     /// Those who sleep. Locked under the shard's lock.
     asleep: Mutex<AllAsleep<T, R>>,
+    /// Its result may be found already by those who look for it, and may be taken out again. Who joins now began perhaps after that.
+    is_entering: AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
 }
@@ -76,6 +79,7 @@ impl<T, R> Flight<T, R> {
             remains: Mutex::new(None),
             letting_go: Work::new(),
             asleep: Mutex::new(AllAsleep::new()),
+            is_entering: AtomicBool::new(false),
             result: OnceCell::new(),
         })
     }
@@ -236,7 +240,7 @@ pub(crate) struct FlightTable<T, R> {
 struct Inner<T, R> {
     shards: Box<[Shard<T, R>]>,
     /// For those who share it and outlive who has made it.
-    closed: sync::AtomicBool,
+    closed: AtomicBool,
 }
 
 impl<T, R> Inner<T, R> {
@@ -274,7 +278,7 @@ impl<T, R: Clone> FlightTable<T, R> {
             let shards = (0..sync::lanes()).map(|_| Shard(Lock::new(List::new())));
             Arc::new(Inner {
                 shards: shards.collect(),
-                closed: sync::AtomicBool::new(false),
+                closed: AtomicBool::new(false),
             })
         })
     }

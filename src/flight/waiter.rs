@@ -34,6 +34,8 @@ pub(crate) struct Waiter<'a, T, R> {
     asleep: Option<Arc<Asleep<T, R>>>,
     /// It may look at the key in the ticket.
     compares: AtomicBool,
+    /// When it joined, the result could be found already, and taken out: so it looks for itself.
+    is_late: bool,
 }
 
 impl<T, R> Asleep<T, R> {
@@ -45,7 +47,9 @@ impl<T, R> Asleep<T, R> {
 
 impl<'a, T, R> Waiter<'a, T, R> {
     pub(super) fn new(shard: &'a Shard<T, R>, flight: Arc<Flight<T, R>>) -> Self {
+        let is_late = flight.is_entering.load(Ordering::Relaxed);
         Self {
+            is_late,
             shard,
             flight,
             own: None,
@@ -323,7 +327,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         let flight = &self.flight;
         // Acquire: pairs with `take_off`, before which the result was set.
         let is_over = flight.state.load(Ordering::Acquire) == OVER;
-        if let Some(result) = flight.result.get() {
+        if let Some(result) = flight.result.get().filter(|_| !self.is_late) {
             return Some(Turn::Landed(result.clone(), None));
         }
         if is_over {

@@ -6,6 +6,24 @@ use loom::thread;
 use std::sync::Arc;
 
 #[test]
+fn a_creator_against_one_who_takes_the_value_out_and_creates_anew() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let creator = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || drop(registry.get_or_insert_with(A, |_| tally.value()))
+        });
+        thread::yield_now();
+        if let Some(removed) = registry.remove(&A) {
+            let new = registry.get_or_insert_with(A, |_| tally.value());
+            assert!(!new.ptr_eq(&removed), "it was taken out before the call");
+        }
+        creator.join().unwrap();
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
 fn two_creators_of_one_key_get_one_value() {
     model(|| {
         let (registry, tally) = (registry(), Tally::default());
