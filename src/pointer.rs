@@ -82,7 +82,8 @@ pub trait Pointer: Clone + 'static {
     const REPORTS: bool = true;
 
     /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::Watched) and a [`Handle`] do; a pointer made of one that passes
-    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::MapMaker::exclusive) maps ask for it.
+    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::MapMaker::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
+    /// that nobody reports.
     const REPORTS_END: bool = false;
 
     /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the drop of the last owner
