@@ -165,7 +165,7 @@ fn look_up_against_removal() {
 
 #[test]
 fn look_up_against_a_successor_and_death() {
-    model_with(3, || {
+    model_with(1, || {
         let (map, keys, values) = map::<false>();
         let first = Strong::new(&values);
         map.insert(Content::new(A, &keys), first.clone());
@@ -173,6 +173,8 @@ fn look_up_against_a_successor_and_death() {
             let map = Arc::clone(&map);
             move || map.get(&A).inspect(Strong::read).is_some()
         });
+        // To let the other one begin costs no forced switch.
+        thread::yield_now();
         let second = Strong::new(&values);
         map.insert(Content::new(A, &keys), second.clone());
         drop(first);
