@@ -30,7 +30,7 @@ mod leader;
 mod waiter;
 
 use crate::panics::{after, Panics};
-use crate::sync::{self, AtomicBool, AtomicU32, AtomicUsize, List, Lock};
+use crate::sync::{self, plain, AtomicBool, AtomicU32, AtomicUsize, List, Lock};
 use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
 use crate::work::Work;
 pub(crate) use leader::{Leader, Left};
@@ -62,7 +62,7 @@ pub(crate) struct Flight<T, R> {
     /// Those who sleep. Locked under the shard's lock.
     asleep: Mutex<AllAsleep<T, R>>,
     /// Its result may be found already by those who look for it, and may be taken out again. Who joins now began perhaps after that.
-    is_entering: AtomicBool,
+    is_entering: plain::AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
 }
@@ -79,7 +79,7 @@ impl<T, R> Flight<T, R> {
             remains: Mutex::new(None),
             letting_go: Work::new(),
             asleep: Mutex::new(AllAsleep::new()),
-            is_entering: AtomicBool::new(false),
+            is_entering: plain::AtomicBool::new(false),
             result: OnceCell::new(),
         })
     }
