@@ -125,8 +125,10 @@ impl Dying {
         }
         drop(list);
         let Some(ended) = ended else { return };
-        if ended.thread.is_some() && frames::pay_an_end() {
-            waits::forget_number(frames::this_thread());
+        // Who has said that it is dead ends it. Were it another one, that would have nothing to pay.
+        let thread = frames::this_thread();
+        if ended.thread == Some(thread) && frames::pay_an_end() {
+            waits::forget_number(thread);
         }
         waits::forget(&ended.work);
         if let Some(end) = ended.work.take_end() {
@@ -234,12 +236,7 @@ impl Expected {
         std::ptr::from_ref(self).addr()
     }
 
-    /// As `await_end`, of a draft that is given up.
-    pub(crate) fn abandon(self: &Arc<Self>, letting_go: &Work) {
-        self.await_end(Some(letting_go));
-    }
-
-    /// Waits for its end from now on. It is dead, and perhaps has not said so yet; or nobody is to get it any more.
+    /// Waits for its end from now on. It is dead, and perhaps has not said so yet; or it is a draft that is given up, which goes with those who are letting go of it.
     pub(crate) fn await_end(self: &Arc<Self>, letting_go: Option<&Work>) {
         let tell = |death: &mut Death| {
             if let Some(work) = letting_go {

@@ -140,7 +140,7 @@ impl Watching {
 
     pub(crate) fn is_abandoned(&self, letting_go: &Work) {
         if let Some(expected) = self.expected() {
-            expected.abandon(letting_go);
+            expected.await_end(Some(letting_go));
         }
     }
 

@@ -165,7 +165,7 @@ fn next<'a, M: Creates>(
     let leader = match turn {
         Turn::Create(leader) => leader,
         Turn::Landed(landed, own) => {
-            // If not, it is what somebody has entered meanwhile without a creation.
+            // What has just been made is accepted. If it is not, it is what somebody has entered meanwhile without a creation.
             let accepted = accept.accepts(&landed);
             let landed = match own {
                 Some(own) if !accepted => return Ok(Next::Join(after(landed, own))),

@@ -121,7 +121,7 @@ pub(crate) struct Creation<'a, M: Creates> {
 pub(crate) enum Accept<'a, L> {
     /// Whatever is alive.
     All,
-    /// What this says yes to. The rest makes way.
+    /// What this says yes to, and that is whatever a creation has just made. The rest makes way.
     If(&'a dyn Fn(&L) -> bool),
 }
 

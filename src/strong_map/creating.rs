@@ -148,7 +148,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         V: Clone,
     {
         let hash = hash_key(&self.hasher, &key);
-        let accept = |landed: &Landed<_, Value<V>>| !stale(landed.value());
+        let accept = |landed: &Landed<_, Value<V>>| landed.fresh || !stale(landed.value());
         let make = |key: &K| Ok(kept(make(key)));
         let value = self
             .store

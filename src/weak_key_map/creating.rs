@@ -134,7 +134,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let accept = |landed: &Landed<_, Kept<V>>| !stale(landed.value());
+        let accept = |landed: &Landed<_, Kept<V>>| landed.fresh || !stale(landed.value());
         let made = |key: &P| make(key).map(kept);
         let landed: Result<_, E> = self.inner.get_or_create(key, Accept::If(&accept), made);
         after(stale, landed.map(Landed::into_clone))

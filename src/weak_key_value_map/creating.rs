@@ -118,7 +118,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         stale: impl Fn(&Q) -> bool,
         make: impl FnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
-        let accept = |landed: &Landed<_, Traced<Q>>| !stale(&landed.live);
+        let accept = |landed: &Landed<_, Traced<Q>>| landed.fresh || !stale(&landed.live);
         let value = self.create(key, Accept::If(&accept), make);
         after(stale, value)
     }

@@ -168,7 +168,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         make: impl FnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        let accept = |landed: &Landed<_, Value<P>>| !stale(&landed.live);
+        let accept = |landed: &Landed<_, Value<P>>| landed.fresh || !stale(&landed.live);
         let make = |key: &K| make(key).map(weakly);
         let landed = self
             .store

@@ -670,3 +670,23 @@ fn what_is_stale_is_not_handed_out_to_one_who_waited() {
         assert_eq!(map.get(&Compared::new(1)), Some(3));
     });
 }
+
+/// One who waited gets what was made meanwhile, whatever he says is stale.
+#[test]
+fn what_is_made_meanwhile_is_not_stale() {
+    promptly(|| {
+        let map: StrongMap<Compared, u32> = StrongMap::new();
+        let made = given_up_to_one_who_waits(
+            &map,
+            |map, joined| {
+                let make = |_: &Compared| {
+                    joined();
+                    2
+                };
+                assert_eq!(map.get_or_replace_if(Compared::new(1), |_| true, make), 2);
+            },
+            |map, key| map.get_or_replace_if(key, |_| true, |_| 3),
+        );
+        assert_eq!(made, 2);
+    });
+}
