@@ -16,6 +16,7 @@ use crate::teardown::{self, Dead};
 use crate::watchers::WatchList;
 use crate::work::Describe;
 use crate::work::Work;
+use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -120,15 +121,11 @@ impl<B: Body> Core<B> {
     /// # Safety
     /// The registry has gone, no node is out, and the caller is the one who was told so.
     unsafe fn destroy(core: NonNull<Self>) {
-        #[cfg(all(highlander_loom, feature = "loom"))]
-        // SAFETY: as below. Overwritten instead of freed, so that whoever still uses it makes the model fail.
+        // SAFETY: made by `leak`, in a box, and nobody else uses it any more.
         unsafe {
             core.drop_in_place();
-            core.write_bytes(0xDD, 1);
-        };
-        #[cfg(not(all(highlander_loom, feature = "loom")))]
-        // SAFETY: made by `leak`, and nobody else uses it any more.
-        drop(unsafe { Box::from_raw(core.as_ptr()) });
+            sync::free(core.cast(), Layout::new::<Self>());
+        }
     }
 
     /// Looks for a node with this hash the short way, without a lock and without calling anything.

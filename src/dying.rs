@@ -14,7 +14,7 @@
 use crate::cycle::CycleError;
 use crate::frames::{self, Asker};
 use crate::notify::{Notified, Notify};
-use crate::sync::{AtomicBool, Listener, Mutex, Ordering};
+use crate::sync::{plain, AtomicBool, Listener, Mutex, Ordering};
 use crate::waits::{self, Waiting};
 use crate::watchers::Registration;
 use crate::work::{End, Work};
@@ -119,11 +119,13 @@ impl Dying {
     /// To be called when the destructor has ended.
     pub(crate) fn end(&self, id: usize) {
         let mut list = self.list.lock();
-        let ended = list.deaths.remove(&id);
-        if let Some(death) = &ended {
-            list.by_hash.remove(&(death.hash, id));
-        }
+        let ended = list.remove(id);
         drop(list);
+        self.tell_end(ended);
+    }
+
+    /// Of one that is not on the list any more.
+    fn tell_end(&self, ended: Option<Death>) {
         let Some(ended) = ended else { return };
         // Who has said that it is dead ends it. Were it another one, that would have nothing to pay.
         let thread = frames::this_thread();
@@ -181,6 +183,12 @@ impl Death {
 }
 
 impl List {
+    fn remove(&mut self, id: usize) -> Option<Death> {
+        let death = self.deaths.remove(&id)?;
+        self.by_hash.remove(&(death.hash, id));
+        Some(death)
+    }
+
     fn find_or_add(
         &mut self,
         hash: u64,
@@ -206,6 +214,8 @@ pub(crate) struct Expected {
     hash: u64,
     /// It has ended, or is not waited for any more. Changed under the lock of the list.
     is_over: AtomicBool,
+    /// A draft that is given up and has not failed. (Relaxed: said before the entry goes.)
+    may_live_on: plain::AtomicBool,
     /// With the pointer. Dropped with this, if the value is taken out alive.
     registration: Mutex<Option<Registration>>,
 }
@@ -221,6 +231,7 @@ impl Expected {
             dying: Arc::clone(dying),
             hash,
             is_over: AtomicBool::new(false),
+            may_live_on: plain::AtomicBool::new(false),
             registration: Mutex::new(None),
         });
         let weak = Arc::downgrade(&this);
@@ -236,15 +247,45 @@ impl Expected {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Waits for its end from now on. It is dead, and perhaps has not said so yet; or it is a draft that is given up, which goes with those who are letting go of it.
-    pub(crate) fn await_end(self: &Arc<Self>, letting_go: Option<&Work>) {
-        let tell = |death: &mut Death| {
-            if let Some(work) = letting_go {
-                death.is_given_up(work);
-            }
-        };
+    /// Waits for its end from now on. It is dead, and perhaps has not said so yet.
+    pub(crate) fn await_end(self: &Arc<Self>) {
+        self.dying.put(self.hash, self.id(), Some(self), |_| {});
+        self.keep_registration();
+    }
+
+    /// As `await_end`, of a draft that is given up: it goes with those who are letting go of it.
+    pub(crate) fn is_abandoned(self: &Arc<Self>, letting_go: &Work, has_failed: bool) {
+        let tell = |death: &mut Death| death.is_given_up(letting_go);
         self.dying.put(self.hash, self.id(), Some(self), tell);
-        // What it is told of its end must not go with the entry.
+        if has_failed {
+            self.keep_registration();
+        } else {
+            self.may_live_on.store(true, plain::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn may_live_on(&self) -> bool {
+        self.may_live_on.load(plain::Relaxed)
+    }
+
+    /// It has been let go of and is alive: from now on nobody waits for it. (Unless it has died by now.)
+    pub(crate) fn lives_on(&self) {
+        let mut list = self.dying.list.lock();
+        let death = list.deaths.get(&self.id());
+        if death.is_none_or(|death| death.thread.is_some()) {
+            return;
+        }
+        self.is_over.store(true, Ordering::Relaxed);
+        let death = list.remove(self.id());
+        drop(list);
+        self.dying.tell_end(death);
+        let registration = self.registration.lock().take();
+        drop(registration);
+    }
+
+    /// What it is told of its end must not go with the entry.
+    fn keep_registration(&self) {
         let registration = self.registration.lock().take();
         if let Some(registration) = registration {
             registration.keep();
@@ -280,6 +321,7 @@ impl Notified for Expected {
         let list = self.dying.list.lock();
         self.is_over.store(true, Ordering::Relaxed);
         drop(list);
+        self.keep_registration();
         self.dying.end(self.id());
     }
 }

@@ -9,11 +9,10 @@
 
 use crate::sync::{adopt_record, lend_record, own_record, records, return_record, Record};
 use crate::sync::{
-    begin_reading, full_barrier, heavy_barrier, light_barrier, readers_fence, reclaims, READING,
+    begin_reading, free, full_barrier, heavy_barrier, light_barrier, readers_fence, reclaims,
+    READING,
 };
 use crate::sync::{AtomicBool, Mutex, Ordering};
-#[cfg(not(all(highlander_loom, feature = "loom")))]
-use std::alloc::dealloc;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
@@ -158,16 +157,8 @@ impl Block {
     /// # Safety
     /// Nobody may reach the memory any more, and it came from the global allocator with this layout.
     pub(crate) unsafe fn free(self) {
-        #[cfg(all(highlander_loom, feature = "loom"))]
-        // SAFETY: the caller's promise. Overwritten, so that whoever still reads it makes the model fail.
-        unsafe {
-            self.memory.write_bytes(0xDD, self.layout.size())
-        };
-        #[cfg(not(all(highlander_loom, feature = "loom")))]
         // SAFETY: the caller's promise.
-        unsafe {
-            dealloc(self.memory.as_ptr(), self.layout)
-        }
+        unsafe { free(self.memory, self.layout) }
     }
 }
 

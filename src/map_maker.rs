@@ -235,7 +235,7 @@ impl<K, S, H> MapMaker<K, WeakValues, S, H> {
     ///
     /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
     /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do `insert` and `try_insert`, whose value exists already; and a value that was removed or replaced, or whose weak key
-    /// has died before it, and that lives on, is no business of the map's. But one whose creation was given up, since its initialisation has failed or that of a draft that it was made with, is
+    /// has died before it, and that lives on, is no business of the map's, and neither is one that was given up together with a draft that it was made with. But one whose own initialisation has failed is
     /// waited for until its last owner has let go, whoever that is: so let go of it before you ask for its key again. Two keys with the same 64-bit hash wait for each other.
     ///
     /// The values must be pointers that report the end of their object: a [`Watched`](crate::Watched), or a [`Handle`](crate::Handle); of others, such as an `Arc`, `build` makes no

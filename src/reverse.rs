@@ -90,8 +90,15 @@ impl<Q: Pointer> Side for Traced<Q> {
         self.watching.has_left(|| self.is_dead());
     }
 
-    fn is_abandoned(&self, letting_go: &Work) {
-        self.watching.is_abandoned(letting_go);
+    fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
+        self.watching.is_abandoned(letting_go, has_failed);
+    }
+}
+
+impl<Q: Pointer> Drop for Traced<Q> {
+    #[inline]
+    fn drop(&mut self) {
+        self.watching.goes(|| self.weak.is_dead());
     }
 }
 

@@ -42,9 +42,9 @@ pub(crate) trait Side: 'static {
     /// It has been taken out of its map. If it lives on, its end is not waited for.
     fn has_left(&self) {}
 
-    /// It will never be in its map, and may live on; an exclusive map waits for its end.
-    fn is_abandoned(&self, letting_go: &Work) {
-        let _ = letting_go;
+    /// It will never be in its map, and an exclusive map waits for its end; if that is not because it `has_failed` itself, only until its entry has gone.
+    fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
+        let _ = (letting_go, has_failed);
     }
 }
 
@@ -127,7 +127,7 @@ impl Watching {
     #[inline]
     pub(crate) fn leaves(&self, is_dead: impl FnOnce() -> bool) {
         if let Some(expected) = self.expected().filter(|_| is_dead()) {
-            expected.await_end(None);
+            expected.await_end();
         }
     }
 
@@ -138,9 +138,18 @@ impl Watching {
         }
     }
 
-    pub(crate) fn is_abandoned(&self, letting_go: &Work) {
+    pub(crate) fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
         if let Some(expected) = self.expected() {
-            expected.await_end(Some(letting_go));
+            expected.is_abandoned(letting_go, has_failed);
+        }
+    }
+
+    /// The entry is going.
+    #[inline]
+    pub(crate) fn goes(&self, is_dead: impl FnOnce() -> bool) {
+        let waits = |expected: &&Arc<Expected>| expected.may_live_on() && !is_dead();
+        if let Some(expected) = self.expected().filter(waits) {
+            expected.lives_on();
         }
     }
 
@@ -234,7 +243,14 @@ impl<P: Pointer> Side for Weakly<P> {
         self.1.has_left(|| self.is_dead());
     }
 
-    fn is_abandoned(&self, letting_go: &Work) {
-        self.1.is_abandoned(letting_go);
+    fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
+        self.1.is_abandoned(letting_go, has_failed);
+    }
+}
+
+impl<P: Pointer> Drop for Weakly<P> {
+    #[inline]
+    fn drop(&mut self) {
+        self.1.goes(|| self.0.is_dead());
     }
 }

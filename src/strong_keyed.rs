@@ -327,8 +327,8 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         self.enter_made_draft(hash, draft, &is_it)
     }
 
-    fn abandon(&self, draft: &Entry<K, B>, letting_go: &Work) {
-        draft.held.value().is_abandoned(letting_go);
+    fn abandon(&self, draft: &Entry<K, B>, letting_go: &Work, has_failed: bool) {
+        draft.held.value().is_abandoned(letting_go, has_failed);
     }
 
     fn grip(&self) -> Self {

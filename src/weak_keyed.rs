@@ -516,8 +516,8 @@ where
         self.store.enter_made_draft(hash, draft, &is_it)
     }
 
-    fn abandon(&self, draft: &Entry<P, B>, letting_go: &Work) {
-        draft.held.value().is_abandoned(letting_go);
+    fn abandon(&self, draft: &Entry<P, B>, letting_go: &Work, has_failed: bool) {
+        draft.held.value().is_abandoned(letting_go, has_failed);
     }
 
     fn grip(&self) -> Self::Grip {

@@ -91,8 +91,9 @@ pub(crate) trait Creates {
     ) -> (Option<Self::Landed>, Self::Rest);
 
     /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
-    fn abandon(&self, draft: &Self::Landed, letting_go: &Work) {
-        let _ = (draft, letting_go);
+    /// If it has not failed itself, it may live on: if it is a map's, which owns no values.
+    fn abandon(&self, draft: &Self::Landed, letting_go: &Work, has_failed: bool) {
+        let _ = (draft, letting_go, has_failed);
     }
 
     fn grip(&self) -> Self::Grip;
@@ -166,6 +167,8 @@ struct Drafted<'a, M: Creates> {
     hash: u64,
     /// With the draft. Until this is entered, or left.
     leader: Option<Leader<'a, M::Ticket, M::Landed>>,
+    /// Its initialisation has not failed; that of what it needs may.
+    is_complete: bool,
 }
 
 impl<'a, M: Creates> Creation<'a, M> {
@@ -304,6 +307,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             map: self.map,
             hash: self.hash,
             leader: Some(self.leader),
+            is_complete: false,
         }
     }
 }
@@ -425,7 +429,8 @@ impl<M: Creates> Drop for Drafted<'_, M> {
     fn drop(&mut self) {
         if let Some(leader) = self.leader.take() {
             if let Some(draft) = leader.value() {
-                self.map.abandon(draft, leader.letting_go());
+                self.map
+                    .abandon(draft, leader.letting_go(), !self.is_complete);
             }
             drop(leader);
         }

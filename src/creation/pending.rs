@@ -58,6 +58,7 @@ impl<G: Creates> PendingCreation<G> {
             map: grip,
             hash,
             leader: Some(leader),
+            is_complete: true,
         })
     }
 }

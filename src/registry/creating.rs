@@ -403,7 +403,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         (existing.map(Handle::new), (None, strangers))
     }
 
-    fn abandon(&self, draft: &Self::Landed, letting_go: &Work) {
+    fn abandon(&self, draft: &Self::Landed, letting_go: &Work, _: bool) {
         self.engine.abandon(draft.strong(), letting_go);
     }
 

@@ -23,6 +23,7 @@ mod barrier;
 mod life;
 #[cfg(all(highlander_loom, feature = "loom"))]
 pub(crate) use life::{remains, LifeArc, LifeWeak};
+mod free;
 mod list_map;
 mod lock;
 mod sleeper;
@@ -38,6 +39,7 @@ pub(crate) mod plain {
     };
     pub(crate) use std::sync::OnceLock;
 }
+pub(crate) use free::free;
 pub(crate) use list_map::{List, ListMap, Row};
 pub(crate) use lock::Lock;
 pub(crate) use sleeper::{Event, Listener, Sleeper};

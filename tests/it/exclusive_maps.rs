@@ -439,6 +439,82 @@ fn the_next_is_not_made_while_a_draft_that_was_given_up_is_open() {
     });
 }
 
+/// One that did not fail itself, and that somebody owns, lives on.
+#[test]
+fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
+    promptly(|| {
+        let drafts: Registry<&str, u32> = Registry::new();
+        let in_the_middle_of_a_failure = |make: &dyn Fn()| {
+            let failed = drafts.get_or_try_create_cyclic(
+                "draft",
+                |_| Ok(1),
+                |_| {
+                    make();
+                    Err(CreateError::Failed(()))
+                },
+            );
+            assert!(failed.is_err());
+        };
+        let need = || drop(drafts.get_or_insert_with("draft", |_| 2));
+        let watched = Watched::new(7);
+        let plain: WeakValueMap<u32, Watched<u32>> = exclusive();
+        let make = || {
+            let make = |_: &u32| {
+                need();
+                watched.clone()
+            };
+            drop(plain.get_or_insert_with(1, make));
+        };
+        in_the_middle_of_a_failure(&make);
+        assert_eq!(*plain.get_or_insert_with(1, |_| Watched::new(8)), 8);
+        drop(plain.remove(&1));
+
+        // What nobody else owns has ended, in between; and afterwards it is as if there had been nothing.
+        let make = || {
+            let make = |_: &u32| {
+                need();
+                Watched::new(9)
+            };
+            drop(plain.get_or_insert_with(1, make));
+        };
+        in_the_middle_of_a_failure(&make);
+        assert!(plain.try_claim(1).unwrap().is_some());
+
+        let both: WeakKeyValueMap<Arc<u32>, Watched<u32>> = MapMaker::new()
+            .weak_keys()
+            .weak_values()
+            .exclusive()
+            .build()
+            .unwrap();
+        let key = Arc::new(1);
+        let make = || {
+            let make = |_: &Arc<u32>| {
+                need();
+                watched.clone()
+            };
+            drop(both.get_or_insert_with(&key, make));
+        };
+        in_the_middle_of_a_failure(&make);
+        assert!(both.try_claim(&key).unwrap().is_some());
+
+        let handles: Registry<u32, u32> = Registry::new();
+        let handle = handles.get_or_insert_with(1, |_| 7);
+        let of_handles: WeakValueMap<u32, Handle<u32, u32>> =
+            MapMaker::new().weak_values().exclusive().build().unwrap();
+        let make = || {
+            let make = |_: &u32| {
+                need();
+                handle.clone()
+            };
+            drop(of_handles.get_or_insert_with(1, make));
+        };
+        in_the_middle_of_a_failure(&make);
+        assert!(of_handles.try_claim(1).unwrap().is_some());
+        // They keep no registration of this.
+        drop((watched, handle));
+    });
+}
+
 /// However a dead value is taken out, its end is waited for.
 #[test]
 fn a_dead_value_that_is_cleared_or_drained_or_pruned_is_waited_for() {

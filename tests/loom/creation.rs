@@ -191,11 +191,14 @@ fn a_recycled_node_is_found_by_nobody_before_it_is_entered() {
             move || registry.get(&A)
         });
         drop(first);
+        // In one go: where the reader may be meanwhile, it may be before and after as well.
+        loom::stop_exploring();
         let between = registry.try_insert(B, tally.value()).ok().unwrap();
         let a = registry
             .try_insert(A, tally.value())
             .unwrap_or_else(|error| error.existing);
         drop(between);
+        loom::explore();
         // Builds an entry for `A` in what was the first node; it is not entered, as there is one.
         assert!(registry.try_insert(A, tally.value()).is_err());
         if let Some(found) = reader.join().unwrap() {
