@@ -8,6 +8,7 @@ use crate::panics::{after, Panics};
 use crate::protection::Due;
 use crate::side::Side;
 use crate::store::{Reverse, Store};
+use crate::sync::plain::Relaxed;
 use crate::walk::{Walk, EVERYWHERE};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -142,11 +143,29 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         taken
     }
 
-    /// Takes out some live entry.
+    /// Takes out some live entry: one of the bucket of which the last one was, or of the next.
     pub(crate) fn pop(&self) -> Option<(Landed<A, B>, A::Live)> {
-        let mut walk = self.walk().landed();
-        let popped = walk.find(|(landed, _)| self.take_out(&landed.held, Cause::Removed));
-        after(walk, popped)
+        let start = u64::from(self.popped.load(Relaxed));
+        self.pop_in(start..EVERYWHERE.end)
+            .or_else(|| self.pop_in(EVERYWHERE.start..start))
+    }
+
+    fn pop_in(&self, mut halves: Range<u64>) -> Option<(Landed<A, B>, A::Live)> {
+        while !halves.is_empty() {
+            let mut owned = Vec::new();
+            let found = |strong| owned.push(Held::new(strong));
+            halves.start = self.engine.own(halves.clone(), 1, |_| true, found);
+            let mut landed = owned.into_iter().filter_map(Held::landed);
+            let popped = landed.find(|(landed, _)| self.take_out(&landed.held, Cause::Removed));
+            if let Some((popped, key)) = after(landed, popped) {
+                // There may be more in its bucket.
+                let width = EVERYWHERE.end.div_ceil(self.engine.buckets().max(1) as u64);
+                let start = (popped.held.strong().header().key_hash() >> 32).saturating_sub(width);
+                self.popped.store(start as u32, Relaxed);
+                return Some((popped, key));
+            }
+        }
+        None
     }
 
     /// Takes out all entries, and returns what `item` makes of the live ones.

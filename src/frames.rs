@@ -193,6 +193,15 @@ pub(crate) fn is_inside_any() -> bool {
     !INNERMOST.with(Cell::get).is_null()
 }
 
+/// Whether a value that this thread is given may be one that is not published yet.
+#[cold]
+pub(crate) fn has_drafts() -> bool {
+    frames().any(|frame| match frame.part {
+        Part::Open(family, draft) => draft.is_some() || !family.is_alone(),
+        _ => false,
+    })
+}
+
 /// Whether somebody may wait for what this thread has to do.
 #[inline]
 pub(crate) fn is_waited_for() -> bool {

@@ -290,11 +290,11 @@ mod body {
             if vacant >= additional {
                 return;
             }
-            // A longer one in the place of the last. Holes stay behind; those who read the old one see what they would have seen.
+            // A longer one in the place of the last, at least twice as long. Holes stay behind; those who read the old one see what they would have seen.
             let old = last.map_or(&[][..], |last| last.filled());
             let kept = |slot: &&Slot<T>| !slot.thing.load(Ordering::Relaxed).is_null();
             let (before, kept): (_, Vec<_>) = (old.len(), old.iter().filter(kept).collect());
-            let chunk = Chunk::new(kept.len() + additional);
+            let chunk = Chunk::new(kept.len() + additional.max(kept.len()));
             for slot in &kept {
                 chunk.append(
                     slot.number.load(Ordering::Relaxed),

@@ -185,6 +185,16 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
         self.entries.get_or_init(|| Arc::new(ListMap::new()))
     }
 
+    /// The last entry that holds this value and whose place is before this one, with its place.
+    pub(crate) fn entry_of(&self, value: &Q, before: usize) -> Option<(Entry<P, Q>, usize)> {
+        let address = Q::address(value).addr() as u64;
+        self.entries.get()?.read(address, |entries| {
+            let places = &entries.places[..before.min(entries.places.len())];
+            let mut last_first = places.iter().enumerate().rev();
+            last_first.find_map(|(place, entry)| Some((entry.clone()?, place)))
+        })
+    }
+
     /// The entries that hold this value, the last that came first.
     pub(crate) fn entries_of(&self, value: &Q) -> Vec<Entry<P, Q>> {
         let address = Q::address(value).addr() as u64;

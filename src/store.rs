@@ -52,6 +52,8 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
     pub(crate) cursor: AtomicU32,
+    /// Where the next entry to be popped may be: what is before it has been emptied.
+    pub(crate) popped: AtomicU32,
     pub(crate) prune_bound: u32,
     closed: AtomicBool,
     pub(crate) naming: Naming<A::Shown>,
@@ -103,6 +105,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             flights: FlightTable::new(),
             counters: Counters::new(0),
             cursor: AtomicU32::new(0),
+            popped: AtomicU32::new(0),
             prune_bound: PRUNE_BOUND,
             closed: AtomicBool::new(false),
             naming: Naming::BY_TYPE,
@@ -136,6 +139,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             flights: FlightTable::new(),
             counters: Counters::new(setup.stripes),
             cursor: AtomicU32::new(0),
+            popped: AtomicU32::new(0),
             prune_bound: setup.prune_bound,
             closed: AtomicBool::new(false),
             naming: Naming::BY_TYPE,
@@ -161,6 +165,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             flights: self.flights.share(),
             counters: self.counters.share(),
             cursor: AtomicU32::new(0),
+            popped: AtomicU32::new(0),
             prune_bound: self.prune_bound,
             closed: AtomicBool::new(false),
             naming: self.naming,

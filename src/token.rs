@@ -92,7 +92,7 @@ impl Token {
         this.watchers.on_death(Box::new(callback))
     }
 
-    /// The number of entries that would go with it, at some moment.
+    /// The number of entries that would go with it, at some moment. One that was taken out of its container counts until that has dropped it, a moment later.
     pub fn entries(this: &Self) -> usize {
         this.watchers.len().0
     }

@@ -200,7 +200,7 @@ impl<T: ?Sized> Watched<T> {
         this.life.watchers().len().1
     }
 
-    /// The number of container entries that would go with the value, at some moment.
+    /// The number of container entries that would go with the value, at some moment. One that was taken out of its container counts until that has dropped it, a moment later.
     pub fn entries(this: &Self) -> usize {
         this.life.watchers().len().0
     }

@@ -318,7 +318,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         self.inner.store.drain(item).into_iter()
     }
 
-    /// Takes out some live entry, whichever comes first; none if there is none.
+    /// Takes out some live entry, whichever comes first; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear in its size.
     pub fn pop_any(&self) -> Option<(P, V)>
     where
         V: Clone,

@@ -308,7 +308,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         self.inner.store.drain(item).into_iter()
     }
 
-    /// Takes out some live entry, whichever comes first; none if there is none.
+    /// Takes out some live entry, whichever comes first; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear in its size.
     pub fn pop_any(&self) -> Option<(P, Q)> {
         let (landed, key) = self.inner.store.pop()?;
         Some((key, landed.into_live()))
@@ -320,17 +320,29 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those who enter or take out a value
     /// in the same part of the reverse index, a few instructions long.
     pub fn get_by_value(&self, value: &Q) -> Option<P> {
-        let entries = self.inner.store.reverse.entries_of(value);
-        let key = entries.iter().find_map(|held| held.key().0.upgrade());
-        after(entries, key)
+        let mut before = usize::MAX;
+        while let Some((held, place)) = self.inner.store.reverse.entry_of(value, before) {
+            if let Some(key) = held.key().0.upgrade() {
+                return after(held, Some(key));
+            }
+            self.inner.store.take_out(&held, Cause::Dead);
+            before = place;
+        }
+        None
     }
 
     /// All live keys under which this very value is entered, the last that was entered first.
     pub fn keys_of(&self, value: &Q) -> Vec<P> {
-        let entries = self.inner.store.reverse.entries_of(value);
-        let keys = entries.iter().filter_map(|held| held.key().0.upgrade());
-        let keys = keys.collect();
-        after(entries, keys)
+        let mut keys = Vec::new();
+        for held in self.inner.store.reverse.entries_of(value) {
+            match held.key().0.upgrade() {
+                Some(key) => keys.push(key),
+                None => {
+                    self.inner.store.take_out(&held, Cause::Dead);
+                }
+            }
+        }
+        keys
     }
 
     /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive.

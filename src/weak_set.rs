@@ -149,7 +149,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     ///
     /// What is promised is the list. The index by hash gets its room only if the set has not been used before; otherwise it grows as it needs to.
     ///
-    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`. Readers go on.
+    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`, or as if that were as much as there is already: so calling it before each insertion
+    /// costs no more than the insertions. Readers go on.
     ///
     /// # Panics
     /// With "capacity overflow", when no list can have that size.

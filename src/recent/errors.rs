@@ -225,7 +225,8 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
                 if let Some(before) = before {
                     self.let_go(&before);
                 }
-                self.keeper.keep(&failure, Handle::identity(&failure));
+                self.keeper
+                    .keep(&failure, Handle::identity(&failure), || true);
             }
             Err(_) => {}
         }

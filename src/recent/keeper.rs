@@ -112,9 +112,9 @@ impl<O> Keeper<O> {
         self.store.get().map_or(0, |store| store.queue.len())
     }
 
-    /// Marks an owner as used just now; and keeps a clone of it, if none is kept. Then others may have to go.
+    /// Marks an owner as used just now; and keeps a clone of it, if none is kept and `may_be_kept` says so. Then others may have to go.
     #[inline]
-    pub(super) fn keep(&self, owner: &O, address: usize)
+    pub(super) fn keep(&self, owner: &O, address: usize, may_be_kept: impl FnOnce() -> bool)
     where
         O: Clone,
     {
@@ -136,7 +136,7 @@ impl<O> Keeper<O> {
                 },
             },
         };
-        if !store.queue.mark(identity, used) {
+        if !store.queue.mark(identity, used) && may_be_kept() {
             Self::take_in(&store.queue, identity, owner, used);
         }
         if let Some(limit) = self.limit {

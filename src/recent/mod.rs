@@ -13,6 +13,7 @@ pub use maps::WeakValued;
 
 use crate::claim::Claim;
 use crate::error::{ClosedError, CreateError, CycleError, Refusal};
+use crate::frames;
 use keeper::{Keeper, Limit};
 use maps::{Asks, Finds};
 use std::convert::Infallible;
@@ -43,6 +44,9 @@ use std::time::{Duration, Instant};
 /// many times over goes in the end.
 ///
 /// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
+///
+/// In the middle of a creation in two steps (`get_or_create_cyclic`), or of one that has got a value which is not complete, nothing more is kept on that thread: it may be given up
+/// with what it needs.
 ///
 /// It is no cache of look-ups. Every look-up asks the map, and returns what that has: a value that was removed or replaced there is not found through the layer. (It may still be kept
 /// for a while; [`release`](Self::release) ends that.) And what is alive because others own it is found, kept or not.
@@ -266,7 +270,9 @@ impl<M: WeakValued> Recent<M> {
     /// ```
     #[inline]
     pub fn keep(&self, owner: &M::Owner) {
-        self.keeper.keep(owner, M::Map::identity(owner));
+        let may_be_kept = || !frames::has_drafts();
+        self.keeper
+            .keep(owner, M::Map::identity(owner), may_be_kept);
     }
 
     /// Lets go of this value, and says whether it was kept.

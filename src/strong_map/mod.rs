@@ -202,8 +202,10 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         self.store.is_closed()
     }
 
-    fn entries(&self) -> impl ExactSizeIterator<Item = Held<Key<K>, Value<V>>> + use<K, V, S> {
-        self.store.engine.snapshot().into_iter().map(Held::new)
+    fn entries(&self) -> std::vec::IntoIter<Held<Key<K>, Value<V>>> {
+        let owned = self.store.engine.snapshot().into_iter();
+        // Collected, which moves nothing: what owns entries may go where they may.
+        owned.map(Held::new).collect::<Vec<_>>().into_iter()
     }
 
     /// Clones of the keys.
@@ -272,7 +274,8 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         self.store.drain(item).into_iter()
     }
 
-    /// Takes out some entry, whichever comes first, and returns it, cloned; none if there is none.
+    /// Takes out some entry, whichever comes first, and returns it, cloned; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear
+    /// in its size.
     pub fn pop_any(&self) -> Option<(K, V)>
     where
         K: Clone,

@@ -397,7 +397,8 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
         self.store.drain(item).into_iter()
     }
 
-    /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`.
+    /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`. Where one was found the next call goes on, so emptying a map so takes a
+    /// time linear in its size.
     pub fn pop_any(&self) -> Option<(K, P)>
     where
         K: Clone,

@@ -511,3 +511,19 @@ covariant! {
     Node<General> => Node<General>;
     WeakNode<General> => WeakNode<General>;
 }
+
+/// What a method returns without a name goes where the contents may.
+#[test]
+fn iterators_without_a_name_may_go_to_other_threads() {
+    fn may_go<T: Send>(_: T) {}
+    let strong: StrongMap<u32, u32> = StrongMap::new();
+    may_go((strong.keys(), strong.values(), strong.drain()));
+    let values: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
+    may_go((values.keys(), values.values(), values.weak_values()));
+    let keys: WeakKeyMap<Arc<u32>, u32> = WeakKeyMap::new();
+    may_go((keys.keys(), keys.weak_keys(), keys.values()));
+    let both: WeakKeyValueMap<Arc<u32>, Arc<u32>> = WeakKeyValueMap::new();
+    may_go((both.keys(), both.values(), both.drain()));
+    let registry: Registry<u32, u32> = Registry::new();
+    may_go((registry.keys(), registry.iter()));
+}

@@ -586,3 +586,53 @@ fn more_than_can_be_numbered_is_refused() {
     let text = panic_of(|| Recent::new(People::new(), usize::MAX));
     assert!(text.contains("2^30"), "{text}");
 }
+
+/// It may be given up with what it needs; and in an exclusive registry its key would then wait for an end that does not come.
+#[test]
+fn what_is_not_published_yet_is_not_kept() {
+    type Way = fn(&Recent<People>, &dyn Fn() -> Citizen);
+    let ways: [Way; 3] = [
+        |recent, make| drop(recent.get_or_insert_with(1, |_| make())),
+        |recent, make| {
+            let vacancy = recent.claim(1).unwrap().vacant().unwrap();
+            let made = vacancy.create(|_| Ok::<_, CreateError<()>>(make()));
+            recent.keep(&made.unwrap());
+        },
+        |recent, make| {
+            let initialise = |_: &_| drop(make());
+            let people = recent.map();
+            let made = people.get_or_create_cyclic(1, |_| Census::new().citizen(), initialise);
+            assert!(recent.get(&1).is_some());
+            drop(made);
+        },
+    ];
+    promptly(move || {
+        let census = Census::new();
+        let others: Registry<u32, u32> = Registry::new();
+        for way in ways {
+            let recent = Recent::new(People::exclusive(), 4);
+            let make = || {
+                assert!(others.get(&1).is_some(), "the draft");
+                census.citizen()
+            };
+            let initialise = |_: &_| {
+                way(&recent, &make);
+                Err(CreateError::Failed(()))
+            };
+            let failed = others.get_or_try_create_cyclic(1, |_| Ok(1), initialise);
+            assert!(failed.is_err());
+            assert_eq!((recent.len(), census.alive()), (0, 0));
+            recent.get_or_insert_with(1, |_| census.citizen());
+            assert_eq!((recent.len(), census.alive()), (1, 1));
+            recent.clear();
+
+            // Without a draft it is kept, in the middle of whatever.
+            others.get_or_insert_with(2, |_| {
+                recent.get_or_insert_with(2, |_| census.citizen());
+                2
+            });
+            assert_eq!((recent.len(), census.alive()), (1, 1));
+            recent.clear();
+        }
+    });
+}

@@ -562,3 +562,30 @@ fn threads_agree() {
         assert_eq!((map.len(), census.alive()), (0, 0));
     });
 }
+
+/// It goes on where it was, so what was there before must be found as well: what came later, and all after the table has changed its size.
+#[test]
+fn pop_any_finds_all_whatever_came_between() {
+    let map: StrongMap<u32, u32> = StrongMap::new();
+    let mut dice = Dice::new(7);
+    let mut model = std::collections::BTreeSet::new();
+    for round in 0..200u32 {
+        for n in 0..dice.below(40) as u32 {
+            let key = round * 100 + n;
+            map.insert(key, key);
+            model.insert(key);
+        }
+        for _ in 0..dice.below(45) {
+            let popped = map.pop_any();
+            assert_eq!(popped.is_none(), model.is_empty());
+            assert!(popped.is_none_or(|(key, value)| key == value && model.remove(&key)));
+        }
+        if round % 20 == 0 {
+            map.shrink_to_fit();
+        }
+    }
+    while let Some((key, _)) = map.pop_any() {
+        assert!(model.remove(&key));
+    }
+    assert!(model.is_empty() && map.is_empty());
+}

@@ -36,8 +36,8 @@ fn s8_6_an_entry_goes_when_either_side_dies() {
     assert!(map.get("1").is_none());
     drop(k1);
     assert_eq!(map.len(), 1);
-    assert_eq!(map.prune() + map.entries(), 2);
-    assert_eq!(map.entries(), 1);
+    // Each look-up has taken out what it came across.
+    assert_eq!((map.entries(), map.prune()), (1, 0));
 }
 
 // Jython: value to key, or key to value, strong: both are collected.
@@ -371,4 +371,26 @@ fn taking_out_one_of_many_keys_of_a_value_takes_no_search() {
         assert!(first.iter().all(|key| map.remove(&**key).is_some()));
         assert!(map.keys_of(&value).is_empty());
     });
+}
+
+/// Else each look-up by value would walk over all of them again.
+#[test]
+fn a_look_up_by_value_takes_out_the_dead_keys_that_it_comes_across() {
+    let map: WeakKeyValueMap<Arc<u32>, Arc<u32>> = WeakKeyValueMap::new();
+    let value = Arc::new(0);
+    for by_one in [true, false] {
+        let mut keys: Vec<_> = (0..100).map(Arc::new).collect();
+        for key in &keys {
+            map.insert(key, value.clone());
+        }
+        keys.truncate(3);
+        if by_one {
+            assert_eq!(map.get_by_value(&value), Some(keys[2].clone()));
+        } else {
+            assert_eq!(map.keys_of(&value), [2, 1, 0].map(Arc::new));
+        }
+        assert_eq!(map.entries(), 3);
+        keys.clear();
+        assert_eq!((map.get_by_value(&value), map.entries()), (None, 0));
+    }
 }

@@ -883,3 +883,18 @@ fn what_the_first_use_of_a_set_drops_may_use_it() {
         }
     });
 }
+
+#[test]
+fn room_that_is_asked_for_again_and_again_is_given_seldom() {
+    let set: WeakSet<Arc<u32>> = WeakSet::new();
+    let owned: Vec<_> = (0..5000).map(Arc::new).collect();
+    let (mut capacity, mut changes) = (set.capacity(), 0);
+    for member in &owned {
+        set.reserve(1);
+        set.insert(member);
+        changes += u32::from(set.capacity() != capacity);
+        capacity = set.capacity();
+    }
+    assert!(changes < 20, "{changes} times");
+    assert!(set.iter().eq(owned));
+}

@@ -345,6 +345,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             .filter(meant)
             .map(|entry| Arc::clone(&entry.body))
             .collect();
+        // Now, not at the end: it may drop what a receiver has captured, and if that panics there, the list would leak.
+        drop(entries);
         order(&mut bodies);
         let list = Arc::new(List {
             version,

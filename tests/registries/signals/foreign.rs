@@ -5,6 +5,7 @@ use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{Pointer, WeakPointer};
 use std::cell::{Cell, RefCell};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, Weak};
 
 type Hook = Option<Box<dyn FnOnce()>>;
@@ -241,4 +242,31 @@ fn results_are_dropped_when_the_send_that_has_them_panics() {
         assert_eq!(text, "dropped");
         assert_eq!((census.born(), census.alive()), (2, 0), "{kind}");
     }
+}
+
+/// A receiver of another sender goes while a list is being made, and what it had captured panics: the list does not leak, and with it what the others have captured.
+#[test]
+fn a_list_does_not_leak_when_a_receiver_that_is_not_in_it_panics() {
+    let mut panicked = 0;
+    for wait in 0..3 {
+        let (census, signal) = (Census::new(), Signal::<u32, (), Foreign>::new());
+        let (one, two) = (Foreign(Arc::new(1)), Foreign(Arc::new(2)));
+        let bomb = OnDrop(|| panic!("dropped"));
+        let other = Receiver::new(move |_: &u32| {
+            let _ = &bomb;
+        });
+        signal.of(&two).connect(&other);
+        let citizen = census.citizen();
+        let kept = Receiver::new(move |_: &u32| {
+            let _ = &citizen;
+        });
+        signal.of(&one).connect(&kept);
+        DOWNGRADE.set((wait, Some(Box::new(move || drop(other)))));
+        let sent = catch_unwind(AssertUnwindSafe(|| signal.of(&one).send(&1)));
+        panicked += u32::from(sent.is_err());
+        drop(catch_unwind(AssertUnwindSafe(|| drop(DOWNGRADE.take().1))));
+        drop(kept);
+        assert_eq!((signal.len(), census.alive()), (0, 0), "{wait}");
+    }
+    assert!(panicked > 0, "it goes while a list is made");
 }
