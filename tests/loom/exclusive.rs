@@ -277,3 +277,39 @@ fn creation_in_a_map_against_the_end_of_the_value_before() {
         assert_eq!((tally.live(), map.entries()), (0, 0));
     });
 }
+
+/// The value belongs to somebody who never lets go of it. Who waits for its end is told that it will not come.
+#[test]
+fn a_creator_against_a_value_that_is_given_up_and_lives_on() {
+    model_with(1, || {
+        let maker = MapMaker::new().hasher(PlacedHasher::default());
+        let map = maker.weak_values().exclusive().build().unwrap();
+        let (map, tally) = (Arc::new(map), Tally::default());
+        let drafts = registry::<Counted>();
+        let lasting = Watched::new(tally.value());
+        let other = thread::spawn({
+            let (map, tally) = (Arc::clone(&map), tally.clone());
+            move || {
+                // To let the other one begin costs no forced switch, here and below.
+                thread::yield_now();
+                let mine = map.get_or_insert_with(A, |_: &Key| Watched::new(tally.value()));
+                mine.read();
+            }
+        });
+        let allocate = |_: &Key| Ok(tally.value());
+        let fail = |_: &_| {
+            map.get_or_insert_with(A, |_| {
+                assert!(drafts.get(&B).is_some());
+                thread::yield_now();
+                lasting.clone()
+            });
+            thread::yield_now();
+            Err(Failure)
+        };
+        assert!(drafts.get_or_try_create_cyclic(B, allocate, fail).is_err());
+        other.join().unwrap();
+        lasting.read();
+        drop(lasting);
+        assert_eq!((tally.live(), map.entries()), (0, 0));
+    });
+}
