@@ -185,7 +185,8 @@ impl<B: Wrap> ClassMap<B> {
     ///
     /// # Errors
     /// Whatever making it has met with. A [`CycleError`] when `allocate` asks for the wrapper that it is making; and when this is called in the middle of the creation of something else, which
-    /// another thread waits for that makes what this one leads to.
+    /// another thread waits for that makes what this one leads to. And a circle through the end of a value of an exclusive registry or map is not tried again: its destructor asks for what
+    /// this one leads to, and that waits for the end.
     pub fn wrapper(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, B::Error> {
         if let Some(wrapper) = self.map.get(descriptor) {
             return Ok(wrapper);
