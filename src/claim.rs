@@ -183,8 +183,11 @@ impl<M: Creator> Vacancy<'_, M> {
         if let Err(cycle) = self.creation.wait_for_ends() {
             return Err(after((self, allocate, initialise), cycle.into()));
         }
-        let initialise =
-            |draft: &<M::Core as Creates>::Landed| initialise(&M::owner(draft.clone()));
+        let initialise = |draft: &<M::Core as Creates>::Landed| {
+            let owner = M::owner(draft.clone());
+            let initialised = initialise(&owner);
+            after(owner, initialised)
+        };
         let landed = self.creation.create_in_two(
             |ticket| M::make(ticket, allocate),
             initialise,

@@ -41,6 +41,23 @@ pub(crate) fn after<R>(rest: impl Sized, result: R) -> R {
     result
 }
 
+/// What a future of a user's gives, once the future has been dropped: as [`after`], where `.await` returns something of a user's and drops its future after that.
+#[cfg(feature = "async")]
+macro_rules! ended {
+    ($future:expr) => {{
+        let mut future = ::std::pin::pin!(Some($future));
+        let output = ::std::future::poll_fn(|context| {
+            let future = future.as_mut().as_pin_mut().expect("not over");
+            ::std::future::Future::poll(future, context)
+        });
+        let output = output.await;
+        future.set(None);
+        output
+    }};
+}
+#[cfg(feature = "async")]
+pub(crate) use ended;
+
 /// Drops something whose drop may panic; there that ends.
 pub(crate) fn discard<T>(thing: T) {
     let Err(mut panic) = catch_unwind(AssertUnwindSafe(|| drop(thing))) else {

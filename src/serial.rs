@@ -38,10 +38,11 @@ impl<K: Serialize + 'static, P: Pointer<Target: Serialize>, S> Serialize for Wea
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         // All before the first, as some formats want to know how many there are.
         let living: Vec<_> = self.store.living().collect();
-        serializer.collect_map(living.iter().map(|((), landed)| {
+        let written = serializer.collect_map(living.iter().map(|((), landed)| {
             let key: &Kept<K> = landed.held.key();
             (&key.0, P::target(&landed.live))
-        }))
+        }));
+        after(living, written)
     }
 }
 
@@ -55,10 +56,11 @@ where
     /// It owns all keys until it returns. *Runs* `Serialize` of targets and values with no lock held.
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let living: Vec<_> = self.keyed().store.living().collect();
-        serializer.collect_map(living.iter().map(|(key, landed)| {
+        let written = serializer.collect_map(living.iter().map(|(key, landed)| {
             let value: &Kept<V> = landed.held.value();
             (P::target(key), &value.0)
-        }))
+        }));
+        after(living, written)
     }
 }
 
@@ -75,7 +77,8 @@ where
         let targets = living
             .iter()
             .map(|(key, value)| (P::target(key), Q::target(value)));
-        serializer.collect_map(targets)
+        let written = serializer.collect_map(targets);
+        after(living, written)
     }
 }
 
@@ -85,7 +88,8 @@ impl<P: SyncPointer<Target: Serialize>, M, S> Serialize for WeakSet<P, M, S> {
     /// It owns all members until it returns. *Runs* `Serialize` of targets with no lock held.
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let living: Vec<P> = self.iter().collect();
-        serializer.collect_seq(living.iter().map(P::target))
+        let written = serializer.collect_seq(living.iter().map(P::target));
+        after(living, written)
     }
 }
 
@@ -96,7 +100,8 @@ impl<K: Serialize, V: Serialize, S> Serialize for Registry<K, V, S> {
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let living: Vec<_> = self.iter().collect();
         let entries = living.iter().map(|handle| (Handle::key(handle), &**handle));
-        serializer.collect_map(entries)
+        let written = serializer.collect_map(entries);
+        after(living, written)
     }
 }
 
@@ -143,10 +148,16 @@ impl<'de, A: Deserialize<'de>, B: Deserialize<'de>, O> Visitor<'de> for MapSeed<
 
     fn visit_map<Z: MapAccess<'de>>(mut self, mut entries: Z) -> Result<Vec<O>, Z::Error> {
         let mut owners = Vec::new();
-        while let Some((key, value)) = entries.next_entry()? {
-            owners.push((self.enter)(key, value).map_err(Z::Error::custom)?);
+        let mut read = || -> Result<(), Z::Error> {
+            while let Some((key, value)) = entries.next_entry()? {
+                owners.push((self.enter)(key, value).map_err(Z::Error::custom)?);
+            }
+            Ok(())
+        };
+        match read() {
+            Ok(()) => Ok(after((self.enter, entries), owners)),
+            Err(error) => Err(after((self.enter, entries, owners), error)),
         }
-        Ok(after(self.enter, owners))
     }
 }
 
@@ -179,10 +190,16 @@ impl<'de, A: Deserialize<'de>, O> Visitor<'de> for SetSeed<'_, A, O> {
 
     fn visit_seq<Z: SeqAccess<'de>>(mut self, mut members: Z) -> Result<Vec<O>, Z::Error> {
         let mut owners = Vec::new();
-        while let Some(member) = members.next_element()? {
-            owners.push((self.enter)(member));
+        let mut read = || -> Result<(), Z::Error> {
+            while let Some(member) = members.next_element()? {
+                owners.push((self.enter)(member));
+            }
+            Ok(())
+        };
+        match read() {
+            Ok(()) => Ok(after((self.enter, members), owners)),
+            Err(error) => Err(after((self.enter, members, owners), error)),
         }
-        Ok(after(self.enter, owners))
     }
 }
 
@@ -237,7 +254,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
             enter: Box::new(move |key, value| {
                 let made = |_: &P| Ok::<_, String>((Kept(value), ()));
                 let entered = self.keyed().get_or_create_with_key(make(key), made);
-                entered.map(|(stored, _)| stored)
+                entered.map(|(stored, landed)| after(landed, stored))
             }),
         }
     }

@@ -283,7 +283,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         let draft = made.map(|made| self.draft(made));
         let drafted = match draft {
             Ok(draft) => self.drafted(draft),
-            Err(error) => return Err(self.fail_with(scope, error)),
+            Err(error) => return Err(after(initialise, self.fail_with(scope, error))),
         };
         let (scope, initialised) = drafted.initialise(scope, initialise);
         match initialised {

@@ -383,7 +383,9 @@ impl<T, R: Clone> FlightTable<T, R> {
     /// The draft of such a flight, for the thread that is in the middle of it.
     #[cold]
     pub(crate) fn draft(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<R> {
-        self.find(hash, is_it)?.draft()
+        let waiter = self.find(hash, is_it)?;
+        let draft = waiter.draft();
+        after(waiter, draft)
     }
 
     /// Joins a flight with this hash and such a ticket.

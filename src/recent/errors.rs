@@ -4,6 +4,8 @@ use super::keeper::{Keeper, Limit};
 use crate::error::CreateError;
 use crate::handle::Handle;
 use crate::panics::after;
+#[cfg(feature = "async")]
+use crate::panics::ended;
 use crate::registry::Registry;
 use equivalent::Equivalent;
 use std::fmt;
@@ -206,7 +208,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
         if let Some(error) = self.get(key) {
             return Err(after(make, CreateError::Failed(error)));
         }
-        let result = make(key).await;
+        let result = ended!(make(key));
         self.note(key, &result);
         result
     }

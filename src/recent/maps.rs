@@ -4,6 +4,7 @@ use crate::claim::{Claim, Creator};
 use crate::error::{ClosedError, CreateError, CycleError};
 use crate::handle::Handle;
 use crate::keying::{Asked, Keying};
+use crate::panics::after;
 use crate::pointer::Pointer;
 use crate::registry::Registry;
 use crate::weak_key_value_map::WeakKeyValueMap;
@@ -256,11 +257,13 @@ where
         key: P,
         make: impl FnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
-        self.get_or_try_insert_with(&key, make)
+        let made = self.get_or_try_insert_with(&key, make);
+        after(key, made)
     }
 
     fn claim_key(&self, key: P) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        self.claim(&key)
+        let claim = self.claim(&key);
+        after(key, claim)
     }
 
     fn give_back(&self) {
@@ -273,12 +276,14 @@ where
         key: P,
         make: impl AsyncFnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
-        self.get_or_try_insert_async(&key, make).await
+        let made = self.get_or_try_insert_async(&key, make).await;
+        after(key, made)
     }
 
     #[cfg(feature = "async")]
     async fn claim_key_async(&self, key: P) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        self.claim_async(&key).await
+        let claim = self.claim_async(&key).await;
+        after(key, claim)
     }
 }
 

@@ -14,6 +14,8 @@ pub use maps::WeakValued;
 use crate::claim::Claim;
 use crate::error::{ClosedError, CreateError, CycleError, Refusal};
 use crate::frames;
+#[cfg(feature = "async")]
+use crate::panics::ended;
 use keeper::{Keeper, Limit};
 use maps::{Asks, Finds};
 use std::convert::Infallible;
@@ -204,7 +206,7 @@ impl<M: WeakValued> Recent<M> {
         key: M::Key,
         make: impl AsyncFnOnce(&M::Key) -> M::Value,
     ) -> M::Owner {
-        self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+        self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
             .await
             .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }

@@ -72,8 +72,11 @@
 //! assert!(Arc::ptr_eq(&TYPES.descriptor(&wrapper).unwrap(), &element));
 //! ```
 
+use crate::panics::after;
 use crate::sync::local;
-use crate::{ByAddress, ClosedError, CreateError, CycleError, SyncPointer, WeakKeyValueMap};
+use crate::{
+    ByAddress, ClosedError, CreateError, CycleError, InsertError, SyncPointer, WeakKeyValueMap,
+};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
@@ -208,7 +211,10 @@ impl<B: Wrap> ClassMap<B> {
             drop(call);
             match (refused, built) {
                 // All is given up by now that the other thread may have waited for.
-                (Some(cycle), _) => cycle.wait()?,
+                (Some(cycle), built) => {
+                    drop(built);
+                    cycle.wait()?;
+                }
                 (None, Ok(wrapper)) => return Ok(wrapper),
                 (None, Err(CreateError::Failed(error))) => return Err(error),
                 (None, Err(CreateError::Cycle(cycle))) => return Err(cycle.into()),
@@ -258,7 +264,14 @@ impl<B: Wrap> ClassMap<B> {
     pub fn share(&self, descriptor: &B::Descriptor, wrapper: B::Wrapper) -> Result<(), B::Wrapper> {
         match self.map.try_insert(descriptor, wrapper) {
             Ok(()) => Ok(()),
-            Err(error) => Err(error.existing.expect("never closed")),
+            Err(InsertError {
+                existing,
+                key,
+                value,
+            }) => {
+                let existing = existing.expect("never closed");
+                Err(after((key, value), existing))
+            }
         }
     }
 

@@ -43,6 +43,7 @@
 //!
 //! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
 
+use crate::panics::after;
 use crate::{ClosedError, CreateError, CycleError, Equivalent, Handle, Keying};
 use crate::{Pointer, Registry, StrongMap, WeakKeyMap, WeakValueMap};
 use std::convert::Infallible;
@@ -208,7 +209,8 @@ where
         input: P,
         make: impl FnOnce(&P) -> Result<V, E>,
     ) -> Result<V, E> {
-        self.get_or_try_insert_with(&input, make)
+        let made = self.get_or_try_insert_with(&input, make);
+        after(input, made)
     }
 }
 

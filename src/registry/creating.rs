@@ -13,6 +13,8 @@ use crate::flight::FlightTable;
 use crate::handle::Handle;
 use crate::hash::{hash_key, owned_key};
 use crate::panics::after;
+#[cfg(feature = "async")]
+use crate::panics::ended;
 use crate::seed::{Planted, Seed};
 use crate::strong::Strong;
 use crate::work::Work;
@@ -170,7 +172,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         make: impl AsyncFnOnce(&K) -> V,
     ) -> Handle<K, V> {
         or_panic(
-            self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+            self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
                 .await,
         )
     }
@@ -190,7 +192,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after((key, make), Handle::new(strong)));
         }
-        let make = async |seed: &Seed<_>| make(seed.key()).await;
+        let make = async |seed: &Seed<_>| ended!(make(seed.key()));
         let made = <Self as Claims<_, _, _>>::made;
         let seed = self.seed(hash, key);
         get_or_create_async(self, hash, seed, make, made, Refusal::into_cycle).await

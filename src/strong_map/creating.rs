@@ -8,6 +8,8 @@ use crate::hash::{hash_key, owned_key};
 use crate::held::{Landed, Ticket};
 use crate::making::Made;
 use crate::panics::after;
+#[cfg(feature = "async")]
+use crate::panics::ended;
 use crate::store::Store;
 use crate::strong_valued::kept;
 use equivalent::Equivalent;
@@ -250,7 +252,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     where
         V: Clone,
     {
-        self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+        self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
             .await
             .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }
@@ -270,7 +272,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         V: Clone,
     {
         let hash = hash_key(&self.hasher, &key);
-        let make = async |key: &K| make(key).await.map(kept);
+        let make = async |key: &K| ended!(make(key)).map(kept);
         let landed = self.store.get_or_create_keyed_async(hash, key, make).await;
         landed.map(Landed::into_clone)
     }

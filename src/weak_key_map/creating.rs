@@ -8,6 +8,8 @@ use crate::held::{Landed, Ticket};
 use crate::keying::{Asked, Keying};
 use crate::making::Made;
 use crate::panics::after;
+#[cfg(feature = "async")]
+use crate::panics::ended;
 use crate::pointer::Pointer;
 use crate::side::{Kept, Weakly};
 use crate::strong_valued::kept;
@@ -227,7 +229,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+        self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
             .await
             .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }
@@ -246,7 +248,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let make = async |key: &P| make(key).await.map(kept);
+        let make = async |key: &P| ended!(make(key)).map(kept);
         let landed = self.inner.get_or_create_async(key, make).await;
         landed.map(Landed::into_clone)
     }

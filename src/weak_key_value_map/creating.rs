@@ -8,6 +8,8 @@ use crate::held::{Landed, Ticket};
 use crate::keying::{Asked, Keying};
 use crate::making::Made;
 use crate::panics::after;
+#[cfg(feature = "async")]
+use crate::panics::ended;
 use crate::pointer::Pointer;
 use crate::reverse::{ByValue, Traced};
 use crate::side::{Side, Weakly};
@@ -221,7 +223,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// ```
     #[cfg(feature = "async")]
     pub async fn get_or_insert_async(&self, key: &P, make: impl AsyncFnOnce(&P) -> Q) -> Q {
-        self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+        self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
             .await
             .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }
@@ -237,7 +239,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         key: &P,
         make: impl AsyncFnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
-        let make = async |key: &P| make(key).await.map(traced);
+        let make = async |key: &P| ended!(make(key)).map(traced);
         let landed = self.inner.get_or_create_async(key, make).await;
         landed.map(Landed::into_live)
     }

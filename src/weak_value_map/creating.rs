@@ -8,6 +8,8 @@ use crate::hash::{hash_key, owned_key};
 use crate::held::{Landed, Ticket};
 use crate::making::Made;
 use crate::panics::after;
+#[cfg(feature = "async")]
+use crate::panics::ended;
 use crate::pointer::Pointer;
 use crate::side::{Side, Weakly};
 use crate::store::Store;
@@ -272,7 +274,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// ```
     #[cfg(feature = "async")]
     pub async fn get_or_insert_async(&self, key: K, make: impl AsyncFnOnce(&K) -> P) -> P {
-        self.get_or_try_insert_async(key, async |key| Ok(make(key).await))
+        self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
             .await
             .unwrap_or_else(|refusal: Refusal| refusal.panic())
     }
@@ -289,7 +291,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         make: impl AsyncFnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        let make = async |key: &K| make(key).await.map(weakly);
+        let make = async |key: &K| ended!(make(key)).map(weakly);
         let landed = self.store.get_or_create_keyed_async(hash, key, make).await;
         landed.map(Landed::into_live)
     }

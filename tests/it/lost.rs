@@ -1,7 +1,14 @@
 //! A destructor panics where a call has something in hand that it is about to return: nothing of that is lost.
 
 use crate::common::{panic_of, Census, Citizen};
-use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakValueMap};
+use highlander::registries::class_map::{ClassMap, Wrap};
+use highlander::registries::memo::Memo;
+#[cfg(feature = "async")]
+use highlander::registries::signals::{Receiver, Signal};
+use highlander::{
+    ClosedError, CreateError, CycleError, Handle, Recent, Registry, StrongMap, WeakKeyMap,
+    WeakKeyValueMap, WeakValueMap,
+};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -224,6 +231,314 @@ fn an_update_of_a_weak_value_loses_nothing() {
                 }
                 Some(new)
             });
+        },
+    );
+}
+
+#[test]
+fn what_a_descriptor_has_already_comes_back_though_what_was_to_be_shared_panics() {
+    struct Wraps;
+    impl Wrap for Wraps {
+        type Descriptor = Arc<Part>;
+        type Wrapper = Arc<Part>;
+        type Error = CreateError<()>;
+
+        fn allocate(&self, _: &Arc<Part>) -> Result<Arc<Part>, CreateError<()>> {
+            unreachable!("only what exists is shared")
+        }
+
+        fn initialise(
+            &self,
+            _: &ClassMap<Self>,
+            _: &Arc<Part>,
+            _: &Arc<Part>,
+        ) -> Result<(), CreateError<()>> {
+            Ok(())
+        }
+    }
+
+    let one = |census: &Census| {
+        let (map, descriptor) = (ClassMap::new(Wraps), Arc::new(Part::of(census)));
+        let wrapper = Arc::new(Part::of(census));
+        assert!(map.share(&descriptor, Arc::clone(&wrapper)).is_ok());
+        (map, descriptor, wrapper)
+    };
+    nothing_is_lost(one, |on, census| {
+        let other = Arc::new(Part::of(census));
+        arm();
+        drop(on.0.share(&on.1, other));
+    });
+}
+
+type Pairs = WeakKeyValueMap<Arc<Part>, Arc<Part>>;
+
+/// A weak key that is given away may go before the value comes back.
+#[test]
+fn a_value_is_not_lost_though_its_weak_key_panics() {
+    nothing_is_lost(
+        |census| {
+            let census = census.clone();
+            let make = move |_: &Arc<Part>| Arc::new(Part::of(&census));
+            Memo::new(WeakKeyMap::<Arc<Part>, Arc<Part>>::new(), make)
+        },
+        |on, census| {
+            let key = Arc::new(Part::of(census));
+            arm();
+            on.get(key);
+        },
+    );
+
+    let one = |census: &Census| {
+        let (map, sides) = (Pairs::new(), [0, 1].map(|_| Arc::new(Part::of(census))));
+        map.insert(&sides[0], Arc::clone(&sides[1]));
+        (Recent::new(map, 1), sides)
+    };
+    let calls: [fn(&Recent<Pairs>, Arc<Part>); 2] = [
+        |recent, key| drop(recent.get_or_insert_with(key, |_| unreachable!())),
+        |recent, key| drop(recent.claim(key)),
+    ];
+    for call in calls {
+        nothing_is_lost(one, |on, census| {
+            // An equal one, which nobody else has.
+            let key = Arc::new(Part::of(census));
+            arm();
+            call(&on.0, key);
+        });
+    }
+    #[cfg(feature = "async")]
+    nothing_is_lost(one, |on, census| {
+        let key = Arc::new(Part::of(census));
+        arm();
+        drop(pollster::block_on(on.0.claim_async(key)));
+    });
+}
+
+/// What owns something, and is an error.
+struct Failed(#[allow(dead_code)] Part);
+
+impl From<CycleError> for Failed {
+    fn from(_: CycleError) -> Self {
+        unreachable!()
+    }
+}
+
+impl From<ClosedError> for Failed {
+    fn from(_: ClosedError) -> Self {
+        unreachable!()
+    }
+}
+
+#[test]
+fn an_error_is_not_lost_though_the_closure_that_was_not_called_panics() {
+    nothing_is_lost(
+        |_| Registry::<u32, Part>::new(),
+        |on, census| {
+            let captured = Part::of(census);
+            let initialise = move |_: &_| {
+                let _ = &captured;
+                Ok(())
+            };
+            let allocate = |_: &u32| {
+                arm();
+                Err(Failed(Part::of(census)))
+            };
+            drop(on.get_or_try_create_cyclic(1, allocate, initialise));
+        },
+    );
+}
+
+#[test]
+fn an_error_is_not_lost_though_the_draft_that_it_was_shown_panics() {
+    nothing_is_lost(
+        |_| StrongMap::<u32, Part>::new(),
+        |on, census| {
+            let vacancy = on.claim(1).unwrap().vacant().unwrap();
+            let initialise = |_: &Part| {
+                arm();
+                Err(Failed(Part::of(census)))
+            };
+            drop(vacancy.create_cyclic(|_| Ok(Part::of(census)), initialise));
+        },
+    );
+}
+
+/// Written by hand: what the compiler makes of `async` has nothing more to drop when it has ended.
+#[cfg(feature = "async")]
+mod of_a_future {
+    use super::*;
+    use highlander::RecentErrors;
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    struct Made<T>(Option<T>, #[allow(dead_code)] Part);
+
+    impl<T: Unpin> Future for Made<T> {
+        type Output = T;
+
+        fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+            arm();
+            Poll::Ready(self.0.take().unwrap())
+        }
+    }
+
+    fn made<T>(value: T, census: &Census) -> Made<T> {
+        Made(Some(value), Part::of(census))
+    }
+
+    fn value(census: &Census) -> Made<Part> {
+        made(Part::of(census), census)
+    }
+
+    fn pointer(census: &Census) -> Made<Arc<Part>> {
+        made(Arc::new(Part::of(census)), census)
+    }
+
+    macro_rules! of {
+        ($name:ident, $map:ty, $new:expr, $key:expr, $made:expr) => {
+            #[test]
+            fn $name() {
+                let new = |_: &Census| -> $map { $new };
+                nothing_is_lost(new, |on, census| {
+                    let made = |_: &_| $made(census);
+                    drop(pollster::block_on(on.get_or_insert_async($key, made)));
+                });
+                nothing_is_lost(new, |on, census| {
+                    let made = |_: &_| {
+                        let Made(value, part) = $made(census);
+                        Made(Some(Ok::<_, CreateError<()>>(value.unwrap())), part)
+                    };
+                    drop(pollster::block_on(on.get_or_try_insert_async($key, made)));
+                });
+                nothing_is_lost(new, |on, census| {
+                    let made = |_: &_| made(Err::<_, Failed>(Failed(Part::of(census))), census);
+                    drop(pollster::block_on(on.get_or_try_insert_async($key, made)));
+                });
+            }
+        };
+    }
+
+    of!(
+        a_registry_loses_nothing,
+        Registry<u32, Part>,
+        Registry::new(),
+        1,
+        value
+    );
+    of!(
+        a_map_with_weak_values_loses_nothing,
+        WeakValueMap<u32, Arc<Part>>,
+        WeakValueMap::new(),
+        1,
+        pointer
+    );
+    of!(
+        a_strong_map_loses_nothing,
+        StrongMap<u32, Part>,
+        StrongMap::new(),
+        1,
+        value
+    );
+    of!(
+        a_map_with_weak_keys_loses_nothing,
+        WeakKeyMap<Arc<u32>, Part>,
+        WeakKeyMap::new(),
+        &Arc::new(1),
+        value
+    );
+    of!(
+        a_map_with_weak_sides_loses_nothing,
+        WeakKeyValueMap<Arc<u32>, Arc<Part>>,
+        WeakKeyValueMap::new(),
+        &Arc::new(1),
+        pointer
+    );
+    of!(
+        a_layer_loses_nothing,
+        Recent<Registry<u32, Part>>,
+        Recent::new(Registry::new(), 1),
+        1,
+        value
+    );
+
+    #[test]
+    fn errors_that_are_kept_lose_nothing() {
+        nothing_is_lost(
+            |_| RecentErrors::<u32, ()>::new(1, std::time::Duration::MAX),
+            |on, census| {
+                let make = |_: &u32| made(Ok(Part::of(census)), census);
+                drop(pollster::block_on(on.or_try_async(&1, make)));
+            },
+        );
+    }
+
+    /// A signal waits for its futures itself.
+    #[test]
+    fn a_signal_loses_nothing() {
+        nothing_is_lost(
+            |census| {
+                let signal: Signal<(), Part> = Signal::new();
+                let census = census.clone();
+                let receiver = Receiver::new_async(move |()| {
+                    let Made(value, part) = value(&census);
+                    Box::pin(Made(value.map(Ok), part))
+                });
+                assert!(signal.connect_strong(receiver));
+                signal
+            },
+            |on, _| drop(on.send(&())),
+        );
+    }
+}
+
+/// What a format reads from is dropped before the owners come back.
+#[cfg(feature = "serde")]
+#[test]
+fn owners_are_not_lost_though_the_source_panics() {
+    use serde::de::{
+        value::Error, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor,
+    };
+
+    struct Source(Option<u32>, #[allow(dead_code)] Part);
+
+    impl<'de> MapAccess<'de> for Source {
+        type Error = Error;
+
+        fn next_key_seed<K: DeserializeSeed<'de>>(
+            &mut self,
+            seed: K,
+        ) -> Result<Option<K::Value>, Error> {
+            let Some(key) = self.0.take() else {
+                arm();
+                return Ok(None);
+            };
+            seed.deserialize(key.into_deserializer()).map(Some)
+        }
+
+        fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+            seed.deserialize(7u32.into_deserializer())
+        }
+    }
+
+    impl<'de> Deserializer<'de> for Source {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.visit_map(self)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+            unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        }
+    }
+
+    nothing_is_lost(
+        |_| WeakValueMap::<u32, Arc<Part>>::new(),
+        |on, census| {
+            let seed = on.seed(|_, _: u32| Arc::new(Part::of(census)));
+            let source = Source(Some(1), Part::of(census));
+            drop(seed.deserialize(source));
         },
     );
 }

@@ -278,19 +278,23 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             let found = methods.iter().find(|(other, _)| *other == method);
             found.map(|(_, receiver)| receiver.clone())
         };
-        if let Some(found) = find(&methods.lock()) {
-            return Some(found);
+        let found = find(&methods.lock());
+        if found.is_some() {
+            return after((make, methods), found);
         }
         // Runs `downgrade`, so not under the lock. One of two that are made at the same time stays.
         let made = make?();
-        let mut methods = methods.lock();
-        let found = find(&methods);
+        let mut locked = methods.lock();
+        let found = find(&locked);
         if found.is_none() {
-            methods.push((method, made.clone()));
+            locked.push((method, made.clone()));
         }
         // The lock first: the one that is not needed drops a weak pointer.
-        drop(methods);
-        Some(found.unwrap_or(made))
+        drop(locked);
+        match found {
+            Some(found) => after((made, methods), Some(found)),
+            None => after(methods, Some(made)),
+        }
     }
 
     /// Shows the list of those who are to be called now, which stays as it is until `f` returns.

@@ -8,7 +8,7 @@ use crate::panics::after;
 use crate::SyncPointer;
 use std::future::{poll_fn, Future};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::pin::{pin, Pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -42,7 +42,7 @@ where
 }
 
 /// Waits on this thread.
-fn block_on<T>(future: BoxFuture<'_, T>) -> T {
+fn block_on<T>(mut future: BoxFuture<'_, T>) -> T {
     struct Unpark {
         thread: Thread,
         // The future may park the thread for reasons of its own, and so meet a wake that was meant for this.
@@ -63,10 +63,9 @@ fn block_on<T>(future: BoxFuture<'_, T>) -> T {
     });
     let waker = Waker::from(Arc::clone(&unpark));
     let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
     loop {
         match future.as_mut().poll(&mut context) {
-            Poll::Ready(result) => return result,
+            Poll::Ready(result) => return after(future, result),
             Poll::Pending => {
                 while !unpark.woken.swap(false, Ordering::Acquire) {
                     thread::park();
