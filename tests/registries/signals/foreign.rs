@@ -270,3 +270,50 @@ fn a_list_does_not_leak_when_a_receiver_that_is_not_in_it_panics() {
     }
     assert!(panicked > 0, "it goes while a list is made");
 }
+
+/// Of two receivers for one method the one that is not needed may panic in its drop; the other one is not lost by that.
+#[test]
+fn a_receiver_is_not_lost_though_its_twin_panics() {
+    thread_local!(static ARMED: Cell<bool> = const { Cell::new(false) });
+
+    struct Armed;
+    impl Drop for Armed {
+        fn drop(&mut self) {
+            assert!(!ARMED.replace(false), "dropped");
+        }
+    }
+
+    fn connect(signal: &Signal<u32>, object: &Foreign) -> bool {
+        let armed = Armed;
+        signal.connect_method(object, move |_: &u32, _: &u32| {
+            let _ = &armed;
+        })
+    }
+
+    let mut panicked = 0;
+    for wait in 0..4 {
+        let (signal, object) = (Arc::new(Signal::<u32>::new()), Foreign(Arc::new(7)));
+        OBJECT.set(Some(object.clone()));
+        let again = (Arc::clone(&signal), object.clone());
+        let twin = move || {
+            connect(&again.0, &again.1);
+            WEAK_DROP.set(Some(|_| panic!("dropped")));
+        };
+        DOWNGRADE.set((wait, Some(Box::new(twin))));
+        let connected = catch_unwind(AssertUnwindSafe(|| connect(&signal, &object)));
+        panicked += u32::from(connected.is_err());
+        DOWNGRADE.take();
+        WEAK_DROP.take();
+        OBJECT.set(None);
+
+        // It is connected by now; what was to be connected once more goes.
+        ARMED.set(true);
+        assert_eq!(panic_of(|| connect(&signal, &object)), "dropped");
+        drop(object);
+        signal.send(&1).unwrap();
+        assert!(signal.is_empty());
+        drop(signal);
+        assert_eq!(WEAKS.get(), 0, "{wait}");
+    }
+    assert!(panicked > 0, "one was not needed");
+}
