@@ -7,6 +7,7 @@
 //! | a pointer of a map that reports its death | when it says so | when it reports the end |
 //! | whoever takes a dead value out of a map | before it is unlinked | (the pointer does) |
 //! | a creator that gives up a draft | before it lets go of it | (its last owner does) |
+//! | the entry of a draft that a map gave up because of another one | | when it goes, if the value is alive |
 //!
 //! So whoever finds nothing linked and nothing on the list, in this order, has missed none. What is taken out alive is never on the
 //! list: it lives on, and nobody waits for it.
