@@ -127,7 +127,7 @@ impl<M: Creates> Creation<'_, M> {
     /// Waits for what has to end before the value may be made, if the creation has begun some time ago: somebody may have entered a value meanwhile, which is about to end.
     /// Others wait for the caller all the while, as for any creation.
     pub(crate) fn wait_for_ends(&self) -> Result<(), CycleError> {
-        while let Some(in_the_way) = self.map.in_the_way(self.hash) {
+        while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
             // (What is noted there is to last longer than `f`.)
             let begin = |asker| self.during_as(Part::Closed, |_| in_the_way.begin_waiting(asker));
             wait(&in_the_way, begin)?;
@@ -192,7 +192,8 @@ fn next<'a, M: Creates>(
     if let Some(closed) = map.refused() {
         return Err(closed);
     }
-    Ok(match map.in_the_way(hash) {
+    // Whether a pointer is dead, is for user code to say.
+    Ok(match creation.during(|_| map.in_the_way(hash)) {
         Some(in_the_way) => Next::Await(in_the_way, creation.leader.step_down()),
         None => Next::Nothing(Begun::Ours(creation)),
     })

@@ -397,7 +397,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
     fn leave(mut self, family: &Family) -> M::Landed {
         let text = text(&|f| self.map.name(self.leader().ticket(), f));
         let grip = self.map.grip();
-        let result = self.draft().clone();
+        let result = self.during(Part::Closed, || self.draft().clone());
         let leader = self.leader.take().expect("until it is entered");
         let (left, draft) = leader.leave();
         let pending = PendingCreation::new(grip, self.hash, left, draft, text);

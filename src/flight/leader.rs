@@ -145,7 +145,11 @@ impl<T, R: Clone> Leader<'_, T, R> {
             if let Some(told) = told {
                 break told;
             }
-            let result = self.value.clone().expect("set above");
+            // Who asks for the key there would wait for this.
+            let describe: Describe<'_> = &|f| f.write_str("the sharing of a value that was made");
+            let result =
+                frames::during(&flight.work, describe, Part::Closed, || self.value.clone());
+            let result = result.expect("set above");
             // Nobody else sets it: only who leads does.
             let _ = self.flight.result.set(result);
             is_shared = true;

@@ -148,6 +148,8 @@ impl Drop for WeakAsking {
 impl Pointer for Asking {
     type Target = u32;
     type Weak = WeakAsking;
+    /// It could not; `watch` says so.
+    const REPORTS_END: bool = true;
 
     fn downgrade(this: &Self) -> WeakAsking {
         step("downgrade");
@@ -287,6 +289,76 @@ fn functions_of_pointers_may_ask_for_the_weak_key_that_they_are() {
         quietly(|| KEY.with(Clone::clone))
     }
     promptly(|| ways!(MAP, &key(), Asking::new()));
+}
+
+/// While another thread waits, who has to be given a clone; and in an exclusive map, where the dead are looked for first.
+#[test]
+fn functions_of_pointers_may_ask_for_the_key_that_another_one_waits_for() {
+    type Of = WeakValueMap<Compared, Asking>;
+    macro_rules! asks {
+        ($map:expr) => {{
+            static MAP: LazyLock<Of> = LazyLock::new(|| $map);
+            fn with_one_who_waits(create: impl FnOnce(Compared, &dyn Fn())) {
+                given_up_to_one_who_waits(
+                    &*MAP,
+                    |_, wait| create(Compared::new(1), wait),
+                    |map, key| drop(map.get_or_insert_with(key, |_| Asking::new())),
+                );
+            }
+            let ways: &[fn()] = &[
+                || {
+                    with_one_who_waits(|key, wait| {
+                        let make = |_: &_| {
+                            wait();
+                            Asking::new()
+                        };
+                        drop(MAP.get_or_insert_with(key, make));
+                    })
+                },
+                || {
+                    with_one_who_waits(|key, wait| {
+                        let initialise = |_: &_| wait();
+                        drop(MAP.get_or_create_cyclic(key, |_| Asking::new(), initialise));
+                    })
+                },
+                || {
+                    with_one_who_waits(|key, wait| {
+                        let fail = |_: &_| {
+                            wait();
+                            Err(Error::Failed("failed"))
+                        };
+                        drop(MAP.get_or_try_create_cyclic(key, |_| Ok(Asking::new()), fail));
+                    })
+                },
+                || {
+                    with_one_who_waits(|key, wait| {
+                        // It is left to the creation around it.
+                        let others: Registry<u32, u32> = Registry::new();
+                        others.get_or_create_cyclic(
+                            1,
+                            |_| 1,
+                            |_| {
+                                let make = |_: &_| {
+                                    wait();
+                                    assert!(others.get(&1).is_some());
+                                    Asking::new()
+                                };
+                                drop(MAP.get_or_insert_with(key, make));
+                            },
+                        );
+                    })
+                },
+            ];
+            let ask: fn() = || {
+                drop(MAP.remove(&Compared::new(1)));
+                let fails = |_: &_| Err(Error::Failed("inner"));
+                let _ = MAP.get_or_try_insert_with(Compared::new(1), fails);
+            };
+            each_step_asks(ways, ask);
+        }};
+    }
+    promptly(|| asks!(Of::new()));
+    promptly(|| asks!(MapMaker::new().weak_values().exclusive().build().unwrap()));
 }
 
 /// A member of a family, whose destructor asks.
