@@ -130,8 +130,9 @@ impl Dying {
         let Some(ended) = ended else { return };
         // Who has said that it is dead ends it. Were it another one, that would have nothing to pay.
         let thread = frames::this_thread();
-        if ended.thread == Some(thread) && frames::pay_an_end() {
-            waits::forget_number(thread);
+        if ended.thread == Some(thread) {
+            frames::pay_an_end();
+            waits::forget_this_thread();
         }
         waits::forget(&ended.work);
         if let Some(end) = ended.work.take_end() {

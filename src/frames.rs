@@ -21,6 +21,7 @@
 use crate::family::{Family, Needs, Pending, Rest};
 use crate::panics::Panics;
 use crate::sync::local;
+use crate::teardown;
 use crate::work::{new_number, text, Describe, Work};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -178,13 +179,20 @@ pub(crate) fn owe_an_end() {
     OWED.with(|owed| owed.set(owed.get() + 1));
 }
 
-/// One of them has run. True if it was the last, and somebody has been told meanwhile that this thread waits.
-pub(crate) fn pay_an_end() -> bool {
-    let owed = OWED.with(|owed| {
-        owed.set(owed.get() - 1);
-        owed.get()
-    });
-    owed == 0 && IS_NAMED.with(|named| named.replace(false))
+/// One of them has run.
+pub(crate) fn pay_an_end() {
+    OWED.with(|owed| owed.set(owed.get() - 1));
+}
+
+/// Whether there is something that this thread has to end: perhaps only soon, if it is so deep that what dies is put aside. A task waits on while that comes about.
+#[inline]
+fn has_to_end() -> bool {
+    OWED.with(Cell::get) > 0 || teardown::is_deepest()
+}
+
+/// Whether somebody has been told that this thread waits, which has nothing to end any more.
+pub(crate) fn is_named_in_vain() -> bool {
+    !has_to_end() && IS_NAMED.with(|named| named.replace(false))
 }
 
 /// Whether this thread is in the middle of something.
@@ -205,7 +213,7 @@ pub(crate) fn has_drafts() -> bool {
 /// Whether somebody may wait for what this thread has to do.
 #[inline]
 pub(crate) fn is_waited_for() -> bool {
-    is_inside_any() || OWED.with(Cell::get) > 0
+    is_inside_any() || has_to_end()
 }
 
 /// Who asks for something.
@@ -274,7 +282,7 @@ pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
             runs: true,
         });
     }
-    if OWED.with(Cell::get) > 0 && is_held_up_by(asker) {
+    if has_to_end() && is_held_up_by(asker) {
         IS_NAMED.with(|named| named.set(true));
         all.push(Named {
             work: this_thread(),

@@ -54,12 +54,19 @@ local! {
     static DEPTH: Cell<u32> = Cell::new(0);
     /// Of the deepest level, while there is one: exactly while the depth is `MAX_DEPTH`.
     static ASIDE: Cell<*const Aside> = Cell::new(ptr::null());
+    /// To be called when it has been left.
+    static AFTERWARDS: Cell<Option<fn()>> = Cell::new(None);
 }
 
 /// Whether this thread is so deep that what dies is put aside.
 #[inline(always)]
 pub(crate) fn is_deepest() -> bool {
     DEPTH.with(Cell::get) == MAX_DEPTH
+}
+
+/// Calls `f` when all has been ended that is put aside. Only for the deepest level.
+pub(crate) fn afterwards(f: fn()) {
+    AFTERWARDS.with(|cell| cell.set(Some(f)));
 }
 
 /// Ends it now, or, deep down, soon.
@@ -126,6 +133,9 @@ fn end_all(end: impl FnOnce()) {
     impl Drop for Bottom {
         fn drop(&mut self) {
             ASIDE.with(|cell| cell.set(ptr::null()));
+            if let Some(f) = AFTERWARDS.with(Cell::take) {
+                f();
+            }
         }
     }
     let aside = Aside::default();

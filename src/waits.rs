@@ -16,11 +16,12 @@
 //!
 //! A destructor may have to wait, on the thread that will run it, until that has done something else: what is at the end of a long chain is put
 //! aside. So who waits for a destructor waits for its thread as well, as soon as that is known ([`is_part_of`]), and who waits on a thread
-//! that has destructors to run names the thread in its note. Before that is known, the destructor of a draft that was given up waits for those
+//! that has destructors to run, or may soon have, names the thread in its note. Before that is known, the destructor of a draft that was given up waits for those
 //! who are about to let go of it, and may be in the middle of comparing its key.
 
 use crate::frames::{self, Asker, Named};
 use crate::sync::{global, Mutex, Sleeper};
+use crate::teardown;
 use crate::work::Work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -71,6 +72,9 @@ impl Waiting {
     #[cold]
     fn begin_inside(asker: Asker, waits_for: u64) -> Result<Self, Vec<String>> {
         let works = frames::waiting_works(asker);
+        if teardown::is_deepest() {
+            teardown::afterwards(forget_this_thread);
+        }
         let mut graph = GRAPH.lock();
         if let Some(chain) = graph.cycle(&works, waits_for) {
             drop(graph);
@@ -108,9 +112,16 @@ pub(crate) fn forget(work: &Work) {
     }
 }
 
+/// As [`forget`], of the calling thread, if it has nothing more to end.
+pub(crate) fn forget_this_thread() {
+    if frames::is_named_in_vain() {
+        forget_number(frames::this_thread());
+    }
+}
+
 /// As [`forget`], of a work or a thread by its number.
 #[cold]
-pub(crate) fn forget_number(number: u64) {
+fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
     let graph = &mut *graph;
     graph.parts.remove(&number);

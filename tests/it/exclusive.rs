@@ -456,6 +456,65 @@ fn a_circle_through_a_destructor_that_is_put_aside_is_refused() {
     });
 }
 
+/// As `refused_to_one_of_two`; the dying thread waits for a future, which it has polled before, and does not poll again until it is woken.
+#[cfg(feature = "async")]
+#[test]
+fn a_circle_through_a_future_and_what_is_put_aside_after_its_poll_is_refused() {
+    use std::future::Future;
+    use std::task::{Context, Poll, Wake};
+
+    struct Unpark(thread::Thread, AtomicBool);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.1.store(true, SeqCst);
+            self.0.unpark();
+        }
+    }
+
+    static REGISTRY: Registry<u32, AtDrop> = Registry::exclusive();
+    static OTHERS: Registry<u32, ()> = Registry::new();
+    promptly(|| {
+        let value = REGISTRY.get_or_insert_with(1, |_| AtDrop::new(|| {}));
+        let (dies, dead) = mpsc::channel();
+        let (creates, is_creating) = mpsc::channel();
+        let (dies, is_creating) = (Mutex::new(dies), Mutex::new(is_creating));
+        let chain = at_the_bottom(move || {
+            is_creating.lock().unwrap().recv().unwrap();
+            let make = async |_: &u32| Ok::<_, CreateError<()>>(());
+            let mut future = Box::pin(OTHERS.get_or_try_insert_async(1, make));
+            let woken = Arc::new(Unpark(thread::current(), AtomicBool::new(false)));
+            let waker = Arc::clone(&woken).into();
+            let mut context = Context::from_waker(&waker);
+            assert!(future.as_mut().poll(&mut context).is_pending());
+            drop(value);
+            dies.lock().unwrap().send(()).unwrap();
+            loop {
+                while !woken.1.swap(false, SeqCst) {
+                    thread::park();
+                }
+                if let Poll::Ready(made) = future.as_mut().poll(&mut context) {
+                    return drop(made);
+                }
+            }
+        });
+        let creator = thread::spawn(move || {
+            OTHERS.get_or_try_insert_with(1, |_| {
+                creates.send(()).unwrap();
+                dead.recv().unwrap();
+                let make = |_: &u32| Ok::<_, CreateError<()>>(AtDrop::new(|| {}));
+                let made = REGISTRY.get_or_try_insert_with(1, make);
+                made.map(drop)
+            })
+        });
+        drop(chain);
+        let refused = creator.join().unwrap();
+        assert!(matches!(refused, Err(CreateError::Cycle(_))));
+        // And what is named in a note is forgotten with what it was put aside for.
+        assert!(REGISTRY.is_empty());
+        REGISTRY.get_or_insert_with(1, |_| AtDrop::new(|| {}));
+    });
+}
+
 /// Asks for its own key when it is dropped, if it is told to.
 struct Asking(bool);
 
