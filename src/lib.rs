@@ -34,7 +34,7 @@
 //!
 //! # Consistency
 //! What a look-up, an iterator and `len` may show while other threads are at work:
-//! * A look-up finds a value if it is entered throughout the call, and does not if it is at no moment of it. It never shows a value
+//! * A look-up by key finds a value if it is entered throughout the call, and does not if it is at no moment of it. It never shows a value
 //!   that is not complete, or whose last owner has gone.
 //! * When the drop of the last handle returns, the entry is unreachable, `len` is one less, and key and value are dropped. The value's destructor
 //!   runs where the last owner let go. (In a chain of values that own each other, be it of handles or of [`Watched`] values, from the 64th nested drop on,

@@ -315,7 +315,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     }
 
     /// The key under which this very value is entered; of several that are alive, the one that was entered last.
-    /// An entry that another thread is entering is found by its key a moment earlier.
+    /// An entry that another thread is entering is found by its key a moment earlier than by its value; one that another thread is taking out is found by its value a moment longer.
     ///
     /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those who enter or take out a value
     /// in the same part of the reverse index, a few instructions long.
@@ -331,7 +331,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         None
     }
 
-    /// All live keys under which this very value is entered, the last that was entered first.
+    /// All live keys under which this very value is entered, the last that was entered first. What others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
     pub fn keys_of(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
         for held in self.inner.store.reverse.entries_of(value) {
@@ -345,7 +345,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         keys
     }
 
-    /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive.
+    /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive. What others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
     pub fn remove_by_value(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
         for held in self.inner.store.reverse.entries_of(value) {

@@ -364,7 +364,8 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// assert!(set.insert(&same));
     /// ```
     pub fn insert(&self, member: &P) -> bool {
-        self.enter(member, |notify| (P::watch(member, notify), true))
+        let watch = |notify| P::REPORTS.then(|| P::watch(member, notify)).flatten();
+        self.enter(member, |notify| (watch(notify), true))
     }
 
     /// The member that is equal to this one and alive; if there is none, this one, entered at the end. *Waiting* and complexity as [`WeakSet::insert`].
