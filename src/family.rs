@@ -15,7 +15,7 @@ pub(crate) trait Pending {
     /// Names it in the text of an error.
     fn text(&self) -> &str;
     /// Enters the value.
-    fn enter(&mut self);
+    fn enter(&self);
     /// Gives what was entered to those who wait.
     fn land(self: Box<Self>);
 }
@@ -192,6 +192,12 @@ impl Rest {
 
     pub(crate) fn next(&self) -> Option<Box<dyn Pending>> {
         self.members.borrow_mut().pop()
+    }
+
+    /// Enters those to come, in the order in which they ended. They stay: who asks for one of them meanwhile asks for what is still to do.
+    pub(crate) fn enter(&self, mut enter: impl FnMut(&dyn Pending)) {
+        let members = self.members.borrow();
+        members.iter().rev().for_each(|member| enter(&**member));
     }
 
     pub(crate) fn own(&self) -> u64 {

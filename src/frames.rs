@@ -401,9 +401,38 @@ pub(crate) fn fail(family: &Family) {
     end_each(&Rest::new(family, lost), drop);
 }
 
-/// Has the members of a family land, which have been entered.
-pub(crate) fn land(family: &Family, members: Vec<Box<dyn Pending>>) {
-    end_each(&Rest::new(family, members), |member| member.land());
+/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, the members are given up.
+pub(crate) fn publish<R>(family: &Family, own: impl FnOnce() -> R) -> (R, Panics) {
+    let mut panics = Panics::new();
+    let members = family.take();
+    if members.is_empty() {
+        return (own(), panics);
+    }
+    let rest = Rest::new(family, members);
+    let describe: Describe<'_> = &|f| f.write_str("the publication of what was made with it");
+    let entered = during(&Work::new(), describe, Part::Ending(&rest), || {
+        let entered = panics.catch(own);
+        if entered.is_some() {
+            rest.enter(|member| {
+                panics.catch(|| member.enter());
+            });
+        }
+        // Who waits for one of them finds all.
+        while let Some(member) = rest.next() {
+            panics.catch(|| match entered {
+                Some(_) => member.land(),
+                None => drop(member),
+            });
+        }
+        entered
+    });
+    match entered {
+        Some(entered) => (entered, panics),
+        None => {
+            drop(panics);
+            unreachable!("it has panicked")
+        }
+    }
 }
 
 /// Each, whatever becomes of the others.

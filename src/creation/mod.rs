@@ -323,10 +323,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
 
     fn during<R>(&self, part: Part<'_>, f: impl FnOnce() -> R) -> R {
         let leader = self.leader();
-        let describe = |f: &mut fmt::Formatter<'_>| self.map.name(leader.ticket(), f);
-        let result = frames::during(leader.work(), &describe, part, f);
-        waits::forget(leader.work());
-        result
+        part_of(self.map, leader.work(), leader.ticket(), part, f)
     }
 
     /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
@@ -360,14 +357,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
         if let Some(closed) = self.map.refused() {
             return Err(self.fail_with(scope, closed));
         }
-        let mut family = scope.0.take();
-        let entered = self.enter();
-        let mut panics = Panics::new();
-        for member in &mut family {
-            panics.catch(|| member.enter());
-        }
-        // Who waits for one of them finds all.
-        panics.catch(|| frames::land(&scope.0, family));
+        let (entered, panics) = frames::publish(&scope.0, || self.enter());
         let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
@@ -404,6 +394,20 @@ impl<'a, M: Creates> Drafted<'a, M> {
         frames::leave(family, Box::new(pending));
         result
     }
+}
+
+/// Runs a part of the creation that this work is, of this ticket.
+fn part_of<M: Creates, R>(
+    map: &M,
+    work: &Work,
+    ticket: &M::Ticket,
+    part: Part<'_>,
+    f: impl FnOnce() -> R,
+) -> R {
+    let describe = |f: &mut fmt::Formatter<'_>| map.name(ticket, f);
+    let result = frames::during(work, &describe, part, f);
+    waits::forget(work);
+    result
 }
 
 /// What comes of a landing, with what is left to do then: also when the landing panics, which may drop a key.

@@ -1,11 +1,13 @@
 //! A creation that has ended, and waits for the one around it.
 
-use super::{Creates, Drafted};
+use super::{part_of, Creates, Drafted};
 use crate::family::Pending;
 use crate::flight::Left;
+use crate::frames::Part;
 use crate::panics::Panics;
 use crate::work::Work;
 use std::any::Any;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// A draft that is complete, and needs others that are not. Dropped, it is given up.
@@ -15,7 +17,7 @@ pub(super) struct PendingCreation<G: Creates> {
     /// In an `Rc`, so that it can be cloned, which is user code, with nothing borrowed.
     draft: Option<Rc<G::Landed>>,
     /// Of what has been entered: what was there already, if there was something.
-    entered: Option<(Option<G::Landed>, G::Rest)>,
+    entered: Cell<Option<(Option<G::Landed>, G::Rest)>>,
     /// Until it has landed, or is given up.
     left: Option<Left<G::Ticket, G::Landed>>,
     text: String,
@@ -33,7 +35,7 @@ impl<G: Creates> PendingCreation<G> {
             grip,
             hash,
             draft: draft.map(Rc::new),
-            entered: None,
+            entered: Cell::new(None),
             left: Some(left),
             text,
         }
@@ -77,18 +79,18 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
         &self.text
     }
 
-    fn enter(&mut self) {
+    fn enter(&self) {
         // If the map has been closed, there is nobody to be told: it is given up.
         if self.grip.refused().is_some() {
             return;
         }
-        let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
-        if let Some(mut drafted) = resumed {
-            self.entered = Some(drafted.enter());
-            let leader = drafted.leader.take().expect("until it is entered");
-            let (left, draft) = leader.leave();
-            (self.left, self.draft) = (Some(left), draft.map(Rc::new));
-        }
+        let left = self.left.as_ref().expect("until it lands");
+        let draft = self.draft.as_ref().expect("until it lands");
+        left.begins_to_enter();
+        let entered = part_of(&self.grip, left.work(), left.ticket(), Part::Closed, || {
+            self.grip.enter_draft(self.hash, left.ticket(), draft)
+        });
+        self.entered.set(Some(entered));
     }
 
     fn land(mut self: Box<Self>) {

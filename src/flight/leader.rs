@@ -51,6 +51,15 @@ impl<T, R> Left<T, R> {
     pub(crate) fn work(&self) -> &Work {
         &self.flight.work
     }
+
+    pub(crate) fn ticket(&self) -> &T {
+        &self.flight.ticket
+    }
+
+    /// To be called before the result can be found.
+    pub(crate) fn begins_to_enter(&self) {
+        self.flight.begins_to_enter();
+    }
 }
 
 impl<'a, T, R> Leader<'a, T, R> {
@@ -88,9 +97,9 @@ impl<'a, T, R> Leader<'a, T, R> {
         &self.flight.letting_go
     }
 
-    /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
+    /// To be called before the result can be found.
     pub(crate) fn begins_to_enter(&self) {
-        self.flight.is_entering.store(true, Ordering::Relaxed);
+        self.flight.begins_to_enter();
     }
 
     /// The key is in this value now, for good: if the flight is given up, those who wait begin anew with keys of their own.

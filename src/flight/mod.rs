@@ -88,6 +88,11 @@ impl<T, R> Flight<T, R> {
         &self.ticket
     }
 
+    /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
+    fn begins_to_enter(&self) {
+        self.is_entering.store(true, Ordering::Relaxed);
+    }
+
     fn state(&self) -> u32 {
         // Relaxed: read under the shard's lock, or as a hint.
         self.state.load(Ordering::Relaxed)

@@ -762,3 +762,67 @@ fn what_is_made_meanwhile_is_not_stale() {
         assert_eq!(made, 2);
     });
 }
+
+/// A key with the hash of all others, that asks at the n-th comparison.
+struct Alike(u32);
+
+thread_local! {
+    static COMPARISON: Cell<Option<(u32, fn())>> = const { Cell::new(None) };
+}
+
+impl PartialEq for Alike {
+    fn eq(&self, other: &Self) -> bool {
+        match COMPARISON.take() {
+            Some((1, ask)) => ask(),
+            Some((nth, ask)) => COMPARISON.set(Some((nth - 1, ask))),
+            None => {}
+        }
+        self.0 == other.0
+    }
+}
+
+impl Eq for Alike {}
+
+impl Hash for Alike {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// While a family is entered, one after the other, those that are to come and those that have come may be asked for: by whoever compares keys.
+#[test]
+fn each_of_a_family_may_be_asked_for_while_another_one_is_entered() {
+    static REGISTRY: LazyLock<Registry<Alike, u32>> = LazyLock::new(Registry::new);
+    static MAP: LazyLock<WeakValueMap<Alike, Watched<u32>>> =
+        LazyLock::new(|| MapMaker::new().weak_values().exclusive().build().unwrap());
+    macro_rules! family {
+        ($map:expr, $new:expr) => {{
+            let others = [7, 8].map(|n| $map.get_or_insert_with(Alike(n), $new));
+            let asks: [fn(); 3] = [
+                || drop($map.get_or_try_insert_with(Alike(1), |_| Err(Error::Failed("inner")))),
+                || drop($map.get_or_try_insert_with(Alike(2), |_| Err(Error::Failed("inner")))),
+                || drop($map.get_or_try_insert_with(Alike(3), |_| Err(Error::Failed("inner")))),
+            ];
+            for ask in asks {
+                for nth in 1.. {
+                    assert!(nth < 1000, "there is no end");
+                    COMPARISON.set(Some((nth, ask)));
+                    let member = |n| {
+                        $map.get_or_insert_with(Alike(n), |key| {
+                            assert!($map.get(&Alike(1)).is_some());
+                            $new(key)
+                        })
+                    };
+                    let initialise = |_: &_| drop((member(2), member(3)));
+                    let made = $map.get_or_create_cyclic(Alike(1), $new, initialise);
+                    drop(made);
+                    if COMPARISON.take().is_some() {
+                        break;
+                    }
+                }
+            }
+            drop(others);
+            assert!($map.is_empty());
+        }};
+    }
+    promptly(|| family!(REGISTRY, |key: &Alike| key.0));
+    promptly(|| family!(MAP, |key: &Alike| Watched::new(key.0)));
+}
