@@ -83,7 +83,8 @@ impl Dying {
 
     /// To be called before the value is unlinked, by the thread that will end it.
     pub(crate) fn begin(&self, hash: u64, id: usize) {
-        self.put(hash, id, None, |death| death.is_on(frames::this_thread()));
+        let told = self.put(hash, id, None, |death| death.is_on(frames::this_thread()));
+        notify(told.flatten());
     }
 
     /// To be called by somebody else, before the value can end.
@@ -96,19 +97,19 @@ impl Dying {
         self.put(hash, id, None, |death| death.is_given_up(letting_go));
     }
 
-    fn put(
+    fn put<R>(
         &self,
         hash: u64,
         id: usize,
         expected: Option<&Arc<Expected>>,
-        tell: impl FnOnce(&mut Death),
-    ) {
+        tell: impl FnOnce(&mut Death) -> R,
+    ) -> Option<R> {
         let mut list = self.list.lock();
         // Of what is told of its end: not after that.
         if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
-            return;
+            return None;
         }
-        tell(list.find_or_add(hash, id, expected));
+        Some(tell(list.find_or_add(hash, id, expected)))
     }
 
     /// The destructor of this one, as work.
@@ -135,9 +136,7 @@ impl Dying {
             waits::forget_this_thread();
         }
         waits::forget(&ended.work);
-        if let Some(end) = ended.work.take_end() {
-            waits::notify(end.tell());
-        }
+        notify(ended.work.take_end());
     }
 
     /// One with this hash; one whose thread is known, rather than one of which it is not.
@@ -161,13 +160,16 @@ impl Dying {
 }
 
 impl Death {
-    /// It is the calling thread's to run.
-    fn is_on(&mut self, thread: u64) {
-        if self.thread.is_none() {
-            self.thread = Some(thread);
-            frames::owe_an_end();
-            self.tell_what_it_waits_for();
+    /// It is the calling thread's to run. Who waits for it looks again then, if others have been told that the thread waits: that may close a circle, which nobody else looks for.
+    #[must_use]
+    fn is_on(&mut self, thread: u64) -> Option<Arc<End>> {
+        if self.thread.is_some() {
+            return None;
         }
+        self.thread = Some(thread);
+        frames::owe_an_end();
+        self.tell_what_it_waits_for();
+        frames::is_named().then(|| self.work.take_end()).flatten()
     }
 
     fn is_given_up(&mut self, letting_go: &Work) {
@@ -207,6 +209,13 @@ impl List {
                 _expected: expected.map(Arc::clone),
             }
         })
+    }
+}
+
+/// Tells those who wait for this.
+fn notify(end: Option<Arc<End>>) {
+    if let Some(end) = end {
+        waits::notify(end.tell());
     }
 }
 
@@ -312,7 +321,9 @@ impl Notified for Expected {
         }
         // Who reports the death owns this until it reports the end.
         let death = list.find_or_add(self.hash, self.id(), None);
-        death.is_on(frames::this_thread());
+        let told = death.is_on(frames::this_thread());
+        drop(list);
+        notify(told);
     }
 
     fn work(&self, _: u64) -> Option<Arc<Work>> {

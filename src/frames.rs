@@ -190,6 +190,11 @@ fn has_to_end() -> bool {
     OWED.with(Cell::get) > 0 || teardown::is_deepest()
 }
 
+/// Whether somebody has been told that this thread waits.
+pub(crate) fn is_named() -> bool {
+    IS_NAMED.with(Cell::get)
+}
+
 /// Whether somebody has been told that this thread waits, which has nothing to end any more.
 pub(crate) fn is_named_in_vain() -> bool {
     !has_to_end() && IS_NAMED.with(|named| named.replace(false))

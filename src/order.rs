@@ -282,7 +282,8 @@ mod body {
         /// Panics with "capacity overflow" when no chunk can have that size.
         pub(crate) fn reserve(&self, additional: usize, guard: &Guard) {
             // Before the lock: it may panic.
-            Layout::array::<Slot<T>>(additional).expect("capacity overflow");
+            let layout = Layout::array::<Slot<T>>(additional);
+            assert!(layout.is_ok(), "capacity overflow");
             let mut used = self.writer.lock();
             let chunks = &self.directory(guard).chunks;
             let last = chunks.last();

@@ -230,7 +230,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         self.inner.store.stats()
     }
 
-    /// Takes out all dead entries now. Returns how many this call has taken out.
+    /// Takes out all entries that are dead now. Returns how many this call has taken out. What dies with their values is taken out by the next call.
     ///
     /// *Runs* `is_dead` of the keys, destructors of values, and the hook. *Complexity:* linear in `capacity`.
     pub fn prune(&self) -> usize {

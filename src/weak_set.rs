@@ -243,7 +243,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         None
     }
 
-    /// The live member that came first.
+    /// The live member that came first. *Complexity:* linear in the number of dead ones before it, which stay until the set is swept.
     pub fn first(&self) -> Option<P> {
         self.try_for_each(|member| ControlFlow::Break(member.clone()))
     }

@@ -385,9 +385,13 @@ impl<'a, M: Creates> Drafted<'a, M> {
 
     /// The creation around this one enters the draft, or gives it up.
     fn leave(mut self, family: &Family) -> M::Landed {
-        let text = text(&|f| self.map.name(self.leader().ticket(), f));
         let grip = self.map.grip();
-        let result = self.during(Part::Closed, || self.draft().clone());
+        // `Debug` and `Clone` may ask for it, or for one of the family.
+        let draft = self.draft();
+        let (text, result) = self.during(Part::Open(family, Some(draft)), || {
+            let text = text(&|f| self.map.name(self.leader().ticket(), f));
+            (text, draft.clone())
+        });
         let leader = self.leader.take().expect("until it is entered");
         let (left, draft) = leader.leave();
         let pending = PendingCreation::new(grip, self.hash, left, draft, text);

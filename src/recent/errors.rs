@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 /// At most `max_capacity` errors are kept; one more, and the oldest goes. None is kept longer than `time_to_live`: then it is not returned any more. Its memory comes back with
 /// the next failure or creation, or with [`expire`](Self::expire).
 ///
-/// No user code runs under a lock. *Complexity:* of each call, that of one of a [`Registry`]; in a creation that is under way anyhow.
+/// No user code runs under a lock. *Complexity:* of each call, that of one of a [`Registry`], in a creation that is under way anyhow; of taking an error out before its time, linear in the number that is kept.
 pub struct RecentErrors<K: 'static, E: 'static> {
     keeper: Keeper<Handle<K, Failure<E>>>,
     errors: Registry<K, Failure<E>>,

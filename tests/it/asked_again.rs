@@ -826,3 +826,58 @@ fn each_of_a_family_may_be_asked_for_while_another_one_is_entered() {
     promptly(|| family!(REGISTRY, |key: &Alike| key.0));
     promptly(|| family!(MAP, |key: &Alike| Watched::new(key.0)));
 }
+
+/// A key whose `Debug` may ask.
+#[derive(PartialEq, Eq, Hash)]
+struct Shown(u32);
+
+thread_local! {
+    static SHOWING: Cell<Option<(u32, fn())>> = const { Cell::new(None) };
+}
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match SHOWING.take() {
+            Some((1, ask)) => ask(),
+            Some((nth, ask)) => SHOWING.set(Some((nth - 1, ask))),
+            None => {}
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A draft that is left to the creation around it is named, for errors to come; and its pointer is cloned.
+#[test]
+fn each_of_a_family_may_be_asked_for_while_another_one_is_left() {
+    static MAP: LazyLock<WeakValueMap<Shown, Watched<u32>>> =
+        LazyLock::new(|| MapMaker::new().weak_values().build().unwrap().debug_keys());
+    static REGISTRY: LazyLock<Registry<Shown, u32>> =
+        LazyLock::new(|| Registry::new().debug_keys());
+    macro_rules! family {
+        ($map:expr, $new:expr) => {{
+            let asks: [fn(); 3] = [
+                || drop($map.get_or_try_insert_with(Shown(1), |_| Err(Error::Failed("inner")))),
+                || drop($map.get_or_try_insert_with(Shown(2), |_| Err(Error::Failed("inner")))),
+                || drop($map.get_or_try_insert_with(Shown(3), |_| Err(Error::Failed("inner")))),
+            ];
+            let mut shown = 0;
+            for ask in asks {
+                for nth in 1.. {
+                    assert!(nth < 1000, "there is no end");
+                    SHOWING.set(Some((nth, ask)));
+                    let third = |_: &_| assert!($map.get(&Shown(1)).is_some());
+                    let second = |_: &_| drop($map.get_or_create_cyclic(Shown(3), $new, third));
+                    let first = |_: &_| drop($map.get_or_create_cyclic(Shown(2), $new, second));
+                    drop($map.get_or_create_cyclic(Shown(1), $new, first));
+                    if SHOWING.take().is_some() {
+                        break;
+                    }
+                    shown += 1;
+                }
+            }
+            assert!(shown > 0 && $map.is_empty());
+        }};
+    }
+    promptly(|| family!(MAP, |key: &Shown| Watched::new(key.0)));
+    promptly(|| family!(REGISTRY, |key: &Shown| key.0));
+}

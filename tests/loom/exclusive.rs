@@ -257,6 +257,51 @@ fn a_creation_against_a_destructor_that_is_put_aside() {
     });
 }
 
+/// As above, where what dies is put aside when the future that is then waited for has been polled already.
+#[cfg(feature = "async")]
+#[test]
+fn a_creation_against_what_is_put_aside_after_the_poll_of_a_future() {
+    use std::future::{poll_fn, Future};
+
+    model_with(1, || {
+        let (registry, others, tally) = (exclusive(), registry::<Counted>(), Tally::default());
+        let value = registry.get_or_insert_with(A, |_| Slow(tally.value()));
+        let creator = thread::spawn({
+            let (registry, others, tally) =
+                (Arc::clone(&registry), Arc::clone(&others), tally.clone());
+            move || {
+                let made = others.get_or_try_insert_with(B, |_| {
+                    // To let the other one poll costs no forced switch.
+                    thread::yield_now();
+                    let inner = registry
+                        .get_or_try_insert_with(A, |_| Ok::<_, CycleError>(Slow(tally.value())));
+                    inner.map(|_| tally.value())
+                });
+                drop(made);
+            }
+        });
+        let asks = {
+            let (others, tally) = (Arc::clone(&others), tally.clone());
+            move || {
+                thread::yield_now();
+                let make = async |_: &Key| Ok::<_, CycleError>(tally.value());
+                let mut future = Box::pin(others.get_or_try_insert_async(B, make));
+                let mut value = Some(value);
+                let polled = poll_fn(|context| {
+                    let polled = future.as_mut().poll(context);
+                    drop(value.take());
+                    polled
+                });
+                drop(loom::future::block_on(polled));
+            }
+        };
+        let bottom = Watched::new(AtDrop(Some(asks), tally.value()));
+        drop(Watched::new(bottom));
+        creator.join().unwrap();
+        assert_eq!((tally.live(), registry.len(), others.len()), (0, 0, 0));
+    });
+}
+
 #[test]
 fn creation_in_a_map_against_the_end_of_the_value_before() {
     model_with(1, || {
