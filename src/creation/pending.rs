@@ -10,6 +10,9 @@ use std::any::Any;
 use std::cell::Cell;
 use std::rc::Rc;
 
+/// What was there already, if there was something, and what is left to do.
+type EnteredDraft<G> = (Option<<G as Creates>::Landed>, <G as Creates>::Rest);
+
 /// A draft that is complete, and needs others that are not. Dropped, it is given up.
 pub(super) struct PendingCreation<G: Creates> {
     grip: G,
@@ -17,7 +20,7 @@ pub(super) struct PendingCreation<G: Creates> {
     /// In an `Rc`, so that it can be cloned, which is user code, with nothing borrowed.
     draft: Option<Rc<G::Landed>>,
     /// Of what has been entered: what was there already, if there was something.
-    entered: Cell<Option<(Option<G::Landed>, G::Rest)>>,
+    entered: Cell<Option<EnteredDraft<G>>>,
     /// Until it has landed, or is given up.
     left: Option<Left<G::Ticket, G::Landed>>,
     text: String,

@@ -763,11 +763,14 @@ fn what_is_made_meanwhile_is_not_stale() {
     });
 }
 
+/// At which step, and what is asked then.
+type Nth = (u32, fn());
+
 /// A key with the hash of all others, that asks at the n-th comparison.
 struct Alike(u32);
 
 thread_local! {
-    static COMPARISON: Cell<Option<(u32, fn())>> = const { Cell::new(None) };
+    static COMPARISON: Cell<Option<Nth>> = const { Cell::new(None) };
 }
 
 impl PartialEq for Alike {
@@ -832,7 +835,7 @@ fn each_of_a_family_may_be_asked_for_while_another_one_is_entered() {
 struct Shown(u32);
 
 thread_local! {
-    static SHOWING: Cell<Option<(u32, fn())>> = const { Cell::new(None) };
+    static SHOWING: Cell<Option<Nth>> = const { Cell::new(None) };
 }
 
 impl std::fmt::Debug for Shown {

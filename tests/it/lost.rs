@@ -293,7 +293,8 @@ fn a_value_is_not_lost_though_its_weak_key_panics() {
         map.insert(&sides[0], Arc::clone(&sides[1]));
         (Recent::new(map, 1), sides)
     };
-    let calls: [fn(&Recent<Pairs>, Arc<Part>); 2] = [
+    type Call = fn(&Recent<Pairs>, Arc<Part>);
+    let calls: [Call; 2] = [
         |recent, key| drop(recent.get_or_insert_with(key, |_| unreachable!())),
         |recent, key| drop(recent.claim(key)),
     ];
