@@ -291,6 +291,11 @@ impl Expected {
         let death = list.remove(self.id());
         drop(list);
         self.dying.tell_end(death);
+        self.end_registration();
+    }
+
+    /// It is told no more.
+    fn end_registration(&self) {
         let registration = self.registration.lock().take();
         drop(registration);
     }
@@ -308,8 +313,7 @@ impl Expected {
         let list = self.dying.list.lock();
         self.is_over.store(true, Ordering::Relaxed);
         drop(list);
-        let registration = self.registration.lock().take();
-        drop(registration);
+        self.end_registration();
     }
 }
 

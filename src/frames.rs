@@ -414,37 +414,36 @@ pub(crate) fn publish<R>(family: &Family, own: impl FnOnce() -> R) -> (R, Panics
         return (own(), panics);
     }
     let rest = Rest::new(family, members);
-    let describe: Describe<'_> = &|f| f.write_str("the publication of what was made with it");
-    let entered = during(&Work::new(), describe, Part::Ending(&rest), || {
-        let entered = panics.catch(own);
-        if entered.is_some() {
+    let entered = panics.catch(|| with_rest(&rest, own));
+    if entered.is_some() {
+        with_rest(&rest, || {
             rest.enter(|member| {
                 panics.catch(|| member.enter());
             });
-        }
-        // Who waits for one of them finds all.
-        while let Some(member) = rest.next() {
-            panics.catch(|| match entered {
-                Some(_) => member.land(),
-                None => drop(member),
-            });
-        }
-        entered
-    });
-    match entered {
-        Some(entered) => (entered, panics),
-        None => {
-            drop(panics);
-            unreachable!("it has panicked")
-        }
+        });
     }
+    // Who waits for one of them finds all.
+    panics.catch(|| match entered {
+        Some(_) => end_each(&rest, |member| member.land()),
+        None => end_each(&rest, drop),
+    });
+    let Some(entered) = entered else {
+        drop(panics);
+        unreachable!("it has panicked");
+    };
+    (entered, panics)
+}
+
+/// Runs `f` while these are still to end.
+fn with_rest<R>(rest: &Rest, f: impl FnOnce() -> R) -> R {
+    let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
+    during(&Work::new(), describe, Part::Ending(rest), f)
 }
 
 /// Each, whatever becomes of the others.
 fn end_each(rest: &Rest, end: impl Fn(Box<dyn Pending>)) {
     let mut panics = Panics::new();
-    let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
-    during(&Work::new(), describe, Part::Ending(rest), || {
+    with_rest(rest, || {
         while let Some(member) = rest.next() {
             panics.catch(|| end(member));
         }

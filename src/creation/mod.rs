@@ -20,7 +20,7 @@ pub(crate) use beginning::{begin, try_begin, Begun};
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, Refusal};
 use crate::family::Family;
-use crate::flight::{FlightTable, Leader};
+use crate::flight::{Flight, FlightTable, Leader};
 use crate::frames::{self, Part};
 use crate::panics::{after, Panics};
 use crate::waits;
@@ -161,6 +161,9 @@ impl Drop for Scope {
     }
 }
 
+/// What was there already, if there was something, and what is left to do.
+type EnteredDraft<M> = (Option<<M as Creates>::Landed>, <M as Creates>::Rest);
+
 /// A creation whose value is made, and not entered: a draft. Dropped, it is given up.
 struct Drafted<'a, M: Creates> {
     map: &'a M,
@@ -178,9 +181,9 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Runs a part of the creation, so that what it waits for is known to be for this key.
     pub(crate) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
-        let result = self.during_as(Part::Closed, f);
-        waits::forget(self.leader.work());
-        result
+        during(self.map, self.leader.flight(), Part::Closed, || {
+            f(self.ticket())
+        })
     }
 
     /// As `during`, of a part that may be given drafts.
@@ -190,9 +193,8 @@ impl<'a, M: Creates> Creation<'a, M> {
         draft: Option<&dyn Any>,
         f: impl FnOnce(&'t M::Ticket) -> R,
     ) -> R {
-        let result = self.during_as(Part::Open(&scope.0, draft), f);
-        waits::forget(self.leader.work());
-        result
+        let part = Part::Open(&scope.0, draft);
+        during(self.map, self.leader.flight(), part, || f(self.ticket()))
     }
 
     /// As `during`, of a part that goes on when `f` has returned.
@@ -202,8 +204,7 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     fn during_as<'t, R>(&'t self, part: Part<'_>, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
-        let describe = |f: &mut fmt::Formatter<'_>| self.map.name(self.ticket(), f);
-        frames::during(self.leader.work(), &describe, part, || f(self.ticket()))
+        during_as(self.map, self.leader.flight(), part, || f(self.ticket()))
     }
 
     /// As `fail`, with what has ended inside of it.
@@ -224,7 +225,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         if let Some(closed) = self.map.refused() {
             return Err((closed, self.map.in_vain(made)));
         }
-        self.leader.begins_to_enter();
+        self.leader.flight().begins_to_enter();
         let accept = |landed: &M::Landed| accept.accepts(landed);
         Ok(self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept)))
     }
@@ -322,8 +323,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     fn during<R>(&self, part: Part<'_>, f: impl FnOnce() -> R) -> R {
-        let leader = self.leader();
-        part_of(self.map, leader.work(), leader.ticket(), part, f)
+        during(self.map, self.leader().flight(), part, f)
     }
 
     /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
@@ -365,16 +365,12 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     /// Enters the draft, unless there is something already: that comes back.
-    fn enter(&self) -> (Option<M::Landed>, M::Rest) {
-        let ticket = self.leader().ticket();
-        self.leader().begins_to_enter();
-        self.during(Part::Closed, || {
-            self.map.enter_draft(self.hash, ticket, self.draft())
-        })
+    fn enter(&self) -> EnteredDraft<M> {
+        enter_draft(self.map, self.hash, self.leader().flight(), self.draft())
     }
 
     /// Gives what was entered to those who wait.
-    fn land(mut self, entered: (Option<M::Landed>, M::Rest)) -> Result<M::Landed, ClosedError> {
+    fn land(mut self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
         let (existing, rest) = entered;
         let leader = self.leader.take().expect("until it is entered");
         settled(self.map, rest, || match existing {
@@ -400,18 +396,40 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 }
 
-/// Runs a part of the creation that this work is, of this ticket.
-fn part_of<M: Creates, R>(
+/// Runs a part of the creation that this is the flight of, so that what it waits for is known to be for this key.
+fn during<M: Creates, R>(
     map: &M,
-    work: &Work,
-    ticket: &M::Ticket,
+    flight: &Flight<M::Ticket, M::Landed>,
     part: Part<'_>,
     f: impl FnOnce() -> R,
 ) -> R {
-    let describe = |f: &mut fmt::Formatter<'_>| map.name(ticket, f);
-    let result = frames::during(work, &describe, part, f);
-    waits::forget(work);
+    let result = during_as(map, flight, part, f);
+    waits::forget(flight.work());
     result
+}
+
+/// As `during`, of a part that may go on when `f` has returned.
+fn during_as<M: Creates, R>(
+    map: &M,
+    flight: &Flight<M::Ticket, M::Landed>,
+    part: Part<'_>,
+    f: impl FnOnce() -> R,
+) -> R {
+    let describe = |f: &mut fmt::Formatter<'_>| map.name(flight.ticket(), f);
+    frames::during(flight.work(), &describe, part, f)
+}
+
+/// Enters a draft that is complete, as a part of its creation.
+fn enter_draft<M: Creates>(
+    map: &M,
+    hash: u64,
+    flight: &Flight<M::Ticket, M::Landed>,
+    draft: &M::Landed,
+) -> EnteredDraft<M> {
+    flight.begins_to_enter();
+    during(map, flight, Part::Closed, || {
+        map.enter_draft(hash, flight.ticket(), draft)
+    })
 }
 
 /// What comes of a landing, with what is left to do then: also when the landing panics, which may drop a key.

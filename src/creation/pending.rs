@@ -1,17 +1,13 @@
 //! A creation that has ended, and waits for the one around it.
 
-use super::{part_of, Creates, Drafted};
+use super::{enter_draft, Creates, Drafted, EnteredDraft};
 use crate::family::Pending;
 use crate::flight::Left;
-use crate::frames::Part;
 use crate::panics::Panics;
 use crate::work::Work;
 use std::any::Any;
 use std::cell::Cell;
 use std::rc::Rc;
-
-/// What was there already, if there was something, and what is left to do.
-type EnteredDraft<G> = (Option<<G as Creates>::Landed>, <G as Creates>::Rest);
 
 /// A draft that is complete, and needs others that are not. Dropped, it is given up.
 pub(super) struct PendingCreation<G: Creates> {
@@ -70,7 +66,7 @@ impl<G: Creates> PendingCreation<G> {
 
 impl<G: Creates + 'static> Pending for PendingCreation<G> {
     fn work(&self) -> &Work {
-        self.left.as_ref().expect("until it lands").work()
+        self.left.as_ref().expect("until it lands").flight().work()
     }
 
     fn draft(&self) -> Rc<dyn Any> {
@@ -89,10 +85,7 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
         }
         let left = self.left.as_ref().expect("until it lands");
         let draft = self.draft.as_ref().expect("until it lands");
-        left.begins_to_enter();
-        let entered = part_of(&self.grip, left.work(), left.ticket(), Part::Closed, || {
-            self.grip.enter_draft(self.hash, left.ticket(), draft)
-        });
+        let entered = enter_draft(&self.grip, self.hash, left.flight(), draft);
         self.entered.set(Some(entered));
     }
 

@@ -48,17 +48,8 @@ impl<T, R> Left<T, R> {
         Leader::new(shard, self.flight)
     }
 
-    pub(crate) fn work(&self) -> &Work {
-        &self.flight.work
-    }
-
-    pub(crate) fn ticket(&self) -> &T {
-        &self.flight.ticket
-    }
-
-    /// To be called before the result can be found.
-    pub(crate) fn begins_to_enter(&self) {
-        self.flight.begins_to_enter();
+    pub(crate) fn flight(&self) -> &Flight<T, R> {
+        &self.flight
     }
 }
 
@@ -88,18 +79,13 @@ impl<'a, T, R> Leader<'a, T, R> {
         &self.flight.ticket
     }
 
-    pub(crate) fn work(&self) -> &Work {
-        &self.flight.work
-    }
-
     /// What those do who may be the last to let go of the value, if it is given up.
     pub(crate) fn letting_go(&self) -> &Work {
         &self.flight.letting_go
     }
 
-    /// To be called before the result can be found.
-    pub(crate) fn begins_to_enter(&self) {
-        self.flight.begins_to_enter();
+    pub(crate) fn flight(&self) -> &Flight<T, R> {
+        &self.flight
     }
 
     /// The key is in this value now, for good: if the flight is given up, those who wait begin anew with keys of their own.

@@ -88,8 +88,12 @@ impl<T, R> Flight<T, R> {
         &self.ticket
     }
 
+    pub(crate) fn work(&self) -> &Work {
+        &self.work
+    }
+
     /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
-    fn begins_to_enter(&self) {
+    pub(crate) fn begins_to_enter(&self) {
         self.is_entering.store(true, Ordering::Relaxed);
     }
 

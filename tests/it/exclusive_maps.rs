@@ -458,26 +458,22 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
         let need = || drop(drafts.get_or_insert_with("draft", |_| 2));
         let watched = Watched::new(7);
         let plain: WeakValueMap<u32, Watched<u32>> = exclusive();
-        let make = || {
-            let make = |_: &u32| {
+        in_the_middle_of_a_failure(&|| {
+            drop(plain.get_or_insert_with(1, |_| {
                 need();
                 watched.clone()
-            };
-            drop(plain.get_or_insert_with(1, make));
-        };
-        in_the_middle_of_a_failure(&make);
+            }));
+        });
         assert_eq!(*plain.get_or_insert_with(1, |_| Watched::new(8)), 8);
         drop(plain.remove(&1));
 
         // What nobody else owns has ended, in between; and afterwards it is as if there had been nothing.
-        let make = || {
-            let make = |_: &u32| {
+        in_the_middle_of_a_failure(&|| {
+            drop(plain.get_or_insert_with(1, |_| {
                 need();
                 Watched::new(9)
-            };
-            drop(plain.get_or_insert_with(1, make));
-        };
-        in_the_middle_of_a_failure(&make);
+            }));
+        });
         assert!(plain.try_claim(1).unwrap().is_some());
 
         let both: WeakKeyValueMap<Arc<u32>, Watched<u32>> = MapMaker::new()
@@ -487,28 +483,24 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
             .build()
             .unwrap();
         let key = Arc::new(1);
-        let make = || {
-            let make = |_: &Arc<u32>| {
+        in_the_middle_of_a_failure(&|| {
+            drop(both.get_or_insert_with(&key, |_| {
                 need();
                 watched.clone()
-            };
-            drop(both.get_or_insert_with(&key, make));
-        };
-        in_the_middle_of_a_failure(&make);
+            }));
+        });
         assert!(both.try_claim(&key).unwrap().is_some());
 
         let handles: Registry<u32, u32> = Registry::new();
         let handle = handles.get_or_insert_with(1, |_| 7);
         let of_handles: WeakValueMap<u32, Handle<u32, u32>> =
             MapMaker::new().weak_values().exclusive().build().unwrap();
-        let make = || {
-            let make = |_: &u32| {
+        in_the_middle_of_a_failure(&|| {
+            drop(of_handles.get_or_insert_with(1, |_| {
                 need();
                 handle.clone()
-            };
-            drop(of_handles.get_or_insert_with(1, make));
-        };
-        in_the_middle_of_a_failure(&make);
+            }));
+        });
         assert!(of_handles.try_claim(1).unwrap().is_some());
         // They keep no registration of this.
         drop((watched, handle));

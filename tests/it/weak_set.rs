@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex, Weak};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 type Numbers = WeakSet<Arc<u32>>;
@@ -542,6 +542,7 @@ impl Drop for WeakTallied {
 impl Pointer for Tallied {
     type Target = u32;
     type Weak = WeakTallied;
+    const REPORTS: bool = false;
 
     fn downgrade(this: &Self) -> WeakTallied {
         WeakTallied::new(Arc::downgrade(&this.0))
@@ -553,6 +554,10 @@ impl Pointer for Tallied {
 
     fn address(this: &Self) -> *const () {
         Arc::as_ptr(&this.0).cast()
+    }
+
+    fn watch(_: &Self, _: Notify) -> Option<Registration> {
+        panic!("it has said that it is not to be asked");
     }
 }
 
@@ -899,53 +904,10 @@ fn room_that_is_asked_for_again_and_again_is_given_seldom() {
     assert!(set.iter().eq(owned));
 }
 
-#[derive(Clone)]
-struct Silent(Arc<u32>);
-#[derive(Clone)]
-struct WeakSilent(Weak<u32>);
-
-impl Pointer for Silent {
-    type Target = u32;
-    type Weak = WeakSilent;
-    const REPORTS: bool = false;
-
-    fn downgrade(this: &Self) -> WeakSilent {
-        WeakSilent(Arc::downgrade(&this.0))
-    }
-
-    fn target(this: &Self) -> &u32 {
-        &this.0
-    }
-
-    fn address(this: &Self) -> *const () {
-        Arc::as_ptr(&this.0).cast()
-    }
-
-    fn watch(_: &Self, _: Notify) -> Option<Registration> {
-        panic!("it has said that it is not to be asked");
-    }
-}
-
-impl WeakPointer for WeakSilent {
-    type Strong = Silent;
-
-    fn upgrade(&self) -> Option<Silent> {
-        self.0.upgrade().map(Silent)
-    }
-
-    fn is_dead(&self) -> bool {
-        self.0.strong_count() == 0
-    }
-
-    fn address(&self) -> *const () {
-        self.0.as_ptr().cast()
-    }
-}
-
 #[test]
 fn a_member_that_cannot_report_its_death_is_not_asked_to() {
-    let set: WeakSet<Silent> = WeakSet::new();
-    let (one, two) = (Silent(Arc::new(1)), Silent(Arc::new(2)));
+    let set: WeakSet<Tallied> = WeakSet::new();
+    let (one, two) = (Tallied(Arc::new(1)), Tallied(Arc::new(2)));
     assert!(set.insert(&one));
     assert_eq!(*set.get_or_insert(two.clone()).0, 2);
     drop(one);

@@ -224,24 +224,32 @@ impl<F: FnOnce()> Drop for AtDrop<F> {
     }
 }
 
+/// A thread that creates `B`, and asks for `A` in the middle of that.
+fn creates_what_asks(
+    registry: &Arc<Reg<Slow>>,
+    others: &Arc<Reg<Counted>>,
+    tally: &Tally,
+    begins: fn(),
+) -> thread::JoinHandle<()> {
+    let (registry, others, tally) = (Arc::clone(registry), Arc::clone(others), tally.clone());
+    thread::spawn(move || {
+        let made = others.get_or_try_insert_with(B, |_| {
+            begins();
+            let inner =
+                registry.get_or_try_insert_with(A, |_| Ok::<_, CycleError>(Slow(tally.value())));
+            inner.map(|_| tally.value())
+        });
+        drop(made);
+    })
+}
+
 /// What dies at the bottom of the chain is put aside, so that it is in none of the frames of the thread that will end it.
 #[test]
 fn a_creation_against_a_destructor_that_is_put_aside() {
     model_with(1, || {
         let (registry, others, tally) = (exclusive(), registry::<Counted>(), Tally::default());
         let value = registry.get_or_insert_with(A, |_| Slow(tally.value()));
-        let creator = thread::spawn({
-            let (registry, others, tally) =
-                (Arc::clone(&registry), Arc::clone(&others), tally.clone());
-            move || {
-                let made = others.get_or_try_insert_with(B, |_| {
-                    let inner = registry
-                        .get_or_try_insert_with(A, |_| Ok::<_, CycleError>(Slow(tally.value())));
-                    inner.map(|_| tally.value())
-                });
-                drop(made);
-            }
-        });
+        let creator = creates_what_asks(&registry, &others, &tally, || {});
         let asks = {
             let (others, tally) = (Arc::clone(&others), tally.clone());
             move || {
@@ -266,20 +274,8 @@ fn a_creation_against_what_is_put_aside_after_the_poll_of_a_future() {
     model_with(1, || {
         let (registry, others, tally) = (exclusive(), registry::<Counted>(), Tally::default());
         let value = registry.get_or_insert_with(A, |_| Slow(tally.value()));
-        let creator = thread::spawn({
-            let (registry, others, tally) =
-                (Arc::clone(&registry), Arc::clone(&others), tally.clone());
-            move || {
-                let made = others.get_or_try_insert_with(B, |_| {
-                    // To let the other one poll costs no forced switch.
-                    thread::yield_now();
-                    let inner = registry
-                        .get_or_try_insert_with(A, |_| Ok::<_, CycleError>(Slow(tally.value())));
-                    inner.map(|_| tally.value())
-                });
-                drop(made);
-            }
-        });
+        // To let the other one poll costs no forced switch.
+        let creator = creates_what_asks(&registry, &others, &tally, thread::yield_now);
         let asks = {
             let (others, tally) = (Arc::clone(&others), tally.clone());
             move || {
