@@ -2,12 +2,14 @@
 
 use super::*;
 use highlander::registries::after_fork::AfterFork;
+use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::registries::memo::Memo;
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::registries::tree::Node;
 use std::rc::Rc;
 
 pub(super) fn all() {
+    classes();
     recent();
     memo();
     signals();
@@ -17,8 +19,31 @@ pub(super) fn all() {
 }
 
 /// Errors that are kept, for keys that have failed and for others.
+type Errors = RecentErrors<Thing, Thing>;
+
+impl Place for Errors {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.get(&Query(key)));
+        "remove": env.remove(&Query(key));
+        "or_try": env.or_try(&Thing::new(key), |_| Err::<(), _>(CreateError::Failed(Thing::new(5))));
+        "clear": env.clear();
+        "expire": env.expire();
+        "len": env.len();
+        "shrink_to_fit": env.shrink_to_fit();
+        "panic": give_up();
+    };
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            end(this.get(&Query(key)));
+            end(this.remove(&Query(key)));
+        }))
+    }
+}
+
 fn errors() {
-    type Errors = RecentErrors<Thing, Thing>;
     let fail = |_: &Thing| Err::<Thing, _>(CreateError::Failed(Thing::new(5)));
     let make = || {
         let errors = Errors::new(1, Duration::from_secs(1000));
@@ -52,16 +77,16 @@ fn after_fork() {
     let make = || {
         let (registered, object) = (AfterFork::new(), Strong::<true>::new(1));
         registered.register(&object, |_: &Strong<true>| step("never"));
-        (registered, RefCell::new(Some(object)))
+        (RefCell::new(Some(object)), registered)
     };
-    let call = |(registered, object): &(AfterFork, RefCell<Option<Strong<true>>>)| {
+    let call = |(object, registered): &(RefCell<Option<Strong<true>>>, AfterFork)| {
         // Meanwhile its last owner is whoever calls.
         end(registered.around(|| {
             end(object.take());
             Thing::new(2)
         }));
     };
-    check("AfterFork::around", make, &call, |(registered, object)| {
+    check("AfterFork::around", make, &call, |(object, registered)| {
         object.take();
         assert!(registered.is_empty());
     });
@@ -71,10 +96,10 @@ fn tree() {
     let make = || {
         let root = Node::new(Thing::new(1));
         let (one, two) = (root.add(Thing::new(2)), root.add(Thing::new(3)));
-        (RefCell::new(Some(root)), one, two)
+        (RefCell::new(Some(root)), (one, two))
     };
-    type Nodes = (RefCell<Option<Node<Thing>>>, Node<Thing>, Node<Thing>);
-    let call = |(root, one, two): &Nodes| {
+    type Nodes = (RefCell<Option<Node<Thing>>>, (Node<Thing>, Node<Thing>));
+    let call = |(root, (one, two)): &Nodes| {
         assert!(one.next_sibling().as_ref() == Some(two));
         end(root.take());
         assert!(one.next_sibling().is_none());
@@ -82,7 +107,175 @@ fn tree() {
     check("Node::next_sibling", make, &call, |_| {});
 }
 
+/// Makes wrappers that lead to each other.
+struct Wraps(Vec<Strong<true>>);
+
+impl Wraps {
+    fn descriptor(&self, number: u32) -> Strong<true> {
+        let it = self.0.iter().find(|it| it.0 .0 == number);
+        it.map_or_else(|| Strong::new(number), Strong::clone)
+    }
+}
+
+impl Wrap for Wraps {
+    type Descriptor = Strong<true>;
+    type Wrapper = Strong<true>;
+    type Error = CreateError<Dropped>;
+
+    fn allocate(&self, _: &Strong<true>) -> Result<Strong<true>, Self::Error> {
+        step("allocate");
+        Ok(Strong::new(40))
+    }
+
+    fn initialise(
+        &self,
+        classes: &Classes,
+        descriptor: &Strong<true>,
+        _: &Strong<true>,
+    ) -> Result<(), Self::Error> {
+        step("initialise");
+        let others: &[u32] = match descriptor.0 .0 {
+            HIT => &[MISS, DEAD],
+            MISS => &[HIT],
+            DEAD => &[questions::FAMILY],
+            questions::FAMILY => return Err(CreateError::Failed(Dropped::new())),
+            _ => &[],
+        };
+        for other in others {
+            // It does without those that fail.
+            match classes.wrapper(&self.descriptor(*other)) {
+                Ok(wrapper) => hold(wrapper),
+                Err(CreateError::Failed(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+type Classes = ClassMap<Wraps>;
+
+impl Place for Classes {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "wrapper": hold(env.wrapper(&env.wrap().descriptor(key)).ok());
+        "wrapper, let go": env.wrapper(&env.wrap().descriptor(key));
+        "get": hold(env.get(&env.wrap().descriptor(key)));
+        "descriptor": env.get(&env.wrap().descriptor(key)).map(|it| hold(env.descriptor(&it)));
+        "descriptors": env.get(&env.wrap().descriptor(key)).map(|it| hold(env.descriptors(&it)));
+        "share": {
+            let wrapper = Strong::new(50);
+            end(env.share(&env.wrap().descriptor(key), wrapper.clone()));
+            hold(wrapper)
+        };
+        "share, let go": env.share(&env.wrap().descriptor(key), Strong::new(50));
+        "iter": env.iter().for_each(end);
+        "len": env.len();
+        "prune": env.prune();
+        "panic": give_up();
+    };
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            end(this.get(&this.wrap().descriptor(key)));
+        }))
+    }
+}
+
+fn classes() {
+    let make = || {
+        let all = [HIT, MISS, DEAD, questions::FAMILY, 9];
+        Classes::new(Wraps(all.map(Strong::new).into()))
+    };
+    let well = |classes: &Classes| {
+        for key in [HIT, MISS, DEAD, 9] {
+            let wrapper = classes.wrapper(&classes.wrap().descriptor(key));
+            let wrapper = wrapper.expect("nothing is wrong with it");
+            assert!(classes.get(&classes.wrap().descriptor(key)) == Some(wrapper));
+        }
+        drop(HELD.take());
+        classes.prune();
+        assert_eq!(classes.len(), 0);
+    };
+    for key in [HIT, MISS, DEAD, questions::FAMILY] {
+        let check = |name: &str, call: &dyn Fn(&Classes)| {
+            check(&format!("ClassMap::{name}({key})"), make, call, well);
+        };
+        check("wrapper", &|classes| {
+            hold(classes.wrapper(&classes.wrap().descriptor(key)));
+        });
+        check("get", &|classes| {
+            end(classes.get(&classes.wrap().descriptor(key)))
+        });
+        check("share", &|classes| {
+            let wrapper = Strong::new(60);
+            end(classes.share(&classes.wrap().descriptor(key), wrapper.clone()));
+            hold(wrapper)
+        });
+        check("iter", &|classes| {
+            hold(classes.wrapper(&classes.wrap().descriptor(9)));
+            classes.iter().for_each(|pair| {
+                step("each");
+                end(pair)
+            })
+        });
+    }
+}
+
 type Kept = Recent<Registry<Thing, Thing, Hashes>>;
+
+impl Place for Kept {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.get(&Query(key)));
+        "get_or_insert_with": hold(env.get_or_insert_with(Thing::new(key), |_| Thing::new(20)));
+        "get_or_insert_with, let go": env.get_or_insert_with(Thing::new(key), |_| Thing::new(20));
+        "get_or_try_insert_with": env.get_or_try_insert_with(Thing::new(key), |_| Err(Dropped::new()));
+        "in the map": hold(env.map().get_or_insert_with(Thing::new(key), |_| Thing::new(20)));
+        "family": family(env, key, false);
+        "family that fails": family(env, key, true);
+        "claim": env.claim(Thing::new(key));
+        "claim and fill": env.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::new(20))));
+        "keep": env.map().get(&Query(key)).map(|it| env.keep(&it));
+        "release": env.map().get(&Query(key)).map(|it| env.release(&it));
+        "remove": env.map().remove(&Query(key));
+        "clear": env.clear();
+        "expire": env.expire();
+        "clear the map": env.map().clear();
+        "len": env.len();
+        "shrink_to_fit": env.shrink_to_fit();
+        "panic": give_up();
+    };
+
+    fn get(&self, key: u32) {
+        end(Kept::get(self, &Query(key)));
+    }
+
+    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
+        let made = self.map().get_or_try_create_cyclic(
+            Thing::new(key),
+            |_| Ok(Thing::new(40)),
+            |_| {
+                inside();
+                if fails {
+                    Err(CreateError::Failed(()))
+                } else {
+                    Ok(())
+                }
+            },
+        );
+        hold(made)
+    }
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            let make = async |_: &Thing| Thing::new(50);
+            end(this.get_or_insert_async(Thing::new(key), make).await);
+        }))
+    }
+}
 
 fn recent() {
     let make = || {
@@ -130,16 +323,56 @@ fn recent() {
     }
 }
 
-fn memo() {
-    type M<F> = Memo<Registry<Thing, Thing, Hashes>, F>;
-    fn make() -> M<impl Fn(&Thing) -> Thing> {
-        Memo::new(
-            Registry::with_hasher(Hashes { collide: false }),
-            |_: &Thing| {
-                step("f");
-                Thing::new(5)
+type Remembered = Memo<Registry<Thing, Thing, Hashes>, fn(&Thing) -> Thing>;
+
+impl Place for Remembered {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.get(Thing::new(key)));
+        "get, let go": env.get(Thing::new(key));
+        "get_ref": hold(env.get_ref(&Query(key), |q| Thing::new(q.0)));
+        "in the map": hold(env.map().get(&Query(key)));
+        "family": family(env, key, false);
+        "remove": env.map().remove(&Query(key));
+        "clear": env.map().clear();
+        "panic": give_up();
+    };
+
+    fn get(&self, key: u32) {
+        end(self.map().get(&Query(key)));
+    }
+
+    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
+        let made = self.map().get_or_try_create_cyclic(
+            Thing::new(key),
+            |_| Ok(Thing::new(40)),
+            |_| {
+                inside();
+                if fails {
+                    Err(CreateError::Failed(()))
+                } else {
+                    Ok(())
+                }
             },
-        )
+        );
+        hold(made)
+    }
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            let make = async |_: &Thing| Thing::new(50);
+            end(this.map().get_or_insert_async(Thing::new(key), make).await);
+        }))
+    }
+}
+
+fn memo() {
+    fn make() -> Remembered {
+        Memo::new(Registry::with_hasher(Hashes { collide: false }), |_| {
+            step("f");
+            Thing::new(5)
+        })
     }
     check(
         "Memo::get",
@@ -190,6 +423,34 @@ fn memo() {
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Env>>> = const { RefCell::new(None) };
 }
+
+impl Place for Env {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "send": hold(env.signal.send(&key).ok());
+        "send_robust": hold(env.signal.send_robust(&key).into_iter().filter_map(Result::ok).collect::<Vec<_>>());
+        "send on the route": hold(env.signal.of(&env.sender).send(&key).ok());
+        "connect": {
+            let receiver = Receiver::new(|_: &u32| Thing::new(3));
+            env.signal.connect(&receiver);
+            hold(receiver)
+        };
+        "connect, let go": env.signal.connect(&Receiver::new(|_: &u32| Thing::new(3)));
+        "connect_strong": {
+            let receiver = Receiver::new(|_: &u32| Thing::new(3));
+            env.signal.connect_strong(receiver.clone());
+            end(env.signal.disconnect(&receiver))
+        };
+        "disconnect_all": env.signal.disconnect_all();
+        "has_receivers": env.signal.has_receivers();
+        "len": env.signal.len();
+        "debug": hold(format!("{:?}", env.signal));
+        "let go of receivers": env.kept.take();
+        "let go of the object": env.object.take();
+        "panic": give_up();
+    };
+}
+
+impl Place for Rc<Env> {}
 
 type Sig = Signal<u32, Thing, Strong<true>>;
 struct Env {

@@ -1,10 +1,13 @@
-//! Panics injected into every step that is user code, one after the other, of every call: nothing may be left behind.
+//! Panics and questions injected into every step that is user code, one after the other, of every call: nothing may be left behind, and nothing may hang.
 //!
 //! The steps are `Hash`, `Eq`, `Clone` and `Drop` of keys, values and pointers, what pointers do, hooks, closures, and the drop of what closures have captured. The n-th
 //! step of a call panics, for each n until the call comes to its end without. Then the map must work, and when it has gone, nothing may be alive.
+//! The same of steps that use the map themselves: see `questions`.
 
 #[path = "../it/common.rs"]
 mod common;
+#[macro_use]
+mod questions;
 mod layers;
 mod registry;
 mod sets;
@@ -13,22 +16,29 @@ mod weak_key;
 mod weak_key_value;
 mod weak_value;
 
-use crate::common::promptly;
+use crate::common::patience;
+use crate::questions::{family, give_up, hold, needs, Act, Place, HELD};
+#[cfg(feature = "async")]
+use crate::questions::{poll_once, yield_once, Other};
 use highlander::*;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
-use std::sync::Arc;
-use std::thread::{panicking, yield_now};
+use std::sync::{mpsc, Arc, Mutex, Once};
+use std::thread::{self, panicking, yield_now};
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// How many steps are left, the last of which panics; 0 when none is to.
+    /// How many steps are left, the last of which panics or does the act; 0 when none is to.
     static LEFT: Cell<u32> = const { Cell::new(0) };
+    static ACT: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
     static WHAT: Cell<&'static str> = const { Cell::new("") };
-    /// How many parts that this thread has made are alive. Sets may drop one on another thread.
-    static ALIVE: Arc<AtomicIsize> = Arc::default();
+    /// How many parts are alive that this thread has made, and those that it has started. Sets may drop one on another thread.
+    static ALIVE: RefCell<Arc<AtomicIsize>> = RefCell::default();
+    /// What this thread is about, for whom it keeps waiting.
+    static NOW: RefCell<Arc<Mutex<String>>> = RefCell::default();
+    static QUIET: Cell<bool> = const { Cell::new(false) };
     static FAULTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -41,8 +51,14 @@ fn step(what: &'static str) {
         1 => {
             LEFT.set(0);
             WHAT.set(what);
-            // No hook: there are thousands.
-            resume_unwind(Box::new(what));
+            match ACT.take() {
+                Some(act) => {
+                    NOW.with_borrow(|now| now.lock().unwrap().push_str(&format!(", at: {what}")));
+                    act()
+                }
+                // No hook: there are thousands.
+                None => resume_unwind(Box::new(what)),
+            }
         }
         left => LEFT.set(left - 1),
     }
@@ -52,7 +68,16 @@ fn step(what: &'static str) {
 fn end<T>(_: T) {}
 
 fn alive() -> isize {
-    ALIVE.with(|alive| alive.load(SeqCst))
+    ALIVE.with_borrow(|alive| alive.load(SeqCst))
+}
+
+/// Says what this thread does now.
+fn now(what: &str) {
+    NOW.with_borrow(|now| {
+        let mut now = now.lock().unwrap();
+        now.clear();
+        now.push_str(what);
+    });
 }
 
 /// A part of everything that is counted. It goes also when the destructor of the whole panics.
@@ -61,13 +86,13 @@ struct Part(Arc<AtomicIsize>);
 
 impl Part {
     fn new() -> Self {
-        let alive = ALIVE.with(Arc::clone);
+        let alive = ALIVE.with_borrow(Arc::clone);
         alive.fetch_add(1, SeqCst);
         Self(alive)
     }
 
     fn is_of_this_thread(&self) -> bool {
-        ALIVE.with(|alive| Arc::ptr_eq(alive, &self.0))
+        ALIVE.with_borrow(|alive| Arc::ptr_eq(alive, &self.0))
     }
 }
 
@@ -113,13 +138,18 @@ struct Thing(u32, #[allow(dead_code)] Part);
 
 impl Thing {
     fn new(number: u32) -> Self {
+        needs();
+        Self::bare(number)
+    }
+    /// One that needs nothing, where a key is claimed that nobody else may ask for.
+    fn bare(number: u32) -> Self {
         Self(number, Part::new())
     }
 }
 impl Clone for Thing {
     fn clone(&self) -> Self {
         step("clone of a thing");
-        Self::new(self.0)
+        Self(self.0, Part::new())
     }
 }
 impl Hash for Thing {
@@ -163,7 +193,11 @@ struct Weak<const REPORTS: bool>(WeakWatched<Thing>, Part);
 
 impl<const R: bool> Strong<R> {
     fn new(number: u32) -> Self {
-        Self(Watched::new(Thing::new(number)), Part::new())
+        needs();
+        Self::bare(number)
+    }
+    fn bare(number: u32) -> Self {
+        Self(Watched::new(Thing::bare(number)), Part::new())
     }
 }
 impl<const R: bool> PartialEq for Strong<R> {
@@ -233,6 +267,27 @@ impl<const R: bool> WeakPointer for Weak<R> {
     }
 }
 
+/// What is owned while a call runs, unless an act lets go of it.
+struct Held<T>(Mutex<Vec<Arc<T>>>);
+
+impl<T: Clone> Held<T> {
+    fn new(them: Vec<T>) -> Self {
+        Self(Mutex::new(them.into_iter().map(Arc::new).collect()))
+    }
+    fn all(&self) -> Vec<Arc<T>> {
+        self.0.lock().unwrap().clone()
+    }
+    fn nth(&self, nth: usize) -> Option<T> {
+        // No step is done with the lock held.
+        let it = self.0.lock().unwrap().get(nth).cloned();
+        it.map(|it| T::clone(&it))
+    }
+    fn let_go(&self) {
+        let them = std::mem::take(&mut *self.0.lock().unwrap());
+        drop(them);
+    }
+}
+
 /// Hashes numbers, or lets all collide.
 #[derive(Clone, Debug)]
 struct Hashes {
@@ -260,10 +315,17 @@ impl Hasher for Sum {
     }
 }
 
-/// Runs the call with a panic at each of its steps in turn. Each time `well` must find what the call has left in order, and nothing of it must be left in the end.
-fn check<E>(name: &str, make: impl Fn() -> E, call: &dyn Fn(&E), well: impl Fn(&E)) {
+/// Runs the call with a panic at each of its steps in turn, and with questions at each. Each time `well` must find what the call has left in order, and nothing of it must be left in the end.
+fn check<E: Place>(name: &str, make: impl Fn() -> E, call: &dyn Fn(&E), well: impl Fn(&E)) {
+    let steps = panics(name, &make, call, &well);
+    questions::check(name, steps, &make, call, &well);
+}
+
+/// Returns how many steps there are.
+fn panics<E>(name: &str, make: &impl Fn() -> E, call: &dyn Fn(&E), well: &impl Fn(&E)) -> u32 {
     for nth in 1.. {
         assert!(nth < 2000, "{name} has no end");
+        now(&format!("{name}, step {nth}: panic"));
         let before = alive();
         let env = make();
         LEFT.set(nth);
@@ -271,6 +333,7 @@ fn check<E>(name: &str, make: impl Fn() -> E, call: &dyn Fn(&E), well: impl Fn(&
         let result = catch_unwind(AssertUnwindSafe(|| call(&env)));
         let injected = LEFT.replace(0) == 0;
         let what = WHAT.get();
+        drop(HELD.take());
         let fault = |text: String| {
             let fault = format!("{name}, step {nth} ({what}): {text}");
             FAULTS.with_borrow_mut(|faults| faults.push(fault));
@@ -290,25 +353,67 @@ fn check<E>(name: &str, make: impl Fn() -> E, call: &dyn Fn(&E), well: impl Fn(&
         }
         if alive() != before {
             fault(format!("{} parts are left", alive() - before));
-            ALIVE.with(|alive| alive.store(before, SeqCst));
+            ALIVE.with_borrow(|alive| alive.store(before, SeqCst));
         }
         if !injected {
             assert!(nth > 1, "{name} has no steps");
-            return;
+            return nth - 1;
         }
     }
+    unreachable!("it has an end")
 }
 
-/// Waits for what a set has removed: that is dropped when no reader can see it any more, by those who come later.
+/// Waits for what a set has removed: that is dropped when no reader can see it any more, by those who come later, on the thread that has removed it or on others.
 fn flush(before: isize) {
-    let begun = Instant::now();
-    while alive() != before && begun.elapsed() < Duration::from_secs(5) {
+    fn come() {
         let set: WeakSet<Arc<u8>> = WeakSet::new();
         let member = Arc::new(1);
         set.insert(&member);
         set.clear();
+    }
+    let begun = Instant::now();
+    while alive() != before && begun.elapsed() < Duration::from_secs(5) {
+        come();
+        questions::on_the_other(come);
         yield_now();
     }
+}
+
+/// Has threads that are quiet say nothing of their panics, of which there are thousands.
+fn silence() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let otherwise = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                otherwise(info);
+            }
+        }));
+    });
+}
+
+/// Runs it on a thread of its own, and fails when that is about the same thing for too long.
+fn watched<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let now: Arc<Mutex<String>> = Arc::default();
+    let (done, is_done) = mpsc::channel();
+    silence();
+    let runner = thread::spawn({
+        let now = Arc::clone(&now);
+        move || {
+            NOW.set(now);
+            QUIET.set(true);
+            let result = f();
+            let _ = done.send(());
+            result
+        }
+    });
+    let mut last = String::new();
+    while is_done.recv_timeout(patience()) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let now = now.lock().unwrap().clone();
+        assert!(now != last, "it hangs: {now}");
+        last = now;
+    }
+    runner.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Runs all checks, with keys that collide and with others, and fails with what they have found.
@@ -318,7 +423,7 @@ fn run(all: &[fn(bool)]) {
         .iter()
         .flat_map(|checks| [(*checks, false), (*checks, true)])
     {
-        faults.extend(promptly(move || {
+        faults.extend(watched(move || {
             checks(collide);
             FAULTS.take()
         }));

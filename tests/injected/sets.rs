@@ -4,12 +4,91 @@ use super::*;
 
 struct Env<const R: bool> {
     set: WeakSet<Strong<R>, ByEquality, Hashes>,
-    held: Vec<Strong<R>>,
+    held: Held<Strong<R>>,
+}
+
+impl<const R: bool> Env<R> {
+    /// The one that is held, or another one.
+    fn member(&self, number: u32) -> Strong<R> {
+        let held = self.held.all();
+        let it = held.iter().find(|it| it.0 .0 == number);
+        it.map_or_else(|| Strong::new(number), |it| Strong::clone(it))
+    }
+}
+
+impl<const R: bool> Place for Env<R> {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.set.get(&Query(key)));
+        "contains": env.set.contains(&Query(key));
+        "insert": env.set.insert(&env.member(key));
+        "insert another": {
+            let member = Strong::new(key);
+            env.set.insert(&member);
+            hold(member)
+        };
+        "get_or_insert": hold(env.set.get_or_insert(env.member(key)));
+        "get_or_insert another": env.set.get_or_insert(Strong::new(key));
+        "remove": env.set.remove(&Query(key));
+        "take": hold(env.set.take(&Query(key)));
+        "first": hold(env.set.first());
+        "pop_first": hold(env.set.pop_first());
+        "create_with_token": hold(env.set.create_with_token(|_| Strong::new(20)));
+        "retain": env.set.retain(|_| false);
+        "for_each": env.set.for_each(|_| {});
+        "extend": env.set.extend([env.member(key), Strong::new(20)]);
+        "drain": env.set.drain();
+        "clear": env.set.clear();
+        "iter": env.set.iter().for_each(end);
+        "prune": env.set.prune();
+        "len": env.set.len();
+        "reserve": env.set.reserve(1000);
+        "shrink_to_fit": env.set.shrink_to_fit();
+        "union": env.set.union(&env.set);
+        "debug": hold(format!("{:?}", env.set));
+        "panic": give_up();
+        "let go": env.held.let_go();
+    };
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            let member = this.set.get_or_insert(Strong::new(key));
+            end(this.set.remove(&*member.0));
+        }))
+    }
 }
 
 struct Interned_ {
     interner: Interner<Thing, Hashes>,
-    held: Vec<Interned<Thing>>,
+    held: Held<Interned<Thing>>,
+}
+
+impl Place for Interned_ {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.interner.get(&Query(key)));
+        "get, let go": env.interner.get(&Query(key));
+        "contains": env.interner.contains(&Query(key));
+        "intern": hold(env.interner.intern(&Thing::new(key)));
+        "intern_owned": hold(env.interner.intern_owned(Thing::new(key)));
+        "intern_owned, let go": env.interner.intern_owned(Thing::new(key));
+        "intern_with": hold(env.interner.intern_with(&Query(key), |q| Thing::new(q.0)));
+        "iter": env.interner.iter().for_each(end);
+        "len": env.interner.len();
+        "reserve": env.interner.reserve(1000);
+        "shrink_to_fit": env.interner.shrink_to_fit();
+        "debug": hold(format!("{:?}", env.interner));
+        "panic": give_up();
+        "let go": env.held.let_go();
+    };
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            end(this.interner.intern_owned(Thing::new(key)));
+        }))
+    }
 }
 
 pub(super) fn interner(collide: bool) {
@@ -20,6 +99,7 @@ pub(super) fn interner(collide: bool) {
             interner.intern_owned(Thing::new(9)),
         ];
         end(interner.intern_owned(Thing::new(DEAD)));
+        let held = Held::new(held);
         Interned_ { interner, held }
     };
     let well = |env: &Interned_| {
@@ -27,7 +107,7 @@ pub(super) fn interner(collide: bool) {
             let value = env.interner.intern_owned(Thing::new(key));
             assert_eq!(env.interner.get(&Query(key)), Some(value));
         }
-        assert_eq!(env.interner.len(), env.held.len());
+        assert_eq!(env.interner.len(), env.held.all().len());
     };
     for key in [HIT, MISS, DEAD] {
         let check = |name: &str, call: &dyn Fn(&Interned_)| {
@@ -55,6 +135,10 @@ pub(super) fn interner(collide: bool) {
                 t
             }))
         });
+        check("the last drop", &|env| {
+            step("one");
+            env.held.let_go()
+        });
         check("iter", &|env| {
             env.interner.iter().for_each(|h| {
                 step("each");
@@ -77,11 +161,12 @@ pub(super) fn sets<const R: bool>(collide: bool) {
         set.insert(&held[0]);
         set.insert(&held[1]);
         set.insert(&Strong::new(DEAD));
+        let held = Held::new(held);
         Env::<R> { set, held }
     };
     let well = |env: &Env<R>| {
-        for key in &env.held {
-            let member = env.set.get_or_insert(key.clone());
+        for key in &env.held.all() {
+            let member = env.set.get_or_insert(Strong::clone(key));
             assert_eq!(env.set.get(&*key.0), Some(member));
         }
         env.set.prune();
@@ -96,7 +181,12 @@ pub(super) fn sets<const R: bool>(collide: bool) {
             check(
                 &format!("WeakSet::{name}({nth}), reports {R}, collide {collide}"),
                 make,
-                &|env| call(env, &env.held[nth]),
+                &|env| {
+                    let held = env.held.all();
+                    if let Some(key) = held.get(nth) {
+                        call(env, key)
+                    }
+                },
                 well,
             )
         };
@@ -171,28 +261,24 @@ pub(super) fn sets<const R: bool>(collide: bool) {
         });
         check("eq", &|env, _| end(env.set.is_subset(&env.set)));
     }
-    let make = || {
-        let Env { set, held } = make();
-        (set, RefCell::new(held))
-    };
     check(
         &format!("WeakSet, the last drop, reports {R}, collide {collide}"),
         make,
-        &|(_, held)| {
+        &|env| {
             step("one");
-            end(held.take())
+            env.held.let_go()
         },
-        |(set, held)| {
-            end(held.take());
-            set.prune();
-            assert_eq!(set.entries(), 0);
+        |env| {
+            env.held.let_go();
+            env.set.prune();
+            assert_eq!(env.set.entries(), 0);
         },
     );
     check(
         &format!("WeakSet, its drop, reports {R}, collide {collide}"),
         || {
-            let (map, held) = make();
-            (RefCell::new(Some(map)), held)
+            let Env { set, held } = make();
+            (RefCell::new(Some(set)), held)
         },
         &|(map, _): &(RefCell<Option<_>>, _)| {
             step("one");

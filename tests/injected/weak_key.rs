@@ -4,7 +4,90 @@ use super::*;
 
 struct Env<const R: bool> {
     map: WeakKeyMap<Strong<R>, Thing, ByEquality, Hashes>,
-    held: Vec<Strong<R>>,
+    held: Held<Strong<R>>,
+}
+
+impl<const R: bool> Env<R> {
+    /// The one that is held, or another one.
+    fn key(&self, number: u32) -> Strong<R> {
+        let held = self.held.all();
+        let it = held.iter().find(|it| it.0 .0 == number);
+        it.map_or_else(|| Strong::new(number), |it| Strong::clone(it))
+    }
+}
+
+impl<const R: bool> Place for Env<R> {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.map.get(&Query(key)));
+        "try_get": hold(env.map.try_get(&Query(key)));
+        "contains_key": env.map.contains_key(&Query(key));
+        "get_key_value": hold(env.map.get_key_value(&Query(key)));
+        "get_or_insert_with": hold(env.map.get_or_insert_with(&env.key(key), |_| Thing::new(20)));
+        "get_or_insert_with, let go": env.map.get_or_insert_with(&env.key(key), |_| Thing::new(20));
+        "get_or_try_insert_with": env.map.get_or_try_insert_with(&env.key(key), |_| Err(Dropped::new()));
+        "get_or_insert_with_ref": hold(env.map.get_or_insert_with_ref(&Query(key), |q| env.key(q.0), |_| Thing::new(20)));
+        "get_or_replace_if": hold(env.map.get_or_replace_if(&env.key(key), |_| true, |_| Thing::new(20)));
+        "family": family(env, key, false);
+        "family that fails": family(env, key, true);
+        "claim": env.map.claim(&env.key(key));
+        "try_claim": env.map.try_claim(&env.key(key));
+        "claim and fill": env.map.claim(&env.key(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::new(20))));
+        "try_insert": env.map.try_insert(&env.key(key), Thing::new(20));
+        "insert": hold(env.map.insert(&env.key(key), Thing::new(20)));
+        "replace": hold(env.map.replace(&env.key(key), Thing::new(20)));
+        "update": hold(env.map.update(&env.key(key), |_| Some(Thing::new(20))));
+        "update to nothing": hold(env.map.update(&env.key(key), |_| None));
+        "remove": hold(env.map.remove(&Query(key)));
+        "remove, let go": env.map.remove(&Query(key));
+        "remove_if": env.map.remove_if(&Query(key), |_, _| true);
+        "retain": env.map.retain(|_, _| false);
+        "for_each": env.map.for_each(|_, _| {});
+        "clear": env.map.clear();
+        "drain": env.map.drain();
+        "pop_any": hold(env.map.pop_any());
+        "iter": env.map.iter().for_each(end);
+        "prune": env.map.prune();
+        "len": env.map.len();
+        "reserve": env.map.reserve(1000);
+        "shrink_to_fit": env.map.shrink_to_fit();
+        "debug": hold(format!("{:?}", env.map));
+        "close": hold(env.map.close());
+        "panic": give_up();
+        "let go": env.held.let_go();
+        "get_with": env.map.get_with(&Query(key), |_| ());
+        "insert_new": env.map.insert_new(&env.key(key), Thing::new(20));
+        "replace_if": env.map.replace_if(&env.key(key), Thing::new(20), |_| true);
+        "remove_with": env.map.remove_with(&Query(key), |_| ());
+    };
+
+    fn get(&self, key: u32) {
+        end(self.map.get(&Query(key)));
+    }
+
+    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
+        let made = self.map.get_or_try_create_cyclic(
+            &self.key(key),
+            |_| Ok(Thing::new(40)),
+            |_| {
+                inside();
+                if fails {
+                    Err(CreateError::Failed(()))
+                } else {
+                    Ok(())
+                }
+            },
+        );
+        hold(made)
+    }
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            let (key, make) = (this.key(key), async |_: &Strong<R>| Thing::new(50));
+            end(this.map.get_or_insert_async(&key, make).await);
+        }))
+    }
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
@@ -21,14 +104,19 @@ pub(super) fn maps<const R: bool>(collide: bool) {
             Strong::new(MISS),
             Strong::new(DEAD),
             Strong::new(HIT),
+            Strong::new(questions::OUTER),
+            Strong::new(questions::FAMILY),
         ];
         map.insert(&held[0], Thing::new(10));
         map.insert(&held[1], Thing::new(90));
         map.insert(&Strong::new(DEAD), Thing::new(30));
-        Env::<R> { map, held }
+        Env::<R> {
+            map,
+            held: Held::new(held),
+        }
     };
     let well = |env: &Env<R>| {
-        for key in &env.held {
+        for key in &env.held.all() {
             let value = env.map.get_or_insert_with(key, |_| Thing::new(1));
             assert_eq!(env.map.get(&*key.0), Some(value));
         }
@@ -47,7 +135,12 @@ pub(super) fn maps<const R: bool>(collide: bool) {
             check(
                 &format!("WeakKeyMap::{name}({nth}), reports {R}, collide {collide}"),
                 make,
-                &|env| call(env, &env.held[nth]),
+                &|env| {
+                    let held = env.held.all();
+                    if let Some(key) = held.get(nth) {
+                        call(env, key)
+                    }
+                },
                 well,
             )
         };
@@ -147,6 +240,32 @@ pub(super) fn maps<const R: bool>(collide: bool) {
             };
             end(pollster::block_on(env.map.get_or_insert_async(key, make)))
         });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async, later", &|env, key| {
+            let captured = Dropped::new();
+            let make = async move |_: &Strong<R>| {
+                step("make");
+                yield_once().await;
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(env.map.get_or_insert_async(key, make)))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async, given up", &|env, key| {
+            let captured = Dropped::new();
+            let make = async move |_: &Strong<R>| {
+                step("make");
+                yield_once().await;
+                let v = Thing::new(20);
+                end(captured);
+                v
+            };
+            poll_once(env.map.get_or_insert_async(key, make))
+        });
+        check("family", &|env, _| family(env, number, false));
+        check("family that fails", &|env, _| family(env, number, true));
         check("claim", &|env, key| end(env.map.claim(key)));
         check("try_claim", &|env, key| end(env.map.try_claim(key)));
         #[cfg(feature = "async")]
@@ -155,7 +274,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         });
         check("claim and fill", &|env, key| {
             if let Some(vacancy) = env.map.claim(key).ok().and_then(Claim::vacant) {
-                end(vacancy.fill(Thing::new(20)));
+                end(vacancy.fill(Thing::bare(20)));
             } else {
                 step("nothing")
             }
@@ -278,27 +397,23 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         check("union", &|env, _| end(env.map.union(&env.map)));
         check("eq", &|env, _| end(env.map.eq(&env.map)));
     }
-    let make = || {
-        let Env { map, held } = make();
-        (map, RefCell::new(held))
-    };
     check(
         &format!("WeakKeyMap, the last drop, reports {R}, collide {collide}"),
         make,
-        &|(_, held)| {
+        &|env| {
             step("one");
-            end(held.take())
+            env.held.let_go()
         },
-        |(map, held)| {
-            end(held.take());
-            map.prune();
-            assert_eq!(map.entries(), 0);
+        |env| {
+            env.held.let_go();
+            env.map.prune();
+            assert_eq!(env.map.entries(), 0);
         },
     );
     check(
         &format!("WeakKeyMap, its drop, reports {R}, collide {collide}"),
         || {
-            let (map, held) = make();
+            let Env { map, held } = make();
             (RefCell::new(Some(map)), held)
         },
         &|(map, _): &(RefCell<Option<_>>, _)| {

@@ -4,8 +4,96 @@ use super::*;
 
 struct Env<const R: bool> {
     map: WeakKeyValueMap<Strong<R>, Strong<R>, ByEquality, Hashes>,
-    held: Vec<Strong<R>>,
-    values: Vec<Strong<R>>,
+    held: Held<Strong<R>>,
+    values: Held<Strong<R>>,
+}
+
+impl<const R: bool> Env<R> {
+    /// The one that is held, or another one.
+    fn key(&self, number: u32) -> Strong<R> {
+        let held = self.held.all();
+        let it = held.iter().find(|it| it.0 .0 == number);
+        it.map_or_else(|| Strong::new(number), |it| Strong::clone(it))
+    }
+
+    fn value(&self) -> Option<Strong<R>> {
+        self.values.nth(0)
+    }
+}
+
+impl<const R: bool> Place for Env<R> {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.map.get(&Query(key)));
+        "try_get": hold(env.map.try_get(&Query(key)));
+        "contains_key": env.map.contains_key(&Query(key));
+        "get_key_value": hold(env.map.get_key_value(&Query(key)));
+        "get_or_insert_with": hold(env.map.get_or_insert_with(&env.key(key), |_| Strong::new(20)));
+        "get_or_insert_with, let go": env.map.get_or_insert_with(&env.key(key), |_| Strong::new(20));
+        "get_or_try_insert_with": env.map.get_or_try_insert_with(&env.key(key), |_| Err(Dropped::new()));
+        "get_or_insert_with_ref": hold(env.map.get_or_insert_with_ref(&Query(key), |q| env.key(q.0), |_| Strong::new(20)));
+        "get_or_replace_if": hold(env.map.get_or_replace_if(&env.key(key), |_| true, |_| Strong::new(20)));
+        "family": family(env, key, false);
+        "family that fails": family(env, key, true);
+        "claim": env.map.claim(&env.key(key));
+        "try_claim": env.map.try_claim(&env.key(key));
+        "claim and fill": env.map.claim(&env.key(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Strong::new(20))));
+        "try_insert": env.map.try_insert(&env.key(key), Strong::new(20));
+        "insert": hold(env.map.insert(&env.key(key), Strong::new(20)));
+        "replace": hold(env.map.replace(&env.key(key), Strong::new(20)));
+        "update": hold(env.map.update(&env.key(key), |_| Some(Strong::new(20))));
+        "update to nothing": hold(env.map.update(&env.key(key), |_| None));
+        "remove": hold(env.map.remove(&Query(key)));
+        "remove, let go": env.map.remove(&Query(key));
+        "remove_if": env.map.remove_if(&Query(key), |_, _| true);
+        "retain": env.map.retain(|_, _| false);
+        "for_each": env.map.for_each(|_, _| {});
+        "clear": env.map.clear();
+        "drain": env.map.drain();
+        "pop_any": hold(env.map.pop_any());
+        "iter": env.map.iter().for_each(end);
+        "prune": env.map.prune();
+        "len": env.map.len();
+        "reserve": env.map.reserve(1000);
+        "shrink_to_fit": env.map.shrink_to_fit();
+        "debug": hold(format!("{:?}", env.map));
+        "close": hold(env.map.close());
+        "panic": give_up();
+        "let go": env.held.let_go();
+        "get_or_insert_with_token": hold(env.map.get_or_insert_with_token(&env.key(key), |_, _| Strong::new(20)));
+        "get_by_value": env.value().map(|it| hold(env.map.get_by_value(&it)));
+        "keys_of": env.value().map(|it| env.map.keys_of(&it));
+        "remove_by_value": env.value().map(|it| env.map.remove_by_value(&it));
+        "let go of values": env.values.let_go();
+    };
+
+    fn get(&self, key: u32) {
+        end(self.map.get(&Query(key)));
+    }
+
+    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
+        let made = self.map.get_or_try_create_cyclic(
+            &self.key(key),
+            |_| Ok(Strong::new(40)),
+            |_| {
+                inside();
+                if fails {
+                    Err(CreateError::Failed(()))
+                } else {
+                    Ok(())
+                }
+            },
+        );
+        hold(made)
+    }
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            let (key, make) = (this.key(key), async |_: &Strong<R>| Strong::new(50));
+            end(this.map.get_or_insert_async(&key, make).await);
+        }))
+    }
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
@@ -32,26 +120,36 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             Strong::new(MISS),
             Strong::new(DEAD),
             Strong::new(HIT),
+            Strong::new(questions::OUTER),
+            Strong::new(questions::FAMILY),
         ];
         let values = vec![Strong::new(10), Strong::new(90)];
         map.insert(&held[0], values[0].clone());
         map.insert(&held[1], values[1].clone());
         map.insert(&Strong::new(DEAD), values[0].clone());
         map.insert(&held[2], Strong::new(7));
-        Env::<R> { map, held, values }
+        Env::<R> {
+            map,
+            held: Held::new(held),
+            values: Held::new(values),
+        }
     };
     let well = |env: &Env<R>| {
-        for key in &env.held {
+        for key in &env.held.all() {
             let value = env.map.get_or_insert_with(key, |_| Strong::new(1));
             assert_eq!(env.map.get(&*key.0), Some(value));
         }
         env.map.prune();
         let live = env.map.len();
         assert_eq!(env.map.entries(), live);
-        end(env.map.keys_of(&env.values[0]));
+        if let Some(value) = env.value() {
+            end(env.map.keys_of(&value))
+        };
         assert_eq!(env.map.clear(), live);
         assert_eq!(env.map.entries(), 0);
-        assert_eq!(env.map.keys_of(&env.values[0]).len(), 0);
+        if let Some(value) = env.value() {
+            assert_eq!(env.map.keys_of(&value).len(), 0);
+        }
         let stats = env.map.stats();
         let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
         assert_eq!(stats.created + stats.inserted, gone, "{stats:?}");
@@ -62,7 +160,12 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             check(
                 &format!("WeakKeyValueMap::{name}({nth}), reports {R}, collide {collide}, exclusive {exclusive}"),
                 make,
-                &|env| call(env, &env.held[nth]),
+                &|env| {
+                    let held = env.held.all();
+                    if let Some(key) = held.get(nth) {
+                        call(env, key)
+                    }
+                },
                 well,
             )
         };
@@ -165,6 +268,32 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             };
             end(pollster::block_on(env.map.get_or_insert_async(key, make)))
         });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async, later", &|env, key| {
+            let captured = Dropped::new();
+            let make = async move |_: &Strong<R>| {
+                step("make");
+                yield_once().await;
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(env.map.get_or_insert_async(key, make)))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async, given up", &|env, key| {
+            let captured = Dropped::new();
+            let make = async move |_: &Strong<R>| {
+                step("make");
+                yield_once().await;
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            poll_once(env.map.get_or_insert_async(key, make))
+        });
+        check("family", &|env, _| family(env, number, false));
+        check("family that fails", &|env, _| family(env, number, true));
         check("claim", &|env, key| end(env.map.claim(key)));
         check("try_claim", &|env, key| end(env.map.try_claim(key)));
         #[cfg(feature = "async")]
@@ -173,7 +302,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         });
         check("claim and fill", &|env, key| {
             if let Some(vacancy) = env.map.claim(key).ok().and_then(Claim::vacant) {
-                end(vacancy.fill(Strong::new(20)));
+                end(vacancy.fill(Strong::bare(20)));
             } else {
                 step("nothing")
             }
@@ -188,7 +317,9 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             end(env.map.replace(key, Strong::new(20)))
         });
         check("replace_if", &|env, key| {
-            end(env.map.replace_if(key, &env.values[0], Strong::new(20)))
+            if let Some(old) = env.value() {
+                end(env.map.replace_if(key, &old, Strong::new(20)))
+            }
         });
         check("update", &|env, key| {
             let captured = Dropped::new();
@@ -216,11 +347,19 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             }))
         });
         check("get_by_value", &|env, _| {
-            end(env.map.get_by_value(&env.values[0]))
+            if let Some(value) = env.value() {
+                end(env.map.get_by_value(&value))
+            }
         });
-        check("keys_of", &|env, _| end(env.map.keys_of(&env.values[0])));
+        check("keys_of", &|env, _| {
+            if let Some(value) = env.value() {
+                end(env.map.keys_of(&value))
+            }
+        });
         check("remove_by_value", &|env, _| {
-            end(env.map.remove_by_value(&env.values[0]))
+            if let Some(value) = env.value() {
+                end(env.map.remove_by_value(&value))
+            }
         });
         check("retain", &|env, _| {
             let captured = Dropped::new();
@@ -288,25 +427,21 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         check("union", &|env, _| end(env.map.union(&env.map)));
         check("eq", &|env, _| end(env.map.eq(&env.map)));
     }
-    let make = || {
-        let Env { map, held, values } = make();
-        (map, RefCell::new(held), RefCell::new(values))
-    };
     check(
         &format!(
             "WeakKeyValueMap, the last drop, reports {R}, collide {collide}, exclusive {exclusive}"
         ),
         make,
-        &|(_, held, values)| {
+        &|env| {
             step("one");
-            end(values.take());
-            end(held.take())
+            env.values.let_go();
+            env.held.let_go()
         },
-        |(map, held, values)| {
-            end(held.take());
-            end(values.take());
-            map.prune();
-            assert_eq!(map.entries(), 0);
+        |env| {
+            env.held.let_go();
+            env.values.let_go();
+            env.map.prune();
+            assert_eq!(env.map.entries(), 0);
         },
     );
     check(
@@ -314,10 +449,10 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             "WeakKeyValueMap, its drop, reports {R}, collide {collide}, exclusive {exclusive}"
         ),
         || {
-            let (map, held, values) = make();
-            (RefCell::new(Some(map)), held, values)
+            let Env { map, held, values } = make();
+            (RefCell::new(Some(map)), (held, values))
         },
-        &|(map, _, _): &(RefCell<Option<_>>, _, _)| {
+        &|(map, _): &(RefCell<Option<_>>, _)| {
             step("one");
             end(map.take())
         },

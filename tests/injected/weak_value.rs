@@ -4,7 +4,77 @@ use super::*;
 
 struct Env<const R: bool> {
     map: WeakValueMap<Thing, Strong<R>, Hashes>,
-    held: Vec<Strong<R>>,
+    held: Held<Strong<R>>,
+}
+
+impl<const R: bool> Place for Env<R> {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "get": hold(env.map.get(&Query(key)));
+        "session": hold(env.map.session().get(&Query(key)));
+        "try_get": hold(env.map.try_get(&Query(key)));
+        "contains_key": env.map.contains_key(&Query(key));
+        "get_key_value": hold(env.map.get_key_value(&Query(key)));
+        "get_or_insert_with": hold(env.map.get_or_insert_with(Thing::new(key), |_| Strong::new(20)));
+        "get_or_insert_with, let go": env.map.get_or_insert_with(Thing::new(key), |_| Strong::new(20));
+        "get_or_try_insert_with": env.map.get_or_try_insert_with(Thing::new(key), |_| Err(Dropped::new()));
+        "get_or_insert_with_ref": hold(env.map.get_or_insert_with_ref(&Query(key), |q| Thing::new(q.0), |_| Strong::new(20)));
+        "get_or_replace_if": hold(env.map.get_or_replace_if(Thing::new(key), |_| true, |_| Strong::new(20)));
+        "family": family(env, key, false);
+        "family that fails": family(env, key, true);
+        "claim": env.map.claim(Thing::new(key));
+        "try_claim": env.map.try_claim(Thing::new(key));
+        "claim and fill": env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Strong::new(20))));
+        "try_insert": env.map.try_insert(Thing::new(key), Strong::new(20));
+        "insert": hold(env.map.insert(Thing::new(key), Strong::new(20)));
+        "replace": hold(env.map.replace(Thing::new(key), Strong::new(20)));
+        "update": hold(env.map.update(Thing::new(key), |_| Some(Strong::new(20))));
+        "update to nothing": hold(env.map.update(Thing::new(key), |_| None));
+        "remove": hold(env.map.remove(&Query(key)));
+        "remove, let go": env.map.remove(&Query(key));
+        "remove_if": env.map.remove_if(&Query(key), |_, _| true);
+        "retain": env.map.retain(|_, _| false);
+        "for_each": env.map.for_each(|_, _| {});
+        "clear": env.map.clear();
+        "drain": env.map.drain();
+        "pop_any": hold(env.map.pop_any());
+        "iter": env.map.iter().for_each(end);
+        "prune": env.map.prune();
+        "len": env.map.len();
+        "reserve": env.map.reserve(1000);
+        "shrink_to_fit": env.map.shrink_to_fit();
+        "debug": hold(format!("{:?}", env.map));
+        "close": hold(env.map.close());
+        "panic": give_up();
+        "let go": env.held.let_go();
+    };
+
+    fn get(&self, key: u32) {
+        end(self.map.get(&Query(key)));
+    }
+
+    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
+        hold(self.map.get_or_try_create_cyclic(
+            Thing::new(key),
+            |_| Ok(Strong::new(40)),
+            |_| {
+                inside();
+                if fails {
+                    Err(CreateError::Failed(()))
+                } else {
+                    Ok(())
+                }
+            },
+        ));
+    }
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            let make = async |_: &Thing| Strong::new(50);
+            end(this.map.get_or_insert_async(Thing::new(key), make).await);
+        }))
+    }
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
@@ -28,7 +98,10 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         map.insert(Thing::new(HIT), held[0].clone());
         map.insert(Thing::new(9), held[1].clone());
         map.insert(Thing::new(DEAD), Strong::new(30));
-        Env::<R> { map, held }
+        Env::<R> {
+            map,
+            held: Held::new(held),
+        }
     };
     let well = |env: &Env<R>| {
         end(env
@@ -149,6 +222,34 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             };
             end(env.map.get_or_insert_with_token(Thing::new(key), make))
         });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async, later", &|env| {
+            let captured = Dropped::new();
+            let make = async move |_: &Thing| {
+                step("make");
+                yield_once().await;
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            end(pollster::block_on(
+                env.map.get_or_insert_async(Thing::new(key), make),
+            ))
+        });
+        #[cfg(feature = "async")]
+        check("get_or_insert_async, given up", &|env| {
+            let captured = Dropped::new();
+            let make = async move |_: &Thing| {
+                step("make");
+                yield_once().await;
+                let v = Strong::new(20);
+                end(captured);
+                v
+            };
+            poll_once(env.map.get_or_insert_async(Thing::new(key), make))
+        });
+        check("family", &|env| family(env, key, false));
+        check("family that fails", &|env| family(env, key, true));
         check("claim", &|env| end(env.map.claim(Thing::new(key))));
         check("try_claim", &|env| end(env.map.try_claim(Thing::new(key))));
         #[cfg(feature = "async")]
@@ -157,7 +258,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         });
         check("claim and fill", &|env| {
             if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
-                end(vacancy.fill(Strong::new(20)));
+                end(vacancy.fill(Strong::bare(20)));
             } else {
                 step("nothing")
             }
@@ -172,9 +273,9 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             end(env.map.replace(Thing::new(key), Strong::new(20)))
         });
         check("replace_if", &|env| {
-            end(env
-                .map
-                .replace_if(Thing::new(key), &env.held[0], Strong::new(20)))
+            if let Some(old) = env.held.nth(0) {
+                end(env.map.replace_if(Thing::new(key), &old, Strong::new(20)))
+            }
         });
         check("update", &|env| {
             let captured = Dropped::new();
@@ -273,29 +374,25 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         check("eq", &|env| end(env.map.eq(&env.map)));
     }
     // The drop of an owner, which is reported or not.
-    let make = || {
-        let Env { map, held } = make();
-        (map, RefCell::new(held))
-    };
     check(
         &format!(
             "WeakValueMap, the last drop, reports {R}, collide {collide}, exclusive {exclusive}"
         ),
         make,
-        &|(_, held)| {
+        &|env| {
             step("one");
-            end(held.take())
+            env.held.let_go()
         },
-        |(map, held)| {
-            end(held.take());
-            map.prune();
-            assert_eq!(map.entries(), 0);
+        |env| {
+            env.held.let_go();
+            env.map.prune();
+            assert_eq!(env.map.entries(), 0);
         },
     );
     check(
         &format!("WeakValueMap, its drop, reports {R}, collide {collide}, exclusive {exclusive}"),
         || {
-            let (map, held) = make();
+            let Env { map, held } = make();
             (RefCell::new(Some(map)), held)
         },
         &|(map, _): &(RefCell<Option<_>>, _)| {

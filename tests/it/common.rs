@@ -106,7 +106,7 @@ impl Drop for Citizen {
 
 /// How long a test may take before it is said to hang: a minute, or so many seconds as the environment's `PATIENCE` says, for
 /// what is slow because of a sanitizer.
-fn patience() -> Duration {
+pub fn patience() -> Duration {
     let seconds =
         std::env::var("PATIENCE").map(|seconds| seconds.parse().expect("PATIENCE in seconds"));
     Duration::from_secs(seconds.unwrap_or(60))
