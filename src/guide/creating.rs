@@ -196,7 +196,7 @@
 //! );
 //! assert_eq!(CELLS.len(), 1);             // D
 //! ```
-//! What is seen through: factories, and what runs inside [`Vacancy::create`]. What is not: waiting by other means (a lock, a channel), and who is going to fill a vacancy.
+//! What is seen through: factories, and what runs inside [`Vacancy::create`]. What is not: waiting by other means (a lock, a channel, the end of a task), and who is going to fill a vacancy.
 //!
 //! # Values that know each other
 //! A class leads to its superclass, that to its inner types, and one of those back to the class. With the plain call that is a cycle. In two steps it is not: once it is allocated, what is
@@ -239,6 +239,9 @@
 //!
 //! A future that is polled in the middle of a creation counts as a part of it, since the creation may block on it: until the creation ends, or the future is polled elsewhere.
 //! Not so one that is polled by a waker, which runs where a creation or a destructor ends: most executors poll any task of theirs there. So a waker must not block on a future.
+//!
+//! Only what is polled counts. A set of futures that polls just those that have been woken, as `FuturesUnordered` of the `futures` crate does, and its `join_all` of many, waits for the others by other means.
+//! And whoever keeps a future that has begun to create, and asks for its key instead of polling it, waits for ever: for all that is known, it could be polled elsewhere.
 //!
 //! # Values that come and go
 //! A value dies with its last owner, and whoever asks a moment later makes it anew. A [`Recent`] on top of the map owns what was used last, up to a number and, if wanted, for a

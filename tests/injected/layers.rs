@@ -235,7 +235,7 @@ impl Place for Kept {
         "family": family(env, key, false);
         "family that fails": family(env, key, true);
         "claim": env.claim(Thing::new(key));
-        "claim and fill": env.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::new(20))));
+        "claim and fill": env.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
         "keep": env.map().get(&Query(key)).map(|it| env.keep(&it));
         "release": env.map().get(&Query(key)).map(|it| env.release(&it));
         "remove": env.map().remove(&Query(key));

@@ -1,11 +1,12 @@
 //! Questions in the middle of a call: any step that is user code may use the same map, for the same key and for others, while somebody else waits.
 //!
-//! For each step of each call: what the step does, whether the call is a part of the creation of another key, which succeeds or fails, and who asks for which key meanwhile, on another thread.
-//! There are hundreds of millions of these in all; a run takes some of them, by lot. `HIGHLANDER_QUESTIONS` says how many for ten steps (3 if not set), `HIGHLANDER_SEED` which.
+//! For each step of each call: what the step does, what a step in the middle of that does, whether the call is a part of the creation of another key, which succeeds or fails, and who asks for which key meanwhile, on another thread.
+//! There are hundreds of millions of these in all; a run takes some of them, by lot. `HIGHLANDER_QUESTIONS` says how many for ten steps (3 if not set), `HIGHLANDER_SEED` which. What has failed is asked
+//! again alone, with the same numbers, if `HIGHLANDER_ONLY` is how its text begins.
 
 use super::*;
 use crate::common::Dice;
-use std::fmt::Debug;
+use std::fmt::Write;
 use std::sync::LazyLock;
 #[cfg(feature = "async")]
 use std::{
@@ -140,11 +141,15 @@ enum Holds {
 }
 
 impl Holds {
-    fn of(name: &str) -> Self {
-        match (name.contains("exclusive true"), name.contains("Registry")) {
-            (false, _) => Self::All,
-            (true, false) => Self::NothingFailed,
-            (true, true) => Self::Nothing,
+    /// Of a call with this name, in the middle of which any creation may fail, or only those that are made to.
+    fn of(name: &str, any_may_fail: bool) -> Self {
+        if !name.contains("exclusive true") {
+            Self::All
+        } else if any_may_fail || name.contains("Registry") || name.contains("collide true") {
+            // (Keys with one hash wait for each other's values.)
+            Self::Nothing
+        } else {
+            Self::NothingFailed
         }
     }
 }
@@ -188,6 +193,13 @@ pub(super) fn family<E: Place>(env: &E, key: u32, fails: bool) {
     HOLDS.set(holds);
 }
 
+static ONLY: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("HIGHLANDER_ONLY").ok());
+
+/// Whether it is wanted.
+pub(super) fn concerns(name: &str) -> bool {
+    ONLY.as_ref().is_none_or(|only| only.starts_with(name))
+}
+
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
@@ -202,8 +214,7 @@ pub(super) fn check<E: Place>(
 ) {
     static FOR_TEN: LazyLock<u64> = LazyLock::new(|| number("HIGHLANDER_QUESTIONS", 3));
     static SEED: LazyLock<u64> = LazyLock::new(|| number("HIGHLANDER_SEED", 1));
-    let all = E::ACTS.len() * KEYS.len() * AROUND.len() * BESIDE.len();
-    if all == 0 {
+    if E::ACTS.is_empty() {
         return;
     }
     let mut dice = Dice::new(name.bytes().fold(*SEED, |seed, byte| {
@@ -212,41 +223,58 @@ pub(super) fn check<E: Place>(
     for nth in 1..=steps {
         let lot = dice.below(10) as u64;
         for _ in 0..(*FOR_TEN + lot) / 10 {
-            let act = E::ACTS[dice.below(E::ACTS.len())];
-            let key = KEYS[dice.below(KEYS.len())];
-            let around = AROUND[dice.below(AROUND.len())];
-            let beside = BESIDE[dice.below(BESIDE.len())];
-            Question {
-                nth,
-                act,
-                key,
-                around,
-                beside,
-            }
-            .ask(name, make, call, well);
+            Question::by_lot(nth, &mut dice).ask(name, make, call, well);
         }
     }
 }
 
-struct Question<E> {
+/// What a step does.
+struct Deed<E> {
+    /// How many steps from the deed before, or from the beginning: one of the deed itself perhaps.
     nth: u32,
     act: Act<E>,
     key: u32,
+}
+
+struct Question<E> {
+    deeds: Vec<Deed<E>>,
     around: Around,
     beside: Beside,
 }
 
 impl<E: Place> Question<E> {
+    fn by_lot(nth: u32, dice: &mut Dice) -> Self {
+        let mut deeds = Vec::new();
+        let mut next = Some(nth);
+        while let Some(nth) = next {
+            deeds.push(Deed {
+                nth,
+                act: E::ACTS[dice.below(E::ACTS.len())],
+                key: KEYS[dice.below(KEYS.len())],
+            });
+            let far = [8, 30][dice.below(2)];
+            next = (dice.below(2) == 0).then(|| 1 + dice.below(far) as u32);
+        }
+        Self {
+            deeds,
+            around: AROUND[dice.below(AROUND.len())],
+            beside: BESIDE[dice.below(BESIDE.len())],
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.deeds.iter().any(|deed| deed.act.0 == name)
+    }
+
     fn ask(&self, name: &str, make: &impl Fn() -> E, call: &dyn Fn(&E), well: &impl Fn(&E)) {
-        let Self {
-            nth,
-            act: (act, run),
-            key,
-            around,
-            beside,
-        } = *self;
-        let this =
-            format!("{name}, step {nth}: {act}({key}), around {around:?}, beside {beside:?}");
+        let (around, beside) = (self.around, self.beside);
+        let mut this = format!("{name}, around {around:?}, beside {beside:?}");
+        for Deed { nth, act, key } in &self.deeds {
+            write!(this, ", step {nth}: {}({key})", act.0).expect("a text takes all");
+        }
+        if ONLY.as_ref().is_some_and(|only| !this.starts_with(only)) {
+            return;
+        }
         now(&this);
         let fault = |text: String| {
             let fault = format!("{this} ({}): {text}", WHAT.get());
@@ -256,30 +284,40 @@ impl<E: Place> Question<E> {
         #[allow(clippy::arc_with_non_send_sync)] // it is sent only where it can be
         let env = Arc::new(make());
         let others: Arc<Mutex<Vec<Aside>>> = Arc::default();
-        let fire = {
+        let begin = {
             let (env, others) = (Arc::clone(&env), Arc::clone(&others));
+            let deeds: Vec<_> = self
+                .deeds
+                .iter()
+                .map(|it| (it.nth, it.act.1, it.key))
+                .collect();
             move || {
-                let aside = Aside::begin(&env, beside);
-                others.lock().unwrap().extend(aside);
-                run(&env, key);
+                let first = {
+                    let env = Arc::clone(&env);
+                    move || {
+                        let aside = Aside::begin(&env, beside);
+                        others.lock().unwrap().extend(aside);
+                    }
+                };
+                arm(env, deeds.into_iter(), Box::new(first));
             }
         };
         WHAT.set("none");
-        HOLDS.set(Holds::of(name));
+        HOLDS.set(Holds::of(name, self.has("panic") || self.has("close")));
         let outcome = catch_unwind(AssertUnwindSafe(|| match around {
             Around::Nothing => {
-                arm(nth, fire);
+                begin();
                 call(&env);
             }
             Around::Succeeds | Around::Fails => {
                 let fails = matches!(around, Around::Fails);
-                let mut fire = Some(fire);
+                let mut begin = Some(begin);
                 env.create(OUTER, fails, &mut || {
                     NEEDS.set(Some(Box::new({
                         let env = Arc::clone(&env);
                         move || env.get(OUTER)
                     })));
-                    arm(nth, fire.take().expect("once"));
+                    begin.take().expect("once")();
                     call(&env);
                     NEEDS.take();
                 });
@@ -290,12 +328,10 @@ impl<E: Place> Question<E> {
         if let Err(text) = outcome.map_err(text_of) {
             // A task is given no drafts of the thread that polls it.
             let is_task = name.contains("async") && !matches!(around, Around::Nothing);
-            let is_due = match act {
-                "panic" => text == PLANNED,
-                "close" => is_closed(&text),
-                _ => false,
-            };
-            if !(is_due || is_task && is_cycle(&text)) {
+            let is_due = text == PLANNED && self.has("panic")
+                || is_closed(&text) && self.has("close")
+                || is_cycle(&text) && is_task;
+            if !is_due {
                 fault(format!("the call panics: {text}"));
             }
         }
@@ -304,12 +340,12 @@ impl<E: Place> Question<E> {
         for other in others {
             let answer = catch_unwind(AssertUnwindSafe(|| other.finish()));
             let unanswered = answer.err().map(text_of);
-            if let Some(text) = unanswered.filter(|text| !(act == "close" && is_closed(text))) {
+            if let Some(text) = unanswered.filter(|text| !(self.has("close") && is_closed(text))) {
                 fault(format!("the other one panics: {text}"));
             }
         }
         let well = |env: &E| {
-            if act != "close" {
+            if !self.has("close") {
                 well(env)
             }
         };
@@ -330,15 +366,27 @@ impl<E: Place> Question<E> {
     }
 }
 
-/// Has the n-th step from here on do this.
-fn arm(nth: u32, act: impl FnOnce() + 'static) {
+/// Has the n-th step from here on do what is first of these, and then, in its middle or later, what comes next.
+fn arm<E: Place>(
+    env: Arc<E>,
+    mut deeds: std::vec::IntoIter<(u32, fn(&E, u32), u32)>,
+    before: Box<dyn FnOnce()>,
+) {
+    let Some((nth, run, key)) = deeds.next() else {
+        return;
+    };
+    let act = move || {
+        before();
+        arm(Arc::clone(&env), deeds, Box::new(|| {}));
+        run(&env, key);
+    };
     ACT.set(Some(Box::new(move || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(act)) {
             let text = text_of(panic);
-            // The plain calls say so by a panic.
             if text == PLANNED {
                 give_up();
             }
+            // The plain calls say so by a panic.
             if !is_cycle(&text) && !is_closed(&text) {
                 FAULTS.with_borrow_mut(|faults| faults.push(format!("in the middle: {text}")));
             }

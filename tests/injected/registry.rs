@@ -25,7 +25,7 @@ impl Place for Env {
         "family that fails": family(env, key, true);
         "claim": env.map.claim(Thing::new(key));
         "try_claim": env.map.try_claim(Thing::new(key));
-        "claim and fill": env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::new(20))));
+        "claim and fill": env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
         "try_insert": env.map.try_insert(Thing::new(key), Thing::new(20));
         "insert": hold(env.map.insert(Thing::new(key), Thing::new(20)));
         "replace_same": env.held.nth(0).map(|old| hold(env.map.replace_same(&old, Thing::new(20))));

@@ -31,7 +31,7 @@ impl<const R: bool> Place for Env<R> {
         "family that fails": family(env, key, true);
         "claim": env.map.claim(&env.key(key));
         "try_claim": env.map.try_claim(&env.key(key));
-        "claim and fill": env.map.claim(&env.key(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::new(20))));
+        "claim and fill": env.map.claim(&env.key(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
         "try_insert": env.map.try_insert(&env.key(key), Thing::new(20));
         "insert": hold(env.map.insert(&env.key(key), Thing::new(20)));
         "replace": hold(env.map.replace(&env.key(key), Thing::new(20)));

@@ -36,7 +36,7 @@ impl<const R: bool> Place for Env<R> {
         "family that fails": family(env, key, true);
         "claim": env.map.claim(&env.key(key));
         "try_claim": env.map.try_claim(&env.key(key));
-        "claim and fill": env.map.claim(&env.key(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Strong::new(20))));
+        "claim and fill": env.map.claim(&env.key(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Strong::bare(20))));
         "try_insert": env.map.try_insert(&env.key(key), Strong::new(20));
         "insert": hold(env.map.insert(&env.key(key), Strong::new(20)));
         "replace": hold(env.map.replace(&env.key(key), Strong::new(20)));
@@ -61,8 +61,8 @@ impl<const R: bool> Place for Env<R> {
         "let go": env.held.let_go();
         "get_or_insert_with_token": hold(env.map.get_or_insert_with_token(&env.key(key), |_, _| Strong::new(20)));
         "get_by_value": env.value().map(|it| hold(env.map.get_by_value(&it)));
-        "keys_of": env.value().map(|it| env.map.keys_of(&it));
-        "remove_by_value": env.value().map(|it| env.map.remove_by_value(&it));
+        "keys_of": env.value().map(|it| hold(env.map.keys_of(&it)));
+        "remove_by_value": env.value().map(|it| hold(env.map.remove_by_value(&it)));
         "let go of values": env.values.let_go();
     };
 

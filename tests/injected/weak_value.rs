@@ -23,7 +23,7 @@ impl<const R: bool> Place for Env<R> {
         "family that fails": family(env, key, true);
         "claim": env.map.claim(Thing::new(key));
         "try_claim": env.map.try_claim(Thing::new(key));
-        "claim and fill": env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Strong::new(20))));
+        "claim and fill": env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Strong::bare(20))));
         "try_insert": env.map.try_insert(Thing::new(key), Strong::new(20));
         "insert": hold(env.map.insert(Thing::new(key), Strong::new(20)));
         "replace": hold(env.map.replace(Thing::new(key), Strong::new(20)));
