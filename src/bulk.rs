@@ -156,13 +156,18 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             let found = |strong| owned.push(Held::new(strong));
             halves.start = self.engine.own(halves.clone(), 1, |_| true, found);
             let mut landed = owned.into_iter().filter_map(Held::landed);
-            let popped = landed.find(|(landed, _)| self.take_out(&landed.held, Cause::Removed));
-            if let Some((popped, key)) = after(landed, popped) {
+            let mut hash = 0;
+            let popped = landed.find(|(landed, _)| {
+                // (Before it is taken out, which may change what is there.)
+                hash = landed.held.strong().header().key_hash();
+                self.take_out(&landed.held, Cause::Removed)
+            });
+            if let Some(popped) = after(landed, popped) {
                 // There may be more in its bucket.
                 let width = EVERYWHERE.end.div_ceil(self.engine.buckets().max(1) as u64);
-                let start = (popped.held.strong().header().key_hash() >> 32).saturating_sub(width);
+                let start = (hash >> 32).saturating_sub(width);
                 self.popped.store(start as u32, Relaxed);
-                return Some((popped, key));
+                return Some(popped);
             }
         }
         None

@@ -319,21 +319,22 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
     where
         H: HookFor<T>,
     {
+        const MOST: u64 = 1 << 32;
         let nonsense = |what| Err(BuildError(what));
         if let Some(what) = self.twice {
             return nonsense(Nonsense::Twice(what));
         }
         let capacity = self.initial_capacity.unwrap_or(0);
-        if u64::try_from(capacity).is_ok_and(|capacity| capacity > 1 << 32) {
+        if u64::try_from(capacity).is_ok_and(|capacity| capacity > MOST) {
             return nonsense(Nonsense::Capacity);
         }
         let stripes = self.concurrency_level.unwrap_or(1);
         if stripes == 0 || stripes > 1 << 16 {
             return nonsense(Nonsense::Concurrency);
         }
-        let prune_bound = match self.prune_bound.map(u32::try_from) {
+        let prune_bound = match self.prune_bound.map(u64::try_from) {
             None => PRUNE_BOUND,
-            Some(Ok(bound)) if bound > 0 => bound,
+            Some(Ok(bound @ 1..=MOST)) => u32::try_from(bound).unwrap_or(u32::MAX),
             Some(_) => return nonsense(Nonsense::PruneBound),
         };
         Ok(Setup {

@@ -100,7 +100,7 @@ impl<P: SyncPointer> Members<P> {
         if self.entries() == 0 {
             return true;
         }
-        Cursor::new().next(self).is_none()
+        Cursor::new(self).next(self).is_none()
     }
 
     /// Shows each entry, a limited number of them under one pin.
@@ -258,7 +258,7 @@ impl<P: SyncPointer> Members<P> {
 
     pub(crate) fn pop_first(&self) -> Option<P> {
         self.sweep();
-        let mut cursor = Cursor::new();
+        let mut cursor = Cursor::new(self);
         while let Some((number, owner)) = cursor.next_of(self, 1) {
             if self.remove(number) {
                 return Some(after(cursor, owner));
@@ -345,19 +345,27 @@ pub(crate) struct Cursor<P: SyncPointer> {
     /// Where to read on.
     next: u64,
     /// Where to end: at what was the end when it began.
-    end: Option<u64>,
+    end: u64,
     /// The removals that had been when the batch was read.
     removals: usize,
 }
 
 impl<P: SyncPointer> Cursor<P> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(members: &Members<P>) -> Self {
+        Self {
+            end: members.order.end(),
+            ..Self::of_nothing()
+        }
+    }
+
+    /// At the end of what has no members.
+    pub(crate) fn of_nothing() -> Self {
         Self {
             batch: [const { None }; BATCH],
             at: 0,
             filled: 0,
             next: 0,
-            end: None,
+            end: 0,
             removals: 0,
         }
     }
@@ -385,7 +393,7 @@ impl<P: SyncPointer> Cursor<P> {
 
     /// Reads the next batch under one pin.
     fn fill(&mut self, members: &Members<P>, size: usize) -> bool {
-        let end = *self.end.get_or_insert_with(|| members.order.end());
+        let end = self.end;
         (self.at, self.filled) = (0, 0);
         if self.next >= end {
             return false;

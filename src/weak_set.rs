@@ -217,10 +217,11 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// assert!(set.is_empty());
     /// ```
     pub fn iter(&self) -> WeakSetIter<P> {
-        WeakSetIter {
-            members: self.members.get().cloned(),
-            cursor: Cursor::new(),
-        }
+        let members = self.members.get().cloned();
+        let cursor = members
+            .as_deref()
+            .map_or_else(Cursor::of_nothing, Cursor::new);
+        WeakSetIter { members, cursor }
     }
 
     /// Calls `f` with each live member in order; see [reading](WeakSet#reading). For up to 16 members that is one pin, no lock, and no allocation.
@@ -234,7 +235,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// As [`WeakSet::for_each`], with the owners, until `f` says to stop; what it then says comes back.
     pub fn try_for_each<B>(&self, mut f: impl FnMut(&P) -> ControlFlow<B>) -> Option<B> {
         let members = self.members.get()?;
-        let mut cursor = Cursor::new();
+        let mut cursor = Cursor::new(members);
         while let Some((_, member)) = cursor.next(members) {
             if let ControlFlow::Break(result) = f(&member) {
                 return Some(after((member, cursor, f), result));
@@ -248,7 +249,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.try_for_each(|member| ControlFlow::Break(member.clone()))
     }
 
-    /// Takes out the live member that came first. None if there is none. Of several callers, each gets another one.
+    /// Takes out the live member that came first. None if there is none. Of several callers, each gets another one. *Complexity:* as of [`first`](Self::first).
     pub fn pop_first(&self) -> Option<P> {
         self.members.get()?.pop_first()
     }
@@ -260,7 +261,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         let Some(members) = self.members.get() else {
             return 0;
         };
-        let (mut cursor, mut removed) = (Cursor::new(), 0);
+        let (mut cursor, mut removed) = (Cursor::new(members), 0);
         while let Some((entry, member)) = cursor.next(members) {
             if !keep(&member) && members.remove(entry) {
                 removed += 1;
@@ -273,7 +274,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     pub fn drain(&self) -> impl ExactSizeIterator<Item = P> + use<P, M, S> {
         let mut taken = Vec::new();
         if let Some(members) = self.members.get() {
-            let mut cursor = Cursor::new();
+            let mut cursor = Cursor::new(members);
             while let Some((entry, member)) = cursor.next(members) {
                 if members.remove(entry) {
                     taken.push(member);

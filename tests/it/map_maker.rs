@@ -29,6 +29,9 @@ fn s9_2_nonsense_is_a_clear_error() {
     assert!(error(maker().concurrency_level(0)).is_concurrency_level());
     assert!(error(maker().concurrency_level(1 << 20)).is_concurrency_level());
     assert!(error(maker().prune_bound(0)).is_prune_bound());
+    assert!(error(maker().prune_bound((1 << 32) + 1)).is_prune_bound());
+    let map: Map = maker().prune_bound(1 << 32).build().unwrap();
+    drop(map.insert(1, Arc::new(1)));
     assert!(error(maker().initial_capacity(usize::MAX)).is_capacity());
     let twice = error(maker().initial_capacity(1).initial_capacity(1));
     assert!(twice.is_set_twice());

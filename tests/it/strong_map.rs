@@ -2,11 +2,12 @@
 
 use crate::common::{panic_of, promptly, Census, Citizen, Colliding, Dice, Identity};
 use highlander::{
-    Cause, CreateError, Equivalent, Handle, MapMaker, Registry, StrongIter, StrongMap,
+    ByEquality, Cause, CreateError, Equivalent, Handle, MapMaker, Registry, StrongIter, StrongMap,
+    WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, Weak};
@@ -560,6 +561,66 @@ fn threads_agree() {
         assert_eq!(map.iter().count(), map.len());
         map.clear();
         assert_eq!((map.len(), census.alive()), (0, 0));
+    });
+}
+
+/// A hash of which the halves are the key, so that keys are popped in their order.
+#[derive(Clone, Copy, Debug, Default)]
+struct InOrder;
+
+impl BuildHasher for InOrder {
+    type Hasher = HighHalf;
+
+    fn build_hasher(&self) -> HighHalf {
+        HighHalf(0)
+    }
+}
+
+struct HighHalf(u64);
+
+impl Hasher for HighHalf {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are u32")
+    }
+
+    fn write_u32(&mut self, key: u32) {
+        self.0 = u64::from(key) << 53;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Were each look at all that has been emptied before, emptying a map would be quadratic.
+#[test]
+fn pop_any_goes_on_where_it_was() {
+    fn goes_on(pop: &mut dyn FnMut() -> Option<u32>, insert: &mut dyn FnMut(u32)) {
+        for key in 1..1000 {
+            insert(key);
+        }
+        let popped: Vec<u32> = (0..500).map(|_| pop().unwrap()).collect();
+        // Not at the beginning, that is: what comes there waits for its turn.
+        insert(popped[0]);
+        let rest: Vec<u32> = std::iter::from_fn(pop).collect();
+        assert!(rest.len() == 500 && !rest[..400].contains(&popped[0]));
+    }
+    let strong: StrongMap<u32, u32, InOrder> = StrongMap::default();
+    goes_on(&mut || strong.pop_any().map(|(key, _)| key), &mut |key| {
+        assert_eq!(strong.insert(key, key), None)
+    });
+    let owners: Vec<Arc<u32>> = (0..1000).map(Arc::new).collect();
+    let values: WeakValueMap<u32, Arc<u32>, InOrder> = WeakValueMap::default();
+    goes_on(&mut || values.pop_any().map(|(key, _)| key), &mut |key| {
+        drop(values.insert(key, owners[key as usize].clone()))
+    });
+    let keys: WeakKeyMap<Arc<u32>, u32, ByEquality, InOrder> = WeakKeyMap::default();
+    goes_on(&mut || keys.pop_any().map(|(key, _)| *key), &mut |key| {
+        assert_eq!(keys.insert(&owners[key as usize], key), None)
+    });
+    let both: WeakKeyValueMap<Arc<u32>, Arc<u32>, ByEquality, InOrder> = WeakKeyValueMap::default();
+    goes_on(&mut || both.pop_any().map(|(key, _)| *key), &mut |key| {
+        drop(both.insert(&owners[key as usize], owners[key as usize].clone()))
     });
 }
 

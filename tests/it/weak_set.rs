@@ -206,6 +206,19 @@ fn s1_14_set_operations_look_at_live_members() {
     assert_eq!(low, reversed);
 }
 
+#[test]
+fn an_iterator_shows_nothing_that_came_after_it_was_made() {
+    let owned: Vec<_> = (0..4).map(Arc::new).collect();
+    let set = Numbers::new();
+    let of_nothing = set.iter();
+    set.insert(&owned[0]);
+    set.insert(&owned[1]);
+    let of_two = set.iter();
+    set.insert(&owned[2]);
+    assert_eq!(of_nothing.count(), 0);
+    assert!(of_two.eq([owned[0].clone(), owned[1].clone()]));
+}
+
 /// test_weakset: `test_weak_destroy_while_iterating`.
 #[test]
 fn s1_12_an_iterator_keeps_what_it_yielded_and_drops_the_rest_when_closed() {

@@ -212,7 +212,7 @@ impl Logger {
         false
     }
 
-    /// Gives it a handler, which it then owns. False if it has it.
+    /// Gives it a handler, which it then owns. False if it has it. *Complexity:* linear in how many it has, as of the next two.
     pub fn add_handler(&self, handler: &Handler) -> bool {
         let added = self.node.edit(|handlers| {
             let add = || handlers.iter().chain([handler]).cloned().collect();
