@@ -72,7 +72,7 @@ use std::fmt;
 /// ```
 ///
 /// Large values need no box: what a factory returns is written once, where it stays. One of 400 KB is created on a stack of 2 MiB, also where nothing is optimised; but a call
-/// that awaits carries it in its future until then.
+/// that awaits carries it in its future until then, and a value that is passed in, or comes back as an error, is moved like any argument.
 ///
 /// # Creating
 /// [`get_or_insert_with`](Registry::get_or_insert_with) runs one factory per key at a time. Others that ask for the same key sleep until it
