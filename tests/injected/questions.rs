@@ -64,6 +64,15 @@ enum Around {
     Succeeds,
     /// One that fails.
     Fails,
+    /// The same in another map, of another kind.
+    SucceedsElsewhere,
+    FailsElsewhere,
+}
+
+impl Around {
+    fn fails(self) -> bool {
+        matches!(self, Self::Fails | Self::FailsElsewhere)
+    }
 }
 
 /// Who else asks for the key, from before what the step does.
@@ -80,7 +89,13 @@ enum Beside {
     Dropped(u32),
 }
 
-const AROUND: [Around; 3] = [Around::Nothing, Around::Succeeds, Around::Fails];
+const AROUND: [Around; 5] = [
+    Around::Nothing,
+    Around::Succeeds,
+    Around::Fails,
+    Around::SucceedsElsewhere,
+    Around::FailsElsewhere,
+];
 
 #[cfg(not(feature = "async"))]
 const BESIDE: [Beside; 1] = [Beside::Nobody];
@@ -304,23 +319,29 @@ impl<E: Place> Question<E> {
         };
         WHAT.set("none");
         HOLDS.set(Holds::of(name, self.has("panic") || self.has("close")));
+        let mut begin = Some(begin);
+        let mut inside = |needs: Box<dyn Fn()>| {
+            NEEDS.set(Some(needs));
+            begin.take().expect("once")();
+            call(&env);
+            NEEDS.take();
+        };
+        let elsewhere: Arc<StrongMap<u32, u32>> = Arc::default();
         let outcome = catch_unwind(AssertUnwindSafe(|| match around {
-            Around::Nothing => {
-                begin();
-                call(&env);
-            }
-            Around::Succeeds | Around::Fails => {
-                let fails = matches!(around, Around::Fails);
-                let mut begin = Some(begin);
-                env.create(OUTER, fails, &mut || {
-                    NEEDS.set(Some(Box::new({
-                        let env = Arc::clone(&env);
-                        move || env.get(OUTER)
-                    })));
-                    begin.take().expect("once")();
-                    call(&env);
-                    NEEDS.take();
-                });
+            Around::Nothing => inside(Box::new(|| {})),
+            Around::Succeeds | Around::Fails => env.create(OUTER, around.fails(), &mut || {
+                let env = Arc::clone(&env);
+                inside(Box::new(move || env.get(OUTER)));
+            }),
+            Around::SucceedsElsewhere | Around::FailsElsewhere => {
+                let initialise = |_: &u32| {
+                    let elsewhere = Arc::clone(&elsewhere);
+                    inside(Box::new(move || end(elsewhere.get(&OUTER))));
+                    let failed = around.fails().then_some(CreateError::Failed(()));
+                    failed.map_or(Ok(()), Err)
+                };
+                let made = elsewhere.get_or_try_create_cyclic(OUTER, |_| Ok(1), initialise);
+                assert_eq!(made.is_ok(), !around.fails());
             }
         }));
         disarm();
