@@ -65,6 +65,9 @@ pub(crate) struct Flight<T, R> {
     is_entering: plain::AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
+    /// Changed under the shard's lock.
+    #[cfg(debug_assertions)]
+    is_listed: plain::AtomicBool,
 }
 
 impl<T, R> Flight<T, R> {
@@ -81,6 +84,8 @@ impl<T, R> Flight<T, R> {
             asleep: Mutex::new(AllAsleep::new()),
             is_entering: plain::AtomicBool::new(false),
             result: OnceCell::new(),
+            #[cfg(debug_assertions)]
+            is_listed: plain::AtomicBool::new(false),
         })
     }
 
@@ -111,6 +116,15 @@ impl<T, R> Flight<T, R> {
 
     fn set_state(&self, state: u32) {
         self.state.store(state, Ordering::Relaxed);
+    }
+}
+
+#[cfg(debug_assertions)]
+impl<T, R> Drop for Flight<T, R> {
+    fn drop(&mut self) {
+        // The list owns none of those that are on it.
+        let is_listed = self.is_listed.load(Ordering::Relaxed);
+        assert!(!is_listed, "a flight is freed that is on its list");
     }
 }
 
@@ -209,6 +223,8 @@ type Flying<T, R> = List<Listed<T, R>>;
 fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     // It may have been on the list before; see `Leader::step_down`.
     flight.set_state(LED);
+    #[cfg(debug_assertions)]
+    flight.is_listed.store(true, Ordering::Relaxed);
     list.push(Listed::new(flight));
 }
 
@@ -233,6 +249,8 @@ impl<T, R> Drop for Strangers<'_, T, R> {
 fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     let at = list.iter().position(|listed| listed.is(flight));
     list.swap_remove(at.expect("a flight is on its list until it is over"));
+    #[cfg(debug_assertions)]
+    flight.is_listed.store(false, Ordering::Relaxed);
     // Release: pairs with the Acquire of those who look.
     flight.state.store(OVER, Ordering::Release);
 }
