@@ -252,19 +252,9 @@ impl Place for Kept {
     }
 
     fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
-        let made = self.map().get_or_try_create_cyclic(
-            Thing::new(key),
-            |_| Ok(Thing::new(40)),
-            |_| {
-                inside();
-                if fails {
-                    Err(CreateError::Failed(()))
-                } else {
-                    Ok(())
-                }
-            },
-        );
-        hold(made)
+        let allocate = |_: &Thing| Ok(Thing::new(40));
+        let map = self.map();
+        hold(map.get_or_try_create_cyclic(Thing::new(key), allocate, |_| ending(fails, inside)))
     }
 
     #[cfg(feature = "async")]
@@ -342,19 +332,9 @@ impl Place for Remembered {
     }
 
     fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
-        let made = self.map().get_or_try_create_cyclic(
-            Thing::new(key),
-            |_| Ok(Thing::new(40)),
-            |_| {
-                inside();
-                if fails {
-                    Err(CreateError::Failed(()))
-                } else {
-                    Ok(())
-                }
-            },
-        );
-        hold(made)
+        let allocate = |_: &Thing| Ok(Thing::new(40));
+        let map = self.map();
+        hold(map.get_or_try_create_cyclic(Thing::new(key), allocate, |_| ending(fails, inside)))
     }
 
     #[cfg(feature = "async")]

@@ -16,17 +16,17 @@ mod weak_key;
 mod weak_key_value;
 mod weak_value;
 
-use crate::common::patience;
-use crate::questions::{family, give_up, hold, needs, Act, Place, HELD};
+use crate::common::{attended, text_of};
+use crate::questions::{creations, ending, family, give_up, hold, needs, Act, Place, HELD};
 #[cfg(feature = "async")]
-use crate::questions::{poll_once, yield_once, Other};
+use crate::questions::{later, Other};
 use highlander::*;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
-use std::sync::{mpsc, Arc, Mutex, Once};
-use std::thread::{self, panicking, yield_now};
+use std::sync::{Arc, Mutex, Once};
+use std::thread::{panicking, yield_now};
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -279,12 +279,27 @@ impl<T: Clone> Held<T> {
     }
     fn nth(&self, nth: usize) -> Option<T> {
         // No step is done with the lock held.
-        let it = self.0.lock().unwrap().get(nth).cloned();
-        it.map(|it| T::clone(&it))
+        let it = self.0.lock().unwrap().get(nth).cloned()?;
+        let clone = T::clone(&it);
+        // It may be the last one. If its drop panics, the clone must not be what is returned already: that leaks (rust-lang/rust#47949).
+        drop(it);
+        Some(clone)
     }
     fn let_go(&self) {
         let them = std::mem::take(&mut *self.0.lock().unwrap());
         drop(them);
+    }
+}
+
+impl<const R: bool> Held<Strong<R>> {
+    /// The one with this number, or another one.
+    fn numbered(&self, number: u32) -> Strong<R> {
+        let all = self.all();
+        let it = all.iter().find(|it| it.0 .0 == number);
+        let one = it.map_or_else(|| Strong::new(number), |it| Strong::clone(it));
+        // As above.
+        drop(all);
+        one
     }
 }
 
@@ -348,7 +363,7 @@ fn panics<E>(name: &str, make: &impl Fn() -> E, call: &dyn Fn(&E), well: &impl F
             fault("the panic has gone".into());
         }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| well(&env))) {
-            fault(format!("unwell: {:?}", panic.downcast_ref::<String>()));
+            fault(format!("unwell: {}", text_of(panic)));
         }
         drop(env);
         if name.contains("WeakSet") {
@@ -397,26 +412,22 @@ fn silence() {
 
 /// Runs it on a thread of its own, and fails when that is about the same thing for too long.
 fn watched<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
-    let now: Arc<Mutex<String>> = Arc::default();
-    let (done, is_done) = mpsc::channel();
     silence();
-    let runner = thread::spawn({
+    let now: Arc<Mutex<String>> = Arc::default();
+    let mut last = String::new();
+    let runner = {
         let now = Arc::clone(&now);
         move || {
             NOW.set(now);
             QUIET.set(true);
-            let result = f();
-            let _ = done.send(());
-            result
+            f()
         }
-    });
-    let mut last = String::new();
-    while is_done.recv_timeout(patience()) == Err(mpsc::RecvTimeoutError::Timeout) {
+    };
+    attended(runner, || {
         let now = now.lock().unwrap().clone();
         assert!(now != last, "it hangs: {now}");
         last = now;
-    }
-    runner.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 /// Runs all checks, with keys that collide and with others, and fails with what they have found.

@@ -5,7 +5,7 @@
 //! again alone, with the same numbers, if `HIGHLANDER_ONLY` is how its text begins.
 
 use super::*;
-use crate::common::Dice;
+use crate::common::{text_of, Dice};
 use std::fmt::Write;
 use std::sync::LazyLock;
 #[cfg(feature = "async")]
@@ -13,7 +13,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::mpsc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
     thread,
 };
 
@@ -27,6 +27,95 @@ macro_rules! acts {
             let _ = ($env, $key);
             end($act)
         })),*]
+    };
+}
+
+/// What all maps are asked, and what these maps are asked besides. A key is given as `key` says, by reference where there is an `&`.
+macro_rules! place {
+    ([$($generics:tt)*] $place:ty, |$env:ident, $key:ident| key: ($($by:tt)?) $given:expr, value: $value:ident, $($more:tt)*) => {
+        impl<$($generics)*> Place for $place {
+            const ACTS: &'static [Act<Self>] = acts! { |$env, $key|
+                "get": hold($env.map.get(&Query($key)));
+                "get, let go": $env.map.get(&Query($key));
+                "try_get": hold($env.map.try_get(&Query($key)));
+                "contains_key": $env.map.contains_key(&Query($key));
+                "get_or_insert_with": hold($env.map.get_or_insert_with($($by)? $given, |_| $value::new(20)));
+                "get_or_insert_with, let go": $env.map.get_or_insert_with($($by)? $given, |_| $value::new(20));
+                "get_or_try_insert_with": $env.map.get_or_try_insert_with($($by)? $given, |_| Err(Dropped::new()));
+                "get_or_insert_with_ref": hold($env.map.get_or_insert_with_ref(&Query($key), |_| $given, |_| $value::new(20)));
+                "family": family($env, $key, false);
+                "family that fails": family($env, $key, true);
+                "claim": $env.map.claim($($by)? $given);
+                "try_claim": $env.map.try_claim($($by)? $given);
+                "claim and fill": $env.map.claim($($by)? $given).ok().and_then(Claim::vacant).map(|it| hold(it.fill($value::bare(20))));
+                "try_insert": $env.map.try_insert($($by)? $given, $value::new(20));
+                "insert": hold($env.map.insert($($by)? $given, $value::new(20)));
+                "remove": hold($env.map.remove(&Query($key)));
+                "remove, let go": $env.map.remove(&Query($key));
+                "remove_if": $env.map.remove_if(&Query($key), |_, _| true);
+                "retain": $env.map.retain(|_, _| false);
+                "clear": $env.map.clear();
+                "iter": $env.map.iter().for_each(end);
+                "len": $env.map.len();
+                "reserve": $env.map.reserve(1000);
+                "shrink_to_fit": $env.map.shrink_to_fit();
+                "debug": hold(format!("{:?}", $env.map));
+                "panic": give_up();
+                $($more)*
+            };
+
+            fn get(&self, key: u32) {
+                end(self.map.get(&Query(key)));
+            }
+
+            fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
+                let ($env, $key) = (self, key);
+                let _ = $env;
+                let allocate = |_: &_| Ok($value::new(40));
+                let made = self.map.get_or_try_create_cyclic($($by)? $given, allocate, |_| {
+                    ending(fails, inside)
+                });
+                hold(made)
+            }
+
+            #[cfg(feature = "async")]
+            async fn create_later(&self, key: u32) {
+                let ($env, $key) = (self, key);
+                let _ = $env;
+                let captured = Dropped::new();
+                let make = async move |_: &_| later(captured, || $value::new(20)).await;
+                end(self.map.get_or_insert_async($($by)? $given, make).await);
+            }
+
+            #[cfg(feature = "async")]
+            fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+                let this = Arc::clone(this);
+                Some(Box::pin(async move {
+                    let ($env, $key) = (&this, key);
+                    let _ = $env;
+                    let make = async |_: &_| $value::new(50);
+                    end(this.map.get_or_insert_async($($by)? $given, make).await);
+                }))
+            }
+        }
+    };
+}
+
+/// As `place`, of what is a map in all.
+macro_rules! place_of_map {
+    ([$($generics:tt)*] $place:ty, |$env:ident, $key:ident| key: ($($by:tt)?) $given:expr, value: $value:ident, $($more:tt)*) => {
+        place! { [$($generics)*] $place, |$env, $key| key: ($($by)?) $given, value: $value,
+            "get_key_value": hold($env.map.get_key_value(&Query($key)));
+            "get_or_replace_if": hold($env.map.get_or_replace_if($($by)? $given, |_| true, |_| $value::new(20)));
+            "replace": hold($env.map.replace($($by)? $given, $value::new(20)));
+            "update": hold($env.map.update($($by)? $given, |_| Some($value::new(20))));
+            "update to nothing": hold($env.map.update($($by)? $given, |_| None));
+            "for_each": $env.map.for_each(|_, _| {});
+            "drain": $env.map.drain();
+            "pop_any": hold($env.map.pop_any());
+            "close": hold($env.map.close());
+            $($more)*
+        }
     };
 }
 
@@ -45,6 +134,10 @@ pub(super) trait Place: Sized + 'static {
     fn create(&self, _key: u32, _fails: bool, inside: &mut dyn FnMut()) {
         inside();
     }
+
+    /// As `create`, by a future that is not ready at once.
+    #[cfg(feature = "async")]
+    async fn create_later(&self, _key: u32) {}
 
     /// What another thread does that asks for the key.
     #[cfg(feature = "async")]
@@ -75,18 +168,18 @@ impl Around {
     }
 }
 
-/// Who else asks for the key, from before what the step does.
-#[derive(Clone, Copy, Debug)]
+/// Who else asks for a key, from before what the step does.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Beside {
     Nobody,
     #[cfg(feature = "async")]
-    Waits(u32),
+    Waits,
     /// A future that is polled again only when the call is over.
     #[cfg(feature = "async")]
-    Idle(u32),
+    Idle,
     /// A future that is dropped when the call is over.
     #[cfg(feature = "async")]
-    Dropped(u32),
+    Dropped,
 }
 
 const AROUND: [Around; 5] = [
@@ -97,23 +190,14 @@ const AROUND: [Around; 5] = [
     Around::FailsElsewhere,
 ];
 
-#[cfg(not(feature = "async"))]
-const BESIDE: [Beside; 1] = [Beside::Nobody];
-#[cfg(feature = "async")]
-const BESIDE: [Beside; 13] = [
+const BESIDE: &[Beside] = &[
     Beside::Nobody,
-    Beside::Waits(HIT),
-    Beside::Waits(MISS),
-    Beside::Waits(DEAD),
-    Beside::Waits(OUTER),
-    Beside::Idle(HIT),
-    Beside::Idle(MISS),
-    Beside::Idle(DEAD),
-    Beside::Idle(OUTER),
-    Beside::Dropped(HIT),
-    Beside::Dropped(MISS),
-    Beside::Dropped(DEAD),
-    Beside::Dropped(OUTER),
+    #[cfg(feature = "async")]
+    Beside::Waits,
+    #[cfg(feature = "async")]
+    Beside::Idle,
+    #[cfg(feature = "async")]
+    Beside::Dropped,
 ];
 
 const KEYS: [u32; 5] = [HIT, MISS, DEAD, OUTER, FAMILY];
@@ -176,24 +260,50 @@ pub(super) fn give_up() {
     resume_unwind(Box::new(PLANNED));
 }
 
-/// Is ready when it is polled again, and asks for that.
+/// The second step of a creation.
+pub(super) fn ending(fails: bool, inside: &mut dyn FnMut()) -> Result<(), CreateError<()>> {
+    inside();
+    match fails {
+        true => Err(CreateError::Failed(())),
+        false => Ok(()),
+    }
+}
+
+/// Makes it when it is polled again, and asks for that.
 #[cfg(feature = "async")]
-pub(super) fn yield_once() -> impl Future<Output = ()> {
+pub(super) async fn later<T>(captured: Dropped, make: impl FnOnce() -> T) -> T {
+    step("make");
     let mut is_ready = false;
-    std::future::poll_fn(move |context| {
+    std::future::poll_fn(|context| {
         if std::mem::replace(&mut is_ready, true) {
             return Poll::Ready(());
         }
         context.waker().wake_by_ref();
         Poll::Pending
     })
+    .await;
+    let made = make();
+    end(captured);
+    made
 }
 
-/// Polls it once, and drops it.
 #[cfg(feature = "async")]
-pub(super) fn poll_once<R>(future: impl Future<Output = R>) {
-    let mut context = Context::from_waker(Waker::noop());
-    end(std::pin::pin!(future).poll(&mut context));
+fn poll_once<R>(future: Pin<&mut (impl Future<Output = R> + ?Sized)>) -> Poll<R> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Checks creations that every place has.
+pub(super) fn creations<E: Place>(key: u32, check: impl Fn(&str, &dyn Fn(&E))) {
+    check("family", &|env| family(env, key, false));
+    check("family that fails", &|env| family(env, key, true));
+    #[cfg(feature = "async")]
+    check("get_or_insert_async, later", &|env| {
+        pollster::block_on(env.create_later(key))
+    });
+    #[cfg(feature = "async")]
+    check("get_or_insert_async, given up", &|env| {
+        end(poll_once(std::pin::pin!(env.create_later(key))))
+    });
 }
 
 /// Two keys that need each other.
@@ -243,49 +353,43 @@ pub(super) fn check<E: Place>(
     }
 }
 
-/// What a step does.
-struct Deed<E> {
-    /// How many steps from the deed before, or from the beginning: one of the deed itself perhaps.
-    nth: u32,
-    act: Act<E>,
-    key: u32,
-}
+/// What a step does: how many steps from the deed before, or from the beginning (it may be a step of the deed itself); what; and with which key.
+type Deed<E> = (u32, Act<E>, u32);
 
 struct Question<E> {
     deeds: Vec<Deed<E>>,
     around: Around,
-    beside: Beside,
+    beside: (Beside, u32),
 }
 
 impl<E: Place> Question<E> {
     fn by_lot(nth: u32, dice: &mut Dice) -> Self {
+        fn one_of<T: Copy>(all: &[T], dice: &mut Dice) -> T {
+            all[dice.below(all.len())]
+        }
         let mut deeds = Vec::new();
         let mut next = Some(nth);
         while let Some(nth) = next {
-            deeds.push(Deed {
-                nth,
-                act: E::ACTS[dice.below(E::ACTS.len())],
-                key: KEYS[dice.below(KEYS.len())],
-            });
-            let far = [8, 30][dice.below(2)];
+            deeds.push((nth, one_of(E::ACTS, dice), one_of(&KEYS, dice)));
+            let far = one_of(&[8, 30], dice);
             next = (dice.below(2) == 0).then(|| 1 + dice.below(far) as u32);
         }
         Self {
             deeds,
-            around: AROUND[dice.below(AROUND.len())],
-            beside: BESIDE[dice.below(BESIDE.len())],
+            around: one_of(&AROUND, dice),
+            beside: (one_of(BESIDE, dice), one_of(&KEYS, dice)),
         }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.deeds.iter().any(|deed| deed.act.0 == name)
+        self.deeds.iter().any(|(_, (act, _), _)| *act == name)
     }
 
     fn ask(&self, name: &str, make: &impl Fn() -> E, call: &dyn Fn(&E), well: &impl Fn(&E)) {
         let (around, beside) = (self.around, self.beside);
         let mut this = format!("{name}, around {around:?}, beside {beside:?}");
-        for Deed { nth, act, key } in &self.deeds {
-            write!(this, ", step {nth}: {}({key})", act.0).expect("a text takes all");
+        for (nth, (act, _), key) in &self.deeds {
+            write!(this, ", step {nth}: {act}({key})").expect("a text takes all");
         }
         if ONLY.as_ref().is_some_and(|only| !this.starts_with(only)) {
             return;
@@ -299,34 +403,20 @@ impl<E: Place> Question<E> {
         #[allow(clippy::arc_with_non_send_sync)] // it is sent only where it can be
         let env = Arc::new(make());
         let others: Arc<Mutex<Vec<Aside>>> = Arc::default();
-        let begin = {
-            let (env, others) = (Arc::clone(&env), Arc::clone(&others));
-            let deeds: Vec<_> = self
-                .deeds
-                .iter()
-                .map(|it| (it.nth, it.act.1, it.key))
-                .collect();
-            move || {
-                let first = {
-                    let env = Arc::clone(&env);
-                    move || {
-                        let aside = Aside::begin(&env, beside);
-                        others.lock().unwrap().extend(aside);
-                    }
-                };
-                arm(env, deeds.into_iter(), Box::new(first));
-            }
-        };
         WHAT.set("none");
         HOLDS.set(Holds::of(name, self.has("panic") || self.has("close")));
-        let mut begin = Some(begin);
-        let mut inside = |needs: Box<dyn Fn()>| {
+        let inside = |needs: Box<dyn Fn()>| {
             NEEDS.set(Some(needs));
-            begin.take().expect("once")();
+            let first = {
+                let (env, others) = (Arc::clone(&env), Arc::clone(&others));
+                move || others.lock().unwrap().extend(Aside::begin(&env, beside))
+            };
+            let deeds = self.deeds.clone().into_iter();
+            arm(Arc::clone(&env), deeds, Box::new(first));
             call(&env);
             NEEDS.take();
         };
-        let elsewhere: Arc<StrongMap<u32, u32>> = Arc::default();
+        let another: Arc<StrongMap<u32, u32>> = Arc::default();
         let outcome = catch_unwind(AssertUnwindSafe(|| match around {
             Around::Nothing => inside(Box::new(|| {})),
             Around::Succeeds | Around::Fails => env.create(OUTER, around.fails(), &mut || {
@@ -335,12 +425,12 @@ impl<E: Place> Question<E> {
             }),
             Around::SucceedsElsewhere | Around::FailsElsewhere => {
                 let initialise = |_: &u32| {
-                    let elsewhere = Arc::clone(&elsewhere);
-                    inside(Box::new(move || end(elsewhere.get(&OUTER))));
-                    let failed = around.fails().then_some(CreateError::Failed(()));
-                    failed.map_or(Ok(()), Err)
+                    ending(around.fails(), &mut || {
+                        let another = Arc::clone(&another);
+                        inside(Box::new(move || end(another.get(&OUTER))));
+                    })
                 };
-                let made = elsewhere.get_or_try_create_cyclic(OUTER, |_| Ok(1), initialise);
+                let made = another.get_or_try_create_cyclic(OUTER, |_| Ok(1), initialise);
                 assert_eq!(made.is_ok(), !around.fails());
             }
         }));
@@ -388,12 +478,8 @@ impl<E: Place> Question<E> {
 }
 
 /// Has the n-th step from here on do what is first of these, and then, in its middle or later, what comes next.
-fn arm<E: Place>(
-    env: Arc<E>,
-    mut deeds: std::vec::IntoIter<(u32, fn(&E, u32), u32)>,
-    before: Box<dyn FnOnce()>,
-) {
-    let Some((nth, run, key)) = deeds.next() else {
+fn arm<E: Place>(env: Arc<E>, mut deeds: std::vec::IntoIter<Deed<E>>, before: Box<dyn FnOnce()>) {
+    let Some((nth, (_, run), key)) = deeds.next() else {
         return;
     };
     let act = move || {
@@ -429,18 +515,12 @@ fn is_closed(text: &str) -> bool {
     text.starts_with("the map is closed")
 }
 
-fn text_of(panic: Box<dyn std::any::Any + Send>) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
-    text.unwrap_or_else(|| "?".into())
-}
-
 #[cfg(not(feature = "async"))]
 struct Aside;
 
 #[cfg(not(feature = "async"))]
 impl Aside {
-    fn begin<E: Place>(_: &Arc<E>, _: Beside) -> Option<Self> {
+    fn begin<E: Place>(_: &Arc<E>, _: (Beside, u32)) -> Option<Self> {
         None
     }
 
@@ -460,33 +540,27 @@ enum Aside {
 #[cfg(feature = "async")]
 impl Aside {
     /// Waits until the other one has its answer, or has to wait.
-    fn begin<E: Place>(env: &Arc<E>, beside: Beside) -> Option<Self> {
-        let (Beside::Waits(key) | Beside::Idle(key) | Beside::Dropped(key)) = beside else {
+    fn begin<E: Place>(env: &Arc<E>, (beside, key): (Beside, u32)) -> Option<Self> {
+        if beside == Beside::Nobody {
             return None;
-        };
+        }
         let mut other = E::other(env, key)?;
-        if matches!(beside, Beside::Waits(_)) {
+        if beside == Beside::Waits {
             let (begun, has_begun) = mpsc::channel();
             let ended = elsewhere(move || {
-                let unparks = Waker::from(Arc::new(Unparks(thread::current())));
-                let mut context = Context::from_waker(&unparks);
-                while other.as_mut().poll(&mut context).is_pending() {
+                if poll_once(other.as_mut()).is_pending() {
                     let _ = begun.send(());
-                    thread::park();
+                    pollster::block_on(other);
                 }
             });
             // It has ended without having to wait, if not.
             let _ = has_begun.recv();
             return Some(Self::Waits(ended));
         }
-        let polled = elsewhere(move || {
-            let mut context = Context::from_waker(Waker::noop());
-            let pending = other.as_mut().poll(&mut context) == Poll::Pending;
-            pending.then_some(other)
-        });
+        let polled = elsewhere(move || poll_once(other.as_mut()).is_pending().then_some(other));
         let polled = polled.recv().expect("it sends what comes of it");
         Some(match (polled, beside) {
-            (Ok(other), Beside::Idle(_)) => Self::Idle(other?),
+            (Ok(other), Beside::Idle) => Self::Idle(other?),
             (Ok(other), _) => Self::Dropped(other?),
             (Err(panic), _) => Self::Panicked(panic),
         })
@@ -494,10 +568,7 @@ impl Aside {
 
     fn finish(self) {
         match self {
-            Self::Waits(ended) => {
-                let ended = ended.recv().expect("it sends what comes of it");
-                ended.unwrap_or_else(|panic| resume_unwind(panic))
-            }
+            Self::Waits(ended) => result_of(&ended),
             Self::Idle(other) => pollster::block_on(other),
             Self::Dropped(other) => drop(other),
             Self::Panicked(panic) => resume_unwind(panic),
@@ -508,13 +579,18 @@ impl Aside {
 /// Runs it on the other thread.
 #[cfg(feature = "async")]
 pub(super) fn on_the_other(f: fn()) {
-    let ended = elsewhere(f).recv().expect("it sends what comes of it");
-    ended.unwrap_or_else(|panic| resume_unwind(panic));
+    result_of(&elsewhere(f));
 }
 
 /// There is none.
 #[cfg(not(feature = "async"))]
 pub(super) fn on_the_other(_: fn()) {}
+
+#[cfg(feature = "async")]
+fn result_of(ended: &mpsc::Receiver<thread::Result<()>>) {
+    let ended = ended.recv().expect("it sends what comes of it");
+    ended.unwrap_or_else(|panic| resume_unwind(panic))
+}
 
 /// Runs it on this thread's other thread.
 #[cfg(feature = "async")]
@@ -541,14 +617,4 @@ fn elsewhere<R: Send + 'static>(
     let job = move || drop(result.send(catch_unwind(AssertUnwindSafe(f))));
     JOBS.with(|jobs| jobs.send(Box::new(job)).expect("it takes all"));
     is_there
-}
-
-#[cfg(feature = "async")]
-struct Unparks(thread::Thread);
-
-#[cfg(feature = "async")]
-impl Wake for Unparks {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
 }

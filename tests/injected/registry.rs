@@ -7,72 +7,15 @@ struct Env {
     held: Held<Handle<Thing, Thing>>,
 }
 
-impl Place for Env {
-    const ACTS: &'static [Act<Self>] = acts! { |env, key|
-        "get": hold(env.map.get(&Query(key)));
-        "get, let go": env.map.get(&Query(key));
-        "try_get": hold(env.map.try_get(&Query(key)));
-        "contains_key": env.map.contains_key(&Query(key));
-        "get_or_insert_with": hold(env.map.get_or_insert_with(Thing::new(key), |_| Thing::new(20)));
-        "get_or_insert_with, let go": env.map.get_or_insert_with(Thing::new(key), |_| Thing::new(20));
-        "get_or_try_insert_with": env.map.get_or_try_insert_with(Thing::new(key), |_| Err(Dropped::new()));
-        "get_or_insert_with_ref": hold(env.map.get_or_insert_with_ref(&Query(key), |q| Thing::new(q.0), |_| Thing::new(20)));
-        "get_or_insert_cyclic": hold(env.map.get_or_insert_cyclic(Thing::new(key), |_, weak| {
-            hold(weak.clone());
-            Thing::new(20)
-        }));
-        "family": family(env, key, false);
-        "family that fails": family(env, key, true);
-        "claim": env.map.claim(Thing::new(key));
-        "try_claim": env.map.try_claim(Thing::new(key));
-        "claim and fill": env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
-        "try_insert": env.map.try_insert(Thing::new(key), Thing::new(20));
-        "insert": hold(env.map.insert(Thing::new(key), Thing::new(20)));
-        "replace_same": env.held.nth(0).map(|old| hold(env.map.replace_same(&old, Thing::new(20))));
-        "remove": hold(env.map.remove(&Query(key)));
-        "remove, let go": env.map.remove(&Query(key));
-        "remove_if": env.map.remove_if(&Query(key), |_, _| true);
-        "remove_same": env.held.nth(0).map(|old| env.map.remove_same(&old));
-        "retain": env.map.retain(|_, _| false);
-        "clear": env.map.clear();
-        "iter": env.map.iter().for_each(end);
-        "keys": env.map.keys().for_each(end);
-        "len": env.map.len();
-        "reserve": env.map.reserve(1000);
-        "shrink_to_fit": env.map.shrink_to_fit();
-        "debug": hold(format!("{:?}", env.map));
-        "panic": give_up();
-        "let go": env.held.let_go();
-    };
-
-    fn get(&self, key: u32) {
-        end(self.map.get(&Query(key)));
-    }
-
-    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
-        let made = self.map.get_or_try_create_cyclic(
-            Thing::new(key),
-            |_| Ok(Thing::new(40)),
-            |_| {
-                inside();
-                if fails {
-                    Err(CreateError::Failed(()))
-                } else {
-                    Ok(())
-                }
-            },
-        );
-        hold(made)
-    }
-
-    #[cfg(feature = "async")]
-    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
-        let this = Arc::clone(this);
-        Some(Box::pin(async move {
-            let make = async |_: &Thing| Thing::new(50);
-            end(this.map.get_or_insert_async(Thing::new(key), make).await);
-        }))
-    }
+place! { [] Env, |env, key| key: () Thing::new(key), value: Thing,
+    "get_or_insert_cyclic": hold(env.map.get_or_insert_cyclic(Thing::new(key), |_, weak| {
+        hold(weak.clone());
+        Thing::new(20)
+    }));
+    "replace_same": env.held.nth(0).map(|old| hold(env.map.replace_same(&old, Thing::new(20))));
+    "remove_same": env.held.nth(0).map(|old| env.map.remove_same(&old));
+    "keys": env.map.keys().for_each(end);
+    "let go": env.held.let_go();
 }
 
 pub(super) fn all(collide: bool) {
@@ -281,34 +224,7 @@ fn kind(collide: bool, exclusive: bool) {
         check("eq of handles", &|env| {
             end(env.held.nth(0) == env.held.nth(1))
         });
-        #[cfg(feature = "async")]
-        check("get_or_insert_async, later", &|env| {
-            let captured = Dropped::new();
-            let make = async move |_: &Thing| {
-                step("make");
-                yield_once().await;
-                let v = Thing::new(20);
-                end(captured);
-                v
-            };
-            end(pollster::block_on(
-                env.map.get_or_insert_async(Thing::new(key), make),
-            ))
-        });
-        #[cfg(feature = "async")]
-        check("get_or_insert_async, given up", &|env| {
-            let captured = Dropped::new();
-            let make = async move |_: &Thing| {
-                step("make");
-                yield_once().await;
-                let v = Thing::new(20);
-                end(captured);
-                v
-            };
-            poll_once(env.map.get_or_insert_async(Thing::new(key), make))
-        });
-        check("family", &|env| family(env, key, false));
-        check("family that fails", &|env| family(env, key, true));
+        creations(key, check);
     }
     check(
         &format!("Registry, the last drop, collide {collide}, exclusive {exclusive}"),

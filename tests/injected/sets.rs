@@ -7,26 +7,17 @@ struct Env<const R: bool> {
     held: Held<Strong<R>>,
 }
 
-impl<const R: bool> Env<R> {
-    /// The one that is held, or another one.
-    fn member(&self, number: u32) -> Strong<R> {
-        let held = self.held.all();
-        let it = held.iter().find(|it| it.0 .0 == number);
-        it.map_or_else(|| Strong::new(number), |it| Strong::clone(it))
-    }
-}
-
 impl<const R: bool> Place for Env<R> {
     const ACTS: &'static [Act<Self>] = acts! { |env, key|
         "get": hold(env.set.get(&Query(key)));
         "contains": env.set.contains(&Query(key));
-        "insert": env.set.insert(&env.member(key));
+        "insert": env.set.insert(&env.held.numbered(key));
         "insert another": {
             let member = Strong::new(key);
             env.set.insert(&member);
             hold(member)
         };
-        "get_or_insert": hold(env.set.get_or_insert(env.member(key)));
+        "get_or_insert": hold(env.set.get_or_insert(env.held.numbered(key)));
         "get_or_insert another": env.set.get_or_insert(Strong::new(key));
         "remove": env.set.remove(&Query(key));
         "take": hold(env.set.take(&Query(key)));
@@ -35,7 +26,7 @@ impl<const R: bool> Place for Env<R> {
         "create_with_token": hold(env.set.create_with_token(|_| Strong::new(20)));
         "retain": env.set.retain(|_| false);
         "for_each": env.set.for_each(|_| {});
-        "extend": env.set.extend([env.member(key), Strong::new(20)]);
+        "extend": env.set.extend([env.held.numbered(key), Strong::new(20)]);
         "drain": env.set.drain();
         "clear": env.set.clear();
         "iter": env.set.iter().for_each(end);

@@ -6,73 +6,10 @@ struct Env {
     map: StrongMap<Thing, Thing, Hashes>,
 }
 
-impl Place for Env {
-    const ACTS: &'static [Act<Self>] = acts! { |env, key|
-        "get": hold(env.map.get(&Query(key)));
-        "get_with": env.map.get_with(&Query(key), |_| ());
-        "try_get": hold(env.map.try_get(&Query(key)));
-        "contains_key": env.map.contains_key(&Query(key));
-        "get_key_value": hold(env.map.get_key_value(&Query(key)));
-        "get_or_insert_with": hold(env.map.get_or_insert_with(Thing::new(key), |_| Thing::new(20)));
-        "get_or_try_insert_with": env.map.get_or_try_insert_with(Thing::new(key), |_| Err(Dropped::new()));
-        "get_or_insert_with_ref": hold(env.map.get_or_insert_with_ref(&Query(key), |q| Thing::new(q.0), |_| Thing::new(20)));
-        "get_or_replace_if": hold(env.map.get_or_replace_if(Thing::new(key), |_| true, |_| Thing::new(20)));
-        "family": family(env, key, false);
-        "family that fails": family(env, key, true);
-        "claim": env.map.claim(Thing::new(key));
-        "try_claim": env.map.try_claim(Thing::new(key));
-        "claim and fill": env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
-        "try_insert": env.map.try_insert(Thing::new(key), Thing::new(20));
-        "insert": env.map.insert(Thing::new(key), Thing::new(20));
-        "insert_new": env.map.insert_new(Thing::new(key), Thing::new(20));
-        "replace": env.map.replace(Thing::new(key), Thing::new(20));
-        "replace_if": env.map.replace_if(Thing::new(key), Thing::new(20), |_| true);
-        "update": hold(env.map.update(Thing::new(key), |_| Some(Thing::new(20))));
-        "update to nothing": hold(env.map.update(Thing::new(key), |_| None));
-        "remove": hold(env.map.remove(&Query(key)));
-        "remove_if": env.map.remove_if(&Query(key), |_, _| true);
-        "retain": env.map.retain(|_, _| false);
-        "for_each": env.map.for_each(|_, _| {});
-        "clear": env.map.clear();
-        "drain": env.map.drain();
-        "pop_any": hold(env.map.pop_any());
-        "iter": env.map.iter().for_each(end);
-        "len": env.map.len();
-        "reserve": env.map.reserve(1000);
-        "shrink_to_fit": env.map.shrink_to_fit();
-        "debug": hold(format!("{:?}", env.map));
-        "close": hold(env.map.close());
-        "panic": give_up();
-    };
-
-    fn get(&self, key: u32) {
-        end(self.map.get(&Query(key)));
-    }
-
-    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
-        let made = self.map.get_or_try_create_cyclic(
-            Thing::new(key),
-            |_| Ok(Thing::new(40)),
-            |_| {
-                inside();
-                if fails {
-                    Err(CreateError::Failed(()))
-                } else {
-                    Ok(())
-                }
-            },
-        );
-        hold(made)
-    }
-
-    #[cfg(feature = "async")]
-    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
-        let this = Arc::clone(this);
-        Some(Box::pin(async move {
-            let make = async |_: &Thing| Thing::new(50);
-            end(this.map.get_or_insert_async(Thing::new(key), make).await);
-        }))
-    }
+place_of_map! { [] Env, |env, key| key: () Thing::new(key), value: Thing,
+    "get_with": env.map.get_with(&Query(key), |_| ());
+    "insert_new": env.map.insert_new(Thing::new(key), Thing::new(20));
+    "replace_if": env.map.replace_if(Thing::new(key), Thing::new(20), |_| true);
 }
 
 pub(super) fn all(collide: bool) {
@@ -212,34 +149,7 @@ pub(super) fn all(collide: bool) {
                 env.map.get_or_insert_async(Thing::new(key), make),
             ))
         });
-        #[cfg(feature = "async")]
-        check("get_or_insert_async, later", &|env| {
-            let captured = Dropped::new();
-            let make = async move |_: &Thing| {
-                step("make");
-                yield_once().await;
-                let v = Thing::new(20);
-                end(captured);
-                v
-            };
-            end(pollster::block_on(
-                env.map.get_or_insert_async(Thing::new(key), make),
-            ))
-        });
-        #[cfg(feature = "async")]
-        check("get_or_insert_async, given up", &|env| {
-            let captured = Dropped::new();
-            let make = async move |_: &Thing| {
-                step("make");
-                yield_once().await;
-                let v = Thing::new(20);
-                end(captured);
-                v
-            };
-            poll_once(env.map.get_or_insert_async(Thing::new(key), make))
-        });
-        check("family", &|env| family(env, key, false));
-        check("family that fails", &|env| family(env, key, true));
+        creations(key, check);
         check("claim", &|env| end(env.map.claim(Thing::new(key))));
         check("try_claim", &|env| end(env.map.try_claim(Thing::new(key))));
         #[cfg(feature = "async")]

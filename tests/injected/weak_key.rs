@@ -7,87 +7,13 @@ struct Env<const R: bool> {
     held: Held<Strong<R>>,
 }
 
-impl<const R: bool> Env<R> {
-    /// The one that is held, or another one.
-    fn key(&self, number: u32) -> Strong<R> {
-        let held = self.held.all();
-        let it = held.iter().find(|it| it.0 .0 == number);
-        it.map_or_else(|| Strong::new(number), |it| Strong::clone(it))
-    }
-}
-
-impl<const R: bool> Place for Env<R> {
-    const ACTS: &'static [Act<Self>] = acts! { |env, key|
-        "get": hold(env.map.get(&Query(key)));
-        "try_get": hold(env.map.try_get(&Query(key)));
-        "contains_key": env.map.contains_key(&Query(key));
-        "get_key_value": hold(env.map.get_key_value(&Query(key)));
-        "get_or_insert_with": hold(env.map.get_or_insert_with(&env.key(key), |_| Thing::new(20)));
-        "get_or_insert_with, let go": env.map.get_or_insert_with(&env.key(key), |_| Thing::new(20));
-        "get_or_try_insert_with": env.map.get_or_try_insert_with(&env.key(key), |_| Err(Dropped::new()));
-        "get_or_insert_with_ref": hold(env.map.get_or_insert_with_ref(&Query(key), |q| env.key(q.0), |_| Thing::new(20)));
-        "get_or_replace_if": hold(env.map.get_or_replace_if(&env.key(key), |_| true, |_| Thing::new(20)));
-        "family": family(env, key, false);
-        "family that fails": family(env, key, true);
-        "claim": env.map.claim(&env.key(key));
-        "try_claim": env.map.try_claim(&env.key(key));
-        "claim and fill": env.map.claim(&env.key(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
-        "try_insert": env.map.try_insert(&env.key(key), Thing::new(20));
-        "insert": hold(env.map.insert(&env.key(key), Thing::new(20)));
-        "replace": hold(env.map.replace(&env.key(key), Thing::new(20)));
-        "update": hold(env.map.update(&env.key(key), |_| Some(Thing::new(20))));
-        "update to nothing": hold(env.map.update(&env.key(key), |_| None));
-        "remove": hold(env.map.remove(&Query(key)));
-        "remove, let go": env.map.remove(&Query(key));
-        "remove_if": env.map.remove_if(&Query(key), |_, _| true);
-        "retain": env.map.retain(|_, _| false);
-        "for_each": env.map.for_each(|_, _| {});
-        "clear": env.map.clear();
-        "drain": env.map.drain();
-        "pop_any": hold(env.map.pop_any());
-        "iter": env.map.iter().for_each(end);
-        "prune": env.map.prune();
-        "len": env.map.len();
-        "reserve": env.map.reserve(1000);
-        "shrink_to_fit": env.map.shrink_to_fit();
-        "debug": hold(format!("{:?}", env.map));
-        "close": hold(env.map.close());
-        "panic": give_up();
-        "let go": env.held.let_go();
-        "get_with": env.map.get_with(&Query(key), |_| ());
-        "insert_new": env.map.insert_new(&env.key(key), Thing::new(20));
-        "replace_if": env.map.replace_if(&env.key(key), Thing::new(20), |_| true);
-        "remove_with": env.map.remove_with(&Query(key), |_| ());
-    };
-
-    fn get(&self, key: u32) {
-        end(self.map.get(&Query(key)));
-    }
-
-    fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
-        let made = self.map.get_or_try_create_cyclic(
-            &self.key(key),
-            |_| Ok(Thing::new(40)),
-            |_| {
-                inside();
-                if fails {
-                    Err(CreateError::Failed(()))
-                } else {
-                    Ok(())
-                }
-            },
-        );
-        hold(made)
-    }
-
-    #[cfg(feature = "async")]
-    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
-        let this = Arc::clone(this);
-        Some(Box::pin(async move {
-            let (key, make) = (this.key(key), async |_: &Strong<R>| Thing::new(50));
-            end(this.map.get_or_insert_async(&key, make).await);
-        }))
-    }
+place_of_map! { [const R: bool] Env<R>, |env, key| key: (&) env.held.numbered(key), value: Thing,
+    "prune": env.map.prune();
+    "let go": env.held.let_go();
+    "get_with": env.map.get_with(&Query(key), |_| ());
+    "insert_new": env.map.insert_new(&env.held.numbered(key), Thing::new(20));
+    "replace_if": env.map.replace_if(&env.held.numbered(key), Thing::new(20), |_| true);
+    "remove_with": env.map.remove_with(&Query(key), |_| ());
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
@@ -240,32 +166,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
             };
             end(pollster::block_on(env.map.get_or_insert_async(key, make)))
         });
-        #[cfg(feature = "async")]
-        check("get_or_insert_async, later", &|env, key| {
-            let captured = Dropped::new();
-            let make = async move |_: &Strong<R>| {
-                step("make");
-                yield_once().await;
-                let v = Thing::new(20);
-                end(captured);
-                v
-            };
-            end(pollster::block_on(env.map.get_or_insert_async(key, make)))
-        });
-        #[cfg(feature = "async")]
-        check("get_or_insert_async, given up", &|env, key| {
-            let captured = Dropped::new();
-            let make = async move |_: &Strong<R>| {
-                step("make");
-                yield_once().await;
-                let v = Thing::new(20);
-                end(captured);
-                v
-            };
-            poll_once(env.map.get_or_insert_async(key, make))
-        });
-        check("family", &|env, _| family(env, number, false));
-        check("family that fails", &|env, _| family(env, number, true));
+        creations(number, |name, call| check(name, &|env, _| call(env)));
         check("claim", &|env, key| end(env.map.claim(key)));
         check("try_claim", &|env, key| end(env.map.try_claim(key)));
         #[cfg(feature = "async")]

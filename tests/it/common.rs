@@ -1,6 +1,7 @@
 //! What the suites share: hashers that collide, values that are counted, and a clock against hanging.
 #![allow(dead_code)] // each binary uses a part of it
 
+use std::any::Any;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -106,7 +107,7 @@ impl Drop for Citizen {
 
 /// How long a test may take before it is said to hang: a minute, or so many seconds as the environment's `PATIENCE` says, for
 /// what is slow because of a sanitizer.
-pub fn patience() -> Duration {
+fn patience() -> Duration {
     let seconds =
         std::env::var("PATIENCE").map(|seconds| seconds.parse().expect("PATIENCE in seconds"));
     Duration::from_secs(seconds.unwrap_or(60))
@@ -114,14 +115,22 @@ pub fn patience() -> Duration {
 
 /// Runs `f` on a thread of its own, and fails when that hangs.
 pub fn promptly<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    attended(f, || panic!("it hangs"))
+}
+
+/// Runs `f` on a thread of its own, and each time that patience is at an end, `late` here, which may go on being patient.
+pub fn attended<R: Send + 'static>(
+    f: impl FnOnce() -> R + Send + 'static,
+    mut late: impl FnMut(),
+) -> R {
     let (done, finished) = mpsc::channel();
     let runner = thread::spawn(move || {
         let result = f();
         let _ = done.send(());
         result
     });
-    if finished.recv_timeout(patience()) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("it hangs");
+    while finished.recv_timeout(patience()) == Err(mpsc::RecvTimeoutError::Timeout) {
+        late();
     }
     runner.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
@@ -135,10 +144,14 @@ pub fn assert_accounted(stats: highlander::Stats, entries: usize) {
 
 /// The text of the panic that `f` ends with.
 pub fn panic_of<R>(f: impl FnOnce() -> R) -> String {
-    let panic = match catch_unwind(AssertUnwindSafe(f)) {
+    match catch_unwind(AssertUnwindSafe(f)) {
         Ok(_) => panic!("no panic"),
-        Err(panic) => panic,
-    };
+        Err(panic) => text_of(panic),
+    }
+}
+
+/// The text of this panic.
+pub fn text_of(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic

@@ -7,7 +7,7 @@ use highlander::{
 };
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, Weak};
@@ -564,63 +564,39 @@ fn threads_agree() {
     });
 }
 
-/// A hash of which the halves are the key, so that keys are popped in their order.
-#[derive(Clone, Copy, Debug, Default)]
-struct InOrder;
-
-impl BuildHasher for InOrder {
-    type Hasher = HighHalf;
-
-    fn build_hasher(&self) -> HighHalf {
-        HighHalf(0)
-    }
-}
-
-struct HighHalf(u64);
-
-impl Hasher for HighHalf {
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are u32")
-    }
-
-    fn write_u32(&mut self, key: u32) {
-        self.0 = u64::from(key) << 53;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Were each look at all that has been emptied before, emptying a map would be quadratic.
 #[test]
 fn pop_any_goes_on_where_it_was() {
-    fn goes_on(pop: &mut dyn FnMut() -> Option<u32>, insert: &mut dyn FnMut(u32)) {
+    fn goes_on(pop: &mut dyn FnMut() -> Option<u64>, insert: &mut dyn FnMut(u64)) {
         for key in 1..1000 {
-            insert(key);
+            insert(key << HIGH);
         }
-        let popped: Vec<u32> = (0..500).map(|_| pop().unwrap()).collect();
+        let popped: Vec<u64> = (0..500).map(|_| pop().unwrap()).collect();
         // Not at the beginning, that is: what comes there waits for its turn.
         insert(popped[0]);
-        let rest: Vec<u32> = std::iter::from_fn(pop).collect();
+        let rest: Vec<u64> = std::iter::from_fn(pop).collect();
         assert!(rest.len() == 500 && !rest[..400].contains(&popped[0]));
     }
-    let strong: StrongMap<u32, u32, InOrder> = StrongMap::default();
+    /// So that buckets, which are chosen by the highest bits, are in the order of the keys.
+    const HIGH: u32 = 53;
+    let owners: Vec<Arc<u64>> = (0..1000).map(|n| Arc::new(n << HIGH)).collect();
+    let owner = |key: u64| &owners[(key >> HIGH) as usize];
+    let strong: StrongMap<u64, u64, Identity> = StrongMap::default();
     goes_on(&mut || strong.pop_any().map(|(key, _)| key), &mut |key| {
         assert_eq!(strong.insert(key, key), None)
     });
-    let owners: Vec<Arc<u32>> = (0..1000).map(Arc::new).collect();
-    let values: WeakValueMap<u32, Arc<u32>, InOrder> = WeakValueMap::default();
+    let values: WeakValueMap<u64, Arc<u64>, Identity> = WeakValueMap::default();
     goes_on(&mut || values.pop_any().map(|(key, _)| key), &mut |key| {
-        drop(values.insert(key, owners[key as usize].clone()))
+        drop(values.insert(key, owner(key).clone()))
     });
-    let keys: WeakKeyMap<Arc<u32>, u32, ByEquality, InOrder> = WeakKeyMap::default();
+    let keys: WeakKeyMap<Arc<u64>, u64, ByEquality, Identity> = WeakKeyMap::default();
     goes_on(&mut || keys.pop_any().map(|(key, _)| *key), &mut |key| {
-        assert_eq!(keys.insert(&owners[key as usize], key), None)
+        assert_eq!(keys.insert(owner(key), key), None)
     });
-    let both: WeakKeyValueMap<Arc<u32>, Arc<u32>, ByEquality, InOrder> = WeakKeyValueMap::default();
+    let both: WeakKeyValueMap<Arc<u64>, Arc<u64>, ByEquality, Identity> =
+        WeakKeyValueMap::default();
     goes_on(&mut || both.pop_any().map(|(key, _)| *key), &mut |key| {
-        drop(both.insert(&owners[key as usize], owners[key as usize].clone()))
+        drop(both.insert(owner(key), owner(key).clone()))
     });
 }
 
