@@ -261,7 +261,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             if scope.0.is_alone() {
                 Ok(self.enter(made, accept))
             } else {
-                Err(self.draft(made))
+                Err(self.draft(&scope, made))
             }
         });
         let finished = match made {
@@ -281,7 +281,7 @@ impl<'a, M: Creates> Creation<'a, M> {
     ) -> Result<M::Landed, E> {
         let scope = Scope::new();
         let made = self.during_open(&scope, None, allocate);
-        let draft = made.map(|made| self.draft(made));
+        let draft = made.map(|made| self.draft(&scope, made));
         let drafted = match draft {
             Ok(draft) => self.drafted(draft),
             Err(error) => return Err(after(initialise, self.fail_with(scope, error))),
@@ -296,9 +296,11 @@ impl<'a, M: Creates> Creation<'a, M> {
         }
     }
 
-    /// Makes what was made complete before it is entered.
-    fn draft<'t>(&'t self, made: M::Made<'t>) -> M::Landed {
-        self.during(|ticket| self.map.draft(self.hash, ticket, made))
+    /// Makes what was made complete before it is entered. What ended in the making is in the scope, and may be asked for.
+    fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::Landed {
+        self.during_open(scope, None, |ticket| {
+            self.map.draft(self.hash, ticket, made)
+        })
     }
 
     /// The draft is there.

@@ -884,3 +884,29 @@ fn each_of_a_family_may_be_asked_for_while_another_one_is_left() {
     promptly(|| family!(MAP, |key: &Shown| Watched::new(key.0)));
     promptly(|| family!(REGISTRY, |key: &Shown| key.0));
 }
+
+/// A value that was made with the help of others, all of which wait for a draft further out, is becoming a draft itself: those may be asked for by its pointer.
+#[test]
+fn each_of_a_family_may_be_asked_for_while_what_it_was_made_for_becomes_a_draft() {
+    static MAP: LazyLock<WeakValueMap<u32, Asking>> = LazyLock::new(WeakValueMap::new);
+    fn needs_the_first(_: &u32) -> Asking {
+        assert!(MAP.get(&1).is_some());
+        Asking::new()
+    }
+    fn needs_others(_: &u32) -> Asking {
+        drop(MAP.get_or_insert_with(3, needs_the_first));
+        Asking::new()
+    }
+    fn within_the_first(f: fn()) {
+        drop(MAP.get_or_create_cyclic(1, |_| Asking::new(), |_| f()));
+    }
+    promptly(|| {
+        let ways: [fn(); 2] = [
+            || within_the_first(|| drop(MAP.get_or_insert_with(2, needs_others))),
+            || within_the_first(|| drop(MAP.get_or_create_cyclic(2, needs_others, |_| {}))),
+        ];
+        each_step_asks(&ways, || {
+            drop(MAP.get_or_try_insert_with(3, |_| Err(Error::Failed("inner"))));
+        });
+    });
+}
