@@ -189,6 +189,7 @@ fn next<'a, M: Creates>(
     if let Some(landed) = found {
         return Ok(Next::Nothing(Begun::Landed(creation.leader.land(landed))));
     }
+    creation.leader.flight().begins_to_make();
     if let Some(closed) = map.refused() {
         return Err(closed);
     }

@@ -185,7 +185,8 @@ fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, hands_over: bo
 
 /// Gives a flight up whose key is still there; its list is locked.
 fn hand_over<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) -> Told<T, R> {
-    flight.is_entering.store(false, Ordering::Relaxed);
+    // Whoever leads next looks first.
+    flight.is_entering.store(true, Ordering::Relaxed);
     let mut asleep = flight.asleep.lock();
     let told = match asleep.threads.pop_first() {
         Some((_, first)) => {

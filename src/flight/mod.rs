@@ -61,7 +61,8 @@ pub(crate) struct Flight<T, R> {
     letting_go: Work,
     /// Those who sleep. Locked under the shard's lock.
     asleep: Mutex<AllAsleep<T, R>>,
-    /// Its result may be found already by those who look for it, and may be taken out again. Who joins now began perhaps after that.
+    /// What lands may be found already, and may be taken out again: it is being entered, or whoever leads has not yet looked whether there is something. Who joins now began perhaps after
+    /// that.
     is_entering: plain::AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
@@ -95,6 +96,11 @@ impl<T, R> Flight<T, R> {
 
     pub(crate) fn work(&self) -> &Work {
         &self.work
+    }
+
+    /// There was nothing when its leader looked.
+    pub(crate) fn begins_to_make(&self) {
+        self.is_entering.store(false, Ordering::Relaxed);
     }
 
     /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
@@ -223,6 +229,7 @@ type Flying<T, R> = List<Listed<T, R>>;
 fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     // It may have been on the list before; see `Leader::step_down`.
     flight.set_state(LED);
+    flight.is_entering.store(true, Ordering::Relaxed);
     #[cfg(debug_assertions)]
     flight.is_listed.store(true, Ordering::Relaxed);
     list.push(Listed::new(flight));

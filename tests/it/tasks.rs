@@ -3,11 +3,11 @@
 use crate::common::{assert_accounted, promptly, Census, Citizen};
 use crate::creators::{in_each, Map, Refused};
 use highlander::{CreateError, CycleError, Registry};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -597,5 +597,55 @@ fn a_factory_that_is_done_may_ask_for_its_own_key_as_it_is_dropped() {
         let made = registry.get_or_try_insert_async(1, |_: &u32| Keeps(Asks(asks)));
         assert_eq!(*pollster::block_on(made).unwrap(), 7);
         assert!(refused.get());
+    });
+}
+
+thread_local! {
+    /// What happens at the n-th comparison of an [`Overheard`] from now on.
+    static MEETING: RefCell<Option<(u32, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+}
+
+#[derive(Hash, Eq)]
+struct Overheard(u32);
+
+impl PartialEq for Overheard {
+    fn eq(&self, other: &Self) -> bool {
+        match MEETING.take() {
+            Some((1, f)) => f(),
+            others => MEETING.set(others.map(|(nth, f)| (nth - 1, f))),
+        }
+        self.0 == other.0
+    }
+}
+
+/// Who leads a flight finds what somebody has entered since the caller looked, and is about to land with it. Another one takes it out, and only then asks for the key.
+#[test]
+fn who_asks_after_a_removal_does_not_get_what_was_removed() {
+    let registry = Registry::<Overheard, u32>::new();
+    let inserted = Mutex::new(None);
+    thread::scope(|scope| {
+        // Not around the scope: if this panics, the creator is told.
+        let (meets, met) = mpsc::channel();
+        let (leaves, left) = mpsc::channel::<()>();
+        let missed = |key: &Overheard| {
+            let handle = registry.get_or_insert_with(Overheard(key.0), |_| 1);
+            *inserted.lock().unwrap() = Some(handle);
+            let meet = move || {
+                meets.send(()).unwrap();
+                left.recv().unwrap();
+            };
+            // The first one is of what this returns with what was asked for.
+            MEETING.set(Some((2, Box::new(meet))));
+            Overheard(key.0)
+        };
+        let creator = scope
+            .spawn(|| registry.get_or_insert_with_ref(&Overheard(1), missed, |_| unreachable!()));
+        met.recv().unwrap();
+        let removed = registry.remove(&Overheard(1)).unwrap();
+        let mut asking = Task::new(registry.get_or_insert_async(Overheard(1), async |_| 2));
+        assert!(asking.poll().is_none());
+        leaves.send(()).unwrap();
+        assert!(creator.join().unwrap().ptr_eq(&removed));
+        assert_eq!(*asking.poll().unwrap(), 2);
     });
 }

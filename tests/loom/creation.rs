@@ -24,6 +24,32 @@ fn a_creator_against_one_who_takes_the_value_out_and_creates_anew() {
 }
 
 #[test]
+fn a_creator_against_one_who_enters_a_value_takes_it_out_and_creates_anew() {
+    model_with(2, || {
+        let (registry, tally) = (registry(), Tally::default());
+        let creator = thread::spawn({
+            let (registry, tally) = (Arc::clone(&registry), tally.clone());
+            move || {
+                let missed = |key: &Key| {
+                    thread::yield_now();
+                    *key
+                };
+                drop(registry.get_or_insert_with_ref(&A, missed, |_| tally.value()));
+            }
+        });
+        thread::yield_now();
+        if let Ok(entered) = registry.try_insert(A, tally.value()) {
+            thread::yield_now();
+            assert!(registry.remove_same(&entered));
+            let new = registry.get_or_insert_with(A, |_| tally.value());
+            assert!(!new.ptr_eq(&entered), "it was taken out before the call");
+        }
+        creator.join().unwrap();
+        assert_eq!((tally.live(), registry.len()), (0, 0));
+    });
+}
+
+#[test]
 fn two_creators_of_one_key_get_one_value() {
     model(|| {
         let (registry, tally) = (registry(), Tally::default());
