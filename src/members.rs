@@ -120,21 +120,21 @@ impl<P: SyncPointer> Members<P> {
         }
     }
 
-    /// Enters a member unless `same` says of one with the same hash that it is there. Whether it did.
+    /// Enters a member, unless there is one with the same hash of which `twin` makes an owner: then that one.
     pub(crate) fn enter(
         self: &Arc<Self>,
         hash: u64,
         member: &P,
-        same: impl Fn(&P::Weak) -> bool,
+        twin: impl Fn(&P::Weak) -> Option<P>,
         watch: impl FnOnce(Notify) -> (Option<Registration>, bool),
-    ) -> bool {
+    ) -> Option<P> {
         let mut weak = Some(P::downgrade(member));
         // Numbers below have been compared.
         let mut compared = 0;
         let entered = loop {
             while let Some(candidate) = self.candidate(hash, compared) {
-                if same(&candidate.weak) {
-                    return false;
+                if let Some(existing) = twin(&candidate.weak) {
+                    return Some(after((candidate, weak, watch), existing));
                 }
                 if candidate.weak.is_dead() {
                     self.unlink(&candidate);
@@ -164,7 +164,7 @@ impl<P: SyncPointer> Members<P> {
             }
         };
         self.begin_watch(&entered, watch);
-        true
+        None
     }
 
     fn begin_watch(

@@ -116,8 +116,14 @@ where
     /// The live entry of this key, and the key that is stored. It is no look-up: it counts neither as a hit nor as a miss.
     fn peek(&self, hash: u64, key: &P) -> Option<(Entry<P, B>, P)> {
         let landed = self.store.peek(hash, |stored| M::same(&stored.0, key))?;
-        let first = landed.held.key().0.upgrade()?;
-        Some((landed, first))
+        match landed.held.key().0.upgrade() {
+            Some(first) => Some((landed, first)),
+            None => {
+                // Of an address that is used again, against the rules, this would be found for ever.
+                self.store.take_out(&landed.held, Cause::Dead);
+                None
+            }
+        }
     }
 
     /// Whether both have the same live keys, with values of which `equal` holds.

@@ -365,8 +365,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// assert!(set.insert(&same));
     /// ```
     pub fn insert(&self, member: &P) -> bool {
-        let watch = |notify| P::REPORTS.then(|| P::watch(member, notify)).flatten();
-        self.enter(member, |notify| (watch(notify), true))
+        self.enter_watched(member).is_none()
     }
 
     /// The member that is equal to this one and alive; if there is none, this one, entered at the end. *Waiting* and complexity as [`WeakSet::insert`].
@@ -381,14 +380,9 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// assert!(Arc::ptr_eq(&one, &same));
     /// ```
     pub fn get_or_insert(&self, member: P) -> P {
-        loop {
-            if let Some(existing) = self.twin(&member) {
-                return after(member, existing);
-            }
-            // An equal one may come and die meanwhile.
-            if self.insert(&member) {
-                return member;
-            }
+        match self.enter_watched(&member) {
+            Some(existing) => after(member, existing),
+            None => member,
         }
     }
 
@@ -420,6 +414,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.enter(member, |notify| {
             (Some(token(P::target(member)).bind(notify)), false)
         })
+        .is_none()
     }
 
     /// Makes a member around a [`Token`] and enters it; or, if an equal one is there and alive, drops the new one and returns that one.
@@ -443,26 +438,28 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         let token = Token::new();
         let binder = token.binder();
         let member = make(token);
-        loop {
-            if self.enter(&member, |notify| (binder.bind(notify), false)) {
-                return member;
-            }
-            // It may have died meanwhile.
-            if let Some(existing) = self.twin(&member) {
-                return after(member, existing);
-            }
+        match self.enter(&member, |notify| (binder.bind(notify), false)) {
+            Some(existing) => after(member, existing),
+            None => member,
         }
     }
 
+    /// Enters a member that reports its own death, if it can; see [`WeakSet::enter`].
+    fn enter_watched(&self, member: &P) -> Option<P> {
+        let watch = |notify| P::REPORTS.then(|| P::watch(member, notify)).flatten();
+        self.enter(member, |notify| (watch(notify), true))
+    }
+
+    /// The live member that is the same as this one; or none, and this one is entered.
     fn enter(
         &self,
         member: &P,
         watch: impl FnOnce(crate::notify::Notify) -> (Option<crate::watchers::Registration>, bool),
-    ) -> bool {
+    ) -> Option<P> {
         let hash = M::hash(&self.hasher, member);
         let members = self.members();
         members.sweep();
-        members.enter(hash, member, |stored| M::same(stored, member), watch)
+        members.enter(hash, member, |stored| M::twin(stored, member), watch)
     }
 
     /// The live member that is the same as this one.

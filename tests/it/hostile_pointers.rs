@@ -2,7 +2,8 @@
 
 use crate::common::promptly;
 use highlander::{
-    MapMaker, Notify, Pointer, Registration, Watched, WeakPointer, WeakValueMap, WeakWatched,
+    ByAddress, MapMaker, Notify, Pointer, Registration, Watched, WeakKeyMap, WeakKeyValueMap,
+    WeakPointer, WeakSet, WeakValueMap, WeakWatched,
 };
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -216,5 +217,81 @@ fn nobody_waits_for_a_value_that_was_taken_out_of_an_exclusive_map_while_it_was_
             assert_eq!(creator.join().unwrap(), 2);
             drop(value);
         }
+    });
+}
+
+/// An object in an arena, whose address is its slot there: against the rules, as slots are used again under weak pointers. In slot 0, no object is ever found again.
+#[derive(Clone)]
+struct Slotted(Arc<usize>);
+
+#[derive(Clone)]
+struct WeakSlotted(Weak<usize>, usize);
+
+impl Slotted {
+    fn new(slot: usize) -> Self {
+        Self(Arc::new(slot))
+    }
+}
+
+impl Pointer for Slotted {
+    type Target = usize;
+    type Weak = WeakSlotted;
+    fn downgrade(this: &Self) -> WeakSlotted {
+        WeakSlotted(Arc::downgrade(&this.0), *this.0)
+    }
+    fn target(this: &Self) -> &usize {
+        &this.0
+    }
+    fn address(this: &Self) -> *const () {
+        std::ptr::without_provenance(*this.0)
+    }
+}
+
+impl WeakPointer for WeakSlotted {
+    type Strong = Slotted;
+    fn upgrade(&self) -> Option<Slotted> {
+        self.0.upgrade().filter(|slot| **slot > 0).map(Slotted)
+    }
+    fn is_dead(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+    fn address(&self) -> *const () {
+        std::ptr::without_provenance(self.1)
+    }
+}
+
+/// Calls `f` twice with objects at one address: the first one is dead at the second time, or cannot be found again.
+fn twice_at_one_address(mut f: impl FnMut(&Slotted)) {
+    f(&Slotted::new(1));
+    f(&Slotted::new(1));
+    let lost = Slotted::new(0);
+    f(&lost);
+    f(&lost);
+}
+
+#[test]
+fn an_address_that_is_used_again_takes_the_place_of_the_dead() {
+    promptly(|| {
+        let map: WeakKeyMap<Slotted, u32, ByAddress> = WeakKeyMap::new();
+        let mut value = 0;
+        twice_at_one_address(|key| {
+            value += 1;
+            map.insert(key, value);
+            assert_eq!(map.get(key), Some(value));
+            value += 1;
+            assert_eq!(map.update(key, |_| Some(value)), Some(value));
+            assert_eq!(map.get(key), Some(value));
+        });
+        let map: WeakKeyValueMap<Slotted, Arc<u32>, ByAddress> = WeakKeyValueMap::new();
+        twice_at_one_address(|key| {
+            let value = Arc::new(1);
+            map.insert(key, Arc::clone(&value));
+            assert!(Arc::ptr_eq(&map.get(key).unwrap(), &value));
+        });
+        let set: WeakSet<Slotted, ByAddress> = WeakSet::new();
+        twice_at_one_address(|member| {
+            assert!(Arc::ptr_eq(&set.get_or_insert(member.clone()).0, &member.0));
+        });
+        twice_at_one_address(|member| assert!(set.insert(member)));
     });
 }
