@@ -127,10 +127,7 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         match self.errors.remove(key) {
-            Some(failure) => {
-                self.let_go(&failure);
-                self.is_fresh(&failure)
-            }
+            Some(failure) => self.let_go(&failure) && self.is_fresh(&failure),
             None => false,
         }
     }
@@ -142,7 +139,10 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         E: Clone,
     {
         let failure = self.errors.get(key)?;
-        let error = self.is_fresh(&failure).then(|| failure.error.clone());
+        // One that is forgotten lives on while somebody clones it.
+        let is_kept = self.keeper.contains(Handle::identity(&failure));
+        let is_there = is_kept && self.is_fresh(&failure);
+        let error = is_there.then(|| failure.error.clone());
         after(failure, error)
     }
 
@@ -151,8 +151,9 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         age < self.time_to_live
     }
 
-    fn let_go(&self, failure: &Handle<K, Failure<E>>) {
-        self.keeper.release(Handle::identity(failure));
+    /// Whether it was kept.
+    fn let_go(&self, failure: &Handle<K, Failure<E>>) -> bool {
+        self.keeper.release(Handle::identity(failure))
     }
 }
 

@@ -245,3 +245,33 @@ fn errors_of_factories_that_await_are_kept_too() {
     let found = NUMBERS.get_or_try_insert_with(1, |key| ERRORS.or_try(key, |_| Ok(1)));
     assert_eq!(found.err(), Some(CreateError::Failed(7)));
 }
+
+/// An error whose clone forgets all errors of its kind, once.
+#[derive(Debug)]
+struct Forgetting(u32);
+
+static FORGETTING: RecentErrors<u32, Forgetting> = RecentErrors::new(2, T);
+static FORGETS: AtomicUsize = AtomicUsize::new(0);
+
+impl Clone for Forgetting {
+    fn clone(&self) -> Self {
+        if FORGETS.fetch_sub(1, SeqCst) == 1 {
+            assert_eq!(FORGETTING.clear(), 1);
+            // It is alive still, as this one looks at it.
+            assert!(FORGETTING.get(&1).is_none());
+            assert!(!FORGETTING.remove(&1));
+        }
+        Self(self.0)
+    }
+}
+
+#[test]
+fn an_error_that_is_forgotten_is_not_found_while_somebody_clones_it() {
+    let fail = |_: &u32| Err::<u32, _>(CreateError::Failed(Forgetting(7)));
+    FORGETS.store(usize::MAX, SeqCst);
+    assert!(FORGETTING.or_try(&1, fail).is_err());
+    FORGETS.store(1, SeqCst);
+    assert_eq!(FORGETTING.get(&1).unwrap().0, 7);
+    assert!(FORGETTING.get(&1).is_none());
+    assert_eq!(FORGETTING.or_try(&1, |_| Ok(1)).ok(), Some(1));
+}
