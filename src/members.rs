@@ -1,6 +1,6 @@
 //! The members of a weak set: in order, and by hash.
 //!
-//! Whoever takes a member out of the index (`by_hash`) has removed it, and goes on to take it out of the list and to end its registration. The index is
+//! Whoever takes a member out of the index (`by_hash`) has removed it. It takes it out of the list under the same lock, and goes on to end its registration. The index is
 //! asked by number, so that a death, however late it is reported, touches its own entry only.
 
 use crate::notify::{Notified, Notify};
@@ -237,17 +237,21 @@ impl<P: SyncPointer> Members<P> {
     }
 
     fn unlink(&self, member: &Member<P>) -> bool {
+        // As in `enter`.
+        let guard = pin();
         let unlinked = self.by_hash.update(member.hash, |list| {
             let at = list
                 .binary_search_by_key(&member.number, |other| other.number)
                 .ok()?;
-            Some(list.remove(at))
+            // At once: who finds that it is not by its hash any more does not meet it in the list either.
+            let taken = self.order.remove(&guard, member.number);
+            Some((list.remove(at), taken))
         });
-        if unlinked.is_none() {
+        drop(guard);
+        let Some(taken) = unlinked else {
             return false;
-        }
+        };
         self.removals.fetch_add(1, Ordering::Relaxed);
-        let taken = self.order.remove(&pin(), member.number);
         let watch = std::mem::replace(&mut *member.watch.lock(), Watch::Ended);
         if let Watch::Doubtful(_) = watch {
             self.doubtful.fetch_sub(1, Ordering::Relaxed);

@@ -237,3 +237,21 @@ fn of_two_equal_members_one_is_entered() {
         assert_eq!((set.entries(), tally.live()), (0, 0));
     });
 }
+
+#[test]
+fn removal_and_clearing_against_a_look_at_all() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let set = Arc::new(Spells::default());
+        let spell = Spell::new(1, &tally);
+        set.insert(&spell);
+        let other = thread::spawn({
+            let set = Arc::clone(&set);
+            move || set.remove(&*spell)
+        });
+        set.clear();
+        assert_eq!(set.iter().count(), 0, "cleared, and shown");
+        other.join().unwrap();
+        assert_eq!((set.entries(), tally.live()), (0, 0));
+    });
+}
