@@ -244,9 +244,14 @@ impl<B: Body> Core<B> {
         come_to
     }
 
-    /// Locks each bucket once.
-    pub(crate) fn lock_each(&self) {
-        reading(|guard| self.index.lock_each(guard));
+    /// Has nothing linked any more; see [`Index::seal`].
+    pub(crate) fn seal(&self) {
+        reading(|guard| self.index.seal(guard));
+    }
+
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.index.is_sealed()
     }
 
     /// The number of buckets, each of which has an equal part of the hashes.
@@ -272,7 +277,7 @@ impl<B: Body> Core<B> {
         node: Node,
         compared: &mut Compared,
         see: &mut dyn FnMut(Node, bool),
-    ) -> bool {
+    ) -> Link {
         let (index, graveyard) = (&self.index, &self.graveyard);
         let live = || self.pool.live();
         reading(|guard| index.link_beside(node, compared, see, &live, graveyard, guard))

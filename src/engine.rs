@@ -262,7 +262,7 @@ impl<B: Body> Engine<B> {
     }
 
     /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
-    /// The value was counted as an entry when its node was allocated.
+    /// The value was counted as an entry when its node was allocated. Not for an engine that may be sealed.
     #[inline]
     pub(crate) fn insert(
         &self,
@@ -271,10 +271,10 @@ impl<B: Body> Engine<B> {
         same: impl Fn(&B::Key, &B::Key) -> bool,
     ) -> Result<Strong<B>, Rejected<B>> {
         let Entered {
-            existing,
+            entering,
             strangers,
         } = self.enter(new.node(), hash, |other| same(new.key(), other));
-        let result = match existing {
+        let result = match entering.existing() {
             // SAFETY: linked, and its count is ours.
             None => Ok(unsafe { new.entered() }),
             Some(existing) => Err(Rejected {
@@ -296,10 +296,8 @@ impl<B: Body> Engine<B> {
     ) -> Entered<B> {
         let core = self.core_or_new();
         match core.link(node, hash) {
-            Link::Linked => Entered {
-                existing: None,
-                strangers: Vec::new(),
-            },
+            Link::Linked => Entered::new(Entering::Linked),
+            Link::Sealed => Entered::new(Entering::Sealed),
             Link::Rivals => Self::enter_beside(core, node, &is_it),
         }
     }
@@ -314,7 +312,7 @@ impl<B: Body> Engine<B> {
         let mut strangers: Vec<Strong<B>> = Vec::new();
         loop {
             let (mut slotted, mut listed) = (Few::new(), Few::new());
-            let linked = core.link_beside(node, &mut compared, &mut |node, in_slot| {
+            let link = core.link_beside(node, &mut compared, &mut |node, in_slot| {
                 // SAFETY: as in `find_of`.
                 let strong = unsafe { Strong::adopt(node) };
                 if in_slot {
@@ -323,9 +321,14 @@ impl<B: Body> Engine<B> {
                     listed.push(strong);
                 }
             });
-            if linked {
+            let entering = match link {
+                Link::Rivals => None,
+                Link::Linked => Some(Entering::Linked),
+                Link::Sealed => Some(Entering::Sealed),
+            };
+            if let Some(entering) = entering {
                 return Entered {
-                    existing: None,
+                    entering,
                     strangers,
                 };
             }
@@ -354,13 +357,14 @@ impl<B: Body> Engine<B> {
         few: [Few<B>; 2],
     ) -> Entered<B> {
         few.into_iter().for_each(|few| few.move_to(&mut strangers));
+        let entering = Entering::Occupied(existing);
         Entered {
-            existing: Some(existing),
+            entering,
             strangers,
         }
     }
 
-    /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered. `new` must not
+    /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered, and the engine not sealed. `new` must not
     /// be counted as an entry besides the old one, whose count it takes over.
     pub(crate) fn replace(&self, old: &Strong<B>, new: Draft<B>) -> Result<Strong<B>, Draft<B>> {
         if self.replace_node(old, new.node()) {
@@ -493,9 +497,14 @@ impl<B: Body> Engine<B> {
         })
     }
 
-    /// Locks each bucket once. Makes buckets if there are none, so that everybody who enters something later meets one that was locked.
-    pub(crate) fn lock_each(&self) {
-        self.core_or_new().lock_each();
+    /// Has nothing entered any more. What is in stays, and is found by a look that begins after this.
+    pub(crate) fn seal(&self) {
+        self.core_or_new().seal();
+    }
+
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.core().is_some_and(Core::is_sealed)
     }
 
     /// The number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever entered.
@@ -514,12 +523,41 @@ impl<B: Body> Engine<B> {
 pub(crate) const MANY_STRANGERS: usize = 2 * FEW;
 
 /// What has become of a node that was to be entered.
+pub(crate) enum Entering<B: Body> {
+    Linked,
+    /// There is a value already.
+    Occupied(Strong<B>),
+    /// Nothing is entered any more.
+    Sealed,
+}
+
+impl<B: Body> Entering<B> {
+    /// The value that is there already; none if the node is linked now. Where nothing is ever sealed.
+    pub(crate) fn existing(self) -> Option<Strong<B>> {
+        match self {
+            Self::Linked => None,
+            Self::Occupied(existing) => Some(existing),
+            Self::Sealed => unreachable!("it is never sealed"),
+        }
+    }
+}
+
+/// The same, with what has been compared.
 pub(crate) struct Entered<B: Body> {
-    /// The value that is there already; none if the node is linked now.
-    pub(crate) existing: Option<Strong<B>>,
+    pub(crate) entering: Entering<B>,
     /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped when the caller has taken over what is its own: the destructor of
     /// one of them may panic.
     pub(crate) strangers: Vec<Strong<B>>,
+}
+
+impl<B: Body> Entered<B> {
+    fn new(entering: Entering<B>) -> Self {
+        let strangers = Vec::new();
+        Self {
+            entering,
+            strangers,
+        }
+    }
 }
 
 /// A value that could not be entered, and the one that is there.

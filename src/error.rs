@@ -253,14 +253,14 @@ impl<V: fmt::Debug> Error for ReplaceError<V> {}
 /// let error = map.try_insert("katana", Arc::new(2)).unwrap_err();
 /// assert!(error.is_occupied());
 /// assert!(Arc::ptr_eq(error.existing.as_ref().unwrap(), &first));
-/// assert_eq!((error.key, *error.value), (Some("katana"), 2));
+/// assert_eq!((error.key, *error.value), ("katana", 2));
 /// ```
 #[non_exhaustive]
 pub struct InsertError<K, V> {
     /// The live value; none if the map is closed.
     pub existing: Option<V>,
-    /// The key that was to be entered. None if the map was closed just while it was entered, when others may have seen the key.
-    pub key: Option<K>,
+    /// The key that was to be entered.
+    pub key: K,
     /// The value that was to be entered.
     pub value: V,
 }

@@ -406,8 +406,12 @@ pub(crate) fn fail(family: &Family) {
     end_each(&Rest::new(family, lost), drop);
 }
 
-/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, the members are given up.
-pub(crate) fn publish<R>(family: &Family, own: impl FnOnce() -> R) -> (R, Panics) {
+/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, or it is not entered, the members are given up.
+pub(crate) fn publish<R>(
+    family: &Family,
+    own: impl FnOnce() -> R,
+    is_entered: impl Fn(&R) -> bool,
+) -> (R, Panics) {
     let mut panics = Panics::new();
     let members = family.take();
     if members.is_empty() {
@@ -415,7 +419,8 @@ pub(crate) fn publish<R>(family: &Family, own: impl FnOnce() -> R) -> (R, Panics
     }
     let rest = Rest::new(family, members);
     let entered = panics.catch(|| with_rest(&rest, own));
-    if entered.is_some() {
+    let goes_on = entered.as_ref().is_some_and(is_entered);
+    if goes_on {
         with_rest(&rest, || {
             rest.enter(|member| {
                 panics.catch(|| member.enter());
@@ -423,9 +428,9 @@ pub(crate) fn publish<R>(family: &Family, own: impl FnOnce() -> R) -> (R, Panics
         });
     }
     // Who waits for one of them finds all.
-    panics.catch(|| match entered {
-        Some(_) => end_each(&rest, |member| member.land()),
-        None => end_each(&rest, drop),
+    panics.catch(|| match goes_on {
+        true => end_each(&rest, |member| member.land()),
+        false => end_each(&rest, drop),
     });
     let Some(entered) = entered else {
         drop(panics);

@@ -114,18 +114,14 @@ impl<A: Side, B: Side> Clone for Landed<A, B> {
 pub(crate) struct Refused<A: Side, B: Side> {
     /// The live entry in its place; none if the store is closed.
     pub(crate) existing: Option<Landed<A, B>>,
-    /// The parts, unless others have had a look at them already.
-    pub(crate) parts: Option<(A, B)>,
-    /// Else the entry, which was in for a moment.
-    pub(crate) late: Option<Held<A, B>>,
+    pub(crate) parts: (A, B),
 }
 
 impl<A: Side, B: Side> Refused<A, B> {
     pub(crate) fn closed(parts: (A, B)) -> Self {
         Self {
             existing: None,
-            parts: Some(parts),
-            late: None,
+            parts,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
 
+use crate::creation::{Creates, EnteredDraft, EnteredValue};
 use crate::error::{ClosedError, InFlight};
 use crate::frames;
 use crate::held::{Held, Landed, Ticket};
@@ -98,14 +99,17 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Enters what was made for a ticket, unless there is an entry whose key `is_it` and that is accepted. Called once for a ticket whose flight it ends.
-    pub(crate) fn enter_made(
+    pub(crate) fn enter_made<M>(
         &self,
         hash: u64,
         ticket: &Ticket<A, B>,
         (mut value, live): Made<B>,
         is_it: &dyn Fn(&A) -> bool,
         accept: &dyn Fn(&Landed<A, B>) -> bool,
-    ) -> (Landed<A, B>, Rest<A, B>) {
+    ) -> EnteredValue<M>
+    where
+        M: Creates<Landed = Landed<A, B>, Rest = Rest<A, B>>,
+    {
         self.watch_value(hash, &mut value);
         let mut rest = Rest {
             gone: None,
@@ -117,13 +121,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut displace);
             rest.strangers = strangers;
             match outcome {
-                Outcome::Occupied(landed) => (false, Some(landed)),
+                Outcome::Occupied(landed) => (false, Ok(Some(landed))),
+                Outcome::Closed => (false, Err(ClosedError::new())),
                 Outcome::Linked(gone) => {
                     if gone.is_none() {
                         self.engine.add_live(1);
                     }
                     rest.gone = gone;
-                    (true, None)
+                    (true, Ok(None))
                 }
             }
         };
@@ -134,7 +139,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         };
         // SAFETY: it says what the link has said, after which no user code runs.
         let (existing, value) = unsafe { planted.enter(enter) };
-        let landed = match existing {
+        let landed = match existing.transpose() {
             Some(existing) => {
                 rest.vain = value.map(|value| (value, live));
                 existing
@@ -144,14 +149,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 let held = Held::new(unsafe { Strong::<Pair<A, B>>::adopt(ticket.seed.node()) });
                 self.counters.add(Count::Created);
                 self.has_come(&held);
-                Landed {
+                Ok(Landed {
                     held,
                     live,
                     fresh: true,
-                }
+                })
             }
         };
-        (landed, rest)
+        EnteredValue { landed, rest }
     }
 
     /// Makes what was made for a ticket complete, before it is entered. Called once for a ticket.
@@ -176,23 +181,27 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// As `enter_made`, of a draft.
-    pub(crate) fn enter_made_draft(
+    pub(crate) fn enter_made_draft<M>(
         &self,
         hash: u64,
         draft: &Landed<A, B>,
         is_it: &dyn Fn(&A) -> bool,
-    ) -> (Option<Landed<A, B>>, Rest<A, B>) {
+    ) -> EnteredDraft<M>
+    where
+        M: Creates<Landed = Landed<A, B>, Rest = Rest<A, B>>,
+    {
         let node = draft.held.strong().node();
         let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut |_| false);
         let (existing, gone) = match outcome {
-            Outcome::Occupied(landed) => (Some(landed), None),
+            Outcome::Occupied(landed) => (Ok(Some(landed)), None),
+            Outcome::Closed => (Err(ClosedError::new()), None),
             Outcome::Linked(gone) => {
                 if gone.is_none() {
                     self.engine.add_live(1);
                 }
                 self.counters.add(Count::Created);
                 self.has_come(&draft.held);
-                (None, gone)
+                (Ok(None), gone)
             }
         };
         let rest = Rest {
@@ -200,16 +209,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             vain: None,
             strangers,
         };
-        (existing, rest)
-    }
-
-    /// What is left of a value that is not to be entered.
-    pub(crate) fn made_in_vain((value, live): Made<B>) -> Rest<A, B> {
-        Rest {
-            gone: None,
-            vain: Some((Box::new(value), live)),
-            strangers: Vec::new(),
-        }
+        EnteredDraft { existing, rest }
     }
 
     /// Tells of who had to make way, and lets go of what is not entered.
@@ -220,23 +220,18 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
-    pub(crate) fn settle_made(
-        &self,
-        landed: &Landed<A, B>,
-        rest: Option<Rest<A, B>>,
-    ) -> Result<(), ClosedError> {
+    pub(crate) fn settle_made(&self, landed: &Landed<A, B>, rest: Option<Rest<A, B>>) {
         let ours = rest.is_some();
         if let Some(rest) = rest {
             self.settle_made_rest(rest);
         }
         if !landed.fresh {
-            return Ok(());
+            return;
         }
         if ours {
             self.sweep(&landed.held);
         } else {
             self.counters.add(Count::Joined);
         }
-        self.stay(&landed.held).map_err(|_| ClosedError::new())
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::body::Halves;
 use crate::dying::{Dying, InTheWay};
-use crate::engine::{Engine, Entered, MANY_STRANGERS};
+use crate::engine::{Engine, Entered, Entering, MANY_STRANGERS};
 use crate::flight::FlightTable;
 pub(crate) use crate::held::Refused;
 use crate::held::{Held, Landed, Ticket};
@@ -26,7 +26,7 @@ use crate::side::Side;
 use crate::stats::{Count, Counters, Stats};
 use crate::strong::{Draft, Strong};
 use crate::sync::plain::AtomicU32;
-use crate::sync::{AtomicBool, OnceCell, Ordering};
+use crate::sync::OnceCell;
 use crate::table::Probe;
 use crate::young::Young;
 use std::sync::Arc;
@@ -55,7 +55,6 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     /// Where the next entry to be popped may be: what is before it has been emptied.
     pub(crate) popped: AtomicU32,
     pub(crate) prune_bound: u32,
-    closed: AtomicBool,
     pub(crate) naming: Naming<A::Shown>,
     pub(crate) hook: Option<Hook<A::Stored>>,
     pub(crate) reverse: X,
@@ -80,6 +79,8 @@ pub(crate) enum Outcome<A: Side, B: Side> {
     /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
     Linked(Option<Gone<A, B>>),
     Occupied(Landed<A, B>),
+    /// The store is closed.
+    Closed,
 }
 
 /// An entry that another one took the place of.
@@ -107,7 +108,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             cursor: AtomicU32::new(0),
             popped: AtomicU32::new(0),
             prune_bound: PRUNE_BOUND,
-            closed: AtomicBool::new(false),
             naming: Naming::BY_TYPE,
             hook: None,
             reverse,
@@ -141,7 +141,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             cursor: AtomicU32::new(0),
             popped: AtomicU32::new(0),
             prune_bound: setup.prune_bound,
-            closed: AtomicBool::new(false),
             naming: Naming::BY_TYPE,
             hook: setup.hook,
             reverse,
@@ -154,7 +153,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    /// Another one with the same entries and flights, which may outlive this one. It sees whether this one is closed.
+    /// Another one with the same entries and flights, which may outlive this one. If one is closed, both are.
     pub(crate) fn share(&self) -> Self {
         let inbox = OnceCell::new();
         if let Some(shared) = self.inbox.get() {
@@ -167,7 +166,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             cursor: AtomicU32::new(0),
             popped: AtomicU32::new(0),
             prune_bound: self.prune_bound,
-            closed: AtomicBool::new(false),
             naming: self.naming,
             hook: self.hook.clone(),
             reverse: self.reverse.share(),
@@ -423,33 +421,38 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     ) -> Linking<A, B> {
         loop {
             let Entered {
-                existing,
+                entering,
                 strangers,
             } = self.engine.enter(node, hash, is_it);
-            let Some(existing) = existing else {
-                return Linking {
-                    outcome: Outcome::Linked(None),
-                    strangers,
-                };
+            let existing = match entering {
+                Entering::Occupied(existing) => existing,
+                Entering::Linked => {
+                    let outcome = Outcome::Linked(None);
+                    return Linking { outcome, strangers };
+                }
+                Entering::Sealed => {
+                    let outcome = Outcome::Closed;
+                    return Linking { outcome, strangers };
+                }
             };
             let gone = match Landed::of(Held::new(existing)) {
                 Ok(landed) if !displace(&landed) => {
-                    return Linking {
-                        outcome: Outcome::Occupied(landed),
-                        strangers,
-                    }
+                    let outcome = Outcome::Occupied(landed);
+                    return Linking { outcome, strangers };
                 }
                 Ok(landed) => Gone::Live(landed),
                 Err(held) => Gone::Dead(held),
             };
             gone.held().value().leaves();
             if self.engine.replace_node(gone.held().strong(), node) {
-                return Linking {
-                    outcome: Outcome::Linked(Some(gone)),
-                    strangers,
-                };
+                let outcome = Outcome::Linked(Some(gone));
+                return Linking { outcome, strangers };
             }
-            // Taken out or replaced by somebody else meanwhile.
+            // It is left where it is; or somebody else has taken it out or replaced it meanwhile.
+            if self.is_closed() {
+                let outcome = Outcome::Closed;
+                return after(gone, Linking { outcome, strangers });
+            }
         }
     }
 
@@ -489,9 +492,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             Outcome::Occupied(landed) => {
                 let refused = Refused {
                     existing: Some(landed),
-                    parts: Some(take_back(draft)),
-                    late: None,
+                    parts: take_back(draft),
                 };
+                return Err(after(strangers, refused));
+            }
+            Outcome::Closed => {
+                let refused = Refused::closed(take_back(draft));
                 return Err(after(strangers, refused));
             }
         };
@@ -501,11 +507,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             // Both were counted, and one of them is an entry.
             self.engine.add_live(-1);
         }
-        self.entered(held, gone, strangers)
+        Ok(self.entered(held, gone, strangers))
     }
 
     /// Puts an entry in the place of this very one, if that is in still.
-    /// Refused without an existing one if not. `hash` is that of both.
+    /// Refused without an existing one if not, or if the store is closed. `hash` is that of both.
     pub(crate) fn swap(
         &self,
         hash: u64,
@@ -513,13 +519,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         parts: (A, B),
     ) -> Result<Landed<A, B>, Refused<A, B>> {
         let draft = self.draft(hash, self.watched(hash, parts), 0);
-        if self.is_closed() || !self.engine.replace_node(old.held.strong(), draft.node()) {
+        if !self.engine.replace_node(old.held.strong(), draft.node()) {
             // This may be its last owner.
             return Err(after(old, Refused::closed(take_back(draft))));
         }
         // SAFETY: linked, and one of its two counts is ours.
         let held = Held::new(unsafe { draft.entered() });
-        let displaced = self.entered(held, Some(Gone::Live(old)), Vec::new())?;
+        let displaced = self.entered(held, Some(Gone::Live(old)), Vec::new());
         Ok(displaced.expect("the old one was alive"))
     }
 
@@ -529,16 +535,13 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         held: Held<A, B>,
         gone: Option<Gone<A, B>>,
         strangers: Vec<Strong<Pair<A, B>>>,
-    ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
+    ) -> Option<Landed<A, B>> {
         self.counters.add(Count::Inserted);
         self.has_come(&held);
         let displaced = self.settle(gone);
         self.let_go(strangers);
-        if let Err(refused) = self.stay(&held) {
-            return Err(after((held, displaced), refused));
-        }
         self.sweep(&held);
-        Ok(after(held, displaced))
+        after(held, displaced)
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
@@ -561,21 +564,6 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    /// Takes an entry out again that was linked while the store was being closed.
-    pub(crate) fn stay(&self, held: &Held<A, B>) -> Result<(), Refused<A, B>> {
-        // Whoever closes sets the flag and then locks every bucket once. Either this entry was linked before, and is seen by a look that comes after that, or
-        // the unlocking of the bucket comes before our locking, so that the flag is seen here.
-        if !self.is_closed() {
-            return Ok(());
-        }
-        self.take_out(held, Cause::Removed);
-        Err(Refused {
-            existing: None,
-            parts: None,
-            late: Some(held.clone()),
-        })
-    }
-
     fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> Draft<Pair<A, B>> {
         let blank = self.engine.blank(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
@@ -587,16 +575,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        // Relaxed: see `stay`.
-        self.closed.load(Ordering::Relaxed) || self.is_share && self.flights.are_closed()
+        self.engine.is_sealed()
     }
 
     /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        self.flights.close();
-        // Not left to the look at all buckets, which passes over those that are empty.
-        self.engine.lock_each();
+        self.engine.seal();
     }
 }
 

@@ -6,6 +6,7 @@
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
+use crate::creation::{EnteredDraft, EnteredValue};
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, CycleError, Refusal};
 use crate::flight::FlightTable;
@@ -92,11 +93,8 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
             };
             match self.swap(hash, old, parts) {
                 Ok(displaced) => return Ok(displaced),
-                Err(refused) => match refused.parts {
-                    // Somebody else was there meanwhile.
-                    Some(given_back) => parts = given_back,
-                    None => return Err(refused),
-                },
+                // Somebody else was there meanwhile, or the map is closed.
+                Err(refused) => parts = refused.parts,
             }
         }
     }
@@ -129,11 +127,8 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
             };
             match refused {
                 None => return Ok(Some(result)),
-                Some(Refused {
-                    parts: Some((given_back, _)),
-                    ..
-                }) if !self.is_closed() => key = given_back.0,
-                Some(_) => return Err(ClosedError::new()),
+                Some(_) if self.is_closed() => return Err(ClosedError::new()),
+                Some(refused) => key = refused.parts.0 .0,
             }
         }
     }
@@ -304,13 +299,9 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         ticket: &Self::Ticket,
         made: Made<B>,
         accept: &dyn Fn(&Entry<K, B>) -> bool,
-    ) -> (Entry<K, B>, Self::Rest) {
+    ) -> EnteredValue<Self> {
         let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
         self.enter_made(hash, ticket, made, &is_it, accept)
-    }
-
-    fn in_vain(&self, made: Made<B>) -> Self::Rest {
-        Self::made_in_vain(made)
     }
 
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<K, B> {
@@ -322,7 +313,7 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         hash: u64,
         ticket: &Self::Ticket,
         draft: &Entry<K, B>,
-    ) -> (Option<Entry<K, B>>, Self::Rest) {
+    ) -> EnteredDraft<Self> {
         let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
         self.enter_made_draft(hash, draft, &is_it)
     }
@@ -335,8 +326,8 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         self.share()
     }
 
-    fn settle(&self, landed: &Entry<K, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
-        self.settle_made(landed, rest)
+    fn settle(&self, landed: &Entry<K, B>, rest: Option<Self::Rest>) {
+        self.settle_made(landed, rest);
     }
 
     fn settle_rest(&self, rest: Self::Rest) {

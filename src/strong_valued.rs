@@ -31,17 +31,10 @@ impl<A: Side, V: Clone + 'static> Refused<A, Kept<V>> {
         self.existing.as_ref().map(|landed| landed.value().clone())
     }
 
-    /// The key and the value that were to be entered; if others have had a look at them, a clone of the value alone.
-    pub(crate) fn into_parts(self) -> (Option<A>, V) {
-        drop(self.existing);
-        match (self.parts, self.late) {
-            (Some((key, value)), late) => after(late, (Some(key), value.0)),
-            (None, Some(late)) => {
-                let value = late.value().0.clone();
-                after(late, (None, value))
-            }
-            (None, None) => unreachable!("a refused entry is here or was entered"),
-        }
+    /// The key and the value that were to be entered.
+    pub(crate) fn into_parts(self) -> (A, V) {
+        let (key, value) = self.parts;
+        after(self.existing, (key, value.0))
     }
 
     /// The error of a replacement that did not come about.

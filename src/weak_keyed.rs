@@ -6,6 +6,7 @@
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
+use crate::creation::{EnteredDraft, EnteredValue};
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::flight::FlightTable;
@@ -226,7 +227,6 @@ where
             let swapped = self.store.swap(hash, old, (stored, value));
             match after(first, swapped) {
                 Ok(displaced) => return Ok(displaced),
-                Err(refused) if refused.parts.is_none() => return Err(refused),
                 Err(refused) => value = given_back(refused),
             }
         }
@@ -499,13 +499,9 @@ where
         ticket: &Self::Ticket,
         made: Made<B>,
         accept: &dyn Fn(&Entry<P, B>) -> bool,
-    ) -> (Entry<P, B>, Self::Rest) {
+    ) -> EnteredValue<Self> {
         let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made(hash, ticket, made, &is_it, accept)
-    }
-
-    fn in_vain(&self, made: Made<B>) -> Self::Rest {
-        Store::<Weakly<P>, B, X>::made_in_vain(made)
     }
 
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<P, B> {
@@ -517,7 +513,7 @@ where
         hash: u64,
         ticket: &Self::Ticket,
         draft: &Entry<P, B>,
-    ) -> (Option<Entry<P, B>>, Self::Rest) {
+    ) -> EnteredDraft<Self> {
         let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made_draft(hash, draft, &is_it)
     }
@@ -534,8 +530,8 @@ where
         }
     }
 
-    fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
-        self.store.settle_made(landed, rest)
+    fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) {
+        self.store.settle_made(landed, rest);
     }
 
     fn settle_rest(&self, rest: Self::Rest) {
@@ -557,8 +553,8 @@ fn with_stored_key<P: Pointer, B: Side, E>(
     }
 }
 
-/// The value that was refused because somebody else was there. Not for a store that was closed meanwhile.
+/// The value that was refused.
 fn given_back<P: Pointer, B: Side>(refused: NotIn<P, B>) -> B {
-    let (key, value) = refused.parts.expect("never entered");
-    after((key, refused.existing, refused.late), value)
+    let (key, value) = refused.parts;
+    after((key, refused.existing), value)
 }

@@ -171,7 +171,7 @@ fn next<'a, M: Creates>(
                 Some(own) if !accepted => return Ok(Next::Join(after(landed, own))),
                 own => after(own, landed),
             };
-            map.settle(&landed, None)?;
+            map.settle(&landed, None);
             return Ok(Next::Nothing(Begun::Landed(landed)));
         }
         Turn::Draft(draft) => return Ok(Next::Nothing(Begun::Landed(draft))),

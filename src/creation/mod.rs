@@ -74,13 +74,10 @@ pub(crate) trait Creates {
         ticket: &Self::Ticket,
         made: Self::Made<'_>,
         accept: &dyn Fn(&Self::Landed) -> bool,
-    ) -> (Self::Landed, Self::Rest);
+    ) -> EnteredValue<Self>;
 
     /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made<'_>) -> Self::Landed;
-
-    /// What is left of a value that is not to be entered.
-    fn in_vain(&self, made: Self::Made<'_>) -> Self::Rest;
 
     /// Enters a draft, unless there is something already: that comes back.
     fn enter_draft(
@@ -88,7 +85,7 @@ pub(crate) trait Creates {
         hash: u64,
         ticket: &Self::Ticket,
         draft: &Self::Landed,
-    ) -> (Option<Self::Landed>, Self::Rest);
+    ) -> EnteredDraft<Self>;
 
     /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
     /// If it has not failed itself, it may live on: if it is a map's, which owns no values.
@@ -99,17 +96,25 @@ pub(crate) trait Creates {
     fn grip(&self) -> Self::Grip;
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
-    fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError>;
+    fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>);
 
-    /// What of that is left to do when the landing has panicked.
+    /// What of that is left to do when the landing has panicked, or nothing has landed.
     fn settle_rest(&self, rest: Self::Rest) {
         drop(rest);
     }
 }
 
-/// What has been entered, and what is left to do then; or why nothing was.
-type Entered<M> =
-    Result<(<M as Creates>::Landed, <M as Creates>::Rest), (ClosedError, <M as Creates>::Rest)>;
+/// What is entered now, or why nothing is; and what is left to do then.
+pub(crate) struct EnteredValue<M: Creates + ?Sized> {
+    pub(crate) landed: Result<M::Landed, ClosedError>,
+    pub(crate) rest: M::Rest,
+}
+
+/// The same of a draft: what was there already, if there was something.
+pub(crate) struct EnteredDraft<M: Creates + ?Sized> {
+    pub(crate) existing: Result<Option<M::Landed>, ClosedError>,
+    pub(crate) rest: M::Rest,
+}
 
 /// A key of which the caller is the creator, until this is dropped or something is entered.
 pub(crate) struct Creation<'a, M: Creates> {
@@ -160,9 +165,6 @@ impl Drop for Scope {
         }
     }
 }
-
-/// What was there already, if there was something, and what is left to do.
-type EnteredDraft<M> = (Option<<M as Creates>::Landed>, <M as Creates>::Rest);
 
 /// A creation whose value is made, and not entered: a draft. Dropped, it is given up.
 struct Drafted<'a, M: Creates> {
@@ -221,27 +223,20 @@ impl<'a, M: Creates> Creation<'a, M> {
         &'t self,
         made: M::Made<'t>,
         accept: Accept<'_, M::Landed>,
-    ) -> Entered<M> {
-        if let Some(closed) = self.map.refused() {
-            return Err((closed, self.map.in_vain(made)));
-        }
+    ) -> EnteredValue<M> {
         self.leader.flight().begins_to_enter();
         let accept = |landed: &M::Landed| accept.accepts(landed);
-        Ok(self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept)))
+        self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept))
     }
 
     /// Gives what was entered to those who wait.
-    pub(crate) fn finish(self, entered: Entered<M>) -> Result<M::Landed, ClosedError> {
-        match entered {
-            Ok((landed, rest)) => settled(self.map, rest, || self.leader.land(landed)),
-            Err((closed, rest)) => {
-                let map = self.map;
-                // Before what was made is dropped: those who wait are refused too.
-                drop(self);
-                map.settle_rest(rest);
-                Err(closed)
-            }
-        }
+    pub(crate) fn finish(self, entered: EnteredValue<M>) -> Result<M::Landed, ClosedError> {
+        let EnteredValue { landed, rest } = entered;
+        settled(self.map, rest, || match landed {
+            Ok(landed) => Ok(self.leader.land(landed)),
+            // Before what was made is dropped: those who wait are refused too.
+            Err(closed) => Err(after(self.leader, closed)),
+        })
     }
 
     /// Makes the value and enters it.
@@ -356,10 +351,8 @@ impl<'a, M: Creates> Drafted<'a, M> {
         if scope.0.needs_others() {
             return Ok(self.leave(&scope.0));
         }
-        if let Some(closed) = self.map.refused() {
-            return Err(self.fail_with(scope, closed));
-        }
-        let (entered, panics) = frames::publish(&scope.0, || self.enter());
+        let is_entered = |entered: &EnteredDraft<M>| entered.existing.is_ok();
+        let (entered, panics) = frames::publish(&scope.0, || self.enter(), is_entered);
         let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
@@ -373,11 +366,17 @@ impl<'a, M: Creates> Drafted<'a, M> {
 
     /// Gives what was entered to those who wait.
     fn land(mut self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
-        let (existing, rest) = entered;
-        let leader = self.leader.take().expect("until it is entered");
-        settled(self.map, rest, || match existing {
-            Some(existing) => leader.land(existing),
-            None => leader.land_value(),
+        let EnteredDraft { existing, rest } = entered;
+        settled(self.map, rest, || {
+            let existing = match existing {
+                Ok(existing) => existing,
+                Err(closed) => return Err(after(self, closed)),
+            };
+            let leader = self.leader.take().expect("until it is entered");
+            Ok(match existing {
+                Some(existing) => leader.land(existing),
+                None => leader.land_value(),
+            })
         })
     }
 
@@ -438,7 +437,7 @@ fn enter_draft<M: Creates>(
 fn settled<M: Creates>(
     map: &M,
     rest: M::Rest,
-    land: impl FnOnce() -> M::Landed,
+    land: impl FnOnce() -> Result<M::Landed, ClosedError>,
 ) -> Result<M::Landed, ClosedError> {
     struct Unsettled<'a, M: Creates>(&'a M, Option<M::Rest>);
     impl<M: Creates> Drop for Unsettled<'_, M> {
@@ -448,8 +447,8 @@ fn settled<M: Creates>(
         }
     }
     let mut unsettled = Unsettled(map, Some(rest));
-    let landed = land();
-    unsettled.0.settle(&landed, unsettled.1.take())?;
+    let landed = land()?;
+    unsettled.0.settle(&landed, unsettled.1.take());
     Ok(landed)
 }
 

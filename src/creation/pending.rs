@@ -79,10 +79,6 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
     }
 
     fn enter(&self) {
-        // If the map has been closed, there is nobody to be told: it is given up.
-        if self.grip.refused().is_some() {
-            return;
-        }
         let left = self.left.as_ref().expect("until it lands");
         let draft = self.draft.as_ref().expect("until it lands");
         let entered = enter_draft(&self.grip, self.hash, left.flight(), draft);
@@ -92,7 +88,7 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
     fn land(mut self: Box<Self>) {
         if let Some(entered) = self.entered.take() {
             let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
-            // As above.
+            // If the map has been closed, there is nobody to be told: it is given up.
             let _ = resumed.map(|drafted| drafted.land(entered));
         }
     }

@@ -30,7 +30,7 @@ mod leader;
 mod waiter;
 
 use crate::panics::{after, Panics};
-use crate::sync::{self, plain, AtomicBool, AtomicU32, AtomicUsize, List, Lock};
+use crate::sync::{self, plain, AtomicU32, AtomicUsize, List, Lock};
 use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
 use crate::work::Work;
 pub(crate) use leader::{Leader, Left};
@@ -273,8 +273,6 @@ pub(crate) struct FlightTable<T, R> {
 
 struct Inner<T, R> {
     shards: Box<[Shard<T, R>]>,
-    /// For those who share it and outlive who has made it.
-    closed: AtomicBool,
 }
 
 impl<T, R> Inner<T, R> {
@@ -312,22 +310,12 @@ impl<T, R: Clone> FlightTable<T, R> {
             let shards = (0..sync::lanes()).map(|_| Shard(Lock::new(List::new())));
             Arc::new(Inner {
                 shards: shards.collect(),
-                closed: AtomicBool::new(false),
             })
         })
     }
 
     fn shard(&self, hash: u64) -> &Shard<T, R> {
         self.inner().shard(hash)
-    }
-
-    /// Lets those know who share these that nothing is to be entered any more.
-    pub(crate) fn close(&self) {
-        self.inner().closed.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn are_closed(&self) -> bool {
-        self.inner().closed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn are_shared(&self) -> bool {

@@ -290,7 +290,7 @@
 //! | somebody enters another value meanwhile (`insert`) | gets that one, if it is alive still; its own is dropped | get that one too | one entry |
 //! | … which dies before the creation ends | gets its own | get that of the creator | the dead entry makes way |
 //! | the map was closed before | [`ClosedError`], or a panic with its text; no factory runs. A live value is found still | | nothing is entered |
-//! | the map is closed meanwhile | the factory runs to its end; then [`ClosedError`], and the value is dropped | [`ClosedError`] | nothing is entered. (If both happen at once, it may be in for a moment, and the hook is told that it was removed) |
+//! | the map is closed meanwhile | the factory runs to its end; then [`ClosedError`], and the value is dropped | [`ClosedError`] | nothing is entered, not even for a moment |
 //!
 //! Whatever happens, nothing is poisoned, and the next one who asks begins anew.
 

@@ -5,6 +5,7 @@ use crate::claim::{Claim, Claims, Creator};
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{self, get_or_create, Accept, Creates, Creation};
+use crate::creation::{EnteredDraft, EnteredValue};
 use crate::dying::InTheWay;
 use crate::engine::Entered;
 use crate::entry::{Entry, Unborn, Watch};
@@ -348,17 +349,17 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         seed: &Self::Ticket,
         (planted, watch): Self::Made<'_>,
         _: &dyn Fn(&Self::Landed) -> bool,
-    ) -> (Self::Landed, Self::Rest) {
+    ) -> EnteredValue<Self> {
         let mut others = Vec::new();
         let enter = |node| {
             // SAFETY: key and value are written, and others have the key only.
             let unborn = watch.map(|watch| unsafe { Unborn::<K, V>::new(node, watch) });
             let Entered {
-                existing,
+                entering,
                 strangers,
             } = self.engine.enter(node, hash, |other| seed.key() == other);
             others = strangers;
-            match existing {
+            match entering.existing() {
                 Some(existing) => (false, existing),
                 None => {
                     if let Some(unborn) = unborn {
@@ -372,11 +373,10 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         };
         // SAFETY: it says what the engine has said, after which no user code runs.
         let (landed, vain) = unsafe { planted.enter(enter) };
-        (Handle::new(landed), (vain, others))
-    }
-
-    fn in_vain(&self, (planted, _): Self::Made<'_>) -> Self::Rest {
-        (Some(planted.into_value()), Vec::new())
+        EnteredValue {
+            landed: Ok(Handle::new(landed)),
+            rest: (vain, others),
+        }
     }
 
     fn draft(&self, _: u64, _: &Self::Ticket, (planted, watch): Self::Made<'_>) -> Self::Landed {
@@ -388,21 +388,20 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         Handle::new(strong)
     }
 
-    fn enter_draft(
-        &self,
-        hash: u64,
-        _: &Self::Ticket,
-        draft: &Self::Landed,
-    ) -> (Option<Self::Landed>, Self::Rest) {
+    fn enter_draft(&self, hash: u64, _: &Self::Ticket, draft: &Self::Landed) -> EnteredDraft<Self> {
         let is_it = |other: &K| Handle::key(draft) == other;
         let Entered {
-            existing,
+            entering,
             strangers,
         } = self.engine.enter(draft.strong().node(), hash, is_it);
+        let existing = entering.existing();
         if existing.is_none() {
             self.engine.add_live(1);
         }
-        (existing.map(Handle::new), (None, strangers))
+        EnteredDraft {
+            existing: Ok(existing.map(Handle::new)),
+            rest: (None, strangers),
+        }
     }
 
     fn abandon(&self, draft: &Self::Landed, letting_go: &Work, _: bool) {
@@ -418,9 +417,8 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         }
     }
 
-    fn settle(&self, _: &Self::Landed, rest: Option<Self::Rest>) -> Result<(), ClosedError> {
+    fn settle(&self, _: &Self::Landed, rest: Option<Self::Rest>) {
         drop(rest);
-        Ok(())
     }
 }
 

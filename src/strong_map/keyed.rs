@@ -120,13 +120,13 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     /// Enters a value, unless the key has one; as [`try_insert`](Self::try_insert), for values that cannot be cloned.
     ///
     /// # Errors
-    /// Key and value come back, unless the map was closed just while they were entered.
-    pub fn insert_new(&self, key: K, value: V) -> Result<(), Option<(K, V)>> {
+    /// Key and value come back, if there is one, or the map is closed.
+    pub fn insert_new(&self, key: K, value: V) -> Result<(), (K, V)> {
         let hash = hash_key(&self.hasher, &key);
         let entered = self.store.try_insert_keyed(hash, key, Kept(value));
         entered.map_err(|refused| {
-            let parts = refused.parts.map(|(key, value)| (key.0, value.0));
-            after((refused.existing, refused.late), parts)
+            let (key, value) = refused.parts;
+            after(refused.existing, (key.0, value.0))
         })
     }
 
@@ -145,7 +145,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
             let (key, value) = refused.into_parts();
             InsertError {
                 existing,
-                key: key.map(|key| key.0),
+                key: key.0,
                 value,
             }
         })

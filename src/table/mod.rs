@@ -12,7 +12,7 @@ mod sight;
 
 use crate::grace::{Graveyard, Guard};
 use crate::node::{Header, Node};
-use crate::sync::{self, AtomicPtr, Ordering};
+use crate::sync::{self, AtomicBool, AtomicPtr, Ordering};
 use array::{Array, Which};
 use bucket::{Bucket, Tag, Word};
 use home::{Home, Lists};
@@ -47,6 +47,8 @@ pub(crate) enum Link {
     Linked,
     /// Nodes with the same hash are linked, which the caller has to compare first.
     Rivals,
+    /// Nothing is linked any more.
+    Sealed,
 }
 
 /// The linked nodes of one registry, by hash.
@@ -57,6 +59,8 @@ pub(crate) struct Index {
     lists: Lists,
     /// How many owners a node begins with when it is linked.
     owners: u32,
+    /// Nothing is linked any more. Asked under the lock of the node's bucket.
+    is_sealed: AtomicBool,
 }
 
 impl Index {
@@ -67,6 +71,7 @@ impl Index {
             array: AtomicPtr::new(array),
             lists: Lists::new(),
             owners,
+            is_sealed: AtomicBool::new(false),
         }
     }
 
@@ -223,6 +228,9 @@ impl Index {
         if home.may_hold(Tag::of(hash)) && home.has_namesakes(hash) {
             return Link::Rivals;
         }
+        if self.is_sealed() {
+            return Link::Sealed;
+        }
         let fits = home.place(node, Tag::of(hash));
         // SAFETY: the caller has the node alone.
         unsafe { node.as_ref() }.publish(self.owners);
@@ -275,7 +283,7 @@ impl Index {
         home.has_in_bucket(node, tag) && wanted(node) && home.remove(node, tag)
     }
 
-    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked, and gives it
+    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked and the index is not sealed, and gives it
     /// its first owners.
     pub(crate) fn replace(&self, old: Node, new: Node, _: &Guard) -> bool {
         let Some(array) = self.array() else {
@@ -284,7 +292,7 @@ impl Index {
         // SAFETY: the caller owns it.
         let hash = unsafe { old.as_ref() }.hash();
         let mut home = Home::of(hash, array, &self.lists);
-        let replaced = home.replace(old, new, Tag::of(hash));
+        let replaced = !self.is_sealed() && home.replace(old, new, Tag::of(hash));
         if replaced {
             // SAFETY: the caller has the node alone.
             unsafe { new.as_ref() }.publish(self.owners);
@@ -331,9 +339,17 @@ impl Index {
         })
     }
 
-    /// Locks each bucket once. What is linked after that is linked by somebody who sees all that the caller did before.
-    pub(crate) fn lock_each(&self, _: &Guard) {
+    /// Has nothing linked any more. What has been linked before this returns, and not been taken out, is found by a look that begins after that.
+    pub(crate) fn seal(&self, _: &Guard) {
+        self.is_sealed.store(true, Ordering::Relaxed);
+        // Whoever links holds the lock of a bucket: either before us, or it sees the flag.
         self.visit_homes(0..1 << 32, Which::All, &mut |_, _| true);
+    }
+
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        // Relaxed: see `seal`; otherwise a hint.
+        self.is_sealed.load(Ordering::Relaxed)
     }
 
     fn visit_homes(

@@ -10,7 +10,7 @@
 
 use super::bucket::{Tag, SLOTS};
 use super::home::Home;
-use super::{acquire, Index};
+use super::{acquire, Index, Link};
 use crate::grace::{Graveyard, Guard};
 use crate::node::Node;
 
@@ -116,7 +116,7 @@ impl Index {
     }
 
     /// As [`Index::link`], for a caller that has compared some nodes with the same hash. Shows `see` the next few that it has not compared, and whether they are
-    /// in slots; or links the node if there are none.
+    /// in slots: those are rivals. If there are none, it links the node.
     #[cold]
     #[inline(never)]
     pub(crate) fn link_beside(
@@ -127,7 +127,7 @@ impl Index {
         live: &dyn Fn() -> usize,
         graveyard: &Graveyard,
         _: &Guard,
-    ) -> bool {
+    ) -> Link {
         let array = self.array();
         let array = array.expect("nodes are linked while the registry lives");
         // SAFETY: the caller has the node alone, or is an owner of the draft in it.
@@ -156,7 +156,10 @@ impl Index {
             found += 1;
         });
         if found > 0 {
-            return false;
+            return Link::Rivals;
+        }
+        if self.is_sealed() {
+            return Link::Sealed;
         }
         let fits = home.place(node, Tag::of(hash));
         // SAFETY: as above.
@@ -165,6 +168,6 @@ impl Index {
         if !fits {
             self.grow(array, live(), graveyard);
         }
-        true
+        Link::Linked
     }
 }

@@ -89,12 +89,12 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     /// Enters a value, unless the key has one; as [`try_insert`](Self::try_insert), for values that cannot be cloned.
     ///
     /// # Errors
-    /// The value comes back, unless the map was closed just while it was entered.
-    pub fn insert_new(&self, key: &P, value: V) -> Result<(), Option<V>> {
+    /// The value comes back, if there is one, or the map is closed.
+    pub fn insert_new(&self, key: &P, value: V) -> Result<(), V> {
         let refused = self.inner.try_insert(key, Kept(value));
         refused.map_err(|refused| {
-            let value = refused.parts.map(|(key, value)| after(key, value.0));
-            after((refused.existing, refused.late), value)
+            let (key, value) = refused.parts;
+            after((key, refused.existing), value.0)
         })
     }
 
@@ -111,7 +111,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
             let ReplaceError { value } = refused.into_unreplaced();
             InsertError {
                 existing,
-                key: Some(key),
+                key,
                 value,
             }
         })

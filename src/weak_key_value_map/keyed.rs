@@ -67,8 +67,8 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
         let result = self.inner.try_insert(key, Traced::new(&value));
         result.map_err(|refused| InsertError {
             existing: refused.existing.map(Landed::into_live),
-            key: Some(key.clone()),
-            value: after((refused.parts, refused.late), value),
+            key: key.clone(),
+            value: after(refused.parts, value),
         })
     }
 

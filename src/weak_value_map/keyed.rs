@@ -101,10 +101,18 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     pub fn try_insert(&self, key: K, value: P) -> Result<(), InsertError<K, P>> {
         let hash = hash_key(&self.hasher, &key);
         let entered = self.store.try_insert_keyed(hash, key, Weakly::new(&value));
-        entered.map_err(|refused| InsertError {
-            existing: refused.existing.map(Landed::into_live),
-            key: refused.parts.map(|(key, weak)| after(weak, key.0)),
-            value: after(refused.late, value),
+        entered.map_err(|refused| {
+            let (key, weak) = refused.parts;
+            let existing = refused.existing.map(Landed::into_live);
+            let key = key.0;
+            after(
+                weak,
+                InsertError {
+                    existing,
+                    key,
+                    value,
+                },
+            )
         })
     }
 

@@ -132,7 +132,7 @@ macro_rules! methods {
             let address = Arc::as_ptr(&value);
             self.0.try_insert($own(key), value).map_err(|error| {
                 assert_eq!(Arc::as_ptr(&error.value), address, "it comes back");
-                assert!(error.key.is_none_or(|back| Self::same_key(&back, key)));
+                assert!(Self::same_key(&error.key, key));
                 error.existing
             })
         }

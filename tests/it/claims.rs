@@ -6,7 +6,7 @@ use highlander::{
     Cause, Claim, CreateError, Handle, InFlight, Registry, StrongMap, Vacancy, WeakKeyMap,
     WeakKeyValueMap, WeakValueMap,
 };
-use std::sync::{mpsc, Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex, OnceLock, Weak};
 use std::thread;
 
 in_each! { crate::common::Citizen:
@@ -18,6 +18,7 @@ in_each! { crate::common::Citizen:
     a_closed_map_gives_no_vacancies
     a_token_is_not_filled_when_the_map_has_been_closed
     who_waits_for_a_token_of_a_closed_map_is_refused
+    a_map_that_is_closed_by_its_hook_keeps_what_has_come
     a_value_entered_meanwhile_is_the_one
     a_value_that_died_meanwhile_makes_way
     a_dead_value_is_replaced_by_a_claim
@@ -493,4 +494,24 @@ fn a_hit_whose_key_panics_when_it_is_dropped_keeps_nothing() {
     assert_eq!(panic_of(|| map.try_claim(broken())), "broken");
     map.clear();
     assert_eq!(census.alive(), 0);
+}
+
+fn a_map_that_is_closed_by_its_hook_keeps_what_has_come<M: Map<Citizen>>() {
+    let (census, place) = (Census::new(), Arc::new(OnceLock::<Weak<M>>::new()));
+    let close = {
+        let place = Arc::clone(&place);
+        move |cause| {
+            if cause == Cause::Replaced {
+                assert!(place.get().unwrap().upgrade().unwrap().close());
+            }
+        }
+    };
+    let Some(map) = M::hooked(close) else { return };
+    let (map, key) = (Arc::new(map), M::key(1));
+    place.set(Arc::downgrade(&map)).unwrap();
+    let old = map.insert(&key, Arc::new(census.citizen()));
+    let new = map.insert(&key, Arc::new(census.citizen()));
+    assert!(M::same(&map.get(1).unwrap(), &new));
+    assert_eq!(map.len(), 1);
+    drop(old);
 }

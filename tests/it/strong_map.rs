@@ -140,22 +140,19 @@ fn what_is_refused_comes_back() {
     map.try_insert(text("k"), text("a")).unwrap();
     let error = map.try_insert(text("k"), text("b")).unwrap_err();
     assert!(error.is_occupied());
-    assert_eq!(
-        (error.existing, error.key),
-        (Some(text("a")), Some(text("k")))
-    );
+    assert_eq!((error.existing, error.key), (Some(text("a")), text("k")));
     assert_eq!(error.value, "b");
     let back = map.insert_new(text("k"), text("b"));
-    assert_eq!(back, Err(Some((text("k"), text("b")))));
+    assert_eq!(back, Err((text("k"), text("b"))));
     assert_eq!(map.replace(text("no"), text("b")).unwrap_err().value, "b");
     let refused = map.replace_if(text("k"), text("b"), |there| there == "b");
     assert_eq!(refused.unwrap_err().value, "b");
     assert_eq!(map.close(), ["a"]);
     let error = map.try_insert(text("new"), text("b")).unwrap_err();
     assert!(error.is_closed());
-    assert_eq!((error.key, error.value), (Some(text("new")), text("b")));
+    assert_eq!((error.key, error.value), (text("new"), text("b")));
     let back = map.insert_new(text("new"), text("b"));
-    assert_eq!(back, Err(Some((text("new"), text("b")))));
+    assert_eq!(back, Err((text("new"), text("b"))));
     assert_eq!(map.replace(text("k"), text("b")).unwrap_err().value, "b");
 }
 
@@ -517,7 +514,7 @@ fn closing_is_told_to_all_who_are_on_their_way() {
             });
             assert!(map.is_closed());
             assert!(map.values().all(|n| closed.contains(&n)));
-            assert_eq!(map.insert_new(99, 99), Err(Some((99, 99))));
+            assert_eq!(map.insert_new(99, 99), Err((99, 99)));
             let made = map.get_or_try_insert_with(99, |_| Ok::<_, CreateError<()>>(1));
             assert!(matches!(made, Err(CreateError::Closed(_))));
             map.clear();
@@ -625,4 +622,40 @@ fn pop_any_finds_all_whatever_came_between() {
         assert!(model.remove(&key));
     }
     assert!(model.is_empty() && map.is_empty());
+}
+
+/// Closes its map at the next comparison.
+struct Closing(u32);
+
+static TO_BE_CLOSED: StrongMap<Closing, u32> = StrongMap::new();
+static CLOSES: AtomicUsize = AtomicUsize::new(0);
+
+impl Hash for Closing {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl PartialEq for Closing {
+    fn eq(&self, other: &Self) -> bool {
+        if CLOSES.fetch_sub(1, SeqCst) == 1 {
+            assert_eq!(TO_BE_CLOSED.close(), [1]);
+        }
+        self.0 == other.0
+    }
+}
+
+impl Eq for Closing {}
+
+#[test]
+fn what_a_closed_map_refuses_drives_nothing_out() {
+    TO_BE_CLOSED.insert(Closing(1), 1);
+    CLOSES.store(1, SeqCst);
+    let text = panic_of(|| TO_BE_CLOSED.insert(Closing(1), 2));
+    assert!(text.starts_with("the map is closed"), "{text}");
+    assert_eq!(TO_BE_CLOSED.get(&Closing(1)), Some(1));
+    assert_eq!(TO_BE_CLOSED.replace(Closing(1), 2).unwrap_err().value, 2);
+    let error = TO_BE_CLOSED.try_insert(Closing(2), 3).unwrap_err();
+    assert!(error.is_closed() && error.key.0 == 2 && error.value == 3);
+    assert_eq!(TO_BE_CLOSED.close(), [1]);
 }

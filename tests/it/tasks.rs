@@ -5,6 +5,7 @@ use crate::creators::{in_each, Map, Refused};
 use highlander::{CreateError, CycleError, Registry};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Mutex};
@@ -93,6 +94,7 @@ in_each! { crate::common::Citizen:
     two_tasks_that_create_for_each_other_are_told
     claims_are_awaited
     who_awaits_a_map_that_is_closed_is_refused
+    what_was_entered_before_the_close_stays_whoever_waited_for_it
     a_map_that_is_dropped_with_its_last_value_keeps_nothing
 }
 
@@ -600,13 +602,33 @@ fn a_factory_that_is_done_may_ask_for_its_own_key_as_it_is_dropped() {
     });
 }
 
-thread_local! {
-    /// What happens at the n-th comparison of an [`Overheard`] from now on.
-    static MEETING: RefCell<Option<(u32, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+fn what_was_entered_before_the_close_stays_whoever_waited_for_it<M: Map<Citizen>>() {
+    let (map, census, key) = (M::empty(), Census::new(), M::key(1));
+    let token = map.vacancy(&key);
+    let mut waiting = Task::new(map.get_or_try_insert_async(&key, uncalled));
+    assert!(waiting.poll().is_none());
+    let value = token.fill(Arc::new(census.citizen()));
+    map.close();
+    assert!(M::same(&waiting.poll().unwrap().unwrap(), &value));
+    assert!(M::same(&map.get(1).unwrap(), &value));
 }
 
-#[derive(Hash, Eq)]
+thread_local! {
+    /// What happens at the n-th comparison of an [`Overheard`] from now on.
+    static MEETING: RefCell<Option<Meeting>> = const { RefCell::new(None) };
+}
+
+type Meeting = (u32, Box<dyn FnOnce()>);
+
 struct Overheard(u32);
+
+impl Hash for Overheard {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Eq for Overheard {}
 
 impl PartialEq for Overheard {
     fn eq(&self, other: &Self) -> bool {

@@ -64,8 +64,8 @@ fn s1_10_try_insert_keeps_the_first_value() {
     map.try_insert(&k, 1).unwrap();
     let error = map.try_insert(&k, 2).unwrap_err();
     assert_eq!((error.existing, error.value), (Some(1), 2));
-    assert!(Arc::ptr_eq(&error.key.unwrap(), &k));
-    assert_eq!(map.insert_new(&k, 3), Err(Some(3)));
+    assert!(Arc::ptr_eq(&error.key, &k));
+    assert_eq!(map.insert_new(&k, 3), Err(3));
     assert_eq!(map.get("k"), Some(1));
 }
 

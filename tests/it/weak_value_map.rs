@@ -56,7 +56,7 @@ fn s1_10_a_value_that_is_discarded_is_gone_and_one_that_is_kept_stays_the_first(
     assert_eq!((map.len(), map.entries()), (1, 1));
     let error = map.try_insert(1, Arc::new(3)).unwrap_err();
     assert!(error.is_occupied() && !error.is_closed());
-    assert_eq!((error.key, *error.value), (Some(1), 3));
+    assert_eq!((error.key, *error.value), (1, 3));
     assert!(Arc::ptr_eq(&error.existing.unwrap(), &first));
 }
 

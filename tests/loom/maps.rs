@@ -2,7 +2,9 @@
 //! so that their deaths are steps too.
 
 use crate::support::*;
-use highlander::{ByAddress, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap};
+use highlander::{
+    ByAddress, CreateError, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap,
+};
 use loom::thread;
 use std::sync::atomic::{AtomicUsize as Plain, Ordering::Relaxed};
 use std::sync::Arc;
@@ -112,6 +114,10 @@ type Map<const QUIET: bool = false> = WeakValueMap<Content, Strong<QUIET>, Place
 fn map<const QUIET: bool>() -> (Arc<Map<QUIET>>, Tally, Tally) {
     let map = WeakValueMap::with_hasher(PlacedHasher::default());
     (Arc::new(map), Tally::default(), Tally::default())
+}
+
+fn same(one: &Strong, other: &Strong) -> bool {
+    Arc::ptr_eq(&one.0, &other.0)
 }
 
 /// Sees that nothing is left when the map has gone.
@@ -326,9 +332,53 @@ fn closing_against_insertion() {
         });
         let live = map.close();
         let entered = other.join().unwrap();
-        assert!(!entered || live.len() == 1, "entered, and not handed out");
+        assert_eq!(
+            live.len(),
+            usize::from(entered),
+            "either handed out or refused"
+        );
         assert_eq!(map.len(), usize::from(entered));
         drop((live, strong));
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
+fn closing_against_replacement() {
+    model_with(2, || {
+        let (map, keys, values) = map::<false>();
+        let (old, new) = (Strong::new(&values), Strong::new(&values));
+        map.insert(Content::new(A, &keys), old.clone());
+        let other = thread::spawn({
+            let (map, keys, new) = (Arc::clone(&map), keys.clone(), new.clone());
+            move || map.replace(Content::new(A, &keys), new).is_ok()
+        });
+        let live = map.close();
+        let entered = if other.join().unwrap() { &new } else { &old };
+        assert_eq!(live.len(), 1);
+        assert!(same(&live[0], entered) && same(&map.get(&A).unwrap(), entered));
+        drop((live, old, new));
+        end(map, &keys, &values);
+    });
+}
+
+#[test]
+fn closing_against_creation() {
+    model_with(1, || {
+        let (map, keys, values) = map::<false>();
+        let other = thread::spawn({
+            let (map, keys, values) = (Arc::clone(&map), keys.clone(), values.clone());
+            move || {
+                let make = |_: &Content| Ok::<_, CreateError<()>>(Strong::new(&values));
+                map.get_or_try_insert_with(Content::new(A, &keys), make)
+                    .ok()
+            }
+        });
+        let live = map.close();
+        let created = other.join().unwrap();
+        assert_eq!(live.len(), usize::from(created.is_some()));
+        assert_eq!(map.len(), live.len());
+        drop((live, created));
         end(map, &keys, &values);
     });
 }

@@ -208,7 +208,7 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 match self.map.insert_new(key, self.value(v)) {
                     Ok(()) => assert_eq!(self.model.insert(k, (id, v)), None),
                     Err(back) => {
-                        let (key, value) = back.unwrap();
+                        let (key, value) = back;
                         assert_eq!((key.1, value.0), (id, v));
                         assert!(self.model.contains_key(&k));
                     }
@@ -220,7 +220,7 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 match self.map.try_insert(key, self.value(v)) {
                     Ok(()) => assert_eq!(self.model.insert(k, (id, v)), None),
                     Err(error) => {
-                        assert_eq!((error.key.unwrap().1, error.value.0), (id, v));
+                        assert_eq!((error.key.1, error.value.0), (id, v));
                         assert!(error.existing.is_some());
                         assert_eq!(error.existing.map(plain), self.known(k));
                     }
