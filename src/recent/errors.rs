@@ -126,10 +126,9 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        match self.errors.remove(key) {
-            Some(failure) => self.let_go(&failure) && self.is_fresh(&failure),
-            None => false,
-        }
+        // Its entry goes with its last owner.
+        let failure = self.errors.get(key);
+        failure.is_some_and(|failure| self.let_go(&failure) && self.is_fresh(&failure))
     }
 
     /// The error of this key, if the time has not passed.

@@ -1,9 +1,10 @@
 //! The layer that keeps what was used last: its list is under a lock, what is read beside it are hints.
 
 use crate::support::*;
-use highlander::{Handle, Recent};
+use highlander::{CreateError, Handle, Recent, RecentErrors};
 use loom::thread;
 use std::sync::Arc;
+use std::time::Duration;
 
 type Layer = Recent<Arc<Reg<Counted>>>;
 
@@ -64,5 +65,25 @@ fn eviction_against_clearing() {
         assert_eq!(recent.len(), values.live());
         drop(recent);
         assert_eq!(values.live(), 0);
+    });
+}
+
+#[test]
+fn removing_an_error_against_looking_and_clearing() {
+    model_with(2, || {
+        let errors = Arc::new(RecentErrors::new(2, Duration::from_secs(3600)));
+        let fail = |_: &u32| Err::<(), _>(CreateError::Failed(7));
+        assert!(errors.or_try(&1, fail).is_err());
+        let other = thread::spawn({
+            let errors = Arc::clone(&errors);
+            move || errors.remove(&1)
+        });
+        thread::yield_now();
+        let found = errors.get(&1).is_some();
+        let cleared = errors.clear();
+        let removed = other.join().unwrap();
+        assert_eq!(cleared + usize::from(removed), 1);
+        assert!(found || removed, "gone before it was cleared");
+        assert!(errors.get(&1).is_none());
     });
 }
