@@ -380,7 +380,8 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// assert!(Arc::ptr_eq(&one, &same));
     /// ```
     pub fn get_or_insert(&self, member: P) -> P {
-        match self.enter_watched(&member) {
+        let existing = self.twin(&member).or_else(|| self.enter_watched(&member));
+        match existing {
             Some(existing) => after(member, existing),
             None => member,
         }
