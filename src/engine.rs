@@ -295,10 +295,12 @@ impl<B: Body> Engine<B> {
         is_it: impl Fn(&B::Key) -> bool,
     ) -> Entered<B> {
         let core = self.core_or_new();
-        match core.link(node, hash) {
-            Link::Linked => Entered::new(Entering::Linked),
-            Link::Sealed => Entered::new(Entering::Sealed),
-            Link::Rivals => Self::enter_beside(core, node, &is_it),
+        match Entering::of(core.link(node, hash)) {
+            Some(entering) => Entered {
+                entering,
+                strangers: Vec::new(),
+            },
+            None => Self::enter_beside(core, node, &is_it),
         }
     }
 
@@ -321,12 +323,7 @@ impl<B: Body> Engine<B> {
                     listed.push(strong);
                 }
             });
-            let entering = match link {
-                Link::Rivals => None,
-                Link::Linked => Some(Entering::Linked),
-                Link::Sealed => Some(Entering::Sealed),
-            };
-            if let Some(entering) = entering {
+            if let Some(entering) = Entering::of(link) {
                 return Entered {
                     entering,
                     strangers,
@@ -532,6 +529,16 @@ pub(crate) enum Entering<B: Body> {
 }
 
 impl<B: Body> Entering<B> {
+    /// None if there are rivals to be compared.
+    #[inline]
+    fn of(link: Link) -> Option<Self> {
+        match link {
+            Link::Linked => Some(Self::Linked),
+            Link::Sealed => Some(Self::Sealed),
+            Link::Rivals => None,
+        }
+    }
+
     /// The value that is there already; none if the node is linked now. Where nothing is ever sealed.
     pub(crate) fn existing(self) -> Option<Strong<B>> {
         match self {
@@ -548,16 +555,6 @@ pub(crate) struct Entered<B: Body> {
     /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped when the caller has taken over what is its own: the destructor of
     /// one of them may panic.
     pub(crate) strangers: Vec<Strong<B>>,
-}
-
-impl<B: Body> Entered<B> {
-    fn new(entering: Entering<B>) -> Self {
-        let strangers = Vec::new();
-        Self {
-            entering,
-            strangers,
-        }
-    }
 }
 
 /// A value that could not be entered, and the one that is there.

@@ -1,6 +1,6 @@
 //! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
 
-use crate::creation::{Creates, EnteredDraft, EnteredValue};
+use crate::creation::Landing;
 use crate::error::{ClosedError, InFlight};
 use crate::frames;
 use crate::held::{Held, Landed, Ticket};
@@ -99,17 +99,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Enters what was made for a ticket, unless there is an entry whose key `is_it` and that is accepted. Called once for a ticket whose flight it ends.
-    pub(crate) fn enter_made<M>(
+    pub(crate) fn enter_made(
         &self,
         hash: u64,
         ticket: &Ticket<A, B>,
         (mut value, live): Made<B>,
         is_it: &dyn Fn(&A) -> bool,
         accept: &dyn Fn(&Landed<A, B>) -> bool,
-    ) -> EnteredValue<M>
-    where
-        M: Creates<Landed = Landed<A, B>, Rest = Rest<A, B>>,
-    {
+    ) -> Landing<Landed<A, B>, Rest<A, B>> {
         self.watch_value(hash, &mut value);
         let mut rest = Rest {
             gone: None,
@@ -156,7 +153,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 })
             }
         };
-        EnteredValue { landed, rest }
+        Landing { landed, rest }
     }
 
     /// Makes what was made for a ticket complete, before it is entered. Called once for a ticket.
@@ -181,18 +178,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// As `enter_made`, of a draft.
-    pub(crate) fn enter_made_draft<M>(
+    pub(crate) fn enter_made_draft(
         &self,
         hash: u64,
         draft: &Landed<A, B>,
         is_it: &dyn Fn(&A) -> bool,
-    ) -> EnteredDraft<M>
-    where
-        M: Creates<Landed = Landed<A, B>, Rest = Rest<A, B>>,
-    {
+    ) -> Landing<Option<Landed<A, B>>, Rest<A, B>> {
         let node = draft.held.strong().node();
         let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut |_| false);
-        let (existing, gone) = match outcome {
+        let (landed, gone) = match outcome {
             Outcome::Occupied(landed) => (Ok(Some(landed)), None),
             Outcome::Closed => (Err(ClosedError::new()), None),
             Outcome::Linked(gone) => {
@@ -209,7 +203,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             vain: None,
             strangers,
         };
-        EnteredDraft { existing, rest }
+        Landing { landed, rest }
     }
 
     /// Tells of who had to make way, and lets go of what is not entered.

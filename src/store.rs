@@ -307,7 +307,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Whether this call has taken it out.
     #[cold]
-    fn saw_dead(&self, dead: &Held<A, B>) -> bool {
+    pub(crate) fn saw_dead(&self, dead: &Held<A, B>) -> bool {
         let was_in = self.take_out(dead, Cause::Dead);
         self.end_what_died();
         was_in

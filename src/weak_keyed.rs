@@ -121,7 +121,7 @@ where
             Some(first) => Some((landed, first)),
             None => {
                 // Of an address that is used again, against the rules, this would be found for ever.
-                self.store.take_out(&landed.held, Cause::Dead);
+                self.store.saw_dead(&landed.held);
                 None
             }
         }

@@ -105,16 +105,16 @@ pub(crate) trait Creates {
 }
 
 /// What is entered now, or why nothing is; and what is left to do then.
-pub(crate) struct EnteredValue<M: Creates + ?Sized> {
-    pub(crate) landed: Result<M::Landed, ClosedError>,
-    pub(crate) rest: M::Rest,
+pub(crate) struct Landing<L, R> {
+    pub(crate) landed: Result<L, ClosedError>,
+    pub(crate) rest: R,
 }
 
-/// The same of a draft: what was there already, if there was something.
-pub(crate) struct EnteredDraft<M: Creates + ?Sized> {
-    pub(crate) existing: Result<Option<M::Landed>, ClosedError>,
-    pub(crate) rest: M::Rest,
-}
+/// Of a value: what all who ask get.
+pub(crate) type EnteredValue<M> = Landing<<M as Creates>::Landed, <M as Creates>::Rest>;
+
+/// Of a draft: what was there already, if there was something.
+pub(crate) type EnteredDraft<M> = Landing<Option<<M as Creates>::Landed>, <M as Creates>::Rest>;
 
 /// A key of which the caller is the creator, until this is dropped or something is entered.
 pub(crate) struct Creation<'a, M: Creates> {
@@ -231,7 +231,7 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Gives what was entered to those who wait.
     pub(crate) fn finish(self, entered: EnteredValue<M>) -> Result<M::Landed, ClosedError> {
-        let EnteredValue { landed, rest } = entered;
+        let Landing { landed, rest } = entered;
         settled(self.map, rest, || match landed {
             Ok(landed) => Ok(self.leader.land(landed)),
             // Before what was made is dropped: those who wait are refused too.
@@ -351,7 +351,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
         if scope.0.needs_others() {
             return Ok(self.leave(&scope.0));
         }
-        let is_entered = |entered: &EnteredDraft<M>| entered.existing.is_ok();
+        let is_entered = |entered: &EnteredDraft<M>| entered.landed.is_ok();
         let (entered, panics) = frames::publish(&scope.0, || self.enter(), is_entered);
         let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
@@ -366,9 +366,9 @@ impl<'a, M: Creates> Drafted<'a, M> {
 
     /// Gives what was entered to those who wait.
     fn land(mut self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
-        let EnteredDraft { existing, rest } = entered;
+        let Landing { landed, rest } = entered;
         settled(self.map, rest, || {
-            let existing = match existing {
+            let existing = match landed {
                 Ok(existing) => existing,
                 Err(closed) => return Err(after(self, closed)),
             };

@@ -5,7 +5,7 @@ use crate::claim::{Claim, Claims, Creator};
 #[cfg(feature = "async")]
 use crate::creation::get_or_create_async;
 use crate::creation::{self, get_or_create, Accept, Creates, Creation};
-use crate::creation::{EnteredDraft, EnteredValue};
+use crate::creation::{EnteredDraft, EnteredValue, Landing};
 use crate::dying::InTheWay;
 use crate::engine::Entered;
 use crate::entry::{Entry, Unborn, Watch};
@@ -373,7 +373,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         };
         // SAFETY: it says what the engine has said, after which no user code runs.
         let (landed, vain) = unsafe { planted.enter(enter) };
-        EnteredValue {
+        Landing {
             landed: Ok(Handle::new(landed)),
             rest: (vain, others),
         }
@@ -398,8 +398,8 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         if existing.is_none() {
             self.engine.add_live(1);
         }
-        EnteredDraft {
-            existing: Ok(existing.map(Handle::new)),
+        Landing {
+            landed: Ok(existing.map(Handle::new)),
             rest: (None, strangers),
         }
     }

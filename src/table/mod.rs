@@ -224,15 +224,29 @@ impl Index {
         if array.successor().is_some() {
             self.step(array, graveyard);
         }
-        let mut home = Home::of(hash, array, &self.lists);
+        let home = Home::of(hash, array, &self.lists);
         if home.may_hold(Tag::of(hash)) && home.has_namesakes(hash) {
             return Link::Rivals;
         }
+        self.place(node, hash, home, array, live, graveyard)
+    }
+
+    /// Links a node in its home, where it has no rivals, unless the index is sealed.
+    #[inline(always)]
+    fn place(
+        &self,
+        node: Node,
+        hash: u64,
+        mut home: Home<'_>,
+        array: &Array,
+        live: impl FnOnce() -> usize,
+        graveyard: &Graveyard,
+    ) -> Link {
         if self.is_sealed() {
             return Link::Sealed;
         }
         let fits = home.place(node, Tag::of(hash));
-        // SAFETY: the caller has the node alone.
+        // SAFETY: the caller has the node alone, or is an owner of the draft in it.
         unsafe { node.as_ref() }.publish(self.owners);
         drop(home);
         if !fits {

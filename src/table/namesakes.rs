@@ -132,7 +132,7 @@ impl Index {
         let array = array.expect("nodes are linked while the registry lives");
         // SAFETY: the caller has the node alone, or is an owner of the draft in it.
         let hash = unsafe { node.as_ref() }.key_hash();
-        let mut home = Home::of(hash, array, &self.lists);
+        let home = Home::of(hash, array, &self.lists);
         let Compared { place, in_slots } = compared;
         if place.generation != home.generation() {
             *place = Place {
@@ -158,16 +158,6 @@ impl Index {
         if found > 0 {
             return Link::Rivals;
         }
-        if self.is_sealed() {
-            return Link::Sealed;
-        }
-        let fits = home.place(node, Tag::of(hash));
-        // SAFETY: as above.
-        unsafe { node.as_ref() }.publish(self.owners);
-        drop(home);
-        if !fits {
-            self.grow(array, live(), graveyard);
-        }
-        Link::Linked
+        self.place(node, hash, home, array, live, graveyard)
     }
 }

@@ -108,12 +108,13 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         self.inner.try_insert(key, Kept(value)).map_err(|refused| {
             let (existing, key) = (refused.existing_value(), key.clone());
-            let ReplaceError { value } = refused.into_unreplaced();
-            InsertError {
+            let (weak, value) = refused.into_parts();
+            let error = InsertError {
                 existing,
                 key,
                 value,
-            }
+            };
+            after(weak, error)
         })
     }
 

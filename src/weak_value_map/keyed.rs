@@ -104,15 +104,12 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         entered.map_err(|refused| {
             let (key, weak) = refused.parts;
             let existing = refused.existing.map(Landed::into_live);
-            let key = key.0;
-            after(
-                weak,
-                InsertError {
-                    existing,
-                    key,
-                    value,
-                },
-            )
+            let error = InsertError {
+                existing,
+                key: key.0,
+                value,
+            };
+            after(weak, error)
         })
     }
 

@@ -116,10 +116,6 @@ fn map<const QUIET: bool>() -> (Arc<Map<QUIET>>, Tally, Tally) {
     (Arc::new(map), Tally::default(), Tally::default())
 }
 
-fn same(one: &Strong, other: &Strong) -> bool {
-    Arc::ptr_eq(&one.0, &other.0)
-}
-
 /// Sees that nothing is left when the map has gone.
 fn end<const QUIET: bool>(map: Arc<Map<QUIET>>, keys: &Tally, values: &Tally) {
     map.prune();
@@ -356,7 +352,7 @@ fn closing_against_replacement() {
         let live = map.close();
         let entered = if other.join().unwrap() { &new } else { &old };
         assert_eq!(live.len(), 1);
-        assert!(same(&live[0], entered) && same(&map.get(&A).unwrap(), entered));
+        assert!(live[0].is(entered) && map.get(&A).unwrap().is(entered));
         drop((live, old, new));
         end(map, &keys, &values);
     });

@@ -201,13 +201,19 @@ fn death_against_insertion_of_a_successor() {
     successor(|set, spell| set.insert(spell));
 }
 
+/// A set with one member.
+fn set_of_one(tally: &Tally) -> (Arc<Spells>, Watched<Spell>) {
+    let set = Arc::new(Spells::default());
+    let spell = Spell::new(1, tally);
+    set.insert(&spell);
+    (set, spell)
+}
+
 #[test]
 fn of_two_removals_and_a_last_drop_one_counts() {
     model_with(2, || {
         let tally = Tally::default();
-        let set = Arc::new(Spells::default());
-        let spell = Spell::new(1, &tally);
-        set.insert(&spell);
+        let (set, spell) = set_of_one(&tally);
         let other = thread::spawn({
             let set = Arc::clone(&set);
             move || set.clear()
@@ -242,9 +248,7 @@ fn of_two_equal_members_one_is_entered() {
 fn removal_and_clearing_against_a_look_at_all() {
     model_with(2, || {
         let tally = Tally::default();
-        let set = Arc::new(Spells::default());
-        let spell = Spell::new(1, &tally);
-        set.insert(&spell);
+        let (set, spell) = set_of_one(&tally);
         let other = thread::spawn({
             let set = Arc::clone(&set);
             move || set.remove(&*spell)
