@@ -77,6 +77,8 @@ pub(crate) struct Landed<A: Side, B: Side> {
     pub(crate) held: Held<A, B>,
     /// A factory has just made it.
     pub(crate) fresh: bool,
+    /// What keeps the key alive too, if that was asked for: always in what a creation ends in.
+    pub(crate) key: Option<A::Live>,
 }
 
 impl<A: Side, B: Side> Landed<A, B> {
@@ -88,15 +90,22 @@ impl<A: Side, B: Side> Landed<A, B> {
                 held,
                 live,
                 fresh: false,
+                key: None,
             }),
             None => Err(held),
         }
     }
 
+    /// Keeps the key alive too. False if it is dead.
+    pub(crate) fn keep_key(&mut self) -> bool {
+        self.key = self.held.key().live();
+        self.key.is_some()
+    }
+
     /// The value alone.
     #[inline]
     pub(crate) fn into_live(self) -> B::Live {
-        after(self.held, self.live)
+        after((self.held, self.key), self.live)
     }
 }
 
@@ -106,6 +115,7 @@ impl<A: Side, B: Side> Clone for Landed<A, B> {
             held: self.held.clone(),
             live: self.live.clone(),
             fresh: self.fresh,
+            key: self.key.clone(),
         }
     }
 }

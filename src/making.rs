@@ -17,8 +17,8 @@ use std::fmt;
 pub(crate) struct Rest<A: Side, B: Side> {
     /// Who had to make way.
     gone: Option<Gone<A, B>>,
-    /// A value made in vain.
-    vain: Option<(Box<B>, B::Live)>,
+    /// A value made in vain, and an owner of its key.
+    vain: Option<(Box<B>, B::Live, A::Live)>,
     /// Entries of other keys with the same hash.
     strangers: Vec<Strong<Pair<A, B>>>,
 }
@@ -108,13 +108,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         accept: &dyn Fn(&Landed<A, B>) -> bool,
     ) -> Landing<Landed<A, B>, Rest<A, B>> {
         self.watch_value(hash, &mut value);
+        let key = ticket.key.clone();
         let mut rest = Rest {
             gone: None,
             vain: None,
             strangers: Vec::new(),
         };
         let enter = |node| {
-            let mut displace = |landed: &Landed<A, B>| !accept(landed);
+            // If the key that is there has died since it was compared, it is as if nothing were there.
+            let mut displace = |landed: &mut Landed<A, B>| !landed.keep_key() || !accept(landed);
             let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut displace);
             rest.strangers = strangers;
             match outcome {
@@ -138,7 +140,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let (existing, value) = unsafe { planted.enter(enter) };
         let landed = match existing.transpose() {
             Some(existing) => {
-                rest.vain = value.map(|value| (value, live));
+                rest.vain = value.map(|value| (value, live, key));
                 existing
             }
             None => {
@@ -150,6 +152,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                     held,
                     live,
                     fresh: true,
+                    key: Some(key),
                 })
             }
         };
@@ -164,6 +167,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         (mut value, live): Made<B>,
     ) -> Landed<A, B> {
         self.watch_value(hash, &mut value);
+        let key = ticket.key.clone();
         // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
         let planted = unsafe {
             ticket.seed.place().write(value);
@@ -174,6 +178,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             held,
             live,
             fresh: true,
+            key: Some(key),
         }
     }
 
@@ -185,7 +190,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         is_it: &dyn Fn(&A) -> bool,
     ) -> Landing<Option<Landed<A, B>>, Rest<A, B>> {
         let node = draft.held.strong().node();
-        let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut |_| false);
+        let Linking { outcome, strangers } =
+            self.link(node, hash, is_it, &mut |landed| !landed.keep_key());
         let (landed, gone) = match outcome {
             Outcome::Occupied(landed) => (Ok(Some(landed)), None),
             Outcome::Closed => (Err(ClosedError::new()), None),

@@ -290,13 +290,18 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    /// As `peek`, but leaves a dead entry where it is: so it calls no hook.
+    /// As `peek`, but keeps the key alive too, and leaves a dead entry where it is: so it calls no hook.
     pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
         // Held, so that nothing else has its address.
         let mut before: Option<Held<A, B>> = None;
         loop {
             let strong = self.engine.get(hash, &is_it)?;
-            match Landed::of(Held::new(strong)) {
+            let found =
+                Landed::of(Held::new(strong)).and_then(|mut landed| match landed.keep_key() {
+                    true => Ok(landed),
+                    false => Err(landed.held),
+                });
+            match found {
                 Ok(landed) => return after(before, Some(landed)),
                 // It was dead before this look, which has found it linked. One that was seen once may have been replaced before it died.
                 Err(dead) if before.as_ref().is_some_and(|before| before.is(&dead)) => return None,
@@ -417,7 +422,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         node: Node,
         hash: u64,
         is_it: &dyn Fn(&A) -> bool,
-        displace: &mut dyn FnMut(&Landed<A, B>) -> bool,
+        displace: &mut dyn FnMut(&mut Landed<A, B>) -> bool,
     ) -> Linking<A, B> {
         loop {
             let Entered {
@@ -436,11 +441,16 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 }
             };
             let gone = match Landed::of(Held::new(existing)) {
-                Ok(landed) if !displace(&landed) => {
-                    let outcome = Outcome::Occupied(landed);
-                    return Linking { outcome, strangers };
+                Ok(mut landed) => {
+                    if !displace(&mut landed) {
+                        let outcome = Outcome::Occupied(landed);
+                        return Linking { outcome, strangers };
+                    }
+                    match landed.held.is_dead() {
+                        false => Gone::Live(landed),
+                        true => Gone::Dead(landed.held),
+                    }
                 }
-                Ok(landed) => Gone::Live(landed),
                 Err(held) => Gone::Dead(held),
             };
             gone.held().value().leaves();
@@ -479,7 +489,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         hash: u64,
         parts: (A, B),
         same: impl Fn(&A, &A) -> bool,
-        mut displace: impl FnMut(&Landed<A, B>) -> bool,
+        mut displace: impl FnMut(&mut Landed<A, B>) -> bool,
     ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
         if self.is_closed() {
             return Err(Refused::closed(parts));

@@ -46,7 +46,7 @@ use std::sync::Arc;
 /// destructor, goes on from the drop. During an unwinding it is swallowed, since a second one would abort the process.
 ///
 /// A chain of values that own each other may be of any length, and of `Watched` values, [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones: its drop does not
-/// overflow the stack, nor does that of one whose removal hooks or callbacks each drop the next value. From the 64th nested drop on, removal hooks, 3 and 4 happen a little
+/// overflow the stack, nor does that of one whose removal hooks or callbacks each drop the next value, or whose callbacks each own the next [`Registration`]. From the 64th nested drop on, removal hooks, 3 and 4 happen a little
 /// later than where the owner let go, but before the outermost drop returns; 1 and 2 happen at once. (That is why the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
 /// dropped inside each other as ever, down to the next one of ours.
 ///

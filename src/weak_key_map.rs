@@ -245,6 +245,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     /// Refuses new entries from now on, and returns the live keys. The entries stay, and are found until they die or are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the keys returned, is refused with a [`ClosedError`].
+    /// Of values that are [published together](crate::Registry::get_or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     pub fn close(&self) -> Vec<P> {
         self.inner.store.close();
         self.keys().collect()
@@ -319,6 +320,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     }
 
     /// Takes out some live entry, whichever comes first; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear in its size.
+    /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
     pub fn pop_any(&self) -> Option<(P, V)>
     where
         V: Clone,

@@ -335,10 +335,8 @@ where
     {
         let hash = M::hash_asked(&self.hasher, asked);
         let found = self.store.find(hash, |stored| M::matches(&stored.0, asked));
-        if let Some(landed) = found {
-            if let Some(stored) = landed.held.key().0.upgrade() {
-                return Ok(after((to_pointer, make), (stored, landed)));
-            }
+        if let Some(found) = with_live_key(found) {
+            return Ok(after((to_pointer, make), found));
         }
         let pointer = to_pointer(asked);
         assert!(
@@ -355,7 +353,11 @@ where
         key: P,
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<(P, Entry<P, B>), E> {
-        with_stored_key(self.get_or_create(&key, Accept::All, make), key)
+        let (hash, found) = self.find_same(&key);
+        if let Some(found) = with_live_key(found) {
+            return Ok(after((key, make), found));
+        }
+        with_stored_key(self.create(hash, &key, Accept::All, make), key)
     }
 
     #[cold]
@@ -539,16 +541,24 @@ where
     }
 }
 
-/// An entry, and the key that is stored in it. That may be another one; if it has just died, its equal does as well.
+/// What a look-up has found, and its key, if that is still alive.
+fn with_live_key<P: Pointer, B: Side>(found: Option<Entry<P, B>>) -> Option<(P, Entry<P, B>)> {
+    let landed = found?;
+    let stored = landed.held.key().0.upgrade()?;
+    Some((stored, landed))
+}
+
+/// What a creation has ended in, and the key that is stored with it, which may be another one.
 fn with_stored_key<P: Pointer, B: Side, E>(
     created: Result<Entry<P, B>, E>,
     equal: P,
 ) -> Result<(P, Entry<P, B>), E> {
     match created {
-        Ok(landed) => match landed.held.key().0.upgrade() {
-            Some(stored) => Ok(after(equal, (stored, landed))),
-            None => Ok((equal, landed)),
-        },
+        Ok(mut landed) => {
+            let stored = landed.key.take();
+            let stored = stored.expect("a creation keeps it alive");
+            Ok(after(equal, (stored, landed)))
+        }
         Err(error) => Err(after(equal, error)),
     }
 }

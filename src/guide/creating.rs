@@ -283,7 +283,7 @@
 //! | … while it creates | is gone | goes on | as for an error |
 //! | … while it waits | | the others are not concerned | not concerned |
 //! | the vacancy is dropped | has given up | goes on | as for an error |
-//! | the vacancy is forgotten, or a future that creates is neither polled nor dropped | | wait as long; for ever, if forgotten | the key is blocked for calls that create, which wait. Look-ups find nothing, `try_get` and `try_claim` say so. Other keys are not concerned, but for this: beginning a creation takes a time linear in how many are under way in the map, a few nanoseconds for each hundred, which is felt from some ten thousand on. After an `insert` all find that value, but those who sleep already |
+//! | the vacancy is forgotten, or a future that creates is neither polled nor dropped | | wait as long; for ever, if forgotten | the key is blocked for calls that create, which wait. Look-ups find nothing, `try_get` and `try_claim` say so. Other keys are not concerned, but for this: beginning a creation, and ending it, takes a time linear in how many are under way in the map, a few nanoseconds for each hundred, which is felt from some ten thousand on. After an `insert` all find that value, but those who sleep already |
 //! | a cycle | the one who asks last gets a [`CycleError`]; a call without `try` in its name panics with its text | if the refused factory fails for that: goes on | as for an error |
 //! | `initialise` fails or panics | as for a factory | go on: they create anew, with keys of their own | nothing is entered, of the value or of what was created with its help |
 //! | a cycle on one thread, and what is asked for has been allocated | goes on with the draft | wait until the draft is complete | what was made with its help is entered with it |
@@ -291,6 +291,7 @@
 //! | … which dies before the creation ends | gets its own | get that of the creator | the dead entry makes way |
 //! | the map was closed before | [`ClosedError`], or a panic with its text; no factory runs. A live value is found still | | nothing is entered |
 //! | the map is closed meanwhile | the factory runs to its end; then [`ClosedError`], and the value is dropped | [`ClosedError`] | nothing is entered, not even for a moment |
+//! | … while values that know each other are published together, in this map or several | if its own value is refused: as above, of all of them. If not, it gets its value; one of the others that is refused stays with those who got it from their calls, and is entered nowhere | as above, each for the key that it waits for | what was entered before stays |
 //!
 //! Whatever happens, nothing is poisoned, and the next one who asks begins anew.
 

@@ -86,7 +86,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// caller and those who wait get that one.
     ///
     /// *Runs* `allocate` and `initialise` with no lock held, once per key at a time. *Waiting:* as `get_or_insert_with`.
-    /// *Complexity:* as `get_or_insert_with`.
+    /// *Complexity:* as `get_or_insert_with`; who asks for a draft takes a time linear in the number of creations between, and the end of a circle one linear in its size for each of
+    /// its values.
     ///
     /// Modelled after the class map of Jython, which shows unfinished classes to everybody.
     ///

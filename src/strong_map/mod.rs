@@ -179,6 +179,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     /// are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
+    /// Of values that are [published together](crate::Registry::get_or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::StrongMap;
@@ -276,6 +277,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
 
     /// Takes out some entry, whichever comes first, and returns it, cloned; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear
     /// in its size.
+    /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
     pub fn pop_any(&self) -> Option<(K, V)>
     where
         K: Clone,

@@ -96,7 +96,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     }
 
     /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or none. Returns the
-    /// value that is entered then.
+    /// value that is entered then. The value that is there already stays as it is: that is no replacement.
     ///
     /// *Runs* `f` with no lock held, again if the entry changes meanwhile.
     ///

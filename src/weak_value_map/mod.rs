@@ -301,6 +301,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// found until they die or are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
+    /// Of values that are [published together](crate::Registry::get_or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -399,6 +400,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
 
     /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`. Where one was found the next call goes on, so emptying a map so takes a
     /// time linear in its size.
+    /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
     pub fn pop_any(&self) -> Option<(K, P)>
     where
         K: Clone,

@@ -2,8 +2,8 @@
 
 use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::{
-    ByAddress, Cause, Handle, Interned, Interner, MapMaker, Registry, Token, Watched, WeakKeyMap,
-    WeakSet, WeakValueMap, WeakWatched,
+    ByAddress, Cause, Handle, Interned, Interner, MapMaker, Registration, Registry, Token, Watched,
+    WeakKeyMap, WeakSet, WeakValueMap, WeakWatched,
 };
 use std::any::Any;
 use std::cell::RefCell;
@@ -283,6 +283,21 @@ fn through_the_removal_hooks_that_tokens_report_to() {
     });
     assert_eq!((calls.load(SeqCst), map.entries()), (LONG, 0));
     assert_eq!(census.alive(), 0);
+}
+
+/// Each callback owns the registration of the next one, which ends with it.
+#[test]
+fn through_registrations() {
+    let census = Census::new();
+    let watched = Watched::new(());
+    let first = (0..LONG).fold(None, |next, _| {
+        let owned = (next, census.citizen());
+        Some(Watched::on_death(&watched, move || drop(owned)))
+    });
+    assert_eq!(census.alive(), LONG as isize);
+    on_a_small_stack(move || assert!(first.is_some_and(Registration::detach)));
+    assert_eq!(census.alive(), 0);
+    drop(watched);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use highlander::{
     ByAddress, MapMaker, Notify, Pointer, Registration, Watched, WeakKeyMap, WeakKeyValueMap,
     WeakPointer, WeakSet, WeakValueMap, WeakWatched,
 };
+use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, LazyLock, Weak};
@@ -293,5 +294,127 @@ fn an_address_that_is_used_again_takes_the_place_of_the_dead() {
             assert!(Arc::ptr_eq(&set.get_or_insert(member.clone()).0, &member.0));
         });
         twice_at_one_address(|member| assert!(set.insert(member)));
+    });
+}
+
+thread_local! {
+    /// The last owner of a key, which lets go in the middle of a call of its pointer: as another thread might, at that moment.
+    static LAST_OWNER: Cell<Option<Fleeting>> = const { Cell::new(None) };
+    /// So many calls of the pointer later.
+    static LETS_GO_IN: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn a_call_of_the_pointer() {
+    let left = LETS_GO_IN.get().saturating_sub(1);
+    LETS_GO_IN.set(left);
+    if left == 0 {
+        drop(LAST_OWNER.take());
+    }
+}
+
+struct Fleeting(Arc<str>);
+
+struct WeakFleeting(Weak<str>);
+
+impl Clone for Fleeting {
+    fn clone(&self) -> Self {
+        a_call_of_the_pointer();
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Clone for WeakFleeting {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl Pointer for Fleeting {
+    type Target = str;
+    type Weak = WeakFleeting;
+    const REPORTS: bool = false;
+    fn downgrade(this: &Self) -> WeakFleeting {
+        a_call_of_the_pointer();
+        WeakFleeting(Arc::downgrade(&this.0))
+    }
+    fn target(this: &Self) -> &str {
+        a_call_of_the_pointer();
+        &this.0
+    }
+    fn address(this: &Self) -> *const () {
+        Arc::as_ptr(&this.0).cast()
+    }
+}
+
+impl WeakPointer for WeakFleeting {
+    type Strong = Fleeting;
+    fn upgrade(&self) -> Option<Fleeting> {
+        a_call_of_the_pointer();
+        self.0.upgrade().map(Fleeting)
+    }
+    fn is_dead(&self) -> bool {
+        a_call_of_the_pointer();
+        self.0.strong_count() == 0
+    }
+    fn address(&self) -> *const () {
+        self.0.as_ptr().cast()
+    }
+}
+
+/// An equal key is entered in the course of a creation, and dies in any of the calls of its pointer that come after that.
+#[test]
+fn the_key_that_comes_back_is_the_one_that_is_stored_whenever_an_equal_one_dies() {
+    promptly(|| {
+        let key = || Fleeting("k".into());
+        let (mut replaced, mut kept) = (0, 0);
+        for (lets_go_in, while_made) in (1..20).flat_map(|n| [(n, false), (n, true)]) {
+            let others = |enter: &dyn Fn(&Fleeting)| {
+                let other = key();
+                enter(&other);
+                LAST_OWNER.set(Some(other));
+                LETS_GO_IN.set(lets_go_in);
+            };
+            let mut count = |stored: Option<Fleeting>, returned: &Fleeting, is_made: bool| {
+                let stored = stored.unwrap_or_else(|| panic!("{lets_go_in} {while_made}"));
+                assert!(Arc::ptr_eq(&stored.0, &returned.0));
+                *(if is_made { &mut replaced } else { &mut kept }) += 1;
+            };
+
+            let map: WeakKeyMap<Fleeting, u32> = WeakKeyMap::new();
+            let enter = |other: &Fleeting| assert_eq!(map.insert(other, 7), None);
+            let to_pointer = |_: &str| {
+                (!while_made).then(|| others(&enter));
+                key()
+            };
+            let make = |_: &Fleeting| {
+                while_made.then(|| others(&enter));
+                8
+            };
+            let (returned, value) = map.get_or_insert_with_ref("k", to_pointer, make);
+            LETS_GO_IN.set(usize::MAX);
+            let (stored, same) = map.get_key_value("k").unzip();
+            assert_eq!(same, Some(value));
+            count(stored, &returned, value == 8);
+            LAST_OWNER.set(None);
+
+            let map: WeakKeyValueMap<Fleeting, Arc<u32>> = WeakKeyValueMap::new();
+            let seven = Arc::new(7);
+            let enter = |other: &Fleeting| assert_eq!(map.insert(other, seven.clone()), None);
+            let to_pointer = |_: &str| {
+                (!while_made).then(|| others(&enter));
+                key()
+            };
+            let make = |_: &Fleeting| {
+                while_made.then(|| others(&enter));
+                Arc::new(8)
+            };
+            let (returned, value) = map.get_or_insert_with_ref("k", to_pointer, make);
+            LETS_GO_IN.set(usize::MAX);
+            let (stored, same) = map.get_key_value("k").unzip();
+            assert!(same.is_some_and(|same| Arc::ptr_eq(&same, &value)));
+            count(stored, &returned, *value == 8);
+            LAST_OWNER.set(None);
+        }
+        assert!(replaced > 0 && kept > 0, "{replaced} {kept}");
     });
 }

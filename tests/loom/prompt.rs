@@ -1,7 +1,9 @@
 //! Maps that are told of a death, while values and keys die.
 
 use crate::support::*;
-use highlander::{Handle, MapMaker, Token, Watched, WeakKeyValueMap, WeakValueMap, WeakWatched};
+use highlander::{
+    Equivalent, Handle, MapMaker, Token, Watched, WeakKeyValueMap, WeakValueMap, WeakWatched,
+};
 use loom::thread;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +38,13 @@ impl Eq for Placed {}
 impl Hash for Placed {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.key.hash(state);
+    }
+}
+
+impl Equivalent<Placed> for Key {
+    fn equivalent(&self, other: &Placed) -> bool {
+        other.counted.read();
+        *self == other.key
     }
 }
 
@@ -79,6 +88,33 @@ fn key_dies_against_look_up() {
             key.counted.read();
         }
         other.join().unwrap();
+        assert_eq!(map.entries(), 0);
+        drop(value);
+        assert_eq!(tally.live(), 0);
+    });
+}
+
+/// An equal key is entered while the value is made, and dies while that is to be entered.
+#[test]
+fn creation_by_a_borrowed_key_against_the_death_of_an_equal_one() {
+    model_with(1, || {
+        let tally = Tally::default();
+        let map = Both::default();
+        let theirs = Placed::new(B, &tally);
+        let mut other = None;
+        let make_key = |_: &Key| Placed::new(A, &tally);
+        let (key, value) = map.get_or_insert_with_ref(&A, make_key, |_| {
+            let key = Placed::new(A, &tally);
+            assert!(map.try_insert(&key, theirs.clone()).is_ok());
+            other = Some(thread::spawn(move || drop(key)));
+            Placed::new(B, &tally)
+        });
+        // Whoever has got a key from a creation finds its entry under it.
+        let found = map.get_key_value(&A);
+        let is_it = found.is_some_and(|(k, v)| k.ptr_eq(&key) && v.ptr_eq(&value));
+        assert!(is_it, "it is stored");
+        other.expect("made").join().unwrap();
+        drop((key, theirs));
         assert_eq!(map.entries(), 0);
         drop(value);
         assert_eq!(tally.live(), 0);
