@@ -44,7 +44,9 @@
 //!
 //! # Your code
 //! `Hash`, `Eq`, `Clone`, factories, conditions and destructors run with no lock held, and may call the same registry again. When
-//! one of them panics, the registry is as it was before the call, or after it; nothing is poisoned. `Hash` and `Eq` must agree with each
+//! one of them panics, the registry is as it was before the call, or after it; nothing is poisoned. Of two panics in one call the second one ends the process, as in Rust at large, if it comes from a destructor that
+//! the first one's unwinding runs: from that of the key, say, after that of the value. Callbacks, values that end together, and the entries of a `clear` are
+//! taken one by one: there the first panic goes on, and the others are swallowed. `Hash` and `Eq` must agree with each
 //! other and stay the same while a key is entered; otherwise look-ups miss, but nothing unsound happens.
 //!
 //! A global allocator must not use a registry: the crate allocates while it holds its locks.
