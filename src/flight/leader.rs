@@ -1,6 +1,6 @@
 //! Who creates.
 
-use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Strangers, Wakes, VACANT};
+use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Strangers, Wakes};
 use crate::frames::{self, Part};
 use crate::panics::Panics;
 use crate::sync::Ordering;
@@ -74,7 +74,6 @@ impl<'a, T, R> Leader<'a, T, R> {
         std::mem::replace(&mut self.before, Strangers::none())
     }
 
-    /// What all who wait share.
     pub(crate) fn ticket(&self) -> &T {
         &self.flight.ticket
     }
@@ -88,7 +87,7 @@ impl<'a, T, R> Leader<'a, T, R> {
         &self.flight
     }
 
-    /// The key is in this value now, for good: if the flight is given up, those who wait begin anew with keys of their own.
+    /// The key is in this value now, for good.
     pub(crate) fn set_value(&mut self, value: R) -> &R {
         self.value.insert(value)
     }
@@ -172,44 +171,13 @@ fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, hands_over: bo
         if let Some(own) = own.filter(|_| leads) {
             put_on(list, &own);
             needs_leader = false;
-            one.decide(Wakes::LeadsOwn);
+            one.decide(Wakes::Leads);
         } else {
             one.decide(Wakes::Looks);
         }
     }
     Told {
         asleep,
-        end: flight.work.take_end(),
-    }
-}
-
-/// Gives a flight up whose key is still there; its list is locked.
-fn hand_over<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) -> Told<T, R> {
-    // Whoever leads next looks first.
-    flight.is_entering.store(true, Ordering::Relaxed);
-    let mut asleep = flight.asleep.lock();
-    let told = match asleep.threads.pop_first() {
-        Some((_, first)) => {
-            drop(first.own.lock().take());
-            first.decide(Wakes::Leads);
-            vec![first]
-        }
-        None if flight.waiting.load(Ordering::Relaxed) == 0 => {
-            take_off(list, flight);
-            Vec::new()
-        }
-        None => {
-            flight.set_state(VACANT);
-            let told = asleep.take();
-            told.iter().for_each(|one| {
-                drop(one.own.lock().take());
-                one.decide(Wakes::Looks);
-            });
-            told
-        }
-    };
-    Told {
-        asleep: told,
         end: flight.work.take_end(),
     }
 }
@@ -226,9 +194,6 @@ impl<T, R> Drop for Leader<'_, T, R> {
         let mut value = self.value.take();
         let has_value = value.is_some();
         let told = self.shard.0.with(|list| {
-            if value.is_none() {
-                return hand_over(list, flight);
-            }
             flight.keep_key(&mut value);
             end(list, flight, true)
         });

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  miss ─► join ─► nobody creates this key: the caller leads ─► create ─► publish: entered in the index, all get the same value
-//!             │                                         ▲          └────► give up: one of those who wait leads now
+//!             │                                         ▲          └────► give up: those who wait begin anew, and one of them leads
 //!             └──► somebody does: wait asleep ──────────┘
 //! ```
 //!
 //! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions. Whoever leads a flight takes it off
-//! the list; if nobody leads, the last one who waits does. A flight that nobody else wants costs one allocation, and no one is told of its end.
+//! the list. A flight that nobody else wants costs one allocation, and no one is told of its end.
 //!
 //! The key waits in the ticket of the one who began (in a `Seed`: inside the node that the value will live in). Those who come later
 //! compare theirs with it there, outside of every lock: two keys with the same hash are two flights. The result stays alive until its last
@@ -16,21 +16,18 @@
 //! When the value is made, the key belongs to the value's node. So whoever is just comparing keys must not lose that: a draft that is given up is dropped at
 //! once, or, if somebody is comparing its key, by the last of those.
 //!
-//! | state | means | what comes next |
-//! |---|---|---|
-//! | `LED` | somebody creates | it is published or given up |
-//! | `VACANT` | given up, and no thread sleeps: only tasks wait, or some who are about to | the first one who looks leads |
-//! | `OVER` | it has a result, or its key is gone; it is off the list | who waits gets the result, or begins anew with a key of its own |
+//! A flight is on its list while somebody leads it. After that it is over: who waits gets the result, or begins anew with a key of its own, as that of who has failed may be about
+//! to die.
 //!
-//! A flight that is given up goes to the thread that has slept longest, under the same lock: nobody who comes later can be quicker. So
-//! whoever has failed because that thread waits finds the flight led by it, when it tries again. Tasks are woken and look, since a task may be woken and
-//! never be polled again. For the same reason a task that has to wait for the end of a value, before it may create, leads nothing meanwhile.
+//! When a flight is given up, the thread that has slept longest leads what it has brought along, under the same lock: nobody who comes later can be quicker. So
+//! whoever has failed because that thread waits finds a flight led by it, when it tries again. All others are woken and look; of a task nothing more can be asked, since it may be woken
+//! and never be polled again. For the same reason a task that has to wait for the end of a value, before it may create, leads nothing meanwhile.
 
 mod leader;
 mod waiter;
 
 use crate::panics::{after, Panics};
-use crate::sync::{self, plain, AtomicU32, AtomicUsize, List, Lock};
+use crate::sync::{self, plain, AtomicBool, AtomicUsize, List, Lock};
 use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
 use crate::work::Work;
 pub(crate) use leader::{Leader, Left};
@@ -39,18 +36,14 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 pub(crate) use waiter::{Turn, Waiter};
 
-const LED: u32 = 0;
-const VACANT: u32 = 1;
-const OVER: u32 = 2;
-
 /// A creation under way.
 pub(crate) struct Flight<T, R> {
     hash: u64,
     /// What the first one brought along; it has the key.
     ticket: T,
     work: Work,
-    /// One of the states above. Changed under the shard's lock.
-    state: AtomicU32,
+    /// It is not on its list. Changed under the shard's lock.
+    is_over: AtomicBool,
     /// Those who hold it besides whoever leads. Changed under the shard's lock.
     waiting: AtomicUsize,
     /// Those of them who are comparing their key with the one in the ticket. Changed under the shard's lock.
@@ -77,7 +70,7 @@ impl<T, R> Flight<T, R> {
             hash,
             ticket,
             work: Work::new(),
-            state: AtomicU32::new(LED),
+            is_over: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             comparing: AtomicUsize::new(0),
             remains: Mutex::new(None),
@@ -108,9 +101,9 @@ impl<T, R> Flight<T, R> {
         self.is_entering.store(true, Ordering::Relaxed);
     }
 
-    fn state(&self) -> u32 {
-        // Relaxed: read under the shard's lock, or as a hint.
-        self.state.load(Ordering::Relaxed)
+    /// Acquire: pairs with `take_off`, before which the result was set.
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     /// Keeps what has the key, if somebody is comparing that. To be called under the shard's lock, before the flight is over.
@@ -118,10 +111,6 @@ impl<T, R> Flight<T, R> {
         if self.comparing.load(Ordering::Relaxed) > 0 {
             *self.remains.lock() = value.take();
         }
-    }
-
-    fn set_state(&self, state: u32) {
-        self.state.store(state, Ordering::Relaxed);
     }
 }
 
@@ -141,10 +130,8 @@ enum Wakes {
     Not,
     /// To look again.
     Looks,
-    /// As the leader of the flight that it waits for.
-    Leads,
     /// As the leader of the flight that it has brought along.
-    LeadsOwn,
+    Leads,
 }
 
 /// One who sleeps.
@@ -189,7 +176,7 @@ impl<T, R> AllAsleep<T, R> {
     }
 }
 
-/// A flight on a list. Invariant: while it is there, whoever leads it, or if nobody does, each one who waits, is an owner of it.
+/// A flight on a list. Invariant: while it is there, somebody leads it, who is an owner of it.
 struct Listed<T, R>(NonNull<Flight<T, R>>);
 
 // SAFETY: a list entry is used like a reference to the flight, from which `Arc`s are made.
@@ -228,7 +215,7 @@ type Flying<T, R> = List<Listed<T, R>>;
 /// The caller leads it from now on.
 fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     // It may have been on the list before; see `Leader::step_down`.
-    flight.set_state(LED);
+    flight.is_over.store(false, Ordering::Relaxed);
     flight.is_entering.store(true, Ordering::Relaxed);
     #[cfg(debug_assertions)]
     flight.is_listed.store(true, Ordering::Relaxed);
@@ -259,7 +246,7 @@ fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     #[cfg(debug_assertions)]
     flight.is_listed.store(false, Ordering::Relaxed);
     // Release: pairs with the Acquire of those who look.
-    flight.state.store(OVER, Ordering::Release);
+    flight.is_over.store(true, Ordering::Release);
 }
 
 /// A line of its own for each list.
@@ -336,8 +323,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         left.resume(shard)
     }
 
-    /// Joins the flight of this key, or leads the one that the caller has brought along. All who wait share the ticket of who leads, and the flight keeps that until the last of them
-    /// has left.
+    /// Joins the flight of this key, or leads the one that the caller has brought along.
     #[cold]
     pub(crate) fn join(
         &self,
@@ -395,10 +381,12 @@ impl<T, R: Clone> FlightTable<T, R> {
         }
     }
 
-    /// Whether somebody leads a flight with this hash and such a ticket: not where all have given up but those who may never be polled again.
+    /// Whether somebody leads a flight with this hash and such a ticket.
     pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
         let found = self.find(hash, is_it);
-        let is_led = found.as_ref().is_some_and(Waiter::is_led);
+        let is_led = found
+            .as_ref()
+            .is_some_and(|found| !found.flight().is_over());
         after(found, is_led)
     }
 

@@ -1,6 +1,6 @@
 //! Who waits for somebody else's creation.
 
-use super::{take_off, Asleep, Flight, Leader, Shard, Strangers, Wakes, LED, OVER, VACANT};
+use super::{Asleep, Flight, Leader, Shard, Strangers, Wakes};
 use crate::cycle::CycleError;
 use crate::frames::{self, Asker, Own, Part};
 use crate::panics::{after, Panics};
@@ -101,16 +101,12 @@ impl<'a, T, R> Waiter<'a, T, R> {
         &self.flight
     }
 
-    pub(super) fn is_led(&self) -> bool {
-        self.flight.state() == LED
-    }
-
     /// Goes on the list of those who sleep, unless there is something to look at.
     fn lie_down(&mut self, is_thread: bool) -> Option<Arc<Sleeper>> {
         let sleeper = Arc::new(Sleeper::new());
         let flight = &self.flight;
         self.asleep = self.shard.0.with(|_| {
-            if flight.state() != LED {
+            if flight.is_over() {
                 return None;
             }
             let mut all = flight.asleep.lock();
@@ -150,28 +146,13 @@ impl<'a, T, R> Waiter<'a, T, R> {
 
     /// Leads, if that has been decided.
     fn lead(&mut self, wakes: Wakes) -> Option<Leader<'a, T, R>> {
-        let flight = match wakes {
-            Wakes::Not | Wakes::Looks => return None,
-            Wakes::Leads => Arc::clone(&self.flight),
-            Wakes::LeadsOwn => self.own.take().expect("it was listed"),
-        };
-        Some(Leader::new(self.shard, flight))
-    }
-
-    /// Leads, if nobody does.
-    fn lead_vacant(&self) -> Option<Leader<'a, T, R>> {
-        // A hint; looked at again under the lock.
-        if self.flight.state() != VACANT {
-            return None;
-        }
-        let ours = self.shard.0.with(|_| {
-            let ours = self.flight.state() == VACANT;
-            if ours {
-                self.flight.set_state(LED);
+        match wakes {
+            Wakes::Not | Wakes::Looks => None,
+            Wakes::Leads => {
+                let own = self.own.take().expect("it was listed");
+                Some(Leader::new(self.shard, own))
             }
-            ours
-        });
-        ours.then(|| Leader::new(self.shard, Arc::clone(&self.flight)))
+        }
     }
 
     /// What tells when whoever leads now has ended.
@@ -180,7 +161,7 @@ impl<'a, T, R> Waiter<'a, T, R> {
         let end = self
             .shard
             .0
-            .with(|_| (flight.state() == LED).then(|| flight.work.end()));
+            .with(|_| (!flight.is_over()).then(|| flight.work.end()));
         end.unwrap_or_else(|| Arc::new(End::over(flight.work.number())))
     }
 
@@ -325,16 +306,15 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
     /// What the waiting has come to, if it is over.
     fn look(&self) -> Option<Turn<'a, T, R>> {
         let flight = &self.flight;
-        // Acquire: pairs with `take_off`, before which the result was set.
-        let is_over = flight.state.load(Ordering::Acquire) == OVER;
+        // First: if it is over, the result is there, or there is none.
+        let is_over = flight.is_over();
         if let Some(result) = flight.result.get().filter(|_| !self.is_late) {
             return Some(Turn::Landed(result.clone(), None));
         }
-        if is_over {
+        is_over.then(|| {
             let own = self.own.as_ref().map(Arc::clone);
-            return Some(Turn::Again(own.expect("those who wait bring one along")));
-        }
-        self.lead_vacant().map(Turn::Create)
+            Turn::Again(own.expect("those who wait bring one along"))
+        })
     }
 }
 
@@ -347,12 +327,9 @@ impl<T, R> Drop for Waiter<'_, T, R> {
         let (wakes, rest) = self.get_up();
         panics.catch(|| drop(self.lead(wakes)));
         panics.catch(|| self.has_compared());
-        let flight = &self.flight;
-        self.shard.0.with(|list| {
-            let left = flight.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
-            if left == 0 && flight.state() == VACANT {
-                take_off(list, flight);
-            }
+        let waiting = &self.flight.waiting;
+        self.shard.0.with(|_| {
+            waiting.fetch_sub(1, Ordering::Relaxed);
         });
         panics.catch(|| drop(rest));
     }

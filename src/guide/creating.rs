@@ -272,12 +272,12 @@
 //! ```
 //!
 //! # What becomes of whom
-//! *Those who wait* have asked for the same key with a call that waits. *Goes on* means: one of them takes over, and runs its own factory or gets the vacancy; the rest wait for that.
+//! *Those who wait* have asked for the same key with a call that waits. *Goes on* means: one of them takes over, with its own key, and runs its own factory or gets the vacancy; the rest wait for that.
 //!
 //! | event | the creator | those who wait | the key and the index |
 //! |---|---|---|---|
 //! | the factory returns | gets the value | get the same value, even if the creator lets go of it at once | one entry, found from now on |
-//! | the factory returns an error | gets the error | goes on | nothing is entered; the key is dropped when nobody wants it any more |
+//! | the factory returns an error | gets the error | goes on | nothing is entered; the key is dropped when those who wait have looked |
 //! | the factory panics | the panic goes on | goes on | as for an error |
 //! | the future is dropped, before its first poll | has not begun | | nothing has happened |
 //! | … while it creates | is gone | goes on | as for an error |
@@ -285,7 +285,7 @@
 //! | the vacancy is dropped | has given up | goes on | as for an error |
 //! | the vacancy is forgotten, or a future that creates is neither polled nor dropped | | wait as long; for ever, if forgotten | the key is blocked for calls that create, which wait. Look-ups find nothing, `try_get` and `try_claim` say so. Other keys are not concerned, but for this: beginning a creation, and ending it, takes a time linear in how many are under way in the map, a few nanoseconds for each hundred, which is felt from some ten thousand on. After an `insert` all find that value, but those who sleep already |
 //! | a cycle | the one who asks last gets a [`CycleError`]; a call without `try` in its name panics with its text | if the refused factory fails for that: goes on | as for an error |
-//! | `initialise` fails or panics | as for a factory | go on: they create anew, with keys of their own | nothing is entered, of the value or of what was created with its help |
+//! | `initialise` fails or panics | as for a factory | goes on | nothing is entered, of the value or of what was created with its help |
 //! | a cycle on one thread, and what is asked for has been allocated | goes on with the draft | wait until the draft is complete | what was made with its help is entered with it |
 //! | somebody enters another value meanwhile (`insert`) | gets that one, if it is alive still; its own is dropped | get that one too | one entry |
 //! | … which dies before the creation ends | gets its own | get that of the creator | the dead entry makes way |

@@ -2,7 +2,7 @@
 
 use crate::common::{assert_accounted, promptly, Census, Citizen};
 use crate::creators::{in_each, Map, Refused};
-use highlander::{CreateError, CycleError, Registry};
+use highlander::{CreateError, CycleError, Registry, WeakKeyMap, WeakKeyValueMap};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::hash::{Hash, Hasher};
@@ -670,4 +670,74 @@ fn who_asks_after_a_removal_does_not_get_what_was_removed() {
         assert!(creator.join().unwrap().ptr_eq(&removed));
         assert_eq!(*asking.poll().unwrap(), 2);
     });
+}
+
+/// When the creation of another owner's equal key is given up, and that key has gone, the entry belongs to the key of whoever creates next.
+#[test]
+fn who_takes_over_creates_under_a_key_of_its_own() {
+    type Noted = WeakKeyMap<Arc<str>, Arc<u32>>;
+    type Paired = WeakKeyValueMap<Arc<str>, Arc<u32>>;
+    macro_rules! each {
+        ($map:ty) => {
+            promptly(|| {
+                let names = || -> (Arc<str>, Arc<str>) { ("k".into(), "k".into()) };
+                let is_kept = |map: &$map, theirs: Arc<str>, mine: &Arc<str>, value: Arc<u32>| {
+                    drop(theirs);
+                    let (key, found) = map.get_key_value("k").expect("both are alive");
+                    assert!(Arc::ptr_eq(&key, mine) && Arc::ptr_eq(&found, &value));
+                };
+
+                let (map, (theirs, mine)) = (<$map>::new(), names());
+                let mut creator = Task::new(
+                    map.get_or_insert_async(&theirs, async |_| std::future::pending().await),
+                );
+                assert!(creator.poll().is_none());
+                let mut waiter = Task::new(map.get_or_insert_async(&mine, async |key| {
+                    assert!(Arc::ptr_eq(key, &mine));
+                    Arc::new(1)
+                }));
+                assert!(waiter.poll().is_none());
+                drop(creator);
+                is_kept(&map, theirs, &mine, waiter.poll().expect("it creates"));
+
+                let (map, (theirs, mine)) = (<$map>::new(), names());
+                let vacancy = map.try_claim(&theirs).unwrap().unwrap().vacant().unwrap();
+                let mut waiter = Task::new(map.claim_async(&mine));
+                assert!(waiter.poll().is_none());
+                drop(vacancy);
+                let claimed = waiter.poll().expect("it is free").unwrap();
+                let vacancy = claimed.vacant().expect("nobody has made it");
+                assert!(Arc::ptr_eq(vacancy.key(), &mine));
+                is_kept(&map, theirs, &mine, vacancy.fill(Arc::new(2)));
+
+                // Threads: each may come before the vacancy is dropped, or after that.
+                type Call = fn(&$map, &Arc<str>) -> Arc<u32>;
+                let calls: [Call; 3] = [
+                    |map, key| map.get_or_insert_with(key, |_| Arc::new(3)),
+                    |map, key| map.get_or_replace_if(key, |_| true, |_| Arc::new(4)),
+                    |map, key| map.get_or_create_cyclic(key, |_| Arc::new(5), |_| {}),
+                ];
+                for call in calls {
+                    for _ in 0..50 {
+                        let (map, (theirs, mine)) = (<$map>::new(), names());
+                        let vacancy = map.try_claim(&theirs).unwrap().unwrap().vacant().unwrap();
+                        let (comes, has_come) = mpsc::channel();
+                        let value = thread::scope(|scope| {
+                            let waiter = scope.spawn(|| {
+                                comes.send(()).unwrap();
+                                call(&map, &mine)
+                            });
+                            has_come.recv().unwrap();
+                            thread::yield_now();
+                            drop(vacancy);
+                            waiter.join().unwrap()
+                        });
+                        is_kept(&map, theirs, &mine, value);
+                    }
+                }
+            });
+        };
+    }
+    each!(Noted);
+    each!(Paired);
 }
