@@ -160,10 +160,10 @@ impl<T, R: Clone> Leader<'_, T, R> {
 
 /// Takes a flight off its list, which is locked. Those who sleep get the result; if there is none, they begin anew, and the thread that
 /// has slept longest leads what it has brought along.
-fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, hands_over: bool) -> Told<T, R> {
+fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, is_given_up: bool) -> Told<T, R> {
     take_off(list, flight);
     let asleep = flight.asleep.lock().take();
-    let mut needs_leader = hands_over;
+    let mut needs_leader = is_given_up;
     for one in &asleep {
         let leads = needs_leader && one.is_thread;
         // Not its last owner, as the one who sleeps has it too.
