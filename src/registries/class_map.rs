@@ -72,10 +72,9 @@
 //! assert!(Arc::ptr_eq(&TYPES.descriptor(&wrapper).unwrap(), &element));
 //! ```
 
-use crate::panics::after;
 use crate::sync::local;
 use crate::{
-    ByAddress, ClosedError, CreateError, CycleError, InsertError, SyncPointer, WeakKeyValueMap,
+    ByAddress, ClosedError, CreateError, CycleError, Pointer, SyncPointer, WeakKeyValueMap,
 };
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -194,14 +193,18 @@ impl<B: Wrap> ClassMap<B> {
         if let Some(wrapper) = self.map.get(descriptor) {
             return Ok(wrapper);
         }
-        self.build(descriptor)
+        self.build(|| self.build_once(descriptor))
     }
 
+    /// Builds something, as often as it is refused because another thread builds what it leads to.
     #[cold]
-    fn build(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, B::Error> {
+    fn build(
+        &self,
+        once: impl Fn() -> Result<B::Wrapper, CreateError<B::Error>>,
+    ) -> Result<B::Wrapper, B::Error> {
         loop {
             let call = Call::begin();
-            let built = self.build_once(descriptor);
+            let built = once();
             if let Err(CreateError::Cycle(cycle)) = &built {
                 if !cycle.is_on_one_thread() {
                     Call::refuse(cycle);
@@ -257,22 +260,48 @@ impl<B: Wrap> ClassMap<B> {
         self.map.keys_of(wrapper)
     }
 
-    /// Has a descriptor share a wrapper that exists (of its superclass, say), unless it has one: that comes back then.
+    /// Has a descriptor share the wrapper of another one (of its superclass, say), which is made if there is none; unless it has one already. Returns the wrapper that it has then.
+    ///
+    /// While that of the other one is being completed further out on this thread, it is shared when it is complete, and given up with it.
+    ///
+    /// *Waiting* and *Complexity:* as for [`wrapper`](Self::wrapper).
+    ///
+    /// ```
+    /// # use highlander::registries::class_map::{ClassMap, Wrap};
+    /// # use highlander::CreateError;
+    /// # use std::sync::Arc;
+    /// # struct Lengths;
+    /// # impl Wrap for Lengths {
+    /// #     type Descriptor = Arc<str>;
+    /// #     type Wrapper = Arc<usize>;
+    /// #     type Error = CreateError<()>;
+    /// #     fn allocate(&self, name: &Arc<str>) -> Result<Arc<usize>, CreateError<()>> { Ok(Arc::new(name.len())) }
+    /// #     fn initialise(&self, _: &ClassMap<Self>, _: &Arc<str>, _: &Arc<usize>) -> Result<(), CreateError<()>> { Ok(()) }
+    /// # }
+    /// let lengths = ClassMap::new(Lengths);
+    /// let (list, array_list): (Arc<str>, Arc<str>) = ("List".into(), "ArrayList".into());
+    /// let shared = lengths.share(&array_list, &list).unwrap();
+    /// assert_eq!(*shared, "List".len());
+    /// assert!(Arc::ptr_eq(&shared, &lengths.wrapper(&list).unwrap()));
+    /// ```
     ///
     /// # Errors
-    /// The wrapper that the descriptor has already.
-    pub fn share(&self, descriptor: &B::Descriptor, wrapper: B::Wrapper) -> Result<(), B::Wrapper> {
-        match self.map.try_insert(descriptor, wrapper) {
-            Ok(()) => Ok(()),
-            Err(InsertError {
-                existing,
-                key,
-                value,
-            }) => {
-                let existing = existing.expect("never closed");
-                Err(after((key, value), existing))
-            }
+    /// As for `wrapper`, of the other descriptor.
+    pub fn share(
+        &self,
+        descriptor: &B::Descriptor,
+        other: &B::Descriptor,
+    ) -> Result<B::Wrapper, B::Error> {
+        if B::Descriptor::address(descriptor) == B::Descriptor::address(other) {
+            return self.wrapper(other);
         }
+        if let Some(wrapper) = self.map.get(descriptor) {
+            return Ok(wrapper);
+        }
+        self.build(|| {
+            let shared = |_: &B::Descriptor| self.wrapper(other).map_err(CreateError::Failed);
+            self.map.get_or_try_insert_with(descriptor, shared)
+        })
     }
 
     /// How many descriptors have a live wrapper; those of plain `Arc`s that have just died may be counted.

@@ -162,12 +162,8 @@ impl Place for Classes {
         "get": hold(env.get(&env.wrap().descriptor(key)));
         "descriptor": env.get(&env.wrap().descriptor(key)).map(|it| hold(env.descriptor(&it)));
         "descriptors": env.get(&env.wrap().descriptor(key)).map(|it| hold(env.descriptors(&it)));
-        "share": {
-            let wrapper = Strong::new(50);
-            end(env.share(&env.wrap().descriptor(key), wrapper.clone()));
-            hold(wrapper)
-        };
-        "share, let go": env.share(&env.wrap().descriptor(key), Strong::new(50));
+        "share": hold(env.share(&env.wrap().descriptor(key), &env.wrap().descriptor(HIT)).ok());
+        "share, let go": env.share(&env.wrap().descriptor(key), &env.wrap().descriptor(MISS));
         "iter": env.iter().for_each(end);
         "len": env.len();
         "prune": env.prune();
@@ -209,9 +205,10 @@ fn classes() {
             end(classes.get(&classes.wrap().descriptor(key)))
         });
         check("share", &|classes| {
-            let wrapper = Strong::new(60);
-            end(classes.share(&classes.wrap().descriptor(key), wrapper.clone()));
-            hold(wrapper)
+            for other in [MISS, 9] {
+                let wrap = classes.wrap();
+                hold(classes.share(&wrap.descriptor(key), &wrap.descriptor(other)));
+            }
         });
         check("iter", &|classes| {
             hold(classes.wrapper(&classes.wrap().descriptor(9)));

@@ -1,7 +1,6 @@
 //! A destructor panics where a call has something in hand that it is about to return: nothing of that is lost.
 
 use crate::common::{panic_of, Census, Citizen};
-use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::registries::memo::Memo;
 #[cfg(feature = "async")]
 use highlander::registries::signals::{Receiver, Signal};
@@ -233,41 +232,6 @@ fn an_update_of_a_weak_value_loses_nothing() {
             });
         },
     );
-}
-
-#[test]
-fn what_a_descriptor_has_already_comes_back_though_what_was_to_be_shared_panics() {
-    struct Wraps;
-    impl Wrap for Wraps {
-        type Descriptor = Arc<Part>;
-        type Wrapper = Arc<Part>;
-        type Error = CreateError<()>;
-
-        fn allocate(&self, _: &Arc<Part>) -> Result<Arc<Part>, CreateError<()>> {
-            unreachable!("only what exists is shared")
-        }
-
-        fn initialise(
-            &self,
-            _: &ClassMap<Self>,
-            _: &Arc<Part>,
-            _: &Arc<Part>,
-        ) -> Result<(), CreateError<()>> {
-            Ok(())
-        }
-    }
-
-    let one = |census: &Census| {
-        let (map, descriptor) = (ClassMap::new(Wraps), Arc::new(Part::of(census)));
-        let wrapper = Arc::new(Part::of(census));
-        assert!(map.share(&descriptor, Arc::clone(&wrapper)).is_ok());
-        (map, descriptor, wrapper)
-    };
-    nothing_is_lost(one, |on, census| {
-        let other = Arc::new(Part::of(census));
-        arm();
-        drop(on.0.share(&on.1, other));
-    });
 }
 
 type Pairs = WeakKeyValueMap<Arc<Part>, Arc<Part>>;

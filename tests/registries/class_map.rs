@@ -363,19 +363,156 @@ fn nobody_waits_for_what_does_not_concern_it() {
 #[test]
 fn a_class_may_share_the_type_of_its_superclass() {
     let types = types();
-    let loader = Loader::new(2, |_| vec![]);
+    let loader = Loader::new(5, |_| vec![]);
     let of_super = types.wrapper(&loader.class(0)).unwrap();
-    types
-        .share(&loader.class(1), of_super.clone())
-        .ok()
-        .unwrap();
+    let shared = types.share(&loader.class(1), &loader.class(0)).unwrap();
+    assert!(Arc::ptr_eq(&shared, &of_super));
     assert!(Arc::ptr_eq(
         &types.wrapper(&loader.class(1)).unwrap(),
         &of_super
     ));
     assert_eq!(types.descriptors(&of_super).len(), 2);
-    let refused = types.share(&loader.class(1), Arc::default()).unwrap_err();
-    assert!(Arc::ptr_eq(&refused, &of_super));
+    // It has one already; what has none is made.
+    let same = types.share(&loader.class(1), &loader.class(2)).unwrap();
+    assert!(Arc::ptr_eq(&same, &of_super));
+    assert!(types.get(&loader.class(2)).is_none());
+    let made = types.share(&loader.class(3), &loader.class(2)).unwrap();
+    assert!(is_complete(&made));
+    assert!(Arc::ptr_eq(&made, &types.get(&loader.class(2)).unwrap()));
+    let own = types.share(&loader.class(4), &loader.class(4)).unwrap();
+    assert_eq!(types.descriptors(&own).len(), 1);
+}
+
+/// A type that is shared while it is being completed is shared when it is complete, and given up with it: nobody else sees it before, or after that.
+#[test]
+fn a_type_is_not_shared_before_it_is_complete() {
+    /// Class 0 leads to class 1, which has class 2 share the type of class 0.
+    struct Sharing {
+        fails: AtomicBool,
+        seen: Mutex<Vec<Option<bool>>>,
+        owned: Mutex<Vec<Arc<OnceLock<u32>>>>,
+        classes: [Arc<u32>; 3],
+    }
+    impl Wrap for Sharing {
+        type Descriptor = Arc<u32>;
+        type Wrapper = Arc<OnceLock<u32>>;
+        type Error = Error;
+
+        fn allocate(&self, _: &Arc<u32>) -> Result<Self::Wrapper, Error> {
+            Ok(Arc::default())
+        }
+
+        fn initialise(
+            &self,
+            classes: &ClassMap<Self>,
+            class: &Arc<u32>,
+            wrapper: &Self::Wrapper,
+        ) -> Result<(), Error> {
+            let [zero, one, two] = &self.classes;
+            if **class == 0 {
+                let other = classes.wrapper(one)?;
+                // What another thread sees meanwhile.
+                thread::scope(|scope| {
+                    let looks = scope.spawn(|| classes.get(two).map(|seen| seen.get().is_some()));
+                    self.seen.lock().unwrap().push(looks.join().unwrap());
+                });
+                assert_eq!(classes.len(), 0);
+                self.owned.lock().unwrap().push(other);
+                if self.fails.load(SeqCst) {
+                    return Err(CreateError::Failed("class 0 is broken".to_string()));
+                }
+            } else {
+                let shared = classes.share(two, zero)?;
+                assert!(shared.get().is_none(), "a draft");
+                assert!(Arc::ptr_eq(&shared, &classes.get(two).unwrap()));
+            }
+            wrapper.set(**class).expect("initialised once");
+            Ok(())
+        }
+    }
+
+    promptly(|| {
+        let types = ClassMap::new(Sharing {
+            fails: AtomicBool::new(true),
+            seen: Mutex::default(),
+            owned: Mutex::default(),
+            classes: [0, 1, 2].map(Arc::new),
+        });
+        let [zero, one, two] = types.wrap().classes.clone();
+        assert!(types.wrapper(&zero).is_err());
+        types.wrap().owned.lock().unwrap().clear();
+        assert!([&zero, &one, &two]
+            .iter()
+            .all(|class| types.get(class).is_none()));
+        types.wrap().fails.store(false, SeqCst);
+        let made = types.wrapper(&zero).unwrap();
+        assert!(Arc::ptr_eq(&types.get(&two).unwrap(), &made));
+        assert_eq!(made.get(), Some(&0));
+        assert_eq!(types.descriptors(&made).len(), 2);
+        assert_eq!(*types.wrap().seen.lock().unwrap(), [None, None]);
+    });
+}
+
+/// Two threads build what leads to each other, and each has a third class share what it builds.
+#[test]
+fn a_type_that_is_shared_is_built_anew_when_another_thread_is_in_the_way() {
+    struct Crossing {
+        classes: [Arc<u32>; 4],
+        meet: Barrier,
+        times: AtomicUsize,
+        owned: Mutex<Vec<Arc<OnceLock<u32>>>>,
+    }
+    impl Wrap for Crossing {
+        type Descriptor = Arc<u32>;
+        type Wrapper = Arc<OnceLock<u32>>;
+        type Error = Error;
+
+        fn allocate(&self, _: &Arc<u32>) -> Result<Self::Wrapper, Error> {
+            Ok(Arc::default())
+        }
+
+        fn initialise(
+            &self,
+            classes: &ClassMap<Self>,
+            class: &Arc<u32>,
+            wrapper: &Self::Wrapper,
+        ) -> Result<(), Error> {
+            // Both have begun.
+            if self.times.fetch_add(1, SeqCst) < 2 {
+                self.meet.wait();
+            }
+            let n = **class as usize;
+            let shared = classes.share(&self.classes[2 + n], &self.classes[1 - n])?;
+            self.owned.lock().unwrap().push(shared);
+            wrapper.set(**class).expect("initialised once");
+            Ok(())
+        }
+    }
+
+    for _ in 0..20 {
+        promptly(|| {
+            let types = ClassMap::new(Crossing {
+                classes: [0, 1, 2, 3].map(Arc::new),
+                meet: Barrier::new(2),
+                times: AtomicUsize::new(0),
+                owned: Mutex::default(),
+            });
+            let classes = types.wrap().classes.clone();
+            let made = thread::scope(|scope| {
+                let types = &types;
+                let builds = |n: usize| {
+                    let class = classes[n].clone();
+                    scope.spawn(move || types.wrapper(&class).unwrap())
+                };
+                [builds(0), builds(1)].map(|one| one.join().unwrap())
+            });
+            for (n, one) in made.iter().enumerate() {
+                assert_eq!(one.get(), Some(&(n as u32)));
+                assert!(Arc::ptr_eq(one, &types.get(&classes[n]).unwrap()));
+                assert!(Arc::ptr_eq(one, &types.get(&classes[3 - n]).unwrap()));
+            }
+        });
+    }
 }
 
 /// The deadlock of Jython 2.5.2 (#2487): one thread builds a type and needs a lock of the foreign system for it, the initialisation of its class. Another one is just initialising
