@@ -19,9 +19,16 @@ pub struct ByEquality(());
 pub struct ByAddress(());
 
 mod sealed {
+    use super::{ByAddress, ByEquality, Equivalent, Hash, Pointer};
+
     pub trait Sealed {}
-    impl Sealed for super::ByEquality {}
-    impl Sealed for super::ByAddress {}
+    impl Sealed for ByEquality {}
+    impl Sealed for ByAddress {}
+
+    /// Of its own, since somebody's own `Q` would do for an implementation of `Asked`.
+    pub trait Asks<P: Pointer, Q: ?Sized> {}
+    impl<P: Pointer, Q: ?Sized + Hash + Equivalent<P::Target>> Asks<P, Q> for ByEquality {}
+    impl<P: Pointer> Asks<P, P> for ByAddress {}
 }
 
 /// A way to compare weak keys of type `P`: [`ByEquality`] or [`ByAddress`]. It cannot be implemented outside of this crate.
@@ -40,7 +47,19 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
 
 /// Says what a map with weak keys `P` can be asked for: the target or what is [`Equivalent`] to it with [`ByEquality`], the pointer
 /// with [`ByAddress`]. It cannot be implemented outside of this crate.
-pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> {
+///
+/// ```compile_fail,E0277
+/// use highlander::{Asked, ByEquality};
+/// use std::sync::{Arc, Weak};
+///
+/// struct Mine;
+/// impl Asked<Arc<u8>, Mine> for ByEquality {
+///     fn hash_asked<S: std::hash::BuildHasher>(_: &S, _: &Mine) -> u64 { 0 }
+///     fn matches(_: &Weak<u8>, _: &Mine) -> bool { true }
+///     fn find(_: &Weak<u8>, _: &Mine) -> Option<Arc<u8>> { None }
+/// }
+/// ```
+pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> + sealed::Asks<P, Q> {
     #[doc(hidden)]
     fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64;
 
