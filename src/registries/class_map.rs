@@ -72,6 +72,7 @@
 //! assert!(Arc::ptr_eq(&TYPES.descriptor(&wrapper).unwrap(), &element));
 //! ```
 
+use crate::panics::after;
 use crate::sync::local;
 use crate::{
     ByAddress, ClosedError, CreateError, CycleError, Pointer, SyncPointer, WeakKeyValueMap,
@@ -262,7 +263,8 @@ impl<B: Wrap> ClassMap<B> {
 
     /// Has a descriptor share the wrapper of another one (of its superclass, say), which is made if there is none; unless it has one already. Returns the wrapper that it has then.
     ///
-    /// While that of the other one is being completed further out on this thread, it is shared when it is complete, and given up with it.
+    /// While that of the other one is being completed further out on this thread, it is shared when it is complete, and given up with it. If it has to be made, and its making asks for the
+    /// wrapper of this descriptor, it gets one of its own, which comes back then.
     ///
     /// *Waiting* and *Complexity:* as for [`wrapper`](Self::wrapper).
     ///
@@ -292,16 +294,20 @@ impl<B: Wrap> ClassMap<B> {
         descriptor: &B::Descriptor,
         other: &B::Descriptor,
     ) -> Result<B::Wrapper, B::Error> {
-        if B::Descriptor::address(descriptor) == B::Descriptor::address(other) {
-            return self.wrapper(other);
-        }
         if let Some(wrapper) = self.map.get(descriptor) {
             return Ok(wrapper);
         }
-        self.build(|| {
+        // First: what that leads to may ask for this one's.
+        let kept = self.wrapper(other)?;
+        if B::Descriptor::address(descriptor) == B::Descriptor::address(other) {
+            return Ok(kept);
+        }
+        // Asked for again inside of the creation, which needs it then, if it is not complete.
+        let shared = self.build(|| {
             let shared = |_: &B::Descriptor| self.wrapper(other).map_err(CreateError::Failed);
             self.map.get_or_try_insert_with(descriptor, shared)
-        })
+        });
+        after(kept, shared)
     }
 
     /// How many descriptors have a live wrapper; those of plain `Arc`s that have just died may be counted.

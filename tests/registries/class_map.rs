@@ -381,6 +381,12 @@ fn a_class_may_share_the_type_of_its_superclass() {
     assert!(Arc::ptr_eq(&made, &types.get(&loader.class(2)).unwrap()));
     let own = types.share(&loader.class(4), &loader.class(4)).unwrap();
     assert_eq!(types.descriptors(&own).len(), 1);
+    // The making of the other one may ask for this one's.
+    let circle = Loader::new(2, |n| vec![1 - n]);
+    let own = types.share(&circle.class(1), &circle.class(0)).unwrap();
+    let other = types.get(&circle.class(0)).unwrap();
+    assert!(is_complete(&own) && is_complete(&other));
+    assert!(!Arc::ptr_eq(&own, &other));
 }
 
 /// A type that is shared while it is being completed is shared when it is complete, and given up with it: nobody else sees it before, or after that.
