@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// One word. Dereferences to the value and knows its key. Handles compare, hash and order as the values they lead to, like
 /// [`Arc`]; [`Handle::ptr_eq`] compares identities.
 ///
-/// Dropping the last handle takes the entry out, then drops value and key, all before the drop returns. Handles may
-/// outlive their registry.
+/// Dropping the last handle takes the entry out, then drops value and key, all before the drop returns. (A call that compares its key with this one's is an owner for that long; it may
+/// be the last.) Handles may outlive their registry.
 ///
 /// ```
 /// use highlander::{Handle, Registry};

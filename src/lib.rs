@@ -37,7 +37,8 @@
 //! * A look-up by key finds a value if it is entered throughout the call, and does not if it is at no moment of it. It never shows a value
 //!   that is not complete, or whose last owner has gone.
 //! * When the drop of the last handle returns, the entry is unreachable, `len` is one less, and key and value are dropped. The value's destructor
-//!   runs where the last owner let go. (In a chain of values that own each other, be it of handles or of [`Watched`] values, from the 64th nested drop on,
+//!   runs where the last owner let go. That may be a call that is just comparing its key with the value's: it owns the value for that long, also if it asks for another key
+//!   with the same 64 bits of hash. (In a chain of values that own each other, be it of handles or of [`Watched`] values, from the 64th nested drop on,
 //!   removal hooks, callbacks and destructors run a little later, before the outermost drop returns.) While it runs, the key is free: another thread may create the next value.
 //! * An iterator is a snapshot of owners, taken bucket by bucket: what is entered throughout is in it once, what comes or goes may be.
 //! * `len` is exact when nothing is under way, and otherwise off by no more than what is.

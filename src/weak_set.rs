@@ -43,7 +43,7 @@ use std::sync::Arc;
 /// object; nothing of the target is hashed or compared.
 ///
 /// # When a member dies
-/// It is out of the set from that moment: no call shows it. Its *entry* goes
+/// It is out of the set from that moment: no call shows it. (One that compares or shows it just then is an owner, and may be the last.) Its *entry* goes
 /// * before the last owner's drop returns, if the pointer reports deaths ([`Watched`](crate::Watched)), or the value has a [`Token`] that it was
 ///   entered with;
 /// * otherwise (a plain `Arc`) when it is pruned. Each insertion and each removal looks at 4 entries, in turn, and goes on while all that it sees are dead,

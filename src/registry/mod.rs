@@ -79,7 +79,7 @@ use std::fmt;
 /// is done and get the same value; other keys are not held up. When a factory fails or panics nothing is entered, and one
 /// of the waiters runs its own.
 ///
-/// (Keys that share all 64 bits of their hash are compared with each other, with no lock held: a call that enters a value goes on until it has met all of them, those too that come meanwhile.)
+/// (Keys that share all 64 bits of their hash are compared with each other, with no lock held: a call that enters a value goes on until it has met all of them, those too that come meanwhile; and it owns each value while it compares its key.)
 ///
 /// A factory may create values under other keys, here or in any other registry or map. One that comes back to its own key, directly or through other
 /// factories, on one thread or through several, gets a [`CycleError`](crate::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
