@@ -5,8 +5,8 @@ use highlander::registries::memo::Memo;
 #[cfg(feature = "async")]
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{
-    ClosedError, CreateError, CycleError, Handle, Recent, Registry, StrongMap, WeakKeyMap,
-    WeakKeyValueMap, WeakValueMap,
+    ClosedError, CycleError, Handle, Recent, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap,
+    WeakValueMap,
 };
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
@@ -371,7 +371,10 @@ mod of_a_future {
                 nothing_is_lost(new, |on, census| {
                     let made = |_: &_| {
                         let Made(value, part) = $made(census);
-                        Made(Some(Ok::<_, CreateError<()>>(value.unwrap())), part)
+                        Made(
+                            Some(Ok::<_, highlander::CreateError<()>>(value.unwrap())),
+                            part,
+                        )
                     };
                     drop(pollster::block_on(on.get_or_try_insert_async($key, made)));
                 });
