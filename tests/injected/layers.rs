@@ -143,7 +143,11 @@ impl Wrap for Wraps {
         };
         for other in others {
             // It does without those that fail.
-            match classes.wrapper(&self.descriptor(*other)) {
+            // Dropped before the error is returned, which would be lost if that panics.
+            let descriptor = self.descriptor(*other);
+            let wrapper = classes.wrapper(&descriptor);
+            drop(descriptor);
+            match wrapper {
                 Ok(wrapper) => hold(wrapper),
                 Err(CreateError::Failed(_)) => {}
                 Err(error) => return Err(error),
