@@ -446,7 +446,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                         let outcome = Outcome::Occupied(landed);
                         return Linking { outcome, strangers };
                     }
-                    match landed.held.is_dead() {
+                    // (Its value is held.)
+                    match landed.held.key().is_dead() {
                         false => Gone::Live(landed),
                         true => Gone::Dead(landed.held),
                     }

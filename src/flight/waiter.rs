@@ -146,13 +146,10 @@ impl<'a, T, R> Waiter<'a, T, R> {
 
     /// Leads, if that has been decided.
     fn lead(&mut self, wakes: Wakes) -> Option<Leader<'a, T, R>> {
-        match wakes {
-            Wakes::Not | Wakes::Looks => None,
-            Wakes::Leads => {
-                let own = self.own.take().expect("it was listed");
-                Some(Leader::new(self.shard, own))
-            }
-        }
+        (wakes == Wakes::Leads).then(|| {
+            let own = self.own.take().expect("it was listed");
+            Leader::new(self.shard, own)
+        })
     }
 
     /// What tells when whoever leads now has ended.

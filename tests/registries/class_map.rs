@@ -389,119 +389,111 @@ fn a_class_may_share_the_type_of_its_superclass() {
     assert!(!Arc::ptr_eq(&own, &other));
 }
 
+/// Classes by number, of which each is completed as a test says.
+struct Numbered {
+    classes: Vec<Arc<u32>>,
+    complete: Completion,
+    owned: Mutex<Vec<Arc<OnceLock<u32>>>>,
+}
+
+type Completion = Box<dyn Fn(&ClassMap<Numbered>, u32) -> Result<(), Error> + Send + Sync>;
+
+impl Numbered {
+    fn types(
+        count: u32,
+        complete: impl Fn(&ClassMap<Self>, u32) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> ClassMap<Self> {
+        ClassMap::new(Self {
+            classes: (0..count).map(Arc::new).collect(),
+            complete: Box::new(complete),
+            owned: Mutex::default(),
+        })
+    }
+
+    fn own(&self, wrapper: Arc<OnceLock<u32>>) {
+        self.owned.lock().unwrap().push(wrapper);
+    }
+}
+
+impl Wrap for Numbered {
+    type Descriptor = Arc<u32>;
+    type Wrapper = Arc<OnceLock<u32>>;
+    type Error = Error;
+
+    fn allocate(&self, _: &Arc<u32>) -> Result<Self::Wrapper, Error> {
+        Ok(Arc::default())
+    }
+
+    fn initialise(
+        &self,
+        classes: &ClassMap<Self>,
+        class: &Arc<u32>,
+        wrapper: &Self::Wrapper,
+    ) -> Result<(), Error> {
+        (self.complete)(classes, **class)?;
+        wrapper.set(**class).expect("initialised once");
+        Ok(())
+    }
+}
+
 /// A type that is shared while it is being completed is shared when it is complete, and given up with it: nobody else sees it before, or after that.
 #[test]
 fn a_type_is_not_shared_before_it_is_complete() {
-    /// Class 0 leads to class 1, which has class 2 share the type of class 0.
-    struct Sharing {
-        fails: AtomicBool,
-        seen: Mutex<Vec<Option<bool>>>,
-        owned: Mutex<Vec<Arc<OnceLock<u32>>>>,
-        classes: [Arc<u32>; 3],
-    }
-    impl Wrap for Sharing {
-        type Descriptor = Arc<u32>;
-        type Wrapper = Arc<OnceLock<u32>>;
-        type Error = Error;
-
-        fn allocate(&self, _: &Arc<u32>) -> Result<Self::Wrapper, Error> {
-            Ok(Arc::default())
-        }
-
-        fn initialise(
-            &self,
-            classes: &ClassMap<Self>,
-            class: &Arc<u32>,
-            wrapper: &Self::Wrapper,
-        ) -> Result<(), Error> {
-            let [zero, one, two] = &self.classes;
-            if **class == 0 {
-                let other = classes.wrapper(one)?;
+    promptly(|| {
+        let fails = Arc::new(AtomicBool::new(true));
+        let seen: Arc<Mutex<Vec<Option<bool>>>> = Arc::default();
+        // Class 0 leads to class 1, which has class 2 share the type of class 0.
+        let complete = {
+            let (fails, seen) = (Arc::clone(&fails), Arc::clone(&seen));
+            move |types: &ClassMap<Numbered>, class: u32| {
+                let [zero, one, two] = types.wrap().classes.first_chunk().unwrap();
+                if class == 1 {
+                    let shared = types.share(two, zero)?;
+                    assert!(shared.get().is_none(), "a draft");
+                    assert!(Arc::ptr_eq(&shared, &types.get(two).unwrap()));
+                    return Ok(());
+                }
+                types.wrap().own(types.wrapper(one)?);
                 // What another thread sees meanwhile.
                 thread::scope(|scope| {
-                    let looks = scope.spawn(|| classes.get(two).map(|seen| seen.get().is_some()));
-                    self.seen.lock().unwrap().push(looks.join().unwrap());
+                    let looks = scope.spawn(|| types.get(two).map(|seen| seen.get().is_some()));
+                    seen.lock().unwrap().push(looks.join().unwrap());
                 });
-                assert_eq!(classes.len(), 0);
-                self.owned.lock().unwrap().push(other);
-                if self.fails.load(SeqCst) {
-                    return Err(CreateError::Failed("class 0 is broken".to_string()));
+                assert_eq!(types.len(), 0);
+                match fails.load(SeqCst) {
+                    true => Err(CreateError::Failed("class 0 is broken".to_string())),
+                    false => Ok(()),
                 }
-            } else {
-                let shared = classes.share(two, zero)?;
-                assert!(shared.get().is_none(), "a draft");
-                assert!(Arc::ptr_eq(&shared, &classes.get(two).unwrap()));
             }
-            wrapper.set(**class).expect("initialised once");
-            Ok(())
-        }
-    }
-
-    promptly(|| {
-        let types = ClassMap::new(Sharing {
-            fails: AtomicBool::new(true),
-            seen: Mutex::default(),
-            owned: Mutex::default(),
-            classes: [0, 1, 2].map(Arc::new),
-        });
-        let [zero, one, two] = types.wrap().classes.clone();
-        assert!(types.wrapper(&zero).is_err());
+        };
+        let types = Numbered::types(3, complete);
+        let classes = types.wrap().classes.clone();
+        assert!(types.wrapper(&classes[0]).is_err());
         types.wrap().owned.lock().unwrap().clear();
-        assert!([&zero, &one, &two]
-            .iter()
-            .all(|class| types.get(class).is_none()));
-        types.wrap().fails.store(false, SeqCst);
-        let made = types.wrapper(&zero).unwrap();
-        assert!(Arc::ptr_eq(&types.get(&two).unwrap(), &made));
+        assert!(classes.iter().all(|class| types.get(class).is_none()));
+        fails.store(false, SeqCst);
+        let made = types.wrapper(&classes[0]).unwrap();
+        assert!(Arc::ptr_eq(&types.get(&classes[2]).unwrap(), &made));
         assert_eq!(made.get(), Some(&0));
         assert_eq!(types.descriptors(&made).len(), 2);
-        assert_eq!(*types.wrap().seen.lock().unwrap(), [None, None]);
+        assert_eq!(*seen.lock().unwrap(), [None, None]);
     });
 }
 
-/// Two threads build what leads to each other, and each has a third class share what it builds.
+/// Two threads build what leads to each other, and each has a third class share what the other one builds.
 #[test]
 fn a_type_that_is_shared_is_built_anew_when_another_thread_is_in_the_way() {
-    struct Crossing {
-        classes: [Arc<u32>; 4],
-        meet: Barrier,
-        times: AtomicUsize,
-        owned: Mutex<Vec<Arc<OnceLock<u32>>>>,
-    }
-    impl Wrap for Crossing {
-        type Descriptor = Arc<u32>;
-        type Wrapper = Arc<OnceLock<u32>>;
-        type Error = Error;
-
-        fn allocate(&self, _: &Arc<u32>) -> Result<Self::Wrapper, Error> {
-            Ok(Arc::default())
-        }
-
-        fn initialise(
-            &self,
-            classes: &ClassMap<Self>,
-            class: &Arc<u32>,
-            wrapper: &Self::Wrapper,
-        ) -> Result<(), Error> {
-            // Both have begun.
-            if self.times.fetch_add(1, SeqCst) < 2 {
-                self.meet.wait();
-            }
-            let n = **class as usize;
-            let shared = classes.share(&self.classes[2 + n], &self.classes[1 - n])?;
-            self.owned.lock().unwrap().push(shared);
-            wrapper.set(**class).expect("initialised once");
-            Ok(())
-        }
-    }
-
     for _ in 0..20 {
         promptly(|| {
-            let types = ClassMap::new(Crossing {
-                classes: [0, 1, 2, 3].map(Arc::new),
-                meet: Barrier::new(2),
-                times: AtomicUsize::new(0),
-                owned: Mutex::default(),
+            let (meet, times) = (Barrier::new(2), AtomicUsize::new(0));
+            let types = Numbered::types(4, move |types, class| {
+                // Both have begun.
+                if times.fetch_add(1, SeqCst) < 2 {
+                    meet.wait();
+                }
+                let (wrap, n) = (types.wrap(), class as usize);
+                wrap.own(types.share(&wrap.classes[2 + n], &wrap.classes[1 - n])?);
+                Ok(())
             });
             let classes = types.wrap().classes.clone();
             let made = thread::scope(|scope| {
