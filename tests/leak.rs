@@ -2,9 +2,11 @@
 //!
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
+use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::{
-    ByAddress, CreateError, Handle, Interner, MapMaker, Recent, RecentErrors, Registry, StrongMap,
-    Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
+    ByAddress, ClosedError, CreateError, CycleError, Handle, Interner, MapMaker, Recent,
+    RecentErrors, Registry, StrongMap, Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap,
+    WeakSet, WeakValueMap, WeakWatched,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -78,7 +80,7 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 21] = [
+    let scenes: [(&str, fn()); 22] = [
         ("prompt maps", prompt_maps),
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
@@ -87,6 +89,10 @@ fn memory_comes_back() {
         ("a registry dropped before its handles", registry_first),
         ("failed and panicked creations", failures),
         ("refusals whose keys and factories panic", refusals),
+        (
+            "refused classes, whose own errors panic when dropped",
+            refused_classes,
+        ),
         ("keys and values that were not needed", losers),
         ("weak handles", weak_handles),
         ("removed and replaced values", removed),
@@ -124,6 +130,73 @@ fn memory_comes_back() {
     listeners();
     watched();
     pruning_frees_what_weak_pointers_hold();
+}
+
+/// Two threads build classes that lead to each other. Whoever is refused makes an error of its own of it, whose drop panics.
+fn refused_classes() {
+    enum Error {
+        Refused,
+        Armed,
+    }
+    impl From<CycleError> for Error {
+        fn from(_: CycleError) -> Self {
+            Self::Refused
+        }
+    }
+    impl From<ClosedError> for Error {
+        fn from(_: ClosedError) -> Self {
+            unreachable!("it is never closed")
+        }
+    }
+    impl Drop for Error {
+        fn drop(&mut self) {
+            if matches!(self, Self::Armed) {
+                resume_unwind(Box::new(()));
+            }
+        }
+    }
+    struct Pair {
+        classes: [Arc<u32>; 2],
+        begun: AtomicIsize,
+        meet: Barrier,
+    }
+    impl Wrap for Pair {
+        type Descriptor = Arc<u32>;
+        type Wrapper = Arc<u32>;
+        type Error = Error;
+        fn allocate(&self, class: &Arc<u32>) -> Result<Arc<u32>, Error> {
+            Ok(Arc::new(**class))
+        }
+        fn initialise(
+            &self,
+            types: &ClassMap<Self>,
+            class: &Arc<u32>,
+            _: &Arc<u32>,
+        ) -> Result<(), Error> {
+            if self.begun.fetch_add(1, Relaxed) < 2 {
+                self.meet.wait();
+            }
+            let other = types.wrapper(&self.classes[1 - **class as usize]);
+            other.map(drop).map_err(|_| Error::Armed)
+        }
+    }
+
+    let types = ClassMap::new(Pair {
+        classes: [0, 1].map(Arc::new),
+        begun: AtomicIsize::new(0),
+        meet: Barrier::new(2),
+    });
+    let panicked = thread::scope(|scope| {
+        let types = &types;
+        let build = |class: &Arc<u32>| {
+            let class = Arc::clone(class);
+            let wrapper = move || drop(types.wrapper(&class));
+            scope.spawn(|| catch_unwind(AssertUnwindSafe(wrapper)).is_err())
+        };
+        let [one, other] = types.wrap().classes.each_ref().map(build);
+        one.join().unwrap() | other.join().unwrap()
+    });
+    assert!(panicked, "nobody was refused");
 }
 
 /// What says that a call asks for its own key, with its text, goes though the drop of what the call was given panics.

@@ -236,7 +236,7 @@ impl<B: Wrap> ClassMap<B> {
                 let initialised = self.wrap.initialise(self, descriptor, wrapper);
                 // Whatever it makes of a refusal, it is not complete.
                 match Call::refused() {
-                    Some(cycle) => Err(CreateError::Cycle(cycle)),
+                    Some(cycle) => after(initialised, Err(CreateError::Cycle(cycle))),
                     None => initialised.map_err(CreateError::Failed),
                 }
             },
