@@ -212,12 +212,13 @@ impl<K, V: serde_core::Serialize> serde_core::Serialize for Handle<K, V> {
 
 /// A handle that knows a value without keeping it alive.
 ///
-/// When the last [`Handle`] goes, all weak handles are dead before the value's destructor begins, and stay dead.
+/// When the last [`Handle`] goes, all weak handles are dead before the value's destructor begins, and stay dead. One to a value that is still being created
+/// ([`get_or_insert_cyclic`](crate::Registry::get_or_insert_cyclic), [`get_or_create_cyclic`](crate::Registry::get_or_create_cyclic)) is dead until that is entered.
 ///
 /// Comparing and hashing follow CPython's `weakref.ref`. While both are alive, weak handles compare as the values they
 /// lead to; a dead one is equal only to itself and its clones. The hash is that of the value, taken at the first time it is asked for while the value
 /// lives, and then kept beyond its death, so that a weak handle stays findable in a `HashMap`. One that was never hashed
-/// before the value died hashes by identity. (Python raises an error instead.) There is no order. The hash is
+/// before the value died hashes by identity; and one that is hashed before the value is entered, by identity until then, so it is not to be put into a `HashMap` before. (Python raises an error instead.) There is no order. The hash is
 /// keyed with the secret of [`DefaultHashBuilder`](crate::DefaultHashBuilder), so it differs from process to process.
 ///
 /// ```
@@ -254,7 +255,7 @@ impl<K, V> WeakHandle<K, V> {
         &self.watch
     }
 
-    /// A strong handle, unless the last one has gone.
+    /// A strong handle, unless the last one has gone, or the value is not entered yet.
     ///
     /// *Waiting:* for another `upgrade` or the last drop of the same value, a few instructions long.
     pub fn upgrade(&self) -> Option<Handle<K, V>> {
@@ -268,7 +269,7 @@ impl<K, V> WeakHandle<K, V> {
         self.strong_count() > 0
     }
 
-    /// The number of strong handles at some moment; 0 when the value is dead.
+    /// The number of strong handles at some moment; 0 when the value is dead, or not entered yet.
     pub fn strong_count(&self) -> usize {
         self.watch.owners() as usize
     }

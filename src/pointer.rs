@@ -308,6 +308,8 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
     }
 }
 
+/// To the draft of a value that is still being created it is dead until that is entered: the one exception from the rule that what is dead stays dead. See
+/// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
 impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
     type Strong = Handle<K, V>;
 

@@ -136,7 +136,7 @@ impl<T: ?Sized> Watched<T> {
     }
 
     /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always `|it| it as _`; it is written out because
-    /// the compiler coerces the pointers of `std` only.
+    /// the compiler coerces the pointers of `std` only. (One that keeps the `Arc` is one more owner; one that returns another `Arc` makes this an owner of that.)
     ///
     /// The identity, the watchers and the weak pointers stay the same.
     ///
@@ -326,7 +326,7 @@ impl<T: ?Sized + Hash> Hash for Watched<T> {
 ///
 /// Comparing and hashing follow CPython's `weakref.ref`, as for [`WeakHandle`](crate::WeakHandle): while both are alive, they compare as the
 /// values; a dead one is equal only to those that led to the same value. The hash is the value's, taken when it is first asked for
-/// while the value lives, and kept beyond its death; one that was never asked for before hashes by identity. There is no order.
+/// while the value lives, and kept beyond its death; one that was never asked for before, or is asked before the value is complete, hashes by identity. There is no order.
 ///
 /// ```
 /// use highlander::Watched;

@@ -3,6 +3,7 @@
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
 use highlander::registries::class_map::{ClassMap, Wrap};
+use highlander::registries::finalizers::Finalizers;
 use highlander::{
     ByAddress, ClosedError, CreateError, CycleError, Handle, Interner, MapMaker, Recent,
     RecentErrors, Registry, StrongMap, Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap,
@@ -80,7 +81,7 @@ const EMPTY: isize = 32 * 1024;
 
 #[test]
 fn memory_comes_back() {
-    let scenes: [(&str, fn()); 22] = [
+    let scenes: [(&str, fn()); 23] = [
         ("prompt maps", prompt_maps),
         ("an interner of texts of many sizes", texts),
         ("a registry of strings and vectors", vectors),
@@ -93,6 +94,7 @@ fn memory_comes_back() {
             "refused classes, whose own errors panic when dropped",
             refused_classes,
         ),
+        ("finalizers that come and go while one runs", finalizers),
         ("keys and values that were not needed", losers),
         ("weak handles", weak_handles),
         ("removed and replaced values", removed),
@@ -197,6 +199,24 @@ fn refused_classes() {
         one.join().unwrap() | other.join().unwrap()
     });
     assert!(panicked, "nobody was refused");
+}
+
+/// Those that come while others run are put in order, and what has gone by then leaves that soon.
+fn finalizers() {
+    let finalizers = Arc::new(Finalizers::new());
+    let inner = Arc::downgrade(&finalizers);
+    finalizers.at_exit(0, move || {
+        let finalizers = inner.upgrade().unwrap();
+        let come_and_go = || {
+            for _ in 0..10_000 {
+                assert!(finalizers.at_exit(0, || ()).cancel());
+            }
+        };
+        come_and_go();
+        let left = left_by(come_and_go);
+        assert!(left < 32 * 1024, "{left} bytes of 10 000");
+    });
+    assert_eq!(finalizers.run_all().panicked, 0);
 }
 
 /// What says that a call asks for its own key, with its text, goes though the drop of what the call was given panics.

@@ -248,8 +248,8 @@ impl<B: Wrap> ClassMap<B> {
         self.map.get(descriptor)
     }
 
-    /// The descriptor that this is the wrapper of, if it is alive. A wrapper is found by its descriptor a moment before the descriptor is found by it: the call that makes it has not
-    /// returned then.
+    /// The descriptor that this is the wrapper of, if it is alive. A wrapper is found by its descriptor before the descriptor is found by it: surely only when the call that makes it has
+    /// returned.
     ///
     /// *Complexity:* a look-up by the wrapper's address.
     pub fn descriptor(&self, wrapper: &B::Wrapper) -> Option<B::Descriptor> {

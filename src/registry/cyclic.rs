@@ -77,7 +77,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// If `initialise` fails or panics, the draft is given up, and with it all that was created with its help. The draft is
     /// dropped before this returns, at the latest by a look-up that is just looking at it. Handles that `initialise` has put
     /// elsewhere keep it alive; it is found by nobody. Weak handles to a draft lead to nothing until it is entered, and for ever if it
-    /// never is.
+    /// never is. So for maps and sets of handles a draft is dead: they do not find it, and may take it out again
+    /// ([`Cause::Dead`](crate::Cause::Dead)). Enter a handle elsewhere when the creation has returned.
     ///
     /// Two threads that create for each other cannot both go on. The one that asks last gets a [`CycleError`]; it can give up,
     /// [wait](CycleError::wait), and try again. A future is given no drafts, nor is a creation that may take the place of a live

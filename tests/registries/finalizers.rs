@@ -325,6 +325,49 @@ fn s3_8_one_that_has_gone_meanwhile_is_passed_over() {
     assert_eq!(log.words(), ["the object's", "first"]);
 }
 
+#[test]
+fn who_runs_inside_of_who_runs_goes_on_where_that_one_was() {
+    let (finalizers, log) = (Arc::new(Finalizers::new()), Log::default());
+    for (priority, word) in [(-1, "last"), (0, "a"), (1, "b"), (3, "first")] {
+        finalizers.at_exit(priority, log.note(word));
+    }
+    let late = finalizers.at_exit(-5, log.note("late"));
+    finalizers.at_exit(2, {
+        let (inner, note) = (Arc::clone(&finalizers), log.clone());
+        move || {
+            inner.at_exit(7, note.note("new"));
+            assert_ran(inner.run_from(1), 2, 0);
+            late.set_priority(0);
+            inner.at_exit(0, note.note("newest"));
+        }
+    });
+    assert_ran(finalizers.run_from(0), 5, 0);
+    assert_eq!(log.words(), ["first", "new", "b", "newest", "late", "a"]);
+    assert_ran(finalizers.run_all(), 1, 0);
+    assert_eq!(log.words(), ["last"]);
+}
+
+/// As many functions as there are, each of which makes another one: none of them has the order of the others made anew.
+#[test]
+fn each_of_many_makes_another_one() {
+    promptly(|| {
+        const MANY: usize = 20_000;
+        let (finalizers, runs) = (Arc::new(Finalizers::new()), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..MANY {
+            let (more, runs) = (Arc::downgrade(&finalizers), Arc::clone(&runs));
+            finalizers.at_exit(0, move || {
+                let again = Arc::clone(&runs);
+                let count = move || again.fetch_add(1, SeqCst);
+                more.upgrade().unwrap().at_exit(-1, count);
+                runs.fetch_add(1, SeqCst);
+            });
+        }
+        assert_ran(finalizers.run_all(), 2 * MANY, 0);
+        assert_eq!(runs.load(SeqCst), 2 * MANY);
+        assert!(finalizers.is_empty());
+    });
+}
+
 /// §3.5: the child of a fork forgets its parent's.
 #[test]
 fn s3_8_cancel_all_forgets_those_without_a_priority_too() {

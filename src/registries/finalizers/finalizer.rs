@@ -3,7 +3,7 @@
 use super::{List, Mortal};
 use crate::registries::process_id::this_process;
 use crate::sync::plain::{AtomicI64, Relaxed};
-use crate::sync::{Mutex, Ordering};
+use crate::sync::Mutex;
 use crate::{Pointer, Registration, WeakPointer};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -22,7 +22,7 @@ pub struct Finalizer<M: Mortal, R = ()> {
 /// What [`Finalizer::detach`] gives back: the object, and what would have been run.
 pub type Detached<M, R> = (M, Box<dyn FnOnce() -> R + Send>);
 
-impl<M: Mortal, R> Finalizer<M, R> {
+impl<M: Mortal, R: 'static> Finalizer<M, R> {
     pub(super) fn new(object: M::Weak, record: Arc<Record<R>>) -> Self {
         Self { object, record }
     }
@@ -36,7 +36,7 @@ impl<M: Mortal, R> Finalizer<M, R> {
 
     /// Whether it has neither run (or begun to) nor been cancelled.
     pub fn is_alive(&self) -> bool {
-        self.record.function.lock().is_some()
+        !self.record.is_taken()
     }
 
     /// Sees to it that the function does not run. True if that came in time. *Runs* the destructor of the function.
@@ -53,12 +53,13 @@ impl<M: Mortal, R> Finalizer<M, R> {
     pub fn set_priority(&self, priority: impl Into<Option<i32>>) {
         self.record.priority.store(pack(priority.into()), Relaxed);
         if let Some(list) = self.record.list.upgrade() {
-            list.changes.fetch_add(1, Ordering::Release);
+            let pending = Arc::clone(&self.record) as Arc<dyn Pending>;
+            list.agenda.has_come(&pending);
         }
     }
 }
 
-impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R> Finalizer<M, R> {
+impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R: 'static> Finalizer<M, R> {
     /// The object, if the finalizer is alive.
     ///
     /// It is owned meanwhile: if the others let go of it, it dies in here, when the finalizer turns out to be dead.
@@ -99,7 +100,7 @@ impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R> Finalizer<M, R> {
     }
 }
 
-impl<M: Mortal, R> fmt::Debug for Finalizer<M, R> {
+impl<M: Mortal, R: 'static> fmt::Debug for Finalizer<M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finalizer")
             .field("alive", &self.is_alive())
@@ -113,7 +114,10 @@ pub(super) trait Pending: Send + Sync {
     /// Runs it. Whether there was something to run.
     fn run(&self) -> bool;
     fn cancel(&self) -> bool;
+    fn is_taken(&self) -> bool;
     fn priority(&self) -> Option<i32>;
+    /// By the order in which they were made.
+    fn number(&self) -> u64;
     /// The one that has made it.
     fn process(&self) -> u32;
 }
@@ -165,7 +169,7 @@ impl<R> Record<R> {
 
     /// For an object that has told of its death (wrongly, since it was lent to whoever makes the finalizer) before all of this was in its place.
     pub(super) fn forget_if_taken(&self) {
-        if self.function.lock().is_none() {
+        if self.is_taken() {
             self.take();
         }
     }
@@ -185,8 +189,16 @@ impl<R> Pending for Record<R> {
         self.take().is_some()
     }
 
+    fn is_taken(&self) -> bool {
+        self.function.lock().is_none()
+    }
+
     fn priority(&self) -> Option<i32> {
         unpack(self.priority.load(Relaxed))
+    }
+
+    fn number(&self) -> u64 {
+        self.number
     }
 
     fn process(&self) -> u32 {

@@ -52,15 +52,16 @@
 //! [`cancel_all`](Finalizers::cancel_all).
 //!
 //! # Cost
-//! To register and to cancel: constant. At exit: linear, and a sort; each function that registers or re-prioritises others has that done anew.
+//! To register, to re-prioritise and to cancel: constant; logarithmic while others run. At exit: a sort of those that are pending, however many come meanwhile.
 
+mod agenda;
 mod exit;
 mod finalizer;
 
 use crate::panics::discard;
-use crate::registries::process_id::this_process;
-use crate::sync::{plain, AtomicU64, OnceCell, Ordering};
+use crate::sync::{plain, OnceCell};
 use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
+use agenda::Agenda;
 use finalizer::{Pending, Record};
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -172,8 +173,7 @@ struct List {
     // Invariant: a finalizer is in it from when it is complete until it is taken, which begins with taking it out of here.
     pending: StrongMap<u64, Arc<dyn Pending>>,
     next: plain::AtomicU64,
-    /// How often the order has changed, other than by one that has gone.
-    changes: AtomicU64,
+    agenda: Agenda,
 }
 
 impl Finalizers {
@@ -198,7 +198,7 @@ impl Finalizers {
             Arc::new(List {
                 pending: StrongMap::new(),
                 next: plain::AtomicU64::new(0),
-                changes: AtomicU64::new(0),
+                agenda: Agenda::new(),
             })
         })
     }
@@ -254,10 +254,10 @@ impl Finalizers {
         record.set_registration(M::on_death(object, move || {
             at_death.run();
         }));
-        list.pending
-            .insert(number, Arc::clone(&record) as Arc<dyn Pending>);
+        let pending = Arc::clone(&record) as Arc<dyn Pending>;
+        list.pending.insert(number, Arc::clone(&pending));
+        list.agenda.has_come(&pending);
         record.forget_if_taken();
-        list.changes.fetch_add(1, Ordering::Release);
         Finalizer::new(weak, record)
     }
 
@@ -296,16 +296,9 @@ impl Finalizers {
         let Some(list) = self.list.get() else {
             return ran;
         };
-        // Acquire: what is counted by now is seen in the list.
-        let mut seen = list.changes.load(Ordering::Acquire);
-        let mut due = list.due(least);
-        while let Some((_, _, next)) = due.pop() {
+        let running = list.agenda.begin(|| list.pending());
+        while let Some(next) = running.next(least) {
             ran.step(|| next.run());
-            let now = list.changes.load(Ordering::Acquire);
-            if now != seen {
-                seen = now;
-                due = list.due(least);
-            }
         }
         ran
     }
@@ -316,10 +309,7 @@ impl Finalizers {
     pub fn cancel_all(&self) -> usize {
         let mut cancelled = Ran::default();
         if let Some(list) = self.list.get() {
-            let mut all = Vec::new();
-            list.pending
-                .for_each(|_, pending| all.push(Arc::clone(pending)));
-            for pending in all {
+            for pending in list.pending() {
                 cancelled.step(|| pending.cancel());
             }
         }
@@ -354,17 +344,11 @@ impl Finalizers {
 }
 
 impl List {
-    /// Those of this process with this priority or a higher one, the first to run last.
-    fn due(&self, least: i32) -> Vec<(i32, u64, Arc<dyn Pending>)> {
-        let (mut due, process) = (Vec::new(), this_process());
-        self.pending.for_each(|number, pending| {
-            let priority = pending.priority().filter(|priority| *priority >= least);
-            if let (Some(priority), true) = (priority, pending.process() == process) {
-                due.push((priority, *number, Arc::clone(pending)));
-            }
-        });
-        due.sort_by_key(|(priority, number, _)| (*priority, *number));
-        due
+    fn pending(&self) -> Vec<Arc<dyn Pending>> {
+        let mut all = Vec::new();
+        let add = |_: &u64, pending: &Arc<dyn Pending>| all.push(Arc::clone(pending));
+        self.pending.for_each(add);
+        all
     }
 }
 
