@@ -201,20 +201,24 @@ fn refused_classes() {
     assert!(panicked, "nobody was refused");
 }
 
-/// Those that come while others run are put in order, and what has gone by then leaves that soon.
+/// What comes, changes its place and goes while others run does not stay in the order.
 fn finalizers() {
     let finalizers = Arc::new(Finalizers::new());
     let inner = Arc::downgrade(&finalizers);
     finalizers.at_exit(0, move || {
         let finalizers = inner.upgrade().unwrap();
-        let come_and_go = || {
-            for _ in 0..10_000 {
-                assert!(finalizers.at_exit(0, || ()).cancel());
-            }
-        };
-        come_and_go();
-        let left = left_by(come_and_go);
-        assert!(left < 32 * 1024, "{left} bytes of 10 000");
+        let moved = finalizers.at_exit(-1, || ());
+        let come_and_go = |_: i32| assert!(finalizers.at_exit(0, || ()).cancel());
+        let rise = |n: i32| moved.set_priority(-n);
+        let stay = |_: i32| moved.set_priority(-1);
+        let never_and_again = |n: i32| moved.set_priority((n % 2 == 0).then_some(-1));
+        for change in [&come_and_go as &dyn Fn(i32), &rise, &stay, &never_and_again] {
+            let changes = || (1..10_000).for_each(change);
+            changes();
+            let left = left_by(changes);
+            assert!(left < 32 * 1024, "{left} bytes of 10 000");
+        }
+        assert!(moved.cancel());
     });
     assert_eq!(finalizers.run_all().panicked, 0);
 }

@@ -5,8 +5,7 @@
 use super::Pending;
 use crate::registries::process_id::this_process;
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use std::cmp::Ordering as Order;
-use std::collections::binary_heap::{BinaryHeap, PeekMut};
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -18,52 +17,34 @@ pub(super) struct Agenda {
 
 #[derive(Default)]
 struct AllDue {
-    /// Those that have been taken, or have another priority by now, are passed over.
-    heap: BinaryHeap<Due>,
+    /// By priority and number, the first to run last. Those that are not due there any more are passed over.
+    order: BTreeMap<(i32, u64), Arc<dyn Pending>>,
     /// Whether all are in it that were pending when the first began to run.
     is_complete: bool,
-    /// From this length on, those that have been taken are thrown out, so that these are at most as many as the others.
+    /// From this length on, those that are not due any more are thrown out, so that these are at most as many as the others.
     limit: usize,
 }
 
-struct Due {
-    priority: i32,
-    pending: Arc<dyn Pending>,
-}
-
-impl Due {
-    fn new(pending: &Arc<dyn Pending>) -> Option<Self> {
-        Some(Self {
-            priority: pending.priority()?,
-            pending: Arc::clone(pending),
-        })
-    }
-
-    fn is_still(&self) -> bool {
-        self.pending.priority() == Some(self.priority) && self.pending.process() == this_process()
+impl AllDue {
+    fn add(&mut self, pending: &Arc<dyn Pending>) {
+        let Some(priority) = pending.priority() else {
+            return;
+        };
+        let place = (priority, pending.number());
+        self.order.insert(place, Arc::clone(pending));
+        if self.order.len() > self.limit {
+            // What is not due owns nothing of a user's, or is among the pending ones.
+            self.order.retain(|place, pending| is_due(*place, pending));
+            self.limit = 2 * self.order.len().max(32);
+        }
     }
 }
 
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Order {
-        let rank = |due: &Self| (due.priority, due.pending.number());
-        rank(self).cmp(&rank(other))
-    }
+/// Whether it is still to be run by this process, and in this place.
+fn is_due((priority, _): (i32, u64), pending: &Arc<dyn Pending>) -> bool {
+    let is_here = pending.priority() == Some(priority) && pending.process() == this_process();
+    is_here && !pending.is_taken()
 }
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Due {}
 
 /// While it exists, whatever comes is added.
 pub(super) struct Running<'a>(&'a Agenda);
@@ -85,9 +66,9 @@ impl Agenda {
         drop(due);
         let running = Running(self);
         if !is_complete {
-            let mut all: BinaryHeap<_> = pending().iter().filter_map(Due::new).collect();
+            let all = pending();
             let mut due = self.due.lock();
-            due.heap.append(&mut all);
+            all.iter().for_each(|pending| due.add(pending));
             due.is_complete = true;
         }
         running
@@ -97,20 +78,7 @@ impl Agenda {
     pub(super) fn has_come(&self, pending: &Arc<dyn Pending>) {
         // AcqRel, and it changes nothing: it comes before the step of whoever begins to run, who then sees the entry, or after it, and then sees that somebody runs.
         if self.running.fetch_add(0, Ordering::AcqRel) > 0 {
-            if let Some(new) = Due::new(pending) {
-                self.due.lock().add(new);
-            }
-        }
-    }
-}
-
-impl AllDue {
-    fn add(&mut self, new: Due) {
-        self.heap.push(new);
-        if self.heap.len() > self.limit {
-            // What is taken owns nothing of a user's.
-            self.heap.retain(|due| !due.pending.is_taken());
-            self.limit = 2 * self.heap.len().max(32);
+            self.due.lock().add(pending);
         }
     }
 }
@@ -120,10 +88,10 @@ impl Running<'_> {
     pub(super) fn next(&self, least: i32) -> Option<Arc<dyn Pending>> {
         let mut due = self.0.due.lock();
         loop {
-            let first = due.heap.peek_mut().filter(|due| due.priority >= least)?;
-            let first = PeekMut::pop(first);
-            if first.is_still() {
-                return Some(first.pending);
+            let last = due.order.last_entry();
+            let (place, pending) = last.filter(|last| last.key().0 >= least)?.remove_entry();
+            if is_due(place, &pending) {
+                return Some(pending);
             }
         }
     }

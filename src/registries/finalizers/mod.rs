@@ -53,6 +53,7 @@
 //!
 //! # Cost
 //! To register, to re-prioritise and to cancel: constant; logarithmic while others run. At exit: a sort of those that are pending, however many come meanwhile.
+//! While others run, a few words are left of one that has gone, until more have come than there are, or the run ends.
 
 mod agenda;
 mod exit;
