@@ -109,8 +109,8 @@ fn memory_comes_back() {
         ("failed creations and panics in maps", map_failures),
         ("churn in maps by several threads", map_threads),
     ];
-    // A scene may leave, once, what the process keeps for ever: thread records, the hasher's secret, parking_lot's table when threads
-    // park for the first time. What leaks leaks every time.
+    // A scene may leave, once, what the process keeps for ever: thread records, the hasher's secret, the places where threads
+    // sleep when one does for the first time. What leaks leaks every time.
     let least = |scene: &fn()| {
         (0..5)
             .map(|_| left_by(scene))

@@ -69,6 +69,13 @@ const SCENES: &[Scene] = &[
         0,
         "all children have ended well\n",
     ),
+    #[cfg(target_os = "linux")]
+    (
+        "fork_sleepers",
+        fork::beside_sleepers,
+        0,
+        "all children have ended well\n",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -597,6 +604,88 @@ mod fork {
             }
         });
         println!("all children have ended well");
+    }
+
+    /// Children of a process whose other threads sleep in this crate. Threads of the child get the memory of theirs, and sleep and are woken as if they had never been.
+    #[cfg(target_os = "linux")]
+    pub(super) fn beside_sleepers() {
+        crowd(|| {
+            for _ in 0..50 {
+                let prepared = AFTER_FORK.prepare();
+                let pid = fork();
+                if pid == 0 {
+                    child(move || {
+                        prepared.run();
+                        (0..10).for_each(|_| crowd(|| ()));
+                        jostle();
+                    });
+                }
+                drop(prepared);
+                join(pid);
+            }
+        });
+        println!("all children have ended well");
+    }
+
+    /// Calls `f` while one thread creates and others sleep until it has.
+    #[cfg(target_os = "linux")]
+    fn crowd(f: impl FnOnce() + Send) {
+        const SLEEPERS: usize = 6;
+        let registry: &Registry<u32, u32> = &Registry::new();
+        let (begun, begin) = std::sync::mpsc::channel();
+        let (asleep, sleepers) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            let creator = scope.spawn(move || {
+                registry.get_or_insert_with(1, |_| {
+                    begun.send(()).unwrap();
+                    let threads: Vec<libc::pid_t> = sleepers.iter().take(SLEEPERS).collect();
+                    threads.iter().for_each(|thread| until_asleep(*thread));
+                    f();
+                    2
+                })
+            });
+            begin.recv().unwrap();
+            for _ in 0..SLEEPERS {
+                let asleep = asleep.clone();
+                scope.spawn(move || {
+                    // SAFETY: it asks for a number.
+                    asleep.send(unsafe { libc::gettid() }).unwrap();
+                    assert_eq!(*registry.get_or_insert_with(1, |_| 2), 2);
+                });
+            }
+            assert_eq!(*creator.join().unwrap(), 2);
+        });
+    }
+
+    /// Waits until a thread of this process sleeps.
+    #[cfg(target_os = "linux")]
+    fn until_asleep(thread: libc::pid_t) {
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
+            // The state follows the name, which is in brackets and may have some itself.
+            if stat[stat.rfind(')').unwrap()..].starts_with(") S") {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Threads that get in each other's way, in every structure that has locks.
+    #[cfg(target_os = "linux")]
+    fn jostle() {
+        let registry: &Registry<u32, u32> = &Registry::new();
+        let set: &WeakSet<Watched<u32>> = &WeakSet::new();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..1000 {
+                        drop(registry.get_or_insert_with(i % 3, |n| *n));
+                        set.insert(&Watched::new(i));
+                    }
+                });
+            }
+        });
+        assert!(registry.is_empty() && set.is_empty());
     }
 
     fn a_life_of_its_own() {

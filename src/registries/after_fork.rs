@@ -43,8 +43,7 @@
 //! | the standard library and the C library | the allocators of glibc, musl and macOS see to it that they work. A `Mutex` that another thread held, and a `stdout` that was being written to, stay locked for ever |
 //! | to read a handle, to clone it, to compare it | works |
 //! | a look-up that hits | works |
-//! | a registry, map or set that the child makes | works, after [`Prepared::run`]: all that is done with it; creations too, if no creation of another thread was just going to sleep or being woken |
-//! | threads that the child makes, when one waits for another in this crate | may wait or spin for ever, if a thread of the parent was asleep in this crate at the fork: the list of sleepers leads to what is not there |
+//! | a registry, map or set that the child makes | works, after [`Prepared::run`]: all that is done with it, also by threads that the child makes; creations too, if no other thread was just going to sleep, or being woken, inside of one |
 //! | a miss, an insertion, a removal, the drop of a last handle, in one that the parent's threads were *changing* | may wait for ever, for a bucket or a list that was locked |
 //! | a creation of a key that another thread was creating | waits for ever: that thread is not there |
 //! | an iteration over one that was being changed | may wait for ever |

@@ -5,8 +5,10 @@
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
+    use super::super::{park_while, relax, spin_rounds, wake_parked};
     use super::Row;
     use dashmap::mapref::entry::Entry;
+    use dashmap::try_result::TryResult;
     use dashmap::DashMap;
     use std::hash::{BuildHasherDefault, Hasher};
 
@@ -29,7 +31,10 @@ mod body {
         }
     }
 
-    pub(crate) struct ListMap<R>(DashMap<u64, R, BuildHasherDefault<PassThrough>>);
+    /// Who meets a locked shard sleeps with the others of this crate, and not in dashmap, whose list of sleepers a forked child would inherit. (Only `shrink_to_fit` leaves it to dashmap.)
+    pub(crate) struct ListMap<R>(Lists<R>);
+
+    type Lists<R> = DashMap<u64, R, BuildHasherDefault<PassThrough>>;
 
     impl<R: Row> ListMap<R> {
         pub(crate) fn new() -> Self {
@@ -47,7 +52,8 @@ mod body {
 
         /// Runs `f` on the list under `key`, alone; an empty list is not kept.
         pub(crate) fn update<O>(&self, key: u64, f: impl FnOnce(&mut R) -> O) -> O {
-            match self.0.entry(key) {
+            let _wake = self.wake_at_end();
+            match self.locked(|map| map.try_entry(key)) {
                 Entry::Occupied(mut entry) => {
                     let result = f(entry.get_mut());
                     if entry.get().is_empty() {
@@ -68,14 +74,69 @@ mod body {
 
         /// Runs `f` on the list under `key`, which may be empty, beside others who read.
         pub(crate) fn read<O>(&self, key: u64, f: impl FnOnce(&R) -> O) -> O {
-            match self.0.get(&key) {
+            let _wake = self.wake_at_end();
+            let list = self.locked(|map| match map.try_get(&key) {
+                TryResult::Present(list) => Some(Some(list)),
+                TryResult::Absent => Some(None),
+                TryResult::Locked => None,
+            });
+            match list {
                 Some(list) => f(&list),
                 None => f(&R::default()),
             }
         }
 
+        /// What `attempt` returns, as soon as the shard is not locked.
+        #[inline(always)]
+        fn locked<'a, O>(&'a self, attempt: impl Fn(&'a Lists<R>) -> Option<O>) -> O {
+            match attempt(&self.0) {
+                Some(done) => done,
+                None => self.locked_slowly(attempt),
+            }
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn locked_slowly<'a, O>(&'a self, attempt: impl Fn(&'a Lists<R>) -> Option<O>) -> O {
+            let (mut round, mut done) = (0, None);
+            loop {
+                if round < spin_rounds() {
+                    relax(round);
+                    round += 1;
+                    done = attempt(&self.0);
+                } else {
+                    park_while(self.address(), || {
+                        done = attempt(&self.0);
+                        done.is_none()
+                    });
+                }
+                if let Some(done) = done {
+                    return done;
+                }
+            }
+        }
+
+        fn address(&self) -> usize {
+            std::ptr::from_ref(self).addr()
+        }
+
+        /// Wakes those who sleep in `locked`, once this is dropped.
+        fn wake_at_end(&self) -> WakeAtEnd {
+            WakeAtEnd(self.address())
+        }
+
         pub(crate) fn shrink_to_fit(&self) {
+            let _wake = self.wake_at_end();
             self.0.shrink_to_fit();
+        }
+    }
+
+    struct WakeAtEnd(usize);
+
+    impl Drop for WakeAtEnd {
+        #[inline(always)]
+        fn drop(&mut self) {
+            wake_parked(self.0);
         }
     }
 }

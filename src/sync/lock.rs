@@ -49,7 +49,8 @@ impl<T> Lock<T> {
                 relax(round);
                 round += 1;
             } else {
-                park_while(&self.word, |word| word != 0);
+                let address = std::ptr::from_ref(&self.word).addr();
+                park_while(address, || self.word.load(Ordering::Relaxed) != 0);
             }
         }
     }

@@ -26,6 +26,8 @@ pub(crate) use life::{remains, LifeArc, LifeWeak};
 mod free;
 mod list_map;
 mod lock;
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+mod parking;
 mod sleeper;
 
 /// Set in the state of a record while its thread reads. Above it is a number that is another one after each stretch of reading.

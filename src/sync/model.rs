@@ -3,7 +3,7 @@
 //! All threads of a model run on one OS thread, so anything that would block that one must be modelled too: the mutex,
 //! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
 
-use super::explorer::{self, Condvar, RwLockReadGuard, RwLockWriteGuard};
+use super::explorer::{self, RwLockReadGuard, RwLockWriteGuard};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::convert::Infallible;
 use std::ptr::NonNull;
@@ -12,7 +12,7 @@ use std::sync::TryLockError;
 pub(crate) use super::explorer::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-pub(crate) use super::explorer::{MutexGuard, UnsafeCell};
+pub(crate) use super::explorer::{Condvar, MutexGuard, UnsafeCell};
 
 std::thread_local! {
     // What a model can choose, before it starts. Of the OS thread, not of the process: a model runs on one, and the other models
@@ -184,33 +184,6 @@ pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
     flag.fetch_or(false, Ordering::Relaxed)
 }
 
-/// Where a thread sleeps until something changes.
-pub(crate) struct Parker {
-    door: Mutex<()>,
-    woken: Condvar,
-}
-
-impl Parker {
-    pub(crate) fn new() -> Self {
-        Self {
-            door: Mutex::new(()),
-            woken: Condvar::new(),
-        }
-    }
-
-    pub(crate) fn park_while(&self, blocked: impl Fn() -> bool) {
-        let door = self.door.lock();
-        if blocked() {
-            drop(self.woken.wait(door));
-        }
-    }
-
-    pub(crate) fn unpark(&self) {
-        drop(self.door.lock());
-        self.woken.notify_all();
-    }
-}
-
 /// `once_cell::race::OnceBox`, as far as it is used here: who comes first wins.
 pub(crate) struct OnceBox<T> {
     inner: AtomicPtr<T>,
@@ -295,12 +268,12 @@ explorer::lazy_static! {
     };
 }
 
-pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
+pub(crate) fn park_while(_: usize, mut blocked: impl FnMut() -> bool) {
     let lot = &WORLD.lot;
     lot.parked.fetch_add(1, Ordering::Relaxed);
     light_barrier();
     let mut wakes = lot.wakes.lock();
-    if blocked(word.load(Ordering::Relaxed)) {
+    if blocked() {
         let before = *wakes;
         while *wakes == before {
             wakes = lot.woken.wait(wakes).unwrap_or_else(|e| e.into_inner());

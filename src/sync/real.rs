@@ -1,4 +1,4 @@
-//! The facade's real body: `std`, `once_cell`, `parking_lot_core` and `dashmap`.
+//! The facade's real body: `std`, `once_cell` and `dashmap`.
 
 use std::alloc::{alloc_zeroed, handle_alloc_error, Layout};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ pub(crate) use once_cell::sync::OnceCell;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-pub(crate) use std::sync::{Arc as LifeArc, MutexGuard, Weak as LifeWeak};
+pub(crate) use std::sync::{Arc as LifeArc, Condvar, MutexGuard, Weak as LifeWeak};
 
 /// What is at the address at which a dead value was, for as long as the weak pointer keeps it.
 #[inline]
@@ -21,6 +21,7 @@ pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
 pub(crate) use super::barrier::{
     any_barrier, begin_reading, full_barrier, heavy_barrier, light_barrier, readers_fence,
 };
+pub(crate) use super::parking::{nobody_is_parked, park_while, wake_parked};
 
 /// A mutex that a panic does not poison: what it guards is consistent at every point where user code could unwind.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -80,64 +81,6 @@ pub(crate) fn spin_rounds() -> u32 {
 /// How often a creation under way is polled before its waiter goes to sleep: for less than a microsecond.
 pub(crate) fn spins_for_a_creation() -> u32 {
     6
-}
-
-/// Threads that are parked or about to, anywhere in the process. The price of unlocking is one look at it.
-static PARKED: Padded = Padded(AtomicUsize::new(0));
-
-/// On a line of its own: every writer reads it.
-#[repr(align(128))]
-struct Padded(AtomicUsize);
-
-/// Sleeps until [`wake_parked`] is called for this word, unless it is not `blocked` (any more).
-#[cold]
-pub(crate) fn park_while(word: &AtomicU64, blocked: impl Fn(u64) -> bool) {
-    // Between announcing and looking again, as `wake_parked` has one between unlocking and looking: one of the two sees the
-    // other. The waiter, who has time, takes the heavy half.
-    PARKED.0.fetch_add(1, Ordering::Relaxed);
-    if !heavy_barrier() {
-        PARKED.0.fetch_sub(1, Ordering::Relaxed);
-        return std::thread::yield_now();
-    }
-    let address = ptr::from_ref(word).addr();
-    // SAFETY: the address is that of a bucket's word, which no other user of the parking lot uses as its key, and the
-    // closures neither panic nor call into the parking lot.
-    unsafe {
-        parking_lot_core::park(
-            address,
-            || blocked(word.load(Ordering::Relaxed)),
-            || {},
-            |_, _| {},
-            parking_lot_core::DEFAULT_PARK_TOKEN,
-            None,
-        );
-    }
-    PARKED.0.fetch_sub(1, Ordering::Relaxed);
-}
-
-/// Wakes every thread that sleeps in [`park_while`] for the word at `address`, after that word has been changed. The address is only
-/// a number here: it may be dangling by now.
-#[inline(always)]
-pub(crate) fn wake_parked(address: usize) {
-    any_barrier();
-    if PARKED.0.load(Ordering::Relaxed) != 0 {
-        unpark_all(address);
-    }
-}
-
-/// For a forked child, which has one thread: those that were parked in its parent are not there. Else each unlocking would look for them in the parking lot, whose own locks a thread of
-/// the parent may have left held.
-pub(crate) fn nobody_is_parked() {
-    PARKED.0.store(0, Ordering::Relaxed);
-}
-
-#[cold]
-#[inline(never)]
-fn unpark_all(address: usize) {
-    // SAFETY: as in `park_while`; nothing is read through the address.
-    unsafe {
-        parking_lot_core::unpark_all(address, parking_lot_core::DEFAULT_UNPARK_TOKEN);
-    }
 }
 
 /// Asks for a cache line that will soon be used. The address is only a hint: it may lead nowhere.
@@ -227,46 +170,6 @@ pub(crate) fn lanes() -> usize {
 /// What a flag says that nobody else can change any more.
 pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
     *flag.get_mut()
-}
-
-/// Where a thread sleeps until something changes.
-pub(crate) struct Parker {
-    /// Its address is the key of the parking lot.
-    key: u8,
-}
-
-impl Parker {
-    pub(crate) const fn new() -> Self {
-        Self { key: 0 }
-    }
-
-    fn address(&self) -> usize {
-        std::ptr::from_ref(&self.key).addr()
-    }
-
-    /// Sleeps until it is woken, unless it is not `blocked`, which reads atomics and does nothing else.
-    pub(crate) fn park_while(&self, blocked: impl Fn() -> bool) {
-        // SAFETY: the address is ours while `self` is borrowed, and nobody else's key; the closures neither panic nor call into
-        // the parking lot.
-        unsafe {
-            parking_lot_core::park(
-                self.address(),
-                blocked,
-                || {},
-                |_, _| {},
-                parking_lot_core::DEFAULT_PARK_TOKEN,
-                None,
-            );
-        }
-    }
-
-    /// Wakes whoever sleeps here, after that which blocked it has changed.
-    pub(crate) fn unpark(&self) {
-        // SAFETY: as above.
-        unsafe {
-            parking_lot_core::unpark_all(self.address(), parking_lot_core::DEFAULT_UNPARK_TOKEN);
-        }
-    }
 }
 
 /// Whether memory can be given back while others read: always, here.

@@ -3,7 +3,7 @@
 //! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on the spot, or drop
 //! the last owner of it. So whoever brings something about takes the sleepers out under its lock, and notifies them after that.
 
-use super::{AtomicBool, Mutex, Ordering, Parker};
+use super::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
@@ -12,45 +12,43 @@ use std::task::{Context, Poll};
 
 /// One thread or task that sleeps until it is notified. It is notified once.
 pub(crate) struct Sleeper {
-    notified: AtomicBool,
-    parker: Parker,
+    state: Mutex<State>,
+    woken: Condvar,
+}
+
+struct State {
+    notified: bool,
     /// Of the task, once it has been polled.
-    waker: Mutex<Option<Waker>>,
+    waker: Option<Waker>,
 }
 
 impl Sleeper {
     pub(crate) fn new() -> Self {
         Self {
-            notified: AtomicBool::new(false),
-            parker: Parker::new(),
-            waker: Mutex::new(None),
+            state: Mutex::new(State {
+                notified: false,
+                waker: None,
+            }),
+            woken: Condvar::new(),
         }
     }
 
     /// Wakes the thread. A task's waker comes back: to wake that, or to drop it, runs code of the executor, so it is done with no lock held.
     #[must_use = "the task sleeps until it is woken"]
     pub(crate) fn notify(&self) -> Option<Waker> {
-        let mut waker = self.waker.lock();
-        // Release: pairs with `is_notified`.
-        self.notified.store(true, Ordering::Release);
-        let waker = {
-            let taken = waker.take();
-            drop(waker);
-            taken
-        };
-        self.parker.unpark();
+        let mut state = self.state.lock();
+        state.notified = true;
+        let waker = state.waker.take();
+        drop(state);
+        self.woken.notify_all();
         waker
-    }
-
-    fn is_notified(&self) -> bool {
-        // Acquire: pairs with `notify`.
-        self.notified.load(Ordering::Acquire)
     }
 
     /// Sleeps until it is notified.
     pub(crate) fn wait(&self) {
-        while !self.is_notified() {
-            self.parker.park_while(|| !self.is_notified());
+        let mut state = self.state.lock();
+        while !state.notified {
+            state = self.woken.wait(state).unwrap_or_else(|e| e.into_inner());
         }
     }
 
@@ -59,12 +57,12 @@ impl Sleeper {
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         // Cloned and dropped outside of the lock: both are code of the executor.
         let mut mine = Some(context.waker().clone());
-        let mut waker = self.waker.lock();
-        let notified = self.is_notified();
+        let mut state = self.state.lock();
+        let notified = state.notified;
         if !notified {
-            std::mem::swap(&mut *waker, &mut mine);
+            std::mem::swap(&mut state.waker, &mut mine);
         }
-        drop(waker);
+        drop(state);
         drop(mine);
         if notified {
             Poll::Ready(())

@@ -237,7 +237,8 @@ impl Bucket {
                 sync::relax(round);
                 round += 1;
             } else {
-                sync::park_while(&self.word, |word| word & LOCKED != 0);
+                let address = ptr::from_ref(&self.word).addr();
+                sync::park_while(address, || self.word.load(Ordering::Relaxed) & LOCKED != 0);
             }
         }
     }

@@ -1,0 +1,101 @@
+//! Threads that sleep until a word is changed by somebody who does not know of them: who waits for a lock of one word.
+//!
+//! They sleep at a few places that the process keeps for all its words. There is no list of who sleeps where, so a thread that is not there any more (in a forked child) is in nobody's way.
+
+use super::barrier::{any_barrier, heavy_barrier};
+use std::ptr;
+use std::sync::atomic::{fence, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
+
+/// Threads that sleep or are about to, anywhere in the process. The price of unlocking is one look at it.
+static PARKED: Padded = Padded(AtomicUsize::new(0));
+
+/// On a line of its own: every writer reads it.
+#[repr(align(128))]
+struct Padded(AtomicUsize);
+
+/// Where they sleep. Null until somebody does.
+static PLACES: AtomicPtr<Places> = AtomicPtr::new(ptr::null_mut());
+
+type Places = [Place; 64];
+
+struct Place {
+    door: Mutex<()>,
+    woken: Condvar,
+}
+
+/// Sleeps while it is `blocked`, which runs no user code and does not panic, until [`wake_parked`] is called for this address. May return earlier.
+#[cold]
+pub(crate) fn park_while(address: usize, mut blocked: impl FnMut() -> bool) {
+    // Before the announcement: who sees that finds these.
+    let place = place(places(), address);
+    // Between announcing and looking again, as `wake_parked` has one between unlocking and looking: one of the two sees the
+    // other. The waiter, who has time, takes the heavy half. Release: pairs with the fence in `unpark_all`.
+    PARKED.0.fetch_add(1, Ordering::Release);
+    if heavy_barrier() {
+        let mut door = place.door.lock().unwrap_or_else(|e| e.into_inner());
+        while blocked() {
+            door = place.woken.wait(door).unwrap_or_else(|e| e.into_inner());
+        }
+    } else {
+        std::thread::yield_now();
+    }
+    PARKED.0.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Wakes every thread that sleeps in [`park_while`] for this address, after what blocked it has changed. The address is only
+/// a number here: it may be dangling by now.
+#[inline(always)]
+pub(crate) fn wake_parked(address: usize) {
+    any_barrier();
+    if PARKED.0.load(Ordering::Relaxed) != 0 {
+        unpark_all(address);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn unpark_all(address: usize) {
+    // Acquire, for the load that brought us here: pairs with the announcement.
+    fence(Ordering::Acquire);
+    // SAFETY: null, or from `Box::leak`.
+    if let Some(places) = unsafe { PLACES.load(Ordering::Acquire).as_ref() } {
+        let place = place(places, address);
+        // Who has looked sleeps by now, or looks again.
+        drop(place.door.lock().unwrap_or_else(|e| e.into_inner()));
+        place.woken.notify_all();
+    }
+}
+
+/// For a forked child, which has one thread: those that were parked in its parent are not there, nor may the doors that they had locked be opened by anybody.
+pub(crate) fn nobody_is_parked() {
+    PARKED.0.store(0, Ordering::Relaxed);
+    PLACES.store(ptr::null_mut(), Ordering::Relaxed);
+}
+
+fn place(places: &Places, address: usize) -> &Place {
+    // Locks of one word are at addresses that differ in these bits.
+    &places[(address >> 3 ^ address >> 9) % places.len()]
+}
+
+#[cold]
+fn places() -> &'static Places {
+    let mut places = PLACES.load(Ordering::Acquire);
+    if places.is_null() {
+        let new = Box::into_raw(Box::new(std::array::from_fn(|_| Place {
+            door: Mutex::new(()),
+            woken: Condvar::new(),
+        })));
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        places = match PLACES.compare_exchange(ptr::null_mut(), new, success, failure) {
+            Ok(_) => new,
+            Err(first) => {
+                // SAFETY: from `into_raw` just now, and seen by nobody.
+                drop(unsafe { Box::from_raw(new) });
+                first
+            }
+        };
+    }
+    // SAFETY: not null, so it is what somebody put there, who never frees it.
+    unsafe { &*places }
+}
