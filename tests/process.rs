@@ -26,6 +26,13 @@ const SCENES: &[Scene] = &[
     ("atexit_panic", atexit::panic, 101, "high\nlow\n"),
     #[cfg(all(feature = "atexit", target_os = "linux"))]
     ("atexit_order", atexit::order, 0, "body\nsecond\nfirst\n"),
+    #[cfg(all(feature = "atexit", target_os = "linux"))]
+    (
+        "atexit_late",
+        atexit::late,
+        0,
+        "second\nfirst\nlate, in the second\nlate, in the first\n",
+    ),
     (
         "owners_of_a_handle",
         owners::of_a_handle,
@@ -190,6 +197,22 @@ mod atexit {
         FIRST.at_exit(5, || println!("first"));
         SECOND.at_exit(-5, || println!("second"));
         println!("body");
+    }
+
+    /// What is registered where all have been run is run too.
+    pub(super) fn late() {
+        static SECOND: Finalizers = Finalizers::new();
+        static FIRST: Finalizers = Finalizers::new();
+        FIRST.at_process_exit();
+        SECOND.at_process_exit();
+        SECOND.at_exit(0, || println!("second"));
+        FIRST.at_exit(0, || {
+            println!("first");
+            SECOND.at_exit(0, || {
+                println!("late, in the second");
+                FIRST.at_exit(0, || println!("late, in the first"));
+            });
+        });
     }
 }
 

@@ -156,13 +156,17 @@ impl Scope {
     fn new() -> Self {
         Self(frames::new_family())
     }
+
+    fn fail(&self) {
+        if !self.0.is_alone() {
+            frames::fail(&self.0);
+        }
+    }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if !self.0.is_alone() {
-            frames::fail(&self.0);
-        }
+        self.fail();
     }
 }
 
@@ -172,6 +176,7 @@ struct Drafted<'a, M: Creates> {
     hash: u64,
     /// With the draft. Until this is entered, or left.
     leader: Option<Leader<'a, M::Ticket, M::Landed>>,
+    scope: Scope,
     /// Its initialisation has not failed; that of what it needs may.
     is_complete: bool,
 }
@@ -261,7 +266,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         });
         let finished = match made {
             Ok(Ok(entered)) => self.finish(entered),
-            Ok(Err(draft)) => self.drafted(draft).finish(scope),
+            Ok(Err(draft)) => self.drafted(scope, draft).finish(),
             Err(error) => return Err(self.fail_with(scope, error)),
         };
         finished.map_err(|closed| refused(closed.into()))
@@ -278,16 +283,15 @@ impl<'a, M: Creates> Creation<'a, M> {
         let made = self.during_open(&scope, None, allocate);
         let draft = made.map(|made| self.draft(&scope, made));
         let drafted = match draft {
-            Ok(draft) => self.drafted(draft),
+            Ok(draft) => self.drafted(scope, draft),
             Err(error) => return Err(after(initialise, self.fail_with(scope, error))),
         };
-        let (scope, initialised) = drafted.initialise(scope, initialise);
-        match initialised {
+        match drafted.initialise(initialise) {
             Ok(()) => {
-                let finished = drafted.finish(scope);
+                let finished = drafted.finish();
                 finished.map_err(|closed| refused(closed.into()))
             }
-            Err(error) => Err(drafted.fail_with(scope, error)),
+            Err(error) => Err(after(drafted, error)),
         }
     }
 
@@ -299,12 +303,13 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// The draft is there.
-    fn drafted(mut self, draft: M::Landed) -> Drafted<'a, M> {
+    fn drafted(mut self, scope: Scope, draft: M::Landed) -> Drafted<'a, M> {
         self.leader.set_value(draft);
         Drafted {
             map: self.map,
             hash: self.hash,
             leader: Some(self.leader),
+            scope,
             is_complete: false,
         }
     }
@@ -324,35 +329,20 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
-    ///
-    /// If this panics, the family goes first, before the draft does.
-    fn initialise<E>(
-        &self,
-        scope: Scope,
-        initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
-    ) -> (Scope, Result<(), E>) {
+    fn initialise<E>(&self, initialise: impl FnOnce(&M::Landed) -> Result<(), E>) -> Result<(), E> {
         let draft = self.draft();
-        let part = Part::Open(&scope.0, Some(draft));
-        let initialised = self.during(part, || initialise(draft));
-        (scope, initialised)
-    }
-
-    /// Gives up, for this reason.
-    fn fail_with<E>(self, scope: Scope, error: E) -> E {
-        let mut panics = Panics::new();
-        panics.catch(|| drop(scope));
-        panics.catch(|| drop(self));
-        drop(panics);
-        error
+        let part = Part::Open(&self.scope.0, Some(draft));
+        self.during(part, || initialise(draft))
     }
 
     /// Enters the draft, which is complete, and its family; or leaves both to a creation further out.
-    fn finish(self, scope: Scope) -> Result<M::Landed, ClosedError> {
-        if scope.0.needs_others() {
-            return Ok(self.leave(&scope.0));
+    fn finish(self) -> Result<M::Landed, ClosedError> {
+        let family = &self.scope.0;
+        if family.needs_others() {
+            return Ok(self.leave());
         }
         let is_entered = |entered: &EnteredDraft<M>| entered.landed.is_ok();
-        let (entered, panics) = frames::publish(&scope.0, || self.enter(), is_entered);
+        let (entered, panics) = frames::publish(family, || self.enter(), is_entered);
         let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
@@ -381,18 +371,18 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     /// The creation around this one enters the draft, or gives it up.
-    fn leave(mut self, family: &Family) -> M::Landed {
+    fn leave(mut self) -> M::Landed {
         let grip = self.map.grip();
         // `Debug` and `Clone` may ask for it, or for one of the family.
         let draft = self.draft();
-        let (text, result) = self.during(Part::Open(family, Some(draft)), || {
+        let (text, result) = self.during(Part::Open(&self.scope.0, Some(draft)), || {
             let text = text(&|f| self.map.name(self.leader().ticket(), f));
             (text, draft.clone())
         });
         let leader = self.leader.take().expect("until it is entered");
         let (left, draft) = leader.leave();
         let pending = PendingCreation::new(grip, self.hash, left, draft, text);
-        frames::leave(family, Box::new(pending));
+        frames::leave(&self.scope.0, Box::new(pending));
         result
     }
 }
@@ -453,14 +443,21 @@ fn settled<M: Creates>(
 }
 
 impl<M: Creates> Drop for Drafted<'_, M> {
+    /// The family goes first, before the draft does.
     fn drop(&mut self) {
-        if let Some(leader) = self.leader.take() {
+        let Some(leader) = self.leader.take() else {
+            return;
+        };
+        let mut panics = Panics::new();
+        panics.catch(|| self.scope.fail());
+        let give_up = || {
             if let Some(draft) = leader.value() {
                 self.map
-                    .abandon(draft, leader.letting_go(), !self.is_complete);
+                    .abandon(draft, leader.flight().letting_go(), !self.is_complete);
             }
             drop(leader);
-        }
+        };
+        panics.catch(|| frames::give_up_after(&self.scope.0, give_up));
     }
 }
 

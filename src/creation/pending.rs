@@ -1,6 +1,6 @@
 //! A creation that has ended, and waits for the one around it.
 
-use super::{enter_draft, Creates, Drafted, EnteredDraft};
+use super::{enter_draft, Creates, Drafted, EnteredDraft, Scope};
 use crate::family::Pending;
 use crate::flight::Left;
 use crate::panics::Panics;
@@ -59,6 +59,7 @@ impl<G: Creates> PendingCreation<G> {
             map: grip,
             hash,
             leader: Some(leader),
+            scope: Scope::new(),
             is_complete: true,
         })
     }
@@ -67,6 +68,14 @@ impl<G: Creates> PendingCreation<G> {
 impl<G: Creates + 'static> Pending for PendingCreation<G> {
     fn work(&self) -> &Work {
         self.left.as_ref().expect("until it lands").flight().work()
+    }
+
+    fn letting_go(&self) -> &Work {
+        self.left
+            .as_ref()
+            .expect("until it lands")
+            .flight()
+            .letting_go()
     }
 
     fn draft(&self) -> Rc<dyn Any> {

@@ -78,11 +78,6 @@ impl<'a, T, R> Leader<'a, T, R> {
         &self.flight.ticket
     }
 
-    /// What those do who may be the last to let go of the value, if it is given up.
-    pub(crate) fn letting_go(&self) -> &Work {
-        &self.flight.letting_go
-    }
-
     pub(crate) fn flight(&self) -> &Flight<T, R> {
         &self.flight
     }
@@ -207,7 +202,7 @@ impl<T, R> Drop for Leader<'_, T, R> {
             return let_go();
         }
         let describe: Describe<'_> = &|f| f.write_str("the end of what was given up");
-        let held = |see: &mut dyn FnMut(&Work)| see(&flight.letting_go);
+        let held = |see: &mut dyn FnMut(u64)| see(flight.letting_go.number());
         frames::during(&Work::new(), describe, Part::Holding(&held), let_go);
     }
 }

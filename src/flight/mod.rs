@@ -91,6 +91,11 @@ impl<T, R> Flight<T, R> {
         &self.work
     }
 
+    /// What those do who may be the last to let go of the value, if it is given up.
+    pub(crate) fn letting_go(&self) -> &Work {
+        &self.letting_go
+    }
+
     /// There was nothing when its leader looked.
     pub(crate) fn begins_to_make(&self) {
         self.is_entering.store(false, Ordering::Relaxed);

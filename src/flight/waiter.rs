@@ -67,8 +67,9 @@ impl<'a, T, R> Waiter<'a, T, R> {
     /// Which of these has such a ticket. None of them looks at its key afterwards.
     pub(super) fn find(all: &[Self], is_it: impl Fn(&T) -> bool) -> Option<usize> {
         let describe: Describe<'_> = &|f| f.write_str("the comparison of keys");
-        let held = |see: &mut dyn FnMut(&Work)| {
-            all.iter().for_each(|one| see(&one.flight.letting_go));
+        let held = |see: &mut dyn FnMut(u64)| {
+            all.iter()
+                .for_each(|one| see(one.flight.letting_go.number()));
         };
         frames::during(&Work::new(), describe, Part::Holding(&held), || {
             let found = all.iter().position(|one| is_it(&one.flight.ticket));

@@ -16,6 +16,7 @@ mod exclusive_maps;
 #[cfg(feature = "async")]
 mod executors;
 mod families;
+mod given_up;
 mod handle;
 mod hashers;
 mod hostile_pointers;

@@ -1,7 +1,7 @@
 //! Exclusive registries: the end of a value against the creation of the next.
 
 use crate::support::*;
-use highlander::{CycleError, MapMaker, Registry, Watched};
+use highlander::{CycleError, Handle, MapMaker, Registry, Watched};
 use loom::thread;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
@@ -225,10 +225,11 @@ impl<F: FnOnce()> Drop for AtDrop<F> {
 }
 
 /// A thread that creates `B`, and asks for `A` in the middle of that.
-fn creates_what_asks(
-    registry: &Arc<Reg<Slow>>,
+fn creates_what_asks<V: Send + Sync + 'static>(
+    registry: &Arc<Reg<V>>,
     others: &Arc<Reg<Counted>>,
     tally: &Tally,
+    value: fn(Counted) -> V,
     begins: fn(),
 ) -> thread::JoinHandle<()> {
     let (registry, others, tally) = (Arc::clone(registry), Arc::clone(others), tally.clone());
@@ -236,7 +237,7 @@ fn creates_what_asks(
         let made = others.get_or_try_insert_with(B, |_| {
             begins();
             let inner =
-                registry.get_or_try_insert_with(A, |_| Ok::<_, CycleError>(Slow(tally.value())));
+                registry.get_or_try_insert_with(A, |_| Ok::<_, CycleError>(value(tally.value())));
             inner.map(|_| tally.value())
         });
         drop(made);
@@ -249,7 +250,7 @@ fn a_creation_against_a_destructor_that_is_put_aside() {
     model_with(1, || {
         let (registry, others, tally) = (exclusive(), registry::<Counted>(), Tally::default());
         let value = registry.get_or_insert_with(A, |_| Slow(tally.value()));
-        let creator = creates_what_asks(&registry, &others, &tally, || {});
+        let creator = creates_what_asks(&registry, &others, &tally, Slow, || {});
         let asks = {
             let (others, tally) = (Arc::clone(&others), tally.clone());
             move || {
@@ -275,7 +276,7 @@ fn a_creation_against_what_is_put_aside_after_the_poll_of_a_future() {
         let (registry, others, tally) = (exclusive(), registry::<Counted>(), Tally::default());
         let value = registry.get_or_insert_with(A, |_| Slow(tally.value()));
         // To let the other one poll costs no forced switch.
-        let creator = creates_what_asks(&registry, &others, &tally, thread::yield_now);
+        let creator = creates_what_asks(&registry, &others, &tally, Slow, thread::yield_now);
         let asks = {
             let (others, tally) = (Arc::clone(&others), tally.clone());
             move || {
@@ -293,6 +294,62 @@ fn a_creation_against_what_is_put_aside_after_the_poll_of_a_future() {
         };
         let bottom = Watched::new(AtDrop(Some(asks), tally.value()));
         drop(Watched::new(bottom));
+        creator.join().unwrap();
+        assert_eq!((tally.live(), registry.len(), others.len()), (0, 0, 0));
+    });
+}
+
+/// It owns another one, and does something as it goes, before that does. (Its locks are no steps: one thread has it.)
+struct Owning {
+    at_drop: std::sync::Mutex<Option<AtDrop<Box<dyn FnOnce() + Send>>>>,
+    owned: std::sync::Mutex<Option<Handle<Key, Owning>>>,
+    #[allow(dead_code)]
+    counted: Counted,
+}
+
+impl Owning {
+    fn new(counted: Counted) -> Self {
+        Self {
+            at_drop: Default::default(),
+            owned: Default::default(),
+            counted,
+        }
+    }
+}
+
+/// What was made with the help of a draft is given up first, and goes with that draft, whose destructor asks for what waits for it.
+#[test]
+fn a_creation_against_the_owner_of_what_was_given_up() {
+    model_with(1, || {
+        let (registry, others, tally) = (
+            Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default())),
+            registry::<Counted>(),
+            Tally::default(),
+        );
+        let creator = creates_what_asks(&registry, &others, &tally, Owning::new, || {});
+        let asks = {
+            let (others, tally) = (Arc::clone(&others), tally.clone());
+            move || drop(others.get_or_try_insert_with(B, |_| Ok::<_, Failure>(tally.value())))
+        };
+        let inner = |_: &_| {
+            let outer = registry.get_or_try_insert_with(B, |_| Err(Failure));
+            outer.map(drop)
+        };
+        let failed = registry.get_or_try_create_cyclic(
+            B,
+            |_| Ok(Owning::new(tally.value())),
+            |outer| {
+                let made = |_: &_| Ok(Owning::new(tally.value()));
+                let inner = registry.get_or_try_create_cyclic(A, made, inner)?;
+                *outer.owned.lock().unwrap() = Some(inner);
+                let asks = AtDrop(Some(Box::new(asks) as Box<_>), tally.value());
+                *outer.at_drop.lock().unwrap() = Some(asks);
+                // To let the other one ask costs no forced switch.
+                thread::yield_now();
+                Err(Failure)
+            },
+        );
+        assert!(failed.is_err());
         creator.join().unwrap();
         assert_eq!((tally.live(), registry.len(), others.len()), (0, 0, 0));
     });

@@ -34,7 +34,7 @@ mod process {
         /// Runs all that are left when the process ends by `exit` of the C library: when `main` has returned, also after a panic, and with [`std::process::exit`]; not with `abort`
         /// or `_exit`, nor when a signal ends the process. Only on Linux, with the feature `atexit`. True if the C library has agreed; a second call for the same finalizers changes nothing.
         ///
-        /// Several are run the last registered first. Functions run on the thread that ends the process, *while other threads go on*, and after the thread-locals of that
+        /// Several are run the last registered first, and all of them again until nothing is left that they have registered with each other. Functions run on the thread that ends the process, *while other threads go on*, and after the thread-locals of that
         /// thread have been dropped. They must not call [`std::process::exit`]: the C library forbids it there.
         ///
         /// ```
@@ -56,13 +56,19 @@ mod process {
     }
 
     extern "C" fn at_exit() {
+        let (mut done, mut any) = (Vec::new(), false);
         loop {
             // A statement of its own: a finalizer may register others.
             let next = lock(&REGISTERED).pop();
             match next {
-                Some(finalizers) => finalizers.run_all(),
+                Some(finalizers) => {
+                    any |= finalizers.run_all().run > 0;
+                    done.push(finalizers);
+                }
+                // They may have registered something where the turn was over.
+                None if std::mem::take(&mut any) => lock(&REGISTERED).extend(done.drain(..).rev()),
                 None => return,
-            };
+            }
         }
     }
 }

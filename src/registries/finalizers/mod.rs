@@ -280,7 +280,7 @@ impl Finalizers {
         self.run_from(i32::MIN)
     }
 
-    /// As [`run_all`](Self::run_all), those with this priority or a higher one.
+    /// As [`run_all`](Self::run_all), those with this priority or a higher one. Each call puts all that is registered in order, so it is no step of a loop.
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
