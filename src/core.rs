@@ -15,7 +15,7 @@ use crate::table::{Ahead, Compared, Index, Link, Next, Place, Probe, Sight};
 use crate::teardown::{self, Dead};
 use crate::watchers::WatchList;
 use crate::work::Describe;
-use crate::work::Work;
+use crate::work::GivenUp;
 use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -322,11 +322,11 @@ impl<B: Body> Core<B> {
     }
 
     /// Somebody gives up a draft, of which he is an owner.
-    pub(crate) fn abandon(&self, draft: Node, letting_go: &Work) {
+    pub(crate) fn abandon(&self, draft: Node, given_up: GivenUp<'_>) {
         if let Some(dying) = self.dying.as_ref().filter(|_| B::NEEDS_DROP) {
             // SAFETY: it has an owner.
             let hash = unsafe { draft.as_ref() }.key_hash();
-            dying.abandon(hash, draft.addr().get(), letting_go);
+            dying.abandon(hash, draft.addr().get(), given_up);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The error of a creation that would wait for itself.
 
 use crate::frames::Asker;
-use crate::waits::Waiting;
+use crate::waits::{Circle, Waiting};
 use crate::work::End;
 use std::error::Error;
 use std::fmt;
@@ -41,11 +41,11 @@ impl CycleError {
         }
     }
 
-    /// Of one that has asked for what another one is doing, which ends sometime.
-    pub(crate) fn across_threads(chain: Vec<String>, end: Option<Arc<End>>) -> Self {
+    /// Of one that has asked for what ends sometime, if others do what they are doing.
+    pub(crate) fn of(circle: Circle, end: Option<Arc<End>>) -> Self {
         Self {
-            chain: chain.into(),
-            end,
+            chain: circle.chain.into(),
+            end: end.filter(|_| !circle.is_own),
         }
     }
 
@@ -87,7 +87,7 @@ impl CycleError {
         };
         if let Some(listener) = end.listen() {
             let waiting = Waiting::begin(Asker::Thread, end.work);
-            let refused = |chain| Self::across_threads(chain, Some(Arc::clone(end)));
+            let refused = |circle| Self::of(circle, Some(Arc::clone(end)));
             let _waiting = waiting.map_err(refused)?;
             listener.wait();
         }

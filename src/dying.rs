@@ -18,7 +18,7 @@ use crate::notify::{Notified, Notify};
 use crate::sync::{plain, AtomicBool, Listener, Mutex, Ordering};
 use crate::waits::{self, Waiting};
 use crate::watchers::Registration;
-use crate::work::{End, Work};
+use crate::work::{End, GivenUp, Together, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ struct Death {
     thread: Option<u64>,
     /// Of a draft that was given up: the work of those who may be the last to let go of it.
     letting_go: Option<u64>,
+    /// Of one that was given up with others.
+    together: Option<Arc<Together>>,
     /// Lives until the end, to be told of it.
     _expected: Option<Arc<Expected>>,
 }
@@ -67,7 +69,7 @@ impl InTheWay {
             return Err(CycleError::on_one_thread(chain));
         }
         let waiting = Waiting::begin(asker, self.work.number());
-        waiting.map_err(|chain| CycleError::across_threads(chain, Some(Arc::clone(&self.end))))
+        waiting.map_err(|circle| CycleError::of(circle, Some(Arc::clone(&self.end))))
     }
 }
 
@@ -93,8 +95,8 @@ impl Dying {
     }
 
     /// As `expect`, of a draft that is given up.
-    pub(crate) fn abandon(&self, hash: u64, id: usize, letting_go: &Work) {
-        self.put(hash, id, None, |death| death.is_given_up(letting_go));
+    pub(crate) fn abandon(&self, hash: u64, id: usize, given_up: GivenUp<'_>) {
+        self.put(hash, id, None, |death| death.is_given_up(given_up));
     }
 
     fn put<R>(
@@ -172,8 +174,15 @@ impl Death {
         frames::is_named().then(|| self.work.take_end()).flatten()
     }
 
-    fn is_given_up(&mut self, letting_go: &Work) {
-        self.letting_go = Some(letting_go.number());
+    fn is_given_up(&mut self, given_up: GivenUp<'_>) {
+        self.letting_go = Some(given_up.letting_go.number());
+        if let Some(together) = given_up.together {
+            // It may own the others, and one of them it.
+            let (work, all) = (self.work.number(), together.work().number());
+            waits::is_part_of(work, all);
+            waits::is_part_of(all, work);
+            self.together = Some(Arc::clone(together));
+        }
         self.tell_what_it_waits_for();
     }
 
@@ -206,6 +215,7 @@ impl List {
                 work: Arc::new(Work::new()),
                 thread: None,
                 letting_go: None,
+                together: None,
                 _expected: expected.map(Arc::clone),
             }
         })
@@ -265,10 +275,10 @@ impl Expected {
     }
 
     /// As `await_end`, of a draft that is given up: it goes with those who are letting go of it.
-    pub(crate) fn is_abandoned(self: &Arc<Self>, letting_go: &Work, has_failed: bool) {
-        let tell = |death: &mut Death| death.is_given_up(letting_go);
+    pub(crate) fn is_abandoned(self: &Arc<Self>, given_up: GivenUp<'_>) {
+        let tell = |death: &mut Death| death.is_given_up(given_up);
         self.dying.put(self.hash, self.id(), Some(self), tell);
-        if has_failed {
+        if given_up.has_failed {
             self.keep_registration();
         } else {
             self.may_live_on.store(true, plain::Relaxed);

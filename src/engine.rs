@@ -11,7 +11,7 @@ use crate::panics::Panics;
 use crate::strong::{Blank, Draft, Strong};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::table::{Ahead, Compared, Link, Next, Place, Probe, Sight, FEW};
-use crate::work::Work;
+use crate::work::GivenUp;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -383,9 +383,9 @@ impl<B: Body> Engine<B> {
     }
 
     /// Says that a draft is given up, which may have other owners.
-    pub(crate) fn abandon(&self, draft: &Strong<B>, letting_go: &Work) {
+    pub(crate) fn abandon(&self, draft: &Strong<B>, given_up: GivenUp<'_>) {
         if let Some(core) = self.core().filter(|_| self.exclusive) {
-            core.abandon(draft.node(), letting_go);
+            core.abandon(draft.node(), given_up);
         }
     }
 

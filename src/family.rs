@@ -2,17 +2,16 @@
 //!
 //! Everything here is one thread's.
 
-use crate::work::Work;
+use crate::work::{Together, Work};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
-/// What becomes of a creation that has ended, and depends on a draft further out. Dropped, it is given up.
+/// What becomes of a creation that has ended, and depends on a draft further out. Dropped, it is given up, alone.
 pub(crate) trait Pending {
     fn work(&self) -> &Work;
-    /// What those do who may be the last to let go of it, if it is given up.
-    fn letting_go(&self) -> &Work;
     fn draft(&self) -> Rc<dyn Any>;
     /// Names it in the text of an error.
     fn text(&self) -> &str;
@@ -20,6 +19,8 @@ pub(crate) trait Pending {
     fn enter(&self);
     /// Gives what was entered to those who wait.
     fn land(self: Box<Self>);
+    /// It is given up together with others.
+    fn give_up(self: Box<Self>, together: Arc<Together>);
 }
 
 /// A set of frames, by their depth, which begins with 1.
@@ -79,8 +80,6 @@ pub(crate) struct Family {
     groups: RefCell<Vec<Group>>,
     /// Includes what the groups need, but for this frame itself.
     needs: RefCell<Needs>,
-    /// What was given up, by the numbers of what lets go of it. What is given up after it may own it.
-    given_up: RefCell<Vec<u64>>,
 }
 
 impl Family {
@@ -91,7 +90,6 @@ impl Family {
             own: Cell::new(0),
             groups: RefCell::default(),
             needs: RefCell::default(),
-            given_up: RefCell::default(),
         }
     }
 
@@ -130,16 +128,6 @@ impl Family {
         groups
             .iter()
             .for_each(|group| group.members.iter().for_each(|member| see(&**member)));
-    }
-
-    /// Whether anything has been given up.
-    pub(crate) fn has_given_up(&self) -> bool {
-        !self.given_up.borrow().is_empty()
-    }
-
-    /// Shows the numbers of what lets go of what has been given up.
-    pub(crate) fn for_each_given_up(&self, see: impl FnMut(u64)) {
-        self.given_up.borrow().iter().copied().for_each(see);
     }
 
     /// All members, in the order in which they ended.
@@ -189,27 +177,20 @@ fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
 }
 
 /// Members of a family that are given up, or land, one after the other. That runs user code, which may ask for one that is still to come.
-pub(crate) struct Rest<'a> {
+pub(crate) struct Rest {
     /// Those to come, the next one last.
     members: RefCell<Vec<Box<dyn Pending>>>,
-    /// Whose family it is comes after them.
-    family: &'a Family,
+    /// The number of the creation whose family it is, which comes after them.
+    own: u64,
 }
 
-impl<'a> Rest<'a> {
-    pub(crate) fn new(family: &'a Family, mut members: Vec<Box<dyn Pending>>) -> Self {
+impl Rest {
+    pub(crate) fn new(family: &Family, mut members: Vec<Box<dyn Pending>>) -> Self {
         members.reverse();
         Self {
             members: RefCell::new(members),
-            family,
+            own: family.own.get(),
         }
-    }
-
-    /// Gives up one of them.
-    pub(crate) fn give_up(&self, member: Box<dyn Pending>) {
-        let number = member.letting_go().number();
-        self.family.given_up.borrow_mut().push(number);
-        drop(member);
     }
 
     pub(crate) fn next(&self) -> Option<Box<dyn Pending>> {
@@ -222,13 +203,8 @@ impl<'a> Rest<'a> {
         members.iter().rev().for_each(|member| enter(&**member));
     }
 
-    pub(crate) fn family(&self) -> &'a Family {
-        self.family
-    }
-
-    /// The number of the creation whose family it is.
     pub(crate) fn own(&self) -> u64 {
-        self.family.own.get()
+        self.own
     }
 
     /// Shows those to come. `see` runs no user code.
@@ -239,7 +215,7 @@ impl<'a> Rest<'a> {
 
     /// Whether this is one of those to come.
     pub(crate) fn has(&self, work: &Work) -> bool {
-        let mut found = work.numbered() == Some(self.own());
+        let mut found = work.numbered() == Some(self.own);
         self.for_each(|member| found |= std::ptr::eq(member.work(), work));
         found
     }

@@ -28,8 +28,8 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::task::Waker;
 
-/// Shows some works, one after the other, by their numbers.
-pub(crate) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(u64));
+/// Shows some works, one after the other.
+pub(crate) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
 
 /// What a frame is for.
 #[derive(Clone, Copy)]
@@ -39,8 +39,8 @@ pub(crate) enum Part<'a> {
     /// A creation that may not, or a destructor.
     Closed,
     /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to, asks for what this thread has still to do.
-    Ending(&'a Rest<'a>),
-    /// It keeps these from ending: drafts that have been given up, and that it lets go of, or whose owners.
+    Ending(&'a Rest),
+    /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
     Holding(Works<'a>),
     /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With those that are woken after it, the next one last.
     Waking(&'a RefCell<Vec<Waker>>),
@@ -262,12 +262,16 @@ pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
         let work = match frame.part {
             Part::Ending(rest) => {
                 rest.for_each(see);
-                rest.family()
-                    .for_each_given_up(|work| all.push(given_up(work)));
                 rest.own()
             }
             Part::Holding(held) => {
-                held(&mut |work| all.push(given_up(work)));
+                held(&mut |work| {
+                    all.push(Named {
+                        work: work.number(),
+                        text: "the end of what was given up".to_string(),
+                        runs: false,
+                    });
+                });
                 frame.work.number()
             }
             _ => {
@@ -292,15 +296,6 @@ pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
         });
     }
     all
-}
-
-/// What lets go of something that was given up.
-fn given_up(work: u64) -> Named {
-    Named {
-        work,
-        text: "the end of what was given up".to_string(),
-        runs: false,
-    }
 }
 
 /// What leads from a work to its being asked for in the middle of itself, in words.
@@ -405,27 +400,19 @@ pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
     );
 }
 
-/// Gives up what of the family of a creation has to fail with it; the rest is left to the one around it.
-pub(crate) fn fail(family: &Family) {
+/// Gives up, by `give_up`, what of the family of a creation has to fail with it; the rest is left to the one around it.
+pub(crate) fn fail(family: &Family, give_up: impl Fn(Box<dyn Pending>)) {
     let lost = family.fail(outer_family());
-    give_up_each(&Rest::new(family, lost));
+    end_each(&Rest::new(family, lost), give_up);
 }
 
-/// Gives up a creation whose family may have been given up before it: it may own members of that.
-pub(crate) fn give_up_after(family: &Family, give_up: impl FnOnce()) {
-    if !family.has_given_up() {
-        return give_up();
-    }
-    let describe: Describe<'_> = &|f| f.write_str("the end of what others were made with");
-    let held = |see: &mut dyn FnMut(u64)| family.for_each_given_up(see);
-    during(&Work::new(), describe, Part::Holding(&held), give_up);
-}
-
-/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, or it is not entered, the members are given up.
+/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, or it is not entered, the members
+/// are given up, by `give_up`.
 pub(crate) fn publish<R>(
     family: &Family,
     own: impl FnOnce() -> R,
     is_entered: impl Fn(&R) -> bool,
+    give_up: impl Fn(Box<dyn Pending>),
 ) -> (R, Panics) {
     let mut panics = Panics::new();
     let members = family.take();
@@ -445,7 +432,7 @@ pub(crate) fn publish<R>(
     // Who waits for one of them finds all.
     panics.catch(|| match goes_on {
         true => end_each(&rest, |member| member.land()),
-        false => give_up_each(&rest),
+        false => end_each(&rest, give_up),
     });
     let Some(entered) = entered else {
         drop(panics);
@@ -455,17 +442,13 @@ pub(crate) fn publish<R>(
 }
 
 /// Runs `f` while these are still to end.
-fn with_rest<R>(rest: &Rest<'_>, f: impl FnOnce() -> R) -> R {
+fn with_rest<R>(rest: &Rest, f: impl FnOnce() -> R) -> R {
     let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
     during(&Work::new(), describe, Part::Ending(rest), f)
 }
 
-fn give_up_each(rest: &Rest<'_>) {
-    end_each(rest, |member| rest.give_up(member));
-}
-
 /// Each, whatever becomes of the others.
-fn end_each(rest: &Rest<'_>, end: impl Fn(Box<dyn Pending>)) {
+fn end_each(rest: &Rest, end: impl Fn(Box<dyn Pending>)) {
     let mut panics = Panics::new();
     with_rest(rest, || {
         while let Some(member) = rest.next() {

@@ -12,7 +12,7 @@ use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::sync::{AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
-use crate::work::Work;
+use crate::work::GivenUp;
 use std::sync::Arc;
 
 /// The entry has not been put on its list.
@@ -90,8 +90,8 @@ impl<Q: Pointer> Side for Traced<Q> {
         self.watching.has_left(|| self.is_dead());
     }
 
-    fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
-        self.watching.is_abandoned(letting_go, has_failed);
+    fn is_abandoned(&self, given_up: GivenUp<'_>) {
+        self.watching.is_abandoned(given_up);
     }
 }
 

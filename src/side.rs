@@ -4,7 +4,7 @@ use crate::dying::{Dying, Expected};
 use crate::notify::Notify;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::watchers::Registration;
-use crate::work::Work;
+use crate::work::GivenUp;
 use std::sync::Arc;
 
 /// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
@@ -43,8 +43,8 @@ pub(crate) trait Side: 'static {
     fn has_left(&self) {}
 
     /// It will never be in its map, and an exclusive map waits for its end; if that is not because it `has_failed` itself, only until its entry has gone.
-    fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
-        let _ = (letting_go, has_failed);
+    fn is_abandoned(&self, given_up: GivenUp<'_>) {
+        let _ = given_up;
     }
 }
 
@@ -138,9 +138,9 @@ impl Watching {
         }
     }
 
-    pub(crate) fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
+    pub(crate) fn is_abandoned(&self, given_up: GivenUp<'_>) {
         if let Some(expected) = self.expected() {
-            expected.is_abandoned(letting_go, has_failed);
+            expected.is_abandoned(given_up);
         }
     }
 
@@ -243,8 +243,8 @@ impl<P: Pointer> Side for Weakly<P> {
         self.1.has_left(|| self.is_dead());
     }
 
-    fn is_abandoned(&self, letting_go: &Work, has_failed: bool) {
-        self.1.is_abandoned(letting_go, has_failed);
+    fn is_abandoned(&self, given_up: GivenUp<'_>) {
+        self.1.is_abandoned(given_up);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::making::{Made, Rest};
 use crate::panics::after;
 use crate::side::{Kept, Side};
 use crate::store::{Refused, Store};
-use crate::work::Work;
+use crate::work::GivenUp;
 use equivalent::Equivalent;
 use std::fmt;
 
@@ -318,8 +318,8 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         self.enter_made_draft(hash, draft, &is_it)
     }
 
-    fn abandon(&self, draft: &Entry<K, B>, letting_go: &Work, has_failed: bool) {
-        draft.held.value().is_abandoned(letting_go, has_failed);
+    fn abandon(&self, draft: &Entry<K, B>, given_up: GivenUp<'_>) {
+        draft.held.value().is_abandoned(given_up);
     }
 
     fn grip(&self) -> Self {

@@ -17,7 +17,8 @@
 //! A destructor may have to wait, on the thread that will run it, until that has done something else: what is at the end of a long chain is put
 //! aside. So who waits for a destructor waits for its thread as well, as soon as that is known ([`is_part_of`]), and who waits on a thread
 //! that has destructors to run, or may soon have, names the thread in its note. Before that is known, the destructor of a draft that was given up waits for those
-//! who are about to let go of it, and may be in the middle of comparing its key.
+//! who are about to let go of it, and may be in the middle of comparing its key. One that was given up together with others may be owned by any of them, so it waits for all of these,
+//! and for who lets go of them.
 
 use crate::frames::{self, Asker, Named};
 use crate::sync::{global, Mutex, Sleeper};
@@ -38,8 +39,8 @@ struct Graph {
     by_work: BTreeSet<(u64, u64)>,
     /// The next note's.
     number: u64,
-    /// Of a destructor: the thread that runs it, or will, or what comes before.
-    parts: BTreeMap<u64, u64>,
+    /// Which works each is a part of. A destructor is one of the thread that runs it, or will, and of what comes before.
+    parts: BTreeSet<(u64, u64)>,
 }
 
 /// That some works wait for another one.
@@ -47,6 +48,14 @@ struct Note {
     /// Innermost first.
     works: Vec<Named>,
     waits_for: u64,
+}
+
+/// What leads from what somebody asks for to what he is in the middle of.
+pub(crate) struct Circle {
+    /// In words, beginning with what he is in the middle of.
+    pub(crate) chain: Vec<String>,
+    /// Nobody else waits: he himself keeps from ending what he asks for.
+    pub(crate) is_own: bool,
 }
 
 /// That somebody waits, until this is dropped.
@@ -58,7 +67,7 @@ impl Waiting {
     /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what the caller is in the middle of.
     ///
     /// Runs `Debug` of keys, and wakers, with no lock held.
-    pub(crate) fn begin(asker: Asker, waits_for: u64) -> Result<Self, Vec<String>> {
+    pub(crate) fn begin(asker: Asker, waits_for: u64) -> Result<Self, Circle> {
         if asker == Asker::Thread {
             frames::wake_the_rest();
         }
@@ -70,15 +79,15 @@ impl Waiting {
     }
 
     #[cold]
-    fn begin_inside(asker: Asker, waits_for: u64) -> Result<Self, Vec<String>> {
+    fn begin_inside(asker: Asker, waits_for: u64) -> Result<Self, Circle> {
         let works = frames::waiting_works(asker);
         if teardown::is_deepest() {
             teardown::afterwards(forget_this_thread);
         }
         let mut graph = GRAPH.lock();
-        if let Some(chain) = graph.cycle(&works, waits_for) {
+        if let Some(circle) = graph.circle(&works, waits_for) {
             drop(graph);
-            return Err(chain);
+            return Err(circle);
         }
         let number = graph.number;
         graph.number += 1;
@@ -124,8 +133,11 @@ pub(crate) fn forget_this_thread() {
 fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
     let graph = &mut *graph;
-    graph.parts.remove(&number);
-    let named: Vec<_> = notes_of(&graph.by_work, number).collect();
+    let parts: Vec<_> = second_of(&graph.parts, number).collect();
+    for other in parts {
+        graph.parts.remove(&(number, other));
+    }
+    let named: Vec<_> = second_of(&graph.by_work, number).collect();
     for note in named {
         graph.by_work.remove(&(number, note));
         let note = graph.notes.get_mut(&note).expect("it is there");
@@ -136,13 +148,13 @@ fn forget_number(number: u64) {
 /// This work does not end before the other one has, a thread's perhaps. To be called with the lock under which that became known.
 #[cold]
 pub(crate) fn is_part_of(work: u64, other: u64) {
-    GRAPH.lock().parts.insert(work, other);
+    GRAPH.lock().parts.insert((work, other));
 }
 
-/// The notes that name this work.
-fn notes_of(by_work: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
-    let named = by_work.range((work, 0)..=(work, u64::MAX));
-    named.map(|(_, note)| *note)
+/// What belongs to this work.
+fn second_of(pairs: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
+    let those = pairs.range((work, 0)..=(work, u64::MAX));
+    those.map(|(_, second)| *second)
 }
 
 impl Graph {
@@ -151,12 +163,12 @@ impl Graph {
             notes: BTreeMap::new(),
             by_work: BTreeSet::new(),
             number: 0,
-            parts: BTreeMap::new(),
+            parts: BTreeSet::new(),
         }
     }
 
-    /// Follows the notes from what is waited for: what leads from there to one of these works, in words, beginning with that.
-    fn cycle(&self, own: &[Named], waits_for: u64) -> Option<Vec<String>> {
+    /// Follows the notes from what is waited for: what leads from there to one of these works.
+    fn circle(&self, own: &[Named], waits_for: u64) -> Option<Circle> {
         // How each work was come by: from which one, and by which note, if not as a part of it.
         let mut come_by: BTreeMap<u64, Option<(u64, Option<u64>)>> =
             BTreeMap::from([(waits_for, None)]);
@@ -170,13 +182,17 @@ impl Graph {
                     at = step.0;
                 }
                 let mut chain = within(own, end);
-                let by_notes = steps.into_iter().rev();
-                for (work, note) in by_notes.filter_map(|(work, note)| Some((work, note?))) {
+                let steps = steps.into_iter().rev();
+                let by_notes: Vec<_> = steps
+                    .filter_map(|(work, note)| Some((work, note?)))
+                    .collect();
+                let is_own = by_notes.is_empty();
+                for (work, note) in by_notes {
                     let works = &self.notes[&note].works;
                     let at = works.iter().position(|named| named.work == work);
                     chain.extend(within(works, at.expect("by this it was come by")));
                 }
-                return Some(chain);
+                return Some(Circle { chain, is_own });
             }
             let mut come_to = |next, note| {
                 come_by.entry(next).or_insert_with(|| {
@@ -184,10 +200,10 @@ impl Graph {
                     Some((work, note))
                 });
             };
-            if let Some(other) = self.parts.get(&work) {
-                come_to(*other, None);
+            for other in second_of(&self.parts, work) {
+                come_to(other, None);
             }
-            for note in notes_of(&self.by_work, work) {
+            for note in second_of(&self.by_work, work) {
                 come_to(self.notes[&note].waits_for, Some(note));
             }
         }

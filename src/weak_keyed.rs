@@ -19,7 +19,7 @@ use crate::panics::after;
 use crate::pointer::{Pointer, WeakPointer};
 use crate::side::{Side, Watching, Weakly};
 use crate::store::{Refused, Reverse, Setup, Store};
-use crate::work::Work;
+use crate::work::GivenUp;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
@@ -520,8 +520,8 @@ where
         self.store.enter_made_draft(hash, draft, &is_it)
     }
 
-    fn abandon(&self, draft: &Entry<P, B>, letting_go: &Work, has_failed: bool) {
-        draft.held.value().is_abandoned(letting_go, has_failed);
+    fn abandon(&self, draft: &Entry<P, B>, given_up: GivenUp<'_>) {
+        draft.held.value().is_abandoned(given_up);
     }
 
     fn grip(&self) -> Self::Grip {

@@ -69,6 +69,43 @@ impl Work {
     }
 }
 
+/// What is given up in one call, as a piece of work: it has ended when all of that has. One of them may own another, so whoever ends one of them, or is about to let go of it, may keep the others from ending.
+pub(crate) struct Together {
+    work: Work,
+    /// Is called at the end.
+    forget: fn(&Work),
+}
+
+impl Together {
+    pub(crate) fn new(forget: fn(&Work)) -> Self {
+        Self {
+            work: Work::new(),
+            forget,
+        }
+    }
+
+    pub(crate) fn work(&self) -> &Work {
+        &self.work
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        (self.forget)(&self.work);
+    }
+}
+
+/// How a draft is given up.
+#[derive(Clone, Copy)]
+pub(crate) struct GivenUp<'a> {
+    /// What those do who may be the last to let go of it.
+    pub(crate) letting_go: &'a Work,
+    /// With others.
+    pub(crate) together: Option<&'a Arc<Together>>,
+    /// Its own initialisation has failed, and not that of what it needs.
+    pub(crate) has_failed: bool,
+}
+
 /// That somebody has ended who did some work.
 pub(crate) struct End {
     /// The work's number.

@@ -19,19 +19,21 @@ pub(crate) use beginning::{begin, try_begin, Begun};
 
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, Refusal};
-use crate::family::Family;
+use crate::family::{Family, Pending};
 use crate::flight::{Flight, FlightTable, Leader};
 use crate::frames::{self, Part};
 use crate::panics::{after, Panics};
 use crate::waits;
-use crate::work::{text, Work};
+use crate::work::{text, GivenUp, Together};
 use pending::PendingCreation;
 use std::any::Any;
+use std::cell::OnceCell;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
 #[cfg(feature = "async")]
 use std::pin::Pin;
+use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::{Context, Poll};
 
@@ -89,8 +91,8 @@ pub(crate) trait Creates {
 
     /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
     /// If it has not failed itself, it may live on: if it is a map's, which owns no values.
-    fn abandon(&self, draft: &Self::Landed, letting_go: &Work, has_failed: bool) {
-        let _ = (draft, letting_go, has_failed);
+    fn abandon(&self, draft: &Self::Landed, given_up: GivenUp<'_>) {
+        let _ = (draft, given_up);
     }
 
     fn grip(&self) -> Self::Grip;
@@ -157,17 +159,24 @@ impl Scope {
         Self(frames::new_family())
     }
 
-    fn fail(&self) {
+    /// With others, that may own what is given up here.
+    fn fail(&self, together: &OnceCell<Arc<Together>>) {
         if !self.0.is_alone() {
-            frames::fail(&self.0);
+            frames::fail(&self.0, |member| give_up(member, together));
         }
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        self.fail();
+        self.fail(&OnceCell::new());
     }
+}
+
+/// Gives up one of a family.
+fn give_up(member: Box<dyn Pending>, together: &OnceCell<Arc<Together>>) {
+    let together = together.get_or_init(|| Arc::new(Together::new(waits::forget)));
+    member.give_up(Arc::clone(together));
 }
 
 /// A creation whose value is made, and not entered: a draft. Dropped, it is given up.
@@ -179,6 +188,8 @@ struct Drafted<'a, M: Creates> {
     scope: Scope,
     /// Its initialisation has not failed; that of what it needs may.
     is_complete: bool,
+    /// What is given up together with it.
+    together: OnceCell<Arc<Together>>,
 }
 
 impl<'a, M: Creates> Creation<'a, M> {
@@ -311,6 +322,7 @@ impl<'a, M: Creates> Creation<'a, M> {
             leader: Some(self.leader),
             scope,
             is_complete: false,
+            together: OnceCell::new(),
         }
     }
 }
@@ -342,7 +354,8 @@ impl<'a, M: Creates> Drafted<'a, M> {
             return Ok(self.leave());
         }
         let is_entered = |entered: &EnteredDraft<M>| entered.landed.is_ok();
-        let (entered, panics) = frames::publish(family, || self.enter(), is_entered);
+        let give_up = |member| give_up(member, &self.together);
+        let (entered, panics) = frames::publish(family, || self.enter(), is_entered, give_up);
         let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
@@ -449,15 +462,23 @@ impl<M: Creates> Drop for Drafted<'_, M> {
             return;
         };
         let mut panics = Panics::new();
-        panics.catch(|| self.scope.fail());
-        let give_up = || {
+        panics.catch(|| self.scope.fail(&self.together));
+        panics.catch(|| {
+            let letting_go = leader.flight().letting_go();
+            let together = self.together.get();
+            if let Some(together) = together {
+                waits::is_part_of(together.work().number(), letting_go.number());
+            }
             if let Some(draft) = leader.value() {
-                self.map
-                    .abandon(draft, leader.flight().letting_go(), !self.is_complete);
+                let given_up = GivenUp {
+                    letting_go,
+                    together,
+                    has_failed: !self.is_complete,
+                };
+                self.map.abandon(draft, given_up);
             }
             drop(leader);
-        };
-        panics.catch(|| frames::give_up_after(&self.scope.0, give_up));
+        });
     }
 }
 

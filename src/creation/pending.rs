@@ -4,10 +4,11 @@ use super::{enter_draft, Creates, Drafted, EnteredDraft, Scope};
 use crate::family::Pending;
 use crate::flight::Left;
 use crate::panics::Panics;
-use crate::work::Work;
+use crate::work::{Together, Work};
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A draft that is complete, and needs others that are not. Dropped, it is given up.
 pub(super) struct PendingCreation<G: Creates> {
@@ -20,6 +21,8 @@ pub(super) struct PendingCreation<G: Creates> {
     /// Until it has landed, or is given up.
     left: Option<Left<G::Ticket, G::Landed>>,
     text: String,
+    /// What is given up together with it.
+    together: OnceCell<Arc<Together>>,
 }
 
 impl<G: Creates> PendingCreation<G> {
@@ -37,6 +40,7 @@ impl<G: Creates> PendingCreation<G> {
             entered: Cell::new(None),
             left: Some(left),
             text,
+            together: OnceCell::new(),
         }
     }
 
@@ -61,6 +65,7 @@ impl<G: Creates> PendingCreation<G> {
             leader: Some(leader),
             scope: Scope::new(),
             is_complete: true,
+            together: OnceCell::new(),
         })
     }
 }
@@ -68,14 +73,6 @@ impl<G: Creates> PendingCreation<G> {
 impl<G: Creates + 'static> Pending for PendingCreation<G> {
     fn work(&self) -> &Work {
         self.left.as_ref().expect("until it lands").flight().work()
-    }
-
-    fn letting_go(&self) -> &Work {
-        self.left
-            .as_ref()
-            .expect("until it lands")
-            .flight()
-            .letting_go()
     }
 
     fn draft(&self) -> Rc<dyn Any> {
@@ -92,6 +89,11 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
         let draft = self.draft.as_ref().expect("until it lands");
         let entered = enter_draft(&self.grip, self.hash, left.flight(), draft);
         self.entered.set(Some(entered));
+    }
+
+    fn give_up(self: Box<Self>, together: Arc<Together>) {
+        // It is given up once.
+        let _ = self.together.set(together);
     }
 
     fn land(mut self: Box<Self>) {
@@ -111,7 +113,11 @@ impl<G: Creates> Drop for PendingCreation<G> {
         panics.catch(|| match (resumed, entered) {
             // Something else has panicked between the two.
             (Some(drafted), Some(entered)) => drop(drafted.land(entered)),
-            (drafted, _) => drop(drafted),
+            (Some(mut drafted), None) => {
+                drafted.together = std::mem::take(&mut self.together);
+                drop(drafted);
+            }
+            (None, _) => {}
         });
     }
 }

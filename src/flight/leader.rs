@@ -202,7 +202,7 @@ impl<T, R> Drop for Leader<'_, T, R> {
             return let_go();
         }
         let describe: Describe<'_> = &|f| f.write_str("the end of what was given up");
-        let held = |see: &mut dyn FnMut(u64)| see(flight.letting_go.number());
+        let held = |see: &mut dyn FnMut(&Work)| see(&flight.letting_go);
         frames::during(&Work::new(), describe, Part::Holding(&held), let_go);
     }
 }

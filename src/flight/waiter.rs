@@ -67,9 +67,8 @@ impl<'a, T, R> Waiter<'a, T, R> {
     /// Which of these has such a ticket. None of them looks at its key afterwards.
     pub(super) fn find(all: &[Self], is_it: impl Fn(&T) -> bool) -> Option<usize> {
         let describe: Describe<'_> = &|f| f.write_str("the comparison of keys");
-        let held = |see: &mut dyn FnMut(u64)| {
-            all.iter()
-                .for_each(|one| see(one.flight.letting_go.number()));
+        let held = |see: &mut dyn FnMut(&Work)| {
+            all.iter().for_each(|one| see(&one.flight.letting_go));
         };
         frames::during(&Work::new(), describe, Part::Holding(&held), || {
             let found = all.iter().position(|one| is_it(&one.flight.ticket));
@@ -235,15 +234,15 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
                     sleeper.wait();
                     None
                 }
-                Err(chain) => Some(chain),
+                Err(circle) => Some(circle),
             };
             // (A thread has nothing to be dropped that is a user's.)
             let (wakes, _) = self.get_up();
             if let Some(leader) = self.lead(wakes) {
                 return Ok(Turn::Create(leader));
             }
-            if let Some(chain) = refused.filter(|_| wakes == Wakes::Not) {
-                return Err(CycleError::across_threads(chain, Some(self.end())));
+            if let Some(circle) = refused.filter(|_| wakes == Wakes::Not) {
+                return Err(CycleError::of(circle, Some(self.end())));
             }
         }
     }
@@ -298,7 +297,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             return Err(self.own_cycle());
         }
         let waiting = Waiting::begin(Asker::Task, work.number());
-        waiting.map_err(|chain| CycleError::across_threads(chain, Some(self.end())))
+        waiting.map_err(|circle| CycleError::of(circle, Some(self.end())))
     }
 
     /// What the waiting has come to, if it is over.

@@ -46,6 +46,7 @@
 //! | a registry, map or set that the child makes | works, after [`Prepared::run`]: all that is done with it, also by threads that the child makes; creations too, if no other thread was just going to sleep, or being woken, inside of one |
 //! | a miss, an insertion, a removal, the drop of a last handle, in one that the parent's threads were *changing* | may wait for ever, for a bucket or a list that was locked |
 //! | a creation of a key that another thread was creating | waits for ever: that thread is not there |
+//! | the end of a creation that the forking thread itself had under way, while other threads waited for that key | leaves it to those, who are not there: the key may stay taken, and the value alive, for ever |
 //! | an iteration over one that was being changed | may wait for ever |
 //! | to give memory back | a thread that was reading at that moment counts as reading for ever, so what it might have seen stays |
 //!

@@ -18,7 +18,7 @@ use crate::panics::after;
 use crate::panics::ended;
 use crate::seed::{Planted, Seed};
 use crate::strong::Strong;
-use crate::work::Work;
+use crate::work::GivenUp;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -404,8 +404,8 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         }
     }
 
-    fn abandon(&self, draft: &Self::Landed, letting_go: &Work, _: bool) {
-        self.engine.abandon(draft.strong(), letting_go);
+    fn abandon(&self, draft: &Self::Landed, given_up: GivenUp<'_>) {
+        self.engine.abandon(draft.strong(), given_up);
     }
 
     fn grip(&self) -> Self::Grip {

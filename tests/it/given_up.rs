@@ -1,15 +1,41 @@
-//! Exclusive registries whose drafts are given up together, when one owns another: their destructors may ask for each other.
+//! Exclusive registries whose drafts are given up together, when one owns another: a destructor that asks for one of the others is refused, on whatever thread it runs.
 
-use crate::common::{panic_of, promptly};
+use crate::common::{forever, panic_of, promptly};
 use highlander::{CreateError, Handle, Registry};
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::panic::resume_unwind;
 use std::sync::{mpsc, Mutex};
 use std::thread;
 
-type Values = Registry<&'static str, Value>;
-type Owner = Handle<&'static str, Value>;
+type Values = Registry<Key, Value>;
+type Owner = Handle<Key, Value>;
 type Error = CreateError<&'static str>;
+
+thread_local! {
+    /// What the next comparison of keys does.
+    static COMPARED: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+#[derive(Debug)]
+struct Key(&'static str);
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        if let Some(f) = COMPARED.take() {
+            f();
+        }
+        self.0 == other.0
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 /// It owns another one, and does something as it goes, before that does.
 #[derive(Default)]
@@ -36,43 +62,46 @@ impl Drop for Value {
 }
 
 fn get(values: &Values, name: &'static str) -> Result<Owner, Error> {
-    values.get_or_try_insert_with(name, |_| Ok(Value::default()))
+    values.get_or_try_insert_with(Key(name), |_| Ok(Value::default()))
 }
 
-/// What becomes of `name` when it is made with the help of `around`, which is being created.
-fn made_with(values: &Values, name: &'static str, around: &'static str) -> Result<Owner, Error> {
+/// What becomes of `name` when it is made with the help of `outer`, which is being created in `outers`.
+fn made_in(values: &Values, name: &'static str, outers: &Values) -> Result<Owner, Error> {
     values.get_or_try_create_cyclic(
-        name,
+        Key(name),
         |_| Ok(Value::default()),
         |_| {
-            let got = values.get_or_try_insert_with(around, |_| Err(CreateError::Failed("none")));
-            got.map(drop)
+            let none = |_: &_| Err(CreateError::Failed("none"));
+            outers.get_or_try_insert_with(Key("outer"), none).map(drop)
         },
     )
 }
 
-/// Where a destructor says what it was told.
+/// What a destructor may do, and where it says whether it was refused because of what its own thread does.
 fn asks(
     values: &'static Values,
     name: &'static str,
-) -> (impl FnOnce() + Send + 'static, mpsc::Receiver<bool>) {
+) -> (impl FnOnce() + Send + 'static, mpsc::Receiver<Option<bool>>) {
     let (told, is_refused) = mpsc::channel();
     let ask = move || {
         let got = get(values, name);
-        let _ = told.send(matches!(got, Err(Error::Cycle(_))));
+        let _ = told.send(match got {
+            Err(Error::Cycle(cycle)) => Some(cycle.is_on_one_thread()),
+            _ => None,
+        });
     };
     (ask, is_refused)
 }
 
-/// `outer` is created, with `inner` by its help and in its hands, and fails, by an error or a panic.
-fn fails(values: &Values, outer: Value, panics: bool) {
+/// `outer` is created in `outers`, with `inner` in `values` by its help and in its hands, and fails, by an error or a panic.
+fn fails(outers: &Values, values: &Values, outer: Value, panics: bool) {
     let outer = RefCell::new(Some(outer));
     let create = || {
-        values.get_or_try_create_cyclic(
-            "outer",
+        outers.get_or_try_create_cyclic(
+            Key("outer"),
             |_| Ok::<_, Error>(outer.take().unwrap()),
             |outer| {
-                *outer.owned.lock().unwrap() = Some(made_with(values, "inner", "outer")?);
+                *outer.owned.lock().unwrap() = Some(made_in(values, "inner", outers)?);
                 match panics {
                     true => resume_unwind(Box::new("fails")),
                     false => Err(CreateError::Failed("fails")),
@@ -89,15 +118,20 @@ fn fails(values: &Values, outer: Value, panics: bool) {
 
 #[test]
 fn who_owns_what_was_given_up_before_it_may_ask_for_that() {
-    for panics in [false, true] {
+    for (panics, elsewhere) in [(false, false), (true, false), (false, true), (true, true)] {
         promptly(move || {
-            let values: &Values = Box::leak(Box::new(Registry::exclusive()));
+            let values = forever(Values::exclusive());
+            let outers = if elsewhere {
+                forever(Values::new())
+            } else {
+                values
+            };
             let (ask, is_refused) = asks(values, "inner");
-            fails(values, Value::new(ask), panics);
-            assert_eq!(is_refused.recv(), Ok(true));
-            assert!(values.is_empty());
+            fails(outers, values, Value::new(ask), panics);
+            assert_eq!(is_refused.recv(), Ok(Some(true)));
+            assert!(values.is_empty() && outers.is_empty());
             // It has ended by now.
-            drop(values.get_or_insert_with("inner", |_| Value::default()));
+            assert!(get(values, "inner").is_ok());
         });
     }
 }
@@ -106,23 +140,61 @@ fn who_owns_what_was_given_up_before_it_may_ask_for_that() {
 #[test]
 fn so_may_a_member_of_the_family() {
     promptly(|| {
-        let values: &Values = Box::leak(Box::new(Registry::exclusive()));
+        let values = forever(Values::exclusive());
         let (ask, is_refused) = asks(values, "first");
         let ask = RefCell::new(Some(ask));
         let failed = values.get_or_try_create_cyclic(
-            "outer",
+            Key("outer"),
             |_| Ok::<_, Error>(Value::default()),
             |_| {
-                let first = made_with(values, "first", "outer")?;
-                let second = made_with(values, "second", "outer")?;
+                let first = made_in(values, "first", values)?;
+                let second = made_in(values, "second", values)?;
                 *second.owned.lock().unwrap() = Some(first);
                 *second.at_drop.lock().unwrap() = Some(Box::new(ask.take().unwrap()));
                 Err(CreateError::Failed("fails"))
             },
         );
         assert!(matches!(failed, Err(CreateError::Failed("fails"))));
-        assert_eq!(is_refused.recv(), Ok(true));
+        assert_eq!(is_refused.recv(), Ok(Some(true)));
         assert!(values.is_empty());
+    });
+}
+
+/// A look-up compares its key with that of what is given up, and so has it when all the others have let go of it. Its destructor runs there, and asks for what it owns.
+#[test]
+fn the_last_owner_may_be_somebody_who_compares() {
+    promptly(|| {
+        let values = forever(Values::exclusive());
+        let (ask, is_refused) = asks(values, "outer");
+        let ask = RefCell::new(Some(ask));
+        let (compares, comparing) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel();
+        let look = RefCell::new(Some(move || {
+            COMPARED.set(Some(Box::new(move || {
+                compares.send(()).unwrap();
+                goes_on.recv().unwrap();
+            })));
+            assert!(matches!(values.try_get(&Key("inner")), Err(_) | Ok(None)));
+        }));
+        let looks = RefCell::new(None);
+        let failed = values.get_or_try_create_cyclic(
+            Key("outer"),
+            |_| Ok::<_, Error>(Value::default()),
+            |outer| {
+                let inner = made_in(values, "inner", values)?;
+                *inner.owned.lock().unwrap() = Some(outer.clone());
+                *inner.at_drop.lock().unwrap() = Some(Box::new(ask.take().unwrap()));
+                *looks.borrow_mut() = Some(thread::spawn(look.take().unwrap()));
+                comparing.recv().unwrap();
+                Err(CreateError::Failed("fails"))
+            },
+        );
+        assert!(matches!(failed, Err(CreateError::Failed("fails"))));
+        go_on.send(()).unwrap();
+        looks.take().unwrap().join().unwrap();
+        assert_eq!(is_refused.recv(), Ok(Some(true)));
+        assert!(values.is_empty());
+        assert!(get(values, "outer").is_ok() && get(values, "inner").is_ok());
     });
 }
 
@@ -130,8 +202,8 @@ fn so_may_a_member_of_the_family() {
 #[test]
 fn a_circle_through_another_thread_is_refused_to_one() {
     promptly(|| {
-        let values: &Values = Box::leak(Box::new(Registry::exclusive()));
-        let others: &Values = Box::leak(Box::new(Registry::new()));
+        let values = forever(Values::exclusive());
+        let others = forever(Values::new());
         let (going, goes) = mpsc::channel();
         let (begun, begins) = mpsc::channel();
         let (ask, is_refused) = asks(others, "other");
@@ -142,15 +214,15 @@ fn a_circle_through_another_thread_is_refused_to_one() {
         });
         let other = thread::spawn(move || {
             goes.recv().unwrap();
-            let other = others.get_or_try_insert_with("other", |_| {
+            let other = others.get_or_try_insert_with(Key("other"), |_| {
                 begun.send(()).unwrap();
                 let inner = get(values, "inner");
                 inner.map(|_| Value::default())
             });
             matches!(other, Err(Error::Cycle(_)))
         });
-        fails(values, outer, false);
-        let refused = (is_refused.recv().unwrap(), other.join().unwrap());
+        fails(values, values, outer, false);
+        let refused = (is_refused.recv().unwrap().is_some(), other.join().unwrap());
         assert!(
             matches!(refused, (true, false) | (false, true)),
             "{refused:?}"
@@ -163,13 +235,13 @@ fn a_circle_through_another_thread_is_refused_to_one() {
 #[test]
 fn what_was_given_up_and_lives_on_elsewhere_is_waited_for() {
     promptly(|| {
-        let values: &Values = Box::leak(Box::new(Registry::exclusive()));
+        let values = forever(Values::exclusive());
         let (keep, kept) = mpsc::channel();
         let failed = values.get_or_try_create_cyclic(
-            "outer",
+            Key("outer"),
             |_| Ok::<_, Error>(Value::default()),
             |_| {
-                keep.send(made_with(values, "inner", "outer")?).unwrap();
+                keep.send(made_in(values, "inner", values)?).unwrap();
                 Err(CreateError::Failed("fails"))
             },
         );
@@ -180,7 +252,7 @@ fn what_was_given_up_and_lives_on_elsewhere_is_waited_for() {
             asks.recv().unwrap();
             drop(inner);
         });
-        let outer = values.get_or_try_insert_with("outer", |_| {
+        let outer = values.get_or_try_insert_with(Key("outer"), |_| {
             asked.send(()).unwrap();
             let inner = get(values, "inner")?;
             let outer = Value::default();
