@@ -5,11 +5,11 @@
 use crate::work::{Together, Work};
 use smallvec::SmallVec;
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What becomes of a creation that has ended, and depends on a draft further out. Dropped, it is given up, alone.
+/// What becomes of a creation that has ended, and depends on a draft further out. Dropped, it is given up.
 pub(crate) trait Pending {
     fn work(&self) -> &Work;
     fn draft(&self) -> Rc<dyn Any>;
@@ -19,8 +19,6 @@ pub(crate) trait Pending {
     fn enter(&self);
     /// Gives what was entered to those who wait.
     fn land(self: Box<Self>);
-    /// It is given up together with others.
-    fn give_up(self: Box<Self>, together: Arc<Together>);
 }
 
 /// A set of frames, by their depth, which begins with 1.
@@ -80,6 +78,8 @@ pub(crate) struct Family {
     groups: RefCell<Vec<Group>>,
     /// Includes what the groups need, but for this frame itself.
     needs: RefCell<Needs>,
+    /// All that is given up inside of the frame, and with it.
+    together: OnceCell<Arc<Together>>,
 }
 
 impl Family {
@@ -90,6 +90,7 @@ impl Family {
             own: Cell::new(0),
             groups: RefCell::default(),
             needs: RefCell::default(),
+            together: OnceCell::new(),
         }
     }
 
@@ -128,6 +129,17 @@ impl Family {
         groups
             .iter()
             .for_each(|group| group.members.iter().for_each(|member| see(&**member)));
+    }
+
+    /// What is given up inside of the frame, if anything has been.
+    pub(crate) fn given_up(&self) -> Option<&Arc<Together>> {
+        self.together.get()
+    }
+
+    /// As `given_up`, to add to it. `forget` is called when all of that has ended.
+    pub(crate) fn give_up(&self, forget: fn(&Work)) -> &Arc<Together> {
+        self.together
+            .get_or_init(|| Arc::new(Together::new(forget)))
     }
 
     /// All members, in the order in which they ended.
@@ -177,20 +189,24 @@ fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
 }
 
 /// Members of a family that are given up, or land, one after the other. That runs user code, which may ask for one that is still to come.
-pub(crate) struct Rest {
+pub(crate) struct Rest<'a> {
     /// Those to come, the next one last.
     members: RefCell<Vec<Box<dyn Pending>>>,
-    /// The number of the creation whose family it is, which comes after them.
-    own: u64,
+    /// Whose family it is comes after them.
+    family: &'a Family,
 }
 
-impl Rest {
-    pub(crate) fn new(family: &Family, mut members: Vec<Box<dyn Pending>>) -> Self {
+impl<'a> Rest<'a> {
+    pub(crate) fn new(family: &'a Family, mut members: Vec<Box<dyn Pending>>) -> Self {
         members.reverse();
         Self {
             members: RefCell::new(members),
-            own: family.own.get(),
+            family,
         }
+    }
+
+    pub(crate) fn family(&self) -> &'a Family {
+        self.family
     }
 
     pub(crate) fn next(&self) -> Option<Box<dyn Pending>> {
@@ -203,8 +219,9 @@ impl Rest {
         members.iter().rev().for_each(|member| enter(&**member));
     }
 
+    /// The number of the creation whose family it is.
     pub(crate) fn own(&self) -> u64 {
-        self.own
+        self.family.own.get()
     }
 
     /// Shows those to come. `see` runs no user code.
@@ -215,7 +232,7 @@ impl Rest {
 
     /// Whether this is one of those to come.
     pub(crate) fn has(&self, work: &Work) -> bool {
-        let mut found = work.numbered() == Some(self.own);
+        let mut found = work.numbered() == Some(self.own());
         self.for_each(|member| found |= std::ptr::eq(member.work(), work));
         found
     }

@@ -39,7 +39,7 @@ pub(crate) enum Part<'a> {
     /// A creation that may not, or a destructor.
     Closed,
     /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to, asks for what this thread has still to do.
-    Ending(&'a Rest),
+    Ending(&'a Rest<'a>),
     /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
     Holding(Works<'a>),
     /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With those that are woken after it, the next one last.
@@ -400,19 +400,26 @@ pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
     );
 }
 
-/// Gives up, by `give_up`, what of the family of a creation has to fail with it; the rest is left to the one around it.
-pub(crate) fn fail(family: &Family, give_up: impl Fn(Box<dyn Pending>)) {
+/// Gives up what of the family of a creation has to fail with it; the rest is left to the one around it.
+pub(crate) fn fail(family: &Family) {
     let lost = family.fail(outer_family());
-    end_each(&Rest::new(family, lost), give_up);
+    end_each(&Rest::new(family, lost), drop);
 }
 
-/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, or it is not entered, the members
-/// are given up, by `give_up`.
+/// The family furthest out of what this thread is in the middle of.
+pub(crate) fn outermost_family<'a>() -> Option<&'a Family> {
+    let families = frames().filter_map(|frame| match frame.part {
+        Part::Ending(rest) => Some(rest.family()),
+        _ => frame.family(),
+    });
+    families.last()
+}
+
+/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, or it is not entered, the members are given up.
 pub(crate) fn publish<R>(
     family: &Family,
     own: impl FnOnce() -> R,
     is_entered: impl Fn(&R) -> bool,
-    give_up: impl Fn(Box<dyn Pending>),
 ) -> (R, Panics) {
     let mut panics = Panics::new();
     let members = family.take();
@@ -432,7 +439,7 @@ pub(crate) fn publish<R>(
     // Who waits for one of them finds all.
     panics.catch(|| match goes_on {
         true => end_each(&rest, |member| member.land()),
-        false => end_each(&rest, give_up),
+        false => end_each(&rest, drop),
     });
     let Some(entered) = entered else {
         drop(panics);
@@ -442,13 +449,13 @@ pub(crate) fn publish<R>(
 }
 
 /// Runs `f` while these are still to end.
-fn with_rest<R>(rest: &Rest, f: impl FnOnce() -> R) -> R {
+fn with_rest<R>(rest: &Rest<'_>, f: impl FnOnce() -> R) -> R {
     let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
     during(&Work::new(), describe, Part::Ending(rest), f)
 }
 
 /// Each, whatever becomes of the others.
-fn end_each(rest: &Rest, end: impl Fn(Box<dyn Pending>)) {
+fn end_each(rest: &Rest<'_>, end: impl Fn(Box<dyn Pending>)) {
     let mut panics = Panics::new();
     with_rest(rest, || {
         while let Some(member) = rest.next() {

@@ -64,6 +64,13 @@ pub(crate) fn is_deepest() -> bool {
     DEPTH.with(Cell::get) == MAX_DEPTH
 }
 
+/// Whether this thread has put aside what it will end.
+pub(crate) fn has_aside() -> bool {
+    // SAFETY: null, or the list of the deepest level, which is on this thread's stack.
+    let aside = unsafe { ASIDE.with(Cell::get).as_ref() };
+    aside.is_some_and(|aside| !aside.borrow().is_empty())
+}
+
 /// Calls `f` when all has been ended that is put aside. Only for the deepest level.
 pub(crate) fn afterwards(f: fn()) {
     AFTERWARDS.with(|cell| cell.set(Some(f)));

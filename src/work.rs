@@ -69,7 +69,7 @@ impl Work {
     }
 }
 
-/// What is given up in one call, as a piece of work: it has ended when all of that has. One of them may own another, so whoever ends one of them, or is about to let go of it, may keep the others from ending.
+/// What is given up in the outermost creation of a thread, as a piece of work: it has ended when all of that has. One of them may own another, so whoever ends one of them, or is about to let go of it, may keep the others from ending.
 pub(crate) struct Together {
     work: Work,
     /// Is called at the end.

@@ -19,15 +19,15 @@ pub(crate) use beginning::{begin, try_begin, Begun};
 
 use crate::dying::InTheWay;
 use crate::error::{ClosedError, Refusal};
-use crate::family::{Family, Pending};
+use crate::family::Family;
 use crate::flight::{Flight, FlightTable, Leader};
 use crate::frames::{self, Part};
 use crate::panics::{after, Panics};
+use crate::teardown;
 use crate::waits;
 use crate::work::{text, GivenUp, Together};
 use pending::PendingCreation;
 use std::any::Any;
-use std::cell::OnceCell;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -159,24 +159,27 @@ impl Scope {
         Self(frames::new_family())
     }
 
-    /// With others, that may own what is given up here.
-    fn fail(&self, together: &OnceCell<Arc<Together>>) {
+    fn fail(&self) {
         if !self.0.is_alone() {
-            frames::fail(&self.0, |member| give_up(member, together));
+            frames::fail(&self.0);
+        }
+    }
+
+    /// What is given up inside of the outermost creation that this thread is in the middle of, this one perhaps, if anything has been: what is given up there after that may own it.
+    fn given_up(&self) -> Option<&Arc<Together>> {
+        match frames::outermost_family() {
+            Some(family) => Some(family.give_up(waits::forget)),
+            // What has been put aside may own it too.
+            None if teardown::has_aside() => Some(self.0.give_up(waits::forget)),
+            None => self.0.given_up(),
         }
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        self.fail(&OnceCell::new());
+        self.fail();
     }
-}
-
-/// Gives up one of a family.
-fn give_up(member: Box<dyn Pending>, together: &OnceCell<Arc<Together>>) {
-    let together = together.get_or_init(|| Arc::new(Together::new(waits::forget)));
-    member.give_up(Arc::clone(together));
 }
 
 /// A creation whose value is made, and not entered: a draft. Dropped, it is given up.
@@ -188,8 +191,6 @@ struct Drafted<'a, M: Creates> {
     scope: Scope,
     /// Its initialisation has not failed; that of what it needs may.
     is_complete: bool,
-    /// What is given up together with it.
-    together: OnceCell<Arc<Together>>,
 }
 
 impl<'a, M: Creates> Creation<'a, M> {
@@ -322,7 +323,6 @@ impl<'a, M: Creates> Creation<'a, M> {
             leader: Some(self.leader),
             scope,
             is_complete: false,
-            together: OnceCell::new(),
         }
     }
 }
@@ -354,8 +354,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
             return Ok(self.leave());
         }
         let is_entered = |entered: &EnteredDraft<M>| entered.landed.is_ok();
-        let give_up = |member| give_up(member, &self.together);
-        let (entered, panics) = frames::publish(family, || self.enter(), is_entered, give_up);
+        let (entered, panics) = frames::publish(family, || self.enter(), is_entered);
         let landed = self.land(entered);
         // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
         drop(panics);
@@ -365,6 +364,23 @@ impl<'a, M: Creates> Drafted<'a, M> {
     /// Enters the draft, unless there is something already: that comes back.
     fn enter(&self) -> EnteredDraft<M> {
         enter_draft(self.map, self.hash, self.leader().flight(), self.draft())
+    }
+
+    /// The same, if there was something already, which may have been owned by nobody but others of the family, and has gone with them since.
+    fn enter_again(&self, entered: EnteredDraft<M>) -> EnteredDraft<M> {
+        let Landing { landed, rest } = entered;
+        match landed {
+            Ok(Some(existing)) => {
+                // It may ask for its key.
+                self.during(Part::Closed, || {
+                    let mut panics = Panics::new();
+                    panics.catch(|| self.map.settle_rest(rest));
+                    panics.catch(|| drop(existing));
+                });
+                self.enter()
+            }
+            landed => Landing { landed, rest },
+        }
     }
 
     /// Gives what was entered to those who wait.
@@ -462,16 +478,16 @@ impl<M: Creates> Drop for Drafted<'_, M> {
             return;
         };
         let mut panics = Panics::new();
-        panics.catch(|| self.scope.fail(&self.together));
-        panics.catch(|| {
+        panics.catch(|| self.scope.fail());
+        let together = self.scope.given_up();
+        if let Some(together) = together {
             let letting_go = leader.flight().letting_go();
-            let together = self.together.get();
-            if let Some(together) = together {
-                waits::is_part_of(together.work().number(), letting_go.number());
-            }
+            waits::is_part_of(together.work().number(), letting_go.number());
+        }
+        panics.catch(|| {
             if let Some(draft) = leader.value() {
                 let given_up = GivenUp {
-                    letting_go,
+                    letting_go: leader.flight().letting_go(),
                     together,
                     has_failed: !self.is_complete,
                 };
@@ -479,6 +495,9 @@ impl<M: Creates> Drop for Drafted<'_, M> {
             }
             drop(leader);
         });
+        if let Some(together) = together.filter(|_| teardown::has_aside()) {
+            waits::is_part_of(together.work().number(), frames::this_thread());
+        }
     }
 }
 

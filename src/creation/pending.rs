@@ -4,11 +4,10 @@ use super::{enter_draft, Creates, Drafted, EnteredDraft, Scope};
 use crate::family::Pending;
 use crate::flight::Left;
 use crate::panics::Panics;
-use crate::work::{Together, Work};
+use crate::work::Work;
 use std::any::Any;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// A draft that is complete, and needs others that are not. Dropped, it is given up.
 pub(super) struct PendingCreation<G: Creates> {
@@ -21,8 +20,6 @@ pub(super) struct PendingCreation<G: Creates> {
     /// Until it has landed, or is given up.
     left: Option<Left<G::Ticket, G::Landed>>,
     text: String,
-    /// What is given up together with it.
-    together: OnceCell<Arc<Together>>,
 }
 
 impl<G: Creates> PendingCreation<G> {
@@ -40,7 +37,6 @@ impl<G: Creates> PendingCreation<G> {
             entered: Cell::new(None),
             left: Some(left),
             text,
-            together: OnceCell::new(),
         }
     }
 
@@ -65,7 +61,6 @@ impl<G: Creates> PendingCreation<G> {
             leader: Some(leader),
             scope: Scope::new(),
             is_complete: true,
-            together: OnceCell::new(),
         })
     }
 }
@@ -91,16 +86,14 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
         self.entered.set(Some(entered));
     }
 
-    fn give_up(self: Box<Self>, together: Arc<Together>) {
-        // It is given up once.
-        let _ = self.together.set(together);
-    }
-
     fn land(mut self: Box<Self>) {
         if let Some(entered) = self.entered.take() {
             let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
             // If the map has been closed, there is nobody to be told: it is given up.
-            let _ = resumed.map(|drafted| drafted.land(entered));
+            let _ = resumed.map(|drafted| {
+                let entered = drafted.enter_again(entered);
+                drafted.land(entered)
+            });
         }
     }
 }
@@ -113,11 +106,7 @@ impl<G: Creates> Drop for PendingCreation<G> {
         panics.catch(|| match (resumed, entered) {
             // Something else has panicked between the two.
             (Some(drafted), Some(entered)) => drop(drafted.land(entered)),
-            (Some(mut drafted), None) => {
-                drafted.together = std::mem::take(&mut self.together);
-                drop(drafted);
-            }
-            (None, _) => {}
+            (drafted, _) => drop(drafted),
         });
     }
 }

@@ -1,7 +1,8 @@
 //! Exclusive registries whose drafts are given up together, when one owns another: a destructor that asks for one of the others is refused, on whatever thread it runs.
 
 use crate::common::{forever, panic_of, promptly};
-use highlander::{CreateError, Handle, Registry};
+use highlander::{CreateError, Handle, Registry, Watched};
+use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 use std::panic::resume_unwind;
@@ -160,41 +161,147 @@ fn so_may_a_member_of_the_family() {
     });
 }
 
-/// A look-up compares its key with that of what is given up, and so has it when all the others have let go of it. Its destructor runs there, and asks for what it owns.
+/// A look-up compares its key with that of what is given up, and so has it when all the others have let go of it. Its destructor runs there, and asks for what it owns, which is given up
+/// in the same call or in the one around it, before or after that.
+fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
+    let values = forever(Values::exclusive());
+    let (ask, is_refused) = asks(values, "outer");
+    let (compares, comparing) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let (asking, asked) = mpsc::channel();
+    let look = move || {
+        COMPARED.set(Some(Box::new(move || {
+            compares.send(()).unwrap();
+            goes_on.recv().unwrap();
+        })));
+        assert!(matches!(values.try_get(&Key("inner")), Err(_) | Ok(None)));
+    };
+    let at_drop = Box::new(move || {
+        asking.send(()).unwrap();
+        ask();
+    });
+    let once = RefCell::new(Some((look, at_drop)));
+    let looks = RefCell::new(None);
+    // While somebody compares its key, at the latest.
+    let prepare = |inner: &Value, outer: &Owner| {
+        let (look, at_drop) = once.take().unwrap();
+        *inner.owned.lock().unwrap() = Some(outer.clone());
+        *inner.at_drop.lock().unwrap() = Some(at_drop);
+        *looks.borrow_mut() = Some(thread::spawn(look));
+        comparing.recv().unwrap();
+    };
+    let failed = values.get_or_try_create_cyclic(
+        Key("outer"),
+        |_| Ok::<_, Error>(Value::default()),
+        |outer| {
+            if inner_fails {
+                let inner = values.get_or_try_create_cyclic(
+                    Key("inner"),
+                    |_| Ok(Value::default()),
+                    |inner| {
+                        prepare(inner, outer);
+                        Err(CreateError::Failed("fails"))
+                    },
+                );
+                assert!(matches!(inner, Err(CreateError::Failed("fails"))));
+            } else {
+                prepare(&*made_in(values, "inner", values)?, outer);
+            }
+            if !asks_late {
+                go_on.send(()).unwrap();
+                asked.recv().unwrap();
+            }
+            Err(CreateError::Failed("fails"))
+        },
+    );
+    assert!(matches!(failed, Err(CreateError::Failed("fails"))));
+    if asks_late {
+        go_on.send(()).unwrap();
+    }
+    looks.take().unwrap().join().unwrap();
+    assert_eq!(is_refused.recv(), Ok(Some(true)));
+    assert!(values.is_empty());
+    assert!(get(values, "outer").is_ok() && get(values, "inner").is_ok());
+}
+
 #[test]
 fn the_last_owner_may_be_somebody_who_compares() {
+    promptly(|| the_last_owner_compares(false, true));
+}
+
+#[test]
+fn so_may_it_if_the_owner_was_given_up_in_a_call_inside_of_the_other() {
+    promptly(|| the_last_owner_compares(true, true));
+    promptly(|| the_last_owner_compares(true, false));
+}
+
+/// Where ends are put aside. Who owns what is given up there goes later, on the same thread, and nobody else knows of that.
+#[test]
+fn in_the_depth_of_a_chain_nobody_waits_for_what_was_put_aside() {
+    for elsewhere in [false, true] {
+        promptly(move || {
+            let outers = forever(Values::exclusive());
+            let inners = if elsewhere {
+                forever(Values::new())
+            } else {
+                outers
+            };
+            let (ask, is_refused) = asks(outers, "outer");
+            let bottom = move || {
+                let failed = outers.get_or_try_create_cyclic(
+                    Key("outer"),
+                    |_| Ok::<_, Error>(Value::default()),
+                    |outer| {
+                        let inner = made_in(inners, "inner", outers)?;
+                        *inner.owned.lock().unwrap() = Some(outer.clone());
+                        Err(CreateError::Failed("fails"))
+                    },
+                );
+                assert!(matches!(failed, Err(CreateError::Failed("fails"))));
+                ask();
+            };
+            let mut chain: Watched<Box<dyn Any + Send + Sync>> =
+                Watched::new(Box::new(Value::new(bottom)));
+            for _ in 0..70 {
+                chain = Watched::new(Box::new(chain));
+            }
+            drop(chain);
+            assert_eq!(is_refused.recv(), Ok(Some(true)));
+            assert!(outers.is_empty() && inners.is_empty());
+            assert!(get(outers, "outer").is_ok());
+        });
+    }
+}
+
+/// What somebody has inserted for a key of the family is owned by another member only, and dies while the family is published: so it is not in the way.
+#[test]
+fn what_dies_with_a_member_that_lands_makes_way() {
     promptly(|| {
-        let values = forever(Values::exclusive());
-        let (ask, is_refused) = asks(values, "outer");
-        let ask = RefCell::new(Some(ask));
-        let (compares, comparing) = mpsc::channel();
-        let (go_on, goes_on) = mpsc::channel();
-        let look = RefCell::new(Some(move || {
-            COMPARED.set(Some(Box::new(move || {
-                compares.send(()).unwrap();
-                goes_on.recv().unwrap();
-            })));
-            assert!(matches!(values.try_get(&Key("inner")), Err(_) | Ok(None)));
-        }));
-        let looks = RefCell::new(None);
-        let failed = values.get_or_try_create_cyclic(
-            Key("outer"),
-            |_| Ok::<_, Error>(Value::default()),
-            |outer| {
-                let inner = made_in(values, "inner", values)?;
-                *inner.owned.lock().unwrap() = Some(outer.clone());
-                *inner.at_drop.lock().unwrap() = Some(Box::new(ask.take().unwrap()));
-                *looks.borrow_mut() = Some(thread::spawn(look.take().unwrap()));
-                comparing.recv().unwrap();
-                Err(CreateError::Failed("fails"))
-            },
-        );
-        assert!(matches!(failed, Err(CreateError::Failed("fails"))));
-        go_on.send(()).unwrap();
-        looks.take().unwrap().join().unwrap();
-        assert_eq!(is_refused.recv(), Ok(Some(true)));
-        assert!(values.is_empty());
-        assert!(get(values, "outer").is_ok() && get(values, "inner").is_ok());
+        for values in [forever(Values::exclusive()), forever(Values::new())] {
+            let outer = values.get_or_try_create_cyclic(
+                Key("outer"),
+                |_| Ok::<_, Error>(Value::default()),
+                |outer| {
+                    let inner = values.get_or_try_create_cyclic(
+                        Key("inner"),
+                        |_| {
+                            let member = made_in(values, "member", values)?;
+                            let inserted = values.try_insert(Key("inner"), Value::default());
+                            *member.owned.lock().unwrap() = Some(inserted.ok().unwrap());
+                            Ok::<_, Error>(Value::default())
+                        },
+                        |_| Ok(()),
+                    );
+                    *outer.owned.lock().unwrap() = Some(inner?);
+                    Ok(())
+                },
+            );
+            let outer = outer.ok().unwrap();
+            assert_eq!(values.len(), 2);
+            let inner = outer.owned.lock().unwrap().take().unwrap();
+            let found = values.get(&Key("inner")).unwrap();
+            assert!(Handle::ptr_eq(&found, &inner));
+        }
     });
 }
 
