@@ -42,10 +42,10 @@ impl CycleError {
     }
 
     /// Of one that has asked for what ends sometime, if others do what they are doing.
-    pub(crate) fn of(circle: Circle, end: Option<Arc<End>>) -> Self {
+    pub(crate) fn of(circle: Circle, end: Arc<End>) -> Self {
         Self {
             chain: circle.chain.into(),
-            end: end.filter(|_| !circle.is_own),
+            end: (!circle.is_own).then_some(end),
         }
     }
 
@@ -87,7 +87,7 @@ impl CycleError {
         };
         if let Some(listener) = end.listen() {
             let waiting = Waiting::begin(Asker::Thread, end.work);
-            let refused = |circle| Self::of(circle, Some(Arc::clone(end)));
+            let refused = |circle| Self::of(circle, Arc::clone(end));
             let _waiting = waiting.map_err(refused)?;
             listener.wait();
         }

@@ -69,7 +69,7 @@ impl InTheWay {
             return Err(CycleError::on_one_thread(chain));
         }
         let waiting = Waiting::begin(asker, self.work.number());
-        waiting.map_err(|circle| CycleError::of(circle, Some(Arc::clone(&self.end))))
+        waiting.map_err(|circle| CycleError::of(circle, Arc::clone(&self.end)))
     }
 }
 

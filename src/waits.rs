@@ -133,13 +133,8 @@ pub(crate) fn forget_this_thread() {
 fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
     let graph = &mut *graph;
-    let parts: Vec<_> = second_of(&graph.parts, number).collect();
-    for other in parts {
-        graph.parts.remove(&(number, other));
-    }
-    let named: Vec<_> = second_of(&graph.by_work, number).collect();
-    for note in named {
-        graph.by_work.remove(&(number, note));
+    take_second(&mut graph.parts, number);
+    for note in take_second(&mut graph.by_work, number) {
         let note = graph.notes.get_mut(&note).expect("it is there");
         note.works.retain(|named| named.work != number);
     }
@@ -155,6 +150,15 @@ pub(crate) fn is_part_of(work: u64, other: u64) {
 fn second_of(pairs: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
     let those = pairs.range((work, 0)..=(work, u64::MAX));
     those.map(|(_, second)| *second)
+}
+
+/// The same, which does not belong to it any more.
+fn take_second(pairs: &mut BTreeSet<(u64, u64)>, work: u64) -> Vec<u64> {
+    let those: Vec<_> = second_of(pairs, work).collect();
+    for second in &those {
+        pairs.remove(&(work, *second));
+    }
+    those
 }
 
 impl Graph {

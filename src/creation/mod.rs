@@ -366,10 +366,10 @@ impl<'a, M: Creates> Drafted<'a, M> {
         enter_draft(self.map, self.hash, self.leader().flight(), self.draft())
     }
 
-    /// The same, if there was something already, which may have been owned by nobody but others of the family, and has gone with them since.
-    fn enter_again(&self, entered: EnteredDraft<M>) -> EnteredDraft<M> {
+    /// As `land`, of a member of a family. Was there something already, it may have been owned by nobody but others of the family, and have gone with them since: then this enters again.
+    fn land_after_others(self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
         let Landing { landed, rest } = entered;
-        match landed {
+        let entered = match landed {
             Ok(Some(existing)) => {
                 // It may ask for its key.
                 self.during(Part::Closed, || {
@@ -380,7 +380,8 @@ impl<'a, M: Creates> Drafted<'a, M> {
                 self.enter()
             }
             landed => Landing { landed, rest },
-        }
+        };
+        self.land(entered)
     }
 
     /// Gives what was entered to those who wait.

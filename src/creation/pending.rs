@@ -90,10 +90,7 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
         if let Some(entered) = self.entered.take() {
             let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
             // If the map has been closed, there is nobody to be told: it is given up.
-            let _ = resumed.map(|drafted| {
-                let entered = drafted.enter_again(entered);
-                drafted.land(entered)
-            });
+            let _ = resumed.map(|drafted| drafted.land_after_others(entered));
         }
     }
 }
@@ -105,7 +102,7 @@ impl<G: Creates> Drop for PendingCreation<G> {
         let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
         panics.catch(|| match (resumed, entered) {
             // Something else has panicked between the two.
-            (Some(drafted), Some(entered)) => drop(drafted.land(entered)),
+            (Some(drafted), Some(entered)) => drop(drafted.land_after_others(entered)),
             (drafted, _) => drop(drafted),
         });
     }

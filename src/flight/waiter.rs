@@ -242,7 +242,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
                 return Ok(Turn::Create(leader));
             }
             if let Some(circle) = refused.filter(|_| wakes == Wakes::Not) {
-                return Err(CycleError::of(circle, Some(self.end())));
+                return Err(CycleError::of(circle, self.end()));
             }
         }
     }
@@ -297,7 +297,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             return Err(self.own_cycle());
         }
         let waiting = Waiting::begin(Asker::Task, work.number());
-        waiting.map_err(|circle| CycleError::of(circle, Some(self.end())))
+        waiting.map_err(|circle| CycleError::of(circle, self.end()))
     }
 
     /// What the waiting has come to, if it is over.

@@ -1,13 +1,30 @@
-//! What the suites share: hashers that collide, values that are counted, and a clock against hanging.
+//! What the suites share: hashers that collide, values that are counted, something to do when keys are compared, and a clock against hanging.
 #![allow(dead_code)] // each binary uses a part of it
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+thread_local! {
+    static COMPARED: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+/// The next comparison on this thread of keys that call [`compared`] calls this first: it does what another thread might do just then.
+pub fn at_next_comparison(f: impl FnOnce() + 'static) {
+    COMPARED.set(Some(Box::new(f)));
+}
+
+/// To be called by the `eq` of such a key.
+pub fn compared() {
+    if let Some(f) = COMPARED.take() {
+        f();
+    }
+}
 
 /// Gives every key the same hash.
 #[derive(Clone, Copy, Debug, Default)]

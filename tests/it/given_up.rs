@@ -1,6 +1,6 @@
 //! Exclusive registries whose drafts are given up together, when one owns another: a destructor that asks for one of the others is refused, on whatever thread it runs.
 
-use crate::common::{forever, panic_of, promptly};
+use crate::common::{at_next_comparison, compared, forever, panic_of, promptly};
 use highlander::{CreateError, Handle, Registry, Watched};
 use std::any::Any;
 use std::cell::RefCell;
@@ -13,19 +13,12 @@ type Values = Registry<Key, Value>;
 type Owner = Handle<Key, Value>;
 type Error = CreateError<&'static str>;
 
-thread_local! {
-    /// What the next comparison of keys does.
-    static COMPARED: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
-}
-
 #[derive(Debug)]
 struct Key(&'static str);
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        if let Some(f) = COMPARED.take() {
-            f();
-        }
+        compared();
         self.0 == other.0
     }
 }
@@ -59,6 +52,14 @@ impl Drop for Value {
         if let Some(at_drop) = self.at_drop.get_mut().unwrap().take() {
             at_drop();
         }
+    }
+}
+
+/// The same registry, or one that is not exclusive.
+fn beside(values: &'static Values, elsewhere: bool) -> &'static Values {
+    match elsewhere {
+        true => forever(Values::new()),
+        false => values,
     }
 }
 
@@ -122,11 +123,7 @@ fn who_owns_what_was_given_up_before_it_may_ask_for_that() {
     for (panics, elsewhere) in [(false, false), (true, false), (false, true), (true, true)] {
         promptly(move || {
             let values = forever(Values::exclusive());
-            let outers = if elsewhere {
-                forever(Values::new())
-            } else {
-                values
-            };
+            let outers = beside(values, elsewhere);
             let (ask, is_refused) = asks(values, "inner");
             fails(outers, values, Value::new(ask), panics);
             assert_eq!(is_refused.recv(), Ok(Some(true)));
@@ -170,10 +167,10 @@ fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
     let (go_on, goes_on) = mpsc::channel();
     let (asking, asked) = mpsc::channel();
     let look = move || {
-        COMPARED.set(Some(Box::new(move || {
+        at_next_comparison(move || {
             compares.send(()).unwrap();
             goes_on.recv().unwrap();
-        })));
+        });
         assert!(matches!(values.try_get(&Key("inner")), Err(_) | Ok(None)));
     };
     let at_drop = Box::new(move || {
@@ -241,11 +238,7 @@ fn in_the_depth_of_a_chain_nobody_waits_for_what_was_put_aside() {
     for elsewhere in [false, true] {
         promptly(move || {
             let outers = forever(Values::exclusive());
-            let inners = if elsewhere {
-                forever(Values::new())
-            } else {
-                outers
-            };
+            let inners = beside(outers, elsewhere);
             let (ask, is_refused) = asks(outers, "outer");
             let bottom = move || {
                 let failed = outers.get_or_try_create_cyclic(

@@ -1,11 +1,10 @@
 //! Futures that wait and are not polled again, and wakers and values that panic as somebody lets go of them beside a creation: nobody else is held up.
 
-use crate::common::{panic_of, promptly, Census};
+use crate::common::{at_next_comparison, compared, panic_of, promptly, Census};
 use highlander::{
     Claim, CreateError, CycleError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched,
     WeakValueMap,
 };
-use std::cell::RefCell;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::pin::Pin;
@@ -290,18 +289,11 @@ impl BuildHasher for OneHash {
     }
 }
 
-thread_local! {
-    /// What the next comparison does: what another thread might do just then.
-    static COMPARED: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
-}
-
 struct Key(u32);
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        if let Some(f) = COMPARED.take() {
-            f();
-        }
+        compared();
         self.0 == other.0
     }
 }
@@ -332,7 +324,7 @@ fn a_value_that_panics_as_it_is_let_go_of_beside_another_key_leaves_no_flight_be
                 Claim::Live(_) => panic!("nobody keeps it"),
             };
             let value = Armed(true, census.citizen());
-            COMPARED.replace(Some(Box::new(move || drop(vacancy.fill(value)))));
+            at_next_comparison(move || drop(vacancy.fill(value)));
             // Another key, or the same one: whoever compares keys is the last owner of the other's value.
             let text = panic_of(|| {
                 drop(REGISTRY.get_or_insert_with(Key(key), |_| Armed(false, census.citizen())));

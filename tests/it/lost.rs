@@ -1,6 +1,6 @@
 //! A destructor panics where a call has something in hand that it is about to return: nothing of that is lost.
 
-use crate::common::{panic_of, Census, Citizen};
+use crate::common::{at_next_comparison, compared, panic_of, Census, Citizen};
 use highlander::registries::memo::Memo;
 #[cfg(feature = "async")]
 use highlander::registries::signals::{Receiver, Signal};
@@ -15,8 +15,6 @@ use std::sync::Arc;
 thread_local! {
     /// The next part that is dropped panics.
     static ARMED: Cell<bool> = const { Cell::new(false) };
-    /// What the next comparison of keys does.
-    static COMPARED: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
 }
 
 fn arm() {
@@ -46,9 +44,7 @@ impl Drop for Part {
 
 impl PartialEq for Part {
     fn eq(&self, _: &Self) -> bool {
-        if let Some(f) = COMPARED.take() {
-            f();
-        }
+        compared();
         true
     }
 }
@@ -173,10 +169,10 @@ fn what_takes_the_place_of_an_entry_that_its_key_has_taken_out_is_not_lost() {
         nothing_is_lost(one, |on, census| {
             let (key, new) = (Arc::new(Part::of(census)), Part::of(census));
             let clears = on.clone();
-            COMPARED.replace(Some(Box::new(move || {
+            at_next_comparison(move || {
                 clears.0.clear();
                 arm();
-            })));
+            });
             call(&on.0, &key, new);
         });
     }
@@ -199,10 +195,10 @@ fn what_takes_the_place_of_an_entry_that_its_key_has_taken_out_is_not_lost() {
         nothing_is_lost(one, |on, census| {
             let (key, new) = (Part::of(census), Part::of(census));
             let clears = on.clone();
-            COMPARED.replace(Some(Box::new(move || {
+            at_next_comparison(move || {
                 clears.clear();
                 arm();
-            })));
+            });
             call(on, key, new);
         });
     }
