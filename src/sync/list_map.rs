@@ -5,7 +5,7 @@
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
-    use super::super::{park_while, relax, spin_rounds, wake_parked};
+    use super::super::{take, wake_parked};
     use super::Row;
     use dashmap::mapref::entry::Entry;
     use dashmap::try_result::TryResult;
@@ -98,22 +98,7 @@ mod body {
         #[cold]
         #[inline(never)]
         fn locked_slowly<'a, O>(&'a self, attempt: impl Fn(&'a Lists<R>) -> Option<O>) -> O {
-            let (mut round, mut done) = (0, None);
-            loop {
-                if round < spin_rounds() {
-                    relax(round);
-                    round += 1;
-                    done = attempt(&self.0);
-                } else {
-                    park_while(self.address(), || {
-                        done = attempt(&self.0);
-                        done.is_none()
-                    });
-                }
-                if let Some(done) = done {
-                    return done;
-                }
-            }
+            take(self.address(), || attempt(&self.0))
         }
 
         fn address(&self) -> usize {

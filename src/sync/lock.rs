@@ -43,15 +43,29 @@ impl<T> Lock<T> {
     #[cold]
     #[inline(never)]
     fn take_slowly(&self) {
-        let mut round = 0;
-        while !self.try_take() {
-            if round < spin_rounds() {
-                relax(round);
-                round += 1;
-            } else {
-                let address = std::ptr::from_ref(&self.word).addr();
-                park_while(address, || self.word.load(Ordering::Relaxed) != 0);
-            }
+        let address = std::ptr::from_ref(&self.word).addr();
+        take(address, || self.try_take().then_some(()));
+    }
+}
+
+/// What `attempt` returns as soon as it takes a lock, after whose release [`wake_parked`] is called with this address. It fails only while somebody has the lock: else nobody would wake the
+/// caller. It runs no user code, and does not panic.
+pub(crate) fn take<R>(address: usize, mut attempt: impl FnMut() -> Option<R>) -> R {
+    let mut round = 0;
+    loop {
+        let mut taken = None;
+        if round < spin_rounds() {
+            relax(round);
+            round += 1;
+            taken = attempt();
+        } else {
+            park_while(address, || {
+                taken = attempt();
+                taken.is_none()
+            });
+        }
+        if let Some(taken) = taken {
+            return taken;
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) mod plain {
 }
 pub(crate) use free::free;
 pub(crate) use list_map::{List, ListMap, Row};
-pub(crate) use lock::Lock;
+pub(crate) use lock::{take, Lock};
 pub(crate) use sleeper::{Event, Listener, Sleeper};
 
 impl<T: Default> Default for Mutex<T> {

@@ -223,24 +223,20 @@ impl Bucket {
     #[cold]
     #[inline(never)]
     fn lock_slow(&self) -> Locked<'_> {
-        let mut round = 0;
-        loop {
+        let address = ptr::from_ref(&self.word).addr();
+        sync::take(address, || loop {
             let word = self.word.load(Ordering::Relaxed);
-            if word & LOCKED == 0 {
-                if self.try_lock(word) {
-                    return Locked {
-                        bucket: self,
-                        word: Word(word),
-                    };
-                }
-            } else if round < sync::spin_rounds() {
-                sync::relax(round);
-                round += 1;
-            } else {
-                let address = ptr::from_ref(&self.word).addr();
-                sync::park_while(address, || self.word.load(Ordering::Relaxed) & LOCKED != 0);
+            if word & LOCKED != 0 {
+                return None;
             }
-        }
+            // It may fail though nobody has the lock.
+            if self.try_lock(word) {
+                return Some(Locked {
+                    bucket: self,
+                    word: Word(word),
+                });
+            }
+        })
     }
 }
 
