@@ -122,6 +122,47 @@ impl Drop for Citizen {
     }
 }
 
+/// Whose destructor tells that it has begun, and waits until it may end.
+#[derive(Debug)]
+pub struct Slow {
+    begun: mpsc::Sender<()>,
+    may_end: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Slow {
+    pub fn new() -> (Self, Ending) {
+        let (begun, begins) = mpsc::channel();
+        let (end, may_end) = mpsc::channel();
+        let may_end = Mutex::new(may_end);
+        (Self { begun, may_end }, Ending { begins, end })
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let _ = self.begun.send(());
+        let _ = self.may_end.lock().unwrap().recv();
+    }
+}
+
+/// The end of a [`Slow`] value, for who waits for it.
+#[derive(Debug)]
+pub struct Ending {
+    begins: mpsc::Receiver<()>,
+    end: mpsc::Sender<()>,
+}
+
+impl Ending {
+    /// Waits until the destructor has begun. To ask a map until the value is gone will not do: who asks owns it for a moment, and may be its last owner.
+    pub fn await_begin(&self) {
+        self.begins.recv().unwrap();
+    }
+
+    pub fn allow(&self) {
+        self.end.send(()).unwrap();
+    }
+}
+
 /// How long a test may take before it is said to hang: a minute, or so many seconds as the environment's `PATIENCE` says, for
 /// what is slow because of a sanitizer.
 fn patience() -> Duration {

@@ -1,6 +1,6 @@
 //! When and where values are dropped, and who may go before whom (G2, G7, G8).
 
-use crate::common::{promptly, Census, Citizen};
+use crate::common::{promptly, Census, Citizen, Slow};
 use highlander::{Handle, Interned, Interner, Registry, WeakHandle};
 use std::cell::RefCell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -245,25 +245,15 @@ fn when_a_destructor_begins_the_entry_is_gone_and_all_weak_handles_are_dead() {
 #[test]
 fn a_new_value_may_be_made_while_the_old_ones_destructor_runs() {
     promptly(|| {
-        struct Slow(Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>);
-        impl Drop for Slow {
-            fn drop(&mut self) {
-                if let Some((begun, go_on)) = &self.0 {
-                    let _ = begun.send(());
-                    let _ = go_on.recv();
-                }
-            }
-        }
-        let registry: Registry<u32, Mutex<Slow>> = Registry::new();
-        let ((begun, wait_for_begin), (go_on, wait_to_go_on)) = (mpsc::channel(), mpsc::channel());
-        let old =
-            registry.get_or_insert_with(1, |_| Mutex::new(Slow(Some((begun, wait_to_go_on)))));
+        let registry: Registry<u32, Option<Slow>> = Registry::new();
+        let (slow, ending) = Slow::new();
+        let old = registry.get_or_insert_with(1, |_| Some(slow));
         thread::scope(|scope| {
             let dropper = scope.spawn(move || drop(old));
-            wait_for_begin.recv().unwrap();
-            let new = registry.get_or_insert_with(1, |_| Mutex::new(Slow(None)));
+            ending.await_begin();
+            let new = registry.get_or_insert_with(1, |_| None);
             assert!(registry.get(&1).unwrap().ptr_eq(&new));
-            go_on.send(()).unwrap();
+            ending.allow();
             dropper.join().unwrap();
             assert!(
                 registry.get(&1).unwrap().ptr_eq(&new),

@@ -1,6 +1,6 @@
 //! Exclusive registries: a value is made when the destructor of the one before has ended, and not earlier.
 
-use crate::common::{promptly, Colliding};
+use crate::common::{promptly, Colliding, Ending, Slow};
 use highlander::{
     Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakValueMap,
 };
@@ -55,41 +55,26 @@ fn of_many_creators_none_comes_before_the_end_of_the_one_before() {
     });
 }
 
-/// Its destructor says when it begins, and waits until it may end.
-struct Slow {
-    begun: mpsc::Sender<()>,
-    may_end: Arc<Mutex<mpsc::Receiver<()>>>,
-}
-
-impl Drop for Slow {
-    fn drop(&mut self) {
-        let _ = self.begun.send(());
-        let _ = self.may_end.lock().unwrap().recv();
-    }
-}
-
 /// A value that is dying on a thread of its own, and what lets it end.
 fn dying<S>(
     registry: &'static Registry<u32, Option<Slow>, S>,
     key: u32,
-) -> (thread::JoinHandle<()>, mpsc::Sender<()>)
+) -> (thread::JoinHandle<()>, Ending)
 where
     S: std::hash::BuildHasher + Sync,
 {
-    let (begun, begins) = mpsc::channel();
-    let (end, may_end) = mpsc::channel();
-    let may_end = Arc::new(Mutex::new(may_end));
-    let value = registry.get_or_insert_with(key, |_| Some(Slow { begun, may_end }));
+    let (slow, ending) = Slow::new();
+    let value = registry.get_or_insert_with(key, |_| Some(slow));
     let thread = thread::spawn(move || drop(value));
-    begins.recv().unwrap();
-    (thread, end)
+    ending.await_begin();
+    (thread, ending)
 }
 
 #[test]
 fn look_ups_do_not_wait_and_claims_are_told() {
     promptly(|| {
         static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
-        let (thread, end) = dying(&REGISTRY, 1);
+        let (thread, ending) = dying(&REGISTRY, 1);
         assert!(REGISTRY.get(&1).is_none());
         assert!(REGISTRY.is_empty());
         assert!(REGISTRY.try_claim(1).is_none());
@@ -101,7 +86,7 @@ fn look_ups_do_not_wait_and_claims_are_told() {
             .get_or_insert_with(1, |_| unreachable!())
             .ptr_eq(&entered));
         drop(entered);
-        end.send(()).unwrap();
+        ending.allow();
         thread.join().unwrap();
         assert!(matches!(REGISTRY.try_claim(1), Some(Claim::Vacant(_))));
     });
@@ -111,7 +96,7 @@ fn look_ups_do_not_wait_and_claims_are_told() {
 fn creators_wait_and_share_what_comes() {
     promptly(|| {
         static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
-        let (thread, end) = dying(&REGISTRY, 1);
+        let (thread, ending) = dying(&REGISTRY, 1);
         static ENDED: AtomicBool = AtomicBool::new(false);
         thread::scope(|scope| {
             let creators: Vec<_> = (0..3)
@@ -126,7 +111,7 @@ fn creators_wait_and_share_what_comes() {
                 .collect();
             thread::yield_now();
             ENDED.store(true, SeqCst);
-            end.send(()).unwrap();
+            ending.allow();
             let values: Vec<_> = creators.into_iter().map(|c| c.join().unwrap()).collect();
             assert!(values.iter().all(|value| value.ptr_eq(&values[0])));
         });
@@ -139,9 +124,9 @@ fn keys_with_one_hash_wait_for_each_other_and_no_longer() {
     promptly(|| {
         let registry: &'static Registry<u32, Option<Slow>, Colliding> =
             crate::common::forever(Registry::exclusive_with_hasher(Colliding));
-        let (thread, end) = dying(registry, 1);
+        let (thread, ending) = dying(registry, 1);
         assert!(registry.try_claim(2).is_none());
-        end.send(()).unwrap();
+        ending.allow();
         thread.join().unwrap();
         assert!(registry.get_or_insert_with(2, |_| None).is_none());
     });
@@ -273,12 +258,12 @@ fn long_chains_end_one_after_the_other() {
 fn futures_wait_too() {
     promptly(|| {
         static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
-        let (thread, end) = dying(&REGISTRY, 1);
+        let (thread, ending) = dying(&REGISTRY, 1);
         let creating = thread::spawn(|| {
             pollster::block_on(REGISTRY.get_or_insert_async(1, async |_| None)).is_none()
         });
         thread::yield_now();
-        end.send(()).unwrap();
+        ending.allow();
         assert!(creating.join().unwrap());
         thread.join().unwrap();
     });
@@ -349,12 +334,10 @@ fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
         static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
         static ENDED: AtomicBool = AtomicBool::new(false);
         let vacancy = REGISTRY.claim(1).unwrap().vacant().unwrap();
-        let (begun, begins) = mpsc::channel();
-        let (end, may_end) = mpsc::channel();
-        let may_end = Arc::new(Mutex::new(may_end));
-        let inserted = REGISTRY.insert(1, Some(Slow { begun, may_end })).0;
+        let (slow, ending) = Slow::new();
+        let inserted = REGISTRY.insert(1, Some(slow)).0;
         let dying = thread::spawn(move || drop(inserted));
-        begins.recv().unwrap();
+        ending.await_begin();
         let (creates, is_creating) = mpsc::channel();
         let creating = thread::spawn(move || {
             creates.send(()).unwrap();
@@ -369,7 +352,7 @@ fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
         (0..1000).for_each(|_| thread::yield_now());
         assert!(!creating.is_finished());
         ENDED.store(true, SeqCst);
-        end.send(()).unwrap();
+        ending.allow();
         assert!(creating.join().unwrap());
         dying.join().unwrap();
         // What exists already is filled in at once.

@@ -1,6 +1,6 @@
 //! Exclusive maps: a value is made when the destructor of the one before has ended, however that entry has gone.
 
-use crate::common::promptly;
+use crate::common::{promptly, Slow};
 use highlander::{
     Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakKeyValueMap,
     WeakValueMap,
@@ -8,7 +8,7 @@ use highlander::{
 use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{mpsc, Arc, Mutex, Weak};
+use std::sync::{mpsc, Arc, Weak};
 use std::thread;
 
 /// Something of which there can be one at a time.
@@ -130,29 +130,14 @@ fn handles_report_their_end_too() {
     });
 }
 
-/// Its destructor says when it begins, and waits until it may end.
-struct Slow {
-    begun: mpsc::Sender<()>,
-    may_end: Mutex<mpsc::Receiver<()>>,
-}
-
-impl Drop for Slow {
-    fn drop(&mut self) {
-        let _ = self.begun.send(());
-        let _ = self.may_end.lock().unwrap().recv();
-    }
-}
-
 #[test]
 fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
     promptly(|| {
         let map: WeakValueMap<u32, Watched<Option<Slow>>> = exclusive();
-        let (begun, begins) = mpsc::channel();
-        let (end, may_end) = mpsc::channel();
-        let may_end = Mutex::new(may_end);
-        let value = map.get_or_insert_with(1, |_| Watched::new(Some(Slow { begun, may_end })));
+        let (slow, ending) = Slow::new();
+        let value = map.get_or_insert_with(1, |_| Watched::new(Some(slow)));
         let dying = thread::spawn(move || drop(value));
-        begins.recv().unwrap();
+        ending.await_begin();
         assert!(map.get(&1).is_none() && map.entries() == 0);
         assert!(map.try_claim(1).unwrap().is_none());
         assert!(matches!(map.try_claim(2), Ok(Some(Claim::Vacant(_)))));
@@ -167,7 +152,7 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
             map.try_claim(1).unwrap().is_none(),
             "the first has not ended"
         );
-        end.send(()).unwrap();
+        ending.allow();
         dying.join().unwrap();
         assert!(matches!(map.try_claim(1), Ok(Some(Claim::Vacant(_)))));
     });
@@ -528,15 +513,13 @@ fn a_dead_value_that_is_cleared_or_drained_or_pruned_is_waited_for() {
     promptly(move || {
         for way in ways {
             let map = Arc::new(exclusive());
-            let (begun, begins) = mpsc::channel();
-            let (end, may_end) = mpsc::channel();
-            let may_end = Mutex::new(may_end);
-            let value = map.get_or_insert_with(1, |_| Watched::new(Some(Slow { begun, may_end })));
+            let (slow, ending) = Slow::new();
+            let value = map.get_or_insert_with(1, |_| Watched::new(Some(slow)));
             let dying = thread::spawn(move || drop(value));
-            begins.recv().unwrap();
+            ending.await_begin();
             way(&map);
             assert!(map.try_claim(1).unwrap().is_none());
-            end.send(()).unwrap();
+            ending.allow();
             dying.join().unwrap();
             assert!(map.get_or_insert_with(1, |_| Watched::new(None)).is_none());
         }

@@ -1,6 +1,6 @@
 //! Futures that wait and are not polled again, and wakers and values that panic as somebody lets go of them beside a creation: nobody else is held up.
 
-use crate::common::{at_next_comparison, compared, panic_of, promptly, Census};
+use crate::common::{at_next_comparison, compared, panic_of, promptly, Census, Slow};
 use highlander::{
     Claim, CreateError, CycleError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched,
     WeakValueMap,
@@ -9,7 +9,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{mpsc, Arc, Mutex};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -29,50 +29,30 @@ fn poll<T>(future: &mut Boxed<'_, T>, waker: &Waker) -> Poll<T> {
     future.as_mut().poll(&mut Context::from_waker(waker))
 }
 
-/// Ends when it is told to.
-struct Slow(Option<Mutex<mpsc::Receiver<()>>>);
-
-impl Slow {
-    fn new() -> (Self, mpsc::Sender<()>) {
-        let (end, ended) = mpsc::channel();
-        (Self(Some(Mutex::new(ended))), end)
-    }
-}
-
-impl Drop for Slow {
-    fn drop(&mut self) {
-        if let Some(ended) = &self.0 {
-            let _ = ended.lock().unwrap().recv();
-        }
-    }
-}
-
 #[test]
 fn a_future_that_waits_for_an_end_holds_nobody_up() {
     promptly(|| {
-        let registry: Registry<u32, Slow> = Registry::exclusive();
-        type Begin = fn(&Registry<u32, Slow>) -> Boxed<'_, ()>;
+        let registry: Registry<u32, Option<Slow>> = Registry::exclusive();
+        type Begin = fn(&Registry<u32, Option<Slow>>) -> Boxed<'_, ()>;
         let futures: [Begin; 2] = [
             |registry| Box::pin(async { drop(registry.claim_async(1).await) }),
             |registry| {
-                let made = registry.get_or_insert_async(1, async |_| Slow(None));
+                let made = registry.get_or_insert_async(1, async |_| None);
                 Box::pin(async { drop(made.await) })
             },
         ];
         for future in futures {
-            let (slow, end) = Slow::new();
-            let held = registry.get_or_insert_with(1, |_| slow);
+            let (slow, ending) = Slow::new();
+            let held = registry.get_or_insert_with(1, |_| Some(slow));
             thread::scope(|scope| {
                 let dying = scope.spawn(|| drop(held));
-                while registry.get(&1).is_some() {
-                    thread::yield_now();
-                }
+                ending.await_begin();
                 let mut idle = future(&registry);
                 let waker = Waker::from(Arc::<Woken>::default());
                 assert!(poll(&mut idle, &waker).is_pending());
-                let next = scope.spawn(|| drop(registry.get_or_insert_with(1, |_| Slow(None))));
+                let next = scope.spawn(|| drop(registry.get_or_insert_with(1, |_| None)));
                 // It may or may not wait by now: either way the idle one must not keep it.
-                end.send(()).unwrap();
+                ending.allow();
                 dying.join().unwrap();
                 next.join().unwrap();
                 assert!(matches!(registry.try_claim(1), Some(Claim::Vacant(_))));
@@ -86,24 +66,22 @@ fn a_future_that_waits_for_an_end_holds_nobody_up() {
 #[test]
 fn futures_that_wait_for_an_end_all_get_what_is_made_then() {
     promptly(|| {
-        let map: WeakValueMap<u32, Watched<Slow>> =
+        let map: WeakValueMap<u32, Watched<Option<Slow>>> =
             MapMaker::new().weak_values().exclusive().build().unwrap();
-        let (slow, end) = Slow::new();
-        let held = map.get_or_insert_with(1, |_| Watched::new(slow));
+        let (slow, ending) = Slow::new();
+        let held = map.get_or_insert_with(1, |_| Watched::new(Some(slow)));
         let made = AtomicUsize::new(0);
         thread::scope(|scope| {
             let dying = scope.spawn(|| drop(held));
-            while map.get(&1).is_some() {
-                thread::yield_now();
-            }
+            ending.await_begin();
             let woken = Arc::<Woken>::default();
             let waker = Waker::from(woken.clone());
-            let mut waiting: Vec<Boxed<'_, Watched<Slow>>> = (0..5)
+            let mut waiting: Vec<Boxed<'_, Watched<Option<Slow>>>> = (0..5)
                 .map(|_| {
                     let made = &made;
                     let value = map.get_or_insert_async(1, async move |_| {
                         made.fetch_add(1, SeqCst);
-                        Watched::new(Slow(None))
+                        Watched::new(None)
                     });
                     Box::pin(value) as Boxed<'_, _>
                 })
@@ -111,7 +89,7 @@ fn futures_that_wait_for_an_end_all_get_what_is_made_then() {
             for one in &mut waiting {
                 assert!(poll(one, &waker).is_pending());
             }
-            end.send(()).unwrap();
+            ending.allow();
             dying.join().unwrap();
             assert!(woken.0.load(SeqCst) >= 5);
             let owners: Vec<_> = waiting.into_iter().map(pollster::block_on).collect();

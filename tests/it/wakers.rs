@@ -1,6 +1,6 @@
 //! Wakers run with no lock held: they may poll their task on the spot, or be the last owner of it.
 
-use crate::common::promptly;
+use crate::common::{promptly, Slow};
 use highlander::{Handle, Registry};
 use std::future::Future;
 use std::pin::Pin;
@@ -156,20 +156,12 @@ fn a_waker_may_be_the_last_owner_of_its_task() {
 
 #[test]
 fn a_task_that_waits_for_a_destructor_may_be_polled_where_that_ends() {
-    struct Slow(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
-    impl Drop for Slow {
-        fn drop(&mut self) {
-            self.0.send(()).unwrap();
-            self.1.lock().unwrap().recv().unwrap();
-        }
-    }
     static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
     promptly(|| {
-        let (begun, begins) = mpsc::channel();
-        let (end, may_end) = mpsc::channel();
-        let value = REGISTRY.get_or_insert_with(1, |_| Some(Slow(begun, Mutex::new(may_end))));
+        let (slow, ending) = Slow::new();
+        let value = REGISTRY.get_or_insert_with(1, |_| Some(slow));
         let dying = thread::spawn(move || drop(value));
-        begins.recv().unwrap();
+        ending.await_begin();
         let task = OnTheSpot::new(async {
             assert!(REGISTRY
                 .get_or_insert_async(1, async |_| None)
@@ -178,7 +170,7 @@ fn a_task_that_waits_for_a_destructor_may_be_polled_where_that_ends() {
         });
         task.poll();
         assert!(!task.has_ended());
-        end.send(()).unwrap();
+        ending.allow();
         dying.join().unwrap();
         assert!(task.has_ended());
     });
@@ -276,57 +268,37 @@ impl Wake for Asks {
 }
 
 /// A value whose end takes until it is let.
-struct EndsLate(Option<Mutex<mpsc::Receiver<()>>>);
-
-impl Drop for EndsLate {
-    fn drop(&mut self) {
-        if let Some(end) = &self.0 {
-            let _ = end.lock().unwrap().recv();
-        }
-    }
-}
-
 #[test]
 fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
-    static ENDING: Registry<u32, EndsLate> = Registry::exclusive();
+    static ENDING: Registry<u32, Option<Slow>> = Registry::exclusive();
     static OTHERS: Registry<u32, u32> = Registry::new();
     let creators: [fn() -> Handle<u32, u32>; 2] = [
         || {
             OTHERS.get_or_insert_with(1, |_| {
-                drop(ENDING.get_or_insert_with(1, |_| EndsLate(None)));
+                drop(ENDING.get_or_insert_with(1, |_| None));
                 1
             })
         },
         || {
             pollster::block_on(OTHERS.get_or_insert_async(1, async |_| {
-                drop(
-                    ENDING
-                        .get_or_insert_async(1, async |_| EndsLate(None))
-                        .await,
-                );
+                drop(ENDING.get_or_insert_async(1, async |_| None).await);
                 1
             }))
         },
     ];
     promptly(move || {
         for creator in creators {
-            let (end, may_end) = mpsc::channel();
-            let value = ENDING.get_or_insert_with(1, |_| EndsLate(Some(Mutex::new(may_end))));
+            let (slow, ending) = Slow::new();
+            let value = ENDING.get_or_insert_with(1, |_| Some(slow));
             let dying = thread::spawn(move || drop(value));
-            while ENDING.get(&1).is_some() {
-                thread::yield_now();
-            }
+            ending.await_begin();
             // First a task waits for the end, whose waker asks for what the creator makes, who waits for it too.
             let asks = Asks(Box::new(|| {
                 assert_eq!(*OTHERS.get_or_insert_with(1, |_| 2), 1);
             }));
             let waker = Waker::from(Arc::new(asks));
             let mut task: Boxed = Box::pin(async {
-                drop(
-                    ENDING
-                        .get_or_insert_async(1, async |_| EndsLate(None))
-                        .await,
-                );
+                drop(ENDING.get_or_insert_async(1, async |_| None).await);
             });
             let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
             assert!(polled.is_pending());
@@ -336,7 +308,7 @@ fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
             }
             // It has time to fall asleep. If it has not, it need not be woken.
             (0..1000).for_each(|_| thread::yield_now());
-            end.send(()).unwrap();
+            ending.allow();
             let made = creator.join().unwrap();
             dying.join().unwrap();
             assert_eq!(*made, 1);
