@@ -1,7 +1,7 @@
 //! The error of a creation that would wait for itself.
 
 use crate::frames::Asker;
-use crate::waits::{Circle, Waiting};
+use crate::waits::{Circle, WillWait};
 use crate::work::End;
 use std::error::Error;
 use std::fmt;
@@ -86,7 +86,7 @@ impl CycleError {
             return Err(self.clone());
         };
         if let Some(listener) = end.listen() {
-            let waiting = Waiting::begin(Asker::Thread, end.work);
+            let waiting = WillWait::find(Asker::Thread).begin(end.work);
             let refused = |circle| Self::of(circle, Arc::clone(end));
             let _waiting = waiting.map_err(refused)?;
             listener.wait();

@@ -16,7 +16,7 @@ use crate::cycle::CycleError;
 use crate::frames::{self, Asker};
 use crate::notify::{Notified, Notify};
 use crate::sync::{plain, AtomicBool, Listener, Mutex, Ordering};
-use crate::waits::{self, Waiting};
+use crate::waits::{self, Waiting, WillWait};
 use crate::watchers::Registration;
 use crate::work::{End, GivenUp, Together, Work};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +68,7 @@ impl InTheWay {
             let chain = frames::own_cycle(|work| std::ptr::eq(work, &*self.work));
             return Err(CycleError::on_one_thread(chain));
         }
-        let waiting = Waiting::begin(asker, self.work.number());
+        let waiting = WillWait::find(asker).begin(self.work.number());
         waiting.map_err(|circle| CycleError::of(circle, Arc::clone(&self.end)))
     }
 }

@@ -60,42 +60,48 @@ pub(crate) struct Circle {
 
 /// That somebody waits, until this is dropped.
 pub(crate) struct Waiting {
+    /// None if nobody can wait for him.
     note: Option<u64>,
 }
 
-impl Waiting {
-    /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what the caller is in the middle of.
-    ///
-    /// Runs `Debug` of keys, and wakers, with no lock held.
-    pub(crate) fn begin(asker: Asker, waits_for: u64) -> Result<Self, Circle> {
+/// What will wait with the caller. Found before he joins those who wait: this runs `Debug` of keys, and wakers, with no lock held, which may ask for the same thing.
+pub(crate) struct WillWait {
+    /// As in [`Waiting`].
+    works: Option<Vec<Named>>,
+}
+
+impl WillWait {
+    pub(crate) fn find(asker: Asker) -> Self {
         if asker == Asker::Thread {
             frames::wake_the_rest();
         }
-        if !frames::is_waited_for() {
-            // Nobody can wait for who has nothing to do.
-            return Ok(Self { note: None });
-        }
-        Self::begin_inside(asker, waits_for)
+        let works = frames::is_waited_for().then(|| frames::waiting_works(asker));
+        Self { works }
     }
 
-    #[cold]
-    fn begin_inside(asker: Asker, waits_for: u64) -> Result<Self, Circle> {
-        let works = frames::waiting_works(asker);
-        if teardown::is_deepest() {
-            teardown::afterwards(forget_this_thread);
-        }
-        let mut graph = GRAPH.lock();
-        if let Some(circle) = graph.circle(&works, waits_for) {
-            drop(graph);
-            return Err(circle);
-        }
-        let number = graph.number;
-        graph.number += 1;
-        let named = works.iter().map(|named| (named.work, number));
-        graph.by_work.extend(named);
-        graph.notes.insert(number, Note { works, waits_for });
-        Ok(Self { note: Some(number) })
+    /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what the caller is in the middle of. Runs no user code.
+    pub(crate) fn begin(self, waits_for: u64) -> Result<Waiting, Circle> {
+        let note = self.works.map(|works| note(works, waits_for)).transpose()?;
+        Ok(Waiting { note })
     }
+}
+
+#[cold]
+fn note(works: Vec<Named>, waits_for: u64) -> Result<u64, Circle> {
+    if teardown::is_deepest() {
+        teardown::afterwards(forget_this_thread);
+    }
+    let mut graph = GRAPH.lock();
+    if let Some(circle) = graph.circle(&works, waits_for) {
+        drop(graph);
+        return Err(circle);
+    }
+    let number = graph.number;
+    graph.number += 1;
+    let named = works.iter().map(|named| (named.work, number));
+    graph.by_work.extend(named);
+    graph.notes.insert(number, Note { works, waits_for });
+    Ok(number)
 }
 
 impl Drop for Waiting {

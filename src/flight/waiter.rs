@@ -6,7 +6,9 @@ use crate::frames::{self, Asker, Own, Part};
 use crate::panics::{after, Panics};
 use crate::sync::plain::{AtomicBool, Relaxed};
 use crate::sync::{self, Mutex, Ordering, Sleeper};
+#[cfg(feature = "async")]
 use crate::waits::Waiting;
+use crate::waits::WillWait;
 use crate::work::{Describe, End, Work};
 use std::sync::Arc;
 #[cfg(feature = "async")]
@@ -226,10 +228,12 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             if let Some(turn) = self.look() {
                 return Ok(turn);
             }
+            // Before it can be this one's turn.
+            let waits = WillWait::find(Asker::Thread);
             let Some(sleeper) = self.lie_down(true) else {
                 continue;
             };
-            let refused = match Waiting::begin(Asker::Thread, self.flight.work.number()) {
+            let refused = match waits.begin(self.flight.work.number()) {
                 Ok(_waiting) => {
                     sleeper.wait();
                     None
@@ -296,7 +300,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         if let Own::Draft(_) | Own::Refused = frames::own_draft::<R>(work, Asker::Task) {
             return Err(self.own_cycle());
         }
-        let waiting = Waiting::begin(Asker::Task, work.number());
+        let waiting = WillWait::find(Asker::Task).begin(work.number());
         waiting.map_err(|circle| CycleError::of(circle, self.end()))
     }
 

@@ -9,7 +9,7 @@ use highlander::{
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{mpsc, Arc, LazyLock, Mutex, Weak};
+use std::sync::{mpsc, Arc, Barrier, LazyLock, Mutex, Weak};
 use std::thread;
 
 type Error = CreateError<&'static str>;
@@ -908,5 +908,36 @@ fn each_of_a_family_may_be_asked_for_while_what_it_was_made_for_becomes_a_draft(
         each_step_asks(&ways, || {
             drop(MAP.get_or_try_insert_with(3, |_| Err(Error::Failed("inner"))));
         });
+    });
+}
+
+/// A key that is being created is named for those who may come to wait for it, before its thread waits for another one.
+#[test]
+fn what_a_thread_is_going_to_wait_for_may_be_asked_for_as_it_says_what_it_is_doing() {
+    static FAILS: Barrier = Barrier::new(2);
+    static HAS_FAILED: Barrier = Barrier::new(2);
+    static NAMES: Registry<u32, u32> = Registry::new();
+    let things: Registry<Shown, u32> = Registry::new().debug_keys();
+    promptly(move || {
+        let (begins, begun) = mpsc::channel();
+        let failing = thread::spawn(move || {
+            let fail = |_: &u32| {
+                begins.send(()).unwrap();
+                FAILS.wait();
+                Err(Error::Failed("the first"))
+            };
+            assert!(NAMES.get_or_try_insert_with(1, fail).is_err());
+            HAS_FAILED.wait();
+        });
+        begun.recv().unwrap();
+        let ask = || {
+            FAILS.wait();
+            HAS_FAILED.wait();
+            assert_eq!(*NAMES.get_or_insert_with(1, |_| 2), 2);
+        };
+        SHOWING.set(Some((1, ask)));
+        let thing = things.get_or_insert_with(Shown(7), |_| *NAMES.get_or_insert_with(1, |_| 3));
+        assert_eq!(*thing, 3);
+        failing.join().unwrap();
     });
 }

@@ -1,7 +1,7 @@
 //! Wakers run with no lock held: they may poll their task on the spot, or be the last owner of it.
 
 use crate::common::{promptly, Slow};
-use highlander::{Handle, Registry};
+use highlander::{CreateError, Handle, Registry};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -267,7 +267,6 @@ impl Wake for Asks {
     }
 }
 
-/// A value whose end takes until it is let.
 #[test]
 fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
     static ENDING: Registry<u32, Option<Slow>> = Registry::exclusive();
@@ -313,5 +312,55 @@ fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
             dying.join().unwrap();
             assert_eq!(*made, 1);
         }
+    });
+}
+
+/// Before a thread sleeps that is waking others, it wakes the rest of them, and these may ask for what it is going to wait for.
+#[test]
+fn who_is_woken_by_a_waker_that_is_going_to_sleep_may_ask_for_the_same() {
+    static LANDING: Registry<u32, u32> = Registry::new();
+    static ASKED_FOR: Registry<u32, u32> = Registry::new();
+    promptly(|| {
+        let (wait, is_inside, go) = gate();
+        let creator = thread::spawn(|| {
+            LANDING.get_or_insert_with(1, |_| {
+                wait();
+                7
+            })
+        });
+        is_inside.recv().unwrap();
+        let (fail, is_failing, go_and_fail) = gate();
+        let failing = thread::spawn(|| {
+            let fail = |_: &u32| {
+                fail();
+                Err(CreateError::Failed(()))
+            };
+            assert!(ASKED_FOR.get_or_try_insert_with(1, fail).is_err());
+        });
+        is_failing.recv().unwrap();
+        let second = Mutex::new(Some(move || {
+            go_and_fail.send(()).unwrap();
+            failing.join().unwrap();
+            assert_eq!(*ASKED_FOR.get_or_insert_with(1, |_| 2), 2);
+        }));
+        let woken = AtomicUsize::new(0);
+        let asks = Asks(Box::new(move || match woken.fetch_add(1, SeqCst) {
+            0 => assert_eq!(*ASKED_FOR.get_or_insert_with(1, |_| 3), 3),
+            _ => second.lock().unwrap().take().expect("they are two")(),
+        }));
+        let waker = Waker::from(Arc::new(asks));
+        let mut tasks: Vec<Boxed> = (0..2)
+            .map(|_| {
+                let value = LANDING.get_or_insert_async(1, async |_| unreachable!());
+                Box::pin(async { drop(value.await) }) as Boxed
+            })
+            .collect();
+        for task in &mut tasks {
+            let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        go.send(()).unwrap();
+        assert_eq!(*creator.join().unwrap(), 7);
+        tasks.into_iter().for_each(pollster::block_on);
     });
 }
