@@ -51,19 +51,18 @@ impl<T> Lock<T> {
 /// What `attempt` returns as soon as it takes a lock, after whose release [`wake_parked`] is called with this address. It fails only while somebody has the lock: else nobody would wake the
 /// caller. It runs no user code, and does not panic.
 pub(crate) fn take<R>(address: usize, mut attempt: impl FnMut() -> Option<R>) -> R {
-    let mut round = 0;
+    for round in 0..spin_rounds() {
+        if let Some(taken) = attempt() {
+            return taken;
+        }
+        relax(round);
+    }
     loop {
         let mut taken = None;
-        if round < spin_rounds() {
-            relax(round);
-            round += 1;
+        park_while(address, || {
             taken = attempt();
-        } else {
-            park_while(address, || {
-                taken = attempt();
-                taken.is_none()
-            });
-        }
+            taken.is_none()
+        });
         if let Some(taken) = taken {
             return taken;
         }
