@@ -64,7 +64,8 @@ pub(crate) struct Waiting {
     note: Option<u64>,
 }
 
-/// What will wait with the caller. Found before he joins those who wait: this runs `Debug` of keys, and wakers, with no lock held, which may ask for the same thing.
+/// What will wait with the caller. Finding it runs `Debug` of keys, and wakers, with no lock held, which may ask for the same thing. So a thread does that before it can be its turn to create; a task
+/// is never given a turn while it waits.
 pub(crate) struct WillWait {
     /// As in [`Waiting`].
     works: Option<Vec<Named>>,

@@ -54,6 +54,13 @@ const SCENES: &[Scene] = &[
         0,
         "all goes on\n",
     ),
+    #[cfg(target_os = "linux")]
+    (
+        "locked_in_crowd",
+        sandbox::locked_in_crowd,
+        0,
+        "all goes on\n",
+    ),
     #[cfg(unix)]
     ("fork", fork::in_order, 0, "child 1\nchild 3\nparent\n"),
     #[cfg(unix)]
@@ -392,6 +399,24 @@ mod sandbox {
 
     pub fn locked_in_later() {
         play(forbid_membarrier);
+    }
+
+    /// More threads than processors contend for one bucket when the barrier is refused: who has spun in vain cannot sleep for a second, and may be reading all that time.
+    pub fn locked_in_crowd() {
+        let registry: Registry<u32, u32> = Registry::new();
+        drop(registry.get_or_insert_with(1, |n| *n));
+        forbid_membarrier();
+        thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        drop(registry.try_insert(1, 1));
+                    }
+                });
+            }
+        });
+        assert!(registry.is_empty());
+        println!("all goes on");
     }
 }
 

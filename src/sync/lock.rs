@@ -51,18 +51,21 @@ impl<T> Lock<T> {
 /// What `attempt` returns as soon as it takes a lock, after whose release [`wake_parked`] is called with this address. It fails only while somebody has the lock: else nobody would wake the
 /// caller. It runs no user code, and does not panic.
 pub(crate) fn take<R>(address: usize, mut attempt: impl FnMut() -> Option<R>) -> R {
-    for round in 0..spin_rounds() {
-        if let Some(taken) = attempt() {
-            return taken;
-        }
-        relax(round);
-    }
+    let mut round = 0;
     loop {
-        let mut taken = None;
-        park_while(address, || {
-            taken = attempt();
-            taken.is_none()
-        });
+        // Before all else: a thread that cannot sleep now (see `Refusal`) comes back from `park_while` without having looked.
+        let mut taken = attempt();
+        if taken.is_none() {
+            if round < spin_rounds() {
+                relax(round);
+                round += 1;
+            } else {
+                park_while(address, || {
+                    taken = attempt();
+                    taken.is_none()
+                });
+            }
+        }
         if let Some(taken) = taken {
             return taken;
         }

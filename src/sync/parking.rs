@@ -24,7 +24,7 @@ struct Place {
     woken: Condvar,
 }
 
-/// Sleeps while it is `blocked`, which runs no user code and does not panic, until [`wake_parked`] is called for this address. May return earlier.
+/// Sleeps while it is `blocked`, which runs no user code and does not panic, until [`wake_parked`] is called for this address. May return earlier, and without having asked.
 #[cold]
 pub(crate) fn park_while(address: usize, mut blocked: impl FnMut() -> bool) {
     // Before the announcement: who sees that finds these.

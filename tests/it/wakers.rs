@@ -72,6 +72,21 @@ fn gate() -> (impl FnOnce() + Send, mpsc::Receiver<()>, mpsc::Sender<()>) {
     (wait, is_inside, go)
 }
 
+/// A thread that is in the middle of creating 7 for key 1, and what lets it go on.
+fn creates_seven(
+    registry: &'static Registry<u32, u32>,
+) -> (thread::JoinHandle<Handle<u32, u32>>, mpsc::Sender<()>) {
+    let (wait, is_inside, go) = gate();
+    let creator = thread::spawn(move || {
+        registry.get_or_insert_with(1, |_| {
+            wait();
+            7
+        })
+    });
+    is_inside.recv().unwrap();
+    (creator, go)
+}
+
 #[test]
 fn a_task_that_is_polled_on_the_spot_gets_the_value() {
     promptly(|| {
@@ -120,14 +135,7 @@ fn a_waker_may_be_the_last_owner_of_its_task() {
     static REGISTRY: Registry<u32, u32> = Registry::new();
     static DROPPED: AtomicBool = AtomicBool::new(false);
     promptly(|| {
-        let (wait, is_inside, go) = gate();
-        let creator = thread::spawn(|| {
-            REGISTRY.get_or_insert_with(1, |_| {
-                wait();
-                7
-            })
-        });
-        is_inside.recv().unwrap();
+        let (creator, go) = creates_seven(&REGISTRY);
         let loud = Loud(&DROPPED);
         let task: Boxed = Box::pin(async move {
             let _got = REGISTRY
@@ -321,14 +329,7 @@ fn who_is_woken_by_a_waker_that_is_going_to_sleep_may_ask_for_the_same() {
     static LANDING: Registry<u32, u32> = Registry::new();
     static ASKED_FOR: Registry<u32, u32> = Registry::new();
     promptly(|| {
-        let (wait, is_inside, go) = gate();
-        let creator = thread::spawn(|| {
-            LANDING.get_or_insert_with(1, |_| {
-                wait();
-                7
-            })
-        });
-        is_inside.recv().unwrap();
+        let (creator, go) = creates_seven(&LANDING);
         let (fail, is_failing, go_and_fail) = gate();
         let failing = thread::spawn(|| {
             let fail = |_: &u32| {
