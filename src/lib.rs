@@ -67,112 +67,56 @@
     unreachable_pub
 )]
 
-mod body;
-mod bulk;
-mod claim;
-mod core;
-mod creation;
-mod cycle;
-mod dying;
-mod engine;
-mod entry;
-mod error;
-mod family;
-mod flight;
-mod frames;
-mod grace;
+mod create;
+mod deadlock;
 pub mod guide;
-mod handle;
-mod hash;
-mod held;
-mod hook;
-mod inbox;
-mod internable;
-mod interned;
-mod interner;
-mod keying;
-mod life;
-mod making;
-pub mod map_maker;
-mod members;
-mod naming;
-mod node;
-mod notify;
-
-mod order;
-mod pair;
-mod panics;
+mod map;
+mod memory;
 mod pointer;
-mod pool;
-mod protection;
-mod prune;
 mod recent;
 pub mod registries;
 mod registry;
-mod reverse;
-mod seed;
 #[cfg(feature = "serde")]
 mod serial;
-mod session;
-mod side;
-mod stats;
-mod store;
-mod strong;
-mod strong_keyed;
-mod strong_map;
-mod strong_valued;
+mod set;
 mod sync;
 mod table;
-mod teardown;
-mod token;
 mod unwind;
-#[cfg(doctest)]
-mod variance;
-mod waits;
-mod walk;
-mod watched;
-mod watchers;
-mod weak_key_map;
-mod weak_key_value_map;
-mod weak_keyed;
-mod weak_set;
-mod weak_value_map;
-mod work;
-mod young;
 
-pub use claim::{Claim, Creator, Vacancy};
-pub use equivalent::Equivalent;
-pub use error::{
+pub use create::claim::{Claim, Creator, Vacancy};
+pub use create::error::{
     BuildError, ClosedError, CreateError, CycleError, InFlight, InsertError, OccupiedError,
     ReplaceError,
 };
-pub use handle::{Handle, WeakHandle};
-pub use hash::{DefaultHashBuilder, DefaultHasher};
-pub use hook::Cause;
-pub use internable::{Internable, InternableRef};
-pub use interned::Interned;
-#[cfg(feature = "serde")]
-pub use interner::InternerSeed;
-pub use interner::{Interner, InternerIter};
-pub use keying::{Asked, ByAddress, ByEquality, Keying};
-pub use life::Life;
-pub use map_maker::MapMaker;
-pub use notify::Notify;
-pub use pointer::{Pointer, Quiet, SyncPointer, WeakPointer};
+pub use equivalent::Equivalent;
+pub use map::map_maker;
+pub use map::map_maker::MapMaker;
+pub use map::session::{WeakKeyValueSession, WeakValueSession};
+pub use map::store::hook::Cause;
+pub use map::strong_map::{StrongIter, StrongMap};
+pub use map::weak_key_map::{WeakKeyIter, WeakKeyMap};
+pub use map::weak_key_value_map::{WeakKeyValueIter, WeakKeyValueMap};
+pub use map::weak_value_map::{WeakValueIter, WeakValueMap};
+pub use memory::hash::{DefaultHashBuilder, DefaultHasher};
+pub use pointer::keying::{Asked, ByAddress, ByEquality, Keying};
+pub use pointer::life::Life;
+pub use pointer::notify::Notify;
+pub use pointer::token::Token;
+pub use pointer::traits::{Pointer, Quiet, SyncPointer, WeakPointer};
+pub use pointer::watched::{Watched, WeakWatched};
+pub use pointer::watchers::Registration;
 pub use recent::{Recent, RecentErrors, WeakValued};
+pub use registry::handle::{Handle, WeakHandle};
+pub use registry::intern::internable::{Internable, InternableRef};
+pub use registry::intern::interned::Interned;
+#[cfg(feature = "serde")]
+pub use registry::intern::interner::InternerSeed;
+pub use registry::intern::interner::{Interner, InternerIter};
 pub use registry::{Registry, RegistryIter};
 #[cfg(feature = "serde")]
 pub use serial::{MapSeed, SetSeed};
-pub use session::{WeakKeyValueSession, WeakValueSession};
-pub use stats::Stats;
-pub use strong_map::{StrongIter, StrongMap};
-pub use token::Token;
-pub use watched::{Watched, WeakWatched};
-pub use watchers::Registration;
-pub use weak_key_map::{WeakKeyIter, WeakKeyMap};
-pub use weak_key_value_map::{WeakKeyValueIter, WeakKeyValueMap};
-pub use weak_set::{WeakSet, WeakSetIter};
-pub use weak_value_map::{WeakValueIter, WeakValueMap};
+pub use set::{WeakSet, WeakSetIter};
+pub use table::stats::Stats;
 
 /// What models of code that uses this crate can choose; see `sync::model`.
 #[cfg(all(highlander_loom, feature = "loom"))]

@@ -3,20 +3,20 @@
 //! What is alive is written, with what pointers lead to in their place. What is read needs owners besides the map, which keeps nothing alive:
 //! so there is no `Deserialize`, but a *seed*, which enters what it reads into a map that is there, and returns the owners.
 
-use crate::handle::Handle;
-use crate::internable::Internable;
-use crate::interner::Interner;
-use crate::keying::Keying;
-use crate::panics::after;
-use crate::pointer::{Pointer, SyncPointer};
+use crate::map::store::reverse::Traced;
+use crate::map::store::side::Kept;
+use crate::map::weak_key_map::WeakKeyMap;
+use crate::map::weak_key_value_map::WeakKeyValueMap;
+use crate::map::weak_value_map::WeakValueMap;
+use crate::memory::panics::after;
+use crate::pointer::keying::Keying;
+use crate::pointer::traits::{Pointer, SyncPointer};
+use crate::pointer::watched::Watched;
+use crate::registry::handle::Handle;
+use crate::registry::intern::internable::Internable;
+use crate::registry::intern::interner::Interner;
 use crate::registry::Registry;
-use crate::reverse::Traced;
-use crate::side::Kept;
-use crate::watched::Watched;
-use crate::weak_key_map::WeakKeyMap;
-use crate::weak_key_value_map::WeakKeyValueMap;
-use crate::weak_set::WeakSet;
-use crate::weak_value_map::WeakValueMap;
+use crate::set::WeakSet;
 use serde_core::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
 };

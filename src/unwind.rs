@@ -10,13 +10,13 @@
 //!
 //! All keep what they hold elsewhere and never hand out a pinned reference into themselves, so they are `Unpin` whatever they hold.
 
-use crate::claim::Creator;
-use crate::internable::Internable;
-use crate::map_maker::OnRemove;
+use crate::create::claim::Creator;
+use crate::map::map_maker::OnRemove;
 use crate::recent::WeakValued;
 use crate::registries::finalizers::{Finalizer, Finalizers, Mortal};
 use crate::registries::logging::{Handler, Logger, Logging};
 use crate::registries::signals::{Receiver, Signal};
+use crate::registry::intern::internable::Internable;
 use crate::{
     Handle, Interned, Interner, Notify, Pointer, Recent, RecentErrors, Registration, Registry,
     StrongIter, StrongMap, SyncPointer, Vacancy, WeakHandle, WeakKeyIter, WeakKeyMap,

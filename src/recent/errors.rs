@@ -1,11 +1,11 @@
 //! What creations have failed with: negative results, kept for a time.
 
 use super::keeper::{Keeper, Limit};
-use crate::error::CreateError;
-use crate::handle::Handle;
-use crate::panics::after;
+use crate::create::error::CreateError;
+use crate::memory::panics::after;
 #[cfg(feature = "async")]
-use crate::panics::ended;
+use crate::memory::panics::ended;
+use crate::registry::handle::Handle;
 use crate::registry::Registry;
 use equivalent::Equivalent;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Owners that are kept: not too many, and not too long.
 
 use super::queue::{Identity, Queue, Use};
-use crate::panics::Panics;
+use crate::memory::panics::Panics;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::sync::OnceCell;
 use std::time::{Duration, Instant};

@@ -1,14 +1,14 @@
 //! What the layer asks of a map, the same of each.
 
-use crate::claim::{Claim, Creator};
-use crate::error::{ClosedError, CreateError, CycleError};
-use crate::handle::Handle;
-use crate::keying::{Asked, Keying};
-use crate::panics::after;
-use crate::pointer::Pointer;
+use crate::create::claim::{Claim, Creator};
+use crate::create::error::{ClosedError, CreateError, CycleError};
+use crate::map::weak_key_value_map::WeakKeyValueMap;
+use crate::map::weak_value_map::WeakValueMap;
+use crate::memory::panics::after;
+use crate::pointer::keying::{Asked, Keying};
+use crate::pointer::traits::Pointer;
+use crate::registry::handle::Handle;
 use crate::registry::Registry;
-use crate::weak_key_value_map::WeakKeyValueMap;
-use crate::weak_value_map::WeakValueMap;
 use equivalent::Equivalent;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash};

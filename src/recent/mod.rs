@@ -11,11 +11,11 @@ mod queue;
 pub use errors::RecentErrors;
 pub use maps::WeakValued;
 
-use crate::claim::Claim;
-use crate::error::{ClosedError, CreateError, CycleError, Refusal};
-use crate::frames;
+use crate::create::claim::Claim;
+use crate::create::error::{ClosedError, CreateError, CycleError, Refusal};
+use crate::deadlock::frames;
 #[cfg(feature = "async")]
-use crate::panics::ended;
+use crate::memory::panics::ended;
 use keeper::{Keeper, Limit};
 use maps::{Asks, Finds};
 use std::convert::Infallible;

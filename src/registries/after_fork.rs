@@ -62,7 +62,7 @@
 
 use super::finalizers::Ran;
 use super::process_id::this_process;
-use crate::panics::{after, Panics};
+use crate::memory::panics::{after, Panics};
 use crate::sync::nobody_is_parked;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};

@@ -72,7 +72,7 @@
 //! assert!(Arc::ptr_eq(&TYPES.descriptor(&wrapper).unwrap(), &element));
 //! ```
 
-use crate::panics::after;
+use crate::memory::panics::after;
 use crate::sync::local;
 use crate::{
     ByAddress, ClosedError, CreateError, CycleError, Pointer, SyncPointer, WeakKeyValueMap,

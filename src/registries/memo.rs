@@ -43,7 +43,7 @@
 //!
 //! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
 
-use crate::panics::after;
+use crate::memory::panics::after;
 use crate::{ClosedError, CreateError, CycleError, Equivalent, Handle, Keying};
 use crate::{Pointer, Registry, StrongMap, WeakKeyMap, WeakValueMap};
 use std::convert::Infallible;

@@ -1,24 +1,24 @@
 //! Values of a registry that a factory makes.
 
 use super::Registry;
-use crate::claim::{Claim, Claims, Creator};
+use crate::create::claim::{Claim, Claims, Creator};
+use crate::create::error::{ClosedError, CycleError, InFlight, Refusal};
+use crate::create::flight::FlightTable;
+use crate::create::seed::{Planted, Seed};
 #[cfg(feature = "async")]
-use crate::creation::get_or_create_async;
-use crate::creation::{self, get_or_create, Accept, Creates, Creation};
-use crate::creation::{EnteredDraft, EnteredValue, Landing};
-use crate::dying::InTheWay;
-use crate::engine::Entered;
-use crate::entry::{Entry, Unborn, Watch};
-use crate::error::{ClosedError, CycleError, InFlight, Refusal};
-use crate::flight::FlightTable;
-use crate::handle::Handle;
-use crate::hash::{hash_key, owned_key};
-use crate::panics::after;
+use crate::create::steps::get_or_create_async;
+use crate::create::steps::{self, get_or_create, Accept, Creates, Creation};
+use crate::create::steps::{EnteredDraft, EnteredValue, Landing};
+use crate::deadlock::work::GivenUp;
+use crate::memory::hash::{hash_key, owned_key};
+use crate::memory::panics::after;
 #[cfg(feature = "async")]
-use crate::panics::ended;
-use crate::seed::{Planted, Seed};
-use crate::strong::Strong;
-use crate::work::GivenUp;
+use crate::memory::panics::ended;
+use crate::registry::entry::{Entry, Unborn, Watch};
+use crate::registry::handle::Handle;
+use crate::table::dying::InTheWay;
+use crate::table::engine::Entered;
+use crate::table::strong::Strong;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -210,7 +210,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
-        let begun = creation::begin(self, hash, self.seed(hash, key), Accept::All);
+        let begun = steps::begin(self, hash, self.seed(hash, key), Accept::All);
         begun.map(Claim::after).map_err(Refusal::into_cycle)
     }
 
@@ -220,7 +220,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Some(after(key, Claim::Live(Handle::new(strong))));
         }
-        let begun = creation::try_begin(self, hash, self.seed(hash, key));
+        let begun = steps::try_begin(self, hash, self.seed(hash, key));
         let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
         begun.map(Claim::after)
     }
@@ -235,7 +235,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.engine.get(hash, |other| key == *other) {
             return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
-        let begun = creation::begin_async(self, hash, self.seed(hash, key)).await;
+        let begun = steps::begin_async(self, hash, self.seed(hash, key)).await;
         begun.map(Claim::after).map_err(Refusal::into_cycle)
     }
 

@@ -2,11 +2,11 @@
 
 use super::creating::or_panic;
 use super::Registry;
-use crate::creation::{get_or_create, get_or_create_in_two, Accept};
-use crate::error::{CycleError, Refusal};
-use crate::handle::{Handle, WeakHandle};
-use crate::hash::hash_key;
-use crate::panics::after;
+use crate::create::error::{CycleError, Refusal};
+use crate::create::steps::{get_or_create, get_or_create_in_two, Accept};
+use crate::memory::hash::hash_key;
+use crate::memory::panics::after;
+use crate::registry::handle::{Handle, WeakHandle};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 

@@ -1,15 +1,15 @@
 //! One entry of a registry: looking it up, entering, replacing and removing it.
 
 use super::Registry;
-use crate::body::Halves;
-use crate::engine::Rejected;
-use crate::entry::Entry;
-use crate::error::{OccupiedError, ReplaceError};
-use crate::frames;
-use crate::handle::Handle;
-use crate::hash::hash_key;
-use crate::panics::after;
-use crate::strong::Draft;
+use crate::create::error::{OccupiedError, ReplaceError};
+use crate::deadlock::frames;
+use crate::memory::hash::hash_key;
+use crate::memory::panics::after;
+use crate::registry::entry::Entry;
+use crate::registry::handle::Handle;
+use crate::table::body::Halves;
+use crate::table::engine::Rejected;
+use crate::table::strong::Draft;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 

@@ -2,18 +2,22 @@
 //!
 //! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory, `cyclic` those whose values know themselves or each other.
 
+pub(crate) mod entry;
+pub(crate) mod handle;
+pub(crate) mod intern;
+
 mod creating;
 mod cyclic;
 mod keyed;
 
-use crate::engine::Engine;
-use crate::entry::Entry;
-use crate::flight::FlightTable;
-use crate::handle::Handle;
-use crate::hash::DefaultHashBuilder;
-use crate::naming::Naming;
-use crate::panics::after;
-use crate::seed::Seed;
+use crate::create::flight::FlightTable;
+use crate::create::seed::Seed;
+use crate::deadlock::naming::Naming;
+use crate::memory::hash::DefaultHashBuilder;
+use crate::memory::panics::after;
+use crate::registry::entry::Entry;
+use crate::registry::handle::Handle;
+use crate::table::engine::Engine;
 use std::fmt;
 
 /// A map from keys to values that it holds weakly: at most one live value per key, gone when its last [`Handle`] is.

@@ -59,7 +59,7 @@ mod agenda;
 mod exit;
 mod finalizer;
 
-use crate::panics::discard;
+use crate::memory::panics::discard;
 use crate::sync::{plain, OnceCell};
 use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
 use agenda::Agenda;

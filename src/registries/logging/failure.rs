@@ -1,7 +1,7 @@
 //! What goes wrong in sinks, and who is told.
 
 use super::handler::Handler;
-use crate::panics::discard;
+use crate::memory::panics::discard;
 use crate::registries::panic_text::panic_text;
 use crate::sync::Mutex;
 use std::error::Error;

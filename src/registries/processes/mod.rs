@@ -51,7 +51,7 @@ mod process;
 pub use child::{ChildProcess, OsChild, Pipes};
 pub use process::Process;
 
-use crate::panics::discard;
+use crate::memory::panics::discard;
 use crate::{Handle, Registry, StrongMap, WeakValueMap};
 use process::Kid;
 use std::fmt;

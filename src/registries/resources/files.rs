@@ -1,7 +1,7 @@
 //! Files by path or by identity.
 
 use super::Resources;
-use crate::panics::after;
+use crate::memory::panics::after;
 use crate::{Handle, Registry};
 use std::fmt;
 use std::fs::{File, OpenOptions};

@@ -1,7 +1,7 @@
 //! Who is called, and what keeps it alive.
 
 use super::outcome::BoxError;
-use crate::panics::after;
+use crate::memory::panics::after;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Registration, SyncPointer, Watched, WeakPointer};
 use std::fmt;

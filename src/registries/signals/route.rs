@@ -4,7 +4,7 @@ use super::connections::{Connections, Key, List};
 use super::outcome::Failure;
 use super::receiver::Receiver;
 use super::Signal;
-use crate::panics::after;
+use crate::memory::panics::after;
 use crate::SyncPointer;
 use std::any::{Any, TypeId};
 use std::fmt;

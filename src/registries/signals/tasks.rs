@@ -4,7 +4,7 @@ use super::outcome::{BoxError, Failure};
 use super::receiver::{Body, Receiver, ReceiverId};
 use super::route::Route;
 use super::Signal;
-use crate::panics::after;
+use crate::memory::panics::after;
 use crate::SyncPointer;
 use std::future::{poll_fn, Future};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};

@@ -1,7 +1,7 @@
 //! One node: its value, the way to its parent, and the list of its children.
 
 use super::{AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
-use crate::panics::after;
+use crate::memory::panics::after;
 use crate::registries::finalizers::Mortal;
 use crate::sync::{global, Mutex, MutexGuard};
 use crate::{Notify, Pointer, Registration, Watched, WeakPointer};

@@ -1,0 +1,208 @@
+//! Who creates.
+
+use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Strangers, Wakes};
+use crate::deadlock::frames::{self, Part};
+use crate::deadlock::waits;
+use crate::deadlock::work::{Describe, End, Work};
+use crate::memory::panics::Panics;
+use crate::sync::Ordering;
+use std::sync::Arc;
+
+/// The right to create, and the duty to end the flight. Dropped without a result, it is given up.
+pub(crate) struct Leader<'a, T, R> {
+    shard: &'a Shard<T, R>,
+    flight: Arc<Flight<T, R>>,
+    /// The flight is over, or has been left.
+    is_done: bool,
+    /// What has the key, once it was made: nobody can go on with this flight then.
+    value: Option<R>,
+    /// What the caller has joined before it came to lead this one. To leave those may drop keys and values.
+    before: Strangers<'a, T, R>,
+}
+
+/// Those who are to be told what was decided under the lock.
+struct Told<T, R> {
+    asleep: Vec<Arc<Asleep<T, R>>>,
+    end: Option<Arc<End>>,
+}
+
+impl<T, R> Told<T, R> {
+    fn notify(self) {
+        let ended = self.end.map_or_else(Vec::new, |end| end.tell());
+        let asleep = self.asleep.iter().map(|one| Arc::clone(&one.sleeper));
+        waits::notify(asleep.chain(ended).collect());
+    }
+}
+
+/// A flight whose leader has left it for some time.
+pub(crate) struct Left<T, R> {
+    flight: Arc<Flight<T, R>>,
+}
+
+impl<T, R> Left<T, R> {
+    pub(super) fn hash(&self) -> u64 {
+        self.flight.hash
+    }
+
+    pub(super) fn resume(self, shard: &Shard<T, R>) -> Leader<'_, T, R> {
+        Leader::new(shard, self.flight)
+    }
+
+    pub(crate) fn flight(&self) -> &Flight<T, R> {
+        &self.flight
+    }
+}
+
+impl<'a, T, R> Leader<'a, T, R> {
+    pub(super) fn new(shard: &'a Shard<T, R>, flight: Arc<Flight<T, R>>) -> Self {
+        Self {
+            shard,
+            flight,
+            is_done: false,
+            value: None,
+            before: Strangers::none(),
+        }
+    }
+
+    pub(super) fn with_before(mut self, before: Strangers<'a, T, R>) -> Self {
+        self.before = before;
+        self
+    }
+
+    /// What is to be dropped as a part of the creation, since that may ask for its key.
+    pub(crate) fn take_before(&mut self) -> impl Sized + use<'a, T, R> {
+        std::mem::replace(&mut self.before, Strangers::none())
+    }
+
+    pub(crate) fn ticket(&self) -> &T {
+        &self.flight.ticket
+    }
+
+    pub(crate) fn flight(&self) -> &Flight<T, R> {
+        &self.flight
+    }
+
+    /// The key is in this value now, for good.
+    pub(crate) fn set_value(&mut self, value: R) -> &R {
+        self.value.insert(value)
+    }
+
+    pub(crate) fn value(&self) -> Option<&R> {
+        self.value.as_ref()
+    }
+
+    /// Ends the flight, without a result: those who sleep begin anew with what they have brought along. The caller keeps its ticket, and may join again with that. (Others
+    /// may still look at it. They look at the state too, and wait if it flies again.)
+    pub(crate) fn step_down(mut self) -> Arc<Flight<T, R>> {
+        self.is_done = true;
+        waits::forget(&self.flight.work);
+        let told = self.shard.0.with(|list| end(list, &self.flight, true));
+        let flight = Arc::clone(&self.flight);
+        told.notify();
+        flight
+    }
+
+    /// Leaves the flight without giving it up, and takes the value out; see [`FlightTable::resume`](super::FlightTable::resume).
+    pub(crate) fn leave(mut self) -> (Left<T, R>, Option<R>) {
+        self.is_done = true;
+        let flight = Arc::clone(&self.flight);
+        (Left { flight }, self.value.take())
+    }
+}
+
+impl<T, R: Clone> Leader<'_, T, R> {
+    /// As `land`, with the value that has the key.
+    pub(crate) fn land_value(mut self) -> R {
+        let value = self.value.take();
+        self.land(value.expect("there is one"))
+    }
+
+    /// Ends the flight: all who wait get the result, which has been entered.
+    pub(crate) fn land(mut self, result: R) -> R {
+        // Ours from now on: to clone it is user code, which may panic, and then others may be comparing the key that it has. What was made in vain goes.
+        let mut in_vain = self.value.replace(result);
+        let mut is_shared = false;
+        let told = loop {
+            let flight = &self.flight;
+            let told = self.shard.0.with(|list| {
+                let ends = is_shared || flight.waiting.load(Ordering::Relaxed) == 0;
+                ends.then(|| {
+                    flight.keep_key(&mut in_vain);
+                    end(list, flight, false)
+                })
+            });
+            if let Some(told) = told {
+                break told;
+            }
+            // Who asks for the key there would wait for this.
+            let describe: Describe<'_> = &|f| f.write_str("the sharing of a value that was made");
+            let result =
+                frames::during(&flight.work, describe, Part::Closed, || self.value.clone());
+            let result = result.expect("set above");
+            // Nobody else sets it: only who leads does.
+            let _ = self.flight.result.set(result);
+            is_shared = true;
+        };
+        self.is_done = true;
+        let result = self.value.take().expect("set above");
+        waits::forget(&self.flight.work);
+        told.notify();
+        // Here: they may drop a key, and if that panics, `result` is still ours to drop.
+        drop((in_vain, self));
+        result
+    }
+}
+
+/// Takes a flight off its list, which is locked. Those who sleep get the result; if there is none, they begin anew, and the thread that
+/// has slept longest leads what it has brought along.
+fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, is_given_up: bool) -> Told<T, R> {
+    take_off(list, flight);
+    let asleep = flight.asleep.lock().take();
+    let mut needs_leader = is_given_up;
+    for one in &asleep {
+        let leads = needs_leader && one.is_thread;
+        // Not its last owner, as the one who sleeps has it too.
+        let own = one.own.lock().take();
+        if let Some(own) = own.filter(|_| leads) {
+            put_on(list, &own);
+            needs_leader = false;
+            one.decide(Wakes::Leads);
+        } else {
+            one.decide(Wakes::Looks);
+        }
+    }
+    Told {
+        asleep,
+        end: flight.work.take_end(),
+    }
+}
+
+impl<T, R> Drop for Leader<'_, T, R> {
+    /// Gives up, if the flight is not over.
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        let flight = &self.flight;
+        // Before somebody else leads: what is known of who waits was this one's.
+        waits::forget(&flight.work);
+        let mut value = self.value.take();
+        let has_value = value.is_some();
+        let told = self.shard.0.with(|list| {
+            flight.keep_key(&mut value);
+            end(list, flight, true)
+        });
+        let let_go = || {
+            let mut panics = Panics::new();
+            // In this order: the value may ask for its key as it goes, and wait for one of them.
+            panics.catch(|| told.notify());
+            panics.catch(|| drop(value));
+        };
+        if !has_value {
+            return let_go();
+        }
+        let describe: Describe<'_> = &|f| f.write_str("the end of what was given up");
+        let held = |see: &mut dyn FnMut(&Work)| see(&flight.letting_go);
+        frames::during(&Work::new(), describe, Part::Holding(&held), let_go);
+    }
+}

@@ -1,0 +1,419 @@
+//! Single flight: one creator per key at a time, and the others asleep until it is done.
+//!
+//! ```text
+//!  miss ─► join ─► nobody creates this key: the caller leads ─► create ─► publish: entered in the index, all get the same value
+//!             │                                         ▲          └────► give up: those who wait begin anew, and one of them leads
+//!             └──► somebody does: wait asleep ──────────┘
+//! ```
+//!
+//! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions. Whoever leads a flight takes it off
+//! the list. A flight that nobody else wants costs one allocation, and no one is told of its end.
+//!
+//! The key waits in the ticket of the one who began (in a `Seed`: inside the node that the value will live in). Those who come later
+//! compare theirs with it there, outside of every lock: two keys with the same hash are two flights. The result stays alive until its last
+//! waiter has looked, because the flight owns it too, so a creator may drop its own handle at once.
+//!
+//! When the value is made, the key belongs to the value's node. So whoever is just comparing keys must not lose that: a draft that is given up is dropped at
+//! once, or, if somebody is comparing its key, by the last of those.
+//!
+//! A flight is on its list while somebody leads it. After that it is over: who waits gets the result, or begins anew with a key of its own, as that of who has failed may be about
+//! to die.
+//!
+//! When a flight is given up, the thread that has slept longest leads what it has brought along, under the same lock: nobody who comes later can be quicker. So
+//! whoever has failed because that thread waits finds a flight led by it, when it tries again. All others are woken and look; of a task nothing more can be asked, since it may be woken
+//! and never be polled again. For the same reason a task that has to wait for the end of a value, before it may create, leads nothing meanwhile.
+
+mod leader;
+mod waiter;
+
+use crate::deadlock::work::Work;
+use crate::memory::panics::{after, Panics};
+use crate::sync::{self, plain, AtomicBool, AtomicUsize, List, Lock};
+use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
+pub(crate) use leader::{Leader, Left};
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::Arc;
+pub(crate) use waiter::{Turn, Waiter};
+
+/// A creation under way.
+pub(crate) struct Flight<T, R> {
+    hash: u64,
+    /// What the first one brought along; it has the key.
+    ticket: T,
+    work: Work,
+    /// It is not on its list. Changed under the shard's lock.
+    is_over: AtomicBool,
+    /// Those who hold it besides whoever leads. Changed under the shard's lock.
+    waiting: AtomicUsize,
+    /// Those of them who are comparing their key with the one in the ticket. Changed under the shard's lock.
+    comparing: AtomicUsize,
+    /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the shard's lock.
+    remains: Mutex<Option<R>>,
+    /// What those do who may be the last to let go of that: who gives up, and who compares.
+    letting_go: Work,
+    /// Those who sleep. Locked under the shard's lock.
+    asleep: Mutex<AllAsleep<T, R>>,
+    /// What lands may be found already, and may be taken out again: it is being entered, or whoever leads has not yet looked whether there is something. Who joins now began perhaps after
+    /// that.
+    is_entering: plain::AtomicBool,
+    /// Set if somebody waits for it.
+    result: OnceCell<R>,
+    /// Changed under the shard's lock.
+    #[cfg(debug_assertions)]
+    is_listed: plain::AtomicBool,
+}
+
+impl<T, R> Flight<T, R> {
+    pub(crate) fn new(hash: u64, ticket: T) -> Arc<Self> {
+        Arc::new(Self {
+            hash,
+            ticket,
+            work: Work::new(),
+            is_over: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            comparing: AtomicUsize::new(0),
+            remains: Mutex::new(None),
+            letting_go: Work::new(),
+            asleep: Mutex::new(AllAsleep::new()),
+            is_entering: plain::AtomicBool::new(false),
+            result: OnceCell::new(),
+            #[cfg(debug_assertions)]
+            is_listed: plain::AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn ticket(&self) -> &T {
+        &self.ticket
+    }
+
+    pub(crate) fn work(&self) -> &Work {
+        &self.work
+    }
+
+    /// What those do who may be the last to let go of the value, if it is given up.
+    pub(crate) fn letting_go(&self) -> &Work {
+        &self.letting_go
+    }
+
+    /// There was nothing when its leader looked.
+    pub(crate) fn begins_to_make(&self) {
+        self.is_entering.store(false, Ordering::Relaxed);
+    }
+
+    /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
+    pub(crate) fn begins_to_enter(&self) {
+        self.is_entering.store(true, Ordering::Relaxed);
+    }
+
+    /// Acquire: pairs with `take_off`, before which the result was set.
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Keeps what has the key, if somebody is comparing that. To be called under the shard's lock, before the flight is over.
+    fn keep_key(&self, value: &mut Option<R>) {
+        if self.comparing.load(Ordering::Relaxed) > 0 {
+            *self.remains.lock() = value.take();
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+impl<T, R> Drop for Flight<T, R> {
+    fn drop(&mut self) {
+        // The list owns none of those that are on it.
+        let is_listed = self.is_listed.load(Ordering::Relaxed);
+        assert!(!is_listed, "a flight is freed that is on its list");
+    }
+}
+
+/// What has been decided for one who sleeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wakes {
+    /// Nothing yet.
+    Not,
+    /// To look again.
+    Looks,
+    /// As the leader of the flight that it has brought along.
+    Leads,
+}
+
+/// One who sleeps.
+struct Asleep<T, R> {
+    /// By which it is listed.
+    number: u64,
+    sleeper: Arc<Sleeper>,
+    is_thread: bool,
+    wakes: Mutex<Wakes>,
+    /// What it would have led itself; taken out when it is decided how it wakes, so that the one who sleeps has it alone then.
+    own: Mutex<Option<Arc<Flight<T, R>>>>,
+}
+
+/// Those who sleep for one flight, by their numbers: who has slept longest has the least.
+struct AllAsleep<T, R> {
+    threads: BTreeMap<u64, Arc<Asleep<T, R>>>,
+    tasks: BTreeMap<u64, Arc<Asleep<T, R>>>,
+    next: u64,
+}
+
+impl<T, R> AllAsleep<T, R> {
+    fn new() -> Self {
+        Self {
+            threads: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    fn of(&mut self, is_thread: bool) -> &mut BTreeMap<u64, Arc<Asleep<T, R>>> {
+        match is_thread {
+            true => &mut self.threads,
+            false => &mut self.tasks,
+        }
+    }
+
+    /// All of them, the threads first.
+    fn take(&mut self) -> Vec<Arc<Asleep<T, R>>> {
+        let threads = std::mem::take(&mut self.threads).into_values();
+        let tasks = std::mem::take(&mut self.tasks).into_values();
+        threads.chain(tasks).collect()
+    }
+}
+
+/// A flight on a list. Invariant: while it is there, somebody leads it, who is an owner of it.
+struct Listed<T, R>(NonNull<Flight<T, R>>);
+
+// SAFETY: a list entry is used like a reference to the flight, from which `Arc`s are made.
+unsafe impl<T, R> Send for Listed<T, R> where Arc<Flight<T, R>>: Send {}
+
+impl<T, R> Listed<T, R> {
+    fn new(flight: &Arc<Flight<T, R>>) -> Self {
+        // Not by way of a reference: the pointer is that of an `Arc`.
+        // SAFETY: an `Arc` is never null.
+        Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(flight).cast_mut()) })
+    }
+
+    fn is(&self, flight: &Arc<Flight<T, R>>) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(flight))
+    }
+
+    fn get(&self) -> &Flight<T, R> {
+        // SAFETY: the invariant; the caller has the list's lock, so the flight stays on it.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// One more owner, who compares keys, and then perhaps waits.
+    fn join(&self) -> Arc<Flight<T, R>> {
+        self.get().waiting.fetch_add(1, Ordering::Relaxed);
+        self.get().comparing.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as in `get`; the pointer is that of an `Arc`.
+        unsafe {
+            Arc::increment_strong_count(self.0.as_ptr());
+            Arc::from_raw(self.0.as_ptr())
+        }
+    }
+}
+
+type Flying<T, R> = List<Listed<T, R>>;
+
+/// The caller leads it from now on.
+fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
+    // It may have been on the list before; see `Leader::step_down`.
+    flight.is_over.store(false, Ordering::Relaxed);
+    flight.is_entering.store(true, Ordering::Relaxed);
+    #[cfg(debug_assertions)]
+    flight.is_listed.store(true, Ordering::Relaxed);
+    list.push(Listed::new(flight));
+}
+
+/// Flights that were looked at, and turned out to have another key, or have been waited for. Each is left, though another one panics: that may drop what their creators have made.
+struct Strangers<'a, T, R>(Vec<Waiter<'a, T, R>>);
+
+impl<T, R> Strangers<'_, T, R> {
+    fn none() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T, R> Drop for Strangers<'_, T, R> {
+    fn drop(&mut self) {
+        let mut panics = Panics::new();
+        for stranger in self.0.drain(..) {
+            panics.catch(|| drop(stranger));
+        }
+    }
+}
+
+fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
+    let at = list.iter().position(|listed| listed.is(flight));
+    list.swap_remove(at.expect("a flight is on its list until it is over"));
+    #[cfg(debug_assertions)]
+    flight.is_listed.store(false, Ordering::Relaxed);
+    // Release: pairs with the Acquire of those who look.
+    flight.is_over.store(true, Ordering::Release);
+}
+
+/// A line of its own for each list.
+#[repr(align(128))]
+struct Shard<T, R>(Lock<Flying<T, R>>);
+
+/// The creations under way in one registry. Tickets carry the key that is created; results are what each waiter gets a clone of.
+pub(crate) struct FlightTable<T, R> {
+    inner: OnceCell<Arc<Inner<T, R>>>,
+}
+
+struct Inner<T, R> {
+    shards: Box<[Shard<T, R>]>,
+}
+
+impl<T, R> Inner<T, R> {
+    fn shard(&self, hash: u64) -> &Shard<T, R> {
+        // Not the bits that choose the bucket's tag, nor those that choose the bucket.
+        &self.shards[(hash >> 16) as usize & (self.shards.len() - 1)]
+    }
+}
+
+/// How a call for a key begins.
+pub(crate) enum Joined<'a, T, R> {
+    /// It is for the caller to create.
+    Leader(Leader<'a, T, R>),
+    /// Somebody else does.
+    Waiter(Waiter<'a, T, R>),
+}
+
+impl<T, R: Clone> FlightTable<T, R> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new() -> Self {
+        Self {
+            inner: OnceCell::new(),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: OnceCell::new(),
+        }
+    }
+
+    fn inner(&self) -> &Arc<Inner<T, R>> {
+        self.inner.get_or_init(|| {
+            let shards = (0..sync::lanes()).map(|_| Shard(Lock::new(List::new())));
+            Arc::new(Inner {
+                shards: shards.collect(),
+            })
+        })
+    }
+
+    fn shard(&self, hash: u64) -> &Shard<T, R> {
+        self.inner().shard(hash)
+    }
+
+    pub(crate) fn are_shared(&self) -> bool {
+        let inner = self.inner.get();
+        inner.is_some_and(|inner| Arc::strong_count(inner) > 1)
+    }
+
+    /// The same flights.
+    pub(crate) fn share(&self) -> Self {
+        let shared = Self::new();
+        let _ = shared.inner.set(Arc::clone(self.inner()));
+        shared
+    }
+
+    /// The leader of a flight of these that has been left.
+    pub(crate) fn resume(&self, left: Left<T, R>) -> Leader<'_, T, R> {
+        let shard = self.shard(left.hash());
+        left.resume(shard)
+    }
+
+    /// Joins the flight of this key, or leads the one that the caller has brought along.
+    #[cold]
+    pub(crate) fn join(
+        &self,
+        mine: Arc<Flight<T, R>>,
+        same: &dyn Fn(&T, &T) -> bool,
+    ) -> Joined<'_, T, R> {
+        let shard = self.shard(mine.hash);
+        let begun = shard.0.with(|list| {
+            let free = list.iter().all(|listed| listed.get().hash != mine.hash);
+            if free {
+                put_on(list, &mine);
+            }
+            free
+        });
+        if begun {
+            Joined::Leader(Leader::new(shard, mine))
+        } else {
+            Self::join_beside(shard, mine, same)
+        }
+    }
+
+    /// As `join`, where there may be a flight with the same hash.
+    #[cold]
+    fn join_beside<'a>(
+        shard: &'a Shard<T, R>,
+        mine: Arc<Flight<T, R>>,
+        same: &dyn Fn(&T, &T) -> bool,
+    ) -> Joined<'a, T, R> {
+        // Flights that turned out to have another key. We hold each, so that it stays on the list.
+        let mut strangers: Vec<Waiter<'a, T, R>> = Vec::new();
+        loop {
+            let unknown: Vec<_> = shard.0.with(|list| {
+                let unknown: Vec<_> = list
+                    .iter()
+                    .filter(|listed| listed.get().hash == mine.hash)
+                    .filter(|listed| !strangers.iter().any(|other| listed.is(other.flight())))
+                    .map(Listed::join)
+                    .collect();
+                if unknown.is_empty() {
+                    put_on(list, &mine);
+                }
+                unknown
+            });
+            if unknown.is_empty() {
+                let leader = Leader::new(shard, mine);
+                return Joined::Leader(leader.with_before(Strangers(strangers)));
+            }
+            let first = strangers.len();
+            strangers.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
+            let at = Waiter::find(&strangers[first..], |ticket| same(&mine.ticket, ticket));
+            if let Some(at) = at {
+                let ours = strangers.swap_remove(first + at).with_own(mine);
+                return after(Strangers(strangers), Joined::Waiter(ours));
+            }
+        }
+    }
+
+    /// Whether somebody leads a flight with this hash and such a ticket.
+    pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
+        let found = self.find(hash, is_it);
+        let is_led = found
+            .as_ref()
+            .is_some_and(|found| !found.flight().is_over());
+        after(found, is_led)
+    }
+
+    /// The draft of such a flight, for the thread that is in the middle of it.
+    #[cold]
+    pub(crate) fn draft(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<R> {
+        let waiter = self.find(hash, is_it)?;
+        let draft = waiter.draft();
+        after(waiter, draft)
+    }
+
+    /// Joins a flight with this hash and such a ticket.
+    fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Waiter<'_, T, R>> {
+        let shard = self.inner.get()?.shard(hash);
+        let flights: Vec<_> = shard.0.with(|list| {
+            let listed = list.iter().filter(|listed| listed.get().hash == hash);
+            listed.map(Listed::join).collect()
+        });
+        // Held, so that the tickets stay.
+        let waiters = flights.into_iter();
+        let mut all = Strangers(waiters.map(|flight| Waiter::new(shard, flight)).collect());
+        let found = all.0.swap_remove(Waiter::find(&all.0, is_it)?);
+        Some(after(all, found))
+    }
+}

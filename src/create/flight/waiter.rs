@@ -1,0 +1,337 @@
+//! Who waits for somebody else's creation.
+
+use super::{Asleep, Flight, Leader, Shard, Strangers, Wakes};
+use crate::deadlock::cycle::CycleError;
+use crate::deadlock::frames::{self, Asker, Own, Part};
+#[cfg(feature = "async")]
+use crate::deadlock::waits::Waiting;
+use crate::deadlock::waits::WillWait;
+use crate::deadlock::work::{Describe, End, Work};
+use crate::memory::panics::{after, Panics};
+use crate::sync::plain::{AtomicBool, Relaxed};
+use crate::sync::{self, Mutex, Ordering, Sleeper};
+use std::sync::Arc;
+#[cfg(feature = "async")]
+use std::task::{ready, Context, Poll};
+
+/// How a wait ends.
+pub(crate) enum Turn<'a, T, R> {
+    /// It is for the caller to create.
+    Create(Leader<'a, T, R>),
+    /// Somebody else has. With what the caller has brought along.
+    Landed(R, Option<Arc<Flight<T, R>>>),
+    /// A draft, for the thread that is in the middle of making it.
+    Draft(R),
+    /// The flight is over, with no result: what the caller has brought along.
+    Again(Arc<Flight<T, R>>),
+}
+
+/// One who waits, until it is dropped.
+pub(crate) struct Waiter<'a, T, R> {
+    shard: &'a Shard<T, R>,
+    flight: Arc<Flight<T, R>>,
+    /// What it would have led itself, with its own key.
+    own: Option<Arc<Flight<T, R>>>,
+    /// While it sleeps.
+    asleep: Option<Arc<Asleep<T, R>>>,
+    /// It may look at the key in the ticket.
+    compares: AtomicBool,
+    /// When it joined, the result could be found already, and taken out: so it looks for itself.
+    is_late: bool,
+}
+
+impl<T, R> Asleep<T, R> {
+    /// To be called under the shard's lock, once it has been taken off the list of those who sleep.
+    pub(super) fn decide(&self, wakes: Wakes) {
+        *self.wakes.lock() = wakes;
+    }
+}
+
+impl<'a, T, R> Waiter<'a, T, R> {
+    pub(super) fn new(shard: &'a Shard<T, R>, flight: Arc<Flight<T, R>>) -> Self {
+        let is_late = flight.is_entering.load(Ordering::Relaxed);
+        Self {
+            is_late,
+            shard,
+            flight,
+            own: None,
+            asleep: None,
+            compares: AtomicBool::new(true),
+        }
+    }
+
+    /// It is the flight of the caller's key, who waits for it.
+    pub(super) fn with_own(mut self, own: Arc<Flight<T, R>>) -> Self {
+        self.own = Some(own);
+        self
+    }
+
+    /// Which of these has such a ticket. None of them looks at its key afterwards.
+    pub(super) fn find(all: &[Self], is_it: impl Fn(&T) -> bool) -> Option<usize> {
+        let describe: Describe<'_> = &|f| f.write_str("the comparison of keys");
+        let held = |see: &mut dyn FnMut(&Work)| {
+            all.iter().for_each(|one| see(&one.flight.letting_go));
+        };
+        frames::during(&Work::new(), describe, Part::Holding(&held), || {
+            let found = all.iter().position(|one| is_it(&one.flight.ticket));
+            let mut panics = Panics::new();
+            all.iter().for_each(|one| {
+                panics.catch(|| one.has_compared());
+            });
+            found
+        })
+    }
+
+    /// It does not look at the key in the ticket any more.
+    fn has_compared(&self) {
+        if !self.compares.swap(false, Relaxed) {
+            return;
+        }
+        let flight = &self.flight;
+        let remains = self.shard.0.with(|_| {
+            let left = flight.comparing.fetch_sub(1, Ordering::Relaxed) - 1;
+            if left == 0 {
+                flight.remains.lock().take()
+            } else {
+                None
+            }
+        });
+        drop(remains);
+    }
+
+    pub(super) fn flight(&self) -> &Arc<Flight<T, R>> {
+        &self.flight
+    }
+
+    /// Goes on the list of those who sleep, unless there is something to look at.
+    fn lie_down(&mut self, is_thread: bool) -> Option<Arc<Sleeper>> {
+        let sleeper = Arc::new(Sleeper::new());
+        let flight = &self.flight;
+        self.asleep = self.shard.0.with(|_| {
+            if flight.is_over() {
+                return None;
+            }
+            let mut all = flight.asleep.lock();
+            let number = all.next;
+            all.next += 1;
+            let asleep = Arc::new(Asleep {
+                number,
+                sleeper: Arc::clone(&sleeper),
+                is_thread,
+                wakes: Mutex::new(Wakes::Not),
+                own: Mutex::new(self.own.clone()),
+            });
+            all.of(is_thread).insert(number, Arc::clone(&asleep));
+            Some(asleep)
+        });
+        self.asleep.is_some().then_some(sleeper)
+    }
+
+    /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is returned, with what is to be dropped: it may own a task, whose
+    /// drop is user code.
+    fn get_up(&mut self) -> (Wakes, impl Sized + use<T, R>) {
+        let Some(asleep) = self.asleep.take() else {
+            return (Wakes::Not, (None, None));
+        };
+        let flight = &self.flight;
+        let listed = self.shard.0.with(|_| {
+            let mut all = flight.asleep.lock();
+            let listed = all.of(asleep.is_thread).remove(&asleep.number);
+            if listed.is_some() {
+                drop(asleep.own.lock().take());
+            }
+            listed
+        });
+        let wakes = *asleep.wakes.lock();
+        (wakes, (Some(asleep), listed))
+    }
+
+    /// Leads, if that has been decided.
+    fn lead(&mut self, wakes: Wakes) -> Option<Leader<'a, T, R>> {
+        (wakes == Wakes::Leads).then(|| {
+            let own = self.own.take().expect("it was listed");
+            Leader::new(self.shard, own)
+        })
+    }
+
+    /// What tells when whoever leads now has ended.
+    fn end(&self) -> Arc<End> {
+        let flight = &self.flight;
+        let end = self
+            .shard
+            .0
+            .with(|_| (!flight.is_over()).then(|| flight.work.end()));
+        end.unwrap_or_else(|| Arc::new(End::over(flight.work.number())))
+    }
+
+    fn own_cycle(&self) -> CycleError {
+        let work = &self.flight.work;
+        CycleError::on_one_thread(frames::own_cycle(|other| std::ptr::eq(other, work)))
+    }
+}
+
+impl<'a, T, R: Clone> Waiter<'a, T, R> {
+    /// Sleeps until there is a result, or the caller leads.
+    pub(crate) fn wait(mut self) -> Result<Turn<'a, T, R>, CycleError> {
+        match self.wait_here() {
+            Ok(turn) => Ok(self.leave_with(turn)),
+            refused => after(self, refused),
+        }
+    }
+
+    /// Leaves, and if the caller leads now, says what there is to leave.
+    fn leave_with(mut self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
+        match turn {
+            Turn::Landed(landed, _) => {
+                let own = self.own.take();
+                after(self, Turn::Landed(landed, own))
+            }
+            Turn::Create(leader) => Turn::Create(leader.with_before(Strangers(vec![self]))),
+            turn => after(self, turn),
+        }
+    }
+
+    /// As `wait`, if there is nothing to wait for.
+    pub(crate) fn now(self) -> Option<Turn<'a, T, R>> {
+        let turn = self.look();
+        match turn.or_else(|| self.draft().map(Turn::Draft)) {
+            Some(turn) => Some(self.leave_with(turn)),
+            none => after(self, none),
+        }
+    }
+
+    /// The draft, for the thread that is in the middle of making it.
+    pub(super) fn draft(&self) -> Option<R> {
+        match frames::own_draft(&self.flight.work, Asker::Thread) {
+            Own::Draft(draft) => Some(draft),
+            Own::No | Own::Refused => None,
+        }
+    }
+
+    fn wait_here(&mut self) -> Result<Turn<'a, T, R>, CycleError> {
+        if frames::is_inside_any() {
+            match frames::own_draft(&self.flight.work, Asker::Thread) {
+                Own::Draft(draft) => return Ok(Turn::Draft(draft)),
+                Own::Refused => return Err(self.own_cycle()),
+                Own::No => {}
+            }
+        } else {
+            // Many factories take less time than falling asleep does.
+            for round in 0..sync::spins_for_a_creation() {
+                if let Some(turn) = self.look() {
+                    return Ok(turn);
+                }
+                sync::relax(round);
+            }
+        }
+        loop {
+            if let Some(turn) = self.look() {
+                return Ok(turn);
+            }
+            // Before it can be this one's turn.
+            let waits = WillWait::find(Asker::Thread);
+            let Some(sleeper) = self.lie_down(true) else {
+                continue;
+            };
+            let refused = match waits.begin(self.flight.work.number()) {
+                Ok(_waiting) => {
+                    sleeper.wait();
+                    None
+                }
+                Err(circle) => Some(circle),
+            };
+            // (A thread has nothing to be dropped that is a user's.)
+            let (wakes, _) = self.get_up();
+            if let Some(leader) = self.lead(wakes) {
+                return Ok(Turn::Create(leader));
+            }
+            if let Some(circle) = refused.filter(|_| wakes == Wakes::Not) {
+                return Err(CycleError::of(circle, self.end()));
+            }
+        }
+    }
+
+    /// As [`wait`](Self::wait), without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn wait_async(mut self) -> Result<Turn<'a, T, R>, CycleError> {
+        let mut sleeper: Option<Arc<Sleeper>> = None;
+        // What waited when this was polled last.
+        let mut waiting: Option<Waiting> = None;
+        let turn = std::future::poll_fn(|context| {
+            waiting = None;
+            let turn = self.poll(&mut sleeper, context);
+            if turn.is_pending() {
+                match self.begin_waiting() {
+                    Ok(begun) => waiting = Some(begun),
+                    Err(cycle) => return Poll::Ready(Err(cycle)),
+                }
+            }
+            turn.map(Ok)
+        });
+        match turn.await {
+            Ok(turn) => Ok(self.leave_with(turn)),
+            refused => after(self, refused),
+        }
+    }
+
+    #[cfg(feature = "async")]
+    fn poll(
+        &mut self,
+        sleeper: &mut Option<Arc<Sleeper>>,
+        context: &Context<'_>,
+    ) -> Poll<Turn<'a, T, R>> {
+        loop {
+            if let Some(sleeper) = sleeper {
+                ready!(sleeper.poll(context));
+                self.get_up();
+            }
+            *sleeper = None;
+            if let Some(turn) = self.look() {
+                return Poll::Ready(turn);
+            }
+            *sleeper = self.lie_down(false);
+        }
+    }
+
+    /// Says what waits while the task does. A task is given no drafts: what it makes of them might end on any thread.
+    #[cfg(feature = "async")]
+    fn begin_waiting(&self) -> Result<Waiting, CycleError> {
+        let work = &self.flight.work;
+        if let Own::Draft(_) | Own::Refused = frames::own_draft::<R>(work, Asker::Task) {
+            return Err(self.own_cycle());
+        }
+        let waiting = WillWait::find(Asker::Task).begin(work.number());
+        waiting.map_err(|circle| CycleError::of(circle, self.end()))
+    }
+
+    /// What the waiting has come to, if it is over.
+    fn look(&self) -> Option<Turn<'a, T, R>> {
+        let flight = &self.flight;
+        // First: if it is over, the result is there, or there is none.
+        let is_over = flight.is_over();
+        if let Some(result) = flight.result.get().filter(|_| !self.is_late) {
+            return Some(Turn::Landed(result.clone(), None));
+        }
+        is_over.then(|| {
+            let own = self.own.as_ref().map(Arc::clone);
+            Turn::Again(own.expect("those who wait bring one along"))
+        })
+    }
+}
+
+impl<T, R> Drop for Waiter<'_, T, R> {
+    /// Nobody else need be woken: whoever was woken to look has looked, or is a task, and of those all were woken.
+    fn drop(&mut self) {
+        // Each step is done whatever becomes of the others: the list knows of this one until the last.
+        let mut panics = Panics::new();
+        // It may be a panic that ends the sleep.
+        let (wakes, rest) = self.get_up();
+        panics.catch(|| drop(self.lead(wakes)));
+        panics.catch(|| self.has_compared());
+        let waiting = &self.flight.waiting;
+        self.shard.0.with(|_| {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        });
+        panics.catch(|| drop(rest));
+    }
+}

@@ -1,0 +1,7 @@
+//! Creation of one value for a key: who leads, who waits, and the steps.
+
+pub(crate) mod claim;
+pub(crate) mod error;
+pub(crate) mod flight;
+pub(crate) mod seed;
+pub(crate) mod steps;

@@ -1,0 +1,138 @@
+//! A node that has a key, but no value yet: what waits while a value is created.
+
+use crate::memory::node::Node;
+use crate::sync::{self, AtomicBool, Ordering};
+use crate::table::body::Halves;
+use crate::table::strong::{Blank, Strong};
+use std::mem::ManuallyDrop;
+
+/// The key of an entry to come, in the node that it will live in, where others may read it.
+///
+/// Invariant: the key is written and stays until the seed goes; and if the seed is sown, until the entry goes, of which whoever still
+/// reads the key must be an owner then.
+pub(crate) struct Seed<B: Halves> {
+    node: Node,
+    /// The node has become an entry.
+    sown: AtomicBool,
+    /// Gives the node back if not.
+    blank: ManuallyDrop<Blank<B>>,
+}
+
+// SAFETY: a seed is its key, and later a value that is never reached through it: the bounds are those of what it becomes.
+unsafe impl<B: Halves> Send for Seed<B>
+where
+    B::First: Send + Sync,
+    B::Value: Send + Sync,
+{
+}
+// SAFETY: as above; while shared, only the key is read.
+unsafe impl<B: Halves> Sync for Seed<B>
+where
+    B::First: Send + Sync,
+    B::Value: Send + Sync,
+{
+}
+
+impl<B: Halves> Seed<B> {
+    pub(crate) fn new(blank: Blank<B>, key: B::First) -> Self {
+        let node = blank.node();
+        // SAFETY: the blank has the node alone.
+        unsafe { B::write_key(node, key) };
+        Self {
+            node,
+            sown: AtomicBool::new(false),
+            blank: ManuallyDrop::new(blank),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &B::First {
+        // SAFETY: the invariant.
+        unsafe { B::key(self.node) }
+    }
+
+    pub(crate) fn node(&self) -> Node {
+        self.node
+    }
+
+    /// Where the value is to be written, by one thread at a time, not while it is [`planted`](Self::planted), and never again after the seed was sown. It is moved no more then,
+    /// however large it is.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> *mut B::Value {
+        B::value_place(self.node)
+    }
+
+    /// The seed with the value that was written.
+    ///
+    /// # Safety
+    /// Called once for each value.
+    #[inline(always)]
+    pub(crate) unsafe fn planted(&self) -> Planted<'_, B> {
+        Planted { seed: self }
+    }
+}
+
+/// A seed with its value, which is not entered. Dropped, the value goes, and the seed keeps its key.
+pub(crate) struct Planted<'a, B: Halves> {
+    seed: &'a Seed<B>,
+}
+
+impl<B: Halves> Planted<'_, B> {
+    /// Has it entered. `enter` says whether it is linked now; if not, the value comes back.
+    ///
+    /// # Safety
+    /// `enter` tells the truth, and does not panic after it has linked the node.
+    pub(crate) unsafe fn enter<R>(
+        self,
+        enter: impl FnOnce(Node) -> (bool, R),
+    ) -> (R, Option<Box<B::Value>>) {
+        let (linked, result) = enter(self.seed.node);
+        let value = if linked {
+            self.sown();
+            None
+        } else {
+            Some(self.into_value())
+        };
+        (result, value)
+    }
+
+    /// Makes it a draft, which has owners before it is entered. The caller is the first.
+    pub(crate) fn draft(self) -> Strong<B> {
+        let node = self.sown();
+        // SAFETY: a node, and nobody's.
+        unsafe { node.as_ref() }.begin_draft();
+        // SAFETY: complete, and its one count is ours.
+        unsafe { Strong::adopt(node) }
+    }
+
+    /// The value, taken out. In a box: on its way to whoever drops it, it would be moved often.
+    pub(crate) fn into_value(self) -> Box<B::Value> {
+        let planted = ManuallyDrop::new(self);
+        // SAFETY: written, and not entered; nobody else takes it.
+        Box::new(unsafe { planted.seed.place().read() })
+    }
+
+    /// The node is an entry's from now on.
+    fn sown(self) -> Node {
+        let planted = ManuallyDrop::new(self);
+        planted.seed.sown.store(true, Ordering::Relaxed);
+        planted.seed.node
+    }
+}
+
+impl<B: Halves> Drop for Planted<'_, B> {
+    fn drop(&mut self) {
+        // SAFETY: written, and not entered; dropped here only.
+        unsafe { self.seed.place().drop_in_place() };
+    }
+}
+
+impl<B: Halves> Drop for Seed<B> {
+    fn drop(&mut self) {
+        if !sync::settled(&mut self.sown) {
+            // SAFETY: dropped once, here, and after the key also when that one's destructor panics.
+            let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
+            // SAFETY: no value was written, and the last reader of the key has gone.
+            drop(unsafe { B::take_key(blank.node()) });
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! How a creation begins: the caller leads its flight, or somebody else has made the value meanwhile.
+//!
+//! In an exclusive map the value before may have to end first. Whoever waits for that leads no flight: else others would wait for who waits, among them
+//! perhaps the very destructor that has to end, and a future that waits may never be polled again. So the flight is left, and joined again after the end.
+
+use super::{Accept, Creates, Creation};
+use crate::create::error::{ClosedError, Refusal};
+use crate::create::flight::{Flight, FlightTable, Joined, Turn};
+use crate::deadlock::cycle::CycleError;
+use crate::deadlock::frames::{self, Asker, Part};
+use crate::deadlock::waits::Waiting;
+use crate::deadlock::work::{Describe, Work};
+use crate::memory::panics::after;
+use crate::table::dying::InTheWay;
+use std::sync::Arc;
+#[cfg(feature = "async")]
+use std::task::Poll;
+
+/// How it begins.
+pub(crate) enum Begun<'a, M: Creates> {
+    /// It is for the caller to create.
+    Ours(Creation<'a, M>),
+    /// Somebody else has, or had.
+    Landed(M::Landed),
+}
+
+type FlightOf<M> = Arc<Flight<<M as Creates>::Ticket, <M as Creates>::Landed>>;
+type JoinedOf<'a, M> = Joined<'a, <M as Creates>::Ticket, <M as Creates>::Landed>;
+type TurnOf<'a, M> = Turn<'a, <M as Creates>::Ticket, <M as Creates>::Landed>;
+
+/// What there is to do next.
+enum Next<'a, M: Creates> {
+    Nothing(Begun<'a, M>),
+    /// To join with this one.
+    Join(FlightOf<M>),
+    /// The same, when something has ended.
+    Await(InTheWay, FlightOf<M>),
+}
+
+/// Begins a creation, unless one is under way, or has to wait: none then.
+pub(crate) fn try_begin<M: Creates>(
+    map: &M,
+    hash: u64,
+    ticket: M::Ticket,
+) -> Result<Option<Begun<'_, M>>, ClosedError> {
+    let mut mine = Flight::new(hash, ticket);
+    loop {
+        if let Some(closed) = map.refused() {
+            return when_closed(map, hash, mine, Accept::All, closed).map(Some);
+        }
+        let turn = match join(map, mine) {
+            Joined::Leader(leader) => Turn::Create(leader),
+            Joined::Waiter(waiter) => match waiter.now() {
+                Some(turn) => turn,
+                None => return Ok(None),
+            },
+        };
+        match next(map, hash, turn, Accept::All)? {
+            Next::Nothing(begun) => return Ok(Some(begun)),
+            Next::Join(flight) => mine = flight,
+            Next::Await(..) => return Ok(None),
+        }
+    }
+}
+
+/// Begins a creation, or waits for the one that is under way.
+pub(crate) fn begin<'a, M: Creates>(
+    map: &'a M,
+    hash: u64,
+    ticket: M::Ticket,
+    accept: Accept<'_, M::Landed>,
+) -> Result<Begun<'a, M>, Refusal> {
+    let mut mine = Flight::new(hash, ticket);
+    loop {
+        if let Some(closed) = map.refused() {
+            return Ok(when_closed(map, hash, mine, accept, closed)?);
+        }
+        let turn = match join(map, mine) {
+            Joined::Leader(leader) => Turn::Create(leader),
+            Joined::Waiter(waiter) => waiter.wait()?,
+        };
+        mine = match next(map, hash, turn, accept)? {
+            Next::Nothing(begun) => return Ok(begun),
+            Next::Join(flight) => flight,
+            Next::Await(in_the_way, flight) => {
+                let begin = |asker| begin_waiting(map, &flight, &in_the_way, asker);
+                match wait(&in_the_way, begin) {
+                    Ok(()) => flight,
+                    Err(cycle) => return Err(after(flight, cycle.into())),
+                }
+            }
+        };
+    }
+}
+
+/// As [`begin`], without holding up a thread.
+#[cfg(feature = "async")]
+pub(crate) async fn begin_async<M: Creates>(
+    map: &M,
+    hash: u64,
+    ticket: M::Ticket,
+) -> Result<Begun<'_, M>, Refusal> {
+    let mut mine = Flight::new(hash, ticket);
+    loop {
+        if let Some(closed) = map.refused() {
+            return Ok(when_closed(map, hash, mine, Accept::All, closed)?);
+        }
+        let turn = match join(map, mine) {
+            Joined::Leader(leader) => Turn::Create(leader),
+            Joined::Waiter(waiter) => waiter.wait_async().await?,
+        };
+        mine = match next(map, hash, turn, Accept::All)? {
+            Next::Nothing(begun) => return Ok(begun),
+            Next::Join(flight) => flight,
+            Next::Await(in_the_way, flight) => {
+                let begin = |asker| begin_waiting(map, &flight, &in_the_way, asker);
+                match wait_async(&in_the_way, begin).await {
+                    Ok(()) => flight,
+                    Err(cycle) => return Err(after(flight, cycle.into())),
+                }
+            }
+        };
+    }
+}
+
+impl<M: Creates> Creation<'_, M> {
+    /// Waits for what has to end before the value may be made, if the creation has begun some time ago: somebody may have entered a value meanwhile, which is about to end.
+    /// Others wait for the caller all the while, as for any creation.
+    pub(crate) fn wait_for_ends(&self) -> Result<(), CycleError> {
+        while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
+            // (What is noted there is to last longer than `f`.)
+            let begin = |asker| self.during_as(Part::Closed, |_| in_the_way.begin_waiting(asker));
+            wait(&in_the_way, begin)?;
+        }
+        Ok(())
+    }
+}
+
+fn join<M: Creates>(map: &M, mine: FlightOf<M>) -> JoinedOf<'_, M> {
+    let flights: &FlightTable<_, _> = map.flights();
+    flights.join(mine, &|one, other| map.same(one, other))
+}
+
+/// What is there already, if nothing can be entered any more. Nobody is waited for: whoever creates is refused too.
+#[cold]
+fn when_closed<'a, M: Creates>(
+    map: &'a M,
+    hash: u64,
+    mine: FlightOf<M>,
+    accept: Accept<'_, M::Landed>,
+    closed: ClosedError,
+) -> Result<Begun<'a, M>, ClosedError> {
+    let found = map.look(hash, mine.ticket());
+    let found = found.filter(|found| accept.accepts(found));
+    after(mine, found.map(Begun::Landed).ok_or(closed))
+}
+
+/// What follows from a turn.
+fn next<'a, M: Creates>(
+    map: &'a M,
+    hash: u64,
+    turn: TurnOf<'a, M>,
+    accept: Accept<'_, M::Landed>,
+) -> Result<Next<'a, M>, ClosedError> {
+    let leader = match turn {
+        Turn::Create(leader) => leader,
+        Turn::Landed(landed, own) => {
+            // What has just been made is accepted. If it is not, it is what somebody has entered meanwhile without a creation.
+            let accepted = accept.accepts(&landed);
+            let landed = match own {
+                Some(own) if !accepted => return Ok(Next::Join(after(landed, own))),
+                own => after(own, landed),
+            };
+            map.settle(&landed, None);
+            return Ok(Next::Nothing(Begun::Landed(landed)));
+        }
+        Turn::Draft(draft) => return Ok(Next::Nothing(Begun::Landed(draft))),
+        Turn::Again(own) => return Ok(Next::Join(own)),
+    };
+    let mut creation = Creation { map, hash, leader };
+    let before = creation.leader.take_before();
+    // Whoever created it last may have left between the caller's look at the index and the joining. Comparing keys is user code, which may come back to this
+    // one; so is what accepts, and the drop of other keys.
+    let found = creation.during(|ticket| {
+        drop(before);
+        let found = map.look(hash, ticket)?;
+        accept.accepts(&found).then_some(found)
+    });
+    if let Some(landed) = found {
+        return Ok(Next::Nothing(Begun::Landed(creation.leader.land(landed))));
+    }
+    creation.leader.flight().begins_to_make();
+    if let Some(closed) = map.refused() {
+        return Err(closed);
+    }
+    // Whether a pointer is dead, is for user code to say.
+    Ok(match creation.during(|_| map.in_the_way(hash)) {
+        Some(in_the_way) => Next::Await(in_the_way, creation.leader.step_down()),
+        None => Next::Nothing(Begun::Ours(creation)),
+    })
+}
+
+/// Says that the caller is about to wait for an end, for the sake of this key.
+fn begin_waiting<M: Creates>(
+    map: &M,
+    flight: &FlightOf<M>,
+    in_the_way: &InTheWay,
+    asker: Asker,
+) -> Result<Waiting, CycleError> {
+    // A work of which nobody knows: it is there for the text of an error.
+    let describe: Describe<'_> = &|f| map.name(flight.ticket(), f);
+    frames::during(&Work::new(), describe, Part::Closed, || {
+        in_the_way.begin_waiting(asker)
+    })
+}
+
+fn wait(
+    in_the_way: &InTheWay,
+    begin: impl FnOnce(Asker) -> Result<Waiting, CycleError>,
+) -> Result<(), CycleError> {
+    if let Some(listener) = in_the_way.listen() {
+        let _waiting = begin(Asker::Thread)?;
+        listener.wait();
+    }
+    Ok(())
+}
+
+/// As [`wait`], without holding up a thread.
+#[cfg(feature = "async")]
+async fn wait_async(
+    in_the_way: &InTheWay,
+    begin: impl Fn(Asker) -> Result<Waiting, CycleError>,
+) -> Result<(), CycleError> {
+    let Some(listener) = in_the_way.listen() else {
+        return Ok(());
+    };
+    // What waited when this was polled last.
+    let mut waiting: Option<Waiting> = None;
+    std::future::poll_fn(|context| {
+        waiting = None;
+        let polled = listener.poll(context);
+        if polled.is_pending() {
+            match begin(Asker::Task) {
+                Ok(begun) => waiting = Some(begun),
+                Err(cycle) => return Poll::Ready(Err(cycle)),
+            }
+        }
+        polled.map(Ok)
+    })
+    .await
+}

@@ -1,0 +1,609 @@
+//! From a miss to an entry that all who asked for it share: the steps of a creation, for every map, and whoever takes them.
+//!
+//! ```text
+//!  join a flight ─► lead it, or wait ─► look again ─► make the value ───────────────► enter it ─► land ─► settle
+//!                                            └► allocate it: the draft ─► initialise it ─┘
+//! ```
+//!
+//! Between joining and landing others sleep, so whatever user code need not run there runs when the creation is settled.
+//!
+//! A creation that needs drafts further out on its thread (see `frames`) is not entered when it ends: it is *pending*, and the creation further out
+//! enters it, or gives it up.
+
+mod beginning;
+mod pending;
+
+#[cfg(feature = "async")]
+pub(crate) use beginning::begin_async;
+pub(crate) use beginning::{begin, try_begin, Begun};
+
+use crate::create::error::{ClosedError, Refusal};
+use crate::create::flight::{Flight, FlightTable, Leader};
+use crate::deadlock::family::Family;
+use crate::deadlock::frames::{self, Part};
+use crate::deadlock::waits;
+use crate::deadlock::work::{text, GivenUp, Together};
+use crate::memory::panics::{after, Panics};
+use crate::memory::teardown;
+use crate::table::dying::InTheWay;
+use pending::PendingCreation;
+use std::any::Any;
+use std::fmt;
+#[cfg(feature = "async")]
+use std::future::Future;
+#[cfg(feature = "async")]
+use std::pin::Pin;
+use std::sync::Arc;
+#[cfg(feature = "async")]
+use std::task::{Context, Poll};
+
+/// What differs from map to map. Equality, naming and entering run user code, with no lock held.
+pub(crate) trait Creates {
+    /// The key, as those who wait for it compare it.
+    type Ticket;
+    /// What is entered: all who ask get a clone.
+    type Landed: Clone + 'static;
+    /// What a factory's result is made into. It may lie in the ticket.
+    type Made<'t>;
+    /// What can only be dropped, or told, when nobody waits any more.
+    type Rest;
+    /// What of the map is needed to enter something later: it shares all else with it, and may outlive it.
+    type Grip: Creates<Ticket = Self::Ticket, Landed = Self::Landed> + 'static;
+
+    fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed>;
+
+    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool;
+
+    /// Writes the key, or something in its place, for the text of an error.
+    fn name(&self, ticket: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// What is entered by now. Does not take out what is dead.
+    fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Self::Landed>;
+
+    /// What has to end before a value with this hash may be made.
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+        let _ = hash;
+        None
+    }
+
+    /// Nothing can be entered any more.
+    fn refused(&self) -> Option<ClosedError>;
+
+    /// Enters what was made, unless there is something already that is accepted. Called once for a ticket whose flight it ends.
+    fn enter(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        made: Self::Made<'_>,
+        accept: &dyn Fn(&Self::Landed) -> bool,
+    ) -> EnteredValue<Self>;
+
+    /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
+    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made<'_>) -> Self::Landed;
+
+    /// Enters a draft, unless there is something already: that comes back.
+    fn enter_draft(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        draft: &Self::Landed,
+    ) -> EnteredDraft<Self>;
+
+    /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
+    /// If it has not failed itself, it may live on: if it is a map's, which owns no values.
+    fn abandon(&self, draft: &Self::Landed, given_up: GivenUp<'_>) {
+        let _ = (draft, given_up);
+    }
+
+    fn grip(&self) -> Self::Grip;
+
+    /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
+    fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>);
+
+    /// What of that is left to do when the landing has panicked, or nothing has landed.
+    fn settle_rest(&self, rest: Self::Rest) {
+        drop(rest);
+    }
+}
+
+/// What is entered now, or why nothing is; and what is left to do then.
+pub(crate) struct Landing<L, R> {
+    pub(crate) landed: Result<L, ClosedError>,
+    pub(crate) rest: R,
+}
+
+/// Of a value: what all who ask get.
+pub(crate) type EnteredValue<M> = Landing<<M as Creates>::Landed, <M as Creates>::Rest>;
+
+/// Of a draft: what was there already, if there was something.
+pub(crate) type EnteredDraft<M> = Landing<Option<<M as Creates>::Landed>, <M as Creates>::Rest>;
+
+/// A key of which the caller is the creator, until this is dropped or something is entered.
+pub(crate) struct Creation<'a, M: Creates> {
+    map: &'a M,
+    hash: u64,
+    leader: Leader<'a, M::Ticket, M::Landed>,
+}
+
+/// What may be found in the place of the value that is to be made.
+pub(crate) enum Accept<'a, L> {
+    /// Whatever is alive.
+    All,
+    /// What this says yes to, and that is whatever a creation has just made. The rest makes way.
+    If(&'a dyn Fn(&L) -> bool),
+}
+
+impl<L> Clone for Accept<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Accept<'_, L> {}
+
+impl<L> Accept<'_, L> {
+    #[inline(always)]
+    pub(crate) fn accepts(&self, landed: &L) -> bool {
+        match self {
+            Self::All => true,
+            Self::If(accept) => accept(landed),
+        }
+    }
+}
+
+/// The family of a creation. Dropped, the creation has failed, and gives up the rest of what it has when that is done.
+struct Scope(Family);
+
+impl Scope {
+    fn new() -> Self {
+        Self(frames::new_family())
+    }
+
+    fn fail(&self) {
+        if !self.0.is_alone() {
+            frames::fail(&self.0);
+        }
+    }
+
+    /// What is given up inside of the outermost creation that this thread is in the middle of, this one perhaps, if anything has been: what is given up there after that may own it.
+    fn given_up(&self) -> Option<&Arc<Together>> {
+        match frames::outermost_family() {
+            Some(family) => Some(family.give_up(waits::forget)),
+            // What has been put aside may own it too.
+            None if teardown::has_aside() => Some(self.0.give_up(waits::forget)),
+            None => self.0.given_up(),
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        self.fail();
+    }
+}
+
+/// A creation whose value is made, and not entered: a draft. Dropped, it is given up.
+struct Drafted<'a, M: Creates> {
+    map: &'a M,
+    hash: u64,
+    /// With the draft. Until this is entered, or left.
+    leader: Option<Leader<'a, M::Ticket, M::Landed>>,
+    scope: Scope,
+    /// Its initialisation has not failed; that of what it needs may.
+    is_complete: bool,
+}
+
+impl<'a, M: Creates> Creation<'a, M> {
+    pub(crate) fn ticket(&self) -> &M::Ticket {
+        self.leader.ticket()
+    }
+
+    /// Runs a part of the creation, so that what it waits for is known to be for this key.
+    pub(crate) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
+        during(self.map, self.leader.flight(), Part::Closed, || {
+            f(self.ticket())
+        })
+    }
+
+    /// As `during`, of a part that may be given drafts.
+    fn during_open<'t, R>(
+        &'t self,
+        scope: &Scope,
+        draft: Option<&dyn Any>,
+        f: impl FnOnce(&'t M::Ticket) -> R,
+    ) -> R {
+        let part = Part::Open(&scope.0, draft);
+        during(self.map, self.leader.flight(), part, || f(self.ticket()))
+    }
+
+    /// As `during`, of a part that goes on when `f` has returned.
+    #[cfg(feature = "async")]
+    fn during_poll<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
+        self.during_as(Part::Closed, f)
+    }
+
+    fn during_as<'t, R>(&'t self, part: Part<'_>, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
+        during_as(self.map, self.leader.flight(), part, || f(self.ticket()))
+    }
+
+    /// As `fail`, with what has ended inside of it.
+    fn fail_with<E>(self, scope: Scope, error: E) -> E {
+        let mut panics = Panics::new();
+        panics.catch(|| drop(scope));
+        panics.catch(|| drop(self));
+        drop(panics);
+        error
+    }
+
+    /// Enters what was made, unless somebody has entered something meanwhile without a creation.
+    pub(crate) fn enter<'t>(
+        &'t self,
+        made: M::Made<'t>,
+        accept: Accept<'_, M::Landed>,
+    ) -> EnteredValue<M> {
+        self.leader.flight().begins_to_enter();
+        let accept = |landed: &M::Landed| accept.accepts(landed);
+        self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept))
+    }
+
+    /// Gives what was entered to those who wait.
+    pub(crate) fn finish(self, entered: EnteredValue<M>) -> Result<M::Landed, ClosedError> {
+        let Landing { landed, rest } = entered;
+        settled(self.map, rest, || match landed {
+            Ok(landed) => Ok(self.leader.land(landed)),
+            // Before what was made is dropped: those who wait are refused too.
+            Err(closed) => Err(after(self.leader, closed)),
+        })
+    }
+
+    /// Makes the value and enters it.
+    pub(crate) fn create<E>(
+        self,
+        accept: Accept<'_, M::Landed>,
+        make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
+        refused: impl Fn(Refusal) -> E,
+    ) -> Result<M::Landed, E> {
+        let scope = Scope::new();
+        // What takes the place of another value asks for more than can be asked later.
+        let made = match accept {
+            Accept::All => self.during_open(&scope, None, make),
+            Accept::If(_) => self.during(make),
+        };
+        let made = made.map(|made| {
+            if scope.0.is_alone() {
+                Ok(self.enter(made, accept))
+            } else {
+                Err(self.draft(&scope, made))
+            }
+        });
+        let finished = match made {
+            Ok(Ok(entered)) => self.finish(entered),
+            Ok(Err(draft)) => self.drafted(scope, draft).finish(),
+            Err(error) => return Err(self.fail_with(scope, error)),
+        };
+        finished.map_err(|closed| refused(closed.into()))
+    }
+
+    /// Makes the value in two steps: from the second on its thread can have it as it is.
+    pub(crate) fn create_in_two<E>(
+        self,
+        allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
+        initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
+        refused: impl Fn(Refusal) -> E,
+    ) -> Result<M::Landed, E> {
+        let scope = Scope::new();
+        let made = self.during_open(&scope, None, allocate);
+        let draft = made.map(|made| self.draft(&scope, made));
+        let drafted = match draft {
+            Ok(draft) => self.drafted(scope, draft),
+            Err(error) => return Err(after(initialise, self.fail_with(scope, error))),
+        };
+        match drafted.initialise(initialise) {
+            Ok(()) => {
+                let finished = drafted.finish();
+                finished.map_err(|closed| refused(closed.into()))
+            }
+            Err(error) => Err(after(drafted, error)),
+        }
+    }
+
+    /// Makes what was made complete before it is entered. What ended in the making is in the scope, and may be asked for.
+    fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::Landed {
+        self.during_open(scope, None, |ticket| {
+            self.map.draft(self.hash, ticket, made)
+        })
+    }
+
+    /// The draft is there.
+    fn drafted(mut self, scope: Scope, draft: M::Landed) -> Drafted<'a, M> {
+        self.leader.set_value(draft);
+        Drafted {
+            map: self.map,
+            hash: self.hash,
+            leader: Some(self.leader),
+            scope,
+            is_complete: false,
+        }
+    }
+}
+
+impl<'a, M: Creates> Drafted<'a, M> {
+    fn leader(&self) -> &Leader<'a, M::Ticket, M::Landed> {
+        self.leader.as_ref().expect("until it is entered")
+    }
+
+    fn draft(&self) -> &M::Landed {
+        self.leader().value().expect("until it is entered")
+    }
+
+    fn during<R>(&self, part: Part<'_>, f: impl FnOnce() -> R) -> R {
+        during(self.map, self.leader().flight(), part, f)
+    }
+
+    /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
+    fn initialise<E>(&self, initialise: impl FnOnce(&M::Landed) -> Result<(), E>) -> Result<(), E> {
+        let draft = self.draft();
+        let part = Part::Open(&self.scope.0, Some(draft));
+        self.during(part, || initialise(draft))
+    }
+
+    /// Enters the draft, which is complete, and its family; or leaves both to a creation further out.
+    fn finish(self) -> Result<M::Landed, ClosedError> {
+        let family = &self.scope.0;
+        if family.needs_others() {
+            return Ok(self.leave());
+        }
+        let is_entered = |entered: &EnteredDraft<M>| entered.landed.is_ok();
+        let (entered, panics) = frames::publish(family, || self.enter(), is_entered);
+        let landed = self.land(entered);
+        // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
+        drop(panics);
+        landed
+    }
+
+    /// Enters the draft, unless there is something already: that comes back.
+    fn enter(&self) -> EnteredDraft<M> {
+        enter_draft(self.map, self.hash, self.leader().flight(), self.draft())
+    }
+
+    /// As `land`, of a member of a family. Was there something already, it may have been owned by nobody but others of the family, and have gone with them since: then this enters again.
+    fn land_after_others(self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
+        let Landing { landed, rest } = entered;
+        let entered = match landed {
+            Ok(Some(existing)) => {
+                // It may ask for its key.
+                self.during(Part::Closed, || {
+                    let mut panics = Panics::new();
+                    panics.catch(|| self.map.settle_rest(rest));
+                    panics.catch(|| drop(existing));
+                });
+                self.enter()
+            }
+            landed => Landing { landed, rest },
+        };
+        self.land(entered)
+    }
+
+    /// Gives what was entered to those who wait.
+    fn land(mut self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
+        let Landing { landed, rest } = entered;
+        settled(self.map, rest, || {
+            let existing = match landed {
+                Ok(existing) => existing,
+                Err(closed) => return Err(after(self, closed)),
+            };
+            let leader = self.leader.take().expect("until it is entered");
+            Ok(match existing {
+                Some(existing) => leader.land(existing),
+                None => leader.land_value(),
+            })
+        })
+    }
+
+    /// The creation around this one enters the draft, or gives it up.
+    fn leave(mut self) -> M::Landed {
+        let grip = self.map.grip();
+        // `Debug` and `Clone` may ask for it, or for one of the family.
+        let draft = self.draft();
+        let (text, result) = self.during(Part::Open(&self.scope.0, Some(draft)), || {
+            let text = text(&|f| self.map.name(self.leader().ticket(), f));
+            (text, draft.clone())
+        });
+        let leader = self.leader.take().expect("until it is entered");
+        let (left, draft) = leader.leave();
+        let pending = PendingCreation::new(grip, self.hash, left, draft, text);
+        frames::leave(&self.scope.0, Box::new(pending));
+        result
+    }
+}
+
+/// Runs a part of the creation that this is the flight of, so that what it waits for is known to be for this key.
+fn during<M: Creates, R>(
+    map: &M,
+    flight: &Flight<M::Ticket, M::Landed>,
+    part: Part<'_>,
+    f: impl FnOnce() -> R,
+) -> R {
+    let result = during_as(map, flight, part, f);
+    waits::forget(flight.work());
+    result
+}
+
+/// As `during`, of a part that may go on when `f` has returned.
+fn during_as<M: Creates, R>(
+    map: &M,
+    flight: &Flight<M::Ticket, M::Landed>,
+    part: Part<'_>,
+    f: impl FnOnce() -> R,
+) -> R {
+    let describe = |f: &mut fmt::Formatter<'_>| map.name(flight.ticket(), f);
+    frames::during(flight.work(), &describe, part, f)
+}
+
+/// Enters a draft that is complete, as a part of its creation.
+fn enter_draft<M: Creates>(
+    map: &M,
+    hash: u64,
+    flight: &Flight<M::Ticket, M::Landed>,
+    draft: &M::Landed,
+) -> EnteredDraft<M> {
+    flight.begins_to_enter();
+    during(map, flight, Part::Closed, || {
+        map.enter_draft(hash, flight.ticket(), draft)
+    })
+}
+
+/// What comes of a landing, with what is left to do then: also when the landing panics, which may drop a key.
+fn settled<M: Creates>(
+    map: &M,
+    rest: M::Rest,
+    land: impl FnOnce() -> Result<M::Landed, ClosedError>,
+) -> Result<M::Landed, ClosedError> {
+    struct Unsettled<'a, M: Creates>(&'a M, Option<M::Rest>);
+    impl<M: Creates> Drop for Unsettled<'_, M> {
+        fn drop(&mut self) {
+            let mut panics = Panics::new();
+            panics.catch(|| self.1.take().map(|rest| self.0.settle_rest(rest)));
+        }
+    }
+    let mut unsettled = Unsettled(map, Some(rest));
+    let landed = land()?;
+    unsettled.0.settle(&landed, unsettled.1.take());
+    Ok(landed)
+}
+
+impl<M: Creates> Drop for Drafted<'_, M> {
+    /// The family goes first, before the draft does.
+    fn drop(&mut self) {
+        let Some(leader) = self.leader.take() else {
+            return;
+        };
+        let mut panics = Panics::new();
+        panics.catch(|| self.scope.fail());
+        let together = self.scope.given_up();
+        if let Some(together) = together {
+            let letting_go = leader.flight().letting_go();
+            waits::is_part_of(together.work().number(), letting_go.number());
+        }
+        panics.catch(|| {
+            if let Some(draft) = leader.value() {
+                let given_up = GivenUp {
+                    letting_go: leader.flight().letting_go(),
+                    together,
+                    has_failed: !self.is_complete,
+                };
+                self.map.abandon(draft, given_up);
+            }
+            drop(leader);
+        });
+        if let Some(together) = together.filter(|_| teardown::has_aside()) {
+            waits::is_part_of(together.work().number(), frames::this_thread());
+        }
+    }
+}
+
+/// What `make` makes for a key, or what another creator of the same key is about to make; what is there already, if it is accepted.
+///
+/// A panic of `make` goes to the caller, an error too; in both cases one of those who wait creates next.
+#[cold]
+pub(crate) fn get_or_create<M: Creates, E>(
+    map: &M,
+    hash: u64,
+    ticket: M::Ticket,
+    accept: Accept<'_, M::Landed>,
+    make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
+    refused: impl Fn(Refusal) -> E,
+) -> Result<M::Landed, E> {
+    match begin(map, hash, ticket, accept) {
+        Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
+        Ok(Begun::Ours(creation)) => creation.create(accept, make, refused),
+        Err(refusal) => Err(after(make, refused(refusal))),
+    }
+}
+
+/// As [`get_or_create`], in two steps.
+#[cold]
+pub(crate) fn get_or_create_in_two<M: Creates, E>(
+    map: &M,
+    hash: u64,
+    ticket: M::Ticket,
+    allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
+    initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
+    refused: impl Fn(Refusal) -> E,
+) -> Result<M::Landed, E> {
+    match begin(map, hash, ticket, Accept::All) {
+        Ok(Begun::Landed(landed)) => Ok(after((allocate, initialise), landed)),
+        Ok(Begun::Ours(creation)) => creation.create_in_two(allocate, initialise, refused),
+        Err(refusal) => Err(after((allocate, initialise), refused(refusal))),
+    }
+}
+
+/// The future of a factory. It is a part of the creation whenever it is polled, and when it is dropped, which may be at any time.
+#[cfg(feature = "async")]
+struct FuturePart<'a, 'm, M: Creates, F> {
+    creation: &'a Creation<'m, M>,
+    making: Pin<&'a mut Option<F>>,
+}
+
+#[cfg(feature = "async")]
+impl<'a, M: Creates, F: Future<Output = Result<V, E>>, V, E> FuturePart<'a, '_, M, F> {
+    /// What comes of it is made into something for the map on the spot, once.
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        made: &mut Option<impl FnOnce(&'a M::Ticket, V) -> M::Made<'a>>,
+    ) -> Poll<Result<M::Made<'a>, E>> {
+        let (creation, making) = (self.creation, self.making.as_mut());
+        creation.during_poll(|ticket| {
+            let making = making.as_pin_mut().expect("not dropped");
+            making.poll(context).map(|value| {
+                let made = made.take().expect("polled no more");
+                value.map(|value| made(ticket, value))
+            })
+        })
+    }
+}
+
+#[cfg(feature = "async")]
+impl<M: Creates, F> Drop for FuturePart<'_, '_, M, F> {
+    fn drop(&mut self) {
+        let creation = self.creation;
+        creation.during(|_| self.making.set(None));
+    }
+}
+
+/// As [`get_or_create`], without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
+#[cfg(feature = "async")]
+pub(crate) async fn get_or_create_async<M: Creates, V, E>(
+    map: &M,
+    hash: u64,
+    ticket: M::Ticket,
+    make: impl AsyncFnOnce(&M::Ticket) -> Result<V, E>,
+    made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
+    refused: impl Fn(Refusal) -> E,
+) -> Result<M::Landed, E> {
+    match begin_async(map, hash, ticket).await {
+        Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
+        Err(refusal) => Err(after(make, refused(refusal))),
+        Ok(Begun::Ours(creation)) => {
+            let entered = {
+                let making = std::pin::pin!(Some(make(creation.ticket())));
+                let mut part = FuturePart {
+                    creation: &creation,
+                    making,
+                };
+                let mut made = Some(made);
+                let result = std::future::poll_fn(|context| part.poll(context, &mut made)).await;
+                let result = after(part, result);
+                result.map(|made| creation.enter(made, Accept::All))
+            };
+            match entered {
+                Ok(entered) => {
+                    let finished = creation.finish(entered);
+                    finished.map_err(|closed| refused(closed.into()))
+                }
+                Err(error) => Err(after(creation, error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A creation that has ended, and waits for the one around it.
+
+use super::{enter_draft, Creates, Drafted, EnteredDraft, Scope};
+use crate::create::flight::Left;
+use crate::deadlock::family::Pending;
+use crate::deadlock::work::Work;
+use crate::memory::panics::Panics;
+use std::any::Any;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// A draft that is complete, and needs others that are not. Dropped, it is given up.
+pub(super) struct PendingCreation<G: Creates> {
+    grip: G,
+    hash: u64,
+    /// In an `Rc`, so that it can be cloned, which is user code, with nothing borrowed.
+    draft: Option<Rc<G::Landed>>,
+    /// Of what has been entered: what was there already, if there was something.
+    entered: Cell<Option<EnteredDraft<G>>>,
+    /// Until it has landed, or is given up.
+    left: Option<Left<G::Ticket, G::Landed>>,
+    text: String,
+}
+
+impl<G: Creates> PendingCreation<G> {
+    pub(super) fn new(
+        grip: G,
+        hash: u64,
+        left: Left<G::Ticket, G::Landed>,
+        draft: Option<G::Landed>,
+        text: String,
+    ) -> Self {
+        Self {
+            grip,
+            hash,
+            draft: draft.map(Rc::new),
+            entered: Cell::new(None),
+            left: Some(left),
+            text,
+        }
+    }
+
+    /// The creation goes on, with its draft.
+    fn resume<'a>(
+        grip: &'a G,
+        hash: u64,
+        left: &mut Option<Left<G::Ticket, G::Landed>>,
+        draft: &mut Option<Rc<G::Landed>>,
+    ) -> Option<Drafted<'a, G>> {
+        let mut leader = grip.flights().resume(left.take()?);
+        // It is cloned inside of the creation around this one, which is over by now.
+        leader.set_value(
+            draft
+                .take()
+                .and_then(Rc::into_inner)
+                .expect("nobody clones it"),
+        );
+        Some(Drafted {
+            map: grip,
+            hash,
+            leader: Some(leader),
+            scope: Scope::new(),
+            is_complete: true,
+        })
+    }
+}
+
+impl<G: Creates + 'static> Pending for PendingCreation<G> {
+    fn work(&self) -> &Work {
+        self.left.as_ref().expect("until it lands").flight().work()
+    }
+
+    fn draft(&self) -> Rc<dyn Any> {
+        let draft = self.draft.as_ref().expect("until it is entered");
+        Rc::clone(draft) as Rc<dyn Any>
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn enter(&self) {
+        let left = self.left.as_ref().expect("until it lands");
+        let draft = self.draft.as_ref().expect("until it lands");
+        let entered = enter_draft(&self.grip, self.hash, left.flight(), draft);
+        self.entered.set(Some(entered));
+    }
+
+    fn land(mut self: Box<Self>) {
+        if let Some(entered) = self.entered.take() {
+            let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
+            // If the map has been closed, there is nobody to be told: it is given up.
+            let _ = resumed.map(|drafted| drafted.land_after_others(entered));
+        }
+    }
+}
+
+impl<G: Creates> Drop for PendingCreation<G> {
+    fn drop(&mut self) {
+        let mut panics = Panics::new();
+        let entered = self.entered.take();
+        let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
+        panics.catch(|| match (resumed, entered) {
+            // Something else has panicked between the two.
+            (Some(drafted), Some(entered)) => drop(drafted.land_after_others(entered)),
+            (drafted, _) => drop(drafted),
+        });
+    }
+}

@@ -1,0 +1,137 @@
+//! The error of a creation that would wait for itself.
+
+use crate::deadlock::frames::Asker;
+use crate::deadlock::waits::{Circle, WillWait};
+use crate::deadlock::work::End;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating.
+///
+/// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text, which names what each
+/// creation in the cycle asked for next: the keys, where the map has been told that they can be shown, and otherwise their types.
+///
+/// Who can do its work again gives up what it is creating, [waits](Self::wait) for the creation on the other thread, and tries again.
+///
+/// ```
+/// use highlander::{CycleError, Registry};
+///
+/// static NODES: Registry<u32, u32> = Registry::new();
+/// let result = NODES.get_or_try_insert_with(1, |_| {
+///     NODES.get_or_try_insert_with(1, |_| Ok::<_, CycleError>(10)).map(|inner| *inner)
+/// });
+/// assert!(result.is_err());
+/// assert!(NODES.is_empty());
+/// ```
+#[derive(Clone)]
+pub struct CycleError {
+    /// What is being created, each for the one before it.
+    chain: Arc<[String]>,
+    /// Of what was asked for, if that is on another thread.
+    end: Option<Arc<End>>,
+}
+
+impl CycleError {
+    /// Of a thread that has asked for what it is in the middle of.
+    pub(crate) fn on_one_thread(chain: Vec<String>) -> Self {
+        Self {
+            chain: chain.into(),
+            end: None,
+        }
+    }
+
+    /// Of one that has asked for what ends sometime, if others do what they are doing.
+    pub(crate) fn of(circle: Circle, end: Arc<End>) -> Self {
+        Self {
+            chain: circle.chain.into(),
+            end: (!circle.is_own).then_some(end),
+        }
+    }
+
+    /// Whether the whole circle is on the thread that asked: then there is nobody to wait for, and to try again leads to the same.
+    pub fn is_on_one_thread(&self) -> bool {
+        self.end.is_none()
+    }
+
+    /// Waits until the creation has ended that was asked for, well or not. It is on another thread, and may have waited for what
+    /// the caller was creating: so the caller gives that up first. Returns at once if it has ended.
+    ///
+    /// *Waiting:* asleep.
+    ///
+    /// # Errors
+    /// This error again, if there is no other thread to wait for; another one, if the caller is in the middle of something that
+    /// the other creation waits for.
+    ///
+    /// ```
+    /// use highlander::{CycleError, Registry};
+    ///
+    /// /// Creates one, which asks for the other, as often as it takes.
+    /// fn one(registry: &Registry<&'static str, u32>) -> Result<u32, CycleError> {
+    ///     loop {
+    ///         let made = registry.get_or_try_insert_with("one", |_| {
+    ///             let other = registry.get_or_try_insert_with("other", |_| Ok::<_, CycleError>(1))?;
+    ///             Ok::<_, CycleError>(*other + 1)
+    ///         });
+    ///         match made {
+    ///             Ok(one) => return Ok(*one),
+    ///             Err(cycle) => cycle.wait()?,
+    ///         }
+    ///     }
+    /// }
+    /// assert_eq!(one(&Registry::new()), Ok(2));
+    /// ```
+    pub fn wait(&self) -> Result<(), CycleError> {
+        let Some(end) = &self.end else {
+            return Err(self.clone());
+        };
+        if let Some(listener) = end.listen() {
+            let waiting = WillWait::find(Asker::Thread).begin(end.work);
+            let refused = |circle| Self::of(circle, Arc::clone(end));
+            let _waiting = waiting.map_err(refused)?;
+            listener.wait();
+        }
+        Ok(())
+    }
+}
+
+/// By what the error says.
+impl PartialEq for CycleError {
+    fn eq(&self, other: &Self) -> bool {
+        self.chain == other.chain
+    }
+}
+
+impl Eq for CycleError {}
+
+impl fmt::Display for CycleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the creation of a value asked for the value that it is creating")?;
+        for (at, part) in self.chain.iter().enumerate() {
+            let before = if at == 0 { ": " } else { ", which asked for " };
+            write!(f, "{before}{part}")?;
+        }
+        f.write_str(", which asked for the first again")
+    }
+}
+
+impl fmt::Debug for CycleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CycleError").field(&self.chain).finish()
+    }
+}
+
+impl Error for CycleError {}
+
+/// So that a factory which opens files needs no error type of its own.
+impl From<CycleError> for std::io::Error {
+    fn from(error: CycleError) -> Self {
+        std::io::Error::other(error)
+    }
+}
+
+impl From<CycleError> for String {
+    fn from(error: CycleError) -> Self {
+        error.to_string()
+    }
+}

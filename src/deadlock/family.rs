@@ -1,0 +1,239 @@
+//! Creations that have ended inside of another one, and are published with it.
+//!
+//! Everything here is one thread's.
+
+use crate::deadlock::work::{Together, Work};
+use smallvec::SmallVec;
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What becomes of a creation that has ended, and depends on a draft further out. Dropped, it is given up.
+pub(crate) trait Pending {
+    fn work(&self) -> &Work;
+    fn draft(&self) -> Rc<dyn Any>;
+    /// Names it in the text of an error.
+    fn text(&self) -> &str;
+    /// Enters the value.
+    fn enter(&self);
+    /// Gives what was entered to those who wait.
+    fn land(self: Box<Self>);
+}
+
+/// A set of frames, by their depth, which begins with 1.
+#[derive(Clone, Default)]
+pub(crate) struct Needs(SmallVec<[u64; 1]>);
+
+impl Needs {
+    fn place(depth: u32) -> (usize, u64) {
+        (depth as usize / 64, 1 << (depth % 64))
+    }
+
+    pub(crate) fn of(depth: u32) -> Self {
+        let (word, bit) = Self::place(depth);
+        let mut words = SmallVec::from_elem(0, word + 1);
+        words[word] = bit;
+        Self(words)
+    }
+
+    fn contains(&self, depth: u32) -> bool {
+        let (word, bit) = Self::place(depth);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn remove(&mut self, depth: u32) {
+        let (word, bit) = Self::place(depth);
+        if let Some(word) = self.0.get_mut(word) {
+            *word &= !bit;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine |= theirs;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+}
+
+/// Creations that are published together, or given up together.
+pub(crate) struct Group {
+    members: Vec<Box<dyn Pending>>,
+    /// The frames whose drafts they need.
+    needs: Needs,
+}
+
+/// What has ended inside of one frame and is not published yet, and what the frame itself needs.
+pub(crate) struct Family {
+    depth: u32,
+    /// The number of the creation that the frame is a part of, once there are groups.
+    own: Cell<u64>,
+    groups: RefCell<Vec<Group>>,
+    /// Includes what the groups need, but for this frame itself.
+    needs: RefCell<Needs>,
+    /// All that is given up inside of the frame, and with it.
+    together: OnceCell<Arc<Together>>,
+}
+
+impl Family {
+    /// Of the frame at this depth.
+    pub(crate) fn new(depth: u32) -> Self {
+        Self {
+            depth,
+            own: Cell::new(0),
+            groups: RefCell::default(),
+            needs: RefCell::default(),
+            together: OnceCell::new(),
+        }
+    }
+
+    /// Something is about to join it: what it is the family of.
+    pub(crate) fn is_of(&self, work: &Work) {
+        self.own.set(work.number());
+    }
+
+    /// Nothing has ended inside of the frame that is not published, and it needs nothing.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.groups.borrow().is_empty() && !self.needs_others()
+    }
+
+    /// Whether the frame needs one further out.
+    pub(crate) fn needs_others(&self) -> bool {
+        !self.needs.borrow().is_empty()
+    }
+
+    /// The frame, or something that asks inside of it, has got what needs these.
+    pub(crate) fn need(&self, needs: &Needs) {
+        self.needs.borrow_mut().add(needs);
+    }
+
+    /// The draft of such a member, and what it needs.
+    pub(crate) fn draft(&self, work: &Work) -> Option<(Rc<dyn Any>, Needs)> {
+        self.groups.borrow().iter().find_map(|group| {
+            let mut members = group.members.iter();
+            let found = members.find(|member| std::ptr::eq(member.work(), work))?;
+            Some((found.draft(), group.needs.clone()))
+        })
+    }
+
+    /// Shows all members. `see` runs no user code.
+    pub(crate) fn for_each(&self, mut see: impl FnMut(&dyn Pending)) {
+        let groups = self.groups.borrow();
+        groups
+            .iter()
+            .for_each(|group| group.members.iter().for_each(|member| see(&**member)));
+    }
+
+    /// What is given up inside of the frame, if anything has been.
+    pub(crate) fn given_up(&self) -> Option<&Arc<Together>> {
+        self.together.get()
+    }
+
+    /// As `given_up`, to add to it. `forget` is called when all of that has ended.
+    pub(crate) fn give_up(&self, forget: fn(&Work)) -> &Arc<Together> {
+        self.together
+            .get_or_init(|| Arc::new(Together::new(forget)))
+    }
+
+    /// All members, in the order in which they ended.
+    pub(crate) fn take(&self) -> Vec<Box<dyn Pending>> {
+        all_of(self.groups.take())
+    }
+
+    /// The frame has ended well, but needs others: all goes to the frame around it, and what needs this one shares its fate.
+    pub(crate) fn join(&self, outer: &Family, own: Box<dyn Pending>) {
+        let mut members = Vec::new();
+        for mut group in self.groups.take() {
+            if group.needs.contains(self.depth) {
+                match members.is_empty() {
+                    true => members = group.members,
+                    false => members.append(&mut group.members),
+                }
+            } else {
+                outer.groups.borrow_mut().push(group);
+            }
+        }
+        members.push(own);
+        let mut needs = self.needs.take();
+        needs.remove(self.depth);
+        outer.groups.borrow_mut().push(Group { members, needs });
+    }
+
+    /// The frame has failed: what needs it comes back, to be given up. The rest goes to the frame around it, if there is one.
+    #[must_use]
+    pub(crate) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
+        let groups = self.groups.take();
+        match outer {
+            None => all_of(groups),
+            Some(outer) => {
+                let (lost, rest) = groups
+                    .into_iter()
+                    .partition(|group| group.needs.contains(self.depth));
+                outer.groups.borrow_mut().extend::<Vec<_>>(rest);
+                all_of(lost)
+            }
+        }
+    }
+}
+
+fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
+    let members = groups.into_iter().flat_map(|group| group.members);
+    members.collect()
+}
+
+/// Members of a family that are given up, or land, one after the other. That runs user code, which may ask for one that is still to come.
+pub(crate) struct Rest<'a> {
+    /// Those to come, the next one last.
+    members: RefCell<Vec<Box<dyn Pending>>>,
+    /// Whose family it is comes after them.
+    family: &'a Family,
+}
+
+impl<'a> Rest<'a> {
+    pub(crate) fn new(family: &'a Family, mut members: Vec<Box<dyn Pending>>) -> Self {
+        members.reverse();
+        Self {
+            members: RefCell::new(members),
+            family,
+        }
+    }
+
+    pub(crate) fn family(&self) -> &'a Family {
+        self.family
+    }
+
+    pub(crate) fn next(&self) -> Option<Box<dyn Pending>> {
+        self.members.borrow_mut().pop()
+    }
+
+    /// Enters those to come, in the order in which they ended. They stay: who asks for one of them meanwhile asks for what is still to do.
+    pub(crate) fn enter(&self, mut enter: impl FnMut(&dyn Pending)) {
+        let members = self.members.borrow();
+        members.iter().rev().for_each(|member| enter(&**member));
+    }
+
+    /// The number of the creation whose family it is.
+    pub(crate) fn own(&self) -> u64 {
+        self.family.own.get()
+    }
+
+    /// Shows those to come. `see` runs no user code.
+    pub(crate) fn for_each(&self, see: impl FnMut(&dyn Pending)) {
+        let members = self.members.borrow();
+        members.iter().map(|member| &**member).for_each(see);
+    }
+
+    /// Whether this is one of those to come.
+    pub(crate) fn has(&self, work: &Work) -> bool {
+        let mut found = work.numbered() == Some(self.own());
+        self.for_each(|member| found |= std::ptr::eq(member.work(), work));
+        found
+    }
+}

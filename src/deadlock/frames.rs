@@ -1,0 +1,465 @@
+//! What a thread is in the middle of: a list of *frames* on its own stack, which costs a few stores for each.
+//!
+//! A frame is a part of some work that runs now: the factory of a creation, or a destructor that others wait for. The innermost
+//! frame is the work that asks for something; the frames further out wait for it.
+//!
+//! # Drafts
+//! Inside the creation of a key, on the same thread, whoever asks for that key gets its *draft*: the value, allocated and not yet
+//! complete. So a circle of values can be made on one thread. What was made with the help of a draft must not be seen by others
+//! before the draft is complete. Therefore every frame has a *family*: creations that have ended inside of it and are not published
+//! yet, as they need a draft further out.
+//!
+//! ```text
+//!  depth 1  A initialises                       A ends well, and needs nothing: its family is published with it
+//!  depth 2   └─ B initialises                   B ends, needs 1: goes to A's family
+//!  depth 3       └─ C asks for A, gets it       C ends, needs 1: goes to B's family, and to A's when B ends
+//! ```
+//!
+//! When a creation fails, those of its family that need it are given up; the others go on to the frame around it. All of that
+//! happens on one thread: no other thread knows more than that each of these keys is being created.
+
+use crate::deadlock::family::{Family, Needs, Pending, Rest};
+use crate::deadlock::work::{new_number, text, Describe, Work};
+use crate::memory::panics::Panics;
+use crate::memory::teardown;
+use crate::sync::local;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::task::Waker;
+
+/// Shows some works, one after the other.
+pub(crate) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
+
+/// What a frame is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// A creation that may be given drafts: its family, and its own draft if there is one yet.
+    Open(&'a Family, Option<&'a dyn Any>),
+    /// A creation that may not, or a destructor.
+    Closed,
+    /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to, asks for what this thread has still to do.
+    Ending(&'a Rest<'a>),
+    /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
+    Holding(Works<'a>),
+    /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With those that are woken after it, the next one last.
+    Waking(&'a RefCell<Vec<Waker>>),
+}
+
+/// A part of some work that this thread runs, and the frame inside of which it began.
+struct Frame<'a> {
+    work: &'a Work,
+    describe: Describe<'a>,
+    part: Part<'a>,
+    /// The number of frames down to this one, with this one.
+    depth: u32,
+    outer: *const Frame<'a>,
+}
+
+impl<'a> Frame<'a> {
+    fn family(&self) -> Option<&'a Family> {
+        match self.part {
+            Part::Open(family, _) => Some(family),
+            Part::Closed | Part::Ending(_) | Part::Holding(_) | Part::Waking(_) => None,
+        }
+    }
+
+    fn is_waking(&self) -> bool {
+        matches!(self.part, Part::Waking(_))
+    }
+
+    fn is_of(&self, work: &Work) -> bool {
+        ptr::eq(self.work, work)
+    }
+}
+
+local! {
+    /// The innermost frame of this thread.
+    static INNERMOST: Cell<*const Frame<'static>> = Cell::new(ptr::null());
+    /// This thread's number, once it has one.
+    static THREAD: Cell<u64> = Cell::new(0);
+    /// How many destructors that others may wait for are this thread's to run.
+    static OWED: Cell<usize> = Cell::new(0);
+    /// Somebody has been told that this thread waits.
+    static IS_NAMED: Cell<bool> = Cell::new(false);
+}
+
+/// Runs `f` as a part of this work.
+pub(crate) fn during<R>(
+    work: &Work,
+    describe: Describe<'_>,
+    part: Part<'_>,
+    f: impl FnOnce() -> R,
+) -> R {
+    struct Leave(*const Frame<'static>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            INNERMOST.with(|innermost| innermost.set(self.0));
+        }
+    }
+    let outer = INNERMOST.with(Cell::get);
+    let frame = Frame {
+        work,
+        describe,
+        part,
+        depth: depth() + 1,
+        outer: outer.cast(),
+    };
+    let _leave = Leave(outer);
+    INNERMOST.with(|innermost| innermost.set(ptr::from_ref(&frame).cast()));
+    f()
+}
+
+/// Wakes tasks, one after the other. That runs code of executors, which may poll tasks that are no part of what this thread is in the middle of.
+pub(crate) fn wake_each(mut wakers: Vec<Waker>) {
+    if wakers.is_empty() {
+        return;
+    }
+    wakers.reverse();
+    let wakers = RefCell::new(wakers);
+    let describe: Describe<'_> = &|_| Ok(());
+    during(&Work::new(), describe, Part::Waking(&wakers), || {
+        wake(&wakers);
+    });
+}
+
+fn wake(wakers: &RefCell<Vec<Waker>>) {
+    let mut panics = Panics::new();
+    loop {
+        // A statement of its own: nothing is borrowed while one is woken.
+        let next = wakers.borrow_mut().pop();
+        let Some(waker) = next else { break };
+        panics.catch(|| waker.wake());
+    }
+}
+
+/// To be called by a thread that is about to sleep, perhaps in a waker. Those that it has still to wake are woken before: it may be going to wait for one of them.
+pub(crate) fn wake_the_rest() {
+    for frame in frames() {
+        if let Part::Waking(wakers) = frame.part {
+            wake(wakers);
+        }
+    }
+}
+
+/// The frames of this thread, innermost first.
+fn frames<'a>() -> impl Iterator<Item = &'a Frame<'a>> {
+    let mut next: *const Frame<'a> = INNERMOST.with(Cell::get).cast();
+    std::iter::from_fn(move || {
+        // SAFETY: null, or in a call of `during` on this thread that is not over, as those who ask are called from its `f` and
+        // keep nothing. So the frame is there, and what it refers to.
+        let frame = unsafe { next.as_ref() }?;
+        next = frame.outer;
+        Some(frame)
+    })
+}
+
+/// How many frames there are.
+fn depth() -> u32 {
+    frames().next().map_or(0, |frame| frame.depth)
+}
+
+/// The family of a creation that begins now.
+pub(crate) fn new_family() -> Family {
+    Family::new(depth() + 1)
+}
+
+/// This thread's number: that of a work which is all that the thread has to do, one thing after the other.
+pub(crate) fn this_thread() -> u64 {
+    THREAD.with(|thread| {
+        if thread.get() == 0 {
+            thread.set(new_number());
+        }
+        thread.get()
+    })
+}
+
+/// One more destructor is this thread's to run. It may run much later, in none of the frames of now: ends of long chains are put aside.
+pub(crate) fn owe_an_end() {
+    OWED.with(|owed| owed.set(owed.get() + 1));
+}
+
+/// One of them has run.
+pub(crate) fn pay_an_end() {
+    OWED.with(|owed| owed.set(owed.get() - 1));
+}
+
+/// Whether there is something that this thread has to end: perhaps only soon, if it is so deep that what dies is put aside. A task waits on while that comes about.
+#[inline]
+fn has_to_end() -> bool {
+    OWED.with(Cell::get) > 0 || teardown::is_deepest()
+}
+
+/// Whether somebody has been told that this thread waits.
+pub(crate) fn is_named() -> bool {
+    IS_NAMED.with(Cell::get)
+}
+
+/// Whether somebody has been told that this thread waits, which has nothing to end any more.
+pub(crate) fn is_named_in_vain() -> bool {
+    !has_to_end() && IS_NAMED.with(|named| named.replace(false))
+}
+
+/// Whether this thread is in the middle of something.
+#[inline]
+pub(crate) fn is_inside_any() -> bool {
+    !INNERMOST.with(Cell::get).is_null()
+}
+
+/// Whether a value that this thread is given may be one that is not published yet.
+#[cold]
+pub(crate) fn has_drafts() -> bool {
+    frames().any(|frame| match frame.part {
+        Part::Open(family, draft) => draft.is_some() || !family.is_alone(),
+        _ => false,
+    })
+}
+
+/// Whether somebody may wait for what this thread has to do.
+#[inline]
+pub(crate) fn is_waited_for() -> bool {
+    is_inside_any() || has_to_end()
+}
+
+/// Who asks for something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Thread,
+    #[cfg(feature = "async")]
+    Task,
+}
+
+/// The frames that wait for what the asker waits for, innermost first. A task that is polled while it is woken is a part of
+/// nothing further out.
+fn waiting_frames<'a>(asker: Asker) -> impl Iterator<Item = &'a Frame<'a>> {
+    frames().take_while(move |frame| asker == Asker::Thread || !frame.is_waking())
+}
+
+/// Whether what this thread is in the middle of waits for what the asker waits for.
+pub(crate) fn is_held_up_by(asker: Asker) -> bool {
+    asker == Asker::Thread || !frames().any(Frame::is_waking)
+}
+
+/// A work by its number, and what names it.
+pub(crate) struct Named {
+    pub(crate) work: u64,
+    pub(crate) text: String,
+    /// It runs now. The others have ended, and are of the family of the next one that does, or held by it.
+    pub(crate) runs: bool,
+}
+
+/// What waits for what the asker waits for, innermost first: the work of each frame, and before it its family. Runs `Debug` of keys.
+pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
+    let mut all = Vec::new();
+    for frame in waiting_frames(asker).filter(|frame| !frame.is_waking()) {
+        let mut see = |member: &dyn Pending| {
+            all.push(Named {
+                work: member.work().number(),
+                text: member.text().to_string(),
+                runs: false,
+            });
+        };
+        let work = match frame.part {
+            Part::Ending(rest) => {
+                rest.for_each(see);
+                rest.own()
+            }
+            Part::Holding(held) => {
+                held(&mut |work| {
+                    all.push(Named {
+                        work: work.number(),
+                        text: "the end of what was given up".to_string(),
+                        runs: false,
+                    });
+                });
+                frame.work.number()
+            }
+            _ => {
+                if let Some(family) = frame.family() {
+                    family.for_each(&mut see);
+                }
+                frame.work.number()
+            }
+        };
+        all.push(Named {
+            work,
+            text: text(frame.describe),
+            runs: true,
+        });
+    }
+    if has_to_end() && is_held_up_by(asker) {
+        IS_NAMED.with(|named| named.set(true));
+        all.push(Named {
+            work: this_thread(),
+            text: "what a thread still has to end".to_string(),
+            runs: true,
+        });
+    }
+    all
+}
+
+/// What leads from a work to its being asked for in the middle of itself, in words.
+#[cold]
+pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
+    let mut chain: Vec<String> = Vec::new();
+    for frame in frames().filter(|frame| !frame.is_waking()) {
+        chain.push(text(frame.describe));
+        if is_it(frame.work) {
+            break;
+        }
+        let mut pending = None;
+        let see = |member: &dyn Pending| {
+            if is_it(member.work()) {
+                pending = Some(member.text().to_string());
+            }
+        };
+        match frame.part {
+            Part::Open(family, _) => family.for_each(see),
+            Part::Ending(rest) => rest.for_each(see),
+            Part::Closed | Part::Holding(_) | Part::Waking(_) => {}
+        }
+        if let Some(text) = pending {
+            chain.push(text);
+            break;
+        }
+    }
+    chain.reverse();
+    chain
+}
+
+/// What a work is to who asks for it.
+pub(crate) enum Own<R> {
+    /// Not its own.
+    No,
+    /// Its own, and this is the draft.
+    Draft(R),
+    /// Its own, and there is no draft, or none for this asker: it would wait for itself.
+    Refused,
+}
+
+/// The draft of this work, for the thread that is in the middle of it. What asks needs that draft from now on.
+#[cold]
+pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
+    // What asks waits for the draft, and so must all that waits for what asks.
+    let mut can_wait = asker == Asker::Thread;
+    for frame in waiting_frames(asker) {
+        match frame.part {
+            Part::Ending(rest) if rest.has(work) => return Own::Refused,
+            _ if !frame.is_of(work) => {}
+            Part::Open(_, Some(draft)) if can_wait => {
+                need(frame, &Needs::of(frame.depth));
+                return Own::Draft(cloned(draft));
+            }
+            _ => return Own::Refused,
+        }
+        let Some(family) = frame.family() else {
+            can_wait = false;
+            continue;
+        };
+        match family.draft(work) {
+            Some((draft, needs)) if can_wait => {
+                need(frame, &needs);
+                return Own::Draft(cloned(&*draft));
+            }
+            Some(_) => return Own::Refused,
+            None => {}
+        }
+    }
+    Own::No
+}
+
+/// The frames inside of `outer` need these.
+fn need(outer: &Frame<'_>, needs: &Needs) {
+    let inner = frames().take_while(|frame| frame.depth > outer.depth);
+    inner
+        .filter_map(|frame| frame.family())
+        .for_each(|family| family.need(needs));
+}
+
+fn cloned<R: Clone>(draft: &dyn Any) -> R {
+    // SAFETY: a work has drafts of one type. Who asks for one knows the type from where the work is kept: a flight that has results
+    // of this type. (No `downcast_ref`: it asks for `'static`, which look-ups must do without. That type has it, but for the
+    // lifetimes by which a registry may have been made shorter.)
+    let draft = unsafe { &*ptr::from_ref(draft).cast::<R>() };
+    draft.clone()
+}
+
+/// The family of the creation around the one that ends now.
+fn outer_family<'a>() -> Option<&'a Family> {
+    let outer = frames().next()?;
+    let family = outer.family()?;
+    family.is_of(outer.work);
+    Some(family)
+}
+
+/// Leaves a creation that has ended, and its family, to the one around it.
+pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
+    family.join(
+        outer_family().expect("it was given a draft from there, or from further out"),
+        own,
+    );
+}
+
+/// Gives up what of the family of a creation has to fail with it; the rest is left to the one around it.
+pub(crate) fn fail(family: &Family) {
+    let lost = family.fail(outer_family());
+    end_each(&Rest::new(family, lost), drop);
+}
+
+/// The family furthest out of what this thread is in the middle of.
+pub(crate) fn outermost_family<'a>() -> Option<&'a Family> {
+    let families = frames().filter_map(|frame| match frame.part {
+        Part::Ending(rest) => Some(rest.family()),
+        _ => frame.family(),
+    });
+    families.last()
+}
+
+/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, or it is not entered, the members are given up.
+pub(crate) fn publish<R>(
+    family: &Family,
+    own: impl FnOnce() -> R,
+    is_entered: impl Fn(&R) -> bool,
+) -> (R, Panics) {
+    let mut panics = Panics::new();
+    let members = family.take();
+    if members.is_empty() {
+        return (own(), panics);
+    }
+    let rest = Rest::new(family, members);
+    let entered = panics.catch(|| with_rest(&rest, own));
+    let goes_on = entered.as_ref().is_some_and(is_entered);
+    if goes_on {
+        with_rest(&rest, || {
+            rest.enter(|member| {
+                panics.catch(|| member.enter());
+            });
+        });
+    }
+    // Who waits for one of them finds all.
+    panics.catch(|| match goes_on {
+        true => end_each(&rest, |member| member.land()),
+        false => end_each(&rest, drop),
+    });
+    let Some(entered) = entered else {
+        drop(panics);
+        unreachable!("it has panicked");
+    };
+    (entered, panics)
+}
+
+/// Runs `f` while these are still to end.
+fn with_rest<R>(rest: &Rest<'_>, f: impl FnOnce() -> R) -> R {
+    let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
+    during(&Work::new(), describe, Part::Ending(rest), f)
+}
+
+/// Each, whatever becomes of the others.
+fn end_each(rest: &Rest<'_>, end: impl Fn(Box<dyn Pending>)) {
+    let mut panics = Panics::new();
+    with_rest(rest, || {
+        while let Some(member) = rest.next() {
+            panics.catch(|| end(member));
+        }
+    });
+}

@@ -1,0 +1,250 @@
+//! Who waits for whom: how a creation that would wait for itself is found, through several threads, and through any number of maps.
+//!
+//! ```text
+//!  thread 1: creates A ─► asks for B: sleeps ─┐        "A, on thread 1, waits for B" is noted before the thread sleeps;
+//!  thread 2: creates B ─► asks for A ◄────────┘        thread 2 follows the notes from A, comes to its own B, and is refused
+//! ```
+//!
+//! Only who is about to wait, and is in the middle of something (see `frames`), takes the one lock there is and adds a note. So a look-up
+//! that hits, and one that waits for nothing, never come here. Whoever comes last finds the cycle, since all notes are made under
+//! the one lock.
+//!
+//! A thread's note lasts while it sleeps, so all that the note names goes on meanwhile. A task is polled in the middle of something,
+//! and goes on waiting when its thread has gone on. So its note is made anew by each poll, and what it names may end before it:
+//! then that is taken out of the note ([`forget`]). Numbers of works are not used again, so a note that is out of date
+//! says nothing about anybody else.
+//!
+//! A destructor may have to wait, on the thread that will run it, until that has done something else: what is at the end of a long chain is put
+//! aside. So who waits for a destructor waits for its thread as well, as soon as that is known ([`is_part_of`]), and who waits on a thread
+//! that has destructors to run, or may soon have, names the thread in its note. Before that is known, the destructor of a draft that was given up waits for those
+//! who are about to let go of it, and may be in the middle of comparing its key. One that was given up together with others may be owned by any of them, so it waits for all of these,
+//! and for who lets go of them.
+
+use crate::deadlock::frames::{self, Asker, Named};
+use crate::deadlock::work::Work;
+use crate::memory::teardown;
+use crate::sync::{global, Mutex, Sleeper};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::task::Waker;
+
+global! {
+    static GRAPH: Mutex<Graph> = Mutex::new(Graph::new());
+}
+
+struct Graph {
+    /// By their numbers.
+    notes: BTreeMap<u64, Note>,
+    /// Which works each names, and each work's.
+    by_work: BTreeSet<(u64, u64)>,
+    /// The next note's.
+    number: u64,
+    /// Which works each is a part of. A destructor is one of the thread that runs it, or will, and of what comes before.
+    parts: BTreeSet<(u64, u64)>,
+}
+
+/// That some works wait for another one.
+struct Note {
+    /// Innermost first.
+    works: Vec<Named>,
+    waits_for: u64,
+}
+
+/// What leads from what somebody asks for to what he is in the middle of.
+pub(crate) struct Circle {
+    /// In words, beginning with what he is in the middle of.
+    pub(crate) chain: Vec<String>,
+    /// Nobody else waits: he himself keeps from ending what he asks for.
+    pub(crate) is_own: bool,
+}
+
+/// That somebody waits, until this is dropped.
+pub(crate) struct Waiting {
+    /// None if nobody can wait for him.
+    note: Option<u64>,
+}
+
+/// What will wait with the caller. Finding it runs `Debug` of keys, and wakers, with no lock held, which may ask for the same thing. So a thread does that before it can be its turn to create; a task
+/// is never given a turn while it waits.
+pub(crate) struct WillWait {
+    /// As in [`Waiting`].
+    works: Option<Vec<Named>>,
+}
+
+impl WillWait {
+    pub(crate) fn find(asker: Asker) -> Self {
+        if asker == Asker::Thread {
+            frames::wake_the_rest();
+        }
+        let works = frames::is_waited_for().then(|| frames::waiting_works(asker));
+        Self { works }
+    }
+
+    /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what the caller is in the middle of. Runs no user code.
+    pub(crate) fn begin(self, waits_for: u64) -> Result<Waiting, Circle> {
+        let note = self.works.map(|works| note(works, waits_for)).transpose()?;
+        Ok(Waiting { note })
+    }
+}
+
+#[cold]
+fn note(works: Vec<Named>, waits_for: u64) -> Result<u64, Circle> {
+    if teardown::is_deepest() {
+        teardown::afterwards(forget_this_thread);
+    }
+    let mut graph = GRAPH.lock();
+    if let Some(circle) = graph.circle(&works, waits_for) {
+        drop(graph);
+        return Err(circle);
+    }
+    let number = graph.number;
+    graph.number += 1;
+    let named = works.iter().map(|named| (named.work, number));
+    graph.by_work.extend(named);
+    graph.notes.insert(number, Note { works, waits_for });
+    Ok(number)
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(number) = self.note {
+            let mut graph = GRAPH.lock();
+            let note = graph.notes.remove(&number);
+            let note = note.expect("a note is there until its owner takes it");
+            for named in &note.works {
+                graph.by_work.remove(&(named.work, number));
+            }
+            drop(graph);
+            drop(note);
+        }
+    }
+}
+
+/// To be called when a work has ended, or its frame has, or somebody else goes on with it: nobody can say any more that it waits.
+#[inline]
+pub(crate) fn forget(work: &Work) {
+    if let Some(number) = work.numbered() {
+        forget_number(number);
+    }
+}
+
+/// As [`forget`], of the calling thread, if it has nothing more to end.
+pub(crate) fn forget_this_thread() {
+    if frames::is_named_in_vain() {
+        forget_number(frames::this_thread());
+    }
+}
+
+/// As [`forget`], of a work or a thread by its number.
+#[cold]
+fn forget_number(number: u64) {
+    let mut graph = GRAPH.lock();
+    let graph = &mut *graph;
+    take_second(&mut graph.parts, number);
+    for note in take_second(&mut graph.by_work, number) {
+        let note = graph.notes.get_mut(&note).expect("it is there");
+        note.works.retain(|named| named.work != number);
+    }
+}
+
+/// This work does not end before the other one has, a thread's perhaps. To be called with the lock under which that became known.
+#[cold]
+pub(crate) fn is_part_of(work: u64, other: u64) {
+    GRAPH.lock().parts.insert((work, other));
+}
+
+/// What belongs to this work.
+fn second_of(pairs: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
+    let those = pairs.range((work, 0)..=(work, u64::MAX));
+    those.map(|(_, second)| *second)
+}
+
+/// The same, which does not belong to it any more.
+fn take_second(pairs: &mut BTreeSet<(u64, u64)>, work: u64) -> Vec<u64> {
+    let those: Vec<_> = second_of(pairs, work).collect();
+    for second in &those {
+        pairs.remove(&(work, *second));
+    }
+    those
+}
+
+impl Graph {
+    const fn new() -> Self {
+        Self {
+            notes: BTreeMap::new(),
+            by_work: BTreeSet::new(),
+            number: 0,
+            parts: BTreeSet::new(),
+        }
+    }
+
+    /// Follows the notes from what is waited for: what leads from there to one of these works.
+    fn circle(&self, own: &[Named], waits_for: u64) -> Option<Circle> {
+        // How each work was come by: from which one, and by which note, if not as a part of it.
+        let mut come_by: BTreeMap<u64, Option<(u64, Option<u64>)>> =
+            BTreeMap::from([(waits_for, None)]);
+        let mut open = vec![waits_for];
+        while let Some(work) = open.pop() {
+            if let Some(end) = own.iter().position(|named| named.work == work) {
+                let mut steps = Vec::new();
+                let mut at = work;
+                while let Some(step) = come_by[&at] {
+                    steps.push(step);
+                    at = step.0;
+                }
+                let mut chain = within(own, end);
+                let steps = steps.into_iter().rev();
+                let by_notes: Vec<_> = steps
+                    .filter_map(|(work, note)| Some((work, note?)))
+                    .collect();
+                let is_own = by_notes.is_empty();
+                for (work, note) in by_notes {
+                    let works = &self.notes[&note].works;
+                    let at = works.iter().position(|named| named.work == work);
+                    chain.extend(within(works, at.expect("by this it was come by")));
+                }
+                return Some(Circle { chain, is_own });
+            }
+            let mut come_to = |next, note| {
+                come_by.entry(next).or_insert_with(|| {
+                    open.push(next);
+                    Some((work, note))
+                });
+            };
+            for other in second_of(&self.parts, work) {
+                come_to(other, None);
+            }
+            for note in second_of(&self.by_work, work) {
+                come_to(self.notes[&note].waits_for, Some(note));
+            }
+        }
+        None
+    }
+}
+
+/// What a work that is asked for leads to: the frame that is its own or will publish it, and those inside of that.
+fn within(works: &[Named], at: usize) -> Vec<String> {
+    let pending = works[at..].iter().take_while(|named| !named.runs).take(1);
+    let frame = works[at..].iter().position(|named| named.runs);
+    let inner = works[..=at + frame.unwrap_or(0)].iter().rev();
+    let running = inner.filter(|named| named.runs);
+    pending
+        .chain(running)
+        .map(|named| named.text.clone())
+        .collect()
+}
+
+/// Wakes those who wait, each whatever the others do. Runs code of executors, so it is called with no lock held. All know of it before that:
+/// a waker may ask for what another one of them is creating.
+pub(crate) fn notify(sleepers: Vec<Arc<Sleeper>>) {
+    if sleepers.is_empty() {
+        return;
+    }
+    let wakers: Vec<Waker> = sleepers
+        .iter()
+        .filter_map(|sleeper| sleeper.notify())
+        .collect();
+    // Their wakers are out.
+    drop(sleepers);
+    frames::wake_each(wakers);
+}

@@ -1,0 +1,259 @@
+//! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing held but the entries it is shown.
+
+use crate::map::store::held::{Held, Landed};
+use crate::map::store::hook::Cause;
+use crate::map::store::inbox::tell;
+use crate::map::store::pair::Pair;
+use crate::map::store::protection::Due;
+use crate::map::store::side::Side;
+use crate::map::store::walk::{Walk, EVERYWHERE};
+use crate::map::store::{Reverse, Store};
+use crate::memory::panics::{after, Panics};
+use crate::sync::plain::Relaxed;
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// Entries that are taken out together. The nodes of so many are still in the cache when they are dropped.
+const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+    1
+} else {
+    512
+};
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+    /// All entries, also dead ones.
+    pub(crate) fn walk(&self) -> Walk<'_, A, B> {
+        Walk::new(&self.engine)
+    }
+
+    /// All live entries, with what keeps their keys alive.
+    pub(crate) fn living(&self) -> impl Iterator<Item = (A::Live, Landed<A, B>)> + '_ {
+        self.walk().landed().map(|(landed, key)| (key, landed))
+    }
+
+    /// Whether asking if something is dead is known to run no user code.
+    pub(crate) const QUIET: bool = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
+
+    /// The number of live entries, or less if it is `enough` at least.
+    fn count_live_up_to(&self, enough: usize) -> usize {
+        if !Self::QUIET {
+            return self
+                .walk()
+                .owned()
+                .filter(|held| !held.is_dead())
+                .take(enough)
+                .count();
+        }
+        let mut live = 0;
+        self.engine.visit(EVERYWHERE, enough, |node| {
+            // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
+            let alive = !unsafe { Pair::<A, B>::is_dead(node) };
+            live += usize::from(alive);
+            alive
+        });
+        live
+    }
+
+    /// The number of live entries.
+    pub(crate) fn count_live(&self) -> usize {
+        self.count_live_up_to(usize::MAX)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count_live_up_to(1) == 0
+    }
+
+    /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
+    pub(crate) fn retain(
+        &self,
+        cause: Cause,
+        mut keep: impl FnMut(&Landed<A, B>, A::Live) -> bool,
+    ) -> usize {
+        let mut taken = 0;
+        for held in self.walk().owned() {
+            let Some(key) = held.key().live() else {
+                self.take_out(&held, Cause::Dead);
+                continue;
+            };
+            match Landed::of(held) {
+                Ok(landed) => {
+                    if !keep(&landed, key) && self.take_out(&landed.held, cause) {
+                        taken += 1;
+                    }
+                }
+                Err(dead) => {
+                    self.take_out(&dead, Cause::Dead);
+                }
+            }
+        }
+        drop(self.give_up());
+        taken
+    }
+
+    /// Takes out all entries, a few at a time. `cause_of` sees each, and says for what cause it is told of: once, also if that panics.
+    pub(crate) fn take_all(
+        &self,
+        panics: &mut Panics,
+        mut cause_of: impl FnMut(&Held<A, B>) -> Cause,
+    ) {
+        if self.dying.is_some() {
+            return self.take_each(panics, cause_of);
+        }
+        let mut left = EVERYWHERE;
+        while !left.is_empty() {
+            let (taken, come_to) = self.take_some(left.clone(), |_, _| true);
+            left.start = come_to;
+            for held in &taken.entries {
+                let cause = panics.catch(|| cause_of(held));
+                panics.catch(|| self.tell_taken(held, cause.unwrap_or(Cause::Cleared)));
+            }
+            panics.catch(|| drop(taken));
+        }
+        panics.catch(|| drop(self.give_up()));
+    }
+
+    /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to be said before it is unlinked.
+    #[cold]
+    fn take_each(&self, panics: &mut Panics, mut cause_of: impl FnMut(&Held<A, B>) -> Cause) {
+        for held in self.walk().owned() {
+            // Apart from the taking: what panics here goes out too.
+            panics.catch(|| held.value().leaves());
+            if let Some(of_index) = self.engine.take_this(held.strong()) {
+                let cause = panics.catch(|| cause_of(&held));
+                panics.catch(|| self.tell_taken(&held, cause.unwrap_or(Cause::Cleared)));
+                panics.catch(|| drop(self.taken(Held::new(of_index))));
+            }
+            panics.catch(|| drop(held));
+        }
+        panics.catch(|| drop(self.give_up()));
+    }
+
+    /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken out.
+    pub(crate) fn clear(&self) -> usize {
+        let mut taken = 0;
+        self.take_all(&mut Panics::new(), |held| {
+            let dead = held.is_dead();
+            taken += usize::from(!dead);
+            if dead {
+                Cause::Dead
+            } else {
+                Cause::Cleared
+            }
+        });
+        taken
+    }
+
+    /// Takes out some live entry: one of the bucket of which the last one was, or of the next.
+    pub(crate) fn pop(&self) -> Option<(Landed<A, B>, A::Live)> {
+        let start = u64::from(self.popped.load(Relaxed));
+        self.pop_in(start..EVERYWHERE.end)
+            .or_else(|| self.pop_in(EVERYWHERE.start..start))
+    }
+
+    fn pop_in(&self, mut halves: Range<u64>) -> Option<(Landed<A, B>, A::Live)> {
+        while !halves.is_empty() {
+            let mut owned = Vec::new();
+            let found = |strong| owned.push(Held::new(strong));
+            halves.start = self.engine.own(halves.clone(), 1, |_| true, found);
+            let mut landed = owned.into_iter().filter_map(Held::landed);
+            let mut hash = 0;
+            let popped = landed.find(|(landed, _)| {
+                // (Before it is taken out, which may change what is there.)
+                hash = landed.held.strong().header().key_hash();
+                self.take_out(&landed.held, Cause::Removed)
+            });
+            if let Some(popped) = after(landed, popped) {
+                // There may be more in its bucket.
+                let width = EVERYWHERE.end.div_ceil(self.engine.buckets().max(1) as u64);
+                let start = (hash >> 32).saturating_sub(width);
+                self.popped.store(start as u32, Relaxed);
+                return Some(popped);
+            }
+        }
+        None
+    }
+
+    /// Takes out all entries, and returns what `item` makes of the live ones.
+    pub(crate) fn drain<T>(
+        &self,
+        mut item: impl FnMut(&Held<A, B>, A::Live, B::Live) -> T,
+    ) -> Vec<T> {
+        let mut drained = Vec::new();
+        self.take_all(&mut Panics::new(), |held| {
+            match (held.key().live(), held.value().live()) {
+                (Some(key), Some(value)) => {
+                    drained.push(item(held, key, value));
+                    Cause::Cleared
+                }
+                _ => Cause::Dead,
+            }
+        });
+        drained
+    }
+
+    /// Takes out the `wanted` entries among the next few. That is asked under a lock. Returns also where the rest of the range begins.
+    pub(crate) fn take_some(
+        &self,
+        halves: Range<u64>,
+        wanted: impl Fn(&A, &B) -> bool,
+    ) -> (Taken<'_, A, B, X>, u64) {
+        let mut taken = Taken {
+            store: self,
+            entries: SmallVec::new(),
+        };
+        let come_to = self.engine.take(
+            halves,
+            BULK,
+            |node| {
+                // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
+                let (key, value) = unsafe { Pair::<A, B>::sides(node) };
+                wanted(key, value)
+            },
+            |strong| taken.entries.push(Held::new(strong)),
+        );
+        (taken, come_to)
+    }
+
+    /// An entry of which the caller has taken over the ownership of the index.
+    pub(crate) fn taken(&self, held: Held<A, B>) -> Taken<'_, A, B, X> {
+        Taken {
+            store: self,
+            entries: SmallVec::from_iter([held]),
+        }
+    }
+
+    /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
+    pub(crate) fn tell(&self, held: &Held<A, B>, cause: Cause) {
+        tell(held, &self.reverse, self.hook.as_ref(), cause);
+    }
+
+    /// As `tell`, and counts the entry.
+    fn tell_taken(&self, held: &Held<A, B>, cause: Cause) {
+        self.counters.add(cause.count());
+        self.tell(held, cause);
+    }
+
+    pub(crate) fn shrink_to_fit(&self) {
+        self.prune();
+        self.engine.shrink_to_fit();
+    }
+}
+
+/// Entries that have been taken out together. The owners are those that the index was, so they are not simply dropped: somebody may be looking at
+/// an entry without owning it.
+pub(crate) struct Taken<'a, A: Side, B: Side, X: Reverse<A, B>> {
+    store: &'a Store<A, B, X>,
+    pub(crate) entries: SmallVec<[Held<A, B>; 16]>,
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Taken<'_, A, B, X> {
+    fn drop(&mut self) {
+        let strong = self.entries.drain(..).map(Held::into_strong);
+        let _due: Due<_> = if B::IS_WEAK {
+            self.store.protection.retire_all(strong, &self.store.engine)
+        } else {
+            // Nobody looks at these without owning them.
+            Due::all(strong)
+        };
+    }
+}

@@ -1,0 +1,58 @@
+//! What a map calls when an entry has gone.
+
+use crate::table::stats::Count;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why an entry has gone: what a removal hook is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Its weak key or value was found dead.
+    Dead,
+    /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop_any`, `update`.
+    Removed,
+    /// Another value took its place.
+    Replaced,
+    /// All entries were taken out, by `clear` or `drain`.
+    Cleared,
+}
+
+impl Cause {
+    /// As what an entry counts that was taken out for this cause, unless the caller knows better.
+    pub(crate) fn count(self) -> Count {
+        match self {
+            Self::Dead => Count::DeadSeen,
+            Self::Replaced => Count::Replaced,
+            Self::Removed | Self::Cleared => Count::Removed,
+        }
+    }
+}
+
+/// A removal hook, called outside of all locks with what is stored as the key: the key, or the weak pointer to it.
+#[doc(hidden)] // Public only for the builder's bounds; it cannot be named outside.
+pub struct Hook<T: ?Sized>(Arc<Function<T>>);
+
+type Function<T> = dyn Fn(&T, Cause) + Send + Sync;
+
+impl<T: ?Sized> Hook<T> {
+    pub(crate) fn new(hook: impl Fn(&T, Cause) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    pub(crate) fn call(&self, key: &T, cause: Cause) {
+        (self.0)(key, cause);
+    }
+}
+
+impl<T: ?Sized> Clone for Hook<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Hook<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}

@@ -1,0 +1,206 @@
+//! How an entry leaves its map, and how a map is told from elsewhere that one has to.
+//!
+//! A pointer that can report its death knows the *inbox* of each map that it is in, weakly, and with it the hash of the entry. A report is a hint: the
+//! inbox looks at the entries with that hash, and takes out those of which a side is dead. So it does not matter how late it comes, how often,
+//! or what has been put under the key meanwhile.
+
+use crate::map::store::held::Held;
+use crate::map::store::hook::{Cause, Hook};
+use crate::map::store::pair::Pair;
+use crate::map::store::protection::{Due, Protection};
+use crate::map::store::side::Side;
+use crate::memory::panics::Panics;
+use crate::memory::teardown;
+use crate::pointer::notify::{Notified, Notify};
+use crate::table::engine::Engine;
+use crate::table::stats::{Count, Counters};
+use crate::table::strong::Strong;
+use std::marker::PhantomData;
+use std::sync::{Arc, Weak};
+
+/// What is told of entries that come and go, so that they can be found from the other side. Calls no user code.
+pub(crate) trait Reverse<A, B>: 'static {
+    /// There is no other side.
+    const IS_NOBODY: bool = false;
+
+    fn linked(&self, held: &Held<A, B>);
+    fn unlinked(&self, held: &Held<A, B>);
+    /// Another one that is told for both.
+    fn share(&self) -> Self;
+}
+
+impl<A, B> Reverse<A, B> for () {
+    const IS_NOBODY: bool = true;
+
+    #[inline(always)]
+    fn linked(&self, _: &Held<A, B>) {}
+
+    #[inline(always)]
+    fn unlinked(&self, _: &Held<A, B>) {}
+
+    fn share(&self) {}
+}
+
+/// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
+pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
+    held: &Held<A, B>,
+    reverse: &X,
+    hook: Option<&Hook<A::Stored>>,
+    cause: Cause,
+) {
+    reverse.unlinked(held);
+    let mut panics = Panics::new();
+    panics.catch(|| held.value().has_left());
+    if let Some(hook) = hook {
+        panics.catch(|| hook.call(held.key().stored(), cause));
+    }
+}
+
+/// As `tell`, and gives up the index's ownership, which is not the caller's.
+pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
+    held: &Held<A, B>,
+    engine: &Engine<Pair<A, B>>,
+    reverse: &X,
+    protection: &Protection<Pair<A, B>>,
+    hook: Option<&Hook<A::Stored>>,
+    cause: Cause,
+) {
+    // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
+    let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
+    // What is due is dropped at the end.
+    let _due = if B::IS_WEAK {
+        protection.retire(of_index, engine)
+    } else {
+        drop(of_index);
+        Due::nothing()
+    };
+    // The caller is an owner still, so this entry was not dropped yet, and the hook may do what it likes.
+    tell(held, reverse, hook, cause);
+}
+
+/// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
+pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
+    engine: Engine<Pair<A, B>>,
+    hook: Option<Hook<A::Stored>>,
+    reverse: X,
+    /// The map's. What dies in time goes at once, unless somebody is looking at it.
+    protection: Protection<Pair<A, B>>,
+    /// Its own, for what it takes out.
+    counters: Counters,
+    /// It takes entries out, so it may be the one that drops them.
+    entries: PhantomData<Held<A, B>>,
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
+    pub(crate) fn new(
+        engine: &Engine<Pair<A, B>>,
+        hook: Option<&Hook<A::Stored>>,
+        reverse: &X,
+        protection: Protection<Pair<A, B>>,
+        counters: Counters,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            engine: engine.share(),
+            hook: hook.cloned(),
+            reverse: reverse.share(),
+            protection,
+            counters,
+            entries: PhantomData,
+        })
+    }
+
+    /// How many entries it has taken out.
+    pub(crate) fn reported(&self) -> u64 {
+        self.counters.sum(Count::Reported)
+    }
+}
+
+impl<A, B, X> Notified for Inbox<A, B, X>
+where
+    A: Side + Send + Sync,
+    B: Side + Send + Sync,
+    X: Reverse<A, B> + Send + Sync,
+{
+    fn dead(&self, hash: u64) {
+        let mut panics = Panics::new();
+        let _: Option<()> = self.engine.find_of(hash, |strong| {
+            let held = Held::new(strong);
+            // Here too only one caller takes it out, and calls the hook.
+            let gone = panics.catch(|| {
+                if !held.is_dead() {
+                    return false;
+                }
+                held.value().leaves();
+                self.engine.remove(held.strong())
+            });
+            if gone == Some(true) {
+                self.counters.add(Count::Reported);
+                panics.catch(|| {
+                    has_gone(
+                        &held,
+                        &self.engine,
+                        &self.reverse,
+                        &self.protection,
+                        None,
+                        Cause::Dead,
+                    );
+                });
+                if let Some(hook) = self.hook.clone() {
+                    // It may drop the next value that reports to a hook, and so on.
+                    let held = held.clone();
+                    let call = move || hook.call(held.key().stored(), Cause::Dead);
+                    panics.catch(|| teardown::run(call));
+                }
+            }
+            panics.catch(|| drop(held));
+            None
+        });
+        // The key goes before the last owner's drop returns.
+        panics.catch(|| drop(self.protection.give_up()));
+    }
+}
+
+/// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow that it is said here, since most
+/// functions of a map must do without knowing.
+pub(crate) struct Reach<A: Side, B: Side, X: Reverse<A, B>>(Option<Coerce<A, B, X>>);
+
+type Coerce<A, B, X> = fn(&Arc<Inbox<A, B, X>>) -> Weak<dyn Notified>;
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Reach<A, B, X> {
+    /// Told of nothing: dead entries are pruned.
+    pub(crate) const NONE: Self = Self(None);
+
+    /// Told of a death on any thread.
+    pub(crate) const fn all() -> Self
+    where
+        A: Send + Sync,
+        B: Send + Sync,
+        X: Send + Sync,
+    {
+        Self(Some(|inbox| -> Weak<dyn Notified> {
+            let weak: Weak<Inbox<A, B, X>> = Arc::downgrade(inbox);
+            weak
+        }))
+    }
+
+    /// What tells `inbox`, which is made only if that is possible, of the death of an entry with this hash.
+    pub(crate) fn notify<'a>(
+        &self,
+        inbox: impl FnOnce() -> &'a Arc<Inbox<A, B, X>>,
+        hash: u64,
+    ) -> Option<Notify>
+    where
+        X: 'a,
+    {
+        let coerce = self.0?;
+        Some(Notify::new(coerce(inbox()), hash))
+    }
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Clone for Reach<A, B, X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Copy for Reach<A, B, X> {}

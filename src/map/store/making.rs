@@ -1,0 +1,237 @@
+//! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
+
+use crate::create::error::{ClosedError, InFlight};
+use crate::create::seed::Seed;
+use crate::create::steps::Landing;
+use crate::deadlock::frames;
+use crate::map::store::held::{Held, Landed, Ticket};
+use crate::map::store::pair::Pair;
+use crate::map::store::side::Side;
+use crate::map::store::{Gone, Linking, Outcome, Reverse, Store};
+use crate::memory::panics::after;
+use crate::table::stats::Count;
+use crate::table::strong::Strong;
+use std::fmt;
+
+/// What is left to be dropped or told when a creation has ended.
+pub(crate) struct Rest<A: Side, B: Side> {
+    /// Who had to make way.
+    gone: Option<Gone<A, B>>,
+    /// A value made in vain, and an owner of its key.
+    vain: Option<(Box<B>, B::Live, A::Live)>,
+    /// Entries of other keys with the same hash.
+    strangers: Vec<Strong<Pair<A, B>>>,
+}
+
+/// A value, and what keeps it alive until all who wait have looked.
+pub(crate) type Made<B> = (B, <B as Side>::Live);
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+    /// A key that waits for its value, with what keeps it alive.
+    pub(crate) fn ticket(&self, hash: u64, mut key: A, live: A::Live) -> Ticket<A, B> {
+        key.watch(|| self.notify(hash));
+        Ticket {
+            seed: Seed::new(self.engine.blank(0, hash, 0), key),
+            key: live,
+        }
+    }
+
+    /// As `view`; in the middle of a creation that must not wait for this one, also of a draft.
+    #[inline]
+    pub(crate) fn see<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        let found = self.view(hash, &is_it, &mut view);
+        if found.is_some() || !frames::is_inside_any() {
+            return found;
+        }
+        let draft = self
+            .flights
+            .draft(hash, |ticket| is_it(ticket.seed.key()))?;
+        let seen = view(draft.held.value());
+        after(draft, seen)
+    }
+
+    /// As `find`; in the middle of a creation that must not wait for this one, also a draft.
+    #[inline]
+    pub(crate) fn find_or_draft(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<Landed<A, B>> {
+        let found = self.find(hash, &is_it);
+        if found.is_some() || !frames::is_inside_any() {
+            return found;
+        }
+        self.flights.draft(hash, |ticket| is_it(ticket.seed.key()))
+    }
+
+    /// As `view`, but tells whether there is none because somebody is creating it.
+    pub(crate) fn try_view<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Result<Option<R>, InFlight> {
+        if let Some(found) = self.see(hash, &is_it, &mut view) {
+            return Ok(Some(found));
+        }
+        if self.flights.any(hash, |ticket| is_it(ticket.seed.key())) {
+            return Err(InFlight);
+        }
+        // It may have landed between the two looks.
+        let landed = self.peek(hash, is_it);
+        Ok(landed.and_then(|landed| {
+            let seen = view(landed.held.value());
+            after(landed, seen)
+        }))
+    }
+
+    pub(crate) fn name_made(
+        &self,
+        ticket: &Ticket<A, B>,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        self.naming.name(ticket.seed.key().shown(&ticket.key), f)
+    }
+
+    /// Enters what was made for a ticket, unless there is an entry whose key `is_it` and that is accepted. Called once for a ticket whose flight it ends.
+    pub(crate) fn enter_made(
+        &self,
+        hash: u64,
+        ticket: &Ticket<A, B>,
+        (mut value, live): Made<B>,
+        is_it: &dyn Fn(&A) -> bool,
+        accept: &dyn Fn(&Landed<A, B>) -> bool,
+    ) -> Landing<Landed<A, B>, Rest<A, B>> {
+        self.watch_value(hash, &mut value);
+        let key = ticket.key.clone();
+        let mut rest = Rest {
+            gone: None,
+            vain: None,
+            strangers: Vec::new(),
+        };
+        let enter = |node| {
+            // If the key that is there has died since it was compared, it is as if nothing were there.
+            let mut displace = |landed: &mut Landed<A, B>| !landed.keep_key() || !accept(landed);
+            let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut displace);
+            rest.strangers = strangers;
+            match outcome {
+                Outcome::Occupied(landed) => (false, Ok(Some(landed))),
+                Outcome::Closed => (false, Err(ClosedError::new())),
+                Outcome::Linked(gone) => {
+                    if gone.is_none() {
+                        self.engine.add_live(1);
+                    }
+                    rest.gone = gone;
+                    (true, Ok(None))
+                }
+            }
+        };
+        // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what was sown.
+        let planted = unsafe {
+            ticket.seed.place().write(value);
+            ticket.seed.planted()
+        };
+        // SAFETY: it says what the link has said, after which no user code runs.
+        let (existing, value) = unsafe { planted.enter(enter) };
+        let landed = match existing.transpose() {
+            Some(existing) => {
+                rest.vain = value.map(|value| (value, live, key));
+                existing
+            }
+            None => {
+                // SAFETY: linked, and one of its two counts is ours.
+                let held = Held::new(unsafe { Strong::<Pair<A, B>>::adopt(ticket.seed.node()) });
+                self.counters.add(Count::Created);
+                self.has_come(&held);
+                Ok(Landed {
+                    held,
+                    live,
+                    fresh: true,
+                    key: Some(key),
+                })
+            }
+        };
+        Landing { landed, rest }
+    }
+
+    /// Makes what was made for a ticket complete, before it is entered. Called once for a ticket.
+    pub(crate) fn draft_made(
+        &self,
+        hash: u64,
+        ticket: &Ticket<A, B>,
+        (mut value, live): Made<B>,
+    ) -> Landed<A, B> {
+        self.watch_value(hash, &mut value);
+        let key = ticket.key.clone();
+        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
+        let planted = unsafe {
+            ticket.seed.place().write(value);
+            ticket.seed.planted()
+        };
+        let held = Held::new(planted.draft());
+        Landed {
+            held,
+            live,
+            fresh: true,
+            key: Some(key),
+        }
+    }
+
+    /// As `enter_made`, of a draft.
+    pub(crate) fn enter_made_draft(
+        &self,
+        hash: u64,
+        draft: &Landed<A, B>,
+        is_it: &dyn Fn(&A) -> bool,
+    ) -> Landing<Option<Landed<A, B>>, Rest<A, B>> {
+        let node = draft.held.strong().node();
+        let Linking { outcome, strangers } =
+            self.link(node, hash, is_it, &mut |landed| !landed.keep_key());
+        let (landed, gone) = match outcome {
+            Outcome::Occupied(landed) => (Ok(Some(landed)), None),
+            Outcome::Closed => (Err(ClosedError::new()), None),
+            Outcome::Linked(gone) => {
+                if gone.is_none() {
+                    self.engine.add_live(1);
+                }
+                self.counters.add(Count::Created);
+                self.has_come(&draft.held);
+                (Ok(None), gone)
+            }
+        };
+        let rest = Rest {
+            gone,
+            vain: None,
+            strangers,
+        };
+        Landing { landed, rest }
+    }
+
+    /// Tells of who had to make way, and lets go of what is not entered.
+    pub(crate) fn settle_made_rest(&self, rest: Rest<A, B>) {
+        let displaced = self.settle(rest.gone);
+        drop((displaced, rest.vain));
+        self.let_go(rest.strangers);
+    }
+
+    /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
+    pub(crate) fn settle_made(&self, landed: &Landed<A, B>, rest: Option<Rest<A, B>>) {
+        let ours = rest.is_some();
+        if let Some(rest) = rest {
+            self.settle_made_rest(rest);
+        }
+        if !landed.fresh {
+            return;
+        }
+        if ours {
+            self.sweep(&landed.held);
+        } else {
+            self.counters.add(Count::Joined);
+        }
+    }
+}

@@ -1,0 +1,640 @@
+//! Entries that the table itself keeps, for values and keys that know nothing of it: the one place where weak sides and table meet.
+//!
+//! Every linked entry has one owner more than those who are looking at it: the index (`Body::KEPT`). Whoever takes an entry out, which
+//! only one caller can, takes over that ownership and tells the hook. A look-up either only says which entry it looks at (see `protection`),
+//! or becomes an owner too; it upgrades what is weak outside of every lock and guard, and lets go. So one that stands still holds back one entry.
+//!
+//! An entry whose value is dead counts as absent: creation puts the new one in its place by identity, never by key. One whose key is dead
+//! equals no key that is asked for; it stays beside its successor until a sweep or a look at it takes it out.
+
+pub(crate) mod bulk;
+pub(crate) mod held;
+pub(crate) mod hook;
+pub(crate) mod inbox;
+pub(crate) mod making;
+pub(crate) mod pair;
+pub(crate) mod protection;
+pub(crate) mod prune;
+pub(crate) mod reverse;
+pub(crate) mod side;
+pub(crate) mod strong_keyed;
+pub(crate) mod strong_valued;
+pub(crate) mod walk;
+pub(crate) mod weak_keyed;
+pub(crate) mod young;
+
+use crate::create::flight::FlightTable;
+use crate::deadlock::naming::Naming;
+pub(crate) use crate::map::store::held::Refused;
+use crate::map::store::held::{Held, Landed, Ticket};
+use crate::map::store::hook::{Cause, Hook};
+pub(crate) use crate::map::store::inbox::Reverse;
+use crate::map::store::inbox::{has_gone, Inbox, Reach};
+use crate::map::store::pair::Pair;
+use crate::map::store::protection::{Due, Protection, Reader};
+use crate::map::store::side::Side;
+use crate::map::store::young::Young;
+use crate::memory::node::Node;
+use crate::memory::panics::{after, Panics};
+use crate::pointer::notify::Notify;
+use crate::sync::plain::AtomicU32;
+use crate::sync::OnceCell;
+use crate::table::body::Halves;
+use crate::table::dying::{Dying, InTheWay};
+use crate::table::engine::{Engine, Entered, Entering, MANY_STRANGERS};
+use crate::table::index::Probe;
+use crate::table::stats::{Count, Counters, Stats};
+use crate::table::strong::{Draft, Strong};
+use std::sync::Arc;
+
+/// What can be chosen when a store is made.
+pub(crate) struct Setup<T> {
+    pub(crate) capacity: usize,
+    /// Entries that a sweep looks at.
+    pub(crate) prune_bound: u32,
+    /// Stripes of counters; 0 for as many as suits the machine.
+    pub(crate) stripes: usize,
+    pub(crate) hook: Option<Hook<T>>,
+    /// Whether creators wait for the end of the value that was there before.
+    pub(crate) exclusive: bool,
+}
+
+/// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the living.
+pub(crate) const PRUNE_BOUND: u32 = 2;
+
+pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
+    pub(crate) engine: Engine<Pair<A, B>>,
+    pub(crate) flights: FlightTable<Ticket<A, B>, Landed<A, B>>,
+    pub(crate) counters: Counters,
+    /// Where the next sweep begins: the upper half of a hash.
+    pub(crate) cursor: AtomicU32,
+    /// Where the next entry to be popped may be: what is before it has been emptied.
+    pub(crate) popped: AtomicU32,
+    pub(crate) prune_bound: u32,
+    pub(crate) naming: Naming<A::Shown>,
+    pub(crate) hook: Option<Hook<A::Stored>>,
+    pub(crate) reverse: X,
+    pub(crate) protection: Protection<Pair<A, B>>,
+    pub(crate) young: Young,
+    /// Made for the first side that can report its death.
+    inbox: OnceCell<Arc<Inbox<A, B, X>>>,
+    pub(crate) reach: Reach<A, B, X>,
+    /// In an exclusive map: whose destructor has not ended.
+    pub(crate) dying: Option<Arc<Dying>>,
+    /// It only shares what is another one's.
+    is_share: bool,
+}
+
+/// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
+pub(crate) struct Linking<A: Side, B: Side> {
+    pub(crate) outcome: Outcome<A, B>,
+    pub(crate) strangers: Vec<Strong<Pair<A, B>>>,
+}
+
+pub(crate) enum Outcome<A: Side, B: Side> {
+    /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
+    Linked(Option<Gone<A, B>>),
+    Occupied(Landed<A, B>),
+    /// The store is closed.
+    Closed,
+}
+
+/// An entry that another one took the place of.
+pub(crate) enum Gone<A: Side, B: Side> {
+    Live(Landed<A, B>),
+    Dead(Held<A, B>),
+}
+
+impl<A: Side, B: Side> Gone<A, B> {
+    fn held(&self) -> &Held<A, B> {
+        match self {
+            Self::Live(landed) => &landed.held,
+            Self::Dead(held) => held,
+        }
+    }
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
+        Self {
+            engine: Engine::new(),
+            flights: FlightTable::new(),
+            counters: Counters::new(0),
+            cursor: AtomicU32::new(0),
+            popped: AtomicU32::new(0),
+            prune_bound: PRUNE_BOUND,
+            naming: Naming::BY_TYPE,
+            hook: None,
+            reverse,
+            protection: Protection::new(),
+            young: Young::new(),
+            inbox: OnceCell::new(),
+            reach,
+            dying: None,
+            is_share: false,
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
+        let setup = Setup {
+            capacity: 0,
+            prune_bound: PRUNE_BOUND,
+            stripes: 0,
+            hook: None,
+            exclusive: false,
+        };
+        Self::with(setup, reverse, reach)
+    }
+
+    /// Panics with "capacity overflow" when no table can have that size.
+    pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: Reach<A, B, X>) -> Self {
+        Self {
+            engine: Engine::with_capacity(setup.capacity),
+            flights: FlightTable::new(),
+            counters: Counters::new(setup.stripes),
+            cursor: AtomicU32::new(0),
+            popped: AtomicU32::new(0),
+            prune_bound: setup.prune_bound,
+            naming: Naming::BY_TYPE,
+            hook: setup.hook,
+            reverse,
+            protection: Protection::new(),
+            young: Young::new(),
+            inbox: OnceCell::new(),
+            reach,
+            dying: setup.exclusive.then(|| Arc::new(Dying::new())),
+            is_share: false,
+        }
+    }
+
+    /// Another one with the same entries and flights, which may outlive this one. If one is closed, both are.
+    pub(crate) fn share(&self) -> Self {
+        let inbox = OnceCell::new();
+        if let Some(shared) = self.inbox.get() {
+            let _ = inbox.set(Arc::clone(shared));
+        }
+        Self {
+            engine: self.engine.share(),
+            flights: self.flights.share(),
+            counters: self.counters.share(),
+            cursor: AtomicU32::new(0),
+            popped: AtomicU32::new(0),
+            prune_bound: self.prune_bound,
+            naming: self.naming,
+            hook: self.hook.clone(),
+            reverse: self.reverse.share(),
+            protection: self.protection.share(),
+            young: Young::new(),
+            inbox,
+            reach: self.reach,
+            dying: self.dying.clone(),
+            is_share: true,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let inbox = self.inbox.get();
+        self.counters
+            .stats(inbox.map_or(0, |inbox| inbox.reported()))
+    }
+
+    /// The entry whose key `is_it`, if its value is alive. An entry that is found dead is taken out.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        let found = self.peek(hash, is_it);
+        match found {
+            Some(_) => {
+                self.counters.add(Count::Hit);
+            }
+            None => self.missed(),
+        }
+        found
+    }
+
+    /// What `view` makes of the value of the entry whose key `is_it`, or None if it is dead: then it is taken out. The caller becomes an owner of
+    /// the entry only where the short way does not do.
+    #[inline(always)]
+    pub(crate) fn view<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        self.view_as(hash, is_it, view, || {
+            self.counters.add(Count::Hit);
+        })
+    }
+
+    /// As `view`, for a reader that counts its hits itself.
+    #[inline(always)]
+    pub(crate) fn view_as<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+        hit: impl FnOnce(),
+    ) -> Option<R> {
+        if !B::IS_WEAK {
+            // An owner's way: the last one drops the value, and not a moment later.
+            return self.view_owned(hash, is_it, view);
+        }
+        let Some(reader) = Reader::own() else {
+            return self.view_slow(hash, &is_it, &mut view);
+        };
+        let looked = reader.look(
+            &self.engine,
+            hash,
+            |entry| {
+                let found = is_it(entry.key()).then(|| view(entry.value())).flatten();
+                drop(entry);
+                found.ok_or(Probe::UNSURE)
+            },
+            Err,
+        );
+        match looked {
+            Ok(found) => {
+                hit();
+                Some(found)
+            }
+            Err(Probe::ABSENT) => {
+                self.missed();
+                None
+            }
+            Err(_) => self.view_slow(hash, &is_it, &mut view),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn view_slow<R>(
+        &self,
+        hash: u64,
+        is_it: &dyn Fn(&A) -> bool,
+        view: &mut dyn FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        // It may be what the short way has looked at.
+        self.end_what_died();
+        self.view_owned(hash, is_it, view)
+    }
+
+    /// As an owner of the entry.
+    #[inline]
+    fn view_owned<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        let landed = self.find(hash, is_it)?;
+        let seen = view(landed.held.value());
+        after(landed, seen)
+    }
+
+    /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.
+    #[inline]
+    pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        loop {
+            let strong = self.engine.get(hash, &is_it)?;
+            match Landed::of(Held::new(strong)) {
+                Ok(landed) => return Some(landed),
+                // If it was linked still, the key had no live value then. If not, a live one may have taken its place before it died.
+                Err(dead) if self.saw_dead(&dead) => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// As `peek`, but keeps the key alive too, and leaves a dead entry where it is: so it calls no hook.
+    pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        // Held, so that nothing else has its address.
+        let mut before: Option<Held<A, B>> = None;
+        loop {
+            let strong = self.engine.get(hash, &is_it)?;
+            let found =
+                Landed::of(Held::new(strong)).and_then(|mut landed| match landed.keep_key() {
+                    true => Ok(landed),
+                    false => Err(landed.held),
+                });
+            match found {
+                Ok(landed) => return after(before, Some(landed)),
+                // It was dead before this look, which has found it linked. One that was seen once may have been replaced before it died.
+                Err(dead) if before.as_ref().is_some_and(|before| before.is(&dead)) => return None,
+                Err(dead) => before = Some(dead),
+            }
+        }
+    }
+
+    /// Whether this call has taken it out.
+    #[cold]
+    pub(crate) fn saw_dead(&self, dead: &Held<A, B>) -> bool {
+        let was_in = self.take_out(dead, Cause::Dead);
+        self.end_what_died();
+        was_in
+    }
+
+    /// To be called after a look-up that may have come between the death of a value and its report: so that the key goes with that, as if it had not.
+    pub(crate) fn end_what_died(&self) {
+        if self.inbox.get().is_some() {
+            self.protection.drop_what_waits();
+        }
+    }
+
+    /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
+    pub(crate) fn take_out(&self, held: &Held<A, B>, cause: Cause) -> bool {
+        self.take_out_as(held, cause, cause.count())
+    }
+
+    /// As `take_out`, for those who say as what it counts.
+    pub(crate) fn take_out_as(&self, held: &Held<A, B>, cause: Cause, count: Count) -> bool {
+        held.value().leaves();
+        if !self.engine.remove(held.strong()) {
+            return false;
+        }
+        self.counters.add(count);
+        self.has_gone(held, cause);
+        true
+    }
+
+    /// To be called for a value before it is linked, while it is alive.
+    pub(crate) fn watch_value(&self, hash: u64, value: &mut B) {
+        value.watch(|| self.notify(hash));
+        // Told before the map is: what is told last is called first.
+        if let Some(dying) = &self.dying {
+            value.expect_end(dying, hash);
+        }
+    }
+
+    /// To be called once for an entry that has just been linked, while its value is alive.
+    pub(crate) fn has_come(&self, held: &Held<A, B>) {
+        self.reverse.linked(held);
+    }
+
+    /// What has to end before a value with this hash may be made.
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+        let dying = self.dying.as_ref()?;
+        // In this order: a dead value is on the list before it is unlinked.
+        let _: Option<()> = self.engine.find_of(hash, |strong| {
+            Held::new(strong).value().leaves();
+            None
+        });
+        dying.in_the_way(hash)
+    }
+
+    /// To be called once for an entry that has just been unlinked or replaced.
+    fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
+        has_gone(
+            held,
+            &self.engine,
+            &self.reverse,
+            &self.protection,
+            self.hook.as_ref(),
+            cause,
+        );
+    }
+
+    /// What is to be called when an entry with this hash has died; none if the store cannot be told.
+    pub(crate) fn notify(&self, hash: u64) -> Option<Notify> {
+        self.reach.notify(|| self.inbox(), hash)
+    }
+
+    /// As `notify`, where the types alone say that it can be told.
+    pub(crate) fn notify_prompt(&self, hash: u64) -> Notify
+    where
+        A: Send + Sync,
+        B: Send + Sync,
+        X: Send + Sync,
+    {
+        let notify = Reach::all().notify(|| self.inbox(), hash);
+        notify.expect("told of all")
+    }
+
+    /// What waits for those who were looking at it.
+    pub(crate) fn give_up(&self) -> Due<Pair<A, B>> {
+        self.protection.give_up()
+    }
+
+    fn inbox(&self) -> &Arc<Inbox<A, B, X>> {
+        self.inbox.get_or_init(|| {
+            let counters = self.counters.another();
+            let (hook, protection) = (self.hook.as_ref(), self.protection.share());
+            Inbox::new(&self.engine, hook, &self.reverse, protection, counters)
+        })
+    }
+
+    /// Asks both sides to report their death, before the entry is linked: they are alive until that is done, as the caller owns them. So a panic of user
+    /// code leaves nothing behind.
+    fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {
+        parts.0.watch(|| self.notify(hash));
+        self.watch_value(hash, &mut parts.1);
+        parts
+    }
+
+    /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
+    /// displaced. Does not panic after it has linked the node.
+    pub(crate) fn link(
+        &self,
+        node: Node,
+        hash: u64,
+        is_it: &dyn Fn(&A) -> bool,
+        displace: &mut dyn FnMut(&mut Landed<A, B>) -> bool,
+    ) -> Linking<A, B> {
+        loop {
+            let Entered {
+                entering,
+                strangers,
+            } = self.engine.enter(node, hash, is_it);
+            let existing = match entering {
+                Entering::Occupied(existing) => existing,
+                Entering::Linked => {
+                    let outcome = Outcome::Linked(None);
+                    return Linking { outcome, strangers };
+                }
+                Entering::Sealed => {
+                    let outcome = Outcome::Closed;
+                    return Linking { outcome, strangers };
+                }
+            };
+            let gone = match Landed::of(Held::new(existing)) {
+                Ok(mut landed) => {
+                    if !displace(&mut landed) {
+                        let outcome = Outcome::Occupied(landed);
+                        return Linking { outcome, strangers };
+                    }
+                    // (Its value is held.)
+                    match landed.held.key().is_dead() {
+                        false => Gone::Live(landed),
+                        true => Gone::Dead(landed.held),
+                    }
+                }
+                Err(held) => Gone::Dead(held),
+            };
+            gone.held().value().leaves();
+            if self.engine.replace_node(gone.held().strong(), node) {
+                let outcome = Outcome::Linked(Some(gone));
+                return Linking { outcome, strangers };
+            }
+            // It is left where it is; or somebody else has taken it out or replaced it meanwhile.
+            if self.is_closed() {
+                let outcome = Outcome::Closed;
+                return after(gone, Linking { outcome, strangers });
+            }
+        }
+    }
+
+    /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
+    pub(crate) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
+        match gone? {
+            Gone::Live(landed) => {
+                self.counters.add(Count::Replaced);
+                self.has_gone(&landed.held, Cause::Replaced);
+                Some(landed)
+            }
+            Gone::Dead(held) => {
+                self.counters.add(Count::DeadSeen);
+                self.has_gone(&held, Cause::Dead);
+                None
+            }
+        }
+    }
+
+    /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make way. Returns the
+    /// one that had to.
+    pub(crate) fn insert(
+        &self,
+        hash: u64,
+        parts: (A, B),
+        same: impl Fn(&A, &A) -> bool,
+        mut displace: impl FnMut(&mut Landed<A, B>) -> bool,
+    ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
+        if self.is_closed() {
+            return Err(Refused::closed(parts));
+        }
+        let draft = self.draft(hash, self.watched(hash, parts), 1);
+        let is_it = |stored: &A| same(draft.key(), stored);
+        let Linking { outcome, strangers } = self.link(draft.node(), hash, &is_it, &mut displace);
+        let gone = match outcome {
+            Outcome::Linked(gone) => gone,
+            Outcome::Occupied(landed) => {
+                let refused = Refused {
+                    existing: Some(landed),
+                    parts: take_back(draft),
+                };
+                return Err(after(strangers, refused));
+            }
+            Outcome::Closed => {
+                let refused = Refused::closed(take_back(draft));
+                return Err(after(strangers, refused));
+            }
+        };
+        // SAFETY: linked, and one of its two counts is ours.
+        let held = Held::new(unsafe { draft.entered() });
+        if gone.is_some() {
+            // Both were counted, and one of them is an entry.
+            self.engine.add_live(-1);
+        }
+        Ok(self.entered(held, gone, strangers))
+    }
+
+    /// Puts an entry in the place of this very one, if that is in still.
+    /// Refused without an existing one if not, or if the store is closed. `hash` is that of both.
+    pub(crate) fn swap(
+        &self,
+        hash: u64,
+        old: Landed<A, B>,
+        parts: (A, B),
+    ) -> Result<Landed<A, B>, Refused<A, B>> {
+        let draft = self.draft(hash, self.watched(hash, parts), 0);
+        if !self.engine.replace_node(old.held.strong(), draft.node()) {
+            // This may be its last owner.
+            return Err(after(old, Refused::closed(take_back(draft))));
+        }
+        // SAFETY: linked, and one of its two counts is ours.
+        let held = Held::new(unsafe { draft.entered() });
+        let displaced = self.entered(held, Some(Gone::Live(old)), Vec::new());
+        Ok(displaced.expect("the old one was alive"))
+    }
+
+    /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a part of the table is swept.
+    fn entered(
+        &self,
+        held: Held<A, B>,
+        gone: Option<Gone<A, B>>,
+        strangers: Vec<Strong<Pair<A, B>>>,
+    ) -> Option<Landed<A, B>> {
+        self.counters.add(Count::Inserted);
+        self.has_come(&held);
+        let displaced = self.settle(gone);
+        self.let_go(strangers);
+        self.sweep(&held);
+        after(held, displaced)
+    }
+
+    /// Entries that have the same hash and another key, or one that has died: those are taken out.
+    pub(crate) fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
+        // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
+        let hash = strangers.first().map(|first| first.header().hash());
+        let many = strangers.len() >= MANY_STRANGERS;
+        let take_out_if_dead = |strong| {
+            let held = Held::new(strong);
+            if held.is_dead() {
+                self.saw_dead(&held);
+            }
+        };
+        strangers.into_iter().for_each(take_out_if_dead);
+        if let Some(hash) = hash.filter(|_| many) {
+            let _: Option<()> = self.engine.find_of(hash, |strong| {
+                take_out_if_dead(strong);
+                None
+            });
+        }
+    }
+
+    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> Draft<Pair<A, B>> {
+        let blank = self.engine.blank(0, hash, live);
+        // SAFETY: the blank has the node alone; key and value are written, then it is complete.
+        unsafe {
+            Pair::<A, B>::write_key(blank.node(), key);
+            Pair::<A, B>::value_place(blank.node()).write(value);
+            blank.complete()
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.engine.is_sealed()
+    }
+
+    /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
+    pub(crate) fn close(&self) {
+        self.engine.seal();
+    }
+}
+
+/// The parts of an entry that was never linked.
+fn take_back<A, B>(draft: Draft<Pair<A, B>>) -> (A, B) {
+    // SAFETY: this moves out both.
+    unsafe {
+        draft.take(|node| {
+            let value = Pair::<A, B>::value_place(node).read();
+            (Pair::<A, B>::take_key(node), value)
+        })
+    }
+}
+
+impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
+    /// Takes all entries out. The hook is not told: the map itself is what goes.
+    fn drop(&mut self) {
+        self.hook = None;
+        let mut panics = Panics::new();
+        if self.is_share {
+            return;
+        }
+        if self.flights.are_shared() {
+            // Who shares them may be entering something.
+            self.close();
+        }
+        // What waits has to go here: dropped with the fields, beside a panic, a second one would end the process.
+        self.take_all(&mut panics, |_| Cause::Cleared);
+    }
+}

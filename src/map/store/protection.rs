@@ -1,0 +1,417 @@
+//! Reading entries without becoming an owner of them.
+//!
+//! ```text
+//!  look-up   ─► says which node it looks at ─► is it linked still? ─► compares, upgrades ─► says that it has finished
+//!  removal   ─► unlinks ─► puts the index's ownership aside ─► when many have gathered, gives up those that nobody looks at
+//! ```
+//!
+//! To become an owner takes two locked instructions on the node's line, which all readers of a hot key make in turn. A look-up of a weak map
+//! writes to its thread's own line instead (a *hazard pointer*). Between its saying and its looking again there is the light half of the
+//! asymmetric barrier, and between unlinking and reading what the threads say there is the heavy half; so either the look-up sees that
+//! the node is unlinked, or the removal sees that somebody looks at it.
+//!
+//! What is put aside waits for a short time only: whoever removes, enters or finds nothing looks which nodes can go, once a millisecond has passed since that was done last. So in a quiet
+//! map they go with the call that takes them out. Looking interrupts all processors on which the process runs, which is why not every call does it.
+//!
+//! What is put aside is bounded in number too, however long a look-up stands still in the middle of a comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the
+//! entries, up to [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison becomes an owner, as all others do.
+
+use crate::map::store::pair::Pair;
+use crate::memory::node::Node;
+use crate::memory::panics::Panics;
+use crate::sync::plain::{AtomicBool, AtomicU64, Relaxed};
+use crate::sync::{self, heavy_barrier, own_record, records};
+use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
+use crate::table::body::{payload, Body};
+use crate::table::engine::Engine;
+use crate::table::index::{Next, Probe, Sight};
+use crate::table::strong::Strong;
+use smallvec::SmallVec;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::Arc;
+
+/// So many nodes are put aside, at least, before somebody looks which of them can go.
+pub(crate) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+    1
+} else {
+    64
+};
+
+/// And so many at most, where there are as many entries: looking interrupts all processors on which the process runs.
+const MOST: usize = BATCH * 4;
+
+/// The index's ownerships of nodes that have been unlinked.
+pub(crate) struct Protection<B: Body> {
+    /// Those of all who share a store are the same: what somebody looks at must not go with one of them.
+    piles: OnceCell<Arc<Piles<B>>>,
+}
+
+struct Piles<B: Body> {
+    /// Each of the first threads has one of its own; the others share the last.
+    lanes: Box<[Lane<B>]>,
+    /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when that was done last, within bounds.
+    enough: AtomicUsize,
+    /// Something may be put aside. Cleared before the piles are taken, and set while one of them is locked: so it is not missed.
+    waits: AtomicBool,
+    /// In which millisecond somebody looked at all piles last.
+    looked: AtomicU64,
+}
+
+/// A line of its own for each pile.
+#[repr(align(128))]
+struct Lane<B: Body>(Lock<Pile<B>>);
+
+impl<B: Body> Protection<B> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new() -> Self {
+        Self {
+            piles: OnceCell::new(),
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new() -> Self {
+        Self {
+            piles: OnceCell::new(),
+        }
+    }
+
+    fn piles(&self) -> &Arc<Piles<B>> {
+        self.piles.get_or_init(|| Arc::new(Piles::new()))
+    }
+
+    /// Another one with the same piles.
+    pub(crate) fn share(&self) -> Self {
+        let shared = Self::new();
+        let _ = shared.piles.set(Arc::clone(self.piles()));
+        shared
+    }
+
+    /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an owner too, so its payload is not
+    /// dropped here; others' may go with what comes back.
+    pub(crate) fn retire(&self, strong: Strong<B>, engine: &Engine<B>) -> Due<B> {
+        self.retire_all(std::iter::once(strong), engine)
+    }
+
+    /// As `retire`, for many, of which the caller need not be another owner.
+    pub(crate) fn retire_all(
+        &self,
+        strongs: impl Iterator<Item = Strong<B>>,
+        engine: &Engine<B>,
+    ) -> Due<B> {
+        self.piles().put(strongs, engine)
+    }
+
+    /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as a destructor may be.
+    #[inline(always)]
+    pub(crate) fn drop_in_time(&self) {
+        if let Some(piles) = self.piles.get() {
+            if piles.waits.load(Relaxed) {
+                piles.drop_now_if_time();
+            }
+        }
+    }
+
+    /// As `drop_in_time`, at once.
+    pub(crate) fn drop_what_waits(&self) {
+        if let Some(piles) = self.piles.get() {
+            if piles.waits.load(Relaxed) {
+                drop(piles.give_up());
+            }
+        }
+    }
+
+    /// What has been put aside, but for what somebody is looking at.
+    #[cold]
+    pub(crate) fn give_up(&self) -> Due<B> {
+        self.piles
+            .get()
+            .map_or_else(Due::nothing, |piles| piles.give_up())
+    }
+}
+
+impl<B: Body> Piles<B> {
+    fn new() -> Self {
+        let all = 0..=sync::stripes().0;
+        Self {
+            lanes: all.map(|_| Lane(Lock::new(Pile::new()))).collect(),
+            enough: AtomicUsize::new(BATCH),
+            waits: AtomicBool::new(false),
+            looked: AtomicU64::new(0),
+        }
+    }
+
+    fn put(&self, strongs: impl Iterator<Item = Strong<B>>, engine: &Engine<B>) -> Due<B> {
+        let shared = self.lanes.len() - 1;
+        let own = sync::own_index().map_or(shared, |own| own.min(shared));
+        let len = self.lanes[own].0.with(|pile| {
+            strongs.for_each(|strong| pile.push(strong));
+            self.something_waits();
+            pile.len
+        });
+        // Relaxed, here and below: a hint.
+        if self.is_time() {
+            self.give_up()
+        } else if len >= self.enough.load(Ordering::Relaxed) {
+            let enough = (engine.len() / 4).clamp(BATCH, MOST);
+            self.enough.store(enough, Ordering::Relaxed);
+            self.give_up_of(&self.lanes[own..=own])
+        } else {
+            Due::nothing()
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop_now_if_time(&self) {
+        if self.is_time() {
+            drop(self.give_up());
+        }
+    }
+
+    /// Whether nobody has looked at the piles in this millisecond. True for one caller.
+    fn is_time(&self) -> bool {
+        let now = sync::millisecond();
+        self.looked.load(Relaxed) != now && self.looked.swap(now, Relaxed) != now
+    }
+
+    /// To be called while the pile is locked on which it is put.
+    #[inline]
+    fn something_waits(&self) {
+        if !self.waits.load(Relaxed) {
+            self.waits.store(true, Relaxed);
+        }
+    }
+
+    fn give_up(&self) -> Due<B> {
+        self.waits.store(false, Relaxed);
+        self.give_up_of(&self.lanes)
+    }
+
+    fn take(piles: &[Lane<B>]) -> Pile<B> {
+        let mut all = Pile::new();
+        for Lane(pile) in piles {
+            all.append(pile.with(|pile| std::mem::replace(pile, Pile::new())));
+        }
+        all
+    }
+
+    #[cold]
+    fn give_up_of(&self, piles: &[Lane<B>]) -> Due<B> {
+        let mut aside = Self::take(piles);
+        if aside.len == 0 {
+            return Due(aside);
+        }
+        let put_back = |pile: Pile<B>| {
+            piles[0].0.with(|rest| {
+                rest.append(pile);
+                self.something_waits();
+            });
+        };
+        // Between unlinking and reading what the threads say. Pairs with the light half in `Index::protect`.
+        if !heavy_barrier() {
+            put_back(aside);
+            return Due::nothing();
+        }
+        // Acquire: pairs with the Release of whatever the thread said last; all that it read before was read before.
+        let hazards: SmallVec<[*mut (); 16]> = records()
+            .map(|record| record.hazard.load(Ordering::Acquire))
+            .filter(|hazard| !hazard.is_null())
+            .collect();
+        if hazards.is_empty() {
+            return Due(aside);
+        }
+        let (mut looked_at, mut free) = (Pile::new(), Pile::new());
+        while let Some(strong) = aside.pop() {
+            let pile = if hazards.contains(&strong.node().as_ptr().cast()) {
+                &mut looked_at
+            } else {
+                &mut free
+            };
+            pile.push(strong);
+        }
+        if looked_at.len > 0 {
+            put_back(looked_at);
+        }
+        Due(free)
+    }
+}
+
+/// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody finds anything by that any more. So putting aside
+/// takes no memory.
+struct Pile<B: Body> {
+    /// Each has the next one in place of its hash.
+    top: Option<Node>,
+    len: usize,
+    body: PhantomData<B>,
+}
+
+// SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds of payload that are used
+// with this are what they hold, so that they are `Send` and `Sync` if that is.
+unsafe impl<B: Body + Send + Sync> Send for Pile<B> {}
+
+impl<B: Body> Pile<B> {
+    const fn new() -> Self {
+        Self {
+            top: None,
+            len: 0,
+            body: PhantomData,
+        }
+    }
+
+    fn push(&mut self, strong: Strong<B>) {
+        strong.header().set_link(self.top);
+        self.top = Some(strong.node());
+        self.len += 1;
+        std::mem::forget(strong);
+    }
+
+    fn pop(&mut self) -> Option<Strong<B>> {
+        let top = self.top?;
+        // SAFETY: pushed, and its ownership forgotten then.
+        let strong = unsafe { Strong::<B>::adopt(top) };
+        self.top = strong.header().link();
+        self.len -= 1;
+        Some(strong)
+    }
+
+    fn append(&mut self, mut other: Self) {
+        if self.top.is_none() {
+            return *self = other;
+        }
+        while let Some(strong) = other.pop() {
+            self.push(strong);
+        }
+    }
+}
+
+impl<B: Body> Drop for Pile<B> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.top.is_some() {
+            let mut panics = Panics::new();
+            while let Some(strong) = self.pop() {
+                panics.catch(|| drop(strong));
+            }
+        }
+    }
+}
+
+/// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors of keys.
+#[must_use]
+pub(crate) struct Due<B: Body>(
+    // Dropped, that is all.
+    #[allow(dead_code)] Pile<B>,
+);
+
+impl<B: Body> Due<B> {
+    #[inline]
+    pub(crate) fn nothing() -> Self {
+        Self(Pile::new())
+    }
+
+    /// What nobody can be looking at.
+    pub(crate) fn all(strongs: impl Iterator<Item = Strong<B>>) -> Self {
+        let mut pile = Pile::new();
+        strongs.for_each(|strong| pile.push(strong));
+        Self(pile)
+    }
+}
+
+/// A thread that can look at a node, as it has a line of its own to say so.
+pub(crate) struct Reader(&'static Record);
+
+impl Reader {
+    /// The calling thread, if it has used a registry before, is not ending, and is not looking at a node.
+    #[inline(always)]
+    pub(crate) fn own() -> Option<Self> {
+        own_record().map(Self)
+    }
+
+    /// Looks for an entry that has this hash the short way, and lets `found` look at it. Like `missing`, that is what the call ends in.
+    #[inline(always)]
+    pub(crate) fn look<B: Body, R>(
+        self,
+        engine: &Engine<B>,
+        hash: u64,
+        found: impl FnOnce(Protected<B>) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        let hazard = &self.0.hazard;
+        if !hazard.load(Ordering::Relaxed).is_null() {
+            return missing(Probe::UNSURE);
+        }
+        engine.protect(
+            hash,
+            hazard,
+            |node| {
+                found(Protected {
+                    hazard,
+                    node,
+                    body: PhantomData,
+                })
+            },
+            missing,
+        )
+    }
+}
+
+/// The next entry of a bucket in sight.
+pub(crate) enum Seen<B: Body> {
+    Next(Protected<B>),
+    /// What is left of the bucket is to be looked for under its lock.
+    Lost,
+    Over,
+}
+
+impl Reader {
+    /// Looks at the next entry of a bucket in sight.
+    #[inline(always)]
+    pub(crate) fn next<B: Body>(self, engine: &Engine<B>, sight: &mut Sight) -> Seen<B> {
+        let hazard = &self.0.hazard;
+        if !hazard.load(Ordering::Relaxed).is_null() {
+            return Seen::Lost;
+        }
+        match engine.name_next(sight, hazard) {
+            Next::Named(node) => Seen::Next(Protected {
+                hazard,
+                node,
+                body: PhantomData,
+            }),
+            Next::Lost => Seen::Lost,
+            Next::Over => Seen::Over,
+        }
+    }
+}
+
+/// An entry that its thread is looking at. The index's ownership of it is not given up before this is dropped.
+pub(crate) struct Protected<B: Body> {
+    hazard: &'static AtomicPtr<()>,
+    node: Node,
+    body: PhantomData<B>,
+}
+
+impl<B: Body> Protected<B> {
+    #[inline(always)]
+    pub(crate) fn key(&self) -> &B::Key {
+        // SAFETY: it was linked when the hazard named it, so complete; and see above.
+        unsafe { B::key(self.node) }
+    }
+}
+
+impl<B: Body> Drop for Protected<B> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `give_up`.
+        self.hazard.store(ptr::null_mut(), Ordering::Release);
+    }
+}
+
+impl<A, B> Protected<Pair<A, B>> {
+    #[inline(always)]
+    pub(crate) fn value(&self) -> &B {
+        // SAFETY: as in `key`.
+        unsafe { &*payload::<Pair<A, B>>(self.node).cast::<Pair<A, B>>() }.value()
+    }
+}

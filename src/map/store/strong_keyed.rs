@@ -1,0 +1,340 @@
+//! What the two maps with strong keys have in common: how an entry is entered, replaced, created and taken out by a key of its own, whatever its
+//! value is.
+//!
+//! Key and value of an entry come and go together, as others may be looking at both. So unlike with weak keys the later of two equal keys stays.
+
+use crate::create::error::{ClosedError, CycleError, Refusal};
+use crate::create::flight::FlightTable;
+#[cfg(feature = "async")]
+use crate::create::steps::get_or_create_async;
+use crate::create::steps::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
+use crate::create::steps::{EnteredDraft, EnteredValue};
+use crate::deadlock::work::GivenUp;
+use crate::map::store::held::{Landed, Ticket};
+use crate::map::store::hook::Cause;
+use crate::map::store::making::{Made, Rest};
+use crate::map::store::side::{Kept, Side};
+use crate::map::store::{Refused, Store};
+use crate::memory::panics::after;
+use crate::table::dying::InTheWay;
+use equivalent::Equivalent;
+use std::fmt;
+
+type Entry<K, B> = Landed<Kept<K>, B>;
+type NotIn<K, B> = Refused<Kept<K>, B>;
+
+impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
+    /// The live entry of this key.
+    #[inline]
+    pub(crate) fn find_keyed<Q>(&self, hash: u64, key: &Q) -> Option<Entry<K, B>>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        self.find(hash, |stored| key.equivalent(&stored.0))
+    }
+
+    /// What `view` makes of the live value of this key.
+    #[inline(always)]
+    pub(crate) fn view_keyed<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        self.view(hash, |stored| key.equivalent(&stored.0), view)
+    }
+
+    /// As `view_keyed`; in the middle of a creation that must not wait for this one, also of a value that is not finished.
+    #[inline]
+    pub(crate) fn see_keyed<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        self.see(hash, |stored| key.equivalent(&stored.0), view)
+    }
+
+    /// Enters a value in the place of the live one, which comes back. Refused only if closed.
+    pub(crate) fn insert_keyed(
+        &self,
+        hash: u64,
+        key: K,
+        value: B,
+    ) -> Result<Option<Entry<K, B>>, NotIn<K, B>> {
+        self.insert(hash, (Kept(key), value), same, |_| true)
+    }
+
+    /// Enters a value, unless there is a live one, or the map is closed.
+    pub(crate) fn try_insert_keyed(&self, hash: u64, key: K, value: B) -> Result<(), NotIn<K, B>> {
+        self.insert(hash, (Kept(key), value), same, |_| false)
+            .map(drop)
+    }
+
+    /// Puts a value in the place of the live one, if that fulfils the condition. Refused if not, or if the map is closed.
+    pub(crate) fn replace_keyed(
+        &self,
+        hash: u64,
+        key: K,
+        value: B,
+        mut condition: impl FnMut(&Entry<K, B>) -> bool,
+    ) -> Result<Entry<K, B>, NotIn<K, B>> {
+        let mut parts = (Kept(key), value);
+        loop {
+            let old = match self.peek(hash, |stored| parts.0 .0 == stored.0) {
+                Some(landed) if condition(&landed) && !self.is_closed() => landed,
+                other => return Err(after(other, Refused::closed(parts))),
+            };
+            match self.swap(hash, old, parts) {
+                Ok(displaced) => return Ok(displaced),
+                // Somebody else was there meanwhile, or the map is closed.
+                Err(refused) => parts = refused.parts,
+            }
+        }
+    }
+
+    /// Changes the entry as `f` says, which gets the live one or none, and returns the new value, with something for the caller, or
+    /// none. An entry is left as it is if `f` returns no value for it to be put in, but something for the caller.
+    pub(crate) fn update_keyed<R>(
+        &self,
+        hash: u64,
+        key: K,
+        mut f: impl FnMut(Option<&Entry<K, B>>) -> Option<(Option<B>, R)>,
+    ) -> Result<Option<R>, ClosedError> {
+        let mut key = key;
+        loop {
+            let found = self.peek(hash, |stored| key == stored.0);
+            let (value, result) = match (f(found.as_ref()), &found) {
+                (None, None) => return Ok(None),
+                (None, Some(old)) => {
+                    if self.take_out(&old.held, Cause::Removed) {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                (Some((None, result)), _) => return Ok(after((found, key), Some(result))),
+                (Some((Some(value), result)), _) => (value, result),
+            };
+            let refused = match found {
+                Some(old) => self.swap(hash, old, (Kept(key), value)).err(),
+                None => self.try_insert_keyed(hash, key, value).err(),
+            };
+            match refused {
+                None => return Ok(Some(result)),
+                Some(_) if self.is_closed() => return Err(ClosedError::new()),
+                Some(refused) => key = refused.parts.0 .0,
+            }
+        }
+    }
+
+    /// Takes out the live entry of this key, if it fulfils the condition.
+    pub(crate) fn remove_keyed<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        mut condition: impl FnMut(&K, &Entry<K, B>) -> bool,
+    ) -> Option<Entry<K, B>>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
+        loop {
+            let landed = self.peek(hash, |stored| key.equivalent(&stored.0))?;
+            if !condition(&landed.held.key().0, &landed) {
+                return None;
+            }
+            if self.take_out(&landed.held, Cause::Removed) {
+                return Some(landed);
+            }
+        }
+    }
+
+    /// The live entry of this key, if it is accepted, and otherwise a new one.
+    #[inline]
+    pub(crate) fn get_or_create_keyed<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: K,
+        accept: Accept<'_, Entry<K, B>>,
+        make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<K, B>, E> {
+        match self.find_keyed(hash, &key) {
+            Some(landed) if accept.accepts(&landed) => Ok(after((key, make), landed)),
+            stale => {
+                let created = self.create_keyed(hash, key, accept, make);
+                after(stale, created)
+            }
+        }
+    }
+
+    /// As `get_or_create_keyed`, for those who have looked already.
+    #[cold]
+    pub(crate) fn create_keyed<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: K,
+        accept: Accept<'_, Entry<K, B>>,
+        make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<K, B>, E> {
+        let ticket = self.ticket(hash, Kept(key), ());
+        let make = |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0);
+        get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
+    }
+
+    /// As `get_or_create_keyed`, in two steps.
+    pub(crate) fn get_or_create_in_two_keyed<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: K,
+        allocate: impl FnOnce(&K) -> Result<Made<B>, E>,
+        initialise: impl FnOnce(&Entry<K, B>) -> Result<(), E>,
+    ) -> Result<Entry<K, B>, E> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(after((key, allocate, initialise), landed));
+        }
+        let ticket = self.ticket(hash, Kept(key), ());
+        let allocate = |ticket: &Ticket<Kept<K>, B>| allocate(&ticket.seed.key().0);
+        let refused = Refusal::into_error;
+        get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
+    }
+
+    /// As `get_or_create_keyed`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn get_or_create_keyed_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: K,
+        make: impl AsyncFnOnce(&K) -> Result<Made<B>, E>,
+    ) -> Result<Entry<K, B>, E> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(after((key, make), landed));
+        }
+        let ticket = self.ticket(hash, Kept(key), ());
+        let make = async |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0).await;
+        get_or_create_async(
+            self,
+            hash,
+            ticket,
+            make,
+            |_, made| made,
+            Refusal::into_error,
+        )
+        .await
+    }
+
+    /// The live entry of this key, or the right to create it.
+    pub(crate) fn begin_keyed(&self, hash: u64, key: K) -> Result<Begun<'_, Self>, Refusal> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(after(key, Begun::Landed(landed)));
+        }
+        steps::begin(self, hash, self.ticket(hash, Kept(key), ()), Accept::All)
+    }
+
+    /// As `begin_keyed`, without waiting: none while somebody else creates it.
+    pub(crate) fn try_begin_keyed(
+        &self,
+        hash: u64,
+        key: K,
+    ) -> Result<Option<Begun<'_, Self>>, ClosedError> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(Some(after(key, Begun::Landed(landed))));
+        }
+        steps::try_begin(self, hash, self.ticket(hash, Kept(key), ()))
+    }
+
+    /// As `begin_keyed`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn begin_keyed_async(
+        &self,
+        hash: u64,
+        key: K,
+    ) -> Result<Begun<'_, Self>, Refusal> {
+        if let Some(landed) = self.find_keyed(hash, &key) {
+            return Ok(after(key, Begun::Landed(landed)));
+        }
+        steps::begin_async(self, hash, self.ticket(hash, Kept(key), ())).await
+    }
+}
+
+impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
+    type Ticket = Ticket<Kept<K>, B>;
+    type Landed = Entry<K, B>;
+    type Made<'t> = Made<B>;
+    type Rest = Rest<Kept<K>, B>;
+    type Grip = Self;
+
+    fn flights(&self) -> &FlightTable<Self::Ticket, Entry<K, B>> {
+        &self.flights
+    }
+
+    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool {
+        same(one.seed.key(), other.seed.key())
+    }
+
+    fn name(&self, ticket: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name_made(ticket, f)
+    }
+
+    fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Entry<K, B>> {
+        self.look_at(hash, |stored| same(ticket.seed.key(), stored))
+    }
+
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+        self.in_the_way(hash)
+    }
+
+    fn refused(&self) -> Option<ClosedError> {
+        self.is_closed().then(ClosedError::new)
+    }
+
+    fn enter(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        made: Made<B>,
+        accept: &dyn Fn(&Entry<K, B>) -> bool,
+    ) -> EnteredValue<Self> {
+        let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
+        self.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<K, B> {
+        self.draft_made(hash, ticket, made)
+    }
+
+    fn enter_draft(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        draft: &Entry<K, B>,
+    ) -> EnteredDraft<Self> {
+        let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
+        self.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn abandon(&self, draft: &Entry<K, B>, given_up: GivenUp<'_>) {
+        draft.held.value().is_abandoned(given_up);
+    }
+
+    fn grip(&self) -> Self {
+        self.share()
+    }
+
+    fn settle(&self, landed: &Entry<K, B>, rest: Option<Self::Rest>) {
+        self.settle_made(landed, rest);
+    }
+
+    fn settle_rest(&self, rest: Self::Rest) {
+        self.settle_made_rest(rest);
+    }
+}
+
+fn same<K: Eq>(one: &Kept<K>, other: &Kept<K>) -> bool {
+    one.0 == other.0
+}

@@ -1,0 +1,156 @@
+//! Going over all entries of a store, one at a time, with nothing held but the one in hand.
+//!
+//! A walk remembers the upper half of a hash: what is below it was visited, in whatever table it was by then. So entries that are in throughout are
+//! met once, however the table grows or shrinks meanwhile, and what is entered behind the walk is not met.
+//!
+//! Within a bucket it goes from entry to entry as a look-up does: it says which one its thread is looking at, and becomes an owner of none (see
+//! `protection`). Where that does not do (the bucket overflows, or has changed since its first entry was looked at, or entries hold values that go with their
+//! last owner) it locks the bucket, and becomes an owner of each entry that is left in it.
+
+use crate::map::store::held::{Held, Landed};
+use crate::map::store::pair::Pair;
+use crate::map::store::protection::{Reader, Seen};
+use crate::map::store::side::Side;
+use crate::table::engine::Engine;
+use crate::table::index::{Ahead, Sight};
+use std::ops::Range;
+
+/// All upper halves of hashes.
+pub(crate) const EVERYWHERE: Range<u64> = 0..1 << 32;
+
+pub(crate) struct Walk<'a, A: Side, B: Side> {
+    // Borrowed, so that the entry that it looks at is not given up with the map.
+    engine: &'a Engine<Pair<A, B>>,
+    /// Where it is.
+    sight: Sight,
+    /// Owners of entries of the bucket in which it is.
+    owned: Vec<Held<A, B>>,
+}
+
+impl<'a, A: Side, B: Side> Walk<'a, A, B> {
+    pub(crate) fn new(engine: &'a Engine<Pair<A, B>>) -> Self {
+        Self {
+            engine,
+            sight: Sight::before(EVERYWHERE.start),
+            owned: Vec::new(),
+        }
+    }
+
+    /// What `view` makes of the next entry of which it makes something. Dead entries are shown too.
+    #[inline]
+    pub(crate) fn next_that<R>(&mut self, mut view: impl FnMut(&A, &B) -> Option<R>) -> Option<R> {
+        loop {
+            while let Some(seen) = self.look() {
+                match seen {
+                    Seen::Next(entry) => {
+                        let result = view(entry.key(), entry.value());
+                        drop(entry);
+                        if result.is_some() {
+                            return result;
+                        }
+                    }
+                    Seen::Lost => self.own_the_lost(),
+                    Seen::Over => break,
+                }
+            }
+            while let Some(held) = self.owned.pop() {
+                let result = view(held.key(), held.value());
+                drop(held);
+                if result.is_some() {
+                    return result;
+                }
+            }
+            if !self.go_on() {
+                return None;
+            }
+        }
+    }
+
+    /// The next entry of the bucket in sight, if there is one in sight.
+    #[inline(always)]
+    fn look(&mut self) -> Option<Seen<Pair<A, B>>> {
+        if self.sight.is_over() {
+            return None;
+        }
+        Some(match Reader::own() {
+            Some(reader) => reader.next(self.engine, &mut self.sight),
+            None => Seen::Lost,
+        })
+    }
+
+    /// The next entry, dead or alive, as an owner of it.
+    pub(crate) fn next_owned(&mut self) -> Option<Held<A, B>> {
+        if !self.sight.is_over() {
+            self.own_the_lost();
+        }
+        if self.owned.is_empty() {
+            self.own_some();
+        }
+        self.owned.pop()
+    }
+
+    /// Goes to the next bucket that holds something. False if there is none.
+    #[inline(always)]
+    fn go_on(&mut self) -> bool {
+        if !B::IS_WEAK || Reader::own().is_none() {
+            self.own_some();
+            return !self.owned.is_empty();
+        }
+        match self.engine.look_ahead(&mut self.sight) {
+            Ahead::Bucket => true,
+            Ahead::Unsure => {
+                self.own_some();
+                !self.owned.is_empty()
+            }
+            Ahead::Nothing => false,
+        }
+    }
+
+    /// Becomes an owner of all entries of the next bucket that holds some.
+    #[cold]
+    fn own_some(&mut self) {
+        let left = self.sight.behind()..EVERYWHERE.end;
+        if !left.is_empty() {
+            let owned = &mut self.owned;
+            let found = |strong| owned.push(Held::new(strong));
+            let come_to = self.engine.own(left, 1, |_| true, found);
+            self.sight = Sight::before(come_to);
+        }
+    }
+
+    /// Becomes an owner of what is left of the bucket that was in sight.
+    #[cold]
+    fn own_the_lost(&mut self) {
+        let next = Sight::before(self.sight.behind());
+        let sight = std::mem::replace(&mut self.sight, next);
+        let owned = &mut self.owned;
+        let found = |strong| owned.push(Held::new(strong));
+        self.engine
+            .own(sight.halves(), usize::MAX, |node| sight.misses(node), found);
+    }
+
+    /// The live entries, as owners of them.
+    pub(crate) fn landed(self) -> impl Iterator<Item = (Landed<A, B>, A::Live)> + use<'a, A, B> {
+        self.owned().filter_map(Held::landed)
+    }
+
+    /// All entries, also dead ones, as owners of them.
+    pub(crate) fn owned(self) -> impl Iterator<Item = Held<A, B>> + use<'a, A, B> {
+        let mut walk = self;
+        std::iter::from_fn(move || walk.next_owned())
+    }
+
+    /// What keeps the live entries alive.
+    pub(crate) fn lives(self) -> impl Iterator<Item = (A::Live, B::Live)> + use<'a, A, B> {
+        self.views(|key, value| Some((key.live()?, value.live()?)))
+    }
+
+    /// What `view` makes of each entry, if it makes something.
+    pub(crate) fn views<R, F: FnMut(&A, &B) -> Option<R>>(
+        self,
+        mut view: F,
+    ) -> impl Iterator<Item = R> + use<'a, A, B, R, F> {
+        let mut walk = self;
+        std::iter::from_fn(move || walk.next_that(&mut view))
+    }
+}

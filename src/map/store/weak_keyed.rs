@@ -1,0 +1,570 @@
+//! What the two maps with weak keys have in common: how an entry is found, entered and replaced by a pointer, whatever its value is.
+//!
+//! The first of several equal keys stays: a new value goes into an entry with the old key, as in CPython. Where that key is needed it is
+//! kept alive meanwhile.
+
+use crate::create::error::{ClosedError, CycleError, InFlight, Refusal};
+use crate::create::flight::FlightTable;
+#[cfg(feature = "async")]
+use crate::create::steps::get_or_create_async;
+use crate::create::steps::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
+use crate::create::steps::{EnteredDraft, EnteredValue};
+use crate::deadlock::work::GivenUp;
+use crate::map::store::held::{Landed, Ticket};
+use crate::map::store::hook::Cause;
+use crate::map::store::inbox::Reach;
+use crate::map::store::making::{Made, Rest};
+use crate::map::store::side::{Side, Watching, Weakly};
+use crate::map::store::{Refused, Reverse, Setup, Store};
+use crate::memory::panics::after;
+use crate::pointer::keying::{Asked, Keying};
+use crate::pointer::traits::{Pointer, WeakPointer};
+use crate::table::dying::InTheWay;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+
+type Entry<P, B> = Landed<Weakly<P>, B>;
+type NotIn<P, B> = Refused<Weakly<P>, B>;
+
+pub(crate) struct WeakKeyed<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B> = ()> {
+    pub(crate) store: Store<Weakly<P>, B, X>,
+    pub(crate) hasher: S,
+    keying: PhantomData<fn() -> M>,
+}
+
+impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, X> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
+        Self {
+            store: Store::new(reverse, reach),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
+        Self {
+            store: Store::new(reverse, reach),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+
+    pub(crate) fn with(
+        setup: Setup<P::Weak>,
+        hasher: S,
+        reverse: X,
+        reach: Reach<Weakly<P>, B, X>,
+    ) -> Self {
+        Self {
+            store: Store::with(setup, reverse, reach),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+}
+
+impl<P, B, M, S, X> WeakKeyed<P, B, M, S, X>
+where
+    P: Pointer,
+    B: Side,
+    M: Keying<P>,
+    S: BuildHasher,
+    X: Reverse<Weakly<P>, B>,
+{
+    #[inline]
+    pub(crate) fn find<Q: ?Sized>(&self, asked: &Q) -> Option<Entry<P, B>>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        self.store
+            .find_or_draft(hash, |stored| M::matches(&stored.0, asked))
+    }
+
+    /// What `view` makes of the value of this key, if both are alive; in the middle of a creation that must not wait for this one, also of a value that is not
+    /// finished.
+    #[inline]
+    pub(crate) fn view<Q: ?Sized, R>(
+        &self,
+        asked: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        self.store
+            .see(hash, |stored| M::matches(&stored.0, asked), view)
+    }
+
+    /// As `view`, but tells whether there is none because somebody is creating it.
+    pub(crate) fn try_view<Q: ?Sized, R>(
+        &self,
+        asked: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Result<Option<R>, InFlight>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        self.store
+            .try_view(hash, |stored| M::matches(&stored.0, asked), view)
+    }
+
+    /// The live entry of this key, and the key that is stored. It is no look-up: it counts neither as a hit nor as a miss.
+    fn peek(&self, hash: u64, key: &P) -> Option<(Entry<P, B>, P)> {
+        let landed = self.store.peek(hash, |stored| M::same(&stored.0, key))?;
+        match landed.held.key().0.upgrade() {
+            Some(first) => Some((landed, first)),
+            None => {
+                // Of an address that is used again, against the rules, this would be found for ever.
+                self.store.saw_dead(&landed.held);
+                None
+            }
+        }
+    }
+
+    /// Whether both have the same live keys, with values of which `equal` holds.
+    pub(crate) fn equals(
+        &self,
+        other: &Self,
+        equal: impl Fn(&Entry<P, B>, &Entry<P, B>) -> bool,
+    ) -> bool {
+        let mut len = 0;
+        for (key, mine) in self.store.living() {
+            let theirs = other.peek(M::hash(&other.hasher, &key), &key);
+            if !theirs.is_some_and(|(theirs, _)| equal(&mine, &theirs)) {
+                return false;
+            }
+            len += 1;
+        }
+        other.store.count_live() == len
+    }
+
+    /// Enters a value in the place of the live one, which comes back. Refused only if closed.
+    pub(crate) fn insert(&self, key: &P, value: B) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        let hash = M::hash(&self.hasher, key);
+        self.insert_watched(hash, key, value, |_| Watching::NOT)
+    }
+
+    /// As `insert`; `watch` says how the key is watched, be it this one or the stored one, unless it is already.
+    pub(crate) fn insert_watched(
+        &self,
+        hash: u64,
+        key: &P,
+        value: B,
+        watch: impl Fn(&P) -> Watching,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        let mut value = value;
+        loop {
+            let result = match self.peek(hash, key) {
+                Some((landed, first)) => {
+                    let stored = landed.held.key().again_watched(|| watch(&first));
+                    let swapped = self.store.swap(hash, landed, (stored, value));
+                    after(first, swapped.map(Some))
+                }
+                None => {
+                    let side = Weakly::watched(key, watch(key));
+                    self.enter_side(hash, key, side, value)
+                }
+            };
+            match result {
+                Ok(displaced) => return Ok(displaced),
+                Err(refused) if self.store.is_closed() => return Err(refused),
+                // Somebody else was there meanwhile.
+                Err(refused) => value = given_back(refused),
+            }
+        }
+    }
+
+    /// Enters a value, unless there is a live one, or the map is closed.
+    pub(crate) fn enter(
+        &self,
+        hash: u64,
+        key: &P,
+        value: B,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        self.enter_side(hash, key, Weakly::new(key), value)
+    }
+
+    fn enter_side(
+        &self,
+        hash: u64,
+        key: &P,
+        side: Weakly<P>,
+        value: B,
+    ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
+        let same = |_: &Weakly<P>, stored: &Weakly<P>| M::same(&stored.0, key);
+        self.store.insert(hash, (side, value), same, |_| false)
+    }
+
+    /// As `enter`, for those who have not hashed the key yet.
+    pub(crate) fn try_insert(&self, key: &P, value: B) -> Result<(), NotIn<P, B>> {
+        self.enter(M::hash(&self.hasher, key), key, value).map(drop)
+    }
+
+    /// Puts a value in the place of the live one, if that fulfils the condition. The value comes back if not, or if the map is closed.
+    pub(crate) fn replace_if(
+        &self,
+        key: &P,
+        value: B,
+        mut condition: impl FnMut(&Entry<P, B>) -> bool,
+    ) -> Result<Entry<P, B>, NotIn<P, B>> {
+        let hash = M::hash(&self.hasher, key);
+        let mut value = value;
+        loop {
+            let (old, first) = match self.peek(hash, key) {
+                Some(found) if condition(&found.0) && !self.store.is_closed() => found,
+                other => {
+                    let refused = Refused::closed((Weakly::new(key), value));
+                    return Err(after(other, refused));
+                }
+            };
+            let stored = old.held.key().again();
+            let swapped = self.store.swap(hash, old, (stored, value));
+            match after(first, swapped) {
+                Ok(displaced) => return Ok(displaced),
+                Err(refused) => value = given_back(refused),
+            }
+        }
+    }
+
+    /// Changes the entry as `f` says, which gets the live one or none, and returns the new value, with something for the caller, or
+    /// none. An entry is left as it is if `f` returns no value for it to be put in, but something for the caller.
+    pub(crate) fn update<R>(
+        &self,
+        key: &P,
+        mut f: impl FnMut(Option<&Entry<P, B>>) -> Option<(Option<B>, R)>,
+    ) -> Result<Option<R>, ClosedError> {
+        let hash = M::hash(&self.hasher, key);
+        loop {
+            let found = self.peek(hash, key);
+            let new = f(found.as_ref().map(|(landed, _)| landed));
+            let (value, result) = match (new, &found) {
+                (None, None) => return Ok(None),
+                (None, Some((old, _))) => {
+                    if self.store.take_out(&old.held, Cause::Removed) {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                (Some((None, result)), _) => return Ok(after(found, Some(result))),
+                (Some((Some(value), result)), _) => (value, result),
+            };
+            let entered = match found {
+                Some((old, first)) => {
+                    let stored = old.held.key().again();
+                    let swapped = self.store.swap(hash, old, (stored, value));
+                    after(first, swapped.map(Some))
+                }
+                None => self.enter(hash, key, value),
+            };
+            // What is displaced or refused is dropped here.
+            if entered.map(drop).map_err(drop).is_ok() {
+                return Ok(Some(result));
+            }
+            if self.store.is_closed() {
+                return Err(ClosedError::new());
+            }
+        }
+    }
+
+    /// Takes out the live entry of this key, if it fulfils the condition.
+    pub(crate) fn remove_if<Q: ?Sized>(
+        &self,
+        asked: &Q,
+        mut condition: impl FnMut(&P, &Entry<P, B>) -> bool,
+    ) -> Option<Entry<P, B>>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        loop {
+            let landed = self
+                .store
+                .peek(hash, |stored| M::matches(&stored.0, asked))?;
+            let key = landed.held.key().0.upgrade()?;
+            if !condition(&key, &landed) {
+                return None;
+            }
+            if self.store.take_out(&landed.held, Cause::Removed) {
+                return Some(after(key, landed));
+            }
+        }
+    }
+
+    /// The live entry of this key, if it is accepted, and otherwise a new one.
+    pub(crate) fn get_or_create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        accept: Accept<'_, Entry<P, B>>,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<P, B>, E> {
+        self.get_or_create_hashed(M::hash(&self.hasher, key), key, accept, make)
+    }
+
+    /// As `get_or_create`, for those who have hashed the key.
+    pub(crate) fn get_or_create_hashed<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: &P,
+        accept: Accept<'_, Entry<P, B>>,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<P, B>, E> {
+        match self.store.find(hash, |stored| M::same(&stored.0, key)) {
+            Some(landed) if accept.accepts(&landed) => Ok(after(make, landed)),
+            stale => {
+                let created = self.create(hash, key, accept, make);
+                after(stale, created)
+            }
+        }
+    }
+
+    /// The live entry that is asked for, or a new one under the key that `to_pointer` makes, with an owner of the key that is stored.
+    pub(crate) fn get_or_create_asked<Q: ?Sized, E: From<CycleError> + From<ClosedError>>(
+        &self,
+        asked: &Q,
+        to_pointer: impl FnOnce(&Q) -> P,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<(P, Entry<P, B>), E>
+    where
+        M: Asked<P, Q>,
+    {
+        let hash = M::hash_asked(&self.hasher, asked);
+        let found = self.store.find(hash, |stored| M::matches(&stored.0, asked));
+        if let Some(found) = with_live_key(found) {
+            return Ok(after((to_pointer, make), found));
+        }
+        let pointer = to_pointer(asked);
+        assert!(
+            M::matches(&P::downgrade(&pointer), asked) && M::hash(&self.hasher, &pointer) == hash,
+            "the pointer is not the key that was asked for, or hashes differently"
+        );
+        with_stored_key(self.create(hash, &pointer, Accept::All, make), pointer)
+    }
+
+    /// As `get_or_create`, with an owner of the key that is stored.
+    #[cfg(feature = "serde")]
+    pub(crate) fn get_or_create_with_key<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: P,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<(P, Entry<P, B>), E> {
+        let (hash, found) = self.find_same(&key);
+        if let Some(found) = with_live_key(found) {
+            return Ok(after((key, make), found));
+        }
+        with_stored_key(self.create(hash, &key, Accept::All, make), key)
+    }
+
+    #[cold]
+    fn create<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        hash: u64,
+        key: &P,
+        accept: Accept<'_, Entry<P, B>>,
+        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
+    ) -> Result<Entry<P, B>, E> {
+        let ticket = self.ticket(hash, key);
+        let make = |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key);
+        get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
+    }
+
+    /// As `get_or_create`, in two steps.
+    pub(crate) fn get_or_create_in_two<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        allocate: impl FnOnce(&P) -> Result<Made<B>, E>,
+        initialise: impl FnOnce(&Entry<P, B>) -> Result<(), E>,
+    ) -> Result<Entry<P, B>, E> {
+        let (hash, found) = self.find_same(key);
+        if let Some(landed) = found {
+            return Ok(after((allocate, initialise), landed));
+        }
+        let ticket = self.ticket(hash, key);
+        let allocate = |ticket: &Ticket<Weakly<P>, B>| allocate(&ticket.key);
+        let refused = Refusal::into_error;
+        get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
+    }
+
+    /// As `get_or_create`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
+        &self,
+        key: &P,
+        make: impl AsyncFnOnce(&P) -> Result<Made<B>, E>,
+    ) -> Result<Entry<P, B>, E> {
+        let (hash, found) = self.find_same(key);
+        if let Some(landed) = found {
+            return Ok(after(make, landed));
+        }
+        let ticket = self.ticket(hash, key);
+        let make = async |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key).await;
+        get_or_create_async(
+            self,
+            hash,
+            ticket,
+            make,
+            |_, made| made,
+            Refusal::into_error,
+        )
+        .await
+    }
+
+    /// The live entry of this key, or the right to create it.
+    pub(crate) fn begin(&self, key: &P) -> Result<Begun<'_, Self>, Refusal> {
+        let (hash, found) = self.find_same(key);
+        match found {
+            Some(landed) => Ok(Begun::Landed(landed)),
+            None => steps::begin(self, hash, self.ticket(hash, key), Accept::All),
+        }
+    }
+
+    /// As `begin`, without waiting: none while somebody else creates it.
+    pub(crate) fn try_begin(&self, key: &P) -> Result<Option<Begun<'_, Self>>, ClosedError> {
+        let (hash, found) = self.find_same(key);
+        match found {
+            Some(landed) => Ok(Some(Begun::Landed(landed))),
+            None => steps::try_begin(self, hash, self.ticket(hash, key)),
+        }
+    }
+
+    /// As `begin`, without holding up a thread.
+    #[cfg(feature = "async")]
+    pub(crate) async fn begin_async(&self, key: &P) -> Result<Begun<'_, Self>, Refusal> {
+        let (hash, found) = self.find_same(key);
+        if let Some(landed) = found {
+            return Ok(Begun::Landed(landed));
+        }
+        steps::begin_async(self, hash, self.ticket(hash, key)).await
+    }
+
+    /// The hash of this key, and its live entry.
+    fn find_same(&self, key: &P) -> (u64, Option<Entry<P, B>>) {
+        let hash = M::hash(&self.hasher, key);
+        (
+            hash,
+            self.store.find(hash, |stored| M::same(&stored.0, key)),
+        )
+    }
+
+    /// A key that waits for its value, kept alive meanwhile.
+    fn ticket(&self, hash: u64, key: &P) -> Ticket<Weakly<P>, B> {
+        self.store.ticket(hash, Weakly::new(key), key.clone())
+    }
+}
+
+impl<P, B, M, S, X> Creates for WeakKeyed<P, B, M, S, X>
+where
+    P: Pointer,
+    B: Side,
+    M: Keying<P>,
+    X: Reverse<Weakly<P>, B>,
+{
+    type Ticket = Ticket<Weakly<P>, B>;
+    type Landed = Entry<P, B>;
+    type Made<'t> = Made<B>;
+    type Rest = Rest<Weakly<P>, B>;
+    type Grip = WeakKeyed<P, B, M, (), X>;
+
+    fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
+        &self.store.flights
+    }
+
+    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool {
+        M::same(&other.seed.key().0, &one.key)
+    }
+
+    fn name(&self, ticket: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.name_made(ticket, f)
+    }
+
+    fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Entry<P, B>> {
+        self.store
+            .look_at(hash, |stored| M::same(&stored.0, &ticket.key))
+    }
+
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+        self.store.in_the_way(hash)
+    }
+
+    fn refused(&self) -> Option<ClosedError> {
+        self.store.is_closed().then(ClosedError::new)
+    }
+
+    fn enter(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        made: Made<B>,
+        accept: &dyn Fn(&Entry<P, B>) -> bool,
+    ) -> EnteredValue<Self> {
+        let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
+        self.store.enter_made(hash, ticket, made, &is_it, accept)
+    }
+
+    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<P, B> {
+        self.store.draft_made(hash, ticket, made)
+    }
+
+    fn enter_draft(
+        &self,
+        hash: u64,
+        ticket: &Self::Ticket,
+        draft: &Entry<P, B>,
+    ) -> EnteredDraft<Self> {
+        let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
+        self.store.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn abandon(&self, draft: &Entry<P, B>, given_up: GivenUp<'_>) {
+        draft.held.value().is_abandoned(given_up);
+    }
+
+    fn grip(&self) -> Self::Grip {
+        WeakKeyed {
+            store: self.store.share(),
+            hasher: (),
+            keying: PhantomData,
+        }
+    }
+
+    fn settle(&self, landed: &Entry<P, B>, rest: Option<Self::Rest>) {
+        self.store.settle_made(landed, rest);
+    }
+
+    fn settle_rest(&self, rest: Self::Rest) {
+        self.store.settle_made_rest(rest);
+    }
+}
+
+/// What a look-up has found, and its key, if that is still alive.
+fn with_live_key<P: Pointer, B: Side>(found: Option<Entry<P, B>>) -> Option<(P, Entry<P, B>)> {
+    let landed = found?;
+    let stored = landed.held.key().0.upgrade()?;
+    Some((stored, landed))
+}
+
+/// What a creation has ended in, and the key that is stored with it, which may be another one.
+fn with_stored_key<P: Pointer, B: Side, E>(
+    created: Result<Entry<P, B>, E>,
+    equal: P,
+) -> Result<(P, Entry<P, B>), E> {
+    match created {
+        Ok(mut landed) => {
+            let stored = landed.key.take();
+            let stored = stored.expect("a creation keeps it alive");
+            Ok(after(equal, (stored, landed)))
+        }
+        Err(error) => Err(after(equal, error)),
+    }
+}
+
+/// The value that was refused.
+fn given_back<P: Pointer, B: Side>(refused: NotIn<P, B>) -> B {
+    let (key, value) = refused.parts;
+    after((key, refused.existing), value)
+}

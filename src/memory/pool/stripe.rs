@@ -1,0 +1,306 @@
+//! A part of the pool: free nodes, and the entries and nodes counted here.
+//!
+//! Most stripes have an *owner*, one thread at a time, that goes in and out with plain stores: it says that it is inside, then
+//! looks whether a visitor is there. A visitor (a thread that looks for nodes, or gives memory back) does the same the other way
+//! round, with the heavy half of the asymmetric barrier between the two, so that one of them sees the other: then the owner makes way,
+//! and the visitor waits for an owner that is inside, which takes a few instructions.
+//! The other stripes are for threads that own none. They are entered as visitors only, so no barrier is needed there.
+//!
+//! | `owner_inside` | `visited` | who is inside |
+//! |---|---|---|
+//! | no | no | nobody |
+//! | yes | no | the owner, or it is about to look at `visited` |
+//! | no | yes | a visitor |
+//! | yes | yes | one of the two: the owner, if it saw no visitor; the visitor, once it has seen the owner outside |
+//!
+//! Invariant: nobody who is inside calls anything that could ask for a stripe.
+
+use super::class::Sizes;
+use super::lane::Lane;
+use crate::memory::node::Node;
+use crate::sync::{self, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+#[repr(align(128))]
+pub(super) struct Stripe {
+    /// Written by the owner alone.
+    owner_inside: AtomicBool,
+    visited: AtomicBool,
+    has_owner: bool,
+    /// Entries made less entries gone; only the sum over all stripes means something. Written inside, read by anybody.
+    live: AtomicIsize,
+    stock: UnsafeCell<Stock>,
+    /// The lengths of the lanes' lists. Written inside, read by anybody who wonders whether a visit pays.
+    spare: Box<[AtomicUsize]>,
+}
+
+/// What only those who are inside touch.
+struct Stock {
+    /// The free nodes, by size.
+    lanes: Box<[Lane]>,
+    /// Nodes handed out less those returned, as `live`.
+    outstanding: isize,
+    /// The registry has gone; see `Pool::close`.
+    closed: bool,
+}
+
+// SAFETY: the stock is reached through `Inside` only, which one thread has at a time. The lanes' pointers lead to the pool's memory.
+unsafe impl Send for Stripe {}
+// SAFETY: as above.
+unsafe impl Sync for Stripe {}
+
+impl Stripe {
+    pub(super) fn new(sizes: Sizes, has_owner: bool) -> Self {
+        let stock = Stock {
+            lanes: sizes.all().map(Lane::new).collect(),
+            outstanding: 0,
+            closed: false,
+        };
+        Self {
+            owner_inside: AtomicBool::new(false),
+            visited: AtomicBool::new(false),
+            has_owner,
+            live: AtomicIsize::new(0),
+            spare: stock.lanes.iter().map(|_| AtomicUsize::new(0)).collect(),
+            stock: UnsafeCell::new(stock),
+        }
+    }
+
+    pub(super) fn live(&self) -> isize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// About how many free nodes a visitor would find.
+    pub(super) fn spare(&self, lane: usize) -> usize {
+        self.spare[lane].load(Ordering::Relaxed)
+    }
+
+    /// Goes in, unless a visitor is there.
+    ///
+    /// # Safety
+    /// The calling thread is the owner and not inside.
+    #[inline(always)]
+    pub(super) unsafe fn enter(&self) -> Option<Owner<'_>> {
+        debug_assert!(self.has_owner);
+        self.owner_inside.store(true, Ordering::Relaxed);
+        sync::any_barrier();
+        let owner = Owner(Inside::new(self));
+        // Acquire: pairs with the Release when a visitor leaves.
+        if self.visited.load(Ordering::Acquire) {
+            drop(owner);
+            return None;
+        }
+        Some(owner)
+    }
+
+    /// Becomes the visitor, unless there is one.
+    #[inline]
+    fn try_announce(&self) -> bool {
+        // Acquire: pairs with the Release when another visitor leaves.
+        self.visited
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn announce(&self) {
+        let mut round = 0;
+        while !self.try_announce() {
+            sync::relax(round);
+            round += 1;
+        }
+    }
+
+    /// Goes in, unless somebody is there. Only for stripes without an owner.
+    #[inline]
+    pub(super) fn try_visit(&self) -> Option<Visitor<'_>> {
+        debug_assert!(!self.has_owner);
+        self.try_announce().then(|| Visitor(Inside::new(self)))
+    }
+}
+
+/// Visits each of these stripes, all at once. None if the system's barrier fails: then nothing may be touched.
+///
+/// *Waits* for other visitors, and for owners that are inside.
+pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a Stripe>) -> Option<Vec<Visitor<'a>>> {
+    /// Takes back what was announced.
+    struct Announced<'a>(Vec<&'a Stripe>);
+    impl Drop for Announced<'_> {
+        fn drop(&mut self) {
+            for stripe in &self.0 {
+                stripe.visited.store(false, Ordering::Release);
+            }
+        }
+    }
+    let mut announced = Announced(stripes.collect());
+    // Now, as an allocator may do anything.
+    let mut visitors = Vec::with_capacity(announced.0.len());
+    // Always in the pool's order, so that two who visit several do not wait for each other.
+    announced.0.iter().for_each(|stripe| stripe.announce());
+    let owned = announced.0.iter().any(|stripe| stripe.has_owner);
+    if owned && !sync::heavy_barrier() {
+        return None;
+    }
+    for stripe in announced.0.drain(..) {
+        let mut round = 0;
+        // Acquire: pairs with the Release when the owner leaves.
+        while stripe.owner_inside.load(Ordering::Acquire) {
+            sync::relax(round);
+            round += 1;
+        }
+        visitors.push(Visitor(Inside::new(stripe)));
+    }
+    Some(visitors)
+}
+
+/// Proof that this thread is inside a stripe, and nobody else.
+///
+/// A pointer, not a reference: leaving is the last step with which a thread can touch a pool that another one then frees, so no reference to
+/// the stripe may be held across it.
+pub(super) struct Inside<'a> {
+    // Invariant: leads to a stripe that is not freed before this thread has left.
+    stripe: NonNull<Stripe>,
+    borrowed: PhantomData<&'a Stripe>,
+}
+
+/// The owner inside its stripe; leaves when dropped.
+pub(super) struct Owner<'a>(Inside<'a>);
+
+/// A visitor inside a stripe; leaves when dropped.
+pub(super) struct Visitor<'a>(Inside<'a>);
+
+impl<'a> Inside<'a> {
+    #[inline(always)]
+    fn new(stripe: &'a Stripe) -> Self {
+        Self {
+            stripe: NonNull::from(stripe),
+            borrowed: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn stripe(&self) -> &Stripe {
+        // SAFETY: the invariant; this thread does not leave while `self` is borrowed.
+        unsafe { self.stripe.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn add_live(&mut self, change: isize) {
+        let live = &self.stripe().live;
+        let sum = live.load(Ordering::Relaxed).wrapping_add(change);
+        live.store(sum, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn stock<R>(&mut self, f: impl FnOnce(&mut Stock) -> R) -> R {
+        self.stripe().stock.with_mut(|stock| {
+            // SAFETY: inside, and `&mut self` makes the borrow unique.
+            f(unsafe { &mut *stock })
+        })
+    }
+
+    /// Does something with a lane.
+    #[inline(always)]
+    fn lane<R>(&mut self, lane: usize, f: impl FnOnce(&mut Lane) -> R) -> R {
+        let (result, listed) = self.stock(|stock| {
+            let lane = &mut stock.lanes[lane];
+            (f(lane), lane.listed())
+        });
+        self.stripe().spare[lane].store(listed, Ordering::Relaxed);
+        result
+    }
+
+    /// Nodes handed out less those returned to this stripe; only the sum over all stripes means something.
+    pub(super) fn outstanding(&mut self) -> isize {
+        self.stock(|stock| stock.outstanding)
+    }
+
+    #[inline(always)]
+    pub(super) fn add_outstanding(&mut self, change: isize) {
+        self.stock(|stock| stock.outstanding += change);
+    }
+
+    /// Whether the registry has gone.
+    #[inline(always)]
+    pub(super) fn is_closed(&mut self) -> bool {
+        self.stock(|stock| stock.closed)
+    }
+
+    pub(super) fn close(&mut self) {
+        self.stock(|stock| stock.closed = true);
+    }
+
+    /// A free node.
+    #[inline(always)]
+    pub(super) fn take(&mut self, lane: usize) -> Option<Node> {
+        self.lane(lane, Lane::take)
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&mut self, lane: usize, node: Node) {
+        self.lane(lane, |lane| lane.put(node));
+    }
+
+    pub(super) fn take_list(&mut self, lane: usize) -> Option<Lane> {
+        self.lane(lane, Lane::take_list)
+    }
+
+    pub(super) fn absorb(&mut self, lane: usize, supply: Lane) {
+        self.lane(lane, |lane| lane.absorb(supply));
+    }
+
+    /// All free nodes, one lane for each size. `into` has room for them.
+    pub(super) fn take_lanes(&mut self, into: &mut Vec<Lane>) {
+        into.extend((0..self.stripe().spare.len()).map(|lane| self.lane(lane, Lane::take_all)));
+    }
+}
+
+impl<'a> Deref for Owner<'a> {
+    type Target = Inside<'a>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Inside<'a> {
+        &self.0
+    }
+}
+
+impl DerefMut for Owner<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Drop for Owner<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: the invariant, up to the store. Only a reference to the atomic is left over when its memory goes, which is allowed.
+        let inside = unsafe { &(*self.0.stripe.as_ptr()).owner_inside };
+        // Release: pairs with the Acquire in `visit`.
+        inside.store(false, Ordering::Release);
+    }
+}
+
+impl<'a> Deref for Visitor<'a> {
+    type Target = Inside<'a>;
+
+    fn deref(&self) -> &Inside<'a> {
+        &self.0
+    }
+}
+
+impl DerefMut for Visitor<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Drop for Visitor<'_> {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        let visited = unsafe { &(*self.0.stripe.as_ptr()).visited };
+        // Release: pairs with the Acquire in `enter` and `try_announce`.
+        visited.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,235 @@
+//! What a watched value lives in: the value, the list of those who want to know of its death, and how both end.
+
+use crate::memory::panics::Panics;
+use crate::memory::teardown::{self, Dead};
+use crate::pointer::watchers::Watchers;
+use crate::sync::{local, remains, LifeArc, LifeWeak};
+use std::cell::Cell;
+use std::fmt;
+use std::mem::{align_of, needs_drop, size_of, ManuallyDrop};
+use std::ops::{Deref, DerefMut};
+use std::ptr;
+
+/// What a [`Watched`](crate::Watched) owns: a value, and the list of those who want to know of its death. Seen only by closures given to
+/// [`Watched::unsize`](crate::Watched::unsize).
+// Invariant: both are there until `end`, or until `into_value`, which skips the drop.
+// Invariant: the value borrows nothing. `T` may be shortened to a type that is not `'static` (a life is covariant), so what writes a value,
+// `new` and `value_mut`, demands a `'static` type.
+pub struct Life<T: ?Sized> {
+    watchers: ManuallyDrop<Watchers>,
+    value: ManuallyDrop<T>,
+}
+
+impl<T> Life<T> {
+    pub(crate) fn new(watchers: Watchers, value: T) -> Self
+    where
+        T: 'static,
+    {
+        Self {
+            watchers: ManuallyDrop::new(watchers),
+            value: ManuallyDrop::new(value),
+        }
+    }
+
+    /// The value, after its death has been announced. If that panics, the value is dropped.
+    pub(crate) fn into_value(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, and not dropped: `this` is not.
+        let value = unsafe { ManuallyDrop::take(&mut this.value) };
+        // SAFETY: as above.
+        let watchers = unsafe { ManuallyDrop::take(&mut this.watchers) };
+        if let Some(list) = watchers.listed() {
+            list.announce();
+        }
+        value
+    }
+}
+
+impl<T: ?Sized> Life<T> {
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    pub(crate) fn value(&self) -> &T {
+        &self.value
+    }
+
+    pub(crate) fn value_mut(&mut self) -> &mut T
+    where
+        T: 'static,
+    {
+        &mut self.value
+    }
+
+    /// What comes after the containers: callbacks, then the value.
+    ///
+    /// # Safety
+    /// To be called once, by whoever is alone with it, and nothing of it is used afterwards.
+    unsafe fn end(&mut self) {
+        let list = self.watchers.listed().cloned();
+        // SAFETY: the caller's promise. It runs no user code, as the list has another owner.
+        unsafe { ManuallyDrop::drop(&mut self.watchers) };
+        // SAFETY: as above.
+        let mut value = || unsafe { ManuallyDrop::drop(&mut self.value) };
+        match list {
+            Some(list) => list.finish(value),
+            None => value(),
+        }
+    }
+}
+
+impl<T: ?Sized> Drop for Life<T> {
+    /// By now no weak pointer can be upgraded any more.
+    #[inline]
+    fn drop(&mut self) {
+        if self.watchers.listed().is_some() || teardown::is_deepest() {
+            self.announce_and_end();
+        } else if needs_drop::<T>() {
+            // SAFETY: dropped once, here, and not used afterwards. There is no list that would have to be freed.
+            teardown::descend(|| unsafe { ManuallyDrop::drop(&mut self.value) });
+        }
+    }
+}
+
+impl<T: ?Sized> Life<T> {
+    #[cold]
+    #[inline(never)]
+    fn announce_and_end(&mut self) {
+        let postponed = Offer::take(self);
+        let mut panics = Panics::new();
+        if let Some(list) = self.watchers.listed() {
+            panics.catch(|| list.tell_containers());
+        }
+        if !postponed {
+            // SAFETY: this is the drop, and nobody ends it later.
+            panics.catch(|| teardown::descend(|| unsafe { self.end() }));
+        }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Life<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Life").finish_non_exhaustive()
+    }
+}
+
+local! {
+    /// The life, if any, whose memory outlasts its drop.
+    static OFFERED: Cell<*const ()> = Cell::new(ptr::null());
+}
+
+/// An owner's offer to end a life later, if it turns out to be the last. From when it is made to when it is taken or withdrawn, nothing runs
+/// but the owner's drop up to that of the life.
+struct Offer(*const ());
+
+impl Offer {
+    fn address<T: ?Sized>(life: &Life<T>) -> *const () {
+        ptr::from_ref(life).cast()
+    }
+
+    fn make<T: ?Sized>(life: &Life<T>) -> Self {
+        let address = Self::address(life);
+        OFFERED.with(|offered| offered.set(address));
+        Self(address)
+    }
+
+    /// For the drop of a life: whether it is to leave the end to whoever offered that.
+    fn take<T: ?Sized>(life: &Life<T>) -> bool {
+        let address = Self::address(life);
+        OFFERED.with(|offered| {
+            let taken = offered.get() == address;
+            if taken {
+                offered.set(ptr::null());
+            }
+            taken
+        })
+    }
+
+    /// Whether it has been taken.
+    fn withdraw(self) -> bool {
+        OFFERED.with(|offered| offered.replace(ptr::null())) != self.0
+    }
+}
+
+/// An owner of a life. As it is an `Arc`, which frees its memory with its value, an owner that is dropped deep down keeps the memory by a weak pointer.
+pub(crate) struct Owner<T: ?Sized>(ManuallyDrop<LifeArc<Life<T>>>);
+
+impl<T: ?Sized> Owner<T> {
+    pub(crate) fn new(life: LifeArc<Life<T>>) -> Self {
+        Self(ManuallyDrop::new(life))
+    }
+
+    pub(crate) fn into_arc(self) -> LifeArc<Life<T>> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, since `this` is not dropped.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
+}
+
+impl<T: ?Sized> Deref for Owner<T> {
+    type Target = LifeArc<Life<T>>;
+
+    #[inline]
+    fn deref(&self) -> &LifeArc<Life<T>> {
+        &self.0
+    }
+}
+
+impl<T: ?Sized> DerefMut for Owner<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut LifeArc<Life<T>> {
+        &mut self.0
+    }
+}
+
+impl<T: ?Sized> Drop for Owner<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: taken once, here.
+        let life = unsafe { ManuallyDrop::take(&mut self.0) };
+        if teardown::is_deepest() {
+            drop_deep(life);
+        }
+    }
+}
+
+/// Lets go of a life, and if it was the last, leaves its end for later.
+#[cold]
+#[inline(never)]
+fn drop_deep<T: ?Sized>(life: LifeArc<Life<T>>) {
+    let memory = LifeArc::downgrade(&life);
+    let offer = Offer::make(&life);
+    let mut panics = Panics::new();
+    // A container may panic.
+    panics.catch(|| drop(life));
+    if offer.withdraw() {
+        // SAFETY: the drop of the life has left its end to this one. Lives borrow nothing.
+        teardown::put_aside(unsafe { Dead::new(pack(memory), end::<T>) });
+    }
+}
+
+/// # Safety
+/// `what` is a packed weak pointer to a life that was dropped but not ended.
+unsafe fn end<T: ?Sized>(what: [*const (); 2]) {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { unpack::<LifeWeak<Life<T>>>(what) };
+    let life = remains(&memory);
+    // SAFETY: the weak pointer keeps the memory; dead, so nobody else gets at what is in it.
+    unsafe { (*life).end() }
+}
+
+fn pack<W>(thing: W) -> [*const (); 2] {
+    const { assert!(size_of::<W>() <= size_of::<[*const (); 2]>()) }
+    const { assert!(align_of::<W>() <= align_of::<*const ()>()) }
+    let mut words: [*const (); 2] = [ptr::null(); 2];
+    // SAFETY: there is room. Whatever bytes a pointer and its metadata have are valid in words that are only copied.
+    unsafe { words.as_mut_ptr().cast::<W>().write(thing) };
+    words
+}
+
+/// # Safety
+/// `words` are those of a `W` that was packed, and is unpacked once.
+unsafe fn unpack<W>(words: [*const (); 2]) -> W {
+    // SAFETY: the caller's promise.
+    unsafe { words.as_ptr().cast::<W>().read() }
+}

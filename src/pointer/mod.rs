@@ -1,0 +1,11 @@
+//! What a strong pointer and its weak twin are, and how a value tells of its death.
+
+pub(crate) mod keying;
+pub(crate) mod life;
+pub(crate) mod notify;
+pub(crate) mod token;
+pub(crate) mod traits;
+#[cfg(doctest)]
+mod variance;
+pub(crate) mod watched;
+pub(crate) mod watchers;

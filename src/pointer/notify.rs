@@ -1,0 +1,101 @@
+//! How a pointer tells a container that its value has died.
+
+use crate::deadlock::work::Work;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+/// What a container gives to a pointer: call it when the value has died, and the container forgets that entry.
+///
+/// It holds the container weakly and says where the entry is to be found. So it does nothing when the container is gone, or the entry: whoever
+/// calls it late does no harm. A container that is told of a death while the value lives on does not believe it.
+///
+/// Only those who implement [`Pointer::watch`](crate::Pointer::watch) meet it.
+pub struct Notify {
+    container: Weak<dyn Notified>,
+    entry: u64,
+    /// The container wants to be told of the end of the destructor too.
+    ends: bool,
+}
+
+/// Tells a container that the destructor of a value has ended. Keeps it until then.
+pub(crate) struct Ending {
+    container: Arc<dyn Notified>,
+    entry: u64,
+}
+
+/// A container that wants to be told.
+pub(crate) trait Notified: Send + Sync {
+    /// The value of this entry has died. Sets know an entry by its place in the order, maps by its hash.
+    fn dead(&self, entry: u64);
+
+    /// Its destructor, as work that others wait for.
+    fn work(&self, entry: u64) -> Option<Arc<Work>> {
+        let _ = entry;
+        None
+    }
+
+    /// Its destructor has ended.
+    fn ended(&self, entry: u64) {
+        let _ = entry;
+    }
+}
+
+impl Ending {
+    pub(crate) fn work(&self) -> Option<Arc<Work>> {
+        self.container.work(self.entry)
+    }
+
+    pub(crate) fn ended(self) {
+        self.container.ended(self.entry);
+    }
+}
+
+impl Notify {
+    pub(crate) fn new(container: Weak<dyn Notified>, entry: u64) -> Self {
+        Self {
+            container,
+            entry,
+            ends: false,
+        }
+    }
+
+    /// For a container that is to be told of the end of the destructor too.
+    pub(crate) fn with_end(container: Weak<dyn Notified>, entry: u64) -> Self {
+        Self {
+            container,
+            entry,
+            ends: true,
+        }
+    }
+
+    /// Whether the container waits for the end of the destructor. That it is told runs no user code then.
+    pub(crate) fn ends(&self) -> bool {
+        self.ends
+    }
+
+    /// As [`dead`](Self::dead), by somebody who will tell it of the end too, if it wants that.
+    pub(crate) fn dead_for_now(self) -> Option<Ending> {
+        let container = self.container.upgrade()?;
+        let entry = self.entry;
+        container.dead(entry);
+        self.ends.then_some(Ending { container, entry })
+    }
+
+    /// Tells the container. The entry is gone when this returns.
+    ///
+    /// *Waiting:* for other writers of the container, a few instructions long. *Runs* a map's hook and the drop of what the entry holds (a weak
+    /// pointer, the other half of a map's entry), and panics when that does. So call it with no lock held.
+    pub fn dead(self) {
+        if let Some(container) = self.container.upgrade() {
+            container.dead(self.entry);
+        }
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notify")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,330 @@
+//! What a strong pointer and its weak twin are: the two traits that maps over foreign pointers build on.
+
+use crate::pointer::notify::Notify;
+use crate::pointer::watchers::Registration;
+use crate::registry::handle::{Handle, WeakHandle};
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::{self, Rc};
+use std::sync::{self, Arc};
+
+/// A strong pointer: it keeps its target alive, and can make a weak twin that does not.
+///
+/// Implemented for [`Arc`], [`Rc`], our [`Handle`]s, and [`Watched`](crate::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
+/// All functions are associated ones, so that they do not hide methods of the target.
+///
+/// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never unsound ones. (The one promise
+/// that more depends on, [`WeakPointer::IS_DEAD_IS_QUIET`], takes `unsafe` to give.) The rules:
+/// * `address` says which object it is. Two pointers have the same address exactly if they lead to the same object. No other object
+///   gets that address while the object lives *or a weak pointer to it exists*; an allocator that reuses the place of a dead
+///   object under a weak pointer's nose breaks this.
+/// * `downgrade` makes a weak pointer to the same object, with the same address.
+///
+/// Containers call none of these functions under a lock, so they may do what they like, also use the container. (A
+/// [`WeakSet`](crate::WeakSet) may call `upgrade` and `is_dead` while it has the epoch pinned.)
+///
+/// ```
+/// use highlander::{Pointer, WeakPointer};
+/// use std::sync::{Arc, Mutex, Weak};
+///
+/// /// A reference to an object that a foreign runtime counts. `release` is its explicit call.
+/// struct Foreign(Arc<Object>);
+/// struct Object { id: u64, released: Arc<Mutex<Vec<u64>>> }
+/// impl Drop for Object {
+///     fn drop(&mut self) { self.released.lock().unwrap().push(self.id) }
+/// }
+///
+/// #[derive(Clone)]
+/// struct WeakForeign(Weak<Object>);
+/// impl Clone for Foreign {
+///     fn clone(&self) -> Self { Foreign(self.0.clone()) }
+/// }
+/// impl Pointer for Foreign {
+///     type Target = u64;
+///     type Weak = WeakForeign;
+///     fn downgrade(this: &Self) -> WeakForeign { WeakForeign(Arc::downgrade(&this.0)) }
+///     fn target(this: &Self) -> &u64 { &this.0.id }
+///     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
+/// }
+/// impl WeakPointer for WeakForeign {
+///     type Strong = Foreign;
+///     fn upgrade(&self) -> Option<Foreign> { self.0.upgrade().map(Foreign) }
+///     fn is_dead(&self) -> bool { self.0.strong_count() == 0 }
+///     fn address(&self) -> *const () { self.0.as_ptr().cast() }
+/// }
+///
+/// let released = Arc::default();
+/// let object = Foreign(Arc::new(Object { id: 7, released: Arc::clone(&released) }));
+/// let weak = Pointer::downgrade(&object);
+/// assert_eq!(Pointer::address(&object), weak.address());
+/// assert_eq!(weak.upgrade().map(|o| *Pointer::target(&o)), Some(7));
+/// drop(object);
+/// assert!(weak.is_dead());
+/// assert_eq!(*released.lock().unwrap(), [7]);
+/// ```
+pub trait Pointer: Clone + 'static {
+    /// What it leads to.
+    type Target: ?Sized;
+    /// Its weak twin.
+    type Weak: WeakPointer<Strong = Self>;
+
+    /// A weak pointer to the same object.
+    fn downgrade(this: &Self) -> Self::Weak;
+
+    /// The object, or the part of it that stands for it when keys are compared by equality.
+    fn target(this: &Self) -> &Self::Target;
+
+    /// Which object it is; see the rules above.
+    fn address(this: &Self) -> *const ();
+
+    /// Whether [`watch`](Self::watch) can ever return something. A pointer that says `false` here, as [`Arc`] does, is not asked, which saves
+    /// containers some work. There is no other use in saying it.
+    const REPORTS: bool = true;
+
+    /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::Watched) and a [`Handle`] do; a pointer made of one that passes
+    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::MapMaker::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
+    /// that nobody reports.
+    const REPORTS_END: bool = false;
+
+    /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the drop of the last owner
+    /// returns, and with no lock held. The container drops the registration with the entry.
+    ///
+    /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a death, as an [`Arc`] cannot:
+    /// dead entries are pruned. A [`Watched`](crate::Watched) and a [`Handle`] can; pointers made of one pass the call on.
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        let _ = (this, notify);
+        None
+    }
+}
+
+/// A promise about a weak pointer `W`: its [`is_dead`](WeakPointer::is_dead) does nothing but read memory. See
+/// [`WeakPointer::IS_DEAD_IS_QUIET`].
+///
+/// The promise is about this very type: one that wraps another has to make its own, since its `is_dead` is its own.
+///
+/// ```compile_fail
+/// # use highlander::{Pointer, WeakPointer};
+/// # use std::sync::{Arc, Weak};
+/// # #[derive(Clone)] struct Strong(Arc<u8>);
+/// # impl Pointer for Strong {
+/// #     type Target = u8;
+/// #     type Weak = Mine;
+/// #     fn downgrade(this: &Self) -> Mine { Mine(Arc::downgrade(&this.0)) }
+/// #     fn target(this: &Self) -> &u8 { &this.0 }
+/// #     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
+/// # }
+/// #[derive(Clone)]
+/// struct Mine(Weak<u8>);
+/// impl WeakPointer for Mine {
+///     const IS_DEAD_IS_QUIET: Option<highlander::Quiet<Self>> = Weak::<u8>::IS_DEAD_IS_QUIET;
+/// #   type Strong = Strong;
+/// #   fn upgrade(&self) -> Option<Strong> { self.0.upgrade().map(Strong) }
+/// #   fn is_dead(&self) -> bool { self.0.strong_count() == 0 }
+/// #   fn address(&self) -> *const () { self.0.as_ptr().cast() }
+///     // …
+/// }
+/// ```
+/// ```
+/// # use highlander::{Pointer, WeakPointer};
+/// # use std::sync::{Arc, Weak};
+/// # #[derive(Clone)] struct Strong(Arc<u8>);
+/// # impl Pointer for Strong {
+/// #     type Target = u8;
+/// #     type Weak = Mine;
+/// #     fn downgrade(this: &Self) -> Mine { Mine(Arc::downgrade(&this.0)) }
+/// #     fn target(this: &Self) -> &u8 { &this.0 }
+/// #     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
+/// # }
+/// #[derive(Clone)]
+/// struct Mine(Weak<u8>);
+/// impl WeakPointer for Mine {
+///     // SAFETY: `is_dead` reads a count.
+///     const IS_DEAD_IS_QUIET: Option<highlander::Quiet<Self>> = Some(unsafe { highlander::Quiet::promise() });
+/// #   type Strong = Strong;
+/// #   fn upgrade(&self) -> Option<Strong> { self.0.upgrade().map(Strong) }
+/// #   fn is_dead(&self) -> bool { self.0.strong_count() == 0 }
+/// #   fn address(&self) -> *const () { self.0.as_ptr().cast() }
+///     // …
+/// }
+/// ```
+// Invariant in `W`, so that it cannot be passed off as a promise about a related type.
+pub struct Quiet<W>(PhantomData<fn(W) -> W>);
+
+impl<W> Quiet<W> {
+    /// Makes the promise.
+    ///
+    /// # Safety
+    /// `<W as WeakPointer>::is_dead` does nothing but read memory, from any thread that may have the pointer. It does not panic, waits for nothing, and calls nothing that
+    /// might: above all no call on a map or set of this crate.
+    pub const unsafe fn promise() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<W> fmt::Debug for Quiet<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Quiet")
+    }
+}
+
+/// A pointer that knows an object without keeping it alive: the weak twin of a [`Pointer`].
+pub trait WeakPointer: Clone + 'static {
+    /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always correct.
+    ///
+    /// With it a sweep of a map asks `is_dead` while a bucket of its table is locked, instead of becoming an owner of each entry that it
+    /// looks at: it is faster. The weak pointers of `std` and [`WeakWatched`](crate::WeakWatched) have it. To give it is `unsafe`.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = None;
+
+    /// The strong pointer that it is the twin of.
+    type Strong: Pointer<Weak = Self>;
+
+    /// A strong pointer, unless the object has died. Once this has said `None`, it says so for ever.
+    fn upgrade(&self) -> Option<Self::Strong>;
+
+    /// Whether the object has died. Once this has said `true`, it says so for ever, and `upgrade` says `None`.
+    ///
+    /// When it says `false`, the object may be dead all the same by the time of the next call.
+    fn is_dead(&self) -> bool;
+
+    /// Which object it is, or was: the address that its strong pointers have or had.
+    fn address(&self) -> *const ();
+}
+
+/// A [`Pointer`] that any thread may use and drop, and its weak twin too. Implemented for all that are.
+pub trait SyncPointer: Pointer<Weak: Send + Sync> + Send + Sync {}
+
+impl<P: Pointer<Weak: Send + Sync> + Send + Sync> SyncPointer for P {}
+
+impl<T: ?Sized + 'static> Pointer for Arc<T> {
+    type Target = T;
+    type Weak = sync::Weak<T>;
+    const REPORTS: bool = false;
+
+    #[inline]
+    fn downgrade(this: &Self) -> sync::Weak<T> {
+        Arc::downgrade(this)
+    }
+
+    #[inline]
+    fn target(this: &Self) -> &T {
+        this
+    }
+
+    /// The address of the value without its length or table of methods, which need not be the same in all pointers to it. Two values
+    /// without a size have different ones, as it lies behind counts of their own.
+    #[inline]
+    fn address(this: &Self) -> *const () {
+        Arc::as_ptr(this).cast()
+    }
+}
+
+impl<T: ?Sized + 'static> WeakPointer for sync::Weak<T> {
+    type Strong = Arc<T>;
+    // SAFETY: it reads a count.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
+
+    #[inline]
+    fn upgrade(&self) -> Option<Arc<T>> {
+        self.upgrade()
+    }
+
+    #[inline]
+    fn is_dead(&self) -> bool {
+        self.strong_count() == 0
+    }
+
+    #[inline]
+    fn address(&self) -> *const () {
+        self.as_ptr().cast()
+    }
+}
+
+impl<T: ?Sized + 'static> Pointer for Rc<T> {
+    type Target = T;
+    type Weak = rc::Weak<T>;
+    const REPORTS: bool = false;
+
+    #[inline]
+    fn downgrade(this: &Self) -> rc::Weak<T> {
+        Rc::downgrade(this)
+    }
+
+    #[inline]
+    fn target(this: &Self) -> &T {
+        this
+    }
+
+    #[inline]
+    fn address(this: &Self) -> *const () {
+        Rc::as_ptr(this).cast()
+    }
+}
+
+impl<T: ?Sized + 'static> WeakPointer for rc::Weak<T> {
+    type Strong = Rc<T>;
+    // SAFETY: it reads a count.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
+
+    #[inline]
+    fn upgrade(&self) -> Option<Rc<T>> {
+        self.upgrade()
+    }
+
+    #[inline]
+    fn is_dead(&self) -> bool {
+        self.strong_count() == 0
+    }
+
+    #[inline]
+    fn address(&self) -> *const () {
+        self.as_ptr().cast()
+    }
+}
+
+impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
+    type Target = V;
+    type Weak = WeakHandle<K, V>;
+    const REPORTS_END: bool = true;
+
+    #[inline]
+    fn downgrade(this: &Self) -> WeakHandle<K, V> {
+        Handle::downgrade(this)
+    }
+
+    #[inline]
+    fn target(this: &Self) -> &V {
+        this
+    }
+
+    /// Not where the value lies, as that place is reused while weak handles to it still exist: the address of what its weak handles
+    /// share, which is allocated if there is none yet.
+    #[inline]
+    fn address(this: &Self) -> *const () {
+        Handle::downgrade(this).identity()
+    }
+
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        Some(Handle::watch(this, notify))
+    }
+}
+
+/// To the draft of a value that is still being created it is dead until that is entered: the one exception from the rule that what is dead stays dead. See
+/// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
+    type Strong = Handle<K, V>;
+
+    #[inline]
+    fn upgrade(&self) -> Option<Handle<K, V>> {
+        self.upgrade()
+    }
+
+    #[inline]
+    fn is_dead(&self) -> bool {
+        !self.is_alive()
+    }
+
+    #[inline]
+    fn address(&self) -> *const () {
+        self.identity()
+    }
+}

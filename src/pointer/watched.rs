@@ -1,0 +1,465 @@
+//! A strong pointer that tells others when its value has died, and its weak twin.
+
+use crate::memory::hash::DefaultHashBuilder;
+use crate::pointer::life::{Life, Owner};
+use crate::pointer::notify::Notify;
+use crate::pointer::traits::{Pointer, Quiet, WeakPointer};
+use crate::pointer::watchers::{Registration, WatchList, Watchers};
+use crate::sync::{LifeArc, LifeWeak};
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// An [`Arc`](std::sync::Arc) that reports the death of its value: to every container that it is in, and to callbacks.
+///
+/// It can be put into any number of sets and maps. The drop of the last owner takes it out of all of them before it returns. (An `Arc`
+/// cannot report its death, so containers find out later; see [`Token`](crate::Token) for values that must live in one.)
+/// It is as wide as an `Arc`, and its block is one word larger: CPython's `weakreflist`, null while nobody watches.
+///
+/// ```
+/// use highlander::{Watched, WeakSet};
+///
+/// let (guests, friends): (WeakSet<_>, WeakSet<_>) = Default::default();
+/// let ramirez = Watched::new("Ramirez".to_string());
+/// guests.insert(&ramirez);
+/// friends.insert(&ramirez);
+/// Watched::on_death(&ramirez, || println!("the quickening")).keep();
+/// assert!(guests.contains("Ramirez"));
+/// drop(ramirez);                                              // prints
+/// assert_eq!((guests.len(), friends.len()), (0, 0));
+/// ```
+///
+/// # The last drop
+/// In this order, on the thread that drops the last owner:
+/// 1. All weak pointers are dead: none can be upgraded any more.
+/// 2. Containers forget the value, the newest first.
+/// 3. Callbacks run, the newest first, once each, with no lock held: they may do anything. None of them finds the value in a container.
+/// 4. The value is dropped. (If it is in an exclusive map, this comes before 3, so that a callback may ask for what is made after its end.)
+///
+/// This is the order of CPython's cyclic collector, and of a [`Registry`](crate::Registry)'s handles. (A plain last `decref` in CPython runs
+/// `__del__` before 1; here a destructor cannot resurrect its value, and a successor may be created while it runs.) What has to happen
+/// after the destructor belongs into the last field of the value: a [`Token`](crate::Token) with [`on_drop`](crate::Token::on_drop), for example.
+///
+/// When a callback panics, the others run all the same and the value is dropped; then the first panic, be it of a callback or of the value's
+/// destructor, goes on from the drop. During an unwinding it is swallowed, since a second one would abort the process.
+///
+/// A chain of values that own each other may be of any length, and of `Watched` values, [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones: its drop does not
+/// overflow the stack, nor does that of one whose removal hooks or callbacks each drop the next value, or whose callbacks each own the next [`Registration`]. From the 64th nested drop on, removal hooks, 3 and 4 happen a little
+/// later than where the owner let go, but before the outermost drop returns; 1 and 2 happen at once. (That is why the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
+/// dropped inside each other as ever, down to the next one of ours.
+///
+/// ```compile_fail
+/// let text = String::from("there can be only one");
+/// let borrows = highlander::Watched::new(&text);
+/// ```
+/// ```
+/// let text = String::from("there can be only one");
+/// let owns = highlander::Watched::new(text);
+/// ```
+///
+/// A value that owns a `Watched` of itself never dies, nor does one whose callback owns one.
+///
+/// Equality, order and hash are those of the value, as for `Arc`; [`Watched::ptr_eq`] compares identities.
+pub struct Watched<T: ?Sized> {
+    life: Owner<T>,
+}
+
+impl<T: 'static> Watched<T> {
+    /// The first owner of `value`. Allocates once.
+    pub fn new(value: T) -> Self {
+        Self::of(LifeArc::new(Life::new(Watchers::new(), value)))
+    }
+
+    /// The first owner of a value that knows itself weakly. While `make` runs, the weak pointer cannot be upgraded: nobody sees the value half-built.
+    ///
+    /// *Panics* when `make` does; nothing is leaked, and the weak pointer stays dead.
+    ///
+    /// ```
+    /// use highlander::{Watched, WeakWatched};
+    ///
+    /// struct Node { me: WeakWatched<Node> }
+    ///
+    /// let node = Watched::new_cyclic(|me| {
+    ///     assert!(me.upgrade().is_none());
+    ///     Node { me: me.clone() }
+    /// });
+    /// assert!(node.me.upgrade().unwrap().ptr_eq(&node));
+    /// ```
+    pub fn new_cyclic(make: impl FnOnce(&WeakWatched<T>) -> T) -> Self {
+        let list = Arc::<WatchList>::default();
+        let life = LifeArc::new_cyclic(|life| {
+            let weak = WeakWatched {
+                life: life.clone(),
+                list: Arc::clone(&list),
+            };
+            let value = make(&weak);
+            Life::new(Watchers::with_list(list), value)
+        });
+        Self::of(life)
+    }
+}
+
+impl<T> Watched<T> {
+    /// The value, if this is its last owner; otherwise this owner is dropped and the result is None. Of several owners that do this at the same
+    /// time, exactly one gets the value.
+    ///
+    /// The value then counts as dead: weak pointers cannot be upgraded, containers forget it and callbacks run, before this returns.
+    /// If a callback panics, so does this, and the value is dropped.
+    ///
+    /// ```
+    /// use highlander::Watched;
+    ///
+    /// let one = Watched::new(7);
+    /// let two = one.clone();
+    /// assert_eq!(Watched::into_inner(one), None);
+    /// assert_eq!(Watched::into_inner(two), Some(7));
+    /// ```
+    pub fn into_inner(this: Self) -> Option<T> {
+        LifeArc::into_inner(this.life.into_arc()).map(Life::into_value)
+    }
+
+    /// The value, if this is its only owner, as [`Watched::into_inner`]; otherwise the owner comes back.
+    pub fn try_unwrap(this: Self) -> Result<T, Self> {
+        LifeArc::try_unwrap(this.life.into_arc())
+            .map(Life::into_value)
+            .map_err(Self::of)
+    }
+}
+
+impl<T: ?Sized> Watched<T> {
+    fn of(life: LifeArc<Life<T>>) -> Self {
+        Self {
+            life: Owner::new(life),
+        }
+    }
+
+    /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always `|it| it as _`; it is written out because
+    /// the compiler coerces the pointers of `std` only. (One that keeps the `Arc` is one more owner; one that returns another `Arc` makes this an owner of that.)
+    ///
+    /// The identity, the watchers and the weak pointers stay the same.
+    ///
+    /// ```
+    /// use highlander::Watched;
+    /// use std::fmt::Display;
+    ///
+    /// let number = Watched::new(7);
+    /// let weak = Watched::downgrade(&number);
+    /// let shown: Watched<dyn Display> = Watched::unsize(number, |it| it as _);
+    /// assert_eq!(shown.to_string(), "7");
+    /// assert!(weak.is_alive());
+    /// ```
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub fn unsize<U: ?Sized>(
+        this: Self,
+        coerce: impl FnOnce(Arc<Life<T>>) -> Arc<Life<U>>,
+    ) -> Watched<U> {
+        Watched::of(coerce(this.life.into_arc()))
+    }
+
+    /// Runs `callback` at the death of the value, unless the registration is dropped before. See [the order](Watched#the-last-drop).
+    ///
+    /// The callback gets nothing: it could not reach the value anyway. Let it own a [`WeakWatched`] if it has to know which one has died.
+    ///
+    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:* amortised constant; the first one allocates the list.
+    pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
+        this.life.watchers().on_death(Box::new(callback))
+    }
+
+    /// A weak pointer to the same value. The first one allocates the list of watchers, which all weak pointers share.
+    pub fn downgrade(this: &Self) -> WeakWatched<T> {
+        WeakWatched {
+            life: LifeArc::downgrade(&this.life),
+            list: Arc::clone(this.life.watchers().list()),
+        }
+    }
+
+    /// Whether both own the very same value.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Self::as_ptr(self), Self::as_ptr(other))
+    }
+
+    /// The address of the value, which stays the same while it lives.
+    pub fn as_ptr(this: &Self) -> *const T {
+        this.life.value()
+    }
+
+    /// The number of owners at some moment. Others may change it at any time.
+    pub fn strong_count(this: &Self) -> usize {
+        LifeArc::strong_count(&this.life)
+    }
+
+    /// The number of weak pointers at some moment, those inside containers among them.
+    pub fn weak_count(this: &Self) -> usize {
+        LifeArc::weak_count(&this.life)
+    }
+
+    /// The number of callbacks registered at some moment.
+    pub fn callbacks(this: &Self) -> usize {
+        this.life.watchers().len().1
+    }
+
+    /// The number of container entries that would go with the value, at some moment. One that was taken out of its container counts until that has dropped it, a moment later.
+    pub fn entries(this: &Self) -> usize {
+        this.life.watchers().len().0
+    }
+
+    /// Returns the value, if there is no other owner and no weak pointer to it; so, if it is in no container.
+    ///
+    /// The type must be `'static` here too, as in [`Watched::new`]. A `Watched<&'static str>` may be used as a `Watched<&'a str>`, but nothing
+    /// that borrows can be written through that one: its drop might come after the end of the borrow.
+    ///
+    /// ```compile_fail
+    /// use highlander::Watched;
+    ///
+    /// fn write<'a>(watched: Watched<&'static str>, text: &'a str) {
+    ///     let mut shorter: Watched<&'a str> = watched;
+    ///     *Watched::get_mut(&mut shorter).unwrap() = text;
+    /// }
+    /// ```
+    /// ```
+    /// use highlander::Watched;
+    ///
+    /// fn write(watched: Watched<&'static str>, text: &'static str) {
+    ///     let mut same: Watched<&'static str> = watched;
+    ///     *Watched::get_mut(&mut same).unwrap() = text;
+    /// }
+    /// fn read<'a>(watched: Watched<&'static str>) -> Watched<&'a str> {
+    ///     watched
+    /// }
+    /// ```
+    pub fn get_mut(this: &mut Self) -> Option<&mut T>
+    where
+        T: 'static,
+    {
+        LifeArc::get_mut(&mut this.life).map(Life::value_mut)
+    }
+}
+
+impl<T: ?Sized> Clone for Watched<T> {
+    /// Another owner of the same value. Aborts the process beyond `isize::MAX` owners, as `Arc`.
+    fn clone(&self) -> Self {
+        Self::of(LifeArc::clone(&self.life))
+    }
+}
+
+impl<T: ?Sized> Deref for Watched<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.life.value()
+    }
+}
+
+impl<T: ?Sized> AsRef<T> for Watched<T> {
+    fn as_ref(&self) -> &T {
+        self
+    }
+}
+
+impl<T: ?Sized> Borrow<T> for Watched<T> {
+    fn borrow(&self) -> &T {
+        self
+    }
+}
+
+impl<T: 'static> From<T> for Watched<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: Default + 'static> Default for Watched<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Watched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Display> fmt::Display for Watched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ?Sized> fmt::Pointer for Watched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Pointer::fmt(&Self::as_ptr(self), f)
+    }
+}
+
+impl<T: ?Sized + PartialEq> PartialEq for Watched<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: ?Sized + Eq> Eq for Watched<T> {}
+
+impl<T: ?Sized + PartialOrd> PartialOrd for Watched<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<T: ?Sized + Ord> Ord for Watched<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl<T: ?Sized + Hash> Hash for Watched<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+/// A pointer that knows the value of a [`Watched`] without keeping it alive.
+///
+/// When the last [`Watched`] goes, all weak ones are dead before anybody is told and before the value's destructor begins, and stay dead.
+///
+/// Comparing and hashing follow CPython's `weakref.ref`, as for [`WeakHandle`](crate::WeakHandle): while both are alive, they compare as the
+/// values; a dead one is equal only to those that led to the same value. The hash is the value's, taken when it is first asked for
+/// while the value lives, and kept beyond its death; one that was never asked for before, or is asked before the value is complete, hashes by identity. There is no order.
+///
+/// ```
+/// use highlander::Watched;
+///
+/// let strong = Watched::new("Connor");
+/// let weak = Watched::downgrade(&strong);
+/// assert_eq!(weak.upgrade().as_deref(), Some(&"Connor"));
+/// drop(strong);
+/// assert!(weak.upgrade().is_none());
+/// assert_eq!(weak, weak.clone());
+/// ```
+pub struct WeakWatched<T: ?Sized> {
+    life: LifeWeak<Life<T>>,
+    // Where the hash is kept, which all weak pointers to one value share.
+    list: Arc<WatchList>,
+}
+
+impl<T: ?Sized> WeakWatched<T> {
+    /// An owner, unless the last one has gone. Waits for nobody.
+    pub fn upgrade(&self) -> Option<Watched<T>> {
+        self.life.upgrade().map(Watched::of)
+    }
+
+    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be sure.
+    pub fn is_alive(&self) -> bool {
+        self.strong_count() > 0
+    }
+
+    /// The number of owners at some moment; 0 when the value is dead, or not complete yet.
+    pub fn strong_count(&self) -> usize {
+        self.life.strong_count()
+    }
+
+    /// Whether both lead, or led, to the very same value.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.list, &other.list)
+    }
+
+    /// The weak twin of [`Watched::unsize`].
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub fn unsize<U: ?Sized>(
+        this: Self,
+        coerce: impl FnOnce(std::sync::Weak<Life<T>>) -> std::sync::Weak<Life<U>>,
+    ) -> WeakWatched<U> {
+        WeakWatched {
+            life: coerce(this.life),
+            list: this.list,
+        }
+    }
+}
+
+impl<T: ?Sized> Clone for WeakWatched<T> {
+    fn clone(&self) -> Self {
+        Self {
+            life: self.life.clone(),
+            list: Arc::clone(&self.list),
+        }
+    }
+}
+
+impl<T: ?Sized + PartialEq> PartialEq for WeakWatched<T> {
+    fn eq(&self, other: &Self) -> bool {
+        if self.ptr_eq(other) {
+            return true;
+        }
+        match (self.upgrade(), other.upgrade()) {
+            (Some(one), Some(two)) => *one == *two,
+            _ => false,
+        }
+    }
+}
+
+impl<T: ?Sized + Eq> Eq for WeakWatched<T> {}
+
+impl<T: ?Sized + Hash> Hash for WeakWatched<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let hash = self.list.hash.get().copied().or_else(|| {
+            // Hashed before it is stored: `T::hash` is the user's, and may come back here.
+            let hash = DefaultHashBuilder.hash_one(&*self.upgrade()?);
+            Some(*self.list.hash.get_or_init(|| hash))
+        });
+        match hash {
+            Some(hash) => state.write_u64(hash),
+            None => state.write_usize(Arc::as_ptr(&self.list).addr()),
+        }
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for WeakWatched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.upgrade() {
+            Some(value) => f.debug_tuple("WeakWatched").field(&value).finish(),
+            None => f.write_str("WeakWatched(dead)"),
+        }
+    }
+}
+
+impl<T: ?Sized + 'static> Pointer for Watched<T> {
+    type Target = T;
+    type Weak = WeakWatched<T>;
+    const REPORTS_END: bool = true;
+
+    fn downgrade(this: &Self) -> WeakWatched<T> {
+        Watched::downgrade(this)
+    }
+
+    fn target(this: &Self) -> &T {
+        this
+    }
+
+    fn address(this: &Self) -> *const () {
+        LifeArc::as_ptr(&this.life).cast()
+    }
+
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        Some(this.life.watchers().watch(notify))
+    }
+}
+
+impl<T: ?Sized + 'static> WeakPointer for WeakWatched<T> {
+    // SAFETY: it reads a count.
+    const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
+    type Strong = Watched<T>;
+
+    fn upgrade(&self) -> Option<Watched<T>> {
+        WeakWatched::upgrade(self)
+    }
+
+    fn is_dead(&self) -> bool {
+        !self.is_alive()
+    }
+
+    fn address(&self) -> *const () {
+        self.life.as_ptr().cast()
+    }
+}

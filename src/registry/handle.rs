@@ -1,0 +1,332 @@
+//! The handles of a [`Registry`](crate::Registry): strong ones, which keep a value alive, and weak ones, which do not.
+
+use crate::memory::hash::DefaultHashBuilder;
+use crate::pointer::notify::Notify;
+use crate::pointer::watchers::Registration;
+use crate::registry::entry::{Entry, Watch};
+use crate::table::strong::Strong;
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// An owner of a value in a [`Registry`](crate::Registry). The value lives, and stays entered, while a handle to it does.
+///
+/// One word. Dereferences to the value and knows its key. Handles compare, hash and order as the values they lead to, like
+/// [`Arc`]; [`Handle::ptr_eq`] compares identities.
+///
+/// Dropping the last handle takes the entry out, then drops value and key, all before the drop returns. (A call that compares its key with this one's is an owner for that long; it may
+/// be the last.) Handles may outlive their registry.
+///
+/// ```
+/// use highlander::{Handle, Registry};
+///
+/// let files: Registry<&str, Vec<u8>> = Registry::new();
+/// let a = files.get_or_insert_with("log", |_| vec![1, 2, 3]);
+/// let b = files.get("log").unwrap();
+/// assert!(a.ptr_eq(&b));
+/// assert_eq!(*Handle::key(&a), "log");
+/// assert_eq!(a.len(), 3);
+/// drop((a, b));
+/// assert!(files.get("log").is_none());
+/// ```
+pub struct Handle<K, V> {
+    strong: Strong<Entry<K, V>>,
+}
+
+// SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
+unsafe impl<K: Send + Sync, V: Send + Sync> Send for Handle<K, V> {}
+// SAFETY: a shared handle can be cloned, so the same bounds as for `Send`.
+unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Handle<K, V> {}
+
+impl<K, V> Handle<K, V> {
+    #[inline(always)]
+    pub(crate) fn new(strong: Strong<Entry<K, V>>) -> Self {
+        Self { strong }
+    }
+
+    #[inline(always)]
+    pub(crate) fn strong(&self) -> &Strong<Entry<K, V>> {
+        &self.strong
+    }
+
+    #[inline(always)]
+    fn entry(&self) -> &Entry<K, V> {
+        // SAFETY: owned, so complete, and dropped by the last owner only.
+        unsafe { &*self.strong.payload().cast() }
+    }
+
+    /// The key under which the value was entered. A function, not a method, so that it does not hide one of the value's.
+    #[inline]
+    pub fn key(this: &Self) -> &K {
+        this.strong.key()
+    }
+
+    /// Whether both lead to the very same value.
+    #[inline]
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.strong.node() == other.strong.node()
+    }
+
+    /// The address of the value, which stays the same while it lives.
+    #[inline]
+    pub fn as_ptr(this: &Self) -> *const V {
+        this.entry().value()
+    }
+
+    /// Which value it is, for as long as it lives.
+    #[inline]
+    pub(crate) fn identity(this: &Self) -> usize {
+        this.strong.node().addr().get()
+    }
+
+    /// The number of handles to this value at some moment. Others may change it at any time.
+    pub fn strong_count(this: &Self) -> usize {
+        this.strong.header().owners() as usize
+    }
+
+    /// Runs `callback` at the death of the value, unless the registration is dropped before.
+    ///
+    /// By then all weak handles are dead, and the entry is out of its registry and of all maps and sets: the callback may ask for the same
+    /// key and gets a new value. The callbacks of a value run newest first, once each, with no lock held, before its destructor (in an
+    /// [exclusive](crate::Registry::exclusive) registry, and if it is in an exclusive map, after its destructor); a panic of
+    /// one does not stop the others, and goes on from the last drop (during an unwinding it is swallowed).
+    ///
+    /// The callback gets nothing: it could not reach the value anyway. One that owns a handle of the value keeps it alive for ever.
+    ///
+    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:* amortised constant; the first one allocates.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    ///
+    /// static SWORDS: Registry<&str, u32> = Registry::new();
+    ///
+    /// let katana = SWORDS.get_or_insert_with("katana", |_| 593);
+    /// Handle::on_death(&katana, || assert!(SWORDS.get("katana").is_none())).keep();
+    /// drop(katana);
+    /// ```
+    pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
+        let watch = Watch::of(this.entry(), this.strong.node());
+        watch.watchers.on_death(Box::new(callback))
+    }
+
+    /// Tells a container at the death of the value, before the callbacks.
+    pub(crate) fn watch(this: &Self, notify: Notify) -> Registration {
+        let watch = Watch::of(this.entry(), this.strong.node());
+        watch.watchers.watch(notify)
+    }
+
+    /// A weak handle to the same value. The first one of a value allocates; the others share with it.
+    pub fn downgrade(this: &Self) -> WeakHandle<K, V> {
+        let watch = Watch::of(this.entry(), this.strong.node());
+        WeakHandle {
+            watch,
+            entry: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<K, V> Clone for Handle<K, V> {
+    /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its limit.
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            strong: self.strong.clone(),
+        }
+    }
+}
+
+impl<K, V> Deref for Handle<K, V> {
+    type Target = V;
+
+    #[inline(always)]
+    fn deref(&self) -> &V {
+        self.entry().value()
+    }
+}
+
+impl<K, V> AsRef<V> for Handle<K, V> {
+    fn as_ref(&self) -> &V {
+        self
+    }
+}
+
+impl<K, V> Borrow<V> for Handle<K, V> {
+    fn borrow(&self) -> &V {
+        self
+    }
+}
+
+impl<K, V: fmt::Debug> fmt::Debug for Handle<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<K, V: fmt::Display> fmt::Display for Handle<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<K, V> fmt::Pointer for Handle<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Pointer::fmt(&Self::as_ptr(self), f)
+    }
+}
+
+impl<K, V: PartialEq> PartialEq for Handle<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<K, V: Eq> Eq for Handle<K, V> {}
+
+impl<K, V: PartialOrd> PartialOrd for Handle<K, V> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<K, V: Ord> Ord for Handle<K, V> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl<K, V: Hash> Hash for Handle<K, V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<K, V: serde_core::Serialize> serde_core::Serialize for Handle<K, V> {
+    /// Serializes as the value. There is no `Deserialize`: whose registry should it be entered in?
+    fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+/// A handle that knows a value without keeping it alive.
+///
+/// When the last [`Handle`] goes, all weak handles are dead before the value's destructor begins, and stay dead. One to a value that is still being created
+/// ([`get_or_insert_cyclic`](crate::Registry::get_or_insert_cyclic), [`get_or_create_cyclic`](crate::Registry::get_or_create_cyclic)) is dead until that is entered.
+///
+/// Comparing and hashing follow CPython's `weakref.ref`. While both are alive, weak handles compare as the values they
+/// lead to; a dead one is equal only to itself and its clones. The hash is that of the value, taken at the first time it is asked for while the value
+/// lives, and then kept beyond its death, so that a weak handle stays findable in a `HashMap`. One that was never hashed
+/// before the value died hashes by identity; and one that is hashed before the value is entered, by identity until then, so it is not to be put into a `HashMap` before. (Python raises an error instead.) There is no order. The hash is
+/// keyed with the secret of [`DefaultHashBuilder`](crate::DefaultHashBuilder), so it differs from process to process.
+///
+/// ```
+/// use highlander::{Handle, Registry};
+///
+/// let registry: Registry<u32, String> = Registry::new();
+/// let strong = registry.get_or_insert_with(1, |_| "Connor".to_string());
+/// let weak = Handle::downgrade(&strong);
+/// assert_eq!(weak.upgrade().as_deref().map(String::as_str), Some("Connor"));
+/// drop(strong);
+/// assert!(weak.upgrade().is_none());
+/// assert_eq!(weak, weak.clone());
+/// ```
+pub struct WeakHandle<K, V> {
+    watch: Arc<Watch>,
+    entry: std::marker::PhantomData<(*const K, *const V)>,
+}
+
+// SAFETY: whoever has a weak handle can make a strong one of it, so the bounds are those of `Handle`.
+unsafe impl<K: Send + Sync, V: Send + Sync> Send for WeakHandle<K, V> {}
+// SAFETY: as above.
+unsafe impl<K: Send + Sync, V: Send + Sync> Sync for WeakHandle<K, V> {}
+
+impl<K, V> WeakHandle<K, V> {
+    /// To a value that is still to be made.
+    pub(crate) fn unborn() -> Self {
+        Self {
+            watch: Watch::unborn(),
+            entry: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// A strong handle, unless the last one has gone, or the value is not entered yet.
+    ///
+    /// *Waiting:* for another `upgrade` or the last drop of the same value, a few instructions long.
+    pub fn upgrade(&self) -> Option<Handle<K, V>> {
+        let node = self.watch.acquire()?;
+        // SAFETY: a watch leads to the node of the type it was made for, complete, and has made us an owner.
+        Some(Handle::new(unsafe { Strong::adopt(node) }))
+    }
+
+    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be sure.
+    pub fn is_alive(&self) -> bool {
+        self.strong_count() > 0
+    }
+
+    /// The number of strong handles at some moment; 0 when the value is dead, or not entered yet.
+    pub fn strong_count(&self) -> usize {
+        self.watch.owners() as usize
+    }
+
+    /// The address of what all weak handles of one value share, which no other value has while one of them exists.
+    pub(crate) fn identity(&self) -> *const () {
+        Arc::as_ptr(&self.watch).cast()
+    }
+
+    /// Whether both watch, or watched, the very same value.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.watch, &other.watch)
+    }
+}
+
+impl<K, V> Clone for WeakHandle<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            watch: Arc::clone(&self.watch),
+            entry: self.entry,
+        }
+    }
+}
+
+impl<K, V: PartialEq> PartialEq for WeakHandle<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        if self.ptr_eq(other) {
+            return true;
+        }
+        match (self.upgrade(), other.upgrade()) {
+            (Some(one), Some(two)) => *one == *two,
+            _ => false,
+        }
+    }
+}
+
+impl<K, V: Eq> Eq for WeakHandle<K, V> {}
+
+impl<K, V: Hash> Hash for WeakHandle<K, V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let hash = self.watch.hash.get().copied().or_else(|| {
+            // Hashed before it is stored: `V::hash` is the user's, and may come back here.
+            let hash = DefaultHashBuilder.hash_one(&*self.upgrade()?);
+            Some(*self.watch.hash.get_or_init(|| hash))
+        });
+        match hash {
+            Some(hash) => state.write_u64(hash),
+            None => state.write_usize(Arc::as_ptr(&self.watch).addr()),
+        }
+    }
+}
+
+impl<K, V: fmt::Debug> fmt::Debug for WeakHandle<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.upgrade() {
+            Some(value) => f.debug_tuple("WeakHandle").field(&*value).finish(),
+            None => f.write_str("WeakHandle(dead)"),
+        }
+    }
+}

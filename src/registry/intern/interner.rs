@@ -1,0 +1,472 @@
+//! The interner: one canonical value per content.
+
+use crate::memory::hash::{hash_key, DefaultHashBuilder};
+use crate::memory::panics::after;
+use crate::registry::intern::internable::{Canonical, Internable, InternableRef};
+use crate::registry::intern::interned::Interned;
+use crate::table::engine::{Engine, Rejected};
+use crate::table::index::Probe;
+use crate::table::strong::Strong;
+use equivalent::Equivalent;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+/// A set of canonical values, held weakly: equal contents get the same [`Interned`] handle, and a value goes when its last handle does.
+///
+/// `T` may be any sized type, or `str`, `[T]`, [`Path`](std::path::Path), [`OsStr`](std::ffi::OsStr) or
+/// [`CStr`](std::ffi::CStr), which are stored inline, without a second allocation. Its alignment is 1024 at most; more than that the compiler refuses.
+///
+/// ```
+/// use highlander::{Interned, Interner};
+///
+/// static NAMES: Interner<str> = Interner::new();
+///
+/// let name = NAMES.intern("Ramírez");
+/// assert_eq!(NAMES.intern("Ramírez"), name);      // the same pointer
+/// assert_eq!(NAMES.len(), 1);
+/// drop(name);
+/// assert_eq!(NAMES.len(), 0);                     // gone with its last owner
+/// ```
+///
+/// # Consistency
+/// All operations take `&self` and may be called from any thread, and from inside the `Hash`, `Eq`, `Clone` or `Drop` of a `T` in the same
+/// interner: none of these runs under a lock. A look-up that finds its value takes no lock and waits for nobody.
+/// A value is found from the moment it is entered until its last handle goes, and never after. `len` is exact when nothing is under way.
+///
+/// # Complexity
+/// Look-ups, insertions and drops take constant time on average. Growing is spread over insertions and never makes a reader wait.
+pub struct Interner<T: ?Sized + Internable, S = DefaultHashBuilder> {
+    engine: Engine<Canonical<T>>,
+    hasher: S,
+}
+
+// SAFETY: values that one thread has interned are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
+unsafe impl<T: ?Sized + Internable + Send + Sync, S: Send> Send for Interner<T, S> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Internable + Send + Sync, S: Sync> Sync for Interner<T, S> {}
+
+impl<T: ?Sized + Internable + 'static> Interner<T> {
+    /// An empty interner, which allocates nothing before its first value. Can be a `static`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty interner. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty interner with room for `capacity` values before its table grows.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self::with_capacity_and_hasher(capacity, DefaultHashBuilder)
+    }
+}
+
+impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
+    /// An empty interner that hashes with `hasher`.
+    ///
+    /// ```
+    /// use highlander::Interner;
+    /// use std::hash::BuildHasherDefault;
+    /// use std::collections::hash_map::DefaultHasher;
+    ///
+    /// let interner: Interner<str, BuildHasherDefault<DefaultHasher>> = Interner::with_hasher(Default::default());
+    /// let held = interner.intern("x");
+    /// assert!(interner.contains("x"));
+    /// ```
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn with_hasher(hasher: S) -> Self {
+        Self {
+            engine: Engine::new(),
+            hasher,
+        }
+    }
+
+    /// An empty interner that hashes with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self {
+            engine: Engine::new(),
+            hasher,
+        }
+    }
+
+    /// An empty interner with room for `capacity` values before its table grows, that hashes with `hasher`.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
+        Self {
+            engine: Engine::with_capacity(capacity),
+            hasher,
+        }
+    }
+}
+
+impl<T: ?Sized + Internable, S> Interner<T, S> {
+    /// The hasher.
+    pub fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    /// The number of values. Exact when nothing is under way; otherwise it may count values whose insertion or removal is.
+    ///
+    /// *Complexity:* a few loads, whatever the size.
+    pub fn len(&self) -> usize {
+        self.engine.len()
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many values fit before the table grows.
+    pub fn capacity(&self) -> usize {
+        self.engine.capacity()
+    }
+
+    /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional` then, and the table need not grow
+    /// before there are more than `capacity`, unless it is shrunk meanwhile.
+    ///
+    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of the same room.
+    ///
+    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
+    /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
+    /// the memory; constant if there is room already.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    ///
+    /// ```
+    /// use highlander::Interner;
+    ///
+    /// let interner: Interner<u32> = Interner::new();
+    /// interner.reserve(1000);
+    /// let capacity = interner.capacity();
+    /// assert!(capacity >= 1000);
+    /// let _held: Vec<_> = (0..1000).map(|i| interner.intern(&i)).collect();
+    /// assert_eq!(interner.capacity(), capacity);
+    /// ```
+    pub fn reserve(&self, additional: usize) {
+        self.engine.reserve(additional);
+    }
+
+    /// The live values, at some moment for each: one that is live throughout the call is among them, one that is not may be.
+    ///
+    /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at least until they are yielded.
+    ///
+    /// *Waiting:* for writers of a bucket, a few instructions long. *Complexity:* linear in `capacity`.
+    ///
+    /// ```
+    /// use highlander::Interner;
+    ///
+    /// let interner: Interner<str> = Interner::new();
+    /// let held = [interner.intern("a"), interner.intern("b")];
+    /// let mut seen: Vec<_> = interner.iter().collect();
+    /// seen.sort();
+    /// assert_eq!(seen, held);
+    /// ```
+    pub fn iter(&self) -> InternerIter<T> {
+        let values: Vec<_> = self
+            .engine
+            .snapshot()
+            .into_iter()
+            .map(Interned::new)
+            .collect();
+        InternerIter {
+            values: values.into_iter(),
+        }
+    }
+
+    /// Gives back memory that is not needed: makes the table as short as its values allow, and frees the blocks in which none is left.
+    ///
+    /// Others go on meanwhile; memory that a reader may still see is freed by a later call or insertion. Blocks with a value in
+    /// them stay as they are, since values do not move.
+    ///
+    /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the capacity and in
+    /// the number of values that have gone.
+    pub fn shrink_to_fit(&self) {
+        self.engine.shrink_to_fit();
+    }
+}
+
+impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
+    /// The canonical handle of this content, entered if there is none. Copies or clones the value on a miss.
+    ///
+    /// *Runs* `Hash`, `Eq` and, on a miss, `Clone` of `T`. When several threads miss at once each clones, one is entered, the
+    /// others are dropped. *Waiting:* none on a hit; on a miss for other writers of the same bucket, a few instructions long.
+    ///
+    /// # Panics
+    /// When an unsized value has more than `u32::MAX` elements. A panic of user code leaves the interner as it was.
+    #[inline]
+    pub fn intern(&self, value: &T) -> Interned<T>
+    where
+        T: InternableRef,
+    {
+        let hash = hash_key(&self.hasher, value);
+        // Nothing on the way to a hit calls anything, but what ends it: so it needs no stack.
+        self.engine.probe(
+            hash,
+            |strong| {
+                if value.same(strong.key()) {
+                    Interned::new(strong)
+                } else {
+                    self.intern_beside(hash, value, strong)
+                }
+            },
+            |probe| self.intern_missing(hash, value, probe),
+        )
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn intern_beside(&self, hash: u64, value: &T, stranger: Strong<Canonical<T>>) -> Interned<T>
+    where
+        T: InternableRef,
+    {
+        // It may be the last to own it: dropped here, where that may run a user's code.
+        drop(stranger);
+        self.intern_missing(hash, value, Probe::UNSURE)
+    }
+
+    #[inline(never)]
+    fn intern_missing(&self, hash: u64, value: &T, probe: Probe) -> Interned<T>
+    where
+        T: InternableRef,
+    {
+        if probe != Probe::ABSENT {
+            if let Some(strong) = self.engine.get_slow(hash, &|other| value == other) {
+                return Interned::new(strong);
+            }
+        }
+        // SAFETY: the closure writes the value.
+        unsafe { self.enter(hash, value.elements(), |to| value.clone_to(to)) }
+    }
+
+    /// The canonical handle of this content, entered if there is none. Moves the value in on a miss, drops it on a hit.
+    ///
+    /// ```
+    /// use highlander::Interner;
+    ///
+    /// let words: Interner<[u32]> = Interner::new();
+    /// let one = words.intern_owned(vec![1, 2, 3]);
+    /// assert_eq!(words.intern(&[1, 2, 3]), one);
+    /// ```
+    ///
+    /// # Panics
+    /// When an unsized value has more than `u32::MAX` elements.
+    pub fn intern_owned(&self, value: impl Into<T::Owned>) -> Interned<T> {
+        let owned = value.into();
+        let hash = hash_key(&self.hasher, T::as_ref_of(&owned));
+        match self.get_hashed(hash, |other| T::as_ref_of(&owned) == other) {
+            Some(interned) => after(owned, interned),
+            None => self.enter_owned(hash, owned),
+        }
+    }
+
+    /// The canonical handle of the content that `query` stands for; `make` builds the owned value on a miss only.
+    ///
+    /// *Runs* `make` with no lock held. When several threads miss at once each may run it; one result is entered.
+    ///
+    /// ```
+    /// use highlander::Interner;
+    ///
+    /// let names: Interner<String> = Interner::new();
+    /// let a = names.intern_with("Darius", |s| s.to_owned());
+    /// let b = names.intern_with("Darius", |_| unreachable!("it is there"));
+    /// assert_eq!(a, b);
+    /// ```
+    ///
+    /// # Panics
+    /// When what `make` makes is not equivalent to `query` or hashes differently, since it would never be found; and when an unsized
+    /// value has more than `u32::MAX` elements.
+    pub fn intern_with<Q>(&self, query: &Q, make: impl FnOnce(&Q) -> T::Owned) -> Interned<T>
+    where
+        Q: ?Sized + Hash + Equivalent<T>,
+    {
+        let hash = hash_key(&self.hasher, query);
+        if let Some(interned) = self.get_hashed(hash, |other| query.equivalent(other)) {
+            return after(make, interned);
+        }
+        let owned = make(query);
+        let value = T::as_ref_of(&owned);
+        assert!(
+            query.equivalent(value) && hash_key(&self.hasher, value) == hash,
+            "the value that was made is not equivalent to what was asked for, or hashes differently"
+        );
+        self.enter_owned(hash, owned)
+    }
+
+    /// The canonical handle of this content, if there is one. Enters nothing.
+    ///
+    /// *Runs* `Hash` of the query and `Equivalent`. *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a
+    /// few instructions long.
+    ///
+    /// ```
+    /// use highlander::Interner;
+    ///
+    /// let interner: Interner<str> = Interner::new();
+    /// assert!(interner.get("x").is_none());
+    /// let held = interner.intern("x");
+    /// assert_eq!(interner.get("x"), Some(held));
+    /// assert!(interner.get("x").is_none());       // that was the last handle
+    /// ```
+    #[inline]
+    pub fn get<Q>(&self, query: &Q) -> Option<Interned<T>>
+    where
+        Q: ?Sized + Hash + Equivalent<T>,
+    {
+        let hash = hash_key(&self.hasher, query);
+        self.get_hashed(hash, |other| query.equivalent(other))
+    }
+
+    /// Whether this content has a live value at some moment during the call.
+    ///
+    /// Owns the value for that moment, so if its last handle goes just then, it is dropped here.
+    pub fn contains<Q>(&self, query: &Q) -> bool
+    where
+        Q: ?Sized + Hash + Equivalent<T>,
+    {
+        self.get(query).is_some()
+    }
+
+    #[inline]
+    fn get_hashed(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Interned<T>> {
+        self.engine.get(hash, is_it).map(Interned::new)
+    }
+
+    fn enter_owned(&self, hash: u64, owned: T::Owned) -> Interned<T> {
+        let len = T::as_ref_of(&owned).elements();
+        // SAFETY: the closure writes the value.
+        unsafe { self.enter(hash, len, |to| T::move_to(owned, to)) }
+    }
+
+    /// # Safety
+    /// `write` writes a value of `len` elements.
+    #[inline]
+    unsafe fn enter(&self, hash: u64, len: usize, write: impl FnOnce(*mut u8)) -> Interned<T> {
+        let meta = u32::try_from(len).expect("a value of more than u32::MAX elements");
+        let blank = self.engine.blank(meta, hash, 1);
+        write(blank.payload());
+        // SAFETY: written.
+        let new = unsafe { blank.complete() };
+        match self.engine.insert(new, hash, |new, other| new == other) {
+            Ok(entered) => Interned::new(entered),
+            Err(Rejected { existing, rejected }) => after(rejected, Interned::new(existing)),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
+    /// What deserializes a value straight into this interner: there is no `Deserialize` for a handle, since it could not know whose.
+    ///
+    /// ```
+    /// use highlander::Interner;
+    /// use serde::de::DeserializeSeed;
+    ///
+    /// let names: Interner<str> = Interner::new();
+    /// let mut json = serde_json::Deserializer::from_str("\"Cassandra\"");
+    /// let name = names.seed().deserialize(&mut json).unwrap();
+    /// assert_eq!(name, names.intern("Cassandra"));
+    /// ```
+    pub fn seed(&self) -> InternerSeed<'_, T, S> {
+        InternerSeed { interner: self }
+    }
+}
+
+/// Deserializes into an interner; see [`Interner::seed`].
+#[cfg(feature = "serde")]
+pub struct InternerSeed<'a, T: ?Sized + Internable, S> {
+    interner: &'a Interner<T, S>,
+}
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable, S> Clone for InternerSeed<'_, T, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable, S> Copy for InternerSeed<'_, T, S> {}
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable, S> fmt::Debug for InternerSeed<'_, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InternerSeed").finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, T, S> serde_core::de::DeserializeSeed<'de> for InternerSeed<'_, T, S>
+where
+    T: ?Sized + Internable + Hash + Eq,
+    T::Owned: serde_core::Deserialize<'de>,
+    S: BuildHasher,
+{
+    type Value = Interned<T>;
+
+    fn deserialize<D: serde_core::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Interned<T>, D::Error> {
+        let owned = <T::Owned as serde_core::Deserialize>::deserialize(deserializer)?;
+        Ok(self.interner.intern_owned(owned))
+    }
+}
+
+impl<T: ?Sized + Internable + 'static, S: Default> Default for Interner<T, S> {
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<T: ?Sized + Internable + fmt::Debug, S> fmt::Debug for Interner<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl<T: ?Sized + Internable, S> IntoIterator for &Interner<T, S> {
+    type Item = Interned<T>;
+    type IntoIter = InternerIter<T>;
+
+    fn into_iter(self) -> InternerIter<T> {
+        self.iter()
+    }
+}
+
+/// The values of an [`Interner`] at the time of the call to [`Interner::iter`].
+pub struct InternerIter<T: ?Sized + Internable> {
+    values: std::vec::IntoIter<Interned<T>>,
+}
+
+impl<T: ?Sized + Internable> Iterator for InternerIter<T> {
+    type Item = Interned<T>;
+
+    fn next(&mut self) -> Option<Interned<T>> {
+        self.values.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.values.size_hint()
+    }
+}
+
+impl<T: ?Sized + Internable> ExactSizeIterator for InternerIter<T> {}
+impl<T: ?Sized + Internable> std::iter::FusedIterator for InternerIter<T> {}
+
+impl<T: ?Sized + Internable> fmt::Debug for InternerIter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InternerIter")
+            .field("left", &self.values.len())
+            .finish()
+    }
+}

@@ -1,0 +1,5 @@
+//! One canonical value for each content.
+
+pub(crate) mod internable;
+pub(crate) mod interned;
+pub(crate) mod interner;

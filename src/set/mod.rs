@@ -1,0 +1,576 @@
+//! A set that holds its members weakly, in the order in which they came. `algebra` compares and combines such sets.
+
+pub(crate) mod members;
+pub(crate) mod order;
+
+mod algebra;
+
+use crate::memory::hash::DefaultHashBuilder;
+use crate::memory::panics::after;
+use crate::pointer::keying::{Asked, ByEquality, Keying};
+use crate::pointer::token::Token;
+#[allow(unused_imports)] // for the documentation
+use crate::pointer::traits::Pointer;
+use crate::pointer::traits::SyncPointer;
+use crate::set::members::{Cursor, Members};
+use crate::set::order::pin;
+use crate::sync::OnceCell;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// A set of weak members in insertion order: CPython's `WeakSet`, and the `Vec<Weak<dyn Listener>>` that people write by hand.
+///
+/// ```
+/// use highlander::{ByAddress, WeakSet};
+/// use std::sync::Arc;
+///
+/// trait Listener: Send + Sync { fn hear(&self, word: &str); }
+/// struct Door;
+/// impl Listener for Door { fn hear(&self, word: &str) { println!("a door hears {word}"); } }
+///
+/// static LISTENERS: WeakSet<Arc<dyn Listener>, ByAddress> = WeakSet::new();
+///
+/// let door: Arc<dyn Listener> = Arc::new(Door);
+/// assert!(LISTENERS.insert(&door));
+/// assert!(!LISTENERS.insert(&door));              // once only
+/// LISTENERS.for_each(|listener| listener.hear("mellon"));
+/// drop(door);
+/// assert_eq!(LISTENERS.len(), 0);                 // nobody has to unsubscribe
+/// ```
+///
+/// # Which members are the same
+/// [`ByEquality`] (unless said otherwise): those whose targets are equal; the first one stays. [`ByAddress`](crate::ByAddress): the very same
+/// object; nothing of the target is hashed or compared.
+///
+/// # When a member dies
+/// It is out of the set from that moment: no call shows it. (One that compares or shows it just then is an owner, and may be the last.) Its *entry* goes
+/// * before the last owner's drop returns, if the pointer reports deaths ([`Watched`](crate::Watched)), or the value has a [`Token`] that it was
+///   entered with;
+/// * otherwise (a plain `Arc`) when it is pruned. Each insertion and each removal looks at 4 entries, in turn, and goes on while all that it sees are dead,
+///   up to 64. A dead entry is thus gone after a quarter as many such calls as there are entries, or fewer. (The maps look at 8 entries with each insertion
+///   and each 64th miss; see [`WeakValueMap`](crate::WeakValueMap#dead-entries).) [`WeakSet::prune`] does it now.
+///
+/// A dead `Weak` keeps the memory of its value: so pruning frees that too. It is freed through `crossbeam-epoch`: when the readers at the time have gone on, by a
+/// later call on any set.
+///
+/// # Reading
+/// Iteration takes no lock. It reads up to 16 owners at a time into a buffer of its own with the epoch pinned once, and works on them unpinned; so a slow or
+/// stuck loop holds back the memory of nothing but those 16, however much is inserted and removed meanwhile. It shows, in order, each member that is in the set throughout, and none that comes
+/// after it began; a member that is removed before its turn is not shown. It never fails, and ends even if its body inserts.
+///
+/// # What it costs
+/// The order is what this type is made for; membership is looked up in 4 shards behind locks. So [`WeakSet::contains`] and [`WeakSet::get`] write to a line that
+/// a quarter of all look-ups write to, and from there follow two pointers, to the entry and to the member. With up to some thousands of members that is faster than a hash set
+/// of `Weak`s under one read-write lock, on one thread and on two; in a set that the caches do not hold, a hit takes up to twice as long as there, and a step of an
+/// iteration about three times (a miss is faster everywhere). Where look-ups by many threads are what matters, take a [`WeakKeyMap<P, ()>`](crate::WeakKeyMap): its look-ups take no lock, and half the time.
+///
+/// # Your code
+/// `Hash` and `Eq` run with no lock held, and so do the drop of a member, [`Pointer::downgrade`] and [`Pointer::watch`]. [`WeakPointer::upgrade`](crate::WeakPointer::upgrade) and `is_dead` may run while the epoch
+/// is pinned: one of your own may do anything, but the memory of all users of the epoch waits for it. The drop of a *weak* pointer of your own may run
+/// later and on another thread, when the epoch has passed; a panic in it is swallowed. A panic in any other of them leaves the set as it was before the call or as
+/// it is after it.
+///
+/// Members must be `Send` and `Sync`, since whoever drops a last owner changes the set.
+pub struct WeakSet<P: SyncPointer, M = ByEquality, S = DefaultHashBuilder> {
+    // Made by the first insertion, so that a set can be a `static`.
+    members: OnceCell<Arc<Members<P>>>,
+    hasher: S,
+    keying: PhantomData<fn() -> M>,
+}
+
+impl<P: SyncPointer, M> WeakSet<P, M> {
+    /// An empty set, which allocates nothing before its first member. Can be a `static`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+
+    /// An empty set. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
+    /// An empty set that hashes with `hasher`.
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub const fn with_hasher(hasher: S) -> Self {
+        Self {
+            members: OnceCell::new(),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+
+    /// An empty set that hashes with `hasher`. (Not `const` under the model checker.)
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self {
+            members: OnceCell::new(),
+            hasher,
+            keying: PhantomData,
+        }
+    }
+
+    /// The hasher.
+    pub fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    fn members(&self) -> &Arc<Members<P>> {
+        self.members.get_or_init(Members::new)
+    }
+
+    /// The number of live members. Exact when nothing is under way.
+    ///
+    /// *Complexity:* constant if all members report their death; otherwise linear in [`WeakSet::entries`], as each is asked.
+    pub fn len(&self) -> usize {
+        self.members.get().map_or(0, |members| members.live())
+    }
+
+    /// Whether no member is alive.
+    pub fn is_empty(&self) -> bool {
+        self.members.get().is_none_or(|members| members.is_empty())
+    }
+
+    /// The number of entries, those of dead members that are not pruned yet among them. Constant time.
+    pub fn entries(&self) -> usize {
+        self.members.get().map_or(0, |members| members.entries())
+    }
+
+    /// How many entries there is room for, dead and removed ones that still take theirs among them.
+    pub fn capacity(&self) -> usize {
+        self.members.get().map_or(0, |members| members.capacity())
+    }
+
+    /// Makes room for `additional` members to be entered one after the other: `capacity` is at least `entries + additional` then. A removal leaves a hole,
+    /// and when holes outnumber the members they are closed, and the room is given back with them.
+    ///
+    /// What is promised is the list. The index by hash gets its room only if the set has not been used before; otherwise it grows as it needs to.
+    ///
+    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`, or as if that were as much as there is already: so calling it before each insertion
+    /// costs no more than the insertions. Readers go on.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no list can have that size.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<u32>> = WeakSet::new();
+    /// set.reserve(1000);
+    /// let capacity = set.capacity();
+    /// assert!(capacity >= 1000);
+    /// let owned: Vec<_> = (0..1000).map(Arc::new).collect();
+    /// set.extend(owned.iter().cloned());
+    /// assert_eq!(set.capacity(), capacity);
+    /// ```
+    pub fn reserve(&self, additional: usize) {
+        if additional > 0 {
+            let guard = pin();
+            let new = || Members::with_capacity(additional, &guard);
+            self.members.get_or_init(new).reserve(additional);
+        }
+    }
+
+    /// Gives back the room of what has been removed. Prunes first.
+    ///
+    /// *Waiting:* makes writers wait for a time linear in the size; readers go on.
+    pub fn shrink_to_fit(&self) {
+        if let Some(members) = self.members.get() {
+            members.prune();
+            members.shrink_to_fit();
+        }
+    }
+
+    /// Takes out the entries of dead members. Returns how many this call has taken out.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let owned = [Arc::new(1), Arc::new(2)];
+    /// let set: WeakSet<Arc<u32>> = owned.iter().cloned().collect();
+    /// drop(owned);
+    /// assert_eq!((set.len(), set.entries()), (0, 2));
+    /// assert_eq!((set.prune(), set.entries()), (2, 0));
+    /// ```
+    pub fn prune(&self) -> usize {
+        self.members.get().map_or(0, |members| members.prune())
+    }
+
+    /// The live members in order; see [reading](WeakSet#reading). The iterator owns what it yields, and keeps up to 15 behind it alive.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let owned: Vec<_> = (0..5).map(Arc::new).collect();
+    /// let set: WeakSet<Arc<i32>> = owned.iter().cloned().collect();
+    /// for member in &set {
+    ///     set.remove(&*member);       // changing the set is fine
+    ///     set.remove(&3);             // not shown
+    ///     assert_ne!(*member, 3);
+    /// }
+    /// assert!(set.is_empty());
+    /// ```
+    pub fn iter(&self) -> WeakSetIter<P> {
+        let members = self.members.get().cloned();
+        let cursor = members
+            .as_deref()
+            .map_or_else(Cursor::of_nothing, Cursor::new);
+        WeakSetIter { members, cursor }
+    }
+
+    /// Calls `f` with each live member in order; see [reading](WeakSet#reading). For up to 16 members that is one pin, no lock, and no allocation.
+    pub fn for_each(&self, mut f: impl FnMut(&P::Target)) {
+        self.try_for_each(|member| {
+            f(P::target(member));
+            ControlFlow::<()>::Continue(())
+        });
+    }
+
+    /// As [`WeakSet::for_each`], with the owners, until `f` says to stop; what it then says comes back.
+    pub fn try_for_each<B>(&self, mut f: impl FnMut(&P) -> ControlFlow<B>) -> Option<B> {
+        let members = self.members.get()?;
+        let mut cursor = Cursor::new(members);
+        while let Some((_, member)) = cursor.next(members) {
+            if let ControlFlow::Break(result) = f(&member) {
+                return Some(after((member, cursor, f), result));
+            }
+        }
+        None
+    }
+
+    /// The live member that came first. *Complexity:* linear in the number of dead ones before it, which stay until the set is swept.
+    pub fn first(&self) -> Option<P> {
+        self.try_for_each(|member| ControlFlow::Break(member.clone()))
+    }
+
+    /// Takes out the live member that came first. None if there is none. Of several callers, each gets another one. *Complexity:* as of [`first`](Self::first).
+    pub fn pop_first(&self) -> Option<P> {
+        self.members.get()?.pop_first()
+    }
+
+    /// Takes out the members for which `keep` says no. Their owners keep them. Returns how many this call has taken out.
+    ///
+    /// *Runs* `keep` with no lock held; it may use the set.
+    pub fn retain(&self, mut keep: impl FnMut(&P) -> bool) -> usize {
+        let Some(members) = self.members.get() else {
+            return 0;
+        };
+        let (mut cursor, mut removed) = (Cursor::new(members), 0);
+        while let Some((entry, member)) = cursor.next(members) {
+            if !keep(&member) && members.remove(entry) {
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// Takes out all members, and yields their owners in order. All are out when this returns.
+    pub fn drain(&self) -> impl ExactSizeIterator<Item = P> + use<P, M, S> {
+        let mut taken = Vec::new();
+        if let Some(members) = self.members.get() {
+            let mut cursor = Cursor::new(members);
+            while let Some((entry, member)) = cursor.next(members) {
+                if members.remove(entry) {
+                    taken.push(member);
+                }
+            }
+            members.prune();
+        }
+        taken.into_iter()
+    }
+
+    /// Takes out all members, dead or alive. Those that come while this runs may stay. Returns how many entries this call has taken out.
+    pub fn clear(&self) -> usize {
+        self.members.get().map_or(0, |members| members.clear())
+    }
+
+    /// Whether an equal member, or the same with [`ByAddress`](crate::ByAddress), is in the set and alive.
+    ///
+    /// `asked` is the target or something equivalent to it; with `ByAddress`, the pointer.
+    ///
+    /// *Waiting:* for a writer of the same shard, a few instructions long. *Complexity:* constant on average.
+    pub fn contains<Q: ?Sized>(&self, asked: &Q) -> bool
+    where
+        M: Asked<P, Q>,
+        S: BuildHasher,
+    {
+        self.find(asked).is_some()
+    }
+
+    /// The member that is equal to `asked`, if it is alive. *Waiting* and complexity as [`WeakSet::contains`].
+    pub fn get<Q: ?Sized>(&self, asked: &Q) -> Option<P>
+    where
+        M: Asked<P, Q>,
+        S: BuildHasher,
+    {
+        self.find(asked).map(|(_, member)| member)
+    }
+
+    /// Takes out the member that is equal to `asked`. Whether there was one, alive. Of several callers, one gets true.
+    pub fn remove<Q: ?Sized>(&self, asked: &Q) -> bool
+    where
+        M: Asked<P, Q>,
+        S: BuildHasher,
+    {
+        self.take(asked).is_some()
+    }
+
+    /// Takes out the member that is equal to `asked`, and returns an owner.
+    pub fn take<Q: ?Sized>(&self, asked: &Q) -> Option<P>
+    where
+        M: Asked<P, Q>,
+        S: BuildHasher,
+    {
+        let (entry, member) = self.find(asked)?;
+        let members = self.members.get()?;
+        members.sweep();
+        members.remove(entry).then_some(member)
+    }
+
+    fn find<Q: ?Sized>(&self, asked: &Q) -> Option<(u64, P)>
+    where
+        M: Asked<P, Q>,
+        S: BuildHasher,
+    {
+        let members = self.members.get()?;
+        let hash = M::hash_asked(&self.hasher, asked);
+        members.find(hash, |stored| M::find(stored, asked))
+    }
+}
+
+impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
+    /// Enters a member at the end, unless an equal one is there and alive. Whether it was entered.
+    ///
+    /// The set holds it weakly. If another thread enters an equal one at the same time, one of the two gets true.
+    ///
+    /// *Waiting:* for other writers, a few instructions long. *Runs* `Hash`, `Eq`, [`Pointer::downgrade`] and [`Pointer::watch`], with no lock held.
+    /// *Complexity:* constant on average and amortised; at times, room for more is allocated.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<&str>> = WeakSet::new();
+    /// let (one, same) = (Arc::new("one"), Arc::new("one"));
+    /// assert!(set.insert(&one));
+    /// assert!(!set.insert(&same));        // the first one stays
+    /// drop(one);
+    /// assert!(!set.contains("one"));      // and dies, though an equal one lives
+    /// assert!(set.insert(&same));
+    /// ```
+    pub fn insert(&self, member: &P) -> bool {
+        self.enter_watched(member).is_none()
+    }
+
+    /// The member that is equal to this one and alive; if there is none, this one, entered at the end. *Waiting* and complexity as [`WeakSet::insert`].
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<str>> = WeakSet::new();
+    /// let one = set.get_or_insert("katana".into());
+    /// let same = set.get_or_insert("katana".into());
+    /// assert!(Arc::ptr_eq(&one, &same));
+    /// ```
+    pub fn get_or_insert(&self, member: P) -> P {
+        let existing = self.twin(&member).or_else(|| self.enter_watched(&member));
+        match existing {
+            Some(existing) => after(member, existing),
+            None => member,
+        }
+    }
+
+    /// As [`WeakSet::insert`], for a value that carries a [`Token`]: its entry goes when the token is dropped, which is when the value is.
+    ///
+    /// `token` shows the value's token. It runs with no lock held, if the member is entered; if it panics, the member is taken out again.
+    ///
+    /// ```
+    /// use highlander::{ByAddress, Token, WeakSet};
+    /// use std::sync::Arc;
+    ///
+    /// trait Plugin: Send + Sync { fn token(&self) -> &Token; }
+    /// #[derive(Default)]
+    /// struct Spell { token: Token }
+    /// impl Plugin for Spell { fn token(&self) -> &Token { &self.token } }
+    ///
+    /// let plugins: WeakSet<Arc<dyn Plugin>, ByAddress> = WeakSet::new();
+    /// let spell: Arc<dyn Plugin> = Arc::new(Spell::default());
+    /// plugins.insert_with_token(&spell, |plugin| plugin.token());
+    /// drop(spell);
+    /// assert_eq!(plugins.entries(), 0);
+    /// ```
+    pub fn insert_with_token(
+        &self,
+        member: &P,
+        token: impl for<'a> FnOnce(&'a P::Target) -> &'a Token,
+    ) -> bool {
+        // Not relied upon for `len`: a token can be forgotten.
+        self.enter(member, |notify| {
+            (Some(token(P::target(member)).bind(notify)), false)
+        })
+        .is_none()
+    }
+
+    /// Makes a member around a [`Token`] and enters it; or, if an equal one is there and alive, drops the new one and returns that one.
+    ///
+    /// `make` is to store the token in the value. If it does not, or if it fails, nothing is wrong: the member's entry is pruned like that of
+    /// any `Arc`. *Runs* `make` with no lock held; when it panics, nothing is entered.
+    ///
+    /// ```
+    /// use highlander::{ByAddress, Token, WeakSet};
+    /// use std::sync::Arc;
+    ///
+    /// struct Process { id: u32, _token: Token }
+    /// static CHILDREN: WeakSet<Arc<Process>, ByAddress> = WeakSet::new();
+    ///
+    /// let child = CHILDREN.create_with_token(|token| Arc::new(Process { id: 7, _token: token }));
+    /// assert_eq!((CHILDREN.entries(), child.id), (1, 7));
+    /// drop(child);
+    /// assert_eq!(CHILDREN.entries(), 0);
+    /// ```
+    pub fn create_with_token(&self, make: impl FnOnce(Token) -> P) -> P {
+        let token = Token::new();
+        let binder = token.binder();
+        let member = make(token);
+        match self.enter(&member, |notify| (binder.bind(notify), false)) {
+            Some(existing) => after(member, existing),
+            None => member,
+        }
+    }
+
+    /// Enters a member that reports its own death, if it can; see [`WeakSet::enter`].
+    fn enter_watched(&self, member: &P) -> Option<P> {
+        let watch = |notify| P::REPORTS.then(|| P::watch(member, notify)).flatten();
+        self.enter(member, |notify| (watch(notify), true))
+    }
+
+    /// The live member that is the same as this one; or none, and this one is entered.
+    fn enter(
+        &self,
+        member: &P,
+        watch: impl FnOnce(
+            crate::pointer::notify::Notify,
+        ) -> (Option<crate::pointer::watchers::Registration>, bool),
+    ) -> Option<P> {
+        let hash = M::hash(&self.hasher, member);
+        let members = self.members();
+        members.sweep();
+        members.enter(hash, member, |stored| M::twin(stored, member), watch)
+    }
+
+    /// The live member that is the same as this one.
+    fn twin(&self, member: &P) -> Option<P> {
+        let members = self.members.get()?;
+        let hash = M::hash(&self.hasher, member);
+        let (_, twin) = members.find(hash, |stored| M::twin(stored, member))?;
+        Some(twin)
+    }
+
+    fn has(&self, member: &P) -> bool {
+        self.twin(member).is_some()
+    }
+
+    /// Enters each member. The same as [`Extend`], for a set that is shared.
+    pub fn extend(&self, members: impl IntoIterator<Item = P>) {
+        for member in members {
+            self.insert(&member);
+        }
+    }
+}
+
+impl<P: SyncPointer, M, S: Default> Default for WeakSet<P, M, S> {
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> Extend<P> for WeakSet<P, M, S> {
+    fn extend<I: IntoIterator<Item = P>>(&mut self, members: I) {
+        WeakSet::extend(self, members);
+    }
+}
+
+impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> Extend<P> for &WeakSet<P, M, S> {
+    fn extend<I: IntoIterator<Item = P>>(&mut self, members: I) {
+        WeakSet::extend(self, members);
+    }
+}
+
+impl<'a, P: SyncPointer, M: Keying<P>, S: BuildHasher> Extend<&'a P> for WeakSet<P, M, S> {
+    fn extend<I: IntoIterator<Item = &'a P>>(&mut self, members: I) {
+        for member in members {
+            self.insert(member);
+        }
+    }
+}
+
+impl<P: SyncPointer, M: Keying<P>, S: BuildHasher + Default> FromIterator<P> for WeakSet<P, M, S> {
+    /// The set does not keep its members alive: they must have other owners.
+    fn from_iter<I: IntoIterator<Item = P>>(members: I) -> Self {
+        let set = Self::default();
+        set.extend(members);
+        set
+    }
+}
+
+impl<P: SyncPointer, M, S> fmt::Debug for WeakSet<P, M, S>
+where
+    P::Target: fmt::Debug,
+{
+    /// The live members.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut set = f.debug_set();
+        self.iter().for_each(|member| {
+            set.entry(&P::target(&member));
+        });
+        set.finish()
+    }
+}
+
+impl<P: SyncPointer, M, S> IntoIterator for &WeakSet<P, M, S> {
+    type Item = P;
+    type IntoIter = WeakSetIter<P>;
+
+    fn into_iter(self) -> WeakSetIter<P> {
+        self.iter()
+    }
+}
+
+/// Owners of the live members of a [`WeakSet`], in order; see [`WeakSet::iter`].
+pub struct WeakSetIter<P: SyncPointer> {
+    members: Option<Arc<Members<P>>>,
+    cursor: Cursor<P>,
+}
+
+impl<P: SyncPointer> Iterator for WeakSetIter<P> {
+    type Item = P;
+
+    fn next(&mut self) -> Option<P> {
+        let members = self.members.as_ref()?;
+        match self.cursor.next(members) {
+            Some((_, member)) => Some(member),
+            None => {
+                self.members = None;
+                None
+            }
+        }
+    }
+}
+
+impl<P: SyncPointer> std::iter::FusedIterator for WeakSetIter<P> {}
+
+impl<P: SyncPointer> fmt::Debug for WeakSetIter<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSetIter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,416 @@
+//! Things in the order in which they came, read without a lock.
+//!
+//! Each gets a number that is never used again. Numbers ascend along the list, so a reader may stop, let go of everything, and go on behind
+//! the last number that it saw: nothing is held back while somebody works on what was read.
+//!
+//! ```text
+//!  directory (immutable, replaced as a whole)
+//!   ├─► chunk  [1 ■][2 ·][5 ■]              · a hole: what was there has been removed
+//!   ├─► chunk  [6 ·][7 ·][8 ■][9 ■]
+//!   └─► chunk  [10 ■][11 ■][  ][  ]         filled up to here: numbers are written once, before the reader may see them
+//! ```
+//! Readers pin the epoch, then follow pointers. Writers hold one lock. What a writer unlinks, a directory or a thing, it gives to the epoch, which
+//! drops it when every reader that was pinned at that moment has unpinned.
+
+#[cfg(not(all(highlander_loom, feature = "loom")))]
+mod body {
+    use crate::memory::panics::discard;
+    use crate::sync::Mutex;
+    use crossbeam_epoch::{self as epoch, Atomic, Owned};
+    use std::alloc::Layout;
+    use std::ops::ControlFlow;
+    use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+    use std::sync::Arc;
+
+    pub(crate) use crossbeam_epoch::Guard;
+
+    /// Keeps what is reachable now from being freed. It may run what other guards were holding back (the drop of a removed thing), so no
+    /// lock is to be held.
+    #[inline]
+    pub(crate) fn pin() -> Guard {
+        epoch::pin()
+    }
+
+    /// As many holes are left alone.
+    const HOLES: usize = 32;
+
+    pub(crate) struct Order<T: Send + Sync + 'static> {
+        /// Never null.
+        directory: Atomic<Directory<T>>,
+        /// A number below which there is nothing.
+        first: AtomicU64,
+        live: AtomicUsize,
+        /// The number of the next one.
+        next: AtomicU64,
+        /// Whoever writes has this lock; so no read-modify-write is needed for the fields above. It guards how many slots are filled,
+        /// holes among them.
+        writer: Mutex<usize>,
+    }
+
+    // Invariant: numbers ascend along the chunks and within them; no chunk is empty but for the last, and but for one that is all holes.
+    struct Directory<T> {
+        chunks: Vec<Arc<Chunk<T>>>,
+    }
+
+    struct Chunk<T> {
+        /// Slots below are written, and their numbers stay.
+        filled: AtomicUsize,
+        slots: Box<[Slot<T>]>,
+    }
+
+    struct Slot<T> {
+        number: AtomicU64,
+        /// Null, or from `Arc::into_raw`. In a chunk of the *current* directory the slot owns one reference; in others, none.
+        thing: AtomicPtr<T>,
+    }
+
+    impl<T> Chunk<T> {
+        fn new(capacity: usize) -> Self {
+            let slot = |_| Slot {
+                number: AtomicU64::new(0),
+                thing: AtomicPtr::new(std::ptr::null_mut()),
+            };
+            Self {
+                filled: AtomicUsize::new(0),
+                slots: (0..capacity).map(slot).collect(),
+            }
+        }
+
+        fn filled(&self) -> &[Slot<T>] {
+            // Acquire: pairs with the Release in `append`; the numbers and pointers below are written.
+            &self.slots[..self.filled.load(Ordering::Acquire)]
+        }
+
+        /// Fills the next slot. Only for the writer, and if there is one.
+        fn append(&self, number: u64, thing: *mut T) {
+            let at = self.filled.load(Ordering::Relaxed);
+            self.slots[at].number.store(number, Ordering::Relaxed);
+            self.slots[at].thing.store(thing, Ordering::Relaxed);
+            self.filled.store(at + 1, Ordering::Release);
+        }
+
+        fn is_full(&self) -> bool {
+            self.filled.load(Ordering::Relaxed) == self.slots.len()
+        }
+
+        fn last_number(&self) -> Option<u64> {
+            let slot = self.filled().last()?;
+            Some(slot.number.load(Ordering::Relaxed))
+        }
+    }
+
+    impl<T> Directory<T> {
+        /// Where the search for `number`, or the next above, begins.
+        fn seek(&self, number: u64) -> (usize, usize) {
+            let chunk = self
+                .chunks
+                .partition_point(|chunk| chunk.last_number().is_some_and(|last| last < number));
+            let slot = self.chunks.get(chunk).map_or(0, |chunk| {
+                chunk
+                    .filled()
+                    .partition_point(|slot| slot.number.load(Ordering::Relaxed) < number)
+            });
+            (chunk, slot)
+        }
+
+        /// The filled slots from `number` on.
+        fn slots_from(&self, number: u64) -> impl Iterator<Item = (u64, &AtomicPtr<T>)> {
+            let (chunk, slot) = self.seek(number);
+            let (first, rest) = match &self.chunks[chunk..] {
+                [] => (&[] as &[_], &[] as &[_]),
+                [first, rest @ ..] => (&first.filled()[slot..], rest),
+            };
+            first
+                .iter()
+                .chain(rest.iter().flat_map(|chunk| chunk.filled()))
+                .map(|slot| (slot.number.load(Ordering::Relaxed), &slot.thing))
+        }
+
+        fn slot(&self, number: u64) -> Option<&AtomicPtr<T>> {
+            let (found, slot) = self.slots_from(number).next()?;
+            (found == number).then_some(slot)
+        }
+    }
+
+    impl<T: Send + Sync + 'static> Order<T> {
+        pub(crate) fn new() -> Self {
+            Self {
+                directory: Atomic::new(Directory { chunks: Vec::new() }),
+                first: AtomicU64::new(0),
+                live: AtomicUsize::new(0),
+                next: AtomicU64::new(0),
+                writer: Mutex::new(0),
+            }
+        }
+
+        /// How many there are.
+        pub(crate) fn len(&self) -> usize {
+            self.live.load(Ordering::Relaxed)
+        }
+
+        /// How many slots there are.
+        pub(crate) fn capacity(&self, guard: &Guard) -> usize {
+            let chunks = &self.directory(guard).chunks;
+            chunks.iter().map(|chunk| chunk.slots.len()).sum()
+        }
+
+        /// All that are in it now have a lower number, all that come have this or a higher one.
+        pub(crate) fn end(&self) -> u64 {
+            self.next.load(Ordering::Relaxed)
+        }
+
+        fn directory<'g>(&self, guard: &'g Guard) -> &'g Directory<T> {
+            // SAFETY: never null; a directory is given to the epoch after it has been replaced, so the guard keeps what was loaded under it.
+            // Acquire pairs with the Release of the swap that published it.
+            unsafe { self.directory.load(Ordering::Acquire, guard).deref() }
+        }
+
+        /// Puts what `make` makes of its number at the end. `make` runs under the lock.
+        pub(crate) fn append(&self, guard: &Guard, make: impl FnOnce(u64) -> Arc<T>) -> Arc<T> {
+            let mut used = self.writer.lock();
+            let number = self.end();
+            let thing = make(number);
+            let directory = self.directory(guard);
+            match directory.chunks.last().filter(|chunk| !chunk.is_full()) {
+                Some(chunk) => chunk.append(number, Arc::into_raw(Arc::clone(&thing)).cast_mut()),
+                None => {
+                    // A quarter more, within limits: a small list is one small chunk, and a long one has few.
+                    let chunk = Chunk::new((self.len() / 4).next_power_of_two().clamp(8, 1024));
+                    let mut chunks = Vec::with_capacity(directory.chunks.len() + 1);
+                    chunks.extend_from_slice(&directory.chunks);
+                    chunk.append(number, Arc::into_raw(Arc::clone(&thing)).cast_mut());
+                    chunks.push(Arc::new(chunk));
+                    self.replace(chunks, guard);
+                }
+            }
+            *used += 1;
+            self.next.store(number + 1, Ordering::Relaxed);
+            self.live.store(self.len() + 1, Ordering::Relaxed);
+            thing
+        }
+
+        /// Takes out the one with this number: Some for the one caller that did.
+        pub(crate) fn remove(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
+            let mut used = self.writer.lock();
+            let directory = self.directory(guard);
+            let pointer = directory
+                .slot(number)?
+                .swap(std::ptr::null_mut(), Ordering::Relaxed);
+            if pointer.is_null() {
+                return None;
+            }
+            self.live.store(self.len() - 1, Ordering::Relaxed);
+            // The holes before the first one are passed once, here.
+            let first = directory
+                .slots_from(self.first.load(Ordering::Relaxed))
+                .find(|(_, slot)| !slot.load(Ordering::Relaxed).is_null())
+                .map_or(self.end(), |(number, _)| number);
+            self.first.store(first, Ordering::Relaxed);
+            if *used > 2 * self.len() + HOLES {
+                self.close_holes(&mut used, guard);
+            }
+            drop(used);
+            // SAFETY: a slot of the directory that was current (the lock was held) owned this reference, and does not any more.
+            let thing = unsafe { Arc::from_raw(pointer) };
+            let taken = Arc::clone(&thing);
+            // SAFETY: whoever still sees the pointer is pinned. `T` may be dropped on any thread, at any time (`Send + Sync + 'static`).
+            unsafe {
+                // A panic must not pass through the collector.
+                guard.defer_unchecked(move || discard(thing));
+            }
+            Some(taken)
+        }
+
+        /// The one with this number.
+        pub(crate) fn get(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
+            self.visit(guard, number, |found, thing| {
+                ControlFlow::Break((found == number).then(|| Arc::clone(thing)))
+            })?
+        }
+
+        /// Calls `visit` for each one from `number` on until it says to stop. What is removed meanwhile may be among them.
+        pub(crate) fn visit<B>(
+            &self,
+            guard: &Guard,
+            number: u64,
+            mut visit: impl FnMut(u64, &Arc<T>) -> ControlFlow<B>,
+        ) -> Option<B> {
+            let from = number.max(self.first.load(Ordering::Relaxed));
+            for (number, slot) in self.directory(guard).slots_from(from) {
+                // Acquire is not needed: the pointer was written before `filled`, and is only ever replaced by null.
+                let pointer = slot.load(Ordering::Relaxed);
+                if pointer.is_null() {
+                    continue;
+                }
+                // SAFETY: from `Arc::into_raw`. The slot's reference is given back to the epoch after the pointer has been taken out of the
+                // current directory, and this reader was pinned before it could load a directory in which it still is. It is
+                // only borrowed: `ManuallyDrop` gives back nothing.
+                let thing = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(pointer)) };
+                if let ControlFlow::Break(result) = visit(number, &thing) {
+                    return Some(result);
+                }
+            }
+            None
+        }
+
+        /// Moves what is left into new chunks. Those who read the old ones see what they would have seen.
+        fn close_holes(&self, used: &mut usize, guard: &Guard) {
+            let live: Vec<_> = self
+                .directory(guard)
+                .slots_from(0)
+                .map(|(number, slot)| (number, slot.load(Ordering::Relaxed)))
+                .filter(|(_, pointer)| !pointer.is_null())
+                .collect();
+            let chunks = live.chunks(1024).map(|part| {
+                let chunk = Chunk::new(part.len().next_power_of_two().max(8));
+                for (number, pointer) in part {
+                    chunk.append(*number, *pointer);
+                }
+                Arc::new(chunk)
+            });
+            self.replace(chunks.collect(), guard);
+            *used = live.len();
+        }
+
+        /// Gives back the room of holes and of slots that are not used.
+        pub(crate) fn shrink_to_fit(&self, guard: &Guard) {
+            self.close_holes(&mut self.writer.lock(), guard);
+        }
+
+        /// Makes room for so many to be put at the end, until holes are closed.
+        ///
+        /// Panics with "capacity overflow" when no chunk can have that size.
+        pub(crate) fn reserve(&self, additional: usize, guard: &Guard) {
+            // Before the lock: it may panic.
+            let layout = Layout::array::<Slot<T>>(additional);
+            assert!(layout.is_ok(), "capacity overflow");
+            let mut used = self.writer.lock();
+            let chunks = &self.directory(guard).chunks;
+            let last = chunks.last();
+            let vacant = last.map_or(0, |last| last.slots.len() - last.filled().len());
+            if vacant >= additional {
+                return;
+            }
+            // A longer one in the place of the last, at least twice as long. Holes stay behind; those who read the old one see what they would have seen.
+            let old = last.map_or(&[][..], |last| last.filled());
+            let kept = |slot: &&Slot<T>| !slot.thing.load(Ordering::Relaxed).is_null();
+            let (before, kept): (_, Vec<_>) = (old.len(), old.iter().filter(kept).collect());
+            let chunk = Chunk::new(kept.len() + additional.max(kept.len()));
+            for slot in &kept {
+                chunk.append(
+                    slot.number.load(Ordering::Relaxed),
+                    slot.thing.load(Ordering::Relaxed),
+                );
+            }
+            *used -= before - kept.len();
+            let mut chunks = chunks[..chunks.len().saturating_sub(1)].to_vec();
+            chunks.push(Arc::new(chunk));
+            self.replace(chunks, guard);
+        }
+
+        /// Under the lock.
+        fn replace(&self, chunks: Vec<Arc<Chunk<T>>>, guard: &Guard) {
+            let new = Owned::new(Directory { chunks });
+            let old = self.directory.swap(new, Ordering::AcqRel, guard);
+            // SAFETY: not reachable any more for those who pin from now on, and never null. Its chunks drop no things.
+            unsafe { guard.defer_destroy(old) };
+        }
+    }
+
+    impl<T: Send + Sync + 'static> Drop for Order<T> {
+        fn drop(&mut self) {
+            let directory = std::mem::replace(&mut self.directory, Atomic::null());
+            // SAFETY: `&mut self`: there is no reader and no writer, and the directory is never null.
+            let directory = unsafe { directory.into_owned() };
+            for (_, slot) in directory.slots_from(0) {
+                let pointer = slot.load(Ordering::Relaxed);
+                if !pointer.is_null() {
+                    // SAFETY: the slots of the current directory own one reference each.
+                    discard(unsafe { Arc::from_raw(pointer) });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(highlander_loom, feature = "loom"))]
+mod body {
+    use crate::sync::Mutex;
+    use std::collections::BTreeMap;
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+
+    pub(crate) struct Guard;
+
+    impl Guard {
+        pub(crate) fn flush(&self) {}
+    }
+
+    pub(crate) fn pin() -> Guard {
+        Guard
+    }
+
+    // crossbeam-epoch collects for all models at once, so one modelled mutex stands for list and epoch.
+    pub(crate) struct Order<T: Send + Sync + 'static>(Mutex<(u64, BTreeMap<u64, Arc<T>>)>);
+
+    impl<T: Send + Sync + 'static> Order<T> {
+        pub(crate) fn new() -> Self {
+            Self(Mutex::new((0, BTreeMap::new())))
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.lock().1.len()
+        }
+
+        pub(crate) fn capacity(&self, _: &Guard) -> usize {
+            self.len()
+        }
+
+        pub(crate) fn end(&self) -> u64 {
+            self.0.lock().0
+        }
+
+        pub(crate) fn append(&self, _: &Guard, make: impl FnOnce(u64) -> Arc<T>) -> Arc<T> {
+            let mut list = self.0.lock();
+            let number = list.0;
+            let thing = make(number);
+            list.0 += 1;
+            list.1.insert(number, Arc::clone(&thing));
+            thing
+        }
+
+        pub(crate) fn remove(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
+            self.0.lock().1.remove(&number)
+        }
+
+        pub(crate) fn get(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
+            self.0.lock().1.get(&number).cloned()
+        }
+
+        pub(crate) fn visit<B>(
+            &self,
+            _: &Guard,
+            number: u64,
+            mut visit: impl FnMut(u64, &Arc<T>) -> ControlFlow<B>,
+        ) -> Option<B> {
+            let mut next = number;
+            loop {
+                let found = {
+                    let list = self.0.lock();
+                    let (number, thing) = list.1.range(next..).next()?;
+                    (*number, Arc::clone(thing))
+                };
+                if let ControlFlow::Break(result) = visit(found.0, &found.1) {
+                    return Some(result);
+                }
+                next = found.0 + 1;
+            }
+        }
+
+        pub(crate) fn reserve(&self, _: usize, _: &Guard) {}
+
+        pub(crate) fn shrink_to_fit(&self, _: &Guard) {}
+    }
+}
+
+pub(crate) use body::{pin, Guard, Order};

@@ -1,0 +1,120 @@
+//! What a node carries behind its header, and how large it is.
+
+use crate::memory::node::{Header, Node};
+use crate::pointer::watchers::WatchList;
+use std::mem::size_of;
+use std::sync::Arc;
+
+/// The size of a header; payloads with a small alignment start right behind it.
+const HEADER: usize = size_of::<Header>();
+
+/// Payloads with a larger alignment do not fit the way slabs are found.
+pub(crate) const MAX_ALIGN: usize = 1024;
+
+/// The kind of a node's payload. A registry has nodes of one kind only.
+///
+/// # Safety
+/// `key` and `drop_in_place` must work on what the kind's own constructor wrote behind the header, and `size` must cover it.
+pub(crate) unsafe trait Body {
+    /// What the registry compares.
+    type Key: ?Sized;
+
+    /// The payload's alignment.
+    const ALIGN: usize;
+
+    /// Whether dropping a payload runs any code.
+    const NEEDS_DROP: bool;
+
+    /// The size of every payload of this kind, if they are all of one size.
+    const FIXED_SIZE: Option<usize>;
+
+    /// Whether the index is an owner of what is linked: then an entry stays until somebody takes it out, who takes over that ownership.
+    const KEPT: bool = false;
+
+    /// Whether there are nodes that have owners before they are linked; see `node`.
+    const HAS_DRAFTS: bool = false;
+
+    /// The size of the payload that `meta` describes.
+    fn size(meta: u32) -> usize;
+
+    /// # Safety
+    /// `node` is of this kind, its key is written, and the caller owns it, or has it alone, for `'a`.
+    unsafe fn key<'a>(node: Node) -> &'a Self::Key;
+
+    /// Lets the weak handles know that the value has died. Runs no user code, and returns those who are to be told once it is out of the index.
+    ///
+    /// # Safety
+    /// `node` is of this kind, complete, and the caller has it alone.
+    #[inline(always)]
+    unsafe fn announce_death(node: Node) -> Option<Arc<WatchList>> {
+        let _ = node;
+        None
+    }
+
+    /// # Safety
+    /// `node` is of this kind, complete, and the caller has it alone; the payload is not used afterwards.
+    unsafe fn drop_in_place(node: Node);
+}
+
+/// A payload of a key and a value, which are written one after the other.
+///
+/// # Safety
+/// The functions must work on what each other wrote, and `drop_in_place` on what was written by both.
+pub(crate) unsafe trait Halves: Body<Key = <Self as Halves>::First> {
+    /// The key.
+    type First: Sized;
+    type Value;
+
+    /// Writes all but the value.
+    ///
+    /// # Safety
+    /// The node is of this kind, and the caller has it alone; it has no key yet.
+    unsafe fn write_key(node: Node, key: Self::First);
+
+    /// Where the value belongs. A place, not a function that writes it: each function on its way takes a large value's size of the stack, where nothing is optimised.
+    ///
+    /// It may be written if the key is, and the caller has the node alone, but for those who read the key; and read, to take the value out of an entry that nobody
+    /// watches, if it was.
+    fn value_place(node: Node) -> *mut Self::Value;
+
+    /// Takes the key out of an entry that has no value.
+    ///
+    /// # Safety
+    /// The key was written, the value was not or has been taken out, and the caller has the node alone; the key is not used afterwards.
+    unsafe fn take_key(node: Node) -> Self::First;
+}
+
+/// The alignment of a node with a payload of kind `B`.
+pub(crate) const fn node_align<B: Body>() -> usize {
+    const {
+        assert!(
+            B::ALIGN <= MAX_ALIGN,
+            "highlander: types with an alignment above 1024 are not supported"
+        );
+    }
+    if B::ALIGN > HEADER {
+        B::ALIGN
+    } else {
+        HEADER
+    }
+}
+
+/// The payload of a node of kind `B`.
+#[inline(always)]
+pub(crate) fn payload<B: Body>(node: Node) -> *mut u8 {
+    // The header's size rounded up to the payload's alignment is that alignment itself or the header's size.
+    node.as_ptr().cast::<u8>().wrapping_add(node_align::<B>())
+}
+
+/// The bytes of a node of kind `B` whose payload `meta` describes; a multiple of 16.
+pub(crate) fn node_size<B: Body>(meta: u32) -> usize {
+    let bytes = node_align::<B>() + B::size(meta);
+    let bytes = bytes.next_multiple_of(node_align::<B>());
+    match B::FIXED_SIZE {
+        // A look-up reads the header and the key behind it. Rounded up like this, the two do not lie across two cache
+        // lines, which would cost as much as another miss.
+        Some(_) if bytes <= 64 => bytes.next_power_of_two(),
+        Some(_) => bytes.next_multiple_of(32),
+        None => bytes,
+    }
+}

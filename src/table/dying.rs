@@ -1,0 +1,354 @@
+//! Values of an exclusive registry or map whose destructor has not ended.
+//!
+//! | who | puts a value on the list | takes it off |
+//! |---|---|---|
+//! | a registry's last owner | before it unlinks the value | when the destructor has ended |
+//! | a creator that finds a dead value still linked | under the bucket's lock, before the last owner unlinks it | (the last owner does) |
+//! | a pointer of a map that reports its death | when it says so | when it reports the end |
+//! | whoever takes a dead value out of a map | before it is unlinked | (the pointer does) |
+//! | a creator that gives up a draft | before it lets go of it | (its last owner does) |
+//! | the entry of a draft that a map gave up because of another one | | when it goes, if the value is alive |
+//!
+//! So whoever finds nothing linked and nothing on the list, in this order, has missed none. What is taken out alive is never on the
+//! list: it lives on, and nobody waits for it.
+
+use crate::deadlock::cycle::CycleError;
+use crate::deadlock::frames::{self, Asker};
+use crate::deadlock::waits::{self, Waiting, WillWait};
+use crate::deadlock::work::{End, GivenUp, Together, Work};
+use crate::pointer::notify::{Notified, Notify};
+use crate::pointer::watchers::Registration;
+use crate::sync::{plain, AtomicBool, Listener, Mutex, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub(crate) struct Dying {
+    list: Mutex<List>,
+}
+
+struct List {
+    /// By the address of the node, or of the [`Expected`].
+    deaths: BTreeMap<usize, Death>,
+    /// The same by their hash.
+    by_hash: BTreeSet<(u64, usize)>,
+}
+
+/// One of them. Work that others wait for is the destructor.
+struct Death {
+    hash: u64,
+    work: Arc<Work>,
+    /// Where the destructor runs, or will; none before that is known.
+    thread: Option<u64>,
+    /// Of a draft that was given up: the work of those who may be the last to let go of it.
+    letting_go: Option<u64>,
+    /// Of one that was given up with others.
+    together: Option<Arc<Together>>,
+    /// Lives until the end, to be told of it.
+    _expected: Option<Arc<Expected>>,
+}
+
+/// What has to end before a value may be made.
+pub(crate) struct InTheWay {
+    end: Arc<End>,
+    work: Arc<Work>,
+    thread: Option<u64>,
+}
+
+impl InTheWay {
+    /// Is told when it has ended; none if it has.
+    pub(crate) fn listen(&self) -> Option<Listener<'_>> {
+        self.end.listen()
+    }
+
+    /// Says that the caller is about to wait.
+    pub(crate) fn begin_waiting(&self, asker: Asker) -> Result<Waiting, CycleError> {
+        // (A task that is polled while it is woken is no part of what its thread is doing, and holds up nobody.)
+        if self.thread == Some(frames::this_thread()) && frames::is_held_up_by(asker) {
+            // It cannot end before the caller goes on.
+            let chain = frames::own_cycle(|work| std::ptr::eq(work, &*self.work));
+            return Err(CycleError::on_one_thread(chain));
+        }
+        let waiting = WillWait::find(asker).begin(self.work.number());
+        waiting.map_err(|circle| CycleError::of(circle, Arc::clone(&self.end)))
+    }
+}
+
+impl Dying {
+    pub(crate) fn new() -> Self {
+        Self {
+            list: Mutex::new(List {
+                deaths: BTreeMap::new(),
+                by_hash: BTreeSet::new(),
+            }),
+        }
+    }
+
+    /// To be called before the value is unlinked, by the thread that will end it.
+    pub(crate) fn begin(&self, hash: u64, id: usize) {
+        let told = self.put(hash, id, None, |death| death.is_on(frames::this_thread()));
+        notify(told.flatten());
+    }
+
+    /// To be called by somebody else, before the value can end.
+    pub(crate) fn expect(&self, hash: u64, id: usize) {
+        self.put(hash, id, None, |_| {});
+    }
+
+    /// As `expect`, of a draft that is given up.
+    pub(crate) fn abandon(&self, hash: u64, id: usize, given_up: GivenUp<'_>) {
+        self.put(hash, id, None, |death| death.is_given_up(given_up));
+    }
+
+    fn put<R>(
+        &self,
+        hash: u64,
+        id: usize,
+        expected: Option<&Arc<Expected>>,
+        tell: impl FnOnce(&mut Death) -> R,
+    ) -> Option<R> {
+        let mut list = self.list.lock();
+        // Of what is told of its end: not after that.
+        if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
+            return None;
+        }
+        Some(tell(list.find_or_add(hash, id, expected)))
+    }
+
+    /// The destructor of this one, as work.
+    pub(crate) fn work(&self, id: usize) -> Option<Arc<Work>> {
+        let list = self.list.lock();
+        list.deaths.get(&id).map(|death| Arc::clone(&death.work))
+    }
+
+    /// To be called when the destructor has ended.
+    pub(crate) fn end(&self, id: usize) {
+        let mut list = self.list.lock();
+        let ended = list.remove(id);
+        drop(list);
+        self.tell_end(ended);
+    }
+
+    /// Of one that is not on the list any more.
+    fn tell_end(&self, ended: Option<Death>) {
+        let Some(ended) = ended else { return };
+        // Who has said that it is dead ends it. Were it another one, that would have nothing to pay.
+        let thread = frames::this_thread();
+        if ended.thread == Some(thread) {
+            frames::pay_an_end();
+            waits::forget_this_thread();
+        }
+        waits::forget(&ended.work);
+        notify(ended.work.take_end());
+    }
+
+    /// One with this hash; one whose thread is known, rather than one of which it is not.
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+        let list = self.list.lock();
+        let those = || {
+            let ids = list.by_hash.range((hash, 0)..=(hash, usize::MAX));
+            ids.map(|(_, id)| &list.deaths[id])
+        };
+        let known = those().find(|death| death.thread.is_some());
+        let death = known.or_else(|| those().next())?;
+        // It is on the list, so it has not ended.
+        let end = death.work.end();
+        death.tell_what_it_waits_for();
+        Some(InTheWay {
+            end,
+            work: Arc::clone(&death.work),
+            thread: death.thread,
+        })
+    }
+}
+
+impl Death {
+    /// It is the calling thread's to run. Who waits for it looks again then, if others have been told that the thread waits: that may close a circle, which nobody else looks for.
+    #[must_use]
+    fn is_on(&mut self, thread: u64) -> Option<Arc<End>> {
+        if self.thread.is_some() {
+            return None;
+        }
+        self.thread = Some(thread);
+        frames::owe_an_end();
+        self.tell_what_it_waits_for();
+        frames::is_named().then(|| self.work.take_end()).flatten()
+    }
+
+    fn is_given_up(&mut self, given_up: GivenUp<'_>) {
+        self.letting_go = Some(given_up.letting_go.number());
+        if let Some(together) = given_up.together {
+            // It may own the others, and one of them it.
+            let (work, all) = (self.work.number(), together.work().number());
+            waits::is_part_of(work, all);
+            waits::is_part_of(all, work);
+            self.together = Some(Arc::clone(together));
+        }
+        self.tell_what_it_waits_for();
+    }
+
+    /// To be called when its work has been given a number, and when it is known what it waits for: whichever comes last tells those who wait.
+    fn tell_what_it_waits_for(&self) {
+        // Who runs it has let go of it.
+        if let (Some(work), Some(other)) = (self.work.numbered(), self.thread.or(self.letting_go)) {
+            waits::is_part_of(work, other);
+        }
+    }
+}
+
+impl List {
+    fn remove(&mut self, id: usize) -> Option<Death> {
+        let death = self.deaths.remove(&id)?;
+        self.by_hash.remove(&(death.hash, id));
+        Some(death)
+    }
+
+    fn find_or_add(
+        &mut self,
+        hash: u64,
+        id: usize,
+        expected: Option<&Arc<Expected>>,
+    ) -> &mut Death {
+        self.deaths.entry(id).or_insert_with(|| {
+            self.by_hash.insert((hash, id));
+            Death {
+                hash,
+                work: Arc::new(Work::new()),
+                thread: None,
+                letting_go: None,
+                together: None,
+                _expected: expected.map(Arc::clone),
+            }
+        })
+    }
+}
+
+/// Tells those who wait for this.
+fn notify(end: Option<Arc<End>>) {
+    if let Some(end) = end {
+        waits::notify(end.tell());
+    }
+}
+
+/// A value that is, or is about to be, in an exclusive map, on the other side of a pointer that reports its death and its end.
+pub(crate) struct Expected {
+    dying: Arc<Dying>,
+    hash: u64,
+    /// It has ended, or is not waited for any more. Changed under the lock of the list.
+    is_over: AtomicBool,
+    /// A draft that is given up and has not failed. (Relaxed: said before the entry goes.)
+    may_live_on: plain::AtomicBool,
+    /// With the pointer. Dropped with this, if the value is taken out alive.
+    registration: Mutex<Option<Registration>>,
+}
+
+impl Expected {
+    /// To be called before the value is linked. `watch` gives what comes back to the pointer.
+    pub(crate) fn new(
+        dying: &Arc<Dying>,
+        hash: u64,
+        watch: impl FnOnce(Notify) -> Option<Registration>,
+    ) -> Arc<Self> {
+        let this = Arc::new(Self {
+            dying: Arc::clone(dying),
+            hash,
+            is_over: AtomicBool::new(false),
+            may_live_on: plain::AtomicBool::new(false),
+            registration: Mutex::new(None),
+        });
+        let weak = Arc::downgrade(&this);
+        let registration = watch(Notify::with_end(weak, 0));
+        // Of what does not report its end, none is waited for.
+        this.is_over
+            .store(registration.is_none(), Ordering::Relaxed);
+        *this.registration.lock() = registration;
+        this
+    }
+
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Waits for its end from now on. It is dead, and perhaps has not said so yet.
+    pub(crate) fn await_end(self: &Arc<Self>) {
+        self.dying.put(self.hash, self.id(), Some(self), |_| {});
+        self.keep_registration();
+    }
+
+    /// As `await_end`, of a draft that is given up: it goes with those who are letting go of it.
+    pub(crate) fn is_abandoned(self: &Arc<Self>, given_up: GivenUp<'_>) {
+        let tell = |death: &mut Death| death.is_given_up(given_up);
+        self.dying.put(self.hash, self.id(), Some(self), tell);
+        if given_up.has_failed {
+            self.keep_registration();
+        } else {
+            self.may_live_on.store(true, plain::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn may_live_on(&self) -> bool {
+        self.may_live_on.load(plain::Relaxed)
+    }
+
+    /// It has been let go of and is alive: from now on nobody waits for it. (Unless it has died by now.)
+    pub(crate) fn lives_on(&self) {
+        let mut list = self.dying.list.lock();
+        let death = list.deaths.get(&self.id());
+        if death.is_none_or(|death| death.thread.is_some()) {
+            return;
+        }
+        self.is_over.store(true, Ordering::Relaxed);
+        let death = list.remove(self.id());
+        drop(list);
+        self.dying.tell_end(death);
+        self.end_registration();
+    }
+
+    /// It is told no more.
+    fn end_registration(&self) {
+        let registration = self.registration.lock().take();
+        drop(registration);
+    }
+
+    /// What it is told of its end must not go with the entry.
+    fn keep_registration(&self) {
+        let registration = self.registration.lock().take();
+        if let Some(registration) = registration {
+            registration.keep();
+        }
+    }
+
+    /// It has been taken out alive: nobody waits for it.
+    pub(crate) fn forget(&self) {
+        let list = self.dying.list.lock();
+        self.is_over.store(true, Ordering::Relaxed);
+        drop(list);
+        self.end_registration();
+    }
+}
+
+impl Notified for Expected {
+    fn dead(&self, _: u64) {
+        let mut list = self.dying.list.lock();
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        // Who reports the death owns this until it reports the end.
+        let death = list.find_or_add(self.hash, self.id(), None);
+        let told = death.is_on(frames::this_thread());
+        drop(list);
+        notify(told);
+    }
+
+    fn work(&self, _: u64) -> Option<Arc<Work>> {
+        self.dying.work(self.id())
+    }
+
+    fn ended(&self, _: u64) {
+        let list = self.dying.list.lock();
+        self.is_over.store(true, Ordering::Relaxed);
+        drop(list);
+        self.keep_registration();
+        self.dying.end(self.id());
+    }
+}

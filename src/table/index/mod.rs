@@ -1,0 +1,439 @@
+//! From a hash to the linked nodes with that hash.
+//!
+//! The index knows nodes and hashes, but neither keys nor owners' intentions: comparing keys is the caller's, outside of every
+//! lock. All calls that follow pointers into the index take a [`Guard`] as proof that nothing they see is freed meanwhile.
+
+mod array;
+mod bucket;
+mod home;
+mod namesakes;
+mod resize;
+mod sight;
+
+use crate::memory::grace::{Graveyard, Guard};
+use crate::memory::node::{Header, Node};
+use crate::sync::{self, AtomicBool, AtomicPtr, Ordering};
+use array::{Array, Which};
+use bucket::{Bucket, Tag, Word};
+use home::{Home, Lists};
+pub(crate) use namesakes::{Compared, Place, FEW};
+pub(crate) use sight::{Ahead, Next, Sight};
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+
+/// What a look at the index without a lock shows: in one register, which is why it is no enum.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Probe(*mut Header);
+
+impl Probe {
+    /// No such node was linked at one moment during the call.
+    pub(crate) const ABSENT: Self = Self(ptr::null_mut());
+    /// Only a closer look can tell.
+    pub(crate) const UNSURE: Self = Self(ptr::without_provenance_mut(1));
+
+    /// A node with this hash, of which the caller is now an owner.
+    #[inline(always)]
+    pub(crate) fn found(self) -> Option<Node> {
+        if self.0.addr() > 1 {
+            NonNull::new(self.0)
+        } else {
+            None
+        }
+    }
+}
+
+/// What has become of a node that was to be linked.
+pub(crate) enum Link {
+    Linked,
+    /// Nodes with the same hash are linked, which the caller has to compare first.
+    Rivals,
+    /// Nothing is linked any more.
+    Sealed,
+}
+
+/// The linked nodes of one registry, by hash.
+#[repr(align(128))] // The one line that every look-up reads; nobody writes beside it.
+pub(crate) struct Index {
+    /// Null only when the registry has gone.
+    array: AtomicPtr<Array>,
+    lists: Lists,
+    /// How many owners a node begins with when it is linked.
+    owners: u32,
+    /// Nothing is linked any more. Asked under the lock of the node's bucket.
+    is_sealed: AtomicBool,
+}
+
+impl Index {
+    /// `owners` is how many a node begins with when it is linked; one is the caller.
+    pub(crate) fn new(capacity: usize, owners: u32) -> Self {
+        let array = Array::boxed(array::len_for(capacity), 1).as_ptr();
+        Self {
+            array: AtomicPtr::new(array),
+            lists: Lists::new(),
+            owners,
+            is_sealed: AtomicBool::new(false),
+        }
+    }
+
+    /// The array, which the caller's guard (or its being alone) keeps from being freed.
+    #[inline(always)]
+    fn array(&self) -> Option<&Array> {
+        // Acquire: pairs with the Release that put it there.
+        // SAFETY: null or an array; one that is replaced is buried, not freed.
+        unsafe { self.array.load(Ordering::Acquire).as_ref() }
+    }
+
+    fn is_current(&self, array: &Array) -> bool {
+        ptr::eq(self.array.load(Ordering::Relaxed), array)
+    }
+
+    /// How many nodes fit before the index grows, if it is being replaced, into the last of the successors.
+    pub(crate) fn capacity(&self, _: &Guard) -> usize {
+        self.array()
+            .map_or(0, |array| array::capacity(array.last().len()))
+    }
+
+    /// Looks for a node with this hash in its bucket, without a lock.
+    ///
+    /// Absent means that no slot showed the tag, and that the slots were the whole truth: at that moment no such node was linked.
+    /// A slot that shows the tag but leads to no owner proves nothing: its node may just have been replaced by another one.
+    ///
+    /// Two ways out, each a call that ends the look-up, and not a result to be looked at again: on the most frequent path that is a tenth of all
+    /// instructions. The guard has been left before either is called.
+    #[inline(always)]
+    pub(crate) fn probe<R>(
+        &self,
+        hash: u64,
+        guard: Guard,
+        found: impl FnOnce(Node) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        // SAFETY: only called for a registry that has not gone; and an array that is replaced is buried, not freed.
+        let array = unsafe { self.array().unwrap_unchecked() };
+        let bucket = array.bucket(hash);
+        let word = bucket.word();
+        let slots = word.matches(Tag::of(hash));
+        let certain = slots.is_empty() && word.is_complete();
+        for slot in slots {
+            if let Some(node) = acquire(bucket.node(slot), hash) {
+                drop(guard);
+                return found(node);
+            }
+        }
+        drop(guard);
+        missing(if certain {
+            Probe::ABSENT
+        } else {
+            Probe::UNSURE
+        })
+    }
+
+    /// As `probe`, but instead of becoming an owner of the node it names it in `hazard`. What is found was linked after it was named there;
+    /// if nothing is found, nothing is named.
+    #[inline(always)]
+    pub(crate) fn protect<R>(
+        &self,
+        hash: u64,
+        hazard: &AtomicPtr<()>,
+        guard: Guard,
+        found: impl FnOnce(Node) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        // SAFETY: as in `probe`.
+        let array = unsafe { self.array().unwrap_unchecked() };
+        let bucket = array.bucket(hash);
+        let word = bucket.word();
+        let slots = word.matches(Tag::of(hash));
+        let certain = slots.is_empty() && word.is_complete();
+        for slot in slots {
+            let node = bucket.node(slot);
+            // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
+            if unsafe { node.as_ref() }.hash() != hash {
+                continue;
+            }
+            // Release: pairs with those who read that this thread looks at this one, and no longer at the one before.
+            hazard.store(node.as_ptr().cast(), Ordering::Release);
+            // Between naming it and looking again. Pairs with the heavy half of those who give up what was unlinked.
+            sync::light_barrier();
+            // The word first: if the slot, read after it, has this node, then the node was linked when the word was read, or has
+            // been linked since. And then its hash is its key's again, whatever it was before.
+            if bucket.word() == word
+                && bucket.node(slot) == node
+                // SAFETY: as above.
+                && unsafe { node.as_ref() }.hash() == hash
+            {
+                drop(guard);
+                return found(node);
+            }
+            hazard.store(ptr::null_mut(), Ordering::Release);
+            break;
+        }
+        drop(guard);
+        missing(if certain {
+            Probe::ABSENT
+        } else {
+            Probe::UNSURE
+        })
+    }
+
+    /// As `probe`, but looks also where the nodes have moved or spilled to.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn probe_on(&self, hash: u64, _: &Guard) -> Probe {
+        let mut next = self.array();
+        while let Some(array) = next {
+            let bucket = array.bucket(hash);
+            let word = bucket.word();
+            if word.has_moved() {
+                next = array.successor();
+                continue;
+            }
+            let probe = probe_slots(bucket, word, hash);
+            if probe != Probe::ABSENT || word.is_complete() {
+                return probe;
+            }
+            if word.is_locked() || word.lists() {
+                return Probe::UNSURE;
+            }
+            let line = array.line(array.index(hash));
+            let probe = probe_slots(line, line.word(), hash);
+            // Word and line were not read at once. But a node leaves the line for the successor only while the bucket is
+            // locked, and never comes back; so if the word is the same now, it was not in the line.
+            let missed_it = probe == Probe::ABSENT && bucket.word() != word;
+            return if missed_it { Probe::UNSURE } else { probe };
+        }
+        unreachable!("nodes move to the successor only")
+    }
+
+    /// Links a complete node and gives it its first owners, one of which is the caller, unless nodes with the same hash are linked: then it is to be linked
+    /// by `link_beside`.
+    ///
+    /// `live` tells how many nodes there are, for when the bucket is full.
+    #[inline]
+    pub(crate) fn link(
+        &self,
+        node: Node,
+        hash: u64,
+        live: impl FnOnce() -> usize,
+        graveyard: &Graveyard,
+        _: &Guard,
+    ) -> Link {
+        let array = self
+            .array()
+            .expect("nodes are linked while the registry lives");
+        if array.successor().is_some() {
+            self.step(array, graveyard);
+        }
+        let home = Home::of(hash, array, &self.lists);
+        if home.may_hold(Tag::of(hash)) && home.has_namesakes(hash) {
+            return Link::Rivals;
+        }
+        self.place(node, hash, home, array, live, graveyard)
+    }
+
+    /// Links a node in its home, where it has no rivals, unless the index is sealed.
+    #[inline(always)]
+    fn place(
+        &self,
+        node: Node,
+        hash: u64,
+        mut home: Home<'_>,
+        array: &Array,
+        live: impl FnOnce() -> usize,
+        graveyard: &Graveyard,
+    ) -> Link {
+        if self.is_sealed() {
+            return Link::Sealed;
+        }
+        let fits = home.place(node, Tag::of(hash));
+        // SAFETY: the caller has the node alone, or is an owner of the draft in it.
+        unsafe { node.as_ref() }.publish(self.owners);
+        drop(home);
+        if !fits {
+            self.grow(array, live(), graveyard);
+        }
+        Link::Linked
+    }
+
+    /// Shows the linked nodes with this hash that have no owner any more, under their bucket's lock.
+    #[cold]
+    pub(crate) fn for_each_dead(&self, hash: u64, mut see: impl FnMut(Node), _: &Guard) {
+        let Some(array) = self.array() else { return };
+        Home::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
+            // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so one without an owner has lost it.
+            let header = unsafe { node.as_ref() };
+            if header.hash() == hash && header.owners() == 0 {
+                see(node);
+            }
+        });
+    }
+
+    /// Takes this very node out, if it is linked.
+    #[inline]
+    pub(crate) fn unlink(&self, node: Node, _: &Guard) -> bool {
+        let Some(array) = self.array() else {
+            return false;
+        };
+        // SAFETY: the caller owns the node, or has it alone and has not put it in any list.
+        let hash = unsafe { node.as_ref() }.hash();
+        Home::of(hash, array, &self.lists).remove(node, Tag::of(hash))
+    }
+
+    /// Takes out a node that was once linked under this hash, if that or another one is linked now in its bucket and in its memory, and is `wanted`: which is
+    /// asked under the bucket's lock.
+    #[inline]
+    pub(crate) fn unlink_if(
+        &self,
+        node: Node,
+        hash: u64,
+        wanted: impl FnOnce(Node) -> bool,
+        _: &Guard,
+    ) -> bool {
+        let Some(array) = self.array() else {
+            return false;
+        };
+        let mut home = Home::of(hash, array, &self.lists);
+        let tag = Tag::of(hash);
+        home.has_in_bucket(node, tag) && wanted(node) && home.remove(node, tag)
+    }
+
+    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked and the index is not sealed, and gives it
+    /// its first owners.
+    pub(crate) fn replace(&self, old: Node, new: Node, _: &Guard) -> bool {
+        let Some(array) = self.array() else {
+            return false;
+        };
+        // SAFETY: the caller owns it.
+        let hash = unsafe { old.as_ref() }.hash();
+        let mut home = Home::of(hash, array, &self.lists);
+        let replaced = !self.is_sealed() && home.replace(old, new, Tag::of(hash));
+        if replaced {
+            // SAFETY: the caller has the node alone.
+            unsafe { new.as_ref() }.publish(self.owners);
+        }
+        replaced
+    }
+
+    /// Shows `see` the linked nodes whose hash has its upper half in this range, which is not empty, each once, under the lock of the bucket that it is
+    /// linked in. A node that is linked throughout is among them. After the bucket in which `least` times has been said yes, that is all. Returns where
+    /// the rest of the range begins.
+    pub(crate) fn visit(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        mut see: impl FnMut(Node) -> bool,
+        _: &Guard,
+    ) -> u64 {
+        let mut seen = 0;
+        self.visit_homes(halves, Which::Occupied, &mut |home, part| {
+            home.for_each(|node| seen += usize::from(is_in(part, node) && see(node)));
+            seen < least
+        })
+    }
+
+    /// As `visit`, but unlinks the nodes that are `wanted`, and hands them over.
+    pub(crate) fn take(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        wanted: impl Fn(Node) -> bool,
+        mut taken: impl FnMut(Node),
+        _: &Guard,
+    ) -> u64 {
+        let mut count = 0;
+        self.visit_homes(halves, Which::Occupied, &mut |home, part| {
+            home.take(
+                |node| is_in(part, node) && wanted(node),
+                |node| {
+                    count += 1;
+                    taken(node);
+                },
+            );
+            count < least
+        })
+    }
+
+    /// Has nothing linked any more. What has been linked before this returns, and not been taken out, is found by a look that begins after that.
+    pub(crate) fn seal(&self, _: &Guard) {
+        self.is_sealed.store(true, Ordering::Relaxed);
+        // Whoever links holds the lock of a bucket: either before us, or it sees the flag.
+        self.visit_homes(0..1 << 32, Which::All, &mut |_, _| true);
+    }
+
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        // Relaxed: see `seal`; otherwise a hint.
+        self.is_sealed.load(Ordering::Relaxed)
+    }
+
+    fn visit_homes(
+        &self,
+        halves: Range<u64>,
+        which: Which,
+        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
+    ) -> u64 {
+        match self.array() {
+            Some(array) => array.visit(halves, &self.lists, which, visit),
+            None => halves.end,
+        }
+    }
+
+    /// The number of buckets, each of which has an equal part of the hashes.
+    pub(crate) fn buckets(&self, _: &Guard) -> usize {
+        self.array().map_or(0, Array::len)
+    }
+
+    /// Forgets all nodes, as the registry has gone. Owners who find nothing to unlink are content.
+    pub(crate) fn close(&self, graveyard: &Graveyard) {
+        // AcqRel: the arrays are complete.
+        let mut array = self.array.swap(ptr::null_mut(), Ordering::AcqRel);
+        while let Some(gone) = NonNull::new(array) {
+            // SAFETY: not freed yet.
+            array = unsafe { gone.as_ref() }.next.load(Ordering::Acquire);
+            // SAFETY: out of reach now; those who are still inside have a guard.
+            unsafe { graveyard.bury(Array::blocks(gone)) };
+        }
+    }
+
+    /// Gives back what the lists have kept for later.
+    pub(crate) fn shrink_lists(&self) {
+        if let Some(lists) = self.lists.get() {
+            lists.shrink_to_fit();
+        }
+    }
+}
+
+/// Whether the upper half of a linked node's hash is in this part, if there is one.
+#[inline(always)]
+fn is_in(part: Option<&Range<u64>>, node: Node) -> bool {
+    // SAFETY: linked nodes are headers, always.
+    part.is_none_or(|part| part.contains(&(unsafe { node.as_ref() }.hash() >> 32)))
+}
+
+/// The first living node with this hash among those that a word shows, of which the caller is now an owner. Absent if no slot shows the
+/// tag; unsure if one does, but there was nothing to own.
+#[inline(always)]
+fn probe_slots(bucket: &Bucket, word: Word, hash: u64) -> Probe {
+    let mut probe = Probe::ABSENT;
+    for slot in word.matches(Tag::of(hash)) {
+        if let Some(node) = acquire(bucket.node(slot), hash) {
+            return Probe(node.as_ptr());
+        }
+        probe = Probe::UNSURE;
+    }
+    probe
+}
+
+/// Makes the caller an owner of a node that a slot points to, if it has this hash and is alive.
+#[inline(always)]
+fn acquire(node: Node, hash: u64) -> Option<Node> {
+    // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
+    let header = unsafe { node.as_ref() };
+    (header.hash() == hash && header.acquire()).then_some(node)
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.close(&Graveyard::new());
+    }
+}

@@ -1,0 +1,163 @@
+//! Linked nodes that have one hash, a few at a time.
+//!
+//! Whoever looks for a key becomes an owner of a few nodes with its hash, compares them when no lock is held, and goes on behind the last one. So it
+//! never owns many, however many there are. Those in the slots of a bucket and of its line come first, all at once; then those of the list, whose numbers
+//! say what is behind. In another array the places are others: there it begins anew.
+//!
+//! A look-up need not meet what was linked after it began, and does not go on behind the number that was the last one then. If the node with its key was
+//! linked at that time, the look-up meets it, or the one that has taken its place, unless that has been unlinked meanwhile; then the key was absent at one
+//! moment of the look-up. An insertion has to meet all. It goes on until nothing is left that it has not compared, and then links its node under the same lock.
+
+use super::bucket::{Tag, SLOTS};
+use super::home::Home;
+use super::{acquire, Index, Link};
+use crate::memory::grace::{Graveyard, Guard};
+use crate::memory::node::Node;
+
+/// The most nodes that are owned at a time, but for those that come and go in the slots during an insertion: as many as bucket and line can hold, and some.
+pub(crate) const FEW: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+    1
+} else {
+    2 * SLOTS + 2
+};
+
+/// Up to where the nodes with one hash have been looked at.
+pub(crate) struct Place {
+    /// Of the array; 0 before the first one.
+    generation: u64,
+    /// The next number to look at in the list.
+    next: u64,
+    /// The last number to look at.
+    last: u64,
+}
+
+impl Place {
+    pub(crate) const START: Self = Self {
+        generation: 0,
+        next: 0,
+        last: 0,
+    };
+}
+
+/// What an insertion has compared.
+pub(crate) struct Compared {
+    pub(crate) place: Place,
+    /// Those in slots. The caller owns them, so that no newcomer can be taken for one of them.
+    pub(crate) in_slots: Vec<Node>,
+}
+
+impl Home<'_> {
+    /// Whether nodes with this hash are linked, dead or alive.
+    #[cold]
+    pub(super) fn has_namesakes(&self, hash: u64) -> bool {
+        let mut any = false;
+        self.for_each_match(Tag::of(hash), |node| {
+            // SAFETY: linked nodes are headers, always.
+            any |= unsafe { node.as_ref() }.hash() == hash;
+        });
+        any
+    }
+
+    /// The next few living nodes with this hash in the list, after `found` others. The caller becomes an owner of each.
+    fn next_listed(
+        &self,
+        hash: u64,
+        place: &mut Place,
+        mut found: usize,
+        see: &mut dyn FnMut(Node),
+    ) {
+        if found >= FEW {
+            return;
+        }
+        let last = self.for_each_listed(place.next..=place.last, |node| {
+            if let Some(node) = acquire(node, hash) {
+                see(node);
+                found += 1;
+            }
+            found < FEW
+        });
+        if let Some(last) = last {
+            place.next = last + 1;
+        }
+    }
+}
+
+impl Index {
+    /// Shows `see` the next few living nodes with this hash; the caller becomes an owner of each. None when all have been looked at that were linked
+    /// when the look-up began.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn next_few(
+        &self,
+        hash: u64,
+        place: &mut Place,
+        see: &mut dyn FnMut(Node),
+        _: &Guard,
+    ) {
+        let Some(array) = self.array() else {
+            return;
+        };
+        let home = Home::of(hash, array, &self.lists);
+        let mut found = 0;
+        if place.generation != home.generation() {
+            *place = Place {
+                generation: home.generation(),
+                next: 0,
+                last: home.last_number(),
+            };
+            home.for_each_match_in_slots(Tag::of(hash), |node| {
+                if let Some(node) = acquire(node, hash) {
+                    see(node);
+                    found += 1;
+                }
+            });
+        }
+        home.next_listed(hash, place, found, see);
+    }
+
+    /// As [`Index::link`], for a caller that has compared some nodes with the same hash. Shows `see` the next few that it has not compared, and whether they are
+    /// in slots: those are rivals. If there are none, it links the node.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn link_beside(
+        &self,
+        node: Node,
+        compared: &mut Compared,
+        see: &mut dyn FnMut(Node, bool),
+        live: &dyn Fn() -> usize,
+        graveyard: &Graveyard,
+        _: &Guard,
+    ) -> Link {
+        let array = self.array();
+        let array = array.expect("nodes are linked while the registry lives");
+        // SAFETY: the caller has the node alone, or is an owner of the draft in it.
+        let hash = unsafe { node.as_ref() }.key_hash();
+        let home = Home::of(hash, array, &self.lists);
+        let Compared { place, in_slots } = compared;
+        if place.generation != home.generation() {
+            *place = Place {
+                generation: home.generation(),
+                next: 0,
+                last: u64::MAX,
+            };
+        }
+        let mut found = 0;
+        home.for_each_match_in_slots(Tag::of(hash), |other| {
+            if in_slots.contains(&other) {
+                return;
+            }
+            if let Some(other) = acquire(other, hash) {
+                see(other, true);
+                found += 1;
+            }
+        });
+        home.next_listed(hash, place, found, &mut |other| {
+            see(other, false);
+            found += 1;
+        });
+        if found > 0 {
+            return Link::Rivals;
+        }
+        self.place(node, hash, home, array, live, graveyard)
+    }
+}

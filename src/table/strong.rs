@@ -1,0 +1,172 @@
+//! One ownership of a node: what every public handle is inside.
+
+use crate::memory::node::{Header, Node};
+use crate::table::body::{payload, Body};
+use crate::table::core::{bury, Core};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+
+/// An owner of a node. Invariant: one of the counts in the header is this one's, and the payload is complete.
+pub(crate) struct Strong<B: Body> {
+    node: Node,
+    /// Dropping it may drop the payload.
+    body: PhantomData<B>,
+}
+
+impl<B: Body> Strong<B> {
+    /// Takes over one count.
+    ///
+    /// # Safety
+    /// The node is of kind `B` and complete, and the caller has a count to give.
+    #[inline(always)]
+    pub(crate) unsafe fn adopt(node: Node) -> Self {
+        Self {
+            node,
+            body: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn node(&self) -> Node {
+        self.node
+    }
+
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: owned, so it is a node and stays one.
+        unsafe { self.node.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn payload(&self) -> *mut u8 {
+        payload::<B>(self.node)
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(&self) -> &B::Key {
+        // SAFETY: owned and complete.
+        unsafe { B::key(self.node) }
+    }
+}
+
+impl<B: Body> Clone for Strong<B> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        self.header().acquire_again();
+        Self {
+            node: self.node,
+            body: PhantomData,
+        }
+    }
+}
+
+impl<B: Body> Drop for Strong<B> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.header().release() {
+            last_drop::<B>(self.node);
+        }
+    }
+}
+
+// Outlined: most drops are not the last.
+#[inline(never)]
+fn last_drop<B: Body>(node: Node) {
+    // SAFETY: only called by the owner that `release` told it was the last.
+    unsafe { bury::<B>(node) }
+}
+
+/// A node whose payload is still to be written. Dropping it gives the node back.
+pub(crate) struct Blank<B: Body> {
+    node: Node,
+    /// What the node has been counted as among the live entries: 1, or 0.
+    live: isize,
+    body: PhantomData<B>,
+}
+
+impl<B: Body> Blank<B> {
+    /// A node for a payload that `meta` describes. `live` counts it as an entry already (1), or not yet (0).
+    #[inline]
+    pub(crate) fn new(core: &Core<B>, meta: u32, hash: u64, live: isize) -> Self {
+        Self {
+            node: core.allocate(meta, hash, live),
+            live,
+            body: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn node(&self) -> Node {
+        self.node
+    }
+
+    #[inline(always)]
+    pub(crate) fn payload(&self) -> *mut u8 {
+        payload::<B>(self.node)
+    }
+
+    /// # Safety
+    /// The payload has been written.
+    #[inline(always)]
+    pub(crate) unsafe fn complete(self) -> Draft<B> {
+        Draft {
+            blank: ManuallyDrop::new(self),
+        }
+    }
+}
+
+impl<B: Body> Drop for Blank<B> {
+    fn drop(&mut self) {
+        // SAFETY: never linked, no payload, and this blank has it alone.
+        unsafe { Core::<B>::free(self.node, -self.live) }
+    }
+}
+
+/// A complete value that is not entered yet, so nobody else can be an owner of it.
+pub(crate) struct Draft<B: Body> {
+    blank: ManuallyDrop<Blank<B>>,
+}
+
+impl<B: Body> Draft<B> {
+    #[inline(always)]
+    pub(crate) fn node(&self) -> Node {
+        self.blank.node
+    }
+
+    pub(crate) fn key(&self) -> &B::Key {
+        // SAFETY: complete, and this draft's alone.
+        unsafe { B::key(self.blank.node) }
+    }
+
+    /// The draft as the first owner of an entry.
+    ///
+    /// # Safety
+    /// The node has been linked, and its one count is the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn entered(self) -> Strong<B> {
+        Strong {
+            node: ManuallyDrop::new(self).blank.node,
+            body: PhantomData,
+        }
+    }
+
+    /// Moves the payload out with `take` and gives the node back.
+    ///
+    /// # Safety
+    /// `take` moves out, or drops, all that the payload holds.
+    pub(crate) unsafe fn take<R>(self, take: impl FnOnce(Node) -> R) -> R {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once; the blank frees the node also when `take` panics.
+        let blank = unsafe { ManuallyDrop::take(&mut this.blank) };
+        take(blank.node)
+    }
+}
+
+impl<B: Body> Drop for Draft<B> {
+    fn drop(&mut self) {
+        // SAFETY: taken once; the blank frees the node also when the destructor panics.
+        let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
+        // SAFETY: complete, and this draft's alone.
+        unsafe { B::drop_in_place(blank.node) }
+    }
+}
