@@ -85,8 +85,7 @@ mod unwind;
 
 pub use create::claim::{Claim, Creator, Vacancy};
 pub use create::error::{
-    BuildError, ClosedError, CreateError, CycleError, InFlight, InsertError, OccupiedError,
-    ReplaceError,
+    BuildError, ClosedError, CreateError, CycleError, InFlight, InsertError, ReplaceError,
 };
 pub use equivalent::Equivalent;
 pub use map::map_maker;
@@ -112,6 +111,7 @@ pub use registry::intern::interned::Interned;
 #[cfg(feature = "serde")]
 pub use registry::intern::interner::InternerSeed;
 pub use registry::intern::interner::{Interner, InternerIter};
+pub use registry::occupied::OccupiedError;
 pub use registry::{Registry, RegistryIter};
 #[cfg(feature = "serde")]
 pub use serial::{MapSeed, SetSeed};

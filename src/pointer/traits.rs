@@ -2,7 +2,6 @@
 
 use crate::pointer::notify::Notify;
 use crate::pointer::watchers::Registration;
-use crate::registry::handle::{Handle, WeakHandle};
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::{self, Rc};
@@ -10,7 +9,7 @@ use std::sync::{self, Arc};
 
 /// A strong pointer: it keeps its target alive, and can make a weak twin that does not.
 ///
-/// Implemented for [`Arc`], [`Rc`], our [`Handle`]s, and [`Watched`](crate::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
+/// Implemented for [`Arc`], [`Rc`], our [`Handle`](crate::Handle)s, and [`Watched`](crate::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
 /// All functions are associated ones, so that they do not hide methods of the target.
 ///
 /// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never unsound ones. (The one promise
@@ -81,7 +80,7 @@ pub trait Pointer: Clone + 'static {
     /// containers some work. There is no other use in saying it.
     const REPORTS: bool = true;
 
-    /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::Watched) and a [`Handle`] do; a pointer made of one that passes
+    /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that passes
     /// [`watch`](Self::watch) on can say so. [Exclusive](crate::MapMaker::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
     /// that nobody reports.
     const REPORTS_END: bool = false;
@@ -90,7 +89,7 @@ pub trait Pointer: Clone + 'static {
     /// returns, and with no lock held. The container drops the registration with the entry.
     ///
     /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a death, as an [`Arc`] cannot:
-    /// dead entries are pruned. A [`Watched`](crate::Watched) and a [`Handle`] can; pointers made of one pass the call on.
+    /// dead entries are pruned. A [`Watched`](crate::Watched) and a [`Handle`](crate::Handle) can; pointers made of one pass the call on.
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
         let _ = (this, notify);
         None
@@ -278,53 +277,5 @@ impl<T: ?Sized + 'static> WeakPointer for rc::Weak<T> {
     #[inline]
     fn address(&self) -> *const () {
         self.as_ptr().cast()
-    }
-}
-
-impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
-    type Target = V;
-    type Weak = WeakHandle<K, V>;
-    const REPORTS_END: bool = true;
-
-    #[inline]
-    fn downgrade(this: &Self) -> WeakHandle<K, V> {
-        Handle::downgrade(this)
-    }
-
-    #[inline]
-    fn target(this: &Self) -> &V {
-        this
-    }
-
-    /// Not where the value lies, as that place is reused while weak handles to it still exist: the address of what its weak handles
-    /// share, which is allocated if there is none yet.
-    #[inline]
-    fn address(this: &Self) -> *const () {
-        Handle::downgrade(this).identity()
-    }
-
-    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
-        Some(Handle::watch(this, notify))
-    }
-}
-
-/// To the draft of a value that is still being created it is dead until that is entered: the one exception from the rule that what is dead stays dead. See
-/// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
-impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
-    type Strong = Handle<K, V>;
-
-    #[inline]
-    fn upgrade(&self) -> Option<Handle<K, V>> {
-        self.upgrade()
-    }
-
-    #[inline]
-    fn is_dead(&self) -> bool {
-        !self.is_alive()
-    }
-
-    #[inline]
-    fn address(&self) -> *const () {
-        self.identity()
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::notify::Notify;
+use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::pointer::watchers::Registration;
 use crate::registry::entry::{Entry, Watch};
 use crate::table::strong::Strong;
@@ -328,5 +329,53 @@ impl<K, V: fmt::Debug> fmt::Debug for WeakHandle<K, V> {
             Some(value) => f.debug_tuple("WeakHandle").field(&*value).finish(),
             None => f.write_str("WeakHandle(dead)"),
         }
+    }
+}
+
+impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
+    type Target = V;
+    type Weak = WeakHandle<K, V>;
+    const REPORTS_END: bool = true;
+
+    #[inline]
+    fn downgrade(this: &Self) -> WeakHandle<K, V> {
+        Handle::downgrade(this)
+    }
+
+    #[inline]
+    fn target(this: &Self) -> &V {
+        this
+    }
+
+    /// Not where the value lies, as that place is reused while weak handles to it still exist: the address of what its weak handles
+    /// share, which is allocated if there is none yet.
+    #[inline]
+    fn address(this: &Self) -> *const () {
+        Handle::downgrade(this).identity()
+    }
+
+    fn watch(this: &Self, notify: Notify) -> Option<Registration> {
+        Some(Handle::watch(this, notify))
+    }
+}
+
+/// To the draft of a value that is still being created it is dead until that is entered: the one exception from the rule that what is dead stays dead. See
+/// [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
+    type Strong = Handle<K, V>;
+
+    #[inline]
+    fn upgrade(&self) -> Option<Handle<K, V>> {
+        self.upgrade()
+    }
+
+    #[inline]
+    fn is_dead(&self) -> bool {
+        !self.is_alive()
+    }
+
+    #[inline]
+    fn address(&self) -> *const () {
+        self.identity()
     }
 }

@@ -1,12 +1,13 @@
 //! One entry of a registry: looking it up, entering, replacing and removing it.
 
 use super::Registry;
-use crate::create::error::{OccupiedError, ReplaceError};
+use crate::create::error::ReplaceError;
 use crate::deadlock::frames;
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
+use crate::registry::occupied::OccupiedError;
 use crate::table::body::Halves;
 use crate::table::engine::Rejected;
 use crate::table::strong::Draft;

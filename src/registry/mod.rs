@@ -5,6 +5,7 @@
 pub(crate) mod entry;
 pub(crate) mod handle;
 pub(crate) mod intern;
+pub(crate) mod occupied;
 
 mod creating;
 mod cyclic;

@@ -1,6 +1,5 @@
 //! What goes wrong in sinks, and who is told.
 
-use super::handler::Handler;
 use crate::memory::panics::discard;
 use crate::registries::panic_text::panic_text;
 use crate::sync::Mutex;
@@ -94,18 +93,6 @@ pub enum Policy {
     GoOn,
     /// The handler that has failed is closed all the same; those behind it are left open.
     StopAtFailure,
-}
-
-/// What a shutdown has done.
-#[derive(Default, Debug)]
-#[must_use = "it has the errors"]
-pub struct Shutdown {
-    /// How many handlers it has closed, those that failed to among them.
-    pub closed: usize,
-    /// What went wrong, in the order in which it did.
-    pub failures: Vec<Failure>,
-    /// Those that had no turn, in the order in which they were made.
-    pub left: Vec<Handler>,
 }
 
 type Told = Arc<dyn Fn(&Failure) + Send + Sync>;

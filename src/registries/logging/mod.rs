@@ -69,6 +69,7 @@ mod failure;
 mod handler;
 mod logger;
 mod record;
+mod shutdown;
 mod sinks;
 
 use crate::sync::plain::Relaxed;
@@ -80,10 +81,11 @@ use logger::{Node, NodeHandle};
 use std::fmt;
 use std::sync::Arc;
 
-pub use failure::{BoxError, Failure, Policy, Shutdown, Step};
+pub use failure::{BoxError, Failure, Policy, Step};
 pub use handler::{Handler, Sink};
 pub use logger::Logger;
 pub use record::{Level, ParseLevelError, Record};
+pub use shutdown::Shutdown;
 pub use sinks::{FileSink, StderrSink};
 
 /// Loggers and handlers that belong together; usually a `static`, one for the program. See the [module](self).

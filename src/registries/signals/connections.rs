@@ -1,6 +1,7 @@
 //! Who is connected, in order, and for each sender the list of those to be called.
 
-use super::receiver::{Body, Receiver, ReceiverId};
+use super::receiver::{Body, Receiver};
+use super::receiver_id::ReceiverId;
 use crate::memory::panics::after;
 use crate::sync::{full_barrier, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{ByAddress, Pointer, Registration, StrongMap, SyncPointer, WeakKeyMap, WeakPointer};

@@ -59,6 +59,7 @@
 mod connections;
 mod outcome;
 mod receiver;
+mod receiver_id;
 mod route;
 #[cfg(feature = "async")]
 mod tasks;
@@ -71,7 +72,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use outcome::{BoxError, Failure};
-pub use receiver::{Receiver, ReceiverId};
+pub use receiver::Receiver;
+pub use receiver_id::ReceiverId;
 pub use route::Route;
 #[cfg(feature = "async")]
 pub use tasks::BoxFuture;

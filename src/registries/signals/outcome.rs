@@ -1,6 +1,6 @@
 //! What comes back from a receiver that fails.
 
-use super::receiver::ReceiverId;
+use super::receiver_id::ReceiverId;
 use crate::registries::lock::lock;
 use crate::registries::panic_text::panic_text;
 use std::any::Any;

@@ -1,22 +1,11 @@
 //! Who is called, and what keeps it alive.
 
 use super::outcome::BoxError;
+use super::receiver_id::ReceiverId;
 use crate::memory::panics::after;
-use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Registration, SyncPointer, Watched, WeakPointer};
 use std::fmt;
 use std::sync::Arc;
-
-/// Which receiver it is: a number that is used once.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ReceiverId(u64);
-
-impl ReceiverId {
-    pub(super) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Relaxed))
-    }
-}
 
 /// What a signal calls. Whoever owns the receiver, or a clone of it, keeps it connected; signals do not, unless they are asked to.
 ///

@@ -1,7 +1,8 @@
 //! Receivers that are futures, and sends that wait for them without holding up a thread.
 
 use super::outcome::{BoxError, Failure};
-use super::receiver::{Body, Receiver, ReceiverId};
+use super::receiver::{Body, Receiver};
+use super::receiver_id::ReceiverId;
 use super::route::Route;
 use super::Signal;
 use crate::memory::panics::after;

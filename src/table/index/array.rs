@@ -1,7 +1,6 @@
 //! An array of buckets, and how the hash chooses one.
 
 use super::bucket::{Bucket, SLOTS};
-use super::home::{Home, Lists};
 use crate::memory::grace::Block;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering};
 use std::alloc::Layout;
@@ -136,48 +135,6 @@ impl Array {
         last
     }
 
-    /// Locks the homes of the hashes whose upper half is in this range, one after the other, wherever they are by now, and lets `visit` work on each. It is
-    /// told which part of the range to look at if the home may hold nodes that are not in it, and says whether to go on with the next one. Returns where
-    /// the rest of the range begins.
-    ///
-    /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever become smaller, however
-    /// often the array is replaced meanwhile.
-    pub(super) fn visit(
-        &self,
-        range: Range<u64>,
-        lists: &Lists,
-        which: Which,
-        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
-    ) -> u64 {
-        let (first, last) = self.buckets_of(&range);
-        // Only the outermost may hold nodes that are not in the range.
-        let (cut_in_front, cut_behind) = (self.cuts(range.start), self.cuts(range.end));
-        for index in first..=last {
-            self.prefetch_from(index);
-            if which == Which::Occupied && self.at(index).word().is_empty() {
-                continue;
-            }
-            let mut home = Home::lock(self, index, lists);
-            if home.has_moved() {
-                drop(home);
-                let (part, next) = (self.part(&range, index), self.successor());
-                let next = next.expect("nodes move to the successor only");
-                let come_to = next.visit(part.clone(), lists, which, visit);
-                if come_to < part.end {
-                    return come_to;
-                }
-                continue;
-            }
-            let cut = (cut_in_front && index == first) || (cut_behind && index == last);
-            let go_on = visit(&mut home, cut.then(|| self.part(&range, index)).as_ref());
-            drop(home);
-            if !go_on {
-                return self.start_of(index + 1).min(range.end);
-            }
-        }
-        range.end
-    }
-
     /// For those who visit one bucket after the other and have come to this one: asks for nodes that will soon be used.
     #[inline(always)]
     pub(super) fn prefetch_from(&self, index: usize) {
@@ -203,7 +160,7 @@ impl Array {
 
     /// The part of a range of upper halves that leads to this bucket.
     #[cold]
-    fn part(&self, range: &Range<u64>, index: usize) -> Range<u64> {
+    pub(super) fn part(&self, range: &Range<u64>, index: usize) -> Range<u64> {
         range.start.max(self.start_of(index))..range.end.min(self.start_of(index + 1))
     }
 

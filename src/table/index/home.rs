@@ -11,12 +11,12 @@
 //! A node stays in its place until it is unlinked or the home moves. The entries of a list are numbered in ascending order, and a number is
 //! used once; so whoever has compared some of them goes on behind the last one, whatever has come and gone meanwhile.
 
-use super::array::Array;
+use super::array::{Array, Which};
 use super::bucket::{Bucket, Locked, Tag};
 use crate::memory::node::Node;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::sync::{List, ListMap, OnceCell};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 /// A node in a list.
 pub(crate) struct Listed {
@@ -294,5 +294,49 @@ impl<'a> Home<'a> {
         self.lists
             .get_or_init(ListMap::new)
             .update(self.bucket.address(), f)
+    }
+}
+
+impl Array {
+    /// Locks the homes of the hashes whose upper half is in this range, one after the other, wherever they are by now, and lets `visit` work on each. It is
+    /// told which part of the range to look at if the home may hold nodes that are not in it, and says whether to go on with the next one. Returns where
+    /// the rest of the range begins.
+    ///
+    /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever become smaller, however
+    /// often the array is replaced meanwhile.
+    pub(super) fn visit(
+        &self,
+        range: Range<u64>,
+        lists: &Lists,
+        which: Which,
+        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
+    ) -> u64 {
+        let (first, last) = self.buckets_of(&range);
+        // Only the outermost may hold nodes that are not in the range.
+        let (cut_in_front, cut_behind) = (self.cuts(range.start), self.cuts(range.end));
+        for index in first..=last {
+            self.prefetch_from(index);
+            if which == Which::Occupied && self.at(index).word().is_empty() {
+                continue;
+            }
+            let mut home = Home::lock(self, index, lists);
+            if home.has_moved() {
+                drop(home);
+                let (part, next) = (self.part(&range, index), self.successor());
+                let next = next.expect("nodes move to the successor only");
+                let come_to = next.visit(part.clone(), lists, which, visit);
+                if come_to < part.end {
+                    return come_to;
+                }
+                continue;
+            }
+            let cut = (cut_in_front && index == first) || (cut_behind && index == last);
+            let go_on = visit(&mut home, cut.then(|| self.part(&range, index)).as_ref());
+            drop(home);
+            if !go_on {
+                return self.start_of(index + 1).min(range.end);
+            }
+        }
+        range.end
     }
 }
