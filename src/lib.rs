@@ -76,12 +76,9 @@ mod pointer;
 mod recent;
 pub mod registries;
 mod registry;
-#[cfg(feature = "serde")]
-mod serial;
 mod set;
 mod sync;
 mod table;
-mod unwind;
 
 pub use create::claim::{Claim, Creator, Vacancy};
 pub use create::error::{
@@ -90,6 +87,8 @@ pub use create::error::{
 pub use equivalent::Equivalent;
 pub use map::map_maker;
 pub use map::map_maker::MapMaker;
+#[cfg(feature = "serde")]
+pub use map::serial::MapSeed;
 pub use map::session::{WeakKeyValueSession, WeakValueSession};
 pub use map::store::hook::Cause;
 pub use map::strong_map::{StrongIter, StrongMap};
@@ -114,7 +113,7 @@ pub use registry::intern::interner::{Interner, InternerIter};
 pub use registry::occupied::OccupiedError;
 pub use registry::{Registry, RegistryIter};
 #[cfg(feature = "serde")]
-pub use serial::{MapSeed, SetSeed};
+pub use set::serial::SetSeed;
 pub use set::{WeakSet, WeakSetIter};
 pub use table::stats::Stats;
 

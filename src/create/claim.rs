@@ -4,6 +4,7 @@ use crate::create::error::{ClosedError, CycleError, Refusal};
 use crate::create::steps::{Accept, Begun, Creates, Creation};
 use crate::memory::panics::after;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A map whose keys can be claimed: [`Registry`](crate::Registry), the weak maps, and [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
 ///
@@ -225,3 +226,24 @@ where
         }
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<
+        M: Creator<
+                Key: UnwindSafe + RefUnwindSafe,
+                Value: UnwindSafe + RefUnwindSafe,
+                Owner: UnwindSafe + RefUnwindSafe,
+            > + RefUnwindSafe,
+    > UnwindSafe for Vacancy<'_, M>
+{
+}
+impl<
+        M: Creator<
+                Key: UnwindSafe + RefUnwindSafe,
+                Value: UnwindSafe + RefUnwindSafe,
+                Owner: UnwindSafe + RefUnwindSafe,
+            > + RefUnwindSafe,
+    > RefUnwindSafe for Vacancy<'_, M>
+{
+}
+impl<M: Creator> Unpin for Vacancy<'_, M> {}

@@ -13,6 +13,7 @@ use crate::pointer::traits::{Pointer, SyncPointer};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// Keys are kept as they are.
 #[derive(Clone, Copy, Debug)]
@@ -496,3 +497,7 @@ impl<K, V, S, H> fmt::Debug for MapMaker<K, V, S, H> {
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<T> UnwindSafe for OnRemove<T> {}
+impl<T> RefUnwindSafe for OnRemove<T> {}

@@ -1,6 +1,8 @@
 //! Maps over pointers of others, on one store.
 
 pub mod map_maker;
+#[cfg(feature = "serde")]
+pub(crate) mod serial;
 pub(crate) mod session;
 pub(crate) mod store;
 pub(crate) mod strong_map;

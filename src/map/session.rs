@@ -13,6 +13,7 @@ use equivalent::Equivalent;
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// What the sessions of all maps do.
 struct Looks<'a, A: Side, B: Side, X: Reverse<A, B>> {
@@ -154,3 +155,39 @@ impl<P: Pointer, Q: Pointer, M, S> fmt::Debug for WeakKeyValueSession<'_, P, Q, 
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<
+        K: 'static + UnwindSafe + RefUnwindSafe,
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        S: RefUnwindSafe,
+    > UnwindSafe for WeakValueSession<'_, K, P, S>
+{
+}
+impl<
+        K: 'static + UnwindSafe + RefUnwindSafe,
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        S: RefUnwindSafe,
+    > RefUnwindSafe for WeakValueSession<'_, K, P, S>
+{
+}
+impl<K: 'static, P: Pointer, S> Unpin for WeakValueSession<'_, K, P, S> {}
+
+// Why: see the head of `memory::panics`.
+impl<
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        Q: Pointer + UnwindSafe + RefUnwindSafe,
+        M,
+        S: RefUnwindSafe,
+    > UnwindSafe for WeakKeyValueSession<'_, P, Q, M, S>
+{
+}
+impl<
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        Q: Pointer + UnwindSafe + RefUnwindSafe,
+        M,
+        S: RefUnwindSafe,
+    > RefUnwindSafe for WeakKeyValueSession<'_, P, Q, M, S>
+{
+}
+impl<P: Pointer, Q: Pointer, M, S> Unpin for WeakKeyValueSession<'_, P, Q, M, S> {}

@@ -1,4 +1,15 @@
-//! Doing several things that may panic: each is done, and the first panic goes on afterwards.
+//! What a panic leaves behind: several things that may panic are each done, and the first panic goes on afterwards.
+//!
+//! # Unwind safety
+//! Every type of this crate can be used after a panic was caught, if what it holds can. The compiler cannot see that, as there are atomics, locks and pointers to nodes in each;
+//! so each type says it, with this argument. Code of users (`Hash`, `Eq`, a factory, a hook, a destructor, a waker) runs where the structures of this crate are complete: no lock is
+//! held, and a guard finishes or takes back whatever was begun while the panic goes by. Nothing is ever half-changed or poisoned, and what is seen after a panic is what a call on another
+//! thread could have seen. What is left are the values themselves. They are seen by reference, and given out and taken by value, so they must bear both.
+//!
+//! Pointers are as `Arc`: they give out references only. Functions that were given to be called later (hooks, watchers, tasks, sinks) are types that nobody can name any more. They
+//! count as safe, as those given to `std::panic::set_hook` do: what such a function shares with others is for its author to see to.
+//!
+//! All types keep what they hold elsewhere and never hand out a pinned reference into themselves, so they are `Unpin` whatever they hold.
 
 use std::any::Any;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};

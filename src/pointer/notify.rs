@@ -2,6 +2,7 @@
 
 use crate::deadlock::work::Work;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 /// What a container gives to a pointer: call it when the value has died, and the container forgets that entry.
@@ -99,3 +100,7 @@ impl fmt::Debug for Notify {
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for Notify {}
+impl RefUnwindSafe for Notify {}

@@ -463,3 +463,11 @@ impl<T: ?Sized + 'static> WeakPointer for WeakWatched<T> {
         self.life.as_ptr().cast()
     }
 }
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + serde_core::Serialize> serde_core::Serialize for Watched<T> {
+    /// Serializes as the value.
+    fn serialize<Z: serde_core::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        (**self).serialize(serializer)
+    }
+}

@@ -10,6 +10,7 @@ use crate::memory::teardown;
 use crate::pointer::notify::{Ending, Notify};
 use crate::sync::{Mutex, OnceBox, OnceCell};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 type Callback = Box<dyn FnOnce() + Send>;
@@ -383,3 +384,7 @@ impl fmt::Debug for Registration {
         f.debug_struct("Registration").finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for Registration {}
+impl RefUnwindSafe for Registration {}

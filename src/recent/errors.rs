@@ -10,6 +10,7 @@ use crate::registry::Registry;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::Hash;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 /// Errors of factories by key, each kept for a time: whoever asks again within it gets a clone of the error, and no factory runs.
@@ -245,3 +246,14 @@ impl<K: 'static, E: 'static> fmt::Debug for RecentErrors<K, E> {
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<K: 'static + UnwindSafe + RefUnwindSafe, E: 'static + UnwindSafe + RefUnwindSafe> UnwindSafe
+    for RecentErrors<K, E>
+{
+}
+impl<K: 'static + UnwindSafe + RefUnwindSafe, E: 'static + UnwindSafe + RefUnwindSafe> RefUnwindSafe
+    for RecentErrors<K, E>
+{
+}
+impl<K: 'static, E: 'static> Unpin for RecentErrors<K, E> {}

@@ -20,6 +20,7 @@ use keeper::{Keeper, Limit};
 use maps::{Asks, Finds};
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 /// A map and owners of the values that were used last, so that these do not die between one use and the next, to be created again at once.
@@ -341,3 +342,8 @@ impl<M: WeakValued> fmt::Debug for Recent<M> {
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<M: WeakValued<Owner: UnwindSafe + RefUnwindSafe> + UnwindSafe> UnwindSafe for Recent<M> {}
+impl<M: WeakValued<Owner: UnwindSafe + RefUnwindSafe> + RefUnwindSafe> RefUnwindSafe for Recent<M> {}
+impl<M: WeakValued + Unpin> Unpin for Recent<M> {}

@@ -67,6 +67,7 @@ use crate::sync::nobody_is_parked;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// Objects, and what is to be done with each in a forked child. Can be a `static`. See [the module](self).
@@ -315,3 +316,11 @@ impl WeakPointer for WeakTask {
         self.0.address()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for AfterFork {}
+impl RefUnwindSafe for AfterFork {}
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for Prepared {}
+impl RefUnwindSafe for Prepared {}

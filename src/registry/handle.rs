@@ -10,6 +10,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// An owner of a value in a [`Registry`](crate::Registry). The value lives, and stays entered, while a handle to it does.
@@ -379,3 +380,13 @@ impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
         self.identity()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<K: RefUnwindSafe, V: RefUnwindSafe> UnwindSafe for Handle<K, V> {}
+impl<K: RefUnwindSafe, V: RefUnwindSafe> RefUnwindSafe for Handle<K, V> {}
+impl<K, V> Unpin for Handle<K, V> {}
+
+// Why: see the head of `memory::panics`.
+impl<K: RefUnwindSafe, V: RefUnwindSafe> UnwindSafe for WeakHandle<K, V> {}
+impl<K: RefUnwindSafe, V: RefUnwindSafe> RefUnwindSafe for WeakHandle<K, V> {}
+impl<K, V> Unpin for WeakHandle<K, V> {}

@@ -20,6 +20,7 @@ use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
 use crate::table::engine::Engine;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A map from keys to values that it holds weakly: at most one live value per key, gone when its last [`Handle`] is.
 ///
@@ -450,3 +451,29 @@ impl<K, V> fmt::Debug for RegistryIter<K, V> {
             .finish()
     }
 }
+
+#[cfg(feature = "serde")]
+impl<K: serde_core::Serialize, V: serde_core::Serialize, S> serde_core::Serialize
+    for Registry<K, V, S>
+{
+    /// Serializes the live entries as a map. It owns all of them until it returns. *Runs* `Serialize` of keys and values with no lock held.
+    ///
+    /// There is no `Deserialize`, as nobody would own what it read: read keys and values, enter them, and keep the handles.
+    fn serialize<Z: serde_core::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let living: Vec<_> = self.iter().collect();
+        let entries = living.iter().map(|handle| (Handle::key(handle), &**handle));
+        let written = serializer.collect_map(entries);
+        after(living, written)
+    }
+}
+
+// Why: see the head of `memory::panics`.
+impl<K: UnwindSafe + RefUnwindSafe, V: UnwindSafe + RefUnwindSafe, S: UnwindSafe> UnwindSafe
+    for Registry<K, V, S>
+{
+}
+impl<K: UnwindSafe + RefUnwindSafe, V: UnwindSafe + RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe
+    for Registry<K, V, S>
+{
+}
+impl<K, V, S: Unpin> Unpin for Registry<K, V, S> {}

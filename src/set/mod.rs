@@ -2,6 +2,8 @@
 
 pub(crate) mod members;
 pub(crate) mod order;
+#[cfg(feature = "serde")]
+pub(crate) mod serial;
 
 mod algebra;
 
@@ -19,6 +21,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// A set of weak members in insertion order: CPython's `WeakSet`, and the `Vec<Weak<dyn Listener>>` that people write by hand.
@@ -574,3 +577,19 @@ impl<P: SyncPointer> fmt::Debug for WeakSetIter<P> {
         f.debug_struct("WeakSetIter").finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<P: SyncPointer + UnwindSafe + RefUnwindSafe, M, S: UnwindSafe> UnwindSafe
+    for WeakSet<P, M, S>
+{
+}
+impl<P: SyncPointer + UnwindSafe + RefUnwindSafe, M, S: RefUnwindSafe> RefUnwindSafe
+    for WeakSet<P, M, S>
+{
+}
+impl<P: SyncPointer, M, S: Unpin> Unpin for WeakSet<P, M, S> {}
+
+// Why: see the head of `memory::panics`.
+impl<P: SyncPointer + UnwindSafe + RefUnwindSafe> UnwindSafe for WeakSetIter<P> {}
+impl<P: SyncPointer + UnwindSafe + RefUnwindSafe> RefUnwindSafe for WeakSetIter<P> {}
+impl<P: SyncPointer> Unpin for WeakSetIter<P> {}

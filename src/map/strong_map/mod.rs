@@ -16,6 +16,7 @@ use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::table::stats::Stats;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 pub use traits::StrongIter;
 
@@ -287,3 +288,20 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         Some((landed.held.key().0.clone(), landed.into_clone()))
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<
+        K: 'static + UnwindSafe + RefUnwindSafe,
+        V: 'static + UnwindSafe + RefUnwindSafe,
+        S: UnwindSafe,
+    > UnwindSafe for StrongMap<K, V, S>
+{
+}
+impl<
+        K: 'static + UnwindSafe + RefUnwindSafe,
+        V: 'static + UnwindSafe + RefUnwindSafe,
+        S: RefUnwindSafe,
+    > RefUnwindSafe for StrongMap<K, V, S>
+{
+}
+impl<K: 'static, V: 'static, S: Unpin> Unpin for StrongMap<K, V, S> {}

@@ -5,6 +5,7 @@ use crate::map::store::held::Held;
 use crate::memory::panics::after;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 impl<K, V, S> Clone for StrongMap<K, V, S>
 where
@@ -130,3 +131,14 @@ impl<K: 'static, V: 'static> fmt::Debug for StrongIter<K, V> {
             .finish()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<K: 'static + UnwindSafe + RefUnwindSafe, V: 'static + UnwindSafe + RefUnwindSafe> UnwindSafe
+    for StrongIter<K, V>
+{
+}
+impl<K: 'static + UnwindSafe + RefUnwindSafe, V: 'static + UnwindSafe + RefUnwindSafe> RefUnwindSafe
+    for StrongIter<K, V>
+{
+}
+impl<K: 'static, V: 'static> Unpin for StrongIter<K, V> {}

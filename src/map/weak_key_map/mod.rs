@@ -21,6 +21,7 @@ use crate::pointer::traits::{Pointer, SyncPointer};
 use crate::table::stats::Stats;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies.
 ///
@@ -437,3 +438,33 @@ impl<P: Pointer, V: 'static> fmt::Debug for WeakKeyIter<'_, P, V> {
         f.debug_struct("WeakKeyIter").finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        V: 'static + UnwindSafe + RefUnwindSafe,
+        M,
+        S: UnwindSafe,
+    > UnwindSafe for WeakKeyMap<P, V, M, S>
+{
+}
+impl<
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        V: 'static + UnwindSafe + RefUnwindSafe,
+        M,
+        S: RefUnwindSafe,
+    > RefUnwindSafe for WeakKeyMap<P, V, M, S>
+{
+}
+impl<P: Pointer, V: 'static, M, S: Unpin> Unpin for WeakKeyMap<P, V, M, S> {}
+
+// Why: see the head of `memory::panics`.
+impl<P: Pointer + UnwindSafe + RefUnwindSafe, V: 'static + UnwindSafe + RefUnwindSafe> UnwindSafe
+    for WeakKeyIter<'_, P, V>
+{
+}
+impl<P: Pointer + UnwindSafe + RefUnwindSafe, V: 'static + UnwindSafe + RefUnwindSafe> RefUnwindSafe
+    for WeakKeyIter<'_, P, V>
+{
+}
+impl<P: Pointer, V: 'static> Unpin for WeakKeyIter<'_, P, V> {}

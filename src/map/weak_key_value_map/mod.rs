@@ -23,6 +23,7 @@ use crate::pointer::traits::{Pointer, SyncPointer, WeakPointer};
 use crate::table::stats::Stats;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value dies, whichever is first.
 ///
@@ -464,3 +465,33 @@ impl<P: Pointer, Q: Pointer> fmt::Debug for WeakKeyValueIter<'_, P, Q> {
         f.debug_struct("WeakKeyValueIter").finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        Q: Pointer + UnwindSafe + RefUnwindSafe,
+        M,
+        S: UnwindSafe,
+    > UnwindSafe for WeakKeyValueMap<P, Q, M, S>
+{
+}
+impl<
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        Q: Pointer + UnwindSafe + RefUnwindSafe,
+        M,
+        S: RefUnwindSafe,
+    > RefUnwindSafe for WeakKeyValueMap<P, Q, M, S>
+{
+}
+impl<P: Pointer, Q: Pointer, M, S: Unpin> Unpin for WeakKeyValueMap<P, Q, M, S> {}
+
+// Why: see the head of `memory::panics`.
+impl<P: Pointer + UnwindSafe + RefUnwindSafe, Q: Pointer + UnwindSafe + RefUnwindSafe> UnwindSafe
+    for WeakKeyValueIter<'_, P, Q>
+{
+}
+impl<P: Pointer + UnwindSafe + RefUnwindSafe, Q: Pointer + UnwindSafe + RefUnwindSafe> RefUnwindSafe
+    for WeakKeyValueIter<'_, P, Q>
+{
+}
+impl<P: Pointer, Q: Pointer> Unpin for WeakKeyValueIter<'_, P, Q> {}

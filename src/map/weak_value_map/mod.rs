@@ -19,6 +19,7 @@ use crate::map::store::side::{Kept, Weakly};
 use crate::map::store::{Setup, Store};
 use crate::table::stats::Stats;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 pub use traits::WeakValueIter;
 
@@ -409,3 +410,20 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
         Some((landed.held.key().0.clone(), landed.into_live()))
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<
+        K: 'static + UnwindSafe + RefUnwindSafe,
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        S: UnwindSafe,
+    > UnwindSafe for WeakValueMap<K, P, S>
+{
+}
+impl<
+        K: 'static + UnwindSafe + RefUnwindSafe,
+        P: Pointer + UnwindSafe + RefUnwindSafe,
+        S: RefUnwindSafe,
+    > RefUnwindSafe for WeakValueMap<K, P, S>
+{
+}
+impl<K: 'static, P: Pointer, S: Unpin> Unpin for WeakValueMap<K, P, S> {}

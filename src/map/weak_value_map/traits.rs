@@ -7,6 +7,7 @@ use crate::memory::hash::hash_key;
 use crate::pointer::traits::{Pointer, SyncPointer};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 impl<K: Hash + Eq + Clone + 'static, P: Pointer, S: BuildHasher + Clone> Clone
     for WeakValueMap<K, P, S>
@@ -125,3 +126,14 @@ impl<K: 'static, P: Pointer> fmt::Debug for WeakValueIter<'_, K, P> {
         f.debug_struct("WeakValueIter").finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<K: 'static + UnwindSafe + RefUnwindSafe, P: Pointer + UnwindSafe + RefUnwindSafe> UnwindSafe
+    for WeakValueIter<'_, K, P>
+{
+}
+impl<K: 'static + UnwindSafe + RefUnwindSafe, P: Pointer + UnwindSafe + RefUnwindSafe> RefUnwindSafe
+    for WeakValueIter<'_, K, P>
+{
+}
+impl<K: 'static, P: Pointer> Unpin for WeakValueIter<'_, K, P> {}

@@ -6,6 +6,7 @@ use crate::sync::plain::{AtomicI64, Relaxed};
 use crate::sync::Mutex;
 use crate::{Pointer, Registration, WeakPointer};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 /// What a finalizer runs.
@@ -215,3 +216,7 @@ fn pack(priority: Option<i32>) -> i64 {
 fn unpack(priority: i64) -> Option<i32> {
     i32::try_from(priority).ok()
 }
+
+// Why: see the head of `memory::panics`.
+impl<M: Mortal<Weak: UnwindSafe + RefUnwindSafe>, R> UnwindSafe for Finalizer<M, R> {}
+impl<M: Mortal<Weak: UnwindSafe + RefUnwindSafe>, R> RefUnwindSafe for Finalizer<M, R> {}

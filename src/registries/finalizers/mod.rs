@@ -65,7 +65,7 @@ use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWat
 use agenda::Agenda;
 use finalizer::{Pending, Record};
 use std::fmt;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{catch_unwind, AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 pub use exit::ExitGuard;
@@ -366,3 +366,7 @@ impl fmt::Debug for Finalizers {
             .finish()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for Finalizers {}
+impl RefUnwindSafe for Finalizers {}

@@ -8,6 +8,7 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::{Handle, Watched};
 use std::fmt;
 use std::mem;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 /// What brings records out: into a file, to a screen, over a line.
@@ -338,3 +339,7 @@ impl fmt::Debug for Handler {
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for Handler {}
+impl RefUnwindSafe for Handler {}

@@ -8,6 +8,7 @@ use crate::sync::{AtomicBool, LifeArc, Ordering, RwLock};
 use crate::Handle;
 use std::fmt;
 use std::iter::successors;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 /// The place of a name: a logger, or where one may come.
@@ -319,3 +320,7 @@ impl fmt::Debug for Logger {
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for Logger {}
+impl RefUnwindSafe for Logger {}

@@ -79,6 +79,7 @@ use failure::Hook;
 use handler::Body;
 use logger::{Node, NodeHandle};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 pub use failure::{BoxError, Failure, Policy, Step};
@@ -373,3 +374,7 @@ impl fmt::Debug for Logging {
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl UnwindSafe for Logging {}
+impl RefUnwindSafe for Logging {}

@@ -56,7 +56,7 @@ use crate::{Handle, Registry, StrongMap, WeakValueMap};
 use process::Kid;
 use std::fmt;
 use std::io;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{catch_unwind, AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -316,3 +316,7 @@ impl<C: ChildProcess> fmt::Debug for Processes<C> {
         f.debug_list().entries(self.dangling()).finish()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<C: ChildProcess + RefUnwindSafe> UnwindSafe for Processes<C> {}
+impl<C: ChildProcess + RefUnwindSafe> RefUnwindSafe for Processes<C> {}

@@ -5,6 +5,7 @@ use super::Home;
 use crate::registries::lock::lock;
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
@@ -216,3 +217,7 @@ impl<C: ChildProcess> fmt::Debug for Process<C> {
         }
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<C: ChildProcess + RefUnwindSafe> UnwindSafe for Process<C> {}
+impl<C: ChildProcess + RefUnwindSafe> RefUnwindSafe for Process<C> {}

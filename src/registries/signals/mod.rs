@@ -69,6 +69,7 @@ use crate::SyncPointer;
 use connections::Connections;
 use std::any::Any;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 pub use outcome::{BoxError, Failure};
@@ -284,3 +285,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> fmt::Debug for Signal<A, R
             .finish_non_exhaustive()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> UnwindSafe for Signal<A, R, P> {}
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> RefUnwindSafe for Signal<A, R, P> {}

@@ -5,6 +5,7 @@ use super::receiver_id::ReceiverId;
 use crate::memory::panics::after;
 use crate::{Registration, SyncPointer, Watched, WeakPointer};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// What a signal calls. Whoever owns the receiver, or a clone of it, keeps it connected; signals do not, unless they are asked to.
@@ -161,3 +162,7 @@ impl<A: ?Sized + 'static, R: 'static> fmt::Debug for Receiver<A, R> {
         f.debug_tuple("Receiver").field(&self.id().0).finish()
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<A: ?Sized + 'static, R: 'static> UnwindSafe for Receiver<A, R> {}
+impl<A: ?Sized + 'static, R: 'static> RefUnwindSafe for Receiver<A, R> {}

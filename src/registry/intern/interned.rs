@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 
 /// An owner of the one canonical value with its content. The value lives, and stays entered, while a handle to it does.
@@ -193,3 +194,8 @@ impl<T: ?Sized + Internable + serde_core::Serialize> serde_core::Serialize for I
         (**self).serialize(serializer)
     }
 }
+
+// Why: see the head of `memory::panics`.
+impl<T: ?Sized + Internable + RefUnwindSafe> UnwindSafe for Interned<T> {}
+impl<T: ?Sized + Internable + RefUnwindSafe> RefUnwindSafe for Interned<T> {}
+impl<T: ?Sized + Internable> Unpin for Interned<T> {}

@@ -10,6 +10,7 @@ use crate::table::strong::Strong;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A set of canonical values, held weakly: equal contents get the same [`Interned`] handle, and a value goes when its last handle does.
 ///
@@ -470,3 +471,16 @@ impl<T: ?Sized + Internable> fmt::Debug for InternerIter<T> {
             .finish()
     }
 }
+
+#[cfg(feature = "serde")]
+impl<T: ?Sized + Internable + serde_core::Serialize, S> serde_core::Serialize for Interner<T, S> {
+    /// Serializes the live values as a sequence. It owns all of them until it returns. *Runs* `Serialize` of values with no lock held.
+    fn serialize<Z: serde_core::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+// Why: see the head of `memory::panics`.
+impl<T: ?Sized + Internable + RefUnwindSafe, S: UnwindSafe> UnwindSafe for Interner<T, S> {}
+impl<T: ?Sized + Internable + RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for Interner<T, S> {}
+impl<T: ?Sized + Internable, S: Unpin> Unpin for Interner<T, S> {}

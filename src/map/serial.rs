@@ -1,4 +1,4 @@
-//! Maps and sets written to a data format, and read from one.
+//! Maps written to a data format, and read from one.
 //!
 //! What is alive is written, with what pointers lead to in their place. What is read needs owners besides the map, which keeps nothing alive:
 //! so there is no `Deserialize`, but a *seed*, which enters what it reads into a map that is there, and returns the owners.
@@ -10,26 +10,11 @@ use crate::map::weak_key_value_map::WeakKeyValueMap;
 use crate::map::weak_value_map::WeakValueMap;
 use crate::memory::panics::after;
 use crate::pointer::keying::Keying;
-use crate::pointer::traits::{Pointer, SyncPointer};
-use crate::pointer::watched::Watched;
-use crate::registry::handle::Handle;
-use crate::registry::intern::internable::Internable;
-use crate::registry::intern::interner::Interner;
-use crate::registry::Registry;
-use crate::set::WeakSet;
-use serde_core::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
-};
+use crate::pointer::traits::Pointer;
+use serde_core::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_core::ser::{Serialize, Serializer};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-
-impl<T: ?Sized + Serialize> Serialize for Watched<T> {
-    /// Serializes as the value.
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        (**self).serialize(serializer)
-    }
-}
 
 impl<K: Serialize + 'static, P: Pointer<Target: Serialize>, S> Serialize for WeakValueMap<K, P, S> {
     /// Serializes the live entries as a map, values as what they lead to. To read it back, see [`WeakValueMap::seed`].
@@ -82,36 +67,6 @@ where
     }
 }
 
-impl<P: SyncPointer<Target: Serialize>, M, S> Serialize for WeakSet<P, M, S> {
-    /// Serializes the live members as a sequence, in order, as what they lead to. To read it back, see [`WeakSet::seed`].
-    ///
-    /// It owns all members until it returns. *Runs* `Serialize` of targets with no lock held.
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        let living: Vec<P> = self.iter().collect();
-        let written = serializer.collect_seq(living.iter().map(P::target));
-        after(living, written)
-    }
-}
-
-impl<K: Serialize, V: Serialize, S> Serialize for Registry<K, V, S> {
-    /// Serializes the live entries as a map. It owns all of them until it returns. *Runs* `Serialize` of keys and values with no lock held.
-    ///
-    /// There is no `Deserialize`, as nobody would own what it read: read keys and values, enter them, and keep the handles.
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        let living: Vec<_> = self.iter().collect();
-        let entries = living.iter().map(|handle| (Handle::key(handle), &**handle));
-        let written = serializer.collect_map(entries);
-        after(living, written)
-    }
-}
-
-impl<T: ?Sized + Internable + Serialize, S> Serialize for Interner<T, S> {
-    /// Serializes the live values as a sequence. It owns all of them until it returns. *Runs* `Serialize` of values with no lock held.
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        serializer.collect_seq(self.iter())
-    }
-}
-
 /// Reads a map's entries from a data format into a map that is there, and returns the owners of what it has entered: made by
 /// [`WeakValueMap::seed`], [`WeakKeyMap::seed`] and [`WeakKeyValueMap::seed`].
 ///
@@ -157,48 +112,6 @@ impl<'de, A: Deserialize<'de>, B: Deserialize<'de>, O> Visitor<'de> for MapSeed<
         match read() {
             Ok(()) => Ok(after((self.enter, entries), owners)),
             Err(error) => Err(after((self.enter, entries, owners), error)),
-        }
-    }
-}
-
-/// Reads a sequence into a [`WeakSet`] that is there, and returns the owners of its members: made by [`WeakSet::seed`]. See [`MapSeed`] for what it leaves behind
-/// if reading fails, and why there is no `Deserialize`.
-pub struct SetSeed<'a, A, O> {
-    enter: Box<dyn FnMut(A) -> O + 'a>,
-}
-
-impl<A, O> fmt::Debug for SetSeed<'_, A, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SetSeed").finish_non_exhaustive()
-    }
-}
-
-impl<'de, A: Deserialize<'de>, O> DeserializeSeed<'de> for SetSeed<'_, A, O> {
-    type Value = Vec<O>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<O>, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, A: Deserialize<'de>, O> Visitor<'de> for SetSeed<'_, A, O> {
-    type Value = Vec<O>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence")
-    }
-
-    fn visit_seq<Z: SeqAccess<'de>>(mut self, mut members: Z) -> Result<Vec<O>, Z::Error> {
-        let mut owners = Vec::new();
-        let mut read = || -> Result<(), Z::Error> {
-            while let Some(member) = members.next_element()? {
-                owners.push((self.enter)(member));
-            }
-            Ok(())
-        };
-        match read() {
-            Ok(()) => Ok(after((self.enter, members), owners)),
-            Err(error) => Err(after((self.enter, members, owners), error)),
         }
     }
 }
@@ -292,29 +205,6 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
                 let entered = self.keyed().get_or_create_with_key(key(read_key), made);
                 entered.map(|(stored, landed)| (stored, landed.into_live()))
             }),
-        }
-    }
-}
-
-impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
-    /// What reads a sequence into this set, and returns an owner of each member, in order. `make` makes the pointer of what is read.
-    ///
-    /// Where an equal member is there and alive, that one is returned.
-    ///
-    /// ```
-    /// use highlander::WeakSet;
-    /// use serde::de::DeserializeSeed;
-    /// use std::sync::Arc;
-    ///
-    /// let set: WeakSet<Arc<str>> = WeakSet::new();
-    /// let mut json = serde_json::Deserializer::from_str(r#"["a", "b", "a"]"#);
-    /// let owners = set.seed(|text: String| text.into()).deserialize(&mut json).unwrap();
-    /// assert!(Arc::ptr_eq(&owners[0], &owners[2]));
-    /// assert_eq!(serde_json::to_string(&set).unwrap(), r#"["a","b"]"#);
-    /// ```
-    pub fn seed<'a, A: 'a>(&'a self, mut make: impl FnMut(A) -> P + 'a) -> SetSeed<'a, A, P> {
-        SetSeed {
-            enter: Box::new(move |member| self.get_or_insert(make(member))),
         }
     }
 }
