@@ -7,12 +7,12 @@ use anyhow::Context;
 use lexopt::prelude::*;
 
 use crate::cell::Cell;
+use crate::contestant::Contestant;
 use crate::maps::subject::MapContestant;
 use crate::maps::{self, MapCell};
 use crate::report::{self, Style};
 use crate::rounds::{self, Outcome, Plan};
-use crate::subject::Contestant;
-use crate::{adapters, child, memory, tail};
+use crate::{adapters, child};
 
 const HELP: &str = "\
 Measures highlander against its peers.
@@ -88,11 +88,11 @@ fn run() -> anyhow::Result<()> {
         report::print_other_goals(*style, &outcomes, maps::SESSION);
     }
     if options.wants("memory") {
-        let rows = memory::run(&plan.contestants, &plan.live, options.repeats)?;
+        let rows = child::memory(&plan.contestants, &plan.live, options.repeats)?;
         report::print_memory(*style, &plan.live, &rows);
     }
     if options.wants("tail") {
-        let rows = tail::run(&plan.contestants, options.inserts, options.repeats)?;
+        let rows = child::tails(&plan.contestants, options.inserts, options.repeats)?;
         report::print_tails(*style, options.inserts, &rows);
     }
     Ok(())

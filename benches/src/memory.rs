@@ -4,43 +4,8 @@ use std::fs;
 
 use anyhow::Context;
 
-use crate::child::{self, Task};
-use crate::subject::{Contestant, Role, Subject};
+use crate::subject::Subject;
 use crate::workload::key;
-
-/// One subject's bytes per live key, one figure for each number of live keys.
-pub struct Memory {
-    pub name: &'static str,
-    pub role: Role,
-    pub bytes: Vec<f64>,
-}
-
-/// Measures each subject at each size in a fresh process, several times, and takes the median.
-pub fn run(
-    contestants: &[Contestant],
-    sizes: &[usize],
-    repeats: usize,
-) -> anyhow::Result<Vec<Memory>> {
-    let measure = |contestant: &Contestant, live: usize| {
-        let mut grown = (0..repeats)
-            .map(|_| Ok(child::ask(contestant, Task::Memory { live })?[0]))
-            .collect::<anyhow::Result<Vec<u64>>>()?;
-        grown.sort_unstable();
-        Ok(grown[repeats / 2] as f64 / live as f64)
-    };
-    // The floor is one of time only.
-    let interners = contestants.iter().filter(|c| c.role != Role::Floor);
-    let rows = interners.map(|contestant| {
-        eprintln!("memory of {} ...", contestant.name);
-        let bytes = sizes.iter().map(|&live| measure(contestant, live));
-        Ok(Memory {
-            name: contestant.name,
-            role: contestant.role,
-            bytes: bytes.collect::<anyhow::Result<_>>()?,
-        })
-    });
-    rows.collect()
-}
 
 /// The child's work: interns `live` keys and returns by how much resident memory has grown, from before the interner was
 /// built. The handles' own array does not count; what the allocator keeps does.

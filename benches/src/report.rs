@@ -3,10 +3,10 @@
 use comfy_table::{presets, CellAlignment, Table};
 
 use crate::adapters::{INTERNER_GET, REGISTRY_GET};
-use crate::memory::Memory;
+use crate::child::{Memory, Tails};
 use crate::rounds::{Outcome, Score};
 use crate::subject::Role;
-use crate::tail::{Quantiles, Tails};
+use crate::tail::Quantiles;
 
 /// How tables are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::cell::Cell;
-use crate::subject::{Contestant, Entrant, Role};
+use crate::contestant::{Contestant, Entrant};
+use crate::subject::Role;
 use crate::workload::Workload;
 
 /// What to measure.

@@ -9,9 +9,7 @@ use hdrhistogram::Histogram;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::cell::Cell;
-use crate::child::{self, Task};
-use crate::subject::{Contestant, Role, Subject};
+use crate::subject::Subject;
 use crate::workload::Keys;
 
 /// Nanoseconds at the quantiles, and the longest.
@@ -31,44 +29,6 @@ pub struct Tail {
     pub hit: Option<Quantiles>,
 }
 
-/// One subject's tails: with nobody else there, and with a second thread that reads.
-pub struct Tails {
-    pub name: &'static str,
-    pub alone: Tail,
-    pub with_reader: Option<Tail>,
-}
-
-/// Measures each subject several times, each time in a fresh process, and takes the median of each figure: the maximum of
-/// a single run is as often the machine's as the interner's.
-pub fn run(contestants: &[Contestant], count: usize, repeats: usize) -> anyhow::Result<Vec<Tails>> {
-    let measure = |contestant: &Contestant, with_reader: bool| {
-        let task = Task::Tail { count, with_reader };
-        let runs = (0..repeats)
-            .map(|_| child::ask(contestant, task))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let medians = (0..runs[0].len()).map(|figure| {
-            let mut figures: Vec<u64> = runs.iter().map(|run| run[figure]).collect();
-            figures.sort_unstable();
-            figures[repeats / 2]
-        });
-        Tail::from_numbers(&medians.collect::<Vec<_>>())
-    };
-    // Not the floor, which does not grow, nor the same interner twice.
-    let growing = contestants
-        .iter()
-        .filter(|contestant| !matches!(contestant.role, Role::Floor | Role::OursToo));
-    let rows = growing.map(|contestant| {
-        eprintln!("latency tail of {} ...", contestant.name);
-        let shared = (contestant.takes)(Cell::Uniform, 2);
-        Ok(Tails {
-            name: contestant.name,
-            alone: measure(contestant, false)?,
-            with_reader: shared.then(|| measure(contestant, true)).transpose()?,
-        })
-    });
-    rows.collect()
-}
-
 impl Tail {
     pub fn to_numbers(self) -> Vec<u64> {
         let all = [Some(self.insert), self.hit].into_iter().flatten();
@@ -76,7 +36,7 @@ impl Tail {
             .collect()
     }
 
-    fn from_numbers(numbers: &[u64]) -> anyhow::Result<Self> {
+    pub fn from_numbers(numbers: &[u64]) -> anyhow::Result<Self> {
         let mut all = numbers.chunks_exact(5).map(|numbers| Quantiles {
             p50: numbers[0],
             p99: numbers[1],

@@ -10,7 +10,7 @@ mod show;
 mod string_cache;
 mod weak_table;
 
-use crate::subject::Contestant;
+use crate::contestant::Contestant;
 
 /// The subjects whose ratio is what a registry costs above an interner.
 pub const INTERNER_GET: &str = "interner get";

@@ -4,6 +4,7 @@
 //! A [`CreationSubject`](subject::CreationSubject) is a map whose factory does work; there is a file for each kind.
 
 mod by_hand;
+pub mod creating;
 mod floor;
 mod keepers;
 pub mod meeting;
@@ -13,7 +14,7 @@ pub mod rounds;
 pub mod subject;
 mod weak_cache;
 
-pub use subject::Creating;
+pub use creating::Creating;
 
 /// Every subject, in the order of the tables.
 pub const ALL: &[Creating] = &[

@@ -1,18 +1,15 @@
 //! The rounds: all subjects in turns.
 
-use std::hint::black_box;
-use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::SeedableRng;
 
+use super::creating::{Creates, Creating};
 use super::meeting::{Meeting, Work};
-use super::subject::{Creates, Creating, CreationSubject};
-use crate::cell::Cell;
 use crate::rounds::{contest, Outcome, Plan, Runner};
-use crate::workload::{Keys, Workload};
+use crate::workload::Workload;
 
 /// Meetings of one turn.
 const MEETINGS: usize = 3;
@@ -113,44 +110,4 @@ pub fn misses(subjects: &[Creating], plan: &Plan) -> Vec<Outcome> {
         }
     });
     outcomes.collect()
-}
-
-/// Out of line, so that each subject's loop is compiled alone.
-#[inline(never)]
-fn create<S: CreationSubject>(subject: &S, stream: &Keys, start: usize, ops: usize) {
-    stream.for_each(start, ops, |key| {
-        black_box(&subject.get_or_create(key, || {}));
-        subject.take_out(key);
-    });
-}
-
-/// See [`Creates::miss`].
-pub fn miss<S: CreationSubject>(
-    subject: &S,
-    workload: &Workload,
-    threads: usize,
-    start: usize,
-    ops: usize,
-) -> Duration {
-    let barrier = Barrier::new(threads);
-    let run = |thread: usize| {
-        let stream = workload.stream(Cell::Fresh, thread);
-        // The others' slices have emptied the caches: filling them is not what is to be measured.
-        create(subject, stream, start + ops, ops / 2);
-        barrier.wait();
-        let began = Instant::now();
-        create(subject, stream, start, ops);
-        (began, Instant::now())
-    };
-    let times: Vec<(Instant, Instant)> = std::thread::scope(|scope| {
-        let run = &run;
-        let running: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(move || run(thread)))
-            .collect();
-        let joined = running.into_iter().map(|thread| thread.join());
-        joined.map(|times| times.expect("a worker")).collect()
-    });
-    let began = times.iter().map(|times| times.0).min();
-    let ended = times.iter().map(|times| times.1).max();
-    ended.zip(began).map_or(Duration::ZERO, |(e, b)| e - b)
 }
