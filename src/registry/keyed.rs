@@ -9,8 +9,8 @@ use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
 use crate::registry::occupied::OccupiedError;
 use crate::table::body::Halves;
-use crate::table::engine::Rejected;
 use crate::table::strong::Draft;
+use crate::table::Rejected;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 

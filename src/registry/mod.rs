@@ -18,7 +18,7 @@ use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
-use crate::table::engine::Engine;
+use crate::table::Table;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -91,7 +91,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// factories, on one thread or through several, gets a [`CycleError`](crate::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
 /// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
 pub struct Registry<K, V, S = DefaultHashBuilder> {
-    engine: Engine<Entry<K, V>>,
+    engine: Table<Entry<K, V>>,
     flights: Creations<K, V>,
     naming: Naming<K>,
     hasher: S,
@@ -180,7 +180,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Engine::new(),
+            engine: Table::new(),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -191,7 +191,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Engine::new(),
+            engine: Table::new(),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -202,7 +202,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn exclusive_with_hasher(hasher: S) -> Self {
         Self {
-            engine: Engine::new_exclusive(true),
+            engine: Table::new_exclusive(true),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -213,7 +213,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn exclusive_with_hasher(hasher: S) -> Self {
         Self {
-            engine: Engine::new_exclusive(true),
+            engine: Table::new_exclusive(true),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -226,7 +226,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         Self {
-            engine: Engine::with_capacity(capacity),
+            engine: Table::with_capacity(capacity),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,

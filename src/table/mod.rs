@@ -1,9 +1,494 @@
-//! From a hash to nodes that are owned.
+//! Look up, insert, replace, remove: the one place where keys, ownership and the index meet.
+//!
+//! Whatever may run a user's code (`Hash`, `Eq`, a destructor) happens here, with no lock and no guard held: the index below only
+//! hands out nodes with a hash, each with an ownership, and they are compared after that.
 
 pub(crate) mod body;
-pub(crate) mod core;
 pub(crate) mod dying;
-pub(crate) mod engine;
+mod entering;
 pub(crate) mod index;
+mod last_drop;
+mod shared;
 pub(crate) mod stats;
 pub(crate) mod strong;
+
+use crate::deadlock::work::GivenUp;
+use crate::memory::grace::{reading, Guard};
+use crate::memory::node::Node;
+use crate::sync::{AtomicPtr, Ordering};
+use body::Body;
+use dying::InTheWay;
+use entering::Few;
+use index::{Ahead, Index, Next, Place, Probe, Sight};
+use shared::Shared;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+use strong::{Blank, Draft, Strong};
+
+pub(crate) use entering::{Entered, Entering, Rejected, MANY_STRANGERS};
+
+/// From a hash and a key to nodes that are owned. What it shares with these is made when it is first needed, so that a `static` needs no code to start.
+pub(crate) struct Table<B: Body> {
+    /// Null until there is something to keep.
+    shared: AtomicPtr<Shared<B>>,
+    /// Whether creators wait for the end of the value that was there before.
+    exclusive: bool,
+    body: PhantomData<B>,
+}
+
+impl<B: Body> Table<B> {
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new() -> Self {
+        Self::new_exclusive(false)
+    }
+
+    #[cfg(not(all(highlander_loom, feature = "loom")))]
+    pub(crate) const fn new_exclusive(exclusive: bool) -> Self {
+        Self {
+            shared: AtomicPtr::new(ptr::null_mut()),
+            exclusive,
+            body: PhantomData,
+        }
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new() -> Self {
+        Self::new_exclusive(false)
+    }
+
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    pub(crate) fn new_exclusive(exclusive: bool) -> Self {
+        Self {
+            shared: AtomicPtr::new(ptr::null_mut()),
+            exclusive,
+            body: PhantomData,
+        }
+    }
+
+    /// Panics with "capacity overflow" when no table can have that size.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        if capacity == 0 {
+            return Self::new();
+        }
+        let shared = Shared::leak(capacity, false).as_ptr();
+        Self {
+            shared: AtomicPtr::new(shared),
+            exclusive: false,
+            body: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn shared(&self) -> Option<&Shared<B>> {
+        // Acquire: pairs with `first`.
+        // SAFETY: null or something of which one share is this table's until it is dropped.
+        unsafe { self.shared.load(Ordering::Acquire).as_ref() }
+    }
+
+    #[inline(always)]
+    fn shared_or_new(&self) -> &Shared<B> {
+        match self.shared() {
+            Some(shared) => shared,
+            None => self.first(0),
+        }
+    }
+
+    #[cold]
+    fn first(&self, capacity: usize) -> &Shared<B> {
+        let new = Shared::<B>::leak(capacity, self.exclusive);
+        // Release: pairs with `shared`.
+        let won = self.shared.compare_exchange(
+            ptr::null_mut(),
+            new.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if won.is_err() {
+            // SAFETY: made above, and shown to nobody.
+            unsafe { Shared::let_go(new) };
+        }
+        self.shared().expect("one of them won")
+    }
+
+    /// Another table with the same index and values. They last until the last of all has gone.
+    pub(crate) fn share(&self) -> Self {
+        self.shared_or_new().share();
+        Self {
+            // The pointer of the box itself, as the last table frees it.
+            shared: AtomicPtr::new(self.shared.load(Ordering::Acquire)),
+            exclusive: self.exclusive,
+            body: PhantomData,
+        }
+    }
+
+    /// What `f` makes of it, while nothing that it comes across is freed; `absent` where nothing was ever entered.
+    #[inline]
+    fn read<R>(&self, absent: R, f: impl FnOnce(&Shared<B>, &Guard) -> R) -> R {
+        match self.shared() {
+            Some(shared) => reading(|guard| f(shared, guard)),
+            None => absent,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shared().map_or(0, |shared| shared.pool.live())
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.read(0, |shared, guard| shared.index.capacity(guard))
+    }
+
+    /// Makes room for so many entries more than there are.
+    ///
+    /// Panics with "capacity overflow" when no table can have that size.
+    pub(crate) fn reserve(&self, additional: usize) {
+        match self.shared() {
+            Some(shared) => shared.reserve(additional),
+            None if additional == 0 => {}
+            // If another thread makes it, that one has other wishes.
+            None => self.first(additional).reserve(additional),
+        }
+    }
+
+    pub(crate) fn shrink_to_fit(&self) {
+        if let Some(shared) = self.shared() {
+            shared.shrink_to_fit();
+        }
+    }
+
+    /// Looks for a live value that has this hash, the short way. `found` compares its key, and goes on with `get_slow` if it is
+    /// another one; so does `missing` if the probe is not sure.
+    #[inline(always)]
+    pub(crate) fn probe<R>(
+        &self,
+        hash: u64,
+        found: impl FnOnce(Strong<B>) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        match self.shared().zip(Guard::try_enter()) {
+            Some((shared, guard)) => {
+                // SAFETY: the probe has made us an owner of a node that was linked, so complete.
+                let found = |node| found(unsafe { Strong::adopt(node) });
+                shared.index.probe(hash, guard, found, missing)
+            }
+            None => missing(Probe::UNSURE),
+        }
+    }
+
+    /// As `probe`, but names the node in `hazard` instead of becoming an owner of it.
+    #[inline(always)]
+    pub(crate) fn protect<R>(
+        &self,
+        hash: u64,
+        hazard: &AtomicPtr<()>,
+        found: impl FnOnce(Node) -> R,
+        missing: impl FnOnce(Probe) -> R,
+    ) -> R {
+        // No guard also where readers need a fence: there they become owners.
+        match self.shared().zip(Guard::try_enter()) {
+            Some((shared, guard)) => {
+                let index = &shared.index;
+                index.protect(hash, hazard, guard, found, missing)
+            }
+            None => missing(Probe::UNSURE),
+        }
+    }
+
+    /// The live value whose key `is_it`, if there is one.
+    #[inline(always)]
+    pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+        self.probe(
+            hash,
+            |strong| {
+                if is_it(strong.key()) && !Self::is_draft(&strong) {
+                    Some(strong)
+                } else {
+                    self.get_beside(hash, strong, &is_it)
+                }
+            },
+            |probe| match probe {
+                Probe::ABSENT => None,
+                _ => self.get_slow(hash, &is_it),
+            },
+        )
+    }
+
+    /// Whether what was found without a lock is a draft: a reader with a stale pointer can become an owner of one.
+    #[inline(always)]
+    fn is_draft(strong: &Strong<B>) -> bool {
+        B::HAS_DRAFTS && strong.header().is_hidden()
+    }
+
+    /// Lets go of a value that only has the same hash, or is a draft; its destructor may panic. Goes on after that.
+    #[cold]
+    #[inline(never)]
+    fn get_beside(
+        &self,
+        hash: u64,
+        stranger: Strong<B>,
+        is_it: &dyn Fn(&B::Key) -> bool,
+    ) -> Option<Strong<B>> {
+        drop(stranger);
+        self.get_slow(hash, is_it)
+    }
+
+    /// As `get`, the long way: this is the thread's first look, the bucket has moved or overflows, or two keys share the hash.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn get_slow(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+        let index = &self.shared()?.index;
+        let probe = reading(|guard| index.probe_on(hash, guard));
+        if probe == Probe::ABSENT {
+            return None;
+        }
+        if let Some(node) = probe.found() {
+            // SAFETY: as in `probe`.
+            let strong = unsafe { Strong::<B>::adopt(node) };
+            if is_it(strong.key()) && !Self::is_draft(&strong) {
+                return Some(strong);
+            }
+            drop(strong);
+        }
+        self.get_among_many(hash, is_it)
+    }
+
+    // Outlined: whoever misses in a bucket that overflows does not come here.
+    #[cold]
+    #[inline(never)]
+    fn get_among_many(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+        self.find_of(hash, |strong| is_it(strong.key()).then_some(strong))
+    }
+
+    /// The first result of `f`, which is called with the values that have this hash, one after the other. A few of them are owned at a time.
+    pub(crate) fn find_of<R>(
+        &self,
+        hash: u64,
+        mut f: impl FnMut(Strong<B>) -> Option<R>,
+    ) -> Option<R> {
+        let index = &self.shared()?.index;
+        let mut place = Place::START;
+        loop {
+            let mut few = Few::new();
+            // SAFETY: the index hands out nodes of this table, complete because they were linked, and a count with each.
+            let mut see = |node| few.push(unsafe { Strong::adopt(node) });
+            reading(|guard| index.next_few(hash, &mut place, &mut see, guard));
+            if few.is_empty() {
+                return None;
+            }
+            while let Some(strong) = few.pop() {
+                let result = f(strong);
+                if result.is_some() {
+                    // Here, not at the end of the scope: if a destructor panics, the result is still ours to drop.
+                    drop(few);
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered, and the table not sealed. `new` must not
+    /// be counted as an entry besides the old one, whose count it takes over.
+    pub(crate) fn replace(&self, old: &Strong<B>, new: Draft<B>) -> Result<Strong<B>, Draft<B>> {
+        if self.replace_node(old, new.node()) {
+            // SAFETY: linked, and its count is ours.
+            Ok(unsafe { new.entered() })
+        } else {
+            Err(new)
+        }
+    }
+
+    /// As `replace`, with a complete node of this table, whose one count is then the caller's.
+    pub(crate) fn replace_node(&self, old: &Strong<B>, new: Node) -> bool {
+        let index = &self.shared_or_new().index;
+        reading(|guard| index.replace(old.node(), new, guard))
+    }
+
+    /// What has to end before a value with this hash may be made; always nothing, if the registry is not exclusive.
+    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+        let shared = self.shared()?;
+        let dying = shared.dying.as_ref().filter(|_| B::NEEDS_DROP)?;
+        // In this order: a value is on the list before it is unlinked.
+        let expect = |node: Node| dying.expect(hash, node.addr().get());
+        reading(|guard| shared.index.for_each_dead(hash, expect, guard));
+        dying.in_the_way(hash)
+    }
+
+    /// Says that a draft is given up, which may have other owners.
+    pub(crate) fn abandon(&self, draft: &Strong<B>, given_up: GivenUp<'_>) {
+        let dying = self.shared().and_then(|shared| shared.dying.as_ref());
+        if let Some(dying) = dying.filter(|_| B::NEEDS_DROP) {
+            let hash = draft.header().key_hash();
+            dying.abandon(hash, draft.node().addr().get(), given_up);
+        }
+    }
+
+    /// Corrects the number of entries.
+    pub(crate) fn add_live(&self, change: isize) {
+        self.shared_or_new().pool.add_live(change);
+    }
+
+    /// Takes this very value out, if it is entered. Its owners keep it.
+    pub(crate) fn remove(&self, strong: &Strong<B>) -> bool {
+        let unlink = |index: &Index, guard: &Guard| index.unlink(strong.node(), guard);
+        self.shared().is_some_and(|shared| shared.unlink(unlink))
+    }
+
+    /// All live values.
+    pub(crate) fn snapshot(&self) -> Vec<Strong<B>> {
+        let mut found = Vec::with_capacity(self.len());
+        self.own(
+            0..1 << 32,
+            usize::MAX,
+            |_| true,
+            |strong| found.push(strong),
+        );
+        found
+    }
+
+    /// Shows `see` the entered values whose hash has its upper half in this range, which is not empty, under the lock of the bucket that each is linked in:
+    /// as nodes that are complete, and have an owner if they are of a kind that the index keeps. After the bucket in which `least` times has been said yes, that
+    /// is all. Returns where the rest of the range begins. What is entered throughout, and its hash in the range up to there, is among them.
+    #[inline]
+    pub(crate) fn visit(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        see: impl FnMut(Node) -> bool,
+    ) -> u64 {
+        self.read(halves.end, |shared, guard| {
+            shared.index.visit(halves, least, see, guard)
+        })
+    }
+
+    /// Goes on to the next bucket that holds something.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, sight: &mut Sight) -> Ahead {
+        let Some(shared) = self.shared() else {
+            return Ahead::Nothing;
+        };
+        match Guard::try_enter() {
+            Some(guard) => shared.index.look_ahead(sight, &guard),
+            None => Ahead::Unsure,
+        }
+    }
+
+    /// Goes on to the next node of a bucket in sight, and names it in `hazard`.
+    #[inline(always)]
+    pub(crate) fn name_next(&self, sight: &mut Sight, hazard: &AtomicPtr<()>) -> Next {
+        match Guard::try_enter() {
+            Some(guard) => {
+                let index = &self.shared_or_new().index;
+                index.name_next(sight, hazard, &guard)
+            }
+            None if sight.is_over() => Next::Over,
+            None => Next::Lost,
+        }
+    }
+
+    /// As `visit`, but hands out ownerships of the values that are `wanted`. Both functions are called under the lock.
+    pub(crate) fn own(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        wanted: impl Fn(Node) -> bool,
+        mut found: impl FnMut(Strong<B>),
+    ) -> u64 {
+        self.visit(halves, least, |node| {
+            if !wanted(node) {
+                return false;
+            }
+            // SAFETY: linked nodes are headers, always.
+            let header = unsafe { node.as_ref() };
+            if B::KEPT {
+                // The index is an owner.
+                header.acquire_again();
+            } else if !header.acquire() {
+                return false;
+            }
+            // SAFETY: linked, so complete, and we have just become an owner.
+            found(unsafe { Strong::adopt(node) });
+            true
+        })
+    }
+
+    /// As `own`, but takes the values out: the ownerships are those of the index. Only for a kind that it keeps.
+    pub(crate) fn take(
+        &self,
+        halves: Range<u64>,
+        least: usize,
+        wanted: impl Fn(Node) -> bool,
+        mut taken: impl FnMut(Strong<B>),
+    ) -> u64 {
+        const { assert!(B::KEPT) };
+        // SAFETY: it was linked, so it is complete; and the index's count is ours with its unlinking.
+        let adopt = |node| unsafe { Strong::adopt(node) };
+        let mut count = 0;
+        let taken = |node| {
+            count += 1;
+            taken(adopt(node));
+        };
+        let come_to = self.read(halves.end, |shared, guard| {
+            shared.index.take(halves, least, wanted, taken, guard)
+        });
+        if count > 0 {
+            self.add_live(-count);
+        }
+        come_to
+    }
+
+    /// Takes out what is in this node now, if it is linked and `wanted`, which is asked under the lock of its bucket; and returns the ownership of the index.
+    #[inline]
+    pub(crate) fn take_if(
+        &self,
+        node: Node,
+        hash: u64,
+        wanted: impl FnOnce(Node) -> bool,
+    ) -> Option<Strong<B>> {
+        const { assert!(B::KEPT) };
+        let unlink = |index: &Index, guard: &Guard| index.unlink_if(node, hash, wanted, guard);
+        let taken = self.shared()?.unlink(unlink);
+        // SAFETY: as in `take`.
+        taken.then(|| unsafe { Strong::adopt(node) })
+    }
+
+    /// Takes this very value out, if it is entered, and returns the ownership of the index. Only for a kind that it keeps.
+    pub(crate) fn take_this(&self, strong: &Strong<B>) -> Option<Strong<B>> {
+        const { assert!(B::KEPT) };
+        self.remove(strong).then(|| {
+            // SAFETY: as in `take`.
+            unsafe { Strong::adopt(strong.node()) }
+        })
+    }
+
+    /// Has nothing entered any more. What is in stays, and is found by a look that begins after this.
+    pub(crate) fn seal(&self) {
+        let index = &self.shared_or_new().index;
+        reading(|guard| index.seal(guard));
+    }
+
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.shared().is_some_and(|shared| shared.index.is_sealed())
+    }
+
+    /// The number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever entered.
+    pub(crate) fn buckets(&self) -> usize {
+        self.read(0, |shared, guard| shared.index.buckets(guard))
+    }
+
+    /// A node of this table, to be filled and entered.
+    #[inline]
+    pub(crate) fn blank(&self, meta: u32, hash: u64, live: isize) -> Blank<B> {
+        Blank::new(self.shared_or_new(), meta, hash, live)
+    }
+}
+
+impl<B: Body> Drop for Table<B> {
+    fn drop(&mut self) {
+        if let Some(shared) = NonNull::new(self.shared.load(Ordering::Acquire)) {
+            // SAFETY: one of the shares is this table's, and it is given up here.
+            unsafe { Shared::let_go(shared) };
+        }
+    }
+}

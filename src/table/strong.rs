@@ -2,7 +2,8 @@
 
 use crate::memory::node::{Header, Node};
 use crate::table::body::{payload, Body};
-use crate::table::core::{bury, Core};
+use crate::table::last_drop::bury;
+use crate::table::shared::Shared;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
@@ -87,9 +88,9 @@ pub(crate) struct Blank<B: Body> {
 impl<B: Body> Blank<B> {
     /// A node for a payload that `meta` describes. `live` counts it as an entry already (1), or not yet (0).
     #[inline]
-    pub(crate) fn new(core: &Core<B>, meta: u32, hash: u64, live: isize) -> Self {
+    pub(super) fn new(shared: &Shared<B>, meta: u32, hash: u64, live: isize) -> Self {
         Self {
-            node: core.allocate(meta, hash, live),
+            node: shared.allocate(meta, hash, live),
             live,
             body: PhantomData,
         }
@@ -118,7 +119,7 @@ impl<B: Body> Blank<B> {
 impl<B: Body> Drop for Blank<B> {
     fn drop(&mut self) {
         // SAFETY: never linked, no payload, and this blank has it alone.
-        unsafe { Core::<B>::free(self.node, -self.live) }
+        unsafe { Shared::<B>::free(self.node, -self.live) }
     }
 }
 

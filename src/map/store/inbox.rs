@@ -12,9 +12,9 @@ use crate::map::store::side::Side;
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
 use crate::pointer::notify::{Notified, Notify};
-use crate::table::engine::Engine;
 use crate::table::stats::{Count, Counters};
 use crate::table::strong::Strong;
+use crate::table::Table;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
@@ -59,7 +59,7 @@ pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
 /// As `tell`, and gives up the index's ownership, which is not the caller's.
 pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
     held: &Held<A, B>,
-    engine: &Engine<Pair<A, B>>,
+    engine: &Table<Pair<A, B>>,
     reverse: &X,
     protection: &Protection<Pair<A, B>>,
     hook: Option<&Hook<A::Stored>>,
@@ -80,7 +80,7 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
 pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
-    engine: Engine<Pair<A, B>>,
+    engine: Table<Pair<A, B>>,
     hook: Option<Hook<A::Stored>>,
     reverse: X,
     /// The map's. What dies in time goes at once, unless somebody is looking at it.
@@ -93,7 +93,7 @@ pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
     pub(crate) fn new(
-        engine: &Engine<Pair<A, B>>,
+        engine: &Table<Pair<A, B>>,
         hook: Option<&Hook<A::Stored>>,
         reverse: &X,
         protection: Protection<Pair<A, B>>,

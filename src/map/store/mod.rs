@@ -41,10 +41,10 @@ use crate::sync::plain::AtomicU32;
 use crate::sync::OnceCell;
 use crate::table::body::Halves;
 use crate::table::dying::{Dying, InTheWay};
-use crate::table::engine::{Engine, Entered, Entering, MANY_STRANGERS};
 use crate::table::index::Probe;
 use crate::table::stats::{Count, Counters, Stats};
 use crate::table::strong::{Draft, Strong};
+use crate::table::{Entered, Entering, Table, MANY_STRANGERS};
 use std::sync::Arc;
 
 /// What can be chosen when a store is made.
@@ -63,7 +63,7 @@ pub(crate) struct Setup<T> {
 pub(crate) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
-    pub(crate) engine: Engine<Pair<A, B>>,
+    pub(crate) engine: Table<Pair<A, B>>,
     pub(crate) flights: FlightTable<Ticket<A, B>, Landed<A, B>>,
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
@@ -118,7 +118,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
-            engine: Engine::new(),
+            engine: Table::new(),
             flights: FlightTable::new(),
             counters: Counters::new(0),
             cursor: AtomicU32::new(0),
@@ -151,7 +151,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Panics with "capacity overflow" when no table can have that size.
     pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
-            engine: Engine::with_capacity(setup.capacity),
+            engine: Table::with_capacity(setup.capacity),
             flights: FlightTable::new(),
             counters: Counters::new(setup.stripes),
             cursor: AtomicU32::new(0),

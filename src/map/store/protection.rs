@@ -23,9 +23,9 @@ use crate::sync::plain::{AtomicBool, AtomicU64, Relaxed};
 use crate::sync::{self, heavy_barrier, own_record, records};
 use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
 use crate::table::body::{payload, Body};
-use crate::table::engine::Engine;
 use crate::table::index::{Next, Probe, Sight};
 use crate::table::strong::Strong;
+use crate::table::Table;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::ptr;
@@ -90,7 +90,7 @@ impl<B: Body> Protection<B> {
 
     /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an owner too, so its payload is not
     /// dropped here; others' may go with what comes back.
-    pub(crate) fn retire(&self, strong: Strong<B>, engine: &Engine<B>) -> Due<B> {
+    pub(crate) fn retire(&self, strong: Strong<B>, engine: &Table<B>) -> Due<B> {
         self.retire_all(std::iter::once(strong), engine)
     }
 
@@ -98,7 +98,7 @@ impl<B: Body> Protection<B> {
     pub(crate) fn retire_all(
         &self,
         strongs: impl Iterator<Item = Strong<B>>,
-        engine: &Engine<B>,
+        engine: &Table<B>,
     ) -> Due<B> {
         self.piles().put(strongs, engine)
     }
@@ -142,7 +142,7 @@ impl<B: Body> Piles<B> {
         }
     }
 
-    fn put(&self, strongs: impl Iterator<Item = Strong<B>>, engine: &Engine<B>) -> Due<B> {
+    fn put(&self, strongs: impl Iterator<Item = Strong<B>>, engine: &Table<B>) -> Due<B> {
         let shared = self.lanes.len() - 1;
         let own = sync::own_index().map_or(shared, |own| own.min(shared));
         let len = self.lanes[own].0.with(|pile| {
@@ -333,7 +333,7 @@ impl Reader {
     #[inline(always)]
     pub(crate) fn look<B: Body, R>(
         self,
-        engine: &Engine<B>,
+        engine: &Table<B>,
         hash: u64,
         found: impl FnOnce(Protected<B>) -> R,
         missing: impl FnOnce(Probe) -> R,
@@ -368,7 +368,7 @@ pub(crate) enum Seen<B: Body> {
 impl Reader {
     /// Looks at the next entry of a bucket in sight.
     #[inline(always)]
-    pub(crate) fn next<B: Body>(self, engine: &Engine<B>, sight: &mut Sight) -> Seen<B> {
+    pub(crate) fn next<B: Body>(self, engine: &Table<B>, sight: &mut Sight) -> Seen<B> {
         let hazard = &self.0.hazard;
         if !hazard.load(Ordering::Relaxed).is_null() {
             return Seen::Lost;

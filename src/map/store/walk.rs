@@ -11,8 +11,8 @@ use crate::map::store::held::{Held, Landed};
 use crate::map::store::pair::Pair;
 use crate::map::store::protection::{Reader, Seen};
 use crate::map::store::side::Side;
-use crate::table::engine::Engine;
 use crate::table::index::{Ahead, Sight};
+use crate::table::Table;
 use std::ops::Range;
 
 /// All upper halves of hashes.
@@ -20,7 +20,7 @@ pub(crate) const EVERYWHERE: Range<u64> = 0..1 << 32;
 
 pub(crate) struct Walk<'a, A: Side, B: Side> {
     // Borrowed, so that the entry that it looks at is not given up with the map.
-    engine: &'a Engine<Pair<A, B>>,
+    engine: &'a Table<Pair<A, B>>,
     /// Where it is.
     sight: Sight,
     /// Owners of entries of the bucket in which it is.
@@ -28,7 +28,7 @@ pub(crate) struct Walk<'a, A: Side, B: Side> {
 }
 
 impl<'a, A: Side, B: Side> Walk<'a, A, B> {
-    pub(crate) fn new(engine: &'a Engine<Pair<A, B>>) -> Self {
+    pub(crate) fn new(engine: &'a Table<Pair<A, B>>) -> Self {
         Self {
             engine,
             sight: Sight::before(EVERYWHERE.start),

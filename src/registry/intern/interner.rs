@@ -4,9 +4,9 @@ use crate::memory::hash::{hash_key, DefaultHashBuilder};
 use crate::memory::panics::after;
 use crate::registry::intern::internable::{Canonical, Internable, InternableRef};
 use crate::registry::intern::interned::Interned;
-use crate::table::engine::{Engine, Rejected};
 use crate::table::index::Probe;
 use crate::table::strong::Strong;
+use crate::table::{Rejected, Table};
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -37,7 +37,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// # Complexity
 /// Look-ups, insertions and drops take constant time on average. Growing is spread over insertions and never makes a reader wait.
 pub struct Interner<T: ?Sized + Internable, S = DefaultHashBuilder> {
-    engine: Engine<Canonical<T>>,
+    engine: Table<Canonical<T>>,
     hasher: S,
 }
 
@@ -83,7 +83,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Engine::new(),
+            engine: Table::new(),
             hasher,
         }
     }
@@ -92,7 +92,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Engine::new(),
+            engine: Table::new(),
             hasher,
         }
     }
@@ -103,7 +103,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         Self {
-            engine: Engine::with_capacity(capacity),
+            engine: Table::with_capacity(capacity),
             hasher,
         }
     }

@@ -1,0 +1,210 @@
+//! What becomes of a value that is to be entered.
+
+use crate::memory::grace::reading;
+use crate::memory::node::Node;
+use crate::memory::panics::Panics;
+use crate::table::body::Body;
+use crate::table::index::{Compared, Link, Place, FEW};
+use crate::table::shared::Shared;
+use crate::table::strong::{Draft, Strong};
+use crate::table::Table;
+use smallvec::SmallVec;
+
+impl<B: Body> Table<B> {
+    /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
+    /// The value was counted as an entry when its node was allocated. Not for a table that may be sealed.
+    #[inline]
+    pub(crate) fn insert(
+        &self,
+        new: Draft<B>,
+        hash: u64,
+        same: impl Fn(&B::Key, &B::Key) -> bool,
+    ) -> Result<Strong<B>, Rejected<B>> {
+        let Entered {
+            entering,
+            strangers,
+        } = self.enter(new.node(), hash, |other| same(new.key(), other));
+        let result = match entering.existing() {
+            // SAFETY: linked, and its count is ours.
+            None => Ok(unsafe { new.entered() }),
+            Some(existing) => Err(Rejected {
+                existing,
+                rejected: new,
+            }),
+        };
+        drop(strangers);
+        result
+    }
+
+    /// Links a complete node of this table, with its one count for the caller, unless there is a live value whose key `is_it`.
+    #[inline]
+    pub(crate) fn enter(
+        &self,
+        node: Node,
+        hash: u64,
+        is_it: impl Fn(&B::Key) -> bool,
+    ) -> Entered<B> {
+        let shared = self.shared_or_new();
+        // Before, not after: nothing may go wrong between linking and the caller's taking over of its count. And outside of the
+        // guard, which would hold back what is buried.
+        if shared.graveyard.is_occupied() {
+            shared.graveyard.collect();
+        }
+        let (index, graveyard) = (&shared.index, &shared.graveyard);
+        let live = || shared.pool.live();
+        let link = reading(|guard| index.link(node, hash, live, graveyard, guard));
+        match Entering::of(link) {
+            Some(entering) => Entered {
+                entering,
+                strangers: Vec::new(),
+            },
+            None => Self::enter_beside(shared, node, &is_it),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_beside(shared: &Shared<B>, node: Node, is_it: &dyn Fn(&B::Key) -> bool) -> Entered<B> {
+        let mut compared = Compared {
+            place: Place::START,
+            in_slots: Vec::new(),
+        };
+        let mut strangers: Vec<Strong<B>> = Vec::new();
+        loop {
+            let (mut slotted, mut listed) = (Few::new(), Few::new());
+            let mut see = |node, in_slot| {
+                // SAFETY: as in `find_of`.
+                let strong = unsafe { Strong::adopt(node) };
+                if in_slot {
+                    slotted.push(strong);
+                } else {
+                    listed.push(strong);
+                }
+            };
+            let (index, graveyard) = (&shared.index, &shared.graveyard);
+            let live = || shared.pool.live();
+            let compared = &mut compared;
+            let link = reading(|guard| {
+                index.link_beside(node, compared, &mut see, &live, graveyard, guard)
+            });
+            if let Some(entering) = Entering::of(link) {
+                return Entered {
+                    entering,
+                    strangers,
+                };
+            }
+            while let Some(strong) = slotted.pop() {
+                if is_it(strong.key()) {
+                    return Self::occupied(strong, strangers, [slotted, listed]);
+                }
+                compared.in_slots.push(strong.node());
+                strangers.push(strong);
+            }
+            while let Some(strong) = listed.pop() {
+                if is_it(strong.key()) {
+                    return Self::occupied(strong, strangers, [slotted, listed]);
+                }
+                // Some are kept for the caller, who takes out those that are dead.
+                if strangers.len() < MANY_STRANGERS {
+                    strangers.push(strong);
+                }
+            }
+        }
+    }
+
+    fn occupied(
+        existing: Strong<B>,
+        mut strangers: Vec<Strong<B>>,
+        few: [Few<B>; 2],
+    ) -> Entered<B> {
+        few.into_iter().for_each(|few| few.move_to(&mut strangers));
+        let entering = Entering::Occupied(existing);
+        Entered {
+            entering,
+            strangers,
+        }
+    }
+}
+
+/// Of so many strangers there may be more than an insertion has kept.
+pub(crate) const MANY_STRANGERS: usize = 2 * FEW;
+
+/// What has become of a node that was to be entered.
+pub(crate) enum Entering<B: Body> {
+    Linked,
+    /// There is a value already.
+    Occupied(Strong<B>),
+    /// Nothing is entered any more.
+    Sealed,
+}
+
+impl<B: Body> Entering<B> {
+    /// None if there are rivals to be compared.
+    #[inline]
+    fn of(link: Link) -> Option<Self> {
+        match link {
+            Link::Linked => Some(Self::Linked),
+            Link::Sealed => Some(Self::Sealed),
+            Link::Rivals => None,
+        }
+    }
+
+    /// The value that is there already; none if the node is linked now. Where nothing is ever sealed.
+    pub(crate) fn existing(self) -> Option<Strong<B>> {
+        match self {
+            Self::Linked => None,
+            Self::Occupied(existing) => Some(existing),
+            Self::Sealed => unreachable!("it is never sealed"),
+        }
+    }
+}
+
+/// The same, with what has been compared.
+pub(crate) struct Entered<B: Body> {
+    pub(crate) entering: Entering<B>,
+    /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped when the caller has taken over what is its own: the destructor of
+    /// one of them may panic.
+    pub(crate) strangers: Vec<Strong<B>>,
+}
+
+/// A value that could not be entered, and the one that is there.
+pub(crate) struct Rejected<B: Body> {
+    pub(crate) existing: Strong<B>,
+    pub(crate) rejected: Draft<B>,
+}
+
+/// Values with one hash, which are compared one after the other. Whatever panics, all are let go of.
+pub(super) struct Few<B: Body>(SmallVec<[Strong<B>; FEW]>);
+
+impl<B: Body> Few<B> {
+    pub(super) fn new() -> Self {
+        Self(SmallVec::new())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn push(&mut self, strong: Strong<B>) {
+        self.0.push(strong);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Strong<B>> {
+        self.0.pop()
+    }
+
+    fn move_to(mut self, strangers: &mut Vec<Strong<B>>) {
+        strangers.extend(self.0.drain(..));
+    }
+}
+
+impl<B: Body> Drop for Few<B> {
+    fn drop(&mut self) {
+        if !self.is_empty() {
+            let mut panics = Panics::new();
+            while let Some(strong) = self.pop() {
+                panics.catch(|| drop(strong));
+            }
+        }
+    }
+}

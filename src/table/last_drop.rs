@@ -1,0 +1,126 @@
+//! The end of a node that has lost its last owner: it is unlinked, who watches is told, the payload is dropped, the node is given back.
+
+use crate::deadlock::frames::{self, Part};
+use crate::deadlock::work::Describe;
+use crate::memory::grace::reading;
+use crate::memory::node::Node;
+use crate::memory::panics::Panics;
+use crate::memory::teardown::{self, Dead};
+use crate::pointer::watchers::WatchList;
+use crate::table::body::Body;
+use crate::table::shared::Shared;
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+/// The end of a node that has just lost its last owner: unlink it, drop the payload, free the node.
+///
+/// # Safety
+/// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
+#[inline]
+pub(crate) unsafe fn bury<B: Body>(node: Node) {
+    // SAFETY: the caller's promise.
+    let watchers = unsafe { B::announce_death(node) };
+    // SAFETY: the node is out until it is freed, and keeps what it shares.
+    let shared = unsafe { Shared::<B>::of(node) };
+    if let Some(dying) = shared.dying.as_ref().filter(|_| B::NEEDS_DROP) {
+        // SAFETY: dead, and the caller's alone.
+        dying.begin(unsafe { node.as_ref() }.key_hash(), node.addr().get());
+    }
+    // The last owner of what the index keeps comes after the index.
+    let unlinked = !B::KEPT && reading(|guard| shared.index.unlink(node, guard));
+    if B::NEEDS_DROP || watchers.is_some() {
+        if unlinked {
+            shared.pool.add_live(-1);
+        }
+        // SAFETY: dead, unlinked, and the caller's alone.
+        unsafe { finish::<B>(node, watchers) };
+    } else {
+        // SAFETY: as above; there is nothing to drop.
+        unsafe { Shared::<B>::free(node, -isize::from(unlinked)) };
+    }
+}
+
+/// Finishes a dead, unlinked node now, or, deep down, soon.
+///
+/// # Safety
+/// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
+#[inline]
+unsafe fn finish<B: Body>(node: Node, watchers: Option<Arc<WatchList>>) {
+    let Some(watchers) = watchers else {
+        let what = [node.as_ptr().cast_const().cast(), ptr::null()];
+        // SAFETY: the caller's promise. Payloads borrow nothing: there are no registries and no interners but of `'static` types.
+        return teardown::end(unsafe { Dead::new(what, finish_now::<B>) });
+    };
+    // SAFETY: the caller's promise.
+    unsafe { finish_watched::<B>(node, watchers) }
+}
+
+/// # Safety
+/// As for [`finish`].
+// The containers not before the unlinking: who is told may ask for the same key, and count what is left.
+#[cold]
+#[inline(never)]
+unsafe fn finish_watched<B: Body>(node: Node, watchers: Arc<WatchList>) {
+    let mut panics = Panics::new();
+    panics.catch(|| watchers.tell_containers());
+    let what = [
+        node.as_ptr().cast_const().cast(),
+        Arc::into_raw(watchers).cast(),
+    ];
+    // SAFETY: as in `finish`.
+    panics.catch(|| teardown::end(unsafe { Dead::new(what, finish_now::<B>) }));
+}
+
+/// Calls back whoever watches, then drops the payload and frees the node, whatever panics.
+///
+/// # Safety
+/// As for [`finish`], and the second word is null or an `Arc` of the watch list.
+unsafe fn finish_now<B: Body>([node, watchers]: [*const (); 2]) {
+    // SAFETY: a node's pointer is never null.
+    let node: Node = unsafe { NonNull::new_unchecked(node.cast_mut().cast()) };
+    if watchers.is_null() {
+        // SAFETY: the caller's promise.
+        return unsafe { drop_and_free::<B>(node) };
+    }
+    // SAFETY: as above.
+    let watchers = unsafe { Arc::from_raw(watchers.cast::<WatchList>()) };
+    // SAFETY: the node is out until it is freed, and keeps what it shares.
+    let is_exclusive = unsafe { Shared::<B>::of(node) }.dying.is_some();
+    // SAFETY: as above.
+    let end = || unsafe { drop_and_free::<B>(node) };
+    if !is_exclusive {
+        return watchers.finish(end);
+    }
+    // Callbacks may ask for the same key, and get what is made when this one has ended.
+    watchers.finish_before_callbacks(end);
+}
+
+/// Drops the payload of a dead, unlinked node, and frees the node also when the destructor panics.
+///
+/// # Safety
+/// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
+unsafe fn drop_and_free<B: Body>(node: Node) {
+    struct Free<B: Body>(Node, PhantomData<B>);
+    impl<B: Body> Drop for Free<B> {
+        fn drop(&mut self) {
+            // SAFETY: the node is out until it is freed, and keeps what it shares.
+            if let Some(dying) = &unsafe { Shared::<B>::of(self.0) }.dying {
+                dying.end(self.0.addr().get());
+            }
+            // SAFETY: the caller's promise; the payload is gone by now.
+            unsafe { Shared::<B>::free(self.0, 0) }
+        }
+    }
+    let _free = Free::<B>(node, PhantomData);
+    // SAFETY: the caller's promise.
+    let end = || unsafe { B::drop_in_place(node) };
+    // SAFETY: as above.
+    let dying = unsafe { Shared::<B>::of(node) }.dying.as_ref();
+    let Some(work) = dying.and_then(|dying| dying.work(node.addr().get())) else {
+        return end();
+    };
+    let key = std::any::type_name::<B::Key>();
+    let describe: Describe<'_> = &|f| write!(f, "the end of the value of a key of type `{key}`");
+    frames::during(&work, describe, Part::Closed, end);
+}

@@ -1,0 +1,192 @@
+//! What a table shares with its nodes: the index, the nodes' memory, and the question who frees it all.
+//!
+//! It lives until the tables that use it and every node have gone, whichever is last. While a table lives that is the owner; when the last
+//! one goes, the nodes that are still out are counted down (see [`Pool::close`]).
+
+use crate::memory::grace::{reading, Graveyard, Guard};
+use crate::memory::node::Node;
+use crate::memory::pool::{origin, Origin, Pool, Sizes};
+use crate::sync::{self, AtomicUsize, Ordering};
+use crate::table::body::{node_align, node_size, Body};
+use crate::table::dying::Dying;
+use crate::table::index::Index;
+use std::alloc::Layout;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+pub(super) struct Shared<B: Body> {
+    pub(super) index: Index,
+    /// What nodes know of this.
+    origin: Origin,
+    pub(super) pool: Pool,
+    /// Tables that use it.
+    shares: AtomicUsize,
+    /// In an exclusive table: whose destructor has not ended.
+    pub(super) dying: Option<Dying>,
+    // Last, so that it is dropped last: what the others bury on their way out ends here.
+    pub(super) graveyard: Graveyard,
+    body: PhantomData<B>,
+    #[cfg(all(highlander_loom, feature = "loom"))]
+    _counted: sync::Counted,
+}
+
+impl<B: Body> Shared<B> {
+    /// How many owners an entry begins with: the one who enters it, and the index if it is to keep it.
+    const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
+
+    /// A new one, with one share. It is freed when the last of them is let go of, or by the last node after that.
+    pub(super) fn leak(capacity: usize, exclusive: bool) -> NonNull<Self> {
+        let sizes = match B::FIXED_SIZE {
+            Some(_) => Sizes::Fixed(node_size::<B>(0)),
+            None => Sizes::Varied(node_align::<B>()),
+        };
+        let shared = NonNull::from(Box::leak(Box::new(Self {
+            index: Index::new(capacity, Self::OWNERS),
+            origin: Origin {
+                core: NonNull::dangling(),
+            },
+            pool: Pool::new(sizes, node_align::<B>()),
+            shares: AtomicUsize::new(1),
+            dying: exclusive.then(Dying::new),
+            graveyard: Graveyard::new(),
+            body: PhantomData,
+            #[cfg(all(highlander_loom, feature = "loom"))]
+            _counted: sync::Counted::new(),
+        })));
+        // SAFETY: just made, and nobody else's yet. Nodes carry the pointer of the box itself, as one of them may free it.
+        unsafe { (*shared.as_ptr()).origin.core = shared.cast() };
+        shared
+    }
+
+    /// What a node belongs to.
+    ///
+    /// # Safety
+    /// The node is of kind `B`, and the caller owns it or has it alone, for `'a`.
+    #[inline(always)]
+    pub(super) unsafe fn of<'a>(node: Node) -> &'a Self {
+        // SAFETY: a node's origin is what allocated it, and that lives while the node is out.
+        unsafe { origin(node).core.cast().as_ref() }
+    }
+
+    /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the number of entries.
+    #[inline]
+    pub(super) fn allocate(&self, meta: u32, hash: u64, live: isize) -> Node {
+        let node = self.pool.allocate(node_size::<B>(meta), live, self.origin);
+        // SAFETY: just allocated, so this call has it alone.
+        unsafe {
+            node.as_ref().set_meta(meta);
+            node.as_ref().set_hash(hash);
+        }
+        node
+    }
+
+    /// Gives back a node that was never linked, or is no longer, and whose payload has gone. All may go with it.
+    ///
+    /// # Safety
+    /// The node is of kind `B`, and the caller has it alone.
+    pub(super) unsafe fn free(node: Node, live: isize) {
+        // SAFETY: the caller's promise.
+        let core: NonNull<Self> = unsafe { origin(node) }.core.cast();
+        let this = core.as_ptr();
+        // SAFETY: the node, which is out, keeps it until the pool has it; the rest is the caller's promise.
+        if unsafe {
+            Pool::free(
+                &raw const (*this).pool,
+                node,
+                live,
+                &raw const (*this).graveyard,
+            )
+        } {
+            // SAFETY: the last table has gone, and this was the last node.
+            unsafe { Self::destroy(core) };
+        }
+    }
+
+    /// # Safety
+    /// The last table has gone, no node is out, and the caller is the one who was told so.
+    unsafe fn destroy(core: NonNull<Self>) {
+        // SAFETY: made by `leak`, in a box, and nobody else uses it any more.
+        unsafe {
+            core.drop_in_place();
+            sync::free(core.cast(), Layout::new::<Self>());
+        }
+    }
+
+    /// Takes one entry out by `unlink`, and counts it. True if that says so.
+    #[inline]
+    pub(super) fn unlink(&self, unlink: impl FnOnce(&Index, &Guard) -> bool) -> bool {
+        let unlinked = reading(|guard| unlink(&self.index, guard));
+        if unlinked {
+            self.pool.add_live(-1);
+        }
+        unlinked
+    }
+
+    /// Makes room for so many entries more than there are.
+    ///
+    /// Panics with "capacity overflow" when no index can have that size.
+    pub(super) fn reserve(&self, additional: usize) {
+        let wanted = self.pool.live().checked_add(additional);
+        let wanted = wanted.expect("capacity overflow");
+        reading(|guard| self.index.reserve(wanted, &self.graveyard, guard));
+        self.graveyard.collect();
+    }
+
+    /// Gives back what is not needed. What a reader may still see is given back later.
+    pub(super) fn shrink_to_fit(&self) {
+        reading(|guard| {
+            self.index
+                .shrink(|| self.pool.live(), &self.graveyard, guard)
+        });
+        self.index.shrink_lists();
+        self.pool.release_unused(&self.graveyard);
+        for _ in 0..16 {
+            if self.graveyard.collect() {
+                break;
+            }
+            sync::relax(u32::MAX);
+        }
+    }
+
+    /// One more share, for somebody who has one.
+    pub(super) fn share(&self) {
+        // Relaxed: who gets the new one gets it from the caller.
+        self.shares.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives up a share. With the last one the last table goes.
+    ///
+    /// # Safety
+    /// `core` was made by `leak`, and the caller has a share, which it does not use any more.
+    pub(super) unsafe fn let_go(core: NonNull<Self>) {
+        // SAFETY: not destroyed before the last share is given up.
+        // AcqRel: what others did with their shares comes before the end.
+        if unsafe { core.as_ref() }
+            .shares
+            .fetch_sub(1, Ordering::AcqRel)
+            == 1
+        {
+            // SAFETY: the caller's promise, and there is no other share.
+            unsafe { Self::close(core) };
+        }
+    }
+
+    /// The last table goes: the index and all unused memory with it; the rest stays until the last node has gone.
+    ///
+    /// # Safety
+    /// `core` was made by `leak`, and the caller is its only user but for nodes that are out.
+    unsafe fn close(core: NonNull<Self>) {
+        // SAFETY: not destroyed before this call lets go of the pool.
+        let this = unsafe { core.as_ref() };
+        if !this.pool.close() {
+            this.index.close(&this.graveyard);
+            this.pool.release_unused(&this.graveyard);
+            this.graveyard.collect();
+        }
+        // SAFETY: closed just now, which counts this caller.
+        if unsafe { Pool::let_go(&raw const (*core.as_ptr()).pool) } {
+            // SAFETY: no node is out, and the last table is this call's caller.
+            unsafe { Self::destroy(core) };
+        }
+    }
+}
