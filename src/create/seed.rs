@@ -3,7 +3,7 @@
 use crate::memory::node::Node;
 use crate::sync::{self, AtomicBool, Ordering};
 use crate::table::body::Halves;
-use crate::table::strong::{Blank, Strong};
+use crate::table::node_ref::{NodeRef, UninitNode};
 use std::mem::ManuallyDrop;
 
 /// The key of an entry to come, in the node that it will live in, where others may read it.
@@ -15,7 +15,7 @@ pub(crate) struct Seed<B: Halves> {
     /// The node has become an entry.
     sown: AtomicBool,
     /// Gives the node back if not.
-    blank: ManuallyDrop<Blank<B>>,
+    blank: ManuallyDrop<UninitNode<B>>,
 }
 
 // SAFETY: a seed is its key, and later a value that is never reached through it: the bounds are those of what it becomes.
@@ -34,7 +34,7 @@ where
 }
 
 impl<B: Halves> Seed<B> {
-    pub(crate) fn new(blank: Blank<B>, key: B::First) -> Self {
+    pub(crate) fn new(blank: UninitNode<B>, key: B::First) -> Self {
         let node = blank.node();
         // SAFETY: the blank has the node alone.
         unsafe { B::write_key(node, key) };
@@ -96,12 +96,12 @@ impl<B: Halves> Planted<'_, B> {
     }
 
     /// Makes it a draft, which has owners before it is entered. The caller is the first.
-    pub(crate) fn draft(self) -> Strong<B> {
+    pub(crate) fn draft(self) -> NodeRef<B> {
         let node = self.sown();
         // SAFETY: a node, and nobody's.
         unsafe { node.as_ref() }.begin_draft();
         // SAFETY: complete, and its one count is ours.
-        unsafe { Strong::adopt(node) }
+        unsafe { NodeRef::adopt(node) }
     }
 
     /// The value, taken out. In a box: on its way to whoever drops it, it would be moved often.

@@ -17,7 +17,7 @@ use crate::memory::panics::ended;
 use crate::registry::entry::{Entry, Unborn, Watch};
 use crate::registry::handle::Handle;
 use crate::table::dying::InTheWay;
-use crate::table::strong::Strong;
+use crate::table::node_ref::NodeRef;
 use crate::table::Entered;
 use equivalent::Equivalent;
 use std::fmt;
@@ -73,7 +73,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
-        match self.engine.get(hash, |other| key == *other) {
+        match self.table.get(hash, |other| key == *other) {
             Some(strong) => Ok(after((key, make), Handle::new(strong))),
             None => self.create(hash, key, make),
         }
@@ -138,7 +138,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        if let Some(strong) = self.engine.get(hash, |other| key.equivalent(other)) {
+        if let Some(strong) = self.table.get(hash, |other| key.equivalent(other)) {
             return Ok(after((to_owned, make), Handle::new(strong)));
         }
         let owned = owned_key(&self.hasher, hash, key, to_owned);
@@ -190,7 +190,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         make: impl AsyncFnOnce(&K) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+        if let Some(strong) = self.table.get(hash, |other| key == *other) {
             return Ok(after((key, make), Handle::new(strong)));
         }
         let make = async |seed: &Seed<_>| ended!(make(seed.key()));
@@ -207,7 +207,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// [`CycleError`] when it is called inside a creation that the one under way waits for.
     pub fn claim(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+        if let Some(strong) = self.table.get(hash, |other| key == *other) {
             return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
         let begun = steps::begin(self, hash, self.seed(hash, key), Accept::All);
@@ -217,7 +217,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// As [`claim`](Registry::claim), without waiting: none while somebody else is creating the value, and then the key is dropped.
     pub fn try_claim(&self, key: K) -> Option<Claim<'_, Self>> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+        if let Some(strong) = self.table.get(hash, |other| key == *other) {
             return Some(after(key, Claim::Live(Handle::new(strong))));
         }
         let begun = steps::try_begin(self, hash, self.seed(hash, key));
@@ -232,7 +232,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     #[cfg(feature = "async")]
     pub async fn claim_async(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+        if let Some(strong) = self.table.get(hash, |other| key == *other) {
             return Ok(after(key, Claim::Live(Handle::new(strong))));
         }
         let begun = steps::begin_async(self, hash, self.seed(hash, key)).await;
@@ -248,7 +248,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        let look = || self.engine.get(hash, |other| key.equivalent(other));
+        let look = || self.table.get(hash, |other| key.equivalent(other));
         if let Some(strong) = look() {
             return Ok(Some(Handle::new(strong)));
         }
@@ -264,7 +264,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
 
     /// A key that waits for its value.
     pub(super) fn seed(&self, hash: u64, key: K) -> Seed<Entry<K, V>> {
-        Seed::new(self.engine.blank(0, hash, 0), key)
+        Seed::new(self.table.blank(0, hash, 0), key)
     }
 
     fn create<E: From<CycleError>>(
@@ -315,7 +315,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     type Landed = Handle<K, V>;
     type Made<'t> = Grown<'t, K, V>;
     /// A value that was made in vain, and values of other keys with the same hash.
-    type Rest = (Option<Box<V>>, Vec<Strong<Entry<K, V>>>);
+    type Rest = (Option<Box<V>>, Vec<NodeRef<Entry<K, V>>>);
     type Grip = Registry<K, V, ()>;
 
     fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
@@ -331,12 +331,12 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     }
 
     fn look(&self, hash: u64, seed: &Self::Ticket) -> Option<Self::Landed> {
-        let found = self.engine.get(hash, |other| seed.key() == other);
+        let found = self.table.get(hash, |other| seed.key() == other);
         found.map(Handle::new)
     }
 
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
-        self.engine.in_the_way(hash)
+        self.table.in_the_way(hash)
     }
 
     fn refused(&self) -> Option<ClosedError> {
@@ -357,7 +357,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             let Entered {
                 entering,
                 strangers,
-            } = self.engine.enter(node, hash, |other| seed.key() == other);
+            } = self.table.enter(node, hash, |other| seed.key() == other);
             others = strangers;
             match entering.existing() {
                 Some(existing) => (false, existing),
@@ -365,13 +365,13 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
                     if let Some(unborn) = unborn {
                         unborn.born();
                     }
-                    self.engine.add_live(1);
+                    self.table.add_live(1);
                     // SAFETY: linked, and its count is ours.
-                    (true, unsafe { Strong::adopt(node) })
+                    (true, unsafe { NodeRef::adopt(node) })
                 }
             }
         };
-        // SAFETY: it says what the engine has said, after which no user code runs.
+        // SAFETY: it says what the table has said, after which no user code runs.
         let (landed, vain) = unsafe { planted.enter(enter) };
         Landing {
             landed: Ok(Handle::new(landed)),
@@ -393,10 +393,10 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         let Entered {
             entering,
             strangers,
-        } = self.engine.enter(draft.strong().node(), hash, is_it);
+        } = self.table.enter(draft.strong().node(), hash, is_it);
         let existing = entering.existing();
         if existing.is_none() {
-            self.engine.add_live(1);
+            self.table.add_live(1);
         }
         Landing {
             landed: Ok(existing.map(Handle::new)),
@@ -405,12 +405,12 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     }
 
     fn abandon(&self, draft: &Self::Landed, given_up: GivenUp<'_>) {
-        self.engine.abandon(draft.strong(), given_up);
+        self.table.abandon(draft.strong(), given_up);
     }
 
     fn grip(&self) -> Self::Grip {
         Registry {
-            engine: self.engine.share(),
+            table: self.table.share(),
             flights: self.flights.share(),
             naming: self.naming,
             hasher: (),

@@ -48,7 +48,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         make: impl FnOnce(&K, &WeakHandle<K, V>) -> Result<V, E>,
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+        if let Some(strong) = self.table.get(hash, |other| key == *other) {
             return Ok(after((key, make), Handle::new(strong)));
         }
         get_or_create(
@@ -158,7 +158,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         initialise: impl FnOnce(&Handle<K, V>) -> Result<(), E>,
     ) -> Result<Handle<K, V>, E> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.engine.get(hash, |other| key == *other) {
+        if let Some(strong) = self.table.get(hash, |other| key == *other) {
             return Ok(after((key, allocate, initialise), Handle::new(strong)));
         }
         get_or_create_in_two(

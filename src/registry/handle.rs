@@ -5,7 +5,7 @@ use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::pointer::watchers::Registration;
 use crate::registry::entry::{Entry, Watch};
-use crate::table::strong::Strong;
+use crate::table::node_ref::NodeRef;
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -34,7 +34,7 @@ use std::sync::Arc;
 /// assert!(files.get("log").is_none());
 /// ```
 pub struct Handle<K, V> {
-    strong: Strong<Entry<K, V>>,
+    strong: NodeRef<Entry<K, V>>,
 }
 
 // SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
@@ -44,12 +44,12 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Handle<K, V> {}
 
 impl<K, V> Handle<K, V> {
     #[inline(always)]
-    pub(crate) fn new(strong: Strong<Entry<K, V>>) -> Self {
+    pub(crate) fn new(strong: NodeRef<Entry<K, V>>) -> Self {
         Self { strong }
     }
 
     #[inline(always)]
-    pub(crate) fn strong(&self) -> &Strong<Entry<K, V>> {
+    pub(crate) fn strong(&self) -> &NodeRef<Entry<K, V>> {
         &self.strong
     }
 
@@ -263,7 +263,7 @@ impl<K, V> WeakHandle<K, V> {
     pub fn upgrade(&self) -> Option<Handle<K, V>> {
         let node = self.watch.acquire()?;
         // SAFETY: a watch leads to the node of the type it was made for, complete, and has made us an owner.
-        Some(Handle::new(unsafe { Strong::adopt(node) }))
+        Some(Handle::new(unsafe { NodeRef::adopt(node) }))
     }
 
     /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be sure.

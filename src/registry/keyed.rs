@@ -9,7 +9,7 @@ use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
 use crate::registry::occupied::OccupiedError;
 use crate::table::body::Halves;
-use crate::table::strong::Draft;
+use crate::table::node_ref::UnlinkedNode;
 use crate::table::Rejected;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -37,7 +37,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        match self.engine.get(hash, |other| key.equivalent(other)) {
+        match self.table.get(hash, |other| key.equivalent(other)) {
             Some(strong) => Some(Handle::new(strong)),
             None => self.draft_of(hash, key),
         }
@@ -83,7 +83,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// ```
     pub fn try_insert(&self, key: K, value: V) -> Result<Handle<K, V>, OccupiedError<K, V>> {
         let (hash, new) = self.prepare(key, value);
-        match self.engine.insert(new, hash, |new, other| new == other) {
+        match self.table.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Ok(Handle::new(entered)),
             Err(Rejected { existing, rejected }) => {
                 let (key, value) = take_back(rejected);
@@ -113,14 +113,14 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let (hash, mut new) = self.prepare(key, value);
         loop {
             let Rejected { existing, rejected } =
-                match self.engine.insert(new, hash, |new, other| new == other) {
+                match self.table.insert(new, hash, |new, other| new == other) {
                     Ok(entered) => return (Handle::new(entered), None),
                     Err(rejected) => rejected,
                 };
-            match self.engine.replace(&existing, rejected) {
+            match self.table.replace(&existing, rejected) {
                 Ok(entered) => {
                     // Both were counted, and one of them is an entry.
-                    self.engine.add_live(-1);
+                    self.table.add_live(-1);
                     return (Handle::new(entered), Some(Handle::new(existing)));
                 }
                 // Taken out or replaced by somebody else meanwhile.
@@ -154,7 +154,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let key = Handle::key(old).clone();
         let hash = old.strong().header().key_hash();
         let new = self.entry(hash, key, value, 0);
-        match self.engine.replace(old.strong(), new) {
+        match self.table.replace(old.strong(), new) {
             Ok(entered) => Ok(Handle::new(entered)),
             Err(rejected) => {
                 let (key, value) = take_back(rejected);
@@ -186,7 +186,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
         loop {
             // Not by `get`: a draft is not entered, and so is not taken out.
-            let handle = Handle::new(self.engine.get(hash, |other| key.equivalent(other))?);
+            let handle = Handle::new(self.table.get(hash, |other| key.equivalent(other))?);
             if !condition(Handle::key(&handle), &handle) {
                 return None;
             }
@@ -197,13 +197,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     }
 
     /// A value to be entered, counted as an entry.
-    fn prepare(&self, key: K, value: V) -> (u64, Draft<Entry<K, V>>) {
+    fn prepare(&self, key: K, value: V) -> (u64, UnlinkedNode<Entry<K, V>>) {
         let hash = hash_key(&self.hasher, &key);
         (hash, self.entry(hash, key, value, 1))
     }
 
-    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> Draft<Entry<K, V>> {
-        let blank = self.engine.blank(0, hash, live);
+    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> UnlinkedNode<Entry<K, V>> {
+        let blank = self.table.blank(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
             Entry::<K, V>::write_key(blank.node(), key);
@@ -214,7 +214,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
 }
 
 /// Key and value of an entry that was never entered.
-fn take_back<K, V>(draft: Draft<Entry<K, V>>) -> (K, V) {
+fn take_back<K, V>(draft: UnlinkedNode<Entry<K, V>>) -> (K, V) {
     // SAFETY: nobody watches what was never entered, and this moves out both.
     unsafe {
         draft.take(|node| {

@@ -91,7 +91,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// factories, on one thread or through several, gets a [`CycleError`](crate::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
 /// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
 pub struct Registry<K, V, S = DefaultHashBuilder> {
-    engine: Table<Entry<K, V>>,
+    table: Table<Entry<K, V>>,
     flights: Creations<K, V>,
     naming: Naming<K>,
     hasher: S,
@@ -180,7 +180,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Table::new(),
+            table: Table::new(),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -191,7 +191,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Table::new(),
+            table: Table::new(),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -202,7 +202,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn exclusive_with_hasher(hasher: S) -> Self {
         Self {
-            engine: Table::new_exclusive(true),
+            table: Table::new_exclusive(true),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -213,7 +213,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn exclusive_with_hasher(hasher: S) -> Self {
         Self {
-            engine: Table::new_exclusive(true),
+            table: Table::new_exclusive(true),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -226,7 +226,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         Self {
-            engine: Table::with_capacity(capacity),
+            table: Table::with_capacity(capacity),
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
@@ -268,7 +268,7 @@ impl<K, V, S> Registry<K, V, S> {
     ///
     /// *Complexity:* a few loads, whatever the size.
     pub fn len(&self) -> usize {
-        self.engine.len()
+        self.table.len()
     }
 
     /// Whether there is no entry.
@@ -278,7 +278,7 @@ impl<K, V, S> Registry<K, V, S> {
 
     /// How many entries fit before the table grows.
     pub fn capacity(&self) -> usize {
-        self.engine.capacity()
+        self.table.capacity()
     }
 
     /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional` then, and the table need not grow
@@ -304,7 +304,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// assert_eq!(registry.capacity(), capacity);
     /// ```
     pub fn reserve(&self, additional: usize) {
-        self.engine.reserve(additional);
+        self.table.reserve(additional);
     }
 
     /// The live values, at some moment for each: one that is entered throughout the call is among them, one that is not may be.
@@ -324,12 +324,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// assert!(registry.is_empty());
     /// ```
     pub fn iter(&self) -> RegistryIter<K, V> {
-        let values: Vec<_> = self
-            .engine
-            .snapshot()
-            .into_iter()
-            .map(Handle::new)
-            .collect();
+        let values: Vec<_> = self.table.snapshot().into_iter().map(Handle::new).collect();
         RegistryIter {
             values: values.into_iter(),
         }
@@ -385,7 +380,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// assert!(registry.get("k").unwrap().ptr_eq(&new));
     /// ```
     pub fn remove_same(&self, handle: &Handle<K, V>) -> bool {
-        self.engine.remove(handle.strong())
+        self.table.remove(handle.strong())
     }
 
     /// Gives back memory that is not needed: makes the table as short as its entries allow, and frees the blocks in which none is left.
@@ -396,7 +391,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the capacity and in
     /// the number of values that have gone.
     pub fn shrink_to_fit(&self) {
-        self.engine.shrink_to_fit();
+        self.table.shrink_to_fit();
     }
 }
 

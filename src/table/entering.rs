@@ -5,8 +5,8 @@ use crate::memory::node::Node;
 use crate::memory::panics::Panics;
 use crate::table::body::Body;
 use crate::table::index::{Compared, Link, Place, FEW};
+use crate::table::node_ref::{NodeRef, UnlinkedNode};
 use crate::table::shared::Shared;
-use crate::table::strong::{Draft, Strong};
 use crate::table::Table;
 use smallvec::SmallVec;
 
@@ -16,10 +16,10 @@ impl<B: Body> Table<B> {
     #[inline]
     pub(crate) fn insert(
         &self,
-        new: Draft<B>,
+        new: UnlinkedNode<B>,
         hash: u64,
         same: impl Fn(&B::Key, &B::Key) -> bool,
-    ) -> Result<Strong<B>, Rejected<B>> {
+    ) -> Result<NodeRef<B>, Rejected<B>> {
         let Entered {
             entering,
             strangers,
@@ -69,12 +69,12 @@ impl<B: Body> Table<B> {
             place: Place::START,
             in_slots: Vec::new(),
         };
-        let mut strangers: Vec<Strong<B>> = Vec::new();
+        let mut strangers: Vec<NodeRef<B>> = Vec::new();
         loop {
             let (mut slotted, mut listed) = (Few::new(), Few::new());
             let mut see = |node, in_slot| {
                 // SAFETY: as in `find_of`.
-                let strong = unsafe { Strong::adopt(node) };
+                let strong = unsafe { NodeRef::adopt(node) };
                 if in_slot {
                     slotted.push(strong);
                 } else {
@@ -113,8 +113,8 @@ impl<B: Body> Table<B> {
     }
 
     fn occupied(
-        existing: Strong<B>,
-        mut strangers: Vec<Strong<B>>,
+        existing: NodeRef<B>,
+        mut strangers: Vec<NodeRef<B>>,
         few: [Few<B>; 2],
     ) -> Entered<B> {
         few.into_iter().for_each(|few| few.move_to(&mut strangers));
@@ -133,7 +133,7 @@ pub(crate) const MANY_STRANGERS: usize = 2 * FEW;
 pub(crate) enum Entering<B: Body> {
     Linked,
     /// There is a value already.
-    Occupied(Strong<B>),
+    Occupied(NodeRef<B>),
     /// Nothing is entered any more.
     Sealed,
 }
@@ -150,7 +150,7 @@ impl<B: Body> Entering<B> {
     }
 
     /// The value that is there already; none if the node is linked now. Where nothing is ever sealed.
-    pub(crate) fn existing(self) -> Option<Strong<B>> {
+    pub(crate) fn existing(self) -> Option<NodeRef<B>> {
         match self {
             Self::Linked => None,
             Self::Occupied(existing) => Some(existing),
@@ -164,17 +164,17 @@ pub(crate) struct Entered<B: Body> {
     pub(crate) entering: Entering<B>,
     /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped when the caller has taken over what is its own: the destructor of
     /// one of them may panic.
-    pub(crate) strangers: Vec<Strong<B>>,
+    pub(crate) strangers: Vec<NodeRef<B>>,
 }
 
 /// A value that could not be entered, and the one that is there.
 pub(crate) struct Rejected<B: Body> {
-    pub(crate) existing: Strong<B>,
-    pub(crate) rejected: Draft<B>,
+    pub(crate) existing: NodeRef<B>,
+    pub(crate) rejected: UnlinkedNode<B>,
 }
 
 /// Values with one hash, which are compared one after the other. Whatever panics, all are let go of.
-pub(super) struct Few<B: Body>(SmallVec<[Strong<B>; FEW]>);
+pub(super) struct Few<B: Body>(SmallVec<[NodeRef<B>; FEW]>);
 
 impl<B: Body> Few<B> {
     pub(super) fn new() -> Self {
@@ -185,15 +185,15 @@ impl<B: Body> Few<B> {
         self.0.is_empty()
     }
 
-    pub(super) fn push(&mut self, strong: Strong<B>) {
+    pub(super) fn push(&mut self, strong: NodeRef<B>) {
         self.0.push(strong);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Strong<B>> {
+    pub(super) fn pop(&mut self) -> Option<NodeRef<B>> {
         self.0.pop()
     }
 
-    fn move_to(mut self, strangers: &mut Vec<Strong<B>>) {
+    fn move_to(mut self, strangers: &mut Vec<NodeRef<B>>) {
         strangers.extend(self.0.drain(..));
     }
 }

@@ -8,9 +8,9 @@ pub(crate) mod dying;
 mod entering;
 pub(crate) mod index;
 mod last_drop;
+pub(crate) mod node_ref;
 mod shared;
 pub(crate) mod stats;
-pub(crate) mod strong;
 
 use crate::deadlock::work::GivenUp;
 use crate::memory::grace::{reading, Guard};
@@ -20,11 +20,11 @@ use body::Body;
 use dying::InTheWay;
 use entering::Few;
 use index::{Ahead, Index, Next, Place, Probe, Sight};
+use node_ref::{NodeRef, UninitNode, UnlinkedNode};
 use shared::Shared;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
-use strong::{Blank, Draft, Strong};
 
 pub(crate) use entering::{Entered, Entering, Rejected, MANY_STRANGERS};
 
@@ -163,13 +163,13 @@ impl<B: Body> Table<B> {
     pub(crate) fn probe<R>(
         &self,
         hash: u64,
-        found: impl FnOnce(Strong<B>) -> R,
+        found: impl FnOnce(NodeRef<B>) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
         match self.shared().zip(Guard::try_enter()) {
             Some((shared, guard)) => {
                 // SAFETY: the probe has made us an owner of a node that was linked, so complete.
-                let found = |node| found(unsafe { Strong::adopt(node) });
+                let found = |node| found(unsafe { NodeRef::adopt(node) });
                 shared.index.probe(hash, guard, found, missing)
             }
             None => missing(Probe::UNSURE),
@@ -197,7 +197,7 @@ impl<B: Body> Table<B> {
 
     /// The live value whose key `is_it`, if there is one.
     #[inline(always)]
-    pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+    pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<NodeRef<B>> {
         self.probe(
             hash,
             |strong| {
@@ -216,7 +216,7 @@ impl<B: Body> Table<B> {
 
     /// Whether what was found without a lock is a draft: a reader with a stale pointer can become an owner of one.
     #[inline(always)]
-    fn is_draft(strong: &Strong<B>) -> bool {
+    fn is_draft(strong: &NodeRef<B>) -> bool {
         B::HAS_DRAFTS && strong.header().is_hidden()
     }
 
@@ -226,9 +226,9 @@ impl<B: Body> Table<B> {
     fn get_beside(
         &self,
         hash: u64,
-        stranger: Strong<B>,
+        stranger: NodeRef<B>,
         is_it: &dyn Fn(&B::Key) -> bool,
-    ) -> Option<Strong<B>> {
+    ) -> Option<NodeRef<B>> {
         drop(stranger);
         self.get_slow(hash, is_it)
     }
@@ -236,7 +236,11 @@ impl<B: Body> Table<B> {
     /// As `get`, the long way: this is the thread's first look, the bucket has moved or overflows, or two keys share the hash.
     #[cold]
     #[inline(never)]
-    pub(crate) fn get_slow(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+    pub(crate) fn get_slow(
+        &self,
+        hash: u64,
+        is_it: &dyn Fn(&B::Key) -> bool,
+    ) -> Option<NodeRef<B>> {
         let index = &self.shared()?.index;
         let probe = reading(|guard| index.probe_on(hash, guard));
         if probe == Probe::ABSENT {
@@ -244,7 +248,7 @@ impl<B: Body> Table<B> {
         }
         if let Some(node) = probe.found() {
             // SAFETY: as in `probe`.
-            let strong = unsafe { Strong::<B>::adopt(node) };
+            let strong = unsafe { NodeRef::<B>::adopt(node) };
             if is_it(strong.key()) && !Self::is_draft(&strong) {
                 return Some(strong);
             }
@@ -256,7 +260,7 @@ impl<B: Body> Table<B> {
     // Outlined: whoever misses in a bucket that overflows does not come here.
     #[cold]
     #[inline(never)]
-    fn get_among_many(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<Strong<B>> {
+    fn get_among_many(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<NodeRef<B>> {
         self.find_of(hash, |strong| is_it(strong.key()).then_some(strong))
     }
 
@@ -264,14 +268,14 @@ impl<B: Body> Table<B> {
     pub(crate) fn find_of<R>(
         &self,
         hash: u64,
-        mut f: impl FnMut(Strong<B>) -> Option<R>,
+        mut f: impl FnMut(NodeRef<B>) -> Option<R>,
     ) -> Option<R> {
         let index = &self.shared()?.index;
         let mut place = Place::START;
         loop {
             let mut few = Few::new();
             // SAFETY: the index hands out nodes of this table, complete because they were linked, and a count with each.
-            let mut see = |node| few.push(unsafe { Strong::adopt(node) });
+            let mut see = |node| few.push(unsafe { NodeRef::adopt(node) });
             reading(|guard| index.next_few(hash, &mut place, &mut see, guard));
             if few.is_empty() {
                 return None;
@@ -289,7 +293,11 @@ impl<B: Body> Table<B> {
 
     /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered, and the table not sealed. `new` must not
     /// be counted as an entry besides the old one, whose count it takes over.
-    pub(crate) fn replace(&self, old: &Strong<B>, new: Draft<B>) -> Result<Strong<B>, Draft<B>> {
+    pub(crate) fn replace(
+        &self,
+        old: &NodeRef<B>,
+        new: UnlinkedNode<B>,
+    ) -> Result<NodeRef<B>, UnlinkedNode<B>> {
         if self.replace_node(old, new.node()) {
             // SAFETY: linked, and its count is ours.
             Ok(unsafe { new.entered() })
@@ -299,7 +307,7 @@ impl<B: Body> Table<B> {
     }
 
     /// As `replace`, with a complete node of this table, whose one count is then the caller's.
-    pub(crate) fn replace_node(&self, old: &Strong<B>, new: Node) -> bool {
+    pub(crate) fn replace_node(&self, old: &NodeRef<B>, new: Node) -> bool {
         let index = &self.shared_or_new().index;
         reading(|guard| index.replace(old.node(), new, guard))
     }
@@ -315,7 +323,7 @@ impl<B: Body> Table<B> {
     }
 
     /// Says that a draft is given up, which may have other owners.
-    pub(crate) fn abandon(&self, draft: &Strong<B>, given_up: GivenUp<'_>) {
+    pub(crate) fn abandon(&self, draft: &NodeRef<B>, given_up: GivenUp<'_>) {
         let dying = self.shared().and_then(|shared| shared.dying.as_ref());
         if let Some(dying) = dying.filter(|_| B::NEEDS_DROP) {
             let hash = draft.header().key_hash();
@@ -329,13 +337,13 @@ impl<B: Body> Table<B> {
     }
 
     /// Takes this very value out, if it is entered. Its owners keep it.
-    pub(crate) fn remove(&self, strong: &Strong<B>) -> bool {
+    pub(crate) fn remove(&self, strong: &NodeRef<B>) -> bool {
         let unlink = |index: &Index, guard: &Guard| index.unlink(strong.node(), guard);
         self.shared().is_some_and(|shared| shared.unlink(unlink))
     }
 
     /// All live values.
-    pub(crate) fn snapshot(&self) -> Vec<Strong<B>> {
+    pub(crate) fn snapshot(&self) -> Vec<NodeRef<B>> {
         let mut found = Vec::with_capacity(self.len());
         self.own(
             0..1 << 32,
@@ -392,7 +400,7 @@ impl<B: Body> Table<B> {
         halves: Range<u64>,
         least: usize,
         wanted: impl Fn(Node) -> bool,
-        mut found: impl FnMut(Strong<B>),
+        mut found: impl FnMut(NodeRef<B>),
     ) -> u64 {
         self.visit(halves, least, |node| {
             if !wanted(node) {
@@ -407,7 +415,7 @@ impl<B: Body> Table<B> {
                 return false;
             }
             // SAFETY: linked, so complete, and we have just become an owner.
-            found(unsafe { Strong::adopt(node) });
+            found(unsafe { NodeRef::adopt(node) });
             true
         })
     }
@@ -418,11 +426,11 @@ impl<B: Body> Table<B> {
         halves: Range<u64>,
         least: usize,
         wanted: impl Fn(Node) -> bool,
-        mut taken: impl FnMut(Strong<B>),
+        mut taken: impl FnMut(NodeRef<B>),
     ) -> u64 {
         const { assert!(B::KEPT) };
         // SAFETY: it was linked, so it is complete; and the index's count is ours with its unlinking.
-        let adopt = |node| unsafe { Strong::adopt(node) };
+        let adopt = |node| unsafe { NodeRef::adopt(node) };
         let mut count = 0;
         let taken = |node| {
             count += 1;
@@ -444,20 +452,20 @@ impl<B: Body> Table<B> {
         node: Node,
         hash: u64,
         wanted: impl FnOnce(Node) -> bool,
-    ) -> Option<Strong<B>> {
+    ) -> Option<NodeRef<B>> {
         const { assert!(B::KEPT) };
         let unlink = |index: &Index, guard: &Guard| index.unlink_if(node, hash, wanted, guard);
         let taken = self.shared()?.unlink(unlink);
         // SAFETY: as in `take`.
-        taken.then(|| unsafe { Strong::adopt(node) })
+        taken.then(|| unsafe { NodeRef::adopt(node) })
     }
 
     /// Takes this very value out, if it is entered, and returns the ownership of the index. Only for a kind that it keeps.
-    pub(crate) fn take_this(&self, strong: &Strong<B>) -> Option<Strong<B>> {
+    pub(crate) fn take_this(&self, strong: &NodeRef<B>) -> Option<NodeRef<B>> {
         const { assert!(B::KEPT) };
         self.remove(strong).then(|| {
             // SAFETY: as in `take`.
-            unsafe { Strong::adopt(strong.node()) }
+            unsafe { NodeRef::adopt(strong.node()) }
         })
     }
 
@@ -479,8 +487,8 @@ impl<B: Body> Table<B> {
 
     /// A node of this table, to be filled and entered.
     #[inline]
-    pub(crate) fn blank(&self, meta: u32, hash: u64, live: isize) -> Blank<B> {
-        Blank::new(self.shared_or_new(), meta, hash, live)
+    pub(crate) fn blank(&self, meta: u32, hash: u64, live: isize) -> UninitNode<B> {
+        UninitNode::new(self.shared_or_new(), meta, hash, live)
     }
 }
 

@@ -86,8 +86,8 @@ impl<B: Body> Shared<B> {
     /// The node is of kind `B`, and the caller has it alone.
     pub(super) unsafe fn free(node: Node, live: isize) {
         // SAFETY: the caller's promise.
-        let core: NonNull<Self> = unsafe { origin(node) }.core.cast();
-        let this = core.as_ptr();
+        let shared: NonNull<Self> = unsafe { origin(node) }.core.cast();
+        let this = shared.as_ptr();
         // SAFETY: the node, which is out, keeps it until the pool has it; the rest is the caller's promise.
         if unsafe {
             Pool::free(
@@ -98,17 +98,17 @@ impl<B: Body> Shared<B> {
             )
         } {
             // SAFETY: the last table has gone, and this was the last node.
-            unsafe { Self::destroy(core) };
+            unsafe { Self::destroy(shared) };
         }
     }
 
     /// # Safety
     /// The last table has gone, no node is out, and the caller is the one who was told so.
-    unsafe fn destroy(core: NonNull<Self>) {
+    unsafe fn destroy(shared: NonNull<Self>) {
         // SAFETY: made by `leak`, in a box, and nobody else uses it any more.
         unsafe {
-            core.drop_in_place();
-            sync::free(core.cast(), Layout::new::<Self>());
+            shared.drop_in_place();
+            sync::free(shared.cast(), Layout::new::<Self>());
         }
     }
 
@@ -157,36 +157,36 @@ impl<B: Body> Shared<B> {
     /// Gives up a share. With the last one the last table goes.
     ///
     /// # Safety
-    /// `core` was made by `leak`, and the caller has a share, which it does not use any more.
-    pub(super) unsafe fn let_go(core: NonNull<Self>) {
+    /// `shared` was made by `leak`, and the caller has a share, which it does not use any more.
+    pub(super) unsafe fn let_go(shared: NonNull<Self>) {
         // SAFETY: not destroyed before the last share is given up.
         // AcqRel: what others did with their shares comes before the end.
-        if unsafe { core.as_ref() }
+        if unsafe { shared.as_ref() }
             .shares
             .fetch_sub(1, Ordering::AcqRel)
             == 1
         {
             // SAFETY: the caller's promise, and there is no other share.
-            unsafe { Self::close(core) };
+            unsafe { Self::close(shared) };
         }
     }
 
     /// The last table goes: the index and all unused memory with it; the rest stays until the last node has gone.
     ///
     /// # Safety
-    /// `core` was made by `leak`, and the caller is its only user but for nodes that are out.
-    unsafe fn close(core: NonNull<Self>) {
+    /// `shared` was made by `leak`, and the caller is its only user but for nodes that are out.
+    unsafe fn close(shared: NonNull<Self>) {
         // SAFETY: not destroyed before this call lets go of the pool.
-        let this = unsafe { core.as_ref() };
+        let this = unsafe { shared.as_ref() };
         if !this.pool.close() {
             this.index.close(&this.graveyard);
             this.pool.release_unused(&this.graveyard);
             this.graveyard.collect();
         }
         // SAFETY: closed just now, which counts this caller.
-        if unsafe { Pool::let_go(&raw const (*core.as_ptr()).pool) } {
+        if unsafe { Pool::let_go(&raw const (*shared.as_ptr()).pool) } {
             // SAFETY: no node is out, and the last table is this call's caller.
-            unsafe { Self::destroy(core) };
+            unsafe { Self::destroy(shared) };
         }
     }
 }

@@ -23,7 +23,7 @@ const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// All entries, also dead ones.
     pub(crate) fn walk(&self) -> Walk<'_, A, B> {
-        Walk::new(&self.engine)
+        Walk::new(&self.table)
     }
 
     /// All live entries, with what keeps their keys alive.
@@ -45,7 +45,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 .count();
         }
         let mut live = 0;
-        self.engine.visit(EVERYWHERE, enough, |node| {
+        self.table.visit(EVERYWHERE, enough, |node| {
             // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
             let alive = !unsafe { Pair::<A, B>::is_dead(node) };
             live += usize::from(alive);
@@ -118,7 +118,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         for held in self.walk().owned() {
             // Apart from the taking: what panics here goes out too.
             panics.catch(|| held.value().leaves());
-            if let Some(of_index) = self.engine.take_this(held.strong()) {
+            if let Some(of_index) = self.table.take_this(held.strong()) {
                 let cause = panics.catch(|| cause_of(&held));
                 panics.catch(|| self.tell_taken(&held, cause.unwrap_or(Cause::Cleared)));
                 panics.catch(|| drop(self.taken(Held::new(of_index))));
@@ -154,7 +154,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         while !halves.is_empty() {
             let mut owned = Vec::new();
             let found = |strong| owned.push(Held::new(strong));
-            halves.start = self.engine.own(halves.clone(), 1, |_| true, found);
+            halves.start = self.table.own(halves.clone(), 1, |_| true, found);
             let mut landed = owned.into_iter().filter_map(Held::landed);
             let mut hash = 0;
             let popped = landed.find(|(landed, _)| {
@@ -164,7 +164,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             });
             if let Some(popped) = after(landed, popped) {
                 // There may be more in its bucket.
-                let width = EVERYWHERE.end.div_ceil(self.engine.buckets().max(1) as u64);
+                let width = EVERYWHERE.end.div_ceil(self.table.buckets().max(1) as u64);
                 let start = (hash >> 32).saturating_sub(width);
                 self.popped.store(start as u32, Relaxed);
                 return Some(popped);
@@ -201,7 +201,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             store: self,
             entries: SmallVec::new(),
         };
-        let come_to = self.engine.take(
+        let come_to = self.table.take(
             halves,
             BULK,
             |node| {
@@ -235,7 +235,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     pub(crate) fn shrink_to_fit(&self) {
         self.prune();
-        self.engine.shrink_to_fit();
+        self.table.shrink_to_fit();
     }
 }
 
@@ -250,7 +250,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Taken<'_, A, B, X> {
     fn drop(&mut self) {
         let strong = self.entries.drain(..).map(Held::into_strong);
         let _due: Due<_> = if B::IS_WEAK {
-            self.store.protection.retire_all(strong, &self.store.engine)
+            self.store.protection.retire_all(strong, &self.store.table)
         } else {
             // Nobody looks at these without owning them.
             Due::all(strong)

@@ -4,10 +4,10 @@ use crate::create::seed::Seed;
 use crate::map::store::pair::Pair;
 use crate::map::store::side::Side;
 use crate::memory::panics::after;
-use crate::table::strong::Strong;
+use crate::table::node_ref::NodeRef;
 
 /// An owner of an entry, which may have been taken out by now. It keeps the entry's memory, but not what the entry holds weakly.
-pub(crate) struct Held<A, B>(Strong<Pair<A, B>>);
+pub(crate) struct Held<A, B>(NodeRef<Pair<A, B>>);
 
 // SAFETY: a held entry gives `&A` and `&B` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
 unsafe impl<A: Send + Sync, B: Send + Sync> Send for Held<A, B> {}
@@ -16,12 +16,12 @@ unsafe impl<A: Send + Sync, B: Send + Sync> Sync for Held<A, B> {}
 
 impl<A, B> Held<A, B> {
     #[inline(always)]
-    pub(crate) fn new(strong: Strong<Pair<A, B>>) -> Self {
+    pub(crate) fn new(strong: NodeRef<Pair<A, B>>) -> Self {
         Self(strong)
     }
 
     #[inline(always)]
-    pub(crate) fn strong(&self) -> &Strong<Pair<A, B>> {
+    pub(crate) fn strong(&self) -> &NodeRef<Pair<A, B>> {
         &self.0
     }
 
@@ -30,7 +30,7 @@ impl<A, B> Held<A, B> {
         self.0.node() == other.0.node()
     }
 
-    pub(crate) fn into_strong(self) -> Strong<Pair<A, B>> {
+    pub(crate) fn into_strong(self) -> NodeRef<Pair<A, B>> {
         self.0
     }
 

@@ -12,8 +12,8 @@ use crate::map::store::side::Side;
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
 use crate::pointer::notify::{Notified, Notify};
+use crate::table::node_ref::NodeRef;
 use crate::table::stats::{Count, Counters};
-use crate::table::strong::Strong;
 use crate::table::Table;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
@@ -59,17 +59,17 @@ pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
 /// As `tell`, and gives up the index's ownership, which is not the caller's.
 pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
     held: &Held<A, B>,
-    engine: &Table<Pair<A, B>>,
+    table: &Table<Pair<A, B>>,
     reverse: &X,
     protection: &Protection<Pair<A, B>>,
     hook: Option<&Hook<A::Stored>>,
     cause: Cause,
 ) {
     // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
-    let of_index = unsafe { Strong::<Pair<A, B>>::adopt(held.strong().node()) };
+    let of_index = unsafe { NodeRef::<Pair<A, B>>::adopt(held.strong().node()) };
     // What is due is dropped at the end.
     let _due = if B::IS_WEAK {
-        protection.retire(of_index, engine)
+        protection.retire(of_index, table)
     } else {
         drop(of_index);
         Due::nothing()
@@ -80,7 +80,7 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
 pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
-    engine: Table<Pair<A, B>>,
+    table: Table<Pair<A, B>>,
     hook: Option<Hook<A::Stored>>,
     reverse: X,
     /// The map's. What dies in time goes at once, unless somebody is looking at it.
@@ -93,14 +93,14 @@ pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
 
 impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
     pub(crate) fn new(
-        engine: &Table<Pair<A, B>>,
+        table: &Table<Pair<A, B>>,
         hook: Option<&Hook<A::Stored>>,
         reverse: &X,
         protection: Protection<Pair<A, B>>,
         counters: Counters,
     ) -> Arc<Self> {
         Arc::new(Self {
-            engine: engine.share(),
+            table: table.share(),
             hook: hook.cloned(),
             reverse: reverse.share(),
             protection,
@@ -123,7 +123,7 @@ where
 {
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
-        let _: Option<()> = self.engine.find_of(hash, |strong| {
+        let _: Option<()> = self.table.find_of(hash, |strong| {
             let held = Held::new(strong);
             // Here too only one caller takes it out, and calls the hook.
             let gone = panics.catch(|| {
@@ -131,14 +131,14 @@ where
                     return false;
                 }
                 held.value().leaves();
-                self.engine.remove(held.strong())
+                self.table.remove(held.strong())
             });
             if gone == Some(true) {
                 self.counters.add(Count::Reported);
                 panics.catch(|| {
                     has_gone(
                         &held,
-                        &self.engine,
+                        &self.table,
                         &self.reverse,
                         &self.protection,
                         None,

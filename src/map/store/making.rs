@@ -9,8 +9,8 @@ use crate::map::store::pair::Pair;
 use crate::map::store::side::Side;
 use crate::map::store::{Gone, Linking, Outcome, Reverse, Store};
 use crate::memory::panics::after;
+use crate::table::node_ref::NodeRef;
 use crate::table::stats::Count;
-use crate::table::strong::Strong;
 use std::fmt;
 
 /// What is left to be dropped or told when a creation has ended.
@@ -20,7 +20,7 @@ pub(crate) struct Rest<A: Side, B: Side> {
     /// A value made in vain, and an owner of its key.
     vain: Option<(Box<B>, B::Live, A::Live)>,
     /// Entries of other keys with the same hash.
-    strangers: Vec<Strong<Pair<A, B>>>,
+    strangers: Vec<NodeRef<Pair<A, B>>>,
 }
 
 /// A value, and what keeps it alive until all who wait have looked.
@@ -31,7 +31,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn ticket(&self, hash: u64, mut key: A, live: A::Live) -> Ticket<A, B> {
         key.watch(|| self.notify(hash));
         Ticket {
-            seed: Seed::new(self.engine.blank(0, hash, 0), key),
+            seed: Seed::new(self.table.blank(0, hash, 0), key),
             key: live,
         }
     }
@@ -124,7 +124,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 Outcome::Closed => (false, Err(ClosedError::new())),
                 Outcome::Linked(gone) => {
                     if gone.is_none() {
-                        self.engine.add_live(1);
+                        self.table.add_live(1);
                     }
                     rest.gone = gone;
                     (true, Ok(None))
@@ -145,7 +145,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             }
             None => {
                 // SAFETY: linked, and one of its two counts is ours.
-                let held = Held::new(unsafe { Strong::<Pair<A, B>>::adopt(ticket.seed.node()) });
+                let held = Held::new(unsafe { NodeRef::<Pair<A, B>>::adopt(ticket.seed.node()) });
                 self.counters.add(Count::Created);
                 self.has_come(&held);
                 Ok(Landed {
@@ -197,7 +197,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             Outcome::Closed => (Err(ClosedError::new()), None),
             Outcome::Linked(gone) => {
                 if gone.is_none() {
-                    self.engine.add_live(1);
+                    self.table.add_live(1);
                 }
                 self.counters.add(Count::Created);
                 self.has_come(&draft.held);

@@ -42,8 +42,8 @@ use crate::sync::OnceCell;
 use crate::table::body::Halves;
 use crate::table::dying::{Dying, InTheWay};
 use crate::table::index::Probe;
+use crate::table::node_ref::{NodeRef, UnlinkedNode};
 use crate::table::stats::{Count, Counters, Stats};
-use crate::table::strong::{Draft, Strong};
 use crate::table::{Entered, Entering, Table, MANY_STRANGERS};
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ pub(crate) struct Setup<T> {
 pub(crate) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
-    pub(crate) engine: Table<Pair<A, B>>,
+    pub(crate) table: Table<Pair<A, B>>,
     pub(crate) flights: FlightTable<Ticket<A, B>, Landed<A, B>>,
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
@@ -88,7 +88,7 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
 pub(crate) struct Linking<A: Side, B: Side> {
     pub(crate) outcome: Outcome<A, B>,
-    pub(crate) strangers: Vec<Strong<Pair<A, B>>>,
+    pub(crate) strangers: Vec<NodeRef<Pair<A, B>>>,
 }
 
 pub(crate) enum Outcome<A: Side, B: Side> {
@@ -118,7 +118,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub(crate) const fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
-            engine: Table::new(),
+            table: Table::new(),
             flights: FlightTable::new(),
             counters: Counters::new(0),
             cursor: AtomicU32::new(0),
@@ -151,7 +151,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Panics with "capacity overflow" when no table can have that size.
     pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: Reach<A, B, X>) -> Self {
         Self {
-            engine: Table::with_capacity(setup.capacity),
+            table: Table::with_capacity(setup.capacity),
             flights: FlightTable::new(),
             counters: Counters::new(setup.stripes),
             cursor: AtomicU32::new(0),
@@ -176,7 +176,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             let _ = inbox.set(Arc::clone(shared));
         }
         Self {
-            engine: self.engine.share(),
+            table: self.table.share(),
             flights: self.flights.share(),
             counters: self.counters.share(),
             cursor: AtomicU32::new(0),
@@ -244,7 +244,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             return self.view_slow(hash, &is_it, &mut view);
         };
         let looked = reader.look(
-            &self.engine,
+            &self.table,
             hash,
             |entry| {
                 let found = is_it(entry.key()).then(|| view(entry.value())).flatten();
@@ -296,7 +296,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     #[inline]
     pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
         loop {
-            let strong = self.engine.get(hash, &is_it)?;
+            let strong = self.table.get(hash, &is_it)?;
             match Landed::of(Held::new(strong)) {
                 Ok(landed) => return Some(landed),
                 // If it was linked still, the key had no live value then. If not, a live one may have taken its place before it died.
@@ -311,7 +311,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         // Held, so that nothing else has its address.
         let mut before: Option<Held<A, B>> = None;
         loop {
-            let strong = self.engine.get(hash, &is_it)?;
+            let strong = self.table.get(hash, &is_it)?;
             let found =
                 Landed::of(Held::new(strong)).and_then(|mut landed| match landed.keep_key() {
                     true => Ok(landed),
@@ -349,7 +349,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// As `take_out`, for those who say as what it counts.
     pub(crate) fn take_out_as(&self, held: &Held<A, B>, cause: Cause, count: Count) -> bool {
         held.value().leaves();
-        if !self.engine.remove(held.strong()) {
+        if !self.table.remove(held.strong()) {
             return false;
         }
         self.counters.add(count);
@@ -375,7 +375,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let dying = self.dying.as_ref()?;
         // In this order: a dead value is on the list before it is unlinked.
-        let _: Option<()> = self.engine.find_of(hash, |strong| {
+        let _: Option<()> = self.table.find_of(hash, |strong| {
             Held::new(strong).value().leaves();
             None
         });
@@ -386,7 +386,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
         has_gone(
             held,
-            &self.engine,
+            &self.table,
             &self.reverse,
             &self.protection,
             self.hook.as_ref(),
@@ -419,7 +419,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         self.inbox.get_or_init(|| {
             let counters = self.counters.another();
             let (hook, protection) = (self.hook.as_ref(), self.protection.share());
-            Inbox::new(&self.engine, hook, &self.reverse, protection, counters)
+            Inbox::new(&self.table, hook, &self.reverse, protection, counters)
         })
     }
 
@@ -444,7 +444,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             let Entered {
                 entering,
                 strangers,
-            } = self.engine.enter(node, hash, is_it);
+            } = self.table.enter(node, hash, is_it);
             let existing = match entering {
                 Entering::Occupied(existing) => existing,
                 Entering::Linked => {
@@ -471,7 +471,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                 Err(held) => Gone::Dead(held),
             };
             gone.held().value().leaves();
-            if self.engine.replace_node(gone.held().strong(), node) {
+            if self.table.replace_node(gone.held().strong(), node) {
                 let outcome = Outcome::Linked(Some(gone));
                 return Linking { outcome, strangers };
             }
@@ -532,7 +532,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let held = Held::new(unsafe { draft.entered() });
         if gone.is_some() {
             // Both were counted, and one of them is an entry.
-            self.engine.add_live(-1);
+            self.table.add_live(-1);
         }
         Ok(self.entered(held, gone, strangers))
     }
@@ -546,7 +546,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         parts: (A, B),
     ) -> Result<Landed<A, B>, Refused<A, B>> {
         let draft = self.draft(hash, self.watched(hash, parts), 0);
-        if !self.engine.replace_node(old.held.strong(), draft.node()) {
+        if !self.table.replace_node(old.held.strong(), draft.node()) {
             // This may be its last owner.
             return Err(after(old, Refused::closed(take_back(draft))));
         }
@@ -561,7 +561,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         &self,
         held: Held<A, B>,
         gone: Option<Gone<A, B>>,
-        strangers: Vec<Strong<Pair<A, B>>>,
+        strangers: Vec<NodeRef<Pair<A, B>>>,
     ) -> Option<Landed<A, B>> {
         self.counters.add(Count::Inserted);
         self.has_come(&held);
@@ -572,7 +572,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
-    pub(crate) fn let_go(&self, strangers: Vec<Strong<Pair<A, B>>>) {
+    pub(crate) fn let_go(&self, strangers: Vec<NodeRef<Pair<A, B>>>) {
         // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
         let hash = strangers.first().map(|first| first.header().hash());
         let many = strangers.len() >= MANY_STRANGERS;
@@ -584,15 +584,15 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         };
         strangers.into_iter().for_each(take_out_if_dead);
         if let Some(hash) = hash.filter(|_| many) {
-            let _: Option<()> = self.engine.find_of(hash, |strong| {
+            let _: Option<()> = self.table.find_of(hash, |strong| {
                 take_out_if_dead(strong);
                 None
             });
         }
     }
 
-    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> Draft<Pair<A, B>> {
-        let blank = self.engine.blank(0, hash, live);
+    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> UnlinkedNode<Pair<A, B>> {
+        let blank = self.table.blank(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
             Pair::<A, B>::write_key(blank.node(), key);
@@ -602,17 +602,17 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.engine.is_sealed()
+        self.table.is_sealed()
     }
 
     /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
     pub(crate) fn close(&self) {
-        self.engine.seal();
+        self.table.seal();
     }
 }
 
 /// The parts of an entry that was never linked.
-fn take_back<A, B>(draft: Draft<Pair<A, B>>) -> (A, B) {
+fn take_back<A, B>(draft: UnlinkedNode<Pair<A, B>>) -> (A, B) {
     // SAFETY: this moves out both.
     unsafe {
         draft.take(|node| {

@@ -24,7 +24,7 @@ use crate::sync::{self, heavy_barrier, own_record, records};
 use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
 use crate::table::body::{payload, Body};
 use crate::table::index::{Next, Probe, Sight};
-use crate::table::strong::Strong;
+use crate::table::node_ref::NodeRef;
 use crate::table::Table;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
@@ -90,17 +90,17 @@ impl<B: Body> Protection<B> {
 
     /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an owner too, so its payload is not
     /// dropped here; others' may go with what comes back.
-    pub(crate) fn retire(&self, strong: Strong<B>, engine: &Table<B>) -> Due<B> {
-        self.retire_all(std::iter::once(strong), engine)
+    pub(crate) fn retire(&self, strong: NodeRef<B>, table: &Table<B>) -> Due<B> {
+        self.retire_all(std::iter::once(strong), table)
     }
 
     /// As `retire`, for many, of which the caller need not be another owner.
     pub(crate) fn retire_all(
         &self,
-        strongs: impl Iterator<Item = Strong<B>>,
-        engine: &Table<B>,
+        strongs: impl Iterator<Item = NodeRef<B>>,
+        table: &Table<B>,
     ) -> Due<B> {
-        self.piles().put(strongs, engine)
+        self.piles().put(strongs, table)
     }
 
     /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as a destructor may be.
@@ -142,7 +142,7 @@ impl<B: Body> Piles<B> {
         }
     }
 
-    fn put(&self, strongs: impl Iterator<Item = Strong<B>>, engine: &Table<B>) -> Due<B> {
+    fn put(&self, strongs: impl Iterator<Item = NodeRef<B>>, table: &Table<B>) -> Due<B> {
         let shared = self.lanes.len() - 1;
         let own = sync::own_index().map_or(shared, |own| own.min(shared));
         let len = self.lanes[own].0.with(|pile| {
@@ -154,7 +154,7 @@ impl<B: Body> Piles<B> {
         if self.is_time() {
             self.give_up()
         } else if len >= self.enough.load(Ordering::Relaxed) {
-            let enough = (engine.len() / 4).clamp(BATCH, MOST);
+            let enough = (table.len() / 4).clamp(BATCH, MOST);
             self.enough.store(enough, Ordering::Relaxed);
             self.give_up_of(&self.lanes[own..=own])
         } else {
@@ -260,17 +260,17 @@ impl<B: Body> Pile<B> {
         }
     }
 
-    fn push(&mut self, strong: Strong<B>) {
+    fn push(&mut self, strong: NodeRef<B>) {
         strong.header().set_link(self.top);
         self.top = Some(strong.node());
         self.len += 1;
         std::mem::forget(strong);
     }
 
-    fn pop(&mut self) -> Option<Strong<B>> {
+    fn pop(&mut self) -> Option<NodeRef<B>> {
         let top = self.top?;
         // SAFETY: pushed, and its ownership forgotten then.
-        let strong = unsafe { Strong::<B>::adopt(top) };
+        let strong = unsafe { NodeRef::<B>::adopt(top) };
         self.top = strong.header().link();
         self.len -= 1;
         Some(strong)
@@ -312,7 +312,7 @@ impl<B: Body> Due<B> {
     }
 
     /// What nobody can be looking at.
-    pub(crate) fn all(strongs: impl Iterator<Item = Strong<B>>) -> Self {
+    pub(crate) fn all(strongs: impl Iterator<Item = NodeRef<B>>) -> Self {
         let mut pile = Pile::new();
         strongs.for_each(|strong| pile.push(strong));
         Self(pile)
@@ -333,7 +333,7 @@ impl Reader {
     #[inline(always)]
     pub(crate) fn look<B: Body, R>(
         self,
-        engine: &Table<B>,
+        table: &Table<B>,
         hash: u64,
         found: impl FnOnce(Protected<B>) -> R,
         missing: impl FnOnce(Probe) -> R,
@@ -342,7 +342,7 @@ impl Reader {
         if !hazard.load(Ordering::Relaxed).is_null() {
             return missing(Probe::UNSURE);
         }
-        engine.protect(
+        table.protect(
             hash,
             hazard,
             |node| {
@@ -368,12 +368,12 @@ pub(crate) enum Seen<B: Body> {
 impl Reader {
     /// Looks at the next entry of a bucket in sight.
     #[inline(always)]
-    pub(crate) fn next<B: Body>(self, engine: &Table<B>, sight: &mut Sight) -> Seen<B> {
+    pub(crate) fn next<B: Body>(self, table: &Table<B>, sight: &mut Sight) -> Seen<B> {
         let hazard = &self.0.hazard;
         if !hazard.load(Ordering::Relaxed).is_null() {
             return Seen::Lost;
         }
-        match engine.name_next(sight, hazard) {
+        match table.name_next(sight, hazard) {
             Next::Named(node) => Seen::Next(Protected {
                 hazard,
                 node,

@@ -102,14 +102,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     fn prune_this(&self, node: Node, hash: u64) -> bool {
         // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
         let dead = |node| unsafe { Pair::<A, B>::is_dead(node) };
-        let Some(strong) = self.engine.take_if(node, hash, dead) else {
+        let Some(strong) = self.table.take_if(node, hash, dead) else {
             return false;
         };
         self.counters.add(Count::Pruned);
         let _sweeping = Sweeping::begin();
         if X::IS_NOBODY && self.hook.is_none() {
             if B::IS_WEAK {
-                drop(self.protection.retire(strong, &self.engine));
+                drop(self.protection.retire(strong, &self.table));
             } else {
                 // The value goes now, or with the last who looks at it.
                 drop(strong);
@@ -129,7 +129,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let Some(_sweeping) = Sweeping::begin() else {
             return;
         };
-        let buckets = self.engine.buckets() as u64;
+        let buckets = self.table.buckets() as u64;
         if buckets == 0 {
             return;
         }
@@ -179,7 +179,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let mut pruned = 0;
         let mut entries = Vec::new();
         let found = |strong| entries.push(Held::new(strong));
-        let come_to = self.engine.own(halves, BATCH, |_| true, found);
+        let come_to = self.table.own(halves, BATCH, |_| true, found);
         for held in entries {
             let taken = panics
                 .catch(|| held.is_dead() && self.take_out_as(&held, Cause::Dead, Count::Pruned));

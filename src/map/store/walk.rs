@@ -20,7 +20,7 @@ pub(crate) const EVERYWHERE: Range<u64> = 0..1 << 32;
 
 pub(crate) struct Walk<'a, A: Side, B: Side> {
     // Borrowed, so that the entry that it looks at is not given up with the map.
-    engine: &'a Table<Pair<A, B>>,
+    table: &'a Table<Pair<A, B>>,
     /// Where it is.
     sight: Sight,
     /// Owners of entries of the bucket in which it is.
@@ -28,9 +28,9 @@ pub(crate) struct Walk<'a, A: Side, B: Side> {
 }
 
 impl<'a, A: Side, B: Side> Walk<'a, A, B> {
-    pub(crate) fn new(engine: &'a Table<Pair<A, B>>) -> Self {
+    pub(crate) fn new(table: &'a Table<Pair<A, B>>) -> Self {
         Self {
-            engine,
+            table,
             sight: Sight::before(EVERYWHERE.start),
             owned: Vec::new(),
         }
@@ -73,7 +73,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
             return None;
         }
         Some(match Reader::own() {
-            Some(reader) => reader.next(self.engine, &mut self.sight),
+            Some(reader) => reader.next(self.table, &mut self.sight),
             None => Seen::Lost,
         })
     }
@@ -96,7 +96,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
             self.own_some();
             return !self.owned.is_empty();
         }
-        match self.engine.look_ahead(&mut self.sight) {
+        match self.table.look_ahead(&mut self.sight) {
             Ahead::Bucket => true,
             Ahead::Unsure => {
                 self.own_some();
@@ -113,7 +113,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
         if !left.is_empty() {
             let owned = &mut self.owned;
             let found = |strong| owned.push(Held::new(strong));
-            let come_to = self.engine.own(left, 1, |_| true, found);
+            let come_to = self.table.own(left, 1, |_| true, found);
             self.sight = Sight::before(come_to);
         }
     }
@@ -125,7 +125,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
         let sight = std::mem::replace(&mut self.sight, next);
         let owned = &mut self.owned;
         let found = |strong| owned.push(Held::new(strong));
-        self.engine
+        self.table
             .own(sight.halves(), usize::MAX, |node| sight.misses(node), found);
     }
 

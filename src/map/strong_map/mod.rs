@@ -143,7 +143,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
 
     /// The number of entries: exact when nothing is under way, and otherwise off by no more than what is. *Complexity:* a few loads.
     pub fn len(&self) -> usize {
-        self.store.engine.len()
+        self.store.table.len()
     }
 
     /// Whether there is no entry. *Complexity:* a few loads.
@@ -153,7 +153,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
 
     /// How many entries fit before the table grows.
     pub fn capacity(&self) -> usize {
-        self.store.engine.capacity()
+        self.store.table.capacity()
     }
 
     /// Makes room for `additional` entries more than there are: `capacity` is at least `len + additional` then, and the table need not grow
@@ -163,7 +163,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
     pub fn reserve(&self, additional: usize) {
-        self.store.engine.reserve(additional);
+        self.store.table.reserve(additional);
     }
 
     /// What the map has done so far. Nothing in it dies, so those numbers stay 0.
@@ -205,7 +205,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     }
 
     fn entries(&self) -> std::vec::IntoIter<Held<Key<K>, Value<V>>> {
-        let owned = self.store.engine.snapshot().into_iter();
+        let owned = self.store.table.snapshot().into_iter();
         // Collected, which moves nothing: what owns entries may go where they may.
         owned.map(Held::new).collect::<Vec<_>>().into_iter()
     }

@@ -204,12 +204,12 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// The number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
     pub fn entries(&self) -> usize {
-        self.inner.store.engine.len()
+        self.inner.store.table.len()
     }
 
     /// How many entries fit before the table grows.
     pub fn capacity(&self) -> usize {
-        self.inner.store.engine.capacity()
+        self.inner.store.table.capacity()
     }
 
     /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then; see
@@ -218,7 +218,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// # Panics
     /// With "capacity overflow", when no table can have that size.
     pub fn reserve(&self, additional: usize) {
-        self.inner.store.engine.reserve(additional);
+        self.inner.store.table.reserve(additional);
     }
 
     /// What the map has done so far.

@@ -232,12 +232,12 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
 
     /// The number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
     pub fn entries(&self) -> usize {
-        self.store.engine.len()
+        self.store.table.len()
     }
 
     /// How many entries fit before the table grows.
     pub fn capacity(&self) -> usize {
-        self.store.engine.capacity()
+        self.store.table.capacity()
     }
 
     /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then, and the table need not grow
@@ -266,7 +266,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// assert_eq!(map.capacity(), capacity);
     /// ```
     pub fn reserve(&self, additional: usize) {
-        self.store.engine.reserve(additional);
+        self.store.table.reserve(additional);
     }
 
     /// What the map has done so far.

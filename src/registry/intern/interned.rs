@@ -1,7 +1,7 @@
 //! The handle of an [`Interner`](crate::Interner).
 
 use crate::registry::intern::internable::{Canonical, Internable};
-use crate::table::strong::Strong;
+use crate::table::node_ref::NodeRef;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::error::Error;
@@ -38,7 +38,7 @@ use std::path::Path;
 /// assert_eq!(age.get("methos"), Some(&5000));
 /// ```
 pub struct Interned<T: ?Sized + Internable> {
-    strong: Strong<Canonical<T>>,
+    strong: NodeRef<Canonical<T>>,
 }
 
 // SAFETY: a handle gives `&T` to its thread (hence `Sync`) and may be the one that drops the value (hence `Send`).
@@ -48,7 +48,7 @@ unsafe impl<T: ?Sized + Internable + Send + Sync> Sync for Interned<T> {}
 
 impl<T: ?Sized + Internable> Interned<T> {
     #[inline(always)]
-    pub(crate) fn new(strong: Strong<Canonical<T>>) -> Self {
+    pub(crate) fn new(strong: NodeRef<Canonical<T>>) -> Self {
         Self { strong }
     }
 

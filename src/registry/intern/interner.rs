@@ -5,7 +5,7 @@ use crate::memory::panics::after;
 use crate::registry::intern::internable::{Canonical, Internable, InternableRef};
 use crate::registry::intern::interned::Interned;
 use crate::table::index::Probe;
-use crate::table::strong::Strong;
+use crate::table::node_ref::NodeRef;
 use crate::table::{Rejected, Table};
 use equivalent::Equivalent;
 use std::fmt;
@@ -37,7 +37,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// # Complexity
 /// Look-ups, insertions and drops take constant time on average. Growing is spread over insertions and never makes a reader wait.
 pub struct Interner<T: ?Sized + Internable, S = DefaultHashBuilder> {
-    engine: Table<Canonical<T>>,
+    table: Table<Canonical<T>>,
     hasher: S,
 }
 
@@ -83,7 +83,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Table::new(),
+            table: Table::new(),
             hasher,
         }
     }
@@ -92,7 +92,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn with_hasher(hasher: S) -> Self {
         Self {
-            engine: Table::new(),
+            table: Table::new(),
             hasher,
         }
     }
@@ -103,7 +103,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         Self {
-            engine: Table::with_capacity(capacity),
+            table: Table::with_capacity(capacity),
             hasher,
         }
     }
@@ -119,7 +119,7 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     ///
     /// *Complexity:* a few loads, whatever the size.
     pub fn len(&self) -> usize {
-        self.engine.len()
+        self.table.len()
     }
 
     /// Whether there is no value.
@@ -129,7 +129,7 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
 
     /// How many values fit before the table grows.
     pub fn capacity(&self) -> usize {
-        self.engine.capacity()
+        self.table.capacity()
     }
 
     /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional` then, and the table need not grow
@@ -155,7 +155,7 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// assert_eq!(interner.capacity(), capacity);
     /// ```
     pub fn reserve(&self, additional: usize) {
-        self.engine.reserve(additional);
+        self.table.reserve(additional);
     }
 
     /// The live values, at some moment for each: one that is live throughout the call is among them, one that is not may be.
@@ -175,7 +175,7 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// ```
     pub fn iter(&self) -> InternerIter<T> {
         let values: Vec<_> = self
-            .engine
+            .table
             .snapshot()
             .into_iter()
             .map(Interned::new)
@@ -193,7 +193,7 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the capacity and in
     /// the number of values that have gone.
     pub fn shrink_to_fit(&self) {
-        self.engine.shrink_to_fit();
+        self.table.shrink_to_fit();
     }
 }
 
@@ -212,7 +212,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     {
         let hash = hash_key(&self.hasher, value);
         // Nothing on the way to a hit calls anything, but what ends it: so it needs no stack.
-        self.engine.probe(
+        self.table.probe(
             hash,
             |strong| {
                 if value.same(strong.key()) {
@@ -227,7 +227,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
 
     #[cold]
     #[inline(never)]
-    fn intern_beside(&self, hash: u64, value: &T, stranger: Strong<Canonical<T>>) -> Interned<T>
+    fn intern_beside(&self, hash: u64, value: &T, stranger: NodeRef<Canonical<T>>) -> Interned<T>
     where
         T: InternableRef,
     {
@@ -242,7 +242,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         T: InternableRef,
     {
         if probe != Probe::ABSENT {
-            if let Some(strong) = self.engine.get_slow(hash, &|other| value == other) {
+            if let Some(strong) = self.table.get_slow(hash, &|other| value == other) {
                 return Interned::new(strong);
             }
         }
@@ -339,7 +339,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
 
     #[inline]
     fn get_hashed(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Interned<T>> {
-        self.engine.get(hash, is_it).map(Interned::new)
+        self.table.get(hash, is_it).map(Interned::new)
     }
 
     fn enter_owned(&self, hash: u64, owned: T::Owned) -> Interned<T> {
@@ -353,11 +353,11 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     #[inline]
     unsafe fn enter(&self, hash: u64, len: usize, write: impl FnOnce(*mut u8)) -> Interned<T> {
         let meta = u32::try_from(len).expect("a value of more than u32::MAX elements");
-        let blank = self.engine.blank(meta, hash, 1);
+        let blank = self.table.blank(meta, hash, 1);
         write(blank.payload());
         // SAFETY: written.
         let new = unsafe { blank.complete() };
-        match self.engine.insert(new, hash, |new, other| new == other) {
+        match self.table.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Interned::new(entered),
             Err(Rejected { existing, rejected }) => after(rejected, Interned::new(existing)),
         }

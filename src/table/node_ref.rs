@@ -8,13 +8,13 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 /// An owner of a node. Invariant: one of the counts in the header is this one's, and the payload is complete.
-pub(crate) struct Strong<B: Body> {
+pub(crate) struct NodeRef<B: Body> {
     node: Node,
     /// Dropping it may drop the payload.
     body: PhantomData<B>,
 }
 
-impl<B: Body> Strong<B> {
+impl<B: Body> NodeRef<B> {
     /// Takes over one count.
     ///
     /// # Safety
@@ -50,7 +50,7 @@ impl<B: Body> Strong<B> {
     }
 }
 
-impl<B: Body> Clone for Strong<B> {
+impl<B: Body> Clone for NodeRef<B> {
     #[inline(always)]
     fn clone(&self) -> Self {
         self.header().acquire_again();
@@ -61,7 +61,7 @@ impl<B: Body> Clone for Strong<B> {
     }
 }
 
-impl<B: Body> Drop for Strong<B> {
+impl<B: Body> Drop for NodeRef<B> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.header().release() {
@@ -78,14 +78,14 @@ fn last_drop<B: Body>(node: Node) {
 }
 
 /// A node whose payload is still to be written. Dropping it gives the node back.
-pub(crate) struct Blank<B: Body> {
+pub(crate) struct UninitNode<B: Body> {
     node: Node,
     /// What the node has been counted as among the live entries: 1, or 0.
     live: isize,
     body: PhantomData<B>,
 }
 
-impl<B: Body> Blank<B> {
+impl<B: Body> UninitNode<B> {
     /// A node for a payload that `meta` describes. `live` counts it as an entry already (1), or not yet (0).
     #[inline]
     pub(super) fn new(shared: &Shared<B>, meta: u32, hash: u64, live: isize) -> Self {
@@ -109,14 +109,14 @@ impl<B: Body> Blank<B> {
     /// # Safety
     /// The payload has been written.
     #[inline(always)]
-    pub(crate) unsafe fn complete(self) -> Draft<B> {
-        Draft {
+    pub(crate) unsafe fn complete(self) -> UnlinkedNode<B> {
+        UnlinkedNode {
             blank: ManuallyDrop::new(self),
         }
     }
 }
 
-impl<B: Body> Drop for Blank<B> {
+impl<B: Body> Drop for UninitNode<B> {
     fn drop(&mut self) {
         // SAFETY: never linked, no payload, and this blank has it alone.
         unsafe { Shared::<B>::free(self.node, -self.live) }
@@ -124,11 +124,11 @@ impl<B: Body> Drop for Blank<B> {
 }
 
 /// A complete value that is not entered yet, so nobody else can be an owner of it.
-pub(crate) struct Draft<B: Body> {
-    blank: ManuallyDrop<Blank<B>>,
+pub(crate) struct UnlinkedNode<B: Body> {
+    blank: ManuallyDrop<UninitNode<B>>,
 }
 
-impl<B: Body> Draft<B> {
+impl<B: Body> UnlinkedNode<B> {
     #[inline(always)]
     pub(crate) fn node(&self) -> Node {
         self.blank.node
@@ -144,8 +144,8 @@ impl<B: Body> Draft<B> {
     /// # Safety
     /// The node has been linked, and its one count is the caller's.
     #[inline(always)]
-    pub(crate) unsafe fn entered(self) -> Strong<B> {
-        Strong {
+    pub(crate) unsafe fn entered(self) -> NodeRef<B> {
+        NodeRef {
             node: ManuallyDrop::new(self).blank.node,
             body: PhantomData,
         }
@@ -163,7 +163,7 @@ impl<B: Body> Draft<B> {
     }
 }
 
-impl<B: Body> Drop for Draft<B> {
+impl<B: Body> Drop for UnlinkedNode<B> {
     fn drop(&mut self) {
         // SAFETY: taken once; the blank frees the node also when the destructor panics.
         let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
