@@ -2,6 +2,7 @@
 
 use crate::pointer::notify::Notify;
 use crate::pointer::watchers::{Registration, WatchList, Watchers};
+use crate::sync::const_fn;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,19 +59,12 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that is bound to nothing. It does not allocate.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self {
-            watchers: Watchers::new(),
-        }
-    }
-
-    /// A token that is bound to nothing. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self {
-            watchers: Watchers::new(),
+    const_fn! {
+        /// A token that is bound to nothing. It does not allocate.
+        pub const fn new() -> Self {
+            Self {
+                watchers: Watchers::new(),
+            }
         }
     }
 

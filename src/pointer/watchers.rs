@@ -8,7 +8,7 @@ use crate::deadlock::work::Describe;
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
 use crate::pointer::notify::{Ending, Notify};
-use crate::sync::{Mutex, OnceBox, OnceCell};
+use crate::sync::{const_fn, Mutex, OnceBox, OnceCell};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -21,17 +21,11 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new() -> Self {
-        Self {
-            list: OnceBox::new(),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new() -> Self {
-        Self {
-            list: OnceBox::new(),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                list: OnceBox::new(),
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use crate::memory::panics::after;
 use crate::memory::panics::ended;
 use crate::registry::handle::Handle;
 use crate::registry::Registry;
+use crate::sync::const_fn;
 use equivalent::Equivalent;
 use std::fmt;
 use std::hash::Hash;
@@ -55,26 +56,17 @@ struct Failure<E> {
 }
 
 impl<K: 'static, E: 'static> RecentErrors<K, E> {
-    /// Nothing has failed yet. Can be a `static`.
-    ///
-    /// # Panics
-    /// When `max_capacity` is above 2³⁰.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new(max_capacity: usize, time_to_live: Duration) -> Self {
-        Self {
-            keeper: Keeper::new(max_capacity, Some(Limit::Live(time_to_live))),
-            errors: Registry::new(),
-            time_to_live,
-        }
-    }
-
-    /// Nothing has failed yet. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new(max_capacity: usize, time_to_live: Duration) -> Self {
-        Self {
-            keeper: Keeper::new(max_capacity, Some(Limit::Live(time_to_live))),
-            errors: Registry::new(),
-            time_to_live,
+    const_fn! {
+        /// Nothing has failed yet. Can be a `static`.
+        ///
+        /// # Panics
+        /// When `max_capacity` is above 2³⁰.
+        pub const fn new(max_capacity: usize, time_to_live: Duration) -> Self {
+            Self {
+                keeper: Keeper::new(max_capacity, Some(Limit::Live(time_to_live))),
+                errors: Registry::new(),
+                time_to_live,
+            }
         }
     }
 

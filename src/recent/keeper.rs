@@ -3,7 +3,7 @@
 use super::queue::{Identity, Queue, Use};
 use crate::memory::panics::Panics;
 use crate::sync::plain::{AtomicU64, Relaxed};
-use crate::sync::OnceCell;
+use crate::sync::{const_fn, OnceCell};
 use std::time::{Duration, Instant};
 
 /// Places have numbers of 32 bits.
@@ -62,25 +62,15 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl<O> Keeper<O> {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(super) const fn new(capacity: usize, limit: Option<Limit>) -> Self {
-        assert!(capacity <= MOST, "the maximum capacity is above 2^30");
-        Self {
-            capacity,
-            limit,
-            clock: None,
-            store: OnceCell::new(),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(super) fn new(capacity: usize, limit: Option<Limit>) -> Self {
-        assert!(capacity <= MOST, "the maximum capacity is above 2^30");
-        Self {
-            capacity,
-            limit,
-            clock: None,
-            store: OnceCell::new(),
+    const_fn! {
+        pub(super) const fn new(capacity: usize, limit: Option<Limit>) -> Self {
+            assert!(capacity <= MOST, "the maximum capacity is above 2^30");
+            Self {
+                capacity,
+                limit,
+                clock: None,
+                store: OnceCell::new(),
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::create::error::{ClosedError, CreateError, CycleError, Refusal};
 use crate::deadlock::frames;
 #[cfg(feature = "async")]
 use crate::memory::panics::ended;
+use crate::sync::const_fn;
 use keeper::{Keeper, Limit};
 use maps::{Asks, Finds};
 use std::convert::Infallible;
@@ -72,24 +73,16 @@ pub struct Recent<M: WeakValued> {
 }
 
 impl<M: WeakValued> Recent<M> {
-    /// A layer on top of `map` that keeps up to `max_capacity` values; with 0, none. Can be a `static`.
-    ///
-    /// # Panics
-    /// When `max_capacity` is above 2³⁰.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new(map: M, max_capacity: usize) -> Self {
-        Self {
-            keeper: Keeper::new(max_capacity, None),
-            map,
-        }
-    }
-
-    /// A layer on top of `map` that keeps up to `max_capacity` values. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new(map: M, max_capacity: usize) -> Self {
-        Self {
-            keeper: Keeper::new(max_capacity, None),
-            map,
+    const_fn! {
+        /// A layer on top of `map` that keeps up to `max_capacity` values; with 0, none. Can be a `static`.
+        ///
+        /// # Panics
+        /// When `max_capacity` is above 2³⁰.
+        pub const fn new(map: M, max_capacity: usize) -> Self {
+            Self {
+                keeper: Keeper::new(max_capacity, None),
+                map,
+            }
         }
     }
 

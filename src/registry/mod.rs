@@ -18,6 +18,7 @@ use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
+use crate::sync::const_fn;
 use crate::table::Table;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -106,64 +107,54 @@ unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> 
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Sync> Sync for Registry<K, V, S> {}
 
 impl<K: 'static, V: 'static> Registry<K, V> {
-    /// An empty registry, which allocates nothing before its first value. Can be a `static`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty registry, which allocates nothing before its first value. Can be a `static`.
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
     }
 
-    /// An empty registry. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty registry in which a value is not made before the destructor of the one that had the key has *ended*: for files, sockets, locks on disk, child
-    /// processes. Can be a `static`.
-    ///
-    /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
-    /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
-    /// and a value that was [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same 64-bit hash wait for each other.
-    ///
-    /// A value whose [initialisation](Self::get_or_create_cyclic) has failed, or that is given up with a draft that it was made with, is open until its last owner has let go of it:
-    /// creators wait for that too, so nobody should put a handle of it aside before that of the draft is published. The destructor of one of those that are given up in one call, or in calls inside of it, gets a
-    /// [`CycleError`](crate::CycleError) if it asks for another one of them: it may own that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for the former only: what is behind its
-    /// pointers may belong to others.) Callbacks [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not before: so they may ask for the same key.
-    /// A destructor that others may wait for is given no [drafts](Self::get_or_create_cyclic), also inside of their creation. Of a draft that is complete, and not entered since somebody has inserted another value, the end
-    /// is not waited for.
-    ///
-    /// ```
-    /// use highlander::Registry;
-    /// use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-    ///
-    /// static IN_USE: AtomicBool = AtomicBool::new(false);
-    /// struct Port;
-    /// impl Port {
-    ///     fn open() -> Self {
-    ///         assert!(!IN_USE.swap(true, SeqCst), "the port is in use");
-    ///         Port
-    ///     }
-    /// }
-    /// impl Drop for Port {
-    ///     fn drop(&mut self) { IN_USE.store(false, SeqCst) }
-    /// }
-    ///
-    /// static PORTS: Registry<u16, Port> = Registry::exclusive();
-    /// std::thread::scope(|scope| {
-    ///     for _ in 0..4 {
-    ///         scope.spawn(|| (0..100).for_each(|_| drop(PORTS.get_or_insert_with(80, |_| Port::open()))));
-    ///     }
-    /// });
-    /// ```
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn exclusive() -> Self {
-        Self::exclusive_with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty exclusive registry. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn exclusive() -> Self {
-        Self::exclusive_with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty registry in which a value is not made before the destructor of the one that had the key has *ended*: for files, sockets, locks on disk, child
+        /// processes. Can be a `static`.
+        ///
+        /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
+        /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
+        /// and a value that was [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same 64-bit hash wait for each other.
+        ///
+        /// A value whose [initialisation](Self::get_or_create_cyclic) has failed, or that is given up with a draft that it was made with, is open until its last owner has let go of it:
+        /// creators wait for that too, so nobody should put a handle of it aside before that of the draft is published. The destructor of one of those that are given up in one call, or in calls inside of it, gets a
+        /// [`CycleError`](crate::CycleError) if it asks for another one of them: it may own that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for the former only: what is behind its
+        /// pointers may belong to others.) Callbacks [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not before: so they may ask for the same key.
+        /// A destructor that others may wait for is given no [drafts](Self::get_or_create_cyclic), also inside of their creation. Of a draft that is complete, and not entered since somebody has inserted another value, the end
+        /// is not waited for.
+        ///
+        /// ```
+        /// use highlander::Registry;
+        /// use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+        ///
+        /// static IN_USE: AtomicBool = AtomicBool::new(false);
+        /// struct Port;
+        /// impl Port {
+        ///     fn open() -> Self {
+        ///         assert!(!IN_USE.swap(true, SeqCst), "the port is in use");
+        ///         Port
+        ///     }
+        /// }
+        /// impl Drop for Port {
+        ///     fn drop(&mut self) { IN_USE.store(false, SeqCst) }
+        /// }
+        ///
+        /// static PORTS: Registry<u16, Port> = Registry::exclusive();
+        /// std::thread::scope(|scope| {
+        ///     for _ in 0..4 {
+        ///         scope.spawn(|| (0..100).for_each(|_| drop(PORTS.get_or_insert_with(80, |_| Port::open()))));
+        ///     }
+        /// });
+        /// ```
+        pub const fn exclusive() -> Self {
+            Self::exclusive_with_hasher(DefaultHashBuilder)
+        }
     }
 
     /// An empty registry with room for `capacity` values before its table grows.
@@ -176,47 +167,27 @@ impl<K: 'static, V: 'static> Registry<K, V> {
 }
 
 impl<K: 'static, V: 'static, S> Registry<K, V, S> {
-    /// An empty registry that hashes with `hasher`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            table: Table::new(),
-            flights: FlightTable::new(),
-            naming: Naming::BY_TYPE,
-            hasher,
+    const_fn! {
+        /// An empty registry that hashes with `hasher`.
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self {
+                table: Table::new(),
+                flights: FlightTable::new(),
+                naming: Naming::BY_TYPE,
+                hasher,
+            }
         }
     }
 
-    /// An empty registry that hashes with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            table: Table::new(),
-            flights: FlightTable::new(),
-            naming: Naming::BY_TYPE,
-            hasher,
-        }
-    }
-
-    /// As [`exclusive`](Registry::exclusive), with `hasher`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn exclusive_with_hasher(hasher: S) -> Self {
-        Self {
-            table: Table::new_exclusive(true),
-            flights: FlightTable::new(),
-            naming: Naming::BY_TYPE,
-            hasher,
-        }
-    }
-
-    /// As [`exclusive`](Registry::exclusive), with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn exclusive_with_hasher(hasher: S) -> Self {
-        Self {
-            table: Table::new_exclusive(true),
-            flights: FlightTable::new(),
-            naming: Naming::BY_TYPE,
-            hasher,
+    const_fn! {
+        /// As [`exclusive`](Registry::exclusive), with `hasher`.
+        pub const fn exclusive_with_hasher(hasher: S) -> Self {
+            Self {
+                table: Table::new_exclusive(true),
+                flights: FlightTable::new(),
+                naming: Naming::BY_TYPE,
+                hasher,
+            }
         }
     }
 

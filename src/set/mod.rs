@@ -16,7 +16,7 @@ use crate::pointer::traits::Pointer;
 use crate::pointer::traits::SyncPointer;
 use crate::set::members::{Cursor, Members};
 use crate::set::order::pin;
-use crate::sync::OnceCell;
+use crate::sync::{const_fn, OnceCell};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
@@ -85,37 +85,23 @@ pub struct WeakSet<P: SyncPointer, M = ByEquality, S = DefaultHashBuilder> {
 }
 
 impl<P: SyncPointer, M> WeakSet<P, M> {
-    /// An empty set, which allocates nothing before its first member. Can be a `static`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty set. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty set, which allocates nothing before its first member. Can be a `static`.
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
-    /// An empty set that hashes with `hasher`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            members: OnceCell::new(),
-            hasher,
-            keying: PhantomData,
-        }
-    }
-
-    /// An empty set that hashes with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            members: OnceCell::new(),
-            hasher,
-            keying: PhantomData,
+    const_fn! {
+        /// An empty set that hashes with `hasher`.
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self {
+                members: OnceCell::new(),
+                hasher,
+                keying: PhantomData,
+            }
         }
     }
 

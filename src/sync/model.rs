@@ -408,3 +408,11 @@ macro_rules! global {
     };
 }
 pub(crate) use global;
+
+/// A function that is `const` outside of models.
+macro_rules! const_fn {
+    ($(#[$attr:meta])* $vis:vis const fn $name:ident $($rest:tt)*) => {
+        $(#[$attr])* $vis fn $name $($rest)*
+    };
+}
+pub(crate) use const_fn;

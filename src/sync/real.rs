@@ -313,3 +313,11 @@ macro_rules! global {
     };
 }
 pub(crate) use global;
+
+/// A function that is `const`, but not in models, where locks and atomics are registered when they are made.
+macro_rules! const_fn {
+    ($(#[$attr:meta])* $vis:vis const fn $name:ident $($rest:tt)*) => {
+        $(#[$attr])* $vis const fn $name $($rest)*
+    };
+}
+pub(crate) use const_fn;

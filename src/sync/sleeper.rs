@@ -3,7 +3,7 @@
 //! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on the spot, or drop
 //! the last owner of it. So whoever brings something about takes the sleepers out under its lock, and notifies them after that.
 
-use super::{Condvar, Mutex};
+use super::{const_fn, Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
@@ -94,17 +94,11 @@ impl Listening {
 }
 
 impl Event {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new() -> Self {
-        Self {
-            waiting: Mutex::new(Listening::new()),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new() -> Self {
-        Self {
-            waiting: Mutex::new(Listening::new()),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                waiting: Mutex::new(Listening::new()),
+            }
         }
     }
 

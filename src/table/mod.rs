@@ -15,7 +15,7 @@ pub(crate) mod stats;
 use crate::deadlock::work::GivenUp;
 use crate::memory::grace::{reading, Guard};
 use crate::memory::node::Node;
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{const_fn, AtomicPtr, Ordering};
 use body::Body;
 use dying::InTheWay;
 use entering::Few;
@@ -38,31 +38,19 @@ pub(crate) struct Table<B: Body> {
 }
 
 impl<B: Body> Table<B> {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new() -> Self {
-        Self::new_exclusive(false)
-    }
-
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new_exclusive(exclusive: bool) -> Self {
-        Self {
-            shared: AtomicPtr::new(ptr::null_mut()),
-            exclusive,
-            body: PhantomData,
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self::new_exclusive(false)
         }
     }
 
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new() -> Self {
-        Self::new_exclusive(false)
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new_exclusive(exclusive: bool) -> Self {
-        Self {
-            shared: AtomicPtr::new(ptr::null_mut()),
-            exclusive,
-            body: PhantomData,
+    const_fn! {
+        pub(crate) const fn new_exclusive(exclusive: bool) -> Self {
+            Self {
+                shared: AtomicPtr::new(ptr::null_mut()),
+                exclusive,
+                body: PhantomData,
+            }
         }
     }
 

@@ -28,7 +28,7 @@ mod waiter;
 
 use crate::deadlock::work::Work;
 use crate::memory::panics::{after, Panics};
-use crate::sync::{self, plain, AtomicBool, AtomicUsize, List, Lock};
+use crate::sync::{self, const_fn, plain, AtomicBool, AtomicUsize, List, Lock};
 use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
 pub(crate) use leader::{Leader, Left};
 use std::collections::BTreeMap;
@@ -283,17 +283,11 @@ pub(crate) enum Joined<'a, T, R> {
 }
 
 impl<T, R: Clone> FlightTable<T, R> {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new() -> Self {
-        Self {
-            inner: OnceCell::new(),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new() -> Self {
-        Self {
-            inner: OnceCell::new(),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                inner: OnceCell::new(),
+            }
         }
     }
 

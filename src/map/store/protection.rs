@@ -20,7 +20,7 @@ use crate::map::store::pair::Pair;
 use crate::memory::node::Node;
 use crate::memory::panics::Panics;
 use crate::sync::plain::{AtomicBool, AtomicU64, Relaxed};
-use crate::sync::{self, heavy_barrier, own_record, records};
+use crate::sync::{self, const_fn, heavy_barrier, own_record, records};
 use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
 use crate::table::body::{payload, Body};
 use crate::table::index::{Next, Probe, Sight};
@@ -63,17 +63,11 @@ struct Piles<B: Body> {
 struct Lane<B: Body>(Lock<Pile<B>>);
 
 impl<B: Body> Protection<B> {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new() -> Self {
-        Self {
-            piles: OnceCell::new(),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new() -> Self {
-        Self {
-            piles: OnceCell::new(),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                piles: OnceCell::new(),
+            }
         }
     }
 

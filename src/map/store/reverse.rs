@@ -11,7 +11,7 @@ use crate::map::store::inbox::Reverse;
 use crate::map::store::side::{Side, Watching, Weakly};
 use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, WeakPointer};
-use crate::sync::{AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
+use crate::sync::{const_fn, AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
 use crate::table::dying::Dying;
 use std::sync::Arc;
 
@@ -167,17 +167,11 @@ pub(crate) struct ByValue<P: Pointer, Q: Pointer> {
 }
 
 impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new() -> Self {
-        Self {
-            entries: OnceCell::new(),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new() -> Self {
-        Self {
-            entries: OnceCell::new(),
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self {
+                entries: OnceCell::new(),
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use crate::map::store::{Refused, Reverse, Setup, Store};
 use crate::memory::panics::after;
 use crate::pointer::keying::{Asked, Keying};
 use crate::pointer::traits::{Pointer, WeakPointer};
+use crate::sync::const_fn;
 use crate::table::dying::InTheWay;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -34,21 +35,13 @@ pub(crate) struct WeakKeyed<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B> 
 }
 
 impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, X> {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
-        Self {
-            store: Store::new(reverse, reach),
-            hasher,
-            keying: PhantomData,
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
-        Self {
-            store: Store::new(reverse, reach),
-            hasher,
-            keying: PhantomData,
+    const_fn! {
+        pub(crate) const fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
+            Self {
+                store: Store::new(reverse, reach),
+                hasher,
+                keying: PhantomData,
+            }
         }
     }
 

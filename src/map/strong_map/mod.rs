@@ -14,6 +14,7 @@ use crate::map::store::side::Kept;
 use crate::map::store::{Setup, Store};
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
+use crate::sync::const_fn;
 use crate::table::stats::Stats;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -67,45 +68,32 @@ pub struct StrongMap<K: 'static, V: 'static, S = DefaultHashBuilder> {
 }
 
 impl<K: 'static, V: 'static> StrongMap<K, V> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`.
-    ///
-    /// It is `Send` and `Sync` if keys and values are:
-    /// ```
-    /// fn share<T: Sync>(_: T) {}
-    /// share(highlander::StrongMap::<u32, std::sync::Arc<u32>>::new());
-    /// ```
-    /// ```compile_fail
-    /// fn share<T: Sync>(_: T) {}
-    /// share(highlander::StrongMap::<u32, std::rc::Rc<u32>>::new());
-    /// ```
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty map. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty map, which allocates nothing before its first entry. Can be a `static`.
+        ///
+        /// It is `Send` and `Sync` if keys and values are:
+        /// ```
+        /// fn share<T: Sync>(_: T) {}
+        /// share(highlander::StrongMap::<u32, std::sync::Arc<u32>>::new());
+        /// ```
+        /// ```compile_fail
+        /// fn share<T: Sync>(_: T) {}
+        /// share(highlander::StrongMap::<u32, std::rc::Rc<u32>>::new());
+        /// ```
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
-    /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            store: Store::new((), Reach::NONE),
-            hasher,
-        }
-    }
-
-    /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            store: Store::new((), Reach::NONE),
-            hasher,
+    const_fn! {
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self {
+                store: Store::new((), Reach::NONE),
+                hasher,
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use crate::map::store::Setup;
 use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::keying::{ByEquality, Keying};
 use crate::pointer::traits::{Pointer, SyncPointer};
+use crate::sync::const_fn;
 use crate::table::stats::Stats;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -81,44 +82,29 @@ pub struct WeakKeyMap<P: Pointer, V: 'static, M = ByEquality, S = DefaultHashBui
 }
 
 impl<P: SyncPointer, V: Send + Sync + 'static, M> WeakKeyMap<P, V, M> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty map. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
-    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn local() -> Self {
-        Self::local_with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn local() -> Self {
-        Self::local_with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        pub const fn local() -> Self {
+            Self::local_with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<P: SyncPointer, V: Send + Sync + 'static, M, S> WeakKeyMap<P, V, M, S> {
-    /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::all())
-    }
-
-    /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::all())
+    const_fn! {
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self::made(hasher, Reach::all())
+        }
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
@@ -127,33 +113,22 @@ impl<P: SyncPointer, V: Send + Sync + 'static, M, S> WeakKeyMap<P, V, M, S> {
 }
 
 impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
-    /// As [`local`](Self::local), with `hasher`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn local_with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::NONE)
-    }
-
-    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn local_with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::NONE)
+    const_fn! {
+        /// As [`local`](Self::local), with `hasher`.
+        pub const fn local_with_hasher(hasher: S) -> Self {
+            Self::made(hasher, Reach::NONE)
+        }
     }
 
     pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
         Self::made_with(setup, hasher, Reach::NONE)
     }
 
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    const fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, (), reach),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, (), reach),
+    const_fn! {
+        const fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
+            Self {
+                inner: WeakKeyed::new(hasher, (), reach),
+            }
         }
     }
 

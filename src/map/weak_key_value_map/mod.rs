@@ -20,6 +20,7 @@ use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::pointer::keying::{ByEquality, Keying};
 use crate::pointer::traits::{Pointer, SyncPointer, WeakPointer};
+use crate::sync::const_fn;
 use crate::table::stats::Stats;
 use std::fmt;
 use std::hash::BuildHasher;
@@ -68,44 +69,29 @@ pub struct WeakKeyValueMap<P: Pointer, Q: Pointer, M = ByEquality, S = DefaultHa
 }
 
 impl<P: SyncPointer, Q: SyncPointer, M> WeakKeyValueMap<P, Q, M> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty map. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
-    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn local() -> Self {
-        Self::local_with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn local() -> Self {
-        Self::local_with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        pub const fn local() -> Self {
+            Self::local_with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<P: SyncPointer, Q: SyncPointer, M, S> WeakKeyValueMap<P, Q, M, S> {
-    /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::all())
-    }
-
-    /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::all())
+    const_fn! {
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self::made(hasher, Reach::all())
+        }
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
@@ -114,33 +100,22 @@ impl<P: SyncPointer, Q: SyncPointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 }
 
 impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
-    /// As [`local`](Self::local), with `hasher`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn local_with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::NONE)
-    }
-
-    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn local_with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::NONE)
+    const_fn! {
+        /// As [`local`](Self::local), with `hasher`.
+        pub const fn local_with_hasher(hasher: S) -> Self {
+            Self::made(hasher, Reach::NONE)
+        }
     }
 
     pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
         Self::made_with(setup, hasher, Reach::NONE)
     }
 
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    const fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ByValue::new(), reach),
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
-        Self {
-            inner: WeakKeyed::new(hasher, ByValue::new(), reach),
+    const_fn! {
+        const fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
+            Self {
+                inner: WeakKeyed::new(hasher, ByValue::new(), reach),
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::pointer::traits::{Pointer, SyncPointer};
 use crate::deadlock::naming::Naming;
 use crate::map::store::side::{Kept, Weakly};
 use crate::map::store::{Setup, Store};
+use crate::sync::const_fn;
 use crate::table::stats::Stats;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -97,53 +98,38 @@ pub struct WeakValueMap<K: 'static, P: Pointer, S = DefaultHashBuilder> {
 }
 
 impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
-    /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty map. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
-    /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
-    ///
-    /// ```
-    /// use highlander::WeakValueMap;
-    /// use std::rc::Rc;
-    ///
-    /// let map: WeakValueMap<&str, Rc<u32>> = WeakValueMap::local();
-    /// let one = map.get_or_insert_with("one", |_| Rc::new(1));
-    /// assert!(Rc::ptr_eq(&one, &map.get("one").unwrap()));
-    /// ```
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn local() -> Self {
-        Self::local_with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty map of what need not be `Send` and `Sync`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn local() -> Self {
-        Self::local_with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        ///
+        /// ```
+        /// use highlander::WeakValueMap;
+        /// use std::rc::Rc;
+        ///
+        /// let map: WeakValueMap<&str, Rc<u32>> = WeakValueMap::local();
+        /// let one = map.get_or_insert_with("one", |_| Rc::new(1));
+        /// assert!(Rc::ptr_eq(&one, &map.get("one").unwrap()));
+        /// ```
+        pub const fn local() -> Self {
+            Self::local_with_hasher(DefaultHashBuilder)
+        }
     }
 }
 
 impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
-    /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::all())
-    }
-
-    /// An empty map that hashes with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::all())
+    const_fn! {
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self::made(hasher, Reach::all())
+        }
     }
 
     pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
@@ -152,35 +138,23 @@ impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
 }
 
 impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
-    /// As [`local`](Self::local), with `hasher`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn local_with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::NONE)
-    }
-
-    /// As [`local`](Self::local), with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn local_with_hasher(hasher: S) -> Self {
-        Self::made(hasher, Reach::NONE)
+    const_fn! {
+        /// As [`local`](Self::local), with `hasher`.
+        pub const fn local_with_hasher(hasher: S) -> Self {
+            Self::made(hasher, Reach::NONE)
+        }
     }
 
     pub(crate) fn local_with_setup(setup: Setup<K>, hasher: S) -> Self {
         Self::made_with(setup, hasher, Reach::NONE)
     }
 
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    const fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
-        Self {
-            store: Store::new((), reach),
-            hasher,
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
-        Self {
-            store: Store::new((), reach),
-            hasher,
+    const_fn! {
+        const fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
+            Self {
+                store: Store::new((), reach),
+                hasher,
+            }
         }
     }
 

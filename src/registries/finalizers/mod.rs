@@ -60,7 +60,7 @@ mod exit;
 mod finalizer;
 
 use crate::memory::panics::discard;
-use crate::sync::{plain, OnceCell};
+use crate::sync::{const_fn, plain, OnceCell};
 use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
 use agenda::Agenda;
 use finalizer::{Pending, Record};
@@ -178,19 +178,12 @@ struct List {
 }
 
 impl Finalizers {
-    /// None yet. Allocates nothing before the first.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self {
-            list: OnceCell::new(),
-        }
-    }
-
-    /// None yet. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self {
-            list: OnceCell::new(),
+    const_fn! {
+        /// None yet. Allocates nothing before the first.
+        pub const fn new() -> Self {
+            Self {
+                list: OnceCell::new(),
+            }
         }
     }
 

@@ -73,7 +73,7 @@ mod shutdown;
 mod sinks;
 
 use crate::sync::plain::Relaxed;
-use crate::sync::OnceCell;
+use crate::sync::{const_fn, OnceCell};
 use crate::{ByAddress, Handle, Registry, StrongMap, Watched, WeakSet, WeakWatched};
 use failure::Hook;
 use handler::Body;
@@ -125,19 +125,12 @@ impl fmt::Display for UnknownHandler {
 impl std::error::Error for UnknownHandler {}
 
 impl Logging {
-    /// Without handlers, and with a root logger of the level [`Level::WARNING`].
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self {
-            shared: OnceCell::new(),
-        }
-    }
-
-    /// Without handlers. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self {
-            shared: OnceCell::new(),
+    const_fn! {
+        /// Without handlers, and with a root logger of the level [`Level::WARNING`].
+        pub const fn new() -> Self {
+            Self {
+                shared: OnceCell::new(),
+            }
         }
     }
 

@@ -64,7 +64,7 @@ mod route;
 #[cfg(feature = "async")]
 mod tasks;
 
-use crate::sync::OnceCell;
+use crate::sync::{const_fn, OnceCell};
 use crate::SyncPointer;
 use connections::Connections;
 use std::any::Any;
@@ -111,19 +111,12 @@ pub struct Signal<A: ?Sized + 'static, R: 'static = (), P: SyncPointer = Arc<dyn
 }
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
-    /// A signal that nobody listens to.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self {
-            connections: OnceCell::new(),
-        }
-    }
-
-    /// A signal that nobody listens to. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self {
-            connections: OnceCell::new(),
+    const_fn! {
+        /// A signal that nobody listens to.
+        pub const fn new() -> Self {
+            Self {
+                connections: OnceCell::new(),
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use crate::memory::hash::{hash_key, DefaultHashBuilder};
 use crate::memory::panics::after;
 use crate::registry::intern::internable::{Canonical, Internable, InternableRef};
 use crate::registry::intern::interned::Interned;
+use crate::sync::const_fn;
 use crate::table::index::Probe;
 use crate::table::node_ref::NodeRef;
 use crate::table::{Rejected, Table};
@@ -47,16 +48,11 @@ unsafe impl<T: ?Sized + Internable + Send + Sync, S: Send> Send for Interner<T, 
 unsafe impl<T: ?Sized + Internable + Send + Sync, S: Sync> Sync for Interner<T, S> {}
 
 impl<T: ?Sized + Internable + 'static> Interner<T> {
-    /// An empty interner, which allocates nothing before its first value. Can be a `static`.
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
-    }
-
-    /// An empty interner. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn new() -> Self {
-        Self::with_hasher(DefaultHashBuilder)
+    const_fn! {
+        /// An empty interner, which allocates nothing before its first value. Can be a `static`.
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
     }
 
     /// An empty interner with room for `capacity` values before its table grows.
@@ -69,31 +65,23 @@ impl<T: ?Sized + Internable + 'static> Interner<T> {
 }
 
 impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
-    /// An empty interner that hashes with `hasher`.
-    ///
-    /// ```
-    /// use highlander::Interner;
-    /// use std::hash::BuildHasherDefault;
-    /// use std::collections::hash_map::DefaultHasher;
-    ///
-    /// let interner: Interner<str, BuildHasherDefault<DefaultHasher>> = Interner::with_hasher(Default::default());
-    /// let held = interner.intern("x");
-    /// assert!(interner.contains("x"));
-    /// ```
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub const fn with_hasher(hasher: S) -> Self {
-        Self {
-            table: Table::new(),
-            hasher,
-        }
-    }
-
-    /// An empty interner that hashes with `hasher`. (Not `const` under the model checker.)
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub fn with_hasher(hasher: S) -> Self {
-        Self {
-            table: Table::new(),
-            hasher,
+    const_fn! {
+        /// An empty interner that hashes with `hasher`.
+        ///
+        /// ```
+        /// use highlander::Interner;
+        /// use std::hash::BuildHasherDefault;
+        /// use std::collections::hash_map::DefaultHasher;
+        ///
+        /// let interner: Interner<str, BuildHasherDefault<DefaultHasher>> = Interner::with_hasher(Default::default());
+        /// let held = interner.intern("x");
+        /// assert!(interner.contains("x"));
+        /// ```
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self {
+                table: Table::new(),
+                hasher,
+            }
         }
     }
 
