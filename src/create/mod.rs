@@ -3,5 +3,5 @@
 pub(crate) mod claim;
 pub(crate) mod error;
 pub(crate) mod flight;
-pub(crate) mod seed;
+pub(crate) mod reserved_node;
 pub(crate) mod steps;

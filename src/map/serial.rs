@@ -4,7 +4,7 @@
 //! so there is no `Deserialize`, but a *seed*, which enters what it reads into a map that is there, and returns the owners.
 
 use crate::map::store::reverse::Traced;
-use crate::map::store::side::Kept;
+use crate::map::store::slot::OwnedSlot;
 use crate::map::weak_key_map::WeakKeyMap;
 use crate::map::weak_key_value_map::WeakKeyValueMap;
 use crate::map::weak_value_map::WeakValueMap;
@@ -24,7 +24,7 @@ impl<K: Serialize + 'static, P: Pointer<Target: Serialize>, S> Serialize for Wea
         // All before the first, as some formats want to know how many there are.
         let living: Vec<_> = self.store.living().collect();
         let written = serializer.collect_map(living.iter().map(|((), landed)| {
-            let key: &Kept<K> = landed.held.key();
+            let key: &OwnedSlot<K> = landed.held.key();
             (&key.0, P::target(&landed.live))
         }));
         after(living, written)
@@ -42,7 +42,7 @@ where
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let living: Vec<_> = self.keyed().store.living().collect();
         let written = serializer.collect_map(living.iter().map(|(key, landed)| {
-            let value: &Kept<V> = landed.held.value();
+            let value: &OwnedSlot<V> = landed.held.value();
             (P::target(key), &value.0)
         }));
         after(living, written)
@@ -165,7 +165,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     pub fn seed<'a, A: 'a>(&'a self, mut make: impl FnMut(A) -> P + 'a) -> MapSeed<'a, A, V, P> {
         MapSeed {
             enter: Box::new(move |key, value| {
-                let made = |_: &P| Ok::<_, String>((Kept(value), ()));
+                let made = |_: &P| Ok::<_, String>((OwnedSlot(value), ()));
                 let entered = self.keyed().get_or_create_with_key(make(key), made);
                 entered.map(|(stored, landed)| after(landed, stored))
             }),

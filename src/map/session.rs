@@ -1,7 +1,7 @@
 //! Look-ups in loops, which count their hits for themselves.
 
 use crate::map::store::reverse::{ByValue, Traced};
-use crate::map::store::side::{Kept, Side, Weakly};
+use crate::map::store::slot::{OwnedSlot, Slot, WeakSlot};
 use crate::map::store::{Reverse, Store};
 use crate::map::weak_key_value_map::WeakKeyValueMap;
 use crate::map::weak_value_map::WeakValueMap;
@@ -16,13 +16,13 @@ use std::hash::{BuildHasher, Hash};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// What the sessions of all maps do.
-struct Looks<'a, A: Side, B: Side, X: Reverse<A, B>> {
+struct Looks<'a, A: Slot, B: Slot, X: Reverse<A, B>> {
     store: &'a Store<A, B, X>,
     /// Hits that the map's statistics have not been told of.
     hits: Cell<u64>,
 }
 
-impl<'a, A: Side, B: Side, X: Reverse<A, B>> Looks<'a, A, B, X> {
+impl<'a, A: Slot, B: Slot, X: Reverse<A, B>> Looks<'a, A, B, X> {
     fn new(store: &'a Store<A, B, X>) -> Self {
         Self {
             store,
@@ -43,7 +43,7 @@ impl<'a, A: Side, B: Side, X: Reverse<A, B>> Looks<'a, A, B, X> {
     }
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Looks<'_, A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Drop for Looks<'_, A, B, X> {
     fn drop(&mut self) {
         self.store.counters.add_many(Count::Hit, self.hits.get());
     }
@@ -55,7 +55,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Looks<'_, A, B, X> {
 /// look-ups it might as well not be there. It can be sent to another thread, but not be shared.
 pub struct WeakValueSession<'a, K: 'static, P: Pointer, S> {
     map: &'a WeakValueMap<K, P, S>,
-    looks: Looks<'a, Kept<K>, Weakly<P>, ()>,
+    looks: Looks<'a, OwnedSlot<K>, WeakSlot<P>, ()>,
 }
 
 impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
@@ -90,7 +90,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueSession<'_, K,
     {
         let hash = hash_key(self.map.hasher(), key);
         self.looks
-            .view(hash, |stored| key.equivalent(&stored.0), Side::live)
+            .view(hash, |stored| key.equivalent(&stored.0), Slot::live)
     }
 
     /// The map.
@@ -108,7 +108,7 @@ impl<K: 'static, P: Pointer, S> fmt::Debug for WeakValueSession<'_, K, P, S> {
 /// A thread's view of a [`WeakKeyValueMap`] for look-ups in a loop; made by [`WeakKeyValueMap::session`]. See [`WeakValueSession`].
 pub struct WeakKeyValueSession<'a, P: Pointer, Q: Pointer, M, S> {
     map: &'a WeakKeyValueMap<P, Q, M, S>,
-    looks: Looks<'a, Weakly<P>, Traced<Q>, ByValue<P, Q>>,
+    looks: Looks<'a, WeakSlot<P>, Traced<Q>, ByValue<P, Q>>,
 }
 
 impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
@@ -140,7 +140,7 @@ impl<P: Pointer, Q: Pointer, M, S: BuildHasher> WeakKeyValueSession<'_, P, Q, M,
     {
         let hash = M::hash_asked(self.map.hasher(), key);
         self.looks
-            .view(hash, |stored| M::matches(&stored.0, key), Side::live)
+            .view(hash, |stored| M::matches(&stored.0, key), Slot::live)
     }
 
     /// The map.

@@ -4,7 +4,7 @@ use super::Registry;
 use crate::create::claim::{Claim, Claims, Creator};
 use crate::create::error::{ClosedError, CycleError, InFlight, Refusal};
 use crate::create::flight::FlightTable;
-use crate::create::seed::{Planted, Seed};
+use crate::create::reserved_node::{Planted, ReservedNode};
 #[cfg(feature = "async")]
 use crate::create::steps::get_or_create_async;
 use crate::create::steps::{self, get_or_create, Accept, Creates, Creation};
@@ -14,9 +14,9 @@ use crate::memory::hash::{hash_key, owned_key};
 use crate::memory::panics::after;
 #[cfg(feature = "async")]
 use crate::memory::panics::ended;
-use crate::registry::entry::{Entry, Unborn, Watch};
 use crate::registry::handle::Handle;
-use crate::table::dying::InTheWay;
+use crate::registry::node::{RegistryNode, Unborn, Watch};
+use crate::table::exclusive::InTheWay;
 use crate::table::node_ref::NodeRef;
 use crate::table::Entered;
 use equivalent::Equivalent;
@@ -193,7 +193,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         if let Some(strong) = self.table.get(hash, |other| key == *other) {
             return Ok(after((key, make), Handle::new(strong)));
         }
-        let make = async |seed: &Seed<_>| ended!(make(seed.key()));
+        let make = async |seed: &ReservedNode<_>| ended!(make(seed.key()));
         let made = <Self as Claims<_, _, _>>::made;
         let seed = self.seed(hash, key);
         get_or_create_async(self, hash, seed, make, made, Refusal::into_cycle).await
@@ -263,8 +263,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     }
 
     /// A key that waits for its value.
-    pub(super) fn seed(&self, hash: u64, key: K) -> Seed<Entry<K, V>> {
-        Seed::new(self.table.blank(0, hash, 0), key)
+    pub(super) fn seed(&self, hash: u64, key: K) -> ReservedNode<RegistryNode<K, V>> {
+        ReservedNode::new(self.table.blank(0, hash, 0), key)
     }
 
     fn create<E: From<CycleError>>(
@@ -285,13 +285,13 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
 }
 
 /// A value that was made, with what its weak handles share, if its factory has them.
-pub(super) type Grown<'t, K, V> = (Planted<'t, Entry<K, V>>, Option<Arc<Watch>>);
+pub(super) type Grown<'t, K, V> = (Planted<'t, RegistryNode<K, V>>, Option<Arc<Watch>>);
 
 impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     /// Has the value made, and written where it stays.
     #[inline]
     pub(super) fn grow<'t, E>(
-        seed: &'t Seed<Entry<K, V>>,
+        seed: &'t ReservedNode<RegistryNode<K, V>>,
         watch: Option<Arc<Watch>>,
         make: impl FnOnce(&'t K) -> Result<V, E>,
     ) -> Result<Grown<'t, K, V>, E> {
@@ -311,11 +311,11 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
 }
 
 impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
-    type Ticket = Seed<Entry<K, V>>;
+    type Ticket = ReservedNode<RegistryNode<K, V>>;
     type Landed = Handle<K, V>;
     type Made<'t> = Grown<'t, K, V>;
     /// A value that was made in vain, and values of other keys with the same hash.
-    type Rest = (Option<Box<V>>, Vec<NodeRef<Entry<K, V>>>);
+    type Rest = (Option<Box<V>>, Vec<NodeRef<RegistryNode<K, V>>>);
     type Grip = Registry<K, V, ()>;
 
     fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
@@ -431,18 +431,18 @@ impl<K: Eq + 'static, V: 'static, S> Creator for Registry<K, V, S> {
 impl<K: Eq + 'static, V: 'static, S> Claims<K, V, Handle<K, V>> for Registry<K, V, S> {
     type Core = Self;
 
-    fn key_of(seed: &Seed<Entry<K, V>>) -> &K {
+    fn key_of(seed: &ReservedNode<RegistryNode<K, V>>) -> &K {
         seed.key()
     }
 
     fn make<E>(
-        seed: &Seed<Entry<K, V>>,
+        seed: &ReservedNode<RegistryNode<K, V>>,
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<Grown<'_, K, V>, E> {
         Self::grow(seed, None, make)
     }
 
-    fn made(seed: &Seed<Entry<K, V>>, value: V) -> Grown<'_, K, V> {
+    fn made(seed: &ReservedNode<RegistryNode<K, V>>, value: V) -> Grown<'_, K, V> {
         // SAFETY: as in `grow`.
         let planted = unsafe {
             seed.place().write(value);

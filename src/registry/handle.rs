@@ -4,7 +4,7 @@ use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::pointer::watchers::Registration;
-use crate::registry::entry::{Entry, Watch};
+use crate::registry::node::{RegistryNode, Watch};
 use crate::table::node_ref::NodeRef;
 use std::borrow::Borrow;
 use std::fmt;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 /// assert!(files.get("log").is_none());
 /// ```
 pub struct Handle<K, V> {
-    strong: NodeRef<Entry<K, V>>,
+    strong: NodeRef<RegistryNode<K, V>>,
 }
 
 // SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
@@ -44,17 +44,17 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Handle<K, V> {}
 
 impl<K, V> Handle<K, V> {
     #[inline(always)]
-    pub(crate) fn new(strong: NodeRef<Entry<K, V>>) -> Self {
+    pub(crate) fn new(strong: NodeRef<RegistryNode<K, V>>) -> Self {
         Self { strong }
     }
 
     #[inline(always)]
-    pub(crate) fn strong(&self) -> &NodeRef<Entry<K, V>> {
+    pub(crate) fn strong(&self) -> &NodeRef<RegistryNode<K, V>> {
         &self.strong
     }
 
     #[inline(always)]
-    fn entry(&self) -> &Entry<K, V> {
+    fn entry(&self) -> &RegistryNode<K, V> {
         // SAFETY: owned, so complete, and dropped by the last owner only.
         unsafe { &*self.strong.payload().cast() }
     }

@@ -5,11 +5,11 @@ use crate::create::error::ReplaceError;
 use crate::deadlock::frames;
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
-use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
+use crate::registry::node::RegistryNode;
 use crate::registry::occupied::OccupiedError;
-use crate::table::body::Halves;
 use crate::table::node_ref::UnlinkedNode;
+use crate::table::payload::Halves;
 use crate::table::Rejected;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -197,29 +197,29 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     }
 
     /// A value to be entered, counted as an entry.
-    fn prepare(&self, key: K, value: V) -> (u64, UnlinkedNode<Entry<K, V>>) {
+    fn prepare(&self, key: K, value: V) -> (u64, UnlinkedNode<RegistryNode<K, V>>) {
         let hash = hash_key(&self.hasher, &key);
         (hash, self.entry(hash, key, value, 1))
     }
 
-    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> UnlinkedNode<Entry<K, V>> {
+    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> UnlinkedNode<RegistryNode<K, V>> {
         let blank = self.table.blank(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
-            Entry::<K, V>::write_key(blank.node(), key);
-            Entry::<K, V>::value_place(blank.node()).write(value);
+            RegistryNode::<K, V>::write_key(blank.node(), key);
+            RegistryNode::<K, V>::value_place(blank.node()).write(value);
             blank.complete()
         }
     }
 }
 
 /// Key and value of an entry that was never entered.
-fn take_back<K, V>(draft: UnlinkedNode<Entry<K, V>>) -> (K, V) {
+fn take_back<K, V>(draft: UnlinkedNode<RegistryNode<K, V>>) -> (K, V) {
     // SAFETY: nobody watches what was never entered, and this moves out both.
     unsafe {
         draft.take(|node| {
-            let value = Entry::<K, V>::value_place(node).read();
-            (Entry::<K, V>::take_key(node), value)
+            let value = RegistryNode::<K, V>::value_place(node).read();
+            (RegistryNode::<K, V>::take_key(node), value)
         })
     }
 }

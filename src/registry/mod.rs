@@ -2,9 +2,9 @@
 //!
 //! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory, `cyclic` those whose values know themselves or each other.
 
-pub(crate) mod entry;
 pub(crate) mod handle;
 pub(crate) mod intern;
+pub(crate) mod node;
 pub(crate) mod occupied;
 
 mod creating;
@@ -12,12 +12,12 @@ mod cyclic;
 mod keyed;
 
 use crate::create::flight::FlightTable;
-use crate::create::seed::Seed;
+use crate::create::reserved_node::ReservedNode;
 use crate::deadlock::naming::Naming;
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
-use crate::registry::entry::Entry;
 use crate::registry::handle::Handle;
+use crate::registry::node::RegistryNode;
 use crate::sync::const_fn;
 use crate::table::Table;
 use std::fmt;
@@ -92,14 +92,14 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// factories, on one thread or through several, gets a [`CycleError`](crate::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
 /// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
 pub struct Registry<K, V, S = DefaultHashBuilder> {
-    table: Table<Entry<K, V>>,
+    table: Table<RegistryNode<K, V>>,
     flights: Creations<K, V>,
     naming: Naming<K>,
     hasher: S,
 }
 
 /// Those who wait have a seed, and get an owner.
-type Creations<K, V> = FlightTable<Seed<Entry<K, V>>, Handle<K, V>>;
+type Creations<K, V> = FlightTable<ReservedNode<RegistryNode<K, V>>, Handle<K, V>>;
 
 // SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}

@@ -7,7 +7,7 @@ use crate::memory::panics::after;
 use crate::pointer::notify::{Notified, Notify};
 use crate::pointer::traits::{SyncPointer, WeakPointer};
 use crate::pointer::watchers::Registration;
-use crate::set::order::{pin, Guard, Order};
+use crate::set::epoch_list::{pin, EpochList, Guard};
 use crate::sync::{AtomicU64, AtomicUsize, List, ListMap, Mutex, Ordering};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ enum Watch {
 pub(crate) struct Members<P: SyncPointer> {
     // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and survives their panics.
     by_hash: ListMap<List<Arc<Member<P>>>>,
-    order: Order<Member<P>>,
+    order: EpochList<Member<P>>,
     /// Members that may be dead without our having been told.
     doubtful: AtomicUsize,
     /// Grows with each removal.
@@ -54,18 +54,18 @@ pub(crate) struct Members<P: SyncPointer> {
 
 impl<P: SyncPointer> Members<P> {
     pub(crate) fn new() -> Arc<Self> {
-        Self::with_order(Order::new(), 0)
+        Self::with_order(EpochList::new(), 0)
     }
 
     /// With room. Others may wait for it, so the caller has pinned before.
     pub(crate) fn with_capacity(capacity: usize, guard: &Guard) -> Arc<Self> {
-        let order = Order::new();
+        let order = EpochList::new();
         // First, as it refuses what is too much.
         order.reserve(capacity, guard);
         Self::with_order(order, capacity)
     }
 
-    fn with_order(order: Order<Member<P>>, capacity: usize) -> Arc<Self> {
+    fn with_order(order: EpochList<Member<P>>, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             order,
             by_hash: ListMap::small(capacity),

@@ -1,7 +1,7 @@
 //! A set that holds its members weakly, in the order in which they came. `algebra` compares and combines such sets.
 
+pub(crate) mod epoch_list;
 pub(crate) mod members;
-pub(crate) mod order;
 #[cfg(feature = "serde")]
 pub(crate) mod serial;
 
@@ -14,8 +14,8 @@ use crate::pointer::token::Token;
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::traits::Pointer;
 use crate::pointer::traits::SyncPointer;
+use crate::set::epoch_list::pin;
 use crate::set::members::{Cursor, Members};
-use crate::set::order::pin;
 use crate::sync::{const_fn, OnceCell};
 use std::fmt;
 use std::hash::BuildHasher;

@@ -3,14 +3,14 @@
 use crate::memory::grace::reading;
 use crate::memory::node::Node;
 use crate::memory::panics::Panics;
-use crate::table::body::Body;
 use crate::table::index::{Compared, Link, Place, FEW};
 use crate::table::node_ref::{NodeRef, UnlinkedNode};
+use crate::table::payload::Payload;
 use crate::table::shared::Shared;
 use crate::table::Table;
 use smallvec::SmallVec;
 
-impl<B: Body> Table<B> {
+impl<B: Payload> Table<B> {
     /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
     /// The value was counted as an entry when its node was allocated. Not for a table that may be sealed.
     #[inline]
@@ -130,7 +130,7 @@ impl<B: Body> Table<B> {
 pub(crate) const MANY_STRANGERS: usize = 2 * FEW;
 
 /// What has become of a node that was to be entered.
-pub(crate) enum Entering<B: Body> {
+pub(crate) enum Entering<B: Payload> {
     Linked,
     /// There is a value already.
     Occupied(NodeRef<B>),
@@ -138,7 +138,7 @@ pub(crate) enum Entering<B: Body> {
     Sealed,
 }
 
-impl<B: Body> Entering<B> {
+impl<B: Payload> Entering<B> {
     /// None if there are rivals to be compared.
     #[inline]
     fn of(link: Link) -> Option<Self> {
@@ -160,7 +160,7 @@ impl<B: Body> Entering<B> {
 }
 
 /// The same, with what has been compared.
-pub(crate) struct Entered<B: Body> {
+pub(crate) struct Entered<B: Payload> {
     pub(crate) entering: Entering<B>,
     /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped when the caller has taken over what is its own: the destructor of
     /// one of them may panic.
@@ -168,15 +168,15 @@ pub(crate) struct Entered<B: Body> {
 }
 
 /// A value that could not be entered, and the one that is there.
-pub(crate) struct Rejected<B: Body> {
+pub(crate) struct Rejected<B: Payload> {
     pub(crate) existing: NodeRef<B>,
     pub(crate) rejected: UnlinkedNode<B>,
 }
 
 /// Values with one hash, which are compared one after the other. Whatever panics, all are let go of.
-pub(super) struct Few<B: Body>(SmallVec<[NodeRef<B>; FEW]>);
+pub(super) struct Few<B: Payload>(SmallVec<[NodeRef<B>; FEW]>);
 
-impl<B: Body> Few<B> {
+impl<B: Payload> Few<B> {
     pub(super) fn new() -> Self {
         Self(SmallVec::new())
     }
@@ -198,7 +198,7 @@ impl<B: Body> Few<B> {
     }
 }
 
-impl<B: Body> Drop for Few<B> {
+impl<B: Payload> Drop for Few<B> {
     fn drop(&mut self) {
         if !self.is_empty() {
             let mut panics = Panics::new();

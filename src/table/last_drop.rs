@@ -7,7 +7,7 @@ use crate::memory::node::Node;
 use crate::memory::panics::Panics;
 use crate::memory::teardown::{self, Dead};
 use crate::pointer::watchers::WatchList;
-use crate::table::body::Body;
+use crate::table::payload::Payload;
 use crate::table::shared::Shared;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
 #[inline]
-pub(crate) unsafe fn bury<B: Body>(node: Node) {
+pub(crate) unsafe fn bury<B: Payload>(node: Node) {
     // SAFETY: the caller's promise.
     let watchers = unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps what it shares.
@@ -46,7 +46,7 @@ pub(crate) unsafe fn bury<B: Body>(node: Node) {
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
 #[inline]
-unsafe fn finish<B: Body>(node: Node, watchers: Option<Arc<WatchList>>) {
+unsafe fn finish<B: Payload>(node: Node, watchers: Option<Arc<WatchList>>) {
     let Some(watchers) = watchers else {
         let what = [node.as_ptr().cast_const().cast(), ptr::null()];
         // SAFETY: the caller's promise. Payloads borrow nothing: there are no registries and no interners but of `'static` types.
@@ -61,7 +61,7 @@ unsafe fn finish<B: Body>(node: Node, watchers: Option<Arc<WatchList>>) {
 // The containers not before the unlinking: who is told may ask for the same key, and count what is left.
 #[cold]
 #[inline(never)]
-unsafe fn finish_watched<B: Body>(node: Node, watchers: Arc<WatchList>) {
+unsafe fn finish_watched<B: Payload>(node: Node, watchers: Arc<WatchList>) {
     let mut panics = Panics::new();
     panics.catch(|| watchers.tell_containers());
     let what = [
@@ -76,7 +76,7 @@ unsafe fn finish_watched<B: Body>(node: Node, watchers: Arc<WatchList>) {
 ///
 /// # Safety
 /// As for [`finish`], and the second word is null or an `Arc` of the watch list.
-unsafe fn finish_now<B: Body>([node, watchers]: [*const (); 2]) {
+unsafe fn finish_now<B: Payload>([node, watchers]: [*const (); 2]) {
     // SAFETY: a node's pointer is never null.
     let node: Node = unsafe { NonNull::new_unchecked(node.cast_mut().cast()) };
     if watchers.is_null() {
@@ -100,9 +100,9 @@ unsafe fn finish_now<B: Body>([node, watchers]: [*const (); 2]) {
 ///
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
-unsafe fn drop_and_free<B: Body>(node: Node) {
-    struct Free<B: Body>(Node, PhantomData<B>);
-    impl<B: Body> Drop for Free<B> {
+unsafe fn drop_and_free<B: Payload>(node: Node) {
+    struct Free<B: Payload>(Node, PhantomData<B>);
+    impl<B: Payload> Drop for Free<B> {
         fn drop(&mut self) {
             // SAFETY: the node is out until it is freed, and keeps what it shares.
             if let Some(dying) = &unsafe { Shared::<B>::of(self.0) }.dying {

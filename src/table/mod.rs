@@ -3,12 +3,12 @@
 //! Whatever may run a user's code (`Hash`, `Eq`, a destructor) happens here, with no lock and no guard held: the index below only
 //! hands out nodes with a hash, each with an ownership, and they are compared after that.
 
-pub(crate) mod body;
-pub(crate) mod dying;
 mod entering;
+pub(crate) mod exclusive;
 pub(crate) mod index;
 mod last_drop;
 pub(crate) mod node_ref;
+pub(crate) mod payload;
 mod shared;
 pub(crate) mod stats;
 
@@ -16,11 +16,11 @@ use crate::deadlock::work::GivenUp;
 use crate::memory::grace::{reading, Guard};
 use crate::memory::node::Node;
 use crate::sync::{const_fn, AtomicPtr, Ordering};
-use body::Body;
-use dying::InTheWay;
 use entering::Few;
-use index::{Ahead, Index, Next, Place, Probe, Sight};
+use exclusive::InTheWay;
+use index::{Ahead, BucketCursor, Index, Next, Place, Probe};
 use node_ref::{NodeRef, UninitNode, UnlinkedNode};
+use payload::Payload;
 use shared::Shared;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -29,7 +29,7 @@ use std::ptr::{self, NonNull};
 pub(crate) use entering::{Entered, Entering, Rejected, MANY_STRANGERS};
 
 /// From a hash and a key to nodes that are owned. What it shares with these is made when it is first needed, so that a `static` needs no code to start.
-pub(crate) struct Table<B: Body> {
+pub(crate) struct Table<B: Payload> {
     /// Null until there is something to keep.
     shared: AtomicPtr<Shared<B>>,
     /// Whether creators wait for the end of the value that was there before.
@@ -37,7 +37,7 @@ pub(crate) struct Table<B: Body> {
     body: PhantomData<B>,
 }
 
-impl<B: Body> Table<B> {
+impl<B: Payload> Table<B> {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self::new_exclusive(false)
@@ -359,7 +359,7 @@ impl<B: Body> Table<B> {
 
     /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, sight: &mut Sight) -> Ahead {
+    pub(crate) fn look_ahead(&self, sight: &mut BucketCursor) -> Ahead {
         let Some(shared) = self.shared() else {
             return Ahead::Nothing;
         };
@@ -371,7 +371,7 @@ impl<B: Body> Table<B> {
 
     /// Goes on to the next node of a bucket in sight, and names it in `hazard`.
     #[inline(always)]
-    pub(crate) fn name_next(&self, sight: &mut Sight, hazard: &AtomicPtr<()>) -> Next {
+    pub(crate) fn name_next(&self, sight: &mut BucketCursor, hazard: &AtomicPtr<()>) -> Next {
         match Guard::try_enter() {
             Some(guard) => {
                 let index = &self.shared_or_new().index;
@@ -480,7 +480,7 @@ impl<B: Body> Table<B> {
     }
 }
 
-impl<B: Body> Drop for Table<B> {
+impl<B: Payload> Drop for Table<B> {
     fn drop(&mut self) {
         if let Some(shared) = NonNull::new(self.shared.load(Ordering::Acquire)) {
             // SAFETY: one of the shares is this table's, and it is given up here.

@@ -1,20 +1,20 @@
 //! One ownership of a node: what every public handle is inside.
 
 use crate::memory::node::{Header, Node};
-use crate::table::body::{payload, Body};
 use crate::table::last_drop::bury;
+use crate::table::payload::{payload, Payload};
 use crate::table::shared::Shared;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 /// An owner of a node. Invariant: one of the counts in the header is this one's, and the payload is complete.
-pub(crate) struct NodeRef<B: Body> {
+pub(crate) struct NodeRef<B: Payload> {
     node: Node,
     /// Dropping it may drop the payload.
     body: PhantomData<B>,
 }
 
-impl<B: Body> NodeRef<B> {
+impl<B: Payload> NodeRef<B> {
     /// Takes over one count.
     ///
     /// # Safety
@@ -50,7 +50,7 @@ impl<B: Body> NodeRef<B> {
     }
 }
 
-impl<B: Body> Clone for NodeRef<B> {
+impl<B: Payload> Clone for NodeRef<B> {
     #[inline(always)]
     fn clone(&self) -> Self {
         self.header().acquire_again();
@@ -61,7 +61,7 @@ impl<B: Body> Clone for NodeRef<B> {
     }
 }
 
-impl<B: Body> Drop for NodeRef<B> {
+impl<B: Payload> Drop for NodeRef<B> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.header().release() {
@@ -72,20 +72,20 @@ impl<B: Body> Drop for NodeRef<B> {
 
 // Outlined: most drops are not the last.
 #[inline(never)]
-fn last_drop<B: Body>(node: Node) {
+fn last_drop<B: Payload>(node: Node) {
     // SAFETY: only called by the owner that `release` told it was the last.
     unsafe { bury::<B>(node) }
 }
 
 /// A node whose payload is still to be written. Dropping it gives the node back.
-pub(crate) struct UninitNode<B: Body> {
+pub(crate) struct UninitNode<B: Payload> {
     node: Node,
     /// What the node has been counted as among the live entries: 1, or 0.
     live: isize,
     body: PhantomData<B>,
 }
 
-impl<B: Body> UninitNode<B> {
+impl<B: Payload> UninitNode<B> {
     /// A node for a payload that `meta` describes. `live` counts it as an entry already (1), or not yet (0).
     #[inline]
     pub(super) fn new(shared: &Shared<B>, meta: u32, hash: u64, live: isize) -> Self {
@@ -116,7 +116,7 @@ impl<B: Body> UninitNode<B> {
     }
 }
 
-impl<B: Body> Drop for UninitNode<B> {
+impl<B: Payload> Drop for UninitNode<B> {
     fn drop(&mut self) {
         // SAFETY: never linked, no payload, and this blank has it alone.
         unsafe { Shared::<B>::free(self.node, -self.live) }
@@ -124,11 +124,11 @@ impl<B: Body> Drop for UninitNode<B> {
 }
 
 /// A complete value that is not entered yet, so nobody else can be an owner of it.
-pub(crate) struct UnlinkedNode<B: Body> {
+pub(crate) struct UnlinkedNode<B: Payload> {
     blank: ManuallyDrop<UninitNode<B>>,
 }
 
-impl<B: Body> UnlinkedNode<B> {
+impl<B: Payload> UnlinkedNode<B> {
     #[inline(always)]
     pub(crate) fn node(&self) -> Node {
         self.blank.node
@@ -163,7 +163,7 @@ impl<B: Body> UnlinkedNode<B> {
     }
 }
 
-impl<B: Body> Drop for UnlinkedNode<B> {
+impl<B: Payload> Drop for UnlinkedNode<B> {
     fn drop(&mut self) {
         // SAFETY: taken once; the blank frees the node also when the destructor panics.
         let blank = unsafe { ManuallyDrop::take(&mut self.blank) };

@@ -7,14 +7,14 @@ use crate::memory::grace::{reading, Graveyard, Guard};
 use crate::memory::node::Node;
 use crate::memory::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicUsize, Ordering};
-use crate::table::body::{node_align, node_size, Body};
-use crate::table::dying::Dying;
+use crate::table::exclusive::Exclusive;
 use crate::table::index::Index;
+use crate::table::payload::{node_align, node_size, Payload};
 use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-pub(super) struct Shared<B: Body> {
+pub(super) struct Shared<B: Payload> {
     pub(super) index: Index,
     /// What nodes know of this.
     origin: Origin,
@@ -22,7 +22,7 @@ pub(super) struct Shared<B: Body> {
     /// Tables that use it.
     shares: AtomicUsize,
     /// In an exclusive table: whose destructor has not ended.
-    pub(super) dying: Option<Dying>,
+    pub(super) dying: Option<Exclusive>,
     // Last, so that it is dropped last: what the others bury on their way out ends here.
     pub(super) graveyard: Graveyard,
     body: PhantomData<B>,
@@ -30,7 +30,7 @@ pub(super) struct Shared<B: Body> {
     _counted: sync::Counted,
 }
 
-impl<B: Body> Shared<B> {
+impl<B: Payload> Shared<B> {
     /// How many owners an entry begins with: the one who enters it, and the index if it is to keep it.
     const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
 
@@ -47,7 +47,7 @@ impl<B: Body> Shared<B> {
             },
             pool: Pool::new(sizes, node_align::<B>()),
             shares: AtomicUsize::new(1),
-            dying: exclusive.then(Dying::new),
+            dying: exclusive.then(Exclusive::new),
             graveyard: Graveyard::new(),
             body: PhantomData,
             #[cfg(all(highlander_loom, feature = "loom"))]

@@ -9,7 +9,7 @@
 //! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions. Whoever leads a flight takes it off
 //! the list. A flight that nobody else wants costs one allocation, and no one is told of its end.
 //!
-//! The key waits in the ticket of the one who began (in a `Seed`: inside the node that the value will live in). Those who come later
+//! The key waits in the ticket of the one who began (in a `ReservedNode`: inside the node that the value will live in). Those who come later
 //! compare theirs with it there, outside of every lock: two keys with the same hash are two flights. The result stays alive until its last
 //! waiter has looked, because the flight owns it too, so a creator may drop its own handle at once.
 //!
@@ -404,7 +404,7 @@ impl<T, R: Clone> FlightTable<T, R> {
             let listed = list.iter().filter(|listed| listed.get().hash == hash);
             listed.map(Listed::join).collect()
         });
-        // Held, so that the tickets stay.
+        // EntryRef, so that the tickets stay.
         let waiters = flights.into_iter();
         let mut all = Strangers(waiters.map(|flight| Waiter::new(shard, flight)).collect());
         let found = all.0.swap_remove(Waiter::find(&all.0, is_it)?);

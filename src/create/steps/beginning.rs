@@ -11,7 +11,7 @@ use crate::deadlock::frames::{self, Asker, Part};
 use crate::deadlock::waits::Waiting;
 use crate::deadlock::work::{Describe, Work};
 use crate::memory::panics::after;
-use crate::table::dying::InTheWay;
+use crate::table::exclusive::InTheWay;
 use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::Poll;

@@ -25,7 +25,7 @@ use crate::deadlock::waits;
 use crate::deadlock::work::{text, GivenUp, Together};
 use crate::memory::panics::{after, Panics};
 use crate::memory::teardown;
-use crate::table::dying::InTheWay;
+use crate::table::exclusive::InTheWay;
 use pending::PendingCreation;
 use std::any::Any;
 use std::fmt;

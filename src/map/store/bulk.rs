@@ -1,12 +1,12 @@
 //! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing held but the entries it is shown.
 
-use crate::map::store::held::{Held, Landed};
+use crate::map::store::death_listener::tell;
+use crate::map::store::entry_ref::{EntryRef, Landed};
+use crate::map::store::hazard::Due;
 use crate::map::store::hook::Cause;
-use crate::map::store::inbox::tell;
-use crate::map::store::pair::Pair;
-use crate::map::store::protection::Due;
-use crate::map::store::side::Side;
-use crate::map::store::walk::{Walk, EVERYWHERE};
+use crate::map::store::iter::{Walk, EVERYWHERE};
+use crate::map::store::node::StoreNode;
+use crate::map::store::slot::Slot;
 use crate::map::store::{Reverse, Store};
 use crate::memory::panics::{after, Panics};
 use crate::sync::plain::Relaxed;
@@ -20,7 +20,7 @@ const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     512
 };
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     /// All entries, also dead ones.
     pub(crate) fn walk(&self) -> Walk<'_, A, B> {
         Walk::new(&self.table)
@@ -47,7 +47,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let mut live = 0;
         self.table.visit(EVERYWHERE, enough, |node| {
             // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
-            let alive = !unsafe { Pair::<A, B>::is_dead(node) };
+            let alive = !unsafe { StoreNode::<A, B>::is_dead(node) };
             live += usize::from(alive);
             alive
         });
@@ -94,7 +94,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn take_all(
         &self,
         panics: &mut Panics,
-        mut cause_of: impl FnMut(&Held<A, B>) -> Cause,
+        mut cause_of: impl FnMut(&EntryRef<A, B>) -> Cause,
     ) {
         if self.dying.is_some() {
             return self.take_each(panics, cause_of);
@@ -114,14 +114,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to be said before it is unlinked.
     #[cold]
-    fn take_each(&self, panics: &mut Panics, mut cause_of: impl FnMut(&Held<A, B>) -> Cause) {
+    fn take_each(&self, panics: &mut Panics, mut cause_of: impl FnMut(&EntryRef<A, B>) -> Cause) {
         for held in self.walk().owned() {
             // Apart from the taking: what panics here goes out too.
             panics.catch(|| held.value().leaves());
             if let Some(of_index) = self.table.take_this(held.strong()) {
                 let cause = panics.catch(|| cause_of(&held));
                 panics.catch(|| self.tell_taken(&held, cause.unwrap_or(Cause::Cleared)));
-                panics.catch(|| drop(self.taken(Held::new(of_index))));
+                panics.catch(|| drop(self.taken(EntryRef::new(of_index))));
             }
             panics.catch(|| drop(held));
         }
@@ -153,9 +153,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     fn pop_in(&self, mut halves: Range<u64>) -> Option<(Landed<A, B>, A::Live)> {
         while !halves.is_empty() {
             let mut owned = Vec::new();
-            let found = |strong| owned.push(Held::new(strong));
+            let found = |strong| owned.push(EntryRef::new(strong));
             halves.start = self.table.own(halves.clone(), 1, |_| true, found);
-            let mut landed = owned.into_iter().filter_map(Held::landed);
+            let mut landed = owned.into_iter().filter_map(EntryRef::landed);
             let mut hash = 0;
             let popped = landed.find(|(landed, _)| {
                 // (Before it is taken out, which may change what is there.)
@@ -176,7 +176,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Takes out all entries, and returns what `item` makes of the live ones.
     pub(crate) fn drain<T>(
         &self,
-        mut item: impl FnMut(&Held<A, B>, A::Live, B::Live) -> T,
+        mut item: impl FnMut(&EntryRef<A, B>, A::Live, B::Live) -> T,
     ) -> Vec<T> {
         let mut drained = Vec::new();
         self.take_all(&mut Panics::new(), |held| {
@@ -206,16 +206,16 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             BULK,
             |node| {
                 // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
-                let (key, value) = unsafe { Pair::<A, B>::sides(node) };
+                let (key, value) = unsafe { StoreNode::<A, B>::sides(node) };
                 wanted(key, value)
             },
-            |strong| taken.entries.push(Held::new(strong)),
+            |strong| taken.entries.push(EntryRef::new(strong)),
         );
         (taken, come_to)
     }
 
     /// An entry of which the caller has taken over the ownership of the index.
-    pub(crate) fn taken(&self, held: Held<A, B>) -> Taken<'_, A, B, X> {
+    pub(crate) fn taken(&self, held: EntryRef<A, B>) -> Taken<'_, A, B, X> {
         Taken {
             store: self,
             entries: SmallVec::from_iter([held]),
@@ -223,12 +223,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
-    pub(crate) fn tell(&self, held: &Held<A, B>, cause: Cause) {
+    pub(crate) fn tell(&self, held: &EntryRef<A, B>, cause: Cause) {
         tell(held, &self.reverse, self.hook.as_ref(), cause);
     }
 
     /// As `tell`, and counts the entry.
-    fn tell_taken(&self, held: &Held<A, B>, cause: Cause) {
+    fn tell_taken(&self, held: &EntryRef<A, B>, cause: Cause) {
         self.counters.add(cause.count());
         self.tell(held, cause);
     }
@@ -241,14 +241,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
 /// Entries that have been taken out together. The owners are those that the index was, so they are not simply dropped: somebody may be looking at
 /// an entry without owning it.
-pub(crate) struct Taken<'a, A: Side, B: Side, X: Reverse<A, B>> {
+pub(crate) struct Taken<'a, A: Slot, B: Slot, X: Reverse<A, B>> {
     store: &'a Store<A, B, X>,
-    pub(crate) entries: SmallVec<[Held<A, B>; 16]>,
+    pub(crate) entries: SmallVec<[EntryRef<A, B>; 16]>,
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Taken<'_, A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Drop for Taken<'_, A, B, X> {
     fn drop(&mut self) {
-        let strong = self.entries.drain(..).map(Held::into_strong);
+        let strong = self.entries.drain(..).map(EntryRef::into_strong);
         let _due: Due<_> = if B::IS_WEAK {
             self.store.protection.retire_all(strong, &self.store.table)
         } else {

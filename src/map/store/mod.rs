@@ -1,6 +1,6 @@
 //! Entries that the table itself keeps, for values and keys that know nothing of it: the one place where weak sides and table meet.
 //!
-//! Every linked entry has one owner more than those who are looking at it: the index (`Body::KEPT`). Whoever takes an entry out, which
+//! Every linked entry has one owner more than those who are looking at it: the index (`Payload::KEPT`). Whoever takes an entry out, which
 //! only one caller can, takes over that ownership and tells the hook. A look-up either only says which entry it looks at (see `protection`),
 //! or becomes an owner too; it upgrades what is weak outside of every lock and guard, and lets go. So one that stands still holds back one entry.
 //!
@@ -8,41 +8,41 @@
 //! equals no key that is asked for; it stays beside its successor until a sweep or a look at it takes it out.
 
 pub(crate) mod bulk;
-pub(crate) mod held;
+pub(crate) mod create;
+pub(crate) mod death_listener;
+pub(crate) mod entry_ref;
+pub(crate) mod hazard;
 pub(crate) mod hook;
-pub(crate) mod inbox;
-pub(crate) mod making;
-pub(crate) mod pair;
-pub(crate) mod protection;
+pub(crate) mod iter;
+pub(crate) mod node;
 pub(crate) mod prune;
+pub(crate) mod recent_inserts;
 pub(crate) mod reverse;
-pub(crate) mod side;
+pub(crate) mod slot;
 pub(crate) mod strong_keyed;
 pub(crate) mod strong_valued;
-pub(crate) mod walk;
 pub(crate) mod weak_keyed;
-pub(crate) mod young;
 
 use crate::create::flight::FlightTable;
 use crate::deadlock::naming::Naming;
-pub(crate) use crate::map::store::held::Refused;
-use crate::map::store::held::{Held, Landed, Ticket};
+pub(crate) use crate::map::store::death_listener::Reverse;
+use crate::map::store::death_listener::{has_gone, CanNotify, DeathListener};
+pub(crate) use crate::map::store::entry_ref::Refused;
+use crate::map::store::entry_ref::{EntryRef, Landed, Ticket};
+use crate::map::store::hazard::{Due, HazardDomain, Reader};
 use crate::map::store::hook::{Cause, Hook};
-pub(crate) use crate::map::store::inbox::Reverse;
-use crate::map::store::inbox::{has_gone, Inbox, Reach};
-use crate::map::store::pair::Pair;
-use crate::map::store::protection::{Due, Protection, Reader};
-use crate::map::store::side::Side;
-use crate::map::store::young::Young;
+use crate::map::store::node::StoreNode;
+use crate::map::store::recent_inserts::RecentInserts;
+use crate::map::store::slot::Slot;
 use crate::memory::node::Node;
 use crate::memory::panics::{after, Panics};
 use crate::pointer::notify::Notify;
 use crate::sync::plain::AtomicU32;
 use crate::sync::OnceCell;
-use crate::table::body::Halves;
-use crate::table::dying::{Dying, InTheWay};
+use crate::table::exclusive::{Exclusive, InTheWay};
 use crate::table::index::Probe;
 use crate::table::node_ref::{NodeRef, UnlinkedNode};
+use crate::table::payload::Halves;
 use crate::table::stats::{Count, Counters, Stats};
 use crate::table::{Entered, Entering, Table, MANY_STRANGERS};
 use std::sync::Arc;
@@ -62,8 +62,8 @@ pub(crate) struct Setup<T> {
 /// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the living.
 pub(crate) const PRUNE_BOUND: u32 = 2;
 
-pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
-    pub(crate) table: Table<Pair<A, B>>,
+pub(crate) struct Store<A: Slot, B: Slot, X: Reverse<A, B> = ()> {
+    pub(crate) table: Table<StoreNode<A, B>>,
     pub(crate) flights: FlightTable<Ticket<A, B>, Landed<A, B>>,
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
@@ -74,24 +74,24 @@ pub(crate) struct Store<A: Side, B: Side, X: Reverse<A, B> = ()> {
     pub(crate) naming: Naming<A::Shown>,
     pub(crate) hook: Option<Hook<A::Stored>>,
     pub(crate) reverse: X,
-    pub(crate) protection: Protection<Pair<A, B>>,
-    pub(crate) young: Young,
+    pub(crate) protection: HazardDomain<StoreNode<A, B>>,
+    pub(crate) young: RecentInserts,
     /// Made for the first side that can report its death.
-    inbox: OnceCell<Arc<Inbox<A, B, X>>>,
-    pub(crate) reach: Reach<A, B, X>,
+    inbox: OnceCell<Arc<DeathListener<A, B, X>>>,
+    pub(crate) reach: CanNotify<A, B, X>,
     /// In an exclusive map: whose destructor has not ended.
-    pub(crate) dying: Option<Arc<Dying>>,
+    pub(crate) dying: Option<Arc<Exclusive>>,
     /// It only shares what is another one's.
     is_share: bool,
 }
 
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
-pub(crate) struct Linking<A: Side, B: Side> {
+pub(crate) struct Linking<A: Slot, B: Slot> {
     pub(crate) outcome: Outcome<A, B>,
-    pub(crate) strangers: Vec<NodeRef<Pair<A, B>>>,
+    pub(crate) strangers: Vec<NodeRef<StoreNode<A, B>>>,
 }
 
-pub(crate) enum Outcome<A: Side, B: Side> {
+pub(crate) enum Outcome<A: Slot, B: Slot> {
     /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
     Linked(Option<Gone<A, B>>),
     Occupied(Landed<A, B>),
@@ -100,13 +100,13 @@ pub(crate) enum Outcome<A: Side, B: Side> {
 }
 
 /// An entry that another one took the place of.
-pub(crate) enum Gone<A: Side, B: Side> {
+pub(crate) enum Gone<A: Slot, B: Slot> {
     Live(Landed<A, B>),
-    Dead(Held<A, B>),
+    Dead(EntryRef<A, B>),
 }
 
-impl<A: Side, B: Side> Gone<A, B> {
-    fn held(&self) -> &Held<A, B> {
+impl<A: Slot, B: Slot> Gone<A, B> {
+    fn held(&self) -> &EntryRef<A, B> {
         match self {
             Self::Live(landed) => &landed.held,
             Self::Dead(held) => held,
@@ -114,9 +114,9 @@ impl<A: Side, B: Side> Gone<A, B> {
     }
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
+    pub(crate) const fn new(reverse: X, reach: CanNotify<A, B, X>) -> Self {
         Self {
             table: Table::new(),
             flights: FlightTable::new(),
@@ -127,8 +127,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             naming: Naming::BY_TYPE,
             hook: None,
             reverse,
-            protection: Protection::new(),
-            young: Young::new(),
+            protection: HazardDomain::new(),
+            young: RecentInserts::new(),
             inbox: OnceCell::new(),
             reach,
             dying: None,
@@ -137,7 +137,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new(reverse: X, reach: Reach<A, B, X>) -> Self {
+    pub(crate) fn new(reverse: X, reach: CanNotify<A, B, X>) -> Self {
         let setup = Setup {
             capacity: 0,
             prune_bound: PRUNE_BOUND,
@@ -149,7 +149,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Panics with "capacity overflow" when no table can have that size.
-    pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: Reach<A, B, X>) -> Self {
+    pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: CanNotify<A, B, X>) -> Self {
         Self {
             table: Table::with_capacity(setup.capacity),
             flights: FlightTable::new(),
@@ -160,11 +160,11 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             naming: Naming::BY_TYPE,
             hook: setup.hook,
             reverse,
-            protection: Protection::new(),
-            young: Young::new(),
+            protection: HazardDomain::new(),
+            young: RecentInserts::new(),
             inbox: OnceCell::new(),
             reach,
-            dying: setup.exclusive.then(|| Arc::new(Dying::new())),
+            dying: setup.exclusive.then(|| Arc::new(Exclusive::new())),
             is_share: false,
         }
     }
@@ -186,7 +186,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             hook: self.hook.clone(),
             reverse: self.reverse.share(),
             protection: self.protection.share(),
-            young: Young::new(),
+            young: RecentInserts::new(),
             inbox,
             reach: self.reach,
             dying: self.dying.clone(),
@@ -297,7 +297,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
         loop {
             let strong = self.table.get(hash, &is_it)?;
-            match Landed::of(Held::new(strong)) {
+            match Landed::of(EntryRef::new(strong)) {
                 Ok(landed) => return Some(landed),
                 // If it was linked still, the key had no live value then. If not, a live one may have taken its place before it died.
                 Err(dead) if self.saw_dead(&dead) => return None,
@@ -308,12 +308,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// As `peek`, but keeps the key alive too, and leaves a dead entry where it is: so it calls no hook.
     pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
-        // Held, so that nothing else has its address.
-        let mut before: Option<Held<A, B>> = None;
+        // EntryRef, so that nothing else has its address.
+        let mut before: Option<EntryRef<A, B>> = None;
         loop {
             let strong = self.table.get(hash, &is_it)?;
             let found =
-                Landed::of(Held::new(strong)).and_then(|mut landed| match landed.keep_key() {
+                Landed::of(EntryRef::new(strong)).and_then(|mut landed| match landed.keep_key() {
                     true => Ok(landed),
                     false => Err(landed.held),
                 });
@@ -328,7 +328,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 
     /// Whether this call has taken it out.
     #[cold]
-    pub(crate) fn saw_dead(&self, dead: &Held<A, B>) -> bool {
+    pub(crate) fn saw_dead(&self, dead: &EntryRef<A, B>) -> bool {
         let was_in = self.take_out(dead, Cause::Dead);
         self.end_what_died();
         was_in
@@ -342,12 +342,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
-    pub(crate) fn take_out(&self, held: &Held<A, B>, cause: Cause) -> bool {
+    pub(crate) fn take_out(&self, held: &EntryRef<A, B>, cause: Cause) -> bool {
         self.take_out_as(held, cause, cause.count())
     }
 
     /// As `take_out`, for those who say as what it counts.
-    pub(crate) fn take_out_as(&self, held: &Held<A, B>, cause: Cause, count: Count) -> bool {
+    pub(crate) fn take_out_as(&self, held: &EntryRef<A, B>, cause: Cause, count: Count) -> bool {
         held.value().leaves();
         if !self.table.remove(held.strong()) {
             return false;
@@ -367,7 +367,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// To be called once for an entry that has just been linked, while its value is alive.
-    pub(crate) fn has_come(&self, held: &Held<A, B>) {
+    pub(crate) fn has_come(&self, held: &EntryRef<A, B>) {
         self.reverse.linked(held);
     }
 
@@ -376,14 +376,14 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         let dying = self.dying.as_ref()?;
         // In this order: a dead value is on the list before it is unlinked.
         let _: Option<()> = self.table.find_of(hash, |strong| {
-            Held::new(strong).value().leaves();
+            EntryRef::new(strong).value().leaves();
             None
         });
         dying.in_the_way(hash)
     }
 
     /// To be called once for an entry that has just been unlinked or replaced.
-    fn has_gone(&self, held: &Held<A, B>, cause: Cause) {
+    fn has_gone(&self, held: &EntryRef<A, B>, cause: Cause) {
         has_gone(
             held,
             &self.table,
@@ -406,20 +406,20 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         B: Send + Sync,
         X: Send + Sync,
     {
-        let notify = Reach::all().notify(|| self.inbox(), hash);
+        let notify = CanNotify::all().notify(|| self.inbox(), hash);
         notify.expect("told of all")
     }
 
     /// What waits for those who were looking at it.
-    pub(crate) fn give_up(&self) -> Due<Pair<A, B>> {
+    pub(crate) fn give_up(&self) -> Due<StoreNode<A, B>> {
         self.protection.give_up()
     }
 
-    fn inbox(&self) -> &Arc<Inbox<A, B, X>> {
+    fn inbox(&self) -> &Arc<DeathListener<A, B, X>> {
         self.inbox.get_or_init(|| {
             let counters = self.counters.another();
             let (hook, protection) = (self.hook.as_ref(), self.protection.share());
-            Inbox::new(&self.table, hook, &self.reverse, protection, counters)
+            DeathListener::new(&self.table, hook, &self.reverse, protection, counters)
         })
     }
 
@@ -456,7 +456,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
                     return Linking { outcome, strangers };
                 }
             };
-            let gone = match Landed::of(Held::new(existing)) {
+            let gone = match Landed::of(EntryRef::new(existing)) {
                 Ok(mut landed) => {
                     if !displace(&mut landed) {
                         let outcome = Outcome::Occupied(landed);
@@ -529,7 +529,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             }
         };
         // SAFETY: linked, and one of its two counts is ours.
-        let held = Held::new(unsafe { draft.entered() });
+        let held = EntryRef::new(unsafe { draft.entered() });
         if gone.is_some() {
             // Both were counted, and one of them is an entry.
             self.table.add_live(-1);
@@ -551,7 +551,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             return Err(after(old, Refused::closed(take_back(draft))));
         }
         // SAFETY: linked, and one of its two counts is ours.
-        let held = Held::new(unsafe { draft.entered() });
+        let held = EntryRef::new(unsafe { draft.entered() });
         let displaced = self.entered(held, Some(Gone::Live(old)), Vec::new());
         Ok(displaced.expect("the old one was alive"))
     }
@@ -559,9 +559,9 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a part of the table is swept.
     fn entered(
         &self,
-        held: Held<A, B>,
+        held: EntryRef<A, B>,
         gone: Option<Gone<A, B>>,
-        strangers: Vec<NodeRef<Pair<A, B>>>,
+        strangers: Vec<NodeRef<StoreNode<A, B>>>,
     ) -> Option<Landed<A, B>> {
         self.counters.add(Count::Inserted);
         self.has_come(&held);
@@ -572,12 +572,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
-    pub(crate) fn let_go(&self, strangers: Vec<NodeRef<Pair<A, B>>>) {
+    pub(crate) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
         // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
         let hash = strangers.first().map(|first| first.header().hash());
         let many = strangers.len() >= MANY_STRANGERS;
         let take_out_if_dead = |strong| {
-            let held = Held::new(strong);
+            let held = EntryRef::new(strong);
             if held.is_dead() {
                 self.saw_dead(&held);
             }
@@ -591,12 +591,12 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
         }
     }
 
-    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> UnlinkedNode<Pair<A, B>> {
+    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> UnlinkedNode<StoreNode<A, B>> {
         let blank = self.table.blank(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
-            Pair::<A, B>::write_key(blank.node(), key);
-            Pair::<A, B>::value_place(blank.node()).write(value);
+            StoreNode::<A, B>::write_key(blank.node(), key);
+            StoreNode::<A, B>::value_place(blank.node()).write(value);
             blank.complete()
         }
     }
@@ -612,17 +612,17 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
 }
 
 /// The parts of an entry that was never linked.
-fn take_back<A, B>(draft: UnlinkedNode<Pair<A, B>>) -> (A, B) {
+fn take_back<A, B>(draft: UnlinkedNode<StoreNode<A, B>>) -> (A, B) {
     // SAFETY: this moves out both.
     unsafe {
         draft.take(|node| {
-            let value = Pair::<A, B>::value_place(node).read();
-            (Pair::<A, B>::take_key(node), value)
+            let value = StoreNode::<A, B>::value_place(node).read();
+            (StoreNode::<A, B>::take_key(node), value)
         })
     }
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Drop for Store<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Drop for Store<A, B, X> {
     /// Takes all entries out. The hook is not told: the map itself is what goes.
     fn drop(&mut self) {
         self.hook = None;

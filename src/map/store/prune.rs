@@ -14,11 +14,11 @@
 //! sweep takes over the index's ownerships, and hooks and destructors come when the lock has been given up. Else it becomes an owner of each entry, asks
 //! afterwards, and takes the dead out one by one.
 
-use crate::map::store::held::Held;
+use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hook::Cause;
-use crate::map::store::pair::Pair;
-use crate::map::store::side::Side;
-use crate::map::store::walk::EVERYWHERE;
+use crate::map::store::iter::EVERYWHERE;
+use crate::map::store::node::StoreNode;
+use crate::map::store::slot::Slot;
 use crate::map::store::{Reverse, Store};
 use crate::memory::node::Node;
 use crate::memory::panics::Panics;
@@ -67,7 +67,7 @@ impl Drop for Sweeping {
     }
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     /// Whether there can be dead entries.
     const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
 
@@ -80,7 +80,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// To be called for each insertion, with what was entered. Looks at the one that this thread entered a few insertions ago; if that is alive it is not young
     /// any more, and the table is swept a little: by one of a few such insertions, for all of them.
     #[inline]
-    pub(crate) fn sweep(&self, entered: &Held<A, B>) {
+    pub(crate) fn sweep(&self, entered: &EntryRef<A, B>) {
         if !Self::MORTAL {
             return;
         }
@@ -101,7 +101,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     /// Takes out what is in this node now, if that is dead, where asking is quiet.
     fn prune_this(&self, node: Node, hash: u64) -> bool {
         // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
-        let dead = |node| unsafe { Pair::<A, B>::is_dead(node) };
+        let dead = |node| unsafe { StoreNode::<A, B>::is_dead(node) };
         let Some(strong) = self.table.take_if(node, hash, dead) else {
             return false;
         };
@@ -116,7 +116,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             }
             return true;
         }
-        let held = Held::new(strong);
+        let held = EntryRef::new(strong);
         let mut panics = Panics::new();
         panics.catch(|| self.tell(&held, Cause::Dead));
         panics.catch(|| drop(self.taken(held)));
@@ -178,7 +178,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
     fn prune_afterwards(&self, halves: Range<u64>, panics: &mut Panics) -> (usize, u64) {
         let mut pruned = 0;
         let mut entries = Vec::new();
-        let found = |strong| entries.push(Held::new(strong));
+        let found = |strong| entries.push(EntryRef::new(strong));
         let come_to = self.table.own(halves, BATCH, |_| true, found);
         for held in entries {
             let taken = panics

@@ -6,13 +6,13 @@
 //! leaves a hole, and when the holes are as many as the entries they are closed.
 
 use crate::deadlock::work::GivenUp;
-use crate::map::store::held::Held;
-use crate::map::store::inbox::Reverse;
-use crate::map::store::side::{Side, Watching, Weakly};
+use crate::map::store::death_listener::Reverse;
+use crate::map::store::entry_ref::EntryRef;
+use crate::map::store::slot::{Slot, Watching, WeakSlot};
 use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::sync::{const_fn, AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
-use crate::table::dying::Dying;
+use crate::table::exclusive::Exclusive;
 use std::sync::Arc;
 
 /// The entry has not been put on its list.
@@ -47,7 +47,7 @@ impl<Q: Pointer> Traced<Q> {
     }
 }
 
-impl<Q: Pointer> Side for Traced<Q> {
+impl<Q: Pointer> Slot for Traced<Q> {
     type Stored = Q::Weak;
     type Live = Q;
     type Shown = Q;
@@ -78,7 +78,7 @@ impl<Q: Pointer> Side for Traced<Q> {
         self.watching.begin(&self.weak, notify);
     }
 
-    fn expect_end(&mut self, dying: &Arc<Dying>, hash: u64) {
+    fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
         self.watching.expect_end(&self.weak, dying, hash);
     }
 
@@ -102,7 +102,7 @@ impl<Q: Pointer> Drop for Traced<Q> {
     }
 }
 
-type Entry<P, Q> = Held<Weakly<P>, Traced<Q>>;
+type Entry<P, Q> = EntryRef<WeakSlot<P>, Traced<Q>>;
 
 /// The entries of one value, in the order in which they came.
 struct Entries<P: Pointer, Q: Pointer> {
@@ -207,7 +207,7 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
     }
 }
 
-impl<P: Pointer, Q: Pointer> Reverse<Weakly<P>, Traced<Q>> for ByValue<P, Q> {
+impl<P: Pointer, Q: Pointer> Reverse<WeakSlot<P>, Traced<Q>> for ByValue<P, Q> {
     fn linked(&self, held: &Entry<P, Q>) {
         let address = held.value().address;
         self.entries().update(address, |entries| entries.push(held));

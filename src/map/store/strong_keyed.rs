@@ -10,20 +10,20 @@ use crate::create::steps::get_or_create_async;
 use crate::create::steps::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
 use crate::create::steps::{EnteredDraft, EnteredValue};
 use crate::deadlock::work::GivenUp;
-use crate::map::store::held::{Landed, Ticket};
+use crate::map::store::create::{Made, Rest};
+use crate::map::store::entry_ref::{Landed, Ticket};
 use crate::map::store::hook::Cause;
-use crate::map::store::making::{Made, Rest};
-use crate::map::store::side::{Kept, Side};
+use crate::map::store::slot::{OwnedSlot, Slot};
 use crate::map::store::{Refused, Store};
 use crate::memory::panics::after;
-use crate::table::dying::InTheWay;
+use crate::table::exclusive::InTheWay;
 use equivalent::Equivalent;
 use std::fmt;
 
-type Entry<K, B> = Landed<Kept<K>, B>;
-type NotIn<K, B> = Refused<Kept<K>, B>;
+type Entry<K, B> = Landed<OwnedSlot<K>, B>;
+type NotIn<K, B> = Refused<OwnedSlot<K>, B>;
 
-impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
+impl<K: Eq + 'static, B: Slot> Store<OwnedSlot<K>, B> {
     /// The live entry of this key.
     #[inline]
     pub(crate) fn find_keyed<Q>(&self, hash: u64, key: &Q) -> Option<Entry<K, B>>
@@ -68,12 +68,12 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         key: K,
         value: B,
     ) -> Result<Option<Entry<K, B>>, NotIn<K, B>> {
-        self.insert(hash, (Kept(key), value), same, |_| true)
+        self.insert(hash, (OwnedSlot(key), value), same, |_| true)
     }
 
     /// Enters a value, unless there is a live one, or the map is closed.
     pub(crate) fn try_insert_keyed(&self, hash: u64, key: K, value: B) -> Result<(), NotIn<K, B>> {
-        self.insert(hash, (Kept(key), value), same, |_| false)
+        self.insert(hash, (OwnedSlot(key), value), same, |_| false)
             .map(drop)
     }
 
@@ -85,7 +85,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         value: B,
         mut condition: impl FnMut(&Entry<K, B>) -> bool,
     ) -> Result<Entry<K, B>, NotIn<K, B>> {
-        let mut parts = (Kept(key), value);
+        let mut parts = (OwnedSlot(key), value);
         loop {
             let old = match self.peek(hash, |stored| parts.0 .0 == stored.0) {
                 Some(landed) if condition(&landed) && !self.is_closed() => landed,
@@ -122,7 +122,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
                 (Some((Some(value), result)), _) => (value, result),
             };
             let refused = match found {
-                Some(old) => self.swap(hash, old, (Kept(key), value)).err(),
+                Some(old) => self.swap(hash, old, (OwnedSlot(key), value)).err(),
                 None => self.try_insert_keyed(hash, key, value).err(),
             };
             match refused {
@@ -182,8 +182,8 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         accept: Accept<'_, Entry<K, B>>,
         make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<K, B>, E> {
-        let ticket = self.ticket(hash, Kept(key), ());
-        let make = |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0);
+        let ticket = self.ticket(hash, OwnedSlot(key), ());
+        let make = |ticket: &Ticket<OwnedSlot<K>, B>| make(&ticket.seed.key().0);
         get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
     }
 
@@ -198,8 +198,8 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(after((key, allocate, initialise), landed));
         }
-        let ticket = self.ticket(hash, Kept(key), ());
-        let allocate = |ticket: &Ticket<Kept<K>, B>| allocate(&ticket.seed.key().0);
+        let ticket = self.ticket(hash, OwnedSlot(key), ());
+        let allocate = |ticket: &Ticket<OwnedSlot<K>, B>| allocate(&ticket.seed.key().0);
         let refused = Refusal::into_error;
         get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
     }
@@ -215,8 +215,8 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(after((key, make), landed));
         }
-        let ticket = self.ticket(hash, Kept(key), ());
-        let make = async |ticket: &Ticket<Kept<K>, B>| make(&ticket.seed.key().0).await;
+        let ticket = self.ticket(hash, OwnedSlot(key), ());
+        let make = async |ticket: &Ticket<OwnedSlot<K>, B>| make(&ticket.seed.key().0).await;
         get_or_create_async(
             self,
             hash,
@@ -233,7 +233,12 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(after(key, Begun::Landed(landed)));
         }
-        steps::begin(self, hash, self.ticket(hash, Kept(key), ()), Accept::All)
+        steps::begin(
+            self,
+            hash,
+            self.ticket(hash, OwnedSlot(key), ()),
+            Accept::All,
+        )
     }
 
     /// As `begin_keyed`, without waiting: none while somebody else creates it.
@@ -245,7 +250,7 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(Some(after(key, Begun::Landed(landed))));
         }
-        steps::try_begin(self, hash, self.ticket(hash, Kept(key), ()))
+        steps::try_begin(self, hash, self.ticket(hash, OwnedSlot(key), ()))
     }
 
     /// As `begin_keyed`, without holding up a thread.
@@ -258,15 +263,15 @@ impl<K: Eq + 'static, B: Side> Store<Kept<K>, B> {
         if let Some(landed) = self.find_keyed(hash, &key) {
             return Ok(after(key, Begun::Landed(landed)));
         }
-        steps::begin_async(self, hash, self.ticket(hash, Kept(key), ())).await
+        steps::begin_async(self, hash, self.ticket(hash, OwnedSlot(key), ())).await
     }
 }
 
-impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
-    type Ticket = Ticket<Kept<K>, B>;
+impl<K: Eq + 'static, B: Slot> Creates for Store<OwnedSlot<K>, B> {
+    type Ticket = Ticket<OwnedSlot<K>, B>;
     type Landed = Entry<K, B>;
     type Made<'t> = Made<B>;
-    type Rest = Rest<Kept<K>, B>;
+    type Rest = Rest<OwnedSlot<K>, B>;
     type Grip = Self;
 
     fn flights(&self) -> &FlightTable<Self::Ticket, Entry<K, B>> {
@@ -300,7 +305,7 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         made: Made<B>,
         accept: &dyn Fn(&Entry<K, B>) -> bool,
     ) -> EnteredValue<Self> {
-        let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
+        let is_it = |stored: &OwnedSlot<K>| same(ticket.seed.key(), stored);
         self.enter_made(hash, ticket, made, &is_it, accept)
     }
 
@@ -314,7 +319,7 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
         ticket: &Self::Ticket,
         draft: &Entry<K, B>,
     ) -> EnteredDraft<Self> {
-        let is_it = |stored: &Kept<K>| same(ticket.seed.key(), stored);
+        let is_it = |stored: &OwnedSlot<K>| same(ticket.seed.key(), stored);
         self.enter_made_draft(hash, draft, &is_it)
     }
 
@@ -335,6 +340,6 @@ impl<K: Eq + 'static, B: Side> Creates for Store<Kept<K>, B> {
     }
 }
 
-fn same<K: Eq>(one: &Kept<K>, other: &Kept<K>) -> bool {
+fn same<K: Eq>(one: &OwnedSlot<K>, other: &OwnedSlot<K>) -> bool {
     one.0 == other.0
 }

@@ -1,13 +1,13 @@
 //! What the two maps with strong values have in common: these stay in their entries, which others may be looking at, and so are handed out as clones.
 
 use crate::create::error::ReplaceError;
-use crate::map::store::held::Landed;
-use crate::map::store::making::Made;
-use crate::map::store::side::{Kept, Side};
+use crate::map::store::create::Made;
+use crate::map::store::entry_ref::Landed;
+use crate::map::store::slot::{OwnedSlot, Slot};
 use crate::map::store::Refused;
 use crate::memory::panics::after;
 
-impl<A: Side, V: 'static> Landed<A, Kept<V>> {
+impl<A: Slot, V: 'static> Landed<A, OwnedSlot<V>> {
     /// The value, for as long as the entry is owned here.
     #[inline]
     pub(crate) fn value(&self) -> &V {
@@ -25,7 +25,7 @@ impl<A: Side, V: 'static> Landed<A, Kept<V>> {
     }
 }
 
-impl<A: Side, V: Clone + 'static> Refused<A, Kept<V>> {
+impl<A: Slot, V: Clone + 'static> Refused<A, OwnedSlot<V>> {
     /// A clone of the value that is there; none if the store is closed.
     pub(crate) fn existing_value(&self) -> Option<V> {
         self.existing.as_ref().map(|landed| landed.value().clone())
@@ -45,6 +45,6 @@ impl<A: Side, V: Clone + 'static> Refused<A, Kept<V>> {
 }
 
 /// What is entered; nothing else has to keep it alive.
-pub(crate) fn kept<V: 'static>(value: V) -> Made<Kept<V>> {
-    (Kept(value), ())
+pub(crate) fn kept<V: 'static>(value: V) -> Made<OwnedSlot<V>> {
+    (OwnedSlot(value), ())
 }

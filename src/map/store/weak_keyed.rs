@@ -10,33 +10,33 @@ use crate::create::steps::get_or_create_async;
 use crate::create::steps::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
 use crate::create::steps::{EnteredDraft, EnteredValue};
 use crate::deadlock::work::GivenUp;
-use crate::map::store::held::{Landed, Ticket};
+use crate::map::store::create::{Made, Rest};
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::{Landed, Ticket};
 use crate::map::store::hook::Cause;
-use crate::map::store::inbox::Reach;
-use crate::map::store::making::{Made, Rest};
-use crate::map::store::side::{Side, Watching, Weakly};
+use crate::map::store::slot::{Slot, Watching, WeakSlot};
 use crate::map::store::{Refused, Reverse, Setup, Store};
 use crate::memory::panics::after;
 use crate::pointer::keying::{Asked, Keying};
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::sync::const_fn;
-use crate::table::dying::InTheWay;
+use crate::table::exclusive::InTheWay;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
-type Entry<P, B> = Landed<Weakly<P>, B>;
-type NotIn<P, B> = Refused<Weakly<P>, B>;
+type Entry<P, B> = Landed<WeakSlot<P>, B>;
+type NotIn<P, B> = Refused<WeakSlot<P>, B>;
 
-pub(crate) struct WeakKeyed<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B> = ()> {
-    pub(crate) store: Store<Weakly<P>, B, X>,
+pub(crate) struct WeakKeyed<P: Pointer, B: Slot, M, S, X: Reverse<WeakSlot<P>, B> = ()> {
+    pub(crate) store: Store<WeakSlot<P>, B, X>,
     pub(crate) hasher: S,
     keying: PhantomData<fn() -> M>,
 }
 
-impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, X> {
+impl<P: Pointer, B: Slot, M, S, X: Reverse<WeakSlot<P>, B>> WeakKeyed<P, B, M, S, X> {
     const_fn! {
-        pub(crate) const fn new(hasher: S, reverse: X, reach: Reach<Weakly<P>, B, X>) -> Self {
+        pub(crate) const fn new(hasher: S, reverse: X, reach: CanNotify<WeakSlot<P>, B, X>) -> Self {
             Self {
                 store: Store::new(reverse, reach),
                 hasher,
@@ -49,7 +49,7 @@ impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, 
         setup: Setup<P::Weak>,
         hasher: S,
         reverse: X,
-        reach: Reach<Weakly<P>, B, X>,
+        reach: CanNotify<WeakSlot<P>, B, X>,
     ) -> Self {
         Self {
             store: Store::with(setup, reverse, reach),
@@ -62,10 +62,10 @@ impl<P: Pointer, B: Side, M, S, X: Reverse<Weakly<P>, B>> WeakKeyed<P, B, M, S, 
 impl<P, B, M, S, X> WeakKeyed<P, B, M, S, X>
 where
     P: Pointer,
-    B: Side,
+    B: Slot,
     M: Keying<P>,
     S: BuildHasher,
-    X: Reverse<Weakly<P>, B>,
+    X: Reverse<WeakSlot<P>, B>,
 {
     #[inline]
     pub(crate) fn find<Q: ?Sized>(&self, asked: &Q) -> Option<Entry<P, B>>
@@ -160,7 +160,7 @@ where
                     after(first, swapped.map(Some))
                 }
                 None => {
-                    let side = Weakly::watched(key, watch(key));
+                    let side = WeakSlot::watched(key, watch(key));
                     self.enter_side(hash, key, side, value)
                 }
             };
@@ -180,17 +180,17 @@ where
         key: &P,
         value: B,
     ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
-        self.enter_side(hash, key, Weakly::new(key), value)
+        self.enter_side(hash, key, WeakSlot::new(key), value)
     }
 
     fn enter_side(
         &self,
         hash: u64,
         key: &P,
-        side: Weakly<P>,
+        side: WeakSlot<P>,
         value: B,
     ) -> Result<Option<Entry<P, B>>, NotIn<P, B>> {
-        let same = |_: &Weakly<P>, stored: &Weakly<P>| M::same(&stored.0, key);
+        let same = |_: &WeakSlot<P>, stored: &WeakSlot<P>| M::same(&stored.0, key);
         self.store.insert(hash, (side, value), same, |_| false)
     }
 
@@ -212,7 +212,7 @@ where
             let (old, first) = match self.peek(hash, key) {
                 Some(found) if condition(&found.0) && !self.store.is_closed() => found,
                 other => {
-                    let refused = Refused::closed((Weakly::new(key), value));
+                    let refused = Refused::closed((WeakSlot::new(key), value));
                     return Err(after(other, refused));
                 }
             };
@@ -362,7 +362,7 @@ where
         make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
     ) -> Result<Entry<P, B>, E> {
         let ticket = self.ticket(hash, key);
-        let make = |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key);
+        let make = |ticket: &Ticket<WeakSlot<P>, B>| make(&ticket.key);
         get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
     }
 
@@ -378,7 +378,7 @@ where
             return Ok(after((allocate, initialise), landed));
         }
         let ticket = self.ticket(hash, key);
-        let allocate = |ticket: &Ticket<Weakly<P>, B>| allocate(&ticket.key);
+        let allocate = |ticket: &Ticket<WeakSlot<P>, B>| allocate(&ticket.key);
         let refused = Refusal::into_error;
         get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
     }
@@ -395,7 +395,7 @@ where
             return Ok(after(make, landed));
         }
         let ticket = self.ticket(hash, key);
-        let make = async |ticket: &Ticket<Weakly<P>, B>| make(&ticket.key).await;
+        let make = async |ticket: &Ticket<WeakSlot<P>, B>| make(&ticket.key).await;
         get_or_create_async(
             self,
             hash,
@@ -445,22 +445,22 @@ where
     }
 
     /// A key that waits for its value, kept alive meanwhile.
-    fn ticket(&self, hash: u64, key: &P) -> Ticket<Weakly<P>, B> {
-        self.store.ticket(hash, Weakly::new(key), key.clone())
+    fn ticket(&self, hash: u64, key: &P) -> Ticket<WeakSlot<P>, B> {
+        self.store.ticket(hash, WeakSlot::new(key), key.clone())
     }
 }
 
 impl<P, B, M, S, X> Creates for WeakKeyed<P, B, M, S, X>
 where
     P: Pointer,
-    B: Side,
+    B: Slot,
     M: Keying<P>,
-    X: Reverse<Weakly<P>, B>,
+    X: Reverse<WeakSlot<P>, B>,
 {
-    type Ticket = Ticket<Weakly<P>, B>;
+    type Ticket = Ticket<WeakSlot<P>, B>;
     type Landed = Entry<P, B>;
     type Made<'t> = Made<B>;
-    type Rest = Rest<Weakly<P>, B>;
+    type Rest = Rest<WeakSlot<P>, B>;
     type Grip = WeakKeyed<P, B, M, (), X>;
 
     fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
@@ -495,7 +495,7 @@ where
         made: Made<B>,
         accept: &dyn Fn(&Entry<P, B>) -> bool,
     ) -> EnteredValue<Self> {
-        let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
+        let is_it = |stored: &WeakSlot<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made(hash, ticket, made, &is_it, accept)
     }
 
@@ -509,7 +509,7 @@ where
         ticket: &Self::Ticket,
         draft: &Entry<P, B>,
     ) -> EnteredDraft<Self> {
-        let is_it = |stored: &Weakly<P>| M::same(&stored.0, &ticket.key);
+        let is_it = |stored: &WeakSlot<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made_draft(hash, draft, &is_it)
     }
 
@@ -535,14 +535,14 @@ where
 }
 
 /// What a look-up has found, and its key, if that is still alive.
-fn with_live_key<P: Pointer, B: Side>(found: Option<Entry<P, B>>) -> Option<(P, Entry<P, B>)> {
+fn with_live_key<P: Pointer, B: Slot>(found: Option<Entry<P, B>>) -> Option<(P, Entry<P, B>)> {
     let landed = found?;
     let stored = landed.held.key().0.upgrade()?;
     Some((stored, landed))
 }
 
 /// What a creation has ended in, and the key that is stored with it, which may be another one.
-fn with_stored_key<P: Pointer, B: Side, E>(
+fn with_stored_key<P: Pointer, B: Slot, E>(
     created: Result<Entry<P, B>, E>,
     equal: P,
 ) -> Result<(P, Entry<P, B>), E> {
@@ -557,7 +557,7 @@ fn with_stored_key<P: Pointer, B: Side, E>(
 }
 
 /// The value that was refused.
-fn given_back<P: Pointer, B: Side>(refused: NotIn<P, B>) -> B {
+fn given_back<P: Pointer, B: Slot>(refused: NotIn<P, B>) -> B {
     let (key, value) = refused.parts;
     after((key, refused.existing), value)
 }

@@ -2,8 +2,8 @@
 
 use super::{Key, StrongMap, Value};
 use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
-use crate::map::store::held::Landed;
-use crate::map::store::side::Kept;
+use crate::map::store::entry_ref::Landed;
+use crate::map::store::slot::OwnedSlot;
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use equivalent::Equivalent;
@@ -111,7 +111,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     /// As `insert`; what had to make way comes back as it is.
     pub(super) fn enter(&self, key: K, value: V) -> Option<Landed<Key<K>, Value<V>>> {
         let hash = hash_key(&self.hasher, &key);
-        match self.store.insert_keyed(hash, key, Kept(value)) {
+        match self.store.insert_keyed(hash, key, OwnedSlot(value)) {
             Ok(displaced) => displaced,
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
@@ -123,7 +123,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     /// Key and value come back, if there is one, or the map is closed.
     pub fn insert_new(&self, key: K, value: V) -> Result<(), (K, V)> {
         let hash = hash_key(&self.hasher, &key);
-        let entered = self.store.try_insert_keyed(hash, key, Kept(value));
+        let entered = self.store.try_insert_keyed(hash, key, OwnedSlot(value));
         entered.map_err(|refused| {
             let (key, value) = refused.parts;
             after(refused.existing, (key.0, value.0))
@@ -139,7 +139,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         V: Clone,
     {
         let hash = hash_key(&self.hasher, &key);
-        let entered = self.store.try_insert_keyed(hash, key, Kept(value));
+        let entered = self.store.try_insert_keyed(hash, key, OwnedSlot(value));
         entered.map_err(|refused| {
             let existing = refused.existing_value();
             let (key, value) = refused.into_parts();
@@ -188,7 +188,10 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     {
         let hash = hash_key(&self.hasher, &key);
         let is_wanted = |landed: &Landed<_, Value<V>>| condition(landed.value());
-        let replaced = match self.store.replace_keyed(hash, key, Kept(value), is_wanted) {
+        let replaced = match self
+            .store
+            .replace_keyed(hash, key, OwnedSlot(value), is_wanted)
+        {
             Ok(displaced) => Ok(displaced.into_clone()),
             Err(refused) => Err(refused.into_unreplaced()),
         };
@@ -217,7 +220,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         let hash = hash_key(&self.hasher, &key);
         let changed = self.store.update_keyed(hash, key, |landed| {
             let new = f(landed.map(Landed::value))?;
-            Some((Some(Kept(new.clone())), new))
+            Some((Some(OwnedSlot(new.clone())), new))
         });
         let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
         after(f, new)

@@ -7,10 +7,10 @@ mod keyed;
 mod traits;
 
 use crate::deadlock::naming::Naming;
-use crate::map::store::held::Held;
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hook::Cause;
-use crate::map::store::inbox::Reach;
-use crate::map::store::side::Kept;
+use crate::map::store::slot::OwnedSlot;
 use crate::map::store::{Setup, Store};
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
@@ -21,8 +21,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 pub use traits::StrongIter;
 
-type Key<K> = Kept<K>;
-type Value<V> = Kept<V>;
+type Key<K> = OwnedSlot<K>;
+type Value<V> = OwnedSlot<V>;
 
 /// A concurrent map that keeps its keys and its values, as a `HashMap` does. Values are handed out as clones, or shown without cloning.
 ///
@@ -91,7 +91,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
-                store: Store::new((), Reach::NONE),
+                store: Store::new((), CanNotify::NONE),
                 hasher,
             }
         }
@@ -99,7 +99,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
 
     pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
         Self {
-            store: Store::with(setup, (), Reach::NONE),
+            store: Store::with(setup, (), CanNotify::NONE),
             hasher,
         }
     }
@@ -192,10 +192,10 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         self.store.is_closed()
     }
 
-    fn entries(&self) -> std::vec::IntoIter<Held<Key<K>, Value<V>>> {
+    fn entries(&self) -> std::vec::IntoIter<EntryRef<Key<K>, Value<V>>> {
         let owned = self.store.table.snapshot().into_iter();
         // Collected, which moves nothing: what owns entries may go where they may.
-        owned.map(Held::new).collect::<Vec<_>>().into_iter()
+        owned.map(EntryRef::new).collect::<Vec<_>>().into_iter()
     }
 
     /// Clones of the keys.
@@ -259,8 +259,9 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         K: Clone,
         V: Clone,
     {
-        let item =
-            |held: &Held<Key<K>, Value<V>>, (), ()| (held.key().0.clone(), held.value().0.clone());
+        let item = |held: &EntryRef<Key<K>, Value<V>>, (), ()| {
+            (held.key().0.clone(), held.value().0.clone())
+        };
         self.store.drain(item).into_iter()
     }
 

@@ -1,7 +1,7 @@
 //! What a strong map has in common with other collections: copying, comparing, filling, showing, iterating.
 
 use super::{Key, StrongMap, Value};
-use crate::map::store::held::Held;
+use crate::map::store::entry_ref::EntryRef;
 use crate::memory::panics::after;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -95,11 +95,11 @@ impl<K: Clone + 'static, V: Clone + 'static, S> IntoIterator for &StrongMap<K, V
 
 /// The entries of a [`StrongMap`], from [`StrongMap::iter`].
 pub struct StrongIter<K: 'static, V: 'static> {
-    entries: std::vec::IntoIter<Held<Key<K>, Value<V>>>,
+    entries: std::vec::IntoIter<EntryRef<Key<K>, Value<V>>>,
 }
 
 impl<K: 'static, V: 'static> StrongIter<K, V> {
-    pub(super) fn new(entries: Vec<Held<Key<K>, Value<V>>>) -> Self {
+    pub(super) fn new(entries: Vec<EntryRef<Key<K>, Value<V>>>) -> Self {
         Self {
             entries: entries.into_iter(),
         }

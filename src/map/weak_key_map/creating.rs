@@ -4,9 +4,9 @@ use super::WeakKeyMap;
 use crate::create::claim::{Claim, Claims, Creator, TicketOf};
 use crate::create::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::create::steps::Accept;
-use crate::map::store::held::{Landed, Ticket};
-use crate::map::store::making::Made;
-use crate::map::store::side::{Kept, Weakly};
+use crate::map::store::create::Made;
+use crate::map::store::entry_ref::{Landed, Ticket};
+use crate::map::store::slot::{OwnedSlot, WeakSlot};
 use crate::map::store::strong_valued::kept;
 use crate::map::store::weak_keyed::WeakKeyed;
 use crate::memory::panics::after;
@@ -136,7 +136,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let accept = |landed: &Landed<_, Kept<V>>| landed.fresh || !stale(landed.value());
+        let accept = |landed: &Landed<_, OwnedSlot<V>>| landed.fresh || !stale(landed.value());
         let made = |key: &P| make(key).map(kept);
         let landed: Result<_, E> = self.inner.get_or_create(key, Accept::If(&accept), made);
         after(stale, landed.map(Landed::into_clone))
@@ -195,7 +195,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         V: Clone,
     {
         let allocate = |key: &P| allocate(key).map(kept);
-        let initialise = |landed: &Landed<_, Kept<V>>| initialise(landed.value());
+        let initialise = |landed: &Landed<_, OwnedSlot<V>>| initialise(landed.value());
         let landed = self.inner.get_or_create_in_two(key, allocate, initialise);
         landed.map(Landed::into_clone)
     }
@@ -327,17 +327,17 @@ impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S> Creator for WeakKeyMap<P, 
 }
 
 impl<P: Pointer, V: Clone + 'static, M: Keying<P>, S> Claims<P, V, V> for WeakKeyMap<P, V, M, S> {
-    type Core = WeakKeyed<P, Kept<V>, M, S>;
+    type Core = WeakKeyed<P, OwnedSlot<V>, M, S>;
 
-    fn key_of(ticket: &Ticket<Weakly<P>, Kept<V>>) -> &P {
+    fn key_of(ticket: &Ticket<WeakSlot<P>, OwnedSlot<V>>) -> &P {
         &ticket.key
     }
 
-    fn made(_: &TicketOf<Self>, value: V) -> Made<Kept<V>> {
+    fn made(_: &TicketOf<Self>, value: V) -> Made<OwnedSlot<V>> {
         kept(value)
     }
 
-    fn owner(landed: Landed<Weakly<P>, Kept<V>>) -> V {
+    fn owner(landed: Landed<WeakSlot<P>, OwnedSlot<V>>) -> V {
         landed.into_clone()
     }
 }

@@ -2,8 +2,8 @@
 
 use super::WeakKeyMap;
 use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
-use crate::map::store::held::Landed;
-use crate::map::store::side::{Kept, Watching};
+use crate::map::store::entry_ref::Landed;
+use crate::map::store::slot::{OwnedSlot, Watching};
 use crate::memory::panics::after;
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::keying::ByEquality;
@@ -80,7 +80,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        match self.inner.insert(key, Kept(value)) {
+        match self.inner.insert(key, OwnedSlot(value)) {
             Ok(displaced) => displaced.map(Landed::into_clone),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
@@ -91,7 +91,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     /// # Errors
     /// The value comes back, if there is one, or the map is closed.
     pub fn insert_new(&self, key: &P, value: V) -> Result<(), V> {
-        let refused = self.inner.try_insert(key, Kept(value));
+        let refused = self.inner.try_insert(key, OwnedSlot(value));
         refused.map_err(|refused| {
             let (key, value) = refused.parts;
             after((key, refused.existing), value.0)
@@ -106,16 +106,18 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        self.inner.try_insert(key, Kept(value)).map_err(|refused| {
-            let (existing, key) = (refused.existing_value(), key.clone());
-            let (weak, value) = refused.into_parts();
-            let error = InsertError {
-                existing,
-                key,
-                value,
-            };
-            after(weak, error)
-        })
+        self.inner
+            .try_insert(key, OwnedSlot(value))
+            .map_err(|refused| {
+                let (existing, key) = (refused.existing_value(), key.clone());
+                let (weak, value) = refused.into_parts();
+                let error = InsertError {
+                    existing,
+                    key,
+                    value,
+                };
+                after(weak, error)
+            })
     }
 
     /// Puts a value in the place of the one of this key, a clone of which comes back.
@@ -144,8 +146,8 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     where
         V: Clone,
     {
-        let is_wanted = |landed: &Landed<_, Kept<V>>| condition(landed.value());
-        let replaced = match self.inner.replace_if(key, Kept(value), is_wanted) {
+        let is_wanted = |landed: &Landed<_, OwnedSlot<V>>| condition(landed.value());
+        let replaced = match self.inner.replace_if(key, OwnedSlot(value), is_wanted) {
             Ok(displaced) => Ok(displaced.into_clone()),
             Err(refused) => Err(refused.into_unreplaced()),
         };
@@ -176,7 +178,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         let changed = self.inner.update(key, |landed| {
             let new = f(landed.map(|landed| landed.value()))?;
-            Some((Some(Kept(new.clone())), new))
+            Some((Some(OwnedSlot(new.clone())), new))
         });
         let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
         after(f, new)
@@ -203,7 +205,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
         V: Clone,
     {
-        let is_wanted = |key: &P, landed: &Landed<_, Kept<V>>| condition(key, landed.value());
+        let is_wanted = |key: &P, landed: &Landed<_, OwnedSlot<V>>| condition(key, landed.value());
         let removed = self.inner.remove_if(key, is_wanted);
         after(condition, removed.map(Landed::into_clone))
     }
@@ -299,7 +301,10 @@ where
             let notify = self.inner.store.notify_prompt(hash);
             Watching::by(Some(token(P::target(key)).bind(notify)))
         };
-        match self.inner.insert_watched(hash, key, Kept(value), watch) {
+        match self
+            .inner
+            .insert_watched(hash, key, OwnedSlot(value), watch)
+        {
             Ok(displaced) => after(token, displaced.map(Landed::into_clone)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }

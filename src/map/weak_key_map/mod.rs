@@ -8,11 +8,11 @@ mod keyed;
 #[allow(unused_imports)] // for the documentation
 use crate::create::error::ClosedError;
 use crate::deadlock::naming::Naming;
-use crate::map::store::held::Held;
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hook::Cause;
-use crate::map::store::inbox::Reach;
-use crate::map::store::side::{Kept, Side, Weakly};
-use crate::map::store::walk::Walk;
+use crate::map::store::iter::Walk;
+use crate::map::store::slot::{OwnedSlot, Slot, WeakSlot};
 use crate::map::store::weak_keyed::WeakKeyed;
 use crate::map::store::Setup;
 use crate::memory::hash::DefaultHashBuilder;
@@ -78,7 +78,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// The alignment of values is 1024 at most, as in a [`Registry`](crate::Registry).
 pub struct WeakKeyMap<P: Pointer, V: 'static, M = ByEquality, S = DefaultHashBuilder> {
-    inner: WeakKeyed<P, Kept<V>, M, S>,
+    inner: WeakKeyed<P, OwnedSlot<V>, M, S>,
 }
 
 impl<P: SyncPointer, V: Send + Sync + 'static, M> WeakKeyMap<P, V, M> {
@@ -103,12 +103,12 @@ impl<P: SyncPointer, V: Send + Sync + 'static, M, S> WeakKeyMap<P, V, M, S> {
     const_fn! {
         /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
-            Self::made(hasher, Reach::all())
+            Self::made(hasher, CanNotify::all())
         }
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
-        Self::made_with(setup, hasher, Reach::all())
+        Self::made_with(setup, hasher, CanNotify::all())
     }
 }
 
@@ -116,30 +116,34 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     const_fn! {
         /// As [`local`](Self::local), with `hasher`.
         pub const fn local_with_hasher(hasher: S) -> Self {
-            Self::made(hasher, Reach::NONE)
+            Self::made(hasher, CanNotify::NONE)
         }
     }
 
     pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
-        Self::made_with(setup, hasher, Reach::NONE)
+        Self::made_with(setup, hasher, CanNotify::NONE)
     }
 
     const_fn! {
-        const fn made(hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
+        const fn made(hasher: S, reach: CanNotify<WeakSlot<P>, OwnedSlot<V>, ()>) -> Self {
             Self {
                 inner: WeakKeyed::new(hasher, (), reach),
             }
         }
     }
 
-    fn made_with(setup: Setup<P::Weak>, hasher: S, reach: Reach<Weakly<P>, Kept<V>, ()>) -> Self {
+    fn made_with(
+        setup: Setup<P::Weak>,
+        hasher: S,
+        reach: CanNotify<WeakSlot<P>, OwnedSlot<V>, ()>,
+    ) -> Self {
         Self {
             inner: WeakKeyed::with(setup, hasher, (), reach),
         }
     }
 
     #[cfg(feature = "serde")]
-    pub(crate) fn keyed(&self) -> &WeakKeyed<P, Kept<V>, M, S> {
+    pub(crate) fn keyed(&self) -> &WeakKeyed<P, OwnedSlot<V>, M, S> {
         &self.inner
     }
 
@@ -291,7 +295,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     where
         V: Clone,
     {
-        let item = |held: &Held<_, Kept<V>>, key: P, ()| (key, held.value().0.clone());
+        let item = |held: &EntryRef<_, OwnedSlot<V>>, key: P, ()| (key, held.value().0.clone());
         self.inner.store.drain(item).into_iter()
     }
 
@@ -394,7 +398,7 @@ impl<'a, P: Pointer, V: Clone + 'static, M, S> IntoIterator for &'a WeakKeyMap<P
 
 /// The live entries of a [`WeakKeyMap`], from [`WeakKeyMap::iter`].
 pub struct WeakKeyIter<'a, P: Pointer, V: 'static> {
-    entries: Walk<'a, Weakly<P>, Kept<V>>,
+    entries: Walk<'a, WeakSlot<P>, OwnedSlot<V>>,
 }
 
 impl<P: Pointer, V: Clone + 'static> Iterator for WeakKeyIter<'_, P, V> {

@@ -4,10 +4,10 @@ use super::WeakKeyValueMap;
 use crate::create::claim::{Claim, Claims, Creator, TicketOf};
 use crate::create::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::create::steps::Accept;
-use crate::map::store::held::{Landed, Ticket};
-use crate::map::store::making::Made;
+use crate::map::store::create::Made;
+use crate::map::store::entry_ref::{Landed, Ticket};
 use crate::map::store::reverse::{ByValue, Traced};
-use crate::map::store::side::{Side, Weakly};
+use crate::map::store::slot::{Slot, WeakSlot};
 use crate::map::store::weak_keyed::WeakKeyed;
 use crate::memory::panics::after;
 #[cfg(feature = "async")]
@@ -128,7 +128,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     fn create<E: From<CycleError> + From<ClosedError>>(
         &self,
         key: &P,
-        accept: Accept<'_, Landed<Weakly<P>, Traced<Q>>>,
+        accept: Accept<'_, Landed<WeakSlot<P>, Traced<Q>>>,
         make: impl FnOnce(&P) -> Result<Q, E>,
     ) -> Result<Q, E> {
         let made = |key: &P| make(key).map(traced);
@@ -297,7 +297,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     where
         M: Asked<P, A>,
     {
-        self.inner.try_view(key, Side::live)
+        self.inner.try_view(key, Slot::live)
     }
 }
 
@@ -315,7 +315,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S> Creator for WeakKeyValueMap<P, Q, 
 impl<P: Pointer, Q: Pointer, M: Keying<P>, S> Claims<P, Q, Q> for WeakKeyValueMap<P, Q, M, S> {
     type Core = WeakKeyed<P, Traced<Q>, M, S, ByValue<P, Q>>;
 
-    fn key_of(ticket: &Ticket<Weakly<P>, Traced<Q>>) -> &P {
+    fn key_of(ticket: &Ticket<WeakSlot<P>, Traced<Q>>) -> &P {
         &ticket.key
     }
 
@@ -323,7 +323,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S> Claims<P, Q, Q> for WeakKeyValueMa
         traced(value)
     }
 
-    fn owner(landed: Landed<Weakly<P>, Traced<Q>>) -> Q {
+    fn owner(landed: Landed<WeakSlot<P>, Traced<Q>>) -> Q {
         landed.into_live()
     }
 }

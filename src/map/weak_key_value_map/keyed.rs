@@ -3,9 +3,9 @@
 use super::WeakKeyValueMap;
 use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
 use crate::create::steps::Accept;
-use crate::map::store::held::Landed;
+use crate::map::store::entry_ref::Landed;
 use crate::map::store::reverse::Traced;
-use crate::map::store::side::{Side, Watching};
+use crate::map::store::slot::{Slot, Watching};
 use crate::memory::panics::after;
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::keying::ByEquality;
@@ -28,7 +28,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     where
         M: Asked<P, A>,
     {
-        self.inner.view(key, Side::live)
+        self.inner.view(key, Slot::live)
     }
 
     /// The live value of this key, with the key that is stored.

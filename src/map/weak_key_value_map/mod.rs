@@ -8,12 +8,12 @@ mod keyed;
 #[allow(unused_imports)] // for the documentation
 use crate::create::error::ClosedError;
 use crate::deadlock::naming::Naming;
-use crate::map::store::held::{Held, Landed};
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::{EntryRef, Landed};
 use crate::map::store::hook::Cause;
-use crate::map::store::inbox::Reach;
+use crate::map::store::iter::Walk;
 use crate::map::store::reverse::{ByValue, Traced};
-use crate::map::store::side::{Side, Weakly};
-use crate::map::store::walk::Walk;
+use crate::map::store::slot::{Slot, WeakSlot};
 use crate::map::store::weak_keyed::WeakKeyed;
 use crate::map::store::{Setup, Store};
 use crate::memory::hash::DefaultHashBuilder;
@@ -90,12 +90,12 @@ impl<P: SyncPointer, Q: SyncPointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     const_fn! {
         /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
-            Self::made(hasher, Reach::all())
+            Self::made(hasher, CanNotify::all())
         }
     }
 
     pub(crate) fn with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
-        Self::made_with(setup, hasher, Reach::all())
+        Self::made_with(setup, hasher, CanNotify::all())
     }
 }
 
@@ -103,16 +103,16 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     const_fn! {
         /// As [`local`](Self::local), with `hasher`.
         pub const fn local_with_hasher(hasher: S) -> Self {
-            Self::made(hasher, Reach::NONE)
+            Self::made(hasher, CanNotify::NONE)
         }
     }
 
     pub(crate) fn local_with_setup(setup: Setup<P::Weak>, hasher: S) -> Self {
-        Self::made_with(setup, hasher, Reach::NONE)
+        Self::made_with(setup, hasher, CanNotify::NONE)
     }
 
     const_fn! {
-        const fn made(hasher: S, reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
+        const fn made(hasher: S, reach: CanNotify<WeakSlot<P>, Traced<Q>, ByValue<P, Q>>) -> Self {
             Self {
                 inner: WeakKeyed::new(hasher, ByValue::new(), reach),
             }
@@ -122,14 +122,14 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     fn made_with(
         setup: Setup<P::Weak>,
         hasher: S,
-        reach: Reach<Weakly<P>, Traced<Q>, ByValue<P, Q>>,
+        reach: CanNotify<WeakSlot<P>, Traced<Q>, ByValue<P, Q>>,
     ) -> Self {
         Self {
             inner: WeakKeyed::with(setup, hasher, ByValue::new(), reach),
         }
     }
 
-    pub(crate) fn store(&self) -> &Store<Weakly<P>, Traced<Q>, ByValue<P, Q>> {
+    pub(crate) fn store(&self) -> &Store<WeakSlot<P>, Traced<Q>, ByValue<P, Q>> {
         &self.inner.store
     }
 
@@ -281,7 +281,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// Takes out all entries, and returns the live ones that this call has taken out.
     pub fn drain(&self) -> std::vec::IntoIter<(P, Q)> {
-        let item = |_: &Held<_, Traced<Q>>, key: P, value: Q| (key, value);
+        let item = |_: &EntryRef<_, Traced<Q>>, key: P, value: Q| (key, value);
         self.inner.store.drain(item).into_iter()
     }
 
@@ -421,7 +421,7 @@ impl<'a, P: Pointer, Q: Pointer, M, S> IntoIterator for &'a WeakKeyValueMap<P, Q
 
 /// The live entries of a [`WeakKeyValueMap`], from [`WeakKeyValueMap::iter`].
 pub struct WeakKeyValueIter<'a, P: Pointer, Q: Pointer> {
-    entries: Walk<'a, Weakly<P>, Traced<Q>>,
+    entries: Walk<'a, WeakSlot<P>, Traced<Q>>,
 }
 
 impl<P: Pointer, Q: Pointer> Iterator for WeakKeyValueIter<'_, P, Q> {

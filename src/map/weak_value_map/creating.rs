@@ -4,9 +4,9 @@ use super::{Key, Value, WeakValueMap};
 use crate::create::claim::{Claim, Claims, Creator, TicketOf};
 use crate::create::error::{ClosedError, CreateError, CycleError, InFlight, Refusal};
 use crate::create::steps::Accept;
-use crate::map::store::held::{Landed, Ticket};
-use crate::map::store::making::Made;
-use crate::map::store::side::{Side, Weakly};
+use crate::map::store::create::Made;
+use crate::map::store::entry_ref::{Landed, Ticket};
+use crate::map::store::slot::{Slot, WeakSlot};
 use crate::map::store::Store;
 use crate::memory::hash::{hash_key, owned_key};
 use crate::memory::panics::after;
@@ -59,7 +59,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         make: impl FnOnce(&K) -> Result<P, E>,
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        match self.store.view_keyed(hash, &key, Side::live) {
+        match self.store.view_keyed(hash, &key, Slot::live) {
             Some(live) => Ok(after((key, make), live)),
             None => self.create(hash, key, make),
         }
@@ -111,7 +111,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        if let Some(live) = self.store.view_keyed(hash, key, Side::live) {
+        if let Some(live) = self.store.view_keyed(hash, key, Slot::live) {
             return Ok(after((to_owned, make), live));
         }
         let owned = owned_key(&self.hasher, hash, key, to_owned);
@@ -351,13 +351,13 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     {
         let hash = hash_key(&self.hasher, key);
         self.store
-            .try_view(hash, |stored| key.equivalent(&stored.0), Side::live)
+            .try_view(hash, |stored| key.equivalent(&stored.0), Slot::live)
     }
 }
 
 /// What is entered, and what keeps it alive until all who wait for it have looked.
 fn weakly<P: Pointer>(value: P) -> Made<Value<P>> {
-    (Weakly::new(&value), value)
+    (WeakSlot::new(&value), value)
 }
 
 impl<K: Eq + 'static, P: Pointer, S> Creator for WeakValueMap<K, P, S> {

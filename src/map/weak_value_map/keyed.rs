@@ -2,8 +2,8 @@
 
 use super::{Key, Value, WeakValueMap};
 use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
-use crate::map::store::held::Landed;
-use crate::map::store::side::{Side, Weakly};
+use crate::map::store::entry_ref::Landed;
+use crate::map::store::slot::{Slot, WeakSlot};
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use crate::pointer::traits::Pointer;
@@ -44,7 +44,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        self.store.see_keyed(hash, key, Side::live)
+        self.store.see_keyed(hash, key, Slot::live)
     }
 
     /// The live value of this key, with the key that is stored, cloned.
@@ -88,7 +88,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// ```
     pub fn insert(&self, key: K, value: P) -> Option<P> {
         let hash = hash_key(&self.hasher, &key);
-        match self.store.insert_keyed(hash, key, Weakly::new(&value)) {
+        match self.store.insert_keyed(hash, key, WeakSlot::new(&value)) {
             Ok(displaced) => after(value, displaced.map(Landed::into_live)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),
         }
@@ -100,7 +100,9 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// [`InsertError`] with the live value, or when the map is closed; key and value come back in it.
     pub fn try_insert(&self, key: K, value: P) -> Result<(), InsertError<K, P>> {
         let hash = hash_key(&self.hasher, &key);
-        let entered = self.store.try_insert_keyed(hash, key, Weakly::new(&value));
+        let entered = self
+            .store
+            .try_insert_keyed(hash, key, WeakSlot::new(&value));
         entered.map_err(|refused| {
             let (key, weak) = refused.parts;
             let existing = refused.existing.map(Landed::into_live);
@@ -151,7 +153,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     ) -> Result<P, ReplaceError<P>> {
         let hash = hash_key(&self.hasher, &key);
         let condition = |landed: &Landed<_, Value<P>>| condition(&landed.live);
-        let weak = Weakly::new(&value);
+        let weak = WeakSlot::new(&value);
         match self.store.replace_keyed(hash, key, weak, condition) {
             Ok(displaced) => Ok(after(value, displaced.into_live())),
             Err(refused) => Err(after(refused, ReplaceError { value })),
@@ -184,7 +186,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
             let new = f(old)?;
             // The very same one stays as it is.
             let enter = old.is_none_or(|old| P::address(old) != P::address(&new));
-            Some((enter.then(|| Weakly::new(&new)), new))
+            Some((enter.then(|| WeakSlot::new(&new)), new))
         });
         let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
         after(f, new)

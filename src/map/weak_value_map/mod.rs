@@ -7,15 +7,15 @@ mod keyed;
 mod tokens;
 mod traits;
 
-use crate::map::store::held::Held;
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hook::Cause;
-use crate::map::store::inbox::Reach;
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::pointer::traits::{Pointer, SyncPointer};
 
 use crate::deadlock::naming::Naming;
-use crate::map::store::side::{Kept, Weakly};
+use crate::map::store::slot::{OwnedSlot, WeakSlot};
 use crate::map::store::{Setup, Store};
 use crate::sync::const_fn;
 use crate::table::stats::Stats;
@@ -24,8 +24,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 pub use traits::WeakValueIter;
 
-type Key<K> = Kept<K>;
-type Value<P> = Weakly<P>;
+type Key<K> = OwnedSlot<K>;
+type Value<P> = WeakSlot<P>;
 
 /// A map from keys to pointers that it holds weakly: `Arc<V>`, `Arc<dyn Trait>`, a [`Handle`](crate::Handle), or any other [`Pointer`].
 /// At most one live value per key; a value whose last owner has gone is never seen again.
@@ -128,12 +128,12 @@ impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
     const_fn! {
         /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
-            Self::made(hasher, Reach::all())
+            Self::made(hasher, CanNotify::all())
         }
     }
 
     pub(crate) fn with_setup(setup: Setup<K>, hasher: S) -> Self {
-        Self::made_with(setup, hasher, Reach::all())
+        Self::made_with(setup, hasher, CanNotify::all())
     }
 }
 
@@ -141,16 +141,16 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     const_fn! {
         /// As [`local`](Self::local), with `hasher`.
         pub const fn local_with_hasher(hasher: S) -> Self {
-            Self::made(hasher, Reach::NONE)
+            Self::made(hasher, CanNotify::NONE)
         }
     }
 
     pub(crate) fn local_with_setup(setup: Setup<K>, hasher: S) -> Self {
-        Self::made_with(setup, hasher, Reach::NONE)
+        Self::made_with(setup, hasher, CanNotify::NONE)
     }
 
     const_fn! {
-        const fn made(hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
+        const fn made(hasher: S, reach: CanNotify<Key<K>, Value<P>, ()>) -> Self {
             Self {
                 store: Store::new((), reach),
                 hasher,
@@ -158,7 +158,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
         }
     }
 
-    fn made_with(setup: Setup<K>, hasher: S, reach: Reach<Key<K>, Value<P>, ()>) -> Self {
+    fn made_with(setup: Setup<K>, hasher: S, reach: CanNotify<Key<K>, Value<P>, ()>) -> Self {
         Self {
             store: Store::with(setup, (), reach),
             hasher,
@@ -369,7 +369,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     where
         K: Clone,
     {
-        let item = |held: &Held<Key<K>, _>, (), value: P| (held.key().0.clone(), value);
+        let item = |held: &EntryRef<Key<K>, _>, (), value: P| (held.key().0.clone(), value);
         self.store.drain(item).into_iter()
     }
 

@@ -3,8 +3,8 @@
 use super::WeakValueMap;
 use crate::create::error::{ClosedError, CycleError, Refusal};
 use crate::create::steps::Accept;
-use crate::map::store::held::Landed;
-use crate::map::store::side::{Side, Watching, Weakly};
+use crate::map::store::entry_ref::Landed;
+use crate::map::store::slot::{Slot, Watching, WeakSlot};
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
@@ -58,7 +58,7 @@ where
         make: impl FnOnce(&K, Token) -> Result<P, E>,
     ) -> Result<P, E> {
         let hash = hash_key(&self.hasher, &key);
-        if let Some(live) = self.store.view_keyed(hash, &key, Side::live) {
+        if let Some(live) = self.store.view_keyed(hash, &key, Slot::live) {
             return Ok(after((key, make), live));
         }
         let make = |key: &K| {
@@ -66,7 +66,7 @@ where
             let binder = token.binder();
             let value = make(key, token)?;
             let watching = Watching::by(binder.bind(self.store.notify_prompt(hash)));
-            Ok((Weakly::watched(&value, watching), value))
+            Ok((WeakSlot::watched(&value, watching), value))
         };
         let landed = self.store.create_keyed(hash, key, Accept::All, make);
         landed.map(Landed::into_live)
@@ -103,7 +103,7 @@ where
         let hash = hash_key(&self.hasher, &key);
         let notify = self.store.notify_prompt(hash);
         let watching = Watching::by(Some(token(P::target(&value)).bind(notify)));
-        let weak = Weakly::watched(&value, watching);
+        let weak = WeakSlot::watched(&value, watching);
         match self.store.insert_keyed(hash, key, weak) {
             Ok(displaced) => after(value, displaced.map(Landed::into_live)),
             Err(_) => Refusal::Closed(ClosedError::new()).panic(),

@@ -1,8 +1,8 @@
 //! What a map with weak values has in common with other collections: copying, comparing, filling, showing, iterating.
 
 use super::{Key, Value, WeakValueMap};
-use crate::map::store::side::Side;
-use crate::map::store::walk::Walk;
+use crate::map::store::iter::Walk;
+use crate::map::store::slot::Slot;
 use crate::memory::hash::hash_key;
 use crate::pointer::traits::{Pointer, SyncPointer};
 use std::fmt;

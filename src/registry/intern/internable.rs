@@ -1,7 +1,7 @@
 //! What an interner can hold, and how it lies in a node.
 
 use crate::memory::node::Node;
-use crate::table::body::Body;
+use crate::table::payload::Payload;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::marker::PhantomData;
 use std::mem::{align_of, needs_drop, size_of, size_of_val, ManuallyDrop};
@@ -247,7 +247,7 @@ fn same_bytes(a: &[u8], b: &[u8]) -> bool {
 pub(crate) struct Canonical<T: ?Sized>(PhantomData<T>);
 
 // SAFETY: `Layout` says how the value lies; `meta` is its length.
-unsafe impl<T: ?Sized + Internable> Body for Canonical<T> {
+unsafe impl<T: ?Sized + Internable> Payload for Canonical<T> {
     type Key = T;
     const ALIGN: usize = T::ALIGN;
     const NEEDS_DROP: bool = T::NEEDS_DROP;
@@ -263,14 +263,14 @@ unsafe impl<T: ?Sized + Internable> Body for Canonical<T> {
         // SAFETY: the caller is an owner, or alone.
         let len = unsafe { node.as_ref().meta() } as usize;
         // SAFETY: that is where and how long the value was written.
-        unsafe { &*T::value_at(crate::table::body::payload::<Self>(node), len) }
+        unsafe { &*T::value_at(crate::table::payload::payload::<Self>(node), len) }
     }
 
     unsafe fn drop_in_place(node: Node) {
         // SAFETY: the caller is alone, and the value complete.
         unsafe {
             let len = node.as_ref().meta() as usize;
-            T::value_at(crate::table::body::payload::<Self>(node), len).drop_in_place();
+            T::value_at(crate::table::payload::payload::<Self>(node), len).drop_in_place();
         }
     }
 }

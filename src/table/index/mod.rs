@@ -5,19 +5,19 @@
 
 mod array;
 mod bucket;
-mod home;
+mod cursor;
+mod locked_bucket;
 mod namesakes;
 mod resize;
-mod sight;
 
 use crate::memory::grace::{Graveyard, Guard};
 use crate::memory::node::{Header, Node};
 use crate::sync::{self, AtomicBool, AtomicPtr, Ordering};
 use array::{Array, Which};
 use bucket::{Bucket, Tag, Word};
-use home::{Home, Lists};
+pub(crate) use cursor::{Ahead, BucketCursor, Next};
+use locked_bucket::{Lists, LockedBucket};
 pub(crate) use namesakes::{Compared, Place, FEW};
-pub(crate) use sight::{Ahead, Next, Sight};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
@@ -224,7 +224,7 @@ impl Index {
         if array.successor().is_some() {
             self.step(array, graveyard);
         }
-        let home = Home::of(hash, array, &self.lists);
+        let home = LockedBucket::of(hash, array, &self.lists);
         if home.may_hold(Tag::of(hash)) && home.has_namesakes(hash) {
             return Link::Rivals;
         }
@@ -237,7 +237,7 @@ impl Index {
         &self,
         node: Node,
         hash: u64,
-        mut home: Home<'_>,
+        mut home: LockedBucket<'_>,
         array: &Array,
         live: impl FnOnce() -> usize,
         graveyard: &Graveyard,
@@ -259,7 +259,7 @@ impl Index {
     #[cold]
     pub(crate) fn for_each_dead(&self, hash: u64, mut see: impl FnMut(Node), _: &Guard) {
         let Some(array) = self.array() else { return };
-        Home::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
+        LockedBucket::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
             // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so one without an owner has lost it.
             let header = unsafe { node.as_ref() };
             if header.hash() == hash && header.owners() == 0 {
@@ -276,7 +276,7 @@ impl Index {
         };
         // SAFETY: the caller owns the node, or has it alone and has not put it in any list.
         let hash = unsafe { node.as_ref() }.hash();
-        Home::of(hash, array, &self.lists).remove(node, Tag::of(hash))
+        LockedBucket::of(hash, array, &self.lists).remove(node, Tag::of(hash))
     }
 
     /// Takes out a node that was once linked under this hash, if that or another one is linked now in its bucket and in its memory, and is `wanted`: which is
@@ -292,7 +292,7 @@ impl Index {
         let Some(array) = self.array() else {
             return false;
         };
-        let mut home = Home::of(hash, array, &self.lists);
+        let mut home = LockedBucket::of(hash, array, &self.lists);
         let tag = Tag::of(hash);
         home.has_in_bucket(node, tag) && wanted(node) && home.remove(node, tag)
     }
@@ -305,7 +305,7 @@ impl Index {
         };
         // SAFETY: the caller owns it.
         let hash = unsafe { old.as_ref() }.hash();
-        let mut home = Home::of(hash, array, &self.lists);
+        let mut home = LockedBucket::of(hash, array, &self.lists);
         let replaced = !self.is_sealed() && home.replace(old, new, Tag::of(hash));
         if replaced {
             // SAFETY: the caller has the node alone.
@@ -370,7 +370,7 @@ impl Index {
         &self,
         halves: Range<u64>,
         which: Which,
-        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
+        visit: &mut impl FnMut(&mut LockedBucket<'_>, Option<&Range<u64>>) -> bool,
     ) -> u64 {
         match self.array() {
             Some(array) => array.visit(halves, &self.lists, which, visit),

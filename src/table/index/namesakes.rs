@@ -9,7 +9,7 @@
 //! moment of the look-up. An insertion has to meet all. It goes on until nothing is left that it has not compared, and then links its node under the same lock.
 
 use super::bucket::{Tag, SLOTS};
-use super::home::Home;
+use super::locked_bucket::LockedBucket;
 use super::{acquire, Index, Link};
 use crate::memory::grace::{Graveyard, Guard};
 use crate::memory::node::Node;
@@ -46,7 +46,7 @@ pub(crate) struct Compared {
     pub(crate) in_slots: Vec<Node>,
 }
 
-impl Home<'_> {
+impl LockedBucket<'_> {
     /// Whether nodes with this hash are linked, dead or alive.
     #[cold]
     pub(super) fn has_namesakes(&self, hash: u64) -> bool {
@@ -97,7 +97,7 @@ impl Index {
         let Some(array) = self.array() else {
             return;
         };
-        let home = Home::of(hash, array, &self.lists);
+        let home = LockedBucket::of(hash, array, &self.lists);
         let mut found = 0;
         if place.generation != home.generation() {
             *place = Place {
@@ -132,7 +132,7 @@ impl Index {
         let array = array.expect("nodes are linked while the registry lives");
         // SAFETY: the caller has the node alone, or is an owner of the draft in it.
         let hash = unsafe { node.as_ref() }.key_hash();
-        let home = Home::of(hash, array, &self.lists);
+        let home = LockedBucket::of(hash, array, &self.lists);
         let Compared { place, in_slots } = compared;
         if place.generation != home.generation() {
             *place = Place {

@@ -10,7 +10,7 @@
 
 use super::array::{self, gcd, Array};
 use super::bucket::Tag;
-use super::home::Home;
+use super::locked_bucket::LockedBucket;
 use super::Index;
 use crate::memory::grace::{Graveyard, Guard};
 use crate::sync::Ordering;
@@ -115,12 +115,12 @@ impl Index {
             next.len()
         );
         // In ascending order; all other code holds one home at a time.
-        let mut old: [Option<Home<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
-            (i < from).then(|| Home::lock(array, group * from + i, &self.lists))
+        let mut old: [Option<LockedBucket<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
+            (i < from).then(|| LockedBucket::lock(array, group * from + i, &self.lists))
         });
         // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written, not to be kept
         // from anybody; so where there are many, one can make way for another.
-        let mut new: [Option<Home<'_>>; WIDEST_GROUP] = [const { None }; WIDEST_GROUP];
+        let mut new: [Option<LockedBucket<'_>>; WIDEST_GROUP] = [const { None }; WIDEST_GROUP];
         for home in old.iter_mut().flatten() {
             home.move_out(|node| {
                 // SAFETY: linked nodes are headers, always.
@@ -130,7 +130,7 @@ impl Index {
                 let place = &mut new[index % WIDEST_GROUP];
                 if place.as_ref().is_none_or(|home| home.index() != index) {
                     *place = None;
-                    *place = Some(Home::lock(next, index, &self.lists));
+                    *place = Some(LockedBucket::lock(next, index, &self.lists));
                 }
                 let home = place.as_mut().expect("locked above");
                 home.place(node, Tag::of(hash));

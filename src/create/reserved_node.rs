@@ -2,15 +2,15 @@
 
 use crate::memory::node::Node;
 use crate::sync::{self, AtomicBool, Ordering};
-use crate::table::body::Halves;
 use crate::table::node_ref::{NodeRef, UninitNode};
+use crate::table::payload::Halves;
 use std::mem::ManuallyDrop;
 
 /// The key of an entry to come, in the node that it will live in, where others may read it.
 ///
 /// Invariant: the key is written and stays until the seed goes; and if the seed is sown, until the entry goes, of which whoever still
 /// reads the key must be an owner then.
-pub(crate) struct Seed<B: Halves> {
+pub(crate) struct ReservedNode<B: Halves> {
     node: Node,
     /// The node has become an entry.
     sown: AtomicBool,
@@ -19,21 +19,21 @@ pub(crate) struct Seed<B: Halves> {
 }
 
 // SAFETY: a seed is its key, and later a value that is never reached through it: the bounds are those of what it becomes.
-unsafe impl<B: Halves> Send for Seed<B>
+unsafe impl<B: Halves> Send for ReservedNode<B>
 where
     B::First: Send + Sync,
     B::Value: Send + Sync,
 {
 }
 // SAFETY: as above; while shared, only the key is read.
-unsafe impl<B: Halves> Sync for Seed<B>
+unsafe impl<B: Halves> Sync for ReservedNode<B>
 where
     B::First: Send + Sync,
     B::Value: Send + Sync,
 {
 }
 
-impl<B: Halves> Seed<B> {
+impl<B: Halves> ReservedNode<B> {
     pub(crate) fn new(blank: UninitNode<B>, key: B::First) -> Self {
         let node = blank.node();
         // SAFETY: the blank has the node alone.
@@ -73,7 +73,7 @@ impl<B: Halves> Seed<B> {
 
 /// A seed with its value, which is not entered. Dropped, the value goes, and the seed keeps its key.
 pub(crate) struct Planted<'a, B: Halves> {
-    seed: &'a Seed<B>,
+    seed: &'a ReservedNode<B>,
 }
 
 impl<B: Halves> Planted<'_, B> {
@@ -126,7 +126,7 @@ impl<B: Halves> Drop for Planted<'_, B> {
     }
 }
 
-impl<B: Halves> Drop for Seed<B> {
+impl<B: Halves> Drop for ReservedNode<B> {
     fn drop(&mut self) {
         if !sync::settled(&mut self.sown) {
             // SAFETY: dropped once, here, and after the key also when that one's destructor panics.

@@ -16,15 +16,15 @@
 //! What is put aside is bounded in number too, however long a look-up stands still in the middle of a comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the
 //! entries, up to [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison becomes an owner, as all others do.
 
-use crate::map::store::pair::Pair;
+use crate::map::store::node::StoreNode;
 use crate::memory::node::Node;
 use crate::memory::panics::Panics;
 use crate::sync::plain::{AtomicBool, AtomicU64, Relaxed};
 use crate::sync::{self, const_fn, heavy_barrier, own_record, records};
 use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
-use crate::table::body::{payload, Body};
-use crate::table::index::{Next, Probe, Sight};
+use crate::table::index::{BucketCursor, Next, Probe};
 use crate::table::node_ref::NodeRef;
+use crate::table::payload::{payload, Payload};
 use crate::table::Table;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
@@ -42,12 +42,12 @@ pub(crate) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) 
 const MOST: usize = BATCH * 4;
 
 /// The index's ownerships of nodes that have been unlinked.
-pub(crate) struct Protection<B: Body> {
+pub(crate) struct HazardDomain<B: Payload> {
     /// Those of all who share a store are the same: what somebody looks at must not go with one of them.
     piles: OnceCell<Arc<Piles<B>>>,
 }
 
-struct Piles<B: Body> {
+struct Piles<B: Payload> {
     /// Each of the first threads has one of its own; the others share the last.
     lanes: Box<[Lane<B>]>,
     /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when that was done last, within bounds.
@@ -60,9 +60,9 @@ struct Piles<B: Body> {
 
 /// A line of its own for each pile.
 #[repr(align(128))]
-struct Lane<B: Body>(Lock<Pile<B>>);
+struct Lane<B: Payload>(Lock<RetireList<B>>);
 
-impl<B: Body> Protection<B> {
+impl<B: Payload> HazardDomain<B> {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
@@ -125,11 +125,11 @@ impl<B: Body> Protection<B> {
     }
 }
 
-impl<B: Body> Piles<B> {
+impl<B: Payload> Piles<B> {
     fn new() -> Self {
         let all = 0..=sync::stripes().0;
         Self {
-            lanes: all.map(|_| Lane(Lock::new(Pile::new()))).collect(),
+            lanes: all.map(|_| Lane(Lock::new(RetireList::new()))).collect(),
             enough: AtomicUsize::new(BATCH),
             waits: AtomicBool::new(false),
             looked: AtomicU64::new(0),
@@ -183,10 +183,10 @@ impl<B: Body> Piles<B> {
         self.give_up_of(&self.lanes)
     }
 
-    fn take(piles: &[Lane<B>]) -> Pile<B> {
-        let mut all = Pile::new();
+    fn take(piles: &[Lane<B>]) -> RetireList<B> {
+        let mut all = RetireList::new();
         for Lane(pile) in piles {
-            all.append(pile.with(|pile| std::mem::replace(pile, Pile::new())));
+            all.append(pile.with(|pile| std::mem::replace(pile, RetireList::new())));
         }
         all
     }
@@ -197,7 +197,7 @@ impl<B: Body> Piles<B> {
         if aside.len == 0 {
             return Due(aside);
         }
-        let put_back = |pile: Pile<B>| {
+        let put_back = |pile: RetireList<B>| {
             piles[0].0.with(|rest| {
                 rest.append(pile);
                 self.something_waits();
@@ -216,7 +216,7 @@ impl<B: Body> Piles<B> {
         if hazards.is_empty() {
             return Due(aside);
         }
-        let (mut looked_at, mut free) = (Pile::new(), Pile::new());
+        let (mut looked_at, mut free) = (RetireList::new(), RetireList::new());
         while let Some(strong) = aside.pop() {
             let pile = if hazards.contains(&strong.node().as_ptr().cast()) {
                 &mut looked_at
@@ -234,7 +234,7 @@ impl<B: Body> Piles<B> {
 
 /// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody finds anything by that any more. So putting aside
 /// takes no memory.
-struct Pile<B: Body> {
+struct RetireList<B: Payload> {
     /// Each has the next one in place of its hash.
     top: Option<Node>,
     len: usize,
@@ -243,9 +243,9 @@ struct Pile<B: Body> {
 
 // SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds of payload that are used
 // with this are what they hold, so that they are `Send` and `Sync` if that is.
-unsafe impl<B: Body + Send + Sync> Send for Pile<B> {}
+unsafe impl<B: Payload + Send + Sync> Send for RetireList<B> {}
 
-impl<B: Body> Pile<B> {
+impl<B: Payload> RetireList<B> {
     const fn new() -> Self {
         Self {
             top: None,
@@ -280,7 +280,7 @@ impl<B: Body> Pile<B> {
     }
 }
 
-impl<B: Body> Drop for Pile<B> {
+impl<B: Payload> Drop for RetireList<B> {
     #[inline]
     fn drop(&mut self) {
         if self.top.is_some() {
@@ -294,20 +294,20 @@ impl<B: Body> Drop for Pile<B> {
 
 /// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors of keys.
 #[must_use]
-pub(crate) struct Due<B: Body>(
+pub(crate) struct Due<B: Payload>(
     // Dropped, that is all.
-    #[allow(dead_code)] Pile<B>,
+    #[allow(dead_code)] RetireList<B>,
 );
 
-impl<B: Body> Due<B> {
+impl<B: Payload> Due<B> {
     #[inline]
     pub(crate) fn nothing() -> Self {
-        Self(Pile::new())
+        Self(RetireList::new())
     }
 
     /// What nobody can be looking at.
     pub(crate) fn all(strongs: impl Iterator<Item = NodeRef<B>>) -> Self {
-        let mut pile = Pile::new();
+        let mut pile = RetireList::new();
         strongs.for_each(|strong| pile.push(strong));
         Self(pile)
     }
@@ -325,7 +325,7 @@ impl Reader {
 
     /// Looks for an entry that has this hash the short way, and lets `found` look at it. Like `missing`, that is what the call ends in.
     #[inline(always)]
-    pub(crate) fn look<B: Body, R>(
+    pub(crate) fn look<B: Payload, R>(
         self,
         table: &Table<B>,
         hash: u64,
@@ -352,7 +352,7 @@ impl Reader {
 }
 
 /// The next entry of a bucket in sight.
-pub(crate) enum Seen<B: Body> {
+pub(crate) enum Seen<B: Payload> {
     Next(Protected<B>),
     /// What is left of the bucket is to be looked for under its lock.
     Lost,
@@ -362,7 +362,7 @@ pub(crate) enum Seen<B: Body> {
 impl Reader {
     /// Looks at the next entry of a bucket in sight.
     #[inline(always)]
-    pub(crate) fn next<B: Body>(self, table: &Table<B>, sight: &mut Sight) -> Seen<B> {
+    pub(crate) fn next<B: Payload>(self, table: &Table<B>, sight: &mut BucketCursor) -> Seen<B> {
         let hazard = &self.0.hazard;
         if !hazard.load(Ordering::Relaxed).is_null() {
             return Seen::Lost;
@@ -380,13 +380,13 @@ impl Reader {
 }
 
 /// An entry that its thread is looking at. The index's ownership of it is not given up before this is dropped.
-pub(crate) struct Protected<B: Body> {
+pub(crate) struct Protected<B: Payload> {
     hazard: &'static AtomicPtr<()>,
     node: Node,
     body: PhantomData<B>,
 }
 
-impl<B: Body> Protected<B> {
+impl<B: Payload> Protected<B> {
     #[inline(always)]
     pub(crate) fn key(&self) -> &B::Key {
         // SAFETY: it was linked when the hazard named it, so complete; and see above.
@@ -394,7 +394,7 @@ impl<B: Body> Protected<B> {
     }
 }
 
-impl<B: Body> Drop for Protected<B> {
+impl<B: Payload> Drop for Protected<B> {
     #[inline(always)]
     fn drop(&mut self) {
         // Release: pairs with the Acquire in `give_up`.
@@ -402,10 +402,10 @@ impl<B: Body> Drop for Protected<B> {
     }
 }
 
-impl<A, B> Protected<Pair<A, B>> {
+impl<A, B> Protected<StoreNode<A, B>> {
     #[inline(always)]
     pub(crate) fn value(&self) -> &B {
         // SAFETY: as in `key`.
-        unsafe { &*payload::<Pair<A, B>>(self.node).cast::<Pair<A, B>>() }.value()
+        unsafe { &*payload::<StoreNode<A, B>>(self.node).cast::<StoreNode<A, B>>() }.value()
     }
 }

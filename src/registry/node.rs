@@ -3,7 +3,7 @@
 use crate::memory::node::Node;
 use crate::pointer::watchers::{WatchList, Watchers};
 use crate::sync::{AtomicPtr, Mutex, OnceCell, Ordering};
-use crate::table::body::{payload, Body, Halves};
+use crate::table::payload::{payload, Halves, Payload};
 use std::marker::PhantomData;
 use std::mem::{align_of, needs_drop, offset_of, size_of};
 use std::ptr;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The payload. The key comes first, beside the header, where look-ups read it.
 #[repr(C)]
-pub(crate) struct Entry<K, V> {
+pub(crate) struct RegistryNode<K, V> {
     key: K,
     value: V,
     /// What the weak handles share, made for the first of them: null, or a leaked `Arc<Watch>`.
@@ -19,7 +19,7 @@ pub(crate) struct Entry<K, V> {
 }
 
 // SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the struct's.
-unsafe impl<K, V> Body for Entry<K, V> {
+unsafe impl<K, V> Payload for RegistryNode<K, V> {
     type Key = K;
     const ALIGN: usize = align_of::<Self>();
     const NEEDS_DROP: bool = needs_drop::<K>() || needs_drop::<V>();
@@ -73,7 +73,7 @@ unsafe impl<K, V> Body for Entry<K, V> {
 }
 
 // SAFETY: all work on the fields of the struct that `drop_in_place` drops.
-unsafe impl<K, V> Halves for Entry<K, V> {
+unsafe impl<K, V> Halves for RegistryNode<K, V> {
     type First = K;
     type Value = V;
 
@@ -99,7 +99,7 @@ unsafe impl<K, V> Halves for Entry<K, V> {
     }
 }
 
-impl<K, V> Entry<K, V> {
+impl<K, V> RegistryNode<K, V> {
     pub(crate) fn value(&self) -> &V {
         &self.value
     }
@@ -132,7 +132,7 @@ impl<K, V> Unborn<K, V> {
     /// The node is of this kind and complete, and the caller has it alone, until this is dropped or [`born`](Self::born).
     pub(crate) unsafe fn new(node: Node, watch: Arc<Watch>) -> Self {
         // SAFETY: the caller's promise.
-        let entry = unsafe { &*payload::<Entry<K, V>>(node).cast::<Entry<K, V>>() };
+        let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
         *watch.node.lock() = Some(Target(node));
         // Release: pairs with the Acquire in `announce_death`. Nobody else makes a watch for a value that has no owner.
         entry
@@ -150,7 +150,7 @@ impl<K, V> Unborn<K, V> {
 impl<K, V> Drop for Unborn<K, V> {
     fn drop(&mut self) {
         // SAFETY: complete, and the caller's of `new` alone.
-        let watchers = unsafe { Entry::<K, V>::announce_death(self.0) };
+        let watchers = unsafe { RegistryNode::<K, V>::announce_death(self.0) };
         debug_assert!(watchers.is_none(), "only owners watch");
     }
 }
@@ -166,7 +166,7 @@ impl Watch {
     }
 
     /// The watch of a value, made if it is the first.
-    pub(crate) fn of<K, V>(entry: &Entry<K, V>, node: Node) -> Arc<Watch> {
+    pub(crate) fn of<K, V>(entry: &RegistryNode<K, V>, node: Node) -> Arc<Watch> {
         let mut watch = entry.watch.load(Ordering::Acquire);
         if watch.is_null() {
             let fresh = Watch {

@@ -1,20 +1,20 @@
 //! The payload of an entry that its map keeps: a key and a value, either of which may be a weak pointer.
 
-use crate::map::store::side::Side;
+use crate::map::store::slot::Slot;
 use crate::memory::node::Node;
-use crate::table::body::{payload, Body, Halves};
+use crate::table::payload::{payload, Halves, Payload};
 use std::mem::{align_of, needs_drop, offset_of, size_of};
 use std::ptr;
 
 /// The payload. The key comes first, beside the header, where look-ups read it.
 #[repr(C)]
-pub(crate) struct Pair<A, B> {
+pub(crate) struct StoreNode<A, B> {
     key: A,
     value: B,
 }
 
 // SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the struct's.
-unsafe impl<A, B> Body for Pair<A, B> {
+unsafe impl<A, B> Payload for StoreNode<A, B> {
     type Key = A;
     const ALIGN: usize = align_of::<Self>();
     const NEEDS_DROP: bool = needs_drop::<A>() || needs_drop::<B>();
@@ -43,7 +43,7 @@ unsafe impl<A, B> Body for Pair<A, B> {
 }
 
 // SAFETY: all work on the fields of the struct that `drop_in_place` drops.
-unsafe impl<A, B> Halves for Pair<A, B> {
+unsafe impl<A, B> Halves for StoreNode<A, B> {
     type First = A;
     type Value = B;
 
@@ -65,13 +65,13 @@ unsafe impl<A, B> Halves for Pair<A, B> {
     }
 }
 
-impl<A, B> Pair<A, B> {
+impl<A, B> StoreNode<A, B> {
     pub(crate) fn value(&self) -> &B {
         &self.value
     }
 }
 
-impl<A: Side, B: Side> Pair<A, B> {
+impl<A: Slot, B: Slot> StoreNode<A, B> {
     /// Both sides.
     ///
     /// # Safety

@@ -7,31 +7,31 @@
 //! `protection`). Where that does not do (the bucket overflows, or has changed since its first entry was looked at, or entries hold values that go with their
 //! last owner) it locks the bucket, and becomes an owner of each entry that is left in it.
 
-use crate::map::store::held::{Held, Landed};
-use crate::map::store::pair::Pair;
-use crate::map::store::protection::{Reader, Seen};
-use crate::map::store::side::Side;
-use crate::table::index::{Ahead, Sight};
+use crate::map::store::entry_ref::{EntryRef, Landed};
+use crate::map::store::hazard::{Reader, Seen};
+use crate::map::store::node::StoreNode;
+use crate::map::store::slot::Slot;
+use crate::table::index::{Ahead, BucketCursor};
 use crate::table::Table;
 use std::ops::Range;
 
 /// All upper halves of hashes.
 pub(crate) const EVERYWHERE: Range<u64> = 0..1 << 32;
 
-pub(crate) struct Walk<'a, A: Side, B: Side> {
+pub(crate) struct Walk<'a, A: Slot, B: Slot> {
     // Borrowed, so that the entry that it looks at is not given up with the map.
-    table: &'a Table<Pair<A, B>>,
+    table: &'a Table<StoreNode<A, B>>,
     /// Where it is.
-    sight: Sight,
+    sight: BucketCursor,
     /// Owners of entries of the bucket in which it is.
-    owned: Vec<Held<A, B>>,
+    owned: Vec<EntryRef<A, B>>,
 }
 
-impl<'a, A: Side, B: Side> Walk<'a, A, B> {
-    pub(crate) fn new(table: &'a Table<Pair<A, B>>) -> Self {
+impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
+    pub(crate) fn new(table: &'a Table<StoreNode<A, B>>) -> Self {
         Self {
             table,
-            sight: Sight::before(EVERYWHERE.start),
+            sight: BucketCursor::before(EVERYWHERE.start),
             owned: Vec::new(),
         }
     }
@@ -68,7 +68,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
 
     /// The next entry of the bucket in sight, if there is one in sight.
     #[inline(always)]
-    fn look(&mut self) -> Option<Seen<Pair<A, B>>> {
+    fn look(&mut self) -> Option<Seen<StoreNode<A, B>>> {
         if self.sight.is_over() {
             return None;
         }
@@ -79,7 +79,7 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
     }
 
     /// The next entry, dead or alive, as an owner of it.
-    pub(crate) fn next_owned(&mut self) -> Option<Held<A, B>> {
+    pub(crate) fn next_owned(&mut self) -> Option<EntryRef<A, B>> {
         if !self.sight.is_over() {
             self.own_the_lost();
         }
@@ -112,30 +112,30 @@ impl<'a, A: Side, B: Side> Walk<'a, A, B> {
         let left = self.sight.behind()..EVERYWHERE.end;
         if !left.is_empty() {
             let owned = &mut self.owned;
-            let found = |strong| owned.push(Held::new(strong));
+            let found = |strong| owned.push(EntryRef::new(strong));
             let come_to = self.table.own(left, 1, |_| true, found);
-            self.sight = Sight::before(come_to);
+            self.sight = BucketCursor::before(come_to);
         }
     }
 
     /// Becomes an owner of what is left of the bucket that was in sight.
     #[cold]
     fn own_the_lost(&mut self) {
-        let next = Sight::before(self.sight.behind());
+        let next = BucketCursor::before(self.sight.behind());
         let sight = std::mem::replace(&mut self.sight, next);
         let owned = &mut self.owned;
-        let found = |strong| owned.push(Held::new(strong));
+        let found = |strong| owned.push(EntryRef::new(strong));
         self.table
             .own(sight.halves(), usize::MAX, |node| sight.misses(node), found);
     }
 
     /// The live entries, as owners of them.
     pub(crate) fn landed(self) -> impl Iterator<Item = (Landed<A, B>, A::Live)> + use<'a, A, B> {
-        self.owned().filter_map(Held::landed)
+        self.owned().filter_map(EntryRef::landed)
     }
 
     /// All entries, also dead ones, as owners of them.
-    pub(crate) fn owned(self) -> impl Iterator<Item = Held<A, B>> + use<'a, A, B> {
+    pub(crate) fn owned(self) -> impl Iterator<Item = EntryRef<A, B>> + use<'a, A, B> {
         let mut walk = self;
         std::iter::from_fn(move || walk.next_owned())
     }

@@ -34,7 +34,7 @@ mod body {
     /// As many holes are left alone.
     const HOLES: usize = 32;
 
-    pub(crate) struct Order<T: Send + Sync + 'static> {
+    pub(crate) struct EpochList<T: Send + Sync + 'static> {
         /// Never null.
         directory: Atomic<Directory<T>>,
         /// A number below which there is nothing.
@@ -132,7 +132,7 @@ mod body {
         }
     }
 
-    impl<T: Send + Sync + 'static> Order<T> {
+    impl<T: Send + Sync + 'static> EpochList<T> {
         pub(crate) fn new() -> Self {
             Self {
                 directory: Atomic::new(Directory { chunks: Vec::new() }),
@@ -317,7 +317,7 @@ mod body {
         }
     }
 
-    impl<T: Send + Sync + 'static> Drop for Order<T> {
+    impl<T: Send + Sync + 'static> Drop for EpochList<T> {
         fn drop(&mut self) {
             let directory = std::mem::replace(&mut self.directory, Atomic::null());
             // SAFETY: `&mut self`: there is no reader and no writer, and the directory is never null.
@@ -351,9 +351,9 @@ mod body {
     }
 
     // crossbeam-epoch collects for all models at once, so one modelled mutex stands for list and epoch.
-    pub(crate) struct Order<T: Send + Sync + 'static>(Mutex<(u64, BTreeMap<u64, Arc<T>>)>);
+    pub(crate) struct EpochList<T: Send + Sync + 'static>(Mutex<(u64, BTreeMap<u64, Arc<T>>)>);
 
-    impl<T: Send + Sync + 'static> Order<T> {
+    impl<T: Send + Sync + 'static> EpochList<T> {
         pub(crate) fn new() -> Self {
             Self(Mutex::new((0, BTreeMap::new())))
         }
@@ -413,4 +413,4 @@ mod body {
     }
 }
 
-pub(crate) use body::{pin, Guard, Order};
+pub(crate) use body::{pin, EpochList, Guard};

@@ -1,12 +1,12 @@
 //! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
 
 use crate::create::error::{ClosedError, InFlight};
-use crate::create::seed::Seed;
+use crate::create::reserved_node::ReservedNode;
 use crate::create::steps::Landing;
 use crate::deadlock::frames;
-use crate::map::store::held::{Held, Landed, Ticket};
-use crate::map::store::pair::Pair;
-use crate::map::store::side::Side;
+use crate::map::store::entry_ref::{EntryRef, Landed, Ticket};
+use crate::map::store::node::StoreNode;
+use crate::map::store::slot::Slot;
 use crate::map::store::{Gone, Linking, Outcome, Reverse, Store};
 use crate::memory::panics::after;
 use crate::table::node_ref::NodeRef;
@@ -14,24 +14,24 @@ use crate::table::stats::Count;
 use std::fmt;
 
 /// What is left to be dropped or told when a creation has ended.
-pub(crate) struct Rest<A: Side, B: Side> {
+pub(crate) struct Rest<A: Slot, B: Slot> {
     /// Who had to make way.
     gone: Option<Gone<A, B>>,
     /// A value made in vain, and an owner of its key.
     vain: Option<(Box<B>, B::Live, A::Live)>,
     /// Entries of other keys with the same hash.
-    strangers: Vec<NodeRef<Pair<A, B>>>,
+    strangers: Vec<NodeRef<StoreNode<A, B>>>,
 }
 
 /// A value, and what keeps it alive until all who wait have looked.
-pub(crate) type Made<B> = (B, <B as Side>::Live);
+pub(crate) type Made<B> = (B, <B as Slot>::Live);
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     /// A key that waits for its value, with what keeps it alive.
     pub(crate) fn ticket(&self, hash: u64, mut key: A, live: A::Live) -> Ticket<A, B> {
         key.watch(|| self.notify(hash));
         Ticket {
-            seed: Seed::new(self.table.blank(0, hash, 0), key),
+            seed: ReservedNode::new(self.table.blank(0, hash, 0), key),
             key: live,
         }
     }
@@ -145,7 +145,8 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             }
             None => {
                 // SAFETY: linked, and one of its two counts is ours.
-                let held = Held::new(unsafe { NodeRef::<Pair<A, B>>::adopt(ticket.seed.node()) });
+                let held =
+                    EntryRef::new(unsafe { NodeRef::<StoreNode<A, B>>::adopt(ticket.seed.node()) });
                 self.counters.add(Count::Created);
                 self.has_come(&held);
                 Ok(Landed {
@@ -173,7 +174,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Store<A, B, X> {
             ticket.seed.place().write(value);
             ticket.seed.planted()
         };
-        let held = Held::new(planted.draft());
+        let held = EntryRef::new(planted.draft());
         Landed {
             held,
             live,

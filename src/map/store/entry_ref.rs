@@ -1,27 +1,27 @@
 //! Owners of an entry that its map keeps: what a look-up holds on to while it works, and what a creation ends in.
 
-use crate::create::seed::Seed;
-use crate::map::store::pair::Pair;
-use crate::map::store::side::Side;
+use crate::create::reserved_node::ReservedNode;
+use crate::map::store::node::StoreNode;
+use crate::map::store::slot::Slot;
 use crate::memory::panics::after;
 use crate::table::node_ref::NodeRef;
 
 /// An owner of an entry, which may have been taken out by now. It keeps the entry's memory, but not what the entry holds weakly.
-pub(crate) struct Held<A, B>(NodeRef<Pair<A, B>>);
+pub(crate) struct EntryRef<A, B>(NodeRef<StoreNode<A, B>>);
 
 // SAFETY: a held entry gives `&A` and `&B` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
-unsafe impl<A: Send + Sync, B: Send + Sync> Send for Held<A, B> {}
+unsafe impl<A: Send + Sync, B: Send + Sync> Send for EntryRef<A, B> {}
 // SAFETY: a shared one can be cloned, so the same bounds as for `Send`.
-unsafe impl<A: Send + Sync, B: Send + Sync> Sync for Held<A, B> {}
+unsafe impl<A: Send + Sync, B: Send + Sync> Sync for EntryRef<A, B> {}
 
-impl<A, B> Held<A, B> {
+impl<A, B> EntryRef<A, B> {
     #[inline(always)]
-    pub(crate) fn new(strong: NodeRef<Pair<A, B>>) -> Self {
+    pub(crate) fn new(strong: NodeRef<StoreNode<A, B>>) -> Self {
         Self(strong)
     }
 
     #[inline(always)]
-    pub(crate) fn strong(&self) -> &NodeRef<Pair<A, B>> {
+    pub(crate) fn strong(&self) -> &NodeRef<StoreNode<A, B>> {
         &self.0
     }
 
@@ -30,7 +30,7 @@ impl<A, B> Held<A, B> {
         self.0.node() == other.0.node()
     }
 
-    pub(crate) fn into_strong(self) -> NodeRef<Pair<A, B>> {
+    pub(crate) fn into_strong(self) -> NodeRef<StoreNode<A, B>> {
         self.0
     }
 
@@ -42,20 +42,20 @@ impl<A, B> Held<A, B> {
     #[inline(always)]
     pub(crate) fn value(&self) -> &B {
         // SAFETY: owned, so complete, and dropped by the last owner only.
-        unsafe { &*self.0.payload().cast::<Pair<A, B>>() }.value()
+        unsafe { &*self.0.payload().cast::<StoreNode<A, B>>() }.value()
     }
 }
 
-impl<A: Side, B: Side> Held<A, B> {
+impl<A: Slot, B: Slot> EntryRef<A, B> {
     /// Whether one of its sides has died.
     #[inline]
     pub(crate) fn is_dead(&self) -> bool {
         // SAFETY: owned, so complete.
-        unsafe { Pair::<A, B>::is_dead(self.0.node()) }
+        unsafe { StoreNode::<A, B>::is_dead(self.0.node()) }
     }
 }
 
-impl<A: Side, B: Side> Held<A, B> {
+impl<A: Slot, B: Slot> EntryRef<A, B> {
     /// With what keeps both sides alive, if both are.
     #[inline]
     pub(crate) fn landed(self) -> Option<(Landed<A, B>, A::Live)> {
@@ -64,27 +64,27 @@ impl<A: Side, B: Side> Held<A, B> {
     }
 }
 
-impl<A, B> Clone for Held<A, B> {
+impl<A, B> Clone for EntryRef<A, B> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
 /// An entry whose value is alive, and kept so.
-pub(crate) struct Landed<A: Side, B: Side> {
+pub(crate) struct Landed<A: Slot, B: Slot> {
     /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has ended.
     pub(crate) live: B::Live,
-    pub(crate) held: Held<A, B>,
+    pub(crate) held: EntryRef<A, B>,
     /// A factory has just made it.
     pub(crate) fresh: bool,
     /// What keeps the key alive too, if that was asked for: always in what a creation ends in.
     pub(crate) key: Option<A::Live>,
 }
 
-impl<A: Side, B: Side> Landed<A, B> {
+impl<A: Slot, B: Slot> Landed<A, B> {
     /// None if the value is dead.
     #[inline]
-    pub(crate) fn of(held: Held<A, B>) -> Result<Self, Held<A, B>> {
+    pub(crate) fn of(held: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
         match held.value().live() {
             Some(live) => Ok(Self {
                 held,
@@ -109,7 +109,7 @@ impl<A: Side, B: Side> Landed<A, B> {
     }
 }
 
-impl<A: Side, B: Side> Clone for Landed<A, B> {
+impl<A: Slot, B: Slot> Clone for Landed<A, B> {
     fn clone(&self) -> Self {
         Self {
             held: self.held.clone(),
@@ -121,13 +121,13 @@ impl<A: Side, B: Side> Clone for Landed<A, B> {
 }
 
 /// An entry that was not entered, in parts.
-pub(crate) struct Refused<A: Side, B: Side> {
+pub(crate) struct Refused<A: Slot, B: Slot> {
     /// The live entry in its place; none if the store is closed.
     pub(crate) existing: Option<Landed<A, B>>,
     pub(crate) parts: (A, B),
 }
 
-impl<A: Side, B: Side> Refused<A, B> {
+impl<A: Slot, B: Slot> Refused<A, B> {
     pub(crate) fn closed(parts: (A, B)) -> Self {
         Self {
             existing: None,
@@ -137,7 +137,7 @@ impl<A: Side, B: Side> Refused<A, B> {
 }
 
 /// What waits while a value is created: the key, kept alive if it is a weak one.
-pub(crate) struct Ticket<A: Side, B: Side> {
-    pub(crate) seed: Seed<Pair<A, B>>,
+pub(crate) struct Ticket<A: Slot, B: Slot> {
+    pub(crate) seed: ReservedNode<StoreNode<A, B>>,
     pub(crate) key: A::Live,
 }

@@ -42,14 +42,14 @@ unsafe impl Sync for Listed {}
 pub(crate) type Lists = OnceCell<ListMap<List<Listed>>>;
 
 /// A home whose writer the caller is; dropping it publishes what has changed.
-pub(super) struct Home<'a> {
+pub(super) struct LockedBucket<'a> {
     bucket: Locked<'a>,
     lists: &'a Lists,
     array: &'a Array,
     index: usize,
 }
 
-impl<'a> Home<'a> {
+impl<'a> LockedBucket<'a> {
     /// Locks the home at this index, which may have moved.
     #[inline(always)]
     pub(super) fn lock(array: &'a Array, index: usize, lists: &'a Lists) -> Self {
@@ -309,7 +309,7 @@ impl Array {
         range: Range<u64>,
         lists: &Lists,
         which: Which,
-        visit: &mut impl FnMut(&mut Home<'_>, Option<&Range<u64>>) -> bool,
+        visit: &mut impl FnMut(&mut LockedBucket<'_>, Option<&Range<u64>>) -> bool,
     ) -> u64 {
         let (first, last) = self.buckets_of(&range);
         // Only the outermost may hold nodes that are not in the range.
@@ -319,7 +319,7 @@ impl Array {
             if which == Which::Occupied && self.at(index).word().is_empty() {
                 continue;
             }
-            let mut home = Home::lock(self, index, lists);
+            let mut home = LockedBucket::lock(self, index, lists);
             if home.has_moved() {
                 drop(home);
                 let (part, next) = (self.part(&range, index), self.successor());

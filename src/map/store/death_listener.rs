@@ -4,11 +4,11 @@
 //! inbox looks at the entries with that hash, and takes out those of which a side is dead. So it does not matter how late it comes, how often,
 //! or what has been put under the key meanwhile.
 
-use crate::map::store::held::Held;
+use crate::map::store::entry_ref::EntryRef;
+use crate::map::store::hazard::{Due, HazardDomain};
 use crate::map::store::hook::{Cause, Hook};
-use crate::map::store::pair::Pair;
-use crate::map::store::protection::{Due, Protection};
-use crate::map::store::side::Side;
+use crate::map::store::node::StoreNode;
+use crate::map::store::slot::Slot;
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
 use crate::pointer::notify::{Notified, Notify};
@@ -23,8 +23,8 @@ pub(crate) trait Reverse<A, B>: 'static {
     /// There is no other side.
     const IS_NOBODY: bool = false;
 
-    fn linked(&self, held: &Held<A, B>);
-    fn unlinked(&self, held: &Held<A, B>);
+    fn linked(&self, held: &EntryRef<A, B>);
+    fn unlinked(&self, held: &EntryRef<A, B>);
     /// Another one that is told for both.
     fn share(&self) -> Self;
 }
@@ -33,17 +33,17 @@ impl<A, B> Reverse<A, B> for () {
     const IS_NOBODY: bool = true;
 
     #[inline(always)]
-    fn linked(&self, _: &Held<A, B>) {}
+    fn linked(&self, _: &EntryRef<A, B>) {}
 
     #[inline(always)]
-    fn unlinked(&self, _: &Held<A, B>) {}
+    fn unlinked(&self, _: &EntryRef<A, B>) {}
 
     fn share(&self) {}
 }
 
 /// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
-pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
-    held: &Held<A, B>,
+pub(crate) fn tell<A: Slot, B: Slot, X: Reverse<A, B>>(
+    held: &EntryRef<A, B>,
     reverse: &X,
     hook: Option<&Hook<A::Stored>>,
     cause: Cause,
@@ -57,16 +57,16 @@ pub(crate) fn tell<A: Side, B: Side, X: Reverse<A, B>>(
 }
 
 /// As `tell`, and gives up the index's ownership, which is not the caller's.
-pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
-    held: &Held<A, B>,
-    table: &Table<Pair<A, B>>,
+pub(crate) fn has_gone<A: Slot, B: Slot, X: Reverse<A, B>>(
+    held: &EntryRef<A, B>,
+    table: &Table<StoreNode<A, B>>,
     reverse: &X,
-    protection: &Protection<Pair<A, B>>,
+    protection: &HazardDomain<StoreNode<A, B>>,
     hook: Option<&Hook<A::Stored>>,
     cause: Cause,
 ) {
     // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
-    let of_index = unsafe { NodeRef::<Pair<A, B>>::adopt(held.strong().node()) };
+    let of_index = unsafe { NodeRef::<StoreNode<A, B>>::adopt(held.strong().node()) };
     // What is due is dropped at the end.
     let _due = if B::IS_WEAK {
         protection.retire(of_index, table)
@@ -79,24 +79,24 @@ pub(crate) fn has_gone<A: Side, B: Side, X: Reverse<A, B>>(
 }
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
-pub(crate) struct Inbox<A: Side, B: Side, X: Reverse<A, B>> {
-    table: Table<Pair<A, B>>,
+pub(crate) struct DeathListener<A: Slot, B: Slot, X: Reverse<A, B>> {
+    table: Table<StoreNode<A, B>>,
     hook: Option<Hook<A::Stored>>,
     reverse: X,
     /// The map's. What dies in time goes at once, unless somebody is looking at it.
-    protection: Protection<Pair<A, B>>,
+    protection: HazardDomain<StoreNode<A, B>>,
     /// Its own, for what it takes out.
     counters: Counters,
     /// It takes entries out, so it may be the one that drops them.
-    entries: PhantomData<Held<A, B>>,
+    entries: PhantomData<EntryRef<A, B>>,
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> DeathListener<A, B, X> {
     pub(crate) fn new(
-        table: &Table<Pair<A, B>>,
+        table: &Table<StoreNode<A, B>>,
         hook: Option<&Hook<A::Stored>>,
         reverse: &X,
-        protection: Protection<Pair<A, B>>,
+        protection: HazardDomain<StoreNode<A, B>>,
         counters: Counters,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -115,16 +115,16 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Inbox<A, B, X> {
     }
 }
 
-impl<A, B, X> Notified for Inbox<A, B, X>
+impl<A, B, X> Notified for DeathListener<A, B, X>
 where
-    A: Side + Send + Sync,
-    B: Side + Send + Sync,
+    A: Slot + Send + Sync,
+    B: Slot + Send + Sync,
     X: Reverse<A, B> + Send + Sync,
 {
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
         let _: Option<()> = self.table.find_of(hash, |strong| {
-            let held = Held::new(strong);
+            let held = EntryRef::new(strong);
             // Here too only one caller takes it out, and calls the hook.
             let gone = panics.catch(|| {
                 if !held.is_dead() {
@@ -162,11 +162,11 @@ where
 
 /// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow that it is said here, since most
 /// functions of a map must do without knowing.
-pub(crate) struct Reach<A: Side, B: Side, X: Reverse<A, B>>(Option<Coerce<A, B, X>>);
+pub(crate) struct CanNotify<A: Slot, B: Slot, X: Reverse<A, B>>(Option<Coerce<A, B, X>>);
 
-type Coerce<A, B, X> = fn(&Arc<Inbox<A, B, X>>) -> Weak<dyn Notified>;
+type Coerce<A, B, X> = fn(&Arc<DeathListener<A, B, X>>) -> Weak<dyn Notified>;
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Reach<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> CanNotify<A, B, X> {
     /// Told of nothing: dead entries are pruned.
     pub(crate) const NONE: Self = Self(None);
 
@@ -178,7 +178,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Reach<A, B, X> {
         X: Send + Sync,
     {
         Self(Some(|inbox| -> Weak<dyn Notified> {
-            let weak: Weak<Inbox<A, B, X>> = Arc::downgrade(inbox);
+            let weak: Weak<DeathListener<A, B, X>> = Arc::downgrade(inbox);
             weak
         }))
     }
@@ -186,7 +186,7 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Reach<A, B, X> {
     /// What tells `inbox`, which is made only if that is possible, of the death of an entry with this hash.
     pub(crate) fn notify<'a>(
         &self,
-        inbox: impl FnOnce() -> &'a Arc<Inbox<A, B, X>>,
+        inbox: impl FnOnce() -> &'a Arc<DeathListener<A, B, X>>,
         hash: u64,
     ) -> Option<Notify>
     where
@@ -197,10 +197,10 @@ impl<A: Side, B: Side, X: Reverse<A, B>> Reach<A, B, X> {
     }
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Clone for Reach<A, B, X> {
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Clone for CanNotify<A, B, X> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<A: Side, B: Side, X: Reverse<A, B>> Copy for Reach<A, B, X> {}
+impl<A: Slot, B: Slot, X: Reverse<A, B>> Copy for CanNotify<A, B, X> {}

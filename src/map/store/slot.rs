@@ -4,11 +4,11 @@ use crate::deadlock::work::GivenUp;
 use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::pointer::watchers::Registration;
-use crate::table::dying::{Dying, Expected};
+use crate::table::exclusive::{Exclusive, Expected};
 use std::sync::Arc;
 
 /// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
-pub(crate) trait Side: 'static {
+pub(crate) trait Slot: 'static {
     /// What is stored, and shown to hooks.
     type Stored;
     /// What keeps it alive while somebody looks at the entry.
@@ -32,7 +32,7 @@ pub(crate) trait Side: 'static {
     }
 
     /// Asks to be told of its death and its end, for an exclusive map. To be called while it is alive, before it is linked.
-    fn expect_end(&mut self, dying: &Arc<Dying>, hash: u64) {
+    fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
         let _ = (dying, hash);
     }
 
@@ -48,10 +48,10 @@ pub(crate) trait Side: 'static {
     }
 }
 
-/// Kept as it is: it lives as long as its entry.
-pub(crate) struct Kept<T>(pub(crate) T);
+/// OwnedSlot as it is: it lives as long as its entry.
+pub(crate) struct OwnedSlot<T>(pub(crate) T);
 
-impl<T: 'static> Side for Kept<T> {
+impl<T: 'static> Slot for OwnedSlot<T> {
     type Stored = T;
     type Live = ();
     type Shown = T;
@@ -78,15 +78,15 @@ impl<T: 'static> Side for Kept<T> {
     }
 }
 
-/// Kept weakly: its death is the entry's.
-pub(crate) struct Weakly<P: Pointer>(pub(crate) P::Weak, Watching);
+/// OwnedSlot weakly: its death is the entry's.
+pub(crate) struct WeakSlot<P: Pointer>(pub(crate) P::Weak, Watching);
 
 /// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
 #[derive(Clone)]
 pub(crate) struct Watching(Option<Arc<Told>>);
 
 struct Told {
-    /// Held, that is all.
+    /// EntryRef, that is all.
     _registration: Option<Registration>,
     /// As above.
     _before: Watching,
@@ -109,7 +109,12 @@ impl Watching {
     }
 
     /// By an exclusive map too, which is told of the death and of the end.
-    pub(crate) fn expect_end<W: WeakPointer>(&mut self, weak: &W, dying: &Arc<Dying>, hash: u64) {
+    pub(crate) fn expect_end<W: WeakPointer>(
+        &mut self,
+        weak: &W,
+        dying: &Arc<Exclusive>,
+        hash: u64,
+    ) {
         let Some(live) = weak.upgrade() else { return };
         let expected = Expected::new(dying, hash, |notify| W::Strong::watch(&live, notify));
         *self = Self(Some(Arc::new(Told {
@@ -172,7 +177,7 @@ impl Watching {
     }
 }
 
-impl<P: Pointer> Weakly<P> {
+impl<P: Pointer> WeakSlot<P> {
     #[inline]
     pub(crate) fn new(pointer: &P) -> Self {
         Self::watched(pointer, Watching::NOT)
@@ -198,7 +203,7 @@ impl<P: Pointer> Weakly<P> {
     }
 }
 
-impl<P: Pointer> Side for Weakly<P> {
+impl<P: Pointer> Slot for WeakSlot<P> {
     type Stored = P::Weak;
     type Live = P;
     type Shown = P;
@@ -229,7 +234,7 @@ impl<P: Pointer> Side for Weakly<P> {
         self.1.begin(&self.0, notify);
     }
 
-    fn expect_end(&mut self, dying: &Arc<Dying>, hash: u64) {
+    fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
         self.1.expect_end(&self.0, dying, hash);
     }
 
@@ -248,7 +253,7 @@ impl<P: Pointer> Side for Weakly<P> {
     }
 }
 
-impl<P: Pointer> Drop for Weakly<P> {
+impl<P: Pointer> Drop for WeakSlot<P> {
     #[inline]
     fn drop(&mut self) {
         self.1.goes(|| self.0.is_dead());

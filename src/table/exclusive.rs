@@ -22,7 +22,7 @@ use crate::sync::{plain, AtomicBool, Listener, Mutex, Ordering};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub(crate) struct Dying {
+pub(crate) struct Exclusive {
     list: Mutex<List>,
 }
 
@@ -73,7 +73,7 @@ impl InTheWay {
     }
 }
 
-impl Dying {
+impl Exclusive {
     pub(crate) fn new() -> Self {
         Self {
             list: Mutex::new(List {
@@ -231,7 +231,7 @@ fn notify(end: Option<Arc<End>>) {
 
 /// A value that is, or is about to be, in an exclusive map, on the other side of a pointer that reports its death and its end.
 pub(crate) struct Expected {
-    dying: Arc<Dying>,
+    dying: Arc<Exclusive>,
     hash: u64,
     /// It has ended, or is not waited for any more. Changed under the lock of the list.
     is_over: AtomicBool,
@@ -244,7 +244,7 @@ pub(crate) struct Expected {
 impl Expected {
     /// To be called before the value is linked. `watch` gives what comes back to the pointer.
     pub(crate) fn new(
-        dying: &Arc<Dying>,
+        dying: &Arc<Exclusive>,
         hash: u64,
         watch: impl FnOnce(Notify) -> Option<Registration>,
     ) -> Arc<Self> {

@@ -15,7 +15,7 @@ pub(crate) const MAX_ALIGN: usize = 1024;
 ///
 /// # Safety
 /// `key` and `drop_in_place` must work on what the kind's own constructor wrote behind the header, and `size` must cover it.
-pub(crate) unsafe trait Body {
+pub(crate) unsafe trait Payload {
     /// What the registry compares.
     type Key: ?Sized;
 
@@ -60,7 +60,7 @@ pub(crate) unsafe trait Body {
 ///
 /// # Safety
 /// The functions must work on what each other wrote, and `drop_in_place` on what was written by both.
-pub(crate) unsafe trait Halves: Body<Key = <Self as Halves>::First> {
+pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     /// The key.
     type First: Sized;
     type Value;
@@ -85,7 +85,7 @@ pub(crate) unsafe trait Halves: Body<Key = <Self as Halves>::First> {
 }
 
 /// The alignment of a node with a payload of kind `B`.
-pub(crate) const fn node_align<B: Body>() -> usize {
+pub(crate) const fn node_align<B: Payload>() -> usize {
     const {
         assert!(
             B::ALIGN <= MAX_ALIGN,
@@ -101,13 +101,13 @@ pub(crate) const fn node_align<B: Body>() -> usize {
 
 /// The payload of a node of kind `B`.
 #[inline(always)]
-pub(crate) fn payload<B: Body>(node: Node) -> *mut u8 {
+pub(crate) fn payload<B: Payload>(node: Node) -> *mut u8 {
     // The header's size rounded up to the payload's alignment is that alignment itself or the header's size.
     node.as_ptr().cast::<u8>().wrapping_add(node_align::<B>())
 }
 
 /// The bytes of a node of kind `B` whose payload `meta` describes; a multiple of 16.
-pub(crate) fn node_size<B: Body>(meta: u32) -> usize {
+pub(crate) fn node_size<B: Payload>(meta: u32) -> usize {
     let bytes = node_align::<B>() + B::size(meta);
     let bytes = bytes.next_multiple_of(node_align::<B>());
     match B::FIXED_SIZE {

@@ -16,7 +16,7 @@ const DEPTH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 };
 
 /// The young entries of one map.
-pub(crate) struct Young {
+pub(crate) struct RecentInserts {
     /// One for each of the first threads.
     rings: OnceLock<Box<[Ring]>>,
 }
@@ -30,7 +30,7 @@ struct Ring {
     hashes: [AtomicU64; DEPTH],
 }
 
-impl Young {
+impl RecentInserts {
     pub(crate) const fn new() -> Self {
         Self {
             rings: OnceLock::new(),

@@ -19,7 +19,7 @@ const END: u64 = 1 << 32;
 /// A place in the table: a bucket, what it showed at one moment, and which of its nodes have been looked at. The first ones lie before the first bucket.
 ///
 /// None of the pointers may be followed: they are kept as numbers, to be compared.
-pub(crate) struct Sight {
+pub(crate) struct BucketCursor {
     array: usize,
     /// The length of that array; 0 if this is no bucket.
     len: usize,
@@ -53,7 +53,7 @@ pub(crate) enum Next {
 impl Index {
     /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, sight: &mut Sight, _: &Guard) -> Ahead {
+    pub(crate) fn look_ahead(&self, sight: &mut BucketCursor, _: &Guard) -> Ahead {
         let Some(array) = self.array() else {
             return Ahead::Nothing;
         };
@@ -65,7 +65,7 @@ impl Index {
                 return Ahead::Nothing;
             }
             if array.cuts(behind) {
-                *sight = Sight::before(behind);
+                *sight = BucketCursor::before(behind);
                 return Ahead::Unsure;
             }
             array.index(behind << 32)
@@ -78,10 +78,10 @@ impl Index {
                 continue;
             }
             if !word.is_complete() {
-                *sight = Sight::before(array.start_of(index));
+                *sight = BucketCursor::before(array.start_of(index));
                 return Ahead::Unsure;
             }
-            *sight = Sight {
+            *sight = BucketCursor {
                 array: ptr::from_ref(array).addr(),
                 len: array.len(),
                 index,
@@ -92,13 +92,18 @@ impl Index {
             };
             return Ahead::Bucket;
         }
-        *sight = Sight::before(END);
+        *sight = BucketCursor::before(END);
         Ahead::Nothing
     }
 
     /// Goes on to the next node of a bucket in sight, and names it in `hazard`, which names nothing now; nor does it unless there is one.
     #[inline(always)]
-    pub(crate) fn name_next(&self, sight: &mut Sight, hazard: &AtomicPtr<()>, _: &Guard) -> Next {
+    pub(crate) fn name_next(
+        &self,
+        sight: &mut BucketCursor,
+        hazard: &AtomicPtr<()>,
+        _: &Guard,
+    ) -> Next {
         let before = sight.left;
         let Some(slot) = sight.left.next() else {
             return Next::Over;
@@ -121,7 +126,7 @@ impl Index {
     }
 }
 
-impl Sight {
+impl BucketCursor {
     /// Not a bucket, but what lies before this upper half of a hash.
     pub(crate) fn before(half: u64) -> Self {
         Self {
