@@ -80,16 +80,18 @@ mod set;
 mod sync;
 mod table;
 
-pub use create::claim::{Claim, Creator, Vacancy};
+pub use create::claim::{Claim, Vacancy};
+pub use create::creator::Creator;
+pub use create::entry::Entry;
 pub use create::error::{
-    BuildError, ClosedError, CreateError, CycleError, InFlight, InsertError, ReplaceError,
+    BuildError, ClaimError, ClosedError, CreateError, CycleError, InFlight, InsertError, Refused,
+    ReplaceError,
 };
 pub use equivalent::Equivalent;
 pub use map::map_maker;
 pub use map::map_maker::MapMaker;
 #[cfg(feature = "serde")]
 pub use map::serial::MapSeed;
-pub use map::session::{WeakKeyValueSession, WeakValueSession};
 pub use map::store::hook::Cause;
 pub use map::strong_map::{StrongIter, StrongMap};
 pub use map::weak_key_map::{WeakKeyIter, WeakKeyMap};

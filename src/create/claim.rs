@@ -1,77 +1,25 @@
 //! Claims: creation for those who cannot pass a closure.
 
-use crate::create::error::{ClosedError, CycleError, Refusal};
-use crate::create::steps::{Accept, Begun, Creates, Creation};
+use crate::create::creator::{create_in_two, create_with_token, never_fails};
+use crate::create::creator::{CoreOf, Creator, LandedOf, Tokens};
+use crate::create::error::{ClosedError, CreateError, CycleError};
+use crate::create::steps::{Begun, Creation};
 use crate::memory::panics::after;
+use crate::pointer::token::Token;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// A map whose keys can be claimed: [`Registry`](crate::Registry), the weak maps, and [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
-///
-/// With it a function can take the vacancy of any of them:
-/// ```
-/// use highlander::{Creator, Registry, Vacancy};
-///
-/// fn fill_with_default<M: Creator<Value: Default>>(vacancy: Vacancy<'_, M>) -> M::Owner {
-///     vacancy.fill(M::Value::default())
-/// }
-///
-/// let registry: Registry<u32, String> = Registry::new();
-/// let claim = registry.claim(1).unwrap();
-/// assert_eq!(*fill_with_default(claim.vacant().unwrap()), "");
-/// ```
-#[allow(private_bounds)] // How it is done concerns nobody else.
-pub trait Creator:
-    Claims<<Self as Creator>::Key, <Self as Creator>::Value, <Self as Creator>::Owner>
-{
-    /// The key: `K`, or the pointer that is a weak key.
-    type Key;
-    /// What is entered: `V`, or the pointer that is a weak value.
-    type Value;
-    /// What comes back: a handle, the pointer, or a clone of the value.
-    type Owner;
-}
-
-/// How claims are made in a map.
-pub(crate) trait Claims<K, V, O> {
-    type Core: Creates;
-
-    fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &K;
-
-    /// What the factory's result is made into.
-    fn make<E>(
-        ticket: &<Self::Core as Creates>::Ticket,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<<Self::Core as Creates>::Made<'_>, E> {
-        make(Self::key_of(ticket)).map(|value| Self::made(ticket, value))
-    }
-
-    fn made(
-        ticket: &<Self::Core as Creates>::Ticket,
-        value: V,
-    ) -> <Self::Core as Creates>::Made<'_>;
-    fn owner(landed: <Self::Core as Creates>::Landed) -> O;
-
-    /// As `made`, where that may run user code.
-    fn made_for<'t>(
-        creation: &'t Creation<'_, Self::Core>,
-        value: V,
-    ) -> <Self::Core as Creates>::Made<'t> {
-        creation.during(|ticket| Self::made(ticket, value))
-    }
-}
-
-/// What a claim of a key leads to.
+/// What a claim of a key leads to; see [`claim`](crate::Entry::claim).
 ///
 /// ```
 /// use highlander::{Claim, Registry};
 ///
 /// let sessions: Registry<u32, String> = Registry::new();
-/// let session = match sessions.claim(7).unwrap() {
+/// let session = match sessions.entry(7).claim() {
 ///     Claim::Live(session) => session,
 ///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or whenever the peer has answered
 /// };
-/// assert!(matches!(sessions.claim(7), Ok(Claim::Live(same)) if same.ptr_eq(&session)));
+/// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if same.ptr_eq(&session)));
 /// ```
 pub enum Claim<'a, M: Creator> {
     /// The key has a live value.
@@ -91,21 +39,25 @@ pub enum Claim<'a, M: Creator> {
 ///
 /// # Cycles
 /// A holder who waits for another key whose creation waits for this one waits for ever: nobody can know who is going to fill a token. What runs inside
-/// [`create`](Self::create) is known to be for this key, and gets a [`CycleError`](crate::CycleError) instead.
+/// [`fill_with`](Self::fill_with) and the calls like it is known to be for this key, and is [refused](crate::Refused) instead.
 #[must_use = "dropping a vacancy gives it up"]
 pub struct Vacancy<'a, M: Creator> {
-    creation: Creation<'a, M::Core>,
+    map: &'a M,
+    creation: Creation<'a, CoreOf<M>>,
 }
 
 impl<'a, M: Creator> Claim<'a, M> {
-    pub(crate) fn after(begun: Begun<'a, M::Core>) -> Self {
+    pub(crate) fn after(map: &'a M, begun: Begun<'a, CoreOf<M>>) -> Self
+    where
+        M::Owner: Clone,
+    {
         match begun {
-            Begun::Landed(landed) => Self::Live(M::owner(landed)),
-            Begun::Ours(creation) => Self::Vacant(Vacancy { creation }),
+            Begun::Landed(landed) => Self::Live(M::into_owner(landed)),
+            Begun::Ours(creation) => Self::Vacant(Vacancy { map, creation }),
         }
     }
 
-    /// The live value, if there is one.
+    /// Returns the live value, if there is one.
     pub fn live(self) -> Option<M::Owner> {
         match self {
             Self::Live(owner) => Some(owner),
@@ -113,7 +65,7 @@ impl<'a, M: Creator> Claim<'a, M> {
         }
     }
 
-    /// The right to create it, if there is none.
+    /// Returns the right to create it, if there is no live value.
     pub fn vacant(self) -> Option<Vacancy<'a, M>> {
         match self {
             Self::Live(_) => None,
@@ -123,11 +75,13 @@ impl<'a, M: Creator> Claim<'a, M> {
 }
 
 impl<M: Creator> Vacancy<'_, M> {
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> &M::Key {
         M::key_of(self.creation.ticket())
     }
+}
 
+impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// Enters the value. All who wait get it; if somebody has entered another one meanwhile, by `insert` say, they and the caller get that,
     /// and this one is dropped.
     ///
@@ -135,7 +89,7 @@ impl<M: Creator> Vacancy<'_, M> {
     /// When the map has been closed.
     pub fn fill(self, value: M::Value) -> M::Owner {
         self.try_fill(value)
-            .unwrap_or_else(|closed| Refusal::Closed(closed).panic())
+            .unwrap_or_else(|closed| panic!("{closed}"))
     }
 
     /// As [`fill`](Self::fill), of a map that may be closed.
@@ -144,66 +98,75 @@ impl<M: Creator> Vacancy<'_, M> {
     /// [`ClosedError`] when the map has been closed; the value is dropped.
     pub fn try_fill(self, value: M::Value) -> Result<M::Owner, ClosedError> {
         let made = M::made_for(&self.creation, value);
-        let entered = self.creation.enter(made, Accept::All);
+        let entered = self.creation.enter(made);
         let landed = self.creation.finish(entered)?;
-        Ok(M::owner(landed))
+        Ok(M::into_owner(landed))
     }
 
-    /// Enters what `make` makes, which is known to be a part of this creation: if it comes back to this key, directly or through others, it gets a
-    /// [`CycleError`](crate::CycleError).
+    /// Enters the value that `make` makes, which is known to be a part of this creation: if it comes back to this key, directly or through others, it is refused.
     ///
     /// In an exclusive registry or map somebody may have inserted a value since the claim, which is ending now. This waits until that has
     /// ended, before it calls `make`. ([`fill`](Self::fill) does not wait, as its value exists already.)
     ///
-    /// # Errors
-    /// Whatever `make` returns; [`CycleError`] in an exclusive registry or map when the end that it waits for waits for the caller; [`ClosedError`] when the map has been closed.
-    pub fn create<E: From<CycleError> + From<ClosedError>>(
-        self,
-        make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
-    ) -> Result<M::Owner, E> {
-        if let Err(cycle) = self.creation.wait_for_ends() {
-            return Err(after((self, make), cycle.into()));
-        }
-        let landed = self.creation.create(
-            Accept::All,
-            |ticket| M::make(ticket, make),
-            Refusal::into_error,
-        )?;
-        Ok(M::owner(landed))
+    /// # Panics
+    /// When `make` panics; and with the text of [`Refused`](crate::Refused) when the creation is refused.
+    pub fn fill_with(self, make: impl FnOnce(&M::Key) -> M::Value) -> M::Owner {
+        never_fails(self.try_fill_with(|key| Ok(make(key))))
     }
 
-    /// As [`create`](Self::create), in two steps: see [`Registry::get_or_create_cyclic`](crate::Registry::get_or_create_cyclic).
+    /// As [`fill_with`](Self::fill_with), by a factory that may fail.
     ///
     /// # Errors
-    /// Whatever `allocate` or `initialise` returns, and as `create`.
-    pub fn create_cyclic<E: From<CycleError> + From<ClosedError>>(
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the map has been closed, and, in an exclusive registry or map, when the end that it waits for waits for the
+    /// caller.
+    pub fn try_fill_with<E>(
+        self,
+        make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
+    ) -> Result<M::Owner, CreateError<E>> {
+        self.create(make, |_, creation, make| {
+            creation.create(|ticket| M::make(ticket, make))
+        })
+    }
+
+    /// As [`try_fill_with`](Self::try_fill_with), in two steps: see [`or_create_cyclic`](crate::Entry::or_create_cyclic).
+    ///
+    /// # Errors
+    /// [`CreateError::Failed`] with the error of `allocate` or `initialise`; and as there.
+    pub fn try_fill_cyclic<E>(
         self,
         allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
         initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
-    ) -> Result<M::Owner, E> {
+    ) -> Result<M::Owner, CreateError<E>> {
+        self.create((allocate, initialise), |_, creation, steps| {
+            create_in_two::<M, E>(creation, steps.0, steps.1)
+        })
+    }
+
+    /// As [`fill_with`](Self::fill_with), of a value that carries a [`Token`]: see [`or_insert_with_token`](crate::Entry::or_insert_with_token).
+    ///
+    /// # Panics
+    /// As there.
+    #[allow(private_bounds)] // Which maps can be told by a token is in their documentation.
+    pub fn fill_with_token(self, make: impl FnOnce(&M::Key, Token) -> M::Value) -> M::Owner
+    where
+        M: Tokens,
+    {
+        never_fails(self.create(make, |map, creation, make| {
+            create_with_token(map, creation, |key, token| Ok(make(key, token)))
+        }))
+    }
+
+    fn create<S, E>(
+        self,
+        steps: S,
+        create: impl FnOnce(&M, Creation<'_, CoreOf<M>>, S) -> Result<LandedOf<M>, CreateError<E>>,
+    ) -> Result<M::Owner, CreateError<E>> {
         if let Err(cycle) = self.creation.wait_for_ends() {
-            return Err(after((self, allocate, initialise), cycle.into()));
+            return Err(after((self, steps), CycleError::into(cycle)));
         }
-        let initialise = |draft: &<M::Core as Creates>::Landed| {
-            let owner = M::owner(draft.clone());
-            let initialised = initialise(&owner);
-            after(owner, initialised)
-        };
-        let landed = self.creation.create_in_two(
-            |ticket| M::make(ticket, allocate),
-            initialise,
-            Refusal::into_error,
-        )?;
-        Ok(M::owner(landed))
+        create(self.map, self.creation, steps).map(M::into_owner)
     }
 }
-
-/// What waits for a value in this map.
-pub(crate) type TicketOf<M> = <<M as Claims<
-    <M as Creator>::Key,
-    <M as Creator>::Value,
-    <M as Creator>::Owner,
->>::Core as Creates>::Ticket;
 
 impl<M: Creator> fmt::Debug for Vacancy<'_, M>
 where

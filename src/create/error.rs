@@ -9,13 +9,13 @@ use std::fmt;
 /// The calls named `…_try_…` return this error, the others panic with its text.
 ///
 /// ```
-/// use highlander::{CreateError, WeakValueMap};
+/// use highlander::WeakValueMap;
 /// use std::sync::Arc;
 ///
 /// let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
 /// map.close();
-/// let error = map.get_or_try_insert_with(1, |_| Ok::<_, CreateError<()>>(Arc::new(1))).unwrap_err();
-/// assert!(matches!(error, CreateError::Closed(_)));
+/// let error = map.get_or_try_insert_with(1, |_| Ok::<_, ()>(Arc::new(1))).unwrap_err();
+/// assert_eq!(error.to_string(), "the map is closed, and takes no new entries");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClosedError(());
@@ -23,6 +23,12 @@ pub struct ClosedError(());
 impl ClosedError {
     pub(crate) const fn new() -> Self {
         Self(())
+    }
+
+    /// For the calls that return no error.
+    #[cold]
+    pub(crate) fn panic(self) -> ! {
+        panic!("{self}")
     }
 }
 
@@ -40,101 +46,143 @@ impl fmt::Debug for ClosedError {
 
 impl Error for ClosedError {}
 
-impl From<ClosedError> for std::io::Error {
-    fn from(error: ClosedError) -> Self {
-        std::io::Error::other(error)
-    }
-}
-
-impl From<ClosedError> for String {
-    fn from(error: ClosedError) -> Self {
-        error.to_string()
-    }
-}
-
-/// For the calls that are not named `…_try_…`: a creation is refused for one of two reasons.
-#[derive(Clone)]
-pub(crate) enum Refusal {
+/// Why a creation did not begin, or did not end well, though no factory failed.
+///
+/// ```
+/// use highlander::{CreateError, Refused, WeakValueMap};
+/// use std::sync::Arc;
+///
+/// let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
+/// map.close();
+/// let error = map.get_or_try_insert_with(1, |_| Ok::<_, ()>(Arc::new(1))).unwrap_err();
+/// assert!(matches!(error, CreateError::Refused(Refused::Closed(_))));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The factory asked, directly or through others, for the key that it was creating.
     Cycle(CycleError),
+    /// The map is closed.
     Closed(ClosedError),
 }
 
-impl From<CycleError> for Refusal {
+impl Refused {
+    /// For the calls that return no error.
+    #[cold]
+    pub(crate) fn panic(self) -> ! {
+        panic!("{self}")
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cycle(error) => error.fmt(f),
+            Self::Closed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for Refused {}
+
+impl From<CycleError> for Refused {
     fn from(error: CycleError) -> Self {
         Self::Cycle(error)
     }
 }
 
-impl From<ClosedError> for Refusal {
+impl From<ClosedError> for Refused {
     fn from(error: ClosedError) -> Self {
         Self::Closed(error)
     }
 }
 
-impl Refusal {
-    /// As an error that can be both.
-    pub(crate) fn into_error<E: From<CycleError> + From<ClosedError>>(self) -> E {
-        match self {
-            Self::Cycle(error) => error.into(),
-            Self::Closed(error) => error.into(),
-        }
-    }
-
-    /// Where nothing is ever closed.
-    pub(crate) fn into_cycle<E: From<CycleError>>(self) -> E {
-        match self {
-            Self::Cycle(error) => error.into(),
-            Self::Closed(_) => unreachable!("it cannot be closed"),
-        }
-    }
-
-    #[cold]
-    pub(crate) fn panic(self) -> ! {
-        match self {
-            Self::Cycle(error) => panic!("{error}"),
-            Self::Closed(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// For factories whose own error cannot be made from a [`CycleError`]: theirs, or the cycle.
+/// What the calls that create return when they fail: the factory's own error, or why the map refused the creation.
+///
+/// `?` turns it into an [`std::io::Error`] where the factory's error is one, and into a `Box<dyn Error>`. For other error types
+/// there are [`map_refused`](Self::map_refused) and [`into_failed`](Self::into_failed).
 ///
 /// ```
 /// use highlander::{CreateError, Registry};
+/// use std::num::ParseIntError;
 ///
-/// let registry: Registry<u32, u32> = Registry::new();
-/// let error = registry.get_or_try_insert_with(7, |_| Err(CreateError::Failed("no seven"))).unwrap_err();
-/// assert_eq!(error, CreateError::Failed("no seven"));
+/// static NUMBERS: Registry<String, u64> = Registry::new();
+///
+/// fn number(text: &str) -> Result<u64, ParseIntError> {
+///     let number = NUMBERS.get_or_try_insert_with(text.to_owned(), |text| text.parse());
+///     number.map(|number| *number).map_err(CreateError::into_failed)
+/// }
+/// assert_eq!(number("12"), Ok(12));
+/// assert!(number("twelve").is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateError<E> {
     /// The factory returned this error.
     Failed(E),
-    /// The factory asked for the key that it was creating.
-    Cycle(CycleError),
-    /// The map is closed.
-    Closed(ClosedError),
+    /// The map refused to create the value.
+    Refused(Refused),
 }
 
-impl<E> From<ClosedError> for CreateError<E> {
-    fn from(error: ClosedError) -> Self {
-        CreateError::Closed(error)
+impl<E> CreateError<E> {
+    /// Returns the factory's error.
+    ///
+    /// # Panics
+    /// With the text of [`Refused`], when the creation was refused, as the calls do that return no error.
+    pub fn into_failed(self) -> E {
+        match self {
+            Self::Failed(error) => error,
+            Self::Refused(refused) => refused.panic(),
+        }
+    }
+
+    /// Returns the factory's error, or what `to_error` makes of a refusal.
+    pub fn map_refused(self, to_error: impl FnOnce(Refused) -> E) -> E {
+        match self {
+            Self::Failed(error) => error,
+            Self::Refused(refused) => to_error(refused),
+        }
+    }
+
+    /// Returns why the creation was refused, if it was.
+    pub fn refused(&self) -> Option<&Refused> {
+        match self {
+            Self::Failed(_) => None,
+            Self::Refused(refused) => Some(refused),
+        }
+    }
+}
+
+impl<E> From<Refused> for CreateError<E> {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 
 impl<E> From<CycleError> for CreateError<E> {
     fn from(error: CycleError) -> Self {
-        CreateError::Cycle(error)
+        Self::Refused(error.into())
+    }
+}
+
+impl<E> From<ClosedError> for CreateError<E> {
+    fn from(error: ClosedError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// The factory's error as it is; a refusal as [`ErrorKind::Other`](std::io::ErrorKind::Other).
+impl From<CreateError<std::io::Error>> for std::io::Error {
+    fn from(error: CreateError<std::io::Error>) -> Self {
+        error.map_refused(std::io::Error::other)
     }
 }
 
 impl<E: fmt::Display> fmt::Display for CreateError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CreateError::Failed(error) => error.fmt(f),
-            CreateError::Cycle(error) => error.fmt(f),
-            CreateError::Closed(error) => error.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+            Self::Refused(error) => error.fmt(f),
         }
     }
 }
@@ -142,8 +190,8 @@ impl<E: fmt::Display> fmt::Display for CreateError<E> {
 impl<E: Error + 'static> Error for CreateError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            CreateError::Failed(error) => error.source(),
-            CreateError::Cycle(_) | CreateError::Closed(_) => None,
+            Self::Failed(error) => error.source(),
+            Self::Refused(_) => None,
         }
     }
 }
@@ -154,7 +202,7 @@ impl<E: Error + 'static> Error for CreateError<E> {
 /// use highlander::{Claim, Registry};
 ///
 /// let registry: Registry<u32, u32> = Registry::new();
-/// let Ok(Claim::Vacant(vacancy)) = registry.claim(1) else { unreachable!() };
+/// let Claim::Vacant(vacancy) = registry.entry(1).claim() else { unreachable!() };
 /// assert!(registry.try_get(&1).is_err());
 /// drop(vacancy);
 /// assert_eq!(registry.try_get(&1), Ok(None));
@@ -169,6 +217,27 @@ impl fmt::Display for InFlight {
 }
 
 impl Error for InFlight {}
+
+/// Why a key was not claimed at once; see [`try_claim`](crate::Entry::try_claim).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// Somebody else is creating the value.
+    InFlight(InFlight),
+    /// The creation was refused.
+    Refused(Refused),
+}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InFlight(error) => error.fmt(f),
+            Self::Refused(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for ClaimError {}
 
 /// A value was to be replaced that is not entered any more: what was to take its place comes back.
 ///

@@ -122,16 +122,3 @@ impl fmt::Debug for CycleError {
 }
 
 impl Error for CycleError {}
-
-/// So that a factory which opens files needs no error type of its own.
-impl From<CycleError> for std::io::Error {
-    fn from(error: CycleError) -> Self {
-        std::io::Error::other(error)
-    }
-}
-
-impl From<CycleError> for String {
-    fn from(error: CycleError) -> Self {
-        error.to_string()
-    }
-}

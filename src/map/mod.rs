@@ -3,7 +3,6 @@
 pub mod map_maker;
 #[cfg(feature = "serde")]
 pub(crate) mod serial;
-pub(crate) mod session;
 pub(crate) mod store;
 pub(crate) mod strong_map;
 pub(crate) mod weak_key_map;

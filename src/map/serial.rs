@@ -3,7 +3,8 @@
 //! What is alive is written, with what pointers lead to in their place. What is read needs owners besides the map, which keeps nothing alive:
 //! so there is no `Deserialize`, but a *seed*, which enters what it reads into a map that is there, and returns the owners.
 
-use crate::map::store::reverse::Traced;
+use crate::create::entry::{Entry, KeyAndOwner, OwnedKey, StoredKey};
+use crate::create::error::CreateError;
 use crate::map::store::slot::OwnedSlot;
 use crate::map::weak_key_map::WeakKeyMap;
 use crate::map::weak_key_value_map::WeakKeyValueMap;
@@ -13,6 +14,7 @@ use crate::pointer::keying::Keying;
 use crate::pointer::traits::Pointer;
 use serde_core::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_core::ser::{Serialize, Serializer};
+use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
@@ -141,7 +143,10 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     ) -> MapSeed<'a, K, B, P> {
         MapSeed {
             enter: Box::new(move |key, value| {
-                self.get_or_try_insert_with(key, |key| Ok(make(key, value)))
+                let entered = self
+                    .entry(key)
+                    .or_try_insert_with(|key| Ok(make(key, value)));
+                entered.map_err(not_entered)
             }),
         }
     }
@@ -165,9 +170,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     pub fn seed<'a, A: 'a>(&'a self, mut make: impl FnMut(A) -> P + 'a) -> MapSeed<'a, A, V, P> {
         MapSeed {
             enter: Box::new(move |key, value| {
-                let made = |_: &P| Ok::<_, String>((OwnedSlot(value), ()));
-                let entered = self.keyed().get_or_create_with_key(make(key), made);
-                entered.map(|(stored, landed)| after(landed, stored))
+                let entry = Entry::with_output(self, OwnedKey(make(key)), StoredKey);
+                let entered = entry.or_try_insert_with(|_| Ok(value));
+                entered.map_err(not_entered)
             }),
         }
     }
@@ -198,13 +203,14 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     ) -> MapSeed<'a, A, B, (P, Q)> {
         MapSeed {
             enter: Box::new(move |read_key, read_value| {
-                let made = |key: &P| {
-                    let value = value(key, read_value);
-                    Ok::<_, String>((Traced::new(&value), value))
-                };
-                let entered = self.keyed().get_or_create_with_key(key(read_key), made);
-                entered.map(|(stored, landed)| (stored, landed.into_live()))
+                let entry = Entry::with_output(self, OwnedKey(key(read_key)), KeyAndOwner);
+                let entered = entry.or_try_insert_with(|key| Ok(value(key, read_value)));
+                entered.map_err(not_entered)
             }),
         }
     }
+}
+
+fn not_entered(error: CreateError<Infallible>) -> String {
+    error.to_string()
 }

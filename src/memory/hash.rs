@@ -1,6 +1,5 @@
 //! From a key to the 64 bits that the table works with.
 
-use equivalent::Equivalent;
 use foldhash::fast::FoldHasher;
 use foldhash::SharedSeed;
 use once_cell::sync::OnceCell;
@@ -148,26 +147,4 @@ fn hash_one<Q: Hash + ?Sized, S: BuildHasher>(hasher: &S, key: &Q) -> u64 {
     let mut hasher = hasher.build_hasher();
     key.hash(&mut hasher);
     hasher.finish()
-}
-
-/// The key that `to_owned` builds of a borrowed one.
-///
-/// Panics when it is another key or hashes differently, since it would never be found.
-pub(crate) fn owned_key<K, Q, S>(
-    hasher: &S,
-    hash: u64,
-    key: &Q,
-    to_owned: impl FnOnce(&Q) -> K,
-) -> K
-where
-    K: Hash,
-    Q: ?Sized + Equivalent<K>,
-    S: BuildHasher,
-{
-    let owned = to_owned(key);
-    assert!(
-        key.equivalent(&owned) && hash_key(hasher, &owned) == hash,
-        "the owned key is not equivalent to the borrowed one, or hashes differently"
-    );
-    owned
 }

@@ -1,7 +1,6 @@
 //! What creations have failed with: negative results, kept for a time.
 
 use super::keeper::{Keeper, Limit};
-use crate::create::error::CreateError;
 use crate::memory::panics::after;
 #[cfg(feature = "async")]
 use crate::memory::panics::ended;
@@ -25,8 +24,7 @@ use std::time::{Duration, Instant};
 /// static FAILED: RecentErrors<String, &str> = RecentErrors::new(1024, Duration::from_secs(5));
 ///
 /// let peer = |name: &str, result: Result<u16, &'static str>| {
-///     let connect = |_: &String| result.map_err(CreateError::Failed);
-///     PEERS.get_or_try_insert_with(name.into(), |name| FAILED.or_try(name, connect))
+///     PEERS.get_or_try_insert_with(name.into(), |name| FAILED.or_try(name, |_| result))
 /// };
 /// assert_eq!(peer("glen", Err("no answer")), Err(CreateError::Failed("no answer")));
 /// assert_eq!(peer("glen", Ok(80)), Err(CreateError::Failed("no answer")));       // not asked again
@@ -37,7 +35,7 @@ use std::time::{Duration, Instant};
 /// A live value is found as ever: errors are looked at where the factory would run. So those who wait for a creation that fails get its error too, one after the other, and
 /// do not try each for themselves.
 ///
-/// Only [`CreateError::Failed`] is kept, not that a map [refuses](CreateError) to create: that may be different next time. A success ends an error. A value that comes
+/// What is kept is what the factory returns, not that the map [refuses](crate::Refused) to create: that may be different next time. A success ends an error. A value that comes
 /// into the map by other ways, `insert` say, is found, but its death within the time would bring the error back: [`remove`](Self::remove) it then.
 ///
 /// At most `max_capacity` errors are kept; one more, and the oldest goes. None is kept longer than `time_to_live`: then it is not returned any more. Its memory comes back with
@@ -150,20 +148,14 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
 }
 
 impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
-    /// The error of this key, if there is one; otherwise what `make` returns, and if that is an error, a clone of it is kept, with one of the key. To be called in a factory, which
+    /// Returns the error of this key, if there is one; otherwise what `make` returns, and if that is an error, keeps a clone of it, with one of the key. To be called in a factory, which
     /// nobody else runs for the same key meanwhile.
-    ///
-    /// An error that is not a [`CreateError`] becomes one by `.map_err(CreateError::Failed)`, as [above](Self).
     ///
     /// # Errors
     /// The error that is kept, or whatever `make` returns.
-    pub fn or_try<V>(
-        &self,
-        key: &K,
-        make: impl FnOnce(&K) -> Result<V, CreateError<E>>,
-    ) -> Result<V, CreateError<E>> {
+    pub fn or_try<V>(&self, key: &K, make: impl FnOnce(&K) -> Result<V, E>) -> Result<V, E> {
         if let Some(error) = self.get(key) {
-            return Err(after(make, CreateError::Failed(error)));
+            return Err(after(make, error));
         }
         let result = make(key);
         self.note(key, &result);
@@ -173,19 +165,19 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
     /// As [`or_try`](Self::or_try), for factories that await.
     ///
     /// ```
-    /// use highlander::{CreateError, RecentErrors, Registry};
+    /// use highlander::{RecentErrors, Registry};
     /// use std::time::Duration;
     ///
+    /// static FAILED: RecentErrors<u32, &str> = RecentErrors::new(1024, Duration::from_secs(5));
     /// let peers: Registry<u32, String> = Registry::new();
-    /// let failed: RecentErrors<u32, &str> = RecentErrors::new(1024, Duration::from_secs(5));
     ///
     /// pollster::block_on(async {
-    ///     let no_answer = async |_: &_| Err(CreateError::Failed("no answer"));
-    ///     let peer = peers.get_or_try_insert_async(1, async |id| failed.or_try_async(id, no_answer).await);
+    ///     let no_answer = async |_: &_| Err("no answer");
+    ///     let peer = peers.get_or_try_insert_async(1, |id| FAILED.or_try_async(*id, no_answer));
     ///     assert!(peer.await.is_err());
     ///
     ///     let unasked = async |_: &_| unreachable!();
-    ///     let peer = peers.get_or_try_insert_async(1, async |id| failed.or_try_async(id, unasked).await);
+    ///     let peer = peers.get_or_try_insert_async(1, |id| FAILED.or_try_async(*id, unasked));
     ///     assert!(peer.await.is_err());
     /// });
     /// ```
@@ -193,26 +185,26 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
     /// # Errors
     /// As there.
     #[cfg(feature = "async")]
-    pub async fn or_try_async<V>(
-        &self,
-        key: &K,
-        make: impl AsyncFnOnce(&K) -> Result<V, CreateError<E>>,
-    ) -> Result<V, CreateError<E>> {
-        if let Some(error) = self.get(key) {
-            return Err(after(make, CreateError::Failed(error)));
+    pub async fn or_try_async<V, F, T>(&self, key: K, make: F) -> Result<V, E>
+    where
+        F: FnOnce(&K) -> T,
+        T: std::future::Future<Output = Result<V, E>>,
+    {
+        if let Some(error) = self.get(&key) {
+            return Err(after((key, make), error));
         }
-        let result = ended!(make(key));
-        self.note(key, &result);
-        result
+        let result = ended!(make(&key));
+        self.note(&key, &result);
+        after(key, result)
     }
 
     /// What has come of the creation of this key.
-    fn note<V>(&self, key: &K, result: &Result<V, CreateError<E>>) {
+    fn note<V>(&self, key: &K, result: &Result<V, E>) {
         match result {
             Ok(_) => {
                 self.remove(key);
             }
-            Err(CreateError::Failed(error)) => {
+            Err(error) => {
                 let (key, error) = (key.clone(), error.clone());
                 let at = self.keeper.now();
                 let (failure, before) = self.errors.insert(key, Failure { error, at });
@@ -223,7 +215,6 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
                 self.keeper
                     .keep(&failure, Handle::identity(&failure), || true);
             }
-            Err(_) => {}
         }
         self.keeper.tick();
     }

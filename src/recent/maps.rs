@@ -1,16 +1,13 @@
 //! What the layer asks of a map, the same of each.
 
-use crate::create::claim::{Claim, Creator};
-use crate::create::error::{ClosedError, CreateError, CycleError};
+use crate::create::creator::Creator;
 use crate::map::weak_key_value_map::WeakKeyValueMap;
 use crate::map::weak_value_map::WeakValueMap;
-use crate::memory::panics::after;
 use crate::pointer::keying::{Asked, Keying};
 use crate::pointer::traits::Pointer;
 use crate::registry::handle::Handle;
 use crate::registry::Registry;
 use equivalent::Equivalent;
-use std::convert::Infallible;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
@@ -36,38 +33,13 @@ pub(crate) trait Asks: Creator {
     /// Which value it is, for as long as somebody owns it.
     fn identity(owner: &Self::Owner) -> usize;
 
-    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: Self::Key,
-        make: impl FnOnce(&Self::Key) -> Result<Self::Value, E>,
-    ) -> Result<Self::Owner, E>;
-
-    fn claim_key(&self, key: Self::Key) -> Result<Claim<'_, Self>, CreateError<Infallible>>
-    where
-        Self: Sized;
-
     /// `shrink_to_fit`.
     fn give_back(&self);
-
-    #[cfg(feature = "async")]
-    fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: Self::Key,
-        make: impl AsyncFnOnce(&Self::Key) -> Result<Self::Value, E>,
-    ) -> impl std::future::Future<Output = Result<Self::Owner, E>>;
-
-    #[cfg(feature = "async")]
-    fn claim_key_async(
-        &self,
-        key: Self::Key,
-    ) -> impl std::future::Future<Output = Result<Claim<'_, Self>, CreateError<Infallible>>>
-    where
-        Self: Sized;
 }
 
 /// What a map can be asked for.
 pub(crate) trait Finds<Q: ?Sized>: Creator {
-    fn find(&self, key: &Q) -> Option<Self::Owner>;
+    fn look_up(&self, key: &Q) -> Option<Self::Owner>;
 }
 
 impl<M: WeakValued> WeakValued for &M {
@@ -113,35 +85,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Asks for Registry<K, V,
         Handle::identity(owner)
     }
 
-    #[inline]
-    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E> {
-        self.get_or_try_insert_with(key, make)
-    }
-
-    fn claim_key(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        Ok(self.claim(key)?)
-    }
-
     fn give_back(&self) {
         self.shrink_to_fit();
-    }
-
-    #[cfg(feature = "async")]
-    async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        make: impl AsyncFnOnce(&K) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E> {
-        self.get_or_try_insert_async(key, make).await
-    }
-
-    #[cfg(feature = "async")]
-    async fn claim_key_async(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        Ok(self.claim_async(key).await?)
     }
 }
 
@@ -153,7 +98,7 @@ where
     Q: ?Sized + Hash + Equivalent<K>,
 {
     #[inline]
-    fn find(&self, key: &Q) -> Option<Handle<K, V>> {
+    fn look_up(&self, key: &Q) -> Option<Handle<K, V>> {
         self.get(key)
     }
 }
@@ -176,35 +121,8 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Asks for WeakValueMap<K
         P::address(owner).addr()
     }
 
-    #[inline]
-    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        make: impl FnOnce(&K) -> Result<P, E>,
-    ) -> Result<P, E> {
-        self.get_or_try_insert_with(key, make)
-    }
-
-    fn claim_key(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        self.claim(key)
-    }
-
     fn give_back(&self) {
         self.shrink_to_fit();
-    }
-
-    #[cfg(feature = "async")]
-    async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        make: impl AsyncFnOnce(&K) -> Result<P, E>,
-    ) -> Result<P, E> {
-        self.get_or_try_insert_async(key, make).await
-    }
-
-    #[cfg(feature = "async")]
-    async fn claim_key_async(&self, key: K) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        self.claim_async(key).await
     }
 }
 
@@ -216,7 +134,7 @@ where
     Q: ?Sized + Hash + Equivalent<K>,
 {
     #[inline]
-    fn find(&self, key: &Q) -> Option<P> {
+    fn look_up(&self, key: &Q) -> Option<P> {
         self.get(key)
     }
 }
@@ -251,39 +169,8 @@ where
         Q::address(owner).addr()
     }
 
-    #[inline]
-    fn get_or_create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: P,
-        make: impl FnOnce(&P) -> Result<Q, E>,
-    ) -> Result<Q, E> {
-        let made = self.get_or_try_insert_with(&key, make);
-        after(key, made)
-    }
-
-    fn claim_key(&self, key: P) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        let claim = self.claim(&key);
-        after(key, claim)
-    }
-
     fn give_back(&self) {
         self.shrink_to_fit();
-    }
-
-    #[cfg(feature = "async")]
-    async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: P,
-        make: impl AsyncFnOnce(&P) -> Result<Q, E>,
-    ) -> Result<Q, E> {
-        let made = self.get_or_try_insert_async(&key, make).await;
-        after(key, made)
-    }
-
-    #[cfg(feature = "async")]
-    async fn claim_key_async(&self, key: P) -> Result<Claim<'_, Self>, CreateError<Infallible>> {
-        let claim = self.claim_async(&key).await;
-        after(key, claim)
     }
 }
 
@@ -296,7 +183,7 @@ where
     A: ?Sized,
 {
     #[inline]
-    fn find(&self, key: &A) -> Option<Q> {
+    fn look_up(&self, key: &A) -> Option<Q> {
         self.get(key)
     }
 }

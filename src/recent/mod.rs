@@ -12,15 +12,18 @@ pub use errors::RecentErrors;
 pub use maps::WeakValued;
 
 use crate::create::claim::Claim;
-use crate::create::error::{ClosedError, CreateError, CycleError, Refusal};
+use crate::create::creator::{Creating, LandedOf, StoredOf};
+use crate::create::entry::{
+    self, AnyLive, BorrowedKey, Condition, Entry, FromRef, Gives, Output, Owned, OwnedKey,
+};
+use crate::create::error::CreateError;
 use crate::deadlock::frames;
-#[cfg(feature = "async")]
-use crate::memory::panics::ended;
 use crate::sync::const_fn;
 use keeper::{Keeper, Limit};
 use maps::{Asks, Finds};
-use std::convert::Infallible;
 use std::fmt;
+#[cfg(feature = "async")]
+use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
@@ -136,7 +139,7 @@ impl<M: WeakValued> Recent<M> {
     where
         M::Map: Finds<Q>,
     {
-        match self.map().find(key) {
+        match self.map().look_up(key) {
             Some(owner) => Some(self.kept(owner)),
             None => {
                 self.keeper.tick();
@@ -145,10 +148,42 @@ impl<M: WeakValued> Recent<M> {
         }
     }
 
-    /// The live value of this key, created if there is none. It counts as used and is kept.
+    /// Selects one key of the map, as the map's own `entry`. What comes back counts as used and is kept; of a failure nothing is, unless the factory asks a [`RecentErrors`].
     ///
-    /// *Runs* `make` with no lock held, once per key at a time; *waits* for a creation of the key under way, as the map's call of that name. If an owned key is dear, ask
-    /// [`get`](Self::get) first, by a borrowed one.
+    /// ```
+    /// use highlander::{Recent, WeakValueMap};
+    /// use std::{fs::File, io, path::{Path, PathBuf}, sync::Arc};
+    ///
+    /// static FILES: Recent<WeakValueMap<PathBuf, Arc<File>>> = Recent::new(WeakValueMap::new(), 16);
+    ///
+    /// fn open(path: &Path) -> io::Result<Arc<File>> {
+    ///     Ok(FILES.entry_ref(path).or_try_insert_with(|path| File::open(path).map(Arc::new))?)
+    /// }
+    /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    /// assert_eq!(FILES.len(), 0);
+    /// ```
+    #[inline]
+    pub fn entry(&self, key: M::Key) -> Entry<'_, M::Map, OwnedKey<M::Key>, AnyLive, Kept<'_, M>> {
+        Entry::with_output(self.map(), OwnedKey(key), Kept(self))
+    }
+
+    /// As [`entry`](Self::entry), by a borrowed form of the key, which is made on a miss only.
+    #[inline]
+    #[allow(private_bounds)] // What the map's `entry_ref` takes.
+    pub fn entry_ref<'a, Q: ?Sized>(
+        &'a self,
+        key: &'a Q,
+    ) -> Entry<'a, M::Map, BorrowedKey<'a, Q>, AnyLive, Kept<'a, M>>
+    where
+        M::Map: entry::Asks<Q>,
+    {
+        let to_key = FromRef;
+        let key = BorrowedKey { asked: key, to_key };
+        Entry::with_output(self.map(), key, Kept(self))
+    }
+
+    /// Returns the live value of this key, created if there is none; it counts as used and is kept. The short form of [`entry`](Self::entry) with
+    /// [`or_insert_with`](Entry::or_insert_with).
     ///
     /// # Panics
     /// As the map's call of that name.
@@ -158,97 +193,84 @@ impl<M: WeakValued> Recent<M> {
         key: M::Key,
         make: impl FnOnce(&M::Key) -> M::Value,
     ) -> M::Owner {
-        self.get_or_try_insert_with(key, |key| Ok(make(key)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+        self.entry(key).or_insert_with(make)
     }
 
-    /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is. A value counts as used and is kept; of a failure nothing
-    /// is, unless the factory asks a [`RecentErrors`].
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail.
     ///
     /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it asks for its own key, directly or through others; [`ClosedError`] when the map is closed.
-    ///
-    /// ```
-    /// use highlander::{Recent, WeakValueMap};
-    /// use std::{fs::File, io, path::{Path, PathBuf}, sync::Arc};
-    ///
-    /// static FILES: Recent<WeakValueMap<PathBuf, Arc<File>>> = Recent::new(WeakValueMap::new(), 16);
-    ///
-    /// fn open(path: &Path) -> io::Result<Arc<File>> {
-    ///     FILES.get_or_try_insert_with(path.to_owned(), |path| File::open(path).map(Arc::new))
-    /// }
-    /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
-    /// assert_eq!(FILES.len(), 0);
-    /// ```
+    /// As the map's call of that name.
     #[inline]
-    pub fn get_or_try_insert_with<E: From<CycleError> + From<ClosedError>>(
+    pub fn get_or_try_insert_with<E>(
         &self,
         key: M::Key,
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
-    ) -> Result<M::Owner, E> {
-        let owner = self.map().get_or_create(key, make)?;
-        Ok(self.kept(owner))
+    ) -> Result<M::Owner, CreateError<E>> {
+        self.entry(key).or_try_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits: see the map's call of that name.
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits.
     ///
     /// # Panics
     /// As the map's call of that name.
     #[cfg(feature = "async")]
-    pub async fn get_or_insert_async(
+    pub fn get_or_insert_async<F, T>(
         &self,
         key: M::Key,
-        make: impl AsyncFnOnce(&M::Key) -> M::Value,
-    ) -> M::Owner {
-        self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
-            .await
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
+        make: F,
+    ) -> impl Future<Output = M::Owner> + use<'_, M, F, T>
+    where
+        F: FnOnce(&M::Key) -> T,
+        T: Future<Output = M::Value>,
+    {
+        self.entry(key).or_insert_with_async(make)
     }
 
     /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), with a factory that awaits.
     ///
     /// # Errors
-    /// As there.
+    /// As the map's call of that name.
     #[cfg(feature = "async")]
-    pub async fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+    pub fn get_or_try_insert_async<F, T, E>(
         &self,
         key: M::Key,
-        make: impl AsyncFnOnce(&M::Key) -> Result<M::Value, E>,
-    ) -> Result<M::Owner, E> {
-        let owner = self.map().get_or_create_async(key, make).await?;
-        Ok(self.kept(owner))
+        make: F,
+    ) -> impl Future<Output = Result<M::Owner, CreateError<E>>> + use<'_, M, F, T, E>
+    where
+        F: FnOnce(&M::Key) -> T,
+        T: Future<Output = Result<M::Value, E>>,
+    {
+        self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// The live value of this key, which counts as used and is kept; or the right to create it, for code that cannot pass a closure. What a vacancy is filled with is kept when it
+    /// Returns the live value of this key, which counts as used and is kept; or the right to create it, as [`Entry::claim`]. What a vacancy is filled with is kept when it
     /// is [handed over](Self::keep).
     ///
     /// ```
     /// use highlander::{Claim, Recent, Registry};
     ///
     /// let sessions: Recent<Registry<u32, String>> = Recent::new(Registry::new(), 64);
-    /// match sessions.claim(7).unwrap() {
+    /// match sessions.claim(7) {
     ///     Claim::Live(_) => unreachable!("there is none yet"),
     ///     Claim::Vacant(vacancy) => sessions.keep(&vacancy.fill("shaken hands".into())),
     /// }
-    /// assert!(sessions.claim(7).unwrap().live().is_some());
+    /// assert!(sessions.claim(7).live().is_some());
     /// ```
     ///
-    /// # Errors
-    /// [`CreateError::Cycle`] when it is called inside a creation that the one under way waits for; [`CreateError::Closed`] when the map is closed.
-    pub fn claim(&self, key: M::Key) -> Result<Claim<'_, M::Map>, CreateError<Infallible>> {
-        Ok(self.kept_if_live(self.map().claim_key(key)?))
+    /// # Panics
+    /// As [`Entry::claim`].
+    pub fn claim(&self, key: M::Key) -> Claim<'_, M::Map> {
+        self.kept_if_live(Entry::new(self.map(), OwnedKey(key)).claim())
     }
 
     /// As [`claim`](Self::claim), without holding up a thread.
     ///
-    /// # Errors
-    /// As `claim`.
+    /// # Panics
+    /// As `claim`, when the future is polled.
     #[cfg(feature = "async")]
-    pub async fn claim_async(
-        &self,
-        key: M::Key,
-    ) -> Result<Claim<'_, M::Map>, CreateError<Infallible>> {
-        Ok(self.kept_if_live(self.map().claim_key_async(key).await?))
+    pub async fn claim_async(&self, key: M::Key) -> Claim<'_, M::Map> {
+        let claim = Entry::new(self.map(), OwnedKey(key)).claim_async();
+        self.kept_if_live(claim.await)
     }
 
     /// Counts as a use of this value, which is kept from now on, if it is not yet: for owners that come from calls of the map. (That it is entered there is not asked for.)
@@ -323,6 +345,39 @@ impl<M: WeakValued> Recent<M> {
             self.keep(owner);
         }
         claim
+    }
+}
+
+/// What comes back counts as used and is kept: of [`entry`](Recent::entry).
+pub struct Kept<'a, M: WeakValued>(&'a Recent<M>);
+
+impl<M: WeakValued> Output<M::Map> for Kept<'_, M> {
+    type Of = M::Owner;
+}
+
+impl<M: WeakValued> Gives<M::Map, M::Owner> for Kept<'_, M> {
+    fn of(self, landed: LandedOf<M::Map>) -> M::Owner {
+        self.0.kept(M::Map::into_owner(landed))
+    }
+
+    #[inline(always)]
+    fn look_up(
+        self,
+        map: &M::Map,
+        hash: u64,
+        is_it: impl Fn(&StoredOf<M::Map>) -> bool,
+        condition: &impl Condition<M::Map>,
+    ) -> Result<M::Owner, Self> {
+        match Owned.look_up(map, hash, is_it, condition) {
+            Ok(owner) => Ok(self.0.kept(owner)),
+            Err(Owned) => Err(self),
+        }
+    }
+}
+
+impl<M: WeakValued> fmt::Debug for Kept<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kept").field(self.0).finish()
     }
 }
 

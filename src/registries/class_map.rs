@@ -74,9 +74,7 @@
 
 use crate::memory::panics::after;
 use crate::sync::local;
-use crate::{
-    ByAddress, ClosedError, CreateError, CycleError, Pointer, SyncPointer, WeakKeyValueMap,
-};
+use crate::{ByAddress, CreateError, CycleError, Pointer, Refused, SyncPointer, WeakKeyValueMap};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
@@ -129,8 +127,8 @@ pub trait Wrap: Sized {
     type Descriptor: SyncPointer;
     /// A pointer to what this system shows of it.
     type Wrapper: SyncPointer;
-    /// What may go wrong. [`CreateError`] can be made of what the map has to say.
-    type Error: From<CycleError> + From<ClosedError>;
+    /// What may go wrong, also that the map [refuses](Refused) to make it.
+    type Error: From<Refused>;
 
     /// Makes the wrapper, as far as that goes without others.
     ///
@@ -206,7 +204,7 @@ impl<B: Wrap> ClassMap<B> {
         loop {
             let call = Call::begin();
             let built = once();
-            if let Err(CreateError::Cycle(cycle)) = &built {
+            if let Err(CreateError::Refused(Refused::Cycle(cycle))) = &built {
                 if !cycle.is_on_one_thread() {
                     Call::refuse(cycle);
                 }
@@ -217,30 +215,31 @@ impl<B: Wrap> ClassMap<B> {
                 // All is given up by now that the other thread may have waited for.
                 (Some(cycle), built) => {
                     drop(built);
-                    cycle.wait()?;
+                    cycle.wait().map_err(Refused::from)?;
                 }
                 (None, Ok(wrapper)) => return Ok(wrapper),
-                (None, Err(CreateError::Failed(error))) => return Err(error),
-                (None, Err(CreateError::Cycle(cycle))) => return Err(cycle.into()),
-                (None, Err(CreateError::Closed(closed))) => return Err(closed.into()),
+                (None, Err(error)) => return Err(error.map_refused(B::Error::from)),
             }
         }
     }
 
     /// Builds a wrapper that is not there yet, unless something that it leads to is refused.
     fn build_once(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, CreateError<B::Error>> {
-        self.map.get_or_try_create_cyclic(
-            descriptor,
-            |descriptor| self.wrap.allocate(descriptor).map_err(CreateError::Failed),
+        let built = self.map.entry(descriptor).or_try_create_cyclic(
+            |descriptor| {
+                let allocated = self.wrap.allocate(descriptor);
+                allocated.map_err(CreateError::Failed)
+            },
             |wrapper| {
                 let initialised = self.wrap.initialise(self, descriptor, wrapper);
                 // Whatever it makes of a refusal, it is not complete.
                 match Call::refused() {
-                    Some(cycle) => after(initialised, Err(CreateError::Cycle(cycle))),
+                    Some(cycle) => after(initialised, Err(cycle.into())),
                     None => initialised.map_err(CreateError::Failed),
                 }
             },
-        )
+        );
+        built.map_err(|error| error.map_refused(CreateError::Refused))
     }
 
     /// The wrapper of this descriptor, if there is one. Waits for nobody; one that is being made is none, but for its own thread.
@@ -304,7 +303,7 @@ impl<B: Wrap> ClassMap<B> {
         }
         // Asked for again inside of the creation, which needs it then, if it is not complete.
         let shared = self.build(|| {
-            let shared = |_: &B::Descriptor| self.wrapper(other).map_err(CreateError::Failed);
+            let shared = |_: &B::Descriptor| self.wrapper(other);
             self.map.get_or_try_insert_with(descriptor, shared)
         });
         after(kept, shared)

@@ -39,14 +39,12 @@
 //!
 //! # Your code
 //! The function runs with no lock held. It may use the memo for other inputs; if it comes back to its own, directly or through others or through other threads, that is an error
-//! ([`CycleError`]) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
+//! ([`CycleError`](crate::CycleError)) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
 //!
 //! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
 
-use crate::memory::panics::after;
-use crate::{ClosedError, CreateError, CycleError, Equivalent, Handle, Keying};
+use crate::{CreateError, Creator, Entry, Equivalent, Handle, Keying};
 use crate::{Pointer, Registry, StrongMap, WeakKeyMap, WeakValueMap};
-use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
@@ -72,43 +70,38 @@ impl<M, F> Memo<M, F> {
 }
 
 impl<M: Results, F> Memo<M, F> {
-    /// The result for this input: the one that somebody holds, or a new one.
+    /// Returns the result for this input: the one that somebody holds, or a new one.
     ///
     /// # Panics
-    /// When the function does; with the text of [`CycleError`] when it comes back to its own input; with that of [`ClosedError`] when the map is closed.
-    pub fn get(&self, input: M::Input) -> M::Shared
+    /// When the function does; with the text of [`Refused`](crate::Refused) when it comes back to its own input, and when the map is closed.
+    pub fn get(&self, input: InputOf<M>) -> SharedOf<M>
     where
-        F: Fn(&M::Input) -> M::Made,
+        F: Fn(&InputOf<M>) -> MadeOf<M>,
     {
-        let make = |input: &_| Ok::<_, CreateError<Infallible>>((self.function)(input));
-        self.map
-            .get_or_make(input, make)
-            .unwrap_or_else(|refusal| panic!("{refusal}"))
+        Entry::of(self.map.map(), input).or_insert_with(&self.function)
     }
 
-    /// As [`get`](Self::get), of a function that may fail: its error comes back as it is, and nothing is remembered. ([`RecentErrors`](crate::RecentErrors) remembers failures.)
+    /// As [`get`](Self::get), of a function that may fail; nothing is remembered then. ([`RecentErrors`](crate::RecentErrors) remembers failures.)
     ///
     /// # Errors
-    /// Whatever the function returns; [`CycleError`] when it comes back to its own input; [`ClosedError`] when the map is closed.
+    /// [`CreateError::Failed`] with what the function returns; [`CreateError::Refused`] when it comes back to its own input, and when the map is closed.
     ///
     /// ```
     /// use highlander::registries::memo::Memo;
-    /// use highlander::WeakValueMap;
+    /// use highlander::{CreateError, WeakValueMap};
     /// use std::{fs::File, io, path::PathBuf, sync::Arc};
     ///
     /// let files = Memo::new(WeakValueMap::new(), |path: &PathBuf| File::open(path).map(Arc::new));
     /// let file = files.try_get("Cargo.toml".into()).unwrap();
     /// assert!(Arc::ptr_eq(&file, &files.try_get("Cargo.toml".into()).unwrap()));
-    /// assert_eq!(files.try_get("no such file".into()).unwrap_err().kind(), io::ErrorKind::NotFound);
+    /// let error: io::Error = files.try_get("no such file".into()).unwrap_err().into();
+    /// assert_eq!(error.kind(), io::ErrorKind::NotFound);
     /// ```
-    pub fn try_get<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: M::Input,
-    ) -> Result<M::Shared, E>
+    pub fn try_get<E>(&self, input: InputOf<M>) -> Result<SharedOf<M>, CreateError<E>>
     where
-        F: Fn(&M::Input) -> Result<M::Made, E>,
+        F: Fn(&InputOf<M>) -> Result<MadeOf<M>, E>,
     {
-        self.map.get_or_make(input, &self.function)
+        Entry::of(self.map.map(), input).or_try_insert_with(&self.function)
     }
 }
 
@@ -132,8 +125,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher, F> Memo<Registry<K, V, 
         Q: ?Sized + Hash + Equivalent<K>,
         F: Fn(&K) -> V,
     {
-        self.map
-            .get_or_insert_with_ref(input, to_owned, &self.function)
+        let entry = self.map.entry_ref(input).key_with(to_owned);
+        entry.or_insert_with(&self.function)
     }
 }
 
@@ -145,51 +138,32 @@ impl<M: fmt::Debug, F> fmt::Debug for Memo<M, F> {
     }
 }
 
-/// A map that a [`Memo`] can put its results into. Implement it for a map of your own, if that creates once per input at a time and forgets failures.
+/// A map that a [`Memo`] can put its results into, or what leads to one.
 pub trait Results {
-    /// What the function gets.
-    type Input;
-    /// What the function returns.
-    type Made;
-    /// What callers get: an owner or a clone of it.
-    type Shared;
+    /// The map.
+    type Map: Creator<Owner: Clone>;
 
-    /// The result for this input, made if there is none.
-    ///
-    /// # Errors
-    /// Whatever `make` returns; [`CycleError`] when it asks for its own input; [`ClosedError`] when the map is closed.
-    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: Self::Input,
-        make: impl FnOnce(&Self::Input) -> Result<Self::Made, E>,
-    ) -> Result<Self::Shared, E>;
+    /// Returns the map.
+    fn map(&self) -> &Self::Map;
 }
 
-impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Results for Registry<K, V, S> {
-    type Input = K;
-    type Made = V;
-    type Shared = Handle<K, V>;
+type InputOf<M> = <<M as Results>::Map as Creator>::Key;
+type MadeOf<M> = <<M as Results>::Map as Creator>::Value;
+type SharedOf<M> = <<M as Results>::Map as Creator>::Owner;
 
-    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: K,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E> {
-        self.get_or_try_insert_with(input, make)
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Results for Registry<K, V, S> {
+    type Map = Self;
+
+    fn map(&self) -> &Self {
+        self
     }
 }
 
 impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Results for WeakValueMap<K, P, S> {
-    type Input = K;
-    type Made = P;
-    type Shared = P;
+    type Map = Self;
 
-    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: K,
-        make: impl FnOnce(&K) -> Result<P, E>,
-    ) -> Result<P, E> {
-        self.get_or_try_insert_with(input, make)
+    fn map(&self) -> &Self {
+        self
     }
 }
 
@@ -200,59 +174,34 @@ where
     M: Keying<P>,
     S: BuildHasher,
 {
-    type Input = P;
-    type Made = V;
-    type Shared = V;
+    type Map = Self;
 
-    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: P,
-        make: impl FnOnce(&P) -> Result<V, E>,
-    ) -> Result<V, E> {
-        let made = self.get_or_try_insert_with(&input, make);
-        after(input, made)
+    fn map(&self) -> &Self {
+        self
     }
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, S: BuildHasher> Results for StrongMap<K, V, S> {
-    type Input = K;
-    type Made = V;
-    type Shared = V;
+    type Map = Self;
 
-    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: K,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<V, E> {
-        self.get_or_try_insert_with(input, make)
+    fn map(&self) -> &Self {
+        self
     }
 }
 
 impl<M: Results> Results for &M {
-    type Input = M::Input;
-    type Made = M::Made;
-    type Shared = M::Shared;
+    type Map = M::Map;
 
-    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: M::Input,
-        make: impl FnOnce(&M::Input) -> Result<M::Made, E>,
-    ) -> Result<M::Shared, E> {
-        (**self).get_or_make(input, make)
+    fn map(&self) -> &M::Map {
+        (**self).map()
     }
 }
 
 impl<M: Results> Results for Arc<M> {
-    type Input = M::Input;
-    type Made = M::Made;
-    type Shared = M::Shared;
+    type Map = M::Map;
 
-    fn get_or_make<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        input: M::Input,
-        make: impl FnOnce(&M::Input) -> Result<M::Made, E>,
-    ) -> Result<M::Shared, E> {
-        (**self).get_or_make(input, make)
+    fn map(&self) -> &M::Map {
+        (**self).map()
     }
 }
 

@@ -1,19 +1,14 @@
-//! Values of a registry that a factory makes.
+//! The calls of a registry that create.
 
 use super::Registry;
-use crate::create::claim::{Claim, Claims, Creator};
-use crate::create::error::{ClosedError, CycleError, InFlight, Refusal};
+use crate::create::creator::{Creating, Creator};
+use crate::create::entry::{Asks, BorrowedKey, Entry, FromRef, OwnedKey};
+use crate::create::error::{ClosedError, CreateError, InFlight};
 use crate::create::flight::FlightTable;
 use crate::create::reserved_node::{Planted, ReservedNode};
-#[cfg(feature = "async")]
-use crate::create::steps::get_or_create_async;
-use crate::create::steps::{self, get_or_create, Accept, Creates, Creation};
-use crate::create::steps::{EnteredDraft, EnteredValue, Landing};
+use crate::create::steps::{Creates, Creation, EnteredDraft, EnteredValue, Landing};
 use crate::deadlock::work::GivenUp;
-use crate::memory::hash::{hash_key, owned_key};
-use crate::memory::panics::after;
-#[cfg(feature = "async")]
-use crate::memory::panics::ended;
+use crate::memory::hash::hash_key;
 use crate::registry::handle::Handle;
 use crate::registry::node::{RegistryNode, Unborn, Watch};
 use crate::table::exclusive::InTheWay;
@@ -21,35 +16,57 @@ use crate::table::node_ref::NodeRef;
 use crate::table::Entered;
 use equivalent::Equivalent;
 use std::fmt;
+#[cfg(feature = "async")]
+use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
-    /// The live value of this key, created if there is none.
-    ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waiting:* none on a hit; otherwise for a creation of the same
-    /// key that is under way, asleep. All who wait get the value that was made, even if its creator drops its own handle at once.
-    ///
-    /// # Panics
-    /// When `make` panics, that goes to this caller, nothing is entered, and one of the waiters creates. When `make` asks for its own key, directly or
-    /// through others, with the text of [`CycleError`].
+    /// Selects one key: what is to become of it is said by the calls of the [`Entry`].
     ///
     /// ```
     /// use highlander::Registry;
     ///
     /// let squares: Registry<u32, u32> = Registry::new();
-    /// let nine = squares.get_or_insert_with(3, |n| n * n);
+    /// let nine = squares.entry(3).or_insert_with(|n| n * n);
     /// assert_eq!(*nine, 9);
     /// ```
-    #[inline]
-    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> Handle<K, V> {
-        or_panic(self.get_or_try_insert_with(key, |key| Ok(make(key))))
+    #[inline(always)]
+    pub fn entry(&self, key: K) -> Entry<'_, Self, OwnedKey<K>> {
+        Entry::new(self, OwnedKey(key))
     }
 
-    /// The live value of this key, created if there is none, by a factory that may fail: its error comes back as it is.
+    /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with).
     ///
-    /// A failed creation enters nothing; one of those who wait runs its own factory. The error type must be able to say that the
-    /// factory asked for its own key; one that cannot can be wrapped in a [`CreateError`](crate::CreateError).
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let lengths: Registry<String, usize> = Registry::new();
+    /// let held = lengths.entry_ref("MacLeod").or_insert_with(|name| name.len());
+    /// assert_eq!(*held, 7);
+    /// ```
+    #[inline(always)]
+    pub fn entry_ref<'a, Q>(&'a self, key: &'a Q) -> Entry<'a, Self, BorrowedKey<'a, Q>>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let to_key = FromRef;
+        Entry::new(self, BorrowedKey { asked: key, to_key })
+    }
+
+    /// Returns the live value of this key, created if there is none: [`entry`](Self::entry) with [`or_insert_with`](Entry::or_insert_with).
+    ///
+    /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
+    ///
+    /// # Panics
+    /// When `make` panics; and with the text of [`Refused`](crate::Refused) when it asks for its own key, directly or through others.
+    #[inline]
+    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> Handle<K, V> {
+        self.entry(key).or_insert_with(make)
+    }
+
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail: [`entry`](Self::entry) with
+    /// [`or_try_insert_with`](Entry::or_try_insert_with).
     ///
     /// ```
     /// use highlander::{Handle, Registry};
@@ -58,188 +75,59 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// static FILES: Registry<PathBuf, File> = Registry::new();
     ///
     /// fn open(path: &Path) -> io::Result<Handle<PathBuf, File>> {
-    ///     FILES.get_or_try_insert_with(path.to_owned(), |path| File::open(path))
+    ///     Ok(FILES.get_or_try_insert_with(path.to_owned(), |path| File::open(path))?)
     /// }
     /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
     /// assert!(FILES.is_empty());
     /// ```
     ///
     /// # Errors
-    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key, directly or through others.
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is refused. Nothing is entered, and one of those who wait creates.
     #[inline]
-    pub fn get_or_try_insert_with<E: From<CycleError>>(
+    pub fn get_or_try_insert_with<E>(
         &self,
         key: K,
         make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E> {
-        let hash = hash_key(&self.hasher, &key);
-        match self.table.get(hash, |other| key == *other) {
-            Some(strong) => Ok(after((key, make), Handle::new(strong))),
-            None => self.create(hash, key, make),
-        }
+    ) -> Result<Handle<K, V>, CreateError<E>> {
+        self.entry(key).or_try_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Registry::get_or_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
-    ///
-    /// ```
-    /// use highlander::{Equivalent, Registry};
-    ///
-    /// #[derive(PartialEq, Eq, Hash)]
-    /// struct Name { space: String, local: String }
-    ///
-    /// #[derive(Hash)]
-    /// struct NameRef<'a> { space: &'a str, local: &'a str }
-    ///
-    /// impl Equivalent<Name> for NameRef<'_> {
-    ///     fn equivalent(&self, name: &Name) -> bool {
-    ///         self.space == name.space && self.local == name.local
-    ///     }
-    /// }
-    ///
-    /// let registry: Registry<Name, usize> = Registry::new();
-    /// let query = NameRef { space: "clan", local: "MacLeod" };
-    /// let owned = |name: &NameRef| Name { space: name.space.into(), local: name.local.into() };
-    /// let held = registry.get_or_insert_with_ref(&query, owned, |name| name.local.len());
-    /// assert_eq!(*held, 7);
-    /// assert!(registry.get(&query).is_some());
-    /// ```
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits: [`entry`](Self::entry) with
+    /// [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
     /// # Panics
-    /// As `get_or_insert_with`; and when the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently,
-    /// since it would never be found.
-    #[inline]
-    pub fn get_or_insert_with_ref<Q>(
-        &self,
-        key: &Q,
-        to_owned: impl FnOnce(&Q) -> K,
-        make: impl FnOnce(&K) -> V,
-    ) -> Handle<K, V>
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-    {
-        or_panic(self.get_or_try_insert_with_ref(key, to_owned, |key| Ok(make(key))))
-    }
-
-    /// As [`get_or_try_insert_with`](Registry::get_or_try_insert_with), by a borrowed key: `to_owned` builds the key on a miss only.
-    ///
-    /// # Errors
-    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key, directly or through others.
-    ///
-    /// # Panics
-    /// When the key that `to_owned` builds is not equivalent to the borrowed one or hashes differently, since it would never be found.
-    #[inline]
-    pub fn get_or_try_insert_with_ref<Q, E: From<CycleError>>(
-        &self,
-        key: &Q,
-        to_owned: impl FnOnce(&Q) -> K,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E>
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-    {
-        let hash = hash_key(&self.hasher, key);
-        if let Some(strong) = self.table.get(hash, |other| key.equivalent(other)) {
-            return Ok(after((to_owned, make), Handle::new(strong)));
-        }
-        let owned = owned_key(&self.hasher, hash, key, to_owned);
-        self.create(hash, owned, make)
-    }
-
-    /// As [`get_or_insert_with`](Registry::get_or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
-    /// callers of this and of the other calls share one flight.
-    ///
-    /// A future that is dropped enters nothing, and leaves the creation to one of those who wait; one that was never polled has not begun. One that
-    /// has begun to create, and is neither polled on nor dropped, keeps the others waiting.
-    ///
-    /// # Panics
-    /// When `make` asks for its own key, directly or through others, because that would wait for ever.
-    ///
-    /// ```
-    /// use highlander::Registry;
-    /// # async fn connect(host: &str) -> String { format!("connection to {host}") }
-    ///
-    /// static CONNECTIONS: Registry<String, String> = Registry::new();
-    ///
-    /// pollster::block_on(async {
-    ///     let one = CONNECTIONS.get_or_insert_async("glen".into(), async |host| connect(host).await).await;
-    ///     let same = CONNECTIONS.get_or_insert_async("glen".into(), async |_| unreachable!()).await;
-    ///     assert!(one.ptr_eq(&same));
-    /// });
-    /// ```
+    /// As `get_or_insert_with`, when the future is polled.
     #[cfg(feature = "async")]
-    pub async fn get_or_insert_async(
+    pub fn get_or_insert_async<F, T>(
         &self,
         key: K,
-        make: impl AsyncFnOnce(&K) -> V,
-    ) -> Handle<K, V> {
-        or_panic(
-            self.get_or_try_insert_async(key, async |key| Ok(ended!(make(key))))
-                .await,
-        )
+        make: F,
+    ) -> impl Future<Output = Handle<K, V>> + use<'_, K, V, S, F, T>
+    where
+        F: FnOnce(&K) -> T,
+        T: Future<Output = V>,
+    {
+        self.entry(key).or_insert_with_async(make)
     }
 
-    /// As [`get_or_insert_async`](Registry::get_or_insert_async), with a factory that may fail; see
-    /// [`get_or_try_insert_with`](Registry::get_or_try_insert_with).
+    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), with a factory that awaits.
     ///
     /// # Errors
-    /// Whatever `make` returns, and [`CycleError`] when it asks for its own key, directly or through others.
+    /// As there.
     #[cfg(feature = "async")]
-    pub async fn get_or_try_insert_async<E: From<CycleError>>(
+    pub fn get_or_try_insert_async<F, T, E>(
         &self,
         key: K,
-        make: impl AsyncFnOnce(&K) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E> {
-        let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.table.get(hash, |other| key == *other) {
-            return Ok(after((key, make), Handle::new(strong)));
-        }
-        let make = async |seed: &ReservedNode<_>| ended!(make(seed.key()));
-        let made = <Self as Claims<_, _, _>>::made;
-        let seed = self.seed(hash, key);
-        get_or_create_async(self, hash, seed, make, made, Refusal::into_cycle).await
+        make: F,
+    ) -> impl Future<Output = Result<Handle<K, V>, CreateError<E>>> + use<'_, K, V, S, F, T, E>
+    where
+        F: FnOnce(&K) -> T,
+        T: Future<Output = Result<V, E>>,
+    {
+        self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// The live value of this key, or the right to create it, for code that cannot pass a closure.
-    ///
-    /// *Waiting:* for a creation of the key under way; if that fails, one of those who wait gets the vacancy.
-    ///
-    /// # Errors
-    /// [`CycleError`] when it is called inside a creation that the one under way waits for.
-    pub fn claim(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
-        let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.table.get(hash, |other| key == *other) {
-            return Ok(after(key, Claim::Live(Handle::new(strong))));
-        }
-        let begun = steps::begin(self, hash, self.seed(hash, key), Accept::All);
-        begun.map(Claim::after).map_err(Refusal::into_cycle)
-    }
-
-    /// As [`claim`](Registry::claim), without waiting: none while somebody else is creating the value, and then the key is dropped.
-    pub fn try_claim(&self, key: K) -> Option<Claim<'_, Self>> {
-        let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.table.get(hash, |other| key == *other) {
-            return Some(after(key, Claim::Live(Handle::new(strong))));
-        }
-        let begun = steps::try_begin(self, hash, self.seed(hash, key));
-        let begun = begun.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
-        begun.map(Claim::after)
-    }
-
-    /// As [`claim`](Registry::claim), without holding up a thread.
-    ///
-    /// # Errors
-    /// As `claim`.
-    #[cfg(feature = "async")]
-    pub async fn claim_async(&self, key: K) -> Result<Claim<'_, Self>, CycleError> {
-        let hash = hash_key(&self.hasher, &key);
-        if let Some(strong) = self.table.get(hash, |other| key == *other) {
-            return Ok(after(key, Claim::Live(Handle::new(strong))));
-        }
-        let begun = steps::begin_async(self, hash, self.seed(hash, key)).await;
-        begun.map(Claim::after).map_err(Refusal::into_cycle)
-    }
-
-    /// The live value of this key, as [`get`](Registry::get), but tells whether there is none because it is being created.
+    /// Returns the live value of this key, as [`get`](Registry::get), but tells whether there is none because it is being created.
     ///
     /// # Errors
     /// [`InFlight`] when there is none yet, and somebody is creating it.
@@ -261,26 +149,30 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         // It may have landed between the two looks.
         Ok(look().map(Handle::new))
     }
+}
 
-    /// A key that waits for its value.
-    pub(super) fn seed(&self, hash: u64, key: K) -> ReservedNode<RegistryNode<K, V>> {
-        ReservedNode::new(self.table.blank(0, hash, 0), key)
+/// A value that is entered, or a draft.
+pub(crate) struct LiveHandle<K, V> {
+    pub(super) handle: Handle<K, V>,
+    /// A creation has just made it.
+    fresh: bool,
+}
+
+impl<K, V> Clone for LiveHandle<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            fresh: self.fresh,
+        }
     }
+}
 
-    fn create<E: From<CycleError>>(
-        &self,
-        hash: u64,
-        key: K,
-        make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<Handle<K, V>, E> {
-        get_or_create(
-            self,
-            hash,
-            self.seed(hash, key),
-            Accept::All,
-            |seed| Self::grow(seed, None, make),
-            Refusal::into_cycle,
-        )
+impl<K, V> LiveHandle<K, V> {
+    fn new(strong: NodeRef<RegistryNode<K, V>>, fresh: bool) -> Self {
+        Self {
+            handle: Handle::new(strong),
+            fresh,
+        }
     }
 }
 
@@ -312,7 +204,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
 
 impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     type Ticket = ReservedNode<RegistryNode<K, V>>;
-    type Landed = Handle<K, V>;
+    type Landed = LiveHandle<K, V>;
     type Made<'t> = Grown<'t, K, V>;
     /// A value that was made in vain, and values of other keys with the same hash.
     type Rest = (Option<Box<V>>, Vec<NodeRef<RegistryNode<K, V>>>);
@@ -332,7 +224,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
 
     fn look(&self, hash: u64, seed: &Self::Ticket) -> Option<Self::Landed> {
         let found = self.table.get(hash, |other| seed.key() == other);
-        found.map(Handle::new)
+        found.map(|strong| LiveHandle::new(strong, false))
     }
 
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
@@ -348,7 +240,6 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         hash: u64,
         seed: &Self::Ticket,
         (planted, watch): Self::Made<'_>,
-        _: &dyn Fn(&Self::Landed) -> bool,
     ) -> EnteredValue<Self> {
         let mut others = Vec::new();
         let enter = |node| {
@@ -360,21 +251,22 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             } = self.table.enter(node, hash, |other| seed.key() == other);
             others = strangers;
             match entering.existing() {
-                Some(existing) => (false, existing),
+                Some(existing) => (false, LiveHandle::new(existing, false)),
                 None => {
                     if let Some(unborn) = unborn {
                         unborn.born();
                     }
                     self.table.add_live(1);
                     // SAFETY: linked, and its count is ours.
-                    (true, unsafe { NodeRef::adopt(node) })
+                    let strong = unsafe { NodeRef::adopt(node) };
+                    (true, LiveHandle::new(strong, true))
                 }
             }
         };
         // SAFETY: it says what the table has said, after which no user code runs.
         let (landed, vain) = unsafe { planted.enter(enter) };
         Landing {
-            landed: Ok(Handle::new(landed)),
+            landed: Ok(landed),
             rest: (vain, others),
         }
     }
@@ -385,10 +277,11 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             // SAFETY: complete, and nobody else has it yet.
             unsafe { Unborn::<K, V>::new(strong.node(), watch) }.born();
         }
-        Handle::new(strong)
+        LiveHandle::new(strong, true)
     }
 
     fn enter_draft(&self, hash: u64, _: &Self::Ticket, draft: &Self::Landed) -> EnteredDraft<Self> {
+        let draft = &draft.handle;
         let is_it = |other: &K| Handle::key(draft) == other;
         let Entered {
             entering,
@@ -399,13 +292,21 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             self.table.add_live(1);
         }
         Landing {
-            landed: Ok(existing.map(Handle::new)),
+            landed: Ok(existing.map(|strong| LiveHandle::new(strong, false))),
             rest: (None, strangers),
         }
     }
 
     fn abandon(&self, draft: &Self::Landed, given_up: GivenUp<'_>) {
-        self.table.abandon(draft.strong(), given_up);
+        self.table.abandon(draft.handle.strong(), given_up);
+    }
+
+    fn is_fresh(landed: &Self::Landed) -> bool {
+        landed.fresh
+    }
+
+    fn take_out(&self, landed: &Self::Landed) {
+        self.remove_same(&landed.handle);
     }
 
     fn grip(&self) -> Self::Grip {
@@ -422,14 +323,46 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     }
 }
 
-impl<K: Eq + 'static, V: 'static, S> Creator for Registry<K, V, S> {
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creator for Registry<K, V, S> {
     type Key = K;
     type Value = V;
     type Owner = Handle<K, V>;
 }
 
-impl<K: Eq + 'static, V: 'static, S> Claims<K, V, Handle<K, V>> for Registry<K, V, S> {
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K, V>>
+    for Registry<K, V, S>
+{
     type Core = Self;
+    type Stored = K;
+
+    #[inline(always)]
+    fn core(&self) -> &Self {
+        self
+    }
+
+    #[inline(always)]
+    fn hash(&self, key: &K) -> u64 {
+        hash_key(&self.hasher, key)
+    }
+
+    #[inline(always)]
+    fn is_it(stored: &K, key: &K) -> bool {
+        key == stored
+    }
+
+    #[inline(always)]
+    fn find_owner(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Option<Handle<K, V>> {
+        self.table.get(hash, is_it).map(Handle::new)
+    }
+
+    fn find(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Option<LiveHandle<K, V>> {
+        let found = self.table.get(hash, is_it)?;
+        Some(LiveHandle::new(found, false))
+    }
+
+    fn ticket(&self, hash: u64, key: K) -> ReservedNode<RegistryNode<K, V>> {
+        ReservedNode::new(self.table.blank(0, hash, 0), key)
+    }
 
     fn key_of(seed: &ReservedNode<RegistryNode<K, V>>) -> &K {
         seed.key()
@@ -456,16 +389,37 @@ impl<K: Eq + 'static, V: 'static, S> Claims<K, V, Handle<K, V>> for Registry<K, 
         Self::made(creation.ticket(), value)
     }
 
-    fn owner(landed: Handle<K, V>) -> Handle<K, V> {
-        landed
+    fn value(landed: &LiveHandle<K, V>) -> &V {
+        &landed.handle
+    }
+
+    fn owner(landed: &LiveHandle<K, V>) -> &Handle<K, V> {
+        &landed.handle
+    }
+
+    fn into_owner(landed: LiveHandle<K, V>) -> Handle<K, V> {
+        landed.handle
     }
 }
 
-/// For calls whose factory cannot fail but by asking for itself.
-#[inline]
-pub(super) fn or_panic<T>(result: Result<T, CycleError>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(cycle) => panic!("{cycle}"),
+impl<K, V, S, Q> Asks<Q> for Registry<K, V, S>
+where
+    K: Hash + Eq + 'static,
+    V: 'static,
+    S: BuildHasher,
+    Q: ?Sized + Hash + Equivalent<K>,
+{
+    #[inline(always)]
+    fn hash_asked(&self, asked: &Q) -> u64 {
+        hash_key(&self.hasher, asked)
+    }
+
+    #[inline(always)]
+    fn is_asked(stored: &K, asked: &Q) -> bool {
+        asked.equivalent(stored)
+    }
+
+    fn is_asked_key(key: &K, asked: &Q) -> bool {
+        asked.equivalent(key)
     }
 }

@@ -52,7 +52,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         if !frames::is_inside_any() {
             return None;
         }
-        self.flights.draft(hash, |seed| key.equivalent(seed.key()))
+        let draft = self
+            .flights
+            .draft(hash, |seed| key.equivalent(seed.key()))?;
+        Some(draft.handle)
     }
 
     /// Whether this key has a live value at some moment during the call.
@@ -153,7 +156,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     {
         let key = Handle::key(old).clone();
         let hash = old.strong().header().key_hash();
-        let new = self.entry(hash, key, value, 0);
+        let new = self.new_node(hash, key, value, 0);
         match self.table.replace(old.strong(), new) {
             Ok(entered) => Ok(Handle::new(entered)),
             Err(rejected) => {
@@ -199,10 +202,16 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// A value to be entered, counted as an entry.
     fn prepare(&self, key: K, value: V) -> (u64, UnlinkedNode<RegistryNode<K, V>>) {
         let hash = hash_key(&self.hasher, &key);
-        (hash, self.entry(hash, key, value, 1))
+        (hash, self.new_node(hash, key, value, 1))
     }
 
-    fn entry(&self, hash: u64, key: K, value: V, live: isize) -> UnlinkedNode<RegistryNode<K, V>> {
+    fn new_node(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        live: isize,
+    ) -> UnlinkedNode<RegistryNode<K, V>> {
         let blank = self.table.blank(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {

@@ -20,6 +20,7 @@ use crate::registry::handle::Handle;
 use crate::registry::node::RegistryNode;
 use crate::sync::const_fn;
 use crate::table::Table;
+use creating::LiveHandle;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -99,7 +100,7 @@ pub struct Registry<K, V, S = DefaultHashBuilder> {
 }
 
 /// Those who wait have a seed, and get an owner.
-type Creations<K, V> = FlightTable<ReservedNode<RegistryNode<K, V>>, Handle<K, V>>;
+type Creations<K, V> = FlightTable<ReservedNode<RegistryNode<K, V>>, LiveHandle<K, V>>;
 
 // SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}

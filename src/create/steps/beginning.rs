@@ -3,8 +3,8 @@
 //! In an exclusive map the value before may have to end first. Whoever waits for that leads no flight: else others would wait for who waits, among them
 //! perhaps the very destructor that has to end, and a future that waits may never be polled again. So the flight is left, and joined again after the end.
 
-use super::{Accept, Creates, Creation};
-use crate::create::error::{ClosedError, Refusal};
+use super::{Accepts, Creates, Creation};
+use crate::create::error::{ClosedError, Refused};
 use crate::create::flight::{Flight, FlightTable, Joined, Turn};
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker, Part};
@@ -38,15 +38,16 @@ enum Next<'a, M: Creates> {
 }
 
 /// Begins a creation, unless one is under way, or has to wait: none then.
-pub(crate) fn try_begin<M: Creates>(
-    map: &M,
+pub(crate) fn try_begin<'a, M: Creates>(
+    map: &'a M,
     hash: u64,
     ticket: M::Ticket,
-) -> Result<Option<Begun<'_, M>>, ClosedError> {
+    accepts: &impl Accepts<M::Landed>,
+) -> Result<Option<Begun<'a, M>>, ClosedError> {
     let mut mine = Flight::new(hash, ticket);
     loop {
         if let Some(closed) = map.refused() {
-            return when_closed(map, hash, mine, Accept::All, closed).map(Some);
+            return when_closed(map, hash, mine, accepts, closed).map(Some);
         }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
@@ -55,7 +56,7 @@ pub(crate) fn try_begin<M: Creates>(
                 None => return Ok(None),
             },
         };
-        match next(map, hash, turn, Accept::All)? {
+        match next(map, hash, turn, accepts)? {
             Next::Nothing(begun) => return Ok(Some(begun)),
             Next::Join(flight) => mine = flight,
             Next::Await(..) => return Ok(None),
@@ -68,18 +69,18 @@ pub(crate) fn begin<'a, M: Creates>(
     map: &'a M,
     hash: u64,
     ticket: M::Ticket,
-    accept: Accept<'_, M::Landed>,
-) -> Result<Begun<'a, M>, Refusal> {
+    accepts: &impl Accepts<M::Landed>,
+) -> Result<Begun<'a, M>, Refused> {
     let mut mine = Flight::new(hash, ticket);
     loop {
         if let Some(closed) = map.refused() {
-            return Ok(when_closed(map, hash, mine, accept, closed)?);
+            return Ok(when_closed(map, hash, mine, accepts, closed)?);
         }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
             Joined::Waiter(waiter) => waiter.wait()?,
         };
-        mine = match next(map, hash, turn, accept)? {
+        mine = match next(map, hash, turn, accepts)? {
             Next::Nothing(begun) => return Ok(begun),
             Next::Join(flight) => flight,
             Next::Await(in_the_way, flight) => {
@@ -95,22 +96,24 @@ pub(crate) fn begin<'a, M: Creates>(
 
 /// As [`begin`], without holding up a thread.
 #[cfg(feature = "async")]
-pub(crate) async fn begin_async<M: Creates>(
+pub(crate) async fn begin_async<M: Creates, A: Accepts<M::Landed>>(
     map: &M,
     hash: u64,
     ticket: M::Ticket,
-) -> Result<Begun<'_, M>, Refusal> {
+    accepts: A,
+) -> Result<(Begun<'_, M>, A), Refused> {
     let mut mine = Flight::new(hash, ticket);
     loop {
         if let Some(closed) = map.refused() {
-            return Ok(when_closed(map, hash, mine, Accept::All, closed)?);
+            let begun = when_closed(map, hash, mine, &accepts, closed)?;
+            return Ok((begun, accepts));
         }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
             Joined::Waiter(waiter) => waiter.wait_async().await?,
         };
-        mine = match next(map, hash, turn, Accept::All)? {
-            Next::Nothing(begun) => return Ok(begun),
+        mine = match next(map, hash, turn, &accepts)? {
+            Next::Nothing(begun) => return Ok((begun, accepts)),
             Next::Join(flight) => flight,
             Next::Await(in_the_way, flight) => {
                 let begin = |asker| begin_waiting(map, &flight, &in_the_way, asker);
@@ -147,11 +150,11 @@ fn when_closed<'a, M: Creates>(
     map: &'a M,
     hash: u64,
     mine: FlightOf<M>,
-    accept: Accept<'_, M::Landed>,
+    accepts: &impl Accepts<M::Landed>,
     closed: ClosedError,
 ) -> Result<Begun<'a, M>, ClosedError> {
     let found = map.look(hash, mine.ticket());
-    let found = found.filter(|found| accept.accepts(found));
+    let found = found.filter(|found| accepts.accepts(found));
     after(mine, found.map(Begun::Landed).ok_or(closed))
 }
 
@@ -160,13 +163,13 @@ fn next<'a, M: Creates>(
     map: &'a M,
     hash: u64,
     turn: TurnOf<'a, M>,
-    accept: Accept<'_, M::Landed>,
+    accepts: &impl Accepts<M::Landed>,
 ) -> Result<Next<'a, M>, ClosedError> {
     let leader = match turn {
         Turn::Create(leader) => leader,
         Turn::Landed(landed, own) => {
-            // What has just been made is accepted. If it is not, it is what somebody has entered meanwhile without a creation.
-            let accepted = accept.accepts(&landed);
+            // If it is not good enough, it is what somebody has entered meanwhile without a creation.
+            let accepted = accepts.accepts(&landed);
             let landed = match own {
                 Some(own) if !accepted => return Ok(Next::Join(after(landed, own))),
                 own => after(own, landed),
@@ -183,8 +186,13 @@ fn next<'a, M: Creates>(
     // one; so is what accepts, and the drop of other keys.
     let found = creation.during(|ticket| {
         drop(before);
-        let found = map.look(hash, ticket)?;
-        accept.accepts(&found).then_some(found)
+        loop {
+            let found = map.look(hash, ticket)?;
+            if accepts.accepts(&found) {
+                break Some(found);
+            }
+            map.take_out(&found);
+        }
     });
     if let Some(landed) = found {
         return Ok(Next::Nothing(Begun::Landed(creation.leader.land(landed))));

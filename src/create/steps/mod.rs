@@ -17,7 +17,7 @@ mod pending;
 pub(crate) use beginning::begin_async;
 pub(crate) use beginning::{begin, try_begin, Begun};
 
-use crate::create::error::{ClosedError, Refusal};
+use crate::create::error::{ClosedError, CreateError};
 use crate::create::flight::{Flight, FlightTable, Leader};
 use crate::deadlock::family::Family;
 use crate::deadlock::frames::{self, Part};
@@ -27,7 +27,6 @@ use crate::memory::panics::{after, Panics};
 use crate::memory::teardown;
 use crate::table::exclusive::InTheWay;
 use pending::PendingCreation;
-use std::any::Any;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -69,14 +68,8 @@ pub(crate) trait Creates {
     /// Nothing can be entered any more.
     fn refused(&self) -> Option<ClosedError>;
 
-    /// Enters what was made, unless there is something already that is accepted. Called once for a ticket whose flight it ends.
-    fn enter(
-        &self,
-        hash: u64,
-        ticket: &Self::Ticket,
-        made: Self::Made<'_>,
-        accept: &dyn Fn(&Self::Landed) -> bool,
-    ) -> EnteredValue<Self>;
+    /// Enters what was made, unless there is something already. Called once for a ticket whose flight it ends.
+    fn enter(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made<'_>) -> EnteredValue<Self>;
 
     /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made<'_>) -> Self::Landed;
@@ -88,6 +81,12 @@ pub(crate) trait Creates {
         ticket: &Self::Ticket,
         draft: &Self::Landed,
     ) -> EnteredDraft<Self>;
+
+    /// Takes this very one out, if it is entered still.
+    fn take_out(&self, landed: &Self::Landed);
+
+    /// Whether a creation has just made it.
+    fn is_fresh(landed: &Self::Landed) -> bool;
 
     /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
     /// If it has not failed itself, it may live on: if it is a map's, which owns no values.
@@ -125,30 +124,9 @@ pub(crate) struct Creation<'a, M: Creates> {
     leader: Leader<'a, M::Ticket, M::Landed>,
 }
 
-/// What may be found in the place of the value that is to be made.
-pub(crate) enum Accept<'a, L> {
-    /// Whatever is alive.
-    All,
-    /// What this says yes to, and that is whatever a creation has just made. The rest makes way.
-    If(&'a dyn Fn(&L) -> bool),
-}
-
-impl<L> Clone for Accept<'_, L> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<L> Copy for Accept<'_, L> {}
-
-impl<L> Accept<'_, L> {
-    #[inline(always)]
-    pub(crate) fn accepts(&self, landed: &L) -> bool {
-        match self {
-            Self::All => true,
-            Self::If(accept) => accept(landed),
-        }
-    }
+/// Which values are good enough. What is not counts as absent, and is taken out by the creation that takes its place.
+pub(crate) trait Accepts<L> {
+    fn accepts(&self, found: &L) -> bool;
 }
 
 /// The family of a creation. Dropped, the creation has failed, and gives up the rest of what it has when that is done.
@@ -198,6 +176,10 @@ impl<'a, M: Creates> Creation<'a, M> {
         self.leader.ticket()
     }
 
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
     /// Runs a part of the creation, so that what it waits for is known to be for this key.
     pub(crate) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
         during(self.map, self.leader.flight(), Part::Closed, || {
@@ -206,13 +188,8 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// As `during`, of a part that may be given drafts.
-    fn during_open<'t, R>(
-        &'t self,
-        scope: &Scope,
-        draft: Option<&dyn Any>,
-        f: impl FnOnce(&'t M::Ticket) -> R,
-    ) -> R {
-        let part = Part::Open(&scope.0, draft);
+    fn during_open<'t, R>(&'t self, scope: &Scope, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
+        let part = Part::Open(&scope.0, None);
         during(self.map, self.leader.flight(), part, || f(self.ticket()))
     }
 
@@ -236,14 +213,9 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Enters what was made, unless somebody has entered something meanwhile without a creation.
-    pub(crate) fn enter<'t>(
-        &'t self,
-        made: M::Made<'t>,
-        accept: Accept<'_, M::Landed>,
-    ) -> EnteredValue<M> {
+    pub(crate) fn enter<'t>(&'t self, made: M::Made<'t>) -> EnteredValue<M> {
         self.leader.flight().begins_to_enter();
-        let accept = |landed: &M::Landed| accept.accepts(landed);
-        self.during(|ticket| self.map.enter(self.hash, ticket, made, &accept))
+        self.during(|ticket| self.map.enter(self.hash, ticket, made))
     }
 
     /// Gives what was entered to those who wait.
@@ -259,19 +231,13 @@ impl<'a, M: Creates> Creation<'a, M> {
     /// Makes the value and enters it.
     pub(crate) fn create<E>(
         self,
-        accept: Accept<'_, M::Landed>,
         make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
-        refused: impl Fn(Refusal) -> E,
-    ) -> Result<M::Landed, E> {
+    ) -> Result<M::Landed, CreateError<E>> {
         let scope = Scope::new();
-        // What takes the place of another value asks for more than can be asked later.
-        let made = match accept {
-            Accept::All => self.during_open(&scope, None, make),
-            Accept::If(_) => self.during(make),
-        };
+        let made = self.during_open(&scope, make);
         let made = made.map(|made| {
             if scope.0.is_alone() {
-                Ok(self.enter(made, accept))
+                Ok(self.enter(made))
             } else {
                 Err(self.draft(&scope, made))
             }
@@ -279,9 +245,9 @@ impl<'a, M: Creates> Creation<'a, M> {
         let finished = match made {
             Ok(Ok(entered)) => self.finish(entered),
             Ok(Err(draft)) => self.drafted(scope, draft).finish(),
-            Err(error) => return Err(self.fail_with(scope, error)),
+            Err(error) => return Err(CreateError::Failed(self.fail_with(scope, error))),
         };
-        finished.map_err(|closed| refused(closed.into()))
+        finished.map_err(CreateError::from)
     }
 
     /// Makes the value in two steps: from the second on its thread can have it as it is.
@@ -289,29 +255,26 @@ impl<'a, M: Creates> Creation<'a, M> {
         self,
         allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
         initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
-        refused: impl Fn(Refusal) -> E,
-    ) -> Result<M::Landed, E> {
+    ) -> Result<M::Landed, CreateError<E>> {
         let scope = Scope::new();
-        let made = self.during_open(&scope, None, allocate);
+        let made = self.during_open(&scope, allocate);
         let draft = made.map(|made| self.draft(&scope, made));
         let drafted = match draft {
             Ok(draft) => self.drafted(scope, draft),
-            Err(error) => return Err(after(initialise, self.fail_with(scope, error))),
+            Err(error) => {
+                let error = after(initialise, self.fail_with(scope, error));
+                return Err(CreateError::Failed(error));
+            }
         };
         match drafted.initialise(initialise) {
-            Ok(()) => {
-                let finished = drafted.finish();
-                finished.map_err(|closed| refused(closed.into()))
-            }
-            Err(error) => Err(after(drafted, error)),
+            Ok(()) => drafted.finish().map_err(CreateError::from),
+            Err(error) => Err(CreateError::Failed(after(drafted, error))),
         }
     }
 
     /// Makes what was made complete before it is entered. What ended in the making is in the scope, and may be asked for.
     fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::Landed {
-        self.during_open(scope, None, |ticket| {
-            self.map.draft(self.hash, ticket, made)
-        })
+        self.during_open(scope, |ticket| self.map.draft(self.hash, ticket, made))
     }
 
     /// The draft is there.
@@ -502,42 +465,6 @@ impl<M: Creates> Drop for Drafted<'_, M> {
     }
 }
 
-/// What `make` makes for a key, or what another creator of the same key is about to make; what is there already, if it is accepted.
-///
-/// A panic of `make` goes to the caller, an error too; in both cases one of those who wait creates next.
-#[cold]
-pub(crate) fn get_or_create<M: Creates, E>(
-    map: &M,
-    hash: u64,
-    ticket: M::Ticket,
-    accept: Accept<'_, M::Landed>,
-    make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
-    refused: impl Fn(Refusal) -> E,
-) -> Result<M::Landed, E> {
-    match begin(map, hash, ticket, accept) {
-        Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
-        Ok(Begun::Ours(creation)) => creation.create(accept, make, refused),
-        Err(refusal) => Err(after(make, refused(refusal))),
-    }
-}
-
-/// As [`get_or_create`], in two steps.
-#[cold]
-pub(crate) fn get_or_create_in_two<M: Creates, E>(
-    map: &M,
-    hash: u64,
-    ticket: M::Ticket,
-    allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
-    initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
-    refused: impl Fn(Refusal) -> E,
-) -> Result<M::Landed, E> {
-    match begin(map, hash, ticket, Accept::All) {
-        Ok(Begun::Landed(landed)) => Ok(after((allocate, initialise), landed)),
-        Ok(Begun::Ours(creation)) => creation.create_in_two(allocate, initialise, refused),
-        Err(refusal) => Err(after((allocate, initialise), refused(refusal))),
-    }
-}
-
 /// The future of a factory. It is a part of the creation whenever it is polled, and when it is dropped, which may be at any time.
 #[cfg(feature = "async")]
 struct FuturePart<'a, 'm, M: Creates, F> {
@@ -572,38 +499,28 @@ impl<M: Creates, F> Drop for FuturePart<'_, '_, M, F> {
     }
 }
 
-/// As [`get_or_create`], without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
 #[cfg(feature = "async")]
-pub(crate) async fn get_or_create_async<M: Creates, V, E>(
-    map: &M,
-    hash: u64,
-    ticket: M::Ticket,
-    make: impl AsyncFnOnce(&M::Ticket) -> Result<V, E>,
-    made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
-    refused: impl Fn(Refusal) -> E,
-) -> Result<M::Landed, E> {
-    match begin_async(map, hash, ticket).await {
-        Ok(Begun::Landed(landed)) => Ok(after(make, landed)),
-        Err(refusal) => Err(after(make, refused(refusal))),
-        Ok(Begun::Ours(creation)) => {
-            let entered = {
-                let making = std::pin::pin!(Some(make(creation.ticket())));
-                let mut part = FuturePart {
-                    creation: &creation,
-                    making,
-                };
-                let mut made = Some(made);
-                let result = std::future::poll_fn(|context| part.poll(context, &mut made)).await;
-                let result = after(part, result);
-                result.map(|made| creation.enter(made, Accept::All))
+impl<M: Creates> Creation<'_, M> {
+    /// As [`create`](Self::create), without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
+    pub(crate) async fn create_async<V, E>(
+        self,
+        making: impl Future<Output = Result<V, E>>,
+        made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
+    ) -> Result<M::Landed, CreateError<E>> {
+        let entered = {
+            let making = std::pin::pin!(Some(making));
+            let mut part = FuturePart {
+                creation: &self,
+                making,
             };
-            match entered {
-                Ok(entered) => {
-                    let finished = creation.finish(entered);
-                    finished.map_err(|closed| refused(closed.into()))
-                }
-                Err(error) => Err(after(creation, error)),
-            }
+            let mut made = Some(made);
+            let result = std::future::poll_fn(|context| part.poll(context, &mut made)).await;
+            let result = after(part, result);
+            result.map(|made| self.enter(made))
+        };
+        match entered {
+            Ok(entered) => self.finish(entered).map_err(CreateError::from),
+            Err(error) => Err(CreateError::Failed(after(self, error))),
         }
     }
 }

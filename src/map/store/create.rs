@@ -98,14 +98,13 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         self.naming.name(ticket.seed.key().shown(&ticket.key), f)
     }
 
-    /// Enters what was made for a ticket, unless there is an entry whose key `is_it` and that is accepted. Called once for a ticket whose flight it ends.
+    /// Enters what was made for a ticket, unless there is an entry whose key `is_it`. Called once for a ticket whose flight it ends.
     pub(crate) fn enter_made(
         &self,
         hash: u64,
         ticket: &Ticket<A, B>,
         (mut value, live): Made<B>,
         is_it: &dyn Fn(&A) -> bool,
-        accept: &dyn Fn(&Landed<A, B>) -> bool,
     ) -> Landing<Landed<A, B>, Rest<A, B>> {
         self.watch_value(hash, &mut value);
         let key = ticket.key.clone();
@@ -116,7 +115,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         };
         let enter = |node| {
             // If the key that is there has died since it was compared, it is as if nothing were there.
-            let mut displace = |landed: &mut Landed<A, B>| !landed.keep_key() || !accept(landed);
+            let mut displace = |landed: &mut Landed<A, B>| !landed.keep_key();
             let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut displace);
             rest.strangers = strangers;
             match outcome {

@@ -3,12 +3,9 @@
 //!
 //! Key and value of an entry come and go together, as others may be looking at both. So unlike with weak keys the later of two equal keys stays.
 
-use crate::create::error::{ClosedError, CycleError, Refusal};
+use crate::create::error::ClosedError;
 use crate::create::flight::FlightTable;
-#[cfg(feature = "async")]
-use crate::create::steps::get_or_create_async;
-use crate::create::steps::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
-use crate::create::steps::{EnteredDraft, EnteredValue};
+use crate::create::steps::{Creates, EnteredDraft, EnteredValue};
 use crate::deadlock::work::GivenUp;
 use crate::map::store::create::{Made, Rest};
 use crate::map::store::entry_ref::{Landed, Ticket};
@@ -24,30 +21,7 @@ type Entry<K, B> = Landed<OwnedSlot<K>, B>;
 type NotIn<K, B> = Refused<OwnedSlot<K>, B>;
 
 impl<K: Eq + 'static, B: Slot> Store<OwnedSlot<K>, B> {
-    /// The live entry of this key.
-    #[inline]
-    pub(crate) fn find_keyed<Q>(&self, hash: u64, key: &Q) -> Option<Entry<K, B>>
-    where
-        Q: ?Sized + Equivalent<K>,
-    {
-        self.find(hash, |stored| key.equivalent(&stored.0))
-    }
-
-    /// What `view` makes of the live value of this key.
-    #[inline(always)]
-    pub(crate) fn view_keyed<Q, R>(
-        &self,
-        hash: u64,
-        key: &Q,
-        view: impl FnMut(&B) -> Option<R>,
-    ) -> Option<R>
-    where
-        Q: ?Sized + Equivalent<K>,
-    {
-        self.view(hash, |stored| key.equivalent(&stored.0), view)
-    }
-
-    /// As `view_keyed`; in the middle of a creation that must not wait for this one, also of a value that is not finished.
+    /// What `view` makes of the live value of this key; in the middle of a creation that must not wait for this one, also of a value that is not finished.
     #[inline]
     pub(crate) fn see_keyed<Q, R>(
         &self,
@@ -154,117 +128,6 @@ impl<K: Eq + 'static, B: Slot> Store<OwnedSlot<K>, B> {
             }
         }
     }
-
-    /// The live entry of this key, if it is accepted, and otherwise a new one.
-    #[inline]
-    pub(crate) fn get_or_create_keyed<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: K,
-        accept: Accept<'_, Entry<K, B>>,
-        make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
-    ) -> Result<Entry<K, B>, E> {
-        match self.find_keyed(hash, &key) {
-            Some(landed) if accept.accepts(&landed) => Ok(after((key, make), landed)),
-            stale => {
-                let created = self.create_keyed(hash, key, accept, make);
-                after(stale, created)
-            }
-        }
-    }
-
-    /// As `get_or_create_keyed`, for those who have looked already.
-    #[cold]
-    pub(crate) fn create_keyed<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: K,
-        accept: Accept<'_, Entry<K, B>>,
-        make: impl FnOnce(&K) -> Result<(B, B::Live), E>,
-    ) -> Result<Entry<K, B>, E> {
-        let ticket = self.ticket(hash, OwnedSlot(key), ());
-        let make = |ticket: &Ticket<OwnedSlot<K>, B>| make(&ticket.seed.key().0);
-        get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
-    }
-
-    /// As `get_or_create_keyed`, in two steps.
-    pub(crate) fn get_or_create_in_two_keyed<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: K,
-        allocate: impl FnOnce(&K) -> Result<Made<B>, E>,
-        initialise: impl FnOnce(&Entry<K, B>) -> Result<(), E>,
-    ) -> Result<Entry<K, B>, E> {
-        if let Some(landed) = self.find_keyed(hash, &key) {
-            return Ok(after((key, allocate, initialise), landed));
-        }
-        let ticket = self.ticket(hash, OwnedSlot(key), ());
-        let allocate = |ticket: &Ticket<OwnedSlot<K>, B>| allocate(&ticket.seed.key().0);
-        let refused = Refusal::into_error;
-        get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
-    }
-
-    /// As `get_or_create_keyed`, without holding up a thread.
-    #[cfg(feature = "async")]
-    pub(crate) async fn get_or_create_keyed_async<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: K,
-        make: impl AsyncFnOnce(&K) -> Result<Made<B>, E>,
-    ) -> Result<Entry<K, B>, E> {
-        if let Some(landed) = self.find_keyed(hash, &key) {
-            return Ok(after((key, make), landed));
-        }
-        let ticket = self.ticket(hash, OwnedSlot(key), ());
-        let make = async |ticket: &Ticket<OwnedSlot<K>, B>| make(&ticket.seed.key().0).await;
-        get_or_create_async(
-            self,
-            hash,
-            ticket,
-            make,
-            |_, made| made,
-            Refusal::into_error,
-        )
-        .await
-    }
-
-    /// The live entry of this key, or the right to create it.
-    pub(crate) fn begin_keyed(&self, hash: u64, key: K) -> Result<Begun<'_, Self>, Refusal> {
-        if let Some(landed) = self.find_keyed(hash, &key) {
-            return Ok(after(key, Begun::Landed(landed)));
-        }
-        steps::begin(
-            self,
-            hash,
-            self.ticket(hash, OwnedSlot(key), ()),
-            Accept::All,
-        )
-    }
-
-    /// As `begin_keyed`, without waiting: none while somebody else creates it.
-    pub(crate) fn try_begin_keyed(
-        &self,
-        hash: u64,
-        key: K,
-    ) -> Result<Option<Begun<'_, Self>>, ClosedError> {
-        if let Some(landed) = self.find_keyed(hash, &key) {
-            return Ok(Some(after(key, Begun::Landed(landed))));
-        }
-        steps::try_begin(self, hash, self.ticket(hash, OwnedSlot(key), ()))
-    }
-
-    /// As `begin_keyed`, without holding up a thread.
-    #[cfg(feature = "async")]
-    pub(crate) async fn begin_keyed_async(
-        &self,
-        hash: u64,
-        key: K,
-    ) -> Result<Begun<'_, Self>, Refusal> {
-        if let Some(landed) = self.find_keyed(hash, &key) {
-            return Ok(after(key, Begun::Landed(landed)));
-        }
-        steps::begin_async(self, hash, self.ticket(hash, OwnedSlot(key), ())).await
-    }
 }
 
 impl<K: Eq + 'static, B: Slot> Creates for Store<OwnedSlot<K>, B> {
@@ -298,15 +161,9 @@ impl<K: Eq + 'static, B: Slot> Creates for Store<OwnedSlot<K>, B> {
         self.is_closed().then(ClosedError::new)
     }
 
-    fn enter(
-        &self,
-        hash: u64,
-        ticket: &Self::Ticket,
-        made: Made<B>,
-        accept: &dyn Fn(&Entry<K, B>) -> bool,
-    ) -> EnteredValue<Self> {
+    fn enter(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> EnteredValue<Self> {
         let is_it = |stored: &OwnedSlot<K>| same(ticket.seed.key(), stored);
-        self.enter_made(hash, ticket, made, &is_it, accept)
+        self.enter_made(hash, ticket, made, &is_it)
     }
 
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<K, B> {
@@ -321,6 +178,14 @@ impl<K: Eq + 'static, B: Slot> Creates for Store<OwnedSlot<K>, B> {
     ) -> EnteredDraft<Self> {
         let is_it = |stored: &OwnedSlot<K>| same(ticket.seed.key(), stored);
         self.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn is_fresh(landed: &Entry<K, B>) -> bool {
+        landed.fresh
+    }
+
+    fn take_out(&self, landed: &Entry<K, B>) {
+        self.take_out(&landed.held, Cause::Removed);
     }
 
     fn abandon(&self, draft: &Entry<K, B>, given_up: GivenUp<'_>) {

@@ -3,12 +3,9 @@
 //! The first of several equal keys stays: a new value goes into an entry with the old key, as in CPython. Where that key is needed it is
 //! kept alive meanwhile.
 
-use crate::create::error::{ClosedError, CycleError, InFlight, Refusal};
+use crate::create::error::{ClosedError, InFlight};
 use crate::create::flight::FlightTable;
-#[cfg(feature = "async")]
-use crate::create::steps::get_or_create_async;
-use crate::create::steps::{self, get_or_create, get_or_create_in_two, Accept, Begun, Creates};
-use crate::create::steps::{EnteredDraft, EnteredValue};
+use crate::create::steps::{Creates, EnteredDraft, EnteredValue};
 use crate::deadlock::work::GivenUp;
 use crate::map::store::create::{Made, Rest};
 use crate::map::store::death_listener::CanNotify;
@@ -289,164 +286,9 @@ where
         }
     }
 
-    /// The live entry of this key, if it is accepted, and otherwise a new one.
-    pub(crate) fn get_or_create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        accept: Accept<'_, Entry<P, B>>,
-        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
-    ) -> Result<Entry<P, B>, E> {
-        self.get_or_create_hashed(M::hash(&self.hasher, key), key, accept, make)
-    }
-
-    /// As `get_or_create`, for those who have hashed the key.
-    pub(crate) fn get_or_create_hashed<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: &P,
-        accept: Accept<'_, Entry<P, B>>,
-        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
-    ) -> Result<Entry<P, B>, E> {
-        match self.store.find(hash, |stored| M::same(&stored.0, key)) {
-            Some(landed) if accept.accepts(&landed) => Ok(after(make, landed)),
-            stale => {
-                let created = self.create(hash, key, accept, make);
-                after(stale, created)
-            }
-        }
-    }
-
-    /// The live entry that is asked for, or a new one under the key that `to_pointer` makes, with an owner of the key that is stored.
-    pub(crate) fn get_or_create_asked<Q: ?Sized, E: From<CycleError> + From<ClosedError>>(
-        &self,
-        asked: &Q,
-        to_pointer: impl FnOnce(&Q) -> P,
-        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
-    ) -> Result<(P, Entry<P, B>), E>
-    where
-        M: Asked<P, Q>,
-    {
-        let hash = M::hash_asked(&self.hasher, asked);
-        let found = self.store.find(hash, |stored| M::matches(&stored.0, asked));
-        if let Some(found) = with_live_key(found) {
-            return Ok(after((to_pointer, make), found));
-        }
-        let pointer = to_pointer(asked);
-        assert!(
-            M::matches(&P::downgrade(&pointer), asked) && M::hash(&self.hasher, &pointer) == hash,
-            "the pointer is not the key that was asked for, or hashes differently"
-        );
-        with_stored_key(self.create(hash, &pointer, Accept::All, make), pointer)
-    }
-
-    /// As `get_or_create`, with an owner of the key that is stored.
-    #[cfg(feature = "serde")]
-    pub(crate) fn get_or_create_with_key<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: P,
-        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
-    ) -> Result<(P, Entry<P, B>), E> {
-        let (hash, found) = self.find_same(&key);
-        if let Some(found) = with_live_key(found) {
-            return Ok(after((key, make), found));
-        }
-        with_stored_key(self.create(hash, &key, Accept::All, make), key)
-    }
-
-    #[cold]
-    fn create<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        hash: u64,
-        key: &P,
-        accept: Accept<'_, Entry<P, B>>,
-        make: impl FnOnce(&P) -> Result<(B, B::Live), E>,
-    ) -> Result<Entry<P, B>, E> {
-        let ticket = self.ticket(hash, key);
-        let make = |ticket: &Ticket<WeakSlot<P>, B>| make(&ticket.key);
-        get_or_create(self, hash, ticket, accept, make, Refusal::into_error)
-    }
-
-    /// As `get_or_create`, in two steps.
-    pub(crate) fn get_or_create_in_two<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        allocate: impl FnOnce(&P) -> Result<Made<B>, E>,
-        initialise: impl FnOnce(&Entry<P, B>) -> Result<(), E>,
-    ) -> Result<Entry<P, B>, E> {
-        let (hash, found) = self.find_same(key);
-        if let Some(landed) = found {
-            return Ok(after((allocate, initialise), landed));
-        }
-        let ticket = self.ticket(hash, key);
-        let allocate = |ticket: &Ticket<WeakSlot<P>, B>| allocate(&ticket.key);
-        let refused = Refusal::into_error;
-        get_or_create_in_two(self, hash, ticket, allocate, initialise, refused)
-    }
-
-    /// As `get_or_create`, without holding up a thread.
-    #[cfg(feature = "async")]
-    pub(crate) async fn get_or_create_async<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: &P,
-        make: impl AsyncFnOnce(&P) -> Result<Made<B>, E>,
-    ) -> Result<Entry<P, B>, E> {
-        let (hash, found) = self.find_same(key);
-        if let Some(landed) = found {
-            return Ok(after(make, landed));
-        }
-        let ticket = self.ticket(hash, key);
-        let make = async |ticket: &Ticket<WeakSlot<P>, B>| make(&ticket.key).await;
-        get_or_create_async(
-            self,
-            hash,
-            ticket,
-            make,
-            |_, made| made,
-            Refusal::into_error,
-        )
-        .await
-    }
-
-    /// The live entry of this key, or the right to create it.
-    pub(crate) fn begin(&self, key: &P) -> Result<Begun<'_, Self>, Refusal> {
-        let (hash, found) = self.find_same(key);
-        match found {
-            Some(landed) => Ok(Begun::Landed(landed)),
-            None => steps::begin(self, hash, self.ticket(hash, key), Accept::All),
-        }
-    }
-
-    /// As `begin`, without waiting: none while somebody else creates it.
-    pub(crate) fn try_begin(&self, key: &P) -> Result<Option<Begun<'_, Self>>, ClosedError> {
-        let (hash, found) = self.find_same(key);
-        match found {
-            Some(landed) => Ok(Some(Begun::Landed(landed))),
-            None => steps::try_begin(self, hash, self.ticket(hash, key)),
-        }
-    }
-
-    /// As `begin`, without holding up a thread.
-    #[cfg(feature = "async")]
-    pub(crate) async fn begin_async(&self, key: &P) -> Result<Begun<'_, Self>, Refusal> {
-        let (hash, found) = self.find_same(key);
-        if let Some(landed) = found {
-            return Ok(Begun::Landed(landed));
-        }
-        steps::begin_async(self, hash, self.ticket(hash, key)).await
-    }
-
-    /// The hash of this key, and its live entry.
-    fn find_same(&self, key: &P) -> (u64, Option<Entry<P, B>>) {
-        let hash = M::hash(&self.hasher, key);
-        (
-            hash,
-            self.store.find(hash, |stored| M::same(&stored.0, key)),
-        )
-    }
-
     /// A key that waits for its value, kept alive meanwhile.
-    fn ticket(&self, hash: u64, key: &P) -> Ticket<WeakSlot<P>, B> {
-        self.store.ticket(hash, WeakSlot::new(key), key.clone())
+    pub(crate) fn ticket(&self, hash: u64, key: P) -> Ticket<WeakSlot<P>, B> {
+        self.store.ticket(hash, WeakSlot::new(&key), key)
     }
 }
 
@@ -488,15 +330,9 @@ where
         self.store.is_closed().then(ClosedError::new)
     }
 
-    fn enter(
-        &self,
-        hash: u64,
-        ticket: &Self::Ticket,
-        made: Made<B>,
-        accept: &dyn Fn(&Entry<P, B>) -> bool,
-    ) -> EnteredValue<Self> {
+    fn enter(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> EnteredValue<Self> {
         let is_it = |stored: &WeakSlot<P>| M::same(&stored.0, &ticket.key);
-        self.store.enter_made(hash, ticket, made, &is_it, accept)
+        self.store.enter_made(hash, ticket, made, &is_it)
     }
 
     fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Made<B>) -> Entry<P, B> {
@@ -511,6 +347,14 @@ where
     ) -> EnteredDraft<Self> {
         let is_it = |stored: &WeakSlot<P>| M::same(&stored.0, &ticket.key);
         self.store.enter_made_draft(hash, draft, &is_it)
+    }
+
+    fn is_fresh(landed: &Entry<P, B>) -> bool {
+        landed.fresh
+    }
+
+    fn take_out(&self, landed: &Entry<P, B>) {
+        self.store.take_out(&landed.held, Cause::Removed);
     }
 
     fn abandon(&self, draft: &Entry<P, B>, given_up: GivenUp<'_>) {
@@ -531,28 +375,6 @@ where
 
     fn settle_rest(&self, rest: Self::Rest) {
         self.store.settle_made_rest(rest);
-    }
-}
-
-/// What a look-up has found, and its key, if that is still alive.
-fn with_live_key<P: Pointer, B: Slot>(found: Option<Entry<P, B>>) -> Option<(P, Entry<P, B>)> {
-    let landed = found?;
-    let stored = landed.held.key().0.upgrade()?;
-    Some((stored, landed))
-}
-
-/// What a creation has ended in, and the key that is stored with it, which may be another one.
-fn with_stored_key<P: Pointer, B: Slot, E>(
-    created: Result<Entry<P, B>, E>,
-    equal: P,
-) -> Result<(P, Entry<P, B>), E> {
-    match created {
-        Ok(mut landed) => {
-            let stored = landed.key.take();
-            let stored = stored.expect("a creation keeps it alive");
-            Ok(after(equal, (stored, landed)))
-        }
-        Err(error) => Err(after(equal, error)),
     }
 }
 

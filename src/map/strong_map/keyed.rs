@@ -1,7 +1,7 @@
 //! One entry of a strong map: looking it up, entering, replacing and removing it.
 
 use super::{Key, StrongMap, Value};
-use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
+use crate::create::error::{ClosedError, InsertError, ReplaceError};
 use crate::map::store::entry_ref::Landed;
 use crate::map::store::slot::OwnedSlot;
 use crate::memory::hash::hash_key;
@@ -113,7 +113,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         let hash = hash_key(&self.hasher, &key);
         match self.store.insert_keyed(hash, key, OwnedSlot(value)) {
             Ok(displaced) => displaced,
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+            Err(_) => ClosedError::new().panic(),
         }
     }
 
@@ -222,7 +222,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
             let new = f(landed.map(Landed::value))?;
             Some((Some(OwnedSlot(new.clone())), new))
         });
-        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        let new = changed.unwrap_or_else(|closed| closed.panic());
         after(f, new)
     }
 

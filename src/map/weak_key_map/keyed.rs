@@ -1,7 +1,7 @@
 //! One entry of a map with weak keys: looking it up, entering, replacing and removing it.
 
 use super::WeakKeyMap;
-use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
+use crate::create::error::{ClosedError, InsertError, ReplaceError};
 use crate::map::store::entry_ref::Landed;
 use crate::map::store::slot::{OwnedSlot, Watching};
 use crate::memory::panics::after;
@@ -82,7 +82,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     {
         match self.inner.insert(key, OwnedSlot(value)) {
             Ok(displaced) => displaced.map(Landed::into_clone),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+            Err(_) => ClosedError::new().panic(),
         }
     }
 
@@ -180,7 +180,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
             let new = f(landed.map(|landed| landed.value()))?;
             Some((Some(OwnedSlot(new.clone())), new))
         });
-        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        let new = changed.unwrap_or_else(|closed| closed.panic());
         after(f, new)
     }
 
@@ -306,7 +306,7 @@ where
             .insert_watched(hash, key, OwnedSlot(value), watch)
         {
             Ok(displaced) => after(token, displaced.map(Landed::into_clone)),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+            Err(_) => ClosedError::new().panic(),
         }
     }
 }

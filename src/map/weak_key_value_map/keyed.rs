@@ -1,8 +1,7 @@
 //! One entry of a map with weak keys and weak values: looking it up by its key, entering, replacing and removing it.
 
 use super::WeakKeyValueMap;
-use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
-use crate::create::steps::Accept;
+use crate::create::error::{ClosedError, InsertError, ReplaceError};
 use crate::map::store::entry_ref::Landed;
 use crate::map::store::reverse::Traced;
 use crate::map::store::slot::{Slot, Watching};
@@ -55,7 +54,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     pub fn insert(&self, key: &P, value: Q) -> Option<Q> {
         match self.inner.insert(key, Traced::new(&value)) {
             Ok(displaced) => after(value, displaced.map(Landed::into_live)),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+            Err(_) => ClosedError::new().panic(),
         }
     }
 
@@ -109,7 +108,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
             let same = old.is_some_and(|old| Q::address(old) == Q::address(&new));
             Some(((!same).then(|| Traced::new(&new)), new))
         });
-        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        let new = changed.unwrap_or_else(|closed| closed.panic());
         after(f, new)
     }
 
@@ -196,27 +195,7 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueM
         let watch = |key: &P| watching(key_token(P::target(key)));
         match self.inner.insert_watched(hash, key, side, watch) {
             Ok(displaced) => after((key_token, value), displaced.map(Landed::into_live)),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+            Err(_) => ClosedError::new().panic(),
         }
-    }
-
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), for values that report their own death: `make` gets a [`Token`] to be stored in the value. See
-    /// [`WeakValueMap::get_or_insert_with_token`](crate::WeakValueMap::get_or_insert_with_token).
-    ///
-    /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with).
-    pub fn get_or_insert_with_token(&self, key: &P, make: impl FnOnce(&P, Token) -> Q) -> Q {
-        let hash = M::hash(self.hasher(), key);
-        let made = |key: &P| {
-            let token = Token::new();
-            let binder = token.binder();
-            let value = make(key, token);
-            let watching = Watching::by(binder.bind(self.inner.store.notify_prompt(hash)));
-            Ok((Traced::watched(&value, watching), value))
-        };
-        let landed: Result<_, Refusal> =
-            self.inner
-                .get_or_create_hashed(hash, key, Accept::All, made);
-        landed.map_or_else(|refusal| refusal.panic(), Landed::into_live)
     }
 }

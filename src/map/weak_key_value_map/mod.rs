@@ -15,7 +15,7 @@ use crate::map::store::iter::Walk;
 use crate::map::store::reverse::{ByValue, Traced};
 use crate::map::store::slot::{Slot, WeakSlot};
 use crate::map::store::weak_keyed::WeakKeyed;
-use crate::map::store::{Setup, Store};
+use crate::map::store::Setup;
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::pointer::keying::{ByEquality, Keying};
@@ -127,15 +127,6 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         Self {
             inner: WeakKeyed::with(setup, hasher, ByValue::new(), reach),
         }
-    }
-
-    pub(crate) fn store(&self) -> &Store<WeakSlot<P>, Traced<Q>, ByValue<P, Q>> {
-        &self.inner.store
-    }
-
-    #[cfg(feature = "serde")]
-    pub(crate) fn keyed(&self) -> &WeakKeyed<P, Traced<Q>, M, S, ByValue<P, Q>> {
-        &self.inner
     }
 
     /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their

@@ -1,7 +1,7 @@
 //! One entry of a map with weak values: looking it up, entering, replacing and removing it.
 
 use super::{Key, Value, WeakValueMap};
-use crate::create::error::{ClosedError, InsertError, Refusal, ReplaceError};
+use crate::create::error::{ClosedError, InsertError, ReplaceError};
 use crate::map::store::entry_ref::Landed;
 use crate::map::store::slot::{Slot, WeakSlot};
 use crate::memory::hash::hash_key;
@@ -90,7 +90,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
         let hash = hash_key(&self.hasher, &key);
         match self.store.insert_keyed(hash, key, WeakSlot::new(&value)) {
             Ok(displaced) => after(value, displaced.map(Landed::into_live)),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+            Err(_) => ClosedError::new().panic(),
         }
     }
 
@@ -188,7 +188,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
             let enter = old.is_none_or(|old| P::address(old) != P::address(&new));
             Some((enter.then(|| WeakSlot::new(&new)), new))
         });
-        let new = changed.unwrap_or_else(|closed| Refusal::Closed(closed).panic());
+        let new = changed.unwrap_or_else(|closed| closed.panic());
         after(f, new)
     }
 

@@ -1,10 +1,9 @@
 //! Entries whose values carry a token, and go with it.
 
 use super::WeakValueMap;
-use crate::create::error::{ClosedError, CycleError, Refusal};
-use crate::create::steps::Accept;
+use crate::create::error::ClosedError;
 use crate::map::store::entry_ref::Landed;
-use crate::map::store::slot::{Slot, Watching, WeakSlot};
+use crate::map::store::slot::{Watching, WeakSlot};
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
@@ -17,61 +16,6 @@ where
     P: SyncPointer,
     S: BuildHasher,
 {
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), for values that report their own death: `make` gets a [`Token`] to be stored in the value.
-    /// When the token is dropped, which is when the value is, exactly this entry goes, and its key with it.
-    ///
-    /// If `make` does not store the token, or fails, nothing is wrong: the entry is pruned like that of any `Arc`; see
-    /// [`Token`](Token#when-it-does-not-go-as-planned) for what else may happen.
-    ///
-    /// # Panics
-    /// As [`get_or_insert_with`](Self::get_or_insert_with).
-    ///
-    /// ```
-    /// use highlander::{Token, WeakValueMap};
-    /// use std::sync::Arc;
-    ///
-    /// trait Codec: Send + Sync { fn name(&self) -> &str; }
-    /// struct Flac { name: String, _token: Token }
-    /// impl Codec for Flac { fn name(&self) -> &str { &self.name } }
-    ///
-    /// static CODECS: WeakValueMap<String, Arc<dyn Codec>> = WeakValueMap::new();
-    ///
-    /// let codec = CODECS.get_or_insert_with_token("flac".into(), |name, token| {
-    ///     Arc::new(Flac { name: name.clone(), _token: token })
-    /// });
-    /// assert_eq!((codec.name(), CODECS.entries()), ("flac", 1));
-    /// drop(codec);
-    /// assert_eq!(CODECS.entries(), 0);        // not only invisible, but gone
-    /// ```
-    pub fn get_or_insert_with_token(&self, key: K, make: impl FnOnce(&K, Token) -> P) -> P {
-        self.get_or_try_insert_with_token(key, |key, token| Ok(make(key, token)))
-            .unwrap_or_else(|refusal: Refusal| refusal.panic())
-    }
-
-    /// As [`get_or_insert_with_token`](Self::get_or_insert_with_token), by a factory that may fail: its error comes back as it is.
-    ///
-    /// # Errors
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
-    pub fn get_or_try_insert_with_token<E: From<CycleError> + From<ClosedError>>(
-        &self,
-        key: K,
-        make: impl FnOnce(&K, Token) -> Result<P, E>,
-    ) -> Result<P, E> {
-        let hash = hash_key(&self.hasher, &key);
-        if let Some(live) = self.store.view_keyed(hash, &key, Slot::live) {
-            return Ok(after((key, make), live));
-        }
-        let make = |key: &K| {
-            let token = Token::new();
-            let binder = token.binder();
-            let value = make(key, token)?;
-            let watching = Watching::by(binder.bind(self.store.notify_prompt(hash)));
-            Ok((WeakSlot::watched(&value, watching), value))
-        };
-        let landed = self.store.create_keyed(hash, key, Accept::All, make);
-        landed.map(Landed::into_live)
-    }
-
     /// As [`insert`](Self::insert), for a value that carries a [`Token`], which `token` shows: the entry goes when the token is dropped, which is when
     /// the value is.
     ///
@@ -106,7 +50,7 @@ where
         let weak = WeakSlot::watched(&value, watching);
         match self.store.insert_keyed(hash, key, weak) {
             Ok(displaced) => after(value, displaced.map(Landed::into_live)),
-            Err(_) => Refusal::Closed(ClosedError::new()).panic(),
+            Err(_) => ClosedError::new().panic(),
         }
     }
 }

@@ -340,11 +340,8 @@ impl Shared {
         };
         for end in missing.into_iter().rev() {
             let parent = node;
-            node = self.loggers.get_or_insert_with_ref(
-                &name[..end],
-                |name| name.into(),
-                |_| Node::below(parent),
-            );
+            let entry = self.loggers.entry_ref(&name[..end]);
+            node = entry.or_insert_with(|_| Node::below(parent));
         }
         node
     }

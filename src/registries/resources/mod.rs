@@ -120,7 +120,7 @@ impl<K: Hash + Eq + 'static, R: 'static> Resources<K, R> {
     /// # Errors
     /// Of `open`, as they are; and a [`CycleError`](crate::CycleError), in an `io::Error`, when `open` asks for its own key, directly or through others.
     pub fn open(&self, key: K, open: impl FnOnce(&K) -> io::Result<R>) -> io::Result<Handle<K, R>> {
-        self.open.get_or_try_insert_with(key, open)
+        Ok(self.open.get_or_try_insert_with(key, open)?)
     }
 
     /// The resource of this key, if it is open.

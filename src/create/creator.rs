@@ -1,0 +1,163 @@
+//! What an entry asks of its map: the same of each.
+
+use crate::create::error::CreateError;
+use crate::create::steps::{Creates, Creation};
+use crate::pointer::token::{Binder, Token};
+use std::convert::Infallible;
+
+/// A map that creates values: [`Registry`](crate::Registry), the weak maps, and [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
+///
+/// With it a function can take the entry or the vacancy of any of them:
+/// ```
+/// use highlander::{Creator, Registry, Vacancy};
+///
+/// fn fill_with_default<M: Creator<Value: Default, Owner: Clone>>(vacancy: Vacancy<'_, M>) -> M::Owner {
+///     vacancy.fill(M::Value::default())
+/// }
+///
+/// let registry: Registry<u32, String> = Registry::new();
+/// let claim = registry.entry(1).claim();
+/// assert_eq!(*fill_with_default(claim.vacant().unwrap()), "");
+/// ```
+#[allow(private_bounds)] // How it is done concerns nobody else.
+pub trait Creator:
+    Creating<<Self as Creator>::Key, <Self as Creator>::Value, <Self as Creator>::Owner>
+{
+    /// The key: `K`, or the pointer that is a weak key.
+    type Key;
+    /// What is entered: `V`, or the pointer that is a weak value.
+    type Value;
+    /// What comes back: a handle, the pointer, or a clone of the value.
+    type Owner;
+}
+
+/// How it is done.
+pub(crate) trait Creating<K, V, O> {
+    /// The steps.
+    type Core: Creates;
+    /// A key as it is stored.
+    type Stored;
+
+    fn core(&self) -> &Self::Core;
+
+    fn hash(&self, key: &K) -> u64;
+
+    /// Whether a stored key is this one.
+    fn is_it(stored: &Self::Stored, key: &K) -> bool;
+
+    /// The live value of the key that `is_it`: a look-up.
+    fn find_owner(&self, hash: u64, is_it: impl Fn(&Self::Stored) -> bool) -> Option<O>
+    where
+        O: Clone;
+
+    /// As `find_owner`, with all that is known of it.
+    fn find(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&Self::Stored) -> bool,
+    ) -> Option<<Self::Core as Creates>::Landed>;
+
+    /// A key that waits for its value.
+    fn ticket(&self, hash: u64, key: K) -> <Self::Core as Creates>::Ticket;
+
+    fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &K;
+
+    /// What the factory's result is made into.
+    fn make<E>(
+        ticket: &<Self::Core as Creates>::Ticket,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<<Self::Core as Creates>::Made<'_>, E> {
+        make(Self::key_of(ticket)).map(|value| Self::made(ticket, value))
+    }
+
+    fn made(
+        ticket: &<Self::Core as Creates>::Ticket,
+        value: V,
+    ) -> <Self::Core as Creates>::Made<'_>;
+
+    /// As `made`, where that may run user code.
+    fn made_for<'t>(
+        creation: &'t Creation<'_, Self::Core>,
+        value: V,
+    ) -> <Self::Core as Creates>::Made<'t> {
+        creation.during(|ticket| Self::made(ticket, value))
+    }
+
+    fn value(landed: &<Self::Core as Creates>::Landed) -> &V;
+
+    fn owner(landed: &<Self::Core as Creates>::Landed) -> &O;
+
+    fn into_owner(landed: <Self::Core as Creates>::Landed) -> O
+    where
+        O: Clone;
+}
+
+/// The key of a creation under way in this map.
+pub(crate) type TicketOf<M> = <CoreOf<M> as Creates>::Ticket;
+
+/// A value that is entered in this map.
+pub(crate) type LandedOf<M> = <CoreOf<M> as Creates>::Landed;
+
+/// What is entered in this map.
+pub(crate) type MadeOf<'t, M> = <CoreOf<M> as Creates>::Made<'t>;
+
+pub(crate) type CoreOf<M> =
+    <M as Creating<<M as Creator>::Key, <M as Creator>::Value, <M as Creator>::Owner>>::Core;
+
+pub(crate) type StoredOf<M> =
+    <M as Creating<<M as Creator>::Key, <M as Creator>::Value, <M as Creator>::Owner>>::Stored;
+
+/// A map whose keys are weak: what it returns does not keep them alive.
+pub(crate) trait WeakKeys: Creator {
+    /// The key that is stored, if it is alive.
+    fn live_key(landed: &LandedOf<Self>) -> Option<Self::Key>;
+}
+
+/// A map that can be told of a death by a token in the value.
+pub(crate) trait Tokens: Creator {
+    /// What a factory's result is made into that carries a token.
+    fn made_with_token<'t>(
+        &self,
+        hash: u64,
+        ticket: &'t TicketOf<Self>,
+        value: Self::Value,
+        binder: &Binder,
+    ) -> MadeOf<'t, Self>;
+}
+
+/// Creates a value in two steps.
+pub(crate) fn create_in_two<M: Creator, E>(
+    creation: Creation<'_, CoreOf<M>>,
+    allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
+    initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
+) -> Result<LandedOf<M>, CreateError<E>> {
+    creation.create_in_two(
+        |ticket| M::make(ticket, allocate),
+        |draft| initialise(M::owner(draft)),
+    )
+}
+
+/// Creates a value that carries a token.
+pub(crate) fn create_with_token<M: Tokens, E>(
+    map: &M,
+    creation: Creation<'_, CoreOf<M>>,
+    make: impl FnOnce(&M::Key, Token) -> Result<M::Value, E>,
+) -> Result<LandedOf<M>, CreateError<E>> {
+    let hash = creation.hash();
+    creation.create(|ticket| {
+        let token = Token::new();
+        let binder = token.binder();
+        let value = make(M::key_of(ticket), token)?;
+        Ok(map.made_with_token(hash, ticket, value, &binder))
+    })
+}
+
+/// What comes of a factory that cannot fail.
+#[inline(always)]
+pub(crate) fn never_fails<T>(created: Result<T, CreateError<Infallible>>) -> T {
+    match created {
+        Ok(value) => value,
+        Err(CreateError::Failed(never)) => match never {},
+        Err(CreateError::Refused(refused)) => refused.panic(),
+    }
+}

@@ -1,0 +1,561 @@
+//! One key of a map, and all the ways to create its value.
+
+mod key;
+mod policy;
+#[cfg(feature = "async")]
+mod tasks;
+
+use crate::create::claim::Claim;
+use crate::create::creator::{create_in_two, create_with_token, never_fails};
+use crate::create::creator::{CoreOf, Creator, LandedOf, TicketOf, Tokens};
+use crate::create::error::{ClaimError, CreateError, InFlight, Refused};
+use crate::create::steps::{self, Begun, Creation};
+use crate::memory::panics::after;
+use crate::pointer::token::Token;
+pub(crate) use key::{Asks, BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey, Selects};
+use policy::By;
+#[cfg(feature = "serde")]
+pub(crate) use policy::StoredKey;
+pub(crate) use policy::{AnyLive, Condition, Gives, KeyAndOwner, Output, Owned, ValidIf, View};
+use std::fmt;
+
+/// One key of a map: what is to become of it if it has no live value.
+///
+/// It holds the map and the key, and no lock: so it may be kept, and moved into a future. The call that ends it looks first, and creates on a miss only.
+///
+/// ```
+/// use highlander::WeakValueMap;
+/// use std::sync::Arc;
+///
+/// let lengths: WeakValueMap<String, Arc<usize>> = WeakValueMap::new();
+/// let one = lengths.entry("quickening".into()).or_insert_with(|word| Arc::new(word.len()));
+/// let same = lengths.entry_ref("quickening").or_insert_with(|_| unreachable!("there can only be one"));
+/// assert!(Arc::ptr_eq(&one, &same));
+/// ```
+///
+/// # Creating
+/// One factory runs for a key at a time, with no lock held. Others who ask for the same key sleep until it is done, and get the value that it has made, even if its creator lets go of
+/// its own at once; a [task](Self::or_insert_with_async) sleeps without holding up its thread. Other keys are not held up. When a factory fails or panics nothing is entered, and one of those who wait
+/// runs its own. A hit waits for nobody.
+///
+/// # Errors and panics
+/// A creation is [refused](Refused) when it would wait for itself, directly or through others, on one thread or through several; and when the map is closed. The calls named `…_try_…` return
+/// that in a [`CreateError`], beside the factory's own error, which may be of any type. The others panic with its text. A panic of a factory goes to the caller.
+///
+/// # Borrowed keys
+/// [`entry_ref`](crate::Registry::entry_ref) makes the key on a miss only, by [`From`] or as [`key_with`](Self::key_with) says. If that key is not equivalent to the borrowed one or hashes differently,
+/// the call panics, since it would never be found.
+#[must_use = "an entry does nothing until it is asked for a value"]
+pub struct Entry<'a, M, K, C = AnyLive, O = Owned> {
+    pub(crate) map: &'a M,
+    pub(crate) key: K,
+    pub(crate) condition: C,
+    pub(crate) output: O,
+}
+
+impl<'a, M: Creator> Entry<'a, M, OwnedKey<M::Key>> {
+    /// Selects one key of any map: what the map's own `entry` does, for code that is generic over maps.
+    ///
+    /// ```
+    /// use highlander::{Creator, Entry, Registry};
+    ///
+    /// fn default_of<M: Creator<Value: Default, Owner: Clone>>(map: &M, key: M::Key) -> M::Owner {
+    ///     Entry::of(map, key).or_default()
+    /// }
+    ///
+    /// let registry: Registry<u32, String> = Registry::new();
+    /// assert_eq!(*default_of(&registry, 1), "");
+    /// ```
+    pub fn of(map: &'a M, key: M::Key) -> Self {
+        Self::new(map, OwnedKey(key))
+    }
+}
+
+impl<'a, M, K> Entry<'a, M, K> {
+    #[inline(always)]
+    pub(crate) fn new(map: &'a M, key: K) -> Self {
+        Self::with_output(map, key, Owned)
+    }
+}
+
+impl<'a, M, K, O> Entry<'a, M, K, AnyLive, O> {
+    #[inline(always)]
+    pub(crate) fn with_output(map: &'a M, key: K, output: O) -> Self {
+        Self {
+            map,
+            key,
+            condition: AnyLive,
+            output,
+        }
+    }
+}
+
+impl<'a, M, Q: ?Sized, C, O> Entry<'a, M, BorrowedKey<'a, Q>, C, O> {
+    /// Makes the key by a function, if there is none.
+    ///
+    /// ```
+    /// use highlander::{Equivalent, Registry};
+    ///
+    /// #[derive(PartialEq, Eq, Hash)]
+    /// struct Name { space: String, local: String }
+    ///
+    /// #[derive(Hash)]
+    /// struct NameRef<'a> { space: &'a str, local: &'a str }
+    ///
+    /// impl Equivalent<Name> for NameRef<'_> {
+    ///     fn equivalent(&self, name: &Name) -> bool {
+    ///         self.space == name.space && self.local == name.local
+    ///     }
+    /// }
+    ///
+    /// let registry: Registry<Name, usize> = Registry::new();
+    /// let query = NameRef { space: "clan", local: "MacLeod" };
+    /// let owned = |name: &NameRef| Name { space: name.space.into(), local: name.local.into() };
+    /// let held = registry.entry_ref(&query).key_with(owned).or_insert_with(|name| name.local.len());
+    /// assert_eq!(*held, 7);
+    /// assert!(registry.get(&query).is_some());
+    /// ```
+    pub fn key_with<K, F: FnOnce(&Q) -> K>(
+        self,
+        to_key: F,
+    ) -> Entry<'a, M, BorrowedKey<'a, Q, KeyWith<F>>, C, O> {
+        Entry {
+            map: self.map,
+            key: BorrowedKey {
+                asked: self.key.asked,
+                to_key: KeyWith(to_key),
+            },
+            condition: self.condition,
+            output: self.output,
+        }
+    }
+}
+
+#[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
+impl<'a, M: Creator, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
+    /// Returns what `view` makes of the value instead of an owner; so the value need not be `Clone`.
+    ///
+    /// *Runs* `view` with no lock held.
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    ///
+    /// struct Page(String);
+    ///
+    /// let pages: StrongMap<u32, Page> = StrongMap::new();
+    /// let length = pages.entry(1).and_view(|page| page.0.len()).or_insert_with(|_| Page("text".into()));
+    /// assert_eq!(length, 4);
+    /// ```
+    pub fn and_view<R, F: FnOnce(&M::Value) -> R>(self, view: F) -> Entry<'a, M, K, C, View<F>> {
+        Entry {
+            map: self.map,
+            key: self.key,
+            condition: self.condition,
+            output: View(view),
+        }
+    }
+}
+
+#[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
+impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, K, C, O> {
+    /// Counts a live value as absent if `is_valid` says no. The creation takes it out, and puts a new one in its place; owners of the old one keep it.
+    ///
+    /// Of several callers who find the same value stale one creates, and the others wait and get what it makes. A value is taken out before the factory runs: if that
+    /// fails, there is none.
+    ///
+    /// *Runs* `is_valid` with no lock held, perhaps more than once.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering::SeqCst}};
+    ///
+    /// let map: WeakValueMap<&str, Arc<AtomicBool>> = WeakValueMap::new();
+    /// let connect = |_: &&str| Arc::new(AtomicBool::new(true));
+    /// let first = map.get_or_insert_with("db", connect);
+    /// first.store(false, SeqCst);                                     // the connection breaks
+    /// let second = map.entry("db").valid_if(|c| c.load(SeqCst)).or_insert_with(connect);
+    /// assert!(!Arc::ptr_eq(&first, &second));
+    /// assert!(Arc::ptr_eq(&second, &map.get("db").unwrap()));
+    /// ```
+    pub fn valid_if<F: Fn(&M::Owner) -> bool>(
+        self,
+        is_valid: F,
+    ) -> Entry<'a, M, K, ValidIf<F, C>, O> {
+        Entry {
+            map: self.map,
+            key: self.key,
+            condition: ValidIf {
+                is_valid,
+                and: self.condition,
+            },
+            output: self.output,
+        }
+    }
+
+    /// Returns the live value, or enters this one.
+    ///
+    /// # Panics
+    /// As [`or_insert_with`](Self::or_insert_with).
+    pub fn or_insert(self, value: M::Value) -> O::Of {
+        self.or_insert_with(|_| value)
+    }
+
+    /// Returns the live value, or enters the default.
+    ///
+    /// # Panics
+    /// As [`or_insert_with`](Self::or_insert_with).
+    pub fn or_default(self) -> O::Of
+    where
+        M::Value: Default,
+    {
+        self.or_insert_with(|_| M::Value::default())
+    }
+
+    /// Returns the live value, or enters the one that `make` makes.
+    ///
+    /// # Panics
+    /// When `make` panics; and with the text of [`Refused`] when the creation is refused.
+    #[inline(always)]
+    pub fn or_insert_with(self, make: impl FnOnce(&M::Key) -> M::Value) -> O::Of {
+        never_fails(self.or_try_insert_with(|key| Ok(make(key))))
+    }
+
+    /// Returns the live value, or enters the one that `make` makes, which may fail.
+    ///
+    /// # Errors
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is refused.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::{fs::File, io, path::{Path, PathBuf}, sync::Arc};
+    ///
+    /// static FILES: WeakValueMap<PathBuf, Arc<File>> = WeakValueMap::new();
+    ///
+    /// fn open(path: &Path) -> io::Result<Arc<File>> {
+    ///     Ok(FILES.entry_ref(path).or_try_insert_with(|path| File::open(path).map(Arc::new))?)
+    /// }
+    /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    /// assert_eq!(FILES.entries(), 0);
+    /// ```
+    #[inline(always)]
+    pub fn or_try_insert_with<E>(
+        self,
+        make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
+    ) -> Result<O::Of, CreateError<E>> {
+        self.or_create(make, |creation, make| {
+            creation.create(|ticket| M::make(ticket, make))
+        })
+    }
+
+    /// Returns the live value, or enters the one that `make` makes; if it makes none, nothing is entered, and that is no error.
+    ///
+    /// Nothing is remembered: each of those who wait asks its own `make`.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let rows: Registry<u32, String> = Registry::new();
+    /// let load = |id: &u32| (*id < 10).then(|| format!("row {id}"));
+    /// assert_eq!(*rows.entry(7).or_optionally_insert_with(load).unwrap(), "row 7");
+    /// assert!(rows.entry(70).or_optionally_insert_with(load).is_none());
+    /// ```
+    ///
+    /// # Panics
+    /// As [`or_insert_with`](Self::or_insert_with).
+    pub fn or_optionally_insert_with(
+        self,
+        make: impl FnOnce(&M::Key) -> Option<M::Value>,
+    ) -> Option<O::Of> {
+        match self.or_try_insert_with(|key| make(key).ok_or(())) {
+            Ok(found) => Some(found),
+            Err(CreateError::Failed(())) => None,
+            Err(CreateError::Refused(refused)) => refused.panic(),
+        }
+    }
+
+    /// Returns the live value, or creates it in two steps: `allocate` makes it, and `initialise` completes it.
+    ///
+    /// So values may know each other in a circle. What `initialise` creates, on its thread, can ask for this key again. It gets the
+    /// same value, a *draft*, instead of a [`CycleError`](crate::CycleError). `get` and every call that creates find the draft there.
+    /// Everybody else finds the value when it is complete, and not before; calls that create wait for that.
+    ///
+    /// What was created with the help of a draft is published with it. When the outermost call returns, all of that is entered.
+    /// (One value is entered after the other: a `get`, which waits for nobody, may find one of them some moments before the next.)
+    ///
+    /// If `initialise` fails or panics, the draft is given up, and with it all that was created with its help. The draft is
+    /// dropped before this returns, at the latest by a look-up that is just looking at it. Owners that `initialise` has put
+    /// elsewhere keep it alive; it is found by nobody. Weak handles to a draft lead to nothing until it is entered, and for ever if it
+    /// never is. So for maps and sets of handles a draft is dead: they do not find it, and may take it out again
+    /// ([`Cause::Dead`](crate::Cause::Dead)). Enter a handle elsewhere when the creation has returned.
+    ///
+    /// Two threads that create for each other cannot both go on. The one that asks last is refused; it can give up,
+    /// [wait](crate::CycleError::wait), and try again. A future is given no drafts. Values that are inserted are no
+    /// creations: who inserts one that leads to a draft publishes that. If somebody inserts another value for this key meanwhile, the
+    /// caller and those who wait get that one.
+    ///
+    /// *Complexity:* who asks for a draft takes a time linear in the number of creations between, and the end of a circle one linear in its size for each of
+    /// its values.
+    ///
+    /// Modelled after the class map of Jython, which shows unfinished classes to everybody.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry, WeakHandle};
+    /// use std::sync::OnceLock;
+    ///
+    /// struct Class { friend: OnceLock<WeakHandle<&'static str, Class>> }
+    /// static CLASSES: Registry<&str, Class> = Registry::new();
+    ///
+    /// fn class(name: &'static str, friend: &'static str) -> Handle<&'static str, Class> {
+    ///     CLASSES.entry(name).or_create_cyclic(
+    ///         |_| Class { friend: OnceLock::new() },
+    ///         |class| {
+    ///             let friend = class_of(friend, name);
+    ///             class.friend.set(Handle::downgrade(&friend)).ok().unwrap();
+    /// #           KEPT.lock().unwrap().push(friend);
+    ///         },
+    ///     )
+    /// }
+    /// # use class as class_of;
+    /// # static KEPT: std::sync::Mutex<Vec<Handle<&'static str, Class>>> = std::sync::Mutex::new(Vec::new());
+    /// let list = class("List", "Node");                       // asks for Node, whose initialiser asks for List
+    /// let node = list.friend.get().unwrap().upgrade().unwrap();
+    /// assert!(node.friend.get().unwrap().upgrade().unwrap().ptr_eq(&list));
+    /// ```
+    ///
+    /// # Panics
+    /// When `allocate` or `initialise` panics; and with the text of [`Refused`] when the creation is refused.
+    pub fn or_create_cyclic(
+        self,
+        allocate: impl FnOnce(&M::Key) -> M::Value,
+        initialise: impl FnOnce(&M::Owner),
+    ) -> O::Of {
+        never_fails(self.or_try_create_cyclic(
+            |key| Ok(allocate(key)),
+            |value| {
+                initialise(value);
+                Ok(())
+            },
+        ))
+    }
+
+    /// As [`or_create_cyclic`](Self::or_create_cyclic), with steps that may fail.
+    ///
+    /// # Errors
+    /// [`CreateError::Failed`] with the error of `allocate` or `initialise`; [`CreateError::Refused`] when the creation is refused: when `allocate` asks for its own key, directly or through
+    /// others, and when a creation on another thread waits for one that this call is a part of.
+    ///
+    /// ```
+    /// use highlander::{CreateError, Registry};
+    ///
+    /// let classes: Registry<&str, String> = Registry::new();
+    /// let error = classes.entry("Broken").or_try_create_cyclic(|name| Ok(format!("class {name}")), |_| Err("no superclass"));
+    /// assert_eq!(error.unwrap_err(), CreateError::Failed("no superclass"));
+    /// assert!(classes.get("Broken").is_none());               // now and later: nobody keeps what is half built
+    /// ```
+    pub fn or_try_create_cyclic<E>(
+        self,
+        allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
+        initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
+    ) -> Result<O::Of, CreateError<E>> {
+        self.or_create((allocate, initialise), |creation, steps| {
+            create_in_two::<M, E>(creation, steps.0, steps.1)
+        })
+    }
+
+    /// Returns the live value, or enters the one that `make` makes, which carries a [`Token`]: its entry goes when the token is dropped, which is when the value is.
+    ///
+    /// A plain `Arc` does not tell when it dies; the token in it does. If `make` does not store it, nothing is wrong: the entry is pruned like that of any `Arc`; see
+    /// [`Token`](Token#when-it-does-not-go-as-planned) for what else may happen.
+    ///
+    /// ```
+    /// use highlander::{Token, WeakValueMap};
+    /// use std::sync::Arc;
+    ///
+    /// trait Codec: Send + Sync { fn name(&self) -> &str; }
+    /// struct Flac { name: String, _token: Token }
+    /// impl Codec for Flac { fn name(&self) -> &str { &self.name } }
+    ///
+    /// static CODECS: WeakValueMap<String, Arc<dyn Codec>> = WeakValueMap::new();
+    ///
+    /// let codec = CODECS.entry("flac".into()).or_insert_with_token(|name, token| {
+    ///     Arc::new(Flac { name: name.clone(), _token: token })
+    /// });
+    /// assert_eq!((codec.name(), CODECS.entries()), ("flac", 1));
+    /// drop(codec);
+    /// assert_eq!(CODECS.entries(), 0);        // not only invisible, but gone
+    /// ```
+    ///
+    /// # Panics
+    /// As [`or_insert_with`](Self::or_insert_with).
+    pub fn or_insert_with_token(self, make: impl FnOnce(&M::Key, Token) -> M::Value) -> O::Of
+    where
+        M: Tokens,
+    {
+        never_fails(self.or_try_insert_with_token(|key, token| Ok(make(key, token))))
+    }
+
+    /// As [`or_insert_with_token`](Self::or_insert_with_token), by a factory that may fail.
+    ///
+    /// # Errors
+    /// As [`or_try_insert_with`](Self::or_try_insert_with).
+    pub fn or_try_insert_with_token<E>(
+        self,
+        make: impl FnOnce(&M::Key, Token) -> Result<M::Value, E>,
+    ) -> Result<O::Of, CreateError<E>>
+    where
+        M: Tokens,
+    {
+        let map = self.map;
+        self.or_create(make, |creation, make| {
+            create_with_token(map, creation, make)
+        })
+    }
+
+    /// Returns the live value, or has `create` create one with `steps`.
+    #[inline(always)]
+    pub(crate) fn or_create<T, E>(
+        self,
+        steps: T,
+        create: impl FnOnce(Creation<'a, CoreOf<M>>, T) -> Result<LandedOf<M>, CreateError<E>>,
+    ) -> Result<O::Of, CreateError<E>> {
+        match self.look() {
+            Ok(found) => Ok(after(steps, found)),
+            Err(missed) => missed.create(steps, create),
+        }
+    }
+
+    /// A look-up.
+    #[inline(always)]
+    fn look(self) -> Result<O::Of, Missed<'a, M, C, O>> {
+        let Self {
+            map,
+            key,
+            condition,
+            output,
+        } = self;
+        let hash = key.hash(map);
+        let found = output.look_up(map, hash, |stored| key.is_it(stored), &condition);
+        match found {
+            Ok(found) => Ok(after((key, condition), found)),
+            Err(output) => Err(Missed::new(map, hash, key, condition, output)),
+        }
+    }
+}
+
+#[allow(private_bounds)] // How keys and conditions work concerns nobody else.
+impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
+    /// Returns the live value, or the right to create it, for code that cannot pass a closure.
+    ///
+    /// *Waiting:* none if there is a live value; otherwise for a creation of the key under way, and if that fails, one of those who wait gets the vacancy.
+    ///
+    /// ```
+    /// use highlander::{Claim, Registry};
+    ///
+    /// let sessions: Registry<u32, String> = Registry::new();
+    /// let session = match sessions.entry(7).claim() {
+    ///     Claim::Live(session) => session,
+    ///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or whenever the peer has answered
+    /// };
+    /// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if same.ptr_eq(&session)));
+    /// ```
+    ///
+    /// # Panics
+    /// With the text of [`Refused`], when it is called inside a creation that the one under way waits for, and when the map is closed.
+    pub fn claim(self) -> Claim<'a, M> {
+        let map = self.map;
+        match self.look() {
+            Ok(live) => Claim::Live(live),
+            Err(missed) => match missed.begin() {
+                Ok((begun, _)) => Claim::after(map, begun),
+                Err(refused) => refused.panic(),
+            },
+        }
+    }
+
+    /// As [`claim`](Self::claim), without waiting.
+    ///
+    /// # Errors
+    /// [`ClaimError::InFlight`] while somebody else is creating the value; [`ClaimError::Refused`] when the map is closed, and there is no live value. The key is dropped.
+    pub fn try_claim(self) -> Result<Claim<'a, M>, ClaimError> {
+        let map = self.map;
+        match self.look() {
+            Ok(live) => Ok(Claim::Live(live)),
+            Err(missed) => Ok(Claim::after(map, missed.try_begin()?)),
+        }
+    }
+}
+
+/// An entry that has no value to be returned.
+struct Missed<'a, M: Creator, C, O> {
+    map: &'a M,
+    hash: u64,
+    ticket: TicketOf<M>,
+    condition: By<M, C>,
+    output: O,
+}
+
+impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
+    #[cold]
+    fn new(map: &'a M, hash: u64, key: impl Selects<M>, condition: C, output: O) -> Self {
+        let key = key.into_key(map, hash);
+        Self {
+            map,
+            hash,
+            ticket: map.ticket(hash, key),
+            condition: By::new(condition),
+            output,
+        }
+    }
+
+    /// Begins a creation, or waits for the one under way.
+    #[cold]
+    fn begin(self) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
+        let begun = steps::begin(self.map.core(), self.hash, self.ticket, &self.condition);
+        match after(self.condition, begun) {
+            Ok(begun) => Ok((begun, self.output)),
+            Err(refused) => Err(after(self.output, refused)),
+        }
+    }
+
+    /// As `begin`, without waiting.
+    fn try_begin(self) -> Result<Begun<'a, CoreOf<M>>, ClaimError> {
+        let begun = steps::try_begin(self.map.core(), self.hash, self.ticket, &self.condition);
+        match after((self.condition, self.output), begun) {
+            Ok(Some(begun)) => Ok(begun),
+            Ok(None) => Err(ClaimError::InFlight(InFlight)),
+            Err(closed) => Err(ClaimError::Refused(closed.into())),
+        }
+    }
+
+    /// Has `create` create the value with `steps`, unless somebody else does.
+    #[cold]
+    fn create<S, E>(
+        self,
+        steps: S,
+        create: impl FnOnce(Creation<'a, CoreOf<M>>, S) -> Result<LandedOf<M>, CreateError<E>>,
+    ) -> Result<O::Of, CreateError<E>>
+    where
+        O: Output<M>,
+    {
+        let (begun, output) = match self.begin() {
+            Ok(begun) => begun,
+            Err(refused) => return Err(after((steps, create), refused.into())),
+        };
+        let created = match begun {
+            Begun::Landed(landed) => Ok(after((steps, create), landed)),
+            Begun::Ours(creation) => create(creation, steps),
+        };
+        match created {
+            Ok(landed) => Ok(output.of(landed)),
+            Err(error) => Err(after(output, error)),
+        }
+    }
+}
+
+impl<M, K: fmt::Debug, C, O> fmt::Debug for Entry<'_, M, K, C, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}

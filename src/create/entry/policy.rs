@@ -1,0 +1,214 @@
+//! What an entry is to give: which values count, and what comes back of them.
+
+use crate::create::creator::{Creator, LandedOf, StoredOf, WeakKeys};
+use crate::create::steps::{Accepts, Creates};
+use crate::memory::panics::after;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Which values count.
+pub(crate) trait Condition<M: Creator> {
+    /// All do.
+    const ANY: bool;
+
+    fn holds(&self, landed: &LandedOf<M>) -> bool;
+}
+
+/// What an entry returns of a value: an owner, or what [`and_view`](super::Entry::and_view) says. It cannot be implemented outside.
+#[allow(private_bounds)] // How it is done concerns nobody else.
+pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
+    /// That.
+    type Of;
+}
+
+/// How it is done.
+pub(crate) trait Gives<M: Creator, R>: Sized {
+    fn of(self, landed: LandedOf<M>) -> R;
+
+    /// A look-up.
+    #[inline(always)]
+    fn look_up(
+        self,
+        map: &M,
+        hash: u64,
+        is_it: impl Fn(&StoredOf<M>) -> bool,
+        condition: &impl Condition<M>,
+    ) -> Result<R, Self> {
+        match map.find(hash, is_it) {
+            Some(landed) if condition.holds(&landed) => Ok(self.of(landed)),
+            _ => Err(self),
+        }
+    }
+}
+
+/// Any live value counts.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyLive;
+
+impl<M: Creator> Condition<M> for AnyLive {
+    const ANY: bool = true;
+
+    #[inline(always)]
+    fn holds(&self, _: &LandedOf<M>) -> bool {
+        true
+    }
+}
+
+/// Values count of which a function says so: of [`valid_if`](super::Entry::valid_if).
+#[derive(Clone, Copy)]
+pub struct ValidIf<F, C> {
+    pub(crate) is_valid: F,
+    pub(crate) and: C,
+}
+
+impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for ValidIf<F, C> {
+    const ANY: bool = false;
+
+    /// What a creation has just made is valid: else those who ask at one time would each make their own.
+    fn holds(&self, landed: &LandedOf<M>) -> bool {
+        let is_valid = || (self.is_valid)(M::owner(landed));
+        self.and.holds(landed) && (M::Core::is_fresh(landed) || is_valid())
+    }
+}
+
+/// An owner of the value comes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Owned;
+
+impl<M: Creator<Owner: Clone>> Output<M> for Owned {
+    type Of = M::Owner;
+}
+
+impl<M: Creator<Owner: Clone>> Gives<M, M::Owner> for Owned {
+    #[inline(always)]
+    fn of(self, landed: LandedOf<M>) -> M::Owner {
+        M::into_owner(landed)
+    }
+
+    #[inline(always)]
+    fn look_up(
+        self,
+        map: &M,
+        hash: u64,
+        is_it: impl Fn(&StoredOf<M>) -> bool,
+        condition: &impl Condition<M>,
+    ) -> Result<M::Owner, Self> {
+        if is_any::<M, _>(condition) {
+            return map.find_owner(hash, is_it).ok_or(self);
+        }
+        match map.find(hash, is_it) {
+            Some(landed) if condition.holds(&landed) => Ok(M::into_owner(landed)),
+            _ => Err(self),
+        }
+    }
+}
+
+#[inline(always)]
+fn is_any<M: Creator, C: Condition<M>>(_: &C) -> bool {
+    C::ANY
+}
+
+/// The key that is stored comes back too, which nobody else may own: of [`entry_ref`](crate::WeakKeyMap::entry_ref).
+#[derive(Clone, Copy, Debug)]
+pub struct KeyAndOwner;
+
+impl<M: WeakKeys<Owner: Clone>> Output<M> for KeyAndOwner {
+    type Of = (M::Key, M::Owner);
+}
+
+impl<M: WeakKeys<Owner: Clone>> Gives<M, (M::Key, M::Owner)> for KeyAndOwner {
+    fn of(self, landed: LandedOf<M>) -> (M::Key, M::Owner) {
+        let key = M::live_key(&landed).expect("a creation keeps it alive");
+        let owner = M::into_owner(landed);
+        (key, owner)
+    }
+
+    fn look_up(
+        self,
+        map: &M,
+        hash: u64,
+        is_it: impl Fn(&StoredOf<M>) -> bool,
+        condition: &impl Condition<M>,
+    ) -> Result<(M::Key, M::Owner), Self> {
+        let landed = match map.find(hash, is_it) {
+            Some(landed) if condition.holds(&landed) => landed,
+            _ => return Err(self),
+        };
+        match M::live_key(&landed) {
+            Some(key) => Ok((key, M::into_owner(landed))),
+            None => Err(after(landed, self)),
+        }
+    }
+}
+
+/// The key that is stored comes back.
+#[cfg(feature = "serde")]
+pub(crate) struct StoredKey;
+
+#[cfg(feature = "serde")]
+impl<M: WeakKeys> Output<M> for StoredKey {
+    type Of = M::Key;
+}
+
+#[cfg(feature = "serde")]
+impl<M: WeakKeys> Gives<M, M::Key> for StoredKey {
+    fn of(self, landed: LandedOf<M>) -> M::Key {
+        let key = M::live_key(&landed).expect("a creation keeps it alive");
+        after(landed, key)
+    }
+
+    fn look_up(
+        self,
+        map: &M,
+        hash: u64,
+        is_it: impl Fn(&StoredOf<M>) -> bool,
+        condition: &impl Condition<M>,
+    ) -> Result<M::Key, Self> {
+        let found = map.find(hash, is_it);
+        let live = found.as_ref().filter(|landed| condition.holds(landed));
+        let key = live.and_then(M::live_key);
+        after(found, key.ok_or(self))
+    }
+}
+
+/// What a function makes of the value comes back: of [`and_view`](super::Entry::and_view).
+#[derive(Clone, Copy)]
+pub struct View<F>(pub(crate) F);
+
+impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Output<M> for View<F> {
+    type Of = R;
+}
+
+impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Gives<M, R> for View<F> {
+    fn of(self, landed: LandedOf<M>) -> R {
+        let output = (self.0)(M::value(&landed));
+        after(landed, output)
+    }
+}
+
+/// A condition, for the steps of a creation.
+pub(crate) struct By<M, C>(pub(crate) C, PhantomData<fn() -> M>);
+
+impl<M: Creator, C: Condition<M>> By<M, C> {
+    pub(crate) fn new(condition: C) -> Self {
+        Self(condition, PhantomData)
+    }
+}
+
+impl<M: Creator, C: Condition<M>> Accepts<LandedOf<M>> for By<M, C> {
+    fn accepts(&self, found: &LandedOf<M>) -> bool {
+        self.0.holds(found)
+    }
+}
+
+impl<F, C> fmt::Debug for ValidIf<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValidIf").finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for View<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,264 @@
+//! Creation that waits without holding up a thread.
+
+use super::key::Selects;
+use super::policy::{Condition, Output};
+use super::{Entry, Missed};
+use crate::create::claim::Claim;
+use crate::create::creator::{never_fails, CoreOf, Creator, Tokens};
+use crate::create::error::{CreateError, Refused};
+use crate::create::steps::{begin_async, Begun};
+use crate::memory::panics::{after, ended};
+use crate::pointer::token::Token;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+#[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
+impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, K, C, O> {
+    /// As [`or_insert_with`](Self::or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
+    /// callers of this and of the other calls share one flight.
+    ///
+    /// A future that is dropped enters nothing, and leaves the creation to one of those who wait; one that was never polled has not begun. One that
+    /// has begun to create, and is neither polled on nor dropped, keeps the others waiting.
+    ///
+    /// What `make` returns cannot borrow the key; it clones what it needs. A hit is as quick as that of `or_insert_with`, and allocates nothing.
+    ///
+    /// # Panics
+    /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    /// # async fn connect(host: String) -> String { format!("connection to {host}") }
+    ///
+    /// static CONNECTIONS: Registry<String, String> = Registry::new();
+    ///
+    /// pollster::block_on(async {
+    ///     let one = CONNECTIONS.entry_ref("glen").or_insert_with_async(|host| connect(host.clone())).await;
+    ///     let same = CONNECTIONS.entry_ref("glen").or_insert_with_async(async |_| unreachable!()).await;
+    ///     assert!(one.ptr_eq(&same));
+    /// });
+    /// ```
+    pub fn or_insert_with_async<F, T>(
+        self,
+        make: F,
+    ) -> impl Future<Output = O::Of> + use<'a, M, K, C, O, F, T>
+    where
+        F: FnOnce(&M::Key) -> T,
+        T: Future<Output = M::Value>,
+    {
+        LookFirst::new(move || match self.look() {
+            Ok(found) => Ok(after(make, found)),
+            Err(missed) => Err(async move {
+                let make = |key: &M::Key| unfailing(make(key));
+                never_fails(missed.create_async(make).await)
+            }),
+        })
+    }
+
+    /// As [`or_insert_with_async`](Self::or_insert_with_async), with a factory that may fail.
+    ///
+    /// # Errors
+    /// As [`or_try_insert_with`](Self::or_try_insert_with).
+    pub fn or_try_insert_with_async<F, T, E>(
+        self,
+        make: F,
+    ) -> impl Future<Output = Result<O::Of, CreateError<E>>> + use<'a, M, K, C, O, F, T, E>
+    where
+        F: FnOnce(&M::Key) -> T,
+        T: Future<Output = Result<M::Value, E>>,
+    {
+        LookFirst::new(move || match self.look() {
+            Ok(found) => Ok(Ok(after(make, found))),
+            Err(missed) => Err(missed.create_async(make)),
+        })
+    }
+
+    /// As [`or_insert_with_token`](Self::or_insert_with_token), with a factory that awaits.
+    ///
+    /// # Panics
+    /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
+    pub fn or_insert_with_token_async<F, T>(
+        self,
+        make: F,
+    ) -> impl Future<Output = O::Of> + use<'a, M, K, C, O, F, T>
+    where
+        M: Tokens,
+        F: FnOnce(&M::Key, Token) -> T,
+        T: Future<Output = M::Value>,
+    {
+        LookFirst::new(move || match self.look() {
+            Ok(found) => Ok(after(make, found)),
+            Err(missed) => Err(async move {
+                let make = |key: &M::Key, token| unfailing(make(key, token));
+                never_fails(missed.create_with_token_async(make).await)
+            }),
+        })
+    }
+
+    /// As [`or_insert_with_token_async`](Self::or_insert_with_token_async), with a factory that may fail.
+    ///
+    /// # Errors
+    /// As [`or_try_insert_with`](Self::or_try_insert_with).
+    pub fn or_try_insert_with_token_async<F, T, E>(
+        self,
+        make: F,
+    ) -> impl Future<Output = Result<O::Of, CreateError<E>>> + use<'a, M, K, C, O, F, T, E>
+    where
+        M: Tokens,
+        F: FnOnce(&M::Key, Token) -> T,
+        T: Future<Output = Result<M::Value, E>>,
+    {
+        LookFirst::new(move || match self.look() {
+            Ok(found) => Ok(Ok(after(make, found))),
+            Err(missed) => Err(missed.create_with_token_async(make)),
+        })
+    }
+
+    /// As [`or_optionally_insert_with`](Self::or_optionally_insert_with), with a factory that awaits.
+    ///
+    /// # Panics
+    /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
+    pub fn or_optionally_insert_with_async<F, T>(
+        self,
+        make: F,
+    ) -> impl Future<Output = Option<O::Of>> + use<'a, M, K, C, O, F, T>
+    where
+        F: FnOnce(&M::Key) -> T,
+        T: Future<Output = Option<M::Value>>,
+    {
+        LookFirst::new(move || match self.look() {
+            Ok(found) => Ok(Some(after(make, found))),
+            Err(missed) => Err(async move {
+                let make = |key: &M::Key| {
+                    let making = make(key);
+                    async move { ended!(making).ok_or(()) }
+                };
+                match missed.create_async(make).await {
+                    Ok(found) => Some(found),
+                    Err(CreateError::Failed(())) => None,
+                    Err(CreateError::Refused(refused)) => refused.panic(),
+                }
+            }),
+        })
+    }
+}
+
+#[allow(private_bounds)] // How keys and conditions work concerns nobody else.
+impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
+    /// As [`claim`](Self::claim), without holding up a thread.
+    ///
+    /// # Panics
+    /// As `claim`, when the future is polled.
+    pub fn claim_async(self) -> impl Future<Output = Claim<'a, M>> + use<'a, M, K, C> {
+        let map = self.map;
+        LookFirst::new(move || match self.look() {
+            Ok(live) => Ok(Claim::Live(live)),
+            Err(missed) => Err(async move {
+                match missed.begin_async().await {
+                    Ok((begun, _)) => Claim::after(map, begun),
+                    Err(refused) => refused.panic(),
+                }
+            }),
+        })
+    }
+}
+
+impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
+    /// As [`begin`](Self::begin), without holding up a thread.
+    async fn begin_async(self) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
+        let begun = begin_async(self.map.core(), self.hash, self.ticket, self.condition);
+        match begun.await {
+            Ok((begun, condition)) => Ok((after(condition, begun), self.output)),
+            Err(refused) => Err(after(self.output, refused)),
+        }
+    }
+}
+
+impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
+    async fn create_async<F, T, E>(self, make: F) -> Result<O::Of, CreateError<E>>
+    where
+        F: FnOnce(&M::Key) -> T,
+        T: Future<Output = Result<M::Value, E>>,
+    {
+        let (begun, output) = match self.begin_async().await {
+            Ok(begun) => begun,
+            Err(refused) => return Err(after(make, refused.into())),
+        };
+        let creation = match begun {
+            Begun::Landed(landed) => return Ok(output.of(after(make, landed))),
+            Begun::Ours(creation) => creation,
+        };
+        let making = creation.during(|ticket| make(M::key_of(ticket)));
+        let created = creation.create_async(making, |ticket, value| M::made(ticket, value));
+        match created.await {
+            Ok(landed) => Ok(output.of(landed)),
+            Err(error) => Err(after(output, error)),
+        }
+    }
+
+    async fn create_with_token_async<F, T, E>(self, make: F) -> Result<O::Of, CreateError<E>>
+    where
+        M: Tokens,
+        F: FnOnce(&M::Key, Token) -> T,
+        T: Future<Output = Result<M::Value, E>>,
+    {
+        let (map, hash) = (self.map, self.hash);
+        let (begun, output) = match self.begin_async().await {
+            Ok(begun) => begun,
+            Err(refused) => return Err(after(make, refused.into())),
+        };
+        let creation = match begun {
+            Begun::Landed(landed) => return Ok(output.of(after(make, landed))),
+            Begun::Ours(creation) => creation,
+        };
+        let token = Token::new();
+        let binder = token.binder();
+        let making = creation.during(|ticket| make(M::key_of(ticket), token));
+        let created = creation.create_async(making, move |ticket, value| {
+            map.made_with_token(hash, ticket, value, &binder)
+        });
+        match created.await {
+            Ok(landed) => Ok(output.of(landed)),
+            Err(error) => Err(after(output, error)),
+        }
+    }
+}
+
+/// A factory's future that cannot fail.
+async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert::Infallible> {
+    Ok(ended!(making))
+}
+
+/// Looks first, and becomes a future of its own, on the heap, only if there is nothing.
+struct LookFirst<L, T> {
+    look: Option<L>,
+    slow: Option<Pin<Box<T>>>,
+}
+
+/// Nothing in it is ever pinned.
+impl<L, T> Unpin for LookFirst<L, T> {}
+
+impl<L: FnOnce() -> Result<R, T>, R, T: Future<Output = R>> LookFirst<L, T> {
+    fn new(look: L) -> Self {
+        Self {
+            look: Some(look),
+            slow: None,
+        }
+    }
+}
+
+impl<L: FnOnce() -> Result<R, T>, R, T: Future<Output = R>> Future for LookFirst<L, T> {
+    type Output = R;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
+        if let Some(look) = self.look.take() {
+            match look() {
+                Ok(found) => return Poll::Ready(found),
+                Err(slow) => self.slow = Some(Box::pin(slow)),
+            }
+        }
+        let slow = self.slow.as_mut().expect("it is over");
+        slow.as_mut().poll(context)
+    }
+}
