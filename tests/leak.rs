@@ -268,10 +268,12 @@ fn refusals() {
                     drop(factory);
                     unreachable!()
                 };
-                registry.get_or_try_create_cyclic(key, allocate, |_| unreachable!())
+                registry
+                    .entry(key)
+                    .or_try_create_cyclic(allocate, |_| unreachable!())
             });
             if key_panics {
-                panics(|| registry.claim(key(true)));
+                panics(|| registry.entry(key(true)).claim());
             }
             Arc::new(1)
         });

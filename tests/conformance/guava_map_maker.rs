@@ -216,11 +216,15 @@ fn a_stale_value_is_replaced<K: Subject>(t: &mut Table<K>) {
     }
     let kept = t
         .map
-        .get_or_replace_if(t.key(0), |_| false, || unreachable!("not stale"));
+        .entry(t.key(0))
+        .valid_if(|_| true)
+        .or_insert_with(|| unreachable!("not stale"));
     assert!(Arc::ptr_eq(&kept, &t.value(0)));
     let new = t
         .map
-        .get_or_replace_if(t.key(0), |v| **v == 0, || t.value(6));
+        .entry(t.key(0))
+        .valid_if(|v| **v != 0)
+        .or_insert_with(|| t.value(6));
     assert!(Arc::ptr_eq(&new, &t.value(6)));
     t.expect_changed(&[(0, Some(6))]);
     t.expect_told(&[(0, Cause::Replaced)]);

@@ -172,7 +172,10 @@ macro_rules! methods {
             stale: impl Fn(&Value) -> bool,
             make: impl FnOnce() -> Value,
         ) -> Value {
-            self.0.get_or_replace_if($own(key), stale, |_| make())
+            self.0
+                .entry($own(key))
+                .valid_if(|value| !stale(value))
+                .or_insert_with(|_| make())
         }
         fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)> + '_> {
             Box::new(self.0.iter())

@@ -235,8 +235,8 @@ impl Place for Kept {
         "in the map": hold(env.map().get_or_insert_with(Thing::new(key), |_| Thing::new(20)));
         "family": family(env, key, false);
         "family that fails": family(env, key, true);
-        "claim": env.claim(Thing::new(key));
-        "claim and fill": env.claim(Thing::new(key)).ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
+        "claim": env.entry(Thing::new(key)).claim();
+        "claim and fill": env.entry(Thing::new(key)).claim().vacant().map(|it| hold(it.fill(Thing::bare(20))));
         "keep": env.map().get(&Query(key)).map(|it| env.keep(&it));
         "release": env.map().get(&Query(key)).map(|it| env.release(&it));
         "remove": env.map().remove(&Query(key));
@@ -255,7 +255,10 @@ impl Place for Kept {
     fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
         let allocate = |_: &Thing| Ok(Thing::new(40));
         let map = self.map();
-        hold(map.get_or_try_create_cyclic(Thing::new(key), allocate, |_| ending(fails, inside)))
+        hold(
+            map.entry(Thing::new(key))
+                .or_try_create_cyclic(allocate, |_| ending(fails, inside)),
+        )
     }
 
     #[cfg(feature = "async")]
@@ -299,14 +302,14 @@ fn recent() {
             let captured = Dropped::new();
             end(pollster::block_on(it.get_or_insert_async(
                 Thing::new(key),
-                async move |_: &Thing| {
+                move |_: &Thing| async move {
                     let v = Thing::new(20);
                     end(captured);
                     v
                 },
             )))
         });
-        check("claim", &|it| end(it.claim(Thing::new(key))));
+        check("claim", &|it| end(it.entry(Thing::new(key)).claim()));
         check("clear", &|it| {
             it.clear();
             step("end")
@@ -335,7 +338,10 @@ impl Place for Remembered {
     fn create(&self, key: u32, fails: bool, inside: &mut dyn FnMut()) {
         let allocate = |_: &Thing| Ok(Thing::new(40));
         let map = self.map();
-        hold(map.get_or_try_create_cyclic(Thing::new(key), allocate, |_| ending(fails, inside)))
+        hold(
+            map.entry(Thing::new(key))
+                .or_try_create_cyclic(allocate, |_| ending(fails, inside)),
+        )
     }
 
     #[cfg(feature = "async")]

@@ -42,12 +42,12 @@ macro_rules! place {
                 "get_or_insert_with": hold($env.map.get_or_insert_with($($by)? $given, |_| $value::new(20)));
                 "get_or_insert_with, let go": $env.map.get_or_insert_with($($by)? $given, |_| $value::new(20));
                 "get_or_try_insert_with": $env.map.get_or_try_insert_with($($by)? $given, |_| Err(Dropped::new()));
-                "get_or_insert_with_ref": hold($env.map.get_or_insert_with_ref(&Query($key), |_| $given, |_| $value::new(20)));
+                "get_or_insert_with_ref": hold($env.map.entry_ref(&Query($key)).key_with(|_| $given).or_insert_with(|_| $value::new(20)));
                 "family": family($env, $key, false);
                 "family that fails": family($env, $key, true);
-                "claim": $env.map.claim($($by)? $given);
-                "try_claim": $env.map.try_claim($($by)? $given);
-                "claim and fill": $env.map.claim($($by)? $given).ok().and_then(Claim::vacant).map(|it| hold(it.fill($value::bare(20))));
+                "claim": $env.map.entry($($by)? $given).claim();
+                "try_claim": $env.map.entry($($by)? $given).try_claim();
+                "claim and fill": $env.map.entry($($by)? $given).claim().vacant().map(|it| hold(it.fill($value::bare(20))));
                 "try_insert": $env.map.try_insert($($by)? $given, $value::new(20));
                 "insert": hold($env.map.insert($($by)? $given, $value::new(20)));
                 "remove": hold($env.map.remove(&Query($key)));
@@ -72,7 +72,7 @@ macro_rules! place {
                 let ($env, $key) = (self, key);
                 let _ = $env;
                 let allocate = |_: &_| Ok($value::new(40));
-                let made = self.map.get_or_try_create_cyclic($($by)? $given, allocate, |_| {
+                let made = self.map.entry($($by)? $given).or_try_create_cyclic(allocate, |_| {
                     ending(fails, inside)
                 });
                 hold(made)
@@ -106,7 +106,7 @@ macro_rules! place_of_map {
     ([$($generics:tt)*] $place:ty, |$env:ident, $key:ident| key: ($($by:tt)?) $given:expr, value: $value:ident, $($more:tt)*) => {
         place! { [$($generics)*] $place, |$env, $key| key: ($($by)?) $given, value: $value,
             "get_key_value": hold($env.map.get_key_value(&Query($key)));
-            "get_or_replace_if": hold($env.map.get_or_replace_if($($by)? $given, |_| true, |_| $value::new(20)));
+            "get_or_replace_if": hold($env.map.entry($($by)? $given).valid_if(|_| false).or_insert_with(|_| $value::new(20)));
             "replace": hold($env.map.replace($($by)? $given, $value::new(20)));
             "update": hold($env.map.update($($by)? $given, |_| Some($value::new(20))));
             "update to nothing": hold($env.map.update($($by)? $given, |_| None));
@@ -430,7 +430,9 @@ impl<E: Place> Question<E> {
                         inside(Box::new(move || end(another.get(&OUTER))));
                     })
                 };
-                let made = another.get_or_try_create_cyclic(OUTER, |_| Ok(1), initialise);
+                let made = another
+                    .entry(OUTER)
+                    .or_try_create_cyclic(|_| Ok(1), initialise);
                 assert_eq!(made.is_ok(), !around.fails());
             }
         }));

@@ -8,7 +8,7 @@ struct Env {
 }
 
 place! { [] Env, |env, key| key: () Thing::new(key), value: Thing,
-    "get_or_insert_cyclic": hold(env.map.get_or_insert_cyclic(Thing::new(key), |_, weak| {
+    "get_or_insert_cyclic": hold(env.map.entry(Thing::new(key)).or_insert_cyclic(|_, weak| {
         hold(weak.clone());
         Thing::new(20)
     }));
@@ -95,7 +95,11 @@ fn kind(collide: bool, exclusive: bool) {
                 end(two);
                 v
             };
-            end(env.map.get_or_insert_with_ref(&Query(key), owned, make))
+            end(env
+                .map
+                .entry_ref(&Query(key))
+                .key_with(owned)
+                .or_insert_with(make))
         });
         check("get_or_insert_cyclic", &|env| {
             let captured = Dropped::new();
@@ -104,7 +108,7 @@ fn kind(collide: bool, exclusive: bool) {
                 end(captured);
                 v
             };
-            end(env.map.get_or_insert_cyclic(Thing::new(key), make))
+            end(env.map.entry(Thing::new(key)).or_insert_cyclic(make))
         });
         check("get_or_create_cyclic", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
@@ -116,7 +120,8 @@ fn kind(collide: bool, exclusive: bool) {
             let initialise = move |_: &Handle<Thing, Thing>| two.used();
             end(env
                 .map
-                .get_or_create_cyclic(Thing::new(key), allocate, initialise))
+                .entry(Thing::new(key))
+                .or_create_cyclic(allocate, initialise))
         });
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env| {
@@ -130,21 +135,25 @@ fn kind(collide: bool, exclusive: bool) {
                 env.map.get_or_insert_async(Thing::new(key), make),
             ))
         });
-        check("claim", &|env| end(env.map.claim(Thing::new(key))));
-        check("try_claim", &|env| end(env.map.try_claim(Thing::new(key))));
+        check("claim", &|env| end(env.map.entry(Thing::new(key)).claim()));
+        check("try_claim", &|env| {
+            end(env.map.entry(Thing::new(key)).try_claim())
+        });
         #[cfg(feature = "async")]
         check("claim_async", &|env| {
-            end(pollster::block_on(env.map.claim_async(Thing::new(key))))
+            end(pollster::block_on(
+                env.map.entry(Thing::new(key)).claim_async(),
+            ))
         });
         check("claim and fill", &|env| {
-            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+            if let Some(vacancy) = env.map.entry(Thing::new(key)).claim().vacant() {
                 end(vacancy.fill(Thing::bare(20)));
             } else {
                 step("nothing")
             }
         });
         check("claim and create", &|env| {
-            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+            if let Some(vacancy) = env.map.entry(Thing::new(key)).claim().vacant() {
                 let captured = Dropped::new();
                 let make = move |_: &Thing| -> Result<Thing, CreateError<()>> {
                     let v = Thing::new(20);
@@ -157,7 +166,7 @@ fn kind(collide: bool, exclusive: bool) {
             }
         });
         check("claim and create_cyclic", &|env| {
-            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+            if let Some(vacancy) = env.map.entry(Thing::new(key)).claim().vacant() {
                 let (one, two) = (Dropped::new(), Dropped::new());
                 let allocate = move |_: &Thing| -> Result<Thing, CreateError<()>> {
                     let v = Thing::new(20);

@@ -95,7 +95,11 @@ pub(super) fn all(collide: bool) {
                 end(two);
                 v
             };
-            end(env.map.get_or_insert_with_ref(&Query(key), owned, make))
+            end(env
+                .map
+                .entry_ref(&Query(key))
+                .key_with(owned)
+                .or_insert_with(make))
         });
         check("get_or_replace_if", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
@@ -109,7 +113,11 @@ pub(super) fn all(collide: bool) {
                 end(two);
                 v
             };
-            end(env.map.get_or_replace_if(Thing::new(key), stale, make))
+            end(env
+                .map
+                .entry(Thing::new(key))
+                .valid_if(|value| !stale(value))
+                .or_insert_with(make))
         });
         check("get_or_replace_if, fresh", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
@@ -123,7 +131,11 @@ pub(super) fn all(collide: bool) {
                 end(two);
                 v
             };
-            end(env.map.get_or_replace_if(Thing::new(key), stale, make))
+            end(env
+                .map
+                .entry(Thing::new(key))
+                .valid_if(|value| !stale(value))
+                .or_insert_with(make))
         });
         check("get_or_create_cyclic", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
@@ -135,7 +147,8 @@ pub(super) fn all(collide: bool) {
             let initialise = move |_: &Thing| two.used();
             end(env
                 .map
-                .get_or_create_cyclic(Thing::new(key), allocate, initialise))
+                .entry(Thing::new(key))
+                .or_create_cyclic(allocate, initialise))
         });
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env| {
@@ -150,14 +163,18 @@ pub(super) fn all(collide: bool) {
             ))
         });
         creations(key, check);
-        check("claim", &|env| end(env.map.claim(Thing::new(key))));
-        check("try_claim", &|env| end(env.map.try_claim(Thing::new(key))));
+        check("claim", &|env| end(env.map.entry(Thing::new(key)).claim()));
+        check("try_claim", &|env| {
+            end(env.map.entry(Thing::new(key)).try_claim())
+        });
         #[cfg(feature = "async")]
         check("claim_async", &|env| {
-            end(pollster::block_on(env.map.claim_async(Thing::new(key))))
+            end(pollster::block_on(
+                env.map.entry(Thing::new(key)).claim_async(),
+            ))
         });
         check("claim and fill", &|env| {
-            if let Some(vacancy) = env.map.claim(Thing::new(key)).ok().and_then(Claim::vacant) {
+            if let Some(vacancy) = env.map.entry(Thing::new(key)).claim().vacant() {
                 end(vacancy.fill(Thing::bare(20)));
             } else {
                 step("nothing")

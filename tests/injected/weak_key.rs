@@ -115,7 +115,11 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                 end(two);
                 v
             };
-            end(env.map.get_or_insert_with_ref(&query, owned, make))
+            end(env
+                .map
+                .entry_ref(&query)
+                .key_with(owned)
+                .or_insert_with(make))
         });
         check("get_or_try_insert_with_ref", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
@@ -128,7 +132,11 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                 end(two);
                 Err(Dropped::new())
             };
-            end(env.map.get_or_try_insert_with_ref(&query, owned, make))
+            end(env
+                .map
+                .entry_ref(&query)
+                .key_with(owned)
+                .or_try_insert_with(make))
         });
         for stale in [false, true] {
             check(&format!("get_or_replace_if {stale}"), &|env, key| {
@@ -143,7 +151,11 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                     end(two);
                     v
                 };
-                end(env.map.get_or_replace_if(key, stale, make))
+                end(env
+                    .map
+                    .entry(key)
+                    .valid_if(|value| !stale(value))
+                    .or_insert_with(make))
             });
         }
         check("get_or_create_cyclic", &|env, key| {
@@ -154,7 +166,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                 v
             };
             let initialise = move |_: &Thing| two.used();
-            end(env.map.get_or_create_cyclic(key, allocate, initialise))
+            end(env.map.entry(key).or_create_cyclic(allocate, initialise))
         });
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env, key| {
@@ -167,14 +179,14 @@ pub(super) fn maps<const R: bool>(collide: bool) {
             end(pollster::block_on(env.map.get_or_insert_async(key, make)))
         });
         creations(number, |name, call| check(name, &|env, _| call(env)));
-        check("claim", &|env, key| end(env.map.claim(key)));
-        check("try_claim", &|env, key| end(env.map.try_claim(key)));
+        check("claim", &|env, key| end(env.map.entry(key).claim()));
+        check("try_claim", &|env, key| end(env.map.entry(key).try_claim()));
         #[cfg(feature = "async")]
         check("claim_async", &|env, key| {
-            end(pollster::block_on(env.map.claim_async(key)))
+            end(pollster::block_on(env.map.entry(key).claim_async()))
         });
         check("claim and fill", &|env, key| {
-            if let Some(vacancy) = env.map.claim(key).ok().and_then(Claim::vacant) {
+            if let Some(vacancy) = env.map.entry(key).claim().vacant() {
                 end(vacancy.fill(Thing::bare(20)));
             } else {
                 step("nothing")

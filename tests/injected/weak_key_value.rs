@@ -17,7 +17,7 @@ impl<const R: bool> Env<R> {
 place_of_map! { [const R: bool] Env<R>, |env, key| key: (&) env.held.numbered(key), value: Strong,
     "prune": env.map.prune();
     "let go": env.held.let_go();
-    "get_or_insert_with_token": hold(env.map.get_or_insert_with_token(&env.held.numbered(key), |_, _| Strong::new(20)));
+    "get_or_insert_with_token": hold(env.map.entry(&env.held.numbered(key)).or_insert_with_token(|_, _| Strong::new(20)));
     "get_by_value": env.value().map(|it| hold(env.map.get_by_value(&it)));
     "keys_of": env.value().map(|it| hold(env.map.keys_of(&it)));
     "remove_by_value": env.value().map(|it| hold(env.map.remove_by_value(&it)));
@@ -135,7 +135,11 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(two);
                 v
             };
-            end(env.map.get_or_insert_with_ref(&query, owned, make))
+            end(env
+                .map
+                .entry_ref(&query)
+                .key_with(owned)
+                .or_insert_with(make))
         });
         check("get_or_insert_with_token", &|env, key| {
             let captured = Dropped::new();
@@ -145,7 +149,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(captured);
                 v
             };
-            end(env.map.get_or_insert_with_token(key, make))
+            end(env.map.entry(key).or_insert_with_token(make))
         });
         check("get_or_try_insert_with_ref", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
@@ -158,7 +162,11 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(two);
                 Err(Dropped::new())
             };
-            end(env.map.get_or_try_insert_with_ref(&query, owned, make))
+            end(env
+                .map
+                .entry_ref(&query)
+                .key_with(owned)
+                .or_try_insert_with(make))
         });
         for stale in [false, true] {
             check(&format!("get_or_replace_if {stale}"), &|env, key| {
@@ -173,7 +181,11 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                     end(two);
                     v
                 };
-                end(env.map.get_or_replace_if(key, stale, make))
+                end(env
+                    .map
+                    .entry(key)
+                    .valid_if(|value| !stale(value))
+                    .or_insert_with(make))
             });
         }
         check("get_or_create_cyclic", &|env, key| {
@@ -184,7 +196,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 v
             };
             let initialise = move |_: &Strong<R>| two.used();
-            end(env.map.get_or_create_cyclic(key, allocate, initialise))
+            end(env.map.entry(key).or_create_cyclic(allocate, initialise))
         });
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env, key| {
@@ -197,14 +209,14 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             end(pollster::block_on(env.map.get_or_insert_async(key, make)))
         });
         creations(number, |name, call| check(name, &|env, _| call(env)));
-        check("claim", &|env, key| end(env.map.claim(key)));
-        check("try_claim", &|env, key| end(env.map.try_claim(key)));
+        check("claim", &|env, key| end(env.map.entry(key).claim()));
+        check("try_claim", &|env, key| end(env.map.entry(key).try_claim()));
         #[cfg(feature = "async")]
         check("claim_async", &|env, key| {
-            end(pollster::block_on(env.map.claim_async(key)))
+            end(pollster::block_on(env.map.entry(key).claim_async()))
         });
         check("claim and fill", &|env, key| {
-            if let Some(vacancy) = env.map.claim(key).ok().and_then(Claim::vacant) {
+            if let Some(vacancy) = env.map.entry(key).claim().vacant() {
                 end(vacancy.fill(Strong::bare(20)));
             } else {
                 step("nothing")

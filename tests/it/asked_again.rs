@@ -18,8 +18,7 @@ type Error = CreateError<&'static str>;
 fn a_draft_is_not_entered_and_so_is_not_taken_out() {
     promptly(|| {
         let registry: Registry<u32, u32> = Registry::new();
-        let held = registry.get_or_create_cyclic(
-            1,
+        let held = registry.entry(1).or_create_cyclic(
             |key| *key,
             |draft| {
                 assert!(registry.remove(&1).is_none());
@@ -41,7 +40,7 @@ fn a_draft_is_found_by_every_look_up_alike() {
         assert!(!strong.contains_key(&2));
         assert_eq!(strong.get_key_value(&2), None);
     };
-    strong.get_or_create_cyclic(1, |key| *key, find);
+    strong.entry(1).or_create_cyclic(|key| *key, find);
 
     let values: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
     let find = |draft: &Arc<u32>| {
@@ -49,7 +48,7 @@ fn a_draft_is_found_by_every_look_up_alike() {
         let (key, value) = values.get_key_value(&1).unwrap();
         assert!(key == 1 && Arc::ptr_eq(&value, draft));
     };
-    values.get_or_create_cyclic(1, |key| Arc::new(*key), find);
+    values.entry(1).or_create_cyclic(|key| Arc::new(*key), find);
 
     let (key, keys) = (Arc::new(1), WeakKeyMap::<Arc<u32>, u32>::new());
     let find = |_: &u32| {
@@ -57,7 +56,7 @@ fn a_draft_is_found_by_every_look_up_alike() {
         let (stored, value) = keys.get_key_value(&*key).unwrap();
         assert!(Arc::ptr_eq(&stored, &key) && value == 7);
     };
-    keys.get_or_create_cyclic(&key, |_| 7, find);
+    keys.entry(&key).or_create_cyclic(|_| 7, find);
 
     let both: WeakKeyValueMap<Arc<u32>, Arc<u32>> = WeakKeyValueMap::new();
     let find = |draft: &Arc<u32>| {
@@ -65,7 +64,7 @@ fn a_draft_is_found_by_every_look_up_alike() {
         let (stored, value) = both.get_key_value(&*key).unwrap();
         assert!(Arc::ptr_eq(&stored, &key) && Arc::ptr_eq(&value, draft));
     };
-    both.get_or_create_cyclic(&key, |_| Arc::new(7), find);
+    both.entry(&key).or_create_cyclic(|_| Arc::new(7), find);
 }
 
 #[test]
@@ -80,12 +79,18 @@ fn what_says_whether_a_value_is_stale_may_ask_for_its_key() {
                 return false;
             }
             asked.set(asked.get() + 1);
-            let inner = map.get_or_try_replace_if(1, |_| true, |_| Err(Error::Failed("inner")));
+            let inner = map
+                .entry(1)
+                .valid_if(|_| false)
+                .or_try_insert_with(|_| Err(Error::Failed("inner")));
             // Outside of the creation it is an attempt of its own; inside, it would wait for itself.
             refused.set(refused.get() + u32::from(matches!(inner, Err(Error::Cycle(_)))));
             true
         };
-        let new = map.get_or_replace_if(1, stale, |_| Arc::new(2));
+        let new = map
+            .entry(1)
+            .valid_if(|value| !stale(value))
+            .or_insert_with(|_| Arc::new(2));
         assert_eq!((*old, *new), (1, 2));
         assert!(asked.get() > 1 && refused.get() > 0);
         assert_eq!(map.get(&1), Some(new));
@@ -232,23 +237,23 @@ fn quietly<R>(f: impl FnOnce() -> R) -> R {
 macro_rules! ways {
     ($map:expr, $key:expr, $value:expr) => {{
         fn vacancy() -> highlander::Vacancy<'static, Of> {
-            quietly(|| match $map.claim($key).unwrap() {
+            quietly(|| match $map.entry($key).claim() {
                 Claim::Vacant(vacancy) => vacancy,
                 Claim::Live(_) => panic!("nobody keeps it"),
             })
         }
         let ways: &[fn()] = &[
             || drop($map.get_or_insert_with($key, |_| $value)),
-            || drop($map.get_or_create_cyclic($key, |_| $value, |_| {})),
+            || drop($map.entry($key).or_create_cyclic(|_| $value, |_| {})),
             || {
                 let failed = |_: &Asking| Err(Error::Failed("failed"));
-                let _ = $map.get_or_try_create_cyclic($key, |_| Ok($value), failed);
+                let _ = $map.entry($key).or_try_create_cyclic(|_| Ok($value), failed);
             },
             || {
                 let inserts = |_: &Asking| drop($map.insert($key, $value));
-                drop($map.get_or_create_cyclic($key, |_| $value, inserts));
+                drop($map.entry($key).or_create_cyclic(|_| $value, inserts));
             },
-            || drop($map.get_or_replace_if($key, |_| true, |_| $value)),
+            || drop($map.entry($key).valid_if(|_| false).or_insert_with(|_| $value)),
             || drop(vacancy().fill($value)),
             || drop(vacancy().create(|_| Ok::<_, Error>($value))),
             || drop(vacancy().create_cyclic(|_| Ok::<_, Error>($value), |_| Ok(()))),
@@ -318,7 +323,10 @@ fn functions_of_pointers_may_ask_for_the_key_that_another_one_waits_for() {
                 || {
                     with_one_who_waits(|key, wait| {
                         let initialise = |_: &_| wait();
-                        drop(MAP.get_or_create_cyclic(key, |_| Asking::new(), initialise));
+                        drop(
+                            MAP.entry(key)
+                                .or_create_cyclic(|_| Asking::new(), initialise),
+                        );
                     })
                 },
                 || {
@@ -327,15 +335,17 @@ fn functions_of_pointers_may_ask_for_the_key_that_another_one_waits_for() {
                             wait();
                             Err(Error::Failed("failed"))
                         };
-                        drop(MAP.get_or_try_create_cyclic(key, |_| Ok(Asking::new()), fail));
+                        drop(
+                            MAP.entry(key)
+                                .or_try_create_cyclic(|_| Ok(Asking::new()), fail),
+                        );
                     })
                 },
                 || {
                     with_one_who_waits(|key, wait| {
                         // It is left to the creation around it.
                         let others: Registry<u32, u32> = Registry::new();
-                        others.get_or_create_cyclic(
-                            1,
+                        others.entry(1).or_create_cyclic(
                             |_| 1,
                             |_| {
                                 let make = |_: &_| {
@@ -415,7 +425,7 @@ macro_rules! families {
                                     MAP.get_or_insert_with(1, |_| unreachable!());
                                 };
                                 let value = |_: &u32| $wrap(Value::new(number));
-                                MAP.get_or_create_cyclic(number, value, needs_the_first)
+                                MAP.entry(number).or_create_cyclic(value, needs_the_first)
                             };
                             let before = ANSWERS.get();
                             let initialise = |_: &$value| {
@@ -426,7 +436,7 @@ macro_rules! families {
                             };
                             let outer = catch_unwind(AssertUnwindSafe(|| {
                                 let value = |_: &u32| Ok($wrap(Value::new(1)));
-                                MAP.get_or_try_create_cyclic(1, value, initialise)
+                                MAP.entry(1).or_try_create_cyclic(value, initialise)
                             }));
                             assert_eq!(outer.is_err(), panics);
                             assert!(outer.is_err() || outer.unwrap().is_err());
@@ -688,11 +698,8 @@ fn a_draft_that_is_given_up_may_ask_for_its_key_while_another_one_waits() {
                 &(),
                 |(), joined| {
                     let failed = catch_unwind(AssertUnwindSafe(|| {
-                        ANEW.get_or_try_create_cyclic(
-                            Compared::new(1),
-                            |_| Ok(AsksAnew(true)),
-                            |_| fail(joined),
-                        )
+                        ANEW.entry(Compared::new(1))
+                            .or_try_create_cyclic(|_| Ok(AsksAnew(true)), |_| fail(joined))
                     }));
                     assert!(failed.map_or(panics, |failed| failed.is_err()));
                 },
@@ -703,8 +710,7 @@ fn a_draft_that_is_given_up_may_ask_for_its_key_while_another_one_waits() {
                 &(),
                 |(), joined| {
                     let failed = catch_unwind(AssertUnwindSafe(|| {
-                        ANEW_MAP.get_or_try_create_cyclic(
-                            Compared::new(1),
+                        ANEW_MAP.entry(Compared::new(1)).or_try_create_cyclic(
                             |_| Ok(Arc::new(AsksInMap(true))),
                             |_| fail(joined),
                         )
@@ -736,7 +742,11 @@ fn what_is_stale_is_not_handed_out_to_one_who_waited() {
                 });
                 assert_eq!(made, 1, "what was inserted meanwhile");
             },
-            |map, key| map.get_or_replace_if(key, |value| *value == 1, |_| 3),
+            |map, key| {
+                map.entry(key)
+                    .valid_if(|value| *value != 1)
+                    .or_insert_with(|_| 3)
+            },
         );
         assert_eq!(made, 3);
         assert_eq!(map.get(&Compared::new(1)), Some(3));
@@ -755,9 +765,14 @@ fn what_is_made_meanwhile_is_not_stale() {
                     joined();
                     2
                 };
-                assert_eq!(map.get_or_replace_if(Compared::new(1), |_| true, make), 2);
+                assert_eq!(
+                    map.entry(Compared::new(1))
+                        .valid_if(|_| false)
+                        .or_insert_with(make),
+                    2
+                );
             },
-            |map, key| map.get_or_replace_if(key, |_| true, |_| 3),
+            |map, key| map.entry(key).valid_if(|_| false).or_insert_with(|_| 3),
         );
         assert_eq!(made, 2);
     });
@@ -815,7 +830,7 @@ fn each_of_a_family_may_be_asked_for_while_another_one_is_entered() {
                         })
                     };
                     let initialise = |_: &_| drop((member(2), member(3)));
-                    let made = $map.get_or_create_cyclic(Alike(1), $new, initialise);
+                    let made = $map.entry(Alike(1)).or_create_cyclic($new, initialise);
                     drop(made);
                     if COMPARISON.take().is_some() {
                         break;
@@ -869,9 +884,9 @@ fn each_of_a_family_may_be_asked_for_while_another_one_is_left() {
                     assert!(nth < 1000, "there is no end");
                     SHOWING.set(Some((nth, ask)));
                     let third = |_: &_| assert!($map.get(&Shown(1)).is_some());
-                    let second = |_: &_| drop($map.get_or_create_cyclic(Shown(3), $new, third));
-                    let first = |_: &_| drop($map.get_or_create_cyclic(Shown(2), $new, second));
-                    drop($map.get_or_create_cyclic(Shown(1), $new, first));
+                    let second = |_: &_| drop($map.entry(Shown(3)).or_create_cyclic($new, third));
+                    let first = |_: &_| drop($map.entry(Shown(2)).or_create_cyclic($new, second));
+                    drop($map.entry(Shown(1)).or_create_cyclic($new, first));
                     if SHOWING.take().is_some() {
                         break;
                     }
@@ -898,12 +913,12 @@ fn each_of_a_family_may_be_asked_for_while_what_it_was_made_for_becomes_a_draft(
         Asking::new()
     }
     fn within_the_first(f: fn()) {
-        drop(MAP.get_or_create_cyclic(1, |_| Asking::new(), |_| f()));
+        drop(MAP.entry(1).or_create_cyclic(|_| Asking::new(), |_| f()));
     }
     promptly(|| {
         let ways: [fn(); 2] = [
             || within_the_first(|| drop(MAP.get_or_insert_with(2, needs_others))),
-            || within_the_first(|| drop(MAP.get_or_create_cyclic(2, needs_others, |_| {}))),
+            || within_the_first(|| drop(MAP.entry(2).or_create_cyclic(needs_others, |_| {}))),
         ];
         each_step_asks(&ways, || {
             drop(MAP.get_or_try_insert_with(3, |_| Err(Error::Failed("inner"))));

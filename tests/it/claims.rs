@@ -40,13 +40,13 @@ fn a_claim_leads_to_the_live_value_or_to_the_right_to_create_it<M: Map<Citizen>>
     assert_eq!((map.len(), map.entries()), (0, 0));
     let value = token.fill(Arc::new(census.citizen()));
     assert_eq!((map.len(), census.born()), (1, 1));
-    let again = map.claim(&key).unwrap();
+    let again = map.entry(&key).claim();
     assert_eq!(format!("{again:?}"), format!("Live({value:?})"));
     assert!(M::same(&again.live().unwrap(), &value));
-    assert!(map.claim(&key).unwrap().vacant().is_none());
+    assert!(map.entry(&key).claim().vacant().is_none());
     drop(value);
     assert_eq!(census.dead(), usize::from(!M::KEEPS_VALUES));
-    let live = map.claim(&key).unwrap().live();
+    let live = map.entry(&key).claim().live();
     assert_eq!(live.is_some(), M::KEEPS_VALUES);
 }
 
@@ -58,7 +58,7 @@ fn who_waits_gets_what_the_token_is_filled_with<M: Map<Citizen>>() {
             let waiters: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| map.get_or_insert(&key, || unreachable!())))
                 .collect();
-            let claimant = scope.spawn(|| map.claim(&key).unwrap().live().unwrap());
+            let claimant = scope.spawn(|| map.entry(&key).claim().live().unwrap());
             thread::yield_now();
             // At once, so that the value lives by those who wait, or not at all.
             let value = token.fill(Arc::new(census.citizen()));
@@ -118,16 +118,16 @@ fn without_waiting_one_is_told_that_it_is_in_flight<M: Map<Citizen>>() {
     assert!(map.try_get(1).unwrap().is_none());
     let token = map.vacancy(&key);
     assert_eq!(map.try_get(1).unwrap_err(), InFlight);
-    assert!(map.try_claim(&key).unwrap().is_none());
+    assert!(map.entry(&key).try_claim().unwrap().is_none());
     assert_eq!(InFlight.to_string(), "the value is being created");
     assert!(map.try_get(2).unwrap().is_none(), "another key");
     let value = token.fill(Arc::new(census.citizen()));
     assert!(M::same(&map.try_get(1).unwrap().unwrap(), &value));
-    let claim = map.try_claim(&key).unwrap().unwrap();
+    let claim = map.entry(&key).try_claim().unwrap().unwrap();
     assert!(M::same(&claim.live().unwrap(), &value));
     drop(value);
     let other = M::key(2);
-    let claim = map.try_claim(&other).unwrap().unwrap();
+    let claim = map.entry(&other).try_claim().unwrap().unwrap();
     assert_eq!(map.try_get(2).unwrap_err(), InFlight);
     drop(claim);
     assert!(map.try_get(2).unwrap().is_none(), "given up");
@@ -139,12 +139,15 @@ fn a_closed_map_gives_no_vacancies<M: Map<Citizen>>() {
     if !map.close() {
         return;
     }
-    assert!(matches!(map.claim(&other), Err(CreateError::Closed(_))));
-    assert!(map.try_claim(&other).is_err());
+    assert!(matches!(
+        map.entry(&other).claim_or_refused(),
+        Err(CreateError::Closed(_))
+    ));
+    assert!(map.entry(&other).try_claim().is_err());
     assert!(map.try_get(2).unwrap().is_none(), "nothing is left flying");
     // What is there is found.
-    assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
-    let claim = map.try_claim(&key).unwrap().unwrap();
+    assert!(M::same(&map.entry(&key).claim().live().unwrap(), &value));
+    let claim = map.entry(&key).try_claim().unwrap().unwrap();
     assert!(M::same(&claim.live().unwrap(), &value));
 }
 
@@ -180,12 +183,14 @@ fn who_waits_for_a_token_of_a_closed_map_is_refused<M: Map<Citizen>>() {
             return;
         }
         // At once, as nobody can enter anything any more; so also on the token's own thread.
-        assert!(map.try_claim(&key).is_err() && map.claim(&key).is_err());
+        assert!(
+            map.entry(&key).try_claim().is_err() && map.entry(&key).claim_or_refused().is_err()
+        );
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 map.get_or_try_insert(&key, || Err::<_, CreateError<()>>(CreateError::Failed(())))
             });
-            let claimant = scope.spawn(|| map.claim(&key).err());
+            let claimant = scope.spawn(|| map.entry(&key).claim_or_refused().err());
             assert!(token.try_fill(Arc::new(census.citizen())).is_err());
             assert!(matches!(
                 waiter.join().unwrap(),
@@ -242,7 +247,7 @@ fn a_dead_value_is_replaced_by_a_claim<M: Map<Citizen>>() {
     let value = token.fill(Arc::new(census.citizen()));
     assert_eq!((map.len(), map.entries()), (1, 1));
     assert_eq!(*causes.lock().unwrap(), [Cause::Dead]);
-    assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
+    assert!(M::same(&map.entry(&key).claim().live().unwrap(), &value));
 }
 
 fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
@@ -256,8 +261,8 @@ fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
     let stats = map.stats().unwrap();
     assert_eq!((stats.misses, stats.hits, stats.created), (1, 0, 0));
     let value = map.vacancy(&key).fill(Arc::new(census.citizen()));
-    drop(map.claim(&key).unwrap());
-    drop(map.try_claim(&key).unwrap());
+    drop(map.entry(&key).claim());
+    drop(map.entry(&key).try_claim().unwrap());
     let stats = map.stats().unwrap();
     assert_eq!((stats.misses, stats.hits), (2, 2));
     assert_eq!((stats.created, stats.joined, stats.inserted), (1, 0, 0));
@@ -271,9 +276,12 @@ fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
 
 fn a_creation_cannot_claim_its_own_key<M: Map<Citizen>>() {
     let (map, key) = (M::shown(), M::key(1));
-    let refused = map.get_or_try_insert(&key, || match map.claim(&key) {
+    let refused = map.get_or_try_insert(&key, || match map.entry(&key).claim_or_refused() {
         Err(CreateError::Cycle(cycle)) => {
-            assert!(map.try_claim(&key).unwrap().is_none(), "somebody does");
+            assert!(
+                map.entry(&key).try_claim().unwrap().is_none(),
+                "somebody does"
+            );
             Err(cycle.to_string())
         }
         _ => Err("no cycle".to_string()),
@@ -336,7 +344,7 @@ fn vacancy<K: Eq + std::hash::Hash + 'static, V: 'static>(
     registry: &Registry<K, V>,
     key: K,
 ) -> Vacancy<'_, Registry<K, V>> {
-    registry.claim(key).unwrap().vacant().expect("not vacant")
+    registry.entry(key).claim().vacant().expect("not vacant")
 }
 
 #[test]
@@ -344,7 +352,7 @@ fn keys_with_one_hash_are_claimed_one_by_one() {
     promptly(|| {
         let registry: Registry<u32, u32, Colliding> = Registry::default();
         let mut tokens: Vec<_> = (0..20)
-            .map(|key| match registry.claim(key) {
+            .map(|key| match registry.entry(key).claim_or_refused() {
                 Ok(Claim::Vacant(token)) => token,
                 _ => panic!("not vacant"),
             })
@@ -411,7 +419,7 @@ fn a_forgotten_token_blocks_its_key_and_nothing_else() {
         let (entered, displaced) = registry.insert(1, 7);
         assert!(displaced.is_none());
         assert!(registry.get(&1).unwrap().ptr_eq(&entered));
-        assert!(registry.claim(1).unwrap().live().unwrap().ptr_eq(&entered));
+        assert!(registry.entry(1).claim().live().unwrap().ptr_eq(&entered));
     });
 }
 
@@ -438,7 +446,7 @@ fn a_key_is_dropped_with_its_token() {
     let mark = Arc::new(());
     let token = vacancy(&registry, Key(1, mark.clone()));
     assert_eq!(Arc::strong_count(&mark), 2);
-    assert!(registry.try_claim(Key(1, mark.clone())).is_none());
+    assert!(registry.entry(Key(1, mark.clone())).try_claim().is_none());
     assert_eq!(Arc::strong_count(&mark), 2);
     drop(token);
     assert_eq!(Arc::strong_count(&mark), 1);
@@ -476,22 +484,31 @@ fn a_hit_whose_key_panics_when_it_is_dropped_keeps_nothing() {
 
     let registry: Registry<Key, Citizen> = Registry::new();
     let value = registry.get_or_insert_with(sound(), |_| census.citizen());
-    assert_eq!(panic_of(|| registry.claim(broken())), "broken");
-    assert_eq!(panic_of(|| registry.try_claim(broken())), "broken");
+    assert_eq!(
+        panic_of(|| registry.entry(broken()).claim_or_refused()),
+        "broken"
+    );
+    assert_eq!(panic_of(|| registry.entry(broken()).try_claim()), "broken");
     drop(value);
     assert_eq!((registry.len(), census.alive()), (0, 0));
 
     let map: WeakValueMap<Key, Arc<Citizen>> = WeakValueMap::new();
     let value = map.get_or_insert_with(sound(), |_| Arc::new(census.citizen()));
-    assert_eq!(panic_of(|| map.claim(broken())), "broken");
-    assert_eq!(panic_of(|| map.try_claim(broken())), "broken");
+    assert_eq!(
+        panic_of(|| map.entry(broken()).claim_or_refused()),
+        "broken"
+    );
+    assert_eq!(panic_of(|| map.entry(broken()).try_claim()), "broken");
     drop(value);
     assert_eq!((map.len(), census.alive()), (0, 0));
 
     let map: StrongMap<Key, Arc<Citizen>> = StrongMap::new();
     map.insert(sound(), Arc::new(census.citizen()));
-    assert_eq!(panic_of(|| map.claim(broken())), "broken");
-    assert_eq!(panic_of(|| map.try_claim(broken())), "broken");
+    assert_eq!(
+        panic_of(|| map.entry(broken()).claim_or_refused()),
+        "broken"
+    );
+    assert_eq!(panic_of(|| map.entry(broken()).try_claim()), "broken");
     map.clear();
     assert_eq!(census.alive(), 0);
 }

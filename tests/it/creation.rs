@@ -287,11 +287,12 @@ fn a_factory_that_asks_for_its_own_key_and_cannot_fail_panics_with_a_clear_text(
         assert_eq!(registry.len(), 0);
         assert_eq!(*registry.get_or_insert_with(1, |_| 5), 5);
         let by_ref = panic_of(|| {
-            registry.get_or_insert_with_ref(
-                &2,
-                |k| *k,
-                |_| *registry.get_or_insert_with_ref(&2, |k| *k, |_| 0),
-            )
+            registry.entry_ref(&2).key_with(|k| *k).or_insert_with(|_| {
+                *registry
+                    .entry_ref(&2)
+                    .key_with(|k| *k)
+                    .or_insert_with(|_| 0)
+            })
         });
         assert!(by_ref.starts_with(CYCLE), "{by_ref}");
     });
@@ -566,7 +567,7 @@ fn parent(me: &highlander::WeakHandle<u32, Parent>, census: &Census) -> Parent {
 #[test]
 fn a_factory_may_give_the_value_its_own_weak_handle() {
     let (registry, census) = (Registry::<u32, Parent>::new(), Census::new());
-    let one = registry.get_or_insert_cyclic(1, |key, me| {
+    let one = registry.entry(1).or_insert_cyclic(|key, me| {
         assert_eq!(*key, 1);
         parent(me, &census)
     });
@@ -574,7 +575,7 @@ fn a_factory_may_give_the_value_its_own_weak_handle() {
         assert!(child.parent.upgrade().unwrap().ptr_eq(&one));
         assert!(child.parent.ptr_eq(&Handle::downgrade(&one)));
     }
-    let same = registry.get_or_insert_cyclic(1, |_, _| unreachable!());
+    let same = registry.entry(1).or_insert_cyclic(|_, _| unreachable!());
     assert!(same.ptr_eq(&one));
     let weak = one.children[0].parent.clone();
     assert_eq!(weak.strong_count(), 2);
@@ -587,21 +588,21 @@ fn a_factory_may_give_the_value_its_own_weak_handle() {
 fn the_weak_handle_of_a_value_that_is_never_entered_stays_dead() {
     let (registry, census) = (Registry::<u32, Parent>::new(), Census::new());
     let mut kept = Vec::new();
-    let failed = registry.get_or_try_insert_cyclic(1, |_, me| {
+    let failed = registry.entry(1).or_try_insert_cyclic(|_, me| {
         kept.push(me.clone());
         drop(parent(me, &census));
         Err(CreateError::Failed("no"))
     });
     assert!(failed.is_err());
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        registry.get_or_insert_cyclic(1, |_, me| {
+        registry.entry(1).or_insert_cyclic(|_, me| {
             kept.push(me.clone());
             panic!("no")
         })
     }));
     assert!(panicked.is_err());
     // Another value is entered while this one is made.
-    let entered = registry.get_or_insert_cyclic(1, |_, me| {
+    let entered = registry.entry(1).or_insert_cyclic(|_, me| {
         kept.push(me.clone());
         let other = Parent {
             children: Vec::new(),
@@ -626,7 +627,9 @@ fn those_who_wait_see_the_value_with_its_weak_handle() {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         start.wait();
-                        let value = registry.get_or_insert_cyclic(1, |_, me| parent(me, &census));
+                        let value = registry
+                            .entry(1)
+                            .or_insert_cyclic(|_, me| parent(me, &census));
                         assert!(value.children[2].parent.upgrade().unwrap().ptr_eq(&value));
                     });
                 }

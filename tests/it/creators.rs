@@ -73,7 +73,7 @@ pub trait Map<T>:
 
     /// The vacancy of a key that has no value.
     fn vacancy(&self, key: &Self::Key) -> Vacancy<'_, Self> {
-        self.claim(key).unwrap().vacant().expect("not vacant")
+        self.entry(key).claim().vacant().expect("not vacant")
     }
 
     fn get_or_insert(&self, key: &Self::Key, make: impl FnOnce() -> Arc<T>) -> Self::Owner {

@@ -155,7 +155,7 @@ fn a_claim_is_refused_whose_waiting_would_close_the_ring<M: Map<u32>>() {
                 let mut claimed = None;
                 let created = map.get_or_try_insert(&two, || {
                     begun.wait();
-                    let claim = map.claim(&one);
+                    let claim = map.entry(&one).claim_or_refused();
                     claimed = Some(claim.map(|claim| claim.live().is_some()));
                     Ok::<_, Refused>(Arc::new(5))
                 });

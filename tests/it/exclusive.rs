@@ -77,8 +77,11 @@ fn look_ups_do_not_wait_and_claims_are_told() {
         let (thread, ending) = dying(&REGISTRY, 1);
         assert!(REGISTRY.get(&1).is_none());
         assert!(REGISTRY.is_empty());
-        assert!(REGISTRY.try_claim(1).is_none());
-        assert!(matches!(REGISTRY.try_claim(2), Some(Claim::Vacant(_))));
+        assert!(REGISTRY.entry(1).try_claim().is_none());
+        assert!(matches!(
+            REGISTRY.entry(2).try_claim(),
+            Some(Claim::Vacant(_))
+        ));
         assert!(REGISTRY.get_or_insert_with(2, |_| None).is_none());
         // A value that exists already is entered.
         let entered = REGISTRY.try_insert(1, None).ok().unwrap();
@@ -88,7 +91,10 @@ fn look_ups_do_not_wait_and_claims_are_told() {
         drop(entered);
         ending.allow();
         thread.join().unwrap();
-        assert!(matches!(REGISTRY.try_claim(1), Some(Claim::Vacant(_))));
+        assert!(matches!(
+            REGISTRY.entry(1).try_claim(),
+            Some(Claim::Vacant(_))
+        ));
     });
 }
 
@@ -125,7 +131,7 @@ fn keys_with_one_hash_wait_for_each_other_and_no_longer() {
         let registry: &'static Registry<u32, Option<Slow>, Colliding> =
             crate::common::forever(Registry::exclusive_with_hasher(Colliding));
         let (thread, ending) = dying(registry, 1);
-        assert!(registry.try_claim(2).is_none());
+        assert!(registry.entry(2).try_claim().is_none());
         ending.allow();
         thread.join().unwrap();
         assert!(registry.get_or_insert_with(2, |_| None).is_none());
@@ -260,7 +266,7 @@ fn futures_wait_too() {
         static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
         let (thread, ending) = dying(&REGISTRY, 1);
         let creating = thread::spawn(|| {
-            pollster::block_on(REGISTRY.get_or_insert_async(1, async |_| None)).is_none()
+            pollster::block_on(REGISTRY.get_or_insert_async(1, |_| async { None })).is_none()
         });
         thread::yield_now();
         ending.allow();
@@ -301,8 +307,7 @@ fn the_next_is_not_allocated_while_one_whose_initialisation_has_failed_is_open()
         static OPENED: AtomicUsize = AtomicUsize::new(0);
         static PORTS: Registry<u32, Port<'static>> = Registry::exclusive();
         let stash = Mutex::new(None);
-        let failed = PORTS.get_or_try_create_cyclic(
-            1,
+        let failed = PORTS.entry(1).or_try_create_cyclic(
             |_| Ok(Port::open(&IN_USE, &OPENED)),
             |port| {
                 *stash.lock().unwrap() = Some(port.clone());
@@ -310,8 +315,8 @@ fn the_next_is_not_allocated_while_one_whose_initialisation_has_failed_is_open()
             },
         );
         assert!(failed.is_err());
-        assert!(PORTS.try_claim(1).is_none(), "it is open still");
-        assert!(matches!(PORTS.try_claim(2), Some(Claim::Vacant(_))));
+        assert!(PORTS.entry(1).try_claim().is_none(), "it is open still");
+        assert!(matches!(PORTS.entry(2).try_claim(), Some(Claim::Vacant(_))));
         let next =
             thread::spawn(|| drop(PORTS.get_or_insert_with(1, |_| Port::open(&IN_USE, &OPENED))));
         thread::yield_now();
@@ -320,7 +325,9 @@ fn the_next_is_not_allocated_while_one_whose_initialisation_has_failed_is_open()
         assert_eq!(OPENED.load(SeqCst), 2);
         // Given up by a panic, and with nobody else who owns it, it has ended when that has gone by.
         let panicked = std::panic::catch_unwind(|| {
-            PORTS.get_or_create_cyclic(1, |_| Port::open(&IN_USE, &OPENED), |_| panic!("no"))
+            PORTS
+                .entry(1)
+                .or_create_cyclic(|_| Port::open(&IN_USE, &OPENED), |_| panic!("no"))
         });
         assert!(panicked.is_err());
         drop(PORTS.get_or_insert_with(1, |_| Port::open(&IN_USE, &OPENED)));
@@ -333,7 +340,7 @@ fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
     promptly(|| {
         static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
         static ENDED: AtomicBool = AtomicBool::new(false);
-        let vacancy = REGISTRY.claim(1).unwrap().vacant().unwrap();
+        let vacancy = REGISTRY.entry(1).claim().vacant().unwrap();
         let (slow, ending) = Slow::new();
         let inserted = REGISTRY.insert(1, Some(slow)).0;
         let dying = thread::spawn(move || drop(inserted));
@@ -356,7 +363,7 @@ fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
         assert!(creating.join().unwrap());
         dying.join().unwrap();
         // What exists already is filled in at once.
-        let vacancy = REGISTRY.claim(2).unwrap().vacant().unwrap();
+        let vacancy = REGISTRY.entry(2).claim().vacant().unwrap();
         assert!(vacancy.fill(None).is_none());
     });
 }
@@ -519,7 +526,7 @@ fn a_destructor_that_asks_for_its_own_key_is_refused_and_nobody_else_is() {
     const ROUNDS: usize = 3000;
     let others: [fn(); 3] = [
         || drop(ASKED.get_or_insert_with(1, |_| Asking(false))),
-        || drop(ASKED.claim(1).unwrap()),
+        || drop(ASKED.entry(1).claim()),
         || {
             let inner = |_: &u32| {
                 drop(ASKED.get_or_insert_with(1, |_| Asking(false)));
@@ -616,8 +623,9 @@ fn who_keeps_a_draft_from_ending_by_a_comparison_does_not_wait_for_its_end() {
                     meet();
                     Err(CreateError::Failed(()))
                 };
-                let failed =
-                    REGISTRY.get_or_try_create_cyclic(Compared, |_| Ok(open()), initialise);
+                let failed = REGISTRY
+                    .entry(Compared)
+                    .or_try_create_cyclic(|_| Ok(open()), initialise);
                 assert!(failed.is_err());
             },
             move || {
@@ -637,7 +645,9 @@ fn who_keeps_a_draft_from_ending_by_a_comparison_does_not_wait_for_its_end() {
                     Err(CreateError::Failed(()))
                 };
                 let allocate = |_: &_| Ok(Watched::new(open()));
-                let failed = failing.get_or_try_create_cyclic(Compared, allocate, initialise);
+                let failed = failing
+                    .entry(Compared)
+                    .or_try_create_cyclic(allocate, initialise);
                 assert!(failed.is_err());
             },
             move || {

@@ -139,8 +139,11 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
         let dying = thread::spawn(move || drop(value));
         ending.await_begin();
         assert!(map.get(&1).is_none() && map.entries() == 0);
-        assert!(map.try_claim(1).unwrap().is_none());
-        assert!(matches!(map.try_claim(2), Ok(Some(Claim::Vacant(_)))));
+        assert!(map.entry(1).try_claim().unwrap().is_none());
+        assert!(matches!(
+            map.entry(2).try_claim(),
+            Ok(Some(Claim::Vacant(_)))
+        ));
         assert!(map.get_or_insert_with(2, |_| Watched::new(None)).is_none());
         // A value that exists already is entered, and found by creators.
         let entered = Watched::new(None);
@@ -149,12 +152,15 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
         assert!(Watched::ptr_eq(&found, &entered));
         drop((found, entered));
         assert!(
-            map.try_claim(1).unwrap().is_none(),
+            map.entry(1).try_claim().unwrap().is_none(),
             "the first has not ended"
         );
         ending.allow();
         dying.join().unwrap();
-        assert!(matches!(map.try_claim(1), Ok(Some(Claim::Vacant(_)))));
+        assert!(matches!(
+            map.entry(1).try_claim(),
+            Ok(Some(Claim::Vacant(_)))
+        ));
     });
 }
 
@@ -242,7 +248,8 @@ fn the_key_of_a_draft_that_is_given_up_may_ask_for_itself() {
                 Err(CreateError::Failed(()))
             };
             let failed = catch_unwind(AssertUnwindSafe(|| {
-                map.get_or_try_create_cyclic(key, |_| Ok(Watched::new(1)), initialise)
+                map.entry(key)
+                    .or_try_create_cyclic(|_| Ok(Watched::new(1)), initialise)
             }));
             assert!(failed.map_or(panics, |failed| failed.is_err()));
             assert_eq!(
@@ -298,7 +305,10 @@ fn a_stale_value_that_somebody_holds_is_replaced_and_not_waited_for() {
     promptly(|| {
         let map: WeakValueMap<u32, Watched<u32>> = exclusive();
         let stale = map.get_or_insert_with(1, |_| Watched::new(1));
-        let fresh = map.get_or_replace_if(1, |value| **value == 1, |_| Watched::new(2));
+        let fresh = map
+            .entry(1)
+            .valid_if(|value| **value != 1)
+            .or_insert_with(|_| Watched::new(2));
         assert_eq!((*stale, *fresh), (1, 2));
     });
 }
@@ -330,7 +340,10 @@ fn a_live_value_of_another_key_with_the_same_hash_is_not_waited_for() {
         let maker = MapMaker::new().hasher(crate::common::Colliding);
         let map = maker.weak_values().exclusive().build().unwrap();
         let one: Watched<u32> = map.get_or_insert_with(1, |_| Watched::new(1));
-        assert!(matches!(map.try_claim(2), Ok(Some(Claim::Vacant(_)))));
+        assert!(matches!(
+            map.entry(2).try_claim(),
+            Ok(Some(Claim::Vacant(_)))
+        ));
         assert_eq!(
             (*one, *map.get_or_insert_with(2, |_| Watched::new(2))),
             (1, 2)
@@ -404,15 +417,14 @@ fn the_next_is_not_made_while_a_draft_that_was_given_up_is_open() {
         let map: Arc<WeakValueMap<usize, Watched<Port>>> = Arc::new(exclusive());
         let (in_use, opened) = (Arc::default(), Arc::default());
         let mut stash = None;
-        let failed = map.get_or_try_create_cyclic(
-            1,
+        let failed = map.entry(1).or_try_create_cyclic(
             |_| Ok(Watched::new(Port::open(&in_use, &opened))),
             |port| {
                 stash = Some(port.clone());
                 Err(CreateError::Failed(()))
             },
         );
-        assert!(failed.is_err() && map.try_claim(1).unwrap().is_none());
+        assert!(failed.is_err() && map.entry(1).try_claim().unwrap().is_none());
         let next = thread::spawn({
             let (map, in_use, opened) = (map.clone(), in_use.clone(), opened.clone());
             move || drop(map.get_or_insert_with(1, |_| Watched::new(Port::open(&in_use, &opened))))
@@ -430,8 +442,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
     promptly(|| {
         let drafts: Registry<&str, u32> = Registry::new();
         let in_the_middle_of_a_failure = |make: &dyn Fn()| {
-            let failed = drafts.get_or_try_create_cyclic(
-                "draft",
+            let failed = drafts.entry("draft").or_try_create_cyclic(
                 |_| Ok(1),
                 |_| {
                     make();
@@ -459,7 +470,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
                 Watched::new(9)
             }));
         });
-        assert!(plain.try_claim(1).unwrap().is_some());
+        assert!(plain.entry(1).try_claim().unwrap().is_some());
 
         let both: WeakKeyValueMap<Arc<u32>, Watched<u32>> = MapMaker::new()
             .weak_keys()
@@ -474,7 +485,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
                 watched.clone()
             }));
         });
-        assert!(both.try_claim(&key).unwrap().is_some());
+        assert!(both.entry(&key).try_claim().unwrap().is_some());
 
         let handles: Registry<u32, u32> = Registry::new();
         let handle = handles.get_or_insert_with(1, |_| 7);
@@ -486,7 +497,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
                 handle.clone()
             }));
         });
-        assert!(of_handles.try_claim(1).unwrap().is_some());
+        assert!(of_handles.entry(1).try_claim().unwrap().is_some());
         // They keep no registration of this.
         drop((watched, handle));
     });
@@ -518,7 +529,7 @@ fn a_dead_value_that_is_cleared_or_drained_or_pruned_is_waited_for() {
             let dying = thread::spawn(move || drop(value));
             ending.await_begin();
             way(&map);
-            assert!(map.try_claim(1).unwrap().is_none());
+            assert!(map.entry(1).try_claim().unwrap().is_none());
             ending.allow();
             dying.join().unwrap();
             assert!(map.get_or_insert_with(1, |_| Watched::new(None)).is_none());

@@ -37,7 +37,7 @@ async fn many_tasks_of_few_keys<F, Fut>(
             let (registry, census) = (registry.clone(), census.clone());
             spawn(Box::pin(async move {
                 registry
-                    .get_or_insert_async(n % 4, async |_| {
+                    .get_or_insert_async(n % 4, |_| async {
                         yield_now().await;
                         census.citizen()
                     })
@@ -92,7 +92,7 @@ fn tasks_that_are_cancelled_at_random_leave_one_value_and_no_flight() {
                         let (registry, census) = (registry.clone(), census.clone());
                         tokio::spawn(async move {
                             registry
-                                .get_or_insert_async(round, async |_| {
+                                .get_or_insert_async(round, |_| async {
                                     tokio::task::yield_now().await;
                                     census.citizen()
                                 })
@@ -125,27 +125,35 @@ fn futures_may_go_from_thread_to_thread() {
     static REGISTRY: Registry<u32, String> = Registry::new();
     let create = async |key: &u32| key.to_string();
     let future = send(REGISTRY.get_or_insert_async(1, create));
-    let claim = send(REGISTRY.claim_async(2));
+    let claim = send(REGISTRY.entry(2).claim_async());
     static BY_VALUE: WeakValueMap<u32, Arc<str>> = WeakValueMap::new();
     static BY_KEY: WeakKeyMap<Arc<str>, String> = WeakKeyMap::new();
     static BY_BOTH: WeakKeyValueMap<Arc<str>, Arc<str>> = WeakKeyValueMap::new();
     static STRONG: StrongMap<u32, String> = StrongMap::new();
     let key: Arc<str> = Arc::from("k");
-    drop(send(BY_VALUE.get_or_insert_async(1, async |key: &u32| {
+    drop(send(BY_VALUE.get_or_insert_async(
+        1,
+        |key: &u32| /*KEY*/ async {
         Arc::from(key.to_string())
-    })));
-    drop(send(
-        BY_KEY.get_or_insert_async(&key, async |key: &Arc<str>| key.to_string()),
-    ));
-    drop(send(
-        BY_BOTH.get_or_insert_async(&key, async |key: &Arc<str>| key.clone()),
-    ));
+    },
+    )));
+    drop(send(BY_KEY.get_or_insert_async(
+        &key,
+        |key: &Arc<str>| /*KEY*/ async { key.to_string() },
+    )));
+    drop(send(BY_BOTH.get_or_insert_async(
+        &key,
+        |key: &Arc<str>| /*KEY*/ async { key.clone() },
+    )));
     drop(send(STRONG.get_or_insert_async(1, create)));
     drop((
-        send(BY_VALUE.claim_async(1)),
-        send(BY_KEY.claim_async(&key)),
+        send(BY_VALUE.entry(1).claim_async()),
+        send(BY_KEY.entry(&key).claim_async()),
     ));
-    drop((send(BY_BOTH.claim_async(&key)), send(STRONG.claim_async(1))));
+    drop((
+        send(BY_BOTH.entry(&key).claim_async()),
+        send(STRONG.entry(1).claim_or_refused_async()),
+    ));
     // With a key of its own it may be spawned.
     fn spawned<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
         thread::spawn(|| pollster::block_on(future)).join().unwrap()

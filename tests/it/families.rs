@@ -43,12 +43,10 @@ in_each! { super::Member:
 /// Creates `own`, which asks for `next`, which asks for `own` again. Keeps alive what it meets, for as long as the result lives.
 fn pair<M: Map<Member>>(map: &M, keys: &[M::Key; 2], own: usize) -> Result<[M::Owner; 2], Failed> {
     let mut met = None;
-    let mine = map.get_or_try_create_cyclic(
-        &keys[own],
+    let mine = map.entry(&keys[own]).or_try_create_cyclic(
         || Ok(Arc::default()),
         |mine| {
-            let next = map.get_or_try_create_cyclic(
-                &keys[1 - own],
+            let next = map.entry(&keys[1 - own]).or_try_create_cyclic(
                 || Ok(Arc::default()),
                 |next| {
                     // On one thread this is `mine`; if another one creates it, its own.
@@ -77,8 +75,7 @@ fn keys<M: Map<Member>>() -> [M::Key; 2] {
 
 /// Creates 1 in the middle of 0, which it is given unfinished.
 fn one_that_knows_zero<M: Map<Member>>(map: &M, keys: &[M::Key; 2]) -> Result<M::Owner, Failed> {
-    map.get_or_try_create_cyclic(
-        &keys[1],
+    map.entry(&keys[1]).or_try_create_cyclic(
         || Ok(Arc::default()),
         |one| {
             M::value(one).knows(M::value(&map.get(0).unwrap()));
@@ -90,8 +87,7 @@ fn one_that_knows_zero<M: Map<Member>>(map: &M, keys: &[M::Key; 2]) -> Result<M:
 fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let found = |number| thread::scope(|s| s.spawn(|| map.get(number).is_some()).join().unwrap());
-    let zero = map.get_or_try_create_cyclic(
-        &keys[0],
+    let zero = map.entry(&keys[0]).or_try_create_cyclic(
         || Ok(Arc::default()),
         |zero| {
             let again = map.get(0).expect("its own");
@@ -101,7 +97,13 @@ fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member
                 M::same(&map.get(1).unwrap(), &one) && !found(1),
                 "only the family sees it"
             );
-            assert!(map.try_claim(&keys[1]).unwrap().unwrap().live().is_some());
+            assert!(map
+                .entry(&keys[1])
+                .try_claim()
+                .unwrap()
+                .unwrap()
+                .live()
+                .is_some());
             M::value(zero).knows(M::value(&one));
             assert_eq!(map.len(), 0);
             // It outlives this call, so that it is entered.
@@ -177,8 +179,7 @@ fn of_two_threads_that_create_for_each_other_one_is_refused_once_and_then_gets_t
 fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let mut weak = Vec::new();
-    let failed = map.get_or_try_create_cyclic(
-        &keys[0],
+    let failed = map.entry(&keys[0]).or_try_create_cyclic(
         || Ok(Arc::default()),
         |zero| {
             let one = one_that_knows_zero(&map, &keys)?;
@@ -213,8 +214,7 @@ fn what_is_made_by_a_claim_may_be_made_in_two_steps<M: Map<Member>>() {
 fn a_map_that_is_closed_meanwhile_takes_nothing<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let mut closed = true;
-    let result = map.get_or_try_create_cyclic(
-        &keys[0],
+    let result = map.entry(&keys[0]).or_try_create_cyclic(
         || Ok(Arc::default()),
         |_| {
             let one = one_that_knows_zero(&map, &keys);
@@ -231,20 +231,14 @@ fn a_map_that_is_closed_meanwhile_takes_nothing<M: Map<Member>>() {
 fn what_takes_the_place_of_another_one_is_given_nothing_unfinished<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let others: highlander::WeakValueMap<u32, Arc<u32>> = highlander::WeakValueMap::new();
-    let zero = map.get_or_try_create_cyclic(
-        &keys[0],
+    let zero = map.entry(&keys[0]).or_try_create_cyclic(
         || Ok(Arc::default()),
         |_| {
-            let refused = others.get_or_try_replace_if(
-                1,
-                |_| true,
-                |_| {
-                    let again =
-                        map.get_or_try_insert(&keys[0], || Ok::<_, Refused>(Arc::default()));
-                    assert!(matches!(again, Err(CreateError::Cycle(_))));
-                    again.map(|_| Arc::new(1))
-                },
-            );
+            let refused = others.entry(1).valid_if(|_| false).or_try_insert_with(|_| {
+                let again = map.get_or_try_insert(&keys[0], || Ok::<_, Refused>(Arc::default()));
+                assert!(matches!(again, Err(CreateError::Cycle(_))));
+                again.map(|_| Arc::new(1))
+            });
             assert!(matches!(refused, Err(CreateError::Cycle(_))));
             Ok::<_, Refused>(())
         },

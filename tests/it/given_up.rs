@@ -69,8 +69,7 @@ fn get(values: &Values, name: &'static str) -> Result<Owner, Error> {
 
 /// What becomes of `name` when it is made with the help of `outer`, which is being created in `outers`.
 fn made_in(values: &Values, name: &'static str, outers: &Values) -> Result<Owner, Error> {
-    values.get_or_try_create_cyclic(
-        Key(name),
+    values.entry(Key(name)).or_try_create_cyclic(
         |_| Ok(Value::default()),
         |_| {
             let none = |_: &_| Err(CreateError::Failed("none"));
@@ -192,8 +191,7 @@ fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
         |_| Ok::<_, Error>(Value::default()),
         |outer| {
             if inner_fails {
-                let inner = values.get_or_try_create_cyclic(
-                    Key("inner"),
+                let inner = values.entry(Key("inner")).or_try_create_cyclic(
                     |_| Ok(Value::default()),
                     |inner| {
                         prepare(inner, outer);
@@ -275,8 +273,7 @@ fn what_dies_with_a_member_that_lands_makes_way() {
                 Key("outer"),
                 |_| Ok::<_, Error>(Value::default()),
                 |outer| {
-                    let inner = values.get_or_try_create_cyclic(
-                        Key("inner"),
+                    let inner = values.entry(Key("inner")).or_try_create_cyclic(
                         |_| {
                             let member = made_in(values, "member", values)?;
                             let inserted = values.try_insert(Key("inner"), Value::default());

@@ -390,7 +390,7 @@ fn the_key_that_comes_back_is_the_one_that_is_stored_whenever_an_equal_one_dies(
                 while_made.then(|| others(&enter));
                 8
             };
-            let (returned, value) = map.get_or_insert_with_ref("k", to_pointer, make);
+            let (returned, value) = map.entry_ref("k").key_with(to_pointer).or_insert_with(make);
             LETS_GO_IN.set(usize::MAX);
             let (stored, same) = map.get_key_value("k").unzip();
             assert_eq!(same, Some(value));
@@ -408,7 +408,7 @@ fn the_key_that_comes_back_is_the_one_that_is_stored_whenever_an_equal_one_dies(
                 while_made.then(|| others(&enter));
                 Arc::new(8)
             };
-            let (returned, value) = map.get_or_insert_with_ref("k", to_pointer, make);
+            let (returned, value) = map.entry_ref("k").key_with(to_pointer).or_insert_with(make);
             LETS_GO_IN.set(usize::MAX);
             let (stored, same) = map.get_key_value("k").unzip();
             assert!(same.is_some_and(|same| Arc::ptr_eq(&same, &value)));

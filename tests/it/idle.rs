@@ -35,9 +35,9 @@ fn a_future_that_waits_for_an_end_holds_nobody_up() {
         let registry: Registry<u32, Option<Slow>> = Registry::exclusive();
         type Begin = fn(&Registry<u32, Option<Slow>>) -> Boxed<'_, ()>;
         let futures: [Begin; 2] = [
-            |registry| Box::pin(async { drop(registry.claim_async(1).await) }),
+            |registry| Box::pin(async { drop(registry.entry(1).claim_or_refused_async().await) }),
             |registry| {
-                let made = registry.get_or_insert_async(1, async |_| None);
+                let made = registry.get_or_insert_async(1, |_| async { None });
                 Box::pin(async { drop(made.await) })
             },
         ];
@@ -55,7 +55,10 @@ fn a_future_that_waits_for_an_end_holds_nobody_up() {
                 ending.allow();
                 dying.join().unwrap();
                 next.join().unwrap();
-                assert!(matches!(registry.try_claim(1), Some(Claim::Vacant(_))));
+                assert!(matches!(
+                    registry.entry(1).try_claim(),
+                    Some(Claim::Vacant(_))
+                ));
                 pollster::block_on(idle);
             });
         }
@@ -79,7 +82,7 @@ fn futures_that_wait_for_an_end_all_get_what_is_made_then() {
             let mut waiting: Vec<Boxed<'_, Watched<Option<Slow>>>> = (0..5)
                 .map(|_| {
                     let made = &made;
-                    let value = map.get_or_insert_async(1, async move |_| {
+                    let value = map.get_or_insert_async(1, move |_| async move {
                         made.fetch_add(1, SeqCst);
                         Watched::new(None)
                     });
@@ -109,14 +112,16 @@ fn an_end_wakes_those_that_wait_for_it_and_nobody_else() {
                 open.push(draft.clone());
                 Err(CreateError::Failed(()))
             };
-            let given_up = registry.get_or_try_create_cyclic(key, |n| Ok(n.to_string()), give_up);
+            let given_up = registry
+                .entry(key)
+                .or_try_create_cyclic(|n| Ok(n.to_string()), give_up);
             assert!(given_up.is_err());
         }
         let woken = Arc::<Woken>::default();
         let waker = Waker::from(woken.clone());
         let mut waiting: Vec<Boxed<'_, Handle<u32, String>>> = (0..50)
             .map(|key| {
-                let value = registry.get_or_insert_async(key, async |n| n.to_string());
+                let value = registry.get_or_insert_async(key, |n| /*KEY*/ async { n.to_string() });
                 Box::pin(value) as Boxed<'_, _>
             })
             .collect();
@@ -197,7 +202,7 @@ fn a_task_that_is_polled_in_the_destructor_that_it_waits_for_goes_on_waiting() {
         let meanwhile = move || {
             let waits = waits.clone();
             thread::spawn(move || {
-                let value = REGISTRY.get_or_try_insert_async(0, async |_| Ok(Parent::new()));
+                let value = REGISTRY.get_or_try_insert_async(0, |_| async { Ok(Parent::new()) });
                 *waits.future.lock().unwrap() = Some(Box::pin(value));
                 waits.run();
             })
@@ -232,10 +237,10 @@ impl Drop for Panicking {
 #[test]
 fn a_waker_that_panics_as_it_is_dropped_leaves_no_flight_behind() {
     let registry: Registry<u32, u32> = Registry::new();
-    let Ok(Claim::Vacant(vacancy)) = registry.claim(1) else {
+    let Claim::Vacant(vacancy) = registry.entry(1).claim() else {
         panic!("it is empty");
     };
-    let mut waits: Boxed<'_, _> = Box::pin(registry.get_or_insert_async(1, async |_| 1));
+    let mut waits: Boxed<'_, _> = Box::pin(registry.get_or_insert_async(1, |_| async { 1 }));
     let waker = Waker::from(Arc::new(Panicking));
     assert!(poll(&mut waits, &waker).is_pending());
     // The future has the last one.
@@ -297,7 +302,7 @@ fn a_value_that_panics_as_it_is_let_go_of_beside_another_key_leaves_no_flight_be
     promptly(|| {
         let census = Census::new();
         for key in [1, 2] {
-            let vacancy: Vacancy<'static, Of> = match REGISTRY.claim(Key(1)).unwrap() {
+            let vacancy: Vacancy<'static, Of> = match REGISTRY.entry(Key(1)).claim() {
                 Claim::Vacant(vacancy) => vacancy,
                 Claim::Live(_) => panic!("nobody keeps it"),
             };
@@ -326,21 +331,24 @@ fn a_key_that_only_idle_futures_wait_for_is_not_in_flight() {
         let registry: Registry<u32, u32> = Registry::new();
         let map: StrongMap<u32, u32> = StrongMap::new();
         let waker = Waker::from(Arc::<Woken>::default());
-        let creator = registry.claim(1).unwrap().vacant().unwrap();
-        let other = map.claim(1).unwrap().vacant().unwrap();
+        let creator = registry.entry(1).claim().vacant().unwrap();
+        let other = map.entry(1).claim().vacant().unwrap();
         let mut idle: Boxed<'_, ()> = Box::pin(async {
             let _both = (
-                registry.get_or_insert_async(1, async |_| 1).await,
-                map.get_or_insert_async(1, async |_| 1).await,
+                registry.get_or_insert_async(1, |_| async { 1 }).await,
+                map.get_or_insert_async(1, |_| async { 1 }).await,
             );
         });
-        let mut also_idle: Boxed<'_, u32> = Box::pin(map.get_or_insert_async(1, async |_| 1));
+        let mut also_idle: Boxed<'_, u32> = Box::pin(map.get_or_insert_async(1, |_| async { 1 }));
         assert!(poll(&mut idle, &waker).is_pending());
         assert!(poll(&mut also_idle, &waker).is_pending());
         assert!(registry.try_get(&1).is_err() && map.try_get(&1).is_err());
         drop((creator, other));
         assert!(registry.try_get(&1).unwrap().is_none() && map.try_get(&1).unwrap().is_none());
-        assert!(matches!(registry.try_claim(1), Some(Claim::Vacant(_))));
+        assert!(matches!(
+            registry.entry(1).try_claim(),
+            Some(Claim::Vacant(_))
+        ));
         assert!(poll(&mut idle, &waker).is_ready());
         assert!(matches!(poll(&mut also_idle, &waker), Poll::Ready(1)));
     });

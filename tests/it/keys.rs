@@ -12,7 +12,10 @@ fn a_string_key_is_found_by_str() {
     let _held = (
         strings.get_or_insert_with("key".into(), |_| 1),
         boxed.get_or_insert_with("key".into(), |_| 2),
-        strings.get_or_insert_with_ref("", str::to_owned, |_| 3),
+        strings
+            .entry_ref("")
+            .key_with(str::to_owned)
+            .or_insert_with(|_| 3),
     );
     assert_eq!(*strings.get("key").unwrap(), 1);
     assert_eq!(*strings.get(&"key".to_string()).unwrap(), 1);
@@ -66,7 +69,10 @@ fn a_composite_key_is_found_by_its_parts() {
     };
     let registry: Registry<Key, u32> = Registry::new();
     let query = Query("localhost", 80, &["a", "b"]);
-    let held = registry.get_or_insert_with_ref(&query, owned, |key| key.port.into());
+    let held = registry
+        .entry_ref(&query)
+        .key_with(owned)
+        .or_insert_with(|key| key.port.into());
     assert!(registry.get(&query).unwrap().ptr_eq(&held));
     assert!(registry.get(&owned(&query)).unwrap().ptr_eq(&held));
     assert!(registry.get(&Query("localhost", 81, &["a", "b"])).is_none());

@@ -58,7 +58,10 @@ fn they_are_created() {
         assert_eq!(held.bytes[SIZE - 1], 7);
     });
     on_a_stack_of_two_megabytes(|values, census| {
-        let held = values.get_or_insert_with_ref(&1, |key| *key, |_| large(census));
+        let held = values
+            .entry_ref(&1)
+            .key_with(|key| *key)
+            .or_insert_with(|_| large(census));
         assert_eq!(held.bytes[SIZE - 1], 7);
     });
     on_a_stack_of_two_megabytes(|values, census| {
@@ -67,11 +70,11 @@ fn they_are_created() {
         assert_eq!(held.unwrap().bytes[SIZE - 1], 7);
     });
     on_a_stack_of_two_megabytes(|values, census| {
-        let held = values.get_or_insert_cyclic(1, |_, _| large(census));
+        let held = values.entry(1).or_insert_cyclic(|_, _| large(census));
         assert_eq!(held.bytes[SIZE - 1], 7);
     });
     on_a_stack_of_two_megabytes(|values, census| {
-        let held = values.get_or_create_cyclic(1, |_| large(census), |_| {});
+        let held = values.entry(1).or_create_cyclic(|_| large(census), |_| {});
         assert_eq!(held.bytes[SIZE - 1], 7);
     });
 }
@@ -87,12 +90,12 @@ fn they_are_inserted() {
 #[test]
 fn claims_are_filled_with_them() {
     on_a_stack_of_two_megabytes(|values, census| {
-        if let Ok(Claim::Vacant(vacancy)) = values.claim(1) {
+        if let Claim::Vacant(vacancy) = values.entry(1).claim() {
             assert_eq!(vacancy.fill(large(census)).bytes[SIZE - 1], 7);
         }
     });
     on_a_stack_of_two_megabytes(|values, census| {
-        if let Ok(Claim::Vacant(vacancy)) = values.claim(1) {
+        if let Claim::Vacant(vacancy) = values.entry(1).claim() {
             let held = vacancy.create(|_| Ok::<_, CreateError<()>>(large(census)));
             assert_eq!(held.unwrap().bytes[SIZE - 1], 7);
         }

@@ -256,7 +256,7 @@ fn a_value_is_not_lost_though_its_weak_key_panics() {
     type Call = fn(&Recent<Pairs>, Arc<Part>);
     let calls: [Call; 2] = [
         |recent, key| drop(recent.get_or_insert_with(key, |_| unreachable!())),
-        |recent, key| drop(recent.claim(key)),
+        |recent, key| drop(recent.entry(key).claim()),
     ];
     for call in calls {
         nothing_is_lost(one, |on, census| {
@@ -270,7 +270,7 @@ fn a_value_is_not_lost_though_its_weak_key_panics() {
     nothing_is_lost(one, |on, census| {
         let key = Arc::new(Part::of(census));
         arm();
-        drop(pollster::block_on(on.0.claim_async(key)));
+        drop(pollster::block_on(on.0.entry(key).claim_or_refused_async()));
     });
 }
 
@@ -303,7 +303,7 @@ fn an_error_is_not_lost_though_the_closure_that_was_not_called_panics() {
                 arm();
                 Err(Failed(Part::of(census)))
             };
-            drop(on.get_or_try_create_cyclic(1, allocate, initialise));
+            drop(on.entry(1).or_try_create_cyclic(allocate, initialise));
         },
     );
 }
@@ -313,7 +313,7 @@ fn an_error_is_not_lost_though_the_draft_that_it_was_shown_panics() {
     nothing_is_lost(
         |_| StrongMap::<u32, Part>::new(),
         |on, census| {
-            let vacancy = on.claim(1).unwrap().vacant().unwrap();
+            let vacancy = on.entry(1).claim().vacant().unwrap();
             let initialise = |_: &Part| {
                 arm();
                 Err(Failed(Part::of(census)))

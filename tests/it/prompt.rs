@@ -241,7 +241,7 @@ fn every_way_in_is_watched() {
     let make = |n| move |_: &u32| Watched::new(n);
     let ways: [&dyn Fn() -> Watched<u32>; 6] = [
         &|| map.get_or_insert_with(1, make(1)),
-        &|| map.get_or_replace_if(1, |_| true, make(2)),
+        &|| map.entry(1).valid_if(|_| false).or_insert_with(make(2)),
         &|| map.update(1, |_| Some(Watched::new(3))).unwrap(),
         &|| {
             let value = Watched::new(4);
@@ -524,17 +524,19 @@ fn a_token_takes_its_entries_out_of_all_maps() {
 fn a_factory_gets_the_token() {
     let map: WeakValueMap<u32, Arc<Spell>> = WeakValueMap::new();
     let make = |n: &u32, token| Arc::new(Spell(*n, token));
-    let spell = map.get_or_insert_with_token(1, make);
+    let spell = map.entry(1).or_insert_with_token(make);
     assert!(Arc::ptr_eq(
         &spell,
-        &map.get_or_insert_with_token(1, |_, _| unreachable!())
+        &map.entry(1).or_insert_with_token(|_, _| unreachable!())
     ));
     drop(spell);
     assert_eq!(map.entries(), 0);
 
     let classes: WeakKeyValueMap<Arc<u32>, Arc<Spell>> = WeakKeyValueMap::new();
     let class = Arc::new(1);
-    let spell = classes.get_or_insert_with_token(&class, |n, token| Arc::new(Spell(**n, token)));
+    let spell = classes
+        .entry(&class)
+        .or_insert_with_token(|n, token| Arc::new(Spell(**n, token)));
     assert_eq!(classes.get_by_value(&spell), Some(class));
     drop(spell);
     assert_eq!(classes.entries(), 0);
@@ -543,7 +545,7 @@ fn a_factory_gets_the_token() {
 #[test]
 fn a_token_that_is_dropped_early_leaves_the_entry_to_pruning() {
     let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
-    let value = map.get_or_insert_with_token(1, |_, _| Arc::new(1));
+    let value = map.entry(1).or_insert_with_token(|_, _| Arc::new(1));
     assert_eq!(map.get(&1), Some(value.clone()));
     drop(value);
     assert_eq!((map.len(), map.entries(), map.prune()), (0, 1, 1));
@@ -552,14 +554,17 @@ fn a_token_that_is_dropped_early_leaves_the_entry_to_pruning() {
 #[test]
 fn a_factory_that_fails_with_a_token_leaves_nothing() {
     let map: WeakValueMap<u32, Arc<Spell>> = WeakValueMap::new();
-    let failed =
-        map.get_or_try_insert_with_token(1, |_, _| Err(highlander::CreateError::Failed(7)));
+    let failed = map
+        .entry(1)
+        .or_try_insert_with_token(|_, _| Err(highlander::CreateError::Failed(7)));
     assert!(failed.is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| {
-        map.get_or_insert_with_token(1, |_, _| panic!("factory"))
+        map.entry(1).or_insert_with_token(|_, _| panic!("factory"))
     }))
     .is_err());
-    let spell = map.get_or_insert_with_token(1, |n, token| Arc::new(Spell(*n, token)));
+    let spell = map
+        .entry(1)
+        .or_insert_with_token(|n, token| Arc::new(Spell(*n, token)));
     drop(spell);
     assert_eq!(map.entries(), 0);
 }
@@ -666,7 +671,9 @@ fn an_entry_is_counted_once_also_when_its_hook_panics() {
     assert!(catch_unwind(AssertUnwindSafe(|| map.remove(&1))).is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| {
         map.insert(1, one.clone());
-        map.get_or_replace_if(1, |_| true, |_| Watched::new(3))
+        map.entry(1)
+            .valid_if(|_| false)
+            .or_insert_with(|_| Watched::new(3))
     }))
     .is_err());
     let stats = map.stats();

@@ -401,12 +401,15 @@ fn it_goes_where_its_map_and_owners_may() {
 #[test]
 fn claims_count_as_uses_and_what_they_are_filled_with_can_be_kept() {
     let (recent, census) = layer(2);
-    let Ok(Claim::Vacant(vacancy)) = recent.claim(1) else {
+    let Claim::Vacant(vacancy) = recent.entry(1).claim() else {
         unreachable!()
     };
     recent.keep(&vacancy.fill(census.citizen()));
     visit(&recent, &census, 2);
-    assert!(matches!(recent.claim(1), Ok(Claim::Live(_))));
+    assert!(matches!(
+        recent.entry(1).claim_or_refused(),
+        Ok(Claim::Live(_))
+    ));
     visit(&recent, &census, 3);
     assert_eq!(alive(&recent), [1, 3]);
 }
@@ -554,10 +557,13 @@ fn tasks_keep_what_they_use() {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
         let task = async {
-            RECENT.get_or_insert_async(1, async |key| *key).await;
-            let failed = RECENT.get_or_try_insert_async(2, async |_| Err(CreateError::Failed(7)));
+            RECENT
+                .get_or_insert_async(1, |key| /*KEY*/ async { *key })
+                .await;
+            let failed =
+                RECENT.get_or_try_insert_async(2, |_| async { Err(CreateError::Failed(7)) });
             assert_eq!(failed.await.err(), Some(CreateError::Failed(7)));
-            let claim = RECENT.claim_async(1).await.unwrap();
+            let claim = RECENT.entry(1).claim_async().await;
             *claim.live().unwrap()
         };
         assert_eq!(tokio::spawn(task).await.unwrap(), 1);
@@ -594,14 +600,16 @@ fn what_is_not_published_yet_is_not_kept() {
     let ways: [Way; 3] = [
         |recent, make| drop(recent.get_or_insert_with(1, |_| make())),
         |recent, make| {
-            let vacancy = recent.claim(1).unwrap().vacant().unwrap();
+            let vacancy = recent.entry(1).claim().vacant().unwrap();
             let made = vacancy.create(|_| Ok::<_, CreateError<()>>(make()));
             recent.keep(&made.unwrap());
         },
         |recent, make| {
             let initialise = |_: &_| drop(make());
             let people = recent.map();
-            let made = people.get_or_create_cyclic(1, |_| Census::new().citizen(), initialise);
+            let made = people
+                .entry(1)
+                .or_create_cyclic(|_| Census::new().citizen(), initialise);
             assert!(recent.get(&1).is_some());
             drop(made);
         },
@@ -619,7 +627,7 @@ fn what_is_not_published_yet_is_not_kept() {
                 way(&recent, &make);
                 Err(CreateError::Failed(()))
             };
-            let failed = others.get_or_try_create_cyclic(1, |_| Ok(1), initialise);
+            let failed = others.entry(1).or_try_create_cyclic(|_| Ok(1), initialise);
             assert!(failed.is_err());
             assert_eq!((recent.len(), census.alive()), (0, 0));
             recent.get_or_insert_with(1, |_| census.citizen());

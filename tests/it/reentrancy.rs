@@ -145,11 +145,10 @@ impl<S: BuildHasher + Default> World<S> {
             Err("no".to_string())
         });
         found += usize::from(failed.is_ok());
-        let by_ref = registry.get_or_insert_with_ref(
-            &self.key(n),
-            |key| self.key(key.0),
-            |key| self.make(key),
-        );
+        let by_ref = registry
+            .entry_ref(&self.key(n))
+            .key_with(|key| self.key(key.0))
+            .or_insert_with(|key| self.make(key));
         found += usize::from(by_ref.ptr_eq(&a));
         let refused = registry.try_insert(self.key(n), self.value());
         found += usize::from(refused.is_ok());

@@ -27,7 +27,10 @@ fn overlapping_creations_of_a_key_give_the_same_value() {
     let second = registry.get_or_insert_with("k".into(), |_| unreachable!());
     let third =
         registry.get_or_try_insert_with("k".into(), |_| -> Result<_, String> { unreachable!() });
-    let fourth = registry.get_or_insert_with_ref("k", |_| unreachable!(), |_| unreachable!());
+    let fourth = registry
+        .entry_ref("k")
+        .key_with(|_| unreachable!())
+        .or_insert_with(|_| unreachable!());
     let fifth = registry.get("k").unwrap();
     for other in [&second, &third.unwrap(), &fourth, &fifth] {
         assert!(first.ptr_eq(other));
@@ -321,14 +324,13 @@ fn a_borrowed_key_is_made_an_owned_one_on_a_miss_only() {
     let registry: Registry<String, usize> = Registry::new();
     let mut made = Vec::new();
     let mut ask = |name: &str| {
-        registry.get_or_insert_with_ref(
-            name,
-            |name| {
+        registry
+            .entry_ref(name)
+            .key_with(|name| {
                 made.push(name.to_owned());
                 name.to_owned()
-            },
-            |key| key.len(),
-        )
+            })
+            .or_insert_with(|key| key.len())
     };
     let (a, b, c) = (ask("methos"), ask("methos"), ask("joe"));
     assert!(a.ptr_eq(&b));
@@ -343,7 +345,12 @@ fn a_borrowed_key_is_made_an_owned_one_on_a_miss_only() {
 #[test]
 fn an_owned_key_that_is_not_the_borrowed_one_is_refused() {
     let registry: Registry<String, u32> = Registry::new();
-    let text = panic_of(|| registry.get_or_insert_with_ref("a", |_| "b".to_string(), |_| 1));
+    let text = panic_of(|| {
+        registry
+            .entry_ref("a")
+            .key_with(|_| "b".to_string())
+            .or_insert_with(|_| 1)
+    });
     assert!(text.contains("not equivalent"), "{text}");
 
     struct Shouting<'a>(&'a str);
@@ -357,9 +364,17 @@ fn an_owned_key_that_is_not_the_borrowed_one_is_refused() {
             self.0.eq_ignore_ascii_case(key)
         }
     }
-    panic_of(|| registry.get_or_insert_with_ref(&Shouting("a"), |_| "a".to_string(), |_| 1));
+    panic_of(|| {
+        registry
+            .entry_ref(&Shouting("a"))
+            .key_with(|_| "a".to_string())
+            .or_insert_with(|_| 1)
+    });
     assert_eq!(registry.len(), 0);
-    let held = registry.get_or_insert_with_ref(&Shouting("a"), |_| "A".to_string(), |_| 1);
+    let held = registry
+        .entry_ref(&Shouting("a"))
+        .key_with(|_| "A".to_string())
+        .or_insert_with(|_| 1);
     assert!(registry.get("A").unwrap().ptr_eq(&held));
 }
 

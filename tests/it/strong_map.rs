@@ -124,7 +124,9 @@ fn the_later_of_two_equal_keys_stays() {
     assert_eq!(stored(), Some(3));
     map.update(Name("k", 4), |_| Some("d"));
     assert_eq!(stored(), Some(4));
-    map.get_or_replace_if(Name("k", 5), |_| true, |_| "e");
+    map.entry(Name("k", 5))
+        .valid_if(|_| false)
+        .or_insert_with(|_| "e");
     assert_eq!(stored(), Some(5));
     // One that enters nothing changes no key.
     assert!(map.try_insert(Name("k", 6), "f").is_err());
@@ -169,17 +171,24 @@ fn keys_are_asked_for_in_any_form_and_built_on_a_miss_only() {
     assert_eq!(map.get(&Shout("2")), Some(2));
     assert_eq!(map.remove(&Shout("2")), Some(2));
     let never = |_: &str| -> String { unreachable!("it is there") };
-    assert_eq!(map.get_or_insert_with_ref("1", never, |_| 9), 1);
+    assert_eq!(map.entry_ref("1").key_with(never).or_insert_with(|_| 9), 1);
     let own = |name: &str| name.to_owned();
     let size = |name: &String| name.len() as u32;
-    assert_eq!(map.get_or_insert_with_ref("new", own, size), 3);
+    assert_eq!(map.entry_ref("new").key_with(own).or_insert_with(size), 3);
     assert_eq!(map.get("new"), Some(3));
-    let text = panic_of(|| map.get_or_insert_with_ref("one", |_| "other".into(), size));
+    let text = panic_of(|| {
+        map.entry_ref("one")
+            .key_with(|_| "other".into())
+            .or_insert_with(size)
+    });
     assert!(
         text.contains("not equivalent to the borrowed one"),
         "{text}"
     );
-    let failed = map.get_or_try_insert_with_ref("x", own, |_| Err(CreateError::Failed("no")));
+    let failed = map
+        .entry_ref("x")
+        .key_with(own)
+        .or_try_insert_with(|_| Err(CreateError::Failed("no")));
     assert_eq!(failed, Err(CreateError::Failed("no")));
     assert_eq!(map.len(), 3);
 }
@@ -198,11 +207,10 @@ fn racing_creators_run_one_factory() {
                         let make = |_: &String| runs.fetch_add(1, SeqCst);
                         match n % 2 {
                             0 => map.get_or_insert_with(format!("{round}"), make),
-                            _ => map.get_or_insert_with_ref(
-                                &*format!("{round}"),
-                                str::to_owned,
-                                make,
-                            ),
+                            _ => map
+                                .entry_ref(&*format!("{round}"))
+                                .key_with(str::to_owned)
+                                .or_insert_with(make),
                         }
                     })
                 })
@@ -318,7 +326,7 @@ fn each_entry_is_told_of_once_with_its_cause() {
     map.insert(3, 30);
     map.replace(4, 40).unwrap();
     map.update(5, |n| n.map(|n| n * 10));
-    map.get_or_replace_if(6, |_| true, |_| 60);
+    map.entry(6).valid_if(|_| false).or_insert_with(|_| 60);
     Extend::extend(&mut &map, [(7, 70)]);
     assert_eq!(taken(), [3, 4, 5, 6, 7].map(|n| (n, Replaced)));
     map.retain(|_, n| *n != 8);
@@ -541,7 +549,11 @@ fn threads_agree() {
                             4 => drop(map.insert(n, make())),
                             5 => drop(map.remove(&n)),
                             6 => drop(map.update(n, |v| v.cloned().or_else(|| Some(make())))),
-                            7 => drop(map.get_or_replace_if(n, |_| n % 2 == 0, |_| make())),
+                            7 => drop(
+                                map.entry(n)
+                                    .valid_if(|_| !(n % 2 == 0))
+                                    .or_insert_with(|_| make()),
+                            ),
                             8 => map.for_each(|n, v| assert_eq!(*n, v.0)),
                             _ => match dice.below(20) {
                                 0 => drop(map.clear()),

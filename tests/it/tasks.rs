@@ -130,7 +130,7 @@ fn a_task_creates_and_the_others_get_its_value<M: Map<Citizen>>() {
 fn tasks_and_threads_share_a_flight<M: Map<Citizen>>() {
     promptly(|| {
         let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
-        let mut creating = Task::new(map.get_or_try_insert_async(&key, async || {
+        let mut creating = Task::new(map.get_or_try_insert_async(&key, || async {
             gate.passed().await;
             Ok::<_, Refused>(Arc::new(census.citizen()))
         }));
@@ -197,7 +197,7 @@ fn a_future_that_is_dropped_leaves_the_creation_to_one_who_waits<M: Map<Citizen>
 
 fn a_creation_that_fails_gives_its_error_to_its_own_caller<M: Map<Citizen>>() {
     let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
-    let mut failing = Task::new(map.get_or_try_insert_async(&key, async || {
+    let mut failing = Task::new(map.get_or_try_insert_async(&key, || async {
         gate.passed().await;
         Err(CreateError::Failed("disk"))
     }));
@@ -230,7 +230,7 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
         at: usize,
     ) -> Result<Arc<Citizen>, Refused> {
         let next: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(create(map, keys, (at + 1) % 3));
-        let created = map.get_or_try_insert_async(&keys[at], async || next.await);
+        let created = map.get_or_try_insert_async(&keys[at], || async { next.await });
         Ok(M::value(&created.await?).clone())
     }
     promptly(|| {
@@ -241,7 +241,7 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
         assert!(text.ends_with(chain), "{text}");
         // The same on the thread's own stack.
         let key = &keys[1];
-        let mixed = map.get_or_try_insert_async(key, async || {
+        let mixed = map.get_or_try_insert_async(key, || async {
             let asked = map.get_or_try_insert(key, || Err(CreateError::Failed("ran")))?;
             Ok(M::value(&asked).clone())
         });
@@ -267,7 +267,7 @@ fn a_factory_that_is_dropped_may_ask_for_its_own_key<M: Map<Citizen>>() {
             let asked = map.get_or_try_insert(&key, || Err(CreateError::Failed("ran")));
             refused.set(matches!(asked, Err(CreateError::Cycle(_))));
         };
-        let mut dropped = Task::new(map.get_or_try_insert_async(&key, async || {
+        let mut dropped = Task::new(map.get_or_try_insert_async(&key, || async {
             let _asks = Asks(asks);
             std::future::pending::<Result<_, Refused>>().await
         }));
@@ -307,9 +307,10 @@ fn two_tasks_that_create_for_each_other_are_told<M: Map<Citizen>>() {
 
 fn claims_are_awaited<M: Map<Citizen>>() {
     let (map, census, key) = (M::empty(), Census::new(), M::key(1));
-    let claim = pollster::block_on(map.claim_async(&key)).unwrap();
+    let claim = pollster::block_on(map.entry(&key).claim_async());
     let token = claim.vacant().expect("not vacant");
-    let [mut waiting, mut patient] = [(); 2].map(|()| Task::new(map.claim_async(&key)));
+    let [mut waiting, mut patient] =
+        [(); 2].map(|()| Task::new(map.entry(&key).claim_or_refused_async()));
     assert!(waiting.poll().is_none() && patient.poll().is_none());
     // The vacancy goes from claimant to claimant.
     drop(token);
@@ -319,7 +320,7 @@ fn claims_are_awaited<M: Map<Citizen>>() {
     let value = token.fill(Arc::new(census.citizen()));
     let claim = patient.poll().unwrap().unwrap();
     assert!(M::same(&claim.live().unwrap(), &value));
-    let claim = pollster::block_on(map.claim_async(&key)).unwrap();
+    let claim = pollster::block_on(map.entry(&key).claim_async());
     assert!(M::same(&claim.live().unwrap(), &value));
 }
 
@@ -331,7 +332,7 @@ fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
     };
     let mut creating = Task::new(map.get_or_try_insert_async(&key, create));
     let mut waiting = Task::new(map.get_or_try_insert_async(&key, create));
-    let mut claiming = Task::new(map.claim_async(&key));
+    let mut claiming = Task::new(map.entry(&key).claim_or_refused_async());
     assert!(creating.poll().is_none() && waiting.poll().is_none() && claiming.poll().is_none());
     if !map.close() {
         return;
@@ -341,7 +342,9 @@ fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
     assert!(closed(creating.poll().unwrap().err()));
     assert!(closed(waiting.poll().unwrap().err()));
     assert!(closed(claiming.poll().unwrap().err()));
-    assert!(closed(pollster::block_on(map.claim_async(&key)).err()));
+    assert!(closed(
+        pollster::block_on(map.entry(&key).claim_or_refused_async()).err()
+    ));
     assert_eq!((census.born(), census.dead(), map.entries()), (1, 1, 0));
 }
 
@@ -359,7 +362,7 @@ fn a_map_that_is_dropped_with_its_last_value_keeps_nothing<M: Map<Citizen>>() {
 #[test]
 fn a_future_that_was_never_polled_has_not_begun() {
     let registry: Registry<u32, u32> = Registry::new();
-    let unpolled = registry.get_or_insert_async(1, async |_| 1);
+    let unpolled = registry.get_or_insert_async(1, |_| async { 1 });
     assert_eq!(registry.try_get(&1), Ok(None));
     assert_eq!(*registry.get_or_insert_with(1, |_| 2), 2);
     drop(unpolled);
@@ -370,14 +373,14 @@ fn a_future_that_was_never_polled_has_not_begun() {
 fn a_waiting_future_that_is_not_polled_again_does_not_block_the_others() {
     promptly(|| {
         let (registry, census, gate) = (Citizens::new(), Census::new(), Gate::default());
-        let mut creating = Task::new(registry.get_or_insert_async(1, async |_: &u32| {
+        let mut creating = Task::new(registry.get_or_insert_async(1, |_: &u32| async {
             gate.passed().await;
             unreachable!()
         }));
         assert!(creating.poll().is_none());
-        let mut idle = Task::new(registry.get_or_insert_async(1, async |_| unreachable!()));
+        let mut idle = Task::new(registry.get_or_insert_async(1, |_| async { unreachable!() }));
         assert!(idle.poll().is_none());
-        let mut eager = Task::new(registry.get_or_insert_async(1, async |_| census.citizen()));
+        let mut eager = Task::new(registry.get_or_insert_async(1, |_| async { census.citizen() }));
         assert!(eager.poll().is_none());
         drop(creating);
         let value = eager.poll().unwrap();
@@ -405,13 +408,13 @@ fn what_is_awaited_side_by_side_is_no_cycle() {
             }
         };
         // B is begun, and waits.
-        let mut b = Task::new(registry.get_or_try_insert_async("b", async |_| {
+        let mut b = Task::new(registry.get_or_try_insert_async("b", |_| async {
             first.passed().await;
             Ok::<_, CycleError>(get("c", &second).await? + 1)
         }));
         assert!(b.poll().is_none());
         // A awaits B and creates C, side by side.
-        let mut a = Task::new(registry.get_or_try_insert_async("a", async |_| {
+        let mut a = Task::new(registry.get_or_try_insert_async("a", |_| async {
             let (b, c) = smol::future::zip(get("b", &second), get("c", &second)).await;
             Ok::<_, CycleError>(b? + c?)
         }));
@@ -469,7 +472,7 @@ fn a_suspended_future_is_no_part_of_a_creation_that_has_ended() {
                 })
             });
             is_taken.recv().unwrap();
-            let mut task = Task::new(REGISTRY.get_or_insert_async(Counted(0), async |_| 0));
+            let mut task = Task::new(REGISTRY.get_or_insert_async(Counted(0), |_| async { 0 }));
             // It waits for 0; here in the middle of 1.
             let one = REGISTRY.get_or_insert_with(Counted(1), |_| {
                 assert!(task.poll().is_none());
@@ -535,15 +538,15 @@ fn a_suspended_future_is_no_part_of_what_another_creator_goes_on_with() {
         let registry: Registry<u32, u32> = Registry::new();
         let (first, second) = (Gate::default(), Gate::default());
         // 2 is begun, and will ask for 1.
-        let mut two = Task::new(registry.get_or_try_insert_async(2, async |_| {
+        let mut two = Task::new(registry.get_or_try_insert_async(2, |_| async {
             first.passed().await;
-            let one = registry.get_or_try_insert_async(1, async |_| unreachable!());
+            let one = registry.get_or_try_insert_async(1, |_| async { unreachable!() });
             Ok::<_, CycleError>(*one.await? + 1)
         }));
         assert!(two.poll().is_none());
-        let waits_for_two = registry.get_or_insert_async(2, async |_| unreachable!());
+        let waits_for_two = registry.get_or_insert_async(2, |_| async { unreachable!() });
         let mut waits_for_two = std::pin::pin!(waits_for_two);
-        let one = registry.get_or_insert_async(1, async |_| {
+        let one = registry.get_or_insert_async(1, |_| async {
             second.passed().await;
             1
         });
@@ -660,11 +663,15 @@ fn who_asks_after_a_removal_does_not_get_what_was_removed() {
             MEETING.set(Some((2, Box::new(meet))));
             Overheard(key.0)
         };
-        let creator = scope
-            .spawn(|| registry.get_or_insert_with_ref(&Overheard(1), missed, |_| unreachable!()));
+        let creator = scope.spawn(|| {
+            registry
+                .entry_ref(&Overheard(1))
+                .key_with(missed)
+                .or_insert_with(|_| unreachable!())
+        });
         met.recv().unwrap();
         let removed = registry.remove(&Overheard(1)).unwrap();
-        let mut asking = Task::new(registry.get_or_insert_async(Overheard(1), async |_| 2));
+        let mut asking = Task::new(registry.get_or_insert_async(Overheard(1), |_| async { 2 }));
         assert!(asking.poll().is_none());
         leaves.send(()).unwrap();
         assert!(creator.join().unwrap().ptr_eq(&removed));
@@ -689,10 +696,10 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
 
                 let (map, (theirs, mine)) = (<$map>::new(), names());
                 let mut creator = Task::new(
-                    map.get_or_insert_async(&theirs, async |_| std::future::pending().await),
+                    map.get_or_insert_async(&theirs, |_| async { std::future::pending().await }),
                 );
                 assert!(creator.poll().is_none());
-                let mut waiter = Task::new(map.get_or_insert_async(&mine, async |key| {
+                let mut waiter = Task::new(map.get_or_insert_async(&mine, |key| /*KEY*/ async {
                     assert!(Arc::ptr_eq(key, &mine));
                     Arc::new(1)
                 }));
@@ -701,8 +708,8 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
                 is_kept(&map, theirs, &mine, waiter.poll().expect("it creates"));
 
                 let (map, (theirs, mine)) = (<$map>::new(), names());
-                let vacancy = map.try_claim(&theirs).unwrap().unwrap().vacant().unwrap();
-                let mut waiter = Task::new(map.claim_async(&mine));
+                let vacancy = map.entry(&theirs).try_claim().unwrap().unwrap().vacant().unwrap();
+                let mut waiter = Task::new(map.entry(&mine).claim_or_refused_async());
                 assert!(waiter.poll().is_none());
                 drop(vacancy);
                 let claimed = waiter.poll().expect("it is free").unwrap();
@@ -714,13 +721,13 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
                 type Call = fn(&$map, &Arc<str>) -> Arc<u32>;
                 let calls: [Call; 3] = [
                     |map, key| map.get_or_insert_with(key, |_| Arc::new(3)),
-                    |map, key| map.get_or_replace_if(key, |_| true, |_| Arc::new(4)),
-                    |map, key| map.get_or_create_cyclic(key, |_| Arc::new(5), |_| {}),
+                    |map, key| map.entry(key).valid_if(|_| false).or_insert_with(|_| Arc::new(4)),
+                    |map, key| map.entry(key).or_create_cyclic(|_| Arc::new(5), |_| {}),
                 ];
                 for call in calls {
                     for _ in 0..50 {
                         let (map, (theirs, mine)) = (<$map>::new(), names());
-                        let vacancy = map.try_claim(&theirs).unwrap().unwrap().vacant().unwrap();
+                        let vacancy = map.entry(&theirs).try_claim().unwrap().unwrap().vacant().unwrap();
                         let (comes, has_come) = mpsc::channel();
                         let value = thread::scope(|scope| {
                             let waiter = scope.spawn(|| {

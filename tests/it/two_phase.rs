@@ -59,8 +59,7 @@ fn build(
     name: u32,
     friends: &(dyn Fn(u32) -> Vec<u32> + Sync),
 ) -> Result<Handle<u32, Class>, Failed> {
-    classes.get_or_try_create_cyclic(
-        name,
+    classes.entry(name).or_try_create_cyclic(
         |_| Ok(Class::allocate()),
         |class| {
             let mut known = Vec::new();
@@ -85,15 +84,14 @@ fn the_creating_thread_alone_gets_it_unfinished_and_the_others_wait() {
         thread::scope(|scope| {
             let classes = &classes;
             let creator = scope.spawn(move || {
-                classes.get_or_create_cyclic(
-                    1,
+                classes.entry(1).or_create_cyclic(
                     |_| Class::allocate(),
                     |class| {
                         let again = classes.get(&1).expect("its own");
                         assert!(again.ptr_eq(class) && !again.is_finished());
                         let again = classes.get_or_insert_with(1, |_| unreachable!());
                         assert!(again.ptr_eq(class));
-                        let claim = classes.claim(1).unwrap().live().expect("there already");
+                        let claim = classes.entry(1).claim().live().expect("there already");
                         assert!(claim.ptr_eq(class));
                         assert!(classes.try_get(&1).unwrap().unwrap().ptr_eq(class));
                         assert!(Handle::downgrade(class).upgrade().is_none(), "not yet");
@@ -107,7 +105,7 @@ fn the_creating_thread_alone_gets_it_unfinished_and_the_others_wait() {
             is_inside.recv().unwrap();
             assert!(classes.get(&1).is_none());
             assert!(classes.try_get(&1).is_err(), "in flight");
-            assert!(classes.try_claim(1).is_none());
+            assert!(classes.entry(1).try_claim().is_none());
             let waiter = scope.spawn(move || {
                 let class = classes.get_or_insert_with(1, |_| unreachable!());
                 assert!(class.is_finished());
@@ -180,8 +178,7 @@ fn if_the_outer_one_fails_nobody_keeps_what_was_made_with_its_help() {
     let classes = Classes::new();
     let tries = AtomicU32::new(0);
     let build = || -> Result<_, Failed> {
-        classes.get_or_try_create_cyclic(
-            0,
+        classes.entry(0).or_try_create_cyclic(
             |_| Ok(Class::allocate()),
             |zero| {
                 let one = classes.get_or_try_create_cyclic(
@@ -214,12 +211,10 @@ fn if_the_outer_one_fails_nobody_keeps_what_was_made_with_its_help() {
 #[test]
 fn if_the_inner_one_fails_the_outer_one_may_go_on_without_it() {
     let classes = Classes::new();
-    let zero = classes.get_or_create_cyclic(
-        0,
+    let zero = classes.entry(0).or_create_cyclic(
         |_| Class::allocate(),
         |zero| {
-            let one = classes.get_or_try_create_cyclic(
-                1,
+            let one = classes.entry(1).or_try_create_cyclic(
                 |_| Ok(Class::allocate()),
                 |_| {
                     assert!(classes.get(&0).unwrap().ptr_eq(zero));
@@ -238,16 +233,13 @@ fn what_was_made_with_the_help_of_a_failed_one_fails_too() {
     let classes = Classes::new();
     // 0 asks for 1; 1 asks for 2, which is given 1; then 1 fails. 0, which has 2 by then, fails as well.
     let two = Mutex::new(None);
-    let zero = classes.get_or_try_create_cyclic(
-        0,
+    let zero = classes.entry(0).or_try_create_cyclic(
         |_| Ok(Class::allocate()),
         |_| {
-            let one = classes.get_or_try_create_cyclic(
-                1,
+            let one = classes.entry(1).or_try_create_cyclic(
                 |_| Ok(Class::allocate()),
                 |_| {
-                    let made = classes.get_or_create_cyclic(
-                        2,
+                    let made = classes.entry(2).or_create_cyclic(
                         |_| Class::allocate(),
                         |_| assert!(classes.get(&1).is_some() && classes.get(&0).is_some()),
                     );
@@ -271,12 +263,10 @@ fn what_was_made_with_the_help_of_a_failed_one_fails_too() {
 fn a_panic_gives_the_whole_family_up() {
     let classes = Classes::new();
     let text = panic_of(|| {
-        classes.get_or_create_cyclic(
-            0,
+        classes.entry(0).or_create_cyclic(
             |_| Class::allocate(),
             |_| {
-                let _one = classes.get_or_create_cyclic(
-                    1,
+                let _one = classes.entry(1).or_create_cyclic(
                     |_| Class::allocate(),
                     |_| assert!(classes.get(&0).is_some()),
                 );
@@ -367,15 +357,13 @@ fn crossed(classes: &Classes, retries: bool) -> ([Made; 2], Vec<CycleError>) {
     let create = |own: u32| {
         let mut first = true;
         loop {
-            let made = classes.get_or_try_create_cyclic(
-                own,
+            let made = classes.entry(own).or_try_create_cyclic(
                 |_| Ok(Class::allocate()),
                 |class| {
                     if std::mem::take(&mut first) {
                         both.wait();
                     }
-                    let other = classes.get_or_try_create_cyclic(
-                        1 - own,
+                    let other = classes.entry(1 - own).or_try_create_cyclic(
                         |_| Ok(Class::allocate()),
                         |other| {
                             assert!(classes.get(&own).unwrap().ptr_eq(class));
@@ -448,8 +436,7 @@ fn the_value_of_a_failed_initialisation_is_dropped_before_the_call_returns() {
         thread::scope(|scope| {
             let (values, value) = (&values, &value);
             let failing = scope.spawn(move || {
-                let failed = values.get_or_try_create_cyclic(
-                    1,
+                let failed = values.entry(1).or_try_create_cyclic(
                     |_| Ok(value.clone()),
                     |_| {
                         begun.send(()).unwrap();
@@ -470,7 +457,8 @@ fn the_value_of_a_failed_initialisation_is_dropped_before_the_call_returns() {
             });
             #[cfg(feature = "async")]
             let task = {
-                let mut task = Box::pin(values.get_or_insert_async(1, async |_| Arc::default()));
+                let mut task =
+                    Box::pin(values.get_or_insert_async(1, |_| async { Arc::default() }));
                 let mut context = std::task::Context::from_waker(std::task::Waker::noop());
                 assert!(std::future::Future::poll(task.as_mut(), &mut context).is_pending());
                 task
@@ -489,16 +477,13 @@ fn what_a_failed_creation_has_not_helped_to_make_stays_with_its_family() {
     let classes = Classes::new();
     // 0 asks for 1, which asks for 2 and fails; 2 has got 0, and nothing of 1.
     let two = Mutex::new(None);
-    let zero = classes.get_or_create_cyclic(
-        0,
+    let zero = classes.entry(0).or_create_cyclic(
         |_| Class::allocate(),
         |zero| {
-            let one = classes.get_or_try_create_cyclic(
-                1,
+            let one = classes.entry(1).or_try_create_cyclic(
                 |_| Ok(Class::allocate()),
                 |_| {
-                    let made = classes.get_or_create_cyclic(
-                        2,
+                    let made = classes.entry(2).or_create_cyclic(
                         |_| Class::allocate(),
                         |_| assert!(classes.get(&0).unwrap().ptr_eq(zero)),
                     );
@@ -521,13 +506,11 @@ fn a_draft_that_was_never_entered_is_found_by_nobody_and_weak_handles_to_it_stay
     let classes = Classes::new();
     let stash = Mutex::new(None);
     let other = Mutex::new(None);
-    let landed = classes.get_or_create_cyclic(
-        1,
+    let landed = classes.entry(1).or_create_cyclic(
         |_| Class::allocate(),
         |class| {
             *stash.lock().unwrap() = Some(class.clone());
-            let two = classes.get_or_create_cyclic(
-                2,
+            let two = classes.entry(2).or_create_cyclic(
                 |_| Class::allocate(),
                 |_| {
                     assert!(classes.get(&1).unwrap().ptr_eq(class));
@@ -557,8 +540,7 @@ fn a_plain_creation_in_the_middle_of_a_family_belongs_to_it() {
     let classes = Classes::new();
     let others: Registry<&str, Handle<u32, Class>> = Registry::new();
     let kept = Mutex::new(None);
-    let zero = classes.get_or_create_cyclic(
-        0,
+    let zero = classes.entry(0).or_create_cyclic(
         |_| Class::allocate(),
         |zero| {
             let plain = others.get_or_insert_with("plain", |_| classes.get(&0).unwrap());
@@ -584,8 +566,7 @@ fn a_registry_may_go_before_what_was_made_in_it_is_entered() {
     let classes = Classes::new();
     let gone = Arc::new(());
     let kept = Mutex::new(None);
-    let zero = classes.get_or_create_cyclic(
-        0,
+    let zero = classes.entry(0).or_create_cyclic(
         |_| Class::allocate(),
         |_| {
             let local: Registry<u32, (Handle<u32, Class>, Arc<()>)> = Registry::new();
@@ -622,8 +603,7 @@ fn allocate_that_asks_for_its_own_key_is_a_cycle() {
 fn a_value_inserted_meanwhile_is_what_the_caller_gets() {
     let classes = Classes::new();
     let mut inserted = None;
-    let got = classes.get_or_create_cyclic(
-        0,
+    let got = classes.entry(0).or_create_cyclic(
         |_| Class::allocate(),
         |class| {
             let other = thread::scope(|s| {

@@ -104,12 +104,12 @@ fn a_task_that_is_polled_on_the_spot_gets_the_value() {
             .map(|_| {
                 OnTheSpot::new(async {
                     let got = REGISTRY
-                        .get_or_insert_async(1, async |_| unreachable!())
+                        .get_or_insert_async(1, |_| async { unreachable!() })
                         .await;
                     assert_eq!(*got, 7);
                     // And asks for more, where its creator has just landed.
                     drop(got);
-                    assert_eq!(*REGISTRY.get_or_insert_async(2, async |_| 8).await, 8);
+                    assert_eq!(*REGISTRY.get_or_insert_async(2, |_| async { 8 }).await, 8);
                 })
             })
             .collect();
@@ -139,7 +139,7 @@ fn a_waker_may_be_the_last_owner_of_its_task() {
         let loud = Loud(&DROPPED);
         let task: Boxed = Box::pin(async move {
             let _got = REGISTRY
-                .get_or_insert_async(1, async |_| unreachable!())
+                .get_or_insert_async(1, |_| async { unreachable!() })
                 .await;
             drop(loud);
         });
@@ -172,7 +172,7 @@ fn a_task_that_waits_for_a_destructor_may_be_polled_where_that_ends() {
         ending.await_begin();
         let task = OnTheSpot::new(async {
             assert!(REGISTRY
-                .get_or_insert_async(1, async |_| None)
+                .get_or_insert_async(1, |_| async { None })
                 .await
                 .is_none());
         });
@@ -204,9 +204,9 @@ fn a_task_that_is_polled_on_the_spot_is_no_part_of_a_creation_there() {
         is_inside.recv().unwrap();
         let task = OnTheSpot::new(async {
             let got = REGISTRY
-                .get_or_insert_async(20, async |_| unreachable!())
+                .get_or_insert_async(20, |_| async { unreachable!() })
                 .await;
-            let outer: Handle<_, _> = REGISTRY.get_or_insert_async(10, async |_| 9).await;
+            let outer: Handle<_, _> = REGISTRY.get_or_insert_async(10, |_| async { 9 }).await;
             assert_eq!((*got, *outer), (1, 2));
         });
         task.poll();
@@ -237,7 +237,7 @@ fn a_waker_that_panics_leaves_the_value_and_wakes_the_others() {
         is_inside.recv().unwrap();
         let mut first: Boxed = Box::pin(async {
             REGISTRY
-                .get_or_insert_async(1, async |_| unreachable!())
+                .get_or_insert_async(1, |_| async { unreachable!() })
                 .await;
         });
         let waker = Waker::from(Arc::new(Panics));
@@ -247,7 +247,7 @@ fn a_waker_that_panics_leaves_the_value_and_wakes_the_others() {
             .is_pending());
         let second = OnTheSpot::new(async {
             REGISTRY
-                .get_or_insert_async(1, async |_| unreachable!())
+                .get_or_insert_async(1, |_| async { unreachable!() })
                 .await;
         });
         second.poll();
@@ -287,8 +287,8 @@ fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
             })
         },
         || {
-            pollster::block_on(OTHERS.get_or_insert_async(1, async |_| {
-                drop(ENDING.get_or_insert_async(1, async |_| None).await);
+            pollster::block_on(OTHERS.get_or_insert_async(1, |_| async {
+                drop(ENDING.get_or_insert_async(1, |_| async { None }).await);
                 1
             }))
         },
@@ -305,7 +305,7 @@ fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
             }));
             let waker = Waker::from(Arc::new(asks));
             let mut task: Boxed = Box::pin(async {
-                drop(ENDING.get_or_insert_async(1, async |_| None).await);
+                drop(ENDING.get_or_insert_async(1, |_| async { None }).await);
             });
             let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
             assert!(polled.is_pending());
@@ -352,7 +352,7 @@ fn who_is_woken_by_a_waker_that_is_going_to_sleep_may_ask_for_the_same() {
         let waker = Waker::from(Arc::new(asks));
         let mut tasks: Vec<Boxed> = (0..2)
             .map(|_| {
-                let value = LANDING.get_or_insert_async(1, async |_| unreachable!());
+                let value = LANDING.get_or_insert_async(1, |_| async { unreachable!() });
                 Box::pin(async { drop(value.await) }) as Boxed
             })
             .collect();

@@ -276,8 +276,13 @@ fn stale_values_are_replaced() {
     let map = Map::new();
     let k = key("k");
     map.insert(&k, 1);
-    assert_eq!(map.get_or_replace_if(&k, |v| *v < 1, |_| unreachable!()), 1);
-    assert_eq!(map.get_or_replace_if(&k, |v| *v == 1, |_| 2), 2);
+    assert_eq!(
+        map.entry(&k)
+            .valid_if(|v| !(*v < 1))
+            .or_insert_with(|_| unreachable!()),
+        1
+    );
+    assert_eq!(map.entry(&k).valid_if(|v| *v != 1).or_insert_with(|_| 2), 2);
     assert_eq!(map.get("k"), Some(2));
     assert!(map.replace_if(&k, 9, |v| *v == 1).is_err());
     assert_eq!(map.replace_if(&k, 3, |v| *v == 2).unwrap(), 2);
@@ -313,9 +318,16 @@ fn equivalent_queries() {
     }
     let (map, _keys) = filled(3);
     assert_eq!(map.get(&Shout("2")), Some(2));
-    let (k, v) = map.get_or_insert_with_ref("new", |s| key(s), |k| k.len() as u32);
+    let (k, v) = map
+        .entry_ref("new")
+        .key_with(|s| key(s))
+        .or_insert_with(|k| k.len() as u32);
     assert_eq!((&**k, v), ("new", 3));
-    let text = panic_of(|| map.get_or_insert_with_ref("one", |_| key("other"), |_| 1));
+    let text = panic_of(|| {
+        map.entry_ref("one")
+            .key_with(|_| key("other"))
+            .or_insert_with(|_| 1)
+    });
     assert!(text.contains("not the key that was asked for"));
 }
 
@@ -473,24 +485,47 @@ fn a_value_that_cannot_be_cloned_can_be_taken_out() {
 fn fallible_creation_by_a_borrowed_key_and_of_a_stale_value() {
     let map = Map::new();
     let fail = |_: &Arc<String>| Err(CreateError::Failed("no"));
-    let failed = map.get_or_try_insert_with_ref("one", |name| key(name), fail);
+    let failed = map
+        .entry_ref("one")
+        .key_with(|name| key(name))
+        .or_try_insert_with(fail);
     assert_eq!(failed, Err(CreateError::Failed("no")));
     assert_eq!(map.entries(), 0);
     let ok = |_: &Arc<String>| Ok::<_, CreateError<()>>(1);
     let (one, value) = map
-        .get_or_try_insert_with_ref("one", |name| key(name), ok)
+        .entry_ref("one")
+        .key_with(|name| key(name))
+        .or_try_insert_with(ok)
         .unwrap();
     assert_eq!((one.as_str(), value), ("one", 1));
     let never = |_: &str| unreachable!("it is there");
-    let (same, _) = map.get_or_try_insert_with_ref("one", never, ok).unwrap();
+    let (same, _) = map
+        .entry_ref("one")
+        .key_with(never)
+        .or_try_insert_with(ok)
+        .unwrap();
     assert!(Arc::ptr_eq(&one, &same));
     assert_eq!((map.stats().hits, map.stats().misses), (1, 2));
 
-    assert!(map.get_or_try_replace_if(&one, |n| *n == 1, fail).is_err());
+    assert!(map
+        .entry(&one)
+        .valid_if(|n| *n != 1)
+        .or_try_insert_with(fail)
+        .is_err());
     assert_eq!(map.get("one"), Some(1));
     let two = |_: &Arc<String>| Ok::<_, CreateError<()>>(2);
-    assert_eq!(map.get_or_try_replace_if(&one, |n| *n == 2, two), Ok(1));
-    assert_eq!(map.get_or_try_replace_if(&one, |n| *n == 1, two), Ok(2));
+    assert_eq!(
+        map.entry(&one)
+            .valid_if(|n| *n != 2)
+            .or_try_insert_with(two),
+        Ok(1)
+    );
+    assert_eq!(
+        map.entry(&one)
+            .valid_if(|n| *n != 1)
+            .or_try_insert_with(two),
+        Ok(2)
+    );
     assert_eq!(map.get("one"), Some(2));
 }
 

@@ -181,7 +181,9 @@ fn the_rest_of_the_methods() {
         "{\"0\": 0, \"3\": 3}".len()
     );
     assert_eq!(
-        map.get_or_replace_if(&a.0, |v| **v == 0, |_| c.1.clone()),
+        map.entry(&a.0)
+            .valid_if(|v| **v != 0)
+            .or_insert_with(|_| c.1.clone()),
         c.1
     );
     assert_eq!(map.union(&filled(0).0).len(), 2);
@@ -295,36 +297,60 @@ fn creation_by_a_borrowed_key_and_of_a_stale_value_that_may_fail() {
     let map: WeakKeyValueMap<Arc<str>, Arc<usize>> = WeakKeyValueMap::new();
     let to_pointer = |name: &str| -> Arc<str> { name.into() };
     let fail = |_: &Arc<str>| Err(CreateError::Failed("no"));
-    let failed = map.get_or_try_insert_with_ref("one", to_pointer, fail);
+    let failed = map
+        .entry_ref("one")
+        .key_with(to_pointer)
+        .or_try_insert_with(fail);
     assert_eq!(failed, Err(CreateError::Failed("no")));
     assert_eq!(map.entries(), 0);
     let len = |key: &Arc<str>| Arc::new(key.len());
-    let (key, three) = map.get_or_insert_with_ref("one", to_pointer, len);
+    let (key, three) = map
+        .entry_ref("one")
+        .key_with(to_pointer)
+        .or_insert_with(len);
     assert_eq!((&*key, *three), ("one", 3));
     let never = |_: &str| unreachable!("it is there");
-    let again = map.get_or_insert_with_ref("one", never, |_| unreachable!("it is there"));
+    let again = map
+        .entry_ref("one")
+        .key_with(never)
+        .or_insert_with(|_| unreachable!("it is there"));
     assert!(Arc::ptr_eq(&again.0, &key) && Arc::ptr_eq(&again.1, &three));
     assert_eq!(map.get_by_value(&three), Some(key.clone()));
     drop((again, three));
     // The value has died: a new one, under the key that is made anew.
-    let (other, four) = map.get_or_insert_with_ref("one", to_pointer, |_| Arc::new(4));
+    let (other, four) = map
+        .entry_ref("one")
+        .key_with(to_pointer)
+        .or_insert_with(|_| Arc::new(4));
     assert!(!Arc::ptr_eq(&other, &key));
     assert_eq!(map.get("one"), Some(four.clone()));
-    let wrong = panic_of(|| map.get_or_insert_with_ref("two", |_| "three".into(), len));
+    let wrong = panic_of(|| {
+        map.entry_ref("two")
+            .key_with(|_| "three".into())
+            .or_insert_with(len)
+    });
     assert!(
         wrong.contains("is not the key that was asked for"),
         "{wrong}"
     );
 
-    assert!(map.get_or_try_replace_if(&other, |_| true, fail).is_err());
+    assert!(map
+        .entry(&other)
+        .valid_if(|_| false)
+        .or_try_insert_with(fail)
+        .is_err());
     assert_eq!(map.get("one"), Some(four.clone()));
     let five = |_: &Arc<str>| Ok::<_, CreateError<()>>(Arc::new(5));
     let kept = map
-        .get_or_try_replace_if(&other, |n| **n == 5, five)
+        .entry(&other)
+        .valid_if(|n| **n != 5)
+        .or_try_insert_with(five)
         .unwrap();
     assert!(Arc::ptr_eq(&kept, &four));
     let new = map
-        .get_or_try_replace_if(&other, |n| **n == 4, five)
+        .entry(&other)
+        .valid_if(|n| **n != 4)
+        .or_try_insert_with(five)
         .unwrap();
     assert_eq!((map.get("one"), map.len()), (Some(new), 1));
 }

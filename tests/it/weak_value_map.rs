@@ -387,14 +387,10 @@ fn stale_values_are_replaced_once() {
             .map(|_| {
                 s.spawn(|| {
                     barrier.wait();
-                    let new = map.get_or_replace_if(
-                        1,
-                        |v| v.1,
-                        |_| {
-                            made.fetch_add(1, SeqCst);
-                            Arc::new((2, false))
-                        },
-                    );
+                    let new = map.entry(1).valid_if(|v| !v.1).or_insert_with(|_| {
+                        made.fetch_add(1, SeqCst);
+                        Arc::new((2, false))
+                    });
                     barrier.wait();
                     new
                 })
@@ -835,7 +831,10 @@ fn script<S: std::hash::BuildHasher + Default>(seed: u64) {
                 entered = wanted;
             }
             7 => {
-                let got = map.get_or_replace_if(key, |v| **v % 2 == 0, |_| new.clone());
+                let got = map
+                    .entry(key)
+                    .valid_if(|v| !(**v % 2 == 0))
+                    .or_insert_with(|_| new.clone());
                 let wanted = old.as_ref().filter(|v| ***v % 2 != 0).unwrap_or(&new);
                 assert!(same(Some(&got), Some(wanted)));
                 entered = Some(got);
@@ -900,17 +899,21 @@ fn long_scripts_agree_with_a_model() {
 fn a_stale_value_stays_if_the_factory_fails_and_the_next_who_waits_creates() {
     let (map, mut held) = filled(1);
     let fail = |_: &u32| Err(CreateError::Failed("no"));
-    let failed = map.get_or_try_replace_if(0, |_| true, fail);
+    let failed = map.entry(0).valid_if(|_| false).or_try_insert_with(fail);
     assert_eq!(failed, Err(CreateError::Failed("no")));
     assert!(Arc::ptr_eq(&map.get(&0).unwrap(), &held[0]));
-    let same = map.get_or_try_replace_if(0, |_| false, fail).unwrap();
+    let same = map
+        .entry(0)
+        .valid_if(|_| true)
+        .or_try_insert_with(fail)
+        .unwrap();
     assert!(Arc::ptr_eq(&same, &held[0]));
     let new = map.get_or_try_replace_if(0, |_| true, |_| Ok::<_, CreateError<()>>(Arc::new(7)));
     held.push(new.unwrap());
     assert_eq!(map.get(&0), Some(Arc::new(7)));
     assert_eq!((map.stats().created, map.stats().replaced), (1, 1));
     map.close();
-    let closed = map.get_or_try_replace_if(0, |_| true, fail);
+    let closed = map.entry(0).valid_if(|_| false).or_try_insert_with(fail);
     assert!(matches!(closed, Err(CreateError::Closed(_))));
     assert_eq!(map.get(&0), Some(Arc::new(7)));
 }

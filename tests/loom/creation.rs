@@ -34,7 +34,12 @@ fn a_creator_against_one_who_enters_a_value_takes_it_out_and_creates_anew() {
                     thread::yield_now();
                     *key
                 };
-                drop(registry.get_or_insert_with_ref(&A, missed, |_| tally.value()));
+                drop(
+                    registry
+                        .entry_ref(&A)
+                        .key_with(missed)
+                        .or_insert_with(|_| tally.value()),
+                );
             }
         });
         thread::yield_now();
@@ -293,7 +298,7 @@ fn token_filled_against_waiter() {
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
             move || registry.get_or_insert_with(A, |_| tally.value()).read()
         });
-        match registry.claim(A).unwrap() {
+        match registry.entry(A).claim() {
             Claim::Vacant(token) => drop(token.fill(tally.value())),
             Claim::Live(value) => value.read(),
         }
@@ -311,7 +316,7 @@ fn token_dropped_against_waiter() {
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
             move || registry.get_or_insert_with(A, |_| tally.value())
         });
-        drop(registry.claim(A));
+        drop(registry.entry(A).claim());
         let value = other.join().unwrap();
         value.read();
         assert_eq!((tally.made(), registry.len()), (1, 1));
@@ -360,7 +365,7 @@ fn cancelled_waiter_against_failing_creator() {
         let other = thread::spawn({
             let registry = Arc::clone(&registry);
             move || {
-                let claim = registry.claim(A);
+                let claim = registry.entry(A).claim();
                 // To let the other one wait costs no forced switch.
                 thread::yield_now();
                 drop(claim);
@@ -368,13 +373,16 @@ fn cancelled_waiter_against_failing_creator() {
         });
         thread::yield_now();
         {
-            let mut future = std::pin::pin!(registry.claim_async(A));
+            let mut future = std::pin::pin!(registry.entry(A).claim_async());
             let _ = poll(future.as_mut());
             thread::yield_now();
         }
         other.join().unwrap();
         assert!(registry.try_get(&A).unwrap().is_none());
-        assert!(matches!(registry.try_claim(A), Some(Claim::Vacant(_))));
+        assert!(matches!(
+            registry.entry(A).try_claim(),
+            Some(Claim::Vacant(_))
+        ));
     });
 }
 
@@ -388,7 +396,7 @@ fn awaiting_against_landing() {
             move || drop(registry.get_or_insert_with(A, |_| tally.value()))
         });
         let value =
-            loom::future::block_on(registry.get_or_insert_async(A, async |_| tally.value()));
+            loom::future::block_on(registry.get_or_insert_async(A, |_| async { tally.value() }));
         value.read();
         other.join().unwrap();
         drop(value);

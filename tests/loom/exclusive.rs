@@ -79,7 +79,8 @@ fn creation_against_an_end_that_an_idle_future_waits_for() {
         };
         let first = registry.get_or_insert_with(A, create);
         let other = thread::spawn(move || drop(first));
-        let mut idle = Box::pin(registry.get_or_insert_async(A, async |key| create(key)));
+        let mut idle =
+            Box::pin(registry.get_or_insert_async(A, |key| /*KEY*/ async { create(key) }));
         let mut context = Context::from_waker(Waker::noop());
         let polled = idle.as_mut().poll(&mut context);
         let waits = polled.is_pending();
@@ -196,7 +197,9 @@ fn a_comparison_that_asks_against_a_draft_that_is_given_up() {
                     thread::yield_now();
                     Err(Failure)
                 };
-                let failed = registry.get_or_try_create_cyclic(Meeting::quiet(), allocate, fail);
+                let failed = registry
+                    .entry(Meeting::quiet())
+                    .or_try_create_cyclic(allocate, fail);
                 // Whoever was first.
                 drop(failed);
             }
@@ -332,12 +335,11 @@ fn a_creation_against_the_owner_of_what_was_given_up() {
             let outer = outers.get_or_try_insert_with(B, |_| Err(Failure));
             outer.map(drop)
         };
-        let failed = outers.get_or_try_create_cyclic(
-            B,
+        let failed = outers.entry(B).or_try_create_cyclic(
             |_| Ok(Owning::new(tally.value())),
             |outer| {
                 let made = |_: &_| Ok(Owning::new(tally.value()));
-                let inner = inners.get_or_try_create_cyclic(A, made, inner)?;
+                let inner = inners.entry(A).or_try_create_cyclic(made, inner)?;
                 *outer.owned.lock().unwrap() = Some(inner);
                 let asks = AtDrop(Some(Box::new(asks) as Box<_>), tally.value());
                 *outer.at_drop.lock().unwrap() = Some(asks);
@@ -402,7 +404,10 @@ fn a_creator_against_a_value_that_is_given_up_and_lives_on() {
             thread::yield_now();
             Err(Failure)
         };
-        assert!(drafts.get_or_try_create_cyclic(B, allocate, fail).is_err());
+        assert!(drafts
+            .entry(B)
+            .or_try_create_cyclic(allocate, fail)
+            .is_err());
         other.join().unwrap();
         lasting.read();
         drop(lasting);

@@ -58,8 +58,7 @@ fn a_value_in_two_steps_against_one_who_waits_and_one_who_looks() {
                 );
             }
         });
-        let mine = registry.get_or_create_cyclic(
-            A,
+        let mine = registry.entry(A).or_create_cyclic(
             |_| member(&tally),
             |mine| {
                 thread::yield_now();
@@ -88,8 +87,7 @@ fn a_value_in_two_steps_that_is_given_up_against_one_who_waits() {
                 assert!(registry.get_or_insert_with(A, made).is_finished());
             }
         });
-        let failed = registry.get_or_try_create_cyclic(
-            A,
+        let failed = registry.entry(A).or_try_create_cyclic(
             |_| Ok(member(&tally)),
             |_| {
                 thread::yield_now();
@@ -124,8 +122,7 @@ fn a_draft_in_a_node_that_a_reader_still_points_to() {
             }
         });
         drop(first);
-        let mine = registry.get_or_create_cyclic(
-            A,
+        let mine = registry.entry(A).or_create_cyclic(
             |_| member(&tally),
             |mine| {
                 thread::yield_now();
@@ -150,14 +147,15 @@ fn a_key_that_is_compared_while_its_draft_is_given_up() {
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
             move || *registry.get_or_insert_with(Content::new(A, &tally), |_| 2)
         });
-        let failed = registry.get_or_try_create_cyclic(
-            Content::new(A, &tally),
-            |_| Ok(1),
-            |_| {
-                thread::yield_now();
-                Err("no".to_string())
-            },
-        );
+        let failed = registry
+            .entry(Content::new(A, &tally))
+            .or_try_create_cyclic(
+                |_| Ok(1),
+                |_| {
+                    thread::yield_now();
+                    Err("no".to_string())
+                },
+            );
         // Or it found the value that the other one had made.
         assert!(failed.is_err() || failed.is_ok_and(|found| *found == 2));
         assert_eq!(other.join().unwrap(), 2);
@@ -179,8 +177,7 @@ fn a_weak_handle_to_a_draft_against_its_completion() {
                 }
             }
         });
-        let mine = registry.get_or_create_cyclic(
-            A,
+        let mine = registry.entry(A).or_create_cyclic(
             |_| member(&tally),
             |mine| {
                 *given.lock().unwrap() = Some(Handle::downgrade(mine));
@@ -200,14 +197,12 @@ fn family(
     [own, next]: [Key; 2],
 ) -> Result<[Handle<Key, Member>; 2], CycleError> {
     let mut met = None;
-    let mine = registry.get_or_try_create_cyclic(
-        own,
+    let mine = registry.entry(own).or_try_create_cyclic(
         |_| Ok(member(tally)),
         |mine| {
             // To let the other one begin costs no forced switch.
             thread::yield_now();
-            let next = registry.get_or_try_create_cyclic(
-                next,
+            let next = registry.entry(next).or_try_create_cyclic(
                 |_| Ok(member(tally)),
                 |next| {
                     let again = registry.get_or_try_insert_with(own, |_| unreachable!())?;

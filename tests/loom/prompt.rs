@@ -103,7 +103,7 @@ fn creation_by_a_borrowed_key_against_the_death_of_an_equal_one() {
         let theirs = Placed::new(B, &tally);
         let mut other = None;
         let make_key = |_: &Key| Placed::new(A, &tally);
-        let (key, value) = map.get_or_insert_with_ref(&A, make_key, |_| {
+        let (key, value) = map.entry_ref(&A).key_with(make_key).or_insert_with(|_| {
             let key = Placed::new(A, &tally);
             assert!(map.try_insert(&key, theirs.clone()).is_ok());
             other = Some(thread::spawn(move || drop(key)));

@@ -162,14 +162,14 @@ impl<S: BuildHasher + Default> Script<S> {
             }
             Op::GetOrInsertRef(key) => {
                 let (value, mut used) = (self.value(), None);
-                let handle = self.registry.get_or_insert_with_ref(
-                    &key,
-                    |key| *key,
-                    |_| {
+                let handle = self
+                    .registry
+                    .entry_ref(&key)
+                    .key_with(|key| *key)
+                    .or_insert_with(|_| {
                         used = Some(value.id);
                         value
-                    },
-                );
+                    });
                 self.keep_created(handle, key, used);
             }
             Op::TryOk(key) => {

@@ -184,7 +184,11 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 };
                 let got = match op {
                     Op::Create(..) => self.map.get_or_insert_with(new, make),
-                    _ => self.map.get_or_insert_with_ref(&Borrowed(k), |_| new, make),
+                    _ => self
+                        .map
+                        .entry_ref(&Borrowed(k))
+                        .key_with(|_| new)
+                        .or_insert_with(make),
                 };
                 assert_eq!(got.0, known.unwrap_or(v));
                 self.model.entry(k).or_insert((id, v));
@@ -253,7 +257,9 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 let make = |_: &Key| self.value(v);
                 let got = self
                     .map
-                    .get_or_replace_if(key, |there| there.0 == old, make);
+                    .entry(key)
+                    .valid_if(|there| there.0 != old)
+                    .or_insert_with(make);
                 match known {
                     Some(known) if known != old => assert_eq!(got.0, known),
                     _ => {

@@ -360,7 +360,9 @@ impl<K: Subject> Script<K> {
                 let value = self.value(true);
                 let got = self
                     .map
-                    .get_or_replace_if(&key, |_| stale, || value.clone());
+                    .entry(&key)
+                    .valid_if(|_| !stale)
+                    .or_insert_with(|| value.clone());
                 self.looked_up(known.is_some());
                 if known.is_none() || stale {
                     assert!(Arc::ptr_eq(&got, &value));

@@ -71,7 +71,8 @@ impl Scene {
         }
         let allocate = |_: &Key| Ok(self.allocate());
         self.members
-            .get_or_try_create_cyclic(key, allocate, |member| {
+            .entry(key)
+            .or_try_create_cyclic(allocate, |member| {
                 let own = self.members.get(&key);
                 assert!(own.is_some_and(|own| own.ptr_eq(member)), "its own");
                 let friends = self.friends(depth)?;

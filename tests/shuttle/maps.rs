@@ -108,7 +108,7 @@ impl Map for Handles {
         key: Key,
         make: impl FnOnce() -> Option<Value>,
     ) -> Result<Option<Self::P>, Refused> {
-        fill(self.claim(key)?, make)
+        fill(self.entry(key).claim_or_refused()?, make)
     }
 
     fn rest(&self) -> usize {
@@ -140,7 +140,7 @@ impl Map for Arcs {
         key: Key,
         make: impl FnOnce() -> Option<Value>,
     ) -> Result<Option<Self::P>, Refused> {
-        fill(self.claim(key)?, || make().map(Arc::new))
+        fill(self.entry(key).claim_or_refused()?, || make().map(Arc::new))
     }
 
     fn rest(&self) -> usize {
@@ -173,7 +173,9 @@ impl Map for Told {
         key: Key,
         make: impl FnOnce() -> Option<Value>,
     ) -> Result<Option<Self::P>, Refused> {
-        fill(self.claim(key)?, || make().map(Watched::new))
+        fill(self.entry(key).claim_or_refused()?, || {
+            make().map(Watched::new)
+        })
     }
 
     /// Without a sweep: each death is told.
@@ -206,7 +208,7 @@ impl Map for Kept {
         key: Key,
         make: impl FnOnce() -> Option<Value>,
     ) -> Result<Option<Self::P>, Refused> {
-        fill(self.claim(key)?, || make().map(Arc::new))
+        fill(self.entry(key).claim_or_refused()?, || make().map(Arc::new))
     }
 
     fn rest(&self) -> usize {

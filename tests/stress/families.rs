@@ -71,8 +71,7 @@ impl<S: BuildHasher> Scene<S> {
                 Ok(member)
             });
         }
-        self.members.get_or_try_create_cyclic(
-            key,
+        self.members.entry(key).or_try_create_cyclic(
             |_| Ok(self.allocate(key)),
             |member| {
                 let own = self.members.get(&key);

@@ -26,7 +26,12 @@ fn all_operations_with<S: BuildHasher + Default + Sync>(
         let value = || Sealed::new(key, counts);
         match dice.below(24) {
             0..5 => held.push(registry.get_or_insert_with(key, |_| value())),
-            5 => held.push(registry.get_or_insert_with_ref(&key, |key| *key, |_| value())),
+            5 => held.push(
+                registry
+                    .entry_ref(&key)
+                    .key_with(|key| *key)
+                    .or_insert_with(|_| value()),
+            ),
             6 => held
                 .extend(registry.get_or_try_insert_with(key, |_| Err::<Value, _>(String::new()))),
             7..10 => held.extend(registry.get(&key)),

@@ -44,7 +44,13 @@ impl Scene {
         let key = dice.below(KEYS) as u32;
         let fails = dice.below(4) == 0;
         if dice.below(3) == 0 {
-            match self.registry.claim_async(key).await.expect("no cycle") {
+            match self
+                .registry
+                .entry(key)
+                .claim_or_refused_async()
+                .await
+                .expect("no cycle")
+            {
                 Claim::Live(handle) => self.hold(key, handle),
                 Claim::Vacant(vacancy) => {
                     yield_now(dice.below(3)).await;
@@ -55,7 +61,7 @@ impl Scene {
             }
             return;
         }
-        let made = self.registry.get_or_try_insert_async(key, async |_| {
+        let made = self.registry.get_or_try_insert_async(key, |_| async {
             yield_now(dice.below(3)).await;
             match fails {
                 true => Err(Planted::Failed("planted")),

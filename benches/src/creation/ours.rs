@@ -22,10 +22,13 @@ impl CreationSubject for ByHandle {
 
     #[inline]
     fn get_or_create(&self, key: &str, work: impl FnOnce()) -> Self::Value {
-        self.0.get_or_insert_with_ref(key, str::to_owned, |_| {
-            work();
-            Payload::default()
-        })
+        self.0
+            .entry_ref(key)
+            .key_with(str::to_owned)
+            .or_insert_with(|_| {
+                work();
+                Payload::default()
+            })
     }
 }
 
@@ -43,9 +46,12 @@ impl CreationSubject for ByArc {
 
     #[inline]
     fn get_or_create(&self, key: &str, work: impl FnOnce()) -> Self::Value {
-        self.0.get_or_insert_with_ref(key, str::to_owned, |_| {
-            work();
-            Arc::default()
-        })
+        self.0
+            .entry_ref(key)
+            .key_with(str::to_owned)
+            .or_insert_with(|_| {
+                work();
+                Arc::default()
+            })
     }
 }

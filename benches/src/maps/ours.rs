@@ -30,7 +30,9 @@ impl MapSubject for Ours {
     #[inline]
     fn get_or_create(&self, key: &str) -> Self::Value {
         self.0
-            .get_or_insert_with_ref(key, str::to_owned, |_| Arc::default())
+            .entry_ref(key)
+            .key_with(str::to_owned)
+            .or_insert_with(|_| Arc::default())
     }
 
     fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
@@ -108,7 +110,9 @@ impl MapSubject for Kept {
     #[inline]
     fn get_or_create(&self, key: &str) -> Self::Value {
         self.0
-            .get_or_insert_with_ref(key, str::to_owned, |_| Payload::default())
+            .entry_ref(key)
+            .key_with(str::to_owned)
+            .or_insert_with(|_| Payload::default())
     }
 
     fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {

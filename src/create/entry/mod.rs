@@ -462,13 +462,19 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
     /// # Panics
     /// With the text of [`Refused`], when it is called inside a creation that the one under way waits for, and when the map is closed.
     pub fn claim(self) -> Claim<'a, M> {
+        self.claim_or_refused()
+            .unwrap_or_else(|refused| refused.panic())
+    }
+
+    /// As [`claim`](Self::claim), but returns why it is refused.
+    ///
+    /// # Errors
+    /// [`Refused`], where `claim` panics.
+    pub fn claim_or_refused(self) -> Result<Claim<'a, M>, Refused> {
         let map = self.map;
         match self.look() {
-            Ok(live) => Claim::Live(live),
-            Err(missed) => match missed.begin() {
-                Ok((begun, _)) => Claim::after(map, begun),
-                Err(refused) => refused.panic(),
-            },
+            Ok(live) => Ok(Claim::Live(live)),
+            Err(missed) => Ok(Claim::after(map, missed.begin()?.0)),
         }
     }
 

@@ -150,14 +150,23 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
     /// # Panics
     /// As `claim`, when the future is polled.
     pub fn claim_async(self) -> impl Future<Output = Claim<'a, M>> + use<'a, M, K, C> {
+        let claim = self.claim_or_refused_async();
+        async move { claim.await.unwrap_or_else(|refused| refused.panic()) }
+    }
+
+    /// As [`claim_async`](Self::claim_async), but returns why it is refused.
+    ///
+    /// # Errors
+    /// [`Refused`], where `claim_async` panics.
+    pub fn claim_or_refused_async(
+        self,
+    ) -> impl Future<Output = Result<Claim<'a, M>, Refused>> + use<'a, M, K, C> {
         let map = self.map;
         LookFirst::new(move || match self.look() {
-            Ok(live) => Ok(Claim::Live(live)),
+            Ok(live) => Ok(Ok(Claim::Live(live))),
             Err(missed) => Err(async move {
-                match missed.begin_async().await {
-                    Ok((begun, _)) => Claim::after(map, begun),
-                    Err(refused) => refused.panic(),
-                }
+                let (begun, _) = missed.begin_async().await?;
+                Ok(Claim::after(map, begun))
             }),
         })
     }
