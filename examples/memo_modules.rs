@@ -6,7 +6,7 @@
 //! ```
 
 use highlander::registries::memo::Memo;
-use highlander::{CreateError, Handle, Registry};
+use highlander::{Handle, Registry};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -41,8 +41,7 @@ fn main() {
         .into();
 
     let sources = Memo::new(Registry::new(), |path: &PathBuf| {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| CreateError::Failed(error.kind()))?;
+        let text = std::fs::read_to_string(path)?;
         READ.fetch_add(1, Relaxed);
         let named = text.split("crate::").skip(1).map(|rest| {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
@@ -58,7 +57,7 @@ fn main() {
     });
     let source = |name: &str| {
         ASKED.fetch_add(1, Relaxed);
-        let file = |path| sources.try_get::<CreateError<std::io::ErrorKind>>(path);
+        let file = |path| sources.try_get::<std::io::Error>(path);
         file(root.join(format!("{name}.rs"))).or_else(|_| file(root.join(name).join("mod.rs")))
     };
     let needs = Memo::new(Registry::new(), |name: &String| {
@@ -73,7 +72,7 @@ fn main() {
                 sources.push(source);
             }
         }
-        Ok::<_, CreateError<Infallible>>(Needs { sources })
+        Ok::<_, Infallible>(Needs { sources })
     });
 
     let names: BTreeSet<String> = std::fs::read_dir(&root)

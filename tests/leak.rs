@@ -5,8 +5,7 @@
 use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::registries::finalizers::Finalizers;
 use highlander::{
-    ByAddress, ClosedError, CreateError, CycleError, Handle, Interner, MapMaker, Recent,
-    RecentErrors, Registry, StrongMap, Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap,
+    ByAddress, Handle, Interner, MapMaker, Recent, RecentErrors, Refused, Registry, StrongMap, Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap,
     WeakSet, WeakValueMap, WeakWatched,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -140,14 +139,10 @@ fn refused_classes() {
         Refused,
         Armed,
     }
-    impl From<CycleError> for Error {
-        fn from(_: CycleError) -> Self {
+    impl From<Refused> for Error {
+        fn from(refused: Refused) -> Self {
+            assert!(matches!(refused, Refused::Cycle(_)), "it is never closed");
             Self::Refused
-        }
-    }
-    impl From<ClosedError> for Error {
-        fn from(_: ClosedError) -> Self {
-            unreachable!("it is never closed")
         }
     }
     impl Drop for Error {
@@ -249,7 +244,7 @@ fn refusals() {
         assert!(catch_unwind(AssertUnwindSafe(|| drop(f()))).is_err());
     }
     let key = |panics| Key(Armed(panics));
-    type Made = Result<Arc<u32>, CreateError<()>>;
+    type Made = Result<Arc<u32>, ()>;
 
     for key_panics in [true, false] {
         let armed = || (key(key_panics), Armed(!key_panics));
@@ -273,7 +268,7 @@ fn refusals() {
                     .or_try_create_cyclic(allocate, |_| unreachable!())
             });
             if key_panics {
-                panics(|| registry.entry(key(true)).claim());
+                panics(|| registry.entry(key(true)).claim_or_refused());
             }
             Arc::new(1)
         });
@@ -373,7 +368,7 @@ fn kept() {
         .map(|i| {
             numbers.get_or_insert_with(i.to_string(), |_| vec![0; i as usize % 100]);
             numbers.get(&(i / 2).to_string());
-            let fail = |_: &u32| Err(CreateError::Failed(i.to_string()));
+            let fail = |_: &u32| Err(i.to_string());
             let made = recent.get_or_try_insert_with(i, |key| errors.or_try(key, fail));
             made.unwrap_err();
             recent.get_or_insert_with(i, |_| Arc::new(vec![0; 10]))
@@ -533,7 +528,10 @@ fn failures() {
             registry.get_or_try_insert_with(i.to_string(), |_| Ok::<Vec<u8>, String>(Vec::new()))
         };
         assert!(registry
-            .get_or_try_insert_with(i.to_string(), |_| cycle().map(|v| v.to_vec()))
+            .get_or_try_insert_with(i.to_string(), |_| match cycle() {
+                Ok(value) => Ok(value.to_vec()),
+                Err(error) => Err(error.to_string()),
+            })
             .is_err());
     }
 }

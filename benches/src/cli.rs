@@ -85,7 +85,6 @@ fn run() -> anyhow::Result<()> {
         let outcomes = maps::run(plan, &options.maps, &options.map_cells, show);
         report::print_medians(*style, &outcomes);
         report::print_goals(*style, &outcomes);
-        report::print_other_goals(*style, &outcomes, maps::SESSION);
     }
     if options.wants("memory") {
         let rows = child::memory(&plan.contestants, &plan.live, options.repeats)?;

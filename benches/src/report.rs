@@ -100,45 +100,23 @@ pub fn print_medians(style: Style, outcomes: &[Outcome]) {
 /// The ratios, the goals, and whether they are met.
 pub fn print_goals(style: Style, outcomes: &[Outcome]) {
     style.heading("Against the best weak, cross-thread peer of each cell");
-    print_ratios(style, outcomes, "ours", |outcome| {
-        Some((outcome.ours()?, outcome.goal))
-    });
-}
-
-/// The same for another subject of ours than the one that the ratios are about, if it took part.
-pub fn print_other_goals(style: Style, outcomes: &[Outcome], name: &str) {
-    if outcomes.iter().all(|outcome| outcome.score(name).is_none()) {
-        return;
-    }
-    style.heading(&format!("The same by `{name}`"));
-    print_ratios(style, outcomes, name, |outcome| {
-        let goal = outcome.other_goal.filter(|goal| goal.0 == name);
-        Some((outcome.score(name)?, goal.map(|goal| goal.1)))
-    });
-}
-
-fn print_ratios(
-    style: Style,
-    outcomes: &[Outcome],
-    name: &str,
-    ours: impl Fn(&Outcome) -> Option<(&Score, Option<f64>)>,
-) {
     let header = [
         "cell",
         "keys",
         "threads",
         "best peer",
         "its ns",
-        name,
+        "ours",
         "ratio",
         "goal",
         "",
     ];
     let mut table = style.table(&header.map(String::from));
     for outcome in outcomes {
-        let Some((best, (ours, goal))) = outcome.best_peer().zip(ours(outcome)) else {
+        let Some((best, ours)) = outcome.best_peer().zip(outcome.ours()) else {
             continue;
         };
+        let goal = outcome.goal;
         let ratio = best.median() / ours.median();
         table.add_row([
             outcome.cell.to_string(),

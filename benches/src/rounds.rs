@@ -32,8 +32,6 @@ pub struct Outcome {
     pub scores: Vec<Score>,
     /// How many times as fast as the best peer ours has to be.
     pub goal: Option<f64>,
-    /// The same for another one of ours, by its name.
-    pub other_goal: Option<(&'static str, f64)>,
 }
 
 /// One subject's nanoseconds per operation, a figure from each round, in order of size.
@@ -126,7 +124,6 @@ pub fn run(plan: &Plan, mut done: impl FnMut(&Outcome)) -> Vec<Outcome> {
                     threads,
                     scores: contest(plan, runners.collect()),
                     goal: Some(cell.goal(live, threads)),
-                    other_goal: None,
                 };
                 done(&outcome);
                 outcomes.push(outcome);

@@ -6,6 +6,7 @@
 //! Without a file: `jmods/java.base.jmod` of `JAVA_HOME` or of the `java` that is on the path; if there is none, the small `sample.jar` beside this file.
 
 use highlander::registries::class_map::{ClassMap, Wrap};
+use highlander::CreateError;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{Cursor, Read};
@@ -95,7 +96,7 @@ static TYPES: ClassMap<Types> = ClassMap::new(Types {
 impl Wrap for Types {
     type Descriptor = Arc<Class>;
     type Wrapper = Arc<Type>;
-    type Error = io::Error;
+    type Error = CreateError<io::Error>;
 
     fn allocate(&self, class: &Arc<Class>) -> Result<Arc<Type>, Self::Error> {
         Ok(Arc::new(Type {
@@ -110,7 +111,10 @@ impl Wrap for Types {
         class: &Arc<Class>,
         wrapper: &Arc<Type>,
     ) -> Result<(), Self::Error> {
-        let failed = |what: String| io::Error::other(format!("{}: {what}", class.name));
+        let failed = |what| {
+            let error = io::Error::other(format!("{}: {what}", class.name));
+            CreateError::Failed(error)
+        };
         let mut options = cafebabe::ParseOptions::default();
         options.parse_bytecode(false);
         let parsed = cafebabe::parse_class_with_options(&class.file, &options)

@@ -1,23 +1,32 @@
 //! Creating values: which call for which need, and what becomes of everybody when it goes wrong.
 //!
+//! Every map has the two everyday calls, [`get_or_insert_with`](#the-plain-call) and [`get_or_try_insert_with`](#a-factory-that-may-fail). Everything else about one key begins
+//! with [`entry(key)`](Entry) or [`entry_ref(&q)`](#by-a-borrowed-key), which do nothing by themselves:
+//!
+//! | the value | end the entry with |
+//! |---|---|
+//! | can be made by a closure | [`or_insert_with`](#the-plain-call), `or_insert`, `or_default` |
+//! | … that may fail | [`or_try_insert_with`](#a-factory-that-may-fail) |
+//! | … that may find that there is no such thing | [`or_optionally_insert_with`](Entry::or_optionally_insert_with) |
+//! | may be there and no good any more | [`valid_if`](#a-value-that-must-still-be-good), and one of these |
+//! | is only to be looked at | [`and_view`](Entry::and_view), and one of these |
+//! | is to leave the map the moment it dies | [`or_insert_with_token`](#a-value-that-says-when-it-dies) |
+//! | is to know itself weakly | [`Arc::new_cyclic`](#a-value-that-knows-itself), in the factory |
+//! | … or through a handle of ours | [`or_insert_cyclic`](Entry::or_insert_cyclic), of a [`Registry`] |
+//! | leads to others that lead back to it | [`or_create_cyclic`](#values-that-know-each-other) |
+//! | comes later, from somewhere else | [`claim`](#code-that-cannot-pass-a-closure), and [`Vacancy::fill`] |
+//! | has to be awaited | [`or_insert_with_async`](#a-factory-that-awaits) |
+//!
+//! And besides entries:
+//!
 //! | the value | take |
 //! |---|---|
-//! | can be made by a closure | [`get_or_insert_with`](#the-plain-call) |
-//! | … from a key that is at hand as a reference only | [`get_or_insert_with_ref`](#by-a-borrowed-key) |
-//! | … by a closure that may fail | [`get_or_try_insert_with`](#a-factory-that-may-fail) |
-//! | may be there and no good any more | [`get_or_replace_if`](#a-value-that-must-still-be-good) |
-//! | is to leave the map the moment it dies | [`get_or_insert_with_token`](#a-value-that-says-when-it-dies) |
-//! | is to know itself weakly | [`Arc::new_cyclic`](#a-value-that-knows-itself), in the factory |
-//! | … or through a handle of ours | [`Registry::get_or_insert_cyclic`] |
-//! | leads to others that lead back to it | [`get_or_create_cyclic`](#values-that-know-each-other) |
 //! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive), a map [that is](crate::MapMaker::exclusive) |
-//! | comes later, from somewhere else | [`claim`](#code-that-cannot-pass-a-closure), and [`Vacancy::fill`] |
-//! | has to be awaited | [`get_or_insert_async`](#a-factory-that-awaits) |
 //! | dies too soon, to be made again at once | [`Recent`](#values-that-come-and-go) on top of the map |
 //! | … or fails, and is not to be tried again at once | [`RecentErrors::or_try`](#values-that-come-and-go), in the factory |
 //! | is there already | [`insert`, `try_insert`](#a-value-that-is-there-already) |
 //!
-//! All of them but the last row share one *flight* for each key: while one caller creates, the others who want the same key wait, and get the very value that
+//! All that create share one *flight* for each key: while one caller creates, the others who want the same key wait, and get the very value that
 //! it makes. Threads sleep, tasks are woken. `insert` waits for nobody, and those who are creating the key get what it has entered.
 //!
 //! # The plain call
@@ -35,21 +44,21 @@
 //! map with weak values the factory makes the pointer, an `Arc` say.
 //!
 //! # By a borrowed key
-//! The owned key is built on a miss only. In the maps with weak keys the key comes back too, since it would be dead otherwise.
+//! The owned key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with). In the maps with weak keys the key comes back too, since it would be dead otherwise.
 //! ```
 //! use highlander::{StrongMap, WeakKeyMap};
 //! use std::sync::Arc;
 //!
 //! let lengths: StrongMap<String, usize> = StrongMap::new();
-//! assert_eq!(lengths.get_or_insert_with_ref("MacLeod", |name| name.to_owned(), |name| name.len()), 7);
+//! assert_eq!(lengths.entry_ref("MacLeod").or_insert_with(|name| name.len()), 7);
 //!
 //! let lengths: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
-//! let (key, length) = lengths.get_or_insert_with_ref("Kurgan", |name| name.into(), |key| key.len());
+//! let (key, length) = lengths.entry_ref("Kurgan").or_insert_with(|key| key.len());
 //! assert_eq!((&*key, length), ("Kurgan", 6));
 //! ```
 //!
 //! # A factory that may fail
-//! Its error comes back as it is, to its own caller. Nothing is entered, and nobody else sees the error: one of those who wait runs its own factory.
+//! Its error comes back to its own caller, in a [`CreateError`]. Nothing is entered, and nobody else sees the error: one of those who wait runs its own factory.
 //! ```
 //! use highlander::{Handle, Registry};
 //! use std::{fs::File, io, path::PathBuf};
@@ -57,16 +66,16 @@
 //! static FILES: Registry<PathBuf, File> = Registry::new();
 //!
 //! fn open(path: PathBuf) -> io::Result<Handle<PathBuf, File>> {
-//!     FILES.get_or_try_insert_with(path, |path| File::open(path))
+//!     Ok(FILES.get_or_try_insert_with(path, |path| File::open(path))?)
 //! }
 //! assert_eq!(open("no such file".into()).unwrap_err().kind(), io::ErrorKind::NotFound);
 //! assert!(FILES.is_empty());
 //! ```
-//! The error type has to be one that can be made from a [`CycleError`], and for the maps from a [`ClosedError`] too, as [`std::io::Error`] and `String` can. Around any other there is
-//! [`CreateError`]: `Err(CreateError::Failed(error))`.
+//! The error may be of any type. [`CreateError::Failed`] has it; [`CreateError::Refused`] says that the map would not create: because that would wait for itself, or because it is closed. `?` makes an
+//! [`std::io::Error`] of it where the factory's is one; otherwise there are [`into_failed`](CreateError::into_failed) and [`map_refused`](CreateError::map_refused).
 //!
 //! # A value that must still be good
-//! The maps can ask before they hand out what they have. Of several callers who find the same value stale one creates, and the others get what it makes. Owners of the stale one keep it.
+//! An entry can ask before it hands out what there is. Of several callers who find the same value stale one creates, and the others get what it makes. Owners of the stale one keep it.
 //! ```
 //! use highlander::WeakValueMap;
 //! use std::sync::{Arc, atomic::{AtomicBool, Ordering::SeqCst}};
@@ -75,18 +84,15 @@
 //! static CONNECTIONS: WeakValueMap<&str, Arc<Connection>> = WeakValueMap::new();
 //!
 //! fn connect(host: &'static str) -> Arc<Connection> {
-//!     CONNECTIONS.get_or_replace_if(
-//!         host,
-//!         |connection| connection.broken.load(SeqCst),
-//!         |_| Arc::new(Connection { broken: AtomicBool::new(false) }),
-//!     )
+//!     let entry = CONNECTIONS.entry(host).valid_if(|connection| !connection.broken.load(SeqCst));
+//!     entry.or_insert_with(|_| Arc::new(Connection { broken: AtomicBool::new(false) }))
 //! }
 //! let first = connect("db");
 //! assert!(Arc::ptr_eq(&first, &connect("db")));
 //! first.broken.store(true, SeqCst);
 //! assert!(!Arc::ptr_eq(&first, &connect("db")));
 //! ```
-//! See [`WeakValueMap::get_or_replace_if`] and [`get_or_try_replace_if`](WeakValueMap::get_or_try_replace_if). A creation that fails leaves the stale value where it is.
+//! The stale one is taken out before the factory runs: if that fails, there is none.
 //!
 //! # A value that says when it dies
 //! What a plain `Arc` leaves behind is invisible, and pruned a little later. If the entry is to go with the value, key and all, the factory gets a [`Token`] to be stored in it. (A
@@ -98,14 +104,14 @@
 //! struct Codec { name: String, _token: Token }
 //! static CODECS: WeakValueMap<String, Arc<Codec>> = WeakValueMap::new();
 //!
-//! let codec = CODECS.get_or_insert_with_token("flac".into(), |name, token| {
+//! let codec = CODECS.entry("flac".into()).or_insert_with_token(|name, token| {
 //!     Arc::new(Codec { name: name.clone(), _token: token })
 //! });
 //! assert_eq!((&*codec.name, CODECS.entries()), ("flac", 1));
 //! drop(codec);
 //! assert_eq!(CODECS.entries(), 0);        // not only invisible, but gone
 //! ```
-//! See [`WeakValueMap::get_or_insert_with_token`] and [`WeakKeyValueMap::get_or_insert_with_token`].
+//! The maps with weak values have it.
 //!
 //! # A value that knows itself
 //! A value that owned a strong pointer to itself would live for ever. The factory can give it a weak one: with [`Arc::new_cyclic`], or
@@ -127,8 +133,8 @@
 //! A value of a [`Registry`] has no pointer before its factory has returned; it can keep its key, and be looked up by that.
 //!
 //! # Code that cannot pass a closure
-//! An event loop, a state machine, a C callback: they learn *now* that there is no value, and get it *later*. [`Registry::claim`] gives the live value, or a [`Vacancy`]: the right to create it.
-//! It can be stored, and filled on another thread. Whoever asks for the key meanwhile waits, or with [`try_claim`](Registry::try_claim) and
+//! An event loop, a state machine, a C callback: they learn *now* that there is no value, and get it *later*. [`Entry::claim`] gives the live value, or a [`Vacancy`]: the right to create it.
+//! It can be stored, and filled on another thread. Whoever asks for the key meanwhile waits, or with [`try_claim`](Entry::try_claim) and
 //! [`try_get`](Registry::try_get) is told that somebody is at it.
 //! ```
 //! use highlander::{Claim, Registry, Vacancy};
@@ -138,10 +144,10 @@
 //!
 //! // Somebody wants session 7; then somebody else does.
 //! for _ in 0..2 {
-//!     match SESSIONS.try_claim(7) {
-//!         Some(Claim::Live(_)) => unreachable!("nobody has answered yet"),
-//!         Some(Claim::Vacant(vacancy)) => requests.push(vacancy),     // and send a request
-//!         None => {}                                                  // one is on its way
+//!     match SESSIONS.entry(7).try_claim() {
+//!         Ok(Claim::Live(_)) => unreachable!("nobody has answered yet"),
+//!         Ok(Claim::Vacant(vacancy)) => requests.push(vacancy),       // and send a request
+//!         Err(_) => {}                                                // one is on its way
 //!     }
 //! }
 //! assert_eq!(requests.len(), 1);
@@ -152,29 +158,29 @@
 //! let session = vacancy.fill("shaken hands".into());
 //! assert_eq!(SESSIONS.try_get(&7), Ok(Some(session)));
 //! ```
-//! A vacancy that is dropped gives the key up, as a factory that fails does. One that is forgotten blocks it: see [`Vacancy`](Vacancy#forgetting). The maps can be closed, so what
-//! their `claim` returns can say that too, and [`try_fill`](Vacancy::try_fill) is their `fill`.
+//! A vacancy that is dropped gives the key up, as a factory that fails does. One that is forgotten blocks it: see [`Vacancy`](Vacancy#forgetting). The maps can be closed:
+//! [`claim_or_refused`](Entry::claim_or_refused) and [`try_fill`](Vacancy::try_fill) say so.
 //!
 //! # A factory that awaits
-//! With the feature `async`, every map has `get_or_insert_async`, `get_or_try_insert_async` and `claim_async`. They work under any executor, and share their flights with the
+//! With the feature `async`, every map has `get_or_insert_async` and `get_or_try_insert_async`, and an entry the calls that end in `_async`. They work under any executor, and share their flights with the
 //! calls above: a thread may wait for a task, and a task for a thread.
 #![cfg_attr(feature = "async", doc = "```")]
 #![cfg_attr(not(feature = "async"), doc = "```ignore")]
 //! use highlander::Registry;
-//! # async fn resolve(host: &str) -> String { format!("address of {host}") }
+//! # async fn resolve(host: String) -> String { format!("address of {host}") }
 //!
 //! static ADDRESSES: Registry<String, String> = Registry::new();
 //!
 //! async fn address(host: &str) -> usize {
-//!     let address = ADDRESSES.get_or_insert_async(host.to_owned(), async |host| resolve(host).await);
+//!     let address = ADDRESSES.get_or_insert_async(host.to_owned(), |host| resolve(host.clone()));
 //!     address.await.len()
 //! }
 //! assert_eq!(pollster::block_on(address("glen")), 15);
 //! ```
-//! A future that is dropped gives up. One that was never polled has not begun.
+//! The factory's future cannot borrow the key: it takes a clone. A future that is dropped gives up. One that was never polled has not begun.
 //!
 //! # A factory that creates
-//! It may ask for other keys, of any map. If it comes back to its own, directly or through others, that would be to wait for ever. The one who asks last gets a [`CycleError`] instead, be
+//! It may ask for other keys, of any map. If it comes back to its own, directly or through others, that would be to wait for ever. The one who asks last is refused with a [`CycleError`] instead, be
 //! they all on one thread, on several, or tasks. Its text is the chain. With `debug_keys` the map shows its keys there, otherwise their type.
 //! ```
 //! use highlander::StrongMap;
@@ -182,12 +188,13 @@
 //! static CELLS: StrongMap<&str, i64> = StrongMap::new().debug_keys();
 //!
 //! fn cell(name: &'static str) -> Result<i64, String> {
-//!     CELLS.get_or_try_insert_with(name, |name| match *name {
+//!     let cell = CELLS.get_or_try_insert_with(name, |name| match *name {
 //!         "A" => Ok(cell("B")? + 1),
 //!         "B" => Ok(cell("C")? + 1),
 //!         "C" => cell("B"),
 //!         _ => Ok(0),
-//!     })
+//!     });
+//!     cell.map_err(|error| error.to_string())
 //! }
 //! assert_eq!(cell("D"), Ok(0));
 //! assert_eq!(
@@ -196,22 +203,21 @@
 //! );
 //! assert_eq!(CELLS.len(), 1);             // D
 //! ```
-//! What is seen through: factories, and what runs inside [`Vacancy::create`]. What is not: waiting by other means (a lock, a channel, the end of a task), and who is going to fill a vacancy.
+//! What is seen through: factories, and what runs inside [`Vacancy::fill_with`]. What is not: waiting by other means (a lock, a channel, the end of a task), and who is going to fill a vacancy.
 //!
 //! # Values that know each other
 //! A class leads to its superclass, that to its inner types, and one of those back to the class. With the plain call that is a cycle. In two steps it is not: once it is allocated, what is
 //! created inside of `initialise`, on its thread, gets the value as it is, and nobody else does before it is complete.
 //! ```
-//! use highlander::{CreateError, Handle, Registry, WeakHandle};
+//! use highlander::{Handle, Registry, WeakHandle};
 //! use std::sync::OnceLock;
 //!
 //! struct Class { inner: OnceLock<Vec<Handle<&'static str, Class>>>, outer: OnceLock<WeakHandle<&'static str, Class>> }
-//! type Built = Result<Handle<&'static str, Class>, CreateError<String>>;
+//! type Built = Result<Handle<&'static str, Class>, String>;
 //! static CLASSES: Registry<&str, Class> = Registry::new();
 //!
 //! fn load(name: &'static str) -> Built {
-//!     CLASSES.get_or_try_create_cyclic(
-//!         name,
+//!     let built = CLASSES.entry(name).or_try_create_cyclic(
 //!         |_| Ok(Class { inner: OnceLock::new(), outer: OnceLock::new() }),
 //!         |class| {
 //!             let inner = match *Handle::key(class) {
@@ -221,20 +227,21 @@
 //!                     class.outer.set(Handle::downgrade(&map)).ok().expect("initialised once");
 //!                     vec![]
 //!                 }
-//!                 _ => return Err(CreateError::Failed("no such class".into())),
+//!                 _ => return Err("no such class".to_string()),
 //!             };
 //!             class.inner.set(inner).ok().expect("initialised once");
 //!             Ok(())
 //!         },
-//!     )
+//!     );
+//!     built.map_err(|error| error.to_string())
 //! }
 //! let map = load("Map").unwrap();
 //! let entry = &map.inner.get().unwrap()[0];
 //! assert!(entry.outer.get().unwrap().upgrade().unwrap().ptr_eq(&map));
 //! ```
-//! What was created with the help of such a *draft* is published with it, or given up with it. See [`Registry::get_or_create_cyclic`], the same of the maps, and [`Vacancy::create_cyclic`].
+//! What was created with the help of such a *draft* is published with it, or given up with it. See [`Entry::or_create_cyclic`] and [`Vacancy::try_fill_cyclic`].
 //!
-//! Drafts stay on one thread. Two threads that build at once what leads to each other cannot both go on: the one that asks last gets a [`CycleError`]. Who can do its work again lets
+//! Drafts stay on one thread. Two threads that build at once what leads to each other cannot both go on: the one that asks last is refused with a [`CycleError`]. Who can do its work again lets
 //! that error end all that it is building, [waits](CycleError::wait) for the other thread, and begins anew. [`ClassMap`](crate::registries::class_map::ClassMap) does so by itself.
 //!
 //! A future that is polled in the middle of a creation counts as a part of it, since the creation may block on it: until the creation ends, or the future is polled elsewhere.
@@ -297,8 +304,8 @@
 
 #[allow(unused_imports)] // for the documentation
 use crate::{
-    ClosedError, CreateError, CycleError, Handle, Recent, RecentErrors, Registry, StrongMap, Token,
-    Vacancy, Watched, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    ClosedError, CreateError, CycleError, Entry, Handle, Recent, RecentErrors, Registry, StrongMap,
+    Token, Vacancy, Watched, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 #[allow(unused_imports)] // for the documentation
 use std::sync::Arc;

@@ -172,11 +172,11 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
     /// let peers: Registry<u32, String> = Registry::new();
     ///
     /// pollster::block_on(async {
-    ///     let no_answer = async |_: &_| Err("no answer");
-    ///     let peer = peers.get_or_try_insert_async(1, |id| FAILED.or_try_async(*id, no_answer));
+    ///     let connect = |_: &u32| async { Err("no answer") };
+    ///     let peer = peers.get_or_try_insert_async(1, |id| FAILED.or_try_async(*id, connect));
     ///     assert!(peer.await.is_err());
     ///
-    ///     let unasked = async |_: &_| unreachable!();
+    ///     let unasked = |_: &u32| async { unreachable!() };
     ///     let peer = peers.get_or_try_insert_async(1, |id| FAILED.or_try_async(*id, unasked));
     ///     assert!(peer.await.is_err());
     /// });

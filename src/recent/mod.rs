@@ -52,7 +52,7 @@ use std::time::{Duration, Instant};
 ///
 /// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
 ///
-/// In the middle of a creation in two steps (`get_or_create_cyclic`), or of one that has got a value which is not complete, nothing more is kept on that thread: it may be given up
+/// In the middle of a creation in two steps (`or_create_cyclic`), or of one that has got a value which is not complete, nothing more is kept on that thread: it may be given up
 /// with what it needs.
 ///
 /// It is no cache of look-ups. Every look-up asks the map, and returns what that has: a value that was removed or replaced there is not found through the layer. (It may still be kept

@@ -123,11 +123,11 @@ impl<K: 'static, V: 'static> Registry<K, V> {
         /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
         /// and a value that was [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same 64-bit hash wait for each other.
         ///
-        /// A value whose [initialisation](Self::get_or_create_cyclic) has failed, or that is given up with a draft that it was made with, is open until its last owner has let go of it:
+        /// A value whose [initialisation](crate::Entry::or_create_cyclic) has failed, or that is given up with a draft that it was made with, is open until its last owner has let go of it:
         /// creators wait for that too, so nobody should put a handle of it aside before that of the draft is published. The destructor of one of those that are given up in one call, or in calls inside of it, gets a
         /// [`CycleError`](crate::CycleError) if it asks for another one of them: it may own that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for the former only: what is behind its
         /// pointers may belong to others.) Callbacks [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not before: so they may ask for the same key.
-        /// A destructor that others may wait for is given no [drafts](Self::get_or_create_cyclic), also inside of their creation. Of a draft that is complete, and not entered since somebody has inserted another value, the end
+        /// A destructor that others may wait for is given no [drafts](crate::Entry::or_create_cyclic), also inside of their creation. Of a draft that is complete, and not entered since somebody has inserted another value, the end
         /// is not waited for.
         ///
         /// ```

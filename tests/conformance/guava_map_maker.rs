@@ -11,7 +11,7 @@
 
 use crate::common::promptly;
 use crate::maps::{is_cycle, on_every_map, same, Settings, Side, Subject, Table, OWNED};
-use highlander::Cause;
+use highlander::{Cause, CreateError, Refused};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -209,25 +209,22 @@ fn a_clear_during_a_computation_does_not_touch_it<K: Subject>(t: &mut Table<K>) 
     t.expect_told(&told);
 }
 
-/// `get_or_replace_if`, which Guava writes as `compute`.
+/// `valid_if`, which Guava writes as `compute`.
 fn a_stale_value_is_replaced<K: Subject>(t: &mut Table<K>) {
     if t.size == 0 {
         return;
     }
     let kept = t
         .map
-        .entry(t.key(0))
-        .valid_if(|_| true)
-        .or_insert_with(|| unreachable!("not stale"));
+        .get_valid_or_insert(t.key(0), |_| true, || unreachable!("not stale"));
     assert!(Arc::ptr_eq(&kept, &t.value(0)));
     let new = t
         .map
-        .entry(t.key(0))
-        .valid_if(|v| **v != 0)
-        .or_insert_with(|| t.value(6));
+        .get_valid_or_insert(t.key(0), |v| **v != 0, || t.value(6));
     assert!(Arc::ptr_eq(&new, &t.value(6)));
     t.expect_changed(&[(0, Some(6))]);
-    t.expect_told(&[(0, Cause::Replaced)]);
+    // It goes before the new one is made.
+    t.expect_told(&[(0, Cause::Removed)]);
 }
 
 /// No model has it: a closed map.
@@ -243,7 +240,10 @@ fn closed_maps_take_nothing<K: Subject>(t: &mut Table<K>) {
     let text = crate::common::panic_of(|| t.map.update(t.key(5), &mut |_| Some(t.value(5))));
     assert!(text.contains("closed"), "{text}");
     let refused = t.map.get_or_try_insert(t.key(5), || Ok(t.value(5)));
-    assert!(matches!(refused, Err(highlander::CreateError::Closed(_))));
+    assert!(matches!(
+        refused,
+        Err(CreateError::Refused(Refused::Closed(_)))
+    ));
     t.expect_unchanged();
     t.expect_told(&[]);
     if t.size > 0 {

@@ -5,7 +5,7 @@ use crate::common::Colliding;
 use highlander::map_maker::WeakSide;
 use highlander::{
     ByAddress, ByEquality, Cause, ClosedError, CreateError, CycleError, DefaultHashBuilder,
-    MapMaker, Stats, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    MapMaker, Refused, Stats, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::fmt::Debug;
 use std::hash::BuildHasher;
@@ -72,10 +72,10 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
         key: &Self::Key,
         make: impl FnOnce() -> Result<Value, Error>,
     ) -> Result<Value, Error>;
-    fn get_or_replace_if(
+    fn get_valid_or_insert(
         &self,
         key: &Self::Key,
-        stale: impl Fn(&Value) -> bool,
+        is_valid: impl Fn(&Value) -> bool,
         make: impl FnOnce() -> Value,
     ) -> Value;
 
@@ -164,18 +164,17 @@ macro_rules! methods {
             key: &Self::Key,
             make: impl FnOnce() -> Result<Value, Error>,
         ) -> Result<Value, Error> {
-            self.0.get_or_try_insert_with($own(key), |_| make())
+            let made = self.0.get_or_try_insert_with($own(key), |_| make());
+            made.map_err(|error| error.map_refused(Error::from))
         }
-        fn get_or_replace_if(
+        fn get_valid_or_insert(
             &self,
             key: &Self::Key,
-            stale: impl Fn(&Value) -> bool,
+            is_valid: impl Fn(&Value) -> bool,
             make: impl FnOnce() -> Value,
         ) -> Value {
-            self.0
-                .entry($own(key))
-                .valid_if(|value| !stale(value))
-                .or_insert_with(|_| make())
+            let entry = self.0.entry($own(key)).valid_if(is_valid);
+            entry.or_insert_with(|_| make())
         }
         fn items(&self) -> Box<dyn Iterator<Item = (Self::Key, Value)> + '_> {
             Box::new(self.0.iter())
@@ -740,7 +739,7 @@ pub(crate) use on_weak_maps;
 
 /// Errors of creation are told apart.
 pub fn is_cycle<T>(result: &Result<T, Error>) -> bool {
-    matches!(result, Err(CreateError::Cycle(_)))
+    matches!(result, Err(CreateError::Refused(Refused::Cycle(_))))
 }
 
 const _: fn() = || {

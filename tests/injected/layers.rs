@@ -25,7 +25,7 @@ impl Place for Errors {
     const ACTS: &'static [Act<Self>] = acts! { |env, key|
         "get": hold(env.get(&Query(key)));
         "remove": env.remove(&Query(key));
-        "or_try": env.or_try(&Thing::new(key), |_| Err::<(), _>(CreateError::Failed(Thing::new(5))));
+        "or_try": env.or_try(&Thing::new(key), |_| Err::<(), _>(Thing::new(5)));
         "clear": env.clear();
         "expire": env.expire();
         "len": env.len();
@@ -44,7 +44,7 @@ impl Place for Errors {
 }
 
 fn errors() {
-    let fail = |_: &Thing| Err::<Thing, _>(CreateError::Failed(Thing::new(5)));
+    let fail = |_: &Thing| Err::<Thing, _>(Thing::new(5));
     let make = || {
         let errors = Errors::new(1, Duration::from_secs(1000));
         end(errors.or_try(&Thing::new(HIT), fail));
@@ -64,7 +64,7 @@ fn errors() {
         check("or_try", &|errors| {
             let (key, captured) = (Thing::new(key), Dropped::new());
             let make = move |_: &Thing| {
-                let failed = CreateError::Failed(Thing::new(5));
+                let failed = Thing::new(5);
                 end(captured);
                 Err::<Thing, _>(failed)
             };
@@ -235,8 +235,8 @@ impl Place for Kept {
         "in the map": hold(env.map().get_or_insert_with(Thing::new(key), |_| Thing::new(20)));
         "family": family(env, key, false);
         "family that fails": family(env, key, true);
-        "claim": env.entry(Thing::new(key)).claim();
-        "claim and fill": env.entry(Thing::new(key)).claim().vacant().map(|it| hold(it.fill(Thing::bare(20))));
+        "claim": env.claim(Thing::new(key));
+        "claim and fill": env.claim(Thing::new(key)).vacant().map(|it| hold(it.fill(Thing::bare(20))));
         "keep": env.map().get(&Query(key)).map(|it| env.keep(&it));
         "release": env.map().get(&Query(key)).map(|it| env.release(&it));
         "remove": env.map().remove(&Query(key));
@@ -265,7 +265,7 @@ impl Place for Kept {
     fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
         let this = Arc::clone(this);
         Some(Box::pin(async move {
-            let make = async |_: &Thing| Thing::new(50);
+            let make = |_: &Thing| async { Thing::new(50) };
             end(this.get_or_insert_async(Thing::new(key), make).await);
         }))
     }
@@ -309,7 +309,7 @@ fn recent() {
                 },
             )))
         });
-        check("claim", &|it| end(it.entry(Thing::new(key)).claim()));
+        check("claim", &|it| end(it.claim(Thing::new(key))));
         check("clear", &|it| {
             it.clear();
             step("end")
@@ -348,7 +348,7 @@ impl Place for Remembered {
     fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
         let this = Arc::clone(this);
         Some(Box::pin(async move {
-            let make = async |_: &Thing| Thing::new(50);
+            let make = |_: &Thing| async { Thing::new(50) };
             end(this.map().get_or_insert_async(Thing::new(key), make).await);
         }))
     }

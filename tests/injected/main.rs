@@ -121,17 +121,6 @@ impl Drop for Dropped {
     }
 }
 
-impl From<CycleError> for Dropped {
-    fn from(_: CycleError) -> Self {
-        Self::new()
-    }
-}
-impl From<ClosedError> for Dropped {
-    fn from(_: ClosedError) -> Self {
-        Self::new()
-    }
-}
-
 /// A key, a value, or what a pointer leads to.
 #[derive(Debug)]
 struct Thing(u32, #[allow(dead_code)] Part);

@@ -42,12 +42,12 @@ macro_rules! place {
                 "get_or_insert_with": hold($env.map.get_or_insert_with($($by)? $given, |_| $value::new(20)));
                 "get_or_insert_with, let go": $env.map.get_or_insert_with($($by)? $given, |_| $value::new(20));
                 "get_or_try_insert_with": $env.map.get_or_try_insert_with($($by)? $given, |_| Err(Dropped::new()));
-                "get_or_insert_with_ref": hold($env.map.entry_ref(&Query($key)).key_with(|_| $given).or_insert_with(|_| $value::new(20)));
+                "entry_ref": hold($env.map.entry_ref(&Query($key)).key_with(|_| $given).or_insert_with(|_| $value::new(20)));
                 "family": family($env, $key, false);
                 "family that fails": family($env, $key, true);
-                "claim": $env.map.entry($($by)? $given).claim();
+                "claim": $env.map.entry($($by)? $given).claim_or_refused();
                 "try_claim": $env.map.entry($($by)? $given).try_claim();
-                "claim and fill": $env.map.entry($($by)? $given).claim().vacant().map(|it| hold(it.fill($value::bare(20))));
+                "claim and fill": $env.map.entry($($by)? $given).claim_or_refused().ok().and_then(Claim::vacant).map(|it| hold(it.fill($value::bare(20))));
                 "try_insert": $env.map.try_insert($($by)? $given, $value::new(20));
                 "insert": hold($env.map.insert($($by)? $given, $value::new(20)));
                 "remove": hold($env.map.remove(&Query($key)));
@@ -83,7 +83,10 @@ macro_rules! place {
                 let ($env, $key) = (self, key);
                 let _ = $env;
                 let captured = Dropped::new();
-                let make = async move |_: &_| later(captured, || $value::new(20)).await;
+                let make = move |_: &_| {
+                    step("make a future");
+                    later(captured, || $value::new(20))
+                };
                 end(self.map.get_or_insert_async($($by)? $given, make).await);
             }
 
@@ -93,7 +96,7 @@ macro_rules! place {
                 Some(Box::pin(async move {
                     let ($env, $key) = (&this, key);
                     let _ = $env;
-                    let make = async |_: &_| $value::new(50);
+                    let make = |_: &_| async { $value::new(50) };
                     end(this.map.get_or_insert_async($($by)? $given, make).await);
                 }))
             }
@@ -106,7 +109,7 @@ macro_rules! place_of_map {
     ([$($generics:tt)*] $place:ty, |$env:ident, $key:ident| key: ($($by:tt)?) $given:expr, value: $value:ident, $($more:tt)*) => {
         place! { [$($generics)*] $place, |$env, $key| key: ($($by)?) $given, value: $value,
             "get_key_value": hold($env.map.get_key_value(&Query($key)));
-            "get_or_replace_if": hold($env.map.entry($($by)? $given).valid_if(|_| false).or_insert_with(|_| $value::new(20)));
+            "valid_if": hold($env.map.entry($($by)? $given).valid_if(|_| false).or_insert_with(|_| $value::new(20)));
             "replace": hold($env.map.replace($($by)? $given, $value::new(20)));
             "update": hold($env.map.update($($by)? $given, |_| Some($value::new(20))));
             "update to nothing": hold($env.map.update($($by)? $given, |_| None));
@@ -261,10 +264,10 @@ pub(super) fn give_up() {
 }
 
 /// The second step of a creation.
-pub(super) fn ending(fails: bool, inside: &mut dyn FnMut()) -> Result<(), CreateError<()>> {
+pub(super) fn ending(fails: bool, inside: &mut dyn FnMut()) -> Result<(), ()> {
     inside();
     match fails {
-        true => Err(CreateError::Failed(())),
+        true => Err(()),
         false => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ struct Env {
 }
 
 place! { [] Env, |env, key| key: () Thing::new(key), value: Thing,
-    "get_or_insert_cyclic": hold(env.map.entry(Thing::new(key)).or_insert_cyclic(|_, weak| {
+    "or_insert_cyclic": hold(env.map.entry(Thing::new(key)).or_insert_cyclic(|_, weak| {
         hold(weak.clone());
         Thing::new(20)
     }));
@@ -83,7 +83,7 @@ fn kind(collide: bool, exclusive: bool) {
             };
             end(env.map.get_or_try_insert_with(Thing::new(key), make))
         });
-        check("get_or_insert_with_ref", &|env| {
+        check("entry_ref", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let owned = move |q: &Query| {
                 let k = Thing::new(q.0);
@@ -101,7 +101,7 @@ fn kind(collide: bool, exclusive: bool) {
                 .key_with(owned)
                 .or_insert_with(make))
         });
-        check("get_or_insert_cyclic", &|env| {
+        check("or_insert_cyclic", &|env| {
             let captured = Dropped::new();
             let make = move |_: &Thing, _: &WeakHandle<Thing, Thing>| {
                 let v = Thing::new(20);
@@ -110,7 +110,7 @@ fn kind(collide: bool, exclusive: bool) {
             };
             end(env.map.entry(Thing::new(key)).or_insert_cyclic(make))
         });
-        check("get_or_create_cyclic", &|env| {
+        check("or_create_cyclic", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let allocate = move |_: &Thing| {
                 let v = Thing::new(20);
@@ -126,7 +126,7 @@ fn kind(collide: bool, exclusive: bool) {
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env| {
             let captured = Dropped::new();
-            let make = async move |_: &Thing| {
+            let make = move |_: &Thing| async move {
                 let v = Thing::new(20);
                 end(captured);
                 v
@@ -152,32 +152,32 @@ fn kind(collide: bool, exclusive: bool) {
                 step("nothing")
             }
         });
-        check("claim and create", &|env| {
+        check("claim and try_fill_with", &|env| {
             if let Some(vacancy) = env.map.entry(Thing::new(key)).claim().vacant() {
                 let captured = Dropped::new();
-                let make = move |_: &Thing| -> Result<Thing, CreateError<()>> {
+                let make = move |_: &Thing| -> Result<Thing, ()> {
                     let v = Thing::new(20);
                     end(captured);
                     Ok(v)
                 };
-                end(vacancy.create(make));
+                end(vacancy.try_fill_with(make));
             } else {
                 step("nothing")
             }
         });
-        check("claim and create_cyclic", &|env| {
+        check("claim and try_fill_cyclic", &|env| {
             if let Some(vacancy) = env.map.entry(Thing::new(key)).claim().vacant() {
                 let (one, two) = (Dropped::new(), Dropped::new());
-                let allocate = move |_: &Thing| -> Result<Thing, CreateError<()>> {
+                let allocate = move |_: &Thing| -> Result<Thing, ()> {
                     let v = Thing::new(20);
                     end(one);
                     Ok(v)
                 };
-                let init = move |_: &Handle<Thing, Thing>| -> Result<(), CreateError<()>> {
+                let init = move |_: &Handle<Thing, Thing>| -> Result<(), ()> {
                     two.used();
                     Ok(())
                 };
-                end(vacancy.create_cyclic(allocate, init));
+                end(vacancy.try_fill_cyclic(allocate, init));
             } else {
                 step("nothing")
             }

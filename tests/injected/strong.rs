@@ -83,7 +83,7 @@ pub(super) fn all(collide: bool) {
             };
             end(env.map.get_or_try_insert_with(Thing::new(key), make))
         });
-        check("get_or_insert_with_ref", &|env| {
+        check("entry_ref", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let owned = move |q: &Query| {
                 let k = Thing::new(q.0);
@@ -101,29 +101,11 @@ pub(super) fn all(collide: bool) {
                 .key_with(owned)
                 .or_insert_with(make))
         });
-        check("get_or_replace_if", &|env| {
+        check("valid_if, stale", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
-            let stale = move |_: &Thing| {
+            let is_valid = move |_: &Thing| {
                 one.used();
-                step("stale");
-                true
-            };
-            let make = move |_: &Thing| {
-                let v = Thing::new(20);
-                end(two);
-                v
-            };
-            end(env
-                .map
-                .entry(Thing::new(key))
-                .valid_if(|value| !stale(value))
-                .or_insert_with(make))
-        });
-        check("get_or_replace_if, fresh", &|env| {
-            let (one, two) = (Dropped::new(), Dropped::new());
-            let stale = move |_: &Thing| {
-                one.used();
-                step("stale");
+                step("is_valid");
                 false
             };
             let make = move |_: &Thing| {
@@ -134,10 +116,28 @@ pub(super) fn all(collide: bool) {
             end(env
                 .map
                 .entry(Thing::new(key))
-                .valid_if(|value| !stale(value))
+                .valid_if(is_valid)
                 .or_insert_with(make))
         });
-        check("get_or_create_cyclic", &|env| {
+        check("valid_if, valid", &|env| {
+            let (one, two) = (Dropped::new(), Dropped::new());
+            let is_valid = move |_: &Thing| {
+                one.used();
+                step("is_valid");
+                true
+            };
+            let make = move |_: &Thing| {
+                let v = Thing::new(20);
+                end(two);
+                v
+            };
+            end(env
+                .map
+                .entry(Thing::new(key))
+                .valid_if(is_valid)
+                .or_insert_with(make))
+        });
+        check("or_create_cyclic", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let allocate = move |_: &Thing| {
                 let v = Thing::new(20);
@@ -153,7 +153,7 @@ pub(super) fn all(collide: bool) {
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env| {
             let captured = Dropped::new();
-            let make = async move |_: &Thing| {
+            let make = move |_: &Thing| async move {
                 let v = Thing::new(20);
                 end(captured);
                 v

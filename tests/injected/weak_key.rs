@@ -103,7 +103,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
             };
             end(env.map.get_or_try_insert_with(key, make))
         });
-        check("get_or_insert_with_ref", &|env, key| {
+        check("entry_ref", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let key = key.clone();
             let owned = move |_: &Query| {
@@ -121,7 +121,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                 .key_with(owned)
                 .or_insert_with(make))
         });
-        check("get_or_try_insert_with_ref", &|env, key| {
+        check("entry_ref, fails", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let key = key.clone();
             let owned = move |_: &Query| {
@@ -138,13 +138,13 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                 .key_with(owned)
                 .or_try_insert_with(make))
         });
-        for stale in [false, true] {
-            check(&format!("get_or_replace_if {stale}"), &|env, key| {
+        for is_valid in [false, true] {
+            check(&format!("valid_if {is_valid}"), &|env, key| {
                 let (one, two) = (Dropped::new(), Dropped::new());
-                let stale = move |_: &Thing| {
+                let is_valid = move |_: &Thing| {
                     one.used();
-                    step("stale");
-                    stale
+                    step("is_valid");
+                    is_valid
                 };
                 let make = move |_: &Strong<R>| {
                     let v = Thing::new(20);
@@ -154,11 +154,11 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                 end(env
                     .map
                     .entry(key)
-                    .valid_if(|value| !stale(value))
+                    .valid_if(is_valid)
                     .or_insert_with(make))
             });
         }
-        check("get_or_create_cyclic", &|env, key| {
+        check("or_create_cyclic", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let allocate = move |_: &Strong<R>| {
                 let v = Thing::new(20);
@@ -171,7 +171,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env, key| {
             let captured = Dropped::new();
-            let make = async move |_: &Strong<R>| {
+            let make = move |_: &Strong<R>| async move {
                 let v = Thing::new(20);
                 end(captured);
                 v

@@ -17,7 +17,7 @@ impl<const R: bool> Env<R> {
 place_of_map! { [const R: bool] Env<R>, |env, key| key: (&) env.held.numbered(key), value: Strong,
     "prune": env.map.prune();
     "let go": env.held.let_go();
-    "get_or_insert_with_token": hold(env.map.entry(&env.held.numbered(key)).or_insert_with_token(|_, _| Strong::new(20)));
+    "or_insert_with_token": hold(env.map.entry(&env.held.numbered(key)).or_insert_with_token(|_, _| Strong::new(20)));
     "get_by_value": env.value().map(|it| hold(env.map.get_by_value(&it)));
     "keys_of": env.value().map(|it| hold(env.map.keys_of(&it)));
     "remove_by_value": env.value().map(|it| hold(env.map.remove_by_value(&it)));
@@ -99,7 +99,6 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         };
         let query = Query(number);
         check("get", &|env, _| end(env.map.get(&query)));
-        check("session", &|env, _| end(env.map.session().get(&query)));
         check("get_key_value", &|env, _| {
             end(env.map.get_key_value(&query))
         });
@@ -123,7 +122,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             };
             end(env.map.get_or_try_insert_with(key, make))
         });
-        check("get_or_insert_with_ref", &|env, key| {
+        check("entry_ref", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let key = key.clone();
             let owned = move |_: &Query| {
@@ -141,7 +140,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 .key_with(owned)
                 .or_insert_with(make))
         });
-        check("get_or_insert_with_token", &|env, key| {
+        check("or_insert_with_token", &|env, key| {
             let captured = Dropped::new();
             let make = move |_: &Strong<R>, token: Token| {
                 end(token);
@@ -151,7 +150,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             };
             end(env.map.entry(key).or_insert_with_token(make))
         });
-        check("get_or_try_insert_with_ref", &|env, key| {
+        check("entry_ref, fails", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let key = key.clone();
             let owned = move |_: &Query| {
@@ -168,13 +167,13 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 .key_with(owned)
                 .or_try_insert_with(make))
         });
-        for stale in [false, true] {
-            check(&format!("get_or_replace_if {stale}"), &|env, key| {
+        for is_valid in [false, true] {
+            check(&format!("valid_if {is_valid}"), &|env, key| {
                 let (one, two) = (Dropped::new(), Dropped::new());
-                let stale = move |_: &Strong<R>| {
+                let is_valid = move |_: &Strong<R>| {
                     one.used();
-                    step("stale");
-                    stale
+                    step("is_valid");
+                    is_valid
                 };
                 let make = move |_: &Strong<R>| {
                     let v = Strong::new(20);
@@ -184,11 +183,11 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(env
                     .map
                     .entry(key)
-                    .valid_if(|value| !stale(value))
+                    .valid_if(is_valid)
                     .or_insert_with(make))
             });
         }
-        check("get_or_create_cyclic", &|env, key| {
+        check("or_create_cyclic", &|env, key| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let allocate = move |_: &Strong<R>| {
                 let v = Strong::new(20);
@@ -201,7 +200,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env, key| {
             let captured = Dropped::new();
-            let make = async move |_: &Strong<R>| {
+            let make = move |_: &Strong<R>| async move {
                 let v = Strong::new(20);
                 end(captured);
                 v

@@ -8,7 +8,6 @@ struct Env<const R: bool> {
 }
 
 place_of_map! { [const R: bool] Env<R>, |env, key| key: () Thing::new(key), value: Strong,
-    "session": hold(env.map.session().get(&Query(key)));
     "prune": env.map.prune();
     "let go": env.held.let_go();
 }
@@ -68,7 +67,6 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             )
         };
         check("get", &|env| end(env.map.get(&Query(key))));
-        check("session", &|env| end(env.map.session().get(&Query(key))));
         check("get_key_value", &|env| {
             end(env.map.get_key_value(&Query(key)))
         });
@@ -94,7 +92,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             };
             end(env.map.get_or_try_insert_with(Thing::new(key), make))
         });
-        check("get_or_insert_with_ref", &|env| {
+        check("entry_ref", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let owned = move |q: &Query| {
                 let k = Thing::new(q.0);
@@ -112,13 +110,13 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 .key_with(owned)
                 .or_insert_with(make))
         });
-        for stale in [false, true] {
-            check(&format!("get_or_replace_if {stale}"), &|env| {
+        for is_valid in [false, true] {
+            check(&format!("valid_if {is_valid}"), &|env| {
                 let (one, two) = (Dropped::new(), Dropped::new());
-                let stale = move |_: &Strong<R>| {
+                let is_valid = move |_: &Strong<R>| {
                     one.used();
-                    step("stale");
-                    stale
+                    step("is_valid");
+                    is_valid
                 };
                 let make = move |_: &Thing| {
                     let v = Strong::new(20);
@@ -128,11 +126,11 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(env
                     .map
                     .entry(Thing::new(key))
-                    .valid_if(|value| !stale(value))
+                    .valid_if(is_valid)
                     .or_insert_with(make))
             });
         }
-        check("get_or_create_cyclic", &|env| {
+        check("or_create_cyclic", &|env| {
             let (one, two) = (Dropped::new(), Dropped::new());
             let allocate = move |_: &Thing| {
                 let v = Strong::new(20);
@@ -148,7 +146,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         #[cfg(feature = "async")]
         check("get_or_insert_async", &|env| {
             let captured = Dropped::new();
-            let make = async move |_: &Thing| {
+            let make = move |_: &Thing| async move {
                 let v = Strong::new(20);
                 end(captured);
                 v
@@ -157,7 +155,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 env.map.get_or_insert_async(Thing::new(key), make),
             ))
         });
-        check("get_or_insert_with_token", &|env| {
+        check("or_insert_with_token", &|env| {
             let captured = Dropped::new();
             let make = move |_: &Thing, token: Token| {
                 end(token);

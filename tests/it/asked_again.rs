@@ -3,7 +3,7 @@
 
 use crate::common::promptly;
 use highlander::{
-    ByAddress, Claim, CreateError, Handle, MapMaker, Notify, Pointer, Registration, Registry,
+    ByAddress, Claim, CreateError, Handle, MapMaker, Notify, Pointer, Refused, Registration, Registry,
     StrongMap, Watched, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakValueMap,
 };
 use std::cell::{Cell, RefCell};
@@ -74,17 +74,19 @@ fn what_says_whether_a_value_is_stale_may_ask_for_its_key() {
         let old = map.get_or_insert_with(1, |_| Arc::new(1));
         let asked = Cell::new(0);
         let refused = Cell::new(0);
+        let is_cycle = |asked| matches!(asked, Err(Error::Refused(Refused::Cycle(_))));
         let stale = |value: &Arc<u32>| {
             if **value != 1 {
                 return false;
             }
             asked.set(asked.get() + 1);
-            let inner = map
-                .entry(1)
-                .valid_if(|_| false)
-                .or_try_insert_with(|_| Err(Error::Failed("inner")));
+            let inner = map.entry(1).valid_if(|_| false).or_try_insert_with(|_| {
+                // It has been taken out by now.
+                map.insert(1, old.clone());
+                Err("inner")
+            });
             // Outside of the creation it is an attempt of its own; inside, it would wait for itself.
-            refused.set(refused.get() + u32::from(matches!(inner, Err(Error::Cycle(_)))));
+            refused.set(refused.get() + u32::from(is_cycle(inner)));
             true
         };
         let new = map
@@ -246,7 +248,7 @@ macro_rules! ways {
             || drop($map.get_or_insert_with($key, |_| $value)),
             || drop($map.entry($key).or_create_cyclic(|_| $value, |_| {})),
             || {
-                let failed = |_: &Asking| Err(Error::Failed("failed"));
+                let failed = |_: &Asking| Err("failed");
                 let _ = $map.entry($key).or_try_create_cyclic(|_| Ok($value), failed);
             },
             || {
@@ -255,13 +257,13 @@ macro_rules! ways {
             },
             || drop($map.entry($key).valid_if(|_| false).or_insert_with(|_| $value)),
             || drop(vacancy().fill($value)),
-            || drop(vacancy().create(|_| Ok::<_, Error>($value))),
-            || drop(vacancy().create_cyclic(|_| Ok::<_, Error>($value), |_| Ok(()))),
+            || drop(vacancy().try_fill_with(|_| Ok::<_, &str>($value))),
+            || drop(vacancy().try_fill_cyclic(|_| Ok::<_, &str>($value), |_| Ok(()))),
             || drop(vacancy()),
         ];
         let ask: fn() = || {
             // Whatever it is, it is an answer. What it is about to enter may be in the way of a vacancy.
-            let _ = $map.get_or_try_insert_with($key, |_| Err(Error::Failed("inner")));
+            let _ = $map.get_or_try_insert_with($key, |_| Err("inner"));
         };
         each_step_asks(ways, ask);
     }};
@@ -333,7 +335,7 @@ fn functions_of_pointers_may_ask_for_the_key_that_another_one_waits_for() {
                     with_one_who_waits(|key, wait| {
                         let fail = |_: &_| {
                             wait();
-                            Err(Error::Failed("failed"))
+                            Err("failed")
                         };
                         drop(
                             MAP.entry(key)
@@ -361,7 +363,7 @@ fn functions_of_pointers_may_ask_for_the_key_that_another_one_waits_for() {
             ];
             let ask: fn() = || {
                 drop(MAP.remove(&Compared::new(1)));
-                let fails = |_: &_| Err(Error::Failed("inner"));
+                let fails = |_: &_| Err("inner");
                 let _ = MAP.get_or_try_insert_with(Compared::new(1), fails);
             };
             each_step_asks(ways, ask);
@@ -412,7 +414,7 @@ macro_rules! families {
             static MAP: std::sync::LazyLock<$map> = std::sync::LazyLock::new(|| $new);
             impl Asked for Here {
                 fn ask(key: u32) -> Result<(), Error> {
-                    let value = |_: &u32| Ok::<_, Error>($wrap(Value::new(9)));
+                    let value = |_: &u32| Ok::<_, &str>($wrap(Value::new(9)));
                     MAP.get_or_try_insert_with(key, value).map(drop)
                 }
             }
@@ -432,7 +434,7 @@ macro_rules! families {
                                 drop((member(2), member(3)));
                                 FAMILY.set(Some((dying, asked)));
                                 assert!(!panics, "as told");
-                                Err(Error::Failed("as told"))
+                                Err("as told")
                             };
                             let outer = catch_unwind(AssertUnwindSafe(|| {
                                 let value = |_: &u32| Ok($wrap(Value::new(1)));
@@ -495,9 +497,9 @@ struct Note(
 
 impl Note {
     fn ask(&self) {
-        let value = |_: &u32| Ok::<_, Error>(Watched::new(2));
+        let value = |_: &u32| Ok::<_, &str>(Watched::new(2));
         let asked = self.0.get_or_try_insert_with(1, value);
-        let refused = matches!(asked, Err(Error::Cycle(_)));
+        let refused = matches!(asked, Err(Error::Refused(Refused::Cycle(_))));
         self.1.lock().unwrap().push(refused);
     }
 }
@@ -624,10 +626,10 @@ fn a_key_that_is_not_needed_any_more_may_ask_for_itself() {
         let asks: [Ask; 2] = [
             || {
                 let asked =
-                    REGISTRY.get_or_try_insert_with(Compared::new(1), |_| Ok::<_, Error>(3));
+                    REGISTRY.get_or_try_insert_with(Compared::new(1), |_| Ok::<_, &str>(3));
                 asked.map(|handle| *handle)
             },
-            || STRONG.get_or_try_insert_with(Compared::new(1), |_| Ok::<_, Error>(3)),
+            || STRONG.get_or_try_insert_with(Compared::new(1), |_| Ok::<_, &str>(3)),
         ];
         for (strong, ask) in asks.into_iter().enumerate() {
             let made = given_up_to_one_who_waits(
@@ -635,7 +637,7 @@ fn a_key_that_is_not_needed_any_more_may_ask_for_itself() {
                 |(), joined| {
                     let fails = |_: &Compared| {
                         joined();
-                        Err::<u32, _>(Error::Failed("no"))
+                        Err::<u32, _>("no")
                     };
                     let failed = match strong {
                         0 => REGISTRY
@@ -692,7 +694,7 @@ fn a_draft_that_is_given_up_may_ask_for_its_key_while_another_one_waits() {
             let fail = move |joined: &dyn Fn()| {
                 joined();
                 assert!(!panics, "as it should");
-                Err(Error::Failed("no"))
+                Err("no")
             };
             let made = given_up_to_one_who_waits(
                 &(),
@@ -815,9 +817,9 @@ fn each_of_a_family_may_be_asked_for_while_another_one_is_entered() {
         ($map:expr, $new:expr) => {{
             let others = [7, 8].map(|n| $map.get_or_insert_with(Alike(n), $new));
             let asks: [fn(); 3] = [
-                || drop($map.get_or_try_insert_with(Alike(1), |_| Err(Error::Failed("inner")))),
-                || drop($map.get_or_try_insert_with(Alike(2), |_| Err(Error::Failed("inner")))),
-                || drop($map.get_or_try_insert_with(Alike(3), |_| Err(Error::Failed("inner")))),
+                || drop($map.get_or_try_insert_with(Alike(1), |_| Err("inner"))),
+                || drop($map.get_or_try_insert_with(Alike(2), |_| Err("inner"))),
+                || drop($map.get_or_try_insert_with(Alike(3), |_| Err("inner"))),
             ];
             for ask in asks {
                 for nth in 1.. {
@@ -874,9 +876,9 @@ fn each_of_a_family_may_be_asked_for_while_another_one_is_left() {
     macro_rules! family {
         ($map:expr, $new:expr) => {{
             let asks: [fn(); 3] = [
-                || drop($map.get_or_try_insert_with(Shown(1), |_| Err(Error::Failed("inner")))),
-                || drop($map.get_or_try_insert_with(Shown(2), |_| Err(Error::Failed("inner")))),
-                || drop($map.get_or_try_insert_with(Shown(3), |_| Err(Error::Failed("inner")))),
+                || drop($map.get_or_try_insert_with(Shown(1), |_| Err("inner"))),
+                || drop($map.get_or_try_insert_with(Shown(2), |_| Err("inner"))),
+                || drop($map.get_or_try_insert_with(Shown(3), |_| Err("inner"))),
             ];
             let mut shown = 0;
             for ask in asks {
@@ -921,7 +923,7 @@ fn each_of_a_family_may_be_asked_for_while_what_it_was_made_for_becomes_a_draft(
             || within_the_first(|| drop(MAP.entry(2).or_create_cyclic(needs_others, |_| {}))),
         ];
         each_step_asks(&ways, || {
-            drop(MAP.get_or_try_insert_with(3, |_| Err(Error::Failed("inner"))));
+            drop(MAP.get_or_try_insert_with(3, |_| Err("inner")));
         });
     });
 }
@@ -939,7 +941,7 @@ fn what_a_thread_is_going_to_wait_for_may_be_asked_for_as_it_says_what_it_is_doi
             let fail = |_: &u32| {
                 begins.send(()).unwrap();
                 FAILS.wait();
-                Err(Error::Failed("the first"))
+                Err("the first")
             };
             assert!(NAMES.get_or_try_insert_with(1, fail).is_err());
             HAS_FAILED.wait();

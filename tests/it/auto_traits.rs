@@ -245,8 +245,6 @@ types_are! {
     b"--PUR" WeakValueIter<'static, u32, Rc<u32>>;
     b"--P--" WeakValueIter<'static, Cell<u32>, Arc<u32>>;
     b"--PUR" WeakValueIter<'static, SyncOnly, Arc<u32>>;
-    b"S-PUR" WeakValueSession<'static, u32, Arc<u32>, u32>;
-    b"--PUR" WeakValueSession<'static, u32, Rc<u32>, u32>;
     b"SYPUR" WeakKeyMap<Arc<u32>, u32>;
     b"--P--" WeakKeyMap<Arc<u32>, Cell<u32>>;
     b"--PUR" WeakKeyMap<Arc<u32>, SyncOnly>;
@@ -268,7 +266,6 @@ types_are! {
     b"S-PU-" WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress, Cell<u32>>;
     b"SYPUR" WeakKeyValueIter<'static, Arc<u32>, Arc<u32>>;
     b"--PUR" WeakKeyValueIter<'static, Rc<u32>, Arc<u32>>;
-    b"S-PUR" WeakKeyValueSession<'static, Arc<u32>, Arc<u32>, ByAddress, u32>;
     b"SYPUR" StrongMap<u32, u32>;
     b"--P--" StrongMap<u32, Cell<u32>>;
     b"--P--" StrongMap<Cell<u32>, u32>;
@@ -357,6 +354,8 @@ types_are! {
     b"--PUR" CreateError<Rc<u32>>;
     b"SYP-R" CreateError<Unique>;
     b"SYPUR" InFlight;
+    b"SYPUR" ClaimError;
+    b"SYPUR" Refused;
     b"SYPUR" ClosedError;
     b"SYPUR" BuildError;
     b"SYPUR" OccupiedError<u32, u32>;

@@ -1,10 +1,12 @@
 //! Claims: tokens for values that somebody is going to create.
 
-use crate::common::{assert_accounted, panic_of, promptly, Census, Citizen, Colliding};
+use crate::common::{
+    assert_accounted, is_in_flight, panic_of, promptly, Census, Citizen, Colliding,
+};
 use crate::creators::{in_each, with_weak_keys, Map};
 use highlander::{
-    Cause, Claim, CreateError, Handle, InFlight, Registry, StrongMap, Vacancy, WeakKeyMap,
-    WeakKeyValueMap, WeakValueMap,
+    Cause, Claim, ClaimError, CreateError, Handle, InFlight, Refused, Registry, StrongMap, Vacancy,
+    WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::sync::{mpsc, Arc, Mutex, OnceLock, Weak};
 use std::thread;
@@ -40,13 +42,13 @@ fn a_claim_leads_to_the_live_value_or_to_the_right_to_create_it<M: Map<Citizen>>
     assert_eq!((map.len(), map.entries()), (0, 0));
     let value = token.fill(Arc::new(census.citizen()));
     assert_eq!((map.len(), census.born()), (1, 1));
-    let again = map.entry(&key).claim();
+    let again = map.claim(&key).unwrap();
     assert_eq!(format!("{again:?}"), format!("Live({value:?})"));
     assert!(M::same(&again.live().unwrap(), &value));
-    assert!(map.entry(&key).claim().vacant().is_none());
+    assert!(map.claim(&key).unwrap().vacant().is_none());
     drop(value);
     assert_eq!(census.dead(), usize::from(!M::KEEPS_VALUES));
-    let live = map.entry(&key).claim().live();
+    let live = map.claim(&key).unwrap().live();
     assert_eq!(live.is_some(), M::KEEPS_VALUES);
 }
 
@@ -58,7 +60,7 @@ fn who_waits_gets_what_the_token_is_filled_with<M: Map<Citizen>>() {
             let waiters: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| map.get_or_insert(&key, || unreachable!())))
                 .collect();
-            let claimant = scope.spawn(|| map.entry(&key).claim().live().unwrap());
+            let claimant = scope.spawn(|| map.claim(&key).unwrap().live().unwrap());
             thread::yield_now();
             // At once, so that the value lives by those who wait, or not at all.
             let value = token.fill(Arc::new(census.citizen()));
@@ -118,16 +120,16 @@ fn without_waiting_one_is_told_that_it_is_in_flight<M: Map<Citizen>>() {
     assert!(map.try_get(1).unwrap().is_none());
     let token = map.vacancy(&key);
     assert_eq!(map.try_get(1).unwrap_err(), InFlight);
-    assert!(map.entry(&key).try_claim().unwrap().is_none());
+    assert!(is_in_flight(map.try_claim(&key)));
     assert_eq!(InFlight.to_string(), "the value is being created");
     assert!(map.try_get(2).unwrap().is_none(), "another key");
     let value = token.fill(Arc::new(census.citizen()));
     assert!(M::same(&map.try_get(1).unwrap().unwrap(), &value));
-    let claim = map.entry(&key).try_claim().unwrap().unwrap();
+    let claim = map.try_claim(&key).unwrap();
     assert!(M::same(&claim.live().unwrap(), &value));
     drop(value);
     let other = M::key(2);
-    let claim = map.entry(&other).try_claim().unwrap().unwrap();
+    let claim = map.try_claim(&other).unwrap();
     assert_eq!(map.try_get(2).unwrap_err(), InFlight);
     drop(claim);
     assert!(map.try_get(2).unwrap().is_none(), "given up");
@@ -139,15 +141,15 @@ fn a_closed_map_gives_no_vacancies<M: Map<Citizen>>() {
     if !map.close() {
         return;
     }
+    assert!(matches!(map.claim(&other), Err(Refused::Closed(_))));
     assert!(matches!(
-        map.entry(&other).claim_or_refused(),
-        Err(CreateError::Closed(_))
+        map.try_claim(&other),
+        Err(ClaimError::Refused(Refused::Closed(_)))
     ));
-    assert!(map.entry(&other).try_claim().is_err());
     assert!(map.try_get(2).unwrap().is_none(), "nothing is left flying");
     // What is there is found.
-    assert!(M::same(&map.entry(&key).claim().live().unwrap(), &value));
-    let claim = map.entry(&key).try_claim().unwrap().unwrap();
+    assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
+    let claim = map.try_claim(&key).unwrap();
     assert!(M::same(&claim.live().unwrap(), &value));
 }
 
@@ -166,8 +168,11 @@ fn a_token_is_not_filled_when_the_map_has_been_closed<M: Map<Citizen>>() {
         .to_string();
     let panic = panic_of(|| second.fill(Arc::new(census.citizen())));
     assert_eq!(panic, text);
-    let make = |_: &_| Ok::<_, CreateError<()>>(Arc::new(census.citizen()));
-    assert!(matches!(third.create(make), Err(CreateError::Closed(_))));
+    let make = |_: &_| Ok::<_, ()>(Arc::new(census.citizen()));
+    assert!(matches!(
+        third.try_fill_with(make),
+        Err(CreateError::Refused(Refused::Closed(_)))
+    ));
     assert_eq!((map.len(), map.entries()), (0, 0));
     assert!((1..4).all(|key| matches!(map.try_get(key), Ok(None))));
     assert_accounted(map.stats().unwrap(), 0);
@@ -183,22 +188,22 @@ fn who_waits_for_a_token_of_a_closed_map_is_refused<M: Map<Citizen>>() {
             return;
         }
         // At once, as nobody can enter anything any more; so also on the token's own thread.
-        assert!(
-            map.entry(&key).try_claim().is_err() && map.entry(&key).claim_or_refused().is_err()
-        );
+        assert!(matches!(
+            map.try_claim(&key),
+            Err(ClaimError::Refused(Refused::Closed(_)))
+        ));
+        assert!(map.claim(&key).is_err());
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                map.get_or_try_insert(&key, || Err::<_, CreateError<()>>(CreateError::Failed(())))
-            });
-            let claimant = scope.spawn(|| map.entry(&key).claim_or_refused().err());
+            let waiter = scope.spawn(|| map.get_or_try_insert(&key, || Err(())));
+            let claimant = scope.spawn(|| map.claim(&key).err());
             assert!(token.try_fill(Arc::new(census.citizen())).is_err());
             assert!(matches!(
                 waiter.join().unwrap(),
-                Err(CreateError::Closed(_))
+                Err(CreateError::Refused(Refused::Closed(_)))
             ));
             assert!(matches!(
                 claimant.join().unwrap(),
-                Some(CreateError::Closed(_))
+                Some(Refused::Closed(_))
             ));
         });
         assert_eq!(map.entries(), 0);
@@ -247,7 +252,7 @@ fn a_dead_value_is_replaced_by_a_claim<M: Map<Citizen>>() {
     let value = token.fill(Arc::new(census.citizen()));
     assert_eq!((map.len(), map.entries()), (1, 1));
     assert_eq!(*causes.lock().unwrap(), [Cause::Dead]);
-    assert!(M::same(&map.entry(&key).claim().live().unwrap(), &value));
+    assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
 }
 
 fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
@@ -261,8 +266,8 @@ fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
     let stats = map.stats().unwrap();
     assert_eq!((stats.misses, stats.hits, stats.created), (1, 0, 0));
     let value = map.vacancy(&key).fill(Arc::new(census.citizen()));
-    drop(map.entry(&key).claim());
-    drop(map.entry(&key).try_claim().unwrap());
+    drop(map.claim(&key).unwrap());
+    drop(map.try_claim(&key).unwrap());
     let stats = map.stats().unwrap();
     assert_eq!((stats.misses, stats.hits), (2, 2));
     assert_eq!((stats.created, stats.joined, stats.inserted), (1, 0, 0));
@@ -276,17 +281,14 @@ fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
 
 fn a_creation_cannot_claim_its_own_key<M: Map<Citizen>>() {
     let (map, key) = (M::shown(), M::key(1));
-    let refused = map.get_or_try_insert(&key, || match map.entry(&key).claim_or_refused() {
-        Err(CreateError::Cycle(cycle)) => {
-            assert!(
-                map.entry(&key).try_claim().unwrap().is_none(),
-                "somebody does"
-            );
+    let refused = map.get_or_try_insert(&key, || match map.claim(&key) {
+        Err(Refused::Cycle(cycle)) => {
+            assert!(is_in_flight(map.try_claim(&key)), "somebody does");
             Err(cycle.to_string())
         }
         _ => Err("no cycle".to_string()),
     });
-    let text = refused.unwrap_err();
+    let text = refused.unwrap_err().into_failed();
     assert!(
         text.ends_with(": 1, which asked for the first again"),
         "{text}"
@@ -298,17 +300,21 @@ fn what_runs_for_a_token_may_not_ask_for_its_key<M: Map<Citizen>>() {
     promptly(|| {
         let (map, census, key) = (M::empty(), Census::new(), M::key(1));
         let ask = |_: &M::Key| {
-            let asked = map.get_or_try_insert(&key, || Err(CreateError::Failed("ran")))?;
-            Ok(M::value(&asked).clone())
+            let asked = map.get_or_try_insert(&key, || Err("ran"))?;
+            Ok::<_, CreateError<_>>(M::value(&asked).clone())
         };
-        let refused = map.vacancy(&key).create(ask).unwrap_err();
-        assert!(matches!(refused, CreateError::Cycle(_)), "{refused:?}");
+        let failed = map.vacancy(&key).try_fill_with(ask);
+        let refused = failed.unwrap_err().into_failed();
+        assert!(
+            matches!(refused, CreateError::Refused(Refused::Cycle(_))),
+            "{refused:?}"
+        );
         assert!(map.try_get(1).unwrap().is_none());
         let make = |key: &M::Key| {
             assert_eq!(M::number(key), 1);
             Ok::<_, std::io::Error>(Arc::new(census.citizen()))
         };
-        let made = map.vacancy(&key).create(make).unwrap();
+        let made = map.vacancy(&key).try_fill_with(make).unwrap();
         assert!(M::same(&map.try_get(1).unwrap().unwrap(), &made));
     });
 }
@@ -446,7 +452,7 @@ fn a_key_is_dropped_with_its_token() {
     let mark = Arc::new(());
     let token = vacancy(&registry, Key(1, mark.clone()));
     assert_eq!(Arc::strong_count(&mark), 2);
-    assert!(registry.entry(Key(1, mark.clone())).try_claim().is_none());
+    assert!(is_in_flight(registry.entry(Key(1, mark.clone())).try_claim()));
     assert_eq!(Arc::strong_count(&mark), 2);
     drop(token);
     assert_eq!(Arc::strong_count(&mark), 1);

@@ -1,6 +1,7 @@
 //! What the suites share: hashers that collide, values that are counted, something to do when keys are compared, and a clock against hanging.
 #![allow(dead_code)] // each binary uses a part of it
 
+use highlander::{Claim, ClaimError, CreateError, Creator, Refused};
 use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher};
@@ -191,6 +192,16 @@ pub fn attended<R: Send + 'static>(
         late();
     }
     runner.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// The error of a factory, which may be that another creation was refused; so this one may be too.
+pub fn flat<E: From<Refused>>(error: CreateError<E>) -> E {
+    error.map_refused(E::from)
+}
+
+/// Whether a key was not claimed because somebody else is creating its value.
+pub fn is_in_flight<M: Creator>(claim: Result<Claim<'_, M>, ClaimError>) -> bool {
+    matches!(claim, Err(ClaimError::InFlight(_)))
 }
 
 /// Demands that the counters account for every entry, when nothing is under way.

@@ -1,7 +1,7 @@
 //! Creating values: one flight per key, and what is left of one that fails.
 
-use crate::common::{panic_of, promptly, Census, Citizen, Colliding};
-use highlander::{CreateError, CycleError, Handle, Registry};
+use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding};
+use highlander::{CreateError, CycleError, Handle, Refused, Registry};
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -139,7 +139,7 @@ fn a_failed_creation_leaves_nothing_and_its_error_comes_back_as_it_is() {
     for _ in 0..3 {
         let error = registry
             .get_or_try_insert_with("k".into(), |key| {
-                Err::<Citizen, _>(CreateError::Failed(format!("no {key}")))
+                Err::<Citizen, _>(format!("no {key}"))
             })
             .unwrap_err();
         assert_eq!(error, CreateError::Failed("no k".to_string()));
@@ -248,7 +248,7 @@ fn each_caller_has_an_error_type_of_its_own() {
             inside.wait();
             arrivals.arrive();
             let mine = registry.get_or_try_insert_with(1, |_| Err::<u32, _>("net".to_string()));
-            assert_eq!(mine.unwrap_err(), "net");
+            assert_eq!(mine.unwrap_err(), CreateError::Failed("net".to_string()));
             assert_eq!(creator.join().unwrap().unwrap_err().to_string(), "disk");
         });
         assert_eq!(registry.len(), 0);
@@ -260,10 +260,11 @@ fn a_factory_that_asks_for_its_own_key_gets_an_error() {
     promptly(|| {
         let registry: Registry<u32, u32> = Registry::new();
         let inner = |key| {
-            registry.get_or_try_insert_with(key, |_| -> Result<u32, CycleError> { unreachable!() })
+            let never = |_: &u32| -> Result<u32, Refused> { unreachable!() };
+            registry.get_or_try_insert_with(key, never).map_err(flat)
         };
         let outer = registry.get_or_try_insert_with(1, |_| inner(1).map(|value| *value));
-        let text = outer.unwrap_err().to_string();
+        let text = outer.map_err(flat).unwrap_err().to_string();
         assert!(text.starts_with(CYCLE), "{text}");
         assert!(text.contains("a key of type `u32`"), "{text}");
         assert_eq!(registry.len(), 0);
@@ -305,11 +306,12 @@ fn a_cycle_through_other_keys_on_one_thread_is_found() {
             registry: &Registry<u32, u32, S>,
             key: u32,
             last: u32,
-        ) -> Result<Handle<u32, u32>, CycleError> {
+        ) -> Result<Handle<u32, u32>, Refused> {
             let next = (key + 1) % (last + 1);
-            registry.get_or_try_insert_with(key, |key| {
+            let value = registry.get_or_try_insert_with(key, |key| {
                 value_of(registry, next, last).map(|inner| *inner + key)
-            })
+            });
+            value.map_err(flat)
         }
         let registry: Registry<u32, u32> = Registry::new();
         let colliding: Registry<u32, u32, Colliding> = Registry::default();
@@ -326,7 +328,7 @@ fn a_cycle_through_other_keys_on_one_thread_is_found() {
         let a = registry.get_or_insert_with(100, |_| {
             *registry.get_or_insert_with(101, |_| {
                 registry
-                    .get_or_try_insert_with(100, |_| Ok::<u32, CycleError>(0))
+                    .get_or_try_insert_with(100, |_| Ok::<u32, Refused>(0))
                     .map_or(7, |a| *a)
             })
         });
@@ -476,26 +478,32 @@ fn a_cycle_turns_into_the_errors_that_factories_use() {
     let cycle = |()| {
         let registry: Registry<u32, u32> = Registry::new();
         let inner = || {
-            registry
-                .get_or_try_insert_with(1, |_| Ok::<u32, CycleError>(0))
-                .map(|value| *value)
+            let value = registry.get_or_try_insert_with(1, |_| Ok::<u32, Refused>(0));
+            value.map(|value| *value).map_err(flat)
         };
-        registry.get_or_try_insert_with(1, |_| inner()).unwrap_err()
+        let outer = registry.get_or_try_insert_with(1, |_| inner());
+        outer.map_err(flat).unwrap_err()
     };
-    let error: CycleError = cycle(());
+    let Refused::Cycle(error) = cycle(()) else {
+        panic!("it is not closed")
+    };
     let text = error.to_string();
     assert!(text.starts_with(CYCLE), "{text}");
     assert!(format!("{error:?}").starts_with("CycleError("), "{error:?}");
-    let io: io::Error = error.clone().into();
+    let refused = Refused::from(error.clone());
+    assert_eq!(refused, Refused::Cycle(error.clone()));
+    assert_eq!(refused.to_string(), text);
+    let io: io::Error = CreateError::<io::Error>::from(error.clone()).into();
     assert_eq!(
         (io.kind(), io.to_string()),
         (io::ErrorKind::Other, text.clone())
     );
-    assert!(io.get_ref().unwrap().is::<CycleError>());
-    assert_eq!(String::from(error.clone()), text);
+    assert_eq!(io.get_ref().unwrap().downcast_ref(), Some(&refused));
+    let string = CreateError::<String>::from(error.clone());
+    assert_eq!(string.map_refused(|refused| refused.to_string()), text);
     assert_eq!(
         CreateError::<u8>::from(error.clone()),
-        CreateError::Cycle(error.clone())
+        CreateError::Refused(refused)
     );
     let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
     assert!(boxed.is::<CycleError>());
@@ -506,20 +514,26 @@ fn each_factory_error_type_learns_of_a_cycle() {
     let registry: Registry<u32, u32> = Registry::new();
     let error = registry
         .get_or_try_insert_with(1, |_| {
-            registry
-                .get_or_try_insert_with(1, |_| Ok::<_, io::Error>(1))
-                .map(|v| *v)
+            let again = registry.get_or_try_insert_with(1, |_| Ok::<_, io::Error>(1))?;
+            Ok::<_, io::Error>(*again)
         })
         .unwrap_err();
-    assert!(error.get_ref().unwrap().is::<CycleError>());
+    let error = io::Error::from(error);
+    assert!(matches!(
+        error.get_ref().unwrap().downcast_ref(),
+        Some(Refused::Cycle(_))
+    ));
     let error = registry
         .get_or_try_insert_with(1, |_| {
             registry
-                .get_or_try_insert_with(1, |_| Ok::<_, CreateError<io::ErrorKind>>(1))
+                .get_or_try_insert_with(1, |_| Ok::<_, io::ErrorKind>(1))
                 .map(|v| *v)
         })
         .unwrap_err();
-    assert!(matches!(error, CreateError::Cycle(_)));
+    assert!(matches!(
+        flat(error),
+        CreateError::Refused(Refused::Cycle(_))
+    ));
 }
 
 #[test]
@@ -535,13 +549,14 @@ fn a_creation_error_prints_as_what_it_is() {
     let cycle = registry
         .get_or_try_insert_with(1, |_| {
             registry
-                .get_or_try_insert_with(1, |_| Ok::<_, CreateError<&str>>(1))
+                .get_or_try_insert_with(1, |_| Ok::<_, &str>(1))
                 .map(|v| *v)
         })
+        .map_err(flat)
         .unwrap_err();
     assert!(cycle.to_string().starts_with(CYCLE), "{cycle}");
     assert!(
-        format!("{cycle:?}").starts_with("Cycle(CycleError("),
+        format!("{cycle:?}").starts_with("Refused(Cycle(CycleError("),
         "{cycle:?}"
     );
 }

@@ -1,8 +1,8 @@
 //! The registry and the maps as the scenes of `claims`, `cycles` and `tasks` see them: numbers for keys, `Arc`s for values.
 
 use highlander::{
-    Cause, Claim, ClosedError, CreateError, Creator, CycleError, Handle, InFlight, MapMaker,
-    Registry, Stats, StrongMap, Vacancy, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    Cause, Claim, ClaimError, CreateError, Creator, Handle, InFlight, MapMaker, Refused, Registry,
+    Stats, StrongMap, Vacancy, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -11,9 +11,6 @@ use std::future::Future;
 #[cfg(feature = "async")]
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-
-/// What a call gives back that may be refused for any reason.
-pub type Refused = CreateError<Infallible>;
 
 #[cfg(feature = "async")]
 pub type Claiming<'a, M> = Pin<Box<dyn Future<Output = Result<Claim<'a, M>, Refused>> + 'a>>;
@@ -38,20 +35,20 @@ pub trait Map<T>:
     fn value(owner: &Self::Owner) -> &Arc<T>;
 
     fn claim(&self, key: &Self::Key) -> Result<Claim<'_, Self>, Refused>;
-    fn try_claim(&self, key: &Self::Key) -> Result<Option<Claim<'_, Self>>, ClosedError>;
+    fn try_claim(&self, key: &Self::Key) -> Result<Claim<'_, Self>, ClaimError>;
     fn try_get(&self, number: u32) -> Result<Option<Self::Owner>, InFlight>;
-    fn get_or_try_insert<E: From<CycleError> + From<ClosedError>>(
+    fn get_or_try_insert<E>(
         &self,
         key: &Self::Key,
         make: impl FnOnce() -> Result<Arc<T>, E>,
-    ) -> Result<Self::Owner, E>;
+    ) -> Result<Self::Owner, CreateError<E>>;
     fn get(&self, number: u32) -> Option<Self::Owner>;
-    fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+    fn get_or_try_create_cyclic<E>(
         &self,
         key: &Self::Key,
         allocate: impl FnOnce() -> Result<Arc<T>, E>,
         initialise: impl FnOnce(&Self::Owner) -> Result<(), E>,
-    ) -> Result<Self::Owner, E>;
+    ) -> Result<Self::Owner, CreateError<E>>;
     /// Enters a value, and gives back what keeps it alive.
     fn insert(&self, key: &Self::Key, value: Arc<T>) -> Self::Owner;
     fn len(&self) -> usize;
@@ -65,19 +62,19 @@ pub trait Map<T>:
     #[cfg(feature = "async")]
     fn claim_async<'a>(&'a self, key: &'a Self::Key) -> Claiming<'a, Self>;
     #[cfg(feature = "async")]
-    fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+    fn get_or_try_insert_async<E>(
         &self,
         key: &Self::Key,
         make: impl AsyncFnOnce() -> Result<Arc<T>, E>,
-    ) -> impl Future<Output = Result<Self::Owner, E>>;
+    ) -> impl Future<Output = Result<Self::Owner, CreateError<E>>>;
 
     /// The vacancy of a key that has no value.
     fn vacancy(&self, key: &Self::Key) -> Vacancy<'_, Self> {
-        self.entry(key).claim().vacant().expect("not vacant")
+        self.claim(key).unwrap().vacant().expect("not vacant")
     }
 
     fn get_or_insert(&self, key: &Self::Key, make: impl FnOnce() -> Arc<T>) -> Self::Owner {
-        self.get_or_try_insert(key, || Ok::<_, Refused>(make()))
+        self.get_or_try_insert(key, || Ok::<_, Infallible>(make()))
             .unwrap()
     }
 
@@ -114,22 +111,22 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
     }
 
     fn claim(&self, key: &u32) -> Result<Claim<'_, Self>, Refused> {
-        Ok(Registry::claim(self, *key)?)
+        self.entry(*key).claim_or_refused()
     }
 
-    fn try_claim(&self, key: &u32) -> Result<Option<Claim<'_, Self>>, ClosedError> {
-        Ok(Registry::try_claim(self, *key))
+    fn try_claim(&self, key: &u32) -> Result<Claim<'_, Self>, ClaimError> {
+        self.entry(*key).try_claim()
     }
 
     fn try_get(&self, number: u32) -> Result<Option<Self::Owner>, InFlight> {
         Registry::try_get(self, &number)
     }
 
-    fn get_or_try_insert<E: From<CycleError> + From<ClosedError>>(
+    fn get_or_try_insert<E>(
         &self,
         key: &u32,
         make: impl FnOnce() -> Result<Arc<T>, E>,
-    ) -> Result<Self::Owner, E> {
+    ) -> Result<Self::Owner, CreateError<E>> {
         self.get_or_try_insert_with(*key, |_| make())
     }
 
@@ -137,13 +134,14 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
         Registry::get(self, &number)
     }
 
-    fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+    fn get_or_try_create_cyclic<E>(
         &self,
         key: &u32,
         allocate: impl FnOnce() -> Result<Arc<T>, E>,
         initialise: impl FnOnce(&Self::Owner) -> Result<(), E>,
-    ) -> Result<Self::Owner, E> {
-        Registry::get_or_try_create_cyclic(self, *key, |_| allocate(), initialise)
+    ) -> Result<Self::Owner, CreateError<E>> {
+        let entry = self.entry(*key);
+        entry.or_try_create_cyclic(|_| allocate(), initialise)
     }
 
     fn insert(&self, key: &u32, value: Arc<T>) -> Self::Owner {
@@ -170,16 +168,16 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
 
     #[cfg(feature = "async")]
     fn claim_async<'a>(&'a self, key: &'a u32) -> Claiming<'a, Self> {
-        Box::pin(async { Ok(Registry::claim_async(self, *key).await?) })
+        Box::pin(self.entry(*key).claim_or_refused_async())
     }
 
     #[cfg(feature = "async")]
-    async fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+    async fn get_or_try_insert_async<E>(
         &self,
         key: &u32,
         make: impl AsyncFnOnce() -> Result<Arc<T>, E>,
-    ) -> Result<Self::Owner, E> {
-        Registry::get_or_try_insert_async(self, *key, async |_| make().await).await
+    ) -> Result<Self::Owner, CreateError<E>> {
+        Registry::get_or_try_insert_async(self, *key, |_| make()).await
     }
 }
 
@@ -218,22 +216,22 @@ macro_rules! map {
             }
 
             fn claim(&self, $given: &$key) -> Result<Claim<'_, Self>, Refused> {
-                $name::claim(self, $by)
+                self.entry($by).claim_or_refused()
             }
 
-            fn try_claim(&self, $given: &$key) -> Result<Option<Claim<'_, Self>>, ClosedError> {
-                $name::try_claim(self, $by)
+            fn try_claim(&self, $given: &$key) -> Result<Claim<'_, Self>, ClaimError> {
+                self.entry($by).try_claim()
             }
 
             fn try_get(&self, number: u32) -> Result<Option<Arc<T>>, InFlight> {
                 $name::try_get(self, &number)
             }
 
-            fn get_or_try_insert<E: From<CycleError> + From<ClosedError>>(
+            fn get_or_try_insert<E>(
                 &self,
                 $given: &$key,
                 make: impl FnOnce() -> Result<Arc<T>, E>,
-            ) -> Result<Arc<T>, E> {
+            ) -> Result<Arc<T>, CreateError<E>> {
                 self.get_or_try_insert_with($by, |_| make())
             }
 
@@ -241,13 +239,14 @@ macro_rules! map {
                 $name::get(self, &number)
             }
 
-            fn get_or_try_create_cyclic<E: From<CycleError> + From<ClosedError>>(
+            fn get_or_try_create_cyclic<E>(
                 &self,
                 $given: &$key,
                 allocate: impl FnOnce() -> Result<Arc<T>, E>,
                 initialise: impl FnOnce(&Arc<T>) -> Result<(), E>,
-            ) -> Result<Arc<T>, E> {
-                $name::get_or_try_create_cyclic(self, $by, |_| allocate(), initialise)
+            ) -> Result<Arc<T>, CreateError<E>> {
+                let entry = self.entry($by);
+                entry.or_try_create_cyclic(|_| allocate(), initialise)
             }
 
             fn insert(&self, $given: &$key, value: Arc<T>) -> Arc<T> {
@@ -278,16 +277,16 @@ macro_rules! map {
 
             #[cfg(feature = "async")]
             fn claim_async<'a>(&'a self, $given: &'a $key) -> Claiming<'a, Self> {
-                Box::pin($name::claim_async(self, $by))
+                Box::pin(self.entry($by).claim_or_refused_async())
             }
 
             #[cfg(feature = "async")]
-            async fn get_or_try_insert_async<E: From<CycleError> + From<ClosedError>>(
+            async fn get_or_try_insert_async<E>(
                 &self,
                 $given: &$key,
                 make: impl AsyncFnOnce() -> Result<Arc<T>, E>,
-            ) -> Result<Arc<T>, E> {
-                $name::get_or_try_insert_async(self, $by, async |_| make().await).await
+            ) -> Result<Arc<T>, CreateError<E>> {
+                $name::get_or_try_insert_async(self, $by, |_| make()).await
             }
         }
     };

@@ -1,8 +1,8 @@
 //! Creations that would wait for each other, on several threads and through several maps: one of them is refused, and says why.
 
-use crate::common::{panic_of, promptly};
-use crate::creators::{in_each, Map, Refused};
-use highlander::{CreateError, CycleError, Registry};
+use crate::common::{flat, panic_of, promptly};
+use crate::creators::{in_each, Map};
+use highlander::{CreateError, CycleError, Refused, Registry};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
@@ -32,12 +32,12 @@ fn ring<M: Map<u32>>(map: &M, size: u32) -> Vec<Outcome<M::Owner>> {
             }
             // Creates only if the next one's creator was refused.
             let next = map.get_or_try_insert(next, || Ok::<_, Refused>(Arc::new(1)));
-            if let Err(CreateError::Cycle(cycle)) = &next {
+            if let Err(CreateError::Refused(Refused::Cycle(cycle))) = &next {
                 met = Some(cycle.clone());
             }
-            Ok(Arc::new(**M::value(&next?) + 1))
+            Ok(Arc::new(**M::value(&next.map_err(flat)?) + 1))
         });
-        (got, met)
+        (got.map_err(flat), met)
     };
     thread::scope(|scope| {
         let pairs = keys.iter().zip(keys.iter().cycle().skip(1));
@@ -117,9 +117,9 @@ fn a_cycle_through_a_registry_of_another_type_is_found<M: Map<u32>>() {
                         begun.wait();
                     }
                     let number = map.get_or_try_insert(&key, || Ok::<_, Refused>(Arc::new(10)));
-                    number.map(|number| **M::value(&number))
+                    number.map(|number| **M::value(&number)).map_err(flat)
                 });
-                got.map(|value| *value)
+                got.map(|value| *value).map_err(flat)
             });
             let mut first = true;
             let got = map.get_or_try_insert(&key, || {
@@ -128,12 +128,13 @@ fn a_cycle_through_a_registry_of_another_type_is_found<M: Map<u32>>() {
                 }
                 let name =
                     names.get_or_try_insert_with("one".to_string(), |_| Ok::<_, Refused>(20));
-                name.map(|name| Arc::new(*name))
+                name.map(|name| Arc::new(*name)).map_err(flat)
             });
-            [got.map(|got| **M::value(&got)), other.join().unwrap()]
+            let got = got.map(|got| **M::value(&got)).map_err(flat);
+            [got, other.join().unwrap()]
         });
         let refused: Vec<_> = outcomes.iter().filter_map(|o| o.as_ref().err()).collect();
-        let [CreateError::Cycle(cycle)] = refused[..] else {
+        let [Refused::Cycle(cycle)] = refused[..] else {
             panic!("{outcomes:?}")
         };
         let text = cycle.to_string();
@@ -145,7 +146,7 @@ fn a_cycle_through_a_registry_of_another_type_is_found<M: Map<u32>>() {
     });
 }
 
-/// What waits for a token's key is known when `create` is used.
+/// What waits for a token's key is known when `try_fill_with` is used.
 fn a_claim_is_refused_whose_waiting_would_close_the_ring<M: Map<u32>>() {
     promptly(|| {
         let (map, one, two) = (M::shown(), M::key(1), M::key(2));
@@ -155,24 +156,25 @@ fn a_claim_is_refused_whose_waiting_would_close_the_ring<M: Map<u32>>() {
                 let mut claimed = None;
                 let created = map.get_or_try_insert(&two, || {
                     begun.wait();
-                    let claim = map.entry(&one).claim_or_refused();
+                    let claim = map.claim(&one);
                     claimed = Some(claim.map(|claim| claim.live().is_some()));
                     Ok::<_, Refused>(Arc::new(5))
                 });
                 (created.unwrap(), claimed.unwrap())
             });
-            let created = token.create(|_| {
+            let created = token.try_fill_with(|_| {
                 begun.wait();
                 let two = map.get_or_try_insert(&two, || unreachable!());
-                let two = two.map_err(|error: Refused| error.to_string())?;
+                let two = two.map_err(|error: CreateError<Refused>| error.to_string())?;
                 Ok::<_, String>(Arc::new(**M::value(&two) + 1))
             });
+            let created = created.map_err(CreateError::into_failed);
             let (two, claimed) = other.join().unwrap();
             (created.map(|one| (one, two)), claimed)
         });
         // Whoever came last was refused.
         match (created, claimed) {
-            (Ok((one, two)), Err(CreateError::Cycle(cycle))) => {
+            (Ok((one, two)), Err(Refused::Cycle(cycle))) => {
                 assert_eq!((**M::value(&one), **M::value(&two)), (6, 5));
                 assert!(cycle.to_string().contains('1'), "{cycle}");
             }
@@ -274,6 +276,19 @@ fn the_same_two_keys_may_be_created_for_each_other_one_after_the_other() {
     });
 }
 
+/// The cycle that another creation was refused for.
+#[derive(Debug)]
+struct Own(Option<CycleError>);
+
+impl From<CreateError<Own>> for Own {
+    fn from(error: CreateError<Own>) -> Self {
+        error.map_refused(|refused| match refused {
+            Refused::Cycle(cycle) => Self(Some(cycle)),
+            _ => Self(None),
+        })
+    }
+}
+
 #[test]
 fn an_error_type_of_ones_own_learns_of_a_cycle_on_several_threads() {
     promptly(|| {
@@ -288,16 +303,16 @@ fn an_error_type_of_ones_own_learns_of_a_cycle_on_several_threads() {
                         if std::mem::take(&mut first) {
                             begun.wait();
                         }
-                        registry
-                            .get_or_try_insert_with(other, |_| Ok::<_, CreateError<&str>>(0))
-                            .map(|value| *value)
+                        let other = registry.get_or_try_insert_with(other, |_| Ok::<_, Own>(0))?;
+                        Ok::<_, Own>(*other)
                     })
                     .map(|value| *value)
             })
         };
         let threads = [run(1, 2), run(2, 1)];
         let outcomes = threads.map(|thread| thread.join().unwrap());
-        let refused = |outcome: &Result<u32, _>| matches!(outcome, Err(CreateError::Cycle(_)));
+        let refused =
+            |outcome: &Result<u32, _>| matches!(outcome, Err(CreateError::Failed(Own(Some(_)))));
         assert_eq!(
             outcomes.iter().filter(|outcome| refused(outcome)).count(),
             1

@@ -1,8 +1,8 @@
 //! Exclusive registries: a value is made when the destructor of the one before has ended, and not earlier.
 
-use crate::common::{promptly, Colliding, Ending, Slow};
+use crate::common::{flat, is_in_flight, promptly, Colliding, Ending, Slow};
 use highlander::{
-    Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakValueMap,
+    Claim, CreateError, CycleError, Handle, MapMaker, Refused, Registry, Watched, WeakValueMap,
 };
 use std::any::Any;
 use std::cell::RefCell;
@@ -77,10 +77,9 @@ fn look_ups_do_not_wait_and_claims_are_told() {
         let (thread, ending) = dying(&REGISTRY, 1);
         assert!(REGISTRY.get(&1).is_none());
         assert!(REGISTRY.is_empty());
-        assert!(REGISTRY.entry(1).try_claim().is_none());
+        assert!(is_in_flight(REGISTRY.entry(1).try_claim()));
         assert!(matches!(
-            REGISTRY.entry(2).try_claim(),
-            Some(Claim::Vacant(_))
+            REGISTRY.entry(2).try_claim(), Ok(Claim::Vacant(_))
         ));
         assert!(REGISTRY.get_or_insert_with(2, |_| None).is_none());
         // A value that exists already is entered.
@@ -92,8 +91,7 @@ fn look_ups_do_not_wait_and_claims_are_told() {
         ending.allow();
         thread.join().unwrap();
         assert!(matches!(
-            REGISTRY.entry(1).try_claim(),
-            Some(Claim::Vacant(_))
+            REGISTRY.entry(1).try_claim(), Ok(Claim::Vacant(_))
         ));
     });
 }
@@ -131,7 +129,7 @@ fn keys_with_one_hash_wait_for_each_other_and_no_longer() {
         let registry: &'static Registry<u32, Option<Slow>, Colliding> =
             crate::common::forever(Registry::exclusive_with_hasher(Colliding));
         let (thread, ending) = dying(registry, 1);
-        assert!(registry.entry(2).try_claim().is_none());
+        assert!(is_in_flight(registry.entry(2).try_claim()));
         ending.allow();
         thread.join().unwrap();
         assert!(registry.get_or_insert_with(2, |_| None).is_none());
@@ -146,7 +144,8 @@ struct Phoenix(
 
 impl Drop for Phoenix {
     fn drop(&mut self) {
-        if let Err(cycle) = self.0.get_or_try_insert_with(1, |_| Ok(None)) {
+        let asked = self.0.get_or_try_insert_with(1, |_| Ok::<_, ()>(None));
+        if let Err(CreateError::Refused(Refused::Cycle(cycle))) = asked {
             self.1.lock().unwrap().push(cycle);
         }
     }
@@ -190,7 +189,7 @@ impl Drop for Crossed {
         self.met.wait();
         let asked = self
             .registry
-            .get_or_try_insert_with(self.other, |_| Ok::<_, CycleError>(None));
+            .get_or_try_insert_with(self.other, |_| Ok::<_, ()>(None));
         if asked.is_err() {
             self.refused.fetch_add(1, SeqCst);
         }
@@ -315,8 +314,8 @@ fn the_next_is_not_allocated_while_one_whose_initialisation_has_failed_is_open()
             },
         );
         assert!(failed.is_err());
-        assert!(PORTS.entry(1).try_claim().is_none(), "it is open still");
-        assert!(matches!(PORTS.entry(2).try_claim(), Some(Claim::Vacant(_))));
+        assert!(is_in_flight(PORTS.entry(1).try_claim()), "it is open still");
+        assert!(matches!(PORTS.entry(2).try_claim(), Ok(Claim::Vacant(_))));
         let next =
             thread::spawn(|| drop(PORTS.get_or_insert_with(1, |_| Port::open(&IN_USE, &OPENED))));
         thread::yield_now();
@@ -348,9 +347,9 @@ fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
         let (creates, is_creating) = mpsc::channel();
         let creating = thread::spawn(move || {
             creates.send(()).unwrap();
-            let made = vacancy.create(|_| {
+            let made = vacancy.try_fill_with(|_| {
                 assert!(ENDED.load(SeqCst), "too early");
-                Ok::<_, highlander::CreateError<()>>(None)
+                Ok::<_, ()>(None)
             });
             made.unwrap().is_none()
         });
@@ -406,7 +405,7 @@ fn refused_to_one_of_two<V: Send + Sync + 'static>(
         drop(value);
         dies.lock().unwrap().send(()).unwrap();
         is_creating.lock().unwrap().recv().unwrap();
-        let other = OTHERS.get_or_try_insert_with(1, |_| Ok::<_, CreateError<()>>(()));
+        let other = OTHERS.get_or_try_insert_with(1, |_| Ok::<_, ()>(()));
         asked.lock().unwrap().send(other.is_err()).unwrap();
     });
     let creator = thread::spawn(move || {
@@ -437,8 +436,7 @@ fn a_circle_through_a_destructor_that_is_put_aside_is_refused() {
             let value = map.get_or_insert_with(1, |_| Watched::new(1));
             let asks = Arc::clone(&map);
             refused_to_one_of_two(value, move || {
-                let made =
-                    asks.get_or_try_insert_with(1, |_| Ok::<_, CreateError<()>>(Watched::new(1)));
+                let made = asks.get_or_try_insert_with(1, |_| Ok(Watched::new(1)));
                 made.map(drop)
             });
         }
@@ -470,7 +468,7 @@ fn a_circle_through_a_future_and_what_is_put_aside_after_its_poll_is_refused() {
         let (dies, is_creating) = (Mutex::new(dies), Mutex::new(is_creating));
         let chain = at_the_bottom(move || {
             is_creating.lock().unwrap().recv().unwrap();
-            let make = async |_: &u32| Ok::<_, CreateError<()>>(());
+            let make = |_: &u32| async { Ok::<_, ()>(()) };
             let mut future = Box::pin(OTHERS.get_or_try_insert_async(1, make));
             let woken = Arc::new(Unpark(thread::current(), AtomicBool::new(false)));
             let waker = Arc::clone(&woken).into();
@@ -491,14 +489,17 @@ fn a_circle_through_a_future_and_what_is_put_aside_after_its_poll_is_refused() {
             OTHERS.get_or_try_insert_with(1, |_| {
                 creates.send(()).unwrap();
                 dead.recv().unwrap();
-                let make = |_: &u32| Ok::<_, CreateError<()>>(AtDrop::new(|| {}));
+                let make = |_: &u32| Ok::<_, ()>(AtDrop::new(|| {}));
                 let made = REGISTRY.get_or_try_insert_with(1, make);
                 made.map(drop)
             })
         });
         drop(chain);
         let refused = creator.join().unwrap();
-        assert!(matches!(refused, Err(CreateError::Cycle(_))));
+        assert!(matches!(
+            refused.map_err(flat),
+            Err(CreateError::Refused(Refused::Cycle(_)))
+        ));
         // And what is named in a note is forgotten with what it was put aside for.
         assert!(REGISTRY.is_empty());
         REGISTRY.get_or_insert_with(1, |_| AtDrop::new(|| {}));
@@ -514,8 +515,11 @@ static REFUSALS: AtomicUsize = AtomicUsize::new(0);
 impl Drop for Asking {
     fn drop(&mut self) {
         if self.0 {
-            let asked = ASKED.get_or_try_insert_with(1, |_| unreachable!());
-            assert!(asked.is_err_and(|error: CycleError| error.is_on_one_thread()));
+            let asked = ASKED.get_or_try_insert_with(1, |_| -> Result<_, ()> { unreachable!() });
+            let Err(CreateError::Refused(Refused::Cycle(cycle))) = asked else {
+                panic!("it is not refused")
+            };
+            assert!(cycle.is_on_one_thread());
             REFUSALS.fetch_add(1, SeqCst);
         }
     }
@@ -602,7 +606,10 @@ fn refused_while_it_compares(
         COMPARES.replace(Some(Box::new(move || {
             compares.send(()).unwrap();
             given_up.recv().unwrap();
-            assert!(matches!(again(), Err(CreateError::Cycle(_))));
+            assert!(matches!(
+                again(),
+                Err(CreateError::Refused(Refused::Cycle(_)))
+            ));
         })));
         create().unwrap();
     });
@@ -621,7 +628,7 @@ fn who_keeps_a_draft_from_ending_by_a_comparison_does_not_wait_for_its_end() {
             move |meet| {
                 let initialise = |_: &Handle<_, _>| {
                     meet();
-                    Err(CreateError::Failed(()))
+                    Err(())
                 };
                 let failed = REGISTRY
                     .entry(Compared)
@@ -642,7 +649,7 @@ fn who_keeps_a_draft_from_ending_by_a_comparison_does_not_wait_for_its_end() {
             move |meet| {
                 let initialise = |_: &Watched<_>| {
                     meet();
-                    Err(CreateError::Failed(()))
+                    Err(())
                 };
                 let allocate = |_: &_| Ok(Watched::new(open()));
                 let failed = failing

@@ -1,8 +1,8 @@
 //! Exclusive maps: a value is made when the destructor of the one before has ended, however that entry has gone.
 
-use crate::common::{promptly, Slow};
+use crate::common::{is_in_flight, promptly, Slow};
 use highlander::{
-    Claim, CreateError, CycleError, Handle, MapMaker, Registry, Watched, WeakKeyValueMap,
+    Claim, CreateError, CycleError, Handle, MapMaker, Refused, Registry, Watched, WeakKeyValueMap,
     WeakValueMap,
 };
 use std::hash::{Hash, Hasher};
@@ -139,10 +139,9 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
         let dying = thread::spawn(move || drop(value));
         ending.await_begin();
         assert!(map.get(&1).is_none() && map.entries() == 0);
-        assert!(map.entry(1).try_claim().unwrap().is_none());
+        assert!(is_in_flight(map.entry(1).try_claim()));
         assert!(matches!(
-            map.entry(2).try_claim(),
-            Ok(Some(Claim::Vacant(_)))
+            map.entry(2).try_claim(), Ok(Claim::Vacant(_))
         ));
         assert!(map.get_or_insert_with(2, |_| Watched::new(None)).is_none());
         // A value that exists already is entered, and found by creators.
@@ -152,14 +151,13 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
         assert!(Watched::ptr_eq(&found, &entered));
         drop((found, entered));
         assert!(
-            map.entry(1).try_claim().unwrap().is_none(),
+            is_in_flight(map.entry(1).try_claim()),
             "the first has not ended"
         );
         ending.allow();
         dying.join().unwrap();
         assert!(matches!(
-            map.entry(1).try_claim(),
-            Ok(Some(Claim::Vacant(_)))
+            map.entry(1).try_claim(), Ok(Claim::Vacant(_))
         ));
     });
 }
@@ -188,11 +186,8 @@ fn a_destructor_that_asks_for_its_own_key_is_refused() {
     );
     impl Drop for Phoenix {
         fn drop(&mut self) {
-            let again = self
-                .0
-                .get_or_try_insert_with(1, |_| Err::<Watched<Phoenix>, _>(CreateError::Failed(())));
-            match again {
-                Err(CreateError::Cycle(error)) => self.1.send(error).unwrap(),
+            match self.0.get_or_try_insert_with(1, |_| Err(())) {
+                Err(CreateError::Refused(Refused::Cycle(error))) => self.1.send(error).unwrap(),
                 other => panic!("{:?}", other.err()),
             }
         }
@@ -245,7 +240,7 @@ fn the_key_of_a_draft_that_is_given_up_may_ask_for_itself() {
             let key = AskingKey(Some(Arc::downgrade(&map)));
             let initialise = |_: &Watched<u32>| {
                 assert!(!panics, "as it should");
-                Err(CreateError::Failed(()))
+                Err(())
             };
             let failed = catch_unwind(AssertUnwindSafe(|| {
                 map.entry(key)
@@ -341,8 +336,7 @@ fn a_live_value_of_another_key_with_the_same_hash_is_not_waited_for() {
         let map = maker.weak_values().exclusive().build().unwrap();
         let one: Watched<u32> = map.get_or_insert_with(1, |_| Watched::new(1));
         assert!(matches!(
-            map.entry(2).try_claim(),
-            Ok(Some(Claim::Vacant(_)))
+            map.entry(2).try_claim(), Ok(Claim::Vacant(_))
         ));
         assert_eq!(
             (*one, *map.get_or_insert_with(2, |_| Watched::new(2))),
@@ -421,10 +415,10 @@ fn the_next_is_not_made_while_a_draft_that_was_given_up_is_open() {
             |_| Ok(Watched::new(Port::open(&in_use, &opened))),
             |port| {
                 stash = Some(port.clone());
-                Err(CreateError::Failed(()))
+                Err(())
             },
         );
-        assert!(failed.is_err() && map.entry(1).try_claim().unwrap().is_none());
+        assert!(failed.is_err() && is_in_flight(map.entry(1).try_claim()));
         let next = thread::spawn({
             let (map, in_use, opened) = (map.clone(), in_use.clone(), opened.clone());
             move || drop(map.get_or_insert_with(1, |_| Watched::new(Port::open(&in_use, &opened))))
@@ -446,7 +440,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
                 |_| Ok(1),
                 |_| {
                     make();
-                    Err(CreateError::Failed(()))
+                    Err(())
                 },
             );
             assert!(failed.is_err());
@@ -470,7 +464,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
                 Watched::new(9)
             }));
         });
-        assert!(plain.entry(1).try_claim().unwrap().is_some());
+        assert!(plain.entry(1).try_claim().is_ok());
 
         let both: WeakKeyValueMap<Arc<u32>, Watched<u32>> = MapMaker::new()
             .weak_keys()
@@ -485,7 +479,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
                 watched.clone()
             }));
         });
-        assert!(both.entry(&key).try_claim().unwrap().is_some());
+        assert!(both.entry(&key).try_claim().is_ok());
 
         let handles: Registry<u32, u32> = Registry::new();
         let handle = handles.get_or_insert_with(1, |_| 7);
@@ -497,7 +491,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
                 handle.clone()
             }));
         });
-        assert!(of_handles.entry(1).try_claim().unwrap().is_some());
+        assert!(of_handles.entry(1).try_claim().is_ok());
         // They keep no registration of this.
         drop((watched, handle));
     });
@@ -529,7 +523,7 @@ fn a_dead_value_that_is_cleared_or_drained_or_pruned_is_waited_for() {
             let dying = thread::spawn(move || drop(value));
             ending.await_begin();
             way(&map);
-            assert!(map.entry(1).try_claim().unwrap().is_none());
+            assert!(is_in_flight(map.entry(1).try_claim()));
             ending.allow();
             dying.join().unwrap();
             assert!(map.get_or_insert_with(1, |_| Watched::new(None)).is_none());

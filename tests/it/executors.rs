@@ -123,7 +123,10 @@ fn futures_may_go_from_thread_to_thread() {
         future
     }
     static REGISTRY: Registry<u32, String> = Registry::new();
-    let create = async |key: &u32| key.to_string();
+    let create = |key: &u32| {
+        let key = *key;
+        async move { key.to_string() }
+    };
     let future = send(REGISTRY.get_or_insert_async(1, create));
     let claim = send(REGISTRY.entry(2).claim_async());
     static BY_VALUE: WeakValueMap<u32, Arc<str>> = WeakValueMap::new();
@@ -131,20 +134,18 @@ fn futures_may_go_from_thread_to_thread() {
     static BY_BOTH: WeakKeyValueMap<Arc<str>, Arc<str>> = WeakKeyValueMap::new();
     static STRONG: StrongMap<u32, String> = StrongMap::new();
     let key: Arc<str> = Arc::from("k");
-    drop(send(BY_VALUE.get_or_insert_async(
-        1,
-        |key: &u32| /*KEY*/ async {
-        Arc::from(key.to_string())
-    },
-    )));
-    drop(send(BY_KEY.get_or_insert_async(
-        &key,
-        |key: &Arc<str>| /*KEY*/ async { key.to_string() },
-    )));
-    drop(send(BY_BOTH.get_or_insert_async(
-        &key,
-        |key: &Arc<str>| /*KEY*/ async { key.clone() },
-    )));
+    drop(send(BY_VALUE.get_or_insert_async(1, |key: &u32| {
+        let key = *key;
+        async move { Arc::from(key.to_string()) }
+    })));
+    drop(send(BY_KEY.get_or_insert_async(&key, |key: &Arc<str>| {
+        let key = key.clone();
+        async move { key.to_string() }
+    })));
+    drop(send(BY_BOTH.get_or_insert_async(&key, |key: &Arc<str>| {
+        let key = key.clone();
+        async move { key }
+    })));
     drop(send(STRONG.get_or_insert_async(1, create)));
     drop((
         send(BY_VALUE.entry(1).claim_async()),
@@ -159,9 +160,12 @@ fn futures_may_go_from_thread_to_thread() {
         thread::spawn(|| pollster::block_on(future)).join().unwrap()
     }
     let of_key = spawned(async move {
-        let create = async |key: &Arc<str>| {
-            yield_once().await;
-            key.len().to_string()
+        let create = |key: &Arc<str>| {
+            let key = key.clone();
+            async move {
+                yield_once().await;
+                key.len().to_string()
+            }
         };
         BY_KEY.get_or_insert_async(&key, create).await
     });

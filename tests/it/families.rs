@@ -1,8 +1,8 @@
 //! Values that are created in two steps in each of the maps: one waits for nobody, whole families come and go together.
 
-use crate::common::promptly;
-use crate::creators::{in_each, Map, Refused};
-use highlander::CreateError;
+use crate::common::{flat, promptly};
+use crate::creators::{in_each, Map};
+use highlander::{CreateError, Refused};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, OnceLock, Weak};
 use std::thread;
@@ -37,34 +37,37 @@ in_each! { super::Member:
     a_family_that_fails_leaves_nothing
     what_is_made_by_a_claim_may_be_made_in_two_steps
     a_map_that_is_closed_meanwhile_takes_nothing
-    what_takes_the_place_of_another_one_is_given_nothing_unfinished
+    what_takes_the_place_of_another_one_is_given_what_is_unfinished
 }
 
 /// Creates `own`, which asks for `next`, which asks for `own` again. Keeps alive what it meets, for as long as the result lives.
 fn pair<M: Map<Member>>(map: &M, keys: &[M::Key; 2], own: usize) -> Result<[M::Owner; 2], Failed> {
     let mut met = None;
-    let mine = map.entry(&keys[own]).or_try_create_cyclic(
+    let mine = map.get_or_try_create_cyclic(
+        &keys[own],
         || Ok(Arc::default()),
         |mine| {
-            let next = map.entry(&keys[1 - own]).or_try_create_cyclic(
+            let next = map.get_or_try_create_cyclic(
+                &keys[1 - own],
                 || Ok(Arc::default()),
                 |next| {
                     // On one thread this is `mine`; if another one creates it, its own.
-                    let again =
-                        map.get_or_try_insert(&keys[own], || Err(Failed::Failed("unreachable")))?;
+                    let again = map.get_or_try_insert(&keys[own], || Err("unreachable"))?;
                     M::value(next).knows(M::value(&again));
                     Ok::<_, Failed>(())
                 },
-            )?;
+            );
+            let next = next.map_err(flat)?;
             M::value(mine).knows(M::value(&next));
             met = Some(next);
             Ok::<_, Failed>(())
         },
-    )?;
+    );
+    let mine = mine.map_err(flat)?;
     let other = match met {
         Some(other) => other,
         // Somebody else has created both. A look-up waits for nobody, so it may find one before the other is entered; what creates waits.
-        None => map.get_or_try_insert(&keys[1 - own], || Err(Failed::Failed("unreachable")))?,
+        None => map.get_or_try_insert(&keys[1 - own], || Err("unreachable"))?,
     };
     Ok([mine, other])
 }
@@ -75,7 +78,8 @@ fn keys<M: Map<Member>>() -> [M::Key; 2] {
 
 /// Creates 1 in the middle of 0, which it is given unfinished.
 fn one_that_knows_zero<M: Map<Member>>(map: &M, keys: &[M::Key; 2]) -> Result<M::Owner, Failed> {
-    map.entry(&keys[1]).or_try_create_cyclic(
+    map.get_or_try_create_cyclic(
+        &keys[1],
         || Ok(Arc::default()),
         |one| {
             M::value(one).knows(M::value(&map.get(0).unwrap()));
@@ -87,7 +91,8 @@ fn one_that_knows_zero<M: Map<Member>>(map: &M, keys: &[M::Key; 2]) -> Result<M:
 fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let found = |number| thread::scope(|s| s.spawn(|| map.get(number).is_some()).join().unwrap());
-    let zero = map.entry(&keys[0]).or_try_create_cyclic(
+    let zero = map.get_or_try_create_cyclic(
+        &keys[0],
         || Ok(Arc::default()),
         |zero| {
             let again = map.get(0).expect("its own");
@@ -97,13 +102,7 @@ fn a_family_of_two_on_one_thread_is_entered_when_both_are_finished<M: Map<Member
                 M::same(&map.get(1).unwrap(), &one) && !found(1),
                 "only the family sees it"
             );
-            assert!(map
-                .entry(&keys[1])
-                .try_claim()
-                .unwrap()
-                .unwrap()
-                .live()
-                .is_some());
+            assert!(map.try_claim(&keys[1]).unwrap().live().is_some());
             M::value(zero).knows(M::value(&one));
             assert_eq!(map.len(), 0);
             // It outlives this call, so that it is entered.
@@ -132,7 +131,7 @@ fn pair_again<M: Map<Member>>(
     loop {
         match pair(map, keys, own) {
             Ok(both) => return (both, refused),
-            Err(CreateError::Cycle(cycle)) => {
+            Err(CreateError::Refused(Refused::Cycle(cycle))) => {
                 refused += 1;
                 if waits {
                     cycle.wait().unwrap();
@@ -179,7 +178,8 @@ fn of_two_threads_that_create_for_each_other_one_is_refused_once_and_then_gets_t
 fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let mut weak = Vec::new();
-    let failed = map.entry(&keys[0]).or_try_create_cyclic(
+    let failed = map.get_or_try_create_cyclic(
+        &keys[0],
         || Ok(Arc::default()),
         |zero| {
             let one = one_that_knows_zero(&map, &keys)?;
@@ -187,7 +187,7 @@ fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
             Err(Failed::Failed("no superclass"))
         },
     );
-    assert_eq!(failed.unwrap_err(), Failed::Failed("no superclass"));
+    assert_eq!(failed.unwrap_err().into_failed(), Failed::Failed("no superclass"));
     assert!((0..2).all(|number| map.get(number).is_none() && map.try_get(number).is_ok()));
     assert_eq!(map.entries(), 0);
     assert!(
@@ -200,7 +200,7 @@ fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
 
 fn what_is_made_by_a_claim_may_be_made_in_two_steps<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
-    let created = map.vacancy(&keys[0]).create_cyclic(
+    let created = map.vacancy(&keys[0]).try_fill_cyclic(
         |_| Ok::<_, Refused>(Arc::default()),
         |zero| {
             assert!(M::same(&map.get(0).unwrap(), zero));
@@ -214,7 +214,8 @@ fn what_is_made_by_a_claim_may_be_made_in_two_steps<M: Map<Member>>() {
 fn a_map_that_is_closed_meanwhile_takes_nothing<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let mut closed = true;
-    let result = map.entry(&keys[0]).or_try_create_cyclic(
+    let result = map.get_or_try_create_cyclic(
+        &keys[0],
         || Ok(Arc::default()),
         |_| {
             let one = one_that_knows_zero(&map, &keys);
@@ -223,25 +224,36 @@ fn a_map_that_is_closed_meanwhile_takes_nothing<M: Map<Member>>() {
         },
     );
     if closed {
-        assert!(matches!(result, Err(CreateError::Closed(_))));
+        assert!(matches!(
+            result,
+            Err(CreateError::Refused(Refused::Closed(_)))
+        ));
         assert_eq!(map.entries(), 0);
     }
 }
 
-fn what_takes_the_place_of_another_one_is_given_nothing_unfinished<M: Map<Member>>() {
+fn what_takes_the_place_of_another_one_is_given_what_is_unfinished<M: Map<Member>>() {
     let (map, keys) = (M::empty(), keys::<M>());
     let others: highlander::WeakValueMap<u32, Arc<u32>> = highlander::WeakValueMap::new();
-    let zero = map.entry(&keys[0]).or_try_create_cyclic(
+    let found = || thread::scope(|s| s.spawn(|| others.get(&1)).join().unwrap());
+    let stale = Arc::new(0);
+    others.insert(1, stale.clone());
+    let mut made = None;
+    let zero = map.get_or_try_create_cyclic(
+        &keys[0],
         || Ok(Arc::default()),
-        |_| {
-            let refused = others.entry(1).valid_if(|_| false).or_try_insert_with(|_| {
+        |zero| {
+            let one = others.entry(1).valid_if(|_| false).or_try_insert_with(|_| {
                 let again = map.get_or_try_insert(&keys[0], || Ok::<_, Refused>(Arc::default()));
-                assert!(matches!(again, Err(CreateError::Cycle(_))));
-                again.map(|_| Arc::new(1))
+                assert!(M::same(&again.map_err(flat)?, zero));
+                Ok(Arc::new(1))
             });
-            assert!(matches!(refused, Err(CreateError::Cycle(_))));
+            // So it is unfinished too.
+            made = Some(one.map_err(flat)?);
+            assert_eq!((found(), others.entries()), (None, 0));
             Ok::<_, Refused>(())
         },
     );
-    assert!(zero.is_ok() && others.entries() == 0);
+    assert!(zero.is_ok() && others.entries() == 1);
+    assert!(Arc::ptr_eq(&found().unwrap(), &made.unwrap()));
 }

@@ -1,7 +1,7 @@
 //! Exclusive registries whose drafts are given up together, when one owns another: a destructor that asks for one of the others is refused, on whatever thread it runs.
 
-use crate::common::{at_next_comparison, compared, forever, panic_of, promptly};
-use highlander::{CreateError, Handle, Registry, Watched};
+use crate::common::{at_next_comparison, compared, flat, forever, panic_of, promptly};
+use highlander::{CreateError, Handle, Refused, Registry, Watched};
 use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
@@ -69,13 +69,14 @@ fn get(values: &Values, name: &'static str) -> Result<Owner, Error> {
 
 /// What becomes of `name` when it is made with the help of `outer`, which is being created in `outers`.
 fn made_in(values: &Values, name: &'static str, outers: &Values) -> Result<Owner, Error> {
-    values.entry(Key(name)).or_try_create_cyclic(
+    let made = values.entry(Key(name)).or_try_create_cyclic(
         |_| Ok(Value::default()),
         |_| {
-            let none = |_: &_| Err(CreateError::Failed("none"));
+            let none = |_: &_| Err("none");
             outers.get_or_try_insert_with(Key("outer"), none).map(drop)
         },
-    )
+    );
+    made.map_err(flat)
 }
 
 /// What a destructor may do, and where it says whether it was refused because of what its own thread does.
@@ -87,7 +88,7 @@ fn asks(
     let ask = move || {
         let got = get(values, name);
         let _ = told.send(match got {
-            Err(Error::Cycle(cycle)) => Some(cycle.is_on_one_thread()),
+            Err(Error::Refused(Refused::Cycle(cycle))) => Some(cycle.is_on_one_thread()),
             _ => None,
         });
     };
@@ -98,8 +99,7 @@ fn asks(
 fn fails(outers: &Values, values: &Values, outer: Value, panics: bool) {
     let outer = RefCell::new(Some(outer));
     let create = || {
-        outers.get_or_try_create_cyclic(
-            Key("outer"),
+        let created = outers.entry(Key("outer")).or_try_create_cyclic(
             |_| Ok::<_, Error>(outer.take().unwrap()),
             |outer| {
                 *outer.owned.lock().unwrap() = Some(made_in(values, "inner", outers)?);
@@ -108,7 +108,8 @@ fn fails(outers: &Values, values: &Values, outer: Value, panics: bool) {
                     false => Err(CreateError::Failed("fails")),
                 }
             },
-        )
+        );
+        created.map_err(flat)
     };
     if panics {
         assert_eq!(panic_of(|| drop(create())), "fails");
@@ -140,8 +141,7 @@ fn so_may_a_member_of_the_family() {
         let values = forever(Values::exclusive());
         let (ask, is_refused) = asks(values, "first");
         let ask = RefCell::new(Some(ask));
-        let failed = values.get_or_try_create_cyclic(
-            Key("outer"),
+        let failed = values.entry(Key("outer")).or_try_create_cyclic(
             |_| Ok::<_, Error>(Value::default()),
             |_| {
                 let first = made_in(values, "first", values)?;
@@ -149,9 +149,8 @@ fn so_may_a_member_of_the_family() {
                 *second.owned.lock().unwrap() = Some(first);
                 *second.at_drop.lock().unwrap() = Some(Box::new(ask.take().unwrap()));
                 Err(CreateError::Failed("fails"))
-            },
-        );
-        assert!(matches!(failed, Err(CreateError::Failed("fails"))));
+            });
+        assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
         assert_eq!(is_refused.recv(), Ok(Some(true)));
         assert!(values.is_empty());
     });
@@ -186,8 +185,7 @@ fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
         *looks.borrow_mut() = Some(thread::spawn(look));
         comparing.recv().unwrap();
     };
-    let failed = values.get_or_try_create_cyclic(
-        Key("outer"),
+    let failed = values.entry(Key("outer")).or_try_create_cyclic(
         |_| Ok::<_, Error>(Value::default()),
         |outer| {
             if inner_fails {
@@ -195,7 +193,7 @@ fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
                     |_| Ok(Value::default()),
                     |inner| {
                         prepare(inner, outer);
-                        Err(CreateError::Failed("fails"))
+                        Err("fails")
                     },
                 );
                 assert!(matches!(inner, Err(CreateError::Failed("fails"))));
@@ -207,9 +205,8 @@ fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
                 asked.recv().unwrap();
             }
             Err(CreateError::Failed("fails"))
-        },
-    );
-    assert!(matches!(failed, Err(CreateError::Failed("fails"))));
+        });
+    assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
     if asks_late {
         go_on.send(()).unwrap();
     }
@@ -239,16 +236,14 @@ fn in_the_depth_of_a_chain_nobody_waits_for_what_was_put_aside() {
             let inners = beside(outers, elsewhere);
             let (ask, is_refused) = asks(outers, "outer");
             let bottom = move || {
-                let failed = outers.get_or_try_create_cyclic(
-                    Key("outer"),
+                let failed = outers.entry(Key("outer")).or_try_create_cyclic(
                     |_| Ok::<_, Error>(Value::default()),
                     |outer| {
                         let inner = made_in(inners, "inner", outers)?;
                         *inner.owned.lock().unwrap() = Some(outer.clone());
                         Err(CreateError::Failed("fails"))
-                    },
-                );
-                assert!(matches!(failed, Err(CreateError::Failed("fails"))));
+                    });
+                assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
                 ask();
             };
             let mut chain: Watched<Box<dyn Any + Send + Sync>> =
@@ -269,8 +264,7 @@ fn in_the_depth_of_a_chain_nobody_waits_for_what_was_put_aside() {
 fn what_dies_with_a_member_that_lands_makes_way() {
     promptly(|| {
         for values in [forever(Values::exclusive()), forever(Values::new())] {
-            let outer = values.get_or_try_create_cyclic(
-                Key("outer"),
+            let outer = values.entry(Key("outer")).or_try_create_cyclic(
                 |_| Ok::<_, Error>(Value::default()),
                 |outer| {
                     let inner = values.entry(Key("inner")).or_try_create_cyclic(
@@ -282,10 +276,9 @@ fn what_dies_with_a_member_that_lands_makes_way() {
                         },
                         |_| Ok(()),
                     );
-                    *outer.owned.lock().unwrap() = Some(inner?);
+                    *outer.owned.lock().unwrap() = Some(inner.map_err(flat)?);
                     Ok(())
-                },
-            );
+                });
             let outer = outer.ok().unwrap();
             assert_eq!(values.len(), 2);
             let inner = outer.owned.lock().unwrap().take().unwrap();
@@ -316,7 +309,7 @@ fn a_circle_through_another_thread_is_refused_to_one() {
                 let inner = get(values, "inner");
                 inner.map(|_| Value::default())
             });
-            matches!(other, Err(Error::Cycle(_)))
+            matches!(other.map_err(flat), Err(Error::Refused(Refused::Cycle(_))))
         });
         fails(values, values, outer, false);
         let refused = (is_refused.recv().unwrap().is_some(), other.join().unwrap());
@@ -334,15 +327,13 @@ fn what_was_given_up_and_lives_on_elsewhere_is_waited_for() {
     promptly(|| {
         let values = forever(Values::exclusive());
         let (keep, kept) = mpsc::channel();
-        let failed = values.get_or_try_create_cyclic(
-            Key("outer"),
+        let failed = values.entry(Key("outer")).or_try_create_cyclic(
             |_| Ok::<_, Error>(Value::default()),
             |_| {
                 keep.send(made_in(values, "inner", values)?).unwrap();
                 Err(CreateError::Failed("fails"))
-            },
-        );
-        assert!(matches!(failed, Err(CreateError::Failed("fails"))));
+            });
+        assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
         let inner = kept.recv().unwrap();
         let (asked, asks) = mpsc::channel();
         let other = thread::spawn(move || {

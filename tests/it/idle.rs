@@ -2,7 +2,7 @@
 
 use crate::common::{at_next_comparison, compared, panic_of, promptly, Census, Slow};
 use highlander::{
-    Claim, CreateError, CycleError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched,
+    Claim, CreateError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched,
     WeakValueMap,
 };
 use std::future::Future;
@@ -56,8 +56,7 @@ fn a_future_that_waits_for_an_end_holds_nobody_up() {
                 dying.join().unwrap();
                 next.join().unwrap();
                 assert!(matches!(
-                    registry.entry(1).try_claim(),
-                    Some(Claim::Vacant(_))
+                    registry.entry(1).try_claim(), Ok(Claim::Vacant(_))
                 ));
                 pollster::block_on(idle);
             });
@@ -110,7 +109,7 @@ fn an_end_wakes_those_that_wait_for_it_and_nobody_else() {
         for key in 0..50 {
             let give_up = |draft: &Handle<u32, String>| {
                 open.push(draft.clone());
-                Err(CreateError::Failed(()))
+                Err(())
             };
             let given_up = registry
                 .entry(key)
@@ -121,7 +120,10 @@ fn an_end_wakes_those_that_wait_for_it_and_nobody_else() {
         let waker = Waker::from(woken.clone());
         let mut waiting: Vec<Boxed<'_, Handle<u32, String>>> = (0..50)
             .map(|key| {
-                let value = registry.get_or_insert_async(key, |n| /*KEY*/ async { n.to_string() });
+                let value = registry.get_or_insert_async(key, |n| {
+                    let n = *n;
+                    async move { n.to_string() }
+                });
                 Box::pin(value) as Boxed<'_, _>
             })
             .collect();
@@ -136,7 +138,7 @@ fn an_end_wakes_those_that_wait_for_it_and_nobody_else() {
     });
 }
 
-type Made = Result<Handle<u32, Parent>, CycleError>;
+type Made = Result<Handle<u32, Parent>, CreateError<()>>;
 
 /// A task that is polled by whoever wakes it, then and there.
 struct Spot {
@@ -346,8 +348,7 @@ fn a_key_that_only_idle_futures_wait_for_is_not_in_flight() {
         drop((creator, other));
         assert!(registry.try_get(&1).unwrap().is_none() && map.try_get(&1).unwrap().is_none());
         assert!(matches!(
-            registry.entry(1).try_claim(),
-            Some(Claim::Vacant(_))
+            registry.entry(1).try_claim(), Ok(Claim::Vacant(_))
         ));
         assert!(poll(&mut idle, &waker).is_ready());
         assert!(matches!(poll(&mut also_idle, &waker), Poll::Ready(1)));

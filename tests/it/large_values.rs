@@ -3,7 +3,7 @@
 //! (A stack that overflows ends the whole test program.)
 
 use crate::common::{panic_of, Census, Citizen};
-use highlander::{Claim, CreateError, Handle, Registry};
+use highlander::{Claim, Handle, Registry};
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -65,7 +65,7 @@ fn they_are_created() {
         assert_eq!(held.bytes[SIZE - 1], 7);
     });
     on_a_stack_of_two_megabytes(|values, census| {
-        let make = |_: &u32| Ok::<_, CreateError<()>>(large(census));
+        let make = |_: &u32| Ok::<_, ()>(large(census));
         let held = values.get_or_try_insert_with(1, make);
         assert_eq!(held.unwrap().bytes[SIZE - 1], 7);
     });
@@ -96,7 +96,7 @@ fn claims_are_filled_with_them() {
     });
     on_a_stack_of_two_megabytes(|values, census| {
         if let Claim::Vacant(vacancy) = values.entry(1).claim() {
-            let held = vacancy.create(|_| Ok::<_, CreateError<()>>(large(census)));
+            let held = vacancy.try_fill_with(|_| Ok::<_, ()>(large(census)));
             assert_eq!(held.unwrap().bytes[SIZE - 1], 7);
         }
     });

@@ -5,8 +5,7 @@ use highlander::registries::memo::Memo;
 #[cfg(feature = "async")]
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{
-    ClosedError, CycleError, Handle, Recent, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap,
-    WeakValueMap,
+    Handle, Recent, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
@@ -256,7 +255,7 @@ fn a_value_is_not_lost_though_its_weak_key_panics() {
     type Call = fn(&Recent<Pairs>, Arc<Part>);
     let calls: [Call; 2] = [
         |recent, key| drop(recent.get_or_insert_with(key, |_| unreachable!())),
-        |recent, key| drop(recent.entry(key).claim()),
+        |recent, key| drop(recent.claim(key)),
     ];
     for call in calls {
         nothing_is_lost(one, |on, census| {
@@ -270,24 +269,12 @@ fn a_value_is_not_lost_though_its_weak_key_panics() {
     nothing_is_lost(one, |on, census| {
         let key = Arc::new(Part::of(census));
         arm();
-        drop(pollster::block_on(on.0.entry(key).claim_or_refused_async()));
+        drop(pollster::block_on(on.0.claim_async(key)));
     });
 }
 
 /// What owns something, and is an error.
 struct Failed(#[allow(dead_code)] Part);
-
-impl From<CycleError> for Failed {
-    fn from(_: CycleError) -> Self {
-        unreachable!()
-    }
-}
-
-impl From<ClosedError> for Failed {
-    fn from(_: ClosedError) -> Self {
-        unreachable!()
-    }
-}
 
 #[test]
 fn an_error_is_not_lost_though_the_closure_that_was_not_called_panics() {
@@ -318,7 +305,7 @@ fn an_error_is_not_lost_though_the_draft_that_it_was_shown_panics() {
                 arm();
                 Err(Failed(Part::of(census)))
             };
-            drop(vacancy.create_cyclic(|_| Ok(Part::of(census)), initialise));
+            drop(vacancy.try_fill_cyclic(|_| Ok(Part::of(census)), initialise));
         },
     );
 }
@@ -367,10 +354,7 @@ mod of_a_future {
                 nothing_is_lost(new, |on, census| {
                     let made = |_: &_| {
                         let Made(value, part) = $made(census);
-                        Made(
-                            Some(Ok::<_, highlander::CreateError<()>>(value.unwrap())),
-                            part,
-                        )
+                        Made(Some(Ok::<_, ()>(value.unwrap())), part)
                     };
                     drop(pollster::block_on(on.get_or_try_insert_async($key, made)));
                 });
@@ -431,7 +415,7 @@ mod of_a_future {
             |_| RecentErrors::<u32, ()>::new(1, std::time::Duration::MAX),
             |on, census| {
                 let make = |_: &u32| made(Ok(Part::of(census)), census);
-                drop(pollster::block_on(on.or_try_async(&1, make)));
+                drop(pollster::block_on(on.or_try_async(1, make)));
             },
         );
     }

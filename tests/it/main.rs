@@ -26,6 +26,7 @@ mod interned;
 mod interner;
 mod keys;
 mod large_values;
+mod look_ups;
 mod lost;
 mod map_maker;
 mod pointer;
@@ -35,7 +36,6 @@ mod recent_errors;
 mod reentrancy;
 mod registry;
 mod serial;
-mod sessions;
 mod strong_map;
 #[cfg(feature = "async")]
 mod tasks;

@@ -1,9 +1,9 @@
 //! `Recent` keeps values that were used last: not too many, not too long, and without a lock around anybody's code.
 
-use crate::common::{forever, panic_of, promptly, Census, Citizen, Dice};
+use crate::common::{flat, forever, panic_of, promptly, Census, Citizen, Dice};
 use highlander::{
-    Claim, CreateError, Handle, Recent, RecentErrors, Registry, WeakKeyValueMap, WeakValueMap,
-    WeakValued,
+    Claim, CreateError, Handle, Recent, RecentErrors, Refused, Registry, WeakKeyValueMap,
+    WeakValueMap, WeakValued,
 };
 use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -401,15 +401,12 @@ fn it_goes_where_its_map_and_owners_may() {
 #[test]
 fn claims_count_as_uses_and_what_they_are_filled_with_can_be_kept() {
     let (recent, census) = layer(2);
-    let Claim::Vacant(vacancy) = recent.entry(1).claim() else {
+    let Claim::Vacant(vacancy) = recent.claim(1) else {
         unreachable!()
     };
     recent.keep(&vacancy.fill(census.citizen()));
     visit(&recent, &census, 2);
-    assert!(matches!(
-        recent.entry(1).claim_or_refused(),
-        Ok(Claim::Live(_))
-    ));
+    assert!(matches!(recent.claim(1), Claim::Live(_)));
     visit(&recent, &census, 3);
     assert_eq!(alive(&recent), [1, 3]);
 }
@@ -417,15 +414,15 @@ fn claims_count_as_uses_and_what_they_are_filled_with_can_be_kept() {
 #[test]
 fn a_failed_creation_leaves_nothing() {
     let (recent, _) = layer(2);
-    let failed = recent.get_or_try_insert_with(1, |_| Err(CreateError::Failed(7)));
+    let failed = recent.get_or_try_insert_with(1, |_| Err(7));
     assert_eq!(failed.err(), Some(CreateError::Failed(7)));
     let panic = panic_of(|| recent.get_or_insert_with(1, |_| panic!("no")));
     assert_eq!((panic.as_str(), recent.len()), ("no", 0));
     let cycle = recent.get_or_try_insert_with(1, |_| {
         let again = recent.get_or_try_insert_with(1, |_| unreachable!("a cycle"));
-        again.map(|_| unreachable!("a cycle"))
+        again.map(|_| unreachable!("a cycle")).map_err(flat)
     });
-    assert!(matches!(cycle, Err(CreateError::<()>::Cycle(_))));
+    assert!(matches!(cycle.map_err(flat), Err(Refused::Cycle(_))));
     assert!(recent.is_empty());
 }
 
@@ -557,13 +554,14 @@ fn tasks_keep_what_they_use() {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
         let task = async {
-            RECENT
-                .get_or_insert_async(1, |key| /*KEY*/ async { *key })
-                .await;
-            let failed =
-                RECENT.get_or_try_insert_async(2, |_| async { Err(CreateError::Failed(7)) });
+            let copy = |key: &u32| {
+                let key = *key;
+                async move { key }
+            };
+            RECENT.get_or_insert_async(1, copy).await;
+            let failed = RECENT.get_or_try_insert_async(2, |_| async { Err(7) });
             assert_eq!(failed.await.err(), Some(CreateError::Failed(7)));
-            let claim = RECENT.entry(1).claim_async().await;
+            let claim = RECENT.claim_async(1).await;
             *claim.live().unwrap()
         };
         assert_eq!(tokio::spawn(task).await.unwrap(), 1);
@@ -600,8 +598,8 @@ fn what_is_not_published_yet_is_not_kept() {
     let ways: [Way; 3] = [
         |recent, make| drop(recent.get_or_insert_with(1, |_| make())),
         |recent, make| {
-            let vacancy = recent.entry(1).claim().vacant().unwrap();
-            let made = vacancy.create(|_| Ok::<_, CreateError<()>>(make()));
+            let vacancy = recent.claim(1).vacant().unwrap();
+            let made = vacancy.try_fill_with(|_| Ok::<_, ()>(make()));
             recent.keep(&made.unwrap());
         },
         |recent, make| {
@@ -625,7 +623,7 @@ fn what_is_not_published_yet_is_not_kept() {
             };
             let initialise = |_: &_| {
                 way(&recent, &make);
-                Err(CreateError::Failed(()))
+                Err(())
             };
             let failed = others.entry(1).or_try_create_cyclic(|_| Ok(1), initialise);
             assert!(failed.is_err());

@@ -1,8 +1,8 @@
 //! `RecentErrors` keeps what creations have failed with, for a time, and not too many.
 
-use crate::common::{panic_of, promptly, Census, Citizen};
+use crate::common::{flat, panic_of, promptly, Census, Citizen};
 use crate::recent::{Hand, T};
-use highlander::{CreateError, Handle, RecentErrors, Registry, WeakValueMap};
+use highlander::{CreateError, Handle, RecentErrors, Refused, Registry, WeakValueMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
@@ -29,7 +29,7 @@ impl Tries {
         }
     }
 
-    fn ask(&self, key: u32, result: Result<u32, Failed>) -> Result<Handle<u32, u32>, Failed> {
+    fn ask(&self, key: u32, result: Result<u32, String>) -> Result<Handle<u32, u32>, Failed> {
         let make = |_: &u32| {
             self.runs.fetch_add(1, SeqCst);
             result
@@ -40,7 +40,7 @@ impl Tries {
 
     /// Fails with this text, or with the one that is kept.
     fn fail(&self, key: u32, text: &str) -> String {
-        match self.ask(key, Err(CreateError::Failed(text.into()))) {
+        match self.ask(key, Err(text.into())) {
             Err(CreateError::Failed(text)) => text,
             other => panic!("{other:?}"),
         }
@@ -112,10 +112,7 @@ fn a_success_ends_an_error() {
     let number = tries.ask(1, Ok(7)).unwrap();
     assert!(tries.errors.is_empty());
     // A value that is there is found, whatever has failed before or fails now.
-    assert_eq!(
-        *tries.ask(1, Err(CreateError::Failed("no".into()))).unwrap(),
-        7
-    );
+    assert_eq!(*tries.ask(1, Err("no".into())).unwrap(), 7);
     drop(number);
     assert_eq!(tries.fail(1, "two"), "two");
     assert_eq!(tries.numbers.insert(1, 8).0.to_string(), "8");
@@ -131,18 +128,33 @@ fn refusals_are_not_kept() {
     let tries = Tries::new(4);
     // The factory asks for its own key: the refusal is the inner call's, and goes through the factory of the outer one.
     let again = |_: &u32| tries.ask(1, Ok(2)).map(|number| *number);
-    let cycle = tries
-        .numbers
-        .get_or_try_insert_with(1, |key| tries.errors.or_try(key, again));
-    assert!(matches!(cycle, Err(CreateError::Cycle(_))), "{cycle:?}");
+    let cycle = tries.numbers.get_or_try_insert_with(1, again);
+    let cycle = cycle.map_err(flat);
+    assert!(
+        matches!(cycle, Err(CreateError::Refused(Refused::Cycle(_)))),
+        "{cycle:?}"
+    );
     assert!(tries.errors.is_empty());
+    // What a factory makes of it is an error of its own.
+    let text = |key: &u32| again(key).map_err(|error| error.to_string());
+    let failed = tries
+        .numbers
+        .get_or_try_insert_with(1, |key| tries.errors.or_try(key, text));
+    let Err(CreateError::Failed(text)) = failed else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(tries.errors.get(&1), Some(text));
+    assert_eq!(tries.errors.clear(), 1);
     assert_eq!(*tries.ask(1, Ok(3)).unwrap(), 3);
 
     let closed: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
     closed.close();
     let refused =
         closed.get_or_try_insert_with(1, |key| tries.errors.or_try(key, |_| Ok(Arc::new(1))));
-    assert!(matches!(refused, Err(CreateError::Closed(_))));
+    assert!(matches!(
+        refused,
+        Err(CreateError::Refused(Refused::Closed(_)))
+    ));
     assert!(tries.errors.is_empty());
 }
 
@@ -198,7 +210,7 @@ fn errors_go_with_their_keeper_and_may_call_it_when_they_do() {
             let numbers: Registry<u32, u32> = Registry::new();
             for key in 0..10 {
                 let loud = Loud(Arc::new(census.citizen()));
-                let fail = |_: &u32| Err(CreateError::Failed(loud));
+                let fail = |_: &u32| Err(loud);
                 let made = numbers.get_or_try_insert_with(key, |key| errors.or_try(key, fail));
                 assert!(made.is_err());
             }
@@ -209,7 +221,7 @@ fn errors_go_with_their_keeper_and_may_call_it_when_they_do() {
     assert_eq!(census.alive(), 0);
     let own: RecentErrors<u32, Loud> = RecentErrors::new(2, T);
     let numbers: Registry<u32, u32> = Registry::new();
-    let fail = |_: &u32| Err(CreateError::Failed(Loud(Arc::new(census.citizen()))));
+    let fail = |_: &u32| Err(Loud(Arc::new(census.citizen())));
     let made = numbers.get_or_try_insert_with(1, |key| own.or_try(key, fail));
     drop(made.unwrap_err());
     assert_eq!(census.alive(), 1);
@@ -225,11 +237,11 @@ fn errors_of_factories_that_await_are_kept_too() {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
         let ask = |error| async move {
-            let make = async move |_: &u32| {
+            let make = move |_: &u32| async move {
                 tokio::task::yield_now().await;
-                Err(CreateError::Failed(error))
+                Err(error)
             };
-            let make = async |key: &u32| ERRORS.or_try_async(key, make).await;
+            let make = |key: &u32| ERRORS.or_try_async(*key, make);
             NUMBERS.get_or_try_insert_async(1, make).await.err()
         };
         assert_eq!(
@@ -267,7 +279,7 @@ impl Clone for Forgetting {
 
 #[test]
 fn an_error_that_is_forgotten_is_not_found_while_somebody_clones_it() {
-    let fail = |_: &u32| Err::<u32, _>(CreateError::Failed(Forgetting(7)));
+    let fail = |_: &u32| Err::<u32, _>(Forgetting(7));
     FORGETS.store(usize::MAX, SeqCst);
     assert!(FORGETTING.or_try(&1, fail).is_err());
     FORGETS.store(1, SeqCst);

@@ -130,7 +130,7 @@ fn a_task_creates_and_the_others_get_its_value<M: Map<Citizen>>() {
 fn tasks_and_threads_share_a_flight<M: Map<Citizen>>() {
     promptly(|| {
         let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
-        let mut creating = Task::new(map.get_or_try_insert_async(&key, || async {
+        let mut creating = Task::new(map.get_or_try_insert_async(&key, async || {
             gate.passed().await;
             Ok::<_, Refused>(Arc::new(census.citizen()))
         }));
@@ -197,7 +197,7 @@ fn a_future_that_is_dropped_leaves_the_creation_to_one_who_waits<M: Map<Citizen>
 
 fn a_creation_that_fails_gives_its_error_to_its_own_caller<M: Map<Citizen>>() {
     let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
-    let mut failing = Task::new(map.get_or_try_insert_async(&key, || async {
+    let mut failing = Task::new(map.get_or_try_insert_async(&key, async || {
         gate.passed().await;
         Err(CreateError::Failed("disk"))
     }));
@@ -230,7 +230,7 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
         at: usize,
     ) -> Result<Arc<Citizen>, Refused> {
         let next: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(create(map, keys, (at + 1) % 3));
-        let created = map.get_or_try_insert_async(&keys[at], || async { next.await });
+        let created = map.get_or_try_insert_async(&keys[at], async || next.await);
         Ok(M::value(&created.await?).clone())
     }
     promptly(|| {
@@ -241,7 +241,7 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
         assert!(text.ends_with(chain), "{text}");
         // The same on the thread's own stack.
         let key = &keys[1];
-        let mixed = map.get_or_try_insert_async(key, || async {
+        let mixed = map.get_or_try_insert_async(key, async || {
             let asked = map.get_or_try_insert(key, || Err(CreateError::Failed("ran")))?;
             Ok(M::value(&asked).clone())
         });
@@ -267,7 +267,7 @@ fn a_factory_that_is_dropped_may_ask_for_its_own_key<M: Map<Citizen>>() {
             let asked = map.get_or_try_insert(&key, || Err(CreateError::Failed("ran")));
             refused.set(matches!(asked, Err(CreateError::Cycle(_))));
         };
-        let mut dropped = Task::new(map.get_or_try_insert_async(&key, || async {
+        let mut dropped = Task::new(map.get_or_try_insert_async(&key, async || {
             let _asks = Asks(asks);
             std::future::pending::<Result<_, Refused>>().await
         }));
@@ -307,10 +307,10 @@ fn two_tasks_that_create_for_each_other_are_told<M: Map<Citizen>>() {
 
 fn claims_are_awaited<M: Map<Citizen>>() {
     let (map, census, key) = (M::empty(), Census::new(), M::key(1));
-    let claim = pollster::block_on(map.entry(&key).claim_async());
+    let claim = pollster::block_on(map.claim_async(&key)).unwrap();
     let token = claim.vacant().expect("not vacant");
     let [mut waiting, mut patient] =
-        [(); 2].map(|()| Task::new(map.entry(&key).claim_or_refused_async()));
+        [(); 2].map(|()| Task::new(map.claim_async(&key)));
     assert!(waiting.poll().is_none() && patient.poll().is_none());
     // The vacancy goes from claimant to claimant.
     drop(token);
@@ -320,7 +320,7 @@ fn claims_are_awaited<M: Map<Citizen>>() {
     let value = token.fill(Arc::new(census.citizen()));
     let claim = patient.poll().unwrap().unwrap();
     assert!(M::same(&claim.live().unwrap(), &value));
-    let claim = pollster::block_on(map.entry(&key).claim_async());
+    let claim = pollster::block_on(map.claim_async(&key)).unwrap();
     assert!(M::same(&claim.live().unwrap(), &value));
 }
 
@@ -332,7 +332,7 @@ fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
     };
     let mut creating = Task::new(map.get_or_try_insert_async(&key, create));
     let mut waiting = Task::new(map.get_or_try_insert_async(&key, create));
-    let mut claiming = Task::new(map.entry(&key).claim_or_refused_async());
+    let mut claiming = Task::new(map.claim_async(&key));
     assert!(creating.poll().is_none() && waiting.poll().is_none() && claiming.poll().is_none());
     if !map.close() {
         return;
@@ -343,7 +343,7 @@ fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
     assert!(closed(waiting.poll().unwrap().err()));
     assert!(closed(claiming.poll().unwrap().err()));
     assert!(closed(
-        pollster::block_on(map.entry(&key).claim_or_refused_async()).err()
+        pollster::block_on(map.claim_async(&key)).err()
     ));
     assert_eq!((census.born(), census.dead(), map.entries()), (1, 1, 0));
 }
@@ -708,7 +708,7 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
                 is_kept(&map, theirs, &mine, waiter.poll().expect("it creates"));
 
                 let (map, (theirs, mine)) = (<$map>::new(), names());
-                let vacancy = map.entry(&theirs).try_claim().unwrap().unwrap().vacant().unwrap();
+                let vacancy = map.entry(&theirs).try_claim().unwrap().vacant().unwrap();
                 let mut waiter = Task::new(map.entry(&mine).claim_or_refused_async());
                 assert!(waiter.poll().is_none());
                 drop(vacancy);
@@ -727,7 +727,7 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
                 for call in calls {
                     for _ in 0..50 {
                         let (map, (theirs, mine)) = (<$map>::new(), names());
-                        let vacancy = map.entry(&theirs).try_claim().unwrap().unwrap().vacant().unwrap();
+                        let vacancy = map.entry(&theirs).try_claim().unwrap().vacant().unwrap();
                         let (comes, has_come) = mpsc::channel();
                         let value = thread::scope(|scope| {
                             let waiter = scope.spawn(|| {

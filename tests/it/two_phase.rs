@@ -105,7 +105,7 @@ fn the_creating_thread_alone_gets_it_unfinished_and_the_others_wait() {
             is_inside.recv().unwrap();
             assert!(classes.get(&1).is_none());
             assert!(classes.try_get(&1).is_err(), "in flight");
-            assert!(classes.entry(1).try_claim().is_none());
+            assert!(is_in_flight(classes.entry(1).try_claim()));
             let waiter = scope.spawn(move || {
                 let class = classes.get_or_insert_with(1, |_| unreachable!());
                 assert!(class.is_finished());
@@ -181,15 +181,13 @@ fn if_the_outer_one_fails_nobody_keeps_what_was_made_with_its_help() {
         classes.entry(0).or_try_create_cyclic(
             |_| Ok(Class::allocate()),
             |zero| {
-                let one = classes.get_or_try_create_cyclic(
-                    1,
+                let one = classes.entry(1).or_try_create_cyclic(
                     |_| Ok::<_, Failed>(Class::allocate()),
                     |one| {
                         assert!(classes.get(&0).unwrap().ptr_eq(zero));
                         one.finished.store(true, SeqCst);
                         Ok(())
-                    },
-                )?;
+                    })?;
                 assert!(classes.get(&1).expect("to the family").ptr_eq(&one));
                 match tries.fetch_add(1, SeqCst) {
                     0 => Err(CreateError::Failed("no superclass")),
@@ -587,15 +585,13 @@ fn a_registry_may_go_before_what_was_made_in_it_is_entered() {
 #[test]
 fn allocate_that_asks_for_its_own_key_is_a_cycle() {
     let classes = Classes::new();
-    let error = classes.get_or_try_create_cyclic(
-        0,
+    let error = classes.entry(0).or_try_create_cyclic(
         |_| {
             classes
                 .get_or_try_insert_with(0, |_| Ok(Class::allocate()))
                 .map(|_| Class::allocate())
         },
-        |_| Ok::<_, CycleError>(()),
-    );
+        |_| Ok::<_, CycleError>(()));
     assert!(error.is_err() && classes.is_empty());
 }
 

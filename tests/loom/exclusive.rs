@@ -1,9 +1,10 @@
 //! Exclusive registries: the end of a value against the creation of the next.
 
 use crate::support::*;
-use highlander::{CycleError, Handle, MapMaker, Registry, Watched};
+use highlander::{CreateError, Handle, MapMaker, Refused, Registry, Watched};
 use loom::thread;
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -79,8 +80,7 @@ fn creation_against_an_end_that_an_idle_future_waits_for() {
         };
         let first = registry.get_or_insert_with(A, create);
         let other = thread::spawn(move || drop(first));
-        let mut idle =
-            Box::pin(registry.get_or_insert_async(A, |key| /*KEY*/ async { create(key) }));
+        let mut idle = Box::pin(registry.get_or_insert_async(A, |_| async { create(&A) }));
         let mut context = Context::from_waker(Waker::noop());
         let polled = idle.as_mut().poll(&mut context);
         let waits = polled.is_pending();
@@ -106,8 +106,11 @@ struct Asking(Counted, Option<Arc<Reg<Asking>>>);
 impl Drop for Asking {
     fn drop(&mut self) {
         if let Some(registry) = self.1.take() {
-            let asked = registry.get_or_try_insert_with(A, |_| unreachable!());
-            assert!(asked.is_err_and(|error: CycleError| error.is_on_one_thread()));
+            let never = |_: &Key| -> Result<_, Infallible> { unreachable!() };
+            let Err(CreateError::Refused(refused)) = registry.get_or_try_insert_with(A, never) else {
+                panic!("made");
+            };
+            assert!(matches!(refused, Refused::Cycle(cycle) if cycle.is_on_one_thread()));
         }
     }
 }
@@ -157,8 +160,8 @@ impl Meeting {
 #[derive(Debug)]
 struct Failure;
 
-impl From<CycleError> for Failure {
-    fn from(_: CycleError) -> Self {
+impl From<CreateError<Failure>> for Failure {
+    fn from(_: CreateError<Failure>) -> Self {
         Self
     }
 }
@@ -240,7 +243,7 @@ fn creates_what_asks<V: Send + Sync + 'static>(
         let made = others.get_or_try_insert_with(B, |_| {
             begins();
             let inner =
-                registry.get_or_try_insert_with(A, |_| Ok::<_, CycleError>(value(tally.value())));
+                registry.get_or_try_insert_with(A, |_| Ok::<_, Infallible>(value(tally.value())));
             inner.map(|_| tally.value())
         });
         drop(made);
@@ -258,7 +261,7 @@ fn a_creation_against_a_destructor_that_is_put_aside() {
             let (others, tally) = (Arc::clone(&others), tally.clone());
             move || {
                 drop(value);
-                drop(others.get_or_try_insert_with(B, |_| Ok::<_, CycleError>(tally.value())));
+                drop(others.get_or_try_insert_with(B, |_| Ok::<_, Infallible>(tally.value())));
             }
         };
         // Two levels: as deep as it takes in the models.
@@ -284,7 +287,7 @@ fn a_creation_against_what_is_put_aside_after_the_poll_of_a_future() {
             let (others, tally) = (Arc::clone(&others), tally.clone());
             move || {
                 thread::yield_now();
-                let make = async |_: &Key| Ok::<_, CycleError>(tally.value());
+                let make = |_: &Key| async { Ok::<_, Infallible>(tally.value()) };
                 let mut future = Box::pin(others.get_or_try_insert_async(B, make));
                 let mut value = Some(value);
                 let polled = poll_fn(|context| {
@@ -333,7 +336,7 @@ fn a_creation_against_the_owner_of_what_was_given_up() {
         };
         let inner = |_: &_| {
             let outer = outers.get_or_try_insert_with(B, |_| Err(Failure));
-            outer.map(drop)
+            Ok(outer.map(drop)?)
         };
         let failed = outers.entry(B).or_try_create_cyclic(
             |_| Ok(Owning::new(tally.value())),

@@ -1,7 +1,7 @@
 //! Values that are created in two steps: those who may have them unfinished, and those who may not.
 
 use crate::support::*;
-use highlander::{CycleError, Handle, Registry, WeakHandle};
+use highlander::{CreateError, CycleError, Handle, Refused, Registry, WeakHandle};
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
 use std::sync::atomic::AtomicUsize;
@@ -190,12 +190,17 @@ fn a_weak_handle_to_a_draft_against_its_completion() {
     });
 }
 
+fn flat(error: CreateError<Refused>) -> Refused {
+    error.map_refused(|refused| refused)
+}
+
 /// Creates `own`, which asks for `next`, which asks for `own` again.
 fn family(
     registry: &Reg<Member>,
     tally: &Tally,
     [own, next]: [Key; 2],
-) -> Result<[Handle<Key, Member>; 2], CycleError> {
+) -> Result<[Handle<Key, Member>; 2], Refused> {
+    let never = |_: &Key| unreachable!();
     let mut met = None;
     let mine = registry.entry(own).or_try_create_cyclic(
         |_| Ok(member(tally)),
@@ -205,20 +210,22 @@ fn family(
             let next = registry.entry(next).or_try_create_cyclic(
                 |_| Ok(member(tally)),
                 |next| {
-                    let again = registry.get_or_try_insert_with(own, |_| unreachable!())?;
+                    let again = registry.get_or_try_insert_with(own, never).map_err(flat)?;
                     next.finish(Some(&again));
-                    Ok::<_, CycleError>(())
+                    Ok(())
                 },
-            )?;
+            );
+            let next = next.map_err(flat)?;
             mine.finish(Some(&next));
             met = Some(next);
             Ok(())
         },
-    )?;
+    );
+    let mine = mine.map_err(flat)?;
     let other = match met {
         Some(other) => other,
         // A look-up may have found one before the other is entered. What creates waits.
-        None => registry.get_or_try_insert_with(next, |_| unreachable!())?,
+        None => registry.get_or_try_insert_with(next, never).map_err(flat)?,
     };
     Ok([mine, other])
 }
@@ -230,10 +237,11 @@ fn crossed(again: fn(CycleError)) -> usize {
     let create = move |registry: &Reg<Member>, tally: &Tally, refused: &AtomicUsize, keys| loop {
         match family(registry, tally, keys) {
             Ok(family) => return family,
-            Err(cycle) => {
+            Err(Refused::Cycle(cycle)) => {
                 refused.fetch_add(1, Relaxed);
                 again(cycle);
             }
+            Err(other) => panic!("{other}"),
         }
     };
     let other = thread::spawn({

@@ -3,9 +3,10 @@
 
 use crate::support::*;
 use highlander::{
-    ByAddress, CreateError, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap,
+    ByAddress, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap,
 };
 use loom::thread;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize as Plain, Ordering::Relaxed};
 use std::sync::Arc;
 
@@ -365,7 +366,7 @@ fn closing_against_creation() {
         let other = thread::spawn({
             let (map, keys, values) = (Arc::clone(&map), keys.clone(), values.clone());
             move || {
-                let make = |_: &Content| Ok::<_, CreateError<()>>(Strong::new(&values));
+                let make = |_: &Content| Ok::<_, Infallible>(Strong::new(&values));
                 map.get_or_try_insert_with(Content::new(A, &keys), make)
                     .ok()
             }

@@ -1,7 +1,7 @@
 //! The layer that keeps what was used last: its list is under a lock, what is read beside it are hints.
 
 use crate::support::*;
-use highlander::{CreateError, Handle, Recent, RecentErrors};
+use highlander::{Handle, Recent, RecentErrors};
 use loom::thread;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +72,7 @@ fn eviction_against_clearing() {
 fn removing_an_error_against_looking_and_clearing() {
     model_with(2, || {
         let errors = Arc::new(RecentErrors::new(2, Duration::from_secs(3600)));
-        let fail = |_: &u32| Err::<(), _>(CreateError::Failed(7));
+        let fail = |_: &u32| Err::<(), _>(7);
         assert!(errors.or_try(&1, fail).is_err());
         let other = thread::spawn({
             let errors = Arc::clone(&errors);

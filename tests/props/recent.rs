@@ -352,7 +352,7 @@ fn try_all(tries: &[Try], capacity: usize) {
         };
         match *one {
             Try::Fail(key) => {
-                let fail = |_: &u8| Err(CreateError::Failed(n));
+                let fail = |_: &u8| Err(n);
                 let made = numbers.get_or_try_insert_with(key, |key| errors.or_try(key, fail));
                 let error = known(&model, key).unwrap_or(n);
                 assert_eq!(made.err(), Some(CreateError::Failed(error)));

@@ -1,7 +1,7 @@
 //! A registry against its model.
 
 use crate::common::{Census, Citizen, Colliding};
-use highlander::{Handle, Registry, WeakHandle};
+use highlander::{CreateError, Handle, Registry, WeakHandle};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -181,12 +181,10 @@ impl<S: BuildHasher + Default> Script<S> {
                 self.keep_created(result.unwrap(), key, used);
             }
             Op::TryErr(key) => {
-                let result = self
-                    .registry
-                    .get_or_try_insert_with(key, |_| Err("no".to_string()));
+                let result = self.registry.get_or_try_insert_with(key, |_| Err("no"));
                 match (result, self.entered.get(&key).copied()) {
                     (Ok(handle), Some(id)) => self.keep(handle, id, key),
-                    (Err(error), None) => assert_eq!(error, "no"),
+                    (Err(error), None) => assert_eq!(error, CreateError::Failed("no")),
                     (result, expected) => panic!("{:?}, not {expected:?}", result.map(|h| h.id)),
                 }
             }

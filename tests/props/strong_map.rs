@@ -1,7 +1,7 @@
 //! A strong map against a `HashMap`.
 
 use crate::common::{Census, Citizen, Colliding};
-use highlander::{CreateError, DefaultHashBuilder, MapMaker, StrongMap};
+use highlander::{DefaultHashBuilder, MapMaker, StrongMap};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -195,7 +195,7 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
             }
             Op::Fail(k) => {
                 let key = self.key(k);
-                let fail = |_: &Key| Err(CreateError::Failed(()));
+                let fail = |_: &Key| Err(());
                 let got = self.map.get_or_try_insert_with(key, fail);
                 assert_eq!(got.ok().map(plain), self.known(k));
             }

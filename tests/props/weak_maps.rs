@@ -5,7 +5,7 @@ use crate::maps::{
     same, BothWeak, Error, IdentityBothWeak, IdentityKeys, Log, Settings, Strong, Subject, Value,
     WeakKeys, WeakValues,
 };
-use highlander::{Cause, CreateError, DefaultHashBuilder};
+use highlander::{Cause, CreateError, DefaultHashBuilder, Refused};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::rc::Rc;
@@ -270,7 +270,8 @@ impl<K: Subject> Script<K> {
                     }
                     Ok(got) => assert_eq!(Some(*got), known),
                     Err(error) => {
-                        assert!(refused && matches!(error, CreateError::Closed(_)));
+                        let closed = matches!(error, CreateError::Refused(Refused::Closed(_)));
+                        assert!(refused && closed);
                     }
                 }
             }
@@ -360,17 +361,16 @@ impl<K: Subject> Script<K> {
                 let value = self.value(true);
                 let got = self
                     .map
-                    .entry(&key)
-                    .valid_if(|_| !stale)
-                    .or_insert_with(|| value.clone());
+                    .get_valid_or_insert(&key, |_| !stale, || value.clone());
                 self.looked_up(known.is_some());
                 if known.is_none() || stale {
                     assert!(Arc::ptr_eq(&got, &value));
                     self.created += 1;
+                    // The stale one has gone before, with the key that was stored.
+                    if let Some(at) = self.slot(&key, identity) {
+                        self.leave(at, Cause::Removed);
+                    }
                     self.enter(&key, identity, *value);
-                    // Unlike elsewhere this key takes the place of the stored one.
-                    let at = self.slot(&key, identity).unwrap();
-                    self.entered[at].key = identity;
                 } else {
                     assert_eq!(Some(*got), known);
                 }

@@ -2,7 +2,8 @@
 
 use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::registries::memo::{Memo, Same};
-use highlander::{ByAddress, CreateError, Handle, Registry, StrongMap, WeakKeyMap, WeakValueMap};
+use highlander::{ByAddress, CreateError, Handle, Refused, Registry};
+use highlander::{StrongMap, WeakKeyMap, WeakValueMap};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
@@ -103,7 +104,7 @@ fn s4_3_a_panicking_or_failing_function_stores_nothing() {
     let memo = Memo::new(Registry::new(), |n: &u32| {
         match fails.replace(fails.get() - 1) {
             2 => panic!("two"),
-            1 => Err(CreateError::Failed("one")),
+            1 => Err("one"),
             _ => Ok(*n),
         }
     });
@@ -171,6 +172,9 @@ fn a_closed_map_takes_nothing_new() {
     let memo = Memo::new(StrongMap::new(), |n: &u32| *n);
     memo.map().close();
     assert!(panic_of(|| memo.get(1)).contains("closed"));
-    let memo = Memo::new(memo.map(), |n: &u32| Ok::<_, CreateError<()>>(*n));
-    assert!(matches!(memo.try_get(1), Err(CreateError::Closed(_))));
+    let memo = Memo::new(memo.map(), |n: &u32| Ok::<_, ()>(*n));
+    assert!(matches!(
+        memo.try_get(1),
+        Err(CreateError::Refused(Refused::Closed(_)))
+    ));
 }

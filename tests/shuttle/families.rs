@@ -1,12 +1,13 @@
 //! Values that lead to each other, created in one step or in two, some of which fail: nobody waits for ever, and nobody keeps what is half built.
 
 use crate::support::*;
-use highlander::{CreateError, Handle, Registry, WeakHandle};
+use highlander::{CreateError, Handle, Refused, Registry, WeakHandle};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 const KEYS: [Key; 4] = [A, B, C, A2];
 
+/// A failure of one's own, or why another one was refused.
 type Failed = CreateError<&'static str>;
 type Members = Registry<Key, Member, PlacedHasher>;
 
@@ -62,24 +63,29 @@ impl Scene {
 
     fn make(&self, key: Key, depth: usize) -> Result<Handle<Key, Member>, Failed> {
         if draw(self.plain) == 0 {
-            return self.members.get_or_try_insert_with(key, |_| {
+            let made = self.members.get_or_try_insert_with(key, |_| {
                 let friends = self.friends(depth)?;
                 let member = self.allocate();
                 self.finish(&member, friends);
                 Ok(member)
             });
+            return made.map_err(flat);
         }
         let allocate = |_: &Key| Ok(self.allocate());
-        self.members
-            .entry(key)
-            .or_try_create_cyclic(allocate, |member| {
-                let own = self.members.get(&key);
-                assert!(own.is_some_and(|own| own.ptr_eq(member)), "its own");
-                let friends = self.friends(depth)?;
-                self.finish(member, friends);
-                Ok(())
-            })
+        let entry = self.members.entry(key);
+        let made = entry.or_try_create_cyclic(allocate, |member| {
+            let own = self.members.get(&key);
+            assert!(own.is_some_and(|own| own.ptr_eq(member)), "its own");
+            let friends = self.friends(depth)?;
+            self.finish(member, friends);
+            Ok(())
+        });
+        made.map_err(flat)
     }
+}
+
+fn flat(error: CreateError<Failed>) -> Failed {
+    error.map_refused(Failed::from)
 }
 
 fn families(failing: usize, plain: usize) {
@@ -104,7 +110,7 @@ fn families(failing: usize, plain: usize) {
                     "not found"
                 );
             }
-            Err(CreateError::Cycle(_)) => {}
+            Err(CreateError::Refused(Refused::Cycle(_))) => {}
             Err(error) => assert_eq!(error, CreateError::Failed("planted")),
         }
     });

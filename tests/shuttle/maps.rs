@@ -2,11 +2,8 @@
 
 use crate::ledger::Value;
 use crate::support::{Key, PlacedHasher};
-use highlander::{
-    Claim, ClosedError, CreateError, Creator, CycleError, Handle, Registry, StrongMap, Watched,
-    WeakValueMap,
-};
-use std::convert::Infallible;
+use highlander::{Claim, ClosedError, CreateError, Creator, Handle, Registry};
+use highlander::{StrongMap, Watched, WeakValueMap};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -19,9 +16,13 @@ pub enum Refused {
     Closed,
 }
 
-impl From<CycleError> for Refused {
-    fn from(_: CycleError) -> Self {
-        Self::Cycle
+impl From<highlander::Refused> for Refused {
+    fn from(refused: highlander::Refused) -> Self {
+        match refused {
+            highlander::Refused::Cycle(_) => Self::Cycle,
+            highlander::Refused::Closed(_) => Self::Closed,
+            other => unreachable!("{other}"),
+        }
     }
 }
 
@@ -31,13 +32,9 @@ impl From<ClosedError> for Refused {
     }
 }
 
-impl From<CreateError<Infallible>> for Refused {
-    fn from(error: CreateError<Infallible>) -> Self {
-        match error {
-            CreateError::Failed(never) => match never {},
-            CreateError::Cycle(_) => Self::Cycle,
-            _ => Self::Closed,
-        }
+impl From<CreateError<Refused>> for Refused {
+    fn from(error: CreateError<Refused>) -> Self {
+        error.map_refused(Self::from)
     }
 }
 
@@ -71,7 +68,7 @@ pub type Arcs = WeakValueMap<Key, Arc<Value>, PlacedHasher>;
 pub type Told = WeakValueMap<Key, Watched<Value>, PlacedHasher>;
 pub type Kept = StrongMap<Key, Arc<Value>, PlacedHasher>;
 
-fn fill<M: Creator>(
+fn fill<M: Creator<Owner: Clone>>(
     claim: Claim<'_, M>,
     make: impl FnOnce() -> Option<M::Value>,
 ) -> Result<Option<M::Owner>, Refused> {
@@ -100,7 +97,7 @@ impl Map for Handles {
         key: Key,
         make: impl FnOnce() -> Result<Value, Refused>,
     ) -> Result<Self::P, Refused> {
-        self.get_or_try_insert_with(key, |_| make())
+        Ok(self.get_or_try_insert_with(key, |_| make())?)
     }
 
     fn take(
@@ -132,7 +129,7 @@ impl Map for Arcs {
         key: Key,
         make: impl FnOnce() -> Result<Value, Refused>,
     ) -> Result<Self::P, Refused> {
-        self.get_or_try_insert_with(key, |_| make().map(Arc::new))
+        Ok(self.get_or_try_insert_with(key, |_| make().map(Arc::new))?)
     }
 
     fn take(
@@ -165,7 +162,7 @@ impl Map for Told {
         key: Key,
         make: impl FnOnce() -> Result<Value, Refused>,
     ) -> Result<Self::P, Refused> {
-        self.get_or_try_insert_with(key, |_| make().map(Watched::new))
+        Ok(self.get_or_try_insert_with(key, |_| make().map(Watched::new))?)
     }
 
     fn take(
@@ -200,7 +197,7 @@ impl Map for Kept {
         key: Key,
         make: impl FnOnce() -> Result<Value, Refused>,
     ) -> Result<Self::P, Refused> {
-        self.get_or_try_insert_with(key, |_| make().map(Arc::new))
+        Ok(self.get_or_try_insert_with(key, |_| make().map(Arc::new))?)
     }
 
     fn take(

@@ -2,7 +2,7 @@
 
 use crate::common::{forever, Colliding, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
-use highlander::{DefaultHashBuilder, Handle, Registry, WeakHandle, WeakValueMap};
+use highlander::{CreateError, DefaultHashBuilder, Handle, Registry, WeakHandle, WeakValueMap};
 use std::hash::BuildHasher;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -26,6 +26,10 @@ struct Scene<S> {
 
 type Made = Result<Handle<u32, Member>, String>;
 
+fn text(error: CreateError<String>) -> String {
+    error.to_string()
+}
+
 impl<S: BuildHasher> Scene<S> {
     fn allocate(&self, key: u32) -> Member {
         Member {
@@ -46,7 +50,7 @@ impl<S: BuildHasher> Scene<S> {
                     let through = self.others.get_or_try_insert_with(friend, |_| {
                         self.make(friend, depth - 1, dice).map(Arc::new)
                     });
-                    Handle::clone(&*through?)
+                    Handle::clone(&*through.map_err(text)?)
                 }
                 _ => self.make(friend, depth - 1, dice)?,
             };
@@ -63,15 +67,16 @@ impl<S: BuildHasher> Scene<S> {
 
     fn make(&self, key: u32, depth: u32, dice: &mut Dice) -> Made {
         if dice.below(4) == 0 {
-            return self.members.get_or_try_insert_with(key, |_| {
+            let made = self.members.get_or_try_insert_with(key, |_| {
                 let friends = self.friends(depth, dice)?;
                 let member = self.allocate(key);
                 assert!(member.friends.set(friends).is_ok());
                 member.finished.store(true, SeqCst);
                 Ok(member)
             });
+            return made.map_err(text);
         }
-        self.members.entry(key).or_try_create_cyclic(
+        let made = self.members.entry(key).or_try_create_cyclic(
             |_| Ok(self.allocate(key)),
             |member| {
                 let own = self.members.get(&key);
@@ -81,7 +86,8 @@ impl<S: BuildHasher> Scene<S> {
                 member.finished.store(true, SeqCst);
                 Ok(())
             },
-        )
+        );
+        made.map_err(text)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::common::{forever, Colliding, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
-use highlander::{DefaultHashBuilder, Handle, Registry};
+use highlander::{CreateError, DefaultHashBuilder, Handle, Registry};
 use std::hash::BuildHasher;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -39,7 +39,7 @@ pub(crate) fn fail_and_panic(limit: Duration) {
                         thread::yield_now();
                     }
                     match end {
-                        0 => Err("planted".to_string()),
+                        0 => Err("planted"),
                         // Without the panic hook, which would print.
                         1 => resume_unwind(Box::new("planted")),
                         _ => Ok(Sealed::new(key, counts)),
@@ -57,8 +57,8 @@ pub(crate) fn fail_and_panic(limit: Duration) {
                     *kept = (dice.below(3) == 0).then_some(handle);
                 }
                 Ok(Err(error)) => assert_eq!(
-                    (error.as_str(), end),
-                    ("planted", 0),
+                    (error, end),
+                    (CreateError::Failed("planted"), 0),
                     "an error goes to its own caller"
                 ),
                 Err(panic) if panic.downcast_ref() == Some(&"planted") => {

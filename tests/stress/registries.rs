@@ -15,7 +15,7 @@ use crate::common::{forever, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
 use highlander::registries::memo::Memo;
 use highlander::registries::resources::{Resources, Stream};
-use highlander::{Handle, Registry};
+use highlander::{CreateError, Handle, Registry};
 use std::io;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -59,7 +59,8 @@ pub(crate) fn memo(limit: Duration) {
         let scene = SCENE.get().expect("set");
         // Upwards only, so that nobody waits for itself.
         if *key as usize + 1 < KEYS && scene.fails.load(SeqCst) {
-            let above = scene.memo.try_get::<String>(*key + 1)?;
+            let above = scene.memo.try_get(*key + 1);
+            let above = above.map_err(|error| error.to_string())?;
             above.assert_alive(*key + 1);
         }
         let made = Sealed::new(*key, &scene.counts);
@@ -78,13 +79,13 @@ pub(crate) fn memo(limit: Duration) {
     let work = |held: &mut Vec<Handle<u32, Sealed<'static>>>, dice: &mut Dice| {
         let key = dice.below(KEYS) as u32;
         scene.fails.store(dice.below(2) == 0, SeqCst);
-        match survives(|| scene.memo.try_get::<String>(key)) {
+        match survives(|| scene.memo.try_get(key)) {
             Some(Ok(found)) => {
                 found.assert_alive(key);
                 scene.rolls[key as usize].sign_in(found.id);
                 held.push(found);
             }
-            Some(Err(error)) => assert_eq!(error, "planted"),
+            Some(Err(error)) => assert_eq!(error, CreateError::Failed("planted".into())),
             None => {}
         }
         let left = dice.below(4);

@@ -16,8 +16,6 @@ const KEYS: usize = 4;
 /// A type without a lifetime in it: with one, the compiler does not see that a future is `Send`.
 struct Value(Sealed<'static>);
 
-type Planted = CreateError<&'static str>;
-
 struct Scene {
     registry: Registry<u32, Value>,
     rolls: [Roll; KEYS],
@@ -44,13 +42,8 @@ impl Scene {
         let key = dice.below(KEYS) as u32;
         let fails = dice.below(4) == 0;
         if dice.below(3) == 0 {
-            match self
-                .registry
-                .entry(key)
-                .claim_or_refused_async()
-                .await
-                .expect("no cycle")
-            {
+            let claim = self.registry.entry(key).claim_or_refused_async().await;
+            match claim.expect("no cycle") {
                 Claim::Live(handle) => self.hold(key, handle),
                 Claim::Vacant(vacancy) => {
                     yield_now(dice.below(3)).await;
@@ -64,13 +57,13 @@ impl Scene {
         let made = self.registry.get_or_try_insert_async(key, |_| async {
             yield_now(dice.below(3)).await;
             match fails {
-                true => Err(Planted::Failed("planted")),
+                true => Err("planted"),
                 false => Ok(self.value(key)),
             }
         });
         match made.await {
             Ok(handle) => self.hold(key, handle),
-            Err(error) => assert_eq!(error, Planted::Failed("planted")),
+            Err(error) => assert_eq!(error, CreateError::Failed("planted")),
         }
     }
 
@@ -81,7 +74,7 @@ impl Scene {
             if dice.below(2) == 0 {
                 thread::yield_now();
             }
-            Ok::<_, CreateError<Infallible>>(self.value(key))
+            Ok::<_, Infallible>(self.value(key))
         });
         self.hold(key, made.expect("it does not fail"));
     }

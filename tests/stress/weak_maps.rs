@@ -145,12 +145,10 @@ pub(crate) fn all_operations(limit: Duration) {
             1 => held.push(by_number.get_or_insert_with(n, |_| value())),
             2 => held.extend(by_number.remove(&n)),
             3 => held.extend(by_number.update(n, |old| old.is_none().then(value))),
-            4 => held.push(
-                by_number
-                    .entry(n)
-                    .valid_if(|old| !(old.id % 2 == 0))
-                    .or_insert_with(|_| value()),
-            ),
+            4 => {
+                let entry = by_number.entry(n).valid_if(|old| old.id % 2 == 1);
+                held.push(entry.or_insert_with(|_| value()));
+            }
             5 => held.push(by_text.get_or_insert_with(&key, |_| value())),
             6 => drop(by_text.insert(&key, value())),
             7 => held.extend(by_text.remove(&n)),

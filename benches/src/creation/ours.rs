@@ -24,7 +24,6 @@ impl CreationSubject for ByHandle {
     fn get_or_create(&self, key: &str, work: impl FnOnce()) -> Self::Value {
         self.0
             .entry_ref(key)
-            .key_with(str::to_owned)
             .or_insert_with(|_| {
                 work();
                 Payload::default()
@@ -48,7 +47,6 @@ impl CreationSubject for ByArc {
     fn get_or_create(&self, key: &str, work: impl FnOnce()) -> Self::Value {
         self.0
             .entry_ref(key)
-            .key_with(str::to_owned)
             .or_insert_with(|_| {
                 work();
                 Arc::default()

@@ -106,7 +106,6 @@ pub fn misses(subjects: &[Creating], plan: &Plan) -> Vec<Outcome> {
             threads,
             scores: contest(plan, runners.collect()),
             goal: None,
-            other_goal: None,
         }
     });
     outcomes.collect()

@@ -59,11 +59,6 @@ impl MapCell {
         }
     }
 
-    /// The same in a session.
-    pub fn session_goal(self, threads: usize) -> Option<f64> {
-        matches!(self, MapCell::Hit(_) if threads > 1).then_some(2.0)
-    }
-
     /// The word for it on the command line.
     pub fn word(self) -> &'static str {
         match self {

@@ -16,13 +16,9 @@ pub use once_cells::OnceCells;
 pub use run::run;
 use subject::MapContestant;
 
-/// The subject that looks up in a session; see `ours`.
-pub const SESSION: &str = "session";
-
 /// Every map, in the order of the tables.
 pub const ALL: &[MapContestant] = &[
     MapContestant::of::<ours::Ours>(),
-    MapContestant::of::<ours::InSession>(),
     MapContestant::of::<ours::Kept>(),
     MapContestant::of::<weak_by_hand::Dashmap>(),
     MapContestant::of::<weak_by_hand::SccMap>(),

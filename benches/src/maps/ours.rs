@@ -1,7 +1,5 @@
 //! `highlander::WeakValueMap<String, Arc<V>>`, and `Registry` beside it.
-//! A session of the map is a subject of its own, since it serves a whole run of look-ups.
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use highlander::{Handle, Registry, WeakValueMap};
@@ -9,7 +7,6 @@ use highlander::{Handle, Registry, WeakValueMap};
 use super::subject::{MapSubject, Payload};
 use super::MapCell;
 use crate::subject::Role;
-use crate::workload::Keys;
 
 pub struct Ours(WeakValueMap<String, Arc<Payload>>);
 
@@ -31,7 +28,6 @@ impl MapSubject for Ours {
     fn get_or_create(&self, key: &str) -> Self::Value {
         self.0
             .entry_ref(key)
-            .key_with(str::to_owned)
             .or_insert_with(|_| Arc::default())
     }
 
@@ -45,48 +41,6 @@ impl MapSubject for Ours {
 
     fn entries(&self) -> usize {
         self.0.entries()
-    }
-}
-
-/// The same map, looked up in a session.
-pub struct InSession(Ours);
-
-impl MapSubject for InSession {
-    const NAME: &'static str = super::SESSION;
-    const ROLE: Role = Role::OursToo;
-    type Value = Arc<Payload>;
-
-    fn build() -> Self {
-        InSession(Ours::build())
-    }
-
-    #[inline]
-    fn get(&self, key: &str) -> Option<Self::Value> {
-        self.0.get(key)
-    }
-
-    #[inline]
-    fn get_or_create(&self, key: &str) -> Self::Value {
-        self.0.get_or_create(key)
-    }
-
-    fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
-        self.0.for_each(f);
-    }
-
-    fn entries(&self) -> usize {
-        self.0.entries()
-    }
-
-    fn look_up(&self, keys: &Keys, start: usize, count: usize) {
-        let session = self.0 .0.session();
-        keys.for_each(start, count, |key| {
-            black_box(&session.get(key));
-        });
-    }
-
-    fn takes(cell: MapCell) -> bool {
-        matches!(cell, MapCell::Hit(_) | MapCell::Miss)
     }
 }
 
@@ -111,7 +65,6 @@ impl MapSubject for Kept {
     fn get_or_create(&self, key: &str) -> Self::Value {
         self.0
             .entry_ref(key)
-            .key_with(str::to_owned)
             .or_insert_with(|_| Payload::default())
     }
 

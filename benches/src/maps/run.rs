@@ -1,7 +1,7 @@
 //! The maps' rounds.
 
 use super::subject::{MapContestant, MapEntrant};
-use super::{MapCell, SESSION};
+use super::MapCell;
 use crate::rounds::{contest, Outcome, Plan, Runner};
 use crate::workload::Workload;
 
@@ -55,7 +55,6 @@ pub fn run(
                     threads,
                     scores: contest(plan, runners.collect()),
                     goal: cell.goal(threads),
-                    other_goal: cell.session_goal(threads).map(|goal| (SESSION, goal)),
                 };
                 done(&outcome);
                 outcomes.push(outcome);

@@ -43,13 +43,6 @@ pub trait MapSubject: Sync + Sized + 'static {
     /// Entries, dead ones too.
     fn entries(&self) -> usize;
 
-    /// Looks up `count` keys from `start` on. Whatever can be done once for many look-ups is done here.
-    fn look_up(&self, keys: &Keys, start: usize, count: usize) {
-        keys.for_each(start, count, |key| {
-            black_box(&self.get(key));
-        });
-    }
-
     /// Whether the subject can do this at all.
     fn takes(cell: MapCell) -> bool {
         let _ = cell;
@@ -102,7 +95,9 @@ struct Populated<S: MapSubject> {
 /// Out of line, so that each subject's loop is compiled alone.
 #[inline(never)]
 fn look_up<S: MapSubject>(subject: &S, stream: &Keys, start: usize, ops: usize) {
-    subject.look_up(stream, start, ops);
+    stream.for_each(start, ops, |key| {
+        black_box(&subject.get(key));
+    });
 }
 
 #[inline(never)]

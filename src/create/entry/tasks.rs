@@ -34,7 +34,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///
     /// pollster::block_on(async {
     ///     let one = CONNECTIONS.entry_ref("glen").or_insert_with_async(|host| connect(host.clone())).await;
-    ///     let same = CONNECTIONS.entry_ref("glen").or_insert_with_async(async |_| unreachable!()).await;
+    ///     let same = CONNECTIONS.entry_ref("glen").or_insert_with_async(|_| async { unreachable!() }).await;
     ///     assert!(one.ptr_eq(&same));
     /// });
     /// ```

@@ -32,7 +32,7 @@ type Value<V> = OwnedSlot<V>;
 ///
 /// static SIZES: StrongMap<PathBuf, u64> = StrongMap::new();
 ///
-/// let size = |path: &Path| SIZES.get_or_insert_with_ref(path, Path::to_owned, |path| path.as_os_str().len() as u64);
+/// let size = |path: &Path| SIZES.entry_ref(path).or_insert_with(|path| path.as_os_str().len() as u64);
 /// assert_eq!(size(Path::new("/etc")), 4);           // computed by the first who asks, once
 /// assert_eq!(SIZES.get(Path::new("/etc")), Some(4));
 /// assert_eq!(SIZES.remove(Path::new("/etc")), Some(4));
@@ -168,7 +168,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     /// are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
-    /// Of values that are [published together](crate::Registry::get_or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::StrongMap;

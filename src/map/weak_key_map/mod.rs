@@ -225,7 +225,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     /// Refuses new entries from now on, and returns the live keys. The entries stay, and are found until they die or are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the keys returned, is refused with a [`ClosedError`].
-    /// Of values that are [published together](crate::Registry::get_or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     pub fn close(&self) -> Vec<P> {
         self.inner.store.close();
         self.keys().collect()

@@ -208,7 +208,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// Refuses new entries from now on, and returns the live ones. They stay, and are found until they die or are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the entries returned, is refused with a [`ClosedError`].
-    /// Of values that are [published together](crate::Registry::get_or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     pub fn close(&self) -> Vec<(P, Q)> {
         self.inner.store.close();
         self.iter().collect()

@@ -276,7 +276,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// found until they die or are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
-    /// Of values that are [published together](crate::Registry::get_or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::WeakValueMap;

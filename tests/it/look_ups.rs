@@ -1,6 +1,6 @@
-//! Look-ups that do not own the entry, with and without a session, and what they hold back.
+//! Look-ups that do not own the entry, and what they hold back.
 
-use highlander::{ByAddress, Cause, MapMaker, WeakKeyValueMap, WeakValueMap};
+use highlander::{Cause, MapMaker, WeakValueMap};
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -49,64 +49,21 @@ impl highlander::Equivalent<Key> for Id {
     }
 }
 
-/// What the documentation promises: so many entries may wait, and one for each session.
+/// What the documentation promises: so many entries may wait, and one for each thread that looks.
 const BATCH: usize = 64;
 
 #[test]
-fn a_session_finds_what_the_map_finds() {
-    let map: WeakValueMap<String, Arc<u32>> = WeakValueMap::new();
-    let session = map.session();
-    assert_eq!(session.get("a"), None);
-    let a = map.get_or_insert_with("a".into(), |_| Arc::new(1));
-    let found = session.get("a").unwrap();
-    assert!(Arc::ptr_eq(&a, &found));
-    drop(found);
-    // Many more, so that the table grows, and buckets overflow.
-    let held: Vec<_> = (0..10_000)
-        .map(|i| map.get_or_insert_with(i.to_string(), |_| Arc::new(i)))
-        .collect();
-    for (i, value) in held.iter().enumerate() {
-        assert!(Arc::ptr_eq(value, &session.get(&i.to_string()).unwrap()));
-    }
-    drop(held);
-    for i in 0..10_000 {
-        assert_eq!(session.get(&i.to_string()), None, "dead");
-    }
-    assert!(Arc::ptr_eq(&a, &session.get("a").unwrap()));
-    let newer = Arc::new(2);
-    map.insert("a".into(), newer.clone());
-    assert!(Arc::ptr_eq(&newer, &session.get("a").unwrap()));
-    map.remove("a");
-    assert_eq!(session.get("a"), None);
-}
-
-#[test]
-fn sessions_of_the_two_sided_map() {
-    let map: WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress> = WeakKeyValueMap::new();
-    let session = map.session();
-    let (key, value) = (Arc::new(1), Arc::new(2));
-    map.insert(&key, value.clone());
-    assert_eq!(session.get(&key).as_deref(), Some(&2));
-    assert_eq!(session.get(&Arc::new(1)), None, "another address");
-    drop(value);
-    assert_eq!(session.get(&key), None);
-    assert_eq!(session.map().len(), 0);
-}
-
-#[test]
-fn an_idle_session_holds_back_no_more_than_a_batch() {
+fn look_ups_that_are_over_hold_back_no_more_than_a_batch() {
     let live = Arc::new(AtomicUsize::new(0));
     let map: WeakValueMap<Key, Arc<u32>> = WeakValueMap::new();
-    let sessions = [map.session(), map.session()];
     let mut most = 0;
     for i in 0..5_000 {
         let value = map.get_or_insert_with(Key::new(i, &live), |_| Arc::new(i));
-        assert_eq!(sessions[0].get(&Id(i)).as_ref(), Some(&value));
+        assert_eq!(map.get(&Id(i)).as_ref(), Some(&value));
         map.remove(&Id(i));
         most = most.max(live.load(SeqCst));
     }
     assert!(most <= BATCH, "{most} keys held back");
-    drop(sessions);
     map.prune();
     assert_eq!(live.load(SeqCst), 0);
 }
@@ -166,7 +123,7 @@ impl highlander::Equivalent<Key> for Stuck {
 }
 
 #[test]
-fn a_session_that_stands_still_in_a_comparison_holds_back_no_more_than_a_batch() {
+fn a_look_up_that_stands_still_in_a_comparison_holds_back_no_more_than_a_batch() {
     let live = Arc::new(AtomicUsize::new(0));
     let map: WeakValueMap<Key, Arc<u32>> = WeakValueMap::new();
     let kept = map.get_or_insert_with(Key::new(0, &live), |_| Arc::new(0));
@@ -178,7 +135,7 @@ fn a_session_that_stands_still_in_a_comparison_holds_back_no_more_than_a_batch()
         go_on,
     };
     thread::scope(|scope| {
-        let reader = scope.spawn(|| map.session().get(&{ stuck }));
+        let reader = scope.spawn(|| map.get(&{ stuck }));
         is_reached.recv().unwrap();
         // The very entry that is being looked at goes too.
         map.remove(&Id(0)).unwrap();
@@ -220,12 +177,11 @@ impl highlander::Equivalent<Key> for Bomb {
 fn a_comparison_that_panics_lets_go() {
     let live = Arc::new(AtomicUsize::new(0));
     let map: WeakValueMap<Key, Arc<u32>> = WeakValueMap::new();
-    let session = map.session();
     let value = map.get_or_insert_with(Key::new(1, &live), |_| Arc::new(1));
     BOMB.set(true);
-    assert!(catch_unwind(AssertUnwindSafe(|| session.get(&Bomb(1)))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| map.get(&Bomb(1)))).is_err());
     BOMB.set(false);
-    assert_eq!(session.get(&Bomb(1)).as_ref(), Some(&value));
+    assert_eq!(map.get(&Bomb(1)).as_ref(), Some(&value));
     map.remove(&Id(1));
     map.prune();
     assert_eq!(live.load(SeqCst), 0);
@@ -252,14 +208,12 @@ fn hooks_are_called_once_though_the_keys_put_aside_panic() {
         .on_remove(hook)
         .build()
         .unwrap();
-    let session = map.session();
     let mut panics = 0;
     for i in 0..200 {
         map.insert(Fragile(i), Arc::new(i));
         let removed = catch_unwind(AssertUnwindSafe(|| map.prune()));
         panics += usize::from(removed.is_err());
     }
-    drop(session);
     panics += usize::from(catch_unwind(AssertUnwindSafe(|| map.prune())).is_err());
     assert!(panics >= 2, "each batch has odd keys");
     let mut told = told.lock().unwrap().clone();
@@ -269,32 +223,16 @@ fn hooks_are_called_once_though_the_keys_put_aside_panic() {
 }
 
 #[test]
-fn hits_are_counted_when_the_session_is_closed() {
-    let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
-    let _one = map.get_or_insert_with(1, |_| Arc::new(1));
-    let before = map.stats();
-    let session = map.session();
-    for _ in 0..10 {
-        session.get(&1);
-        session.get(&2);
-    }
-    assert_eq!(map.stats().misses - before.misses, 10);
-    drop(session);
-    assert_eq!(map.stats().hits - before.hits, 10);
-}
-
-#[test]
-fn sessions_can_be_sent_and_last_over_changes_by_others() {
+fn look_ups_last_over_changes_by_others() {
     let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
     let values: Vec<_> = (0..64).map(Arc::new).collect();
     thread::scope(|scope| {
         for _ in 0..2 {
-            let session = map.session();
-            let values = &values;
+            let (map, values) = (&map, &values);
             scope.spawn(move || {
                 for round in 0..20_000 {
                     let key = round % 64;
-                    if let Some(found) = session.get(&key) {
+                    if let Some(found) = map.get(&key) {
                         assert!(Arc::ptr_eq(&found, &values[key as usize]));
                     }
                 }
