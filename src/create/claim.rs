@@ -54,6 +54,7 @@ impl<'a, M: Creator> Claim<'a, M> {
         match begun {
             Begun::Landed(landed) => Self::Live(M::into_owner(landed)),
             Begun::Ours(creation) => Self::Vacant(Vacancy { map, creation }),
+            Begun::Failed(_) => unreachable!("a claim shares no errors"),
         }
     }
 
@@ -124,7 +125,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     ) -> Result<M::Owner, CreateError<E>> {
         self.create(make, |_, creation, make| {
-            creation.create(|ticket| M::make(ticket, make))
+            creation.create(|ticket| M::make(ticket, make), |_| None)
         })
     }
 
@@ -138,7 +139,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
     ) -> Result<M::Owner, CreateError<E>> {
         self.create((allocate, initialise), |_, creation, steps| {
-            create_in_two::<M, E>(creation, steps.0, steps.1)
+            create_in_two::<M, E>(creation, steps.0, steps.1, |_| None)
         })
     }
 
@@ -152,7 +153,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         M: Tokens,
     {
         never_fails(self.create(make, |map, creation, make| {
-            create_with_token(map, creation, |key, token| Ok(make(key, token)))
+            create_with_token(map, creation, |key, token| Ok(make(key, token)), |_| None)
         }))
     }
 

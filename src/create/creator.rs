@@ -1,7 +1,7 @@
 //! What an entry asks of its map: the same of each.
 
 use crate::create::error::CreateError;
-use crate::create::steps::{Creates, Creation};
+use crate::create::steps::{Creates, Creation, Share};
 use crate::pointer::token::{Binder, Token};
 use std::convert::Infallible;
 
@@ -130,10 +130,12 @@ pub(crate) fn create_in_two<M: Creator, E>(
     creation: Creation<'_, CoreOf<M>>,
     allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
+    share: impl Share<E>,
 ) -> Result<LandedOf<M>, CreateError<E>> {
     creation.create_in_two(
         |ticket| M::make(ticket, allocate),
         |draft| initialise(M::owner(draft)),
+        share,
     )
 }
 
@@ -142,14 +144,18 @@ pub(crate) fn create_with_token<M: Tokens, E>(
     map: &M,
     creation: Creation<'_, CoreOf<M>>,
     make: impl FnOnce(&M::Key, Token) -> Result<M::Value, E>,
+    share: impl Share<E>,
 ) -> Result<LandedOf<M>, CreateError<E>> {
     let hash = creation.hash();
-    creation.create(|ticket| {
-        let token = Token::new();
-        let binder = token.binder();
-        let value = make(M::key_of(ticket), token)?;
-        Ok(map.made_with_token(hash, ticket, value, &binder))
-    })
+    creation.create(
+        |ticket| {
+            let token = Token::new();
+            let binder = token.binder();
+            let value = make(M::key_of(ticket), token)?;
+            Ok(map.made_with_token(hash, ticket, value, &binder))
+        },
+        share,
+    )
 }
 
 /// What comes of a factory that cannot fail.

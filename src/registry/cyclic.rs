@@ -2,7 +2,7 @@
 
 use super::Registry;
 use crate::create::creator::never_fails;
-use crate::create::entry::{Condition, Entry, Output, Selects};
+use crate::create::entry::{Condition, Entry, Errors, Output, Selects};
 use crate::create::error::CreateError;
 use crate::registry::handle::WeakHandle;
 use std::hash::{BuildHasher, Hash};
@@ -48,13 +48,19 @@ where
     pub fn or_try_insert_cyclic<E>(
         self,
         make: impl FnOnce(&K, &WeakHandle<K, V>) -> Result<V, E>,
-    ) -> Result<O::Of, CreateError<E>> {
+    ) -> Result<O::Of, CreateError<E>>
+    where
+        C: Errors<E>,
+    {
         self.or_create(make, |creation, make| {
-            creation.create(|seed| {
-                let me = WeakHandle::unborn();
-                let watch = Arc::clone(me.watch());
-                Registry::<K, V, S>::grow(seed, Some(watch), |key| make(key, &me))
-            })
+            creation.create(
+                |seed| {
+                    let me = WeakHandle::unborn();
+                    let watch = Arc::clone(me.watch());
+                    Registry::<K, V, S>::grow(seed, Some(watch), |key| make(key, &me))
+                },
+                C::share,
+            )
         })
     }
 }

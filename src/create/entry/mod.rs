@@ -13,10 +13,13 @@ use crate::create::steps::{self, Begun, Creation};
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
 pub(crate) use key::{Asks, BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey, Selects};
-use policy::By;
 #[cfg(feature = "serde")]
 pub(crate) use policy::StoredKey;
-pub(crate) use policy::{AnyLive, Condition, Gives, KeyAndOwner, Output, Owned, ValidIf, View};
+pub(crate) use policy::{
+    AnyLive, Condition, Errors, Gives, KeyAndOwner, Output, Owned, ValidIf, View,
+};
+use policy::{By, ShareErrors};
+use std::any::TypeId;
 use std::fmt;
 
 /// One key of a map: what is to become of it if it has no live value.
@@ -192,6 +195,36 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         }
     }
 
+    /// Makes the error of a factory one for all who wait: those who have slept for a creation that fails return a clone of its error, if they share errors of the same type too. The others try
+    /// each in their turn, as they do without this.
+    ///
+    /// An error is shared by those who wait at that moment, and not kept for those who come later; for that there is [`RecentErrors`](crate::RecentErrors). What a creation is refused for is not shared.
+    ///
+    /// *Runs* `Clone` of the error, with no lock held.
+    ///
+    /// ```
+    /// use highlander::{CreateError, Registry};
+    ///
+    /// let peers: Registry<&str, u32> = Registry::new();
+    /// let connect = |_: &_| Err("no answer");         // takes its time
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..8 {
+    ///         scope.spawn(|| {
+    ///             let peer = peers.entry("glen").share_errors().or_try_insert_with(connect);
+    ///             assert_eq!(peer.unwrap_err(), CreateError::Failed("no answer"));
+    ///         });
+    ///     }
+    /// });
+    /// ```
+    pub fn share_errors(self) -> Entry<'a, M, K, ShareErrors<C>, O> {
+        Entry {
+            map: self.map,
+            key: self.key,
+            condition: ShareErrors(self.condition),
+            output: self.output,
+        }
+    }
+
     /// Returns the live value, or enters this one.
     ///
     /// # Panics
@@ -241,9 +274,12 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     pub fn or_try_insert_with<E>(
         self,
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
-    ) -> Result<O::Of, CreateError<E>> {
+    ) -> Result<O::Of, CreateError<E>>
+    where
+        C: Errors<E>,
+    {
         self.or_create(make, |creation, make| {
-            creation.create(|ticket| M::make(ticket, make))
+            creation.create(|ticket| M::make(ticket, make), C::share)
         })
     }
 
@@ -356,9 +392,12 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         self,
         allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
         initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
-    ) -> Result<O::Of, CreateError<E>> {
+    ) -> Result<O::Of, CreateError<E>>
+    where
+        C: Errors<E>,
+    {
         self.or_create((allocate, initialise), |creation, steps| {
-            create_in_two::<M, E>(creation, steps.0, steps.1)
+            create_in_two::<M, E>(creation, steps.0, steps.1, C::share)
         })
     }
 
@@ -404,10 +443,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ) -> Result<O::Of, CreateError<E>>
     where
         M: Tokens,
+        C: Errors<E>,
     {
         let map = self.map;
         self.or_create(make, |creation, make| {
-            create_with_token(map, creation, make)
+            create_with_token(map, creation, make, C::share)
         })
     }
 
@@ -417,7 +457,10 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         self,
         steps: T,
         create: impl FnOnce(Creation<'a, CoreOf<M>>, T) -> Result<LandedOf<M>, CreateError<E>>,
-    ) -> Result<O::Of, CreateError<E>> {
+    ) -> Result<O::Of, CreateError<E>>
+    where
+        C: Errors<E>,
+    {
         match self.look() {
             Ok(found) => Ok(after(steps, found)),
             Err(missed) => missed.create(steps, create),
@@ -474,7 +517,7 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
         let map = self.map;
         match self.look() {
             Ok(live) => Ok(Claim::Live(live)),
-            Err(missed) => Ok(Claim::after(map, missed.begin()?.0)),
+            Err(missed) => Ok(Claim::after(map, missed.begin(None)?.0)),
         }
     }
 
@@ -496,7 +539,7 @@ struct Missed<'a, M: Creator, C, O> {
     map: &'a M,
     hash: u64,
     ticket: TicketOf<M>,
-    condition: By<M, C>,
+    condition: C,
     output: O,
 }
 
@@ -508,16 +551,17 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
             map,
             hash,
             ticket: map.ticket(hash, key),
-            condition: By::new(condition),
+            condition,
             output,
         }
     }
 
     /// Begins a creation, or waits for the one under way.
     #[cold]
-    fn begin(self) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
-        let begun = steps::begin(self.map.core(), self.hash, self.ticket, &self.condition);
-        match after(self.condition, begun) {
+    fn begin(self, shares: Option<TypeId>) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
+        let condition = By::new(self.condition, shares);
+        let begun = steps::begin(self.map.core(), self.hash, self.ticket, &condition);
+        match after(condition, begun) {
             Ok(begun) => Ok((begun, self.output)),
             Err(refused) => Err(after(self.output, refused)),
         }
@@ -525,8 +569,9 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
 
     /// As `begin`, without waiting.
     fn try_begin(self) -> Result<Begun<'a, CoreOf<M>>, ClaimError> {
-        let begun = steps::try_begin(self.map.core(), self.hash, self.ticket, &self.condition);
-        match after((self.condition, self.output), begun) {
+        let condition = By::new(self.condition, None);
+        let begun = steps::try_begin(self.map.core(), self.hash, self.ticket, &condition);
+        match after((condition, self.output), begun) {
             Ok(Some(begun)) => Ok(begun),
             Ok(None) => Err(ClaimError::InFlight(InFlight)),
             Err(closed) => Err(ClaimError::Refused(closed.into())),
@@ -541,15 +586,21 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
         create: impl FnOnce(Creation<'a, CoreOf<M>>, S) -> Result<LandedOf<M>, CreateError<E>>,
     ) -> Result<O::Of, CreateError<E>>
     where
+        C: Errors<E>,
         O: Output<M>,
     {
-        let (begun, output) = match self.begin() {
+        let shares = <C as Errors<E>>::shared_type();
+        let (begun, output) = match self.begin(shares) {
             Ok(begun) => begun,
             Err(refused) => return Err(after((steps, create), refused.into())),
         };
         let created = match begun {
             Begun::Landed(landed) => Ok(after((steps, create), landed)),
             Begun::Ours(creation) => create(creation, steps),
+            Begun::Failed(error) => {
+                let error = after((steps, create), error);
+                Err(CreateError::Failed(C::take(error)))
+            }
         };
         match created {
             Ok(landed) => Ok(output.of(landed)),

@@ -1,17 +1,61 @@
 //! What an entry is to give: which values count, and what comes back of them.
 
 use crate::create::creator::{Creator, LandedOf, StoredOf, WeakKeys};
+use crate::create::flight::SharedError;
 use crate::create::steps::{Accepts, Creates};
 use crate::memory::panics::after;
+use std::any::TypeId;
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Which values count.
-pub(crate) trait Condition<M: Creator> {
+pub(crate) trait Condition<M: Creator>: Errors<Infallible> + Errors<()> {
     /// All do.
     const ANY: bool;
 
     fn holds(&self, landed: &LandedOf<M>) -> bool;
+}
+
+/// Whether a factory's error is one for all who wait.
+pub(crate) trait Errors<E> {
+    /// Of which type errors have to be that are as good as one's own.
+    fn shared_type() -> Option<TypeId>;
+
+    fn share(error: &E) -> Option<SharedError>;
+
+    /// One's own of what another one has shared.
+    fn take(error: SharedError) -> E;
+}
+
+/// An error is one for all who wait: of [`share_errors`](super::Entry::share_errors).
+#[derive(Clone, Copy, Debug)]
+pub struct ShareErrors<C>(pub(crate) C);
+
+impl<M: Creator, C: Condition<M>> Condition<M> for ShareErrors<C> {
+    const ANY: bool = C::ANY;
+
+    fn holds(&self, landed: &LandedOf<M>) -> bool {
+        self.0.holds(landed)
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static, C> Errors<E> for ShareErrors<C> {
+    fn shared_type() -> Option<TypeId> {
+        Some(TypeId::of::<E>())
+    }
+
+    fn share(error: &E) -> Option<SharedError> {
+        Some(Arc::new(error.clone()))
+    }
+
+    fn take(error: SharedError) -> E {
+        let error: &E = (*error)
+            .downcast_ref()
+            .expect("of the type that was asked for");
+        error.clone()
+    }
 }
 
 /// What an entry returns of a value: an owner, or what [`and_view`](super::Entry::and_view) says. It cannot be implemented outside.
@@ -68,6 +112,35 @@ impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for Val
     fn holds(&self, landed: &LandedOf<M>) -> bool {
         let is_valid = || (self.is_valid)(M::owner(landed));
         self.and.holds(landed) && (M::Core::is_fresh(landed) || is_valid())
+    }
+}
+
+/// Each who waits runs its own factory.
+impl<E> Errors<E> for AnyLive {
+    fn shared_type() -> Option<TypeId> {
+        None
+    }
+
+    fn share(_: &E) -> Option<SharedError> {
+        None
+    }
+
+    fn take(_: SharedError) -> E {
+        unreachable!("none is shared")
+    }
+}
+
+impl<E, F, C: Errors<E>> Errors<E> for ValidIf<F, C> {
+    fn shared_type() -> Option<TypeId> {
+        C::shared_type()
+    }
+
+    fn share(error: &E) -> Option<SharedError> {
+        C::share(error)
+    }
+
+    fn take(error: SharedError) -> E {
+        C::take(error)
     }
 }
 
@@ -187,17 +260,29 @@ impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Gives<M, R> for View<F> {
 }
 
 /// A condition, for the steps of a creation.
-pub(crate) struct By<M, C>(pub(crate) C, PhantomData<fn() -> M>);
+pub(crate) struct By<M, C> {
+    pub(crate) condition: C,
+    shares: Option<TypeId>,
+    map: PhantomData<fn() -> M>,
+}
 
 impl<M: Creator, C: Condition<M>> By<M, C> {
-    pub(crate) fn new(condition: C) -> Self {
-        Self(condition, PhantomData)
+    pub(crate) fn new(condition: C, shares: Option<TypeId>) -> Self {
+        Self {
+            condition,
+            shares,
+            map: PhantomData,
+        }
     }
 }
 
 impl<M: Creator, C: Condition<M>> Accepts<LandedOf<M>> for By<M, C> {
     fn accepts(&self, found: &LandedOf<M>) -> bool {
-        self.0.holds(found)
+        self.condition.holds(found)
+    }
+
+    fn shares(&self) -> Option<TypeId> {
+        self.shares
     }
 }
 

@@ -1,7 +1,7 @@
 //! Creation that waits without holding up a thread.
 
 use super::key::Selects;
-use super::policy::{Condition, Output};
+use super::policy::{By, Condition, Errors, Output};
 use super::{Entry, Missed};
 use crate::create::claim::Claim;
 use crate::create::creator::{never_fails, CoreOf, Creator, Tokens};
@@ -9,6 +9,7 @@ use crate::create::error::{CreateError, Refused};
 use crate::create::steps::{begin_async, Begun};
 use crate::memory::panics::{after, ended};
 use crate::pointer::token::Token;
+use std::any::TypeId;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -66,6 +67,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     where
         F: FnOnce(&M::Key) -> T,
         T: Future<Output = Result<M::Value, E>>,
+        C: Errors<E>,
     {
         LookFirst::new(move || match self.look() {
             Ok(found) => Ok(Ok(after(make, found))),
@@ -107,6 +109,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         M: Tokens,
         F: FnOnce(&M::Key, Token) -> T,
         T: Future<Output = Result<M::Value, E>>,
+        C: Errors<E>,
     {
         LookFirst::new(move || match self.look() {
             Ok(found) => Ok(Ok(after(make, found))),
@@ -165,7 +168,7 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
         LookFirst::new(move || match self.look() {
             Ok(live) => Ok(Ok(Claim::Live(live))),
             Err(missed) => Err(async move {
-                let (begun, _) = missed.begin_async().await?;
+                let (begun, _) = missed.begin_async(None).await?;
                 Ok(Claim::after(map, begun))
             }),
         })
@@ -174,8 +177,12 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
 
 impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
     /// As [`begin`](Self::begin), without holding up a thread.
-    async fn begin_async(self) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
-        let begun = begin_async(self.map.core(), self.hash, self.ticket, self.condition);
+    async fn begin_async(
+        self,
+        shares: Option<TypeId>,
+    ) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
+        let condition = By::new(self.condition, shares);
+        let begun = begin_async(self.map.core(), self.hash, self.ticket, condition);
         match begun.await {
             Ok((begun, condition)) => Ok((after(condition, begun), self.output)),
             Err(refused) => Err(after(self.output, refused)),
@@ -188,17 +195,24 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
     where
         F: FnOnce(&M::Key) -> T,
         T: Future<Output = Result<M::Value, E>>,
+        C: Errors<E>,
     {
-        let (begun, output) = match self.begin_async().await {
+        let shares = <C as Errors<E>>::shared_type();
+        let (begun, output) = match self.begin_async(shares).await {
             Ok(begun) => begun,
             Err(refused) => return Err(after(make, refused.into())),
         };
         let creation = match begun {
             Begun::Landed(landed) => return Ok(output.of(after(make, landed))),
+            Begun::Failed(error) => {
+                let error = after((make, output), error);
+                return Err(CreateError::Failed(C::take(error)));
+            }
             Begun::Ours(creation) => creation,
         };
         let making = creation.during(|ticket| make(M::key_of(ticket)));
-        let created = creation.create_async(making, |ticket, value| M::made(ticket, value));
+        let created =
+            creation.create_async(making, |ticket, value| M::made(ticket, value), C::share);
         match created.await {
             Ok(landed) => Ok(output.of(landed)),
             Err(error) => Err(after(output, error)),
@@ -210,22 +224,30 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
         M: Tokens,
         F: FnOnce(&M::Key, Token) -> T,
         T: Future<Output = Result<M::Value, E>>,
+        C: Errors<E>,
     {
         let (map, hash) = (self.map, self.hash);
-        let (begun, output) = match self.begin_async().await {
+        let shares = <C as Errors<E>>::shared_type();
+        let (begun, output) = match self.begin_async(shares).await {
             Ok(begun) => begun,
             Err(refused) => return Err(after(make, refused.into())),
         };
         let creation = match begun {
             Begun::Landed(landed) => return Ok(output.of(after(make, landed))),
+            Begun::Failed(error) => {
+                let error = after((make, output), error);
+                return Err(CreateError::Failed(C::take(error)));
+            }
             Begun::Ours(creation) => creation,
         };
         let token = Token::new();
         let binder = token.binder();
         let making = creation.during(|ticket| make(M::key_of(ticket), token));
-        let created = creation.create_async(making, move |ticket, value| {
-            map.made_with_token(hash, ticket, value, &binder)
-        });
+        let created = creation.create_async(
+            making,
+            move |ticket, value| map.made_with_token(hash, ticket, value, &binder),
+            C::share,
+        );
         match created.await {
             Ok(landed) => Ok(output.of(landed)),
             Err(error) => Err(after(output, error)),

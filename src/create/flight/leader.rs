@@ -153,8 +153,8 @@ impl<T, R: Clone> Leader<'_, T, R> {
     }
 }
 
-/// Takes a flight off its list, which is locked. Those who sleep get the result; if there is none, they begin anew, and the thread that
-/// has slept longest leads what it has brought along.
+/// Takes a flight off its list, which is locked. Those who sleep get the result, or the error, if that is as good for them as one of their own; if there is none, they begin anew, and the
+/// thread that has slept longest leads what it has brought along.
 fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, is_given_up: bool) -> Told<T, R> {
     take_off(list, flight);
     let asleep = flight.asleep.lock().take();
@@ -163,7 +163,8 @@ fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, is_given_up: b
         let leads = needs_leader && one.is_thread;
         // Not its last owner, as the one who sleeps has it too.
         let own = one.own.lock().take();
-        if let Some(own) = own.filter(|_| leads) {
+        let begins_anew = |own: &Arc<Flight<T, R>>| leads && own.error_of(flight).is_none();
+        if let Some(own) = own.filter(begins_anew) {
             put_on(list, &own);
             needs_leader = false;
             one.decide(Wakes::Leads);

@@ -19,6 +19,8 @@
 //! A flight is on its list while somebody leads it. After that it is over: who waits gets the result, or begins anew with a key of its own, as that of who has failed may be about
 //! to die.
 //!
+//! A flight that is given up may have an error with it, for those who have said that they take one of its type: they do not begin anew.
+//!
 //! When a flight is given up, the thread that has slept longest leads what it has brought along, under the same lock: nobody who comes later can be quicker. So
 //! whoever has failed because that thread waits finds a flight led by it, when it tries again. All others are woken and look; of a task nothing more can be asked, since it may be woken
 //! and never be polled again. For the same reason a task that has to wait for the end of a value, before it may create, leads nothing meanwhile.
@@ -31,6 +33,7 @@ use crate::memory::panics::{after, Panics};
 use crate::sync::{self, const_fn, plain, AtomicBool, AtomicUsize, List, Lock};
 use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
 pub(crate) use leader::{Leader, Left};
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -59,13 +62,20 @@ pub(crate) struct Flight<T, R> {
     is_entering: plain::AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
+    /// Which errors of others are as good for whoever has brought it along as one of its own.
+    shares: Option<TypeId>,
+    /// Set before it is given up, if it has one for others.
+    error: OnceCell<SharedError>,
     /// Changed under the shard's lock.
     #[cfg(debug_assertions)]
     is_listed: plain::AtomicBool,
 }
 
+/// The error of a factory, for those who have waited for it.
+pub(crate) type SharedError = Arc<dyn Any + Send + Sync>;
+
 impl<T, R> Flight<T, R> {
-    pub(crate) fn new(hash: u64, ticket: T) -> Arc<Self> {
+    pub(crate) fn new(hash: u64, ticket: T, shares: Option<TypeId>) -> Arc<Self> {
         Arc::new(Self {
             hash,
             ticket,
@@ -78,6 +88,8 @@ impl<T, R> Flight<T, R> {
             asleep: Mutex::new(AllAsleep::new()),
             is_entering: plain::AtomicBool::new(false),
             result: OnceCell::new(),
+            shares,
+            error: OnceCell::new(),
             #[cfg(debug_assertions)]
             is_listed: plain::AtomicBool::new(false),
         })
@@ -96,6 +108,11 @@ impl<T, R> Flight<T, R> {
         &self.letting_go
     }
 
+    /// Those who wait for an error of this type get it, when the flight is given up.
+    pub(crate) fn share_error(&self, error: SharedError) {
+        let _ = self.error.set(error);
+    }
+
     /// There was nothing when its leader looked.
     pub(crate) fn begins_to_make(&self) {
         self.is_entering.store(false, Ordering::Relaxed);
@@ -106,7 +123,13 @@ impl<T, R> Flight<T, R> {
         self.is_entering.store(true, Ordering::Relaxed);
     }
 
-    /// Acquire: pairs with `take_off`, before which the result was set.
+    /// The error of `other`, if it has one that is as good for this one.
+    fn error_of(&self, other: &Self) -> Option<SharedError> {
+        let error = other.error.get()?;
+        (self.shares == Some((**error).type_id())).then(|| Arc::clone(error))
+    }
+
+    /// Acquire: pairs with `take_off`, before which the result or the error was set.
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }

@@ -1,6 +1,6 @@
 //! Who waits for somebody else's creation.
 
-use super::{Asleep, Flight, Leader, Shard, Strangers, Wakes};
+use super::{Asleep, Flight, Leader, Shard, SharedError, Strangers, Wakes};
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker, Own, Part};
 #[cfg(feature = "async")]
@@ -24,6 +24,8 @@ pub(crate) enum Turn<'a, T, R> {
     Draft(R),
     /// The flight is over, with no result: what the caller has brought along.
     Again(Arc<Flight<T, R>>),
+    /// The same, and its error is as good as one of the caller's.
+    Failed(SharedError),
 }
 
 /// One who waits, until it is dropped.
@@ -313,8 +315,12 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             return Some(Turn::Landed(result.clone(), None));
         }
         is_over.then(|| {
-            let own = self.own.as_ref().map(Arc::clone);
-            Turn::Again(own.expect("those who wait bring one along"))
+            let own = self.own.as_ref();
+            let own = own.expect("those who wait bring one along");
+            match own.error_of(flight) {
+                Some(error) => Turn::Failed(error),
+                None => Turn::Again(Arc::clone(own)),
+            }
         })
     }
 }

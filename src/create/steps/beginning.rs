@@ -5,7 +5,7 @@
 
 use super::{Accepts, Creates, Creation};
 use crate::create::error::{ClosedError, Refused};
-use crate::create::flight::{Flight, FlightTable, Joined, Turn};
+use crate::create::flight::{Flight, FlightTable, Joined, SharedError, Turn};
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker, Part};
 use crate::deadlock::waits::Waiting;
@@ -22,6 +22,8 @@ pub(crate) enum Begun<'a, M: Creates> {
     Ours(Creation<'a, M>),
     /// Somebody else has, or had.
     Landed(M::Landed),
+    /// Somebody else has failed, with an error that is as good as one of the caller's.
+    Failed(SharedError),
 }
 
 type FlightOf<M> = Arc<Flight<<M as Creates>::Ticket, <M as Creates>::Landed>>;
@@ -44,7 +46,7 @@ pub(crate) fn try_begin<'a, M: Creates>(
     ticket: M::Ticket,
     accepts: &impl Accepts<M::Landed>,
 ) -> Result<Option<Begun<'a, M>>, ClosedError> {
-    let mut mine = Flight::new(hash, ticket);
+    let mut mine = Flight::new(hash, ticket, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
             return when_closed(map, hash, mine, accepts, closed).map(Some);
@@ -71,7 +73,7 @@ pub(crate) fn begin<'a, M: Creates>(
     ticket: M::Ticket,
     accepts: &impl Accepts<M::Landed>,
 ) -> Result<Begun<'a, M>, Refused> {
-    let mut mine = Flight::new(hash, ticket);
+    let mut mine = Flight::new(hash, ticket, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
             return Ok(when_closed(map, hash, mine, accepts, closed)?);
@@ -102,7 +104,7 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::Landed>>(
     ticket: M::Ticket,
     accepts: A,
 ) -> Result<(Begun<'_, M>, A), Refused> {
-    let mut mine = Flight::new(hash, ticket);
+    let mut mine = Flight::new(hash, ticket, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
             let begun = when_closed(map, hash, mine, &accepts, closed)?;
@@ -178,6 +180,7 @@ fn next<'a, M: Creates>(
             return Ok(Next::Nothing(Begun::Landed(landed)));
         }
         Turn::Draft(draft) => return Ok(Next::Nothing(Begun::Landed(draft))),
+        Turn::Failed(error) => return Ok(Next::Nothing(Begun::Failed(error))),
         Turn::Again(own) => return Ok(Next::Join(own)),
     };
     let mut creation = Creation { map, hash, leader };

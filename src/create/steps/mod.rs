@@ -18,7 +18,7 @@ pub(crate) use beginning::begin_async;
 pub(crate) use beginning::{begin, try_begin, Begun};
 
 use crate::create::error::{ClosedError, CreateError};
-use crate::create::flight::{Flight, FlightTable, Leader};
+use crate::create::flight::{Flight, FlightTable, Leader, SharedError};
 use crate::deadlock::family::Family;
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::waits;
@@ -27,6 +27,7 @@ use crate::memory::panics::{after, Panics};
 use crate::memory::teardown;
 use crate::table::exclusive::InTheWay;
 use pending::PendingCreation;
+use std::any::TypeId;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -124,10 +125,19 @@ pub(crate) struct Creation<'a, M: Creates> {
     leader: Leader<'a, M::Ticket, M::Landed>,
 }
 
-/// Which values are good enough. What is not counts as absent, and is taken out by the creation that takes its place.
+/// What is good enough for a caller.
 pub(crate) trait Accepts<L> {
+    /// Whether this value is. If not it counts as absent, and is taken out by the creation that takes its place.
     fn accepts(&self, found: &L) -> bool;
+
+    /// Errors of which type, if those are others' with whom the caller has waited.
+    fn shares(&self) -> Option<TypeId>;
 }
+
+/// What those get of a factory's error who wait for one of its type.
+pub(crate) trait Share<E>: Fn(&E) -> Option<SharedError> {}
+
+impl<E, F: Fn(&E) -> Option<SharedError>> Share<E> for F {}
 
 /// The family of a creation. Dropped, the creation has failed, and gives up the rest of what it has when that is done.
 struct Scope(Family);
@@ -203,8 +213,11 @@ impl<'a, M: Creates> Creation<'a, M> {
         during_as(self.map, self.leader.flight(), part, || f(self.ticket()))
     }
 
-    /// As `fail`, with what has ended inside of it.
-    fn fail_with<E>(self, scope: Scope, error: E) -> E {
+    /// Gives up, with what has ended inside of it. Those who wait for an error of this type get what `share` makes of it.
+    fn fail_with<E>(self, scope: Scope, error: E, share: impl Share<E>) -> E {
+        if let Some(shared) = self.during(|_| share(&error)) {
+            self.leader.flight().share_error(shared);
+        }
         let mut panics = Panics::new();
         panics.catch(|| drop(scope));
         panics.catch(|| drop(self));
@@ -232,6 +245,7 @@ impl<'a, M: Creates> Creation<'a, M> {
     pub(crate) fn create<E>(
         self,
         make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
+        share: impl Share<E>,
     ) -> Result<M::Landed, CreateError<E>> {
         let scope = Scope::new();
         let made = self.during_open(&scope, make);
@@ -245,7 +259,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         let finished = match made {
             Ok(Ok(entered)) => self.finish(entered),
             Ok(Err(draft)) => self.drafted(scope, draft).finish(),
-            Err(error) => return Err(CreateError::Failed(self.fail_with(scope, error))),
+            Err(error) => return Err(CreateError::Failed(self.fail_with(scope, error, share))),
         };
         finished.map_err(CreateError::from)
     }
@@ -255,6 +269,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         self,
         allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
         initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
+        share: impl Share<E>,
     ) -> Result<M::Landed, CreateError<E>> {
         let scope = Scope::new();
         let made = self.during_open(&scope, allocate);
@@ -262,13 +277,18 @@ impl<'a, M: Creates> Creation<'a, M> {
         let drafted = match draft {
             Ok(draft) => self.drafted(scope, draft),
             Err(error) => {
-                let error = after(initialise, self.fail_with(scope, error));
+                let error = after(initialise, self.fail_with(scope, error, share));
                 return Err(CreateError::Failed(error));
             }
         };
         match drafted.initialise(initialise) {
             Ok(()) => drafted.finish().map_err(CreateError::from),
-            Err(error) => Err(CreateError::Failed(after(drafted, error))),
+            Err(error) => {
+                if let Some(shared) = drafted.during(Part::Closed, || share(&error)) {
+                    drafted.leader().flight().share_error(shared);
+                }
+                Err(CreateError::Failed(after(drafted, error)))
+            }
         }
     }
 
@@ -506,6 +526,7 @@ impl<M: Creates> Creation<'_, M> {
         self,
         making: impl Future<Output = Result<V, E>>,
         made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
+        share: impl Share<E>,
     ) -> Result<M::Landed, CreateError<E>> {
         let entered = {
             let making = std::pin::pin!(Some(making));
@@ -520,7 +541,12 @@ impl<M: Creates> Creation<'_, M> {
         };
         match entered {
             Ok(entered) => self.finish(entered).map_err(CreateError::from),
-            Err(error) => Err(CreateError::Failed(after(self, error))),
+            Err(error) => {
+                if let Some(shared) = self.during(|_| share(&error)) {
+                    self.leader.flight().share_error(shared);
+                }
+                Err(CreateError::Failed(after(self, error)))
+            }
         }
     }
 }
