@@ -5,8 +5,8 @@
 use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::registries::finalizers::Finalizers;
 use highlander::{
-    ByAddress, Handle, Interner, MapMaker, Recent, RecentErrors, Refused, Registry, StrongMap, Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap,
-    WeakSet, WeakValueMap, WeakWatched,
+    ByAddress, Handle, Interner, MapMaker, Recent, RecentErrors, Refused, Registry, StrongMap,
+    Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};

@@ -1,7 +1,7 @@
 //! The driver: every kind of map behind one trait, in every configuration that `MapMaker` can be asked for, and what the cases are run on.
 #![allow(dead_code)] // each binary uses a part of it
 
-use crate::common::Colliding;
+use crate::common::{flat, Colliding};
 use highlander::map_maker::WeakSide;
 use highlander::{
     ByAddress, ByEquality, Cause, ClosedError, CreateError, CycleError, DefaultHashBuilder,
@@ -165,7 +165,7 @@ macro_rules! methods {
             make: impl FnOnce() -> Result<Value, Error>,
         ) -> Result<Value, Error> {
             let made = self.0.get_or_try_insert_with($own(key), |_| make());
-            made.map_err(|error| error.map_refused(Error::from))
+            made.map_err(flat)
         }
         fn get_valid_or_insert(
             &self,

@@ -42,12 +42,20 @@ macro_rules! place {
                 "get_or_insert_with": hold($env.map.get_or_insert_with($($by)? $given, |_| $value::new(20)));
                 "get_or_insert_with, let go": $env.map.get_or_insert_with($($by)? $given, |_| $value::new(20));
                 "get_or_try_insert_with": $env.map.get_or_try_insert_with($($by)? $given, |_| Err(Dropped::new()));
-                "entry_ref": hold($env.map.entry_ref(&Query($key)).key_with(|_| $given).or_insert_with(|_| $value::new(20)));
+                "entry_ref": {
+                    let query = Query($key);
+                    let entry = $env.map.entry_ref(&query).key_with(|_| $given);
+                    hold(entry.or_insert_with(|_| $value::new(20)))
+                };
                 "family": family($env, $key, false);
                 "family that fails": family($env, $key, true);
                 "claim": $env.map.entry($($by)? $given).claim_or_refused();
                 "try_claim": $env.map.entry($($by)? $given).try_claim();
-                "claim and fill": $env.map.entry($($by)? $given).claim_or_refused().ok().and_then(Claim::vacant).map(|it| hold(it.fill($value::bare(20))));
+                "claim and fill": {
+                    let given = $given;
+                    let claim = $env.map.entry($($by)? given).claim_or_refused().ok();
+                    claim.and_then(Claim::vacant).map(|it| hold(it.fill($value::bare(20))))
+                };
                 "try_insert": $env.map.try_insert($($by)? $given, $value::new(20));
                 "insert": hold($env.map.insert($($by)? $given, $value::new(20)));
                 "remove": hold($env.map.remove(&Query($key)));
@@ -109,7 +117,11 @@ macro_rules! place_of_map {
     ([$($generics:tt)*] $place:ty, |$env:ident, $key:ident| key: ($($by:tt)?) $given:expr, value: $value:ident, $($more:tt)*) => {
         place! { [$($generics)*] $place, |$env, $key| key: ($($by)?) $given, value: $value,
             "get_key_value": hold($env.map.get_key_value(&Query($key)));
-            "valid_if": hold($env.map.entry($($by)? $given).valid_if(|_| false).or_insert_with(|_| $value::new(20)));
+            "valid_if": {
+                let given = $given;
+                let entry = $env.map.entry($($by)? given).valid_if(|_| false);
+                hold(entry.or_insert_with(|_| $value::new(20)))
+            };
             "replace": hold($env.map.replace($($by)? $given, $value::new(20)));
             "update": hold($env.map.update($($by)? $given, |_| Some($value::new(20))));
             "update to nothing": hold($env.map.update($($by)? $given, |_| None));

@@ -151,11 +151,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                     end(two);
                     v
                 };
-                end(env
-                    .map
-                    .entry(key)
-                    .valid_if(is_valid)
-                    .or_insert_with(make))
+                end(env.map.entry(key).valid_if(is_valid).or_insert_with(make))
             });
         }
         check("or_create_cyclic", &|env, key| {

@@ -180,11 +180,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                     end(two);
                     v
                 };
-                end(env
-                    .map
-                    .entry(key)
-                    .valid_if(is_valid)
-                    .or_insert_with(make))
+                end(env.map.entry(key).valid_if(is_valid).or_insert_with(make))
             });
         }
         check("or_create_cyclic", &|env, key| {

@@ -5,8 +5,8 @@ use crate::common::{
 };
 use crate::creators::{in_each, with_weak_keys, Map};
 use highlander::{
-    Cause, Claim, ClaimError, CreateError, Handle, InFlight, Refused, Registry, StrongMap, Vacancy,
-    WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    Cause, Claim, ClaimError, CreateError, Entry, Handle, InFlight, Refused, Registry, StrongMap,
+    Vacancy, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::sync::{mpsc, Arc, Mutex, OnceLock, Weak};
 use std::thread;
@@ -201,10 +201,7 @@ fn who_waits_for_a_token_of_a_closed_map_is_refused<M: Map<Citizen>>() {
                 waiter.join().unwrap(),
                 Err(CreateError::Refused(Refused::Closed(_)))
             ));
-            assert!(matches!(
-                claimant.join().unwrap(),
-                Some(Refused::Closed(_))
-            ));
+            assert!(matches!(claimant.join().unwrap(), Some(Refused::Closed(_))));
         });
         assert_eq!(map.entries(), 0);
     });
@@ -323,7 +320,8 @@ fn a_token_keeps_its_key_alive<M: Map<Citizen, Key = Arc<u32>>>() {
     let (map, census) = (M::empty(), Census::new());
     let (key, weak) = {
         let key = M::key(1);
-        (map.vacancy(&key), Arc::downgrade(&key))
+        let token = Entry::of(&map, key.clone()).claim().vacant();
+        (token.expect("not vacant"), Arc::downgrade(&key))
     };
     let held = weak.upgrade().expect("the token owns it");
     assert!(Arc::ptr_eq(key.key(), &held));
@@ -452,7 +450,9 @@ fn a_key_is_dropped_with_its_token() {
     let mark = Arc::new(());
     let token = vacancy(&registry, Key(1, mark.clone()));
     assert_eq!(Arc::strong_count(&mark), 2);
-    assert!(is_in_flight(registry.entry(Key(1, mark.clone())).try_claim()));
+    assert!(is_in_flight(
+        registry.entry(Key(1, mark.clone())).try_claim()
+    ));
     assert_eq!(Arc::strong_count(&mark), 2);
     drop(token);
     assert_eq!(Arc::strong_count(&mark), 1);

@@ -138,9 +138,7 @@ fn a_failed_creation_leaves_nothing_and_its_error_comes_back_as_it_is() {
     let registry: Registry<String, Citizen> = Registry::new();
     for _ in 0..3 {
         let error = registry
-            .get_or_try_insert_with("k".into(), |key| {
-                Err::<Citizen, _>(format!("no {key}"))
-            })
+            .get_or_try_insert_with("k".into(), |key| Err::<Citizen, _>(format!("no {key}")))
             .unwrap_err();
         assert_eq!(error, CreateError::Failed("no k".to_string()));
         assert!(registry.get("k").is_none());

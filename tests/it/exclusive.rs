@@ -1,6 +1,6 @@
 //! Exclusive registries: a value is made when the destructor of the one before has ended, and not earlier.
 
-use crate::common::{flat, is_in_flight, promptly, Colliding, Ending, Slow};
+use crate::common::{is_in_flight, promptly, Colliding, Ending, Slow};
 use highlander::{
     Claim, CreateError, CycleError, Handle, MapMaker, Refused, Registry, Watched, WeakValueMap,
 };
@@ -79,7 +79,8 @@ fn look_ups_do_not_wait_and_claims_are_told() {
         assert!(REGISTRY.is_empty());
         assert!(is_in_flight(REGISTRY.entry(1).try_claim()));
         assert!(matches!(
-            REGISTRY.entry(2).try_claim(), Ok(Claim::Vacant(_))
+            REGISTRY.entry(2).try_claim(),
+            Ok(Claim::Vacant(_))
         ));
         assert!(REGISTRY.get_or_insert_with(2, |_| None).is_none());
         // A value that exists already is entered.
@@ -91,7 +92,8 @@ fn look_ups_do_not_wait_and_claims_are_told() {
         ending.allow();
         thread.join().unwrap();
         assert!(matches!(
-            REGISTRY.entry(1).try_claim(), Ok(Claim::Vacant(_))
+            REGISTRY.entry(1).try_claim(),
+            Ok(Claim::Vacant(_))
         ));
     });
 }
@@ -497,7 +499,7 @@ fn a_circle_through_a_future_and_what_is_put_aside_after_its_poll_is_refused() {
         drop(chain);
         let refused = creator.join().unwrap();
         assert!(matches!(
-            refused.map_err(flat),
+            refused.map_err(crate::common::flat),
             Err(CreateError::Refused(Refused::Cycle(_)))
         ));
         // And what is named in a note is forgotten with what it was put aside for.

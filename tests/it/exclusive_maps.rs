@@ -140,9 +140,7 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
         ending.await_begin();
         assert!(map.get(&1).is_none() && map.entries() == 0);
         assert!(is_in_flight(map.entry(1).try_claim()));
-        assert!(matches!(
-            map.entry(2).try_claim(), Ok(Claim::Vacant(_))
-        ));
+        assert!(matches!(map.entry(2).try_claim(), Ok(Claim::Vacant(_))));
         assert!(map.get_or_insert_with(2, |_| Watched::new(None)).is_none());
         // A value that exists already is entered, and found by creators.
         let entered = Watched::new(None);
@@ -156,9 +154,7 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
         );
         ending.allow();
         dying.join().unwrap();
-        assert!(matches!(
-            map.entry(1).try_claim(), Ok(Claim::Vacant(_))
-        ));
+        assert!(matches!(map.entry(1).try_claim(), Ok(Claim::Vacant(_))));
     });
 }
 
@@ -335,9 +331,7 @@ fn a_live_value_of_another_key_with_the_same_hash_is_not_waited_for() {
         let maker = MapMaker::new().hasher(crate::common::Colliding);
         let map = maker.weak_values().exclusive().build().unwrap();
         let one: Watched<u32> = map.get_or_insert_with(1, |_| Watched::new(1));
-        assert!(matches!(
-            map.entry(2).try_claim(), Ok(Claim::Vacant(_))
-        ));
+        assert!(matches!(map.entry(2).try_claim(), Ok(Claim::Vacant(_))));
         assert_eq!(
             (*one, *map.get_or_insert_with(2, |_| Watched::new(2))),
             (1, 2)

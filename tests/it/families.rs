@@ -187,7 +187,10 @@ fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
             Err(Failed::Failed("no superclass"))
         },
     );
-    assert_eq!(failed.unwrap_err().into_failed(), Failed::Failed("no superclass"));
+    assert_eq!(
+        failed.unwrap_err().into_failed(),
+        Failed::Failed("no superclass")
+    );
     assert!((0..2).all(|number| map.get(number).is_none() && map.try_get(number).is_ok()));
     assert_eq!(map.entries(), 0);
     assert!(
@@ -246,7 +249,7 @@ fn what_takes_the_place_of_another_one_is_given_what_is_unfinished<M: Map<Member
             let one = others.entry(1).valid_if(|_| false).or_try_insert_with(|_| {
                 let again = map.get_or_try_insert(&keys[0], || Ok::<_, Refused>(Arc::default()));
                 assert!(M::same(&again.map_err(flat)?, zero));
-                Ok(Arc::new(1))
+                Ok::<_, Refused>(Arc::new(1))
             });
             // So it is unfinished too.
             made = Some(one.map_err(flat)?);

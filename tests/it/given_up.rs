@@ -149,8 +149,12 @@ fn so_may_a_member_of_the_family() {
                 *second.owned.lock().unwrap() = Some(first);
                 *second.at_drop.lock().unwrap() = Some(Box::new(ask.take().unwrap()));
                 Err(CreateError::Failed("fails"))
-            });
-        assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
+            },
+        );
+        assert!(matches!(
+            failed.map_err(flat),
+            Err(CreateError::Failed("fails"))
+        ));
         assert_eq!(is_refused.recv(), Ok(Some(true)));
         assert!(values.is_empty());
     });
@@ -205,8 +209,12 @@ fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
                 asked.recv().unwrap();
             }
             Err(CreateError::Failed("fails"))
-        });
-    assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
+        },
+    );
+    assert!(matches!(
+        failed.map_err(flat),
+        Err(CreateError::Failed("fails"))
+    ));
     if asks_late {
         go_on.send(()).unwrap();
     }
@@ -242,8 +250,12 @@ fn in_the_depth_of_a_chain_nobody_waits_for_what_was_put_aside() {
                         let inner = made_in(inners, "inner", outers)?;
                         *inner.owned.lock().unwrap() = Some(outer.clone());
                         Err(CreateError::Failed("fails"))
-                    });
-                assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
+                    },
+                );
+                assert!(matches!(
+                    failed.map_err(flat),
+                    Err(CreateError::Failed("fails"))
+                ));
                 ask();
             };
             let mut chain: Watched<Box<dyn Any + Send + Sync>> =
@@ -278,7 +290,8 @@ fn what_dies_with_a_member_that_lands_makes_way() {
                     );
                     *outer.owned.lock().unwrap() = Some(inner.map_err(flat)?);
                     Ok(())
-                });
+                },
+            );
             let outer = outer.ok().unwrap();
             assert_eq!(values.len(), 2);
             let inner = outer.owned.lock().unwrap().take().unwrap();
@@ -332,8 +345,12 @@ fn what_was_given_up_and_lives_on_elsewhere_is_waited_for() {
             |_| {
                 keep.send(made_in(values, "inner", values)?).unwrap();
                 Err(CreateError::Failed("fails"))
-            });
-        assert!(matches!(failed.map_err(flat), Err(CreateError::Failed("fails"))));
+            },
+        );
+        assert!(matches!(
+            failed.map_err(flat),
+            Err(CreateError::Failed("fails"))
+        ));
         let inner = kept.recv().unwrap();
         let (asked, asks) = mpsc::channel();
         let other = thread::spawn(move || {

@@ -2,8 +2,7 @@
 
 use crate::common::{at_next_comparison, compared, panic_of, promptly, Census, Slow};
 use highlander::{
-    Claim, CreateError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched,
-    WeakValueMap,
+    Claim, CreateError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched, WeakValueMap,
 };
 use std::future::Future;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -56,7 +55,8 @@ fn a_future_that_waits_for_an_end_holds_nobody_up() {
                 dying.join().unwrap();
                 next.join().unwrap();
                 assert!(matches!(
-                    registry.entry(1).try_claim(), Ok(Claim::Vacant(_))
+                    registry.entry(1).try_claim(),
+                    Ok(Claim::Vacant(_))
                 ));
                 pollster::block_on(idle);
             });
@@ -348,7 +348,8 @@ fn a_key_that_only_idle_futures_wait_for_is_not_in_flight() {
         drop((creator, other));
         assert!(registry.try_get(&1).unwrap().is_none() && map.try_get(&1).unwrap().is_none());
         assert!(matches!(
-            registry.entry(1).try_claim(), Ok(Claim::Vacant(_))
+            registry.entry(1).try_claim(),
+            Ok(Claim::Vacant(_))
         ));
         assert!(poll(&mut idle, &waker).is_ready());
         assert!(matches!(poll(&mut also_idle, &waker), Poll::Ready(1)));

@@ -4,9 +4,7 @@ use crate::common::{at_next_comparison, compared, panic_of, Census, Citizen};
 use highlander::registries::memo::Memo;
 #[cfg(feature = "async")]
 use highlander::registries::signals::{Receiver, Signal};
-use highlander::{
-    Handle, Recent, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
-};
+use highlander::{Handle, Recent, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod creation;
 mod creators;
 mod cycles;
 mod drop_order;
+mod entry;
 mod exclusive;
 mod exclusive_maps;
 #[cfg(feature = "async")]

@@ -554,9 +554,7 @@ fn a_token_that_is_dropped_early_leaves_the_entry_to_pruning() {
 #[test]
 fn a_factory_that_fails_with_a_token_leaves_nothing() {
     let map: WeakValueMap<u32, Arc<Spell>> = WeakValueMap::new();
-    let failed = map
-        .entry(1)
-        .or_try_insert_with_token(|_, _| Err(highlander::CreateError::Failed(7)));
+    let failed = map.entry(1).or_try_insert_with_token(|_, _| Err(7));
     assert!(failed.is_err());
     assert!(catch_unwind(AssertUnwindSafe(|| {
         map.entry(1).or_insert_with_token(|_, _| panic!("factory"))
@@ -676,8 +674,12 @@ fn an_entry_is_counted_once_also_when_its_hook_panics() {
             .or_insert_with(|_| Watched::new(3))
     }))
     .is_err());
+    // It was taken out before anything was made.
+    assert_accounted(map.stats(), 0);
+    let three = map.entry(1).or_insert_with(|_| Watched::new(3));
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(three))).is_err());
     let stats = map.stats();
     assert_eq!((stats.created, stats.inserted), (1, 4), "{stats:?}");
-    assert_eq!((stats.replaced, stats.removed, stats.reported), (2, 1, 2));
+    assert_eq!((stats.replaced, stats.removed, stats.reported), (1, 2, 2));
     assert_accounted(stats, 0);
 }

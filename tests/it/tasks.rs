@@ -1,8 +1,8 @@
 //! Creation that awaits: one flight for tasks and threads, whatever runs the tasks, and whichever of them are given up.
 
-use crate::common::{assert_accounted, promptly, Census, Citizen};
-use crate::creators::{in_each, Map, Refused};
-use highlander::{CreateError, CycleError, Registry, WeakKeyMap, WeakKeyValueMap};
+use crate::common::{assert_accounted, flat, promptly, Census, Citizen};
+use crate::creators::{in_each, Map};
+use highlander::{CreateError, Refused, Registry, WeakKeyMap, WeakKeyValueMap};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::hash::{Hash, Hasher};
@@ -199,7 +199,7 @@ fn a_creation_that_fails_gives_its_error_to_its_own_caller<M: Map<Citizen>>() {
     let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
     let mut failing = Task::new(map.get_or_try_insert_async(&key, async || {
         gate.passed().await;
-        Err(CreateError::Failed("disk"))
+        Err("disk")
     }));
     let create = async || Ok::<_, Refused>(Arc::new(census.citizen()));
     let mut waiting = Task::new(map.get_or_try_insert_async(&key, create));
@@ -231,7 +231,7 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
     ) -> Result<Arc<Citizen>, Refused> {
         let next: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(create(map, keys, (at + 1) % 3));
         let created = map.get_or_try_insert_async(&keys[at], async || next.await);
-        Ok(M::value(&created.await?).clone())
+        Ok(M::value(&created.await.map_err(flat)?).clone())
     }
     promptly(|| {
         let (map, keys) = (M::shown(), [0, 1, 2].map(M::key));
@@ -242,11 +242,14 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
         // The same on the thread's own stack.
         let key = &keys[1];
         let mixed = map.get_or_try_insert_async(key, async || {
-            let asked = map.get_or_try_insert(key, || Err(CreateError::Failed("ran")))?;
-            Ok(M::value(&asked).clone())
+            let asked = map.get_or_try_insert(key, || Err("ran"))?;
+            Ok::<_, CreateError<_>>(M::value(&asked).clone())
         });
-        let refused = pollster::block_on(mixed).unwrap_err();
-        assert!(matches!(refused, CreateError::Cycle(_)), "{refused:?}");
+        let refused = flat(pollster::block_on(mixed).unwrap_err());
+        assert!(
+            matches!(refused, CreateError::Refused(Refused::Cycle(_))),
+            "{refused:?}"
+        );
         assert_eq!(map.entries(), 0);
     });
 }
@@ -264,8 +267,11 @@ fn a_factory_that_is_dropped_may_ask_for_its_own_key<M: Map<Citizen>>() {
     promptly(|| {
         let (map, key, refused) = (M::empty(), M::key(1), Cell::new(false));
         let asks = || {
-            let asked = map.get_or_try_insert(&key, || Err(CreateError::Failed("ran")));
-            refused.set(matches!(asked, Err(CreateError::Cycle(_))));
+            let asked = map.get_or_try_insert(&key, || Err("ran"));
+            refused.set(matches!(
+                asked,
+                Err(CreateError::Refused(Refused::Cycle(_)))
+            ));
         };
         let mut dropped = Task::new(map.get_or_try_insert_async(&key, async || {
             let _asks = Asks(asks);
@@ -287,7 +293,8 @@ fn two_tasks_that_create_for_each_other_are_told<M: Map<Citizen>>() {
             let make = async || {
                 gate.passed().await;
                 let simple = async || Ok::<_, Refused>(Arc::new(census.citizen()));
-                map.get_or_try_insert_async(other, simple).await?;
+                let other = map.get_or_try_insert_async(other, simple).await;
+                other.map_err(flat)?;
                 Ok::<_, Refused>(Arc::new(census.citizen()))
             };
             map.get_or_try_insert_async(own, make).await
@@ -309,8 +316,7 @@ fn claims_are_awaited<M: Map<Citizen>>() {
     let (map, census, key) = (M::empty(), Census::new(), M::key(1));
     let claim = pollster::block_on(map.claim_async(&key)).unwrap();
     let token = claim.vacant().expect("not vacant");
-    let [mut waiting, mut patient] =
-        [(); 2].map(|()| Task::new(map.claim_async(&key)));
+    let [mut waiting, mut patient] = [(); 2].map(|()| Task::new(map.claim_async(&key)));
     assert!(waiting.poll().is_none() && patient.poll().is_none());
     // The vacancy goes from claimant to claimant.
     drop(token);
@@ -338,13 +344,11 @@ fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
         return;
     }
     gate.open();
-    let closed = |refused: Option<Refused>| matches!(refused, Some(CreateError::Closed(_)));
-    assert!(closed(creating.poll().unwrap().err()));
-    assert!(closed(waiting.poll().unwrap().err()));
+    let closed = |refused: Option<Refused>| matches!(refused, Some(Refused::Closed(_)));
+    assert!(closed(creating.poll().unwrap().err().map(flat)));
+    assert!(closed(waiting.poll().unwrap().err().map(flat)));
     assert!(closed(claiming.poll().unwrap().err()));
-    assert!(closed(
-        pollster::block_on(map.claim_async(&key)).err()
-    ));
+    assert!(closed(pollster::block_on(map.claim_async(&key)).err()));
     assert_eq!((census.born(), census.dead(), map.entries()), (1, 1, 0));
 }
 
@@ -397,26 +401,24 @@ fn what_is_awaited_side_by_side_is_no_cycle() {
         let get = |key, gate| {
             let registry = &registry;
             async move {
-                let make = async |_: &&str| {
+                let make = |_: &&str| async {
                     Gate::passed(gate).await;
-                    Ok::<_, CycleError>(1)
+                    Ok::<_, Refused>(1)
                 };
-                registry
-                    .get_or_try_insert_async(key, make)
-                    .await
-                    .map(|value| *value)
+                let made = registry.get_or_try_insert_async(key, make).await;
+                made.map(|value| *value).map_err(flat)
             }
         };
         // B is begun, and waits.
         let mut b = Task::new(registry.get_or_try_insert_async("b", |_| async {
             first.passed().await;
-            Ok::<_, CycleError>(get("c", &second).await? + 1)
+            Ok::<_, Refused>(get("c", &second).await? + 1)
         }));
         assert!(b.poll().is_none());
         // A awaits B and creates C, side by side.
         let mut a = Task::new(registry.get_or_try_insert_async("a", |_| async {
             let (b, c) = smol::future::zip(get("b", &second), get("c", &second)).await;
-            Ok::<_, CycleError>(b? + c?)
+            Ok::<_, Refused>(b? + c?)
         }));
         assert!(a.poll().is_none());
         // B asks for C, which A creates, although A waits for B: nobody waits for itself.
@@ -508,8 +510,8 @@ fn a_circle_through_a_future_that_a_factory_blocks_on_is_refused() {
                     if std::mem::take(&mut first) {
                         theirs.wait();
                     }
-                    let two = registry.get_or_try_insert_with(2, |_| Ok::<_, CycleError>(2))?;
-                    Ok::<_, CycleError>(*two + 1)
+                    let two = registry.get_or_try_insert_with(2, |_| Ok::<_, Refused>(2));
+                    Ok::<_, Refused>(*two.map_err(flat)? + 1)
                 });
                 made.is_err()
             });
@@ -518,8 +520,9 @@ fn a_circle_through_a_future_that_a_factory_blocks_on_is_refused() {
                 if std::mem::take(&mut first) {
                     both.wait();
                 }
-                let one = registry.get_or_try_insert_async(1, async |_| Ok::<_, CycleError>(1));
-                Ok::<_, CycleError>(*pollster::block_on(one)? + 1)
+                let make = |_: &u32| async { Ok::<_, Refused>(1) };
+                let one = pollster::block_on(registry.get_or_try_insert_async(1, make));
+                Ok::<_, Refused>(*one.map_err(flat)? + 1)
             });
             let refused = [mine.is_err(), other.join().unwrap()];
             assert_eq!(
@@ -540,8 +543,9 @@ fn a_suspended_future_is_no_part_of_what_another_creator_goes_on_with() {
         // 2 is begun, and will ask for 1.
         let mut two = Task::new(registry.get_or_try_insert_async(2, |_| async {
             first.passed().await;
-            let one = registry.get_or_try_insert_async(1, |_| async { unreachable!() });
-            Ok::<_, CycleError>(*one.await? + 1)
+            let never = |_: &u32| async { unreachable!() as Result<u32, Refused> };
+            let one = registry.get_or_try_insert_async(1, never);
+            Ok::<_, Refused>(*one.await.map_err(flat)? + 1)
         }));
         assert!(two.poll().is_none());
         let waits_for_two = registry.get_or_insert_async(2, |_| async { unreachable!() });
@@ -563,7 +567,7 @@ fn a_suspended_future_is_no_part_of_what_another_creator_goes_on_with() {
                 };
                 assert!(scope.spawn(poll).join().unwrap());
             });
-            Err(CreateError::Failed("no"))
+            Err("no")
         });
         assert_eq!(failed.err(), Some(CreateError::Failed("no")));
         // That one creates it now, and 2 asks for it.
@@ -584,7 +588,7 @@ fn a_suspended_future_is_no_part_of_what_another_creator_goes_on_with() {
 struct Keeps<F: FnMut()>(#[allow(dead_code)] Asks<F>);
 
 impl<F: FnMut()> Future for Keeps<F> {
-    type Output = Result<u32, CycleError>;
+    type Output = Result<u32, ()>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(7))
@@ -596,7 +600,7 @@ fn a_factory_that_is_done_may_ask_for_its_own_key_as_it_is_dropped() {
     promptly(|| {
         let (registry, refused) = (Registry::<u32, u32>::new(), Cell::new(false));
         let asks = || {
-            let asked = registry.get_or_try_insert_with(1, |_| Ok::<_, CycleError>(8));
+            let asked = registry.get_or_try_insert_with(1, |_| Ok::<_, ()>(8));
             refused.set(asked.is_err());
         };
         let made = registry.get_or_try_insert_async(1, |_: &u32| Keeps(Asks(asks)));
@@ -699,9 +703,9 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
                     map.get_or_insert_async(&theirs, |_| async { std::future::pending().await }),
                 );
                 assert!(creator.poll().is_none());
-                let mut waiter = Task::new(map.get_or_insert_async(&mine, |key| /*KEY*/ async {
+                let mut waiter = Task::new(map.get_or_insert_async(&mine, |key| {
                     assert!(Arc::ptr_eq(key, &mine));
-                    Arc::new(1)
+                    async { Arc::new(1) }
                 }));
                 assert!(waiter.poll().is_none());
                 drop(creator);
@@ -721,7 +725,11 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
                 type Call = fn(&$map, &Arc<str>) -> Arc<u32>;
                 let calls: [Call; 3] = [
                     |map, key| map.get_or_insert_with(key, |_| Arc::new(3)),
-                    |map, key| map.entry(key).valid_if(|_| false).or_insert_with(|_| Arc::new(4)),
+                    |map, key| {
+                        map.entry(key)
+                            .valid_if(|_| false)
+                            .or_insert_with(|_| Arc::new(4))
+                    },
                     |map, key| map.entry(key).or_create_cyclic(|_| Arc::new(5), |_| {}),
                 ];
                 for call in calls {

@@ -1,7 +1,7 @@
 //! Values that are created in two steps, and know each other in a circle.
 
-use crate::common::{panic_of, promptly};
-use highlander::{CreateError, CycleError, Handle, Registry, WeakHandle};
+use crate::common::{flat, is_in_flight, panic_of, promptly};
+use highlander::{CreateError, CycleError, Handle, Refused, Registry, WeakHandle};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Barrier, Mutex, OnceLock};
 use std::thread;
@@ -46,7 +46,7 @@ fn build_again(
     loop {
         match build(classes, owners, name, friends) {
             Ok(class) => return class,
-            Err(CreateError::Cycle(cycle)) => cycle.wait().unwrap(),
+            Err(CreateError::Refused(Refused::Cycle(cycle))) => cycle.wait().unwrap(),
             Err(error) => panic!("{error}"),
         }
     }
@@ -59,7 +59,7 @@ fn build(
     name: u32,
     friends: &(dyn Fn(u32) -> Vec<u32> + Sync),
 ) -> Result<Handle<u32, Class>, Failed> {
-    classes.entry(name).or_try_create_cyclic(
+    let class = classes.entry(name).or_try_create_cyclic(
         |_| Ok(Class::allocate()),
         |class| {
             let mut known = Vec::new();
@@ -72,7 +72,8 @@ fn build(
             class.finished.store(true, SeqCst);
             Ok(())
         },
-    )
+    );
+    class.map_err(flat)
 }
 
 #[test]
@@ -178,23 +179,25 @@ fn if_the_outer_one_fails_nobody_keeps_what_was_made_with_its_help() {
     let classes = Classes::new();
     let tries = AtomicU32::new(0);
     let build = || -> Result<_, Failed> {
-        classes.entry(0).or_try_create_cyclic(
+        let zero = classes.entry(0).or_try_create_cyclic(
             |_| Ok(Class::allocate()),
             |zero| {
                 let one = classes.entry(1).or_try_create_cyclic(
-                    |_| Ok::<_, Failed>(Class::allocate()),
+                    |_| Ok::<_, &str>(Class::allocate()),
                     |one| {
                         assert!(classes.get(&0).unwrap().ptr_eq(zero));
                         one.finished.store(true, SeqCst);
                         Ok(())
-                    })?;
+                    },
+                )?;
                 assert!(classes.get(&1).expect("to the family").ptr_eq(&one));
                 match tries.fetch_add(1, SeqCst) {
                     0 => Err(CreateError::Failed("no superclass")),
                     _ => Ok(()),
                 }
             },
-        )
+        );
+        zero.map_err(flat)
     };
     assert_eq!(build().err().unwrap(), CreateError::Failed("no superclass"));
     assert!(classes.is_empty() && classes.get(&0).is_none() && classes.get(&1).is_none());
@@ -216,7 +219,7 @@ fn if_the_inner_one_fails_the_outer_one_may_go_on_without_it() {
                 |_| Ok(Class::allocate()),
                 |_| {
                     assert!(classes.get(&0).unwrap().ptr_eq(zero));
-                    Err(CreateError::Failed("no"))
+                    Err("no")
                 },
             );
             assert_eq!(one.err(), Some(CreateError::Failed("no")));
@@ -242,7 +245,7 @@ fn what_was_made_with_the_help_of_a_failed_one_fails_too() {
                         |_| assert!(classes.get(&1).is_some() && classes.get(&0).is_some()),
                     );
                     *two.lock().unwrap() = Some(made);
-                    Err(Failed::Failed("no"))
+                    Err("no")
                 },
             );
             assert!(one.is_err());
@@ -250,7 +253,7 @@ fn what_was_made_with_the_help_of_a_failed_one_fails_too() {
                 classes.get(&2).is_none(),
                 "it has gone with what it was made with"
             );
-            Ok::<_, Failed>(())
+            Ok::<_, &str>(())
         },
     );
     assert!(zero.is_ok(), "it was given nothing unfinished");
@@ -366,10 +369,10 @@ fn crossed(classes: &Classes, retries: bool) -> ([Made; 2], Vec<CycleError>) {
                         |other| {
                             assert!(classes.get(&own).unwrap().ptr_eq(class));
                             other.finished.store(true, SeqCst);
-                            Ok::<_, Failed>(())
+                            Ok::<_, &str>(())
                         },
                     );
-                    if let Err(CreateError::Cycle(cycle)) = &other {
+                    if let Err(CreateError::Refused(Refused::Cycle(cycle))) = &other {
                         met.lock().unwrap().push(cycle.clone());
                     }
                     class
@@ -381,8 +384,8 @@ fn crossed(classes: &Classes, retries: bool) -> ([Made; 2], Vec<CycleError>) {
                     Ok::<_, Failed>(())
                 },
             );
-            match made {
-                Err(CreateError::Cycle(_)) if retries => {}
+            match made.map_err(flat) {
+                Err(CreateError::Refused(Refused::Cycle(_))) if retries => {}
                 made => return made,
             }
         }
@@ -439,7 +442,7 @@ fn the_value_of_a_failed_initialisation_is_dropped_before_the_call_returns() {
                     |_| {
                         begun.send(()).unwrap();
                         fails.recv().unwrap();
-                        Err(Failed::Failed("no"))
+                        Err("no")
                     },
                 );
                 assert!(failed.is_err());
@@ -486,7 +489,7 @@ fn what_a_failed_creation_has_not_helped_to_make_stays_with_its_family() {
                         |_| assert!(classes.get(&0).unwrap().ptr_eq(zero)),
                     );
                     *two.lock().unwrap() = Some(made);
-                    Err(Failed::Failed("no"))
+                    Err("no")
                 },
             );
             assert!(one.is_err() && classes.get(&1).is_none());
@@ -590,8 +593,10 @@ fn allocate_that_asks_for_its_own_key_is_a_cycle() {
             classes
                 .get_or_try_insert_with(0, |_| Ok(Class::allocate()))
                 .map(|_| Class::allocate())
+                .map_err(flat)
         },
-        |_| Ok::<_, CycleError>(()));
+        |_| Ok::<_, Refused>(()),
+    );
     assert!(error.is_err() && classes.is_empty());
 }
 

@@ -1,7 +1,7 @@
 //! `WeakValueMap`: values that others own, one per key. The numbers are those of the models' behaviours.
 
-use crate::common::{panic_of, promptly, Census, Citizen, Colliding, Dice};
-use highlander::{ClosedError, CreateError, CycleError, WeakPointer, WeakValueMap};
+use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice};
+use highlander::{CreateError, Refused, WeakPointer, WeakValueMap};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
@@ -308,9 +308,10 @@ fn s9_7_racing_creators_run_one_factory_and_share_what_it_makes() {
 fn s9_7_a_factory_that_asks_for_its_own_key_is_told_so() {
     let map = Map::new();
     let result = map.get_or_try_insert_with(1, |_| {
-        map.get_or_try_insert_with(1, |_| Ok::<_, CreateError<()>>(Arc::new(1)))
+        let again = map.get_or_try_insert_with(1, |_| Ok::<_, Refused>(Arc::new(1)));
+        again.map_err(flat)
     });
-    assert!(matches!(result, Err(CreateError::Cycle(_))));
+    assert!(matches!(result.map_err(flat), Err(Refused::Cycle(_))));
     let text =
         panic_of(|| map.get_or_insert_with(1, |_| map.get_or_insert_with(1, |_| Arc::new(1))));
     assert!(
@@ -327,7 +328,7 @@ fn s9_7_a_factory_that_asks_for_its_own_key_is_told_so() {
 #[test]
 fn s9_7_a_factory_that_fails_or_panics_stores_nothing() {
     let map = Map::new();
-    let error = map.get_or_try_insert_with(1, |_| Err(CreateError::Failed("no")));
+    let error = map.get_or_try_insert_with(1, |_| Err("no"));
     assert_eq!(error.unwrap_err(), CreateError::Failed("no"));
     assert_eq!(
         panic_of(|| map.get_or_insert_with(1, |_| panic!("oh"))),
@@ -401,7 +402,7 @@ fn stale_values_are_replaced_once() {
     assert_eq!(made.load(SeqCst), 1);
     assert!(new.iter().all(|v| Arc::ptr_eq(v, &new[0])));
     assert!(!Arc::ptr_eq(&old, &new[0]));
-    assert_eq!(map.stats().replaced, 1);
+    assert_eq!((map.stats().replaced, map.stats().removed), (0, 1));
     assert_eq!(map.entries(), 1);
 }
 
@@ -447,8 +448,11 @@ fn a_closed_map_takes_nothing_and_shows_what_is_there() {
     assert!(panic_of(|| map.insert(9, Arc::new(9))).contains("closed"));
     assert!(panic_of(|| map.get_or_insert_with(9, |_| Arc::new(9))).contains("closed"));
     assert!(map.replace(1, Arc::new(9)).is_err());
-    let error = map.get_or_try_insert_with(9, |_| Ok::<_, CreateError<()>>(Arc::new(9)));
-    assert!(matches!(error, Err(CreateError::Closed(_))));
+    let error = map.get_or_try_insert_with(9, |_| Ok::<_, ()>(Arc::new(9)));
+    assert!(matches!(
+        error,
+        Err(CreateError::Refused(Refused::Closed(_)))
+    ));
     assert!(Arc::ptr_eq(
         &map.get_or_insert_with(1, |_| unreachable!()),
         &held[1]
@@ -755,21 +759,22 @@ fn errors_of_the_users_own() {
         Cycle,
         Closed,
     }
-    impl From<CycleError> for Mine {
-        fn from(_: CycleError) -> Self {
-            Mine::Cycle
-        }
-    }
-    impl From<ClosedError> for Mine {
-        fn from(_: ClosedError) -> Self {
-            Mine::Closed
+    impl From<Refused> for Mine {
+        fn from(refused: Refused) -> Self {
+            match refused {
+                Refused::Cycle(_) => Mine::Cycle,
+                _ => Mine::Closed,
+            }
         }
     }
     let map = Map::new();
-    let nested = |key| map.get_or_try_insert_with(key, |_| Ok::<_, Mine>(Arc::new(0)));
+    let nested = |key| {
+        let value = map.get_or_try_insert_with(key, |_| Ok::<_, Mine>(Arc::new(0)));
+        value.map_err(|error| error.map_refused(Mine::from))
+    };
     assert_eq!(
         map.get_or_try_insert_with(1, |_| nested(1)),
-        Err(Mine::Cycle)
+        Err(CreateError::Failed(Mine::Cycle))
     );
     map.close();
     assert_eq!(nested(1), Err(Mine::Closed));
@@ -833,7 +838,7 @@ fn script<S: std::hash::BuildHasher + Default>(seed: u64) {
             7 => {
                 let got = map
                     .entry(key)
-                    .valid_if(|v| !(**v % 2 == 0))
+                    .valid_if(|v| **v % 2 != 0)
                     .or_insert_with(|_| new.clone());
                 let wanted = old.as_ref().filter(|v| ***v % 2 != 0).unwrap_or(&new);
                 assert!(same(Some(&got), Some(wanted)));
@@ -896,25 +901,31 @@ fn long_scripts_agree_with_a_model() {
 }
 
 #[test]
-fn a_stale_value_stays_if_the_factory_fails_and_the_next_who_waits_creates() {
+fn a_stale_value_goes_though_the_factory_fails_and_the_next_one_creates() {
     let (map, mut held) = filled(1);
-    let fail = |_: &u32| Err(CreateError::Failed("no"));
+    let fail = |_: &u32| Err("no");
     let failed = map.entry(0).valid_if(|_| false).or_try_insert_with(fail);
     assert_eq!(failed, Err(CreateError::Failed("no")));
-    assert!(Arc::ptr_eq(&map.get(&0).unwrap(), &held[0]));
+    assert!(map.get(&0).is_none());
+    map.insert(0, held[0].clone());
     let same = map
         .entry(0)
         .valid_if(|_| true)
         .or_try_insert_with(fail)
         .unwrap();
     assert!(Arc::ptr_eq(&same, &held[0]));
-    let new = map.get_or_try_replace_if(0, |_| true, |_| Ok::<_, CreateError<()>>(Arc::new(7)));
+    let seven = |_: &u32| Ok::<_, ()>(Arc::new(7));
+    let new = map.entry(0).valid_if(|_| false).or_try_insert_with(seven);
     held.push(new.unwrap());
     assert_eq!(map.get(&0), Some(Arc::new(7)));
-    assert_eq!((map.stats().created, map.stats().replaced), (1, 1));
+    let stats = map.stats();
+    assert_eq!((stats.created, stats.replaced, stats.removed), (1, 0, 2));
     map.close();
     let closed = map.entry(0).valid_if(|_| false).or_try_insert_with(fail);
-    assert!(matches!(closed, Err(CreateError::Closed(_))));
+    assert!(matches!(
+        closed,
+        Err(CreateError::Refused(Refused::Closed(_)))
+    ));
     assert_eq!(map.get(&0), Some(Arc::new(7)));
 }
 

@@ -107,7 +107,8 @@ impl Drop for Asking {
     fn drop(&mut self) {
         if let Some(registry) = self.1.take() {
             let never = |_: &Key| -> Result<_, Infallible> { unreachable!() };
-            let Err(CreateError::Refused(refused)) = registry.get_or_try_insert_with(A, never) else {
+            let Err(CreateError::Refused(refused)) = registry.get_or_try_insert_with(A, never)
+            else {
                 panic!("made");
             };
             assert!(matches!(refused, Refused::Cycle(cycle) if cycle.is_on_one_thread()));

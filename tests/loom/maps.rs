@@ -2,9 +2,7 @@
 //! so that their deaths are steps too.
 
 use crate::support::*;
-use highlander::{
-    ByAddress, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap,
-};
+use highlander::{ByAddress, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap};
 use loom::thread;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize as Plain, Ordering::Relaxed};

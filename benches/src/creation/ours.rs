@@ -22,12 +22,10 @@ impl CreationSubject for ByHandle {
 
     #[inline]
     fn get_or_create(&self, key: &str, work: impl FnOnce()) -> Self::Value {
-        self.0
-            .entry_ref(key)
-            .or_insert_with(|_| {
-                work();
-                Payload::default()
-            })
+        self.0.entry_ref(key).or_insert_with(|_| {
+            work();
+            Payload::default()
+        })
     }
 }
 
@@ -45,11 +43,9 @@ impl CreationSubject for ByArc {
 
     #[inline]
     fn get_or_create(&self, key: &str, work: impl FnOnce()) -> Self::Value {
-        self.0
-            .entry_ref(key)
-            .or_insert_with(|_| {
-                work();
-                Arc::default()
-            })
+        self.0.entry_ref(key).or_insert_with(|_| {
+            work();
+            Arc::default()
+        })
     }
 }

@@ -26,9 +26,7 @@ impl MapSubject for Ours {
 
     #[inline]
     fn get_or_create(&self, key: &str) -> Self::Value {
-        self.0
-            .entry_ref(key)
-            .or_insert_with(|_| Arc::default())
+        self.0.entry_ref(key).or_insert_with(|_| Arc::default())
     }
 
     fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
@@ -63,9 +61,7 @@ impl MapSubject for Kept {
 
     #[inline]
     fn get_or_create(&self, key: &str) -> Self::Value {
-        self.0
-            .entry_ref(key)
-            .or_insert_with(|_| Payload::default())
+        self.0.entry_ref(key).or_insert_with(|_| Payload::default())
     }
 
     fn for_each(&self, f: &mut dyn FnMut(&Self::Value)) {
