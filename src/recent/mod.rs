@@ -170,10 +170,10 @@ impl<M: WeakValued> Recent<M> {
     /// As [`entry`](Self::entry), by a borrowed form of the key, which is made on a miss only.
     #[inline]
     #[allow(private_bounds)] // What the map's `entry_ref` takes.
-    pub fn entry_ref<'a, Q: ?Sized>(
-        &'a self,
-        key: &'a Q,
-    ) -> Entry<'a, M::Map, BorrowedKey<'a, Q>, AnyLive, Kept<'a, M>>
+    pub fn entry_ref<'q, Q: ?Sized>(
+        &self,
+        key: &'q Q,
+    ) -> Entry<'_, M::Map, BorrowedKey<'q, Q>, AnyLive, Kept<'_, M>>
     where
         M::Map: entry::Asks<Q>,
     {

@@ -46,7 +46,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// assert_eq!(*held, 7);
     /// ```
     #[inline(always)]
-    pub fn entry_ref<'a, Q>(&'a self, key: &'a Q) -> Entry<'a, Self, BorrowedKey<'a, Q>>
+    pub fn entry_ref<'q, Q>(&self, key: &'q Q) -> Entry<'_, Self, BorrowedKey<'q, Q>>
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {

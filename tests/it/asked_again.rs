@@ -3,7 +3,7 @@
 
 use crate::common::promptly;
 use highlander::{
-    ByAddress, Claim, CreateError, Entry, Handle, MapMaker, Notify, Pointer, Refused, Registration,
+    ByAddress, Claim, CreateError, Handle, MapMaker, Notify, Pointer, Refused, Registration,
     Registry, StrongMap, Watched, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakValueMap,
 };
 use std::cell::{Cell, RefCell};
@@ -237,9 +237,9 @@ fn quietly<R>(f: impl FnOnce() -> R) -> R {
 }
 
 macro_rules! ways {
-    ($map:expr, $key:expr, $owned:expr, $value:expr) => {{
+    ($map:expr, $key:expr, $value:expr) => {{
         fn vacancy() -> highlander::Vacancy<'static, Of> {
-            quietly(|| match Entry::<Of, _>::of(&$map, $owned).claim() {
+            quietly(|| match $map.entry($key).claim() {
                 Claim::Vacant(vacancy) => vacancy,
                 Claim::Live(_) => panic!("nobody keeps it"),
             })
@@ -273,7 +273,7 @@ macro_rules! ways {
 fn functions_of_pointers_may_ask_for_the_key_of_a_weak_value() {
     type Of = WeakValueMap<u32, Asking>;
     static MAP: Of = WeakValueMap::new();
-    promptly(|| ways!(MAP, 1, 1, Asking::new()));
+    promptly(|| ways!(MAP, 1, Asking::new()));
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn functions_of_pointers_may_ask_for_the_key_of_a_value_with_a_weak_key() {
     fn key() -> Arc<u32> {
         KEY.lock().unwrap().get_or_insert_default().clone()
     }
-    promptly(|| ways!(MAP, &key(), key(), Asking::new()));
+    promptly(|| ways!(MAP, &key(), Asking::new()));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn functions_of_pointers_may_ask_for_the_weak_key_that_they_are() {
     fn key() -> Asking {
         quietly(|| KEY.with(Clone::clone))
     }
-    promptly(|| ways!(MAP, &key(), key(), Asking::new()));
+    promptly(|| ways!(MAP, &key(), Asking::new()));
 }
 
 /// While another thread waits, who has to be given a clone; and in an exclusive map, where the dead are looked for first.

@@ -5,8 +5,8 @@ use crate::common::{
 };
 use crate::creators::{in_each, with_weak_keys, Map};
 use highlander::{
-    Cause, Claim, ClaimError, CreateError, Entry, Handle, InFlight, Refused, Registry, StrongMap,
-    Vacancy, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    Cause, Claim, ClaimError, CreateError, Handle, InFlight, Refused, Registry, StrongMap, Vacancy,
+    WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::sync::{mpsc, Arc, Mutex, OnceLock, Weak};
 use std::thread;
@@ -320,8 +320,7 @@ fn a_token_keeps_its_key_alive<M: Map<Citizen, Key = Arc<u32>>>() {
     let (map, census) = (M::empty(), Census::new());
     let (key, weak) = {
         let key = M::key(1);
-        let token = Entry::of(&map, key.clone()).claim().vacant();
-        (token.expect("not vacant"), Arc::downgrade(&key))
+        (map.vacancy(&key), Arc::downgrade(&key))
     };
     let held = weak.upgrade().expect("the token owns it");
     assert!(Arc::ptr_eq(key.key(), &held));

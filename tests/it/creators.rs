@@ -34,8 +34,8 @@ pub trait Map<T>:
     fn number(key: &Self::Key) -> u32;
     fn value(owner: &Self::Owner) -> &Arc<T>;
 
-    fn claim<'a>(&'a self, key: &'a Self::Key) -> Result<Claim<'a, Self>, Refused>;
-    fn try_claim<'a>(&'a self, key: &'a Self::Key) -> Result<Claim<'a, Self>, ClaimError>;
+    fn claim(&self, key: &Self::Key) -> Result<Claim<'_, Self>, Refused>;
+    fn try_claim(&self, key: &Self::Key) -> Result<Claim<'_, Self>, ClaimError>;
     fn try_get(&self, number: u32) -> Result<Option<Self::Owner>, InFlight>;
     fn get_or_try_insert<E>(
         &self,
@@ -69,7 +69,7 @@ pub trait Map<T>:
     ) -> impl Future<Output = Result<Self::Owner, CreateError<E>>>;
 
     /// The vacancy of a key that has no value.
-    fn vacancy<'a>(&'a self, key: &'a Self::Key) -> Vacancy<'a, Self> {
+    fn vacancy(&self, key: &Self::Key) -> Vacancy<'_, Self> {
         self.claim(key).unwrap().vacant().expect("not vacant")
     }
 
@@ -110,11 +110,11 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
         owner
     }
 
-    fn claim<'a>(&'a self, key: &'a u32) -> Result<Claim<'a, Self>, Refused> {
+    fn claim(&self, key: &u32) -> Result<Claim<'_, Self>, Refused> {
         self.entry(*key).claim_or_refused()
     }
 
-    fn try_claim<'a>(&'a self, key: &'a u32) -> Result<Claim<'a, Self>, ClaimError> {
+    fn try_claim(&self, key: &u32) -> Result<Claim<'_, Self>, ClaimError> {
         self.entry(*key).try_claim()
     }
 
@@ -215,11 +215,11 @@ macro_rules! map {
                 owner
             }
 
-            fn claim<'a>(&'a self, $given: &'a $key) -> Result<Claim<'a, Self>, Refused> {
+            fn claim(&self, $given: &$key) -> Result<Claim<'_, Self>, Refused> {
                 self.entry($by).claim_or_refused()
             }
 
-            fn try_claim<'a>(&'a self, $given: &'a $key) -> Result<Claim<'a, Self>, ClaimError> {
+            fn try_claim(&self, $given: &$key) -> Result<Claim<'_, Self>, ClaimError> {
                 self.entry($by).try_claim()
             }
 

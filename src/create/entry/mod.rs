@@ -93,7 +93,7 @@ impl<'a, M, K, O> Entry<'a, M, K, AnyLive, O> {
     }
 }
 
-impl<'a, M, Q: ?Sized, C, O> Entry<'a, M, BorrowedKey<'a, Q>, C, O> {
+impl<'a, 'q, M, Q: ?Sized, C, O> Entry<'a, M, BorrowedKey<'q, Q>, C, O> {
     /// Makes the key by a function, if there is none.
     ///
     /// ```
@@ -121,7 +121,7 @@ impl<'a, M, Q: ?Sized, C, O> Entry<'a, M, BorrowedKey<'a, Q>, C, O> {
     pub fn key_with<K, F: FnOnce(&Q) -> K>(
         self,
         to_key: F,
-    ) -> Entry<'a, M, BorrowedKey<'a, Q, KeyWith<F>>, C, O> {
+    ) -> Entry<'a, M, BorrowedKey<'q, Q, KeyWith<F>>, C, O> {
         Entry {
             map: self.map,
             key: BorrowedKey {

@@ -19,7 +19,7 @@ use std::hash::BuildHasher;
 impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
     /// Selects one key: what is to become of it is said by the calls of the [`Entry`]. The map does not keep the key, so a reference will do.
     #[inline(always)]
-    pub fn entry<'a>(&'a self, key: &'a P) -> Entry<'a, Self, PointerKey<'a, P>> {
+    pub fn entry<'q>(&self, key: &'q P) -> Entry<'_, Self, PointerKey<'q, P>> {
         Entry::new(self, PointerKey(key))
     }
 
@@ -34,10 +34,10 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// assert_eq!((&*key, *size), ("Kurgan", 6));
     /// ```
     #[inline(always)]
-    pub fn entry_ref<'a, A>(
-        &'a self,
-        key: &'a A,
-    ) -> Entry<'a, Self, BorrowedKey<'a, A>, AnyLive, KeyAndOwner>
+    pub fn entry_ref<'q, A>(
+        &self,
+        key: &'q A,
+    ) -> Entry<'_, Self, BorrowedKey<'q, A>, AnyLive, KeyAndOwner>
     where
         A: ?Sized,
         M: Asked<P, A>,

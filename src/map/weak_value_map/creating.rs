@@ -25,7 +25,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
 
     /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with).
     #[inline(always)]
-    pub fn entry_ref<'a, Q>(&'a self, key: &'a Q) -> Entry<'a, Self, BorrowedKey<'a, Q>>
+    pub fn entry_ref<'q, Q>(&self, key: &'q Q) -> Entry<'_, Self, BorrowedKey<'q, Q>>
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
