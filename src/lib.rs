@@ -126,7 +126,10 @@ pub mod model {
     pub use crate::sync::model::{cores, set_own_stripes, set_park, set_reclaim};
 }
 
-// The examples of the README are tests.
+// The examples of the README are tests, and so is what must not compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(doctest)]
+#[doc = include_str!("../tests/variance.md")]
+struct Variance;

@@ -5,7 +5,5 @@ pub(crate) mod life;
 pub(crate) mod notify;
 pub(crate) mod token;
 pub(crate) mod traits;
-#[cfg(doctest)]
-mod variance;
 pub(crate) mod watched;
 pub(crate) mod watchers;

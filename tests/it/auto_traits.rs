@@ -1,6 +1,6 @@
 //! What all public types are: `Send`, `Sync`, `Unpin`, `UnwindSafe`, `RefUnwindSafe`, for contents that are and that are not; and their variance.
 //!
-//! All of it is asserted at compile time. That the containers are invariant is tested in `src/pointer/variance.rs`, since it has to be seen that something does not compile.
+//! All of it is asserted at compile time. That the containers are invariant is tested in `tests/variance.md`, since it has to be seen that something does not compile.
 
 use highlander::map_maker::{NoHook, OnRemove, StrongKeys, StrongValues, WeakKeys, WeakValues};
 use highlander::registries::after_fork::{AfterFork, Prepared};
@@ -480,7 +480,7 @@ covariant! {
     Same<General> => Same<Special>;
 }
 
-// Each of these has a twin in `src/pointer/variance.rs` that asks for another type, and does not compile.
+// Each of these has a twin in `tests/variance.md` that asks for another type, and does not compile.
 covariant! {
     Registry<General, u32> => Registry<General, u32>;
     Registry<u32, General> => Registry<u32, General>;
