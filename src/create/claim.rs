@@ -47,12 +47,13 @@ pub struct Vacancy<'a, M: Creator> {
 }
 
 impl<'a, M: Creator> Claim<'a, M> {
-    pub(crate) fn after(map: &'a M, begun: Begun<'a, CoreOf<M>>) -> Self
-    where
-        M::Owner: Clone,
-    {
+    pub(crate) fn after(
+        map: &'a M,
+        begun: Begun<'a, CoreOf<M>>,
+        owner: impl FnOnce(LandedOf<M>) -> M::Owner,
+    ) -> Self {
         match begun {
-            Begun::Landed(landed) => Self::Live(M::into_owner(landed)),
+            Begun::Landed(landed) => Self::Live(owner(landed)),
             Begun::Ours(creation) => Self::Vacant(Vacancy { map, creation }),
             Begun::Failed(_) => unreachable!("a claim shares no errors"),
         }

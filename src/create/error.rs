@@ -97,6 +97,13 @@ impl From<ClosedError> for Refused {
     }
 }
 
+/// So that a factory which opens files needs no error type of its own.
+impl From<Refused> for std::io::Error {
+    fn from(refused: Refused) -> Self {
+        std::io::Error::other(refused)
+    }
+}
+
 /// What the calls that create return when they fail: the factory's own error, or why the map refused the creation.
 ///
 /// `?` turns it into an [`std::io::Error`] where the factory's error is one, and into a `Box<dyn Error>`. For other error types
@@ -171,10 +178,17 @@ impl<E> From<ClosedError> for CreateError<E> {
     }
 }
 
+/// So that `?` works in a factory whose own error is a refusal.
+impl From<CreateError<Refused>> for Refused {
+    fn from(error: CreateError<Refused>) -> Self {
+        error.map_refused(|refused| refused)
+    }
+}
+
 /// The factory's error as it is; a refusal as [`ErrorKind::Other`](std::io::ErrorKind::Other).
 impl From<CreateError<std::io::Error>> for std::io::Error {
     fn from(error: CreateError<std::io::Error>) -> Self {
-        error.map_refused(std::io::Error::other)
+        error.map_refused(std::io::Error::from)
     }
 }
 

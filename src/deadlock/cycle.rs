@@ -64,18 +64,18 @@ impl CycleError {
     /// the other creation waits for.
     ///
     /// ```
-    /// use highlander::{CycleError, Registry};
+    /// use highlander::{Refused, Registry};
     ///
     /// /// Creates one, which asks for the other, as often as it takes.
-    /// fn one(registry: &Registry<&'static str, u32>) -> Result<u32, CycleError> {
+    /// fn one(registry: &Registry<&'static str, u32>) -> Result<u32, Refused> {
     ///     loop {
     ///         let made = registry.get_or_try_insert_with("one", |_| {
-    ///             let other = registry.get_or_try_insert_with("other", |_| Ok::<_, CycleError>(1))?;
-    ///             Ok::<_, CycleError>(*other + 1)
+    ///             let other = registry.get_or_try_insert_with("other", |_| Ok::<_, Refused>(1))?;
+    ///             Ok(*other + 1)
     ///         });
-    ///         match made {
-    ///             Ok(one) => return Ok(*one),
-    ///             Err(cycle) => cycle.wait()?,
+    ///         match made.map_err(Refused::from) {
+    ///             Err(Refused::Cycle(cycle)) => cycle.wait()?,
+    ///             made => return made.map(|one| *one),
     ///         }
     ///     }
     /// }

@@ -11,7 +11,6 @@ mod queue;
 pub use errors::RecentErrors;
 pub use maps::WeakValued;
 
-use crate::create::claim::Claim;
 use crate::create::creator::{Creating, LandedOf, StoredOf};
 use crate::create::entry::{
     self, AnyLive, BorrowedKey, Condition, Entry, FromRef, Gives, Output, Owned, OwnedKey,
@@ -149,6 +148,7 @@ impl<M: WeakValued> Recent<M> {
     }
 
     /// Selects one key of the map, as the map's own `entry`. What comes back counts as used and is kept; of a failure nothing is, unless the factory asks a [`RecentErrors`].
+    /// What the vacancy of a [claim](Entry::claim) is filled with is kept when it is [handed over](Self::keep).
     ///
     /// ```
     /// use highlander::{Recent, WeakValueMap};
@@ -243,36 +243,6 @@ impl<M: WeakValued> Recent<M> {
         self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// Returns the live value of this key, which counts as used and is kept; or the right to create it, as [`Entry::claim`]. What a vacancy is filled with is kept when it
-    /// is [handed over](Self::keep).
-    ///
-    /// ```
-    /// use highlander::{Claim, Recent, Registry};
-    ///
-    /// let sessions: Recent<Registry<u32, String>> = Recent::new(Registry::new(), 64);
-    /// match sessions.claim(7) {
-    ///     Claim::Live(_) => unreachable!("there is none yet"),
-    ///     Claim::Vacant(vacancy) => sessions.keep(&vacancy.fill("shaken hands".into())),
-    /// }
-    /// assert!(sessions.claim(7).live().is_some());
-    /// ```
-    ///
-    /// # Panics
-    /// As [`Entry::claim`].
-    pub fn claim(&self, key: M::Key) -> Claim<'_, M::Map> {
-        self.kept_if_live(Entry::new(self.map(), OwnedKey(key)).claim())
-    }
-
-    /// As [`claim`](Self::claim), without holding up a thread.
-    ///
-    /// # Panics
-    /// As `claim`, when the future is polled.
-    #[cfg(feature = "async")]
-    pub async fn claim_async(&self, key: M::Key) -> Claim<'_, M::Map> {
-        let claim = Entry::new(self.map(), OwnedKey(key)).claim_async();
-        self.kept_if_live(claim.await)
-    }
-
     /// Counts as a use of this value, which is kept from now on, if it is not yet: for owners that come from calls of the map. (That it is entered there is not asked for.)
     ///
     /// ```
@@ -338,13 +308,6 @@ impl<M: WeakValued> Recent<M> {
     fn kept(&self, owner: M::Owner) -> M::Owner {
         self.keep(&owner);
         owner
-    }
-
-    fn kept_if_live<'a>(&'a self, claim: Claim<'a, M::Map>) -> Claim<'a, M::Map> {
-        if let Claim::Live(owner) = &claim {
-            self.keep(owner);
-        }
-        claim
     }
 }
 

@@ -235,8 +235,8 @@ impl Place for Kept {
         "in the map": hold(env.map().get_or_insert_with(Thing::new(key), |_| Thing::new(20)));
         "family": family(env, key, false);
         "family that fails": family(env, key, true);
-        "claim": env.claim(Thing::new(key));
-        "claim and fill": env.claim(Thing::new(key)).vacant().map(|it| hold(it.fill(Thing::bare(20))));
+        "claim": env.entry(Thing::new(key)).claim_or_refused();
+        "claim and fill": env.entry(Thing::new(key)).claim_or_refused().ok().and_then(Claim::vacant).map(|it| hold(it.fill(Thing::bare(20))));
         "keep": env.map().get(&Query(key)).map(|it| env.keep(&it));
         "release": env.map().get(&Query(key)).map(|it| env.release(&it));
         "remove": env.map().remove(&Query(key));
@@ -309,7 +309,7 @@ fn recent() {
                 },
             )))
         });
-        check("claim", &|it| end(it.claim(Thing::new(key))));
+        check("claim", &|it| end(it.entry(Thing::new(key)).claim()));
         check("clear", &|it| {
             it.clear();
             step("end")

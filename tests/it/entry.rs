@@ -5,7 +5,7 @@ use highlander::{Cause, ClaimError, CreateError, Entry, InFlight, MapMaker, Refu
 use highlander::{Registry, StrongMap, Token, WeakKeyMap, WeakValueMap};
 use std::num::ParseIntError;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{mpsc, Arc, Barrier, Mutex};
 use std::thread;
 
 #[test]
@@ -428,5 +428,76 @@ mod tasks {
             "{} bytes",
             size_of_val(&creation)
         );
+    }
+}
+
+/// Whatever an entry has been given may ask for its key as it goes.
+mod at_the_drop_of_a_condition {
+    use super::*;
+
+    static REGISTRY: Registry<u32, u32> = Registry::new();
+
+    /// What a condition has captured.
+    struct Asks(u32, mpsc::Sender<String>);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let asked = REGISTRY.get_or_try_insert_with(self.0, |_| Ok::<_, ()>(7));
+            let text = asked.map_or_else(|error| format!("{error:?}"), |seven| seven.to_string());
+            self.1.send(text).unwrap();
+        }
+    }
+
+    fn with(key: u32, ask: impl FnOnce(Asks) + Send + 'static) -> String {
+        let (sender, receiver) = mpsc::channel();
+        promptly(move || ask(Asks(key, sender)));
+        receiver.recv().unwrap()
+    }
+
+    #[test]
+    fn a_creation_is_not_waited_for_by_its_own_thread() {
+        let text = with(1, |asks| {
+            let entry = REGISTRY.entry(1).valid_if(move |_| asks.0 == 1);
+            drop(entry.or_insert(1));
+        });
+        assert!(text.contains("Cycle"), "{text}");
+    }
+
+    #[test]
+    fn nor_is_a_claim() {
+        let text = with(2, |asks| {
+            drop(REGISTRY.entry(2).valid_if(move |_| asks.0 == 1).claim());
+        });
+        assert!(text.contains("Cycle"), "{text}");
+        let text = with(3, |asks| {
+            drop(REGISTRY.entry(3).valid_if(move |_| asks.0 == 1).try_claim());
+        });
+        assert!(text.contains("Cycle"), "{text}");
+    }
+
+    #[cfg(feature = "async")]
+    #[test]
+    fn nor_is_that_of_a_task() {
+        let text = with(4, |asks| {
+            let entry = REGISTRY.entry(4).valid_if(move |_| asks.0 == 1);
+            drop(pollster::block_on(
+                entry.or_insert_with_async(|_| async { 1 }),
+            ));
+        });
+        assert!(text.contains("Cycle"), "{text}");
+    }
+
+    #[test]
+    fn a_hit_is_found() {
+        let held = REGISTRY.entry(5).or_insert(5);
+        let text = with(5, |asks| {
+            drop(
+                REGISTRY
+                    .entry(5)
+                    .valid_if(move |_| asks.0 == 5)
+                    .or_insert(6),
+            );
+        });
+        assert_eq!((text, *held), ("5".into(), 5));
     }
 }

@@ -253,7 +253,7 @@ fn a_value_is_not_lost_though_its_weak_key_panics() {
     type Call = fn(&Recent<Pairs>, Arc<Part>);
     let calls: [Call; 2] = [
         |recent, key| drop(recent.get_or_insert_with(key, |_| unreachable!())),
-        |recent, key| drop(recent.claim(key)),
+        |recent, key| drop(recent.entry(key).claim()),
     ];
     for call in calls {
         nothing_is_lost(one, |on, census| {
@@ -267,7 +267,7 @@ fn a_value_is_not_lost_though_its_weak_key_panics() {
     nothing_is_lost(one, |on, census| {
         let key = Arc::new(Part::of(census));
         arm();
-        drop(pollster::block_on(on.0.claim_async(key)));
+        drop(pollster::block_on(on.0.entry(key).claim_async()));
     });
 }
 

@@ -401,12 +401,12 @@ fn it_goes_where_its_map_and_owners_may() {
 #[test]
 fn claims_count_as_uses_and_what_they_are_filled_with_can_be_kept() {
     let (recent, census) = layer(2);
-    let Claim::Vacant(vacancy) = recent.claim(1) else {
+    let Claim::Vacant(vacancy) = recent.entry(1).claim() else {
         unreachable!()
     };
     recent.keep(&vacancy.fill(census.citizen()));
     visit(&recent, &census, 2);
-    assert!(matches!(recent.claim(1), Claim::Live(_)));
+    assert!(matches!(recent.entry(1).claim(), Claim::Live(_)));
     visit(&recent, &census, 3);
     assert_eq!(alive(&recent), [1, 3]);
 }
@@ -561,7 +561,7 @@ fn tasks_keep_what_they_use() {
             RECENT.get_or_insert_async(1, copy).await;
             let failed = RECENT.get_or_try_insert_async(2, |_| async { Err(7) });
             assert_eq!(failed.await.err(), Some(CreateError::Failed(7)));
-            let claim = RECENT.claim_async(1).await;
+            let claim = RECENT.entry(1).claim_async().await;
             *claim.live().unwrap()
         };
         assert_eq!(tokio::spawn(task).await.unwrap(), 1);
@@ -598,7 +598,7 @@ fn what_is_not_published_yet_is_not_kept() {
     let ways: [Way; 3] = [
         |recent, make| drop(recent.get_or_insert_with(1, |_| make())),
         |recent, make| {
-            let vacancy = recent.claim(1).vacant().unwrap();
+            let vacancy = recent.entry(1).claim().vacant().unwrap();
             let made = vacancy.try_fill_with(|_| Ok::<_, ()>(make()));
             recent.keep(&made.unwrap());
         },

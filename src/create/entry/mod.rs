@@ -9,7 +9,7 @@ use crate::create::claim::Claim;
 use crate::create::creator::{create_in_two, create_with_token, never_fails};
 use crate::create::creator::{CoreOf, Creator, LandedOf, TicketOf, Tokens};
 use crate::create::error::{ClaimError, CreateError, InFlight, Refused};
-use crate::create::steps::{self, Begun, Creation};
+use crate::create::steps::{self, Begun, Creates, Creation};
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
 pub(crate) use key::{Asks, BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey, Selects};
@@ -486,7 +486,13 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
 }
 
 #[allow(private_bounds)] // How keys and conditions work concerns nobody else.
-impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
+impl<'a, M, K, C, O> Entry<'a, M, K, C, O>
+where
+    M: Creator<Owner: Clone>,
+    K: Selects<M>,
+    C: Condition<M>,
+    O: Output<M, Of = M::Owner>,
+{
     /// Returns the live value, or the right to create it, for code that cannot pass a closure.
     ///
     /// *Waiting:* none if there is a live value; otherwise for a creation of the key under way, and if that fails, one of those who wait gets the vacancy.
@@ -517,7 +523,10 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
         let map = self.map;
         match self.look() {
             Ok(live) => Ok(Claim::Live(live)),
-            Err(missed) => Ok(Claim::after(map, missed.begin(None)?.0)),
+            Err(missed) => {
+                let (begun, output) = missed.begin(None)?;
+                Ok(Claim::after(map, begun, |landed| output.of(landed)))
+            }
         }
     }
 
@@ -529,7 +538,10 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
         let map = self.map;
         match self.look() {
             Ok(live) => Ok(Claim::Live(live)),
-            Err(missed) => Ok(Claim::after(map, missed.try_begin()?)),
+            Err(missed) => {
+                let (begun, output) = missed.try_begin()?;
+                Ok(Claim::after(map, begun, |landed| output.of(landed)))
+            }
         }
     }
 }
@@ -561,20 +573,24 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
     fn begin(self, shares: Option<TypeId>) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
         let condition = By::new(self.condition, shares);
         let begun = steps::begin(self.map.core(), self.hash, self.ticket, &condition);
-        match after(condition, begun) {
+        match let_go(condition, begun) {
             Ok(begun) => Ok((begun, self.output)),
             Err(refused) => Err(after(self.output, refused)),
         }
     }
 
     /// As `begin`, without waiting.
-    fn try_begin(self) -> Result<Begun<'a, CoreOf<M>>, ClaimError> {
+    fn try_begin(self) -> Result<(Begun<'a, CoreOf<M>>, O), ClaimError> {
         let condition = By::new(self.condition, None);
         let begun = steps::try_begin(self.map.core(), self.hash, self.ticket, &condition);
-        match after((condition, self.output), begun) {
+        let begun = match begun {
             Ok(Some(begun)) => Ok(begun),
             Ok(None) => Err(ClaimError::InFlight(InFlight)),
             Err(closed) => Err(ClaimError::Refused(closed.into())),
+        };
+        match let_go(condition, begun) {
+            Ok(begun) => Ok((begun, self.output)),
+            Err(error) => Err(after(self.output, error)),
         }
     }
 
@@ -607,6 +623,18 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
             Err(error) => Err(after(output, error)),
         }
     }
+}
+
+/// Drops what is of no use any more. That is user code, which may ask for the key: so it is a part of the creation, if that has begun.
+fn let_go<'a, M: Creates, T, E>(
+    rest: T,
+    begun: Result<Begun<'a, M>, E>,
+) -> Result<Begun<'a, M>, E> {
+    if let Ok(Begun::Ours(creation)) = &begun {
+        creation.during(|_| drop(rest));
+        return begun;
+    }
+    after(rest, begun)
 }
 
 impl<M, K: fmt::Debug, C, O> fmt::Debug for Entry<'_, M, K, C, O> {

@@ -2,7 +2,7 @@
 
 use super::key::Selects;
 use super::policy::{By, Condition, Errors, Output};
-use super::{Entry, Missed};
+use super::{let_go, Entry, Missed};
 use crate::create::claim::Claim;
 use crate::create::creator::{never_fails, CoreOf, Creator, Tokens};
 use crate::create::error::{CreateError, Refused};
@@ -147,12 +147,18 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
 }
 
 #[allow(private_bounds)] // How keys and conditions work concerns nobody else.
-impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
+impl<'a, M, K, C, O> Entry<'a, M, K, C, O>
+where
+    M: Creator<Owner: Clone>,
+    K: Selects<M>,
+    C: Condition<M>,
+    O: Output<M, Of = M::Owner>,
+{
     /// As [`claim`](Self::claim), without holding up a thread.
     ///
     /// # Panics
     /// As `claim`, when the future is polled.
-    pub fn claim_async(self) -> impl Future<Output = Claim<'a, M>> + use<'a, M, K, C> {
+    pub fn claim_async(self) -> impl Future<Output = Claim<'a, M>> + use<'a, M, K, C, O> {
         let claim = self.claim_or_refused_async();
         async move { claim.await.unwrap_or_else(|refused| refused.panic()) }
     }
@@ -163,13 +169,13 @@ impl<'a, M: Creator<Owner: Clone>, K: Selects<M>, C: Condition<M>> Entry<'a, M, 
     /// [`Refused`], where `claim_async` panics.
     pub fn claim_or_refused_async(
         self,
-    ) -> impl Future<Output = Result<Claim<'a, M>, Refused>> + use<'a, M, K, C> {
+    ) -> impl Future<Output = Result<Claim<'a, M>, Refused>> + use<'a, M, K, C, O> {
         let map = self.map;
         LookFirst::new(move || match self.look() {
             Ok(live) => Ok(Ok(Claim::Live(live))),
             Err(missed) => Err(async move {
-                let (begun, _) = missed.begin_async(None).await?;
-                Ok(Claim::after(map, begun))
+                let (begun, output) = missed.begin_async(None).await?;
+                Ok(Claim::after(map, begun, |landed| output.of(landed)))
             }),
         })
     }
@@ -183,8 +189,12 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
     ) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
         let condition = By::new(self.condition, shares);
         let begun = begin_async(self.map.core(), self.hash, self.ticket, condition);
-        match begun.await {
-            Ok((begun, condition)) => Ok((after(condition, begun), self.output)),
+        let begun = match begun.await {
+            Ok((begun, condition)) => let_go(condition, Ok(begun)),
+            Err(refused) => Err(refused),
+        };
+        match begun {
+            Ok(begun) => Ok((begun, self.output)),
             Err(refused) => Err(after(self.output, refused)),
         }
     }
