@@ -4,6 +4,7 @@ use crate::support::*;
 use highlander::Claim;
 use loom::thread;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
 #[test]
@@ -124,6 +125,32 @@ fn when_the_creator_fails_the_waiter_creates() {
         assert_eq!(tally.made(), 1);
         assert_eq!(tally.live(), 0);
         assert_eq!(registry.len(), 0);
+    });
+}
+
+/// Who has waited gets the error, and who comes later runs its own factory; in both cases nobody is left to lead a flight that nobody knows of.
+#[test]
+fn when_a_creator_fails_whose_error_is_shared_nobody_is_left_in_flight() {
+    model_with(2, || {
+        let (registry, runs) = (registry(), Arc::new(AtomicUsize::new(0)));
+        let fail = |registry: &Reg<Counted>, runs: &AtomicUsize| {
+            let entry = registry.entry(A).share_errors();
+            let failed = entry.or_try_insert_with(|_| {
+                // A factory takes its time. To let others go on meanwhile costs no forced switch.
+                thread::yield_now();
+                Err(runs.fetch_add(1, Relaxed))
+            });
+            failed.map(drop).unwrap_err().into_failed()
+        };
+        let other = thread::spawn({
+            let (registry, runs) = (Arc::clone(&registry), Arc::clone(&runs));
+            move || fail(&registry, &runs)
+        });
+        let mine = fail(&registry, &runs);
+        let theirs = other.join().unwrap();
+        let runs = runs.load(Relaxed);
+        assert_eq!(runs, if mine == theirs { 1 } else { 2 });
+        assert!(matches!(registry.try_get(&A), Ok(None)));
     });
 }
 
