@@ -17,8 +17,8 @@ fn main() -> std::io::Result<()> {
 
 #[cfg(unix)]
 mod workers {
+    use highlander::pointer::Watched;
     use highlander::registries::after_fork::AfterFork;
-    use highlander::Watched;
     use std::fs;
     use std::io::{self, Write};
     use std::path::PathBuf;

@@ -6,7 +6,9 @@
 //!
 //!     cargo run --example foreign
 
-use highlander::{ByAddress, Pointer, WeakKeyValueMap, WeakPointer};
+use highlander::map::ByAddress;
+use highlander::pointer::{Pointer, WeakPointer};
+use highlander::WeakKeyValueMap;
 use std::sync::Arc;
 
 /// The other runtime.

@@ -5,8 +5,8 @@
 //!
 //!     cargo run --release --example signals_walk [DIRECTORY]...
 
+use highlander::pointer::Watched;
 use highlander::registries::signals::{Receiver, Signal};
-use highlander::Watched;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::PathBuf;

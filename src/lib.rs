@@ -23,14 +23,14 @@
 //! | keep keys and values, with single-flight creation and no guards | [`StrongMap<K, V>`], which hands out clones of `V` | when it is removed |
 //! | keep values a little longer than their owners do | [`Recent<M>`] on top of such a map | |
 //! | not try again at once what has failed | [`RecentErrors<K, E>`], asked by factories | |
-//! | choose hasher, capacity, a removal hook | [`MapMaker`], which makes these maps | |
-//! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`] | when it dies, or pruned |
-//! | be told of a death at once | [`Watched<T>`] instead of an `Arc`; a [`Token`] inside one | |
+//! | choose hasher, capacity, a removal hook | [`MapMaker`](map::MapMaker), which makes these maps | |
+//! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`](pointer::Pointer) | when it dies, or pruned |
+//! | be told of a death at once | [`Watched<T>`](pointer::Watched) instead of an `Arc`; a [`Token`](pointer::Token) inside one | |
 //!
 //! How values come into them, by closures, tokens and futures, and what becomes of everybody when that goes wrong: [`guide::creating`].
 //!
 //! \* An `Arc` does not tell when it dies. From then on nothing shows the entry; its memory is given back a little later, by
-//! insertions and look-ups of any key. A [`Pointer`] is what these maps hold: an `Arc<T: ?Sized>`, an `Rc`, a [`Handle`], or one of your own.
+//! insertions and look-ups of any key. A [`Pointer`](pointer::Pointer) is what these maps hold: an `Arc<T: ?Sized>`, an `Rc`, a [`Handle`], or one of your own.
 //!
 //! # Consistency
 //! What a look-up, an iterator and `len` may show while other threads are at work:
@@ -38,7 +38,7 @@
 //!   that is not complete, or whose last owner has gone.
 //! * When the drop of the last handle returns, the entry is unreachable, `len` is one less, and key and value are dropped. The value's destructor
 //!   runs where the last owner let go. That may be a call that is just comparing its key with the value's: it owns the value for that long, also if it asks for another key
-//!   with the same 64 bits of hash. (In a chain of values that own each other, be it of handles or of [`Watched`] values, from the 64th nested drop on,
+//!   with the same 64 bits of hash. (In a chain of values that own each other, be it of handles or of [`Watched`](pointer::Watched) values, from the 64th nested drop on,
 //!   removal hooks, callbacks and destructors run a little later, before the outermost drop returns.) While it runs, the key is free: another thread may create the next value.
 //! * An iterator is a snapshot of owners, taken bucket by bucket: what is entered throughout is in it once, what comes or goes may be.
 //! * `len` is exact when nothing is under way, and otherwise off by no more than what is.
@@ -70,9 +70,9 @@
 mod create;
 mod deadlock;
 pub mod guide;
-mod map;
+pub mod map;
 mod memory;
-mod pointer;
+pub mod pointer;
 mod recent;
 pub mod registries;
 mod registry;
@@ -80,44 +80,35 @@ mod set;
 mod sync;
 mod table;
 
-pub use create::claim::{Claim, Vacancy};
-pub use create::creator::Creator;
-pub use create::entry::Entry;
-pub use create::error::{
-    BuildError, ClaimError, ClosedError, CreateError, CycleError, InFlight, InsertError, Refused,
-    ReplaceError,
-};
 pub use equivalent::Equivalent;
-pub use map::map_maker;
-pub use map::map_maker::MapMaker;
-#[cfg(feature = "serde")]
-pub use map::serial::MapSeed;
-pub use map::store::hook::Cause;
-pub use map::strong_map::{StrongIter, StrongMap};
-pub use map::weak_key_map::{WeakKeyIter, WeakKeyMap};
-pub use map::weak_key_value_map::{WeakKeyValueIter, WeakKeyValueMap};
-pub use map::weak_value_map::{WeakValueIter, WeakValueMap};
-pub use memory::hash::{DefaultHashBuilder, DefaultHasher};
-pub use pointer::keying::{Asked, ByAddress, ByEquality, Keying};
-pub use pointer::life::Life;
-pub use pointer::notify::Notify;
-pub use pointer::token::Token;
-pub use pointer::traits::{Pointer, Quiet, SyncPointer, WeakPointer};
-pub use pointer::watched::{Watched, WeakWatched};
-pub use pointer::watchers::Registration;
+pub use map::strong_map::StrongMap;
+pub use map::weak_key_map::WeakKeyMap;
+pub use map::weak_key_value_map::WeakKeyValueMap;
+pub use map::weak_value_map::WeakValueMap;
 pub use recent::{Recent, RecentErrors, WeakValued};
 pub use registry::handle::{Handle, WeakHandle};
-pub use registry::intern::internable::{Internable, InternableRef};
 pub use registry::intern::interned::Interned;
-#[cfg(feature = "serde")]
-pub use registry::intern::interner::InternerSeed;
-pub use registry::intern::interner::{Interner, InternerIter};
-pub use registry::occupied::OccupiedError;
-pub use registry::{Registry, RegistryIter};
+pub use registry::intern::interner::Interner;
+pub use registry::Registry;
 #[cfg(feature = "serde")]
 pub use set::serial::SetSeed;
 pub use set::{WeakSet, WeakSetIter};
-pub use table::stats::Stats;
+
+pub mod error {
+    //! What comes back when a call does not do what was asked for.
+
+    pub use crate::create::error::{
+        BuildError, ClaimError, ClosedError, CreateError, CycleError, InFlight, InsertError,
+        Refused, ReplaceError,
+    };
+    pub use crate::registry::occupied::OccupiedError;
+}
+
+pub mod hash {
+    //! How keys are hashed if nobody says otherwise.
+
+    pub use crate::memory::hash::{DefaultHashBuilder, DefaultHasher};
+}
 
 /// What models of code that uses this crate can choose; see `sync::model`.
 #[cfg(all(highlander_loom, feature = "loom"))]

@@ -2,11 +2,14 @@
 //!
 //! One test in a binary of its own, since the count is the whole process's: its scenes play one after the other.
 
+use highlander::error::Refused;
+use highlander::map::{ByAddress, MapMaker};
+use highlander::pointer::{Token, Watched, WeakWatched};
 use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::registries::finalizers::Finalizers;
 use highlander::{
-    ByAddress, Handle, Interner, MapMaker, Recent, RecentErrors, Refused, Registry, StrongMap,
-    Token, Watched, WeakHandle, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap, WeakWatched,
+    Handle, Interner, Recent, RecentErrors, Registry, StrongMap, WeakHandle, WeakKeyMap,
+    WeakKeyValueMap, WeakSet, WeakValueMap,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};

@@ -2,8 +2,9 @@
 //!
 //! §3.3 to 5 (`after_fork`), §2.10 (`logging`), and §1.21, §3.5, §3.7 and §3.9 (`finalizers`), as far as they are about processes; the numbers are beside the scenes.
 
+use highlander::pointer::Watched;
 use highlander::registries::finalizers::PROCESS;
-use highlander::{Registry, Watched};
+use highlander::Registry;
 use std::process::{Command, ExitCode};
 
 const SCENE: &str = "HIGHLANDER_SCENE";
@@ -422,10 +423,11 @@ mod sandbox {
 
 #[cfg(unix)]
 mod fork {
+    use highlander::pointer::Watched;
     use highlander::registries::after_fork::AfterFork;
     use highlander::registries::finalizers::Finalizers;
     use highlander::registries::logging::{FileSink, Logging};
-    use highlander::{Handle, Interner, Registry, StrongMap, Watched, WeakSet, WeakValueMap};
+    use highlander::{Handle, Interner, Registry, StrongMap, WeakSet, WeakValueMap};
     use std::panic::{catch_unwind, AssertUnwindSafe};
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     use std::sync::{Arc, Mutex};

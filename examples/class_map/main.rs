@@ -5,8 +5,8 @@
 //!
 //! Without a file: `jmods/java.base.jmod` of `JAVA_HOME` or of the `java` that is on the path; if there is none, the small `sample.jar` beside this file.
 
+use highlander::error::CreateError;
 use highlander::registries::class_map::{ClassMap, Wrap};
-use highlander::CreateError;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{Cursor, Read};

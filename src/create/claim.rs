@@ -9,10 +9,11 @@ use crate::pointer::token::Token;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// What a claim of a key leads to; see [`claim`](crate::Entry::claim).
+/// What a claim of a key leads to; see [`claim`](crate::map::Entry::claim).
 ///
 /// ```
-/// use highlander::{Claim, Registry};
+/// use highlander::map::Claim;
+/// use highlander::Registry;
 ///
 /// let sessions: Registry<u32, String> = Registry::new();
 /// let session = match sessions.entry(7).claim() {
@@ -39,7 +40,7 @@ pub enum Claim<'a, M: Creator> {
 ///
 /// # Cycles
 /// A holder who waits for another key whose creation waits for this one waits for ever: nobody can know who is going to fill a token. What runs inside
-/// [`fill_with`](Self::fill_with) and the calls like it is known to be for this key, and is [refused](crate::Refused) instead.
+/// [`fill_with`](Self::fill_with) and the calls like it is known to be for this key, and is [refused](crate::error::Refused) instead.
 #[must_use = "dropping a vacancy gives it up"]
 pub struct Vacancy<'a, M: Creator> {
     map: &'a M,
@@ -111,7 +112,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// ended, before it calls `make`. ([`fill`](Self::fill) does not wait, as its value exists already.)
     ///
     /// # Panics
-    /// When `make` panics; and with the text of [`Refused`](crate::Refused) when the creation is refused.
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when the creation is refused.
     pub fn fill_with(self, make: impl FnOnce(&M::Key) -> M::Value) -> M::Owner {
         never_fails(self.try_fill_with(|key| Ok(make(key))))
     }
@@ -130,7 +131,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         })
     }
 
-    /// As [`try_fill_with`](Self::try_fill_with), in two steps: see [`or_create_cyclic`](crate::Entry::or_create_cyclic).
+    /// As [`try_fill_with`](Self::try_fill_with), in two steps: see [`or_create_cyclic`](crate::map::Entry::or_create_cyclic).
     ///
     /// # Errors
     /// [`CreateError::Failed`] with the error of `allocate` or `initialise`; and as there.
@@ -144,7 +145,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         })
     }
 
-    /// As [`fill_with`](Self::fill_with), of a value that carries a [`Token`]: see [`or_insert_with_token`](crate::Entry::or_insert_with_token).
+    /// As [`fill_with`](Self::fill_with), of a value that carries a [`Token`]: see [`or_insert_with_token`](crate::map::Entry::or_insert_with_token).
     ///
     /// # Panics
     /// As there.

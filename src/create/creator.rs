@@ -9,7 +9,8 @@ use std::convert::Infallible;
 ///
 /// With it a function can take the entry or the vacancy of any of them:
 /// ```
-/// use highlander::{Creator, Registry, Vacancy};
+/// use highlander::map::{Creator, Vacancy};
+/// use highlander::Registry;
 ///
 /// fn fill_with_default<M: Creator<Value: Default, Owner: Clone>>(vacancy: Vacancy<'_, M>) -> M::Owner {
 ///     vacancy.fill(M::Value::default())

@@ -49,7 +49,8 @@ impl Error for ClosedError {}
 /// Why a creation did not begin, or did not end well, though no factory failed.
 ///
 /// ```
-/// use highlander::{CreateError, Refused, WeakValueMap};
+/// use highlander::error::{CreateError, Refused};
+/// use highlander::WeakValueMap;
 /// use std::sync::Arc;
 ///
 /// let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
@@ -110,7 +111,8 @@ impl From<Refused> for std::io::Error {
 /// there are [`map_refused`](Self::map_refused) and [`into_failed`](Self::into_failed).
 ///
 /// ```
-/// use highlander::{CreateError, Registry};
+/// use highlander::error::CreateError;
+/// use highlander::Registry;
 /// use std::num::ParseIntError;
 ///
 /// static NUMBERS: Registry<String, u64> = Registry::new();
@@ -213,7 +215,8 @@ impl<E: Error + 'static> Error for CreateError<E> {
 /// Somebody is creating the value that was asked for.
 ///
 /// ```
-/// use highlander::{Claim, Registry};
+/// use highlander::map::Claim;
+/// use highlander::Registry;
 ///
 /// let registry: Registry<u32, u32> = Registry::new();
 /// let Claim::Vacant(vacancy) = registry.entry(1).claim() else { unreachable!() };
@@ -232,7 +235,7 @@ impl fmt::Display for InFlight {
 
 impl Error for InFlight {}
 
-/// Why a key was not claimed at once; see [`try_claim`](crate::Entry::try_claim).
+/// Why a key was not claimed at once; see [`try_claim`](crate::map::Entry::try_claim).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClaimError {
@@ -341,10 +344,11 @@ impl<K, V> fmt::Display for InsertError<K, V> {
 
 impl<K: fmt::Debug, V: fmt::Debug> Error for InsertError<K, V> {}
 
-/// A [`MapMaker`](crate::MapMaker) was asked for nonsense.
+/// A [`MapMaker`](crate::map::MapMaker) was asked for nonsense.
 ///
 /// ```
-/// use highlander::{MapMaker, WeakValueMap};
+/// use highlander::map::MapMaker;
+/// use highlander::WeakValueMap;
 /// use std::sync::Arc;
 ///
 /// let maker = MapMaker::new().weak_values().concurrency_level(0);

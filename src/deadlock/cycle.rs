@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// Who can do its work again gives up what it is creating, [waits](Self::wait) for the creation on the other thread, and tries again.
 ///
 /// ```
-/// use highlander::{CycleError, Registry};
+/// use highlander::error::CycleError;
+/// use highlander::Registry;
 ///
 /// static NODES: Registry<u32, u32> = Registry::new();
 /// let result = NODES.get_or_try_insert_with(1, |_| {
@@ -64,7 +65,8 @@ impl CycleError {
     /// the other creation waits for.
     ///
     /// ```
-    /// use highlander::{Refused, Registry};
+    /// use highlander::error::Refused;
+    /// use highlander::Registry;
     ///
     /// /// Creates one, which asks for the other, as often as it takes.
     /// fn one(registry: &Registry<&'static str, u32>) -> Result<u32, Refused> {

@@ -21,7 +21,7 @@
 //!
 //! | the value | take |
 //! |---|---|
-//! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive), a map [that is](crate::MapMaker::exclusive) |
+//! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive), a map [that is](crate::map::MapMaker::exclusive) |
 //! | dies too soon, to be made again at once | [`Recent`](#values-that-come-and-go) on top of the map |
 //! | … or fails, and is not to be tried again at once | [`RecentErrors::or_try`](#values-that-come-and-go), in the factory |
 //! | is there already | [`insert`, `try_insert`](#a-value-that-is-there-already) |
@@ -98,7 +98,8 @@
 //! What a plain `Arc` leaves behind is invisible, and pruned a little later. If the entry is to go with the value, key and all, the factory gets a [`Token`] to be stored in it. (A
 //! [`Handle`] and a [`Watched`] report their death without one.)
 //! ```
-//! use highlander::{Token, WeakValueMap};
+//! use highlander::pointer::Token;
+//! use highlander::WeakValueMap;
 //! use std::sync::Arc;
 //!
 //! struct Codec { name: String, _token: Token }
@@ -137,7 +138,8 @@
 //! It can be stored, and filled on another thread. Whoever asks for the key meanwhile waits, or with [`try_claim`](Entry::try_claim) and
 //! [`try_get`](Registry::try_get) is told that somebody is at it.
 //! ```
-//! use highlander::{Claim, Registry, Vacancy};
+//! use highlander::map::{Claim, Vacancy};
+//! use highlander::Registry;
 //!
 //! static SESSIONS: Registry<u32, String> = Registry::new();
 //! let mut requests: Vec<Vacancy<'static, Registry<u32, String>>> = Vec::new();
@@ -303,9 +305,14 @@
 //! Whatever happens, nothing is poisoned, and the next one who asks begins anew.
 
 #[allow(unused_imports)] // for the documentation
+use crate::error::{ClosedError, CreateError, CycleError};
+#[allow(unused_imports)] // for the documentation
+use crate::map::{Entry, Vacancy};
+#[allow(unused_imports)] // for the documentation
+use crate::pointer::{Token, Watched};
+#[allow(unused_imports)] // for the documentation
 use crate::{
-    ClosedError, CreateError, CycleError, Entry, Handle, Recent, RecentErrors, Registry, StrongMap,
-    Token, Vacancy, Watched, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    Handle, Recent, RecentErrors, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 #[allow(unused_imports)] // for the documentation
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The builder of the maps: weak on one side, on both, or on neither.
 
 use crate::create::error::{BuildError, Nonsense};
-use crate::map::store::hook::{Cause, Hook};
+use crate::map::store::hook::{Hook, RemovalCause};
 use crate::map::store::{Setup, PRUNE_BOUND};
 use crate::map::strong_map::StrongMap;
 use crate::map::weak_key_map::WeakKeyMap;
@@ -103,7 +103,8 @@ impl<T: sealed::WeakSide> WeakSide for T {}
 /// In Guava weak keys are always compared by identity. Here that is said, since in CPython they are compared by equality.
 ///
 /// ```
-/// use highlander::{Cause, MapMaker, WeakValueMap};
+/// use highlander::map::{RemovalCause, MapMaker};
+/// use highlander::WeakValueMap;
 /// use std::sync::{Arc, Mutex};
 ///
 /// let log = Arc::new(Mutex::new(Vec::new()));
@@ -119,37 +120,37 @@ impl<T: sealed::WeakSide> WeakSide for T {}
 /// map.remove("a");
 /// map.insert("b".into(), value);               // dead from the start: the map does not own it
 /// map.prune();
-/// assert_eq!(*log.lock().unwrap(), [("a".to_string(), Cause::Removed), ("b".to_string(), Cause::Dead)]);
-/// # Ok::<(), highlander::BuildError>(())
+/// assert_eq!(*log.lock().unwrap(), [("a".to_string(), RemovalCause::Removed), ("b".to_string(), RemovalCause::Dead)]);
+/// # Ok::<(), highlander::error::BuildError>(())
 /// ```
 ///
 /// Asking for the same weakness twice, or for a map that does not fit, does not compile:
 /// ```compile_fail
-/// highlander::MapMaker::new().weak_values().weak_values();
+/// highlander::map::MapMaker::new().weak_values().weak_values();
 /// ```
 /// ```
-/// highlander::MapMaker::new().weak_values().weak_keys();
+/// highlander::map::MapMaker::new().weak_values().weak_keys();
 /// ```
 /// Nor does asking for strong keys by identity,
 /// ```compile_fail
-/// highlander::MapMaker::new().identity_keys();
+/// highlander::map::MapMaker::new().identity_keys();
 /// ```
 /// ```
-/// highlander::MapMaker::new().weak_keys().identity_keys();
+/// highlander::map::MapMaker::new().weak_keys().identity_keys();
 /// ```
 /// or for how much is pruned where nothing can die:
 /// ```compile_fail
-/// highlander::MapMaker::new().prune_bound(4);
+/// highlander::map::MapMaker::new().prune_bound(4);
 /// ```
 /// ```
-/// highlander::MapMaker::new().weak_values().prune_bound(4);
+/// highlander::map::MapMaker::new().weak_values().prune_bound(4);
 /// ```
 /// The map has to be of the kind that was asked for:
 /// ```compile_fail
-/// let map: highlander::StrongMap<u32, u32> = highlander::MapMaker::new().weak_keys().build().unwrap();
+/// let map: highlander::StrongMap<u32, u32> = highlander::map::MapMaker::new().weak_keys().build().unwrap();
 /// ```
 /// ```
-/// let map: highlander::StrongMap<u32, u32> = highlander::MapMaker::new().build().unwrap();
+/// let map: highlander::StrongMap<u32, u32> = highlander::map::MapMaker::new().build().unwrap();
 /// ```
 #[derive(Clone)]
 pub struct MapMaker<K = StrongKeys, V = StrongValues, S = DefaultHashBuilder, H = NoHook> {
@@ -225,7 +226,7 @@ impl<K, V, S> MapMaker<K, V, S, NoHook> {
     /// before the outermost drop returns.
     pub fn on_remove<T>(
         self,
-        hook: impl Fn(&T, Cause) + Send + Sync + 'static,
+        hook: impl Fn(&T, RemovalCause) + Send + Sync + 'static,
     ) -> MapMaker<K, V, S, OnRemove<T>> {
         self.with(|hasher, _| (hasher, OnRemove(Hook::new(hook))))
     }
@@ -235,15 +236,17 @@ impl<K, S, H> MapMaker<K, WeakValues, S, H> {
     /// A value is not to be made before the destructor of the one that had the key has *ended*: for files, sockets, locks on disk, child processes.
     ///
     /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
-    /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do `insert` and `try_insert`, whose value exists already; and a value that was removed or replaced, or whose weak key
+    /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do `insert` and `try_insert`, whose value exists already; and a value that was removed or replaced, or whose weak key
     /// has died before it, and that lives on, is no business of the map's, and neither is one that was given up together with a draft that it was made with. But one whose own initialisation has failed is
     /// waited for until its last owner has let go, whoever that is: so let go of it before you ask for its key again. Two keys with the same 64-bit hash wait for each other.
     ///
-    /// The values must be pointers that report the end of their object: a [`Watched`](crate::Watched), or a [`Handle`](crate::Handle); of others, such as an `Arc`, `build` makes no
+    /// The values must be pointers that report the end of their object: a [`Watched`](crate::pointer::Watched), or a [`Handle`](crate::Handle); of others, such as an `Arc`, `build` makes no
     /// exclusive map. A value that is taken out of its `Watched` alive ends there.
     ///
     /// ```
-    /// use highlander::{MapMaker, Watched, WeakValueMap};
+    /// use highlander::map::MapMaker;
+    /// use highlander::pointer::Watched;
+    /// use highlander::WeakValueMap;
     /// use std::sync::{atomic::{AtomicBool, Ordering::SeqCst}, LazyLock};
     ///
     /// static IN_USE: AtomicBool = AtomicBool::new(false);
@@ -297,7 +300,7 @@ impl<K, V, S, H> MapMaker<K, V, S, H> {
     /// How many threads are expected to use a map at the same time: 1 to 65536.
     ///
     /// Threads do not hinder each other in the table, whatever this is, but each of so many threads gets counters of its own for
-    /// the [`Stats`](crate::Stats).
+    /// the [`Stats`](crate::map::Stats).
     pub fn concurrency_level(mut self, threads: usize) -> Self {
         if self.concurrency_level.replace(threads).is_some() {
             self.twice = Some("the concurrency level");
@@ -373,14 +376,15 @@ impl<S: Clone, H> MapMaker<StrongKeys, StrongValues, S, H> {
     /// [`BuildError`] when something was set to nonsense, or set twice.
     ///
     /// ```
-    /// use highlander::{Cause, MapMaker, StrongMap};
+    /// use highlander::map::{RemovalCause, MapMaker};
+    /// use highlander::StrongMap;
     ///
     /// let map: StrongMap<&str, u32> = MapMaker::new()
     ///     .initial_capacity(100)
     ///     .on_remove(|key: &&str, cause| println!("{key} has gone: {cause:?}"))
     ///     .build()?;
     /// map.insert("a", 1);
-    /// # Ok::<(), highlander::BuildError>(())
+    /// # Ok::<(), highlander::error::BuildError>(())
     /// ```
     pub fn build<K: Hash + Eq + 'static, V: 'static>(
         &self,

@@ -19,7 +19,8 @@ use std::hash::{BuildHasher, Hash, Hasher};
 /// integer and 14 for a string.
 ///
 /// ```
-/// use highlander::{DefaultHashBuilder, Interner};
+/// use highlander::hash::DefaultHashBuilder;
+/// use highlander::Interner;
 /// use std::hash::{BuildHasher, RandomState};
 ///
 /// assert_eq!(DefaultHashBuilder.hash_one("kurgan"), DefaultHashBuilder.hash_one("kurgan"));

@@ -49,7 +49,7 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
 /// with [`ByAddress`]. It cannot be implemented outside of this crate.
 ///
 /// ```compile_fail,E0277
-/// use highlander::{Asked, ByEquality};
+/// use highlander::map::{Asked, ByEquality};
 /// use std::sync::{Arc, Weak};
 ///
 /// struct Mine;

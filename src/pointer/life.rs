@@ -10,8 +10,8 @@ use std::mem::{align_of, needs_drop, size_of, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 
-/// What a [`Watched`](crate::Watched) owns: a value, and the list of those who want to know of its death. Seen only by closures given to
-/// [`Watched::unsize`](crate::Watched::unsize).
+/// What a [`Watched`](crate::pointer::Watched) owns: a value, and the list of those who want to know of its death. Seen only by closures given to
+/// [`Watched::unsize`](crate::pointer::Watched::unsize).
 // Invariant: both are there until `end`, or until `into_value`, which skips the drop.
 // Invariant: the value borrows nothing. `T` may be shortened to a type that is not `'static` (a life is covariant), so what writes a value,
 // `new` and `value_mut`, demands a `'static` type.

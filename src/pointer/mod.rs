@@ -7,3 +7,10 @@ pub(crate) mod token;
 pub(crate) mod traits;
 pub(crate) mod watched;
 pub(crate) mod watchers;
+
+pub use life::Life;
+pub use notify::Notify;
+pub use token::Token;
+pub use traits::{Pointer, Quiet, SyncPointer, WeakPointer};
+pub use watched::{Watched, WeakWatched};
+pub use watchers::Registration;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 /// It holds the container weakly and says where the entry is to be found. So it does nothing when the container is gone, or the entry: whoever
 /// calls it late does no harm. A container that is told of a death while the value lives on does not believe it.
 ///
-/// Only those who implement [`Pointer::watch`](crate::Pointer::watch) meet it.
+/// Only those who implement [`Pointer::watch`](crate::pointer::Pointer::watch) meet it.
 pub struct Notify {
     container: Weak<dyn Notified>,
     entry: u64,

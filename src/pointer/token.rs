@@ -13,12 +13,13 @@ use std::sync::Arc;
 /// before the last owner's drop returns. That works behind `Arc<dyn Trait>` too, if the trait can show the token.
 ///
 /// ```
-/// use highlander::{Token, WeakSet};
+/// use highlander::pointer::Token;
+/// use highlander::WeakSet;
 /// use std::sync::Arc;
 ///
 /// struct Socket { port: u16, token: Token }
 ///
-/// static OPEN: WeakSet<Arc<Socket>, highlander::ByAddress> = WeakSet::new();
+/// static OPEN: WeakSet<Arc<Socket>, highlander::map::ByAddress> = WeakSet::new();
 ///
 /// let socket = Arc::new(Socket { port: 80, token: Token::new() });
 /// OPEN.insert_with_token(&socket, |socket| &socket.token);
@@ -40,16 +41,16 @@ use std::sync::Arc;
 /// A token is for one value, so it is not `Clone`. That of a cloned value is to be a new one:
 ///
 /// ```compile_fail
-/// let token = highlander::Token::new();
+/// let token = highlander::pointer::Token::new();
 /// let twin = token.clone();
 /// ```
 /// ```
-/// let token = highlander::Token::new();
-/// let other = highlander::Token::new();
+/// let token = highlander::pointer::Token::new();
+/// let other = highlander::pointer::Token::new();
 /// ```
 ///
 /// A token does not make an [`Arc`](std::sync::Arc) drop otherwise than it does: a chain of some ten thousands of `Arc`s that own each other overflows the stack,
-/// with tokens in them or without. With [`Watched`](crate::Watched) in their place it does not. (Tokens whose callbacks, or the removal hooks of whose maps, each drop the
+/// with tokens in them or without. With [`Watched`](crate::pointer::Watched) in their place it does not. (Tokens whose callbacks, or the removal hooks of whose maps, each drop the
 /// next token may be any number. From the 64th one inside of another on, hooks and callbacks run a little later, before the outermost drop returns.)
 ///
 /// Fields are dropped in the order of their declaration, after the value's own `Drop::drop`. So with the token as the first field,
@@ -73,7 +74,7 @@ impl Token {
     /// *Runs* the callback with no lock held, once. When it panics the others run all the same, and the first panic goes on from the token's drop.
     ///
     /// ```
-    /// use highlander::Token;
+    /// use highlander::pointer::Token;
     /// use std::sync::mpsc::channel;
     ///
     /// let (sender, receiver) = channel();

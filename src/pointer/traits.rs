@@ -9,7 +9,7 @@ use std::sync::{self, Arc};
 
 /// A strong pointer: it keeps its target alive, and can make a weak twin that does not.
 ///
-/// Implemented for [`Arc`], [`Rc`], our [`Handle`](crate::Handle)s, and [`Watched`](crate::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
+/// Implemented for [`Arc`], [`Rc`], our [`Handle`](crate::Handle)s, and [`Watched`](crate::pointer::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
 /// All functions are associated ones, so that they do not hide methods of the target.
 ///
 /// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never unsound ones. (The one promise
@@ -23,7 +23,7 @@ use std::sync::{self, Arc};
 /// [`WeakSet`](crate::WeakSet) may call `upgrade` and `is_dead` while it has the epoch pinned.)
 ///
 /// ```
-/// use highlander::{Pointer, WeakPointer};
+/// use highlander::pointer::{Pointer, WeakPointer};
 /// use std::sync::{Arc, Mutex, Weak};
 ///
 /// /// A reference to an object that a foreign runtime counts. `release` is its explicit call.
@@ -80,8 +80,8 @@ pub trait Pointer: Clone + 'static {
     /// containers some work. There is no other use in saying it.
     const REPORTS: bool = true;
 
-    /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that passes
-    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::MapMaker::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
+    /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that passes
+    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::map::MapMaker::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
     /// that nobody reports.
     const REPORTS_END: bool = false;
 
@@ -89,7 +89,7 @@ pub trait Pointer: Clone + 'static {
     /// returns, and with no lock held. The container drops the registration with the entry.
     ///
     /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a death, as an [`Arc`] cannot:
-    /// dead entries are pruned. A [`Watched`](crate::Watched) and a [`Handle`](crate::Handle) can; pointers made of one pass the call on.
+    /// dead entries are pruned. A [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) can; pointers made of one pass the call on.
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
         let _ = (this, notify);
         None
@@ -102,7 +102,7 @@ pub trait Pointer: Clone + 'static {
 /// The promise is about this very type: one that wraps another has to make its own, since its `is_dead` is its own.
 ///
 /// ```compile_fail
-/// # use highlander::{Pointer, WeakPointer};
+/// # use highlander::pointer::{Pointer, WeakPointer};
 /// # use std::sync::{Arc, Weak};
 /// # #[derive(Clone)] struct Strong(Arc<u8>);
 /// # impl Pointer for Strong {
@@ -115,7 +115,7 @@ pub trait Pointer: Clone + 'static {
 /// #[derive(Clone)]
 /// struct Mine(Weak<u8>);
 /// impl WeakPointer for Mine {
-///     const IS_DEAD_IS_QUIET: Option<highlander::Quiet<Self>> = Weak::<u8>::IS_DEAD_IS_QUIET;
+///     const IS_DEAD_IS_QUIET: Option<highlander::pointer::Quiet<Self>> = Weak::<u8>::IS_DEAD_IS_QUIET;
 /// #   type Strong = Strong;
 /// #   fn upgrade(&self) -> Option<Strong> { self.0.upgrade().map(Strong) }
 /// #   fn is_dead(&self) -> bool { self.0.strong_count() == 0 }
@@ -124,7 +124,7 @@ pub trait Pointer: Clone + 'static {
 /// }
 /// ```
 /// ```
-/// # use highlander::{Pointer, WeakPointer};
+/// # use highlander::pointer::{Pointer, WeakPointer};
 /// # use std::sync::{Arc, Weak};
 /// # #[derive(Clone)] struct Strong(Arc<u8>);
 /// # impl Pointer for Strong {
@@ -138,7 +138,7 @@ pub trait Pointer: Clone + 'static {
 /// struct Mine(Weak<u8>);
 /// impl WeakPointer for Mine {
 ///     // SAFETY: `is_dead` reads a count.
-///     const IS_DEAD_IS_QUIET: Option<highlander::Quiet<Self>> = Some(unsafe { highlander::Quiet::promise() });
+///     const IS_DEAD_IS_QUIET: Option<highlander::pointer::Quiet<Self>> = Some(unsafe { highlander::pointer::Quiet::promise() });
 /// #   type Strong = Strong;
 /// #   fn upgrade(&self) -> Option<Strong> { self.0.upgrade().map(Strong) }
 /// #   fn is_dead(&self) -> bool { self.0.strong_count() == 0 }
@@ -171,7 +171,7 @@ pub trait WeakPointer: Clone + 'static {
     /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always correct.
     ///
     /// With it a sweep of a map asks `is_dead` while a bucket of its table is locked, instead of becoming an owner of each entry that it
-    /// looks at: it is faster. The weak pointers of `std` and [`WeakWatched`](crate::WeakWatched) have it. To give it is `unsafe`.
+    /// looks at: it is faster. The weak pointers of `std` and [`WeakWatched`](crate::pointer::WeakWatched) have it. To give it is `unsafe`.
     const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = None;
 
     /// The strong pointer that it is the twin of.

@@ -15,11 +15,12 @@ use std::sync::Arc;
 /// An [`Arc`](std::sync::Arc) that reports the death of its value: to every container that it is in, and to callbacks.
 ///
 /// It can be put into any number of sets and maps. The drop of the last owner takes it out of all of them before it returns. (An `Arc`
-/// cannot report its death, so containers find out later; see [`Token`](crate::Token) for values that must live in one.)
+/// cannot report its death, so containers find out later; see [`Token`](crate::pointer::Token) for values that must live in one.)
 /// It is as wide as an `Arc`, and its block is one word larger: CPython's `weakreflist`, null while nobody watches.
 ///
 /// ```
-/// use highlander::{Watched, WeakSet};
+/// use highlander::pointer::Watched;
+/// use highlander::WeakSet;
 ///
 /// let (guests, friends): (WeakSet<_>, WeakSet<_>) = Default::default();
 /// let ramirez = Watched::new("Ramirez".to_string());
@@ -40,7 +41,7 @@ use std::sync::Arc;
 ///
 /// This is the order of CPython's cyclic collector, and of a [`Registry`](crate::Registry)'s handles. (A plain last `decref` in CPython runs
 /// `__del__` before 1; here a destructor cannot resurrect its value, and a successor may be created while it runs.) What has to happen
-/// after the destructor belongs into the last field of the value: a [`Token`](crate::Token) with [`on_drop`](crate::Token::on_drop), for example.
+/// after the destructor belongs into the last field of the value: a [`Token`](crate::pointer::Token) with [`on_drop`](crate::pointer::Token::on_drop), for example.
 ///
 /// When a callback panics, the others run all the same and the value is dropped; then the first panic, be it of a callback or of the value's
 /// destructor, goes on from the drop. During an unwinding it is swallowed, since a second one would abort the process.
@@ -52,11 +53,11 @@ use std::sync::Arc;
 ///
 /// ```compile_fail
 /// let text = String::from("there can be only one");
-/// let borrows = highlander::Watched::new(&text);
+/// let borrows = highlander::pointer::Watched::new(&text);
 /// ```
 /// ```
 /// let text = String::from("there can be only one");
-/// let owns = highlander::Watched::new(text);
+/// let owns = highlander::pointer::Watched::new(text);
 /// ```
 ///
 /// A value that owns a `Watched` of itself never dies, nor does one whose callback owns one.
@@ -77,7 +78,7 @@ impl<T: 'static> Watched<T> {
     /// *Panics* when `make` does; nothing is leaked, and the weak pointer stays dead.
     ///
     /// ```
-    /// use highlander::{Watched, WeakWatched};
+    /// use highlander::pointer::{Watched, WeakWatched};
     ///
     /// struct Node { me: WeakWatched<Node> }
     ///
@@ -109,7 +110,7 @@ impl<T> Watched<T> {
     /// If a callback panics, so does this, and the value is dropped.
     ///
     /// ```
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     ///
     /// let one = Watched::new(7);
     /// let two = one.clone();
@@ -141,7 +142,7 @@ impl<T: ?Sized> Watched<T> {
     /// The identity, the watchers and the weak pointers stay the same.
     ///
     /// ```
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     /// use std::fmt::Display;
     ///
     /// let number = Watched::new(7);
@@ -211,7 +212,7 @@ impl<T: ?Sized> Watched<T> {
     /// that borrows can be written through that one: its drop might come after the end of the borrow.
     ///
     /// ```compile_fail
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     ///
     /// fn write<'a>(watched: Watched<&'static str>, text: &'a str) {
     ///     let mut shorter: Watched<&'a str> = watched;
@@ -219,7 +220,7 @@ impl<T: ?Sized> Watched<T> {
     /// }
     /// ```
     /// ```
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     ///
     /// fn write(watched: Watched<&'static str>, text: &'static str) {
     ///     let mut same: Watched<&'static str> = watched;
@@ -329,7 +330,7 @@ impl<T: ?Sized + Hash> Hash for Watched<T> {
 /// while the value lives, and kept beyond its death; one that was never asked for before, or is asked before the value is complete, hashes by identity. There is no order.
 ///
 /// ```
-/// use highlander::Watched;
+/// use highlander::pointer::Watched;
 ///
 /// let strong = Watched::new("Connor");
 /// let weak = Watched::downgrade(&strong);

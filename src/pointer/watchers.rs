@@ -287,7 +287,7 @@ enum Lanes {
 /// It does not keep the value alive, and may outlive it.
 ///
 /// ```
-/// use highlander::Watched;
+/// use highlander::pointer::Watched;
 ///
 /// let value = Watched::new(1);
 /// let registration = Watched::on_death(&value, || println!("gone"));
@@ -312,7 +312,7 @@ enum Inner {
 
 impl Registration {
     /// The registration of a pointer that keeps a list of its own: `cancel` ends it, and says whether that came in time. For those who implement
-    /// [`Pointer::watch`](crate::Pointer::watch).
+    /// [`Pointer::watch`](crate::pointer::Pointer::watch).
     ///
     /// `cancel` runs when the registration is dropped or detached, with no lock held.
     pub fn new(cancel: impl FnOnce() -> bool + Send + Sync + 'static) -> Self {
@@ -335,7 +335,7 @@ impl Registration {
     /// is not waited for.
     ///
     /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Runs* the drop of the callback; from the 64th nested drop on, that
-    /// happens a little later, as in a chain of [`Watched`](crate::Watched) values.
+    /// happens a little later, as in a chain of [`Watched`](crate::pointer::Watched) values.
     pub fn detach(mut self) -> bool {
         self.end()
     }

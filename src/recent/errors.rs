@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 ///
 /// A factory asks for them itself, by [`or_try`](Self::or_try). So this works with every call that takes a factory, of every map, with a [`Recent`](super::Recent) on top or without:
 /// ```
-/// use highlander::{CreateError, RecentErrors, Registry};
+/// use highlander::error::CreateError;
+/// use highlander::{RecentErrors, Registry};
 /// use std::time::Duration;
 ///
 /// static PEERS: Registry<String, u16> = Registry::new();
@@ -35,7 +36,7 @@ use std::time::{Duration, Instant};
 /// A live value is found as ever: errors are looked at where the factory would run. So those who wait for a creation that fails get its error too, one after the other, and
 /// do not try each for themselves.
 ///
-/// What is kept is what the factory returns, not that the map [refuses](crate::Refused) to create: that may be different next time. A success ends an error. A value that comes
+/// What is kept is what the factory returns, not that the map [refuses](crate::error::Refused) to create: that may be different next time. A success ends an error. A value that comes
 /// into the map by other ways, `insert` say, is found, but its death within the time would bring the error back: [`remove`](Self::remove) it then.
 ///
 /// At most `max_capacity` errors are kept; one more, and the oldest goes. None is kept longer than `time_to_live`: then it is not returned any more. Its memory comes back with

@@ -63,9 +63,10 @@
 use super::finalizers::Ran;
 use super::process_id::this_process;
 use crate::memory::panics::{after, Panics};
+use crate::pointer::{Notify, Pointer, Registration, SyncPointer, WeakPointer};
 use crate::sync::nobody_is_parked;
 use crate::sync::plain::{AtomicU64, Relaxed};
-use crate::{Notify, Pointer, Registration, SyncPointer, WeakPointer, WeakValueMap};
+use crate::WeakValueMap;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;

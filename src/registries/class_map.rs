@@ -26,7 +26,7 @@
 //!
 //! ```
 //! use highlander::registries::class_map::{ClassMap, Wrap};
-//! use highlander::CreateError;
+//! use highlander::error::CreateError;
 //! use std::sync::{Arc, Mutex, OnceLock, Weak};
 //!
 //! /// A class of the foreign system: a node that leads to its element or array class by number.
@@ -72,9 +72,12 @@
 //! assert!(Arc::ptr_eq(&TYPES.descriptor(&wrapper).unwrap(), &element));
 //! ```
 
+use crate::error::{CreateError, CycleError, Refused};
+use crate::map::ByAddress;
 use crate::memory::panics::after;
+use crate::pointer::{Pointer, SyncPointer};
 use crate::sync::local;
-use crate::{ByAddress, CreateError, CycleError, Pointer, Refused, SyncPointer, WeakKeyValueMap};
+use crate::WeakKeyValueMap;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
@@ -160,7 +163,7 @@ impl<B: Wrap> ClassMap<B> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new(wrap: B) -> Self {
         Self {
-            map: WeakKeyValueMap::with_hasher(crate::DefaultHashBuilder),
+            map: WeakKeyValueMap::with_hasher(crate::hash::DefaultHashBuilder),
             wrap,
         }
     }
@@ -269,7 +272,7 @@ impl<B: Wrap> ClassMap<B> {
     ///
     /// ```
     /// # use highlander::registries::class_map::{ClassMap, Wrap};
-    /// # use highlander::CreateError;
+    /// # use highlander::error::CreateError;
     /// # use std::sync::Arc;
     /// # struct Lengths;
     /// # impl Wrap for Lengths {

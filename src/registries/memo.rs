@@ -39,12 +39,15 @@
 //!
 //! # Your code
 //! The function runs with no lock held. It may use the memo for other inputs; if it comes back to its own, directly or through others or through other threads, that is an error
-//! ([`CycleError`](crate::CycleError)) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
+//! ([`CycleError`](crate::error::CycleError)) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
 //!
 //! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
 
-use crate::{CreateError, Creator, Entry, Equivalent, Handle, Keying};
-use crate::{Pointer, Registry, StrongMap, WeakKeyMap, WeakValueMap};
+use crate::error::CreateError;
+use crate::map::{Creator, Entry, Keying};
+use crate::pointer::Pointer;
+use crate::{Equivalent, Handle};
+use crate::{Registry, StrongMap, WeakKeyMap, WeakValueMap};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
@@ -73,7 +76,7 @@ impl<M: Results, F> Memo<M, F> {
     /// Returns the result for this input: the one that somebody holds, or a new one.
     ///
     /// # Panics
-    /// When the function does; with the text of [`Refused`](crate::Refused) when it comes back to its own input, and when the map is closed.
+    /// When the function does; with the text of [`Refused`](crate::error::Refused) when it comes back to its own input, and when the map is closed.
     pub fn get(&self, input: InputOf<M>) -> SharedOf<M>
     where
         F: Fn(&InputOf<M>) -> MadeOf<M>,
@@ -88,7 +91,8 @@ impl<M: Results, F> Memo<M, F> {
     ///
     /// ```
     /// use highlander::registries::memo::Memo;
-    /// use highlander::{CreateError, WeakValueMap};
+    /// use highlander::error::CreateError;
+    /// use highlander::WeakValueMap;
     /// use std::{fs::File, io, path::PathBuf, sync::Arc};
     ///
     /// let files = Memo::new(WeakValueMap::new(), |path: &PathBuf| File::open(path).map(Arc::new));

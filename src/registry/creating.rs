@@ -59,7 +59,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
     ///
     /// # Panics
-    /// When `make` panics; and with the text of [`Refused`](crate::Refused) when it asks for its own key, directly or through others.
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own key, directly or through others.
     #[inline]
     pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> Handle<K, V> {
         self.entry(key).or_insert_with(make)

@@ -215,13 +215,13 @@ impl<K, V: serde_core::Serialize> serde_core::Serialize for Handle<K, V> {
 /// A handle that knows a value without keeping it alive.
 ///
 /// When the last [`Handle`] goes, all weak handles are dead before the value's destructor begins, and stay dead. One to a value that is still being created
-/// ([`or_insert_cyclic`](crate::Entry::or_insert_cyclic), [`or_create_cyclic`](crate::Entry::or_create_cyclic)) is dead until that is entered.
+/// ([`or_insert_cyclic`](crate::map::Entry::or_insert_cyclic), [`or_create_cyclic`](crate::map::Entry::or_create_cyclic)) is dead until that is entered.
 ///
 /// Comparing and hashing follow CPython's `weakref.ref`. While both are alive, weak handles compare as the values they
 /// lead to; a dead one is equal only to itself and its clones. The hash is that of the value, taken at the first time it is asked for while the value
 /// lives, and then kept beyond its death, so that a weak handle stays findable in a `HashMap`. One that was never hashed
 /// before the value died hashes by identity; and one that is hashed before the value is entered, by identity until then, so it is not to be put into a `HashMap` before. (Python raises an error instead.) There is no order. The hash is
-/// keyed with the secret of [`DefaultHashBuilder`](crate::DefaultHashBuilder), so it differs from process to process.
+/// keyed with the secret of [`DefaultHashBuilder`](crate::hash::DefaultHashBuilder), so it differs from process to process.
 ///
 /// ```
 /// use highlander::{Handle, Registry};
@@ -361,7 +361,7 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
 }
 
 /// To the draft of a value that is still being created it is dead until that is entered: the one exception from the rule that what is dead stays dead. See
-/// [`Entry::or_create_cyclic`](crate::Entry::or_create_cyclic).
+/// [`Entry::or_create_cyclic`](crate::map::Entry::or_create_cyclic).
 impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
     type Strong = Handle<K, V>;
 

@@ -90,7 +90,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// (Keys that share all 64 bits of their hash are compared with each other, with no lock held: a call that enters a value goes on until it has met all of them, those too that come meanwhile; and it owns each value while it compares its key.)
 ///
 /// A factory may create values under other keys, here or in any other registry or map. One that comes back to its own key, directly or through other
-/// factories, on one thread or through several, gets a [`CycleError`](crate::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
+/// factories, on one thread or through several, gets a [`CycleError`](crate::error::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
 /// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
 pub struct Registry<K, V, S = DefaultHashBuilder> {
     table: Table<RegistryNode<K, V>>,
@@ -120,14 +120,14 @@ impl<K: 'static, V: 'static> Registry<K, V> {
         /// processes. Can be a `static`.
         ///
         /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
-        /// [`CycleError`](crate::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
+        /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
         /// and a value that was [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same 64-bit hash wait for each other.
         ///
-        /// A value whose [initialisation](crate::Entry::or_create_cyclic) has failed, or that is given up with a draft that it was made with, is open until its last owner has let go of it:
+        /// A value whose [initialisation](crate::map::Entry::or_create_cyclic) has failed, or that is given up with a draft that it was made with, is open until its last owner has let go of it:
         /// creators wait for that too, so nobody should put a handle of it aside before that of the draft is published. The destructor of one of those that are given up in one call, or in calls inside of it, gets a
-        /// [`CycleError`](crate::CycleError) if it asks for another one of them: it may own that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for the former only: what is behind its
+        /// [`CycleError`](crate::error::CycleError) if it asks for another one of them: it may own that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for the former only: what is behind its
         /// pointers may belong to others.) Callbacks [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not before: so they may ask for the same key.
-        /// A destructor that others may wait for is given no [drafts](crate::Entry::or_create_cyclic), also inside of their creation. Of a draft that is complete, and not entered since somebody has inserted another value, the end
+        /// A destructor that others may wait for is given no [drafts](crate::map::Entry::or_create_cyclic), also inside of their creation. Of a draft that is complete, and not entered since somebody has inserted another value, the end
         /// is not waited for.
         ///
         /// ```
@@ -207,12 +207,13 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
 }
 
 impl<K, V, S> Registry<K, V, S> {
-    /// The same registry, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their type.
+    /// The same registry, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::error::CycleError) would otherwise name their type.
     ///
     /// *Runs* `Debug` of keys that are being created, with no lock held, when a creation that waits for another one is noted or refused.
     ///
     /// ```
-    /// use highlander::{CycleError, Registry};
+    /// use highlander::error::CycleError;
+    /// use highlander::Registry;
     ///
     /// static MODULES: Registry<&str, u32> = Registry::new().debug_keys();
     ///

@@ -27,7 +27,8 @@ use std::sync::Arc;
 /// A set of weak members in insertion order: CPython's `WeakSet`, and the `Vec<Weak<dyn Listener>>` that people write by hand.
 ///
 /// ```
-/// use highlander::{ByAddress, WeakSet};
+/// use highlander::map::ByAddress;
+/// use highlander::WeakSet;
 /// use std::sync::Arc;
 ///
 /// trait Listener: Send + Sync { fn hear(&self, word: &str); }
@@ -45,12 +46,12 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Which members are the same
-/// [`ByEquality`] (unless said otherwise): those whose targets are equal; the first one stays. [`ByAddress`](crate::ByAddress): the very same
+/// [`ByEquality`] (unless said otherwise): those whose targets are equal; the first one stays. [`ByAddress`](crate::map::ByAddress): the very same
 /// object; nothing of the target is hashed or compared.
 ///
 /// # When a member dies
 /// It is out of the set from that moment: no call shows it. (One that compares or shows it just then is an owner, and may be the last.) Its *entry* goes
-/// * before the last owner's drop returns, if the pointer reports deaths ([`Watched`](crate::Watched)), or the value has a [`Token`] that it was
+/// * before the last owner's drop returns, if the pointer reports deaths ([`Watched`](crate::pointer::Watched)), or the value has a [`Token`] that it was
 ///   entered with;
 /// * otherwise (a plain `Arc`) when it is pruned. Each insertion and each removal looks at 4 entries, in turn, and goes on while all that it sees are dead,
 ///   up to 64. A dead entry is thus gone after a quarter as many such calls as there are entries, or fewer. (The maps look at 8 entries with each insertion
@@ -71,7 +72,7 @@ use std::sync::Arc;
 /// iteration about three times (a miss is faster everywhere). Where look-ups by many threads are what matters, take a [`WeakKeyMap<P, ()>`](crate::WeakKeyMap): its look-ups take no lock, and half the time.
 ///
 /// # Your code
-/// `Hash` and `Eq` run with no lock held, and so do the drop of a member, [`Pointer::downgrade`] and [`Pointer::watch`]. [`WeakPointer::upgrade`](crate::WeakPointer::upgrade) and `is_dead` may run while the epoch
+/// `Hash` and `Eq` run with no lock held, and so do the drop of a member, [`Pointer::downgrade`] and [`Pointer::watch`]. [`WeakPointer::upgrade`](crate::pointer::WeakPointer::upgrade) and `is_dead` may run while the epoch
 /// is pinned: one of your own may do anything, but the memory of all users of the epoch waits for it. The drop of a *weak* pointer of your own may run
 /// later and on another thread, when the epoch has passed; a panic in it is swallowed. A panic in any other of them leaves the set as it was before the call or as
 /// it is after it.
@@ -282,7 +283,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.clear())
     }
 
-    /// Whether an equal member, or the same with [`ByAddress`](crate::ByAddress), is in the set and alive.
+    /// Whether an equal member, or the same with [`ByAddress`](crate::map::ByAddress), is in the set and alive.
     ///
     /// `asked` is the target or something equivalent to it; with `ByAddress`, the pointer.
     ///
@@ -384,7 +385,9 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// `token` shows the value's token. It runs with no lock held, if the member is entered; if it panics, the member is taken out again.
     ///
     /// ```
-    /// use highlander::{ByAddress, Token, WeakSet};
+    /// use highlander::map::ByAddress;
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakSet;
     /// use std::sync::Arc;
     ///
     /// trait Plugin: Send + Sync { fn token(&self) -> &Token; }
@@ -416,7 +419,9 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// any `Arc`. *Runs* `make` with no lock held; when it panics, nothing is entered.
     ///
     /// ```
-    /// use highlander::{ByAddress, Token, WeakSet};
+    /// use highlander::map::ByAddress;
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakSet;
     /// use std::sync::Arc;
     ///
     /// struct Process { id: u32, _token: Token }

@@ -23,7 +23,7 @@ impl<P: SyncPointer<Target: Serialize>, M, S> Serialize for WeakSet<P, M, S> {
     }
 }
 
-/// Reads a sequence into a [`WeakSet`] that is there, and returns the owners of its members: made by [`WeakSet::seed`]. See [`MapSeed`](crate::MapSeed) for what it leaves behind
+/// Reads a sequence into a [`WeakSet`] that is there, and returns the owners of its members: made by [`WeakSet::seed`]. See [`MapSeed`](crate::map::MapSeed) for what it leaves behind
 /// if reading fails, and why there is no `Deserialize`.
 pub struct SetSeed<'a, A, O> {
     enter: Box<dyn FnMut(A) -> O + 'a>,

@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// `removed`, `dead_seen`, `pruned` or `reported`; or it is one of the map's `entries`. (A dead entry whose place a new value takes is `dead_seen`.)
 ///
 /// ```
-/// use highlander::{WeakValueMap, Watched};
+/// use highlander::pointer::Watched;
+/// use highlander::WeakValueMap;
 ///
 /// let map: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new();
 /// let (one, two) = (Watched::new(1), Watched::new(2));
@@ -43,7 +44,7 @@ pub struct Stats {
     pub dead_seen: u64,
     /// Dead entries taken out by sweeps and by `prune`.
     pub pruned: u64,
-    /// Dead entries taken out because their key or value, or a [`Token`](crate::Token) of one, has reported its death.
+    /// Dead entries taken out because their key or value, or a [`Token`](crate::pointer::Token) of one, has reported its death.
     pub reported: u64,
     /// Live entries that another value took the place of.
     pub replaced: u64,

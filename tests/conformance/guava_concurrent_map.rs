@@ -15,7 +15,8 @@
 
 use crate::common::panic_of;
 use crate::maps::{on_every_map, same, Subject, Table, Value, ABSENT, OWNED};
-use highlander::{Cause, CreateError};
+use highlander::error::CreateError;
+use highlander::map::RemovalCause;
 use std::sync::Arc;
 
 on_every_map!(
@@ -77,7 +78,7 @@ fn put_present_displaces<K: Subject>(t: &mut Table<K>) {
     let displaced = t.map.insert(t.key(0), t.value(ABSENT));
     assert!(same(&displaced, &Some(t.value(0))));
     t.expect_changed(&[(0, Some(ABSENT))]);
-    t.expect_told(&[(0, Cause::Replaced)]);
+    t.expect_told(&[(0, RemovalCause::Replaced)]);
 }
 
 /// ConcurrentMapReplaceTester: `testReplace_supportedPresentNoChange`, of `put`.
@@ -120,7 +121,7 @@ fn put_if_absent_of_a_dead_one<K: Subject>(t: &mut Table<K>) {
     assert!(same(&t.map.get(&key), &Some(value.clone())));
     assert_eq!(t.map.len(), t.size);
     t.map.prune();
-    t.expect_told(&[(0, Cause::Dead)]);
+    t.expect_told(&[(0, RemovalCause::Dead)]);
 }
 
 /// MapPutAllTester: `testPutAll_supportedNothing`, `…NonePresent`, `…SomePresent`.
@@ -142,7 +143,7 @@ fn remove<K: Subject>(t: &mut Table<K>) {
         assert!(same(&t.map.remove(t.key(0)), &Some(t.value(0))));
         t.expect_changed(&[(0, None)]);
         assert!(t.map.remove(t.key(0)).is_none());
-        t.expect_told(&[(0, Cause::Removed)]);
+        t.expect_told(&[(0, RemovalCause::Removed)]);
     }
 }
 
@@ -167,7 +168,7 @@ fn remove_of_a_dead_one<K: Subject>(t: &mut Table<K>) {
     assert!(t.map.remove_if(&key, &mut |_, _| true).is_none());
     assert_eq!(t.map.len(), t.size - 1);
     t.map.prune();
-    t.expect_told(&[(0, Cause::Dead)]);
+    t.expect_told(&[(0, RemovalCause::Dead)]);
 }
 
 /// ConcurrentMapReplaceTester, MapReplaceTester: `supportedPresent`, `…NoChange`, `supportedAbsent`.
@@ -241,11 +242,11 @@ fn compute<K: Subject>(t: &mut Table<K>) {
         None
     });
     assert!(none.is_none());
-    t.expect_told(&[(ABSENT, Cause::Removed)]);
+    t.expect_told(&[(ABSENT, RemovalCause::Removed)]);
     if t.size > 0 {
         t.map.update(t.key(0), &mut |_| Some(new.clone()));
         t.expect_changed(&[(0, Some(6))]);
-        t.expect_told(&[(0, Cause::Replaced)]);
+        t.expect_told(&[(0, RemovalCause::Replaced)]);
     }
 }
 
@@ -297,7 +298,7 @@ fn compute_if_absent_of_a_dead_one<K: Subject>(t: &mut Table<K>) {
     assert!(Arc::ptr_eq(&made, &value));
     assert_eq!(t.map.len(), t.size);
     t.map.prune();
-    t.expect_told(&[(0, Cause::Dead)]);
+    t.expect_told(&[(0, RemovalCause::Dead)]);
 }
 
 /// MapComputeIfAbsentTester: `functionReturnsNullNotInserted`, `functionThrows`.
@@ -400,7 +401,7 @@ fn clear<K: Subject>(t: &mut Table<K>) {
     assert_eq!(t.map.clear(), t.size);
     t.expect(&[]);
     assert_eq!((t.map.entries(), t.map.clear()), (0, 0));
-    let told: Vec<_> = (0..t.size).map(|n| (n, Cause::Cleared)).collect();
+    let told: Vec<_> = (0..t.size).map(|n| (n, RemovalCause::Cleared)).collect();
     t.expect_told(&told);
     t.map.insert(t.key(1), t.value(1));
     t.expect(&[(1, 1)]);
@@ -484,7 +485,7 @@ fn drain_takes_all<K: Subject>(t: &mut Table<K>) {
     let drained = t.map.drain();
     assert_eq!(drained.len(), t.size);
     t.expect(&[]);
-    let told: Vec<_> = (0..t.size).map(|n| (n, Cause::Cleared)).collect();
+    let told: Vec<_> = (0..t.size).map(|n| (n, RemovalCause::Cleared)).collect();
     t.expect_told(&told);
     for (key, value) in drained {
         assert!(Arc::ptr_eq(&value, &t.value(K::number(&key) as usize)));

@@ -11,7 +11,8 @@
 
 use crate::common::promptly;
 use crate::maps::{is_cycle, on_every_map, same, Settings, Side, Subject, Table, OWNED};
-use highlander::{Cause, CreateError, Refused};
+use highlander::error::{CreateError, Refused};
+use highlander::map::RemovalCause;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -165,7 +166,7 @@ fn pruning_reclaims_by_identity<K: Subject>(t: &mut Table<K>) {
     t.map.prune();
     assert!(same(&t.map.get(&key), &Some(value.clone())));
     assert_eq!((t.map.len(), t.map.entries()), (t.size, t.size));
-    t.expect_told(&[(0, Cause::Dead)]);
+    t.expect_told(&[(0, RemovalCause::Dead)]);
     assert_eq!(t.map.prune(), 0);
 }
 
@@ -205,7 +206,7 @@ fn a_clear_during_a_computation_does_not_touch_it<K: Subject>(t: &mut Table<K>) 
         t.value(5)
     });
     t.expect(&[(5, 5)]);
-    let told: Vec<_> = (0..t.size).map(|n| (n, Cause::Cleared)).collect();
+    let told: Vec<_> = (0..t.size).map(|n| (n, RemovalCause::Cleared)).collect();
     t.expect_told(&told);
 }
 
@@ -224,7 +225,7 @@ fn a_stale_value_is_replaced<K: Subject>(t: &mut Table<K>) {
     assert!(Arc::ptr_eq(&new, &t.value(6)));
     t.expect_changed(&[(0, Some(6))]);
     // It goes before the new one is made.
-    t.expect_told(&[(0, Cause::Removed)]);
+    t.expect_told(&[(0, RemovalCause::Removed)]);
 }
 
 /// No model has it: a closed map.
@@ -329,7 +330,7 @@ fn clear_basher<K: Subject>() {
 
 mod once {
     use crate::maps::*;
-    use highlander::DefaultHashBuilder as Default;
+    use highlander::hash::DefaultHashBuilder as Default;
 
     #[test]
     fn growth_keeps_the_live_ones() {
@@ -344,7 +345,7 @@ mod once {
     /// `testReturnsPlainConcurrentHashMapWhenPossible`: with nothing weak asked for, a map that keeps both.
     #[test]
     fn strong_when_nothing_else_is_asked_for() {
-        let maker = highlander::MapMaker::new().initial_capacity(5);
+        let maker = highlander::map::MapMaker::new().initial_capacity(5);
         let map: highlander::StrongMap<Value, Value> = maker.build().unwrap();
         for n in 0..100 {
             map.insert(Value::new(n), Value::new(n));

@@ -2,11 +2,11 @@
 #![allow(dead_code)] // each binary uses a part of it
 
 use crate::common::{flat, Colliding};
-use highlander::map_maker::WeakSide;
-use highlander::{
-    ByAddress, ByEquality, Cause, ClosedError, CreateError, CycleError, DefaultHashBuilder,
-    MapMaker, Refused, Stats, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
-};
+use highlander::error::{ClosedError, CreateError, CycleError, Refused};
+use highlander::hash::DefaultHashBuilder;
+use highlander::map::map_maker::WeakSide;
+use highlander::map::{ByAddress, ByEquality, MapMaker, RemovalCause, Stats};
+use highlander::{StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::fmt::Debug;
 use std::hash::BuildHasher;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ pub type Value = Arc<u32>;
 pub type Error = CreateError<&'static str>;
 
 /// What the hook was told, with the number of the key, if that was still alive.
-pub type Log = Arc<Mutex<Vec<(Option<u32>, Cause)>>>;
+pub type Log = Arc<Mutex<Vec<(Option<u32>, RemovalCause)>>>;
 
 /// What else a builder can be asked for.
 #[derive(Clone, Debug, Default)]
@@ -649,13 +649,14 @@ impl<K: Subject> Table<K> {
     }
 
     /// What the hook was told since it was last asked, if there is one.
-    pub fn expect_told(&self, expected: &[(usize, Cause)]) {
+    pub fn expect_told(&self, expected: &[(usize, RemovalCause)]) {
         let Some(log) = &self.log else { return };
         let mut told = std::mem::take(&mut *log.lock().unwrap());
         let mut expected: Vec<_> = expected
             .iter()
             .map(|(n, cause)| {
-                let nameless = *cause == Cause::Dead && K::WEAK_KEYS && self.keys[*n].is_none();
+                let nameless =
+                    *cause == RemovalCause::Dead && K::WEAK_KEYS && self.keys[*n].is_none();
                 ((!nameless).then_some(*n as u32), *cause)
             })
             .collect();
@@ -727,7 +728,7 @@ macro_rules! on_weak_maps {
             $(
                 #[test]
                 fn $case() {
-                    everywhere::<$kind<highlander::DefaultHashBuilder>>(super::$case);
+                    everywhere::<$kind<highlander::hash::DefaultHashBuilder>>(super::$case);
                     everywhere::<$kind<crate::common::Colliding>>(super::$case);
                 }
             )*

@@ -13,7 +13,8 @@
 
 use crate::common::{promptly, Census, Citizen};
 use crate::maps::{on_every_map, same, Side, Subject, Table, Value, ABSENT, OWNED};
-use highlander::{Watched, WeakKeyMap, WeakPointer, WeakSet, WeakValueMap};
+use highlander::pointer::{Watched, WeakPointer};
+use highlander::{WeakKeyMap, WeakSet, WeakValueMap};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -427,7 +428,7 @@ macro_rules! once_on_every_map {
     ($($case:ident),* $(,)?) => {
         mod once {
             use crate::maps::*;
-            use highlander::DefaultHashBuilder;
+            use highlander::hash::DefaultHashBuilder;
             $(
                 #[test]
                 fn $case() {
@@ -552,7 +553,7 @@ fn consistency<K: Subject>() {
 fn what_tells_of_a_death_does_not_own_the_container() {
     let census = Census::new();
     struct Member(#[allow(dead_code)] Citizen);
-    let set: WeakSet<Watched<Member>, highlander::ByAddress> = WeakSet::new();
+    let set: WeakSet<Watched<Member>, highlander::map::ByAddress> = WeakSet::new();
     let member = Watched::new(Member(census.citizen()));
     set.insert(&member);
     let weak = Watched::downgrade(&member);

@@ -110,7 +110,7 @@ fn sub_and_super() {
 #[test]
 fn members_that_own_their_set() {
     struct Nest {
-        _set: Arc<WeakSet<Arc<Nest>, highlander::ByAddress>>,
+        _set: Arc<WeakSet<Arc<Nest>, highlander::map::ByAddress>>,
     }
     let set = Arc::new(WeakSet::new());
     let nests: Vec<_> = (0..1000)
@@ -299,7 +299,7 @@ fn len_beside_an_iterator() {
 fn len_race() {
     for _ in 0..20 {
         let items = texts("abcdefghijklmnopqrst");
-        let set: WeakSet<Text, highlander::ByAddress> = items.iter().cloned().collect();
+        let set: WeakSet<Text, highlander::map::ByAddress> = items.iter().cloned().collect();
         let over = AtomicBool::new(false);
         thread::scope(|s| {
             s.spawn(|| {

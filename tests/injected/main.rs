@@ -20,7 +20,7 @@ use crate::common::{attended, text_of};
 use crate::questions::{creations, ending, family, give_up, hold, needs, Act, Place, HELD};
 #[cfg(feature = "async")]
 use crate::questions::{later, Other};
-use highlander::*;
+use highlander::{error::*, map::*, pointer::*, *};
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};

@@ -2,10 +2,10 @@
 //! itself.
 
 use crate::common::promptly;
-use highlander::{
-    ByAddress, Claim, CreateError, Handle, MapMaker, Notify, Pointer, Refused, Registration,
-    Registry, StrongMap, Watched, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakValueMap,
-};
+use highlander::error::{CreateError, Refused};
+use highlander::map::{ByAddress, Claim, MapMaker};
+use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
+use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -238,7 +238,7 @@ fn quietly<R>(f: impl FnOnce() -> R) -> R {
 
 macro_rules! ways {
     ($map:expr, $key:expr, $value:expr) => {{
-        fn vacancy() -> highlander::Vacancy<'static, Of> {
+        fn vacancy() -> highlander::map::Vacancy<'static, Of> {
             quietly(|| match $map.entry($key).claim() {
                 Claim::Vacant(vacancy) => vacancy,
                 Claim::Live(_) => panic!("nobody keeps it"),

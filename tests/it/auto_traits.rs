@@ -2,7 +2,9 @@
 //!
 //! All of it is asserted at compile time. That the containers are invariant is tested in `tests/variance.md`, since it has to be seen that something does not compile.
 
-use highlander::map_maker::{NoHook, OnRemove, StrongKeys, StrongValues, WeakKeys, WeakValues};
+use highlander::map::map_maker::{
+    NoHook, OnRemove, StrongKeys, StrongValues, WeakKeys, WeakValues,
+};
 use highlander::registries::after_fork::{AfterFork, Prepared};
 use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::registries::finalizers::{ExitGuard, Finalizer, Finalizers, Nobody, Ran};
@@ -17,7 +19,7 @@ use highlander::registries::signals::{self, Receiver, ReceiverId, Route, Signal}
 use highlander::registries::tree::{
     AdoptError, Ancestors, Children, Descendants, NoParent, Node, WeakNode,
 };
-use highlander::*;
+use highlander::{error::*, hash::*, map::*, pointer::*, *};
 use std::any::Any;
 use std::cell::Cell;
 use std::marker::PhantomPinned as Pinned;
@@ -325,7 +327,7 @@ types_are! {
 
 // Makers, seeds and small types.
 types_are! {
-    b"SYPUR" Cause;
+    b"SYPUR" RemovalCause;
     b"SYPUR" Stats;
     b"SYPUR" MapMaker;
     b"SYPUR" MapMaker<WeakKeys<ByAddress>, WeakValues>;

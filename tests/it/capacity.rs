@@ -1,7 +1,8 @@
 //! How many fit, growing and shrinking, `len`, and registries that are constants.
 
 use crate::common::{panic_of, Colliding, Dice};
-use highlander::{DefaultHashBuilder, Handle, Interner, Registry};
+use highlander::hash::DefaultHashBuilder;
+use highlander::{Handle, Interner, Registry};
 #[cfg(target_os = "linux")]
 use highlander::{StrongMap, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::any::TypeId;

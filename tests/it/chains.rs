@@ -1,10 +1,9 @@
 //! Values that own each other in long chains: dropping the first one ends them all, before it returns, on a stack that does not grow.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
-use highlander::{
-    ByAddress, Cause, Handle, Interned, Interner, MapMaker, Registration, Registry, Token, Watched,
-    WeakKeyMap, WeakSet, WeakValueMap, WeakWatched,
-};
+use highlander::map::{ByAddress, MapMaker, RemovalCause};
+use highlander::pointer::{Registration, Token, Watched, WeakWatched};
+use highlander::{Handle, Interned, Interner, Registry, WeakKeyMap, WeakSet, WeakValueMap};
 use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
@@ -209,7 +208,7 @@ type Heap<T> = Arc<Mutex<Vec<T>>>;
 fn dropping<T: Send + 'static, K>(
     heap: &Heap<T>,
     calls: &Arc<AtomicUsize>,
-) -> impl Fn(&K, Cause) + Send + Sync + 'static {
+) -> impl Fn(&K, RemovalCause) + Send + Sync + 'static {
     let (heap, calls) = (Arc::clone(heap), Arc::clone(calls));
     move |_, _| {
         calls.fetch_add(1, SeqCst);

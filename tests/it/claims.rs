@@ -4,10 +4,9 @@ use crate::common::{
     assert_accounted, is_in_flight, panic_of, promptly, Census, Citizen, Colliding,
 };
 use crate::creators::{in_each, with_weak_keys, Map};
-use highlander::{
-    Cause, Claim, ClaimError, CreateError, Handle, InFlight, Refused, Registry, StrongMap, Vacancy,
-    WeakKeyMap, WeakKeyValueMap, WeakValueMap,
-};
+use highlander::error::{ClaimError, CreateError, InFlight, Refused};
+use highlander::map::{Claim, RemovalCause, Vacancy};
+use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::sync::{mpsc, Arc, Mutex, OnceLock, Weak};
 use std::thread;
 
@@ -248,7 +247,7 @@ fn a_dead_value_is_replaced_by_a_claim<M: Map<Citizen>>() {
     let token = map.vacancy(&key);
     let value = token.fill(Arc::new(census.citizen()));
     assert_eq!((map.len(), map.entries()), (1, 1));
-    assert_eq!(*causes.lock().unwrap(), [Cause::Dead]);
+    assert_eq!(*causes.lock().unwrap(), [RemovalCause::Dead]);
     assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
 }
 
@@ -271,7 +270,7 @@ fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
     drop((value, key));
     map.prune();
     let kept = map.entries();
-    assert_eq!(*causes.lock().unwrap(), vec![Cause::Dead; 1 - kept]);
+    assert_eq!(*causes.lock().unwrap(), vec![RemovalCause::Dead; 1 - kept]);
     assert_accounted(map.stats().unwrap(), kept);
     assert_eq!(census.alive(), kept as isize);
 }
@@ -523,7 +522,7 @@ fn a_map_that_is_closed_by_its_hook_keeps_what_has_come<M: Map<Citizen>>() {
     let close = {
         let place = Arc::clone(&place);
         move |cause| {
-            if cause == Cause::Replaced {
+            if cause == RemovalCause::Replaced {
                 assert!(place.get().unwrap().upgrade().unwrap().close());
             }
         }

@@ -1,7 +1,8 @@
 //! What the suites share: hashers that collide, values that are counted, something to do when keys are compared, and a clock against hanging.
 #![allow(dead_code)] // each binary uses a part of it
 
-use highlander::{Claim, ClaimError, CreateError, Creator, Refused};
+use highlander::error::{ClaimError, CreateError, Refused};
+use highlander::map::{Claim, Creator};
 use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher};
@@ -205,7 +206,7 @@ pub fn is_in_flight<M: Creator>(claim: Result<Claim<'_, M>, ClaimError>) -> bool
 }
 
 /// Demands that the counters account for every entry, when nothing is under way.
-pub fn assert_accounted(stats: highlander::Stats, entries: usize) {
+pub fn assert_accounted(stats: highlander::map::Stats, entries: usize) {
     let entered = stats.created + stats.inserted;
     let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
     assert_eq!(entered, gone + entries as u64, "{stats:?}");

@@ -197,7 +197,7 @@ fn a_value_that_is_held_throughout_is_found_while_the_table_grows_and_shrinks() 
         assert_eq!(registry.len(), 50);
     }
     // On a thread of its own: iteration that visits some over and over may take for ever.
-    promptly(|| check::<highlander::DefaultHashBuilder>(10_000));
+    promptly(|| check::<highlander::hash::DefaultHashBuilder>(10_000));
     promptly(|| check::<Colliding>(60));
 }
 

@@ -1,7 +1,8 @@
 //! Creating values: one flight per key, and what is left of one that fails.
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding};
-use highlander::{CreateError, CycleError, Handle, Refused, Registry};
+use highlander::error::{CreateError, CycleError, Refused};
+use highlander::{Handle, Registry};
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -127,7 +128,7 @@ fn other_keys_are_not_held_up_by_a_creation() {
                 assert_eq!(*slow.join().unwrap(), 0);
             });
         }
-        check::<highlander::DefaultHashBuilder>();
+        check::<highlander::hash::DefaultHashBuilder>();
         check::<Colliding>();
     });
 }

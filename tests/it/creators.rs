@@ -1,9 +1,8 @@
 //! The registry and the maps as the scenes of `claims`, `cycles` and `tasks` see them: numbers for keys, `Arc`s for values.
 
-use highlander::{
-    Cause, Claim, ClaimError, CreateError, Creator, Handle, InFlight, MapMaker, Refused, Registry,
-    Stats, StrongMap, Vacancy, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
-};
+use highlander::error::{ClaimError, CreateError, InFlight, Refused};
+use highlander::map::{Claim, Creator, MapMaker, RemovalCause, Stats, Vacancy};
+use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::convert::Infallible;
 use std::fmt::Debug;
 #[cfg(feature = "async")]
@@ -28,7 +27,7 @@ pub trait Map<T>:
     /// With keys shown in errors.
     fn shown() -> Self;
     /// With a removal hook; none if it can have none.
-    fn hooked(hook: impl Fn(Cause) + Send + Sync + 'static) -> Option<Self>;
+    fn hooked(hook: impl Fn(RemovalCause) + Send + Sync + 'static) -> Option<Self>;
     /// A key. A weak one lives as long as somebody holds it.
     fn key(number: u32) -> Self::Key;
     fn number(key: &Self::Key) -> u32;
@@ -94,7 +93,7 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
         Self::new().debug_keys()
     }
 
-    fn hooked(_: impl Fn(Cause) + Send + Sync + 'static) -> Option<Self> {
+    fn hooked(_: impl Fn(RemovalCause) + Send + Sync + 'static) -> Option<Self> {
         None
     }
 
@@ -198,7 +197,7 @@ macro_rules! map {
                 Self::new().debug_keys()
             }
 
-            fn hooked(hook: impl Fn(Cause) + Send + Sync + 'static) -> Option<Self> {
+            fn hooked(hook: impl Fn(RemovalCause) + Send + Sync + 'static) -> Option<Self> {
                 let maker = $maker.on_remove(move |_: &$seen, cause| hook(cause));
                 Some(maker.build().unwrap())
             }

@@ -2,7 +2,8 @@
 
 use crate::common::{flat, panic_of, promptly};
 use crate::creators::{in_each, Map};
-use highlander::{CreateError, CycleError, Refused, Registry};
+use highlander::error::{CreateError, CycleError, Refused};
+use highlander::Registry;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 

@@ -1,8 +1,10 @@
 //! Entries: what each way to end one returns, how they combine, and what they leave behind.
 
 use crate::common::{forever, panic_of, promptly, Census, Citizen};
-use highlander::{Cause, ClaimError, CreateError, Entry, InFlight, MapMaker, Refused};
-use highlander::{Registry, StrongMap, Token, WeakKeyMap, WeakValueMap};
+use highlander::error::{ClaimError, CreateError, InFlight, Refused};
+use highlander::map::{Entry, MapMaker, RemovalCause};
+use highlander::pointer::Token;
+use highlander::{Registry, StrongMap, WeakKeyMap, WeakValueMap};
 use std::num::ParseIntError;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Barrier, Mutex};
@@ -155,7 +157,7 @@ fn a_weak_key_that_is_made_comes_back_with_its_value() {
 
 #[test]
 fn a_stale_value_is_taken_out_before_the_factory_runs() {
-    let causes: Arc<Mutex<Vec<Cause>>> = Arc::default();
+    let causes: Arc<Mutex<Vec<RemovalCause>>> = Arc::default();
     let seen = causes.clone();
     let maker = MapMaker::new()
         .weak_values()
@@ -173,7 +175,7 @@ fn a_stale_value_is_taken_out_before_the_factory_runs() {
         });
     assert_eq!(failed, Err(CreateError::Failed("no network")));
     assert_eq!((*stale, map.entries()), (1, 0));
-    assert_eq!(*causes.lock().unwrap(), [Cause::Removed]);
+    assert_eq!(*causes.lock().unwrap(), [RemovalCause::Removed]);
     let fresh = map
         .entry(1)
         .valid_if(|value| **value > 1)

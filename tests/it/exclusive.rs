@@ -1,9 +1,10 @@
 //! Exclusive registries: a value is made when the destructor of the one before has ended, and not earlier.
 
 use crate::common::{is_in_flight, promptly, Colliding, Ending, Slow};
-use highlander::{
-    Claim, CreateError, CycleError, Handle, MapMaker, Refused, Registry, Watched, WeakValueMap,
-};
+use highlander::error::{CreateError, CycleError, Refused};
+use highlander::map::{Claim, MapMaker};
+use highlander::pointer::Watched;
+use highlander::{Handle, Registry, WeakValueMap};
 use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};

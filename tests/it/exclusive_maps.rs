@@ -1,10 +1,10 @@
 //! Exclusive maps: a value is made when the destructor of the one before has ended, however that entry has gone.
 
 use crate::common::{is_in_flight, promptly, Slow};
-use highlander::{
-    Claim, CreateError, CycleError, Handle, MapMaker, Refused, Registry, Watched, WeakKeyValueMap,
-    WeakValueMap,
-};
+use highlander::error::{CreateError, CycleError, Refused};
+use highlander::map::{Claim, MapMaker};
+use highlander::pointer::Watched;
+use highlander::{Handle, Registry, WeakKeyValueMap, WeakValueMap};
 use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

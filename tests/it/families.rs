@@ -2,7 +2,7 @@
 
 use crate::common::{flat, promptly};
 use crate::creators::{in_each, Map};
-use highlander::{CreateError, Refused};
+use highlander::error::{CreateError, Refused};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, OnceLock, Weak};
 use std::thread;

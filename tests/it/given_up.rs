@@ -1,7 +1,9 @@
 //! Exclusive registries whose drafts are given up together, when one owns another: a destructor that asks for one of the others is refused, on whatever thread it runs.
 
 use crate::common::{at_next_comparison, compared, flat, forever, panic_of, promptly};
-use highlander::{CreateError, Handle, Refused, Registry, Watched};
+use highlander::error::{CreateError, Refused};
+use highlander::pointer::Watched;
+use highlander::{Handle, Registry};
 use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};

@@ -1,7 +1,9 @@
 //! Hashers: keyed by default, and any other that a user brings, however bad.
 
 use crate::common::{promptly, Colliding, Identity};
-use highlander::{DefaultHashBuilder, Handle, Interner, Registry, Watched};
+use highlander::hash::DefaultHashBuilder;
+use highlander::pointer::Watched;
+use highlander::{Handle, Interner, Registry};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};

@@ -1,10 +1,9 @@
 //! Pointers of the user's whose code panics, or does something else, in the middle of a call.
 
 use crate::common::promptly;
-use highlander::{
-    ByAddress, MapMaker, Notify, Pointer, Registration, Watched, WeakKeyMap, WeakKeyValueMap,
-    WeakPointer, WeakSet, WeakValueMap, WeakWatched,
-};
+use highlander::map::{ByAddress, MapMaker};
+use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer, WeakWatched};
+use highlander::{WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

@@ -1,9 +1,10 @@
 //! Futures that wait and are not polled again, and wakers and values that panic as somebody lets go of them beside a creation: nobody else is held up.
 
 use crate::common::{at_next_comparison, compared, panic_of, promptly, Census, Slow};
-use highlander::{
-    Claim, CreateError, Handle, MapMaker, Registry, StrongMap, Vacancy, Watched, WeakValueMap,
-};
+use highlander::error::CreateError;
+use highlander::map::{Claim, MapMaker, Vacancy};
+use highlander::pointer::Watched;
+use highlander::{Handle, Registry, StrongMap, WeakValueMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::pin::Pin;

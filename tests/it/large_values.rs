@@ -3,7 +3,8 @@
 //! (A stack that overflows ends the whole test program.)
 
 use crate::common::{panic_of, Census, Citizen};
-use highlander::{Claim, Handle, Registry};
+use highlander::map::Claim;
+use highlander::{Handle, Registry};
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

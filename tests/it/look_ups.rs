@@ -1,6 +1,7 @@
 //! Look-ups that do not own the entry, and what they hold back.
 
-use highlander::{Cause, MapMaker, WeakValueMap};
+use highlander::map::{MapMaker, RemovalCause};
+use highlander::WeakValueMap;
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -218,7 +219,7 @@ fn hooks_are_called_once_though_the_keys_put_aside_panic() {
     assert!(panics >= 2, "each batch has odd keys");
     let mut told = told.lock().unwrap().clone();
     told.sort_by_key(|(key, _)| *key);
-    let expected: Vec<_> = (0..200).map(|i| (i, Cause::Dead)).collect();
+    let expected: Vec<_> = (0..200).map(|i| (i, RemovalCause::Dead)).collect();
     assert_eq!(told, expected);
 }
 

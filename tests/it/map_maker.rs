@@ -1,11 +1,12 @@
 //! `MapMaker`: what can be asked for, nonsense, and the removal hook.
 
 use crate::common::{panic_of, promptly, Identity};
-use highlander::map_maker::{StrongKeys, WeakValues};
-use highlander::{ByAddress, Cause, MapMaker, WeakKeyMap, WeakValueMap};
+use highlander::map::map_maker::{StrongKeys, WeakValues};
+use highlander::map::{ByAddress, MapMaker, RemovalCause};
+use highlander::{WeakKeyMap, WeakValueMap};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-type Log = Arc<Mutex<Vec<(u32, Cause)>>>;
+type Log = Arc<Mutex<Vec<(u32, RemovalCause)>>>;
 type Map = WeakValueMap<u32, Arc<u32>>;
 
 fn logged() -> (Map, Log) {
@@ -16,7 +17,7 @@ fn logged() -> (Map, Log) {
     (map.build().unwrap(), log)
 }
 
-fn taken(log: &Log) -> Vec<(u32, Cause)> {
+fn taken(log: &Log) -> Vec<(u32, RemovalCause)> {
     std::mem::take(&mut log.lock().unwrap())
 }
 
@@ -77,7 +78,7 @@ fn each_entry_is_told_of_once_with_its_cause() {
     map.update(4, |_| Some(held[5].clone()));
     assert!(map.pop_any().is_some());
     let causes: Vec<_> = taken(&log).into_iter().map(|(_, cause)| cause).collect();
-    use Cause::*;
+    use RemovalCause::*;
     assert_eq!(
         causes,
         [Removed, Replaced, Removed, Removed, Replaced, Removed]
@@ -188,7 +189,7 @@ fn weak_keys_are_told_of_as_they_are_stored() {
     map.prune();
     assert_eq!(
         *log.lock().unwrap(),
-        [(true, Cause::Removed), (false, Cause::Dead)]
+        [(true, RemovalCause::Removed), (false, RemovalCause::Dead)]
     );
 }
 

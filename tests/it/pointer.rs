@@ -1,10 +1,9 @@
 //! `Pointer`: what others implement, and maps over it.
 
 use crate::common::{forever, promptly};
-use highlander::{
-    ByAddress, Handle, Pointer, Registry, WeakKeyMap, WeakKeyValueMap, WeakPointer, WeakSet,
-    WeakValueMap,
-};
+use highlander::map::ByAddress;
+use highlander::pointer::{Pointer, WeakPointer};
+use highlander::{Handle, Registry, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;

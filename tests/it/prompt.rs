@@ -1,18 +1,21 @@
 //! Maps that are told of a death: before the last drop returns the entry has gone, with no further call.
 
 use crate::common::*;
+use highlander::map::{ByAddress, MapMaker, RemovalCause};
+use highlander::pointer::{Token, Watched};
 use highlander::{
-    ByAddress, Cause, Equivalent, Handle, MapMaker, Registry, Token, Watched, WeakKeyMap,
-    WeakKeyValueMap, WeakSet, WeakValueMap,
+    Equivalent, Handle, Registry, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap,
 };
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 
-type Log<K> = Arc<Mutex<Vec<(K, Cause)>>>;
+type Log<K> = Arc<Mutex<Vec<(K, RemovalCause)>>>;
 
-fn noting<K: Clone + Send + 'static>(log: &Log<K>) -> impl Fn(&K, Cause) + Send + Sync + 'static {
+fn noting<K: Clone + Send + 'static>(
+    log: &Log<K>,
+) -> impl Fn(&K, RemovalCause) + Send + Sync + 'static {
     let log = Arc::clone(log);
     move |key, cause| log.lock().unwrap().push((key.clone(), cause))
 }
@@ -131,7 +134,7 @@ fn the_hook_is_told_once_when_weak_pointers_are_dead() {
     drop(value);
     assert_eq!(
         *log.lock().unwrap(),
-        [(2, Cause::Removed), (1, Cause::Dead)]
+        [(2, RemovalCause::Removed), (1, RemovalCause::Dead)]
     );
     assert_eq!(map.prune(), 0);
     assert_eq!(log.lock().unwrap().len(), 2);
@@ -144,8 +147,8 @@ fn of_a_pair_that_dies_together_the_hook_is_told_once() {
     let map: WeakKeyValueMap<Watched<u32>, Watched<u32>> = MapMaker::new()
         .weak_keys()
         .weak_values()
-        .on_remove(move |_: &highlander::WeakWatched<u32>, cause| {
-            assert_eq!(cause, Cause::Dead);
+        .on_remove(move |_: &highlander::pointer::WeakWatched<u32>, cause| {
+            assert_eq!(cause, RemovalCause::Dead);
             *count.lock().unwrap() += 1;
         })
         .build()

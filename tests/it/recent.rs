@@ -1,9 +1,10 @@
 //! `Recent` keeps values that were used last: not too many, not too long, and without a lock around anybody's code.
 
 use crate::common::{flat, forever, panic_of, promptly, Census, Citizen, Dice};
+use highlander::error::{CreateError, Refused};
+use highlander::map::Claim;
 use highlander::{
-    Claim, CreateError, Handle, Recent, RecentErrors, Refused, Registry, WeakKeyValueMap,
-    WeakValueMap, WeakValued,
+    Handle, Recent, RecentErrors, Registry, WeakKeyValueMap, WeakValueMap, WeakValued,
 };
 use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -2,7 +2,8 @@
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen};
 use crate::recent::{Hand, T};
-use highlander::{CreateError, Handle, RecentErrors, Refused, Registry, WeakValueMap};
+use highlander::error::{CreateError, Refused};
+use highlander::{Handle, RecentErrors, Registry, WeakValueMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;

@@ -209,7 +209,7 @@ fn every_operation_may_be_called_from_every_kind_of_user_code() {
                 );
             }
         }
-        check::<highlander::DefaultHashBuilder>();
+        check::<highlander::hash::DefaultHashBuilder>();
         check::<Colliding>();
     });
 }
@@ -337,7 +337,7 @@ fn a_panic_in_any_destructor_leaves_the_registry_as_it_was() {
 
 #[test]
 fn a_panic_in_any_user_code_at_all_leaves_the_registry_as_it_was() {
-    promptly(|| panic_everywhere::<highlander::DefaultHashBuilder>(&EVENTS));
+    promptly(|| panic_everywhere::<highlander::hash::DefaultHashBuilder>(&EVENTS));
     promptly(|| panic_everywhere::<Colliding>(&EVENTS));
 }
 
@@ -413,7 +413,7 @@ fn an_interner_may_be_called_back_from_every_kind_of_user_code() {
                 );
             }
         }
-        check::<highlander::DefaultHashBuilder>();
+        check::<highlander::hash::DefaultHashBuilder>();
         check::<Colliding>();
     });
 }

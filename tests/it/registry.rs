@@ -1,7 +1,8 @@
 //! [`Registry`]: one live value per key, and what changes which entry.
 
 use crate::common::{panic_of, Census, Citizen, Colliding};
-use highlander::{CreateError, Equivalent, Handle, Registry};
+use highlander::error::CreateError;
+use highlander::{Equivalent, Handle, Registry};
 use std::hash::{Hash, Hasher};
 
 #[test]

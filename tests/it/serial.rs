@@ -2,9 +2,9 @@
 #![cfg(feature = "serde")]
 
 use crate::common::Colliding;
-use highlander::{
-    ByAddress, Interner, Registry, Watched, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap,
-};
+use highlander::map::ByAddress;
+use highlander::pointer::Watched;
+use highlander::{Interner, Registry, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use serde::de::DeserializeSeed;
 use serde_json::{json, to_value, Value};
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! `StrongMap`: what is kept until it is taken out. Operations and their effects are told in `tests/conformance` and `tests/props`.
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice, Identity};
+use highlander::error::{CreateError, Refused};
+use highlander::map::{ByEquality, MapMaker, RemovalCause, StrongIter};
 use highlander::{
-    ByEquality, Cause, CreateError, Equivalent, Handle, MapMaker, Refused, Registry, StrongIter,
-    StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
+    Equivalent, Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -301,7 +302,7 @@ fn replace_if_and_remove_if_have_one_winner() {
     }
 }
 
-type Log = Arc<Mutex<Vec<(u32, Cause)>>>;
+type Log = Arc<Mutex<Vec<(u32, RemovalCause)>>>;
 
 fn logged() -> (StrongMap<u32, u32>, Log) {
     let log = Log::default();
@@ -314,7 +315,7 @@ fn logged() -> (StrongMap<u32, u32>, Log) {
 fn each_entry_is_told_of_once_with_its_cause() {
     let (map, log) = logged();
     let taken = || std::mem::take(&mut *log.lock().unwrap());
-    use Cause::*;
+    use RemovalCause::*;
     for n in 0..10 {
         assert!(map.insert_new(n, n).is_ok());
         assert!(map.insert_new(n, n).is_err());

@@ -2,7 +2,8 @@
 
 use crate::common::{assert_accounted, flat, promptly, Census, Citizen};
 use crate::creators::{in_each, Map};
-use highlander::{CreateError, Refused, Registry, WeakKeyMap, WeakKeyValueMap};
+use highlander::error::{CreateError, Refused};
+use highlander::{Registry, WeakKeyMap, WeakKeyValueMap};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::hash::{Hash, Hasher};

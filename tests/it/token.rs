@@ -1,7 +1,9 @@
 //! `Token`: the prompt death of values behind a plain `Arc`.
 
 use crate::common::{forever, panic_of, promptly};
-use highlander::{ByAddress, Token, WeakSet};
+use highlander::map::ByAddress;
+use highlander::pointer::Token;
+use highlander::WeakSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};

@@ -1,9 +1,9 @@
 //! What the types implement, and how they print.
 
-use highlander::{
-    CreateError, CycleError, DefaultHashBuilder, Handle, Interned, Interner, InternerIter,
-    OccupiedError, Registry, RegistryIter, ReplaceError, WeakHandle,
-};
+use highlander::error::{CreateError, CycleError, OccupiedError, ReplaceError};
+use highlander::hash::DefaultHashBuilder;
+use highlander::map::{InternerIter, RegistryIter};
+use highlander::{Handle, Interned, Interner, Registry, WeakHandle};
 use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::hash::RandomState;

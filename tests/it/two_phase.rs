@@ -1,7 +1,8 @@
 //! Values that are created in two steps, and know each other in a circle.
 
 use crate::common::{flat, is_in_flight, panic_of, promptly};
-use highlander::{CreateError, CycleError, Handle, Refused, Registry, WeakHandle};
+use highlander::error::{CreateError, CycleError, Refused};
+use highlander::{Handle, Registry, WeakHandle};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Barrier, Mutex, OnceLock};
 use std::thread;

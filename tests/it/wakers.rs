@@ -1,7 +1,8 @@
 //! Wakers run with no lock held: they may poll their task on the spot, or be the last owner of it.
 
 use crate::common::{promptly, Slow};
-use highlander::{CreateError, Handle, Registry};
+use highlander::error::CreateError;
+use highlander::{Handle, Registry};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

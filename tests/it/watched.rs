@@ -1,7 +1,9 @@
 //! `Watched`: weak references as in §1, behaviours 1 to 7 (the numbers are in the names), and what a shared pointer owes.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
-use highlander::{ByAddress, Pointer, Registration, Watched, WeakPointer, WeakSet, WeakWatched};
+use highlander::map::ByAddress;
+use highlander::pointer::{Pointer, Registration, Watched, WeakPointer, WeakWatched};
+use highlander::WeakSet;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
@@ -386,8 +388,11 @@ fn get_mut_only_while_nobody_knows_it() {
 #[test]
 fn it_is_as_wide_as_an_arc_and_costs_one_word() {
     assert_eq!(size_of::<Watched<u8>>(), size_of::<usize>());
-    assert_eq!(size_of::<highlander::Life<u64>>(), 2 * size_of::<usize>());
-    assert_eq!(size_of::<highlander::Token>(), size_of::<usize>());
+    assert_eq!(
+        size_of::<highlander::pointer::Life<u64>>(),
+        2 * size_of::<usize>()
+    );
+    assert_eq!(size_of::<highlander::pointer::Token>(), size_of::<usize>());
 }
 
 #[test]

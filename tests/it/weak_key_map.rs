@@ -1,7 +1,10 @@
 //! `WeakKeyMap`: what is known about objects that others own. The numbers are those of the models' behaviours.
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice};
-use highlander::{ByAddress, CreateError, Equivalent, Refused, WeakKeyMap, WeakPointer};
+use highlander::error::{CreateError, Refused};
+use highlander::map::ByAddress;
+use highlander::pointer::WeakPointer;
+use highlander::{Equivalent, WeakKeyMap};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
@@ -378,7 +381,7 @@ fn a_value_that_uses_the_map_in_its_destructor() {
 
 #[test]
 fn colliding_hashes_and_dead_neighbours() {
-    let map: WeakKeyMap<Arc<String>, u32, highlander::ByEquality, Colliding> =
+    let map: WeakKeyMap<Arc<String>, u32, highlander::map::ByEquality, Colliding> =
         WeakKeyMap::with_hasher(Colliding);
     let mut keys: Vec<_> = (0..40).map(key).collect();
     for (i, k) in keys.iter().enumerate() {

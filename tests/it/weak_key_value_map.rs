@@ -1,7 +1,9 @@
 //! `WeakKeyValueMap`: pairs of objects that others own. The numbers are those of the models' behaviours.
 
 use crate::common::{panic_of, promptly, Census, Citizen, Dice};
-use highlander::{ByAddress, ByEquality, CreateError, MapMaker, WeakKeyValueMap};
+use highlander::error::CreateError;
+use highlander::map::{ByAddress, ByEquality, MapMaker};
+use highlander::WeakKeyValueMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -2,7 +2,9 @@
 //! what a list of listeners owes.
 
 use crate::common::{forever, panic_of, promptly, Colliding, Dice};
-use highlander::{ByAddress, Notify, Pointer, Registration, Watched, WeakPointer, WeakSet};
+use highlander::map::ByAddress;
+use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
+use highlander::WeakSet;
 use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
@@ -450,7 +452,8 @@ fn g11_a_panic_in_eq_or_hash_changes_nothing() {
 #[test]
 fn colliding_hashes_are_told_apart() {
     let owned = numbers(0..200);
-    let set: WeakSet<Arc<u32>, highlander::ByEquality, Colliding> = WeakSet::with_hasher(Colliding);
+    let set: WeakSet<Arc<u32>, highlander::map::ByEquality, Colliding> =
+        WeakSet::with_hasher(Colliding);
     for member in &owned {
         assert!(set.insert(member));
     }
@@ -463,7 +466,7 @@ fn colliding_hashes_are_told_apart() {
 #[derive(Clone)]
 struct Foreign(Watched<u32>);
 #[derive(Clone)]
-struct WeakForeign(highlander::WeakWatched<u32>);
+struct WeakForeign(highlander::pointer::WeakWatched<u32>);
 
 static FOREIGN: WeakSet<Foreign, ByAddress> = WeakSet::new();
 static REFUSES: AtomicBool = AtomicBool::new(false);
@@ -484,7 +487,10 @@ impl Pointer for Foreign {
         Pointer::address(&this.0)
     }
 
-    fn watch(this: &Self, notify: highlander::Notify) -> Option<highlander::Registration> {
+    fn watch(
+        this: &Self,
+        notify: highlander::pointer::Notify,
+    ) -> Option<highlander::pointer::Registration> {
         assert!(!REFUSES.load(SeqCst), "refused");
         assert!(FOREIGN.entries() > 0);
         Pointer::watch(&this.0, notify)

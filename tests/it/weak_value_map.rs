@@ -1,7 +1,9 @@
 //! `WeakValueMap`: values that others own, one per key. The numbers are those of the models' behaviours.
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice};
-use highlander::{CreateError, Refused, WeakPointer, WeakValueMap};
+use highlander::error::{CreateError, Refused};
+use highlander::pointer::WeakPointer;
+use highlander::WeakValueMap;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};

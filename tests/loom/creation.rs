@@ -1,7 +1,7 @@
 //! Creating a value while others ask for it.
 
 use crate::support::*;
-use highlander::Claim;
+use highlander::map::Claim;
 use loom::thread;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,7 +1,10 @@
 //! Exclusive registries: the end of a value against the creation of the next.
 
 use crate::support::*;
-use highlander::{CreateError, Handle, MapMaker, Refused, Registry, Watched};
+use highlander::error::{CreateError, Refused};
+use highlander::map::MapMaker;
+use highlander::pointer::Watched;
+use highlander::{Handle, Registry};
 use loom::thread;
 use std::cell::RefCell;
 use std::convert::Infallible;

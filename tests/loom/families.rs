@@ -1,7 +1,8 @@
 //! Values that are created in two steps: those who may have them unfinished, and those who may not.
 
 use crate::support::*;
-use highlander::{CreateError, CycleError, Handle, Refused, Registry, WeakHandle};
+use highlander::error::{CreateError, CycleError, Refused};
+use highlander::{Handle, Registry, WeakHandle};
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread;
 use std::sync::atomic::AtomicUsize;

@@ -2,7 +2,9 @@
 //! so that their deaths are steps too.
 
 use crate::support::*;
-use highlander::{ByAddress, MapMaker, Pointer, Quiet, WeakKeyValueMap, WeakPointer, WeakValueMap};
+use highlander::map::{ByAddress, MapMaker};
+use highlander::pointer::{Pointer, Quiet, WeakPointer};
+use highlander::{WeakKeyValueMap, WeakValueMap};
 use loom::thread;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize as Plain, Ordering::Relaxed};

@@ -1,9 +1,9 @@
 //! Maps that are told of a death, while values and keys die.
 
 use crate::support::*;
-use highlander::{
-    Equivalent, Handle, MapMaker, Token, Watched, WeakKeyValueMap, WeakValueMap, WeakWatched,
-};
+use highlander::map::MapMaker;
+use highlander::pointer::{Token, Watched, WeakWatched};
+use highlander::{Equivalent, Handle, WeakKeyValueMap, WeakValueMap};
 use loom::thread;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +48,8 @@ impl Equivalent<Placed> for Key {
     }
 }
 
-type Both = WeakKeyValueMap<Watched<Placed>, Watched<Placed>, highlander::ByEquality, PlacedHasher>;
+type Both =
+    WeakKeyValueMap<Watched<Placed>, Watched<Placed>, highlander::map::ByEquality, PlacedHasher>;
 type Values<P> = WeakValueMap<Key, P, PlacedHasher>;
 
 #[test]

@@ -3,11 +3,11 @@
 //! Calls and drops are counted outside of loom: what is shared here goes through the `Arc`s of the standard library, whose order loom does not see.
 
 use crate::support::*;
+use highlander::pointer::Watched;
 use highlander::registries::finalizers::Finalizers;
 use highlander::registries::logging::{BoxError, Handler, Logging, Policy, Record, Sink};
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::registries::tree::{AdoptError, Node};
-use highlander::Watched;
 use loom::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Watched values, tokens and weak sets while values die.
 
 use crate::support::*;
-use highlander::{Token, Watched, WeakSet};
+use highlander::pointer::{Token, Watched};
+use highlander::WeakSet;
 use loom::thread;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -171,7 +172,7 @@ impl Hash for Spell {
     }
 }
 
-type Spells = WeakSet<Watched<Spell>, highlander::ByEquality, PlacedHasher>;
+type Spells = WeakSet<Watched<Spell>, highlander::map::ByEquality, PlacedHasher>;
 
 fn successor(enter: fn(&Spells, &Watched<Spell>) -> bool) {
     model_with(2, move || {

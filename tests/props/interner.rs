@@ -1,7 +1,8 @@
 //! An interner against its model, with values inline (`str`) and with values that are dropped.
 
 use crate::common::{Census, Citizen, Colliding};
-use highlander::{DefaultHashBuilder, Interned, Interner};
+use highlander::hash::DefaultHashBuilder;
+use highlander::{Interned, Interner};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -46,7 +47,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// What the script needs of a content.
 trait Content {
-    type Value: ?Sized + highlander::Internable + Hash + Eq + 'static;
+    type Value: ?Sized + highlander::map::Internable + Hash + Eq + 'static;
 
     fn new() -> Self;
     fn intern<S: BuildHasher>(

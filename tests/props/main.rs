@@ -16,7 +16,7 @@
 //! * equal contents have one address while a handle to them lives, whichever way they were interned;
 //! * the entries are exactly the contents with handles, and the counts those of the handles.
 //!
-//! For each map that a [`MapMaker`](highlander::MapMaker) makes, with several settings, of `Arc`s:
+//! For each map that a [`MapMaker`](highlander::map::MapMaker) makes, with several settings, of `Arc`s:
 //! * no dead key or value is ever shown; what is shown is what the model knows, by identity; `len` is exact;
 //! * what has no weak side stays until it is taken out;
 //! * of equal weak keys the first stays; removal and replacement of a certain value touch no other;
@@ -29,7 +29,7 @@
 //! * the values that are alive are those in the map, from the first step to the last;
 //! * two maps are equal exactly when the `HashMap`s are.
 //!
-//! For a [`WeakSet`](highlander::WeakSet), by equality and by address, of `Arc`s and of [`Watched`](highlander::Watched):
+//! For a [`WeakSet`](highlander::WeakSet), by equality and by address, of `Arc`s and of [`Watched`](highlander::pointer::Watched):
 //! * it shows the live members in the order of their insertion; those that report their death leave no entry;
 //! * iteration beside changes shows each lasting member once, and none that was taken out.
 //!

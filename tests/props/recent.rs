@@ -1,7 +1,8 @@
 //! A layer that keeps what was used last, against a queue; and errors that are kept for a time, against a list.
 
 use crate::common::{Census, Citizen};
-use highlander::{CreateError, Handle, Recent, RecentErrors, Registry};
+use highlander::error::CreateError;
+use highlander::{Handle, Recent, RecentErrors, Registry};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{HashMap, VecDeque};

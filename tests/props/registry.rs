@@ -1,7 +1,8 @@
 //! A registry against its model.
 
 use crate::common::{Census, Citizen, Colliding};
-use highlander::{CreateError, Handle, Registry, WeakHandle};
+use highlander::error::CreateError;
+use highlander::{Handle, Registry, WeakHandle};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -417,7 +418,7 @@ proptest! {
 
     #[test]
     fn a_registry_does_as_its_model(ops in vec(op(), 1..150)) {
-        play::<highlander::DefaultHashBuilder>(ops);
+        play::<highlander::hash::DefaultHashBuilder>(ops);
     }
 
     #[test]

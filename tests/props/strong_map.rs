@@ -1,7 +1,9 @@
 //! A strong map against a `HashMap`.
 
 use crate::common::{Census, Citizen, Colliding};
-use highlander::{DefaultHashBuilder, MapMaker, StrongMap};
+use highlander::hash::DefaultHashBuilder;
+use highlander::map::MapMaker;
+use highlander::StrongMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::HashMap;

@@ -5,7 +5,9 @@ use crate::maps::{
     same, BothWeak, Error, IdentityBothWeak, IdentityKeys, Log, Settings, Strong, Subject, Value,
     WeakKeys, WeakValues,
 };
-use highlander::{Cause, CreateError, DefaultHashBuilder, Refused};
+use highlander::error::{CreateError, Refused};
+use highlander::hash::DefaultHashBuilder;
+use highlander::map::RemovalCause;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::rc::Rc;
@@ -100,7 +102,7 @@ struct Script<K: Subject> {
     entered: Vec<Entry>,
     closed: bool,
     /// What the hook is to be told beside deaths, and how many have died.
-    expected: Vec<(Option<u32>, Cause)>,
+    expected: Vec<(Option<u32>, RemovalCause)>,
     died: usize,
     told_dead: usize,
     hits: u64,
@@ -169,7 +171,7 @@ impl<K: Subject> Script<K> {
         match self.slot(key, identity) {
             Some(at) => {
                 self.replaced += 1;
-                self.expected.push((Some(number), Cause::Replaced));
+                self.expected.push((Some(number), RemovalCause::Replaced));
                 self.entered[at].value = value;
             }
             None => self.entered.push(Entry {
@@ -180,7 +182,7 @@ impl<K: Subject> Script<K> {
         }
     }
 
-    fn leave(&mut self, at: usize, cause: Cause) {
+    fn leave(&mut self, at: usize, cause: RemovalCause) {
         let entry = self.entered.remove(at);
         self.expected.push((Some(entry.number), cause));
     }
@@ -368,7 +370,7 @@ impl<K: Subject> Script<K> {
                     self.created += 1;
                     // The stale one has gone before, with the key that was stored.
                     if let Some(at) = self.slot(&key, identity) {
-                        self.leave(at, Cause::Removed);
+                        self.leave(at, RemovalCause::Removed);
                     }
                     self.enter(&key, identity, *value);
                 } else {
@@ -393,7 +395,7 @@ impl<K: Subject> Script<K> {
                 let (key, identity) = self.key(which);
                 assert!(self.map.update(&key, &mut |_| None).is_none());
                 if let Some(at) = self.slot(&key, identity) {
-                    self.leave(at, Cause::Removed);
+                    self.leave(at, RemovalCause::Removed);
                 }
             }
             Op::Remove(which) => {
@@ -401,7 +403,7 @@ impl<K: Subject> Script<K> {
                 let known = self.known(&key, identity);
                 assert_eq!(self.map.remove(&key).map(|value| *value), known);
                 if let Some(at) = self.slot(&key, identity) {
-                    self.leave(at, Cause::Removed);
+                    self.leave(at, RemovalCause::Removed);
                 }
             }
             Op::RemoveSame(which, right) => {
@@ -416,14 +418,14 @@ impl<K: Subject> Script<K> {
                 assert_eq!(self.map.remove_same(&key, &value), done);
                 if done {
                     let at = self.slot(&key, identity).unwrap();
-                    self.leave(at, Cause::Removed);
+                    self.leave(at, RemovalCause::Removed);
                 }
             }
             Op::Pop => match self.map.pop_any() {
                 None => assert!(self.entered.is_empty()),
                 Some((key, value)) => {
                     let at = self.shown(&key, &value);
-                    self.leave(at.expect("one that is entered"), Cause::Removed);
+                    self.leave(at.expect("one that is entered"), RemovalCause::Removed);
                 }
             },
             Op::Prune => {
@@ -448,7 +450,7 @@ impl<K: Subject> Script<K> {
                 for (key, value) in map.items() {
                     let at = self.shown(&key, &value);
                     if *value % 2 == 1 && self.map.remove_same(&key, &value) {
-                        self.leave(at.expect("shown, so entered"), Cause::Removed);
+                        self.leave(at.expect("shown, so entered"), RemovalCause::Removed);
                     }
                 }
             }
@@ -465,7 +467,7 @@ impl<K: Subject> Script<K> {
                 let before = self.entered.len();
                 for at in (0..before).rev() {
                     if self.entered[at].number < least {
-                        self.leave(at, Cause::Removed);
+                        self.leave(at, RemovalCause::Removed);
                     }
                 }
                 let gone = self.map.retain(&mut |key, _| K::number(key) >= least);
@@ -480,7 +482,7 @@ impl<K: Subject> Script<K> {
                 assert_eq!(gone, self.entered.len());
                 assert_eq!(self.map.entries(), 0);
                 while !self.entered.is_empty() {
-                    self.leave(0, Cause::Cleared);
+                    self.leave(0, RemovalCause::Cleared);
                 }
             }
             Op::Close => {
@@ -506,7 +508,7 @@ impl<K: Subject> Script<K> {
             // These do not die, but have to be taken out.
             for number in 1000..1000 + insertions as u32 {
                 assert!(self.map.remove(&K::key(number)).is_some());
-                self.expected.push((Some(number), Cause::Removed));
+                self.expected.push((Some(number), RemovalCause::Removed));
             }
             return;
         }
@@ -547,8 +549,8 @@ impl<K: Subject> Script<K> {
 
         let mut told = std::mem::take(&mut *self.log.lock().unwrap());
         told.retain(|(_, cause)| {
-            self.told_dead += usize::from(*cause == Cause::Dead);
-            *cause != Cause::Dead
+            self.told_dead += usize::from(*cause == RemovalCause::Dead);
+            *cause != RemovalCause::Dead
         });
         assert_eq!(
             self.died - self.told_dead,
@@ -556,7 +558,7 @@ impl<K: Subject> Script<K> {
             "told once of each death"
         );
         let mut expected = std::mem::take(&mut self.expected);
-        let order = |told: &(Option<u32>, Cause)| (told.0, format!("{:?}", told.1));
+        let order = |told: &(Option<u32>, RemovalCause)| (told.0, format!("{:?}", told.1));
         told.sort_by_key(order);
         expected.sort_by_key(order);
         assert_eq!(told, expected);

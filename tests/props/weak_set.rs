@@ -1,9 +1,10 @@
 //! The ordered weak set against its model: a list of identities.
 
 use crate::common::Colliding;
-use highlander::{
-    Asked, ByAddress, ByEquality, DefaultHashBuilder, Keying, SyncPointer, Watched, WeakSet,
-};
+use highlander::hash::DefaultHashBuilder;
+use highlander::map::{Asked, ByAddress, ByEquality, Keying};
+use highlander::pointer::{SyncPointer, Watched};
+use highlander::WeakSet;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::hash::{BuildHasher, Hash, Hasher};

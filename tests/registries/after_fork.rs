@@ -1,8 +1,9 @@
 //! `after_fork`: §3.3 to 5, as far as no process is forked: `run` is called here. Real forks are in `tests/process.rs`.
 
 use crate::common::{panic_of, Census, Citizen};
+use highlander::pointer::Watched;
 use highlander::registries::after_fork::AfterFork;
-use highlander::{Registry, Watched};
+use highlander::Registry;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -1,8 +1,10 @@
 //! §8: the class map of Jython, without its faults. (README.md says which of the numbers have no meaning here.)
 
 use crate::common::promptly;
+use highlander::error::CreateError;
+use highlander::map::MapMaker;
 use highlander::registries::class_map::{ClassMap, Wrap};
-use highlander::{CreateError, MapMaker, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
+use highlander::{WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Barrier, Mutex, OnceLock, Weak};
@@ -285,7 +287,7 @@ fn a_failed_build_leaves_nothing_half_built() {
 fn with_both_sides_weak_nothing_is_kept() {
     struct Node(#[allow(dead_code)] Option<Arc<Node>>); // It owns it.
     let node = |other| Arc::new(Node(other));
-    let map: WeakKeyValueMap<Arc<Node>, Arc<Node>, highlander::ByAddress> = MapMaker::new()
+    let map: WeakKeyValueMap<Arc<Node>, Arc<Node>, highlander::map::ByAddress> = MapMaker::new()
         .weak_keys()
         .identity_keys()
         .weak_values()
@@ -305,7 +307,7 @@ fn with_both_sides_weak_nothing_is_kept() {
     drop((key, value));
     assert!(weak.iter().all(|weak| weak.strong_count() == 0));
     // With weak keys alone a value that owns its key keeps the entry, here too.
-    let leaky: WeakKeyMap<Arc<Node>, Arc<Node>, highlander::ByAddress> = WeakKeyMap::default();
+    let leaky: WeakKeyMap<Arc<Node>, Arc<Node>, highlander::map::ByAddress> = WeakKeyMap::default();
     let key = node(None);
     leaky.insert(&key, node(Some(key.clone())));
     let weak = Arc::downgrade(&key);

@@ -1,8 +1,9 @@
 //! `finalizers`: §1.19 to 22 and §3.6 to 9; the numbers are in the names. What needs a process of its own is in `tests/process.rs`.
 
 use crate::common::{panic_of, promptly, Census};
+use highlander::pointer::{Registration, Token, Watched, WeakWatched};
 use highlander::registries::finalizers::{Finalizer, Finalizers, Mortal, Nobody, Ran};
-use highlander::{Handle, Registration, Registry, Token, Watched, WeakSet, WeakWatched};
+use highlander::{Handle, Registry, WeakSet};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;

@@ -1,8 +1,10 @@
 //! `memo`: §4; the numbers are in the names.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
+use highlander::error::{CreateError, Refused};
+use highlander::map::ByAddress;
 use highlander::registries::memo::{Memo, Same};
-use highlander::{ByAddress, CreateError, Handle, Refused, Registry};
+use highlander::{Handle, Registry};
 use highlander::{StrongMap, WeakKeyMap, WeakValueMap};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

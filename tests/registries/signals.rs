@@ -6,8 +6,9 @@ mod foreign;
 mod tasks;
 
 use crate::common::{panic_of, promptly, Census, Citizen};
+use highlander::pointer::{Pointer, Watched, WeakPointer};
 use highlander::registries::signals::{Receiver, Signal};
-use highlander::{Pointer, Registry, Watched, WeakPointer};
+use highlander::Registry;
 use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, Weak};

@@ -3,9 +3,10 @@
 mod links;
 
 use crate::common::{panic_of, promptly, Census, Citizen, Dice};
+use highlander::map::ByAddress;
 use highlander::registries::finalizers::Finalizers;
 use highlander::registries::tree::{AdoptError, NoParent, Node, WeakNode};
-use highlander::{ByAddress, Registry, WeakSet, WeakValueMap};
+use highlander::{Registry, WeakSet, WeakValueMap};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

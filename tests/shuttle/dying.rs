@@ -3,7 +3,9 @@
 use crate::ledger::{Ledger, Value};
 use crate::maps::{Arcs, Handles, Map, Told};
 use crate::support::*;
-use highlander::{ByEquality, Handle, Registry, Watched, WeakKeyValueMap};
+use highlander::map::ByEquality;
+use highlander::pointer::Watched;
+use highlander::{Handle, Registry, WeakKeyValueMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! Values that lead to each other, created in one step or in two, some of which fail: nobody waits for ever, and nobody keeps what is half built.
 
 use crate::support::*;
-use highlander::{CreateError, Handle, Refused, Registry, WeakHandle};
+use highlander::error::{CreateError, Refused};
+use highlander::{Handle, Registry, WeakHandle};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 

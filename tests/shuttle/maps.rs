@@ -2,8 +2,11 @@
 
 use crate::ledger::Value;
 use crate::support::{Key, PlacedHasher};
-use highlander::{Claim, ClosedError, CreateError, Creator, Handle, Registry};
-use highlander::{StrongMap, Watched, WeakValueMap};
+use highlander::error::{ClosedError, CreateError};
+use highlander::map::{Claim, Creator};
+use highlander::pointer::Watched;
+use highlander::{Handle, Registry};
+use highlander::{StrongMap, WeakValueMap};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -16,11 +19,11 @@ pub enum Refused {
     Closed,
 }
 
-impl From<highlander::Refused> for Refused {
-    fn from(refused: highlander::Refused) -> Self {
+impl From<highlander::error::Refused> for Refused {
+    fn from(refused: highlander::error::Refused) -> Self {
         match refused {
-            highlander::Refused::Cycle(_) => Self::Cycle,
-            highlander::Refused::Closed(_) => Self::Closed,
+            highlander::error::Refused::Cycle(_) => Self::Cycle,
+            highlander::error::Refused::Closed(_) => Self::Closed,
             other => unreachable!("{other}"),
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::ledger::{Ledger, Value};
 use crate::support::*;
-use highlander::{Watched, WeakSet};
+use highlander::pointer::Watched;
+use highlander::WeakSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ impl Hash for Member {
     }
 }
 
-type Set = WeakSet<Watched<Member>, highlander::ByEquality, PlacedHasher>;
+type Set = WeakSet<Watched<Member>, highlander::map::ByEquality, PlacedHasher>;
 
 #[test]
 fn iteration_while_members_die_and_others_come() {

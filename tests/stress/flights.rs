@@ -2,7 +2,9 @@
 
 use crate::common::{forever, Colliding, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
-use highlander::{CreateError, DefaultHashBuilder, Handle, Registry};
+use highlander::error::CreateError;
+use highlander::hash::DefaultHashBuilder;
+use highlander::{Handle, Registry};
 use std::hash::BuildHasher;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

@@ -2,7 +2,8 @@
 
 use crate::common::{Colliding, Dice};
 use crate::support::{for_a_while, Roll};
-use highlander::{DefaultHashBuilder, Interned, Interner};
+use highlander::hash::DefaultHashBuilder;
+use highlander::{Interned, Interner};
 use std::hash::BuildHasher;
 use std::time::Duration;
 

@@ -13,9 +13,10 @@ pub(crate) use tree::tree;
 
 use crate::common::{forever, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
+use highlander::error::CreateError;
 use highlander::registries::memo::Memo;
 use highlander::registries::resources::{Resources, Stream};
-use highlander::{CreateError, Handle, Registry};
+use highlander::{Handle, Registry};
 use std::io;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

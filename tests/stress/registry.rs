@@ -2,7 +2,8 @@
 
 use crate::common::{forever, Colliding, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
-use highlander::{DefaultHashBuilder, Handle, Registry, WeakHandle};
+use highlander::hash::DefaultHashBuilder;
+use highlander::{Handle, Registry, WeakHandle};
 use std::hash::BuildHasher;
 use std::time::Duration;
 

@@ -2,7 +2,9 @@
 
 use crate::common::{forever, Dice};
 use crate::support::{seed, Counts, Roll, Sealed};
-use highlander::{Claim, CreateError, Handle, Registry};
+use highlander::error::CreateError;
+use highlander::map::Claim;
+use highlander::{Handle, Registry};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;

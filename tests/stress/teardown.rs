@@ -2,7 +2,8 @@
 
 use crate::common::{forever, Dice};
 use crate::support::{for_a_while, Counts, Sealed};
-use highlander::{Handle, Interned, Interner, Registry, Watched, WeakHandle, WeakSet, WeakWatched};
+use highlander::pointer::{Watched, WeakWatched};
+use highlander::{Handle, Interned, Interner, Registry, WeakHandle, WeakSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -109,7 +110,7 @@ pub(crate) fn watched_chains(limit: Duration) {
     let calls: &'static AtomicU64 = forever(AtomicU64::new(0));
     let watched_ones = AtomicU64::new(0);
     let registry: Registry<u64, Link> = Registry::new();
-    let set: WeakSet<Watched<Link>, highlander::ByAddress> = WeakSet::new();
+    let set: WeakSet<Watched<Link>, highlander::map::ByAddress> = WeakSet::new();
     // Weak pointers to links of anybody's chains.
     let known: Mutex<Vec<WeakWatched<Link>>> = Mutex::default();
     let work = |held: &mut Vec<Watched<Link>>, dice: &mut Dice| {

@@ -2,10 +2,10 @@
 
 use crate::common::{assert_accounted, forever, Colliding, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
-use highlander::{
-    ByAddress, Cause, DefaultHashBuilder, MapMaker, Watched, WeakKeyMap, WeakKeyValueMap, WeakSet,
-    WeakValueMap,
-};
+use highlander::hash::DefaultHashBuilder;
+use highlander::map::{ByAddress, MapMaker, RemovalCause};
+use highlander::pointer::Watched;
+use highlander::{WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,7 @@ pub(crate) fn create_and_drop(limit: Duration) {
             .weak_values()
             .hasher(S::default())
             .on_remove(move |_: &u32, cause| {
-                assert_eq!(cause, Cause::Dead);
+                assert_eq!(cause, RemovalCause::Dead);
                 tell.fetch_add(1, Relaxed);
             })
             .build()

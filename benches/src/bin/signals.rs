@@ -6,8 +6,8 @@ use std::sync::{Arc, Barrier, Mutex, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use comfy_table::{presets, Table};
+use highlander::pointer::Watched;
 use highlander::registries::signals::{Receiver, Signal};
-use highlander::Watched;
 use highlander_bench::cli;
 use lexopt::prelude::*;
 use signals2::{Connect1, Emit1};

@@ -60,7 +60,8 @@ impl<'a, M: Creator> Entry<'a, M, OwnedKey<M::Key>> {
     /// Selects one key of any map: what the map's own `entry` does, for code that is generic over maps.
     ///
     /// ```
-    /// use highlander::{Creator, Entry, Registry};
+    /// use highlander::map::{Creator, Entry};
+    /// use highlander::Registry;
     ///
     /// fn default_of<M: Creator<Value: Default, Owner: Clone>>(map: &M, key: M::Key) -> M::Owner {
     ///     Entry::of(map, key).or_default()
@@ -203,7 +204,8 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// *Runs* `Clone` of the error, with no lock held.
     ///
     /// ```
-    /// use highlander::{CreateError, Registry};
+    /// use highlander::error::CreateError;
+    /// use highlander::Registry;
     ///
     /// let peers: Registry<&str, u32> = Registry::new();
     /// let connect = |_: &_| Err("no answer");         // takes its time
@@ -312,7 +314,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// Returns the live value, or creates it in two steps: `allocate` makes it, and `initialise` completes it.
     ///
     /// So values may know each other in a circle. What `initialise` creates, on its thread, can ask for this key again. It gets the
-    /// same value, a *draft*, instead of a [`CycleError`](crate::CycleError). `get` and every call that creates find the draft there.
+    /// same value, a *draft*, instead of a [`CycleError`](crate::error::CycleError). `get` and every call that creates find the draft there.
     /// Everybody else finds the value when it is complete, and not before; calls that create wait for that.
     ///
     /// What was created with the help of a draft is published with it. When the outermost call returns, all of that is entered.
@@ -322,10 +324,10 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// dropped before this returns, at the latest by a look-up that is just looking at it. Owners that `initialise` has put
     /// elsewhere keep it alive; it is found by nobody. Weak handles to a draft lead to nothing until it is entered, and for ever if it
     /// never is. So for maps and sets of handles a draft is dead: they do not find it, and may take it out again
-    /// ([`Cause::Dead`](crate::Cause::Dead)). Enter a handle elsewhere when the creation has returned.
+    /// ([`RemovalCause::Dead`](crate::map::RemovalCause::Dead)). Enter a handle elsewhere when the creation has returned.
     ///
     /// Two threads that create for each other cannot both go on. The one that asks last is refused; it can give up,
-    /// [wait](crate::CycleError::wait), and try again. A future is given no drafts. Values that are inserted are no
+    /// [wait](crate::error::CycleError::wait), and try again. A future is given no drafts. Values that are inserted are no
     /// creations: who inserts one that leads to a draft publishes that. If somebody inserts another value for this key meanwhile, the
     /// caller and those who wait get that one.
     ///
@@ -381,7 +383,8 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// others, and when a creation on another thread waits for one that this call is a part of.
     ///
     /// ```
-    /// use highlander::{CreateError, Registry};
+    /// use highlander::error::CreateError;
+    /// use highlander::Registry;
     ///
     /// let classes: Registry<&str, String> = Registry::new();
     /// let error = classes.entry("Broken").or_try_create_cyclic(|name| Ok(format!("class {name}")), |_| Err("no superclass"));
@@ -407,7 +410,8 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// [`Token`](Token#when-it-does-not-go-as-planned) for what else may happen.
     ///
     /// ```
-    /// use highlander::{Token, WeakValueMap};
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakValueMap;
     /// use std::sync::Arc;
     ///
     /// trait Codec: Send + Sync { fn name(&self) -> &str; }
@@ -498,7 +502,8 @@ where
     /// *Waiting:* none if there is a live value; otherwise for a creation of the key under way, and if that fails, one of those who wait gets the vacancy.
     ///
     /// ```
-    /// use highlander::{Claim, Registry};
+    /// use highlander::map::Claim;
+    /// use highlander::Registry;
     ///
     /// let sessions: Registry<u32, String> = Registry::new();
     /// let session = match sessions.entry(7).claim() {

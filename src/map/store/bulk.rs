@@ -3,7 +3,7 @@
 use crate::map::store::death_listener::tell;
 use crate::map::store::entry_ref::{EntryRef, Landed};
 use crate::map::store::hazard::Due;
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::{Walk, EVERYWHERE};
 use crate::map::store::node::StoreNode;
 use crate::map::store::slot::Slot;
@@ -66,13 +66,13 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
     pub(crate) fn retain(
         &self,
-        cause: Cause,
+        cause: RemovalCause,
         mut keep: impl FnMut(&Landed<A, B>, A::Live) -> bool,
     ) -> usize {
         let mut taken = 0;
         for held in self.walk().owned() {
             let Some(key) = held.key().live() else {
-                self.take_out(&held, Cause::Dead);
+                self.take_out(&held, RemovalCause::Dead);
                 continue;
             };
             match Landed::of(held) {
@@ -82,7 +82,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
                     }
                 }
                 Err(dead) => {
-                    self.take_out(&dead, Cause::Dead);
+                    self.take_out(&dead, RemovalCause::Dead);
                 }
             }
         }
@@ -94,7 +94,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn take_all(
         &self,
         panics: &mut Panics,
-        mut cause_of: impl FnMut(&EntryRef<A, B>) -> Cause,
+        mut cause_of: impl FnMut(&EntryRef<A, B>) -> RemovalCause,
     ) {
         if self.dying.is_some() {
             return self.take_each(panics, cause_of);
@@ -105,7 +105,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             left.start = come_to;
             for held in &taken.entries {
                 let cause = panics.catch(|| cause_of(held));
-                panics.catch(|| self.tell_taken(held, cause.unwrap_or(Cause::Cleared)));
+                panics.catch(|| self.tell_taken(held, cause.unwrap_or(RemovalCause::Cleared)));
             }
             panics.catch(|| drop(taken));
         }
@@ -114,13 +114,17 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
 
     /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to be said before it is unlinked.
     #[cold]
-    fn take_each(&self, panics: &mut Panics, mut cause_of: impl FnMut(&EntryRef<A, B>) -> Cause) {
+    fn take_each(
+        &self,
+        panics: &mut Panics,
+        mut cause_of: impl FnMut(&EntryRef<A, B>) -> RemovalCause,
+    ) {
         for held in self.walk().owned() {
             // Apart from the taking: what panics here goes out too.
             panics.catch(|| held.value().leaves());
             if let Some(of_index) = self.table.take_this(held.strong()) {
                 let cause = panics.catch(|| cause_of(&held));
-                panics.catch(|| self.tell_taken(&held, cause.unwrap_or(Cause::Cleared)));
+                panics.catch(|| self.tell_taken(&held, cause.unwrap_or(RemovalCause::Cleared)));
                 panics.catch(|| drop(self.taken(EntryRef::new(of_index))));
             }
             panics.catch(|| drop(held));
@@ -135,9 +139,9 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             let dead = held.is_dead();
             taken += usize::from(!dead);
             if dead {
-                Cause::Dead
+                RemovalCause::Dead
             } else {
-                Cause::Cleared
+                RemovalCause::Cleared
             }
         });
         taken
@@ -160,7 +164,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             let popped = landed.find(|(landed, _)| {
                 // (Before it is taken out, which may change what is there.)
                 hash = landed.held.strong().header().key_hash();
-                self.take_out(&landed.held, Cause::Removed)
+                self.take_out(&landed.held, RemovalCause::Removed)
             });
             if let Some(popped) = after(landed, popped) {
                 // There may be more in its bucket.
@@ -183,9 +187,9 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             match (held.key().live(), held.value().live()) {
                 (Some(key), Some(value)) => {
                     drained.push(item(held, key, value));
-                    Cause::Cleared
+                    RemovalCause::Cleared
                 }
-                _ => Cause::Dead,
+                _ => RemovalCause::Dead,
             }
         });
         drained
@@ -223,12 +227,12 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
-    pub(crate) fn tell(&self, held: &EntryRef<A, B>, cause: Cause) {
+    pub(crate) fn tell(&self, held: &EntryRef<A, B>, cause: RemovalCause) {
         tell(held, &self.reverse, self.hook.as_ref(), cause);
     }
 
     /// As `tell`, and counts the entry.
-    fn tell_taken(&self, held: &EntryRef<A, B>, cause: Cause) {
+    fn tell_taken(&self, held: &EntryRef<A, B>, cause: RemovalCause) {
         self.counters.add(cause.count());
         self.tell(held, cause);
     }

@@ -6,7 +6,7 @@
 
 use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hazard::{Due, HazardDomain};
-use crate::map::store::hook::{Cause, Hook};
+use crate::map::store::hook::{Hook, RemovalCause};
 use crate::map::store::node::StoreNode;
 use crate::map::store::slot::Slot;
 use crate::memory::panics::Panics;
@@ -46,7 +46,7 @@ pub(crate) fn tell<A: Slot, B: Slot, X: Reverse<A, B>>(
     held: &EntryRef<A, B>,
     reverse: &X,
     hook: Option<&Hook<A::Stored>>,
-    cause: Cause,
+    cause: RemovalCause,
 ) {
     reverse.unlinked(held);
     let mut panics = Panics::new();
@@ -63,7 +63,7 @@ pub(crate) fn has_gone<A: Slot, B: Slot, X: Reverse<A, B>>(
     reverse: &X,
     protection: &HazardDomain<StoreNode<A, B>>,
     hook: Option<&Hook<A::Stored>>,
-    cause: Cause,
+    cause: RemovalCause,
 ) {
     // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
     let of_index = unsafe { NodeRef::<StoreNode<A, B>>::adopt(held.strong().node()) };
@@ -142,13 +142,13 @@ where
                         &self.reverse,
                         &self.protection,
                         None,
-                        Cause::Dead,
+                        RemovalCause::Dead,
                     );
                 });
                 if let Some(hook) = self.hook.clone() {
                     // It may drop the next value that reports to a hook, and so on.
                     let held = held.clone();
-                    let call = move || hook.call(held.key().stored(), Cause::Dead);
+                    let call = move || hook.call(held.key().stored(), RemovalCause::Dead);
                     panics.catch(|| teardown::run(call));
                 }
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Why an entry has gone: what a removal hook is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Cause {
+pub enum RemovalCause {
     /// Its weak key or value was found dead.
     Dead,
     /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop_any`, `update`.
@@ -18,7 +18,7 @@ pub enum Cause {
     Cleared,
 }
 
-impl Cause {
+impl RemovalCause {
     /// As what an entry counts that was taken out for this cause, unless the caller knows better.
     pub(crate) fn count(self) -> Count {
         match self {
@@ -33,14 +33,14 @@ impl Cause {
 #[doc(hidden)] // Public only for the builder's bounds; it cannot be named outside.
 pub struct Hook<T: ?Sized>(Arc<Function<T>>);
 
-type Function<T> = dyn Fn(&T, Cause) + Send + Sync;
+type Function<T> = dyn Fn(&T, RemovalCause) + Send + Sync;
 
 impl<T: ?Sized> Hook<T> {
-    pub(crate) fn new(hook: impl Fn(&T, Cause) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(hook: impl Fn(&T, RemovalCause) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hook))
     }
 
-    pub(crate) fn call(&self, key: &T, cause: Cause) {
+    pub(crate) fn call(&self, key: &T, cause: RemovalCause) {
         (self.0)(key, cause);
     }
 }

@@ -30,7 +30,7 @@ use crate::map::store::death_listener::{has_gone, CanNotify, DeathListener};
 pub(crate) use crate::map::store::entry_ref::Refused;
 use crate::map::store::entry_ref::{EntryRef, Landed, Ticket};
 use crate::map::store::hazard::{Due, HazardDomain, Reader};
-use crate::map::store::hook::{Cause, Hook};
+use crate::map::store::hook::{Hook, RemovalCause};
 use crate::map::store::node::StoreNode;
 use crate::map::store::recent_inserts::RecentInserts;
 use crate::map::store::slot::Slot;
@@ -329,7 +329,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     /// Whether this call has taken it out.
     #[cold]
     pub(crate) fn saw_dead(&self, dead: &EntryRef<A, B>) -> bool {
-        let was_in = self.take_out(dead, Cause::Dead);
+        let was_in = self.take_out(dead, RemovalCause::Dead);
         self.end_what_died();
         was_in
     }
@@ -342,12 +342,17 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
-    pub(crate) fn take_out(&self, held: &EntryRef<A, B>, cause: Cause) -> bool {
+    pub(crate) fn take_out(&self, held: &EntryRef<A, B>, cause: RemovalCause) -> bool {
         self.take_out_as(held, cause, cause.count())
     }
 
     /// As `take_out`, for those who say as what it counts.
-    pub(crate) fn take_out_as(&self, held: &EntryRef<A, B>, cause: Cause, count: Count) -> bool {
+    pub(crate) fn take_out_as(
+        &self,
+        held: &EntryRef<A, B>,
+        cause: RemovalCause,
+        count: Count,
+    ) -> bool {
         held.value().leaves();
         if !self.table.remove(held.strong()) {
             return false;
@@ -383,7 +388,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// To be called once for an entry that has just been unlinked or replaced.
-    fn has_gone(&self, held: &EntryRef<A, B>, cause: Cause) {
+    fn has_gone(&self, held: &EntryRef<A, B>, cause: RemovalCause) {
         has_gone(
             held,
             &self.table,
@@ -488,12 +493,12 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         match gone? {
             Gone::Live(landed) => {
                 self.counters.add(Count::Replaced);
-                self.has_gone(&landed.held, Cause::Replaced);
+                self.has_gone(&landed.held, RemovalCause::Replaced);
                 Some(landed)
             }
             Gone::Dead(held) => {
                 self.counters.add(Count::DeadSeen);
-                self.has_gone(&held, Cause::Dead);
+                self.has_gone(&held, RemovalCause::Dead);
                 None
             }
         }
@@ -635,6 +640,6 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Drop for Store<A, B, X> {
             self.close();
         }
         // What waits has to go here: dropped with the fields, beside a panic, a second one would end the process.
-        self.take_all(&mut panics, |_| Cause::Cleared);
+        self.take_all(&mut panics, |_| RemovalCause::Cleared);
     }
 }

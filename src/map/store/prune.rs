@@ -15,7 +15,7 @@
 //! afterwards, and takes the dead out one by one.
 
 use crate::map::store::entry_ref::EntryRef;
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::EVERYWHERE;
 use crate::map::store::node::StoreNode;
 use crate::map::store::slot::Slot;
@@ -118,7 +118,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         }
         let held = EntryRef::new(strong);
         let mut panics = Panics::new();
-        panics.catch(|| self.tell(&held, Cause::Dead));
+        panics.catch(|| self.tell(&held, RemovalCause::Dead));
         panics.catch(|| drop(self.taken(held)));
         true
     }
@@ -166,7 +166,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     fn prune_at_once(&self, halves: Range<u64>, panics: &mut Panics) -> (usize, u64) {
         let (dead, come_to) = self.take_some(halves, |key, value| key.is_dead() | value.is_dead());
         for held in &dead.entries {
-            panics.catch(|| self.tell(held, Cause::Dead));
+            panics.catch(|| self.tell(held, RemovalCause::Dead));
         }
         let pruned = dead.entries.len();
         self.counters.add_many(Count::Pruned, pruned as u64);
@@ -181,8 +181,9 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         let found = |strong| entries.push(EntryRef::new(strong));
         let come_to = self.table.own(halves, BATCH, |_| true, found);
         for held in entries {
-            let taken = panics
-                .catch(|| held.is_dead() && self.take_out_as(&held, Cause::Dead, Count::Pruned));
+            let taken = panics.catch(|| {
+                held.is_dead() && self.take_out_as(&held, RemovalCause::Dead, Count::Pruned)
+            });
             pruned += usize::from(taken == Some(true));
             panics.catch(|| drop(held));
         }

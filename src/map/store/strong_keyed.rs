@@ -9,7 +9,7 @@ use crate::create::steps::{Creates, EnteredDraft, EnteredValue};
 use crate::deadlock::work::GivenUp;
 use crate::map::store::create::{Made, Rest};
 use crate::map::store::entry_ref::{Landed, Ticket};
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::slot::{OwnedSlot, Slot};
 use crate::map::store::{Refused, Store};
 use crate::memory::panics::after;
@@ -87,7 +87,7 @@ impl<K: Eq + 'static, B: Slot> Store<OwnedSlot<K>, B> {
             let (value, result) = match (f(found.as_ref()), &found) {
                 (None, None) => return Ok(None),
                 (None, Some(old)) => {
-                    if self.take_out(&old.held, Cause::Removed) {
+                    if self.take_out(&old.held, RemovalCause::Removed) {
                         return Ok(None);
                     }
                     continue;
@@ -123,7 +123,7 @@ impl<K: Eq + 'static, B: Slot> Store<OwnedSlot<K>, B> {
             if !condition(&landed.held.key().0, &landed) {
                 return None;
             }
-            if self.take_out(&landed.held, Cause::Removed) {
+            if self.take_out(&landed.held, RemovalCause::Removed) {
                 return Some(landed);
             }
         }
@@ -185,7 +185,7 @@ impl<K: Eq + 'static, B: Slot> Creates for Store<OwnedSlot<K>, B> {
     }
 
     fn take_out(&self, landed: &Entry<K, B>) {
-        self.take_out(&landed.held, Cause::Removed);
+        self.take_out(&landed.held, RemovalCause::Removed);
     }
 
     fn abandon(&self, draft: &Entry<K, B>, given_up: GivenUp<'_>) {

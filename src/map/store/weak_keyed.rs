@@ -10,7 +10,7 @@ use crate::deadlock::work::GivenUp;
 use crate::map::store::create::{Made, Rest};
 use crate::map::store::death_listener::CanNotify;
 use crate::map::store::entry_ref::{Landed, Ticket};
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::slot::{Slot, Watching, WeakSlot};
 use crate::map::store::{Refused, Reverse, Setup, Store};
 use crate::memory::panics::after;
@@ -236,7 +236,7 @@ where
             let (value, result) = match (new, &found) {
                 (None, None) => return Ok(None),
                 (None, Some((old, _))) => {
-                    if self.store.take_out(&old.held, Cause::Removed) {
+                    if self.store.take_out(&old.held, RemovalCause::Removed) {
                         return Ok(None);
                     }
                     continue;
@@ -280,7 +280,7 @@ where
             if !condition(&key, &landed) {
                 return None;
             }
-            if self.store.take_out(&landed.held, Cause::Removed) {
+            if self.store.take_out(&landed.held, RemovalCause::Removed) {
                 return Some(after(key, landed));
             }
         }
@@ -354,7 +354,7 @@ where
     }
 
     fn take_out(&self, landed: &Entry<P, B>) {
-        self.store.take_out(&landed.held, Cause::Removed);
+        self.store.take_out(&landed.held, RemovalCause::Removed);
     }
 
     fn abandon(&self, draft: &Entry<P, B>, given_up: GivenUp<'_>) {

@@ -37,7 +37,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
     ///
     /// # Panics
-    /// When `make` panics; and with the text of [`Refused`](crate::Refused) when it asks for its own key, directly or through others, or when the map is closed.
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own key, directly or through others, or when the map is closed.
     #[inline]
     pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> V
     where

@@ -9,7 +9,7 @@ mod traits;
 use crate::deadlock::naming::Naming;
 use crate::map::store::death_listener::CanNotify;
 use crate::map::store::entry_ref::EntryRef;
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::slot::OwnedSlot;
 use crate::map::store::{Setup, Store};
 use crate::memory::hash::DefaultHashBuilder;
@@ -88,7 +88,7 @@ impl<K: 'static, V: 'static> StrongMap<K, V> {
 
 impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     const_fn! {
-        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::map::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
                 store: Store::new((), CanNotify::NONE),
@@ -104,7 +104,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
         }
     }
 
-    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::error::CycleError) would otherwise name their
     /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
     ///
     /// ```
@@ -167,8 +167,8 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     /// Refuses new entries from now on, and returns clones of the values, so that each can be shut down. The entries stay, and are found until they
     /// are removed.
     ///
-    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
-    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::error::ClosedError).
+    /// Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::StrongMap;
@@ -243,7 +243,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     ///
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
     pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> usize {
-        self.store.retain(Cause::Removed, |landed, ()| {
+        self.store.retain(RemovalCause::Removed, |landed, ()| {
             keep(&landed.held.key().0, landed.value())
         })
     }

@@ -16,7 +16,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     /// A clone of the value of this key.
     ///
     /// With [`ByEquality`] the key is anything that is [`Equivalent`](crate::Equivalent) to the keys' target and hashes alike, such as a reference to the
-    /// target itself; with [`ByAddress`](crate::ByAddress) it is the pointer.
+    /// target itself; with [`ByAddress`](crate::map::ByAddress) it is the pointer.
     ///
     /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of stored keys with the same hash, and the value's `clone`. *Waiting:* none on a
     /// hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a few instructions long.
@@ -276,7 +276,9 @@ where
     /// When the map is closed.
     ///
     /// ```
-    /// use highlander::{ByAddress, Token, WeakKeyMap};
+    /// use highlander::map::ByAddress;
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakKeyMap;
     /// use std::sync::Arc;
     ///
     /// struct Class { token: Token }

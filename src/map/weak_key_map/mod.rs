@@ -10,7 +10,7 @@ use crate::create::error::ClosedError;
 use crate::deadlock::naming::Naming;
 use crate::map::store::death_listener::CanNotify;
 use crate::map::store::entry_ref::EntryRef;
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::Walk;
 use crate::map::store::slot::{OwnedSlot, Slot, WeakSlot};
 use crate::map::store::weak_keyed::WeakKeyed;
@@ -26,7 +26,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies.
 ///
-/// Keys are compared by equality of what they lead to, or with `M` = [`ByAddress`](crate::ByAddress) by identity. The hash is taken
+/// Keys are compared by equality of what they lead to, or with `M` = [`ByAddress`](crate::map::ByAddress) by identity. The hash is taken
 /// once, when a key is entered; a dead key equals nothing and is never hashed again.
 ///
 /// ```
@@ -44,7 +44,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// By identity, to attach something to an object of somebody else's, the object itself is what is asked for:
 /// ```
-/// use highlander::{ByAddress, WeakKeyMap};
+/// use highlander::map::ByAddress;
+/// use highlander::WeakKeyMap;
 /// use std::sync::Arc;
 ///
 /// static NOTES: WeakKeyMap<Arc<Vec<u8>>, &str, ByAddress> = WeakKeyMap::new();
@@ -101,7 +102,7 @@ impl<P: Pointer, V: 'static, M> WeakKeyMap<P, V, M> {
 
 impl<P: SyncPointer, V: Send + Sync + 'static, M, S> WeakKeyMap<P, V, M, S> {
     const_fn! {
-        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::map::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
             Self::made(hasher, CanNotify::all())
         }
@@ -147,7 +148,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         &self.inner
     }
 
-    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::error::CycleError) would otherwise name their
     /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
     ///
     /// ```
@@ -225,7 +226,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     /// Refuses new entries from now on, and returns the live keys. The entries stay, and are found until they die or are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the keys returned, is refused with a [`ClosedError`].
-    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     pub fn close(&self) -> Vec<P> {
         self.inner.store.close();
         self.keys().collect()
@@ -282,7 +283,9 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     pub fn retain(&self, mut keep: impl FnMut(&P, &V) -> bool) -> usize {
         self.inner
             .store
-            .retain(Cause::Removed, |landed, key| keep(&key, landed.value()))
+            .retain(RemovalCause::Removed, |landed, key| {
+                keep(&key, landed.value())
+            })
     }
 
     /// Takes out all entries. Returns how many live ones this call has taken out. Entries that come while this runs may stay.

@@ -17,7 +17,7 @@ impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q,
     /// The live value of this key. A dead one counts as none, and is taken out.
     ///
     /// With [`ByEquality`] the key is anything that is [`Equivalent`](crate::Equivalent) to the keys' target and hashes alike, such as a
-    /// reference to the target itself; with [`ByAddress`](crate::ByAddress) it is the pointer.
+    /// reference to the target itself; with [`ByAddress`](crate::map::ByAddress) it is the pointer.
     ///
     /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of stored keys with the same hash and of the value. *Waiting:* none on a
     /// hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a few instructions long.
@@ -165,7 +165,9 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueM
     /// When the map is closed.
     ///
     /// ```
-    /// use highlander::{ByAddress, Token, WeakKeyValueMap};
+    /// use highlander::map::ByAddress;
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakKeyValueMap;
     /// use std::sync::Arc;
     ///
     /// struct Class(Token);

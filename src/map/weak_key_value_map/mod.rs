@@ -10,7 +10,7 @@ use crate::create::error::ClosedError;
 use crate::deadlock::naming::Naming;
 use crate::map::store::death_listener::CanNotify;
 use crate::map::store::entry_ref::{EntryRef, Landed};
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::Walk;
 use crate::map::store::reverse::{ByValue, Traced};
 use crate::map::store::slot::{Slot, WeakSlot};
@@ -29,10 +29,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value dies, whichever is first.
 ///
 /// It can be asked from either side: [`get`](Self::get) by the key, [`get_by_value`](Self::get_by_value) by the value, which is
-/// always compared by identity. Keys are compared by equality, or with `M` = [`ByAddress`](crate::ByAddress) by identity too.
+/// always compared by identity. Keys are compared by equality, or with `M` = [`ByAddress`](crate::map::ByAddress) by identity too.
 ///
 /// ```
-/// use highlander::{ByAddress, WeakKeyValueMap};
+/// use highlander::map::ByAddress;
+/// use highlander::WeakKeyValueMap;
 /// use std::sync::Arc;
 ///
 /// struct Class(&'static str);
@@ -88,7 +89,7 @@ impl<P: Pointer, Q: Pointer, M> WeakKeyValueMap<P, Q, M> {
 
 impl<P: SyncPointer, Q: SyncPointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     const_fn! {
-        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::map::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
             Self::made(hasher, CanNotify::all())
         }
@@ -129,7 +130,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         }
     }
 
-    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::error::CycleError) would otherwise name their
     /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
     ///
     /// ```
@@ -208,7 +209,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// Refuses new entries from now on, and returns the live ones. They stay, and are found until they die or are removed.
     ///
     /// An insertion or creation that comes later, or is under way and not among the entries returned, is refused with a [`ClosedError`].
-    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     pub fn close(&self) -> Vec<(P, Q)> {
         self.inner.store.close();
         self.iter().collect()
@@ -262,7 +263,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
     pub fn retain(&self, mut keep: impl FnMut(&P, &Q) -> bool) -> usize {
         let keep = |landed: &Landed<_, Traced<Q>>, key: P| keep(&key, &landed.live);
-        self.inner.store.retain(Cause::Removed, keep)
+        self.inner.store.retain(RemovalCause::Removed, keep)
     }
 
     /// Takes out all entries. Returns how many live ones this call has taken out. Entries that come while this runs may stay.
@@ -294,7 +295,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
             if let Some(key) = held.key().0.upgrade() {
                 return after(held, Some(key));
             }
-            self.inner.store.take_out(&held, Cause::Dead);
+            self.inner.store.take_out(&held, RemovalCause::Dead);
             before = place;
         }
         None
@@ -307,7 +308,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
             match held.key().0.upgrade() {
                 Some(key) => keys.push(key),
                 None => {
-                    self.inner.store.take_out(&held, Cause::Dead);
+                    self.inner.store.take_out(&held, RemovalCause::Dead);
                 }
             }
         }
@@ -319,7 +320,9 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         let mut keys = Vec::new();
         for held in self.inner.store.reverse.entries_of(value) {
             let key = held.key().0.upgrade();
-            let cause = key.as_ref().map_or(Cause::Dead, |_| Cause::Removed);
+            let cause = key
+                .as_ref()
+                .map_or(RemovalCause::Dead, |_| RemovalCause::Removed);
             if self.inner.store.take_out(&held, cause) {
                 keys.extend(key);
             }
@@ -345,7 +348,7 @@ impl<P: Pointer, Q: Pointer + PartialEq, M: Keying<P>, S: BuildHasher> PartialEq
     /// Whether both have the same live keys, compared as the map compares them, with equal values. Taken at no single moment.
     ///
     /// Values are compared as `Q` says: two `Arc`s are equal if what they lead to is. (It is keys alone that are compared by identity with
-    /// [`ByAddress`](crate::ByAddress).)
+    /// [`ByAddress`](crate::map::ByAddress).)
     ///
     /// *Runs* `Hash` and `Eq` of keys and `PartialEq` of values, with no lock held. It is no look-up: the statistics do not count it as one.
     fn eq(&self, other: &Self) -> bool {

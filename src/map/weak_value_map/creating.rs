@@ -38,7 +38,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
     ///
     /// # Panics
-    /// When `make` panics; and with the text of [`Refused`](crate::Refused) when it asks for its own key, directly or through others, or when the map is closed.
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own key, directly or through others, or when the map is closed.
     #[inline]
     pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> P) -> P {
         self.entry(key).or_insert_with(make)

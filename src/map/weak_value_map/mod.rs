@@ -9,7 +9,7 @@ mod traits;
 
 use crate::map::store::death_listener::CanNotify;
 use crate::map::store::entry_ref::EntryRef;
-use crate::map::store::hook::Cause;
+use crate::map::store::hook::RemovalCause;
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::pointer::traits::{Pointer, SyncPointer};
@@ -57,8 +57,8 @@ type Value<P> = WeakSlot<P>;
 /// caller holds (across an `.await`, say) blocks anybody.
 ///
 /// # Prompt entries
-/// The entry of a value that reports its death ([`Watched`](crate::Watched), [`Handle`](crate::Handle), or an `Arc` that was entered with a
-/// [`Token`](crate::Token)) goes, with its key, before the last owner's drop returns, in each map that it is in. The hook is told by that thread,
+/// The entry of a value that reports its death ([`Watched`](crate::pointer::Watched), [`Handle`](crate::Handle), or an `Arc` that was entered with a
+/// [`Token`](crate::pointer::Token)) goes, with its key, before the last owner's drop returns, in each map that it is in. The hook is told by that thread,
 /// once, when all weak pointers are dead. A panic of the hook, or of the key's destructor, does not keep other maps and callbacks from being told, and goes
 /// on from the drop of the value. The report says only where to look: it takes out what is dead, and never a successor.
 ///
@@ -73,7 +73,7 @@ type Value<P> = WeakSlot<P>;
 /// * by *sweeps*: an insertion whose predecessor of eight insertions ago is alive owes one, and pays it together with seven others: six buckets of the table are
 ///   looked at, with 2.8 to 4.2 entries each on average. Each 64th miss of a thread looks at a bucket too. So as long as no more die than are inserted,
 ///   there are in the long run no more dead entries than live ones, and 16 for each thread, whichever keys are asked for. An insertion or a miss looks at no
-///   more than these. [`MapMaker::prune_bound`](crate::MapMaker::prune_bound) makes a sweep look at more.
+///   more than these. [`MapMaker::prune_bound`](crate::map::MapMaker::prune_bound) makes a sweep look at more.
 ///
 /// (A [`WeakSet`](crate::WeakSet) is swept by insertions and removals instead, 4 to 64 entries at a time.)
 ///
@@ -126,7 +126,7 @@ impl<K: 'static, P: Pointer> WeakValueMap<K, P> {
 
 impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
     const_fn! {
-        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::MapMaker).
+        /// An empty map that hashes with `hasher`. For what else can be chosen there is [`MapMaker`](crate::map::MapMaker).
         pub const fn with_hasher(hasher: S) -> Self {
             Self::made(hasher, CanNotify::all())
         }
@@ -165,7 +165,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
         }
     }
 
-    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::CycleError) would otherwise name their
+    /// The same map, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::error::CycleError) would otherwise name their
     /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys). A [`clone`](Clone::clone) of it names them by their type again.
     ///
     /// ```
@@ -275,8 +275,8 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The entries stay, and are
     /// found until they die or are removed.
     ///
-    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::ClosedError).
-    /// Of values that are [published together](crate::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::error::ClosedError).
+    /// Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -322,7 +322,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     }
 
     /// The weak values of all entries, also of dead ones that have not been taken out yet: ask each with
-    /// [`upgrade`](crate::WeakPointer::upgrade).
+    /// [`upgrade`](crate::pointer::WeakPointer::upgrade).
     pub fn weak_values(&self) -> impl Iterator<Item = P::Weak> + use<'_, K, P, S> {
         self.store.walk().views(|_, value| Some(value.0.clone()))
     }
@@ -354,7 +354,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     ///
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
     pub fn retain(&self, mut keep: impl FnMut(&K, &P) -> bool) -> usize {
-        self.store.retain(Cause::Removed, |landed, ()| {
+        self.store.retain(RemovalCause::Removed, |landed, ()| {
             keep(&landed.held.key().0, &landed.live)
         })
     }

@@ -25,7 +25,8 @@ where
     /// When the map is closed.
     ///
     /// ```
-    /// use highlander::{Token, WeakValueMap};
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakValueMap;
     /// use std::sync::Arc;
     ///
     /// struct Socket { port: u16, token: Token }

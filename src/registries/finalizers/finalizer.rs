@@ -1,10 +1,10 @@
 //! One finalizer: what it runs, and who can still stop it.
 
 use super::{List, Mortal};
+use crate::pointer::{Pointer, Registration, WeakPointer};
 use crate::registries::process_id::this_process;
 use crate::sync::plain::{AtomicI64, Relaxed};
 use crate::sync::Mutex;
-use crate::{Pointer, Registration, WeakPointer};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
@@ -67,7 +67,7 @@ impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R: 'static> Finalizer<M, 
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     ///
     /// let finalizers = Finalizers::new();
     /// let object = Watched::new(7);
@@ -85,7 +85,7 @@ impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R: 'static> Finalizer<M, 
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     ///
     /// let finalizers = Finalizers::new();
     /// let object = Watched::new("mine");

@@ -60,8 +60,9 @@ mod exit;
 mod finalizer;
 
 use crate::memory::panics::discard;
+use crate::pointer::{Registration, Token, Watched, WeakWatched};
 use crate::sync::{const_fn, plain, OnceCell};
-use crate::{Handle, Registration, StrongMap, Token, Watched, WeakHandle, WeakWatched};
+use crate::{Handle, StrongMap, WeakHandle};
 use agenda::Agenda;
 use finalizer::{Pending, Record};
 use std::fmt;
@@ -203,7 +204,7 @@ impl Finalizers {
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     ///
     /// let finalizers = Finalizers::new();
     /// let object = Watched::new("scratch");
@@ -224,7 +225,7 @@ impl Finalizers {
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     ///
     /// let finalizers = Finalizers::new();
     /// let object = Watched::new(());

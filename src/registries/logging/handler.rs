@@ -3,9 +3,10 @@
 use super::failure::{attempt, BoxError, Failure, Hook, Step};
 use super::record::{Level, Record};
 use super::{NameHandle, Shared};
+use crate::pointer::Watched;
 use crate::sync::plain::{AtomicU8, Relaxed};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
-use crate::{Handle, Watched};
+use crate::Handle;
 use std::fmt;
 use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};

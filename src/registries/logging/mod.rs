@@ -72,9 +72,11 @@ mod record;
 mod shutdown;
 mod sinks;
 
+use crate::map::ByAddress;
+use crate::pointer::{Watched, WeakWatched};
 use crate::sync::plain::Relaxed;
 use crate::sync::{const_fn, OnceCell};
-use crate::{ByAddress, Handle, Registry, StrongMap, Watched, WeakSet, WeakWatched};
+use crate::{Handle, Registry, StrongMap, WeakSet};
 use failure::Hook;
 use handler::Body;
 use logger::{Node, NodeHandle};

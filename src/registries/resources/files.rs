@@ -167,7 +167,7 @@ impl<R: 'static> Files<R> {
     /// system takes to open it (a pipe waits for its other end).
     ///
     /// # Errors
-    /// Of the system, with `NotFound` if there is none and the options make none; of `wrap`; and a [`CycleError`](crate::CycleError), in an `io::Error`, when `wrap` asks for its own file.
+    /// Of the system, with `NotFound` if there is none and the options make none; of `wrap`; and a [`CycleError`](crate::error::CycleError), in an `io::Error`, when `wrap` asks for its own file.
     pub fn open_with(
         &self,
         path: impl AsRef<Path>,

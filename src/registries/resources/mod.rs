@@ -36,7 +36,7 @@
 //! # Waiting
 //! A hit waits for nobody. One who opens waits, asleep, for another one who is opening the same; and for one who is *closing* it, until the destructor has ended (the registry is
 //! [exclusive](crate::Registry::exclusive)). Other keys are not held up. A destructor that opens its own key again gets an error
-//! (a [`CycleError`](crate::CycleError)), not a deadlock.
+//! (a [`CycleError`](crate::error::CycleError)), not a deadlock.
 //!
 //! # Your code
 //! `Hash` and `Eq` of keys, what opens, and the destructors of resources run with no lock held, and may use the registry. If one of them panics, that goes to the caller, and the registry is
@@ -118,7 +118,7 @@ impl<K: Hash + Eq + 'static, R: 'static> Resources<K, R> {
     /// *Runs* `open` with no lock held, once for each key at a time. *Waiting:* none on a hit; otherwise for one who is opening or closing the same.
     ///
     /// # Errors
-    /// Of `open`, as they are; and a [`CycleError`](crate::CycleError), in an `io::Error`, when `open` asks for its own key, directly or through others.
+    /// Of `open`, as they are; and a [`CycleError`](crate::error::CycleError), in an `io::Error`, when `open` asks for its own key, directly or through others.
     pub fn open(&self, key: K, open: impl FnOnce(&K) -> io::Result<R>) -> io::Result<Handle<K, R>> {
         Ok(self.open.get_or_try_insert_with(key, open)?)
     }

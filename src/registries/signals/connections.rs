@@ -2,9 +2,11 @@
 
 use super::receiver::{Body, Receiver};
 use super::receiver_id::ReceiverId;
+use crate::map::ByAddress;
 use crate::memory::panics::after;
+use crate::pointer::{Pointer, Registration, SyncPointer, WeakPointer};
 use crate::sync::{full_barrier, AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::{ByAddress, Pointer, Registration, StrongMap, SyncPointer, WeakKeyMap, WeakPointer};
+use crate::{StrongMap, WeakKeyMap};
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

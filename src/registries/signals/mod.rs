@@ -22,7 +22,7 @@
 //! Receivers that are connected to all senders are called by every send; those connected to one ([`Signal::of`]) by what is sent of that very object. They are
 //! called in the order in which they were connected (with the feature `async`: those that are not futures first).
 //!
-//! A sender is any [`Pointer`](crate::Pointer), compared by identity, and known weakly: a signal keeps none alive. An address alone is nobody's identity: what is kept is a
+//! A sender is any [`Pointer`](crate::pointer::Pointer), compared by identity, and known weakly: a signal keeps none alive. An address alone is nobody's identity: what is kept is a
 //! weak pointer, under whose nose no address is given to another object. (Django keys by `id(sender)`, so that a new object at the address of a dead sender
 //! gets its receivers.) Receivers have numbers that are used once.
 //!
@@ -31,7 +31,7 @@
 //! connections are gone, and what it had captured is dropped: at once, or if sends that began earlier are under way, when the last of them ends. So those may still call
 //! it, as they still call receivers that are disconnected meanwhile. Whoever is connected during a send is not called by it.
 //!
-//! *Methods* ([`Signal::connect_method`]) live as long as their object. An object that reports its death ([`Watched`](crate::Watched), [`Handle`](crate::Handle)) takes them with
+//! *Methods* ([`Signal::connect_method`]) live as long as their object. An object that reports its death ([`Watched`](crate::pointer::Watched), [`Handle`](crate::Handle)) takes them with
 //! it; a dead `Arc` is never called, and its connection goes with the next send that meets it or the next connection. The object is owned during the call alone, so it may die
 //! in the midst of a send that has not called it yet.
 //!
@@ -64,8 +64,8 @@ mod route;
 #[cfg(feature = "async")]
 mod tasks;
 
+use crate::pointer::SyncPointer;
 use crate::sync::{const_fn, OnceCell};
-use crate::SyncPointer;
 use connections::Connections;
 use std::any::Any;
 use std::fmt;
@@ -183,7 +183,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
     ///
     /// ```
     /// use highlander::registries::signals::Signal;
-    /// use highlander::Watched;
+    /// use highlander::pointer::Watched;
     /// use std::sync::Mutex;
     ///
     /// struct Index(Mutex<Vec<String>>);

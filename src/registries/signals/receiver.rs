@@ -3,7 +3,7 @@
 use super::outcome::BoxError;
 use super::receiver_id::ReceiverId;
 use crate::memory::panics::after;
-use crate::{Registration, SyncPointer, Watched, WeakPointer};
+use crate::pointer::{Registration, SyncPointer, Watched, WeakPointer};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;

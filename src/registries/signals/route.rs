@@ -5,7 +5,7 @@ use super::outcome::Failure;
 use super::receiver::Receiver;
 use super::Signal;
 use crate::memory::panics::after;
-use crate::SyncPointer;
+use crate::pointer::SyncPointer;
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -6,7 +6,7 @@ use super::receiver_id::ReceiverId;
 use super::route::Route;
 use super::Signal;
 use crate::memory::panics::after;
-use crate::SyncPointer;
+use crate::pointer::SyncPointer;
 use std::future::{poll_fn, Future};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::pin::Pin;

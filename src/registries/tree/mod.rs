@@ -27,7 +27,7 @@
 //! Nobody keeps a parent alive by holding a child. What holds a node *and* is owned by something below it keeps both for ever.
 //!
 //! # Death
-//! A node tells of its death ([`Node::on_death`]; it is a [`Pointer`](crate::Pointer), and leaves all maps and sets at once), as a `Watched` does. A chain of any length, in depth or among siblings, is
+//! A node tells of its death ([`Node::on_death`]; it is a [`Pointer`](crate::pointer::Pointer), and leaves all maps and sets at once), as a `Watched` does. A chain of any length, in depth or among siblings, is
 //! dropped without a deep stack; from the 64th nested drop on, values are dropped a little later, but before the outermost drop returns.
 //!
 //! # Changing
@@ -45,7 +45,7 @@
 mod iter;
 mod node;
 
-use crate::{Watched, WeakWatched};
+use crate::pointer::{Watched, WeakWatched};
 use std::error::Error;
 use std::fmt;
 

@@ -2,9 +2,9 @@
 
 use super::{AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
 use crate::memory::panics::after;
+use crate::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
 use crate::registries::finalizers::Mortal;
 use crate::sync::{global, Mutex, MutexGuard};
-use crate::{Notify, Pointer, Registration, Watched, WeakPointer};
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -2,8 +2,8 @@
 
 use super::OnDrop;
 use crate::common::{panic_of, promptly, Census, Citizen};
+use highlander::pointer::{Pointer, WeakPointer};
 use highlander::registries::signals::{Receiver, Signal};
-use highlander::{Pointer, WeakPointer};
 use std::cell::{Cell, RefCell};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, Weak};

@@ -3,8 +3,8 @@
 use super::{planted, rounds, survives};
 use crate::common::{forever, Dice};
 use crate::support::{for_a_while, Counts, Sealed};
+use highlander::pointer::Watched;
 use highlander::registries::finalizers::{Finalizer, Finalizers, Nobody};
-use highlander::Watched;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::Mutex;
 use std::time::Duration;

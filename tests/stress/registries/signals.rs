@@ -3,8 +3,8 @@
 use super::{planted, rounds, survives};
 use crate::common::{forever, Dice};
 use crate::support::{for_a_while, Counts, Sealed};
+use highlander::pointer::Watched;
 use highlander::registries::signals::{BoxError, Receiver, Route, Signal};
-use highlander::Watched;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
