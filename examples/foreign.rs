@@ -141,7 +141,7 @@ fn main() {
         "{} classes in the runtime, {} wrappers in the map, {} entries before pruning",
         vm::live_objects(),
         WRAPPERS.len(),
-        WRAPPERS.entries()
+        WRAPPERS.entry_count()
     );
     assert_eq!((vm::live_objects(), WRAPPERS.len()), (500, 500));
 
@@ -160,7 +160,7 @@ fn main() {
     println!(
         "{} classes in the runtime, {} entries in the map",
         vm::live_objects(),
-        WRAPPERS.entries()
+        WRAPPERS.entry_count()
     );
-    assert_eq!((vm::live_objects(), WRAPPERS.entries()), (0, 0));
+    assert_eq!((vm::live_objects(), WRAPPERS.entry_count()), (0, 0));
 }

@@ -85,7 +85,7 @@ pub use map::strong_map::StrongMap;
 pub use map::weak_key_map::WeakKeyMap;
 pub use map::weak_key_value_map::WeakKeyValueMap;
 pub use map::weak_value_map::WeakValueMap;
-pub use recent::{Recent, RecentErrors, WeakValued};
+pub use recent::{Kept, Recent, RecentErrors, WeakValued};
 pub use registry::handle::{Handle, WeakHandle};
 pub use registry::intern::interned::Interned;
 pub use registry::intern::interner::Interner;

@@ -832,8 +832,8 @@ fn prompt_maps() {
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(handle)));
         assert_eq!(dropped.is_err(), i == 8);
     }
-    assert_eq!((values.entries(), both.entries()), (0, 0));
-    assert_eq!((keys.entries(), handles.entries()), (0, 0));
+    assert_eq!((values.entry_count(), both.entry_count()), (0, 0));
+    assert_eq!((keys.entry_count(), handles.entry_count()), (0, 0));
     // Some outlive their maps.
     let last = Watched::new(value());
     values.insert("last".into(), last.clone());
@@ -874,7 +874,7 @@ fn watched() {
             })
         }));
         assert!(failed.is_err());
-        assert_eq!(set.entries(), 0);
+        assert_eq!(set.entry_count(), 0);
     }
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));

@@ -758,7 +758,10 @@ mod fork {
             strong.insert(i, i);
             assert_eq!(interner.intern("there"), interner.intern("there"));
         }
-        assert_eq!((map.entries(), set.entries(), strong.len()), (0, 0, 200));
+        assert_eq!(
+            (map.entry_count(), set.entry_count(), strong.len()),
+            (0, 0, 200)
+        );
         // With threads of its own.
         let registry: &Registry<u32, u32> = &Registry::new();
         thread::scope(|scope| {

@@ -26,7 +26,7 @@ fn the_entry_goes_with_the_last_handle() {
         assert_eq!(interner.contains(KEY), Some(true), "{}", I::NAME);
         drop(second);
         assert_eq!(interner.contains(KEY), Some(false), "{}", I::NAME);
-        assert_eq!(interner.entries(), 0, "{}", I::NAME);
+        assert_eq!(interner.entry_count(), 0, "{}", I::NAME);
     }
     check::<Dashmap>();
     check::<SccMap>();
@@ -51,7 +51,7 @@ fn owners_that_drop_together_leave_nothing() {
             scope.spawn(churn);
             scope.spawn(churn);
         });
-        assert_eq!(interner.entries(), 0, "{}", I::NAME);
+        assert_eq!(interner.entry_count(), 0, "{}", I::NAME);
     }
     check::<Dashmap>();
     check::<SccMap>();
@@ -74,12 +74,12 @@ fn a_map_of_once_cells_forgets_what_dies() {
         scope.spawn(churn);
         scope.spawn(churn);
     });
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
     let held = map.get_or_create(KEY);
     assert!(Arc::ptr_eq(&held, &map.get_or_create(KEY)));
     let mut seen = 0;
     map.for_each(&mut |value| seen += usize::from(Arc::ptr_eq(value, &held)));
-    assert_eq!((seen, map.entries()), (1, 1));
+    assert_eq!((seen, map.entry_count()), (1, 1));
 }
 
 #[test]

@@ -108,9 +108,9 @@
 //! let codec = CODECS.entry("flac".into()).or_insert_with_token(|name, token| {
 //!     Arc::new(Codec { name: name.clone(), _token: token })
 //! });
-//! assert_eq!((&*codec.name, CODECS.entries()), ("flac", 1));
+//! assert_eq!((&*codec.name, CODECS.entry_count()), ("flac", 1));
 //! drop(codec);
-//! assert_eq!(CODECS.entries(), 0);        // not only invisible, but gone
+//! assert_eq!(CODECS.entry_count(), 0);        // not only invisible, but gone
 //! ```
 //! The maps with weak values have it.
 //!

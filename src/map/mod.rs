@@ -11,6 +11,14 @@ pub(crate) mod weak_key_map;
 pub(crate) mod weak_key_value_map;
 pub(crate) mod weak_value_map;
 
+pub mod entry {
+    //! The parts of the type of an [`Entry`](super::Entry), for those who keep one: how its key is named, which values count, and what comes back.
+
+    pub use crate::create::entry::{AnyLive, ShareErrors, ValidIf};
+    pub use crate::create::entry::{BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey};
+    pub use crate::create::entry::{KeyAndOwner, Output, Owned, View};
+}
+
 pub use crate::create::claim::{Claim, Vacancy};
 pub use crate::create::creator::Creator;
 pub use crate::create::entry::Entry;

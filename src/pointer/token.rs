@@ -23,9 +23,9 @@ use std::sync::Arc;
 ///
 /// let socket = Arc::new(Socket { port: 80, token: Token::new() });
 /// OPEN.insert_with_token(&socket, |socket| &socket.token);
-/// assert_eq!((OPEN.entries(), socket.port), (1, 80));
+/// assert_eq!((OPEN.entry_count(), socket.port), (1, 80));
 /// drop(socket);
-/// assert_eq!(OPEN.entries(), 0);      // the entry has gone, not only the value
+/// assert_eq!(OPEN.entry_count(), 0);      // the entry has gone, not only the value
 /// ```
 ///
 /// # When it does not go as planned
@@ -88,7 +88,7 @@ impl Token {
     }
 
     /// The number of entries that would go with it, at some moment. One that was taken out of its container counts until that has dropped it, a moment later.
-    pub fn entries(this: &Self) -> usize {
+    pub fn entry_count(this: &Self) -> usize {
         this.watchers.len().0
     }
 
@@ -120,7 +120,7 @@ impl Default for Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
-            .field("entries", &Token::entries(self))
+            .field("entries", &Token::entry_count(self))
             .finish()
     }
 }

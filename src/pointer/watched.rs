@@ -202,7 +202,7 @@ impl<T: ?Sized> Watched<T> {
     }
 
     /// The number of container entries that would go with the value, at some moment. One that was taken out of its container counts until that has dropped it, a moment later.
-    pub fn entries(this: &Self) -> usize {
+    pub fn entry_count(this: &Self) -> usize {
         this.life.watchers().len().0
     }
 

@@ -75,7 +75,7 @@ impl<P: SyncPointer> Members<P> {
         })
     }
 
-    pub(crate) fn entries(&self) -> usize {
+    pub(crate) fn entry_count(&self) -> usize {
         self.order.len()
     }
 
@@ -89,7 +89,7 @@ impl<P: SyncPointer> Members<P> {
 
     pub(crate) fn live(&self) -> usize {
         if self.doubtful.load(Ordering::Relaxed) == 0 {
-            return self.entries();
+            return self.entry_count();
         }
         let mut live = 0;
         self.survey(|member| live += usize::from(!member.weak.is_dead()));
@@ -97,7 +97,7 @@ impl<P: SyncPointer> Members<P> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        if self.entries() == 0 {
+        if self.entry_count() == 0 {
             return true;
         }
         Cursor::new(self).next(self).is_none()

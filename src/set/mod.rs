@@ -117,7 +117,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
 
     /// The number of live members. Exact when nothing is under way.
     ///
-    /// *Complexity:* constant if all members report their death; otherwise linear in [`WeakSet::entries`], as each is asked.
+    /// *Complexity:* constant if all members report their death; otherwise linear in [`WeakSet::entry_count`], as each is asked.
     pub fn len(&self) -> usize {
         self.members.get().map_or(0, |members| members.live())
     }
@@ -128,8 +128,10 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     }
 
     /// The number of entries, those of dead members that are not pruned yet among them. Constant time.
-    pub fn entries(&self) -> usize {
-        self.members.get().map_or(0, |members| members.entries())
+    pub fn entry_count(&self) -> usize {
+        self.members
+            .get()
+            .map_or(0, |members| members.entry_count())
     }
 
     /// How many entries there is room for, dead and removed ones that still take theirs among them.
@@ -137,7 +139,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.capacity())
     }
 
-    /// Makes room for `additional` members to be entered one after the other: `capacity` is at least `entries + additional` then. A removal leaves a hole,
+    /// Makes room for `additional` members to be entered one after the other: `capacity` is at least `entry_count + additional` then. A removal leaves a hole,
     /// and when holes outnumber the members they are closed, and the room is given back with them.
     ///
     /// What is promised is the list. The index by hash gets its room only if the set has not been used before; otherwise it grows as it needs to.
@@ -187,8 +189,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// let owned = [Arc::new(1), Arc::new(2)];
     /// let set: WeakSet<Arc<u32>> = owned.iter().cloned().collect();
     /// drop(owned);
-    /// assert_eq!((set.len(), set.entries()), (0, 2));
-    /// assert_eq!((set.prune(), set.entries()), (2, 0));
+    /// assert_eq!((set.len(), set.entry_count()), (0, 2));
+    /// assert_eq!((set.prune(), set.entry_count()), (2, 0));
     /// ```
     pub fn prune(&self) -> usize {
         self.members.get().map_or(0, |members| members.prune())
@@ -399,7 +401,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// let spell: Arc<dyn Plugin> = Arc::new(Spell::default());
     /// plugins.insert_with_token(&spell, |plugin| plugin.token());
     /// drop(spell);
-    /// assert_eq!(plugins.entries(), 0);
+    /// assert_eq!(plugins.entry_count(), 0);
     /// ```
     pub fn insert_with_token(
         &self,
@@ -428,9 +430,9 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// static CHILDREN: WeakSet<Arc<Process>, ByAddress> = WeakSet::new();
     ///
     /// let child = CHILDREN.create_with_token(|token| Arc::new(Process { id: 7, _token: token }));
-    /// assert_eq!((CHILDREN.entries(), child.id), (1, 7));
+    /// assert_eq!((CHILDREN.entry_count(), child.id), (1, 7));
     /// drop(child);
-    /// assert_eq!(CHILDREN.entries(), 0);
+    /// assert_eq!(CHILDREN.entry_count(), 0);
     /// ```
     pub fn create_with_token(&self, make: impl FnOnce(Token) -> P) -> P {
         let token = Token::new();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// returned, all together taken at no single moment.
 ///
 /// When nothing is under way they account for every entry: it was `created` or `inserted`; it has been `replaced`, or it was taken out and counted as
-/// `removed`, `dead_seen`, `pruned` or `reported`; or it is one of the map's `entries`. (A dead entry whose place a new value takes is `dead_seen`.)
+/// `removed`, `dead_seen`, `pruned` or `reported`; or it is one of the map's `entry_count`. (A dead entry whose place a new value takes is `dead_seen`.)
 ///
 /// ```
 /// use highlander::pointer::Watched;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// let stats = map.stats();
 /// assert_eq!((stats.created, stats.inserted), (1, 3));
 /// assert_eq!((stats.replaced, stats.removed, stats.reported), (1, 1, 1));
-/// assert_eq!(map.entries(), 1);
+/// assert_eq!(map.entry_count(), 1);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

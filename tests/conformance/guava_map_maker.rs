@@ -41,7 +41,7 @@ fn what_is_reserved_is_there<K: Subject>(t: &mut Table<K>) {
     let mut owned = Vec::new();
     for additional in [0, 1, 20, 300] {
         t.map.reserve(additional);
-        let (capacity, entries) = (t.map.capacity(), t.map.entries());
+        let (capacity, entries) = (t.map.capacity(), t.map.entry_count());
         assert!(capacity >= entries + additional);
         for n in 0..additional {
             let n = (1000 * additional + n) as u32;
@@ -133,11 +133,11 @@ fn a_dead_one_is_reclaimed_by_writes<K: Subject>(t: &mut Table<K>) {
         let key = K::key(1000 + n);
         t.map.insert(&key, Arc::new(n));
         t.map.remove(&key);
-        if t.map.entries() == 1 {
+        if t.map.entry_count() == 1 {
             break;
         }
     }
-    assert_eq!((t.map.len(), t.map.entries()), (1, 1));
+    assert_eq!((t.map.len(), t.map.entry_count()), (1, 1));
 }
 
 /// `testDrainKeyReferenceQueueOnRead`, `testDrainValueReferenceQueueOnRead`: so do misses, each 64th of them. (By a bound of 1 it takes more.)
@@ -147,12 +147,12 @@ fn a_dead_one_is_reclaimed_by_reads<K: Subject>(t: &mut Table<K>) {
     }
     (0..t.size).for_each(|n| t.kill(n));
     for n in 0..64 * 200 {
-        if t.map.entries() == 0 {
+        if t.map.entry_count() == 0 {
             break;
         }
         assert!(t.map.get(&K::key(1000 + n % 50)).is_none());
     }
-    assert_eq!(t.map.entries(), 0);
+    assert_eq!(t.map.entry_count(), 0);
 }
 
 /// `testRemoveEntry`, `testReclaim…`: only what still holds the dead reference is taken out.
@@ -165,7 +165,7 @@ fn pruning_reclaims_by_identity<K: Subject>(t: &mut Table<K>) {
     t.map.insert(&key, value.clone());
     t.map.prune();
     assert!(same(&t.map.get(&key), &Some(value.clone())));
-    assert_eq!((t.map.len(), t.map.entries()), (t.size, t.size));
+    assert_eq!((t.map.len(), t.map.entry_count()), (t.size, t.size));
     t.expect_told(&[(0, RemovalCause::Dead)]);
     assert_eq!(t.map.prune(), 0);
 }
@@ -281,7 +281,7 @@ fn growth_keeps_the_live_ones<K: Subject>() {
     check(&held);
     map.shrink_to_fit();
     check(&held);
-    assert_eq!(map.entries(), held.len());
+    assert_eq!(map.entry_count(), held.len());
     assert!(map.capacity() < 3 * 1024);
 }
 

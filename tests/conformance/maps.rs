@@ -87,11 +87,11 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn weak(&self) -> (usize, usize);
     fn retain(&self, keep: &mut dyn FnMut(&Self::Key, &Value) -> bool) -> usize;
     fn drain(&self) -> Vec<(Self::Key, Value)>;
-    fn pop_any(&self) -> Option<(Self::Key, Value)>;
+    fn pop(&self) -> Option<(Self::Key, Value)>;
     fn clear(&self) -> usize;
     fn len(&self) -> usize;
     fn is_empty(&self) -> bool;
-    fn entries(&self) -> usize;
+    fn entry_count(&self) -> usize;
     fn capacity(&self) -> usize;
     fn reserve(&self, additional: usize);
     fn prune(&self) -> usize;
@@ -194,8 +194,8 @@ macro_rules! methods {
         fn drain(&self) -> Vec<(Self::Key, Value)> {
             self.0.drain().collect()
         }
-        fn pop_any(&self) -> Option<(Self::Key, Value)> {
-            self.0.pop_any()
+        fn pop(&self) -> Option<(Self::Key, Value)> {
+            self.0.pop()
         }
         fn clear(&self) -> usize {
             self.0.clear()
@@ -248,8 +248,8 @@ macro_rules! methods {
 /// The methods of maps in which something can die.
 macro_rules! mortal {
     () => {
-        fn entries(&self) -> usize {
-            self.0.entries()
+        fn entry_count(&self) -> usize {
+            self.0.entry_count()
         }
         fn prune(&self) -> usize {
             self.0.prune()
@@ -352,9 +352,9 @@ impl<S: Hasher> Subject for Strong<S> {
         Self(built!(maker, settings, key: String => Some(key.parse().unwrap())))
     }
     fn weak(&self) -> (usize, usize) {
-        (self.entries(), 0)
+        (self.entry_count(), 0)
     }
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.len()
     }
     fn prune(&self) -> usize {
@@ -616,7 +616,7 @@ impl<K: Subject> Table<K> {
             (left.len(), left.is_empty()),
             "{map:?}"
         );
-        assert!(map.entries() >= left.len());
+        assert!(map.entry_count() >= left.len());
         for (n, key) in self.keys.iter().enumerate() {
             let Some(key) = key else { continue };
             let expected = entries.iter().find(|(there, _)| *there == n);

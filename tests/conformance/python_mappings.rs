@@ -175,13 +175,13 @@ fn delete_and_len_while_iterating<K: Subject>(t: &mut Table<K>) {
     assert_eq!(t.map.len(), all - 2);
     t.kill(1);
     let before = t.map.len();
-    assert!(t.map.pop_any().is_some());
+    assert!(t.map.pop().is_some());
     assert_eq!(t.map.len(), before - 1);
     let first = t.map.keys().next().unwrap();
     t.map.remove(&first);
     assert_eq!(t.map.len(), before - 2);
     t.map.clear();
-    assert_eq!((t.map.len(), t.map.entries()), (0, 0));
+    assert_eq!((t.map.len(), t.map.entry_count()), (0, 0));
 }
 
 /// `test_make_weak_keyed_dict_from_dict`, `test_make_weak_valued_dict_from_dict`.
@@ -206,15 +206,15 @@ fn make_from_another<K: Subject>(t: &mut Table<K>) {
 /// `test_weak_valued_dict_popitem`, `test_weak_keyed_dict_popitem`.
 fn popitem<K: Subject>(t: &mut Table<K>) {
     for left in (0..t.size).rev() {
-        let (key, value) = t.map.pop_any().unwrap();
+        let (key, value) = t.map.pop().unwrap();
         assert_eq!(K::number(&key), *value);
         assert!(Arc::ptr_eq(&value, &t.value(*value as usize)));
         assert_eq!(t.map.len(), left);
     }
-    assert!(t.map.pop_any().is_none());
+    assert!(t.map.pop().is_none());
     t.map.insert(t.key(0), t.value(0));
     t.kill(0);
-    assert!(t.map.pop_any().is_none(), "a dead one is not popped");
+    assert!(t.map.pop().is_none(), "a dead one is not popped");
 }
 
 /// `test_weak_valued_dict_setdefault`, `test_weak_keyed_dict_setdefault`: whichever way it is asked for.
@@ -390,7 +390,7 @@ fn keys_whose_comparison_lets_go_of_other_keys() {
         drop(left);
         assert_eq!(map.len(), 0);
         map.prune();
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     });
 }
 
@@ -544,7 +544,7 @@ fn consistency<K: Subject>() {
     }
     map.insert(&second, kept.clone());
     map.prune();
-    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!((map.len(), map.entry_count()), (1, 1));
     assert!(same(&map.get(&second), &Some(kept)));
 }
 

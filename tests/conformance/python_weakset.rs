@@ -142,7 +142,7 @@ fn a_copy_is_another_set() {
 fn clear() {
     let (_items, .., set) = scene();
     assert_eq!(set.clear(), 3);
-    assert_eq!((set.len(), set.entries()), (0, 0));
+    assert_eq!((set.len(), set.entry_count()), (0, 0));
     assert_eq!(set, Set::new());
 }
 

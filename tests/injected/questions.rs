@@ -127,7 +127,7 @@ macro_rules! place_of_map {
             "update to nothing": hold($env.map.update($($by)? $given, |_| None));
             "for_each": $env.map.for_each(|_, _| {});
             "drain": $env.map.drain();
-            "pop_any": hold($env.map.pop_any());
+            "pop": hold($env.map.pop());
             "close": hold($env.map.close());
             $($more)*
         }

@@ -162,9 +162,9 @@ pub(super) fn sets<const R: bool>(collide: bool) {
         }
         env.set.prune();
         let live = env.set.iter().count();
-        assert_eq!((env.set.entries(), env.set.len()), (live, live));
+        assert_eq!((env.set.entry_count(), env.set.len()), (live, live));
         assert_eq!(env.set.clear(), live);
-        assert_eq!(env.set.entries(), 0);
+        assert_eq!(env.set.entry_count(), 0);
     };
     for nth in [0, 2, 3, 4] {
         let number = [HIT, 9, MISS, DEAD, HIT][nth];
@@ -262,7 +262,7 @@ pub(super) fn sets<const R: bool>(collide: bool) {
         |env| {
             env.held.let_go();
             env.set.prune();
-            assert_eq!(env.set.entries(), 0);
+            assert_eq!(env.set.entry_count(), 0);
         },
     );
     check(

@@ -7,7 +7,7 @@ struct Env {
 }
 
 place_of_map! { [] Env, |env, key| key: () Thing::new(key), value: Thing,
-    "get_with": env.map.get_with(&Query(key), |_| ());
+    "with": env.map.with(&Query(key), |_| ());
     "insert_new": env.map.insert_new(Thing::new(key), Thing::new(20));
     "replace_if": env.map.replace_if(Thing::new(key), Thing::new(20), |_| true);
 }
@@ -50,9 +50,9 @@ pub(super) fn all(collide: bool) {
             )
         };
         check("get", &|env| end(env.map.get(&Query(key))));
-        check("get_with", &|env| {
+        check("with", &|env| {
             let captured = Dropped::new();
-            end(env.map.get_with(&Query(key), move |v| {
+            end(env.map.with(&Query(key), move |v| {
                 let v = v.clone();
                 end(captured);
                 v
@@ -256,7 +256,7 @@ pub(super) fn all(collide: bool) {
             map.extend_with(&env.map);
             end(map.close())
         });
-        check("pop_any", &|env| end(env.map.pop_any()));
+        check("pop", &|env| end(env.map.pop()));
         check("iter", &|env| {
             env.map.iter().for_each(|h| {
                 step("each");

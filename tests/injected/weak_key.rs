@@ -10,7 +10,7 @@ struct Env<const R: bool> {
 place_of_map! { [const R: bool] Env<R>, |env, key| key: (&) env.held.numbered(key), value: Thing,
     "prune": env.map.prune();
     "let go": env.held.let_go();
-    "get_with": env.map.get_with(&Query(key), |_| ());
+    "with": env.map.with(&Query(key), |_| ());
     "insert_new": env.map.insert_new(&env.held.numbered(key), Thing::new(20));
     "replace_if": env.map.replace_if(&env.held.numbered(key), Thing::new(20), |_| true);
     "remove_with": env.map.remove_with(&Query(key), |_| ());
@@ -48,9 +48,9 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         }
         env.map.prune();
         let live = env.map.len();
-        assert_eq!(env.map.entries(), live);
+        assert_eq!(env.map.entry_count(), live);
         assert_eq!(env.map.clear(), live);
-        assert_eq!(env.map.entries(), 0);
+        assert_eq!(env.map.entry_count(), 0);
         let stats = env.map.stats();
         let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
         assert_eq!(stats.created + stats.inserted, gone, "{stats:?}");
@@ -72,9 +72,9 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         };
         let query = Query(number);
         check("get", &|env, _| end(env.map.get(&query)));
-        check("get_with", &|env, _| {
+        check("with", &|env, _| {
             let captured = Dropped::new();
-            end(env.map.get_with(&query, move |v| {
+            end(env.map.with(&query, move |v| {
                 let v = v.clone();
                 end(captured);
                 v
@@ -278,7 +278,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
             map.extend_with(&env.map);
             end(map.close())
         });
-        check("pop_any", &|env, _| end(env.map.pop_any()));
+        check("pop", &|env, _| end(env.map.pop()));
         check("iter", &|env, _| {
             env.map.iter().for_each(|h| {
                 step("each");
@@ -316,7 +316,7 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         |env| {
             env.held.let_go();
             env.map.prune();
-            assert_eq!(env.map.entries(), 0);
+            assert_eq!(env.map.entry_count(), 0);
         },
     );
     check(

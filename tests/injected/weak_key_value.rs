@@ -69,12 +69,12 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         }
         env.map.prune();
         let live = env.map.len();
-        assert_eq!(env.map.entries(), live);
+        assert_eq!(env.map.entry_count(), live);
         if let Some(value) = env.value() {
             end(env.map.keys_of(&value))
         };
         assert_eq!(env.map.clear(), live);
-        assert_eq!(env.map.entries(), 0);
+        assert_eq!(env.map.entry_count(), 0);
         if let Some(value) = env.value() {
             assert_eq!(env.map.keys_of(&value).len(), 0);
         }
@@ -309,7 +309,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             map.extend_with(&env.map);
             end(map.close())
         });
-        check("pop_any", &|env, _| end(env.map.pop_any()));
+        check("pop", &|env, _| end(env.map.pop()));
         check("iter", &|env, _| {
             env.map.iter().for_each(|h| {
                 step("each");
@@ -351,7 +351,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             env.held.let_go();
             env.values.let_go();
             env.map.prune();
-            assert_eq!(env.map.entries(), 0);
+            assert_eq!(env.map.entry_count(), 0);
         },
     );
     check(

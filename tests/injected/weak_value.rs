@@ -50,9 +50,9 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         }
         env.map.prune();
         let live = env.map.len();
-        assert_eq!(env.map.entries(), live);
+        assert_eq!(env.map.entry_count(), live);
         assert_eq!(env.map.clear(), live);
-        assert_eq!(env.map.entries(), 0);
+        assert_eq!(env.map.entry_count(), 0);
         let stats = env.map.stats();
         let gone = stats.replaced + stats.removed + stats.dead_seen + stats.pruned + stats.reported;
         assert_eq!(stats.created + stats.inserted, gone, "{stats:?}");
@@ -271,7 +271,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             map.extend_with(&env.map);
             end(map.close())
         });
-        check("pop_any", &|env| end(env.map.pop_any()));
+        check("pop", &|env| end(env.map.pop()));
         check("iter", &|env| {
             env.map.iter().for_each(|h| {
                 step("each");
@@ -306,7 +306,7 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         |env| {
             env.held.let_go();
             env.map.prune();
-            assert_eq!(env.map.entries(), 0);
+            assert_eq!(env.map.entry_count(), 0);
         },
     );
     check(

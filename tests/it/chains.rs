@@ -121,9 +121,9 @@ fn with_everybody_watching() {
         .keep();
     };
     let outermost = chain(&census, 10_000, |_| {}, watch);
-    assert_eq!((set.entries(), map.len()), (10_000, 10_000));
+    assert_eq!((set.entry_count(), map.len()), (10_000, 10_000));
     drop(outermost);
-    assert_eq!((set.entries(), map.len()), (0, 0));
+    assert_eq!((set.entry_count(), map.len()), (0, 0));
     assert_eq!((calls.load(SeqCst), census.alive()), (10_000, 0));
     assert!(weak.iter().all(|weak| !weak.is_alive()));
 }
@@ -257,7 +257,7 @@ fn through_the_removal_hooks_of_a_map_with_weak_values() {
         let first = heap.lock().unwrap().pop();
         drop(first);
     });
-    assert_eq!((calls.load(SeqCst), map.entries()), (LONG, 0));
+    assert_eq!((calls.load(SeqCst), map.entry_count()), (LONG, 0));
     assert_eq!(census.alive(), 0);
 }
 
@@ -280,7 +280,7 @@ fn through_the_removal_hooks_that_tokens_report_to() {
         let first = heap.lock().unwrap().pop();
         drop(first);
     });
-    assert_eq!((calls.load(SeqCst), map.entries()), (LONG, 0));
+    assert_eq!((calls.load(SeqCst), map.entry_count()), (LONG, 0));
     assert_eq!(census.alive(), 0);
 }
 
@@ -409,9 +409,9 @@ fn containers_forget_at_once_however_deep() {
             })
             .keep();
             let weak = Watched::downgrade(&inner);
-            assert_eq!(set.entries(), 1);
+            assert_eq!(set.entry_count(), 1);
             drop(inner);
-            let entry = (set.entries(), weak.is_alive());
+            let entry = (set.entry_count(), weak.is_alive());
             seen.lock().unwrap().push(entry);
         }
     };

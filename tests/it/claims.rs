@@ -38,7 +38,7 @@ fn a_claim_leads_to_the_live_value_or_to_the_right_to_create_it<M: Map<Citizen>>
     let token = map.vacancy(&key);
     assert_eq!(M::number(token.key()), 7);
     assert_eq!(format!("{token:?}"), "Vacancy { key: 7 }");
-    assert_eq!((map.len(), map.entries()), (0, 0));
+    assert_eq!((map.len(), map.entry_count()), (0, 0));
     let value = token.fill(Arc::new(census.citizen()));
     assert_eq!((map.len(), census.born()), (1, 1));
     let again = map.claim(&key).unwrap();
@@ -172,7 +172,7 @@ fn a_token_is_not_filled_when_the_map_has_been_closed<M: Map<Citizen>>() {
         third.try_fill_with(make),
         Err(CreateError::Refused(Refused::Closed(_)))
     ));
-    assert_eq!((map.len(), map.entries()), (0, 0));
+    assert_eq!((map.len(), map.entry_count()), (0, 0));
     assert!((1..4).all(|key| matches!(map.try_get(key), Ok(None))));
     assert_accounted(map.stats().unwrap(), 0);
     assert!(told.lock().unwrap().is_empty(), "they were never in");
@@ -202,7 +202,7 @@ fn who_waits_for_a_token_of_a_closed_map_is_refused<M: Map<Citizen>>() {
             ));
             assert!(matches!(claimant.join().unwrap(), Some(Refused::Closed(_))));
         });
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     });
 }
 
@@ -213,7 +213,7 @@ fn a_value_entered_meanwhile_is_the_one<M: Map<Citizen>>() {
     assert!(M::same(&map.try_get(1).unwrap().unwrap(), &entered));
     let filled = token.fill(Arc::new(census.citizen()));
     assert!(M::same(&filled, &entered));
-    assert_eq!((census.born(), census.dead(), map.entries()), (2, 1, 1));
+    assert_eq!((census.born(), census.dead(), map.entry_count()), (2, 1, 1));
     if let Some(stats) = map.stats() {
         assert_eq!((stats.created, stats.inserted), (0, 1));
     }
@@ -226,7 +226,7 @@ fn a_value_that_died_meanwhile_makes_way<M: Map<Citizen>>() {
     let filled = token.fill(Arc::new(census.citizen()));
     let live = map.try_get(1).unwrap().unwrap();
     assert!(M::same(&live, &filled));
-    assert_eq!((map.len(), map.entries(), census.alive()), (1, 1, 1));
+    assert_eq!((map.len(), map.entry_count(), census.alive()), (1, 1, 1));
     if let Some(stats) = map.stats() {
         let created = u64::from(!M::KEEPS_VALUES);
         assert_eq!((stats.created, stats.dead_seen), (created, created));
@@ -243,10 +243,10 @@ fn a_dead_value_is_replaced_by_a_claim<M: Map<Citizen>>() {
     };
     let (census, key) = (Census::new(), M::key(1));
     drop(map.insert(&key, Arc::new(census.citizen())));
-    assert_eq!((map.len(), map.entries()), (0, 1));
+    assert_eq!((map.len(), map.entry_count()), (0, 1));
     let token = map.vacancy(&key);
     let value = token.fill(Arc::new(census.citizen()));
-    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!((map.len(), map.entry_count()), (1, 1));
     assert_eq!(*causes.lock().unwrap(), [RemovalCause::Dead]);
     assert!(M::same(&map.claim(&key).unwrap().live().unwrap(), &value));
 }
@@ -269,7 +269,7 @@ fn statistics_and_hook_know_of_a_claim<M: Map<Citizen>>() {
     assert_eq!((stats.created, stats.joined, stats.inserted), (1, 0, 0));
     drop((value, key));
     map.prune();
-    let kept = map.entries();
+    let kept = map.entry_count();
     assert_eq!(*causes.lock().unwrap(), vec![RemovalCause::Dead; 1 - kept]);
     assert_accounted(map.stats().unwrap(), kept);
     assert_eq!(census.alive(), kept as isize);

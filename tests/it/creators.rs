@@ -52,7 +52,7 @@ pub trait Map<T>:
     fn insert(&self, key: &Self::Key, value: Arc<T>) -> Self::Owner;
     fn len(&self) -> usize;
     /// With those that are dead.
-    fn entries(&self) -> usize;
+    fn entry_count(&self) -> usize;
     fn prune(&self);
     /// False if it cannot be closed.
     fn close(&self) -> bool;
@@ -151,7 +151,7 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
         Registry::len(self)
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         Registry::len(self)
     }
 
@@ -257,7 +257,7 @@ macro_rules! map {
                 $name::len(self)
             }
 
-            fn entries(&self) -> usize {
+            fn entry_count(&self) -> usize {
                 $name::$entries(self)
             }
 
@@ -291,11 +291,11 @@ macro_rules! map {
     };
 }
 
-map!(WeakValueMap<u32>, keeps values: false, entries: entries, made by MapMaker::new().weak_values(), whose hook sees u32,
+map!(WeakValueMap<u32>, keeps values: false, entries: entry_count, made by MapMaker::new().weak_values(), whose hook sees u32,
     number => number, key => *key);
-map!(WeakKeyMap<Arc<u32>>, keeps values: true, entries: entries, made by MapMaker::new().weak_keys(), whose hook sees Weak<u32>,
+map!(WeakKeyMap<Arc<u32>>, keeps values: true, entries: entry_count, made by MapMaker::new().weak_keys(), whose hook sees Weak<u32>,
     number => Arc::new(number), key => key);
-map!(WeakKeyValueMap<Arc<u32>>, keeps values: false, entries: entries, made by MapMaker::new().weak_keys().weak_values(), whose hook sees Weak<u32>,
+map!(WeakKeyValueMap<Arc<u32>>, keeps values: false, entries: entry_count, made by MapMaker::new().weak_keys().weak_values(), whose hook sees Weak<u32>,
     number => Arc::new(number), key => key);
 map!(StrongMap<u32>, keeps values: true, entries: len, made by MapMaker::new(), whose hook sees u32,
     number => number, key => *key);

@@ -75,7 +75,7 @@ fn what_is_there_already_is_returned_by_all_of_them() {
             .or_insert_with(|_| unreachable!()),
         2
     );
-    assert_eq!(map.entries(), 1);
+    assert_eq!(map.entry_count(), 1);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_stale_value_is_taken_out_before_the_factory_runs() {
             Err("no network")
         });
     assert_eq!(failed, Err(CreateError::Failed("no network")));
-    assert_eq!((*stale, map.entries()), (1, 0));
+    assert_eq!((*stale, map.entry_count()), (1, 0));
     assert_eq!(*causes.lock().unwrap(), [RemovalCause::Removed]);
     let fresh = map
         .entry(1)
@@ -225,9 +225,9 @@ fn a_stale_value_makes_way_for_a_claim_a_circle_and_a_token() {
     let fourth = map.entry(1).valid_if(|it| it.number > 3);
     let fourth = fourth.or_insert_with_token(|_, token| told(4, Some(token)));
     let numbers = [&first, &second, &third, &fourth].map(|it| it.number);
-    assert_eq!((numbers, map.entries()), ([1, 2, 3, 4], 1));
+    assert_eq!((numbers, map.entry_count()), ([1, 2, 3, 4], 1));
     drop(fourth);
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 }
 
 #[test]
@@ -411,7 +411,7 @@ mod tasks {
             .vacant()
             .unwrap()
             .fill(Arc::new(3));
-        assert_eq!((*first, *second, *third, map.entries()), (1, 2, 3, 1));
+        assert_eq!((*first, *second, *third, map.entry_count()), (1, 2, 3, 1));
     }
 
     #[test]

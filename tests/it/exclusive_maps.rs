@@ -138,7 +138,7 @@ fn look_ups_and_insertions_do_not_wait_and_claims_are_told() {
         let value = map.get_or_insert_with(1, |_| Watched::new(Some(slow)));
         let dying = thread::spawn(move || drop(value));
         ending.await_begin();
-        assert!(map.get(&1).is_none() && map.entries() == 0);
+        assert!(map.get(&1).is_none() && map.entry_count() == 0);
         assert!(is_in_flight(map.entry(1).try_claim()));
         assert!(matches!(map.entry(2).try_claim(), Ok(Claim::Vacant(_))));
         assert!(map.get_or_insert_with(2, |_| Watched::new(None)).is_none());
@@ -244,7 +244,7 @@ fn the_key_of_a_draft_that_is_given_up_may_ask_for_itself() {
             }));
             assert!(failed.map_or(panics, |failed| failed.is_err()));
             assert_eq!(
-                (map.entries(), map.stats().created),
+                (map.entry_count(), map.stats().created),
                 (0, 1 + u64::from(panics))
             );
         }
@@ -351,7 +351,7 @@ fn what_is_put_in_and_taken_out_leaves_no_registration_with_the_value() {
                 map.remove(&1);
             }
             map.prune();
-            Watched::entries(&value)
+            Watched::entry_count(&value)
         };
         assert_eq!((left(&plain), left(&exclusive())), (0, 0));
     });
@@ -366,7 +366,7 @@ fn the_cost_of_an_entry_does_not_grow_with_their_number() {
         let held: Vec<_> = (0..100_000).map(create).collect();
         assert_eq!(map.len(), held.len());
         drop(held);
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     });
 }
 

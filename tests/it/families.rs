@@ -192,7 +192,7 @@ fn a_family_that_fails_leaves_nothing<M: Map<Member>>() {
         Failed::Failed("no superclass")
     );
     assert!((0..2).all(|number| map.get(number).is_none() && map.try_get(number).is_ok()));
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
     assert!(
         weak.iter().all(|weak| weak.strong_count() == 0),
         "both have gone"
@@ -231,7 +231,7 @@ fn a_map_that_is_closed_meanwhile_takes_nothing<M: Map<Member>>() {
             result,
             Err(CreateError::Refused(Refused::Closed(_)))
         ));
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     }
 }
 
@@ -253,10 +253,10 @@ fn what_takes_the_place_of_another_one_is_given_what_is_unfinished<M: Map<Member
             });
             // So it is unfinished too.
             made = Some(one.map_err(flat)?);
-            assert_eq!((found(), others.entries()), (None, 0));
+            assert_eq!((found(), others.entry_count()), (None, 0));
             Ok::<_, Refused>(())
         },
     );
-    assert!(zero.is_ok() && others.entries() == 1);
+    assert!(zero.is_ok() && others.entry_count() == 1);
     assert!(Arc::ptr_eq(&found().unwrap(), &made.unwrap()));
 }

@@ -40,15 +40,15 @@ fn a_value_leaves_all_maps_before_its_last_drop_returns() {
     both.insert(&one, other.clone());
     both.insert(&other, one.clone());
     set.insert(&one);
-    assert_eq!(Watched::entries(&one), 6 + 2 + 2 + 1);
+    assert_eq!(Watched::entry_count(&one), 6 + 2 + 2 + 1);
     let second = one.clone();
     drop(one);
-    assert_eq!((values[0].entries(), both.entries()), (2, 2));
+    assert_eq!((values[0].entry_count(), both.entry_count()), (2, 2));
     drop(second);
-    assert!(values.iter().all(|map| map.entries() == 0));
-    assert!(keys.iter().all(|map| map.entries() == 0));
-    assert_eq!((both.entries(), set.entries()), (0, 0));
-    assert_eq!(Watched::entries(&other), 0);
+    assert!(values.iter().all(|map| map.entry_count() == 0));
+    assert!(keys.iter().all(|map| map.entry_count() == 0));
+    assert_eq!((both.entry_count(), set.entry_count()), (0, 0));
+    assert_eq!(Watched::entry_count(&other), 0);
     assert!(both.keys_of(&other).is_empty());
 }
 
@@ -159,7 +159,7 @@ fn of_a_pair_that_dies_together_the_hook_is_told_once() {
         let other = thread::spawn(move || drop(key));
         drop(value);
         other.join().unwrap();
-        assert_eq!((map.entries(), *told.lock().unwrap()), (0, round));
+        assert_eq!((map.entry_count(), *told.lock().unwrap()), (0, round));
     }
 }
 
@@ -182,10 +182,13 @@ fn a_panicking_hook_does_not_keep_others_from_being_told() {
     one.insert(1, value.clone());
     two.insert(1, value.clone());
     assert!(catch_unwind(AssertUnwindSafe(|| drop(value))).is_err());
-    assert_eq!((one.entries(), two.entries(), quiet.entries()), (0, 0, 0));
+    assert_eq!(
+        (one.entry_count(), two.entry_count(), quiet.entry_count()),
+        (0, 0, 0)
+    );
     assert!(*called.lock().unwrap());
     quiet.insert(1, Watched::new(2));
-    assert_eq!(quiet.entries(), 0);
+    assert_eq!(quiet.entry_count(), 0);
 }
 
 #[test]
@@ -196,7 +199,10 @@ fn a_death_does_not_touch_the_successor() {
     map.insert("k", new.clone());
     // What was taken out is dropped a little later, or now.
     map.prune();
-    assert_eq!((Watched::entries(&old), Watched::entries(&new)), (0, 1));
+    assert_eq!(
+        (Watched::entry_count(&old), Watched::entry_count(&new)),
+        (0, 1)
+    );
     drop(old);
     assert!(map.get("k").is_some_and(|found| found.ptr_eq(&new)));
 }
@@ -208,13 +214,13 @@ fn an_entry_that_is_removed_is_not_watched_any_more() {
     for i in 0..1000 {
         map.insert(i, value.clone());
         map.remove(&i);
-        assert!(Watched::entries(&value) < 64, "no more are put aside");
+        assert!(Watched::entry_count(&value) < 64, "no more are put aside");
     }
     map.prune();
-    assert_eq!(Watched::entries(&value), 0);
+    assert_eq!(Watched::entry_count(&value), 0);
     drop(map.get_or_insert_with(1, |_| value.clone()));
     drop(map);
-    assert_eq!(Watched::entries(&value), 0);
+    assert_eq!(Watched::entry_count(&value), 0);
 }
 
 #[test]
@@ -233,9 +239,12 @@ fn a_key_that_stays_for_the_next_value_is_still_watched() {
     map.insert(&equal, 2);
     map.update(&equal, |n| n.map(|n| n + 1));
     map.replace(&equal, 4).unwrap();
-    assert_eq!((Watched::entries(&first), Watched::entries(&equal)), (1, 0));
+    assert_eq!(
+        (Watched::entry_count(&first), Watched::entry_count(&equal)),
+        (1, 0)
+    );
     drop(first);
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 }
 
 #[test]
@@ -266,9 +275,9 @@ fn every_way_in_is_watched() {
     ];
     for way in ways {
         let value = way();
-        assert_eq!((map.entries(), Watched::entries(&value)), (1, 1));
+        assert_eq!((map.entry_count(), Watched::entry_count(&value)), (1, 1));
         drop(value);
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     }
 }
 
@@ -290,9 +299,9 @@ fn a_dying_value_may_be_created_anew_from_its_callback() {
 fn a_local_map_prunes() {
     let map: WeakValueMap<Rc<str>, Watched<u32>> = WeakValueMap::local();
     let value = map.get_or_insert_with("one".into(), |_| Watched::new(1));
-    assert_eq!(Watched::entries(&value), 0);
+    assert_eq!(Watched::entry_count(&value), 0);
     drop(value);
-    assert_eq!((map.len(), map.entries(), map.prune()), (0, 1, 1));
+    assert_eq!((map.len(), map.entry_count(), map.prune()), (0, 1, 1));
 
     let map: WeakValueMap<Rc<str>, Rc<u32>> = MapMaker::new().weak_values().build_local().unwrap();
     let value = map.get_or_insert_with("one".into(), |_| Rc::new(1));
@@ -305,7 +314,7 @@ fn a_copy_is_told_too() {
     let value = map.get_or_insert_with(1, |_| Watched::new(1));
     let copy = map.clone();
     drop(value);
-    assert_eq!(copy.entries(), 0);
+    assert_eq!(copy.entry_count(), 0);
 }
 
 #[test]
@@ -317,7 +326,7 @@ fn of_many_with_one_hash_exactly_the_dead_go() {
     while let Some(value) = held.pop() {
         let key = *value;
         drop(value);
-        assert_eq!(map.entries(), held.len());
+        assert_eq!(map.entry_count(), held.len());
         assert!(map.get(&key).is_none());
     }
 }
@@ -351,9 +360,15 @@ fn a_handle_leaves_all_maps_before_its_last_drop_returns() {
     keys.insert(&handle, 1);
     set.insert(&handle);
     drop(handle.clone());
-    assert_eq!((values.entries(), keys.entries(), set.entries()), (2, 1, 1));
+    assert_eq!(
+        (values.entry_count(), keys.entry_count(), set.entry_count()),
+        (2, 1, 1)
+    );
     drop(handle);
-    assert_eq!((values.entries(), keys.entries(), set.entries()), (0, 0, 0));
+    assert_eq!(
+        (values.entry_count(), keys.entry_count(), set.entry_count()),
+        (0, 0, 0)
+    );
     assert_eq!(registry.len(), 0);
 }
 
@@ -438,7 +453,7 @@ fn a_key_that_is_being_compared_when_its_value_dies_goes_with_prune_or_the_map()
         assert!(map.get(&asked).is_some());
         *asked.0.lock().unwrap() = Some(value);
         assert!(map.get(&asked).is_none());
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
         if prunes {
             map.prune();
             assert_eq!(census.alive(), 0);
@@ -517,10 +532,13 @@ fn a_token_takes_its_entries_out_of_all_maps() {
     assert_eq!(keys.insert_with_token(&spell, 7, |spell| &spell.1), None);
     both.insert_with_tokens(&spell, other.clone(), |s| Some(&s.1), |s| Some(&s.1));
     both.insert_with_tokens(&other, spell.clone(), |_| None, |s| Some(&s.1));
-    assert_eq!(Token::entries(&spell.1), 4);
+    assert_eq!(Token::entry_count(&spell.1), 4);
     drop(spell);
-    assert_eq!((map.entries(), keys.entries(), both.entries()), (0, 0, 0));
-    assert_eq!(Token::entries(&other.1), 0);
+    assert_eq!(
+        (map.entry_count(), keys.entry_count(), both.entry_count()),
+        (0, 0, 0)
+    );
+    assert_eq!(Token::entry_count(&other.1), 0);
 }
 
 #[test]
@@ -533,7 +551,7 @@ fn a_factory_gets_the_token() {
         &map.entry(1).or_insert_with_token(|_, _| unreachable!())
     ));
     drop(spell);
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 
     let classes: WeakKeyValueMap<Arc<u32>, Arc<Spell>> = WeakKeyValueMap::new();
     let class = Arc::new(1);
@@ -542,7 +560,7 @@ fn a_factory_gets_the_token() {
         .or_insert_with_token(|n, token| Arc::new(Spell(**n, token)));
     assert_eq!(classes.get_by_value(&spell), Some(class));
     drop(spell);
-    assert_eq!(classes.entries(), 0);
+    assert_eq!(classes.entry_count(), 0);
 }
 
 #[test]
@@ -551,7 +569,7 @@ fn a_token_that_is_dropped_early_leaves_the_entry_to_pruning() {
     let value = map.entry(1).or_insert_with_token(|_, _| Arc::new(1));
     assert_eq!(map.get(&1), Some(value.clone()));
     drop(value);
-    assert_eq!((map.len(), map.entries(), map.prune()), (0, 1, 1));
+    assert_eq!((map.len(), map.entry_count(), map.prune()), (0, 1, 1));
 }
 
 #[test]
@@ -567,7 +585,7 @@ fn a_factory_that_fails_with_a_token_leaves_nothing() {
         .entry(1)
         .or_insert_with_token(|n, token| Arc::new(Spell(*n, token)));
     drop(spell);
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 }
 
 #[test]
@@ -576,7 +594,7 @@ fn a_token_of_a_map_that_has_died_does_nothing() {
     let spell = Spell::new(1);
     map.insert_with_token(1, spell.clone(), |spell| &spell.1);
     drop(map);
-    assert_eq!(Token::entries(&spell.1), 0);
+    assert_eq!(Token::entry_count(&spell.1), 0);
     drop(spell);
 }
 
@@ -601,9 +619,12 @@ fn the_token_of_a_stored_key_survives_other_ways_in() {
     map.insert_with_token(&equal, 2, |spell| &spell.1);
     map.insert(&equal, 3);
     map.update(&equal, |n| n.map(|n| n + 1));
-    assert_eq!((Token::entries(&first.1), Token::entries(&equal.1)), (1, 0));
+    assert_eq!(
+        (Token::entry_count(&first.1), Token::entry_count(&equal.1)),
+        (1, 0)
+    );
     drop(first);
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 }
 
 #[test]
@@ -637,7 +658,7 @@ fn what_is_told_is_counted_and_the_counters_account_for_each_entry() {
     });
     let told = u64::from(threads * 50);
     assert_eq!(
-        (values.entries(), keys.entries(), both.entries()),
+        (values.entry_count(), keys.entry_count(), both.entry_count()),
         (0, 0, 0)
     );
     // Between the death and the report, an insertion of another thread may sweep the entry.
@@ -665,7 +686,7 @@ fn an_entry_is_counted_once_also_when_its_hook_panics() {
     let (one, two) = (Watched::new(1), Watched::new(2));
     map.insert(1, one.clone());
     assert!(catch_unwind(AssertUnwindSafe(|| map.insert(1, two.clone()))).is_err());
-    assert_accounted(map.stats(), map.entries());
+    assert_accounted(map.stats(), map.entry_count());
     assert!(catch_unwind(AssertUnwindSafe(|| drop(two))).is_err());
     assert_accounted(map.stats(), 0);
     map.insert(1, one.clone());

@@ -83,7 +83,7 @@ fn what_is_read_lives_as_long_as_the_owners_that_come_back() {
     let owners = seed.deserialize(json).unwrap();
     made.sort();
     assert_eq!(made, ["one", "three"], "there can only be one");
-    assert_eq!((owners.len(), map.entries()), (3, 3));
+    assert_eq!((owners.len(), map.entry_count()), (3, 3));
     assert!(owners.iter().any(|owner| Arc::ptr_eq(owner, &before)));
     assert_eq!(
         to_value(&map).unwrap(),
@@ -131,7 +131,7 @@ fn keys_that_are_read_are_owned_by_the_reader() {
     assert_eq!(read, [("a".to_string(), 1), ("b".to_string(), 20)]);
     assert!(owners.iter().any(|(key, _)| Arc::ptr_eq(key, &a)));
     drop((owners, one));
-    assert_eq!(pairs.entries(), 0, "they report their death");
+    assert_eq!(pairs.entry_count(), 0, "they report their death");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_reading_that_fails_leaves_nothing() {
         .unwrap_err()
         .to_string()
         .contains("expected a map"));
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
     let nested = map.seed(|key: &String, number: u32| {
         map.get_or_insert_with(key.clone(), |_| Watched::new(number))
     });
@@ -170,7 +170,7 @@ fn a_reading_that_fails_leaves_nothing() {
         nested.deserialize(json!({"a": 1}))
     }));
     assert!(nested.is_err(), "it asks for its own key");
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
     map.close();
     assert!(read(json!({"a": 1}))
         .unwrap_err()

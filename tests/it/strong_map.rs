@@ -53,7 +53,7 @@ fn a_look_up_that_panics_at_its_end_drops_what_it_has_found() {
     let (map, value) = (StrongMap::new(), Arc::new(()));
     map.insert(Bomb(1), Arc::clone(&value));
     let panic = panic_of(|| {
-        map.get_with(&1, |found| {
+        map.with(&1, |found| {
             assert!(map.remove(&1).is_some());
             Arc::clone(found)
         })
@@ -71,7 +71,7 @@ fn a_value_goes_with_its_entry_or_with_the_last_that_looks_at_it() {
     }
     assert_eq!(map.retain(|n, _| *n != 0), 1);
     assert_eq!(census.alive(), 4);
-    let alive = map.get_with(&1, |_| {
+    let alive = map.with(&1, |_| {
         assert_eq!(map.retain(|n, _| *n != 1), 1);
         assert!(!map.contains_key(&1));
         census.alive()
@@ -337,7 +337,7 @@ fn each_entry_is_told_of_once_with_its_cause() {
     assert_eq!(told, replaced);
     map.retain(|_, n| *n != 8);
     assert_eq!(taken(), [(8, Removed)]);
-    let (key, _) = map.pop_any().unwrap();
+    let (key, _) = map.pop().unwrap();
     assert_eq!(taken(), [(key, Removed)]);
     assert_eq!(map.drain().count(), 5);
     map.insert(0, 0);
@@ -411,7 +411,7 @@ fn copies_unions_and_equality() {
     // What cannot be cloned can be collected and compared all the same.
     let one: StrongMap<u32, Box<dyn Fn() -> u32>> =
         [(1, Box::new(|| 1u32) as _)].into_iter().collect();
-    assert_eq!(one.get_with(&1, |f| f()), Some(1));
+    assert_eq!(one.with(&1, |f| f()), Some(1));
 }
 
 #[test]
@@ -498,9 +498,9 @@ fn user_code_that_panics_leaves_the_map_whole() {
     assert_eq!(map.get("k"), Some(Fragile(1)));
     let make = |_: &&str| Fragile(7);
     assert_eq!(panic_of(|| map.get_or_insert_with("new", make)), "seven");
-    assert_eq!(map.get_with("new", |there| there.0), Some(7));
+    assert_eq!(map.with("new", |there| there.0), Some(7));
     assert_eq!(panic_of(|| map.remove("new")), "seven");
-    assert_eq!(panic_of(|| map.get_with("k", |_| panic!("seen"))), "seen");
+    assert_eq!(panic_of(|| map.with("k", |_| panic!("seen"))), "seen");
     assert_eq!((map.len(), map.get("k")), (1, Some(Fragile(1))));
 }
 
@@ -567,7 +567,7 @@ fn threads_agree() {
                             _ => match dice.below(20) {
                                 0 => drop(map.clear()),
                                 1 => map.shrink_to_fit(),
-                                2 => drop(map.pop_any()),
+                                2 => drop(map.pop()),
                                 _ => drop(map.remove_if(&n, |n, _| n % 3 == 0)),
                             },
                         }
@@ -600,20 +600,20 @@ fn pop_any_goes_on_where_it_was() {
     let owners: Vec<Arc<u64>> = (0..1000).map(|n| Arc::new(n << HIGH)).collect();
     let owner = |key: u64| &owners[(key >> HIGH) as usize];
     let strong: StrongMap<u64, u64, Identity> = StrongMap::default();
-    goes_on(&mut || strong.pop_any().map(|(key, _)| key), &mut |key| {
+    goes_on(&mut || strong.pop().map(|(key, _)| key), &mut |key| {
         assert_eq!(strong.insert(key, key), None)
     });
     let values: WeakValueMap<u64, Arc<u64>, Identity> = WeakValueMap::default();
-    goes_on(&mut || values.pop_any().map(|(key, _)| key), &mut |key| {
+    goes_on(&mut || values.pop().map(|(key, _)| key), &mut |key| {
         drop(values.insert(key, owner(key).clone()))
     });
     let keys: WeakKeyMap<Arc<u64>, u64, ByEquality, Identity> = WeakKeyMap::default();
-    goes_on(&mut || keys.pop_any().map(|(key, _)| *key), &mut |key| {
+    goes_on(&mut || keys.pop().map(|(key, _)| *key), &mut |key| {
         assert_eq!(keys.insert(owner(key), key), None)
     });
     let both: WeakKeyValueMap<Arc<u64>, Arc<u64>, ByEquality, Identity> =
         WeakKeyValueMap::default();
-    goes_on(&mut || both.pop_any().map(|(key, _)| *key), &mut |key| {
+    goes_on(&mut || both.pop().map(|(key, _)| *key), &mut |key| {
         drop(both.insert(owner(key), owner(key).clone()))
     });
 }
@@ -631,7 +631,7 @@ fn pop_any_finds_all_whatever_came_between() {
             model.insert(key);
         }
         for _ in 0..dice.below(45) {
-            let popped = map.pop_any();
+            let popped = map.pop();
             assert_eq!(popped.is_none(), model.is_empty());
             assert!(popped.is_none_or(|(key, value)| key == value && model.remove(&key)));
         }
@@ -639,7 +639,7 @@ fn pop_any_finds_all_whatever_came_between() {
             map.shrink_to_fit();
         }
     }
-    while let Some((key, _)) = map.pop_any() {
+    while let Some((key, _)) = map.pop() {
         assert!(model.remove(&key));
     }
     assert!(model.is_empty() && map.is_empty());

@@ -109,7 +109,7 @@ fn a_task_creates_and_the_others_get_its_value<M: Map<Citizen>>() {
         .map(|_| Task::new(map.get_or_try_insert_async(&key, create)))
         .collect();
     assert!(tasks.iter_mut().all(|task| task.poll().is_none()));
-    assert_eq!((census.born(), map.entries()), (0, 0));
+    assert_eq!((census.born(), map.entry_count()), (0, 0));
     gate.open();
     assert!(tasks[3].poll().is_none(), "not before it is there");
     let first = tasks[0].poll().unwrap().unwrap();
@@ -251,7 +251,7 @@ fn a_factory_that_awaits_its_own_key_gets_an_error<M: Map<Citizen>>() {
             matches!(refused, CreateError::Refused(Refused::Cycle(_))),
             "{refused:?}"
         );
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     });
 }
 
@@ -350,7 +350,7 @@ fn who_awaits_a_map_that_is_closed_is_refused<M: Map<Citizen>>() {
     assert!(closed(waiting.poll().unwrap().err().map(flat)));
     assert!(closed(claiming.poll().unwrap().err()));
     assert!(closed(pollster::block_on(map.claim_async(&key)).err()));
-    assert_eq!((census.born(), census.dead(), map.entries()), (1, 1, 0));
+    assert_eq!((census.born(), census.dead(), map.entry_count()), (1, 1, 0));
 }
 
 fn a_map_that_is_dropped_with_its_last_value_keeps_nothing<M: Map<Citizen>>() {

@@ -50,9 +50,12 @@ fn s1_8_the_entry_goes_with_the_value_with_no_further_call() {
     let set = Set::new();
     let spell = Arc::new(Spell::default());
     assert!(enter(&set, &spell));
-    assert_eq!((set.entries(), Token::entries(&spell.token)), (1, 1));
+    assert_eq!(
+        (set.entry_count(), Token::entry_count(&spell.token)),
+        (1, 1)
+    );
     drop(spell);
-    assert_eq!(set.entries(), 0);
+    assert_eq!(set.entry_count(), 0);
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn behind_a_trait_object() {
     assert!(set.insert_with_token(&spell, |plugin| plugin.token()));
     assert!(!set.insert_with_token(&spell, |_| unreachable!("it is there already")));
     drop(spell);
-    assert_eq!(set.entries(), 0);
+    assert_eq!(set.entry_count(), 0);
 }
 
 #[test]
@@ -72,9 +75,9 @@ fn created_outside_and_entered_later_in_several_sets() {
     for set in &sets {
         enter(set, &spell);
     }
-    assert_eq!(Token::entries(&spell.token), 5);
+    assert_eq!(Token::entry_count(&spell.token), 5);
     drop(spell);
-    assert!(sets.iter().all(|set| set.entries() == 0));
+    assert!(sets.iter().all(|set| set.entry_count() == 0));
 }
 
 #[test]
@@ -84,9 +87,9 @@ fn the_container_may_go_first() {
     enter(&set, &spell);
     enter(&other, &spell);
     drop(set);
-    assert_eq!(Token::entries(&spell.token), 1);
+    assert_eq!(Token::entry_count(&spell.token), 1);
     drop(spell);
-    assert_eq!(other.entries(), 0);
+    assert_eq!(other.entry_count(), 0);
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn s1_9_it_takes_its_own_entry_only() {
     set.insert_with_token(&old, |spell| &spell.token);
     assert!(set.remove(&*old));
     assert!(set.insert_with_token(&new, |spell| &spell.token));
-    assert_eq!(Token::entries(&old.token), 0);
+    assert_eq!(Token::entry_count(&old.token), 0);
     drop(old);
     assert!(Arc::ptr_eq(&set.get(&*new).unwrap(), &new));
 }
@@ -117,9 +120,12 @@ fn forgotten_it_is_pruned() {
     set.insert_with_token(&value, |value| value.0);
     let token = value.0;
     drop(value);
-    assert_eq!((set.len(), set.entries(), Token::entries(token)), (0, 1, 1));
     assert_eq!(
-        (set.prune(), set.entries(), Token::entries(token)),
+        (set.len(), set.entry_count(), Token::entry_count(token)),
+        (0, 1, 1)
+    );
+    assert_eq!(
+        (set.prune(), set.entry_count(), Token::entry_count(token)),
         (1, 0, 0)
     );
 }
@@ -144,9 +150,9 @@ fn moved_out_of_its_value_it_takes_the_entry_when_it_goes() {
     let spell = Arc::new(Spell::default());
     enter(&set, &spell);
     let spell = Arc::into_inner(spell).unwrap();
-    assert_eq!((set.len(), set.entries()), (0, 1));
+    assert_eq!((set.len(), set.entry_count()), (0, 1));
     drop(spell);
-    assert_eq!(set.entries(), 0);
+    assert_eq!(set.entry_count(), 0);
 }
 
 #[test]
@@ -169,9 +175,9 @@ fn given_to_a_factory_it_is_bound_when_the_value_is_entered() {
     let one = set.create_with_token(make);
     let same = set.create_with_token(make);
     assert!(Arc::ptr_eq(&one, &same));
-    assert_eq!((set.entries(), Token::entries(&one.token)), (1, 1));
+    assert_eq!((set.entry_count(), Token::entry_count(&one.token)), (1, 1));
     drop((one, same));
-    assert_eq!(set.entries(), 0);
+    assert_eq!(set.entry_count(), 0);
 }
 
 #[test]
@@ -183,11 +189,11 @@ fn dropped_by_the_factory_the_entry_is_pruned() {
     });
     assert!(set.contains(&5));
     drop(value);
-    assert_eq!((set.len(), set.entries(), set.prune()), (0, 1, 1));
+    assert_eq!((set.len(), set.entry_count(), set.prune()), (0, 1, 1));
     let text = panic_of(AssertUnwindSafe(|| {
         set.create_with_token(|_token| panic!("no mana"))
     }));
-    assert_eq!((text.as_str(), set.entries()), ("no mana", 0));
+    assert_eq!((text.as_str(), set.entry_count()), ("no mana", 0));
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn dropped_during_unwinding_it_does_its_work() {
         let _spell = spell;
         panic!("outer")
     }));
-    assert_eq!((text.as_str(), set.entries()), ("outer", 0));
+    assert_eq!((text.as_str(), set.entry_count()), ("outer", 0));
 }
 
 #[test]
@@ -210,7 +216,7 @@ fn a_panic_while_it_is_shown_takes_the_member_out_again() {
     let text = panic_of(AssertUnwindSafe(|| {
         set.insert_with_token(&spell, |_| panic!("hidden"))
     }));
-    assert_eq!((text.as_str(), set.entries()), ("hidden", 0));
+    assert_eq!((text.as_str(), set.entry_count()), ("hidden", 0));
     assert!(enter(&set, &spell));
 }
 
@@ -222,7 +228,7 @@ fn callbacks_run_after_the_containers_newest_first() {
     for i in 0..3 {
         let (set, order) = (Arc::clone(&set), Arc::clone(&order));
         Token::on_drop(&spell.token, move || {
-            assert_eq!(set.entries(), 0);
+            assert_eq!(set.entry_count(), 0);
             assert_eq!(order.fetch_add(1, SeqCst), 2 - i);
         })
         .keep();
@@ -260,7 +266,7 @@ fn re_entered_from_the_drop_of_its_value() {
         });
         set.insert_with_token(&first, |first| &first.token);
         drop(first);
-        assert_eq!(set.entries(), 0);
+        assert_eq!(set.entry_count(), 0);
     });
 }
 
@@ -292,8 +298,8 @@ fn deaths_against_insertions_of_successors() {
         drop(old);
         let new = other.join().unwrap();
         assert!(Arc::ptr_eq(&set.get(&*new).unwrap(), &new));
-        assert_eq!(set.entries(), 1);
+        assert_eq!(set.entry_count(), 1);
         drop(new);
-        assert_eq!(set.entries(), 0);
+        assert_eq!(set.entry_count(), 0);
     }
 }

@@ -141,7 +141,7 @@ fn s1_5_weak_pointers_to_one_value_share_and_counts_leave_out_the_dropped() {
     let set: WeakSet<Watched<i32>> = WeakSet::new();
     set.insert(&value);
     assert_eq!(
-        (Watched::entries(&value), Watched::weak_count(&value)),
+        (Watched::entry_count(&value), Watched::weak_count(&value)),
         (1, 2)
     );
 }
@@ -202,7 +202,7 @@ fn containers_first_then_callbacks_then_the_value() {
             self.0
                 .lock()
                 .unwrap()
-                .push(format!("value {}", self.1.entries()));
+                .push(format!("value {}", self.1.entry_count()));
         }
     }
     let log = Log::default();
@@ -210,14 +210,14 @@ fn containers_first_then_callbacks_then_the_value() {
     let member = Watched::new(Member(Arc::clone(&log), Arc::clone(&set)));
     let (seen, words_of) = (Arc::clone(&set), Arc::clone(&log));
     let callback = move || {
-        let word = format!("callback {}", seen.entries());
+        let word = format!("callback {}", seen.entry_count());
         words_of.lock().unwrap().push(word);
     };
     Watched::on_death(&member, callback.clone()).keep();
     // Entered after the first callback: containers come first all the same.
     set.insert(&member);
     Watched::on_death(&member, callback).keep();
-    assert_eq!(set.entries(), 1);
+    assert_eq!(set.entry_count(), 1);
     drop(member);
     assert_eq!(words(&log), ["callback 0", "callback 0", "value 0"]);
 }
@@ -231,11 +231,11 @@ fn the_last_drop_takes_it_out_of_every_set() {
         assert!(set.insert(&value));
     }
     by_address.insert(&value);
-    assert_eq!(Watched::entries(&value), 21);
+    assert_eq!(Watched::entry_count(&value), 21);
     by_content[3].remove("Kurgan");
     drop(by_content.into_iter().take(2).collect::<Vec<_>>());
     drop(value);
-    assert_eq!(by_address.entries(), 0);
+    assert_eq!(by_address.entry_count(), 0);
 }
 
 #[test]
@@ -244,13 +244,13 @@ fn a_removed_entry_ends_its_registration() {
     let set: WeakSet<Watched<i32>> = WeakSet::new();
     for _ in 0..1000 {
         set.insert(&value);
-        assert_eq!(Watched::entries(&value), 1);
+        assert_eq!(Watched::entry_count(&value), 1);
         set.remove(&1);
-        assert_eq!(Watched::entries(&value), 0);
+        assert_eq!(Watched::entry_count(&value), 0);
     }
     set.insert(&value);
     drop(set);
-    assert_eq!(Watched::entries(&value), 0);
+    assert_eq!(Watched::entry_count(&value), 0);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_callback_may_do_anything() {
         })
         .keep();
         drop(value);
-        assert_eq!(set.entries(), 0);
+        assert_eq!(set.entry_count(), 0);
     });
 }
 
@@ -292,7 +292,7 @@ fn trait_objects_and_slices() {
     set.insert(&shown);
     assert!(!set.insert(&weak_shown.upgrade().unwrap()));
     drop(shown);
-    assert_eq!((set.entries(), words(&log).len()), (0, 1));
+    assert_eq!((set.entry_count(), words(&log).len()), (0, 1));
     assert!(weak.upgrade().is_none());
     let slice: Watched<[i32]> = Watched::unsize(Watched::new([1, 2, 3]), |it| it as _);
     assert_eq!(slice.len(), 3);
@@ -343,7 +343,7 @@ fn taking_the_value_out_is_its_death() {
     assert_eq!(Watched::into_inner(value), None);
     assert_eq!(set.len(), 1);
     assert_eq!(Watched::try_unwrap(other).unwrap(), "x");
-    assert_eq!((set.entries(), words(&log).len()), (0, 1));
+    assert_eq!((set.entry_count(), words(&log).len()), (0, 1));
     assert!(weak.upgrade().is_none());
 }
 

@@ -78,8 +78,8 @@ fn s1_11_remove_and_pop_skip_the_dead() {
     let (map, mut keys) = filled(4);
     keys.truncate(1);
     assert_eq!(map.remove("3"), None);
-    assert_eq!(map.pop_any(), Some((keys[0].clone(), 0)));
-    assert_eq!(map.pop_any(), None);
+    assert_eq!(map.pop(), Some((keys[0].clone(), 0)));
+    assert_eq!(map.pop(), None);
     assert_eq!(map.remove("0"), None);
 }
 
@@ -176,7 +176,7 @@ fn by_address_a_new_object_never_inherits_from_a_dead_one() {
         assert_eq!(map.get(&k), None);
         map.insert(&k, i);
     }
-    assert!(map.entries() < 32);
+    assert!(map.entry_count() < 32);
 }
 
 /// A key that counts how often it is hashed and compared, and cannot be once it is dead.
@@ -226,8 +226,8 @@ fn s9_4_churn_keeps_the_dead_below_the_living_and_drops_their_values() {
     }
     for i in 500..20_000 {
         map.insert(&key(i), Arc::new(census.citizen()));
-        assert!(map.entries() - 500 <= 500 + 16);
-        assert_eq!(census.alive(), map.entries() as isize);
+        assert!(map.entry_count() - 500 <= 500 + 16);
+        assert_eq!(census.alive(), map.entry_count() as isize);
     }
     assert_eq!(map.len(), 500);
     map.prune();
@@ -272,7 +272,7 @@ fn s9_7_a_factory_that_asks_for_its_own_key_is_told_so() {
         again.map_err(flat)
     });
     assert!(matches!(result.map_err(flat), Err(Refused::Cycle(_))));
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn stale_values_are_replaced() {
     assert_eq!(map.get("k"), Some(2));
     assert!(map.replace_if(&k, 9, |v| *v == 1).is_err());
     assert_eq!(map.replace_if(&k, 3, |v| *v == 2).unwrap(), 2);
-    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!((map.len(), map.entry_count()), (1, 1));
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn update_is_atomic() {
     });
     assert_eq!(map.get("k"), Some(2000));
     assert_eq!(map.update(&k, |_| None), None);
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn colliding_hashes_and_dead_neighbours() {
     let again = key(1);
     map.insert(&again, 100);
     assert_eq!(map.get("1"), Some(100));
-    assert_eq!((map.len(), map.entries()), (11, 11));
+    assert_eq!((map.len(), map.entry_count()), (11, 11));
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn threads_agree() {
         });
         assert_eq!(map.len(), 0);
         map.prune();
-        assert_eq!((map.entries(), census.alive()), (0, 0));
+        assert_eq!((map.entry_count(), census.alive()), (0, 0));
     });
 }
 
@@ -494,7 +494,7 @@ fn fallible_creation_by_a_borrowed_key_and_of_a_stale_value() {
         .key_with(|name| key(name))
         .or_try_insert_with(fail);
     assert_eq!(failed, Err(CreateError::Failed("no")));
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
     let ok = |_: &Arc<String>| Ok::<_, ()>(1);
     let (one, value) = map
         .entry_ref("one")
@@ -551,14 +551,14 @@ fn values_go_with_the_call_that_takes_their_entry_out() {
         .for_each(|key| drop(map.insert(key, Arc::new(census.citizen()))));
     for i in 0..100 {
         churn(&map, &census, 1000 + i);
-        assert_eq!(census.alive(), map.entries() as isize);
+        assert_eq!(census.alive(), map.entry_count() as isize);
     }
     thread::scope(|scope| {
         scope.spawn(|| churn(&map, &census, 10_000));
         churn(&map, &census, 20_000);
     });
-    assert_eq!(census.alive(), map.entries() as isize);
-    assert!(map.entries() <= 8 + 8 + 2 * 16);
+    assert_eq!(census.alive(), map.entry_count() as isize);
+    assert!(map.entry_count() <= 8 + 8 + 2 * 16);
     map.prune();
-    assert_eq!((map.entries(), census.alive()), (8, 8));
+    assert_eq!((map.entry_count(), census.alive()), (8, 8));
 }

@@ -72,7 +72,7 @@ fn s1_17_the_first_of_equal_members_stays_and_its_death_is_the_entrys() {
     drop(one);
     assert_eq!((set.len(), set.contains(&1)), (0, false));
     assert!(set.insert(&same));
-    assert_eq!(set.entries(), 1);
+    assert_eq!(set.entry_count(), 1);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn by_address_nothing_of_the_target_is_used() {
     EARS.for_each(|_| unreachable!("nobody is there"));
     assert!(EARS.is_empty());
     EARS.clear();
-    assert_eq!(EARS.entries(), 0);
+    assert_eq!(EARS.entry_count(), 0);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn s1_11_pop_first_takes_in_order_and_skips_the_dead() {
     assert_eq!(set.pop_first().as_deref(), Some(&20));
     let rest: Vec<_> = std::iter::from_fn(|| set.pop_first()).map(|m| *m).collect();
     assert!(rest.into_iter().eq(21..40));
-    assert_eq!((set.pop_first(), set.entries()), (None, 0));
+    assert_eq!((set.pop_first(), set.entry_count()), (None, 0));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn clear_clone_extend_and_drain() {
     assert_eq!((set.clear(), set.len(), copy.len()), (50, 0, 50));
     assert!(shown(&copy).into_iter().eq(0..50));
     let drained = copy.drain();
-    assert_eq!((copy.entries(), drained.len()), (0, 50));
+    assert_eq!((copy.entry_count(), drained.len()), (0, 50));
     assert!(drained.map(|m| *m).eq(0..50));
     assert!(set.insert(&owned[0]));
 }
@@ -310,10 +310,10 @@ fn g2_watched_members_go_at_their_last_drop() {
         set.insert(member);
     }
     for (i, member) in owned.into_iter().enumerate() {
-        assert_eq!((set.entries(), set.len()), (1000 - i, 1000 - i));
+        assert_eq!((set.entry_count(), set.len()), (1000 - i, 1000 - i));
         drop(member);
     }
-    assert_eq!(set.entries(), 0);
+    assert_eq!(set.entry_count(), 0);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn g2_dead_members_of_plain_arcs_are_pruned_by_other_insertions() {
     let mut most = 0;
     for i in 100..20_000 {
         set.insert(&Arc::new(i));
-        most = most.max(set.entries());
+        most = most.max(set.entry_count());
     }
     assert!(most <= 2 * 100 + 64, "{most} entries, 100 of them live");
     assert!(set.capacity() <= 1024);
@@ -337,12 +337,12 @@ fn g2_after_a_mass_death_insertions_clean_up_64_at_a_time() {
     let dead = numbers(0..6400);
     set.extend(dead.iter().cloned());
     drop(dead);
-    assert_eq!((set.entries(), set.len()), (6400, 0));
+    assert_eq!((set.entry_count(), set.len()), (6400, 0));
     let owned = numbers(10_000..10_110);
     for member in &owned {
         set.insert(member);
     }
-    assert_eq!(set.entries(), 110);
+    assert_eq!(set.entry_count(), 110);
 }
 
 #[test]
@@ -492,7 +492,7 @@ impl Pointer for Foreign {
         notify: highlander::pointer::Notify,
     ) -> Option<highlander::pointer::Registration> {
         assert!(!REFUSES.load(SeqCst), "refused");
-        assert!(FOREIGN.entries() > 0);
+        assert!(FOREIGN.entry_count() > 0);
         Pointer::watch(&this.0, notify)
     }
 }
@@ -501,7 +501,7 @@ impl WeakPointer for WeakForeign {
     type Strong = Foreign;
 
     fn upgrade(&self) -> Option<Foreign> {
-        FOREIGN.entries();
+        FOREIGN.entry_count();
         FOREIGN.insert(&Foreign(Watched::new(99)));
         self.0.upgrade().map(Foreign)
     }
@@ -527,9 +527,9 @@ fn a_pointer_of_the_users_own_may_use_the_set_and_report_its_death() {
         let two = Foreign(Watched::new(2));
         assert!(panic_of(AssertUnwindSafe(|| FOREIGN.insert(&two))).contains("refused"));
         REFUSES.store(false, SeqCst);
-        assert_eq!(FOREIGN.entries(), 1);
+        assert_eq!(FOREIGN.entry_count(), 1);
         drop(one);
-        assert_eq!(FOREIGN.entries(), 0);
+        assert_eq!(FOREIGN.entry_count(), 0);
     });
 }
 
@@ -658,7 +658,7 @@ fn iteration_while_others_insert_and_remove() {
         writer.join().unwrap();
     }
     set.prune();
-    assert_eq!((set.len(), set.entries()), (100, 100));
+    assert_eq!((set.len(), set.entry_count()), (100, 100));
 }
 
 #[test]
@@ -712,7 +712,7 @@ fn watched_members_die_while_others_iterate() {
     reader.join().unwrap();
     assert_eq!(set.len(), 50);
     drop(owned);
-    assert_eq!(set.entries(), 0);
+    assert_eq!(set.entry_count(), 0);
 }
 
 #[test]
@@ -772,7 +772,7 @@ fn reserving_keeps_order_and_holes_out_while_others_read() {
         for n in (0..1000).filter(|n| n % 3 != 0) {
             assert!(set.remove(&n));
             set.reserve(n as usize);
-            assert!(set.capacity() >= set.entries() + n as usize);
+            assert!(set.capacity() >= set.entry_count() + n as usize);
         }
         done.store(true, SeqCst);
     });

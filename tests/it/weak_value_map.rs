@@ -44,7 +44,7 @@ fn s1_9_old_value_does_not_evict_new() {
     drop(a);
     map.prune();
     assert!(Arc::ptr_eq(&map.get(&7).unwrap(), &b));
-    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!((map.len(), map.entry_count()), (1, 1));
 }
 
 // CPython bpo-19542.
@@ -55,7 +55,7 @@ fn s1_10_a_value_that_is_discarded_is_gone_and_one_that_is_kept_stays_the_first(
     assert_eq!(map.len(), 0);
     let first = Arc::new(2);
     map.try_insert(1, first.clone()).unwrap();
-    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!((map.len(), map.entry_count()), (1, 1));
     let error = map.try_insert(1, Arc::new(3)).unwrap_err();
     assert!(error.is_occupied() && !error.is_closed());
     assert_eq!((error.key, *error.value), (1, 3));
@@ -69,8 +69,8 @@ fn s1_11_remove_and_pop_skip_the_dead() {
     held.truncate(1);
     assert!(map.remove(&3).is_none());
     assert!(map.remove(&99).is_none());
-    assert_eq!(map.pop_any(), Some((0, held[0].clone())));
-    assert_eq!(map.pop_any(), None);
+    assert_eq!(map.pop(), Some((0, held[0].clone())));
+    assert_eq!(map.pop(), None);
     assert!(map.remove(&0).is_none());
 }
 
@@ -205,11 +205,11 @@ fn s9_1_weak_values_compare_by_identity() {
 fn s9_3_a_dead_value_is_never_shown_and_counts_as_absent() {
     let (map, held) = filled(1);
     drop(held);
-    assert_eq!((map.len(), map.entries()), (0, 1));
+    assert_eq!((map.len(), map.entry_count()), (0, 1));
     assert_eq!(format!("{map:?}"), "{}");
     let new = Arc::new(7);
     map.try_insert(0, new.clone()).unwrap();
-    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!((map.len(), map.entry_count()), (1, 1));
     assert_eq!(format!("{map:?}"), "{0: 7}");
 }
 
@@ -219,7 +219,7 @@ fn s9_4_churn_keeps_the_dead_below_the_living_and_a_constant() {
     let (map, held) = filled(1000);
     for i in 0..100_000 {
         map.insert(1000 + i, Arc::new(i));
-        let dead = map.entries() - held.len();
+        let dead = map.entry_count() - held.len();
         assert!(dead <= held.len() + 16, "{dead} dead after {i}");
     }
     assert!(map.stats().pruned > 99_000);
@@ -232,7 +232,7 @@ fn s9_4_misses_sweep_too() {
     for i in 0..64 * 100 {
         assert!(map.get(&(1000 + i)).is_none());
     }
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
     assert_eq!(map.stats().pruned, 100);
 }
 
@@ -249,7 +249,7 @@ fn s9_5_pruning_takes_out_the_very_entry_and_not_its_successor() {
         .collect();
     map.prune();
     assert_eq!(map.len(), 100);
-    assert_eq!(map.entries(), 100);
+    assert_eq!(map.entry_count(), 100);
     assert!(fresh
         .iter()
         .all(|v| Arc::ptr_eq(&map.get(&(2 * **v + 1)).unwrap(), v)));
@@ -336,7 +336,7 @@ fn s9_7_a_factory_that_fails_or_panics_stores_nothing() {
         panic_of(|| map.get_or_insert_with(1, |_| panic!("oh"))),
         "oh"
     );
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
     assert_eq!(*map.get_or_insert_with(1, |_| Arc::new(1)), 1);
 }
 
@@ -375,7 +375,7 @@ fn a_value_inserted_during_its_creation_wins() {
     });
     assert!(Arc::ptr_eq(&value, &other));
     drop(census);
-    assert_eq!((map.len(), map.entries()), (1, 1));
+    assert_eq!((map.len(), map.entry_count()), (1, 1));
     assert_eq!(map.stats().created, 0);
 }
 
@@ -405,7 +405,7 @@ fn stale_values_are_replaced_once() {
     assert!(new.iter().all(|v| Arc::ptr_eq(v, &new[0])));
     assert!(!Arc::ptr_eq(&old, &new[0]));
     assert_eq!((map.stats().replaced, map.stats().removed), (0, 1));
-    assert_eq!(map.entries(), 1);
+    assert_eq!(map.entry_count(), 1);
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn update_is_atomic() {
         }
     });
     assert_eq!(*map.get(&1).unwrap(), 2000);
-    assert_eq!(map.entries(), 1);
+    assert_eq!(map.entry_count(), 1);
 }
 
 #[test]
@@ -513,7 +513,7 @@ fn unsized_values_and_colliding_hashes() {
     held.truncate(30);
     assert_eq!(map.len(), 30);
     assert_eq!(map.prune(), 30);
-    assert_eq!(map.entries(), 30);
+    assert_eq!(map.entry_count(), 30);
 }
 
 thread_local!(static MAP: Cell<Option<&'static Map<Key, u32>>> = const { Cell::new(None) });
@@ -722,7 +722,7 @@ fn threads_that_insert_look_up_remove_and_prune_agree() {
         assert_eq!(census.alive(), 0);
         assert_eq!(map.len(), 0);
         map.prune();
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     });
 }
 
@@ -867,7 +867,7 @@ fn script<S: std::hash::BuildHasher + Default>(seed: u64) {
                 model.clear();
             }
             _ => {
-                let popped = (step % 7 == 0).then(|| map.pop_any()).flatten();
+                let popped = (step % 7 == 0).then(|| map.pop()).flatten();
                 if let Some((key, value)) = popped {
                     assert!(same(Some(&value), live(&model, key).as_ref()));
                     model.remove(&key);
@@ -978,9 +978,9 @@ fn in_a_quiet_map_a_key_goes_with_the_call_that_takes_its_entry_out() {
     for key in 0..8 {
         let_time_pass();
         assert!(map.remove(&Secret(key, None)).is_some());
-        assert_eq!(census.alive(), map.entries() as isize);
+        assert_eq!(census.alive(), map.entry_count() as isize);
     }
-    assert_eq!(map.entries(), 0);
+    assert_eq!(map.entry_count(), 0);
 }
 
 #[test]
@@ -998,5 +998,5 @@ fn keys_of_entries_that_were_taken_out_in_a_hurry_go_with_the_next_change_by_any
     thread::scope(|scope| {
         scope.spawn(|| map.insert(Secret(40, Some(census.citizen())), Arc::clone(&value)));
     });
-    assert_eq!((map.entries(), census.alive()), (2, 2));
+    assert_eq!((map.entry_count(), census.alive()), (2, 2));
 }

@@ -379,7 +379,7 @@ fn creation_in_a_map_against_the_end_of_the_value_before() {
         mine.0.read();
         other.join().unwrap();
         drop(mine);
-        assert_eq!((tally.live(), map.entries()), (0, 0));
+        assert_eq!((tally.live(), map.entry_count()), (0, 0));
     });
 }
 
@@ -418,6 +418,6 @@ fn a_creator_against_a_value_that_is_given_up_and_lives_on() {
         other.join().unwrap();
         lasting.read();
         drop(lasting);
-        assert_eq!((tally.live(), map.entries()), (0, 0));
+        assert_eq!((tally.live(), map.entry_count()), (0, 0));
     });
 }

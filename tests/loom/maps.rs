@@ -120,7 +120,7 @@ fn map<const QUIET: bool>() -> (Arc<Map<QUIET>>, Tally, Tally) {
 /// Sees that nothing is left when the map has gone.
 fn end<const QUIET: bool>(map: Arc<Map<QUIET>>, keys: &Tally, values: &Tally) {
     map.prune();
-    assert_eq!((map.entries(), map.len()), (0, 0));
+    assert_eq!((map.entry_count(), map.len()), (0, 0));
     drop(map);
     assert_eq!((keys.live(), values.live()), (0, 0));
 }
@@ -228,7 +228,7 @@ fn pruning_against_replacement_of_the_dead() {
         assert!(map.insert(Content::new(A, &keys), new.clone()).is_none());
         other.join().unwrap();
         assert!(map.get(&A).unwrap().is(&new));
-        assert_eq!((map.entries(), keys.live()), (1, 1));
+        assert_eq!((map.entry_count(), keys.live()), (1, 1));
         drop(new);
         end(map, &keys, &values);
     });
@@ -252,7 +252,7 @@ fn insertion_against_insertion() {
         assert!(displaced.is_some() != they, "one of them was second");
         let last = if they { &theirs } else { &mine };
         assert!(map.get(&A).unwrap().is(last));
-        assert_eq!((map.entries(), keys.live()), (1, 1));
+        assert_eq!((map.entry_count(), keys.live()), (1, 1));
         drop((mine, theirs, displaced));
         end(map, &keys, &values);
     });
@@ -418,16 +418,16 @@ fn death_of_the_key_against_death_of_the_value() {
                 pairs.prune()
             }
         });
-        let entries = pairs.entries();
+        let entries = pairs.entry_count();
         let found = pairs.get_by_value(&value);
         found.iter().for_each(Strong::read);
-        let took_it_out = found.is_none() && entries == 1 && pairs.entries() == 0;
+        let took_it_out = found.is_none() && entries == 1 && pairs.entry_count() == 0;
         drop((found, value));
         let pruned = pairs.prune() + other.join().unwrap();
         // Whichever pruned last has found what was dead by then; or the look-up has come across it.
         let pruned = pruned + pairs.prune();
         assert!(pruned == 1 || pruned == 0 && took_it_out);
-        assert_eq!((pairs.entries(), tally.live()), (0, 0));
+        assert_eq!((pairs.entry_count(), tally.live()), (0, 0));
     });
 }
 
@@ -447,7 +447,7 @@ fn entering_a_pair_against_removing_it() {
         assert_eq!(pairs.keys_of(&value).len(), usize::from(!removed));
         drop((key, value));
         pairs.prune();
-        assert_eq!((pairs.entries(), tally.live()), (0, 0));
+        assert_eq!((pairs.entry_count(), tally.live()), (0, 0));
     });
 }
 
@@ -538,7 +538,7 @@ fn look_up_that_owns_nothing_against_pruning_at_once() {
         let mine = map.prune();
         other.join().unwrap();
         assert!(mine <= 1);
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
         end(map, &keys, &values);
     });
 }
@@ -556,7 +556,7 @@ fn pruning_at_once_against_replacement_of_the_dead() {
         assert!(map.insert(Content::new(A, &keys), new.clone()).is_none());
         other.join().unwrap();
         assert!(map.get(&A).unwrap().is(&new));
-        assert_eq!((map.entries(), keys.live()), (1, 1));
+        assert_eq!((map.entry_count(), keys.live()), (1, 1));
         drop(new);
         end(map, &keys, &values);
     });
@@ -577,7 +577,7 @@ fn look_up_that_owns_nothing_against_the_death_of_a_young_one() {
         let new = Strong::new(&values);
         map.insert(Content::new(B, &keys), new.clone());
         other.join().unwrap();
-        assert_eq!(map.entries(), 1);
+        assert_eq!(map.entry_count(), 1);
         drop(new);
         end(map, &keys, &values);
     });
@@ -598,7 +598,7 @@ fn removal_against_the_death_of_a_young_one() {
         let new = Strong::new(&values);
         map.insert(Content::new(B, &keys), new.clone());
         other.join().unwrap();
-        assert_eq!(map.entries(), 1);
+        assert_eq!(map.entry_count(), 1);
         assert!(map.get(&B).unwrap().is(&new));
         drop(new);
         end(map, &keys, &values);

@@ -72,7 +72,7 @@ fn key_dies_against_value_dies() {
         let other = thread::spawn(move || drop(key));
         drop(value);
         other.join().unwrap();
-        assert_eq!((map.entries(), tally.live()), (0, 0));
+        assert_eq!((map.entry_count(), tally.live()), (0, 0));
         assert_eq!(told.load(Ordering::Relaxed), 1, "hook");
     });
 }
@@ -89,7 +89,7 @@ fn key_dies_against_look_up() {
             key.counted.read();
         }
         other.join().unwrap();
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
         drop(value);
         assert_eq!(tally.live(), 0);
     });
@@ -116,7 +116,7 @@ fn creation_by_a_borrowed_key_against_the_death_of_an_equal_one() {
         assert!(is_it, "it is stored");
         other.expect("made").join().unwrap();
         drop((key, theirs));
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
         drop(value);
         assert_eq!(tally.live(), 0);
     });
@@ -134,7 +134,7 @@ fn value_dies_against_look_up() {
             value.counted.read();
         }
         other.join().unwrap();
-        assert_eq!((map.entries(), tally.live()), (0, 0));
+        assert_eq!((map.entry_count(), tally.live()), (0, 0));
     });
 }
 
@@ -151,7 +151,7 @@ fn token_drop_against_creation_of_a_successor() {
         new.counted.read();
         other.join().unwrap();
         // The same, if the look-up was an owner of the old one.
-        assert_eq!(map.entries(), 1);
+        assert_eq!(map.entry_count(), 1);
         assert!(map.get(&A).is_some_and(|found| found.ptr_eq(&new)));
         drop(new);
         assert_eq!(tally.live(), 0);
@@ -169,7 +169,7 @@ fn last_drop_against_registration_through_a_map() {
         let other = thread::spawn(move || drop(one));
         map.insert(B, two);
         other.join().unwrap();
-        assert_eq!((map.entries(), tally.live()), (0, 0));
+        assert_eq!((map.entry_count(), tally.live()), (0, 0));
     });
 }
 
@@ -197,7 +197,7 @@ fn handle_dies_against_creation_from_its_callback() {
         Handle::on_death(&handle, {
             let (registry, map, tally) = (Arc::clone(&registry), Arc::clone(&map), tally.clone());
             move || {
-                assert_eq!((registry.len(), map.entries()), (0, 0), "out of both");
+                assert_eq!((registry.len(), map.entry_count()), (0, 0), "out of both");
                 let next = registry.get_or_insert_with(A, |_| tally.value());
                 next.read();
             }
@@ -208,6 +208,6 @@ fn handle_dies_against_creation_from_its_callback() {
             handle.read();
         }
         other.join().unwrap();
-        assert_eq!((registry.len(), map.entries(), tally.live()), (0, 0, 0));
+        assert_eq!((registry.len(), map.entry_count(), tally.live()), (0, 0, 0));
     });
 }

@@ -16,7 +16,7 @@ fn look_up_against_removal() {
         assert!(map.insert_new(A, values.value()).is_ok());
         let other = thread::spawn({
             let map = Arc::clone(&map);
-            move || map.get_with(&A, Counted::read)
+            move || map.with(&A, Counted::read)
         });
         assert_eq!(map.clear(), 1);
         let live = values.live();
@@ -38,7 +38,7 @@ fn look_up_against_replacement() {
             let (map, value) = (Arc::clone(&map), values.value());
             move || (&*map).extend([(A, value)])
         });
-        let found = map.get_with(&A, Counted::read);
+        let found = map.with(&A, Counted::read);
         assert!(found.is_some(), "one of them is there all the while");
         other.join().unwrap();
         assert_eq!((map.len(), values.live()), (1, 1));

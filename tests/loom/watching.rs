@@ -184,11 +184,11 @@ fn successor(enter: fn(&Spells, &Watched<Spell>) -> bool) {
         let new = Spell::new(1, &tally);
         let entered = enter(&set, &new);
         other.join().unwrap();
-        assert_eq!(set.entries(), usize::from(entered));
+        assert_eq!(set.entry_count(), usize::from(entered));
         assert!(entered || enter(&set, &new));
         assert!(set.contains(&*new));
         drop(new);
-        assert_eq!((set.entries(), tally.live()), (0, 0));
+        assert_eq!((set.entry_count(), tally.live()), (0, 0));
     });
 }
 
@@ -222,7 +222,7 @@ fn of_two_removals_and_a_last_drop_one_counts() {
         let mine = set.clear();
         drop(spell);
         assert_eq!(mine + other.join().unwrap(), 1);
-        assert_eq!((set.entries(), tally.live()), (0, 0));
+        assert_eq!((set.entry_count(), tally.live()), (0, 0));
     });
 }
 
@@ -239,9 +239,9 @@ fn of_two_equal_members_one_is_entered() {
         let mine = set.insert(&two);
         let (theirs, one) = other.join().unwrap();
         assert!(mine != theirs);
-        assert_eq!(set.entries(), 1);
+        assert_eq!(set.entry_count(), 1);
         drop((one, two));
-        assert_eq!((set.entries(), tally.live()), (0, 0));
+        assert_eq!((set.entry_count(), tally.live()), (0, 0));
     });
 }
 
@@ -257,6 +257,6 @@ fn removal_and_clearing_against_a_look_at_all() {
         set.clear();
         assert_eq!(set.iter().count(), 0, "cleared, and shown");
         other.join().unwrap();
-        assert_eq!((set.entries(), tally.live()), (0, 0));
+        assert_eq!((set.entry_count(), tally.live()), (0, 0));
     });
 }

@@ -20,7 +20,7 @@
 //! * no dead key or value is ever shown; what is shown is what the model knows, by identity; `len` is exact;
 //! * what has no weak side stays until it is taken out;
 //! * of equal weak keys the first stays; removal and replacement of a certain value touch no other;
-//! * the hook is told once of each entry that goes, with the right cause: what it has not been told of yet is in `entries`;
+//! * the hook is told once of each entry that goes, with the right cause: what it has not been told of yet is in `entry_count`;
 //! * churn leaves no more dead entries than the documentation says; the counters add up;
 //! * a closed map takes nothing, and otherwise goes on.
 //!

@@ -174,7 +174,7 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 let known = self.known(k);
                 assert_eq!(self.map.get(&Borrowed(k)).map(plain), known);
                 assert_eq!(self.map.get(&Key(k, 0)).map(plain), known);
-                assert_eq!(self.map.get_with(&Borrowed(k), |v| v.0), known);
+                assert_eq!(self.map.with(&Borrowed(k), |v| v.0), known);
                 assert_eq!(self.map.contains_key(&Borrowed(k)), known.is_some());
             }
             Op::Create(k, v) | Op::CreateByRef(k, v) => {
@@ -301,7 +301,7 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 self.model.retain(|n, (_, v)| *n != k || *v != old);
             }
             Op::Pop => {
-                let popped = self.map.pop_any();
+                let popped = self.map.pop();
                 assert_eq!(popped.is_none(), self.model.is_empty());
                 if let Some((key, value)) = popped {
                     assert_eq!(self.model.remove(&key.0), Some((key.1, value.0)));

@@ -421,7 +421,7 @@ impl<K: Subject> Script<K> {
                     self.leave(at, RemovalCause::Removed);
                 }
             }
-            Op::Pop => match self.map.pop_any() {
+            Op::Pop => match self.map.pop() {
                 None => assert!(self.entered.is_empty()),
                 Some((key, value)) => {
                     let at = self.shown(&key, &value);
@@ -429,19 +429,19 @@ impl<K: Subject> Script<K> {
                 }
             },
             Op::Prune => {
-                let dead = self.map.entries() - self.entered.len();
+                let dead = self.map.entry_count() - self.entered.len();
                 assert_eq!(self.map.prune(), dead);
-                assert_eq!(self.map.entries(), self.entered.len());
+                assert_eq!(self.map.entry_count(), self.entered.len());
             }
             Op::Reserve(additional) => {
                 self.map.reserve(additional);
                 self.reserved |= additional > 0;
-                assert!(self.map.capacity() >= self.map.entries() + additional);
+                assert!(self.map.capacity() >= self.map.entry_count() + additional);
             }
             Op::Shrink => {
                 self.map.shrink_to_fit();
                 self.reserved = false;
-                assert_eq!(self.map.entries(), self.entered.len());
+                assert_eq!(self.map.entry_count(), self.entered.len());
             }
             Op::Churn => self.churn(),
             Op::Iterate => {
@@ -457,7 +457,7 @@ impl<K: Subject> Script<K> {
             Op::Copy => {
                 let copy = self.map.copy();
                 assert_eq!(
-                    (copy.len(), copy.entries()),
+                    (copy.len(), copy.entry_count()),
                     (self.entered.len(), self.entered.len())
                 );
                 let union = self.map.union(&copy);
@@ -472,7 +472,7 @@ impl<K: Subject> Script<K> {
                 }
                 let gone = self.map.retain(&mut |key, _| K::number(key) >= least);
                 assert_eq!(gone, before - self.entered.len());
-                assert_eq!(self.map.entries(), self.entered.len());
+                assert_eq!(self.map.entry_count(), self.entered.len());
             }
             Op::Clear | Op::Drain => {
                 let gone = match op {
@@ -480,7 +480,7 @@ impl<K: Subject> Script<K> {
                     _ => self.map.drain().len(),
                 };
                 assert_eq!(gone, self.entered.len());
-                assert_eq!(self.map.entries(), 0);
+                assert_eq!(self.map.entry_count(), 0);
                 while !self.entered.is_empty() {
                     self.leave(0, RemovalCause::Cleared);
                 }
@@ -497,7 +497,7 @@ impl<K: Subject> Script<K> {
         if self.closed {
             return;
         }
-        let insertions = self.map.entries() * 2 + 200;
+        let insertions = self.map.entry_count() * 2 + 200;
         for number in 0..insertions as u32 {
             assert!(self
                 .map
@@ -513,7 +513,10 @@ impl<K: Subject> Script<K> {
             return;
         }
         self.died += insertions;
-        let (live, dead) = (self.entered.len(), self.map.entries() - self.entered.len());
+        let (live, dead) = (
+            self.entered.len(),
+            self.map.entry_count() - self.entered.len(),
+        );
         let bound = self.bound.unwrap_or(8);
         if bound > 1 && self.map.capacity() < 500 {
             // Where the table is emptier than it would be, a sweep meets fewer.
@@ -545,7 +548,7 @@ impl<K: Subject> Script<K> {
         map.for_each(&mut |key, value| shown.push((K::number(key), **value)));
         assert_eq!(sorted(shown), expected);
         let (weak, dead) = map.weak();
-        assert_eq!((weak, dead), (map.entries(), map.entries() - live));
+        assert_eq!((weak, dead), (map.entry_count(), map.entry_count() - live));
 
         let mut told = std::mem::take(&mut *self.log.lock().unwrap());
         told.retain(|(_, cause)| {
@@ -554,7 +557,7 @@ impl<K: Subject> Script<K> {
         });
         assert_eq!(
             self.died - self.told_dead,
-            map.entries() - live,
+            map.entry_count() - live,
             "told once of each death"
         );
         let mut expected = std::mem::take(&mut self.expected);
@@ -571,7 +574,7 @@ impl<K: Subject> Script<K> {
         );
         let dead = stats.pruned + stats.dead_seen + stats.reported;
         assert_eq!(dead as usize, self.told_dead);
-        assert_accounted(stats, map.entries());
+        assert_accounted(stats, map.entry_count());
     }
 }
 

@@ -221,28 +221,28 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
                 assert_eq!(gone, before - self.order.len());
             }
             Op::Clear => {
-                let entries = self.set.entries();
+                let entries = self.set.entry_count();
                 assert_eq!(self.set.clear(), entries);
                 self.order.clear();
-                assert_eq!(self.set.entries(), 0);
+                assert_eq!(self.set.entry_count(), 0);
             }
             Op::Drain => {
                 let drained = self.set.drain().map(|member| P::target(&member).id);
                 let expected: Vec<_> = self.order.drain(..).map(|(id, _)| id).collect();
                 assert_eq!(drained.collect::<Vec<_>>(), expected);
-                assert_eq!(self.set.entries(), 0);
+                assert_eq!(self.set.entry_count(), 0);
             }
             Op::Prune => {
-                let dead = self.set.entries() - self.order.len();
+                let dead = self.set.entry_count() - self.order.len();
                 assert_eq!(self.set.prune(), dead);
             }
             Op::Reserve(additional) => {
                 self.set.reserve(additional);
-                assert!(self.set.capacity() >= self.set.entries() + additional);
+                assert!(self.set.capacity() >= self.set.entry_count() + additional);
             }
             Op::Shrink => {
                 self.set.shrink_to_fit();
-                assert_eq!(self.set.entries(), self.order.len());
+                assert_eq!(self.set.entry_count(), self.order.len());
             }
             Op::Copy => {
                 let copy = self.set.clone();
@@ -263,7 +263,7 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
                         id
                     })));
                 }
-                let dead = self.set.entries() - self.order.len();
+                let dead = self.set.entry_count() - self.order.len();
                 assert!(dead <= self.order.len() + 64, "{dead}");
             }
             Op::Loop(which) => {
@@ -299,9 +299,9 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
         let set = &self.set;
         let live = self.order.len();
         assert_eq!((set.len(), set.is_empty()), (live, live == 0));
-        assert!(set.entries() >= live && set.capacity() >= set.entries());
+        assert!(set.entry_count() >= live && set.capacity() >= set.entry_count());
         if <P as Made>::PROMPT {
-            assert_eq!(set.entries(), live, "gone with the last owner");
+            assert_eq!(set.entry_count(), live, "gone with the last owner");
         }
         let mut shown = Vec::new();
         set.for_each(|member| shown.push((member.id, member.number)));
@@ -329,7 +329,7 @@ fn play<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone>(ops: &[Op]) {
         script.owned.clear();
         assert!(script.set.is_empty());
         script.set.prune();
-        assert_eq!(script.set.entries(), 0);
+        assert_eq!(script.set.entry_count(), 0);
     } else {
         drop(script.set);
     }

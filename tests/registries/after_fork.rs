@@ -220,7 +220,7 @@ fn what_reports_its_death_leaves_at_once_with_its_function() {
     after_fork.register(&handle, move |_| {
         let _ = &two;
     });
-    assert_eq!((after_fork.len(), Watched::entries(&watched)), (2, 1));
+    assert_eq!((after_fork.len(), Watched::entry_count(&watched)), (2, 1));
     drop(watched);
     assert_eq!((after_fork.len(), census.alive()), (1, 1));
     drop(handle);

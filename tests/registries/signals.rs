@@ -633,9 +633,9 @@ fn a_signal_and_its_receivers_go_in_either_order() {
     let signal: Signal<str> = Signal::new();
     signal.connect(&receiver);
     signal.connect_method(&object, |_: &i32, _| ());
-    assert_eq!(Watched::entries(&object), 1);
+    assert_eq!(Watched::entry_count(&object), 1);
     drop(signal);
-    assert_eq!(Watched::entries(&object), 0);
+    assert_eq!(Watched::entry_count(&object), 0);
     drop((receiver, object));
 }
 

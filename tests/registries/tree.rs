@@ -472,6 +472,6 @@ fn a_node_tells_of_its_death_and_is_a_pointer() {
     finalizers.finalize(&root, || LOG.lock().unwrap().push("root"));
     assert!(set.contains(&child) && names.is_empty());
     drop((child, root));
-    assert_eq!((set.entries(), finalizers.len()), (0, 0));
+    assert_eq!((set.entry_count(), finalizers.len()), (0, 0));
     assert_eq!(*LOG.lock().unwrap(), ["root", "child"]);
 }

@@ -193,7 +193,7 @@ fn keys_die_against_values_and_look_ups() {
                 }
             }
         });
-        assert_eq!(map.entries(), 0, "without a sweep");
+        assert_eq!(map.entry_count(), 0, "without a sweep");
         drop(map);
         names.settle();
         values.settle();

@@ -113,6 +113,6 @@ fn a_map_grows_and_is_swept_under_iterations() {
         assert_eq!(map.len(), 3);
         drop(stay);
         map.prune();
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
     });
 }

@@ -145,7 +145,7 @@ impl Map for Arcs {
 
     fn rest(&self) -> usize {
         self.prune();
-        self.entries()
+        self.entry_count()
     }
 }
 
@@ -180,7 +180,7 @@ impl Map for Told {
 
     /// Without a sweep: each death is told.
     fn rest(&self) -> usize {
-        self.entries()
+        self.entry_count()
     }
 }
 

@@ -75,7 +75,7 @@ fn iteration_while_members_die_and_others_come() {
         });
         assert_eq!(set.len(), 3);
         drop(stay);
-        assert_eq!(set.entries(), 0);
+        assert_eq!(set.entry_count(), 0);
         ledger.settle();
     });
 }

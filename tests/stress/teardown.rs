@@ -174,7 +174,7 @@ pub(crate) fn watched_chains(limit: Duration) {
         held.truncate(left);
     };
     for_a_while(limit, 4, |_| Vec::new(), work);
-    assert_eq!((registry.len(), set.entries()), (0, 0));
+    assert_eq!((registry.len(), set.entry_count()), (0, 0));
     assert_eq!(calls.load(Relaxed), watched_ones.load(Relaxed));
     counts.assert_balanced();
 }

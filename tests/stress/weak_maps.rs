@@ -107,10 +107,10 @@ pub(crate) fn create_and_drop(limit: Duration) {
         };
         for_a_while(limit, threads, |_| Signed(Vec::new(), &rolls), work);
         assert_eq!((map.len(), map.iter().count()), (0, 0));
-        let dead = map.entries();
+        let dead = map.entry_count();
         assert!(dead <= keys, "{dead}");
         assert_eq!(map.prune(), dead);
-        assert_eq!(map.entries(), 0);
+        assert_eq!(map.entry_count(), 0);
         assert!(told.load(Relaxed) > 0 && told.load(Relaxed) <= counts.born() as i64);
         counts.assert_balanced();
     }
@@ -194,13 +194,13 @@ pub(crate) fn all_operations(limit: Duration) {
     };
     for_a_while(limit, 5, |_| Default::default(), work);
     assert_eq!((by_number.len(), by_text.len(), pairs.len()), (0, 0, 0));
-    let (left, before) = (pairs.entries(), told.load(Relaxed));
-    let dead = by_number.entries();
-    assert_eq!((by_number.prune(), by_number.entries()), (dead, 0));
+    let (left, before) = (pairs.entry_count(), told.load(Relaxed));
+    let dead = by_number.entry_count();
+    assert_eq!((by_number.prune(), by_number.entry_count()), (dead, 0));
     by_text.prune();
     pairs.prune();
     assert_eq!(told.load(Relaxed) - before, left);
-    assert_eq!((by_text.entries(), pairs.entries()), (0, 0));
+    assert_eq!((by_text.entry_count(), pairs.entry_count()), (0, 0));
     for stats in [by_number.stats(), by_text.stats(), pairs.stats()] {
         assert_accounted(stats, 0);
     }
@@ -312,11 +312,11 @@ pub(crate) fn set(limit: Duration) {
     };
     for_a_while(limit, 5, |_| State::default(), work);
     assert_eq!(
-        (set.len(), watched.len(), watched.entries()),
+        (set.len(), watched.len(), watched.entry_count()),
         (FIXED as usize, 0, 0)
     );
     drop(fixed);
     set.prune();
-    assert_eq!((set.len(), set.entries()), (0, 0));
+    assert_eq!((set.len(), set.entry_count()), (0, 0));
     counts.assert_balanced();
 }

@@ -28,7 +28,7 @@ pub trait Index: Sync + Send + Sized + 'static {
     fn for_each(&self, f: &mut dyn FnMut(&Interned<Self>));
 
     /// Entries, dead ones too.
-    fn entries(&self) -> usize;
+    fn entry_count(&self) -> usize;
 
     fn shrink(&self);
 }
@@ -56,8 +56,8 @@ pub struct ByHand<I: Index> {
 
 impl<I: Index> ByHand<I> {
     /// Entries in the map, dead ones too.
-    pub fn entries(&self) -> usize {
-        self.index.entries()
+    pub fn entry_count(&self) -> usize {
+        self.index.entry_count()
     }
 
     /// The live value of `key`.
@@ -172,7 +172,7 @@ impl Index for Dashmap {
         owners.iter().for_each(f);
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.len()
     }
 
@@ -223,7 +223,7 @@ impl Index for SccMap {
         owners.iter().for_each(f);
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.len()
     }
 
@@ -274,7 +274,7 @@ impl Index for SccIndex {
         }
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.len()
     }
 

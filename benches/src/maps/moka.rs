@@ -34,7 +34,7 @@ impl MapSubject for Moka {
         self.0.iter().for_each(|(_, value)| f(&value));
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.run_pending_tasks();
         self.0.entry_count() as usize
     }

@@ -111,7 +111,7 @@ impl MapSubject for OnceCells {
         owners.iter().for_each(f);
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.lock().len()
     }
 

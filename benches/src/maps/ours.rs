@@ -37,8 +37,8 @@ impl MapSubject for Ours {
         Some(self.0.prune())
     }
 
-    fn entries(&self) -> usize {
-        self.0.entries()
+    fn entry_count(&self) -> usize {
+        self.0.entry_count()
     }
 }
 
@@ -68,7 +68,7 @@ impl MapSubject for Kept {
         self.0.iter().for_each(|value| f(&value));
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.len()
     }
 

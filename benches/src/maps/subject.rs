@@ -41,7 +41,7 @@ pub trait MapSubject: Sync + Sized + 'static {
     }
 
     /// Entries, dead ones too.
-    fn entries(&self) -> usize;
+    fn entry_count(&self) -> usize;
 
     /// Whether the subject can do this at all.
     fn takes(cell: MapCell) -> bool {

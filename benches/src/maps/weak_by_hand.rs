@@ -33,8 +33,8 @@ impl<I: Index> MapSubject for ByHand<I> {
         ByHand::for_each(self, f);
     }
 
-    fn entries(&self) -> usize {
-        ByHand::entries(self)
+    fn entry_count(&self) -> usize {
+        ByHand::entry_count(self)
     }
 
     fn takes(cell: MapCell) -> bool {

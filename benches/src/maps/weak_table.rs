@@ -51,7 +51,7 @@ impl MapSubject for WeakTable {
         Some(before - map.len())
     }
 
-    fn entries(&self) -> usize {
+    fn entry_count(&self) -> usize {
         self.0.read().len()
     }
 }

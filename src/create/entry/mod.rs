@@ -12,13 +12,13 @@ use crate::create::error::{ClaimError, CreateError, InFlight, Refused};
 use crate::create::steps::{self, Begun, Creates, Creation};
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
-pub(crate) use key::{Asks, BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey, Selects};
+pub(crate) use key::{Asks, Selects};
+pub use key::{BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey};
+use policy::By;
 #[cfg(feature = "serde")]
 pub(crate) use policy::StoredKey;
-pub(crate) use policy::{
-    AnyLive, Condition, Errors, Gives, KeyAndOwner, Output, Owned, ValidIf, View,
-};
-use policy::{By, ShareErrors};
+pub use policy::{AnyLive, KeyAndOwner, Output, Owned, ShareErrors, ValidIf, View};
+pub(crate) use policy::{Condition, Errors, Gives};
 use std::any::TypeId;
 use std::fmt;
 
@@ -270,7 +270,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///     Ok(FILES.entry_ref(path).or_try_insert_with(|path| File::open(path).map(Arc::new))?)
     /// }
     /// assert_eq!(open(Path::new("no such file")).unwrap_err().kind(), io::ErrorKind::NotFound);
-    /// assert_eq!(FILES.entries(), 0);
+    /// assert_eq!(FILES.entry_count(), 0);
     /// ```
     #[inline(always)]
     pub fn or_try_insert_with<E>(
@@ -423,9 +423,9 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// let codec = CODECS.entry("flac".into()).or_insert_with_token(|name, token| {
     ///     Arc::new(Flac { name: name.clone(), _token: token })
     /// });
-    /// assert_eq!((codec.name(), CODECS.entries()), ("flac", 1));
+    /// assert_eq!((codec.name(), CODECS.entry_count()), ("flac", 1));
     /// drop(codec);
-    /// assert_eq!(CODECS.entries(), 0);        // not only invisible, but gone
+    /// assert_eq!(CODECS.entry_count(), 0);        // not only invisible, but gone
     /// ```
     ///
     /// # Panics

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub enum RemovalCause {
     /// Its weak key or value was found dead.
     Dead,
-    /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop_any`, `update`.
+    /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop`, `update`.
     Removed,
     /// Another value took its place.
     Replaced,

@@ -41,7 +41,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
         V: Clone,
     {
-        self.get_with(key, V::clone)
+        self.with(key, V::clone)
     }
 
     /// What `view` makes of the value of this key; none if there is none, and then `view` is not called.
@@ -54,11 +54,11 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> StrongMap<K, V, S> {
     ///
     /// let logs: StrongMap<&str, Mutex<Vec<u32>>> = StrongMap::new();
     /// logs.insert_new("disk", Mutex::default()).unwrap();
-    /// logs.get_with("disk", |log| log.lock().unwrap().push(7));
-    /// assert_eq!(logs.get_with("disk", |log| log.lock().unwrap().len()), Some(1));
+    /// logs.with("disk", |log| log.lock().unwrap().push(7));
+    /// assert_eq!(logs.with("disk", |log| log.lock().unwrap().len()), Some(1));
     /// ```
     #[inline]
-    pub fn get_with<Q, R>(&self, key: &Q, view: impl FnOnce(&V) -> R) -> Option<R>
+    pub fn with<Q, R>(&self, key: &Q, view: impl FnOnce(&V) -> R) -> Option<R>
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {

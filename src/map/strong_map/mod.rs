@@ -49,7 +49,7 @@ type Value<V> = OwnedSlot<V>;
 /// holds (across an `.await`, say) blocks anybody.
 ///
 /// # When a value dies
-/// Values are handed out as clones, taken from an entry that the call owns for that moment; [`get_with`](Self::get_with) shows them without
+/// Values are handed out as clones, taken from an entry that the call owns for that moment; [`with`](Self::with) shows them without
 /// cloning. To have *the* object, and not copies, store an `Arc`. Key and value of an entry are dropped together, by the call that takes the entry out or
 /// by the last that is looking at it.
 ///
@@ -268,7 +268,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     /// Takes out some entry, whichever comes first, and returns it, cloned; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear
     /// in its size.
     /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
-    pub fn pop_any(&self) -> Option<(K, V)>
+    pub fn pop(&self) -> Option<(K, V)>
     where
         K: Clone,
         V: Clone,

@@ -33,7 +33,7 @@ where
         let mut equal = true;
         self.for_each(|key, value| {
             len += 1;
-            equal = equal && other.get_with(key, |theirs| theirs == value) == Some(true);
+            equal = equal && other.with(key, |theirs| theirs == value) == Some(true);
         });
         equal && other.len() == len
     }

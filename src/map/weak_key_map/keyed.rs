@@ -26,7 +26,7 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
         M: Asked<P, Q>,
         V: Clone,
     {
-        self.get_with(key, V::clone)
+        self.with(key, V::clone)
     }
 
     /// What `view` makes of the value of this key; none if there is none, and then `view` is not called.
@@ -40,11 +40,11 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     /// let logs: WeakKeyMap<Arc<str>, Mutex<Vec<u32>>> = WeakKeyMap::new();
     /// let disk: Arc<str> = "disk".into();
     /// logs.insert_new(&disk, Mutex::default()).unwrap();
-    /// logs.get_with("disk", |log| log.lock().unwrap().push(7));
-    /// assert_eq!(logs.get_with("disk", |log| log.lock().unwrap().len()), Some(1));
+    /// logs.with("disk", |log| log.lock().unwrap().push(7));
+    /// assert_eq!(logs.with("disk", |log| log.lock().unwrap().len()), Some(1));
     /// ```
     #[inline]
-    pub fn get_with<Q: ?Sized, R>(&self, key: &Q, view: impl FnOnce(&V) -> R) -> Option<R>
+    pub fn with<Q: ?Sized, R>(&self, key: &Q, view: impl FnOnce(&V) -> R) -> Option<R>
     where
         M: Asked<P, Q>,
     {
@@ -287,7 +287,7 @@ where
     /// let class = Arc::new(Class { token: Token::new() });
     /// notes.insert_with_token(&class, "a note".to_string(), |class| &class.token);
     /// drop(class);
-    /// assert_eq!(notes.entries(), 0);         // the note has been dropped
+    /// assert_eq!(notes.entry_count(), 0);         // the note has been dropped
     /// ```
     pub fn insert_with_token(
         &self,

@@ -63,7 +63,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// # Consistency
 /// As for [`WeakValueMap`](crate::WeakValueMap): any operation from anywhere, no lock around user code, no guard that escapes. Values are handed
-/// out as clones, taken from an entry that the call owns for that moment; [`get_with`](Self::get_with) shows them without cloning.
+/// out as clones, taken from an entry that the call owns for that moment; [`with`](Self::with) shows them without cloning.
 /// When a value dies depends on who looks at it: it is dropped by the call that takes the entry out, or by the last that is looking at it.
 ///
 /// # Prompt entries
@@ -73,7 +73,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// # Dead entries
 /// A plain `Arc` does not tell anybody when it dies. Its entry, *with the value*, stays for a while, invisible but to
-/// [`entries`](Self::entries) and [`weak_keys`](Self::weak_keys), until an operation comes across it or a sweep takes it out; see
+/// [`entry_count`](Self::entry_count) and [`weak_keys`](Self::weak_keys), until an operation comes across it or a sweep takes it out; see
 /// [`WeakValueMap`](crate::WeakValueMap#dead-entries) for how many there can be. [`prune`](Self::prune) takes out all.
 /// The call that takes an entry out drops its value, or the last look-up that is using it does.
 ///
@@ -176,7 +176,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
 
     /// The number of entries whose key is alive: exact when nothing is under way.
     ///
-    /// *Complexity:* linear in `capacity`, since each key has to be looked at; [`entries`](Self::entries) is quick. *Waiting:* for
+    /// *Complexity:* linear in `capacity`, since each key has to be looked at; [`entry_count`](Self::entry_count) is quick. *Waiting:* for
     /// writers of a bucket, a few instructions long.
     pub fn len(&self) -> usize {
         self.inner.store.count_live()
@@ -188,7 +188,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     }
 
     /// The number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
-    pub fn entries(&self) -> usize {
+    pub fn entry_count(&self) -> usize {
         self.inner.store.table.len()
     }
 
@@ -197,7 +197,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
         self.inner.store.table.capacity()
     }
 
-    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then; see
+    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entry_count + additional` then; see
     /// [`WeakValueMap::reserve`](crate::WeakValueMap::reserve).
     ///
     /// # Panics
@@ -304,7 +304,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
 
     /// Takes out some live entry, whichever comes first; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear in its size.
     /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
-    pub fn pop_any(&self) -> Option<(P, V)>
+    pub fn pop(&self) -> Option<(P, V)>
     where
         V: Clone,
     {

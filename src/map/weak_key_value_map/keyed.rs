@@ -178,8 +178,8 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueM
     /// let wrapper = Arc::new(Wrapper(Token::new()));
     /// wrappers.insert_with_tokens(&class, wrapper.clone(), |class| Some(&class.0), |wrapper| Some(&wrapper.0));
     /// drop(class);
-    /// assert_eq!(wrappers.entries(), 0);
-    /// assert_eq!(Token::entries(&wrapper.0), 0);
+    /// assert_eq!(wrappers.entry_count(), 0);
+    /// assert_eq!(Token::entry_count(&wrapper.0), 0);
     /// ```
     pub fn insert_with_tokens(
         &self,

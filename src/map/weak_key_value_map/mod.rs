@@ -63,7 +63,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// returns; see [`WeakValueMap`](crate::WeakValueMap#prompt-entries). If both sides die at once, one of the two takes it out and tells the hook.
 ///
 /// # Dead entries
-/// As for [`WeakValueMap`](crate::WeakValueMap#dead-entries): invisible but to [`entries`](Self::entries), [`weak_keys`](Self::weak_keys) and
+/// As for [`WeakValueMap`](crate::WeakValueMap#dead-entries): invisible but to [`entry_count`](Self::entry_count), [`weak_keys`](Self::weak_keys) and
 /// [`weak_values`](Self::weak_values), until an operation comes across them or a sweep takes them out; [`prune`](Self::prune) takes out all.
 pub struct WeakKeyValueMap<P: Pointer, Q: Pointer, M = ByEquality, S = DefaultHashBuilder> {
     inner: WeakKeyed<P, Traced<Q>, M, S, ByValue<P, Q>>,
@@ -158,7 +158,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// The number of entries with both sides alive: exact when nothing is under way.
     ///
-    /// *Complexity:* linear in `capacity`, since each entry has to be looked at; [`entries`](Self::entries) is quick. *Waiting:* for
+    /// *Complexity:* linear in `capacity`, since each entry has to be looked at; [`entry_count`](Self::entry_count) is quick. *Waiting:* for
     /// writers of a bucket, a few instructions long.
     pub fn len(&self) -> usize {
         self.inner.store.count_live()
@@ -170,7 +170,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     }
 
     /// The number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
-    pub fn entries(&self) -> usize {
+    pub fn entry_count(&self) -> usize {
         self.inner.store.table.len()
     }
 
@@ -179,7 +179,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
         self.inner.store.table.capacity()
     }
 
-    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then; see
+    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entry_count + additional` then; see
     /// [`WeakValueMap::reserve`](crate::WeakValueMap::reserve).
     ///
     /// # Panics
@@ -279,7 +279,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
 
     /// Takes out some live entry, whichever comes first; none if there is none. Where one was found the next call goes on, so emptying a map so takes a time linear in its size.
     /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
-    pub fn pop_any(&self) -> Option<(P, Q)> {
+    pub fn pop(&self) -> Option<(P, Q)> {
         let (landed, key) = self.inner.store.pop()?;
         Some((key, landed.into_live()))
     }

@@ -66,7 +66,7 @@ type Value<P> = WeakSlot<P>;
 ///
 /// # Dead entries
 /// A plain `Arc` does not tell anybody when it dies. Its entry, with the key, stays for a while as a *dead entry*, which no operation
-/// shows but [`entries`](Self::entries) and [`weak_values`](Self::weak_values), and which keeps the memory of the value (not the
+/// shows but [`entry_count`](Self::entry_count) and [`weak_values`](Self::weak_values), and which keeps the memory of the value (not the
 /// value itself: that was dropped when its last owner went), since a `Weak` does. Dead entries are taken out
 /// * when a look-up or an insertion comes across them, and
 /// * when the thread that entered it has entered eight more, or
@@ -193,7 +193,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
 
     /// The number of live entries: exact when nothing is under way.
     ///
-    /// *Complexity:* linear in `capacity`, since each entry has to be looked at; [`entries`](Self::entries) is quick. *Waiting:* for
+    /// *Complexity:* linear in `capacity`, since each entry has to be looked at; [`entry_count`](Self::entry_count) is quick. *Waiting:* for
     /// writers of a bucket, a few instructions long.
     pub fn len(&self) -> usize {
         self.store.count_live()
@@ -205,7 +205,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     }
 
     /// The number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
-    pub fn entries(&self) -> usize {
+    pub fn entry_count(&self) -> usize {
         self.store.table.len()
     }
 
@@ -214,7 +214,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
         self.store.table.capacity()
     }
 
-    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entries + additional` then, and the table need not grow
+    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entry_count + additional` then, and the table need not grow
     /// before there are more than `capacity`, unless it is shrunk meanwhile.
     ///
     /// What is promised is the table: the memory of an entry comes with it. What other threads enter takes of the same room.
@@ -259,9 +259,9 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// let map = WeakValueMap::new();
     /// let held: Vec<_> = (0..10).map(|i| { let v = Arc::new(i); map.insert(i, v.clone()); v }).collect();
     /// drop(held);
-    /// assert_eq!((map.len(), map.entries()), (0, 10));
+    /// assert_eq!((map.len(), map.entry_count()), (0, 10));
     /// assert_eq!(map.prune(), 10);
-    /// assert_eq!(map.entries(), 0);
+    /// assert_eq!(map.entry_count(), 0);
     /// ```
     pub fn prune(&self) -> usize {
         self.store.prune()
@@ -376,7 +376,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`. Where one was found the next call goes on, so emptying a map so takes a
     /// time linear in its size.
     /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
-    pub fn pop_any(&self) -> Option<(K, P)>
+    pub fn pop(&self) -> Option<(K, P)>
     where
         K: Clone,
     {

@@ -35,9 +35,9 @@ where
     /// let socket = Arc::new(Socket { port: 80, token: Token::new() });
     /// map.insert_with_token("http", socket.clone(), |socket| &socket.token);
     /// map.insert_with_token("www", socket.clone(), |socket| &socket.token);
-    /// assert_eq!((map.entries(), socket.port), (2, 80));
+    /// assert_eq!((map.entry_count(), socket.port), (2, 80));
     /// drop(socket);
-    /// assert_eq!(map.entries(), 0);
+    /// assert_eq!(map.entry_count(), 0);
     /// ```
     pub fn insert_with_token(
         &self,

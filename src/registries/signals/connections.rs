@@ -319,8 +319,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             f.map(|f| f(list))
         };
         let found = match sender {
-            None => self.for_all.get_with(&(), &mut view),
-            Some(sender) => self.for_one.get_with(sender, &mut view),
+            None => self.for_all.with(&(), &mut view),
+            Some(sender) => self.for_one.with(sender, &mut view),
         };
         match (found.flatten(), f) {
             (Some(result), _) => result,
