@@ -14,7 +14,7 @@ use std::fmt;
 ///
 /// let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
 /// map.close();
-/// let error = map.get_or_try_insert_with(1, |_| Ok::<_, ()>(Arc::new(1))).unwrap_err();
+/// let error = map.get_or_try_insert_with(1, |_| Ok::<_, String>(Arc::new(1))).unwrap_err();
 /// assert_eq!(error.to_string(), "the map is closed, and takes no new entries");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -212,13 +212,13 @@ impl<K, V, S> Registry<K, V, S> {
     /// *Runs* `Debug` of keys that are being created, with no lock held, when a creation that waits for another one is noted or refused.
     ///
     /// ```
-    /// use highlander::error::CycleError;
+    /// use highlander::error::Refused;
     /// use highlander::Registry;
     ///
     /// static MODULES: Registry<&str, u32> = Registry::new().debug_keys();
     ///
-    /// fn load(name: &'static str, imports: &'static str) -> Result<u32, CycleError> {
-    ///     MODULES.get_or_try_insert_with(name, |_| load(imports, name)).map(|module| *module)
+    /// fn load(name: &'static str, imports: &'static str) -> Result<u32, Refused> {
+    ///     Ok(*MODULES.get_or_try_insert_with(name, |_| load(imports, name))?)
     /// }
     /// let text = load("chicken", "egg").unwrap_err().to_string();
     /// assert!(text.ends_with(r#""chicken", which asked for "egg", which asked for the first again"#));

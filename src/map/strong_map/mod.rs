@@ -112,7 +112,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     ///
     /// static MAP: StrongMap<&str, u32> = StrongMap::new().debug_keys();
     ///
-    /// let text = MAP.get_or_try_insert_with("ego", |_| MAP.get_or_try_insert_with("ego", |_| Ok::<_, String>(1))).unwrap_err();
+    /// let text = MAP.get_or_try_insert_with("ego", |_| MAP.get_or_try_insert_with("ego", |_| Ok::<_, String>(1))).unwrap_err().to_string();
     /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
     /// ```
     #[must_use]

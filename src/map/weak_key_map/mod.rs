@@ -157,7 +157,7 @@ impl<P: Pointer, V: 'static, M, S> WeakKeyMap<P, V, M, S> {
     ///
     /// static MAP: WeakKeyMap<Arc<str>, u32> = WeakKeyMap::new().debug_keys();
     ///
-    /// let text = MAP.get_or_try_insert_with(&"ego".into(), |key| MAP.get_or_try_insert_with(key, |_| Ok::<_, String>(1))).unwrap_err();
+    /// let text = MAP.get_or_try_insert_with(&"ego".into(), |key| MAP.get_or_try_insert_with(key, |_| Ok::<_, String>(1))).unwrap_err().to_string();
     /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
     /// ```
     #[must_use]

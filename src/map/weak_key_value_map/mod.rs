@@ -139,7 +139,7 @@ impl<P: Pointer, Q: Pointer, M, S> WeakKeyValueMap<P, Q, M, S> {
     ///
     /// static MAP: WeakKeyValueMap<Arc<str>, Arc<u32>> = WeakKeyValueMap::new().debug_keys();
     ///
-    /// let text = MAP.get_or_try_insert_with(&"ego".into(), |key| MAP.get_or_try_insert_with(key, |_| Ok::<_, String>(Arc::new(1)))).unwrap_err();
+    /// let text = MAP.get_or_try_insert_with(&"ego".into(), |key| MAP.get_or_try_insert_with(key, |_| Ok::<_, String>(Arc::new(1)))).unwrap_err().to_string();
     /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
     /// ```
     #[must_use]

@@ -174,7 +174,7 @@ impl<K: 'static, P: Pointer, S> WeakValueMap<K, P, S> {
     ///
     /// static MAP: WeakValueMap<&str, Arc<u32>> = WeakValueMap::new().debug_keys();
     ///
-    /// let text = MAP.get_or_try_insert_with("ego", |_| MAP.get_or_try_insert_with("ego", |_| Ok::<_, String>(Arc::new(1)))).unwrap_err();
+    /// let text = MAP.get_or_try_insert_with("ego", |_| MAP.get_or_try_insert_with("ego", |_| Ok::<_, String>(Arc::new(1)))).unwrap_err().to_string();
     /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
     /// ```
     #[must_use]
