@@ -442,6 +442,12 @@ mod at_the_drop_of_a_condition {
     /// What a condition has captured.
     struct Asks(u32, mpsc::Sender<String>);
 
+    impl Asks {
+        fn for_key(&self, key: u32) -> bool {
+            self.0 == key
+        }
+    }
+
     impl Drop for Asks {
         fn drop(&mut self) {
             let asked = REGISTRY.get_or_try_insert_with(self.0, |_| Ok::<_, ()>(7));
@@ -459,7 +465,7 @@ mod at_the_drop_of_a_condition {
     #[test]
     fn a_creation_is_not_waited_for_by_its_own_thread() {
         let text = with(1, |asks| {
-            let entry = REGISTRY.entry(1).valid_if(move |_| asks.0 == 1);
+            let entry = REGISTRY.entry(1).valid_if(move |_| asks.for_key(0));
             drop(entry.or_insert(1));
         });
         assert!(text.contains("Cycle"), "{text}");
@@ -468,11 +474,16 @@ mod at_the_drop_of_a_condition {
     #[test]
     fn nor_is_a_claim() {
         let text = with(2, |asks| {
-            drop(REGISTRY.entry(2).valid_if(move |_| asks.0 == 1).claim());
+            drop(REGISTRY.entry(2).valid_if(move |_| asks.for_key(0)).claim());
         });
         assert!(text.contains("Cycle"), "{text}");
         let text = with(3, |asks| {
-            drop(REGISTRY.entry(3).valid_if(move |_| asks.0 == 1).try_claim());
+            drop(
+                REGISTRY
+                    .entry(3)
+                    .valid_if(move |_| asks.for_key(0))
+                    .try_claim(),
+            );
         });
         assert!(text.contains("Cycle"), "{text}");
     }
@@ -481,7 +492,7 @@ mod at_the_drop_of_a_condition {
     #[test]
     fn nor_is_that_of_a_task() {
         let text = with(4, |asks| {
-            let entry = REGISTRY.entry(4).valid_if(move |_| asks.0 == 1);
+            let entry = REGISTRY.entry(4).valid_if(move |_| asks.for_key(0));
             drop(pollster::block_on(
                 entry.or_insert_with_async(|_| async { 1 }),
             ));
@@ -496,7 +507,7 @@ mod at_the_drop_of_a_condition {
             drop(
                 REGISTRY
                     .entry(5)
-                    .valid_if(move |_| asks.0 == 5)
+                    .valid_if(move |_| asks.for_key(5))
                     .or_insert(6),
             );
         });

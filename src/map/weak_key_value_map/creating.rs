@@ -222,10 +222,10 @@ where
     M: Keying<P>,
     S: BuildHasher,
 {
-    fn made_with_token<'t>(
+    fn made_with_token(
         &self,
         hash: u64,
-        _: &'t TicketOf<Self>,
+        _: &TicketOf<Self>,
         value: Q,
         binder: &Binder,
     ) -> Made<Traced<Q>> {

@@ -196,10 +196,10 @@ where
     P: SyncPointer,
     S: BuildHasher,
 {
-    fn made_with_token<'t>(
+    fn made_with_token(
         &self,
         hash: u64,
-        _: &'t TicketOf<Self>,
+        _: &TicketOf<Self>,
         value: P,
         binder: &Binder,
     ) -> Made<Value<P>> {
