@@ -427,7 +427,7 @@ impl<T, R: Clone> FlightTable<T, R> {
             let listed = list.iter().filter(|listed| listed.get().hash == hash);
             listed.map(Listed::join).collect()
         });
-        // EntryRef, so that the tickets stay.
+        // Held, so that the tickets stay.
         let waiters = flights.into_iter();
         let mut all = Strangers(waiters.map(|flight| Waiter::new(shard, flight)).collect());
         let found = all.0.swap_remove(Waiter::find(&all.0, is_it)?);

@@ -308,7 +308,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
 
     /// As `peek`, but keeps the key alive too, and leaves a dead entry where it is: so it calls no hook.
     pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
-        // EntryRef, so that nothing else has its address.
+        // Held, so that nothing else has its address.
         let mut before: Option<EntryRef<A, B>> = None;
         loop {
             let strong = self.table.get(hash, &is_it)?;

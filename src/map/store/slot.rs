@@ -48,7 +48,7 @@ pub(crate) trait Slot: 'static {
     }
 }
 
-/// OwnedSlot as it is: it lives as long as its entry.
+/// Kept as it is: it lives as long as its entry.
 pub(crate) struct OwnedSlot<T>(pub(crate) T);
 
 impl<T: 'static> Slot for OwnedSlot<T> {
@@ -78,7 +78,7 @@ impl<T: 'static> Slot for OwnedSlot<T> {
     }
 }
 
-/// OwnedSlot weakly: its death is the entry's.
+/// Kept weakly: its death is the entry's.
 pub(crate) struct WeakSlot<P: Pointer>(pub(crate) P::Weak, Watching);
 
 /// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
@@ -86,7 +86,7 @@ pub(crate) struct WeakSlot<P: Pointer>(pub(crate) P::Weak, Watching);
 pub(crate) struct Watching(Option<Arc<Told>>);
 
 struct Told {
-    /// EntryRef, that is all.
+    /// Held, that is all.
     _registration: Option<Registration>,
     /// As above.
     _before: Watching,
