@@ -2,7 +2,7 @@
 
 use crate::create::creator::{create_in_two, create_with_token, never_fails};
 use crate::create::creator::{CoreOf, Creator, LandedOf, Tokens};
-use crate::create::error::{ClosedError, CreateError, CycleError};
+use crate::create::error::{ClosedError, CreateError};
 use crate::create::steps::{Begun, Creation};
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
@@ -91,8 +91,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// # Panics
     /// When the map has been closed.
     pub fn fill(self, value: M::Value) -> M::Owner {
-        self.try_fill(value)
-            .unwrap_or_else(|closed| panic!("{closed}"))
+        self.try_fill(value).unwrap_or_else(|closed| closed.panic())
     }
 
     /// As [`fill`](Self::fill), of a map that may be closed.
@@ -165,7 +164,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         create: impl FnOnce(&M, Creation<'_, CoreOf<M>>, S) -> Result<LandedOf<M>, CreateError<E>>,
     ) -> Result<M::Owner, CreateError<E>> {
         if let Err(cycle) = self.creation.wait_for_ends() {
-            return Err(after((self, steps), CycleError::into(cycle)));
+            return Err(after((self, steps), cycle.into()));
         }
         create(self.map, self.creation, steps).map(M::into_owner)
     }

@@ -22,14 +22,14 @@ pub trait WeakValued {
     /// What keeps a value alive: a handle, or the pointer.
     type Owner: Clone;
     /// The map, where `Self` leads to it.
-    type Map: Asks<Key = Self::Key, Value = Self::Value, Owner = Self::Owner>;
+    type Map: Identifies<Key = Self::Key, Value = Self::Value, Owner = Self::Owner>;
 
     /// The map.
     fn map(&self) -> &Self::Map;
 }
 
 /// The calls that all of these maps have.
-pub(crate) trait Asks: Creator {
+pub(crate) trait Identifies: Creator {
     /// Which value it is, for as long as somebody owns it.
     fn identity(owner: &Self::Owner) -> usize;
 
@@ -78,7 +78,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> WeakValued for Registry
     }
 }
 
-impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Asks for Registry<K, V, S> {
+impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Identifies for Registry<K, V, S> {
     #[inline]
     fn identity(owner: &Handle<K, V>) -> usize {
         // Not where the value lies: one without a size shares that with others.
@@ -115,7 +115,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValued for WeakValu
     }
 }
 
-impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Asks for WeakValueMap<K, P, S> {
+impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Identifies for WeakValueMap<K, P, S> {
     #[inline]
     fn identity(owner: &P) -> usize {
         P::address(owner).addr()
@@ -157,7 +157,7 @@ where
     }
 }
 
-impl<P, Q, M, S> Asks for WeakKeyValueMap<P, Q, M, S>
+impl<P, Q, M, S> Identifies for WeakKeyValueMap<P, Q, M, S>
 where
     P: Pointer,
     Q: Pointer,

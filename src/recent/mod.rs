@@ -19,7 +19,7 @@ use crate::create::error::CreateError;
 use crate::deadlock::frames;
 use crate::sync::const_fn;
 use keeper::{Keeper, Limit};
-use maps::{Asks, Finds};
+use maps::{Finds, Identifies};
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -324,12 +324,12 @@ impl<M: WeakValued> Gives<M::Map, M::Owner> for Kept<'_, M> {
     }
 
     #[inline(always)]
-    fn look_up(
+    fn look_up<C: Condition<M::Map>>(
         self,
         map: &M::Map,
         hash: u64,
         is_it: impl Fn(&StoredOf<M::Map>) -> bool,
-        condition: &impl Condition<M::Map>,
+        condition: &C,
     ) -> Result<M::Owner, Self> {
         match Owned.look_up(map, hash, is_it, condition) {
             Ok(owner) => Ok(self.0.kept(owner)),

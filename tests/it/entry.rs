@@ -286,21 +286,14 @@ fn threads_that_share_errors_run_the_factory_once_for_all_who_wait() {
 #[cfg(feature = "async")]
 mod tasks {
     use super::*;
-    use std::future::Future;
-    use std::pin::Pin;
-    use std::task::{Context, Poll, Waker};
-
-    type Task<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-    fn poll<T>(task: &mut Task<'_, T>) -> Poll<T> {
-        task.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-    }
+    use crate::idle::{poll, Boxed};
+    use std::task::{Poll, Waker};
 
     /// A creation of 1 that fails when it is polled for the second time.
     fn fails_later<'a>(
         registry: &'a Registry<u32, u32>,
         shares: bool,
-    ) -> Task<'a, Result<(), CreateError<String>>> {
+    ) -> Boxed<'a, Result<(), CreateError<String>>> {
         let mut polled = false;
         let later = std::future::poll_fn(move |_| match std::mem::replace(&mut polled, true) {
             false => Poll::Pending,
@@ -323,10 +316,10 @@ mod tasks {
     fn an_error_that_is_shared_is_one_for_all_who_wait() {
         let registry: Registry<u32, u32> = Registry::new();
         let mut creator = fails_later(&registry, true);
-        assert!(poll(&mut creator).is_pending());
+        assert!(poll(&mut creator, Waker::noop()).is_pending());
         let unasked = |_: &u32| async { unreachable!("somebody has tried") };
         let mut waiting: Vec<_> = (0..7)
-            .map(|_| -> Task<'_, Result<_, CreateError<String>>> {
+            .map(|_| -> Boxed<'_, Result<_, CreateError<String>>> {
                 Box::pin(
                     registry
                         .entry(1)
@@ -335,11 +328,16 @@ mod tasks {
                 )
             })
             .collect();
-        assert!(waiting.iter_mut().all(|waiter| poll(waiter).is_pending()));
+        assert!(waiting
+            .iter_mut()
+            .all(|waiter| poll(waiter, Waker::noop()).is_pending()));
         let no_answer = CreateError::Failed(String::from("no answer"));
-        assert_eq!(poll(&mut creator), Poll::Ready(Err(no_answer.clone())));
+        assert_eq!(
+            poll(&mut creator, Waker::noop()),
+            Poll::Ready(Err(no_answer.clone()))
+        );
         for waiter in &mut waiting {
-            let Poll::Ready(Err(error)) = poll(waiter) else {
+            let Poll::Ready(Err(error)) = poll(waiter, Waker::noop()) else {
                 panic!("it has waited for the error");
             };
             assert_eq!(error, no_answer);
@@ -353,31 +351,35 @@ mod tasks {
         for shares in [true, false] {
             let registry: Registry<u32, u32> = Registry::new();
             let mut creator = fails_later(&registry, shares);
-            assert!(poll(&mut creator).is_pending());
+            assert!(poll(&mut creator, Waker::noop()).is_pending());
             let entry = || registry.entry(1);
-            let mut other: Task<'_, Result<_, CreateError<u8>>> = Box::pin(
+            let mut other: Boxed<'_, Result<_, CreateError<u8>>> = Box::pin(
                 entry()
                     .share_errors()
                     .or_try_insert_with_async(|_| async { Err(7) }),
             );
-            let mut alone: Task<'_, Result<_, CreateError<String>>> =
+            let mut alone: Boxed<'_, Result<_, CreateError<String>>> =
                 Box::pin(entry().or_try_insert_with_async(|_| async { Ok(1) }));
-            let mut same: Task<'_, Result<_, CreateError<String>>> = Box::pin(
+            let mut same: Boxed<'_, Result<_, CreateError<String>>> = Box::pin(
                 entry()
                     .share_errors()
                     .or_try_insert_with_async(|_| async { Ok(2) }),
             );
-            let all_wait = poll(&mut other).is_pending() && poll(&mut alone).is_pending();
-            assert!(all_wait && poll(&mut same).is_pending());
-            assert!(matches!(poll(&mut creator), Poll::Ready(Err(_))));
+            let all_wait = poll(&mut other, Waker::noop()).is_pending()
+                && poll(&mut alone, Waker::noop()).is_pending();
+            assert!(all_wait && poll(&mut same, Waker::noop()).is_pending());
             assert!(matches!(
-                poll(&mut other),
+                poll(&mut creator, Waker::noop()),
+                Poll::Ready(Err(_))
+            ));
+            assert!(matches!(
+                poll(&mut other, Waker::noop()),
                 Poll::Ready(Err(CreateError::Failed(7)))
             ));
-            let Poll::Ready(Ok(made)) = poll(&mut alone) else {
+            let Poll::Ready(Ok(made)) = poll(&mut alone, Waker::noop()) else {
                 panic!("it tries itself");
             };
-            match (poll(&mut same), shares) {
+            match (poll(&mut same, Waker::noop()), shares) {
                 (Poll::Ready(Err(CreateError::Failed(text))), true) => {
                     assert_eq!(text, "no answer")
                 }
@@ -418,12 +420,12 @@ mod tasks {
     fn a_hit_is_ready_at_the_first_poll_and_a_future_is_small() {
         let registry: Registry<u32, [u64; 64]> = Registry::new();
         let held = registry.entry(1).or_insert([1; 64]);
-        let mut hit: Task<'_, _> = Box::pin(
+        let mut hit: Boxed<'_, _> = Box::pin(
             registry
                 .entry(1)
                 .or_insert_with_async(|_| async { unreachable!() }),
         );
-        assert!(matches!(poll(&mut hit), Poll::Ready(same) if same.ptr_eq(&held)));
+        assert!(matches!(poll(&mut hit, Waker::noop()), Poll::Ready(same) if same.ptr_eq(&held)));
         let creation = registry.get_or_insert_async(2, |_| async { [2; 64] });
         assert!(
             size_of_val(&creation) <= 64,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Counts.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Wake for Woken {
     }
 }
 
-fn poll<T>(future: &mut Boxed<'_, T>, waker: &Waker) -> Poll<T> {
+pub fn poll<T>(future: &mut Boxed<'_, T>, waker: &Waker) -> Poll<T> {
     future.as_mut().poll(&mut Context::from_waker(waker))
 }
 

@@ -21,6 +21,7 @@ pub use policy::{AnyLive, KeyAndOwner, Output, Owned, ShareErrors, ValidIf, View
 pub(crate) use policy::{Condition, Errors, Gives};
 use std::any::TypeId;
 use std::fmt;
+use std::ops::ControlFlow;
 
 /// One key of a map: what is to become of it if it has no live value.
 ///
@@ -304,11 +305,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         self,
         make: impl FnOnce(&M::Key) -> Option<M::Value>,
     ) -> Option<O::Of> {
-        match self.or_try_insert_with(|key| make(key).ok_or(())) {
-            Ok(found) => Some(found),
-            Err(CreateError::Failed(())) => None,
-            Err(CreateError::Refused(refused)) => refused.panic(),
-        }
+        optional(self.or_try_insert_with(|key| make(key).ok_or(())))
     }
 
     /// Returns the live value, or creates it in two steps: `allocate` makes it, and `initialise` completes it.
@@ -578,10 +575,7 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
     fn begin(self, shares: Option<TypeId>) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
         let condition = By::new(self.condition, shares);
         let begun = steps::begin(self.map.core(), self.hash, self.ticket, &condition);
-        match let_go(condition, begun) {
-            Ok(begun) => Ok((begun, self.output)),
-            Err(refused) => Err(after(self.output, refused)),
-        }
+        let_go(condition, self.output, begun)
     }
 
     /// As `begin`, without waiting.
@@ -593,10 +587,7 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
             Ok(None) => Err(ClaimError::InFlight(InFlight)),
             Err(closed) => Err(ClaimError::Refused(closed.into())),
         };
-        match let_go(condition, begun) {
-            Ok(begun) => Ok((begun, self.output)),
-            Err(error) => Err(after(self.output, error)),
-        }
+        let_go(condition, self.output, begun)
     }
 
     /// Has `create` create the value with `steps`, unless somebody else does.
@@ -611,35 +602,71 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
         O: Output<M>,
     {
         let shares = <C as Errors<E>>::shared_type();
-        let (begun, output) = match self.begin(shares) {
-            Ok(begun) => begun,
-            Err(refused) => return Err(after((steps, create), refused.into())),
-        };
-        let created = match begun {
-            Begun::Landed(landed) => Ok(after((steps, create), landed)),
-            Begun::Ours(creation) => create(creation, steps),
-            Begun::Failed(error) => {
-                let error = after((steps, create), error);
-                Err(CreateError::Failed(C::take(error)))
+        match creates::<_, C, _, _, _>(self.begin(shares), (steps, create)) {
+            ControlFlow::Continue((creation, output, (steps, create))) => {
+                of_created(output, create(creation, steps))
             }
-        };
-        match created {
-            Ok(landed) => Ok(output.of(landed)),
-            Err(error) => Err(after(output, error)),
+            ControlFlow::Break(done) => done,
         }
     }
 }
 
-/// Drops what is of no use any more. That is user code, which may ask for the key: so it is a part of the creation, if that has begun.
-fn let_go<'a, M: Creates, T, E>(
-    rest: T,
-    begun: Result<Begun<'a, M>, E>,
-) -> Result<Begun<'a, M>, E> {
-    if let Ok(Begun::Ours(creation)) = &begun {
-        creation.during(|_| drop(rest));
-        return begun;
+/// How a call goes on: it creates, or there is nothing more to do.
+type GoesOn<'a, M, O, S, E> =
+    ControlFlow<Result<<O as Output<M>>::Of, CreateError<E>>, (Creation<'a, CoreOf<M>>, O, S)>;
+
+/// What follows when a creation has begun. If it is for the caller to create, `steps` come back.
+fn creates<'a, M: Creator, C: Errors<E>, O: Output<M>, S, E>(
+    begun: Result<(Begun<'a, CoreOf<M>>, O), Refused>,
+    steps: S,
+) -> GoesOn<'a, M, O, S, E> {
+    ControlFlow::Break(match begun {
+        Ok((Begun::Ours(creation), output)) => {
+            return ControlFlow::Continue((creation, output, steps))
+        }
+        Ok((Begun::Landed(landed), output)) => Ok(output.of(after(steps, landed))),
+        Ok((Begun::Failed(error), output)) => {
+            let error = after((steps, output), error);
+            Err(CreateError::Failed(C::take(error)))
+        }
+        Err(refused) => Err(after(steps, refused.into())),
+    })
+}
+
+/// What comes back of what a creation has ended in.
+fn of_created<M: Creator, O: Output<M>, E>(
+    output: O,
+    created: Result<LandedOf<M>, CreateError<E>>,
+) -> Result<O::Of, CreateError<E>> {
+    match created {
+        Ok(landed) => Ok(output.of(landed)),
+        Err(error) => Err(after(output, error)),
     }
-    after(rest, begun)
+}
+
+/// What comes of a factory that may find that there is no such thing.
+fn optional<T>(created: Result<T, CreateError<()>>) -> Option<T> {
+    match created {
+        Ok(found) => Some(found),
+        Err(CreateError::Failed(())) => None,
+        Err(CreateError::Refused(refused)) => refused.panic(),
+    }
+}
+
+/// What has begun, with `output`. `rest` is of no use any more; its drop is user code, which may ask for the key: so it is a part of the creation, if that has begun.
+fn let_go<'a, M: Creates, T, O, E>(
+    rest: T,
+    output: O,
+    begun: Result<Begun<'a, M>, E>,
+) -> Result<(Begun<'a, M>, O), E> {
+    match begun {
+        Ok(Begun::Ours(creation)) => {
+            creation.during(|_| drop(rest));
+            Ok((Begun::Ours(creation), output))
+        }
+        Ok(begun) => Ok((after(rest, begun), output)),
+        Err(error) => Err(after((rest, output), error)),
+    }
 }
 
 impl<M, K: fmt::Debug, C, O> fmt::Debug for Entry<'_, M, K, C, O> {

@@ -51,10 +51,11 @@ impl<E: Clone + Send + Sync + 'static, C> Errors<E> for ShareErrors<C> {
     }
 
     fn take(error: SharedError) -> E {
-        let error: &E = (*error)
+        let shared: &E = (*error)
             .downcast_ref()
             .expect("of the type that was asked for");
-        error.clone()
+        let own = shared.clone();
+        after(error, own)
     }
 }
 
@@ -67,21 +68,40 @@ pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
 
 /// How it is done.
 pub(crate) trait Gives<M: Creator, R>: Sized {
+    /// Of what a creation ends in.
     fn of(self, landed: LandedOf<M>) -> R;
+
+    /// Of what a look-up has found, if that will do.
+    #[inline(always)]
+    fn of_found(self, landed: LandedOf<M>) -> Result<R, Self> {
+        Ok(self.of(landed))
+    }
 
     /// A look-up.
     #[inline(always)]
-    fn look_up(
+    fn look_up<C: Condition<M>>(
         self,
         map: &M,
         hash: u64,
         is_it: impl Fn(&StoredOf<M>) -> bool,
-        condition: &impl Condition<M>,
+        condition: &C,
     ) -> Result<R, Self> {
-        match map.find(hash, is_it) {
-            Some(landed) if condition.holds(&landed) => Ok(self.of(landed)),
-            _ => Err(self),
-        }
+        look_up(self, map, hash, is_it, condition)
+    }
+}
+
+/// What `output` makes of a value that counts.
+#[inline(always)]
+fn look_up<M: Creator, R, O: Gives<M, R>>(
+    output: O,
+    map: &M,
+    hash: u64,
+    is_it: impl Fn(&StoredOf<M>) -> bool,
+    condition: &impl Condition<M>,
+) -> Result<R, O> {
+    match map.find(hash, is_it) {
+        Some(landed) if condition.holds(&landed) => output.of_found(landed),
+        stale => Err(after(stale, output)),
     }
 }
 
@@ -159,26 +179,18 @@ impl<M: Creator<Owner: Clone>> Gives<M, M::Owner> for Owned {
     }
 
     #[inline(always)]
-    fn look_up(
+    fn look_up<C: Condition<M>>(
         self,
         map: &M,
         hash: u64,
         is_it: impl Fn(&StoredOf<M>) -> bool,
-        condition: &impl Condition<M>,
+        condition: &C,
     ) -> Result<M::Owner, Self> {
-        if is_any::<M, _>(condition) {
+        if C::ANY {
             return map.find_owner(hash, is_it).ok_or(self);
         }
-        match map.find(hash, is_it) {
-            Some(landed) if condition.holds(&landed) => Ok(M::into_owner(landed)),
-            _ => Err(self),
-        }
+        look_up(self, map, hash, is_it, condition)
     }
-}
-
-#[inline(always)]
-fn is_any<M: Creator, C: Condition<M>>(_: &C) -> bool {
-    C::ANY
 }
 
 /// The key that is stored comes back too, which nobody else may own: of [`entry_ref`](crate::WeakKeyMap::entry_ref).
@@ -191,22 +203,11 @@ impl<M: WeakKeys<Owner: Clone>> Output<M> for KeyAndOwner {
 
 impl<M: WeakKeys<Owner: Clone>> Gives<M, (M::Key, M::Owner)> for KeyAndOwner {
     fn of(self, landed: LandedOf<M>) -> (M::Key, M::Owner) {
-        let key = M::live_key(&landed).expect("a creation keeps it alive");
-        let owner = M::into_owner(landed);
-        (key, owner)
+        let found = Gives::<M, _>::of_found(self, landed);
+        found.expect("a creation keeps its key alive")
     }
 
-    fn look_up(
-        self,
-        map: &M,
-        hash: u64,
-        is_it: impl Fn(&StoredOf<M>) -> bool,
-        condition: &impl Condition<M>,
-    ) -> Result<(M::Key, M::Owner), Self> {
-        let landed = match map.find(hash, is_it) {
-            Some(landed) if condition.holds(&landed) => landed,
-            _ => return Err(self),
-        };
+    fn of_found(self, landed: LandedOf<M>) -> Result<(M::Key, M::Owner), Self> {
         match M::live_key(&landed) {
             Some(key) => Ok((key, M::into_owner(landed))),
             None => Err(after(landed, self)),
@@ -216,6 +217,7 @@ impl<M: WeakKeys<Owner: Clone>> Gives<M, (M::Key, M::Owner)> for KeyAndOwner {
 
 /// The key that is stored comes back.
 #[cfg(feature = "serde")]
+#[derive(Debug)]
 pub(crate) struct StoredKey;
 
 #[cfg(feature = "serde")]
@@ -226,21 +228,13 @@ impl<M: WeakKeys> Output<M> for StoredKey {
 #[cfg(feature = "serde")]
 impl<M: WeakKeys> Gives<M, M::Key> for StoredKey {
     fn of(self, landed: LandedOf<M>) -> M::Key {
-        let key = M::live_key(&landed).expect("a creation keeps it alive");
-        after(landed, key)
+        let found = Gives::<M, _>::of_found(self, landed);
+        found.expect("a creation keeps its key alive")
     }
 
-    fn look_up(
-        self,
-        map: &M,
-        hash: u64,
-        is_it: impl Fn(&StoredOf<M>) -> bool,
-        condition: &impl Condition<M>,
-    ) -> Result<M::Key, Self> {
-        let found = map.find(hash, is_it);
-        let live = found.as_ref().filter(|landed| condition.holds(landed));
-        let key = live.and_then(M::live_key);
-        after(found, key.ok_or(self))
+    fn of_found(self, landed: LandedOf<M>) -> Result<M::Key, Self> {
+        let key = M::live_key(&landed);
+        after(landed, key.ok_or(self))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::key::Selects;
 use super::policy::{By, Condition, Errors, Output};
-use super::{let_go, Entry, Missed};
+use super::{creates, let_go, of_created, optional, Entry, Missed};
 use crate::create::claim::Claim;
 use crate::create::creator::{never_fails, CoreOf, Creator, Tokens};
 use crate::create::error::{CreateError, Refused};
@@ -11,6 +11,7 @@ use crate::memory::panics::{after, ended};
 use crate::pointer::token::Token;
 use std::any::TypeId;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -136,11 +137,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
                     let making = make(key);
                     async move { ended!(making).ok_or(()) }
                 };
-                match missed.create_async(make).await {
-                    Ok(found) => Some(found),
-                    Err(CreateError::Failed(())) => None,
-                    Err(CreateError::Refused(refused)) => refused.panic(),
-                }
+                optional(missed.create_async(make).await)
             }),
         })
     }
@@ -189,12 +186,8 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
     ) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
         let condition = By::new(self.condition, shares);
         let begun = begin_async(self.map.core(), self.hash, self.ticket, condition);
-        let begun = match begun.await {
-            Ok((begun, condition)) => let_go(condition, Ok(begun)),
-            Err(refused) => Err(refused),
-        };
-        match begun {
-            Ok(begun) => Ok((begun, self.output)),
+        match begun.await {
+            Ok((begun, condition)) => let_go(condition, self.output, Ok(begun)),
             Err(refused) => Err(after(self.output, refused)),
         }
     }
@@ -208,25 +201,15 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
         C: Errors<E>,
     {
         let shares = <C as Errors<E>>::shared_type();
-        let (begun, output) = match self.begin_async(shares).await {
-            Ok(begun) => begun,
-            Err(refused) => return Err(after(make, refused.into())),
-        };
-        let creation = match begun {
-            Begun::Landed(landed) => return Ok(output.of(after(make, landed))),
-            Begun::Failed(error) => {
-                let error = after((make, output), error);
-                return Err(CreateError::Failed(C::take(error)));
-            }
-            Begun::Ours(creation) => creation,
+        let begun = self.begin_async(shares).await;
+        let (creation, output, make) = match creates::<_, C, _, _, _>(begun, make) {
+            ControlFlow::Continue(ours) => ours,
+            ControlFlow::Break(done) => return done,
         };
         let making = creation.during(|ticket| make(M::key_of(ticket)));
         let created =
             creation.create_async(making, |ticket, value| M::made(ticket, value), C::share);
-        match created.await {
-            Ok(landed) => Ok(output.of(landed)),
-            Err(error) => Err(after(output, error)),
-        }
+        of_created(output, created.await)
     }
 
     async fn create_with_token_async<F, T, E>(self, make: F) -> Result<O::Of, CreateError<E>>
@@ -238,17 +221,10 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
     {
         let (map, hash) = (self.map, self.hash);
         let shares = <C as Errors<E>>::shared_type();
-        let (begun, output) = match self.begin_async(shares).await {
-            Ok(begun) => begun,
-            Err(refused) => return Err(after(make, refused.into())),
-        };
-        let creation = match begun {
-            Begun::Landed(landed) => return Ok(output.of(after(make, landed))),
-            Begun::Failed(error) => {
-                let error = after((make, output), error);
-                return Err(CreateError::Failed(C::take(error)));
-            }
-            Begun::Ours(creation) => creation,
+        let begun = self.begin_async(shares).await;
+        let (creation, output, make) = match creates::<_, C, _, _, _>(begun, make) {
+            ControlFlow::Continue(ours) => ours,
+            ControlFlow::Break(done) => return done,
         };
         let token = Token::new();
         let binder = token.binder();
@@ -258,10 +234,7 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
             move |ticket, value| map.made_with_token(hash, ticket, value, &binder),
             C::share,
         );
-        match created.await {
-            Ok(landed) => Ok(output.of(landed)),
-            Err(error) => Err(after(output, error)),
-        }
+        of_created(output, created.await)
     }
 }
 

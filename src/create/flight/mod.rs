@@ -124,9 +124,9 @@ impl<T, R> Flight<T, R> {
     }
 
     /// The error of `other`, if it has one that is as good for this one.
-    fn error_of(&self, other: &Self) -> Option<SharedError> {
+    fn error_of<'a>(&self, other: &'a Self) -> Option<&'a SharedError> {
         let error = other.error.get()?;
-        (self.shares == Some((**error).type_id())).then(|| Arc::clone(error))
+        (self.shares == Some((**error).type_id())).then_some(error)
     }
 
     /// Acquire: pairs with `take_off`, before which the result or the error was set.

@@ -318,7 +318,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             let own = self.own.as_ref();
             let own = own.expect("those who wait bring one along");
             match own.error_of(flight) {
-                Some(error) => Turn::Failed(error),
+                Some(error) => Turn::Failed(Arc::clone(error)),
                 None => Turn::Again(Arc::clone(own)),
             }
         })

@@ -215,9 +215,7 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Gives up, with what has ended inside of it. Those who wait for an error of this type get what `share` makes of it.
     fn fail_with<E>(self, scope: Scope, error: E, share: impl Share<E>) -> E {
-        if let Some(shared) = self.during(|_| share(&error)) {
-            self.leader.flight().share_error(shared);
-        }
+        share_error(self.map, self.leader.flight(), &error, share);
         let mut panics = Panics::new();
         panics.catch(|| drop(scope));
         panics.catch(|| drop(self));
@@ -284,9 +282,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         match drafted.initialise(initialise) {
             Ok(()) => drafted.finish().map_err(CreateError::from),
             Err(error) => {
-                if let Some(shared) = drafted.during(Part::Closed, || share(&error)) {
-                    drafted.leader().flight().share_error(shared);
-                }
+                share_error(drafted.map, drafted.leader().flight(), &error, share);
                 Err(CreateError::Failed(after(drafted, error)))
             }
         }
@@ -423,6 +419,18 @@ fn during_as<M: Creates, R>(
     frames::during(flight.work(), &describe, part, f)
 }
 
+/// Leaves what `share` makes of an error for those who wait, as a part of the creation: to clone it is user code.
+fn share_error<M: Creates, E>(
+    map: &M,
+    flight: &Flight<M::Ticket, M::Landed>,
+    error: &E,
+    share: impl Share<E>,
+) {
+    if let Some(shared) = during(map, flight, Part::Closed, || share(error)) {
+        flight.share_error(shared);
+    }
+}
+
 /// Enters a draft that is complete, as a part of its creation.
 fn enter_draft<M: Creates>(
     map: &M,
@@ -542,9 +550,7 @@ impl<M: Creates> Creation<'_, M> {
         match entered {
             Ok(entered) => self.finish(entered).map_err(CreateError::from),
             Err(error) => {
-                if let Some(shared) = self.during(|_| share(&error)) {
-                    self.leader.flight().share_error(shared);
-                }
+                share_error(self.map, self.leader.flight(), &error, share);
                 Err(CreateError::Failed(after(self, error)))
             }
         }

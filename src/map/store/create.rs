@@ -144,8 +144,9 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             }
             None => {
                 // SAFETY: linked, and one of its two counts is ours.
-                let held =
-                    EntryRef::new(unsafe { NodeRef::<StoreNode<A, B>>::adopt(ticket.seed.node()) });
+                let strong: NodeRef<StoreNode<A, B>> =
+                    unsafe { NodeRef::adopt(ticket.seed.node()) };
+                let held = EntryRef::new(strong);
                 self.counters.add(Count::Created);
                 self.has_come(&held);
                 Ok(Landed {
