@@ -23,7 +23,7 @@
 //! | keep keys and values, with single-flight creation and no guards | [`StrongMap<K, V>`], which hands out clones of `V` | when it is removed |
 //! | keep values a little longer than their owners do | [`Recent<M>`] on top of such a map | |
 //! | not try again at once what has failed | [`RecentErrors<K, E>`], asked by factories | |
-//! | choose hasher, capacity, a removal hook | [`MapMaker`](map::MapMaker), which makes these maps | |
+//! | choose hasher, capacity, a removal hook | the constructors of the maps, and the settings of a [`Map`](map::Map) | |
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`](pointer::Pointer) | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`](pointer::Watched) instead of an `Arc`; a [`Token`](pointer::Token) inside one | |
 //!
@@ -81,10 +81,10 @@ mod sync;
 mod table;
 
 pub use equivalent::Equivalent;
-pub use map::strong_map::StrongMap;
-pub use map::weak_key_map::WeakKeyMap;
-pub use map::weak_key_value_map::WeakKeyValueMap;
-pub use map::weak_value_map::WeakValueMap;
+pub use map::strong::StrongMap;
+pub use map::weak_key::WeakKeyMap;
+pub use map::weak_key_value::WeakKeyValueMap;
+pub use map::weak_value::WeakValueMap;
 pub use recent::{Kept, Recent, RecentErrors, WeakValued};
 pub use registry::handle::{Handle, WeakHandle};
 pub use registry::intern::interned::Interned;
@@ -98,10 +98,9 @@ pub mod error {
     //! What comes back when a call does not do what was asked for.
 
     pub use crate::create::error::{
-        BuildError, ClaimError, ClosedError, CreateError, CycleError, InFlight, InsertError,
-        Refused, ReplaceError,
+        ClaimError, ClosedError, CreateError, CycleError, InFlight, OccupiedError, Refused,
+        ReplaceError,
     };
-    pub use crate::registry::occupied::OccupiedError;
 }
 
 pub mod hash {

@@ -287,45 +287,38 @@ impl<V> fmt::Display for ReplaceError<V> {
 
 impl<V: fmt::Debug> Error for ReplaceError<V> {}
 
-/// A map has not taken an entry: its key has a live one, or the map is closed. What was to be entered comes back.
+/// A map has not taken an entry: its key has a live value, or the map is closed. What was to be entered comes back.
 ///
 /// ```
 /// use highlander::WeakValueMap;
 /// use std::sync::Arc;
 ///
 /// let map = WeakValueMap::new();
-/// let first = Arc::new(1);
-/// map.try_insert("katana", first.clone()).unwrap();
+/// let first = map.try_insert("katana", Arc::new(1)).unwrap();
 /// let error = map.try_insert("katana", Arc::new(2)).unwrap_err();
-/// assert!(error.is_occupied());
 /// assert!(Arc::ptr_eq(error.existing.as_ref().unwrap(), &first));
 /// assert_eq!((error.key, *error.value), ("katana", 2));
 /// ```
 #[non_exhaustive]
-pub struct InsertError<K, V> {
-    /// The live value; none if the map is closed.
-    pub existing: Option<V>,
+pub struct OccupiedError<K, V, O = V> {
+    /// An owner of the live value; none if the map is closed.
+    pub existing: Option<O>,
     /// The key that was to be entered.
     pub key: K,
     /// The value that was to be entered.
     pub value: V,
 }
 
-impl<K, V> InsertError<K, V> {
-    /// The key has a live value.
-    pub fn is_occupied(&self) -> bool {
-        self.existing.is_some()
-    }
-
-    /// The map is closed.
+impl<K, V, O> OccupiedError<K, V, O> {
+    /// Returns whether it was refused because the map is closed.
     pub fn is_closed(&self) -> bool {
         self.existing.is_none()
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for InsertError<K, V> {
+impl<K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for OccupiedError<K, V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InsertError")
+        f.debug_struct("OccupiedError")
             .field("existing", &self.existing)
             .field("key", &self.key)
             .field("value", &self.value)
@@ -333,7 +326,7 @@ impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for InsertError<K, V> {
     }
 }
 
-impl<K, V> fmt::Display for InsertError<K, V> {
+impl<K, V, O> fmt::Display for OccupiedError<K, V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.existing {
             Some(_) => f.write_str("the key has a live value already"),
@@ -342,71 +335,4 @@ impl<K, V> fmt::Display for InsertError<K, V> {
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug> Error for InsertError<K, V> {}
-
-/// A [`MapMaker`](crate::map::MapMaker) was asked for nonsense.
-///
-/// ```
-/// use highlander::map::MapMaker;
-/// use highlander::WeakValueMap;
-/// use std::sync::Arc;
-///
-/// let maker = MapMaker::new().weak_values().concurrency_level(0);
-/// let error = maker.build::<u32, Arc<u32>>().unwrap_err();
-/// assert!(error.is_concurrency_level());
-/// assert_eq!(error.to_string(), "the concurrency level is 0 or above 65536");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BuildError(pub(crate) Nonsense);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nonsense {
-    Capacity,
-    Concurrency,
-    PruneBound,
-    Exclusive,
-    Twice(&'static str),
-}
-
-impl BuildError {
-    /// No table can have the initial capacity: it is above 2³².
-    pub fn is_capacity(&self) -> bool {
-        self.0 == Nonsense::Capacity
-    }
-
-    /// The concurrency level is 0 or above 65536.
-    pub fn is_concurrency_level(&self) -> bool {
-        self.0 == Nonsense::Concurrency
-    }
-
-    /// The prune bound is 0, or above 2³².
-    pub fn is_prune_bound(&self) -> bool {
-        self.0 == Nonsense::PruneBound
-    }
-
-    /// An exclusive map of values whose pointers do not report the end of their object.
-    pub fn is_exclusive(&self) -> bool {
-        self.0 == Nonsense::Exclusive
-    }
-
-    /// Something was set twice.
-    pub fn is_set_twice(&self) -> bool {
-        matches!(self.0, Nonsense::Twice(_))
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Nonsense::Capacity => f.write_str("the initial capacity is above 2^32"),
-            Nonsense::Concurrency => f.write_str("the concurrency level is 0 or above 65536"),
-            Nonsense::PruneBound => f.write_str("the prune bound is 0 or above 2^32"),
-            Nonsense::Exclusive => f.write_str(
-                "the pointer does not report the end of its object, as an exclusive map needs",
-            ),
-            Nonsense::Twice(what) => write!(f, "{what} was set twice"),
-        }
-    }
-}
-
-impl Error for BuildError {}
+impl<K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> Error for OccupiedError<K, V, O> {}

@@ -21,7 +21,7 @@
 //!
 //! | the value | take |
 //! |---|---|
-//! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive), a map [that is](crate::map::MapMaker::exclusive) |
+//! | must not be made before the one before has ended: a file, a socket | a registry that is [exclusive](Registry::exclusive), a map [that is](crate::map::Map::exclusive) |
 //! | dies too soon, to be made again at once | [`Recent`](#values-that-come-and-go) on top of the map |
 //! | … or fails, and is not to be tried again at once | [`RecentErrors::or_try`](#values-that-come-and-go), in the factory |
 //! | is there already | [`insert`, `try_insert`](#a-value-that-is-there-already) |
@@ -277,7 +277,7 @@
 //! let registry: Registry<&str, u32> = Registry::new();
 //! let (one, before) = registry.insert("key", 1);
 //! assert!(before.is_none());
-//! assert!(registry.try_insert("key", 2).unwrap_err().existing.ptr_eq(&one));
+//! assert!(registry.try_insert("key", 2).unwrap_err().existing.unwrap().ptr_eq(&one));
 //! ```
 //!
 //! # What becomes of whom

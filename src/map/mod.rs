@@ -1,22 +1,41 @@
-//! What the maps have in common: entries and claims, what can be chosen and counted, how weak keys are compared, iterators.
+//! The maps over pointers of others, and what they have in common with the registry: entries and claims, what can be counted, how weak keys are compared, iterators.
 //!
-//! The maps themselves, which stand at the root of the crate, are over pointers of others, on one store.
+//! There is one type, [`Map`], over the ways in which its keys and its values are kept. Those that are used have a name each, at the root of the crate:
+//!
+//! | keys \ values | kept | weak |
+//! |---|---|---|
+//! | kept | [`StrongMap`](crate::StrongMap) | [`WeakValueMap`](crate::WeakValueMap) |
+//! | weak | [`WeakKeyMap`](crate::WeakKeyMap) | [`WeakKeyValueMap`](crate::WeakKeyValueMap), which can be asked from both sides |
 
-pub mod map_maker;
+mod creating;
+mod iter;
+mod keyed;
+#[allow(clippy::module_inception)]
+mod map;
 #[cfg(feature = "serde")]
 pub(crate) mod serial;
 pub(crate) mod store;
-pub(crate) mod strong_map;
-pub(crate) mod weak_key_map;
-pub(crate) mod weak_key_value_map;
-pub(crate) mod weak_value_map;
+pub(crate) mod strong;
+mod traits;
+pub(crate) mod weak_key;
+pub(crate) mod weak_key_value;
+pub(crate) mod weak_value;
 
 pub mod entry {
     //! The parts of the type of an [`Entry`](super::Entry), for those who keep one: how its key is named, which values count, and what comes back.
 
     pub use crate::create::entry::{AnyLive, ShareErrors, ValidIf};
-    pub use crate::create::entry::{BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey};
+    pub use crate::create::entry::{BorrowedKey, FromRef, KeyWith, OwnedKey};
     pub use crate::create::entry::{KeyAndOwner, Output, Owned, View};
+    pub use crate::map::creating::GivenKey;
+}
+
+pub mod slot {
+    //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code that is generic over maps.
+
+    pub use crate::map::store::reverse::Traced;
+    pub use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot, WeakSide};
+    pub use crate::map::store::slot::{OwnedSlot, WeakSlot};
 }
 
 pub use crate::create::claim::{Claim, Vacancy};
@@ -29,11 +48,8 @@ pub use crate::registry::intern::interner::InternerIter;
 pub use crate::registry::intern::interner::InternerSeed;
 pub use crate::registry::RegistryIter;
 pub use crate::table::stats::Stats;
-pub use map_maker::MapMaker;
+pub use iter::Iter;
+pub use map::Map;
 #[cfg(feature = "serde")]
 pub use serial::MapSeed;
 pub use store::hook::RemovalCause;
-pub use strong_map::StrongIter;
-pub use weak_key_map::WeakKeyIter;
-pub use weak_key_value_map::WeakKeyValueIter;
-pub use weak_value_map::WeakValueIter;

@@ -5,10 +5,12 @@
 
 use crate::create::entry::{Entry, KeyAndOwner, OwnedKey, StoredKey};
 use crate::create::error::CreateError;
-use crate::map::store::slot::OwnedSlot;
-use crate::map::weak_key_map::WeakKeyMap;
-use crate::map::weak_key_value_map::WeakKeyValueMap;
-use crate::map::weak_value_map::WeakValueMap;
+use crate::map::map::Map;
+use crate::map::store::entry_ref::Landed;
+use crate::map::store::slot::{Extra, KeySlot, OwnedSlot, Slot, ValueSlot, WeakSlot};
+use crate::map::weak_key::WeakKeyMap;
+use crate::map::weak_key_value::WeakKeyValueMap;
+use crate::map::weak_value::WeakValueMap;
 use crate::memory::panics::after;
 use crate::pointer::keying::Keying;
 use crate::pointer::traits::Pointer;
@@ -18,53 +20,40 @@ use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
-impl<K: Serialize + 'static, P: Pointer<Target: Serialize>, S> Serialize for WeakValueMap<K, P, S> {
-    /// Serializes the live entries as a map, values as what they lead to. To read it back, see [`WeakValueMap::seed`].
+/// A side of an entry, as it is written.
+pub(crate) trait Written: Slot {
+    type Data: ?Sized + Serialize;
+
+    fn data(shown: &Self::Shown) -> &Self::Data;
+}
+
+impl<T: Serialize + 'static> Written for OwnedSlot<T> {
+    type Data = T;
+
+    fn data(shown: &T) -> &T {
+        shown
+    }
+}
+
+impl<P: Pointer<Target: Serialize>, X: Extra<P>> Written for WeakSlot<P, X> {
+    type Data = P::Target;
+
+    fn data(shown: &P) -> &P::Target {
+        P::target(shown)
+    }
+}
+
+impl<A: KeySlot + Written, B: ValueSlot + Written, S> Serialize for Map<A, B, S> {
+    /// Serializes the live entries as a map, what is weak as what it leads to. To read it back, see `seed` of the maps with a weak side.
     ///
-    /// It owns all values until it returns. *Runs* `Serialize` of keys and targets with no lock held.
+    /// It owns all entries until it returns. *Runs* `Serialize` of keys, values and targets with no lock held.
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         // All before the first, as some formats want to know how many there are.
         let living: Vec<_> = self.store.living().collect();
-        let written = serializer.collect_map(living.iter().map(|((), landed)| {
-            let key: &OwnedSlot<K> = landed.held.key();
-            (&key.0, P::target(&landed.live))
-        }));
-        after(living, written)
-    }
-}
-
-impl<P, V, M, S> Serialize for WeakKeyMap<P, V, M, S>
-where
-    P: Pointer<Target: Serialize>,
-    V: Serialize + 'static,
-{
-    /// Serializes the live entries as a map, keys as what they lead to. To read it back, see [`WeakKeyMap::seed`].
-    ///
-    /// It owns all keys until it returns. *Runs* `Serialize` of targets and values with no lock held.
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        let living: Vec<_> = self.keyed().store.living().collect();
-        let written = serializer.collect_map(living.iter().map(|(key, landed)| {
-            let value: &OwnedSlot<V> = landed.held.value();
-            (P::target(key), &value.0)
-        }));
-        after(living, written)
-    }
-}
-
-impl<P, Q, M, S> Serialize for WeakKeyValueMap<P, Q, M, S>
-where
-    P: Pointer<Target: Serialize>,
-    Q: Pointer<Target: Serialize>,
-{
-    /// Serializes the live entries as a map, both sides as what they lead to. To read it back, see [`WeakKeyValueMap::seed`].
-    ///
-    /// It owns all of them until it returns. *Runs* `Serialize` of targets with no lock held.
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        let living: Vec<_> = self.iter().collect();
-        let targets = living
-            .iter()
-            .map(|(key, value)| (P::target(key), Q::target(value)));
-        let written = serializer.collect_map(targets);
+        fn data<A: Written, B: Written>(landed: &Landed<A, B>) -> (&A::Data, &B::Data) {
+            (A::data(landed.key()), B::data(landed.value()))
+        }
+        let written = serializer.collect_map(living.iter().map(data));
         after(living, written)
     }
 }

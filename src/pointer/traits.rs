@@ -81,7 +81,7 @@ pub trait Pointer: Clone + 'static {
     const REPORTS: bool = true;
 
     /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that passes
-    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::map::MapMaker::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
+    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::map::Map::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
     /// that nobody reports.
     const REPORTS_END: bool = false;
 

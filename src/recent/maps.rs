@@ -1,9 +1,8 @@
 //! What the layer asks of a map, the same of each.
 
 use crate::create::creator::Creator;
-use crate::map::weak_key_value_map::WeakKeyValueMap;
-use crate::map::weak_value_map::WeakValueMap;
-use crate::pointer::keying::{Asked, Keying};
+use crate::map::store::slot::{HashedKey, Lookup, ValueSlot, WeakSide};
+use crate::map::Map;
 use crate::pointer::traits::Pointer;
 use crate::registry::handle::Handle;
 use crate::registry::Registry;
@@ -11,7 +10,7 @@ use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-/// A map whose values die when nobody owns them, so that a [`Recent`](super::Recent) can keep some: [`Registry`], [`WeakValueMap`], [`WeakKeyValueMap`], and a reference or
+/// A map whose values die when nobody owns them, so that a [`Recent`](super::Recent) can keep some: [`Registry`], [`WeakValueMap`](crate::WeakValueMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap), and a reference or
 /// an [`Arc`] of one. It cannot be implemented outside.
 #[allow(private_bounds)] // How it is asked concerns nobody else.
 pub trait WeakValued {
@@ -103,10 +102,15 @@ where
     }
 }
 
-impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValued for WeakValueMap<K, P, S> {
-    type Key = K;
-    type Value = P;
-    type Owner = P;
+impl<A, B, S> WeakValued for Map<A, B, S>
+where
+    A: HashedKey,
+    B: ValueSlot<Value: Pointer> + WeakSide,
+    S: BuildHasher,
+{
+    type Key = A::Key;
+    type Value = B::Value;
+    type Owner = B::Value;
     type Map = Self;
 
     #[inline]
@@ -115,10 +119,15 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValued for WeakValu
     }
 }
 
-impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Identifies for WeakValueMap<K, P, S> {
+impl<A, B, S> Identifies for Map<A, B, S>
+where
+    A: HashedKey,
+    B: ValueSlot<Value: Pointer> + WeakSide,
+    S: BuildHasher,
+{
     #[inline]
-    fn identity(owner: &P) -> usize {
-        P::address(owner).addr()
+    fn identity(owner: &B::Value) -> usize {
+        B::Value::address(owner).addr()
     }
 
     fn give_back(&self) {
@@ -126,64 +135,15 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Identifies for WeakValu
     }
 }
 
-impl<K, P, S, Q> Finds<Q> for WeakValueMap<K, P, S>
+impl<A, B, S, Q> Finds<Q> for Map<A, B, S>
 where
-    K: Hash + Eq + 'static,
-    P: Pointer,
+    A: Lookup<Q>,
+    B: ValueSlot<Value: Pointer> + WeakSide,
     S: BuildHasher,
-    Q: ?Sized + Hash + Equivalent<K>,
+    Q: ?Sized,
 {
     #[inline]
-    fn look_up(&self, key: &Q) -> Option<P> {
-        self.get(key)
-    }
-}
-
-impl<P, Q, M, S> WeakValued for WeakKeyValueMap<P, Q, M, S>
-where
-    P: Pointer,
-    Q: Pointer,
-    M: Keying<P>,
-    S: BuildHasher,
-{
-    type Key = P;
-    type Value = Q;
-    type Owner = Q;
-    type Map = Self;
-
-    #[inline]
-    fn map(&self) -> &Self {
-        self
-    }
-}
-
-impl<P, Q, M, S> Identifies for WeakKeyValueMap<P, Q, M, S>
-where
-    P: Pointer,
-    Q: Pointer,
-    M: Keying<P>,
-    S: BuildHasher,
-{
-    #[inline]
-    fn identity(owner: &Q) -> usize {
-        Q::address(owner).addr()
-    }
-
-    fn give_back(&self) {
-        self.shrink_to_fit();
-    }
-}
-
-impl<P, Q, M, S, A> Finds<A> for WeakKeyValueMap<P, Q, M, S>
-where
-    P: Pointer,
-    Q: Pointer,
-    M: Asked<P, A>,
-    S: BuildHasher,
-    A: ?Sized,
-{
-    #[inline]
-    fn look_up(&self, key: &A) -> Option<Q> {
+    fn look_up(&self, key: &Q) -> Option<B::Value> {
         self.get(key)
     }
 }

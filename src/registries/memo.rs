@@ -44,10 +44,13 @@
 //! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
 
 use crate::error::CreateError;
-use crate::map::{Creator, Entry, Keying};
+use crate::map::slot::{HashedKey, ValueSlot};
+use crate::map::{Creator, Entry, Map};
 use crate::pointer::Pointer;
+use crate::Registry;
 use crate::{Equivalent, Handle};
-use crate::{Registry, StrongMap, WeakKeyMap, WeakValueMap};
+#[allow(unused_imports)] // for the documentation
+use crate::{StrongMap, WeakKeyMap, WeakValueMap};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
@@ -163,29 +166,12 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Results for Registry<K,
     }
 }
 
-impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> Results for WeakValueMap<K, P, S> {
-    type Map = Self;
-
-    fn map(&self) -> &Self {
-        self
-    }
-}
-
-impl<P, V, M, S> Results for WeakKeyMap<P, V, M, S>
+impl<A, B, S> Results for Map<A, B, S>
 where
-    P: Pointer,
-    V: Clone + 'static,
-    M: Keying<P>,
+    A: HashedKey,
+    B: ValueSlot<Value: Clone>,
     S: BuildHasher,
 {
-    type Map = Self;
-
-    fn map(&self) -> &Self {
-        self
-    }
-}
-
-impl<K: Hash + Eq + 'static, V: Clone + 'static, S: BuildHasher> Results for StrongMap<K, V, S> {
     type Map = Self;
 
     fn map(&self) -> &Self {

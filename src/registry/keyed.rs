@@ -1,13 +1,12 @@
 //! One entry of a registry: looking it up, entering, replacing and removing it.
 
 use super::Registry;
-use crate::create::error::ReplaceError;
+use crate::create::error::{OccupiedError, ReplaceError};
 use crate::deadlock::frames;
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use crate::registry::handle::Handle;
 use crate::registry::node::RegistryNode;
-use crate::registry::occupied::OccupiedError;
 use crate::table::node_ref::UnlinkedNode;
 use crate::table::payload::Halves;
 use crate::table::Rejected;
@@ -82,16 +81,20 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// let held = registry.try_insert(1, "first".into()).unwrap();
     /// let error = registry.try_insert(1, "second".into()).unwrap_err();
     /// assert_eq!(error.value, "second");
-    /// assert_eq!(*error.existing, "first");
+    /// assert_eq!(error.existing.as_deref(), Some(&"first".to_string()));
     /// ```
-    pub fn try_insert(&self, key: K, value: V) -> Result<Handle<K, V>, OccupiedError<K, V>> {
+    pub fn try_insert(
+        &self,
+        key: K,
+        value: V,
+    ) -> Result<Handle<K, V>, OccupiedError<K, V, Handle<K, V>>> {
         let (hash, new) = self.prepare(key, value);
         match self.table.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Ok(Handle::new(entered)),
             Err(Rejected { existing, rejected }) => {
                 let (key, value) = take_back(rejected);
                 Err(OccupiedError {
-                    existing: Handle::new(existing),
+                    existing: Some(Handle::new(existing)),
                     key,
                     value,
                 })

@@ -5,7 +5,6 @@
 pub(crate) mod handle;
 pub(crate) mod intern;
 pub(crate) mod node;
-pub(crate) mod occupied;
 
 mod creating;
 mod cyclic;

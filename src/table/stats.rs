@@ -30,7 +30,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Look-ups that found a live entry, also those with which a call that may create begins.
+    /// Look-ups that found a live entry, also those with which a call that may create begins. 0 unless the map [records them](crate::map::Map::record_stats).
     pub hits: u64,
     /// Look-ups that did not.
     pub misses: u64,
@@ -74,8 +74,6 @@ const COUNTS: usize = Count::Due as usize + 1;
 /// share the last.
 pub(crate) struct Counters {
     stripes: OnceLock<Arc<[Stripe]>>,
-    /// How many stripes to make; 0 for as many as suits the machine.
-    wanted: usize,
 }
 
 #[derive(Default)]
@@ -83,35 +81,26 @@ pub(crate) struct Counters {
 struct Stripe([AtomicU64; COUNTS]);
 
 impl Counters {
-    pub(crate) const fn new(wanted: usize) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             stripes: OnceLock::new(),
-            wanted,
         }
     }
 
     /// The same.
     pub(crate) fn share(&self) -> Self {
         self.first();
-        let shared = Self::new(self.wanted);
+        let shared = Self::new();
         if let Some(stripes) = self.stripes.get() {
             let _ = shared.stripes.set(Arc::clone(stripes));
         }
         shared
     }
 
-    /// Others, for as many threads.
-    pub(crate) fn another(&self) -> Self {
-        Self::new(self.wanted)
-    }
-
     #[cold]
     fn first(&self) -> &[Stripe] {
         self.stripes.get_or_init(|| {
-            let own = match self.wanted {
-                0 => sync::stripes().0,
-                wanted => wanted,
-            };
+            let own = sync::stripes().0;
             (0..=own).map(|_| Stripe::default()).collect()
         })
     }

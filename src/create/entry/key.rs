@@ -44,27 +44,6 @@ impl<M: Creator> Selects<M> for OwnedKey<M::Key> {
     }
 }
 
-/// The pointer that an entry's weak key is made of: of [`entry`](crate::WeakKeyMap::entry).
-#[derive(Clone, Copy, Debug)]
-pub struct PointerKey<'q, P>(pub(crate) &'q P);
-
-impl<M: Creator<Key: Clone>> Selects<M> for PointerKey<'_, M::Key> {
-    #[inline(always)]
-    fn hash(&self, map: &M) -> u64 {
-        map.hash(self.0)
-    }
-
-    #[inline(always)]
-    fn is_it(&self, stored: &StoredOf<M>) -> bool {
-        M::is_it(stored, self.0)
-    }
-
-    #[inline(always)]
-    fn into_key(self, _: &M, _: u64) -> M::Key {
-        self.0.clone()
-    }
-}
-
 /// A borrowed form of an entry's key, and how the key is made of it: of [`entry_ref`](crate::Registry::entry_ref).
 #[derive(Clone, Copy, Debug)]
 pub struct BorrowedKey<'q, Q: ?Sized, F = FromRef> {

@@ -13,7 +13,7 @@ use crate::create::steps::{self, Begun, Creates, Creation};
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
 pub(crate) use key::{Asks, Selects};
-pub use key::{BorrowedKey, FromRef, KeyWith, OwnedKey, PointerKey};
+pub use key::{BorrowedKey, FromRef, KeyWith, OwnedKey};
 use policy::By;
 #[cfg(feature = "serde")]
 pub(crate) use policy::StoredKey;

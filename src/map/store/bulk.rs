@@ -20,15 +20,15 @@ const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     512
 };
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
+impl<A: Slot, B: Slot> Store<A, B> {
     /// All entries, also dead ones.
     pub(crate) fn walk(&self) -> Walk<'_, A, B> {
         Walk::new(&self.table)
     }
 
-    /// All live entries, with what keeps their keys alive.
-    pub(crate) fn living(&self) -> impl Iterator<Item = (A::Live, Landed<A, B>)> + '_ {
-        self.walk().landed().map(|(landed, key)| (key, landed))
+    /// All live entries, as owners of both sides.
+    pub(crate) fn living(&self) -> impl Iterator<Item = Landed<A, B>> + '_ {
+        self.walk().landed()
     }
 
     /// Whether asking if something is dead is known to run no user code.
@@ -36,6 +36,9 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
 
     /// The number of live entries, or less if it is `enough` at least.
     fn count_live_up_to(&self, enough: usize) -> usize {
+        if !Self::MORTAL {
+            return self.table.len();
+        }
         if !Self::QUIET {
             return self
                 .walk()
@@ -67,17 +70,13 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn retain(
         &self,
         cause: RemovalCause,
-        mut keep: impl FnMut(&Landed<A, B>, A::Live) -> bool,
+        mut keep: impl FnMut(&Landed<A, B>) -> bool,
     ) -> usize {
         let mut taken = 0;
         for held in self.walk().owned() {
-            let Some(key) = held.key().live() else {
-                self.take_out(&held, RemovalCause::Dead);
-                continue;
-            };
-            match Landed::of(held) {
+            match held.landed() {
                 Ok(landed) => {
-                    if !keep(&landed, key) && self.take_out(&landed.held, cause) {
+                    if !keep(&landed) && self.take_out(&landed.held, cause) {
                         taken += 1;
                     }
                 }
@@ -96,7 +95,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         panics: &mut Panics,
         mut cause_of: impl FnMut(&EntryRef<A, B>) -> RemovalCause,
     ) {
-        if self.dying.is_some() {
+        if self.is_exclusive {
             return self.take_each(panics, cause_of);
         }
         let mut left = EVERYWHERE;
@@ -148,20 +147,20 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// Takes out some live entry: one of the bucket of which the last one was, or of the next.
-    pub(crate) fn pop(&self) -> Option<(Landed<A, B>, A::Live)> {
+    pub(crate) fn pop(&self) -> Option<Landed<A, B>> {
         let start = u64::from(self.popped.load(Relaxed));
         self.pop_in(start..EVERYWHERE.end)
             .or_else(|| self.pop_in(EVERYWHERE.start..start))
     }
 
-    fn pop_in(&self, mut halves: Range<u64>) -> Option<(Landed<A, B>, A::Live)> {
+    fn pop_in(&self, mut halves: Range<u64>) -> Option<Landed<A, B>> {
         while !halves.is_empty() {
             let mut owned = Vec::new();
             let found = |strong| owned.push(EntryRef::new(strong));
             halves.start = self.table.own(halves.clone(), 1, |_| true, found);
-            let mut landed = owned.into_iter().filter_map(EntryRef::landed);
+            let mut landed = owned.into_iter().filter_map(|held| held.landed().ok());
             let mut hash = 0;
-            let popped = landed.find(|(landed, _)| {
+            let popped = landed.find(|landed| {
                 // (Before it is taken out, which may change what is there.)
                 hash = landed.held.strong().header().key_hash();
                 self.take_out(&landed.held, RemovalCause::Removed)
@@ -177,16 +176,18 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         None
     }
 
-    /// Takes out all entries, and returns what `item` makes of the live ones.
-    pub(crate) fn drain<T>(
-        &self,
-        mut item: impl FnMut(&EntryRef<A, B>, A::Live, B::Live) -> T,
-    ) -> Vec<T> {
+    /// Takes out all entries, and returns the live ones.
+    pub(crate) fn drain(&self) -> Vec<(A::Shown, B::Shown)>
+    where
+        A::Shown: Clone,
+        B::Shown: Clone,
+    {
         let mut drained = Vec::new();
         self.take_all(&mut Panics::new(), |held| {
-            match (held.key().live(), held.value().live()) {
-                (Some(key), Some(value)) => {
-                    drained.push(item(held, key, value));
+            let (key, value) = (held.key(), held.value());
+            match (key.live(), value.live()) {
+                (Some(key_live), Some(live)) => {
+                    drained.push((key.owner(key_live), value.owner(live)));
                     RemovalCause::Cleared
                 }
                 _ => RemovalCause::Dead,
@@ -200,7 +201,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         &self,
         halves: Range<u64>,
         wanted: impl Fn(&A, &B) -> bool,
-    ) -> (Taken<'_, A, B, X>, u64) {
+    ) -> (Taken<'_, A, B>, u64) {
         let mut taken = Taken {
             store: self,
             entries: SmallVec::new(),
@@ -219,7 +220,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     }
 
     /// An entry of which the caller has taken over the ownership of the index.
-    pub(crate) fn taken(&self, held: EntryRef<A, B>) -> Taken<'_, A, B, X> {
+    pub(crate) fn taken(&self, held: EntryRef<A, B>) -> Taken<'_, A, B> {
         Taken {
             store: self,
             entries: SmallVec::from_iter([held]),
@@ -240,17 +241,18 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn shrink_to_fit(&self) {
         self.prune();
         self.table.shrink_to_fit();
+        self.reverse.shrink_to_fit();
     }
 }
 
 /// Entries that have been taken out together. The owners are those that the index was, so they are not simply dropped: somebody may be looking at
 /// an entry without owning it.
-pub(crate) struct Taken<'a, A: Slot, B: Slot, X: Reverse<A, B>> {
-    store: &'a Store<A, B, X>,
+pub(crate) struct Taken<'a, A: Slot, B: Slot> {
+    store: &'a Store<A, B>,
     pub(crate) entries: SmallVec<[EntryRef<A, B>; 16]>,
 }
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Drop for Taken<'_, A, B, X> {
+impl<A: Slot, B: Slot> Drop for Taken<'_, A, B> {
     fn drop(&mut self) {
         let strong = self.entries.drain(..).map(EntryRef::into_strong);
         let _due: Due<_> = if B::IS_WEAK {

@@ -1,14 +1,18 @@
-//! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one. What equal keys are, the map says.
+//! Creation in a store: the steps that `creation` asks for, for every map that keeps its entries in one.
 
 use crate::create::error::{ClosedError, InFlight};
+use crate::create::flight::FlightTable;
 use crate::create::reserved_node::ReservedNode;
-use crate::create::steps::Landing;
+use crate::create::steps::{Creates, EnteredDraft, EnteredValue, Landing};
 use crate::deadlock::frames;
+use crate::deadlock::work::GivenUp;
 use crate::map::store::entry_ref::{EntryRef, Landed, Ticket};
+use crate::map::store::hook::RemovalCause;
 use crate::map::store::node::StoreNode;
-use crate::map::store::slot::Slot;
-use crate::map::store::{Gone, Linking, Outcome, Reverse, Store};
+use crate::map::store::slot::{HashedKey, Slot, ValueSlot};
+use crate::map::store::{Gone, Linking, Outcome, Store};
 use crate::memory::panics::after;
+use crate::table::exclusive::InTheWay;
 use crate::table::node_ref::NodeRef;
 use crate::table::stats::Count;
 use std::fmt;
@@ -26,7 +30,7 @@ pub(crate) struct Rest<A: Slot, B: Slot> {
 /// A value, and what keeps it alive until all who wait have looked.
 pub(crate) type Made<B> = (B, <B as Slot>::Live);
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
+impl<A: Slot, B: Slot> Store<A, B> {
     /// A key that waits for its value, with what keeps it alive.
     pub(crate) fn ticket(&self, hash: u64, mut key: A, live: A::Live) -> Ticket<A, B> {
         key.watch(|| self.notify(hash));
@@ -88,14 +92,6 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             let seen = view(landed.held.value());
             after(landed, seen)
         }))
-    }
-
-    pub(crate) fn name_made(
-        &self,
-        ticket: &Ticket<A, B>,
-        f: &mut fmt::Formatter<'_>,
-    ) -> fmt::Result {
-        self.naming.name(ticket.seed.key().shown(&ticket.key), f)
     }
 
     /// Enters what was made for a ticket, unless there is an entry whose key `is_it`. Called once for a ticket whose flight it ends.
@@ -234,5 +230,84 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         } else {
             self.counters.add(Count::Joined);
         }
+    }
+}
+
+impl<A: Slot, B: Slot> Ticket<A, B> {
+    pub(crate) fn key(&self) -> &A::Shown {
+        self.seed.key().shown(&self.key)
+    }
+}
+
+impl<A: HashedKey, B: ValueSlot> Creates for Store<A, B> {
+    type Ticket = Ticket<A, B>;
+    type Landed = Landed<A, B>;
+    type Made<'t> = Made<B>;
+    type Rest = Rest<A, B>;
+    type Grip = Self;
+
+    fn flights(&self) -> &FlightTable<Ticket<A, B>, Landed<A, B>> {
+        &self.flights
+    }
+
+    fn same(&self, one: &Ticket<A, B>, other: &Ticket<A, B>) -> bool {
+        other.seed.key().is(one.key())
+    }
+
+    fn name(&self, ticket: &Ticket<A, B>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.naming.name(ticket.key(), f)
+    }
+
+    fn look(&self, hash: u64, ticket: &Ticket<A, B>) -> Option<Landed<A, B>> {
+        self.look_at(hash, |stored| stored.is(ticket.key()))
+    }
+
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+        self.in_the_way(hash)
+    }
+
+    fn refused(&self) -> Option<ClosedError> {
+        self.is_closed().then(ClosedError::new)
+    }
+
+    fn enter(&self, hash: u64, ticket: &Ticket<A, B>, made: Made<B>) -> EnteredValue<Self> {
+        self.enter_made(hash, ticket, made, &|stored| stored.is(ticket.key()))
+    }
+
+    fn draft(&self, hash: u64, ticket: &Ticket<A, B>, made: Made<B>) -> Landed<A, B> {
+        self.draft_made(hash, ticket, made)
+    }
+
+    fn enter_draft(
+        &self,
+        hash: u64,
+        ticket: &Ticket<A, B>,
+        draft: &Landed<A, B>,
+    ) -> EnteredDraft<Self> {
+        self.enter_made_draft(hash, draft, &|stored| stored.is(ticket.key()))
+    }
+
+    fn is_fresh(landed: &Landed<A, B>) -> bool {
+        landed.fresh
+    }
+
+    fn take_out(&self, landed: &Landed<A, B>) {
+        self.take_out(&landed.held, RemovalCause::Removed);
+    }
+
+    fn abandon(&self, draft: &Landed<A, B>, given_up: GivenUp<'_>) {
+        draft.held.value().is_abandoned(given_up);
+    }
+
+    fn grip(&self) -> Self {
+        self.share()
+    }
+
+    fn settle(&self, landed: &Landed<A, B>, rest: Option<Self::Rest>) {
+        self.settle_made(landed, rest);
+    }
+
+    fn settle_rest(&self, rest: Self::Rest) {
+        self.settle_made_rest(rest);
     }
 }

@@ -25,8 +25,12 @@ pub(crate) trait Reverse<A, B>: 'static {
 
     fn linked(&self, held: &EntryRef<A, B>);
     fn unlinked(&self, held: &EntryRef<A, B>);
+    /// One that knows of nothing yet.
+    fn nothing() -> Self;
     /// Another one that is told for both.
     fn share(&self) -> Self;
+    /// Gives back memory that is not needed.
+    fn shrink_to_fit(&self) {}
 }
 
 impl<A, B> Reverse<A, B> for () {
@@ -38,14 +42,16 @@ impl<A, B> Reverse<A, B> for () {
     #[inline(always)]
     fn unlinked(&self, _: &EntryRef<A, B>) {}
 
+    fn nothing() {}
+
     fn share(&self) {}
 }
 
 /// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
-pub(crate) fn tell<A: Slot, B: Slot, X: Reverse<A, B>>(
+pub(crate) fn tell<A: Slot, B: Slot>(
     held: &EntryRef<A, B>,
-    reverse: &X,
-    hook: Option<&Hook<A::Stored>>,
+    reverse: &B::Index<A>,
+    hook: Option<&Hook<A::Raw>>,
     cause: RemovalCause,
 ) {
     reverse.unlinked(held);
@@ -57,12 +63,12 @@ pub(crate) fn tell<A: Slot, B: Slot, X: Reverse<A, B>>(
 }
 
 /// As `tell`, and gives up the index's ownership, which is not the caller's.
-pub(crate) fn has_gone<A: Slot, B: Slot, X: Reverse<A, B>>(
+pub(crate) fn has_gone<A: Slot, B: Slot>(
     held: &EntryRef<A, B>,
     table: &Table<StoreNode<A, B>>,
-    reverse: &X,
+    reverse: &B::Index<A>,
     protection: &HazardDomain<StoreNode<A, B>>,
-    hook: Option<&Hook<A::Stored>>,
+    hook: Option<&Hook<A::Raw>>,
     cause: RemovalCause,
 ) {
     // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
@@ -79,10 +85,10 @@ pub(crate) fn has_gone<A: Slot, B: Slot, X: Reverse<A, B>>(
 }
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
-pub(crate) struct DeathListener<A: Slot, B: Slot, X: Reverse<A, B>> {
+pub(crate) struct DeathListener<A: Slot, B: Slot> {
     table: Table<StoreNode<A, B>>,
-    hook: Option<Hook<A::Stored>>,
-    reverse: X,
+    hook: Option<Hook<A::Raw>>,
+    reverse: B::Index<A>,
     /// The map's. What dies in time goes at once, unless somebody is looking at it.
     protection: HazardDomain<StoreNode<A, B>>,
     /// Its own, for what it takes out.
@@ -91,11 +97,11 @@ pub(crate) struct DeathListener<A: Slot, B: Slot, X: Reverse<A, B>> {
     entries: PhantomData<EntryRef<A, B>>,
 }
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> DeathListener<A, B, X> {
+impl<A: Slot, B: Slot> DeathListener<A, B> {
     pub(crate) fn new(
         table: &Table<StoreNode<A, B>>,
-        hook: Option<&Hook<A::Stored>>,
-        reverse: &X,
+        hook: Option<&Hook<A::Raw>>,
+        reverse: &B::Index<A>,
         protection: HazardDomain<StoreNode<A, B>>,
         counters: Counters,
     ) -> Arc<Self> {
@@ -115,11 +121,11 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> DeathListener<A, B, X> {
     }
 }
 
-impl<A, B, X> Notified for DeathListener<A, B, X>
+impl<A, B> Notified for DeathListener<A, B>
 where
     A: Slot + Send + Sync,
     B: Slot + Send + Sync,
-    X: Reverse<A, B> + Send + Sync,
+    B::Index<A>: Send + Sync,
 {
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
@@ -162,11 +168,11 @@ where
 
 /// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow that it is said here, since most
 /// functions of a map must do without knowing.
-pub(crate) struct CanNotify<A: Slot, B: Slot, X: Reverse<A, B>>(Option<Coerce<A, B, X>>);
+pub(crate) struct CanNotify<A: Slot, B: Slot>(Option<Coerce<A, B>>);
 
-type Coerce<A, B, X> = fn(&Arc<DeathListener<A, B, X>>) -> Weak<dyn Notified>;
+type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> CanNotify<A, B, X> {
+impl<A: Slot, B: Slot> CanNotify<A, B> {
     /// Told of nothing: dead entries are pruned.
     pub(crate) const NONE: Self = Self(None);
 
@@ -175,10 +181,10 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> CanNotify<A, B, X> {
     where
         A: Send + Sync,
         B: Send + Sync,
-        X: Send + Sync,
+        B::Index<A>: Send + Sync,
     {
         Self(Some(|inbox| -> Weak<dyn Notified> {
-            let weak: Weak<DeathListener<A, B, X>> = Arc::downgrade(inbox);
+            let weak: Weak<DeathListener<A, B>> = Arc::downgrade(inbox);
             weak
         }))
     }
@@ -186,21 +192,18 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> CanNotify<A, B, X> {
     /// What tells `inbox`, which is made only if that is possible, of the death of an entry with this hash.
     pub(crate) fn notify<'a>(
         &self,
-        inbox: impl FnOnce() -> &'a Arc<DeathListener<A, B, X>>,
+        inbox: impl FnOnce() -> &'a Arc<DeathListener<A, B>>,
         hash: u64,
-    ) -> Option<Notify>
-    where
-        X: 'a,
-    {
+    ) -> Option<Notify> {
         let coerce = self.0?;
         Some(Notify::new(coerce(inbox()), hash))
     }
 }
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Clone for CanNotify<A, B, X> {
+impl<A: Slot, B: Slot> Clone for CanNotify<A, B> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Copy for CanNotify<A, B, X> {}
+impl<A: Slot, B: Slot> Copy for CanNotify<A, B> {}

@@ -56,11 +56,17 @@ impl<A: Slot, B: Slot> EntryRef<A, B> {
 }
 
 impl<A: Slot, B: Slot> EntryRef<A, B> {
-    /// With what keeps both sides alive, if both are.
+    /// With what keeps both sides alive, if both are. It comes back if not.
     #[inline]
-    pub(crate) fn landed(self) -> Option<(Landed<A, B>, A::Live)> {
-        let key = self.key().live()?;
-        Some((Landed::of(self).ok()?, key))
+    pub(crate) fn landed(self) -> Result<Landed<A, B>, Self> {
+        match self.key().live() {
+            Some(key) => {
+                let mut landed = Landed::of(self)?;
+                landed.key = Some(key);
+                Ok(landed)
+            }
+            None => Err(self),
+        }
     }
 }
 
@@ -102,10 +108,41 @@ impl<A: Slot, B: Slot> Landed<A, B> {
         self.key.is_some()
     }
 
-    /// The value alone.
+    /// What keeps the key alive, if that was asked for.
+    pub(crate) fn key_live(&self) -> &A::Live {
+        self.key.as_ref().expect("its key is kept")
+    }
+
+    /// The key, if it is kept alive.
+    pub(crate) fn key(&self) -> &A::Shown {
+        self.held.key().shown(self.key_live())
+    }
+
     #[inline]
-    pub(crate) fn into_live(self) -> B::Live {
-        after((self.held, self.key), self.live)
+    pub(crate) fn value(&self) -> &B::Shown {
+        self.held.value().shown(&self.live)
+    }
+
+    /// An owner of the value.
+    #[inline]
+    pub(crate) fn into_owner(self) -> B::Shown
+    where
+        B::Shown: Clone,
+    {
+        let owner = self.held.value().owner(self.live);
+        after((self.held, self.key), owner)
+    }
+
+    /// An owner of the value, and one of the key, if that is alive.
+    pub(crate) fn into_owners(self) -> Option<(A::Shown, B::Shown)>
+    where
+        A::Shown: Clone,
+        B::Shown: Clone,
+    {
+        let key = self.held.key();
+        let owner = key.owner(self.key.or_else(|| key.live())?);
+        let value = self.held.value().owner(self.live);
+        Some(after(self.held, (owner, value)))
     }
 }
 

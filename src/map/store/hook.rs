@@ -1,7 +1,6 @@
 //! What a map calls when an entry has gone.
 
 use crate::table::stats::Count;
-use std::fmt;
 use std::sync::Arc;
 
 /// Why an entry has gone: what a removal hook is told.
@@ -30,8 +29,7 @@ impl RemovalCause {
 }
 
 /// A removal hook, called outside of all locks with what is stored as the key: the key, or the weak pointer to it.
-#[doc(hidden)] // Public only for the builder's bounds; it cannot be named outside.
-pub struct Hook<T: ?Sized>(Arc<Function<T>>);
+pub(crate) struct Hook<T: ?Sized>(Arc<Function<T>>);
 
 type Function<T> = dyn Fn(&T, RemovalCause) + Send + Sync;
 
@@ -48,11 +46,5 @@ impl<T: ?Sized> Hook<T> {
 impl<T: ?Sized> Clone for Hook<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: ?Sized> fmt::Debug for Hook<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
     }
 }

@@ -129,20 +129,15 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
             .own(sight.halves(), usize::MAX, |node| sight.misses(node), found);
     }
 
-    /// The live entries, as owners of them.
-    pub(crate) fn landed(self) -> impl Iterator<Item = (Landed<A, B>, A::Live)> + use<'a, A, B> {
-        self.owned().filter_map(EntryRef::landed)
+    /// The live entries, as owners of them and of both sides.
+    pub(crate) fn landed(self) -> impl Iterator<Item = Landed<A, B>> + use<'a, A, B> {
+        self.owned().filter_map(|held| held.landed().ok())
     }
 
     /// All entries, also dead ones, as owners of them.
     pub(crate) fn owned(self) -> impl Iterator<Item = EntryRef<A, B>> + use<'a, A, B> {
         let mut walk = self;
         std::iter::from_fn(move || walk.next_owned())
-    }
-
-    /// What keeps the live entries alive.
-    pub(crate) fn lives(self) -> impl Iterator<Item = (A::Live, B::Live)> + use<'a, A, B> {
-        self.views(|key, value| Some((key.live()?, value.live()?)))
     }
 
     /// What `view` makes of each entry, if it makes something.

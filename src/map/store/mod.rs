@@ -14,14 +14,12 @@ pub(crate) mod entry_ref;
 pub(crate) mod hazard;
 pub(crate) mod hook;
 pub(crate) mod iter;
+pub(crate) mod keyed;
 pub(crate) mod node;
 pub(crate) mod prune;
 pub(crate) mod recent_inserts;
 pub(crate) mod reverse;
 pub(crate) mod slot;
-pub(crate) mod strong_keyed;
-pub(crate) mod strong_valued;
-pub(crate) mod weak_keyed;
 
 use crate::create::flight::FlightTable;
 use crate::deadlock::naming::Naming;
@@ -38,7 +36,7 @@ use crate::memory::node::Node;
 use crate::memory::panics::{after, Panics};
 use crate::pointer::notify::Notify;
 use crate::sync::plain::AtomicU32;
-use crate::sync::OnceCell;
+use crate::sync::{const_fn, OnceCell};
 use crate::table::exclusive::{Exclusive, InTheWay};
 use crate::table::index::Probe;
 use crate::table::node_ref::{NodeRef, UnlinkedNode};
@@ -47,22 +45,10 @@ use crate::table::stats::{Count, Counters, Stats};
 use crate::table::{Entered, Entering, Table, MANY_STRANGERS};
 use std::sync::Arc;
 
-/// What can be chosen when a store is made.
-pub(crate) struct Setup<T> {
-    pub(crate) capacity: usize,
-    /// Entries that a sweep looks at.
-    pub(crate) prune_bound: u32,
-    /// Stripes of counters; 0 for as many as suits the machine.
-    pub(crate) stripes: usize,
-    pub(crate) hook: Option<Hook<T>>,
-    /// Whether creators wait for the end of the value that was there before.
-    pub(crate) exclusive: bool,
-}
-
 /// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the living.
 pub(crate) const PRUNE_BOUND: u32 = 2;
 
-pub(crate) struct Store<A: Slot, B: Slot, X: Reverse<A, B> = ()> {
+pub(crate) struct Store<A: Slot, B: Slot> {
     pub(crate) table: Table<StoreNode<A, B>>,
     pub(crate) flights: FlightTable<Ticket<A, B>, Landed<A, B>>,
     pub(crate) counters: Counters,
@@ -72,15 +58,19 @@ pub(crate) struct Store<A: Slot, B: Slot, X: Reverse<A, B> = ()> {
     pub(crate) popped: AtomicU32,
     pub(crate) prune_bound: u32,
     pub(crate) naming: Naming<A::Shown>,
-    pub(crate) hook: Option<Hook<A::Stored>>,
-    pub(crate) reverse: X,
+    pub(crate) hook: Option<Hook<A::Raw>>,
+    pub(crate) reverse: B::Index<A>,
     pub(crate) protection: HazardDomain<StoreNode<A, B>>,
     pub(crate) young: RecentInserts,
     /// Made for the first side that can report its death.
-    inbox: OnceCell<Arc<DeathListener<A, B, X>>>,
-    pub(crate) reach: CanNotify<A, B, X>,
-    /// In an exclusive map: whose destructor has not ended.
-    pub(crate) dying: Option<Arc<Exclusive>>,
+    inbox: OnceCell<Arc<DeathListener<A, B>>>,
+    pub(crate) reach: CanNotify<A, B>,
+    /// Whether creators wait for the end of the value that was there before.
+    pub(crate) is_exclusive: bool,
+    /// In an exclusive map: whose destructor has not ended. Made for the first.
+    dying: OnceCell<Arc<Exclusive>>,
+    /// Whether hits are counted.
+    pub(crate) counts_hits: bool,
     /// It only shares what is another one's.
     is_share: bool,
 }
@@ -114,58 +104,28 @@ impl<A: Slot, B: Slot> Gone<A, B> {
     }
 }
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
-    #[cfg(not(all(highlander_loom, feature = "loom")))]
-    pub(crate) const fn new(reverse: X, reach: CanNotify<A, B, X>) -> Self {
-        Self {
-            table: Table::new(),
-            flights: FlightTable::new(),
-            counters: Counters::new(0),
-            cursor: AtomicU32::new(0),
-            popped: AtomicU32::new(0),
-            prune_bound: PRUNE_BOUND,
-            naming: Naming::BY_TYPE,
-            hook: None,
-            reverse,
-            protection: HazardDomain::new(),
-            young: RecentInserts::new(),
-            inbox: OnceCell::new(),
-            reach,
-            dying: None,
-            is_share: false,
-        }
-    }
-
-    #[cfg(all(highlander_loom, feature = "loom"))]
-    pub(crate) fn new(reverse: X, reach: CanNotify<A, B, X>) -> Self {
-        let setup = Setup {
-            capacity: 0,
-            prune_bound: PRUNE_BOUND,
-            stripes: 0,
-            hook: None,
-            exclusive: false,
-        };
-        Self::with(setup, reverse, reach)
-    }
-
-    /// Panics with "capacity overflow" when no table can have that size.
-    pub(crate) fn with(setup: Setup<A::Stored>, reverse: X, reach: CanNotify<A, B, X>) -> Self {
-        Self {
-            table: Table::with_capacity(setup.capacity),
-            flights: FlightTable::new(),
-            counters: Counters::new(setup.stripes),
-            cursor: AtomicU32::new(0),
-            popped: AtomicU32::new(0),
-            prune_bound: setup.prune_bound,
-            naming: Naming::BY_TYPE,
-            hook: setup.hook,
-            reverse,
-            protection: HazardDomain::new(),
-            young: RecentInserts::new(),
-            inbox: OnceCell::new(),
-            reach,
-            dying: setup.exclusive.then(|| Arc::new(Exclusive::new())),
-            is_share: false,
+impl<A: Slot, B: Slot> Store<A, B> {
+    const_fn! {
+        pub(crate) const fn new(reverse: B::Index<A>, reach: CanNotify<A, B>) -> Self {
+            Self {
+                table: Table::new(),
+                flights: FlightTable::new(),
+                counters: Counters::new(),
+                cursor: AtomicU32::new(0),
+                popped: AtomicU32::new(0),
+                prune_bound: PRUNE_BOUND,
+                naming: Naming::BY_TYPE,
+                hook: None,
+                reverse,
+                protection: HazardDomain::new(),
+                young: RecentInserts::new(),
+                inbox: OnceCell::new(),
+                reach,
+                is_exclusive: false,
+                dying: OnceCell::new(),
+                counts_hits: false,
+                is_share: false,
+            }
         }
     }
 
@@ -174,6 +134,10 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         let inbox = OnceCell::new();
         if let Some(shared) = self.inbox.get() {
             let _ = inbox.set(Arc::clone(shared));
+        }
+        let dying = OnceCell::new();
+        if let Some(shared) = self.dying() {
+            let _ = dying.set(Arc::clone(shared));
         }
         Self {
             table: self.table.share(),
@@ -189,8 +153,25 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             young: RecentInserts::new(),
             inbox,
             reach: self.reach,
-            dying: self.dying.clone(),
+            is_exclusive: self.is_exclusive,
+            dying,
+            counts_hits: self.counts_hits,
             is_share: true,
+        }
+    }
+
+    /// In an exclusive map: whose destructor has not ended.
+    #[inline]
+    fn dying(&self) -> Option<&Arc<Exclusive>> {
+        let made = || self.dying.get_or_init(|| Arc::new(Exclusive::new()));
+        self.is_exclusive.then(made)
+    }
+
+    /// Counts a hit, if that was asked for.
+    #[inline(always)]
+    pub(crate) fn hit(&self) {
+        if self.counts_hits {
+            self.counters.add(Count::Hit);
         }
     }
 
@@ -205,9 +186,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
         let found = self.peek(hash, is_it);
         match found {
-            Some(_) => {
-                self.counters.add(Count::Hit);
-            }
+            Some(_) => self.hit(),
             None => self.missed(),
         }
         found
@@ -220,21 +199,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
-        view: impl FnMut(&B) -> Option<R>,
-    ) -> Option<R> {
-        self.view_as(hash, is_it, view, || {
-            self.counters.add(Count::Hit);
-        })
-    }
-
-    /// As `view`, for a reader that counts its hits itself.
-    #[inline(always)]
-    pub(crate) fn view_as<R>(
-        &self,
-        hash: u64,
-        is_it: impl Fn(&A) -> bool,
         mut view: impl FnMut(&B) -> Option<R>,
-        hit: impl FnOnce(),
     ) -> Option<R> {
         if !B::IS_WEAK {
             // An owner's way: the last one drops the value, and not a moment later.
@@ -255,7 +220,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         );
         match looked {
             Ok(found) => {
-                hit();
+                self.hit();
                 Some(found)
             }
             Err(Probe::ABSENT) => {
@@ -366,7 +331,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     pub(crate) fn watch_value(&self, hash: u64, value: &mut B) {
         value.watch(|| self.notify(hash));
         // Told before the map is: what is told last is called first.
-        if let Some(dying) = &self.dying {
+        if let Some(dying) = self.dying() {
             value.expect_end(dying, hash);
         }
     }
@@ -378,7 +343,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
 
     /// What has to end before a value with this hash may be made.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
-        let dying = self.dying.as_ref()?;
+        let dying = self.dying()?;
         // In this order: a dead value is on the list before it is unlinked.
         let _: Option<()> = self.table.find_of(hash, |strong| {
             EntryRef::new(strong).value().leaves();
@@ -409,7 +374,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
     where
         A: Send + Sync,
         B: Send + Sync,
-        X: Send + Sync,
+        B::Index<A>: Send + Sync,
     {
         let notify = CanNotify::all().notify(|| self.inbox(), hash);
         notify.expect("told of all")
@@ -420,9 +385,9 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         self.protection.give_up()
     }
 
-    fn inbox(&self) -> &Arc<DeathListener<A, B, X>> {
+    fn inbox(&self) -> &Arc<DeathListener<A, B>> {
         self.inbox.get_or_init(|| {
-            let counters = self.counters.another();
+            let counters = Counters::new();
             let (hook, protection) = (self.hook.as_ref(), self.protection.share());
             DeathListener::new(&self.table, hook, &self.reverse, protection, counters)
         })
@@ -512,7 +477,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         parts: (A, B),
         same: impl Fn(&A, &A) -> bool,
         mut displace: impl FnMut(&mut Landed<A, B>) -> bool,
-    ) -> Result<Option<Landed<A, B>>, Refused<A, B>> {
+    ) -> Result<(EntryRef<A, B>, Option<Landed<A, B>>), Refused<A, B>> {
         if self.is_closed() {
             return Err(Refused::closed(parts));
         }
@@ -539,41 +504,42 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
             // Both were counted, and one of them is an entry.
             self.table.add_live(-1);
         }
-        Ok(self.entered(held, gone, strangers))
+        let displaced = self.entered(&held, gone, strangers);
+        Ok((held, displaced))
     }
 
     /// Puts an entry in the place of this very one, if that is in still.
-    /// Refused without an existing one if not, or if the store is closed. `hash` is that of both.
+    /// The parts come back if not, or if the store is closed. `hash` is that of both.
     pub(crate) fn swap(
         &self,
         hash: u64,
         old: Landed<A, B>,
         parts: (A, B),
-    ) -> Result<Landed<A, B>, Refused<A, B>> {
+    ) -> Result<(EntryRef<A, B>, Landed<A, B>), (A, B)> {
         let draft = self.draft(hash, self.watched(hash, parts), 0);
         if !self.table.replace_node(old.held.strong(), draft.node()) {
             // This may be its last owner.
-            return Err(after(old, Refused::closed(take_back(draft))));
+            return Err(after(old, take_back(draft)));
         }
         // SAFETY: linked, and one of its two counts is ours.
         let held = EntryRef::new(unsafe { draft.entered() });
-        let displaced = self.entered(held, Some(Gone::Live(old)), Vec::new());
-        Ok(displaced.expect("the old one was alive"))
+        let displaced = self.entered(&held, Some(Gone::Live(old)), Vec::new());
+        Ok((held, displaced.expect("the old one was alive")))
     }
 
     /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a part of the table is swept.
     fn entered(
         &self,
-        held: EntryRef<A, B>,
+        held: &EntryRef<A, B>,
         gone: Option<Gone<A, B>>,
         strangers: Vec<NodeRef<StoreNode<A, B>>>,
     ) -> Option<Landed<A, B>> {
         self.counters.add(Count::Inserted);
-        self.has_come(&held);
+        self.has_come(held);
         let displaced = self.settle(gone);
         self.let_go(strangers);
-        self.sweep(&held);
-        after(held, displaced)
+        self.sweep(held);
+        displaced
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
@@ -627,7 +593,7 @@ fn take_back<A, B>(draft: UnlinkedNode<StoreNode<A, B>>) -> (A, B) {
     }
 }
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Drop for Store<A, B, X> {
+impl<A: Slot, B: Slot> Drop for Store<A, B> {
     /// Takes all entries out. The hook is not told: the map itself is what goes.
     fn drop(&mut self) {
         self.hook = None;

@@ -67,14 +67,14 @@ impl Drop for Sweeping {
     }
 }
 
-impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
+impl<A: Slot, B: Slot> Store<A, B> {
     /// Whether there can be dead entries.
-    const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
+    pub(super) const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
 
     /// Whether the dead are unlinked where they are found. In an exclusive map somebody may have to wait for each of them, which has to be said
     /// before it is unlinked.
     fn takes_at_once(&self) -> bool {
-        Self::QUIET && self.dying.is_none()
+        Self::QUIET && !self.is_exclusive
     }
 
     /// To be called for each insertion, with what was entered. Looks at the one that this thread entered a few insertions ago; if that is alive it is not young
@@ -107,7 +107,7 @@ impl<A: Slot, B: Slot, X: Reverse<A, B>> Store<A, B, X> {
         };
         self.counters.add(Count::Pruned);
         let _sweeping = Sweeping::begin();
-        if X::IS_NOBODY && self.hook.is_none() {
+        if B::Index::<A>::IS_NOBODY && self.hook.is_none() {
             if B::IS_WEAK {
                 drop(self.protection.retire(strong, &self.table));
             } else {

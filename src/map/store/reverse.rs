@@ -5,14 +5,11 @@
 //! off already says so under the list's lock, and is not put on any more. An entry knows its place in the list, so taking it off takes no search: it
 //! leaves a hole, and when the holes are as many as the entries they are closed.
 
-use crate::deadlock::work::GivenUp;
 use crate::map::store::death_listener::Reverse;
 use crate::map::store::entry_ref::EntryRef;
-use crate::map::store::slot::{Slot, Watching, WeakSlot};
-use crate::pointer::notify::Notify;
+use crate::map::store::slot::{Slot, WeakSlot};
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::sync::{const_fn, AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
-use crate::table::exclusive::Exclusive;
 use std::sync::Arc;
 
 /// The entry has not been put on its list.
@@ -20,97 +17,36 @@ const NOT_YET: usize = usize::MAX;
 /// The entry has left its list, or never comes on it.
 const GONE: usize = usize::MAX - 1;
 
-/// A weak value that can be found by its address.
-pub(crate) struct Traced<Q: Pointer> {
-    pub(crate) weak: Q::Weak,
+/// Says of a weak value that its entries can be found by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Traced(());
+
+/// Where the entry of a value is to be found.
+pub(crate) struct Place {
     /// Taken once, so that the entry is found where it was put, whatever the user's code says later.
     address: u64,
-    watching: Watching,
     /// Where the entry is in its list, [`NOT_YET`] or [`GONE`]. Written and read under the list's lock.
     place: AtomicUsize,
 }
 
-impl<Q: Pointer> Traced<Q> {
-    pub(crate) fn new(value: &Q) -> Self {
-        Self::watched(value, Watching::NOT)
-    }
-
-    pub(crate) fn watched(value: &Q, watching: Watching) -> Self {
-        let weak = Q::downgrade(value);
-        let address = weak.address().addr() as u64;
+impl Place {
+    pub(crate) fn of<W: WeakPointer>(weak: &W) -> Self {
         Self {
-            weak,
-            address,
-            watching,
+            address: weak.address().addr() as u64,
             place: AtomicUsize::new(NOT_YET),
         }
     }
 }
 
-impl<Q: Pointer> Slot for Traced<Q> {
-    type Stored = Q::Weak;
-    type Live = Q;
-    type Shown = Q;
-    const IS_DEAD_IS_QUIET: bool = Q::Weak::IS_DEAD_IS_QUIET.is_some();
-    const IS_WEAK: bool = true;
-
-    #[inline]
-    fn stored(&self) -> &Q::Weak {
-        &self.weak
-    }
-
-    #[inline]
-    fn is_dead(&self) -> bool {
-        self.weak.is_dead()
-    }
-
-    #[inline]
-    fn live(&self) -> Option<Q> {
-        self.weak.upgrade()
-    }
-
-    fn shown<'a>(&'a self, live: &'a Q) -> &'a Q {
-        live
-    }
-
-    #[inline(always)]
-    fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
-        self.watching.begin(&self.weak, notify);
-    }
-
-    fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
-        self.watching.expect_end(&self.weak, dying, hash);
-    }
-
-    fn leaves(&self) {
-        self.watching.leaves(|| self.is_dead());
-    }
-
-    fn has_left(&self) {
-        self.watching.has_left(|| self.is_dead());
-    }
-
-    fn is_abandoned(&self, given_up: GivenUp<'_>) {
-        self.watching.is_abandoned(given_up);
-    }
-}
-
-impl<Q: Pointer> Drop for Traced<Q> {
-    #[inline]
-    fn drop(&mut self) {
-        self.watching.goes(|| self.weak.is_dead());
-    }
-}
-
-type Entry<P, Q> = EntryRef<WeakSlot<P>, Traced<Q>>;
+type Entry<A, Q> = EntryRef<A, WeakSlot<Q, Traced>>;
 
 /// The entries of one value, in the order in which they came.
-struct Entries<P: Pointer, Q: Pointer> {
-    places: List<Option<Entry<P, Q>>>,
+struct Entries<A: Slot, Q: Pointer> {
+    places: List<Option<Entry<A, Q>>>,
     holes: usize,
 }
 
-impl<P: Pointer, Q: Pointer> Default for Entries<P, Q> {
+impl<A: Slot, Q: Pointer> Default for Entries<A, Q> {
     fn default() -> Self {
         Self {
             places: List::new(),
@@ -119,16 +55,16 @@ impl<P: Pointer, Q: Pointer> Default for Entries<P, Q> {
     }
 }
 
-impl<P: Pointer, Q: Pointer> Row for Entries<P, Q> {
+impl<A: Slot, Q: Pointer> Row for Entries<A, Q> {
     fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 }
 
-impl<P: Pointer, Q: Pointer> Entries<P, Q> {
+impl<A: Slot, Q: Pointer> Entries<A, Q> {
     /// Puts an entry at the end, unless it has gone.
-    fn push(&mut self, held: &Entry<P, Q>) {
-        let place = &held.value().place;
+    fn push(&mut self, held: &Entry<A, Q>) {
+        let place = &held.value().extra.place;
         if place.load(Ordering::Relaxed) != GONE {
             place.store(self.places.len(), Ordering::Relaxed);
             self.places.push(Some(held.clone()));
@@ -136,9 +72,9 @@ impl<P: Pointer, Q: Pointer> Entries<P, Q> {
     }
 
     /// Takes an entry off, if it is on the list. It is not put on any more.
-    fn remove(&mut self, held: &Entry<P, Q>) -> Option<Entry<P, Q>> {
-        let place = held.value().place.load(Ordering::Relaxed);
-        held.value().place.store(GONE, Ordering::Relaxed);
+    fn remove(&mut self, held: &Entry<A, Q>) -> Option<Entry<A, Q>> {
+        let place = held.value().extra.place.load(Ordering::Relaxed);
+        held.value().extra.place.store(GONE, Ordering::Relaxed);
         let taken = self.places.get_mut(place)?.take()?;
         self.holes += 1;
         while let Some(None) = self.places.last() {
@@ -156,17 +92,17 @@ impl<P: Pointer, Q: Pointer> Entries<P, Q> {
         self.places.shrink_to_fit();
         self.holes = 0;
         for (place, held) in self.places.iter().flatten().enumerate() {
-            held.value().place.store(place, Ordering::Relaxed);
+            held.value().extra.place.store(place, Ordering::Relaxed);
         }
     }
 }
 
 /// The entries of a map, by the address of their value.
-pub(crate) struct ByValue<P: Pointer, Q: Pointer> {
-    entries: OnceCell<Arc<ListMap<Entries<P, Q>>>>,
+pub(crate) struct ByValue<A: Slot, Q: Pointer> {
+    entries: OnceCell<Arc<ListMap<Entries<A, Q>>>>,
 }
 
-impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
+impl<A: Slot, Q: Pointer> ByValue<A, Q> {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
@@ -175,12 +111,12 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
         }
     }
 
-    fn entries(&self) -> &Arc<ListMap<Entries<P, Q>>> {
+    fn entries(&self) -> &Arc<ListMap<Entries<A, Q>>> {
         self.entries.get_or_init(|| Arc::new(ListMap::new()))
     }
 
     /// The last entry that holds this value and whose place is before this one, with its place.
-    pub(crate) fn entry_of(&self, value: &Q, before: usize) -> Option<(Entry<P, Q>, usize)> {
+    pub(crate) fn entry_of(&self, value: &Q, before: usize) -> Option<(Entry<A, Q>, usize)> {
         let address = Q::address(value).addr() as u64;
         self.entries.get()?.read(address, |entries| {
             let places = &entries.places[..before.min(entries.places.len())];
@@ -190,7 +126,7 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
     }
 
     /// The entries that hold this value, the last that came first.
-    pub(crate) fn entries_of(&self, value: &Q) -> Vec<Entry<P, Q>> {
+    pub(crate) fn entries_of(&self, value: &Q) -> Vec<Entry<A, Q>> {
         let address = Q::address(value).addr() as u64;
         let Some(entries) = self.entries.get() else {
             return Vec::new();
@@ -199,27 +135,31 @@ impl<P: Pointer, Q: Pointer> ByValue<P, Q> {
             entries.places.iter().rev().flatten().cloned().collect()
         })
     }
-
-    pub(crate) fn shrink_to_fit(&self) {
-        if let Some(entries) = self.entries.get() {
-            entries.shrink_to_fit();
-        }
-    }
 }
 
-impl<P: Pointer, Q: Pointer> Reverse<WeakSlot<P>, Traced<Q>> for ByValue<P, Q> {
-    fn linked(&self, held: &Entry<P, Q>) {
-        let address = held.value().address;
+impl<A: Slot, Q: Pointer> Reverse<A, WeakSlot<Q, Traced>> for ByValue<A, Q> {
+    fn linked(&self, held: &Entry<A, Q>) {
+        let address = held.value().extra.address;
         self.entries().update(address, |entries| entries.push(held));
     }
 
-    fn unlinked(&self, held: &Entry<P, Q>) {
-        let address = held.value().address;
+    fn unlinked(&self, held: &Entry<A, Q>) {
+        let address = held.value().extra.address;
         let taken_off = self
             .entries()
             .update(address, |entries| entries.remove(held));
         // The caller is an owner too, so this is never the last.
         drop(taken_off);
+    }
+
+    fn nothing() -> Self {
+        Self::new()
+    }
+
+    fn shrink_to_fit(&self) {
+        if let Some(entries) = self.entries.get() {
+            entries.shrink_to_fit();
+        }
     }
 
     fn share(&self) -> Self {

@@ -1,29 +1,112 @@
 //! The two ways in which a map keeps the keys or the values of its entries: as they are, or weakly.
+//!
+//! What a map does is written once, over these. The traits that users can name say which types there are; how it is done is in those that they cannot.
 
 use crate::deadlock::work::GivenUp;
+use crate::map::store::death_listener::Reverse;
+use crate::map::store::reverse::{ByValue, Place, Traced};
+use crate::memory::hash::hash_key;
+use crate::memory::panics::after;
+use crate::pointer::keying::{Asked, Keying};
+#[allow(unused_imports)] // for the documentation
+use crate::pointer::keying::{ByAddress, ByEquality};
 use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::pointer::watchers::Registration;
 use crate::table::exclusive::{Exclusive, Expected};
+use equivalent::Equivalent;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
-pub(crate) trait Slot: 'static {
-    /// What is stored, and shown to hooks.
+/// Keys as a map keeps them: an [`OwnedSlot`], or a [`WeakSlot`] that says how its pointers are compared. It cannot be implemented outside.
+#[allow(private_bounds)] // How it is done concerns nobody else.
+pub trait KeySlot: Slot<Shown = <Self as KeySlot>::Key, Raw = <Self as KeySlot>::Stored> {
+    /// The key: `K`, or the pointer that is a weak key.
+    type Key: 'static;
+    /// What is stored of it, and shown to a removal hook: `K`, or the weak pointer.
     type Stored;
+    /// What a call that enters a key takes: `K`, or a reference to the pointer, which the map does not keep.
+    type Given<'a>;
+}
+
+/// Values as a map keeps them: an [`OwnedSlot`], or a [`WeakSlot`]. It cannot be implemented outside.
+#[allow(private_bounds)]
+pub trait ValueSlot: Slot<Shown = <Self as ValueSlot>::Value> {
+    /// The value, of which calls return a clone: `V`, or the pointer that owns a weak value.
+    type Value: 'static;
+}
+
+/// Keys that can be hashed and compared. It cannot be implemented outside.
+#[diagnostic::on_unimplemented(
+    message = "these keys cannot be looked up: `{Self}`",
+    label = "a kept key needs `Hash` and `Eq`; so does what a weak key leads to, or else compare the keys with `ByAddress`"
+)]
+#[allow(private_bounds)]
+pub trait HashedKey: KeySlot + Compares {}
+
+/// Says what a map with such keys can be asked for: anything that is [`Equivalent`] to a kept key, or to what a weak key leads to; the pointer
+/// itself with [`ByAddress`]. It cannot be implemented outside.
+#[diagnostic::on_unimplemented(
+    message = "a map with the keys `{Self}` cannot be asked for a `{Q}`",
+    label = "look-ups take the key, or what is `Equivalent` to it and hashes alike; with `ByAddress` the pointer itself"
+)]
+#[allow(private_bounds)]
+pub trait Lookup<Q: ?Sized>: HashedKey + Finds<Q> {}
+
+/// A side that is weak. It cannot be implemented outside.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not held weakly",
+    label = "this map keeps it as it is"
+)]
+#[allow(private_bounds)]
+pub trait WeakSide: IsWeak<<Self as WeakSide>::Weak> {
+    /// The weak pointer.
+    type Weak: WeakPointer;
+}
+
+/// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
+pub(crate) trait Slot: Sized + 'static {
+    /// What is stored, and shown to hooks.
+    type Raw;
     /// What keeps it alive while somebody looks at the entry.
     type Live: Clone + 'static;
-    /// What names it in the text of an error.
+    /// What is shown to everybody else: the key or the value, or the pointer that owns it.
     type Shown: 'static;
+    /// What finds the entries of a value, if that is asked for.
+    type Index<A: Slot>: Reverse<A, Self>;
     /// `is_dead` reads memory, and neither calls anything nor waits nor panics: it is ours, or somebody has promised it (`Quiet`).
     const IS_DEAD_IS_QUIET: bool;
     /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is dropped a little later.
     const IS_WEAK: bool;
+    /// Whether a map can be told of the end of what it leads to.
+    const REPORTS_END: bool;
 
-    fn stored(&self) -> &Self::Stored;
+    /// The side of a new entry, and what keeps that alive meanwhile.
+    fn new(shown: Self::Shown) -> (Self, Self::Live);
+    /// What a side was made of that was not entered.
+    fn into_shown(self, live: Self::Live) -> Self::Shown;
+
+    fn stored(&self) -> &Self::Raw;
     fn is_dead(&self) -> bool;
     fn live(&self) -> Option<Self::Live>;
     fn shown<'a>(&'a self, live: &'a Self::Live) -> &'a Self::Shown;
+    fn owner(&self, live: Self::Live) -> Self::Shown
+    where
+        Self::Shown: Clone;
+
+    /// Whether both are the very same, so that putting one in the place of the other changes nothing.
+    fn are_same(one: &Self::Shown, other: &Self::Shown) -> bool;
+
+    /// An owner of what is shown, if it is alive.
+    #[inline(always)]
+    fn live_owner(&self) -> Option<Self::Shown>
+    where
+        Self::Shown: Clone,
+    {
+        Some(self.owner(self.live()?))
+    }
 
     /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is alive.
     #[inline(always)]
@@ -48,15 +131,97 @@ pub(crate) trait Slot: 'static {
     }
 }
 
-/// Kept as it is: it lives as long as its entry.
-pub(crate) struct OwnedSlot<T>(pub(crate) T);
+/// How keys are hashed, compared and entered.
+pub(crate) trait Compares: KeySlot {
+    /// The first of several equal keys stays: a new value goes into an entry with the old key. Otherwise the new key comes with its value.
+    const FIRST_STAYS: bool;
+
+    fn hash<S: BuildHasher>(hasher: &S, key: &Self::Key) -> u64;
+
+    /// Whether this stored key is alive and the same as this one.
+    fn is(&self, key: &Self::Key) -> bool;
+
+    fn key<'b>(given: &'b Self::Given<'_>) -> &'b Self::Key;
+
+    /// What a creation begins with.
+    fn into_key(given: Self::Given<'_>) -> Self::Key;
+
+    /// The key of a new entry, watched as `watch` says, and what keeps it alive.
+    fn first<'a>(
+        given: Self::Given<'a>,
+        watch: impl FnOnce(&Self::Key) -> Watching,
+    ) -> (Self, &'a Self::Live);
+
+    /// The key of an entry that is to take the place of one with an equal key. It is watched as that one was, or else as `watch` says.
+    fn successor<'a>(
+        given: Self::Given<'a>,
+        old: (&Self, &Self::Live),
+        watch: impl FnOnce(&Self::Key) -> Watching,
+    ) -> (Self, &'a Self::Live);
+
+    /// What was given for a key that was not entered.
+    fn given_back<'a>(self, live: &'a Self::Live) -> Self::Given<'a>;
+
+    /// Gives a key.
+    fn give<R>(key: Self::Key, to: impl FnOnce(Self::Given<'_>) -> R) -> R;
+}
+
+/// How a map is asked.
+pub(crate) trait Finds<Q: ?Sized>: KeySlot {
+    fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64;
+
+    /// Whether this stored key is alive and the one that is asked for.
+    fn is_asked(&self, asked: &Q) -> bool;
+
+    /// Whether this key is the one that is asked for.
+    fn is_asked_key(key: &Self::Key, asked: &Q) -> bool;
+}
+
+/// What a weak side is.
+pub(crate) trait IsWeak<W: WeakPointer>: Slot {
+    /// As `new`, of one whose death is told by other ways than its pointer's.
+    fn new_watched(shown: Self::Shown, watching: Watching) -> (Self, Self::Live);
+
+    fn weak(&self) -> &W;
+}
+
+/// A key or a value that the map keeps: it lives as long as its entry.
+pub struct OwnedSlot<T>(pub(crate) T);
+
+impl<T> fmt::Debug for OwnedSlot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedSlot").finish_non_exhaustive()
+    }
+}
+
+impl<T: 'static> KeySlot for OwnedSlot<T> {
+    type Key = T;
+    type Stored = T;
+    type Given<'a> = T;
+}
+
+impl<T: 'static> ValueSlot for OwnedSlot<T> {
+    type Value = T;
+}
 
 impl<T: 'static> Slot for OwnedSlot<T> {
-    type Stored = T;
+    type Raw = T;
     type Live = ();
     type Shown = T;
+    type Index<A: Slot> = ();
     const IS_DEAD_IS_QUIET: bool = true;
     const IS_WEAK: bool = false;
+    const REPORTS_END: bool = false;
+
+    #[inline]
+    fn new(shown: T) -> (Self, ()) {
+        (Self(shown), ())
+    }
+
+    #[inline]
+    fn into_shown(self, (): ()) -> T {
+        self.0
+    }
 
     #[inline]
     fn stored(&self) -> &T {
@@ -73,13 +238,161 @@ impl<T: 'static> Slot for OwnedSlot<T> {
         Some(())
     }
 
+    #[inline]
     fn shown<'a>(&'a self, (): &'a ()) -> &'a T {
         &self.0
     }
+
+    #[inline]
+    fn owner(&self, (): ()) -> T
+    where
+        T: Clone,
+    {
+        self.0.clone()
+    }
+
+    fn are_same(_: &T, _: &T) -> bool {
+        false
+    }
 }
 
-/// Kept weakly: its death is the entry's.
-pub(crate) struct WeakSlot<P: Pointer>(pub(crate) P::Weak, Watching);
+impl<K: Hash + Eq + 'static> HashedKey for OwnedSlot<K> {}
+
+impl<K: Hash + Eq + 'static> Compares for OwnedSlot<K> {
+    const FIRST_STAYS: bool = false;
+
+    #[inline(always)]
+    fn hash<S: BuildHasher>(hasher: &S, key: &K) -> u64 {
+        hash_key(hasher, key)
+    }
+
+    #[inline(always)]
+    fn is(&self, key: &K) -> bool {
+        *key == self.0
+    }
+
+    fn key<'b>(given: &'b K) -> &'b K {
+        given
+    }
+
+    fn into_key(given: K) -> K {
+        given
+    }
+
+    fn first<'a>(given: K, _: impl FnOnce(&K) -> Watching) -> (Self, &'a ()) {
+        (Self(given), &())
+    }
+
+    fn successor<'a>(given: K, _: (&Self, &()), _: impl FnOnce(&K) -> Watching) -> (Self, &'a ()) {
+        (Self(given), &())
+    }
+
+    fn given_back<'a>(self, (): &'a ()) -> K {
+        self.0
+    }
+
+    fn give<R>(key: K, to: impl FnOnce(K) -> R) -> R {
+        to(key)
+    }
+}
+
+impl<K, Q> Lookup<Q> for OwnedSlot<K>
+where
+    K: Hash + Eq + 'static,
+    Q: ?Sized + Hash + Equivalent<K>,
+{
+}
+
+impl<K, Q> Finds<Q> for OwnedSlot<K>
+where
+    K: Hash + Eq + 'static,
+    Q: ?Sized + Hash + Equivalent<K>,
+{
+    #[inline(always)]
+    fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64 {
+        hash_key(hasher, asked)
+    }
+
+    #[inline(always)]
+    fn is_asked(&self, asked: &Q) -> bool {
+        asked.equivalent(&self.0)
+    }
+
+    fn is_asked_key(key: &K, asked: &Q) -> bool {
+        asked.equivalent(key)
+    }
+}
+
+/// A key or a value that the map holds weakly: its death is the entry's.
+///
+/// `X` says what else it is: a key that is compared [by equality](ByEquality) or [by address](ByAddress), a value (`()`), or a value by which its entries can be
+/// found ([`Traced`]).
+#[allow(private_bounds)]
+pub struct WeakSlot<P: Pointer, X: Extra<P> = ()> {
+    pub(crate) weak: P::Weak,
+    watching: Watching,
+    pub(crate) extra: X::Data,
+}
+
+impl<P: Pointer, X: Extra<P>> fmt::Debug for WeakSlot<P, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSlot").finish_non_exhaustive()
+    }
+}
+
+impl<P: Pointer, M: Keying<P>> KeySlot for WeakSlot<P, M> {
+    type Key = P;
+    type Stored = P::Weak;
+    type Given<'a> = &'a P;
+}
+
+impl<P: Pointer> ValueSlot for WeakSlot<P> {
+    type Value = P;
+}
+
+impl<P: Pointer> ValueSlot for WeakSlot<P, Traced> {
+    type Value = P;
+}
+
+/// What a weak side has besides its pointer.
+pub(crate) trait Extra<P: Pointer>: 'static {
+    type Data: Send + Sync + 'static;
+    type Index<A: Slot>: Reverse<A, WeakSlot<P, Self>>
+    where
+        Self: Sized;
+
+    fn of(weak: &P::Weak) -> Self::Data;
+}
+
+/// A value.
+impl<P: Pointer> Extra<P> for () {
+    type Data = ();
+    type Index<A: Slot> = ();
+
+    #[inline(always)]
+    fn of(_: &P::Weak) {}
+}
+
+/// A key.
+impl<P: Pointer, M: Keying<P>> Extra<P> for M {
+    type Data = PhantomData<fn() -> M>;
+    type Index<A: Slot> = ();
+
+    #[inline(always)]
+    fn of(_: &P::Weak) -> PhantomData<fn() -> M> {
+        PhantomData
+    }
+}
+
+/// A value by which its entries are found.
+impl<P: Pointer> Extra<P> for Traced {
+    type Data = Place;
+    type Index<A: Slot> = ByValue<A, P>;
+
+    fn of(weak: &P::Weak) -> Place {
+        Place::of(weak)
+    }
+}
 
 /// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
 #[derive(Clone)]
@@ -88,7 +401,7 @@ pub(crate) struct Watching(Option<Arc<Told>>);
 struct Told {
     /// Held, that is all.
     _registration: Option<Registration>,
-    /// As above.
+    /// Held too.
     _before: Watching,
     /// Of a value in an exclusive map.
     expected: Option<Arc<Expected>>,
@@ -177,85 +490,190 @@ impl Watching {
     }
 }
 
-impl<P: Pointer> WeakSlot<P> {
-    #[inline]
-    pub(crate) fn new(pointer: &P) -> Self {
-        Self::watched(pointer, Watching::NOT)
+#[allow(private_bounds)]
+impl<P: Pointer, X: Extra<P>> WeakSlot<P, X> {
+    fn of(weak: P::Weak, watching: Watching) -> Self {
+        let extra = X::of(&weak);
+        Self {
+            weak,
+            watching,
+            extra,
+        }
     }
 
-    pub(crate) fn watched(pointer: &P, watching: Watching) -> Self {
-        Self(P::downgrade(pointer), watching)
-    }
-
-    /// The same side for the next entry.
-    pub(crate) fn again(&self) -> Self {
-        Self(self.0.clone(), self.1.clone())
-    }
-
-    /// As `again`, and unless it is watched already, with what `watch` says.
-    pub(crate) fn again_watched(&self, watch: impl FnOnce() -> Watching) -> Self {
-        let watching = if self.1.is_none() {
-            watch()
-        } else {
-            self.1.clone()
-        };
-        Self(self.0.clone(), watching)
+    fn watched(pointer: &P, watching: Watching) -> Self {
+        Self::of(P::downgrade(pointer), watching)
     }
 }
 
-impl<P: Pointer> Slot for WeakSlot<P> {
-    type Stored = P::Weak;
+impl<P: Pointer, X: Extra<P>> WeakSide for WeakSlot<P, X> {
+    type Weak = P::Weak;
+}
+
+impl<P: Pointer, X: Extra<P>> IsWeak<P::Weak> for WeakSlot<P, X> {
+    fn new_watched(shown: P, watching: Watching) -> (Self, P) {
+        (Self::watched(&shown, watching), shown)
+    }
+
+    fn weak(&self) -> &P::Weak {
+        &self.weak
+    }
+}
+
+impl<P: Pointer, X: Extra<P>> Slot for WeakSlot<P, X> {
+    type Raw = P::Weak;
     type Live = P;
     type Shown = P;
+    type Index<A: Slot> = X::Index<A>;
     const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET.is_some();
     const IS_WEAK: bool = true;
+    const REPORTS_END: bool = P::REPORTS_END;
+
+    #[inline]
+    fn new(shown: P) -> (Self, P) {
+        (Self::watched(&shown, Watching::NOT), shown)
+    }
+
+    #[inline]
+    fn into_shown(self, live: P) -> P {
+        after(self, live)
+    }
 
     #[inline]
     fn stored(&self) -> &P::Weak {
-        &self.0
+        &self.weak
     }
 
     #[inline]
     fn is_dead(&self) -> bool {
-        self.0.is_dead()
+        self.weak.is_dead()
     }
 
     #[inline]
     fn live(&self) -> Option<P> {
-        self.0.upgrade()
+        self.weak.upgrade()
     }
 
+    #[inline]
     fn shown<'a>(&'a self, live: &'a P) -> &'a P {
         live
     }
 
+    #[inline]
+    fn owner(&self, live: P) -> P {
+        live
+    }
+
+    fn are_same(one: &P, other: &P) -> bool {
+        P::address(one) == P::address(other)
+    }
+
     #[inline(always)]
     fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
-        self.1.begin(&self.0, notify);
+        self.watching.begin(&self.weak, notify);
     }
 
     fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
-        self.1.expect_end(&self.0, dying, hash);
+        self.watching.expect_end(&self.weak, dying, hash);
     }
 
     #[inline]
     fn leaves(&self) {
-        self.1.leaves(|| self.is_dead());
+        self.watching.leaves(|| self.is_dead());
     }
 
     #[inline]
     fn has_left(&self) {
-        self.1.has_left(|| self.is_dead());
+        self.watching.has_left(|| self.is_dead());
     }
 
     fn is_abandoned(&self, given_up: GivenUp<'_>) {
-        self.1.is_abandoned(given_up);
+        self.watching.is_abandoned(given_up);
     }
 }
 
-impl<P: Pointer> Drop for WeakSlot<P> {
+impl<P: Pointer, X: Extra<P>> Drop for WeakSlot<P, X> {
     #[inline]
     fn drop(&mut self) {
-        self.1.goes(|| self.0.is_dead());
+        self.watching.goes(|| self.weak.is_dead());
+    }
+}
+
+impl<P: Pointer, M: Keying<P>> HashedKey for WeakSlot<P, M> {}
+
+impl<P: Pointer, M: Keying<P>> Compares for WeakSlot<P, M> {
+    const FIRST_STAYS: bool = true;
+
+    #[inline(always)]
+    fn hash<S: BuildHasher>(hasher: &S, key: &P) -> u64 {
+        M::hash(hasher, key)
+    }
+
+    #[inline(always)]
+    fn is(&self, key: &P) -> bool {
+        M::same(&self.weak, key)
+    }
+
+    fn key<'b>(given: &'b &P) -> &'b P {
+        given
+    }
+
+    fn into_key(given: &P) -> P {
+        given.clone()
+    }
+
+    fn first<'a>(given: Self::Given<'a>, watch: impl FnOnce(&P) -> Watching) -> (Self, &'a P) {
+        (Self::watched(given, watch(given)), given)
+    }
+
+    fn successor<'a>(
+        given: Self::Given<'a>,
+        (old, live): (&Self, &P),
+        watch: impl FnOnce(&P) -> Watching,
+    ) -> (Self, &'a P) {
+        let watching = if old.watching.is_none() {
+            watch(live)
+        } else {
+            old.watching.clone()
+        };
+        (Self::of(old.weak.clone(), watching), given)
+    }
+
+    fn given_back(self, live: &P) -> &P {
+        live
+    }
+
+    fn give<R>(key: P, to: impl FnOnce(&P) -> R) -> R {
+        let given = to(&key);
+        after(key, given)
+    }
+}
+
+impl<P, M, Q> Lookup<Q> for WeakSlot<P, M>
+where
+    P: Pointer,
+    M: Asked<P, Q>,
+    Q: ?Sized,
+{
+}
+
+impl<P, M, Q> Finds<Q> for WeakSlot<P, M>
+where
+    P: Pointer,
+    M: Asked<P, Q>,
+    Q: ?Sized,
+{
+    #[inline(always)]
+    fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64 {
+        M::hash_asked(hasher, asked)
+    }
+
+    #[inline(always)]
+    fn is_asked(&self, asked: &Q) -> bool {
+        M::matches(&self.weak, asked)
+    }
+
+    fn is_asked_key(key: &P, asked: &Q) -> bool {
+        M::matches(&P::downgrade(key), asked)
     }
 }

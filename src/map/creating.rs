@@ -1,0 +1,310 @@
+//! The calls of a map that create.
+
+use crate::create::creator::{Creating, Creator, TicketOf, Tokens, WeakKeys};
+use crate::create::entry::{AnyLive, Asks, BorrowedKey, Entry, FromRef, KeyAndOwner, Selects};
+use crate::create::error::CreateError;
+use crate::map::map::Map;
+use crate::map::store::create::Made;
+use crate::map::store::entry_ref::{Landed, Ticket};
+use crate::map::store::slot::{HashedKey, KeySlot, Lookup, OwnedSlot, Slot, ValueSlot};
+use crate::map::store::slot::{Watching, WeakSide, WeakSlot};
+use crate::map::store::Store;
+use crate::pointer::keying::{Asked, Keying};
+use crate::pointer::token::Binder;
+use crate::pointer::traits::Pointer;
+use equivalent::Equivalent;
+use std::fmt;
+#[cfg(feature = "async")]
+use std::future::Future;
+use std::hash::{BuildHasher, Hash};
+
+/// The key of an entry, as it was given: of [`Map::entry`].
+pub struct GivenKey<'q, A: KeySlot>(A::Given<'q>);
+
+impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Selects<Map<A, B, S>> for GivenKey<'_, A> {
+    #[inline(always)]
+    fn hash(&self, map: &Map<A, B, S>) -> u64 {
+        A::hash(&map.hasher, A::key(&self.0))
+    }
+
+    #[inline(always)]
+    fn is_it(&self, stored: &A) -> bool {
+        stored.is(A::key(&self.0))
+    }
+
+    #[inline(always)]
+    fn into_key(self, _: &Map<A, B, S>, _: u64) -> A::Key {
+        A::into_key(self.0)
+    }
+}
+
+impl<'q, A: KeySlot<Given<'q>: Clone>> Clone for GivenKey<'q, A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<'q, A: KeySlot<Given<'q>: fmt::Debug>> fmt::Debug for GivenKey<'q, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GivenKey").field(&self.0).finish()
+    }
+}
+
+/// The calls that create. The first four are the everyday ones; for everything else about one key there is its entry.
+impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
+    /// Returns the live value of this key, created if there is none: [`entry`](Self::entry) with [`or_insert_with`](Entry::or_insert_with).
+    ///
+    /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
+    ///
+    /// # Panics
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own key, directly or through others, or when the map is closed.
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::Arc;
+    ///
+    /// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
+    /// let word: Arc<str> = "quickening".into();
+    /// assert_eq!(sizes.get_or_insert_with(&word, |word| word.len()), 10);
+    /// ```
+    #[inline]
+    pub fn get_or_insert_with(
+        &self,
+        key: A::Given<'_>,
+        make: impl FnOnce(&A::Key) -> B::Value,
+    ) -> B::Value
+    where
+        B::Value: Clone,
+    {
+        self.entry(key).or_insert_with(make)
+    }
+
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail: [`entry`](Self::entry) with
+    /// [`or_try_insert_with`](Entry::or_try_insert_with).
+    ///
+    /// # Errors
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is refused. Nothing is entered, and one of those who wait creates.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::{fs::File, io, sync::Arc};
+    ///
+    /// static FILES: WeakValueMap<String, Arc<File>> = WeakValueMap::new();
+    ///
+    /// fn open(path: &str) -> io::Result<Arc<File>> {
+    ///     Ok(FILES.get_or_try_insert_with(path.to_owned(), |path| File::open(path).map(Arc::new))?)
+    /// }
+    /// assert_eq!(open("no such file").unwrap_err().kind(), io::ErrorKind::NotFound);
+    /// ```
+    #[inline]
+    pub fn get_or_try_insert_with<E>(
+        &self,
+        key: A::Given<'_>,
+        make: impl FnOnce(&A::Key) -> Result<B::Value, E>,
+    ) -> Result<B::Value, CreateError<E>>
+    where
+        B::Value: Clone,
+    {
+        self.entry(key).or_try_insert_with(make)
+    }
+
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits: [`entry`](Self::entry) with
+    /// [`or_insert_with_async`](Entry::or_insert_with_async).
+    ///
+    /// # Panics
+    /// As `get_or_insert_with`, when the future is polled.
+    #[cfg(feature = "async")]
+    pub fn get_or_insert_async<'a, F, T>(
+        &'a self,
+        key: A::Given<'a>,
+        make: F,
+    ) -> impl Future<Output = B::Value> + use<'a, A, B, S, F, T>
+    where
+        F: FnOnce(&A::Key) -> T,
+        T: Future<Output = B::Value>,
+        B::Value: Clone,
+    {
+        self.entry(key).or_insert_with_async(make)
+    }
+
+    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), with a factory that awaits.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "async")]
+    pub fn get_or_try_insert_async<'a, F, T, E>(
+        &'a self,
+        key: A::Given<'a>,
+        make: F,
+    ) -> impl Future<Output = Result<B::Value, CreateError<E>>> + use<'a, A, B, S, F, T, E>
+    where
+        F: FnOnce(&A::Key) -> T,
+        T: Future<Output = Result<B::Value, E>>,
+        B::Value: Clone,
+    {
+        self.entry(key).or_try_insert_with_async(make)
+    }
+
+    /// Selects one key: what is to become of it is said by the calls of the [`Entry`].
+    #[inline(always)]
+    pub fn entry<'q>(&self, key: A::Given<'q>) -> Entry<'_, Self, GivenKey<'q, A>> {
+        Entry::new(self, GivenKey(key))
+    }
+}
+
+impl<K: Hash + Eq + 'static, B: ValueSlot, S: BuildHasher> Map<OwnedSlot<K>, B, S> {
+    /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with).
+    #[inline(always)]
+    pub fn entry_ref<'q, Q>(&self, key: &'q Q) -> Entry<'_, Self, BorrowedKey<'q, Q>>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let to_key = FromRef;
+        Entry::new(self, BorrowedKey { asked: key, to_key })
+    }
+}
+
+impl<P: Pointer, M: Keying<P>, B: ValueSlot, S: BuildHasher> Map<WeakSlot<P, M>, B, S> {
+    /// Selects one key by what it is looked up with. The key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with), and comes back with the value: nobody else owns it.
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::Arc;
+    ///
+    /// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
+    /// let (key, size) = sizes.entry_ref("Kurgan").or_insert_with(|key| key.len());
+    /// assert_eq!((&*key, size), ("Kurgan", 6));
+    /// ```
+    #[inline(always)]
+    pub fn entry_ref<'q, Q>(
+        &self,
+        key: &'q Q,
+    ) -> Entry<'_, Self, BorrowedKey<'q, Q>, AnyLive, KeyAndOwner>
+    where
+        Q: ?Sized,
+        M: Asked<P, Q>,
+    {
+        let to_key = FromRef;
+        Entry::with_output(self, BorrowedKey { asked: key, to_key }, KeyAndOwner)
+    }
+}
+
+impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Creator for Map<A, B, S> {
+    type Key = A::Key;
+    type Value = B::Value;
+    type Owner = B::Value;
+}
+
+impl<A, B, S> Creating<A::Key, B::Value, B::Value> for Map<A, B, S>
+where
+    A: HashedKey,
+    B: ValueSlot,
+    S: BuildHasher,
+{
+    type Core = Store<A, B>;
+    type Stored = A;
+
+    #[inline(always)]
+    fn core(&self) -> &Store<A, B> {
+        &self.store
+    }
+
+    #[inline(always)]
+    fn hash(&self, key: &A::Key) -> u64 {
+        A::hash(&self.hasher, key)
+    }
+
+    #[inline(always)]
+    fn is_it(stored: &A, key: &A::Key) -> bool {
+        stored.is(key)
+    }
+
+    #[inline(always)]
+    fn find_owner(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<B::Value>
+    where
+        B::Value: Clone,
+    {
+        self.store.view(hash, is_it, Slot::live_owner)
+    }
+
+    fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        self.store.find(hash, is_it)
+    }
+
+    fn ticket(&self, hash: u64, key: A::Key) -> Ticket<A, B> {
+        let (key, live) = A::new(key);
+        self.store.ticket(hash, key, live)
+    }
+
+    fn key_of(ticket: &Ticket<A, B>) -> &A::Key {
+        ticket.key()
+    }
+
+    fn made(_: &TicketOf<Self>, value: B::Value) -> Made<B> {
+        B::new(value)
+    }
+
+    fn value(landed: &Landed<A, B>) -> &B::Value {
+        landed.value()
+    }
+
+    fn owner(landed: &Landed<A, B>) -> &B::Value {
+        landed.value()
+    }
+
+    fn into_owner(landed: Landed<A, B>) -> B::Value
+    where
+        B::Value: Clone,
+    {
+        landed.into_owner()
+    }
+}
+
+impl<P: Pointer, M: Keying<P>, B: ValueSlot, S: BuildHasher> WeakKeys
+    for Map<WeakSlot<P, M>, B, S>
+{
+    fn live_key(landed: &Landed<WeakSlot<P, M>, B>) -> Option<P> {
+        landed.held.key().live()
+    }
+}
+
+impl<A, B, S, Q> Asks<Q> for Map<A, B, S>
+where
+    A: Lookup<Q>,
+    B: ValueSlot,
+    S: BuildHasher,
+    Q: ?Sized,
+{
+    #[inline(always)]
+    fn hash_asked(&self, asked: &Q) -> u64 {
+        A::hash_asked(&self.hasher, asked)
+    }
+
+    #[inline(always)]
+    fn is_asked(stored: &A, asked: &Q) -> bool {
+        stored.is_asked(asked)
+    }
+
+    fn is_asked_key(key: &A::Key, asked: &Q) -> bool {
+        A::is_asked_key(key, asked)
+    }
+}
+
+impl<A, B, S> Tokens for Map<A, B, S>
+where
+    A: HashedKey + Send + Sync,
+    B: ValueSlot + WeakSide + Send + Sync,
+    B::Index<A>: Send + Sync,
+    S: BuildHasher,
+{
+    fn made_with_token(
+        &self,
+        hash: u64,
+        _: &TicketOf<Self>,
+        value: B::Value,
+        binder: &Binder,
+    ) -> Made<B> {
+        let watching = Watching::by(binder.bind(self.store.notify_prompt(hash)));
+        B::new_watched(value, watching)
+    }
+}

@@ -1,0 +1,338 @@
+//! One entry of a map: looking it up, entering, replacing and removing it.
+
+use crate::create::error::{ClosedError, InFlight, OccupiedError, ReplaceError};
+use crate::map::map::Map;
+use crate::map::store::keyed::NotEntered;
+use crate::map::store::slot::{HashedKey, Lookup, Slot, ValueSlot, Watching};
+use crate::memory::panics::after;
+use crate::pointer::traits::Pointer;
+use std::hash::BuildHasher;
+
+impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
+    /// Returns the live value of this key. A dead one counts as none, and is taken out.
+    ///
+    /// A kept key may be borrowed in any form that is [`Equivalent`](crate::Equivalent) to it and hashes alike. A weak key is asked for by what it leads to, or what is equivalent to
+    /// that: `&*arc`, or a `&str` for an `Arc<str>`; with [`ByAddress`](crate::map::ByAddress) by the pointer itself.
+    ///
+    /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of what is weak, and `clone` of a kept value. *Waiting:* none on a hit, unless the key is one of very many with the
+    /// same hash; a miss may wait for a writer of its bucket, a few instructions long. *Complexity:* constant on average.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map: WeakValueMap<String, Arc<u32>> = WeakValueMap::new();
+    /// let held = map.get_or_insert_with("Ramírez".to_string(), |_| Arc::new(1541));
+    /// assert_eq!(map.get("Ramírez"), Some(held));
+    /// assert_eq!(map.get("Ramírez"), None);
+    /// ```
+    #[inline]
+    pub fn get<Q>(&self, key: &Q) -> Option<B::Value>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+        B::Value: Clone,
+    {
+        self.store.see_asked(&self.hasher, key, Slot::live_owner)
+    }
+
+    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not called. So a kept value need not be `Clone`.
+    ///
+    /// *Runs* `view` with no lock held: it may use the map, and the value stays until it returns, whatever becomes of the entry.
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    /// use std::sync::Mutex;
+    ///
+    /// let logs: StrongMap<&str, Mutex<Vec<u32>>> = StrongMap::new();
+    /// logs.entry("disk").and_view(|log| log.lock().unwrap().push(7)).or_default();
+    /// assert_eq!(logs.with("disk", |log| log.lock().unwrap().len()), Some(1));
+    /// ```
+    #[inline]
+    pub fn with<Q, R>(&self, key: &Q, view: impl FnOnce(&B::Value) -> R) -> Option<R>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        let landed = self.store.find_asked(&self.hasher, key)?;
+        let seen = view(landed.value());
+        Some(after(landed, seen))
+    }
+
+    /// Returns the live value of this key, with the key that is stored.
+    pub fn get_key_value<Q>(&self, key: &Q) -> Option<(A::Key, B::Value)>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+        A::Key: Clone,
+        B::Value: Clone,
+    {
+        self.store.find_asked(&self.hasher, key)?.into_owners()
+    }
+
+    /// Returns whether this key has a live value at some moment during the call.
+    ///
+    /// Owns a weak value for that moment, so if its last owner goes just then, it is dropped here.
+    pub fn contains_key<Q>(&self, key: &Q) -> bool
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        let is_live = |value: &B| value.live().map(drop);
+        let seen = self.store.see_asked(&self.hasher, key, is_live);
+        seen.is_some()
+    }
+
+    /// Returns the live value of this key, as [`get`](Self::get), but tells whether there is none because it is being created.
+    ///
+    /// # Errors
+    /// [`InFlight`] when there is none yet, and somebody is creating it.
+    pub fn try_get<Q>(&self, key: &Q) -> Result<Option<B::Value>, InFlight>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+        B::Value: Clone,
+    {
+        self.store
+            .try_see_asked(&self.hasher, key, Slot::live_owner)
+    }
+
+    /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep it. An equal weak key that is stored already stays; a kept key comes with its
+    /// value.
+    ///
+    /// *Waiting:* for writers of the key's bucket, a few instructions long; not for a creation of the key under way, whose callers
+    /// then get this value. *Runs* `downgrade`, `Hash` and `Eq`, the hook, destructors of what has died, and `clone` and destructor of a kept value that made way.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let (old, new) = (Arc::new("old"), Arc::new("new"));
+    /// assert_eq!(map.insert(1, old.clone()), None);
+    /// assert_eq!(map.insert(1, new.clone()), Some(old.clone()));
+    /// drop(old);                                  // a late drop does not touch its successor
+    /// assert_eq!(map.get(&1), Some(new));
+    /// ```
+    pub fn insert(&self, key: A::Given<'_>, value: B::Value) -> Option<B::Value>
+    where
+        B::Value: Clone,
+    {
+        let hash = A::hash(&self.hasher, A::key(&key));
+        let unwatched = |_: &A::Key| Watching::NOT;
+        match self.store.insert_keyed(hash, key, B::new(value), unwatched) {
+            Ok(displaced) => displaced.map(|displaced| displaced.into_owner()),
+            Err(closed) => closed.panic(),
+        }
+    }
+
+    /// Enters a value, unless the key has a live one, and returns it. Guava calls it `putIfAbsent`, CPython `setdefault`.
+    ///
+    /// # Errors
+    /// [`OccupiedError`] with the live value, or when the map is closed; key and value come back in it.
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    ///
+    /// let map = StrongMap::new();
+    /// assert_eq!(map.try_insert("k", 1).unwrap(), 1);
+    /// let error = map.try_insert("k", 2).unwrap_err();
+    /// assert_eq!((error.existing, error.key, error.value), (Some(1), "k", 2));
+    /// ```
+    pub fn try_insert(
+        &self,
+        key: A::Given<'_>,
+        value: B::Value,
+    ) -> Result<B::Value, OccupiedError<A::Key, B::Value>>
+    where
+        B::Value: Clone,
+    {
+        let hash = A::hash(&self.hasher, A::key(&key));
+        match self.store.try_insert_keyed(hash, key, value) {
+            Ok(entered) => Ok(entered.into_owner()),
+            Err(refused) => {
+                let NotEntered {
+                    given,
+                    value,
+                    existing,
+                } = refused;
+                let key = A::into_key(given);
+                let existing = existing.map(|existing| existing.into_owner());
+                Err(OccupiedError {
+                    existing,
+                    key,
+                    value,
+                })
+            }
+        }
+    }
+
+    /// Puts `new` in the place of this very `old`, if that is the value of this key, and returns the old one. Values are compared by identity, so they have to be pointers.
+    ///
+    /// # Errors
+    /// [`ReplaceError`] with `new`, if the key has another value or none, or the map is closed.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let (old, equal) = (Arc::new(1), Arc::new(1));
+    /// map.insert("k", old.clone());
+    /// assert!(map.compare_exchange("k", &equal, Arc::new(2)).is_err());      // equal, but not the one
+    /// let new = Arc::new(2);
+    /// assert!(map.compare_exchange("k", &old, new.clone()).is_ok());
+    /// assert_eq!(map.get("k"), Some(new));
+    /// ```
+    pub fn compare_exchange(
+        &self,
+        key: A::Given<'_>,
+        old: &B::Value,
+        new: B::Value,
+    ) -> Result<B::Value, ReplaceError<B::Value>>
+    where
+        B::Value: Pointer,
+    {
+        let hash = A::hash(&self.hasher, A::key(&key));
+        let is_old = |value: &B::Value| B::Value::address(value) == B::Value::address(old);
+        match self.store.replace_keyed(hash, key, new, is_old) {
+            Ok(displaced) => Ok(displaced.into_owner()),
+            Err(NotEntered {
+                given,
+                value,
+                existing,
+            }) => Err(after((given, existing), ReplaceError { value })),
+        }
+    }
+
+    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or none. Returns the
+    /// value that is entered then. A weak value that is there already stays as it is: that is no replacement. Java calls it `compute`, and with `old?` first, `computeIfPresent`.
+    ///
+    /// *Runs* `f` with no lock held, again if the entry changes meanwhile.
+    ///
+    /// # Panics
+    /// When there is to be a new value and the map is closed.
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    ///
+    /// let uses = StrongMap::new();
+    /// uses.update("sword", |n| Some(n.map_or(1, |n| n + 1)));
+    /// assert_eq!(uses.update("sword", |n| Some(n.map_or(1, |n| n + 1))), Some(2));
+    /// assert_eq!(uses.update("sword", |_| None), None);
+    /// assert!(uses.is_empty());
+    /// ```
+    pub fn update(
+        &self,
+        key: A::Given<'_>,
+        f: impl FnMut(Option<&B::Value>) -> Option<B::Value>,
+    ) -> Option<B::Value>
+    where
+        B::Value: Clone,
+    {
+        let hash = A::hash(&self.hasher, A::key(&key));
+        match self.store.update_keyed(hash, key, f) {
+            Ok(entered) => entered.map(|entered| entered.into_owner()),
+            Err(closed) => closed.panic(),
+        }
+    }
+
+    /// Takes out the live value of this key and returns it. Its owners keep it.
+    pub fn remove<Q>(&self, key: &Q) -> Option<B::Value>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+        B::Value: Clone,
+    {
+        self.remove_if(key, |_, _| true)
+    }
+
+    /// Takes out the live value of this key if `condition` holds for it, and returns it.
+    ///
+    /// *Runs* `condition` with no lock held, more than once if the entry changes meanwhile.
+    ///
+    /// ```
+    /// let map = highlander::StrongMap::new();
+    /// map.insert("k", 1);
+    /// // Guava's `remove(key, value)`.
+    /// assert_eq!(map.remove_if("k", |_, value| *value == 2), None);
+    /// assert_eq!(map.remove_if("k", |_, value| *value == 1), Some(1));
+    /// ```
+    pub fn remove_if<Q>(
+        &self,
+        key: &Q,
+        condition: impl FnMut(&A::Key, &B::Value) -> bool,
+    ) -> Option<B::Value>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+        B::Value: Clone,
+    {
+        let removed = self.store.remove_asked(&self.hasher, key, condition)?;
+        Some(removed.into_owner())
+    }
+
+    /// Takes out this very value, if it is the one of this key. Returns whether this call did. Values are compared by identity, so they have to be pointers.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let (first, second) = (Arc::new(1), Arc::new(2));
+    /// map.insert("k", first.clone());
+    /// map.insert("k", second.clone());
+    /// assert!(!map.remove_same("k", &first));     // somebody else has taken its place
+    /// assert!(map.remove_same("k", &second));
+    /// ```
+    pub fn remove_same<Q>(&self, key: &Q, value: &B::Value) -> bool
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+        B::Value: Pointer,
+    {
+        let is_same =
+            |_: &A::Key, live: &B::Value| B::Value::address(live) == B::Value::address(value);
+        let removed = self.store.remove_asked(&self.hasher, key, is_same);
+        removed.is_some()
+    }
+
+    /// Takes out the live entry of this key, and returns what `view` makes of its value: for kept values that cannot be cloned. None if there was none, or another call
+    /// has taken it out first; then `view` is not called.
+    ///
+    /// *Runs* `view` with no lock held, when the entry is out.
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let logs: WeakKeyMap<Arc<str>, Mutex<Vec<u32>>> = WeakKeyMap::new();
+    /// let disk: Arc<str> = "disk".into();
+    /// logs.entry(&disk).and_view(|log| log.lock().unwrap().push(7)).or_default();
+    /// let log = logs.remove_with("disk", |log| std::mem::take(&mut *log.lock().unwrap()));
+    /// assert_eq!(log, Some(vec![7]));
+    /// assert!(logs.is_empty());
+    /// ```
+    pub fn remove_with<Q, R>(&self, key: &Q, view: impl FnOnce(&B::Value) -> R) -> Option<R>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        let removed = self.store.remove_asked(&self.hasher, key, |_, _| true)?;
+        let seen = view(removed.value());
+        Some(after(removed, seen))
+    }
+
+    /// As `insert`, where the value need not come back.
+    pub(crate) fn enter(&self, key: A::Given<'_>, value: B::Value) {
+        let hash = A::hash(&self.hasher, A::key(&key));
+        let unwatched = |_: &A::Key| Watching::NOT;
+        let entered = self.store.insert_keyed(hash, key, B::new(value), unwatched);
+        if entered.is_err() {
+            ClosedError::new().panic()
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One entry of a store: looking it up, entering, replacing and taking it out, whatever its key and its value are.
+//!
+//! Of kept keys the later of two equal ones stays: key and value of an entry come and go together, as others may be looking at both. Of weak keys the first one
+//! stays, as in CPython: a new value goes into an entry with the old key, which is kept alive meanwhile.
+
+use crate::create::error::{ClosedError, InFlight};
+use crate::map::store::entry_ref::{EntryRef, Landed, Refused};
+use crate::map::store::hook::RemovalCause;
+use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot, Watching};
+use crate::map::store::Store;
+use crate::memory::panics::after;
+use std::hash::BuildHasher;
+
+/// What was not entered, in parts; and the live entry in its place.
+type Refusal<'k, A, B> = (<A as KeySlot>::Given<'k>, B, Option<Landed<A, B>>);
+
+/// What was given to be entered, and was not.
+pub(crate) struct NotEntered<'k, A: HashedKey, B: ValueSlot> {
+    pub(crate) given: A::Given<'k>,
+    pub(crate) value: B::Value,
+    /// The live entry in its place; none if the store is closed, or nothing was to be replaced.
+    pub(crate) existing: Option<Landed<A, B>>,
+}
+
+/// Not by anything else than its pointer.
+fn unwatched<K>(_: &K) -> Watching {
+    Watching::NOT
+}
+
+impl<A: HashedKey, B: ValueSlot> Store<A, B> {
+    /// The entry that is asked for, if its value is alive; in the middle of a creation that must not wait for this one, also a draft.
+    #[inline]
+    pub(crate) fn find_asked<Q>(&self, hasher: &impl BuildHasher, asked: &Q) -> Option<Landed<A, B>>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        let hash = A::hash_asked(hasher, asked);
+        self.find_or_draft(hash, |stored| stored.is_asked(asked))
+    }
+
+    /// What `view` makes of the value that is asked for; in the middle of a creation that must not wait for this one, also of a draft.
+    #[inline]
+    pub(crate) fn see_asked<Q, R>(
+        &self,
+        hasher: &impl BuildHasher,
+        asked: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        let hash = A::hash_asked(hasher, asked);
+        self.see(hash, |stored| stored.is_asked(asked), view)
+    }
+
+    /// As `see_asked`, but tells whether there is none because somebody is creating it.
+    pub(crate) fn try_see_asked<Q, R>(
+        &self,
+        hasher: &impl BuildHasher,
+        asked: &Q,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Result<Option<R>, InFlight>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        let hash = A::hash_asked(hasher, asked);
+        self.try_view(hash, |stored| stored.is_asked(asked), view)
+    }
+
+    /// The live entry whose key `is_it`, and that keeps its key alive too. It is no look-up: it counts neither as a hit nor as a miss.
+    fn peek_whole(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+        let mut landed = self.peek(hash, is_it)?;
+        if landed.keep_key() {
+            return Some(landed);
+        }
+        // Of an address that is used again, against the rules, this would be found for ever.
+        self.saw_dead(&landed.held);
+        None
+    }
+
+    /// Whether both have the same live keys, with values of which `equal` holds.
+    pub(crate) fn equals(
+        &self,
+        (other, hasher): (&Self, &impl BuildHasher),
+        equal: impl Fn(&B::Value, &B::Value) -> bool,
+    ) -> bool {
+        let mut len = 0;
+        for mine in self.living() {
+            let key = mine.key();
+            let theirs = other.peek_whole(A::hash(hasher, key), |stored| stored.is(key));
+            if !theirs.is_some_and(|theirs| equal(mine.value(), theirs.value())) {
+                return false;
+            }
+            len += 1;
+        }
+        other.count_live() == len
+    }
+
+    /// Enters an entry with a key of its own, in the place of a live one only if it `displaces` that, which comes back.
+    fn enter_first<'k>(
+        &self,
+        hash: u64,
+        given: A::Given<'k>,
+        value: B,
+        watch: impl FnOnce(&A::Key) -> Watching,
+        displaces: bool,
+    ) -> Result<(EntryRef<A, B>, Option<Landed<A, B>>), Refusal<'k, A, B>> {
+        let (key, live) = A::first(given, watch);
+        let same = |draft: &A, stored: &A| stored.is(draft.shown(live));
+        let entered = self.insert(hash, (key, value), same, |_| displaces);
+        entered.map_err(|Refused { existing, parts }| (parts.0.given_back(live), parts.1, existing))
+    }
+
+    /// Puts an entry in the place of this very one, which comes back. Refused if that is not in any more, or if the store is closed.
+    fn enter_for<'k>(
+        &self,
+        hash: u64,
+        given: A::Given<'k>,
+        value: B,
+        old: Landed<A, B>,
+        watch: impl FnOnce(&A::Key) -> Watching,
+    ) -> Result<(EntryRef<A, B>, Landed<A, B>), Refusal<'k, A, B>> {
+        let (key, live) = A::successor(given, (old.held.key(), old.key_live()), watch);
+        let entered = self.swap(hash, old, (key, value));
+        entered.map_err(|parts| (parts.0.given_back(live), parts.1, None))
+    }
+
+    /// Enters a value in the place of the live one, which comes back. `watch` says how a weak key is watched, be it this one or the stored one,
+    /// unless it is already.
+    pub(crate) fn insert_keyed(
+        &self,
+        hash: u64,
+        given: A::Given<'_>,
+        value: (B, B::Live),
+        watch: impl Fn(&A::Key) -> Watching,
+    ) -> Result<Option<Landed<A, B>>, ClosedError> {
+        let (mut given, (mut value, live)) = (given, value);
+        loop {
+            let old = A::FIRST_STAYS.then(|| {
+                let key = A::key(&given);
+                self.peek_whole(hash, |stored| stored.is(key))
+            });
+            let refused = match old.flatten() {
+                Some(old) => match self.enter_for(hash, given, value, old, &watch) {
+                    Ok((_, displaced)) => return Ok(after((watch, live), Some(displaced))),
+                    Err(refused) => refused,
+                },
+                None => match self.enter_first(hash, given, value, &watch, !A::FIRST_STAYS) {
+                    Ok((_, displaced)) => return Ok(after((watch, live), displaced)),
+                    Err(refused) => refused,
+                },
+            };
+            if self.is_closed() {
+                return Err(after((refused, watch, live), ClosedError::new()));
+            }
+            // Somebody else was there meanwhile.
+            (given, value) = after(refused.2, (refused.0, refused.1));
+        }
+    }
+
+    /// Enters a value, unless there is a live one, or the map is closed. Returns what is entered.
+    pub(crate) fn try_insert_keyed<'k>(
+        &self,
+        hash: u64,
+        given: A::Given<'k>,
+        value: B::Value,
+    ) -> Result<Landed<A, B>, NotEntered<'k, A, B>> {
+        let (value, live) = B::new(value);
+        match self.enter_first(hash, given, value, unwatched, false) {
+            Ok((held, _)) => Ok(Landed {
+                held,
+                live,
+                fresh: false,
+                key: None,
+            }),
+            Err((given, value, existing)) => Err(NotEntered {
+                given,
+                value: value.into_shown(live),
+                existing,
+            }),
+        }
+    }
+
+    /// Puts a value in the place of the live one, if that fulfils the condition.
+    pub(crate) fn replace_keyed<'k>(
+        &self,
+        hash: u64,
+        given: A::Given<'k>,
+        value: B::Value,
+        mut condition: impl FnMut(&B::Value) -> bool,
+    ) -> Result<Landed<A, B>, NotEntered<'k, A, B>> {
+        let (mut given, (mut value, live)) = (given, B::new(value));
+        loop {
+            let key = A::key(&given);
+            let found = self.peek_whole(hash, |stored| stored.is(key));
+            let old = match found {
+                Some(old) if condition(old.value()) && !self.is_closed() => old,
+                existing => {
+                    let refused = NotEntered {
+                        given,
+                        value: value.into_shown(live),
+                        existing,
+                    };
+                    return Err(after(condition, refused));
+                }
+            };
+            match self.enter_for(hash, given, value, old, unwatched) {
+                Ok((_, displaced)) => return Ok(after((condition, live), displaced)),
+                Err(refused) => (given, value) = after(refused.2, (refused.0, refused.1)),
+            }
+        }
+    }
+
+    /// Changes the entry as `f` says, which gets the live value or none, and returns the new one or none. What is entered then comes back.
+    pub(crate) fn update_keyed(
+        &self,
+        hash: u64,
+        given: A::Given<'_>,
+        mut f: impl FnMut(Option<&B::Value>) -> Option<B::Value>,
+    ) -> Result<Option<Landed<A, B>>, ClosedError> {
+        let mut given = given;
+        loop {
+            let key = A::key(&given);
+            let found = self.peek_whole(hash, |stored| stored.is(key));
+            let new = match (f(found.as_ref().map(Landed::value)), &found) {
+                (None, None) => return Ok(after((f, given), None)),
+                (None, Some(old)) => {
+                    if self.take_out(&old.held, RemovalCause::Removed) {
+                        return Ok(after((f, found, given), None));
+                    }
+                    continue;
+                }
+                (Some(new), Some(old)) if B::are_same(old.value(), &new) => {
+                    return Ok(after((f, new, given), found));
+                }
+                (Some(new), _) => new,
+            };
+            let (value, live) = B::new(new);
+            let entered = match found {
+                Some(old) => {
+                    let entered = self.enter_for(hash, given, value, old, unwatched);
+                    entered.map(|(held, displaced)| (held, Some(displaced)))
+                }
+                None => self.enter_first(hash, given, value, unwatched, false),
+            };
+            match entered {
+                Ok((held, displaced)) => {
+                    let entered = Landed {
+                        held,
+                        live,
+                        fresh: false,
+                        key: None,
+                    };
+                    return Ok(after((f, displaced), Some(entered)));
+                }
+                Err(refused) if self.is_closed() => {
+                    return Err(after((f, refused, live), ClosedError::new()));
+                }
+                Err(refused) => given = after((refused.1, refused.2, live), refused.0),
+            }
+        }
+    }
+
+    /// Takes out the live entry that is asked for, if it fulfils the condition.
+    pub(crate) fn remove_asked<Q>(
+        &self,
+        hasher: &impl BuildHasher,
+        asked: &Q,
+        mut condition: impl FnMut(&A::Key, &B::Value) -> bool,
+    ) -> Option<Landed<A, B>>
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        let hash = A::hash_asked(hasher, asked);
+        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
+        loop {
+            let landed = self.peek_whole(hash, |stored| stored.is_asked(asked))?;
+            if !condition(landed.key(), landed.value()) {
+                return after((condition, landed), None);
+            }
+            if self.take_out(&landed.held, RemovalCause::Removed) {
+                return Some(after(condition, landed));
+            }
+        }
+    }
+}

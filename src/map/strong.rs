@@ -1,0 +1,87 @@
+//! The map that is strong on both sides: it keeps its keys and its values until they are taken out.
+
+use crate::map::map::Map;
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::slot::OwnedSlot;
+use crate::map::store::Store;
+use crate::memory::hash::DefaultHashBuilder;
+use crate::sync::const_fn;
+
+/// A concurrent map that keeps its keys and its values, as a `HashMap` does. Values are handed out as clones, or shown without cloning. What it does is said at [`Map`].
+///
+/// ```
+/// use highlander::StrongMap;
+/// use std::path::{Path, PathBuf};
+///
+/// static SIZES: StrongMap<PathBuf, u64> = StrongMap::new();
+///
+/// let size = |path: &Path| SIZES.entry_ref(path).or_insert_with(|path| path.as_os_str().len() as u64);
+/// assert_eq!(size(Path::new("/etc")), 4);           // computed by the first who asks, once
+/// assert_eq!(SIZES.get(Path::new("/etc")), Some(4));
+/// assert_eq!(SIZES.remove(Path::new("/etc")), Some(4));
+/// assert!(SIZES.is_empty());
+/// ```
+///
+/// It does what Guava's `MapMaker().makeMap()` does, which gives a `ConcurrentHashMap`, and what one writes as a dictionary beside a lock. From other
+/// concurrent maps it differs as the weak maps do: a factory runs once per key while the others sleep, no guard is ever handed out, and nothing of yours
+/// runs under a lock.
+///
+/// # When a value dies
+/// Values are handed out as clones, taken from an entry that the call owns for that moment; [`with`](Map::with) shows them without
+/// cloning. To have *the* object, and not copies, store an `Arc`. Key and value of an entry are dropped together, by the call that takes the entry out or
+/// by the last that is looking at it.
+///
+/// An entry has its own key: whoever puts a value in the place of another one brings a key too, and the equal key that was there goes with the old value. (A
+/// `HashMap` keeps the first key. It matters only for keys that are equal without being the same.)
+///
+/// A value that owns the map keeps both for ever.
+///
+/// The alignment of keys and values is 1024 at most, as in a [`Registry`](crate::Registry).
+pub type StrongMap<K, V, S = DefaultHashBuilder> = Map<OwnedSlot<K>, OwnedSlot<V>, S>;
+
+impl<K: 'static, V: 'static> StrongMap<K, V> {
+    const_fn! {
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`.
+        ///
+        /// It is `Send` and `Sync` if keys and values are:
+        /// ```
+        /// fn share<T: Sync>(_: T) {}
+        /// share(highlander::StrongMap::<u32, std::sync::Arc<u32>>::new());
+        /// ```
+        /// ```compile_fail
+        /// fn share<T: Sync>(_: T) {}
+        /// share(highlander::StrongMap::<u32, std::rc::Rc<u32>>::new());
+        /// ```
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
+    }
+
+    /// Creates an empty map with room for `capacity` entries before its table grows.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
+    pub fn with_capacity(capacity: usize) -> Self {
+        let map = Self::new();
+        map.reserve(capacity);
+        map
+    }
+}
+
+impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
+    const_fn! {
+        /// Creates an empty map that hashes with `hasher`.
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self {
+                store: Store::new((), CanNotify::NONE),
+                hasher,
+            }
+        }
+    }
+}
+
+impl<K: 'static, V: 'static, S: Default> Default for StrongMap<K, V, S> {
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}

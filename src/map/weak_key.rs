@@ -1,0 +1,176 @@
+//! The map with weak keys: from objects that it does not keep alive to what is to be known about them.
+
+use crate::map::map::Map;
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::slot::{OwnedSlot, Watching, WeakSlot};
+use crate::map::store::Store;
+use crate::memory::hash::DefaultHashBuilder;
+use crate::memory::panics::after;
+use crate::pointer::keying::{ByEquality, Keying};
+use crate::pointer::token::Token;
+use crate::pointer::traits::{Pointer, SyncPointer};
+use crate::sync::const_fn;
+use std::hash::BuildHasher;
+
+/// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies. What it does is said at [`Map`].
+///
+/// Keys are compared by equality of what they lead to, or with `M` = [`ByAddress`](crate::map::ByAddress) by identity. The hash is taken
+/// once, when a key is entered; a dead key equals nothing and is never hashed again.
+///
+/// ```
+/// use highlander::WeakKeyMap;
+/// use std::sync::Arc;
+///
+/// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
+/// let text: Arc<str> = "MacLeod".into();
+/// assert_eq!(sizes.get_or_insert_with(&text, |text| text.len()), 7);
+/// assert_eq!(sizes.get("MacLeod"), Some(7));           // by anything equivalent to the target
+/// drop(text);
+/// assert_eq!(sizes.get("MacLeod"), None);
+/// assert!(sizes.is_empty());
+/// ```
+///
+/// By identity, to attach something to an object of somebody else's, the object itself is what is asked for:
+/// ```
+/// use highlander::map::ByAddress;
+/// use highlander::WeakKeyMap;
+/// use std::sync::Arc;
+///
+/// static NOTES: WeakKeyMap<Arc<Vec<u8>>, &str, ByAddress> = WeakKeyMap::new();
+/// let (one, equal) = (Arc::new(vec![1]), Arc::new(vec![1]));
+/// NOTES.insert(&one, "the one");
+/// assert_eq!(NOTES.get(&one), Some("the one"));
+/// assert_eq!(NOTES.get(&equal), None);
+/// ```
+///
+/// It does what CPython's `WeakKeyDictionary` does, or with `ByAddress` Guava's `MapMaker().weakKeys()` and .NET's `ConditionalWeakTable`.
+/// Of several equal keys the *first* stays in the map: when that one dies the entry goes, though an equal key lives. A key stays watched when its entry gets another value.
+///
+/// A value that owns its own key, directly or through others, keeps the entry for ever, as in CPython and with Guava: give
+/// it a weak pointer to the key, or put it into the key's object.
+///
+/// Values are handed out as clones, taken from an entry that the call owns for that moment; [`with`](Map::with) shows them without cloning.
+/// When a value dies depends on who looks at it: it is dropped by the call that takes the entry out, or by the last that is looking at it.
+///
+/// The alignment of values is 1024 at most, as in a [`Registry`](crate::Registry).
+pub type WeakKeyMap<P, V, M = ByEquality, S = DefaultHashBuilder> =
+    Map<WeakSlot<P, M>, OwnedSlot<V>, S>;
+
+impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
+    const_fn! {
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
+    }
+
+    /// Creates an empty map with room for `capacity` entries before its table grows.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
+    pub fn with_capacity(capacity: usize) -> Self {
+        let map = Self::new();
+        map.reserve(capacity);
+        map
+    }
+}
+
+impl<P: Pointer, V: 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
+    const_fn! {
+        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        pub const fn local() -> Self {
+            Self::local_with_hasher(DefaultHashBuilder)
+        }
+    }
+}
+
+impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>, S> WeakKeyMap<P, V, M, S> {
+    const_fn! {
+        /// Creates an empty map that hashes with `hasher`.
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self {
+                store: Store::new((), CanNotify::all()),
+                hasher,
+            }
+        }
+    }
+}
+
+impl<P: Pointer, V: 'static, M: Keying<P>, S> WeakKeyMap<P, V, M, S> {
+    const_fn! {
+        /// As [`local`](Self::local), with `hasher`.
+        pub const fn local_with_hasher(hasher: S) -> Self {
+            Self {
+                store: Store::new((), CanNotify::NONE),
+                hasher,
+            }
+        }
+    }
+}
+
+impl<P, V, M, S> Default for WeakKeyMap<P, V, M, S>
+where
+    P: SyncPointer,
+    V: Send + Sync + 'static,
+    M: Keying<P>,
+    S: Default,
+{
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<P, V, M, S> WeakKeyMap<P, V, M, S>
+where
+    P: SyncPointer,
+    V: Send + Sync + 'static,
+    M: Keying<P>,
+    S: BuildHasher,
+{
+    /// As [`insert`](Self::insert), for keys that carry a [`Token`], which `token` shows: the entry goes, and its value with it, when the token of the stored
+    /// key is dropped, which is when that key is.
+    ///
+    /// The other ways in (`update`, `insert`) keep the token of a key that is there already.
+    ///
+    /// *Runs* `token` too, with no lock held, again if the entry changes meanwhile; if it panics, nothing is entered.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    ///
+    /// ```
+    /// use highlander::map::ByAddress;
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::Arc;
+    ///
+    /// struct Class { token: Token }
+    ///
+    /// let notes: WeakKeyMap<Arc<Class>, String, ByAddress> = WeakKeyMap::new();
+    /// let class = Arc::new(Class { token: Token::new() });
+    /// notes.insert_with_token(&class, "a note".to_string(), |class| &class.token);
+    /// drop(class);
+    /// assert_eq!(notes.entry_count(), 0);         // the note has been dropped
+    /// ```
+    pub fn insert_with_token(
+        &self,
+        key: &P,
+        value: V,
+        token: impl for<'a> Fn(&'a P::Target) -> &'a Token,
+    ) -> Option<V>
+    where
+        V: Clone,
+    {
+        let hash = M::hash(&self.hasher, key);
+        let watch = |key: &P| {
+            let notify = self.store.notify_prompt(hash);
+            Watching::by(Some(token(P::target(key)).bind(notify)))
+        };
+        let entered = self
+            .store
+            .insert_keyed(hash, key, (OwnedSlot(value), ()), watch);
+        match entered {
+            Ok(displaced) => after(token, displaced.map(|displaced| displaced.into_owner())),
+            Err(closed) => closed.panic(),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The map with weak keys and weak values, which can be asked from both sides.
+
+use crate::map::map::Map;
+use crate::map::store::death_listener::CanNotify;
+use crate::map::store::hook::RemovalCause;
+use crate::map::store::reverse::{ByValue, Traced};
+use crate::map::store::slot::{IsWeak, Slot, Watching, WeakSlot};
+use crate::map::store::Store;
+use crate::memory::hash::DefaultHashBuilder;
+use crate::memory::panics::after;
+use crate::pointer::keying::{ByEquality, Keying};
+use crate::pointer::token::Token;
+use crate::pointer::traits::{Pointer, SyncPointer};
+use crate::sync::const_fn;
+use std::hash::BuildHasher;
+
+/// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value dies, whichever is first. What it does is said at [`Map`].
+///
+/// It can be asked from either side: [`get`](Map::get) by the key, [`get_by_value`](Map::get_by_value) by the value, which is
+/// always compared by identity. Keys are compared by equality, or with `M` = [`ByAddress`](crate::map::ByAddress) by identity too.
+///
+/// ```
+/// use highlander::map::ByAddress;
+/// use highlander::WeakKeyValueMap;
+/// use std::sync::Arc;
+///
+/// struct Class(&'static str);
+/// struct Wrapper { of: &'static str }
+///
+/// static WRAPPERS: WeakKeyValueMap<Arc<Class>, Arc<Wrapper>, ByAddress> = WeakKeyValueMap::new();
+///
+/// let class = Arc::new(Class("Object"));
+/// let wrapper = WRAPPERS.get_or_insert_with(&class, |class| Arc::new(Wrapper { of: class.0 }));
+/// assert_eq!(wrapper.of, "Object");
+/// assert!(Arc::ptr_eq(&WRAPPERS.get(&class).unwrap(), &wrapper));
+/// assert!(Arc::ptr_eq(&WRAPPERS.get_by_value(&wrapper).unwrap(), &class));
+/// drop(wrapper);
+/// assert!(WRAPPERS.get(&class).is_none());             // either side may go
+/// ```
+///
+/// It does what the talk's `WeakKeyValueDictionary` was to do, and Guava's `MapMaker().weakKeys().weakValues()`, Jython's map from classes to
+/// their wrappers. Value and key may each own the other, which no map with one weak side survives without a leak.
+///
+/// The side of the values follows that of the keys: an entry is found by its value a moment after it is found by its key, before the call that enters it returns.
+/// One value may be entered under several keys.
+pub type WeakKeyValueMap<P, Q, M = ByEquality, S = DefaultHashBuilder> =
+    Map<WeakSlot<P, M>, WeakSlot<Q, Traced>, S>;
+
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
+    const_fn! {
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        pub const fn new() -> Self {
+            Self::with_hasher(DefaultHashBuilder)
+        }
+    }
+
+    /// Creates an empty map with room for `capacity` entries before its table grows.
+    ///
+    /// # Panics
+    /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
+    pub fn with_capacity(capacity: usize) -> Self {
+        let map = Self::new();
+        map.reserve(capacity);
+        map
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
+    const_fn! {
+        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        pub const fn local() -> Self {
+            Self::local_with_hasher(DefaultHashBuilder)
+        }
+    }
+}
+
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
+    const_fn! {
+        /// Creates an empty map that hashes with `hasher`.
+        pub const fn with_hasher(hasher: S) -> Self {
+            Self {
+                store: Store::new(ByValue::new(), CanNotify::all()),
+                hasher,
+            }
+        }
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
+    const_fn! {
+        /// As [`local`](Self::local), with `hasher`.
+        pub const fn local_with_hasher(hasher: S) -> Self {
+            Self {
+                store: Store::new(ByValue::new(), CanNotify::NONE),
+                hasher,
+            }
+        }
+    }
+}
+
+impl<P, Q, M, S> Default for WeakKeyValueMap<P, Q, M, S>
+where
+    P: SyncPointer,
+    Q: SyncPointer,
+    M: Keying<P>,
+    S: Default,
+{
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<P: Pointer, Q: Pointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
+    /// The key under which this very value is entered; of several that are alive, the one that was entered last.
+    /// An entry that another thread is entering is found by its key a moment earlier than by its value; one that another thread is taking out is found by its value a moment longer.
+    ///
+    /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those who enter or take out a value
+    /// in the same part of the reverse index, a few instructions long.
+    pub fn get_by_value(&self, value: &Q) -> Option<P> {
+        let mut before = usize::MAX;
+        while let Some((held, place)) = self.store.reverse.entry_of(value, before) {
+            if let Some(key) = held.key().live() {
+                return after(held, Some(key));
+            }
+            self.store.take_out(&held, RemovalCause::Dead);
+            before = place;
+        }
+        None
+    }
+
+    /// All live keys under which this very value is entered, the last that was entered first. What others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
+    pub fn keys_of(&self, value: &Q) -> Vec<P> {
+        let mut keys = Vec::new();
+        for held in self.store.reverse.entries_of(value) {
+            match held.key().live() {
+                Some(key) => keys.push(key),
+                None => {
+                    self.store.take_out(&held, RemovalCause::Dead);
+                }
+            }
+        }
+        keys
+    }
+
+    /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive. What others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
+    pub fn remove_by_value(&self, value: &Q) -> Vec<P> {
+        let mut keys = Vec::new();
+        for held in self.store.reverse.entries_of(value) {
+            let key = held.key().live();
+            let cause = key
+                .as_ref()
+                .map_or(RemovalCause::Dead, |_| RemovalCause::Removed);
+            if self.store.take_out(&held, cause) {
+                keys.extend(key);
+            }
+        }
+        keys
+    }
+}
+
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
+    /// As [`insert`](Self::insert), for sides that carry a [`Token`]: `key_token` and `value_token` show them, `None` for a side that has none. The entry goes when
+    /// one of the tokens is dropped, which is when that side is.
+    ///
+    /// *Runs* both too, with no lock held, `key_token` again if the entry changes meanwhile; if one panics, nothing is entered.
+    ///
+    /// # Panics
+    /// When the map is closed.
+    ///
+    /// ```
+    /// use highlander::map::ByAddress;
+    /// use highlander::pointer::Token;
+    /// use highlander::WeakKeyValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// struct Class(Token);
+    /// struct Wrapper(Token);
+    ///
+    /// let wrappers: WeakKeyValueMap<Arc<Class>, Arc<Wrapper>, ByAddress> = WeakKeyValueMap::new();
+    /// let class = Arc::new(Class(Token::new()));
+    /// let wrapper = Arc::new(Wrapper(Token::new()));
+    /// wrappers.insert_with_tokens(&class, wrapper.clone(), |class| Some(&class.0), |wrapper| Some(&wrapper.0));
+    /// drop(class);
+    /// assert_eq!(wrappers.entry_count(), 0);
+    /// assert_eq!(Token::entry_count(&wrapper.0), 0);
+    /// ```
+    pub fn insert_with_tokens(
+        &self,
+        key: &P,
+        value: Q,
+        key_token: impl for<'a> Fn(&'a P::Target) -> Option<&'a Token>,
+        value_token: impl for<'a> FnOnce(&'a Q::Target) -> Option<&'a Token>,
+    ) -> Option<Q> {
+        let hash = M::hash(&self.hasher, key);
+        let watching = |token: Option<&Token>| {
+            let bind = |token: &Token| token.bind(self.store.notify_prompt(hash));
+            Watching::by(token.map(bind))
+        };
+        let value_watching = watching(value_token(Q::target(&value)));
+        let value = WeakSlot::new_watched(value, value_watching);
+        let watch = |key: &P| watching(key_token(P::target(key)));
+        match self.store.insert_keyed(hash, key, value, watch) {
+            Ok(displaced) => after(key_token, displaced.map(|displaced| displaced.into_owner())),
+            Err(closed) => closed.panic(),
+        }
+    }
+}
