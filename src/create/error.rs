@@ -264,7 +264,7 @@ impl Error for ClaimError {}
 /// let registry: Registry<&str, u32> = Registry::new();
 /// let old = registry.try_insert("sword", 1).unwrap();
 /// registry.remove_same(&old);
-/// assert_eq!(registry.replace_same(&old, 2).unwrap_err().value, 2);
+/// assert_eq!(registry.compare_exchange(&old, 2).unwrap_err().value, 2);
 /// ```
 pub struct ReplaceError<V> {
     /// The value that was to be entered.

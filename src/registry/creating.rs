@@ -13,7 +13,8 @@ use crate::registry::handle::Handle;
 use crate::registry::node::{RegistryNode, Unborn, Watch};
 use crate::table::exclusive::InTheWay;
 use crate::table::node_ref::NodeRef;
-use crate::table::Entered;
+use crate::table::stats::{Count, Counters};
+use crate::table::{Entered, Entering};
 use equivalent::Equivalent;
 use std::fmt;
 #[cfg(feature = "async")]
@@ -136,7 +137,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        let look = || self.table.get(hash, |other| key.equivalent(other));
+        let look = || self.look_up(hash, |other| key.equivalent(other));
         if let Some(strong) = look() {
             return Ok(Some(Handle::new(strong)));
         }
@@ -232,7 +233,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     }
 
     fn refused(&self) -> Option<ClosedError> {
-        None
+        self.is_closed().then(ClosedError::new)
     }
 
     fn enter(
@@ -250,23 +251,25 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
                 strangers,
             } = self.table.enter(node, hash, |other| seed.key() == other);
             others = strangers;
-            match entering.existing() {
-                Some(existing) => (false, LiveHandle::new(existing, false)),
-                None => {
+            match entering {
+                Entering::Occupied(existing) => (false, Ok(LiveHandle::new(existing, false))),
+                Entering::Sealed => (false, Err(ClosedError::new())),
+                Entering::Linked => {
                     if let Some(unborn) = unborn {
                         unborn.born();
                     }
                     self.table.add_live(1);
+                    self.count(Count::Created);
                     // SAFETY: linked, and its count is ours.
                     let strong = unsafe { NodeRef::adopt(node) };
-                    (true, LiveHandle::new(strong, true))
+                    (true, Ok(LiveHandle::new(strong, true)))
                 }
             }
         };
         // SAFETY: it says what the table has said, after which no user code runs.
         let (landed, vain) = unsafe { planted.enter(enter) };
         Landing {
-            landed: Ok(landed),
+            landed,
             rest: (vain, others),
         }
     }
@@ -287,12 +290,17 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             entering,
             strangers,
         } = self.table.enter(draft.strong().node(), hash, is_it);
-        let existing = entering.existing();
-        if existing.is_none() {
-            self.table.add_live(1);
-        }
+        let landed = match entering {
+            Entering::Occupied(existing) => Ok(Some(LiveHandle::new(existing, false))),
+            Entering::Sealed => Err(ClosedError::new()),
+            Entering::Linked => {
+                self.table.add_live(1);
+                self.count(Count::Created);
+                Ok(None)
+            }
+        };
         Landing {
-            landed: Ok(existing.map(|strong| LiveHandle::new(strong, false))),
+            landed,
             rest: (None, strangers),
         }
     }
@@ -315,10 +323,19 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             flights: self.flights.share(),
             naming: self.naming,
             hasher: (),
+            counters: if self.is_counted {
+                self.counters.share()
+            } else {
+                Counters::new()
+            },
+            is_counted: self.is_counted,
         }
     }
 
-    fn settle(&self, _: &Self::Landed, rest: Option<Self::Rest>) {
+    fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>) {
+        if landed.fresh && rest.is_none() {
+            self.count(Count::Joined);
+        }
         drop(rest);
     }
 }
@@ -352,11 +369,11 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K
 
     #[inline(always)]
     fn find_owner(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Option<Handle<K, V>> {
-        self.table.get(hash, is_it).map(Handle::new)
+        self.look_up(hash, is_it).map(Handle::new)
     }
 
     fn find(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Option<LiveHandle<K, V>> {
-        let found = self.table.get(hash, is_it)?;
+        let found = self.look_up(hash, is_it)?;
         Some(LiveHandle::new(found, false))
     }
 

@@ -1,7 +1,7 @@
 //! One entry of a registry: looking it up, entering, replacing and removing it.
 
 use super::Registry;
-use crate::create::error::{OccupiedError, ReplaceError};
+use crate::create::error::{ClosedError, OccupiedError, ReplaceError};
 use crate::deadlock::frames;
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
@@ -9,6 +9,7 @@ use crate::registry::handle::Handle;
 use crate::registry::node::RegistryNode;
 use crate::table::node_ref::UnlinkedNode;
 use crate::table::payload::Halves;
+use crate::table::stats::Count;
 use crate::table::Rejected;
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
@@ -36,10 +37,31 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        match self.table.get(hash, |other| key.equivalent(other)) {
+        match self.look_up(hash, |other| key.equivalent(other)) {
             Some(strong) => Some(Handle::new(strong)),
             None => self.draft_of(hash, key),
         }
+    }
+
+    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not called.
+    ///
+    /// It owns the value until `view` has returned. *Runs* `view` with no lock held.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<&str, Vec<u32>> = Registry::new();
+    /// let _held = registry.get_or_insert_with("k", |_| vec![1, 2]);
+    /// assert_eq!(registry.with("k", |list| list.len()), Some(2));
+    /// ```
+    #[inline]
+    pub fn with<Q, R>(&self, key: &Q, view: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let handle = self.get(key)?;
+        let seen = view(&handle);
+        Some(after(handle, seen))
     }
 
     /// The draft of this key, for the thread that is in the middle of making it.
@@ -72,7 +94,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// Does not wait for a creation under way: if this value comes first, the creator gets it too, and drops the one it has made.
     ///
     /// # Errors
-    /// [`OccupiedError`] with the live value, and with the key and value that were to be entered.
+    /// [`OccupiedError`] with the live value, or when the registry is closed; key and value come back in it.
     ///
     /// ```
     /// use highlander::Registry;
@@ -90,11 +112,14 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     ) -> Result<Handle<K, V>, OccupiedError<K, V, Handle<K, V>>> {
         let (hash, new) = self.prepare(key, value);
         match self.table.insert(new, hash, |new, other| new == other) {
-            Ok(entered) => Ok(Handle::new(entered)),
+            Ok(entered) => {
+                self.count(Count::Inserted);
+                Ok(Handle::new(entered))
+            }
             Err(Rejected { existing, rejected }) => {
                 let (key, value) = take_back(rejected);
                 Err(OccupiedError {
-                    existing: Some(Handle::new(existing)),
+                    existing: existing.map(Handle::new),
                     key,
                     value,
                 })
@@ -103,6 +128,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     }
 
     /// Enters a value, in the place of the live one if there is one, which comes back as the second part. Its owners keep it.
+    ///
+    /// # Panics
+    /// When the registry is closed.
     ///
     /// ```
     /// use highlander::Registry;
@@ -120,13 +148,22 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         loop {
             let Rejected { existing, rejected } =
                 match self.table.insert(new, hash, |new, other| new == other) {
-                    Ok(entered) => return (Handle::new(entered), None),
+                    Ok(entered) => {
+                        self.count(Count::Inserted);
+                        return (Handle::new(entered), None);
+                    }
                     Err(rejected) => rejected,
                 };
+            let Some(existing) = existing else {
+                drop(take_back(rejected));
+                ClosedError::new().panic();
+            };
             match self.table.replace(&existing, rejected) {
                 Ok(entered) => {
                     // Both were counted, and one of them is an entry.
                     self.table.add_live(-1);
+                    self.count(Count::Inserted);
+                    self.count(Count::Replaced);
                     return (Handle::new(entered), Some(Handle::new(existing)));
                 }
                 // Taken out or replaced by somebody else meanwhile.
@@ -135,21 +172,21 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Puts a new value in the place of this very one, if it is entered still; see [`Registry::insert`]. The key is cloned.
+    /// Puts a new value in the place of this very one, if it is entered still, and returns its handle. The key is cloned.
     ///
     /// # Errors
-    /// [`ReplaceError`] with the new value, when the old one has been taken out or replaced.
+    /// [`ReplaceError`] with the new value, when the old one has been taken out or replaced, or the registry is closed.
     ///
     /// ```
     /// use highlander::{Handle, Registry};
     ///
     /// let registry: Registry<u32, &str> = Registry::new();
     /// let (old, _) = registry.insert(1, "old");
-    /// let new = registry.replace_same(&old, "new").unwrap();
+    /// let new = registry.compare_exchange(&old, "new").unwrap();
     /// assert!(registry.get(&1).unwrap().ptr_eq(&new));
-    /// assert!(registry.replace_same(&old, "late").is_err());
+    /// assert!(registry.compare_exchange(&old, "late").is_err());
     /// ```
-    pub fn replace_same(
+    pub fn compare_exchange(
         &self,
         old: &Handle<K, V>,
         value: V,
@@ -161,10 +198,74 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let hash = old.strong().header().key_hash();
         let new = self.new_node(hash, key, value, 0);
         match self.table.replace(old.strong(), new) {
-            Ok(entered) => Ok(Handle::new(entered)),
+            Ok(entered) => {
+                self.count(Count::Inserted);
+                self.count(Count::Replaced);
+                Ok(Handle::new(entered))
+            }
             Err(rejected) => {
                 let (key, value) = take_back(rejected);
                 Err(after(key, ReplaceError { value }))
+            }
+        }
+    }
+
+    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or none. Returns what is entered then.
+    ///
+    /// *Runs* `f` with no lock held, again if the entry changes meanwhile. Does not wait for a creation under way.
+    ///
+    /// # Panics
+    /// When there is to be a new value and the registry is closed.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let versions: Registry<&str, u32> = Registry::new();
+    /// let one = versions.update("k", |old| Some(old.map_or(1, |n| n + 1))).unwrap();
+    /// let two = versions.update("k", |old| Some(old.map_or(1, |n| n + 1))).unwrap();
+    /// assert_eq!((*one, *two), (1, 2));
+    /// assert!(versions.update("k", |_| None).is_none());
+    /// assert!(versions.is_empty());
+    /// ```
+    pub fn update(
+        &self,
+        key: K,
+        mut f: impl FnMut(Option<&V>) -> Option<V>,
+    ) -> Option<Handle<K, V>> {
+        let hash = hash_key(&self.hasher, &key);
+        let mut key = key;
+        loop {
+            // Not by `get`: a draft is not entered.
+            let old = self.table.get(hash, |other| key == *other).map(Handle::new);
+            let Some(new) = f(old.as_deref()) else {
+                match &old {
+                    Some(old) if !self.remove_same(old) => continue,
+                    _ => return after((f, key, old), None),
+                }
+            };
+            let new = self.new_node(hash, key, new, isize::from(old.is_none()));
+            let entered = match &old {
+                Some(old) => self.table.replace(old.strong(), new),
+                None => {
+                    let entered = self.table.insert(new, hash, |new, other| new == other);
+                    entered.map_err(|rejected| after(rejected.existing, rejected.rejected))
+                }
+            };
+            let rejected = match entered {
+                Ok(entered) => {
+                    self.count(Count::Inserted);
+                    if old.is_some() {
+                        self.count(Count::Replaced);
+                    }
+                    return Some(after((f, old), Handle::new(entered)));
+                }
+                Err(rejected) => rejected,
+            };
+            let (given_back, value) = take_back(rejected);
+            key = after((value, old), given_back);
+            if self.is_closed() {
+                drop((f, key));
+                ClosedError::new().panic();
             }
         }
     }

@@ -18,6 +18,8 @@ use crate::memory::panics::after;
 use crate::registry::handle::Handle;
 use crate::registry::node::RegistryNode;
 use crate::sync::const_fn;
+use crate::table::node_ref::NodeRef;
+use crate::table::stats::{Count, Counters, Stats};
 use crate::table::Table;
 use creating::LiveHandle;
 use std::fmt;
@@ -96,6 +98,9 @@ pub struct Registry<K, V, S = DefaultHashBuilder> {
     flights: Creations<K, V>,
     naming: Naming<K>,
     hasher: S,
+    counters: Counters,
+    /// Whether anything is counted.
+    is_counted: bool,
 }
 
 /// Those who wait have a seed, and get an owner.
@@ -175,6 +180,8 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
                 flights: FlightTable::new(),
                 naming: Naming::BY_TYPE,
                 hasher,
+                counters: Counters::new(),
+                is_counted: false,
             }
         }
     }
@@ -187,6 +194,8 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
                 flights: FlightTable::new(),
                 naming: Naming::BY_TYPE,
                 hasher,
+                counters: Counters::new(),
+                is_counted: false,
             }
         }
     }
@@ -201,6 +210,8 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
             flights: FlightTable::new(),
             naming: Naming::BY_TYPE,
             hasher,
+            counters: Counters::new(),
+            is_counted: false,
         }
     }
 }
@@ -229,6 +240,59 @@ impl<K, V, S> Registry<K, V, S> {
     {
         self.naming = Naming::shown();
         self
+    }
+
+    /// The same registry, which counts what it does, for its [`stats`](Self::stats).
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// static USERS: Registry<u32, String> = Registry::new().record_stats();
+    ///
+    /// let user = USERS.get_or_insert_with(1, |id| format!("user {id}"));
+    /// assert_eq!(USERS.get(&1), Some(user));
+    /// let stats = USERS.stats();
+    /// assert_eq!((stats.hits, stats.misses, stats.created, stats.reported), (1, 1, 1, 1));
+    /// ```
+    #[must_use]
+    pub const fn record_stats(mut self) -> Self {
+        self.is_counted = true;
+        self
+    }
+
+    /// What the registry has done so far, in numbers. All 0, unless [that was asked for](Self::record_stats). Values whose last owner has gone are those that
+    /// are `reported`.
+    pub fn stats(&self) -> Stats {
+        if !self.is_counted {
+            return Stats::default();
+        }
+        let mut stats = self.counters.stats(0);
+        let entered = stats.created + stats.inserted;
+        let elsewhere = stats.replaced + stats.removed + self.len() as u64;
+        stats.reported = entered.saturating_sub(elsewhere);
+        stats
+    }
+
+    #[inline(always)]
+    fn count(&self, what: Count) {
+        if self.is_counted {
+            self.counters.add(what);
+        }
+    }
+
+    /// The live value whose key `is_it`: a look-up, which is counted.
+    #[inline(always)]
+    fn look_up(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&K) -> bool,
+    ) -> Option<NodeRef<RegistryNode<K, V>>> {
+        let found = self.table.get(hash, is_it);
+        self.count(match found {
+            Some(_) => Count::Hit,
+            None => Count::Miss,
+        });
+        found
     }
 
     /// The hasher.
@@ -279,6 +343,30 @@ impl<K, V, S> Registry<K, V, S> {
         self.table.reserve(additional);
     }
 
+    /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The entries stay, and are found until they die or are removed.
+    ///
+    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::error::ClosedError).
+    /// Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// let registry: Registry<u32, &str> = Registry::new();
+    /// let (one, _) = registry.insert(1, "one");
+    /// assert!(registry.close()[0].ptr_eq(&one));
+    /// assert!(registry.try_insert(2, "two").unwrap_err().is_closed());
+    /// assert!(registry.get(&1).is_some());
+    /// ```
+    pub fn close(&self) -> Vec<Handle<K, V>> {
+        self.table.seal();
+        self.iter().collect()
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.table.is_sealed()
+    }
+
     /// The live values, at some moment for each: one that is entered throughout the call is among them, one that is not may be.
     ///
     /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at least until they are yielded.
@@ -313,6 +401,12 @@ impl<K, V, S> Registry<K, V, S> {
         })
     }
 
+    /// Calls `f` with each live entry; see [`Registry::iter`]. *Runs* `f` with no lock held; it may change the registry.
+    pub fn for_each(&self, mut f: impl FnMut(&K, &V)) {
+        self.iter()
+            .for_each(|handle| f(Handle::key(&handle), &handle));
+    }
+
     /// Takes out the entries for which `keep` says no. Their owners keep the values. Returns how many this call has taken out.
     ///
     /// *Runs* `keep` with no lock held; it may use the registry. An entry that is replaced meanwhile is left as it is.
@@ -339,6 +433,31 @@ impl<K, V, S> Registry<K, V, S> {
         self.retain(|_, _| false)
     }
 
+    /// Takes out all entries, and returns the values that this call has taken out.
+    pub fn drain(&self) -> std::vec::IntoIter<Handle<K, V>> {
+        let drained: Vec<_> = self
+            .iter()
+            .filter(|handle| self.remove_same(handle))
+            .collect();
+        drained.into_iter()
+    }
+
+    /// Takes out some live value, whichever comes first; none if there is none. *Complexity:* linear in `capacity` at worst: for all of them there is [`drain`](Self::drain).
+    pub fn pop(&self) -> Option<Handle<K, V>> {
+        let mut halves = 0..1 << 32;
+        while !halves.is_empty() {
+            let mut some = Vec::new();
+            let found = |strong| some.push(Handle::new(strong));
+            halves.start = self.table.own(halves.clone(), 1, |_| true, found);
+            let mut some = some.into_iter();
+            let popped = some.find(|handle| self.remove_same(handle));
+            if popped.is_some() {
+                return after(some, popped);
+            }
+        }
+        None
+    }
+
     /// Takes out this very value, if it is entered. True for the one call that did. Other values of its key are left alone.
     ///
     /// ```
@@ -352,7 +471,11 @@ impl<K, V, S> Registry<K, V, S> {
     /// assert!(registry.get("k").unwrap().ptr_eq(&new));
     /// ```
     pub fn remove_same(&self, handle: &Handle<K, V>) -> bool {
-        self.table.remove(handle.strong())
+        let removed = self.table.remove(handle.strong());
+        if removed {
+            self.count(Count::Removed);
+        }
+        removed
     }
 
     /// Gives back memory that is not needed: makes the table as short as its entries allow, and frees the blocks in which none is left.

@@ -11,8 +11,8 @@ use crate::table::Table;
 use smallvec::SmallVec;
 
 impl<B: Payload> Table<B> {
-    /// Enters a value, unless a live one with an equal key is there: then that one, with the value given back.
-    /// The value was counted as an entry when its node was allocated. Not for a table that may be sealed.
+    /// Enters a value, unless a live one with an equal key is there, or the table is sealed: then the value is given back.
+    /// It was counted as an entry when its node was allocated.
     #[inline]
     pub(crate) fn insert(
         &self,
@@ -24,7 +24,12 @@ impl<B: Payload> Table<B> {
             entering,
             strangers,
         } = self.enter(new.node(), hash, |other| same(new.key(), other));
-        let result = match entering.existing() {
+        let existing = match entering {
+            Entering::Linked => None,
+            Entering::Occupied(existing) => Some(Some(existing)),
+            Entering::Sealed => Some(None),
+        };
+        let result = match existing {
             // SAFETY: linked, and its count is ours.
             None => Ok(unsafe { new.entered() }),
             Some(existing) => Err(Rejected {
@@ -148,15 +153,6 @@ impl<B: Payload> Entering<B> {
             Link::Rivals => None,
         }
     }
-
-    /// The value that is there already; none if the node is linked now. Where nothing is ever sealed.
-    pub(crate) fn existing(self) -> Option<NodeRef<B>> {
-        match self {
-            Self::Linked => None,
-            Self::Occupied(existing) => Some(existing),
-            Self::Sealed => unreachable!("it is never sealed"),
-        }
-    }
 }
 
 /// The same, with what has been compared.
@@ -167,9 +163,9 @@ pub(crate) struct Entered<B: Payload> {
     pub(crate) strangers: Vec<NodeRef<B>>,
 }
 
-/// A value that could not be entered, and the one that is there.
+/// A value that could not be entered, and the one that is there; none if the table is sealed.
 pub(crate) struct Rejected<B: Payload> {
-    pub(crate) existing: NodeRef<B>,
+    pub(crate) existing: Option<NodeRef<B>>,
     pub(crate) rejected: UnlinkedNode<B>,
 }
 

@@ -347,7 +347,10 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         let new = unsafe { blank.complete() };
         match self.table.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Interned::new(entered),
-            Err(Rejected { existing, rejected }) => after(rejected, Interned::new(existing)),
+            Err(Rejected { existing, rejected }) => {
+                let existing = existing.expect("an interner is never sealed");
+                after(rejected, Interned::new(existing))
+            }
         }
     }
 }
