@@ -60,6 +60,7 @@
 //! A child process has the one thread that called `fork`. Locks that other threads held at that moment stay held in it for ever, as with
 //! the allocator's, and threads that were reading count as reading, so that memory is not given back; call `exec`, or use nothing of this
 //! crate that other threads were using.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(
     missing_docs,
     missing_debug_implementations,

@@ -16,19 +16,28 @@
 //! | anything else that is equal to others | one of each content | [`Interner`](crate::Interner) |
 //! | `Arc`s that you hold already | them found by a key, by their content or by each other | [`WeakValueMap`](crate::WeakValueMap), [`WeakSet`](crate::WeakSet), [`WeakKeyMap`](crate::WeakKeyMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap) |
 
-// Those with this attribute are of the operating system, which no model has.
-#[cfg(not(all(highlander_loom, feature = "loom")))]
+// Those that no model has are of the operating system.
+#[cfg(all(feature = "after-fork", not(all(highlander_loom, feature = "loom"))))]
 pub mod after_fork;
+#[cfg(feature = "class-map")]
 pub mod class_map;
+#[cfg(feature = "finalizers")]
 pub mod finalizers;
+#[cfg(any(feature = "atexit", feature = "processes", feature = "signals"))]
 mod lock;
+#[cfg(feature = "logging")]
 pub mod logging;
+#[cfg(feature = "memo")]
 pub mod memo;
+#[cfg(any(feature = "logging", feature = "signals"))]
 mod panic_text;
+#[cfg(feature = "finalizers")]
 mod process_id;
-#[cfg(not(all(highlander_loom, feature = "loom")))]
+#[cfg(all(feature = "processes", not(all(highlander_loom, feature = "loom"))))]
 pub mod processes;
-#[cfg(not(all(highlander_loom, feature = "loom")))]
+#[cfg(all(feature = "resources", not(all(highlander_loom, feature = "loom"))))]
 pub mod resources;
+#[cfg(feature = "signals")]
 pub mod signals;
+#[cfg(feature = "tree")]
 pub mod tree;

@@ -35,6 +35,7 @@ pub(crate) const READING: usize = 1;
 
 /// Atomics that no protocol rests on, such as counters of events and hints: in a model they are no steps.
 pub(crate) mod plain {
+    #[allow(unused_imports)] // some of them only with some features
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicU8, AtomicUsize,
         Ordering::Relaxed,

@@ -3,7 +3,9 @@
 //! All threads of a model run on one OS thread, so anything that would block that one must be modelled too: the mutex,
 //! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
 
-use super::explorer::{self, RwLockReadGuard, RwLockWriteGuard};
+use super::explorer;
+#[cfg(feature = "logging")]
+use super::explorer::{RwLockReadGuard, RwLockWriteGuard};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::convert::Infallible;
 use std::ptr::NonNull;
@@ -86,9 +88,11 @@ impl<T> Mutex<T> {
     }
 }
 
+#[cfg(feature = "logging")]
 #[derive(Debug)]
 pub(crate) struct RwLock<T>(explorer::RwLock<T>);
 
+#[cfg(feature = "logging")]
 impl<T> RwLock<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(explorer::RwLock::new(value))

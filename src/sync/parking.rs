@@ -68,6 +68,7 @@ fn unpark_all(address: usize) {
 }
 
 /// For a forked child, which has one thread: those that were parked in its parent are not there, nor may the doors that they had locked be opened by anybody.
+#[cfg(feature = "after-fork")]
 pub(crate) fn nobody_is_parked() {
     PARKED.0.store(0, Ordering::Relaxed);
     PLACES.store(ptr::null_mut(), Ordering::Relaxed);

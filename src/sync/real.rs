@@ -3,6 +3,7 @@
 use std::alloc::{alloc_zeroed, handle_alloc_error, Layout};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+#[cfg(feature = "logging")]
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use once_cell::race::OnceBox;
@@ -21,7 +22,9 @@ pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
 pub(crate) use super::barrier::{
     any_barrier, begin_reading, full_barrier, heavy_barrier, light_barrier, readers_fence,
 };
-pub(crate) use super::parking::{nobody_is_parked, park_while, wake_parked};
+#[cfg(feature = "after-fork")]
+pub(crate) use super::parking::nobody_is_parked;
+pub(crate) use super::parking::{park_while, wake_parked};
 
 /// A mutex that a panic does not poison: what it guards is consistent at every point where user code could unwind.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -45,9 +48,11 @@ impl<T> Mutex<T> {
 }
 
 /// A lock for many readers, that a panic does not poison, as above.
+#[cfg(feature = "logging")]
 #[derive(Debug)]
 pub(crate) struct RwLock<T>(std::sync::RwLock<T>);
 
+#[cfg(feature = "logging")]
 impl<T> RwLock<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(std::sync::RwLock::new(value))
