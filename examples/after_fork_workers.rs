@@ -2,7 +2,7 @@
 //! again nor give out the same numbers. Both say so where they are made; `main` knows nothing of it.
 //!
 //! ```text
-//! cargo run --release --example after_fork_workers [DIRECTORY]     # the Rust files below it; by default, this crate's sources
+//! cargo run --release --features after-fork --example after_fork_workers [DIRECTORY]     # the Rust files below it; by default, this crate's sources
 //! ```
 
 #[cfg(not(unix))]

@@ -2,7 +2,7 @@
 //! left when `main` ends, well or by an error or a panic, are removed then; the directory last.
 //!
 //! ```text
-//! cargo run --release --example finalizers_scratch [DIRECTORY]     # the words of all files below it; by default, this crate's sources
+//! cargo run --release --features finalizers --example finalizers_scratch [DIRECTORY]     # the words of all files below it; by default, this crate's sources
 //! ```
 
 use highlander::registries::finalizers::PROCESS;

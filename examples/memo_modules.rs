@@ -2,7 +2,7 @@
 //! has it, and forgotten with the last of them. All cores ask at once, and no file is read twice.
 //!
 //! ```text
-//! cargo run --release --example memo_modules [DIRECTORY]       # of a crate's sources; by default, this one's
+//! cargo run --release --features memo --example memo_modules [DIRECTORY]       # of a crate's sources; by default, this one's
 //! ```
 
 use highlander::registries::memo::Memo;

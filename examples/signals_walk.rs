@@ -3,7 +3,7 @@
 //! Each directory is walked by a thread of its own, which is the sender of what is found in it. To one signal are connected: a census of file types, which is a method of an object; a
 //! list of the largest files; somebody who only listens to the first directory; and somebody who wants one thing, and is gone when it has it.
 //!
-//!     cargo run --release --example signals_walk [DIRECTORY]...
+//!     cargo run --release --features signals --example signals_walk [DIRECTORY]...
 
 use highlander::pointer::Watched;
 use highlander::registries::signals::{Receiver, Signal};

@@ -2,7 +2,7 @@
 //! dropping its root.
 //!
 //! ```text
-//! cargo run --release --example tree_du [DIRECTORY] [DEPTH]        # by default, here, and two levels
+//! cargo run --release --features tree --example tree_du [DIRECTORY] [DEPTH]        # by default, here, and two levels
 //! ```
 
 use highlander::registries::tree::{NoParent, Node};

@@ -1,7 +1,7 @@
 //! A class map on real classes: reads the class files of a JAR, or of the Java runtime on this machine, and builds the wrappers of all of them from all cores. Each
 //! wrapper leads to those of its superclass, its interfaces and its inner classes, and these lead back to it.
 //!
-//!     cargo run --release --example class_map -- [FILE.jar|FILE.jmod] [CLASS]
+//!     cargo run --release --features class-map --example class_map -- [FILE.jar|FILE.jmod] [CLASS]
 //!
 //! Without a file: `jmods/java.base.jmod` of `JAVA_HOME` or of the `java` that is on the path; if there is none, the small `sample.jar` beside this file.
 
