@@ -1,7 +1,7 @@
 //! Claims: creation for those who cannot pass a closure.
 
 use crate::create::creator::{create_in_two, create_with_token, never_fails};
-use crate::create::creator::{CoreOf, Creator, LandedOf, Tokens};
+use crate::create::creator::{CoreOf, Creator, LiveEntryOf, Tokens};
 use crate::create::error::{ClosedError, CreateError};
 use crate::create::steps::{Begun, Creation};
 use crate::memory::panics::after;
@@ -51,10 +51,10 @@ impl<'a, M: Creator> Claim<'a, M> {
     pub(crate) fn after(
         map: &'a M,
         begun: Begun<'a, CoreOf<M>>,
-        owner: impl FnOnce(LandedOf<M>) -> M::Owner,
+        owner: impl FnOnce(LiveEntryOf<M>) -> M::Owner,
     ) -> Self {
         match begun {
-            Begun::Landed(landed) => Self::Live(owner(landed)),
+            Begun::LiveEntry(landed) => Self::Live(owner(landed)),
             Begun::Ours(creation) => Self::Vacant(Vacancy { map, creation }),
             Begun::Failed(_) => unreachable!("a claim shares no errors"),
         }
@@ -80,7 +80,7 @@ impl<'a, M: Creator> Claim<'a, M> {
 impl<M: Creator> Vacancy<'_, M> {
     /// Returns the key.
     pub fn key(&self) -> &M::Key {
-        M::key_of(self.creation.ticket())
+        M::key_of(self.creation.pending_key())
     }
 }
 
@@ -126,7 +126,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     ) -> Result<M::Owner, CreateError<E>> {
         self.create(make, |_, creation, make| {
-            creation.create(|ticket| M::make(ticket, make), |_| None)
+            creation.create(|pending_key| M::make(pending_key, make), |_| None)
         })
     }
 
@@ -161,7 +161,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     fn create<S, E>(
         self,
         steps: S,
-        create: impl FnOnce(&M, Creation<'_, CoreOf<M>>, S) -> Result<LandedOf<M>, CreateError<E>>,
+        create: impl FnOnce(&M, Creation<'_, CoreOf<M>>, S) -> Result<LiveEntryOf<M>, CreateError<E>>,
     ) -> Result<M::Owner, CreateError<E>> {
         if let Err(cycle) = self.creation.wait_for_ends() {
             return Err(after((self, steps), cycle.into()));

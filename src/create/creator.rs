@@ -56,23 +56,23 @@ pub(crate) trait Creating<K, V, O> {
         &self,
         hash: u64,
         is_it: impl Fn(&Self::Stored) -> bool,
-    ) -> Option<<Self::Core as Creates>::Landed>;
+    ) -> Option<<Self::Core as Creates>::LiveEntry>;
 
     /// A key that waits for its value.
-    fn ticket(&self, hash: u64, key: K) -> <Self::Core as Creates>::Ticket;
+    fn pending_key(&self, hash: u64, key: K) -> <Self::Core as Creates>::PendingKey;
 
-    fn key_of(ticket: &<Self::Core as Creates>::Ticket) -> &K;
+    fn key_of(pending_key: &<Self::Core as Creates>::PendingKey) -> &K;
 
     /// What the factory's result is made into.
     fn make<E>(
-        ticket: &<Self::Core as Creates>::Ticket,
+        pending_key: &<Self::Core as Creates>::PendingKey,
         make: impl FnOnce(&K) -> Result<V, E>,
     ) -> Result<<Self::Core as Creates>::Made<'_>, E> {
-        make(Self::key_of(ticket)).map(|value| Self::made(ticket, value))
+        make(Self::key_of(pending_key)).map(|value| Self::made(pending_key, value))
     }
 
     fn made(
-        ticket: &<Self::Core as Creates>::Ticket,
+        pending_key: &<Self::Core as Creates>::PendingKey,
         value: V,
     ) -> <Self::Core as Creates>::Made<'_>;
 
@@ -81,23 +81,23 @@ pub(crate) trait Creating<K, V, O> {
         creation: &'t Creation<'_, Self::Core>,
         value: V,
     ) -> <Self::Core as Creates>::Made<'t> {
-        creation.during(|ticket| Self::made(ticket, value))
+        creation.during(|pending_key| Self::made(pending_key, value))
     }
 
-    fn value(landed: &<Self::Core as Creates>::Landed) -> &V;
+    fn value(landed: &<Self::Core as Creates>::LiveEntry) -> &V;
 
-    fn owner(landed: &<Self::Core as Creates>::Landed) -> &O;
+    fn owner(landed: &<Self::Core as Creates>::LiveEntry) -> &O;
 
-    fn into_owner(landed: <Self::Core as Creates>::Landed) -> O
+    fn into_owner(landed: <Self::Core as Creates>::LiveEntry) -> O
     where
         O: Clone;
 }
 
 /// The key of a creation under way in this map.
-pub(crate) type TicketOf<M> = <CoreOf<M> as Creates>::Ticket;
+pub(crate) type PendingKeyOf<M> = <CoreOf<M> as Creates>::PendingKey;
 
 /// A value that is entered in this map.
-pub(crate) type LandedOf<M> = <CoreOf<M> as Creates>::Landed;
+pub(crate) type LiveEntryOf<M> = <CoreOf<M> as Creates>::LiveEntry;
 
 /// What is entered in this map.
 pub(crate) type MadeOf<'t, M> = <CoreOf<M> as Creates>::Made<'t>;
@@ -111,7 +111,7 @@ pub(crate) type StoredOf<M> =
 /// A map whose keys are weak: what it returns does not keep them alive.
 pub(crate) trait WeakKeys: Creator {
     /// The key that is stored, if it is alive.
-    fn live_key(landed: &LandedOf<Self>) -> Option<Self::Key>;
+    fn live_key(landed: &LiveEntryOf<Self>) -> Option<Self::Key>;
 }
 
 /// A map that can be told of a death by a token in the value.
@@ -120,7 +120,7 @@ pub(crate) trait Tokens: Creator {
     fn made_with_token<'t>(
         &self,
         hash: u64,
-        ticket: &'t TicketOf<Self>,
+        pending_key: &'t PendingKeyOf<Self>,
         value: Self::Value,
         binder: &Binder,
     ) -> MadeOf<'t, Self>;
@@ -132,9 +132,9 @@ pub(crate) fn create_in_two<M: Creator, E>(
     allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
     share: impl Share<E>,
-) -> Result<LandedOf<M>, CreateError<E>> {
+) -> Result<LiveEntryOf<M>, CreateError<E>> {
     creation.create_in_two(
-        |ticket| M::make(ticket, allocate),
+        |pending_key| M::make(pending_key, allocate),
         |draft| initialise(M::owner(draft)),
         share,
     )
@@ -146,14 +146,14 @@ pub(crate) fn create_with_token<M: Tokens, E>(
     creation: Creation<'_, CoreOf<M>>,
     make: impl FnOnce(&M::Key, Token) -> Result<M::Value, E>,
     share: impl Share<E>,
-) -> Result<LandedOf<M>, CreateError<E>> {
+) -> Result<LiveEntryOf<M>, CreateError<E>> {
     let hash = creation.hash();
     creation.create(
-        |ticket| {
+        |pending_key| {
             let token = Token::new();
             let binder = token.binder();
-            let value = make(M::key_of(ticket), token)?;
-            Ok(map.made_with_token(hash, ticket, value, &binder))
+            let value = make(M::key_of(pending_key), token)?;
+            Ok(map.made_with_token(hash, pending_key, value, &binder))
         },
         share,
     )

@@ -1,6 +1,6 @@
 //! A node that has a key, but no value yet: what waits while a value is created.
 
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::sync::{self, AtomicBool, Ordering};
 use crate::table::node_ref::{NodeRef, UninitNode};
 use crate::table::payload::Halves;
@@ -11,7 +11,7 @@ use std::mem::ManuallyDrop;
 /// Invariant: the key is written and stays until the seed goes; and if the seed is sown, until the entry goes, of which whoever still
 /// reads the key must be an owner then.
 pub(crate) struct ReservedNode<B: Halves> {
-    node: Node,
+    node: NodePtr,
     /// The node has become an entry.
     sown: AtomicBool,
     /// Gives the node back if not.
@@ -50,7 +50,7 @@ impl<B: Halves> ReservedNode<B> {
         unsafe { B::key(self.node) }
     }
 
-    pub(crate) fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> NodePtr {
         self.node
     }
 
@@ -83,7 +83,7 @@ impl<B: Halves> Planted<'_, B> {
     /// `enter` tells the truth, and does not panic after it has linked the node.
     pub(crate) unsafe fn enter<R>(
         self,
-        enter: impl FnOnce(Node) -> (bool, R),
+        enter: impl FnOnce(NodePtr) -> (bool, R),
     ) -> (R, Option<Box<B::Value>>) {
         let (linked, result) = enter(self.seed.node);
         let value = if linked {
@@ -112,7 +112,7 @@ impl<B: Halves> Planted<'_, B> {
     }
 
     /// The node is an entry's from now on.
-    fn sown(self) -> Node {
+    fn sown(self) -> NodePtr {
         let planted = ManuallyDrop::new(self);
         planted.seed.sown.store(true, Ordering::Relaxed);
         planted.seed.node

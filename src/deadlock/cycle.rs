@@ -2,7 +2,7 @@
 
 use crate::deadlock::frames::Asker;
 use crate::deadlock::waits::{Circle, WillWait};
-use crate::deadlock::work::End;
+use crate::deadlock::work::WorkEnd;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct CycleError {
     /// What is being created, each for the one before it.
     chain: Arc<[String]>,
     /// Of what was asked for, if that is on another thread.
-    end: Option<Arc<End>>,
+    end: Option<Arc<WorkEnd>>,
 }
 
 impl CycleError {
@@ -43,7 +43,7 @@ impl CycleError {
     }
 
     /// Of one that has asked for what ends sometime, if others do what they are doing.
-    pub(crate) fn of(circle: Circle, end: Arc<End>) -> Self {
+    pub(crate) fn of(circle: Circle, end: Arc<WorkEnd>) -> Self {
         Self {
             chain: circle.chain.into(),
             end: (!circle.is_own).then_some(end),

@@ -189,14 +189,14 @@ fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
 }
 
 /// Members of a family that are given up, or land, one after the other. That runs user code, which may ask for one that is still to come.
-pub(crate) struct Rest<'a> {
+pub(crate) struct Unfinished<'a> {
     /// Those to come, the next one last.
     members: RefCell<Vec<Box<dyn Pending>>>,
     /// Whose family it is comes after them.
     family: &'a Family,
 }
 
-impl<'a> Rest<'a> {
+impl<'a> Unfinished<'a> {
     pub(crate) fn new(family: &'a Family, mut members: Vec<Box<dyn Pending>>) -> Self {
         members.reverse();
         Self {

@@ -18,7 +18,7 @@
 //! When a creation fails, those of its family that need it are given up; the others go on to the frame around it. All of that
 //! happens on one thread: no other thread knows more than that each of these keys is being created.
 
-use crate::deadlock::family::{Family, Needs, Pending, Rest};
+use crate::deadlock::family::{Family, Needs, Pending, Unfinished};
 use crate::deadlock::work::{new_number, text, Describe, Work};
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
@@ -39,7 +39,7 @@ pub(crate) enum Part<'a> {
     /// A creation that may not, or a destructor.
     Closed,
     /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to, asks for what this thread has still to do.
-    Ending(&'a Rest<'a>),
+    Ending(&'a Unfinished<'a>),
     /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
     Holding(Works<'a>),
     /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With those that are woken after it, the next one last.
@@ -403,7 +403,7 @@ pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
 /// Gives up what of the family of a creation has to fail with it; the rest is left to the one around it.
 pub(crate) fn fail(family: &Family) {
     let lost = family.fail(outer_family());
-    end_each(&Rest::new(family, lost), drop);
+    end_each(&Unfinished::new(family, lost), drop);
 }
 
 /// The family furthest out of what this thread is in the middle of.
@@ -426,7 +426,7 @@ pub(crate) fn publish<R>(
     if members.is_empty() {
         return (own(), panics);
     }
-    let rest = Rest::new(family, members);
+    let rest = Unfinished::new(family, members);
     let entered = panics.catch(|| with_rest(&rest, own));
     let goes_on = entered.as_ref().is_some_and(is_entered);
     if goes_on {
@@ -449,13 +449,13 @@ pub(crate) fn publish<R>(
 }
 
 /// Runs `f` while these are still to end.
-fn with_rest<R>(rest: &Rest<'_>, f: impl FnOnce() -> R) -> R {
+fn with_rest<R>(rest: &Unfinished<'_>, f: impl FnOnce() -> R) -> R {
     let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
     during(&Work::new(), describe, Part::Ending(rest), f)
 }
 
 /// Each, whatever becomes of the others.
-fn end_each(rest: &Rest<'_>, end: impl Fn(Box<dyn Pending>)) {
+fn end_each(rest: &Unfinished<'_>, end: impl Fn(Box<dyn Pending>)) {
     let mut panics = Panics::new();
     with_rest(rest, || {
         while let Some(member) = rest.next() {

@@ -12,7 +12,7 @@ pub(crate) struct Work {
     /// 0 before it is given one.
     number: AtomicU64,
     /// For those who want to be told when whoever does it now has ended.
-    end: Mutex<Option<Arc<End>>>,
+    end: Mutex<Option<Arc<WorkEnd>>>,
 }
 
 /// The last number that was given.
@@ -52,18 +52,18 @@ impl Work {
     }
 
     /// What tells when whoever does it now has ended. The caller sees to it that this has not ended yet.
-    pub(crate) fn end(&self) -> Arc<End> {
+    pub(crate) fn end(&self) -> Arc<WorkEnd> {
         let work = self.number();
         Arc::clone(
             self.end
                 .lock()
-                .get_or_insert_with(|| Arc::new(End::new(work))),
+                .get_or_insert_with(|| Arc::new(WorkEnd::new(work))),
         )
     }
 
     /// Takes what is to be told that whoever does it now has ended.
     #[inline]
-    pub(crate) fn take_end(&self) -> Option<Arc<End>> {
+    pub(crate) fn take_end(&self) -> Option<Arc<WorkEnd>> {
         self.numbered()?;
         self.end.lock().take()
     }
@@ -107,14 +107,14 @@ pub(crate) struct GivenUp<'a> {
 }
 
 /// That somebody has ended who did some work.
-pub(crate) struct End {
+pub(crate) struct WorkEnd {
     /// The work's number.
     pub(crate) work: u64,
     is_over: AtomicBool,
     told: Event,
 }
 
-impl End {
+impl WorkEnd {
     fn new(work: u64) -> Self {
         Self {
             work,

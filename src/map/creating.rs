@@ -1,11 +1,11 @@
 //! The calls of a map that create.
 
-use crate::create::creator::{Creating, Creator, TicketOf, Tokens, WeakKeys};
+use crate::create::creator::{Creating, Creator, PendingKeyOf, Tokens, WeakKeys};
 use crate::create::entry::{AnyLive, Asks, BorrowedKey, Entry, FromRef, KeyAndOwner, Selects};
 use crate::create::error::CreateError;
 use crate::map::map::Map;
 use crate::map::store::create::Made;
-use crate::map::store::entry_ref::{Landed, Ticket};
+use crate::map::store::entry_ref::{LiveEntry, PendingKey};
 use crate::map::store::slot::{HashedKey, KeySlot, Lookup, OwnedSlot, Slot, ValueSlot};
 use crate::map::store::slot::{Watching, WeakSide, WeakSlot};
 use crate::map::store::Store;
@@ -227,32 +227,32 @@ where
         self.store.view(hash, is_it, Slot::live_owner)
     }
 
-    fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
         self.store.find(hash, is_it)
     }
 
-    fn ticket(&self, hash: u64, key: A::Key) -> Ticket<A, B> {
+    fn pending_key(&self, hash: u64, key: A::Key) -> PendingKey<A, B> {
         let (key, live) = A::new(key);
-        self.store.ticket(hash, key, live)
+        self.store.pending_key(hash, key, live)
     }
 
-    fn key_of(ticket: &Ticket<A, B>) -> &A::Key {
-        ticket.key()
+    fn key_of(pending_key: &PendingKey<A, B>) -> &A::Key {
+        pending_key.key()
     }
 
-    fn made(_: &TicketOf<Self>, value: B::Value) -> Made<B> {
+    fn made(_: &PendingKeyOf<Self>, value: B::Value) -> Made<B> {
         B::new(value)
     }
 
-    fn value(landed: &Landed<A, B>) -> &B::Value {
+    fn value(landed: &LiveEntry<A, B>) -> &B::Value {
         landed.value()
     }
 
-    fn owner(landed: &Landed<A, B>) -> &B::Value {
+    fn owner(landed: &LiveEntry<A, B>) -> &B::Value {
         landed.value()
     }
 
-    fn into_owner(landed: Landed<A, B>) -> B::Value
+    fn into_owner(landed: LiveEntry<A, B>) -> B::Value
     where
         B::Value: Clone,
     {
@@ -263,7 +263,7 @@ where
 impl<P: Pointer, M: Keying<P>, B: ValueSlot, S: BuildHasher> WeakKeys
     for Map<WeakSlot<P, M>, B, S>
 {
-    fn live_key(landed: &Landed<WeakSlot<P, M>, B>) -> Option<P> {
+    fn live_key(landed: &LiveEntry<WeakSlot<P, M>, B>) -> Option<P> {
         landed.held.key().live()
     }
 }
@@ -300,7 +300,7 @@ where
     fn made_with_token(
         &self,
         hash: u64,
-        _: &TicketOf<Self>,
+        _: &PendingKeyOf<Self>,
         value: B::Value,
         binder: &Binder,
     ) -> Made<B> {

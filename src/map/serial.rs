@@ -6,7 +6,7 @@
 use crate::create::entry::{Entry, KeyAndOwner, OwnedKey, StoredKey};
 use crate::create::error::CreateError;
 use crate::map::map::Map;
-use crate::map::store::entry_ref::Landed;
+use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::slot::{Extra, KeySlot, OwnedSlot, Slot, ValueSlot, WeakSlot};
 use crate::map::weak_key::WeakKeyMap;
 use crate::map::weak_key_value::WeakKeyValueMap;
@@ -50,7 +50,7 @@ impl<A: KeySlot + Written, B: ValueSlot + Written, S> Serialize for Map<A, B, S>
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         // All before the first, as some formats want to know how many there are.
         let living: Vec<_> = self.store.living().collect();
-        fn data<A: Written, B: Written>(landed: &Landed<A, B>) -> (&A::Data, &B::Data) {
+        fn data<A: Written, B: Written>(landed: &LiveEntry<A, B>) -> (&A::Data, &B::Data) {
             (A::data(landed.key()), B::data(landed.value()))
         }
         let written = serializer.collect_map(living.iter().map(data));

@@ -1,13 +1,13 @@
 //! When may memory that lock-free readers could still see be given back?
 //!
-//! Readers mark the short stretch in which they follow pointers with a [`Guard`]: two plain stores to a line of their own, no
+//! Readers mark the short stretch in which they follow pointers with a [`ReadGuard`]: two plain stores to a line of their own, no
 //! fence and no shared write. Whoever wants to free memory first makes it unreachable, then begins a [`Grace`] period, which is
 //! over when each thread that was reading at its beginning has left that stretch. Nobody waits for it: memory whose period is
 //! not over stays in the [`Graveyard`] and is looked at again later.
 //!
 //! Invariant: no user code runs inside a guard, so a stretch ends by itself, as soon as its thread is scheduled.
 
-use crate::sync::{adopt_record, lend_record, own_record, records, return_record, Record};
+use crate::sync::{adopt_record, lend_record, own_record, records, return_record, ThreadRecord};
 use crate::sync::{
     begin_reading, free, full_barrier, heavy_barrier, light_barrier, readers_fence, reclaims,
     READING,
@@ -20,12 +20,12 @@ use std::ptr::NonNull;
 const NEXT: usize = READING << 1;
 
 /// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is freed.
-pub(crate) struct Guard {
+pub(crate) struct ReadGuard {
     /// The record to reset, and to what; nothing inside another guard.
-    outermost: Option<(&'static Record, usize)>,
+    outermost: Option<(&'static ThreadRecord, usize)>,
 }
 
-impl Guard {
+impl ReadGuard {
     /// Marks this thread as reading, if that can be done without calling anything.
     #[inline(always)]
     pub(crate) fn try_enter() -> Option<Self> {
@@ -50,7 +50,7 @@ impl Guard {
         })
     }
 
-    fn enter(record: &'static Record) -> Self {
+    fn enter(record: &'static ThreadRecord) -> Self {
         let state = record.state.load(Ordering::Relaxed);
         debug_assert_eq!(
             state & READING,
@@ -67,8 +67,8 @@ impl Guard {
 
 /// Runs `f`, which follows pointers but runs no user code, with this thread marked as reading.
 #[inline(always)]
-pub(crate) fn reading<R>(f: impl FnOnce(&Guard) -> R) -> R {
-    match Guard::try_enter() {
+pub(crate) fn reading<R>(f: impl FnOnce(&ReadGuard) -> R) -> R {
+    match ReadGuard::try_enter() {
         Some(guard) => f(&guard),
         None => reading_otherwise(f),
     }
@@ -78,25 +78,25 @@ pub(crate) fn reading<R>(f: impl FnOnce(&Guard) -> R) -> R {
 /// (an allocator that uses a registry, say), and in models that give nothing back.
 #[cold]
 #[inline(never)]
-fn reading_otherwise<R>(f: impl FnOnce(&Guard) -> R) -> R {
-    let nested = |record: &Record| record.state.load(Ordering::Relaxed) & READING != 0;
+fn reading_otherwise<R>(f: impl FnOnce(&ReadGuard) -> R) -> R {
+    let nested = |record: &ThreadRecord| record.state.load(Ordering::Relaxed) & READING != 0;
     if !reclaims() || own_record().is_some_and(nested) {
-        return f(&Guard { outermost: None });
+        return f(&ReadGuard { outermost: None });
     }
     begin_reading();
     match adopt_record() {
-        Some(record) => f(&Guard::enter(record)),
+        Some(record) => f(&ReadGuard::enter(record)),
         None => {
             // Dropped in this order: first the guard, then what it wrote to.
             let lent = Lent(lend_record());
-            let guard = Guard::enter(lent.0);
+            let guard = ReadGuard::enter(lent.0);
             f(&guard)
         }
     }
 }
 
 /// A record for one use, by a thread that is ending and has none of its own any more.
-struct Lent(&'static Record);
+struct Lent(&'static ThreadRecord);
 
 impl Drop for Lent {
     fn drop(&mut self) {
@@ -104,7 +104,7 @@ impl Drop for Lent {
     }
 }
 
-impl Drop for Guard {
+impl Drop for ReadGuard {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some((record, leave)) = self.outermost {
@@ -116,7 +116,7 @@ impl Drop for Guard {
 
 /// A grace period: the threads that were reading when it began, and have not been seen to leave since.
 struct Grace {
-    readers: Vec<(&'static Record, usize)>,
+    readers: Vec<(&'static ThreadRecord, usize)>,
 }
 
 impl Grace {

@@ -41,7 +41,7 @@ pub(crate) struct Header {
 }
 
 /// A pointer to a node that may be alive, dead or recycled.
-pub(crate) type Node = NonNull<Header>;
+pub(crate) type NodePtr = NonNull<Header>;
 
 impl Header {
     pub(crate) fn new() -> Self {
@@ -79,7 +79,7 @@ impl Header {
 
     /// Returns the node that [`Header::set_link`] stored in place of the hash.
     #[inline(always)]
-    pub(crate) fn link(&self) -> Option<Node> {
+    pub(crate) fn link(&self) -> Option<NodePtr> {
         NonNull::new(ptr::with_exposed_provenance_mut(self.hash() as usize))
     }
 
@@ -88,7 +88,7 @@ impl Header {
     /// As a number, since readers with stale pointers compare this field with a hash at any time, so it has one type for ever. The
     /// provenance is exposed for [`Header::link`]: the next node may lie in any chunk, so no pointer at hand could lend its own.
     #[inline(always)]
-    pub(crate) fn set_link(&self, next: Option<Node>) {
+    pub(crate) fn set_link(&self, next: Option<NodePtr>) {
         let next = next.map_or(ptr::null_mut(), NonNull::as_ptr);
         self.set_hash(next.expose_provenance() as u64);
     }

@@ -113,8 +113,8 @@ pub(crate) fn put_aside(dead: Dead) {
 #[inline]
 pub(crate) fn descend(end: impl FnOnce()) {
     /// Undoes one level, also when a destructor panics.
-    struct Level(u32);
-    impl Drop for Level {
+    struct NestingLevel(u32);
+    impl Drop for NestingLevel {
         fn drop(&mut self) {
             DEPTH.with(|depth| depth.set(self.0));
         }
@@ -124,7 +124,7 @@ pub(crate) fn descend(end: impl FnOnce()) {
         return end();
     }
     DEPTH.with(|cell| cell.set(depth + 1));
-    let _level = Level(depth);
+    let _level = NestingLevel(depth);
     if depth + 1 < MAX_DEPTH {
         end();
     } else {

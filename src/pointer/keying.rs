@@ -26,9 +26,9 @@ mod sealed {
     impl Sealed for ByAddress {}
 
     /// Of its own, since somebody's own `Q` would do for an implementation of `Asked`.
-    pub trait Asks<P: Pointer, Q: ?Sized> {}
-    impl<P: Pointer, Q: ?Sized + Hash + Equivalent<P::Target>> Asks<P, Q> for ByEquality {}
-    impl<P: Pointer> Asks<P, P> for ByAddress {}
+    pub trait CanAsk<P: Pointer, Q: ?Sized> {}
+    impl<P: Pointer, Q: ?Sized + Hash + Equivalent<P::Target>> CanAsk<P, Q> for ByEquality {}
+    impl<P: Pointer> CanAsk<P, P> for ByAddress {}
 }
 
 /// A way to compare weak keys of type `P`: [`ByEquality`] or [`ByAddress`]. It cannot be implemented outside of this crate.
@@ -59,7 +59,7 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
 ///     fn find(_: &Weak<u8>, _: &Mine) -> Option<Arc<u8>> { None }
 /// }
 /// ```
-pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> + sealed::Asks<P, Q> {
+pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> + sealed::CanAsk<P, Q> {
     #[doc(hidden)]
     fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64;
 

@@ -1,14 +1,14 @@
 //! What a strong pointer and its weak twin are, and how a value tells of its death.
 
 pub(crate) mod keying;
-pub(crate) mod life;
 pub(crate) mod notify;
 pub(crate) mod token;
 pub(crate) mod traits;
 pub(crate) mod watched;
+pub(crate) mod watched_inner;
 pub(crate) mod watchers;
 
-pub use life::Life;
+pub use watched_inner::WatchedInner;
 pub use notify::Notify;
 pub use token::Token;
 pub use traits::{Pointer, Quiet, SyncPointer, WeakPointer};

@@ -1,9 +1,9 @@
 //! A strong pointer that tells others when its value has died, and its weak twin.
 
 use crate::memory::hash::DefaultHashBuilder;
-use crate::pointer::life::{Life, Owner};
 use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, Quiet, WeakPointer};
+use crate::pointer::watched_inner::{WatchedInner, WatchedOwner};
 use crate::pointer::watchers::{Registration, WatchList, Watchers};
 use crate::sync::{LifeArc, LifeWeak};
 use std::borrow::Borrow;
@@ -64,13 +64,13 @@ use std::sync::Arc;
 ///
 /// Equality, order and hash are those of the value, as for `Arc`; [`Watched::ptr_eq`] compares identities.
 pub struct Watched<T: ?Sized> {
-    life: Owner<T>,
+    life: WatchedOwner<T>,
 }
 
 impl<T: 'static> Watched<T> {
     /// The first owner of `value`. Allocates once.
     pub fn new(value: T) -> Self {
-        Self::of(LifeArc::new(Life::new(Watchers::new(), value)))
+        Self::of(LifeArc::new(WatchedInner::new(Watchers::new(), value)))
     }
 
     /// The first owner of a value that knows itself weakly. While `make` runs, the weak pointer cannot be upgraded: nobody sees the value half-built.
@@ -96,7 +96,7 @@ impl<T: 'static> Watched<T> {
                 list: Arc::clone(&list),
             };
             let value = make(&weak);
-            Life::new(Watchers::with_list(list), value)
+            WatchedInner::new(Watchers::with_list(list), value)
         });
         Self::of(life)
     }
@@ -118,21 +118,21 @@ impl<T> Watched<T> {
     /// assert_eq!(Watched::into_inner(two), Some(7));
     /// ```
     pub fn into_inner(this: Self) -> Option<T> {
-        LifeArc::into_inner(this.life.into_arc()).map(Life::into_value)
+        LifeArc::into_inner(this.life.into_arc()).map(WatchedInner::into_value)
     }
 
     /// The value, if this is its only owner, as [`Watched::into_inner`]; otherwise the owner comes back.
     pub fn try_unwrap(this: Self) -> Result<T, Self> {
         LifeArc::try_unwrap(this.life.into_arc())
-            .map(Life::into_value)
+            .map(WatchedInner::into_value)
             .map_err(Self::of)
     }
 }
 
 impl<T: ?Sized> Watched<T> {
-    fn of(life: LifeArc<Life<T>>) -> Self {
+    fn of(life: LifeArc<WatchedInner<T>>) -> Self {
         Self {
-            life: Owner::new(life),
+            life: WatchedOwner::new(life),
         }
     }
 
@@ -154,7 +154,7 @@ impl<T: ?Sized> Watched<T> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub fn unsize<U: ?Sized>(
         this: Self,
-        coerce: impl FnOnce(Arc<Life<T>>) -> Arc<Life<U>>,
+        coerce: impl FnOnce(Arc<WatchedInner<T>>) -> Arc<WatchedInner<U>>,
     ) -> Watched<U> {
         Watched::of(coerce(this.life.into_arc()))
     }
@@ -234,7 +234,7 @@ impl<T: ?Sized> Watched<T> {
     where
         T: 'static,
     {
-        LifeArc::get_mut(&mut this.life).map(Life::value_mut)
+        LifeArc::get_mut(&mut this.life).map(WatchedInner::value_mut)
     }
 }
 
@@ -340,7 +340,7 @@ impl<T: ?Sized + Hash> Hash for Watched<T> {
 /// assert_eq!(weak, weak.clone());
 /// ```
 pub struct WeakWatched<T: ?Sized> {
-    life: LifeWeak<Life<T>>,
+    life: LifeWeak<WatchedInner<T>>,
     // Where the hash is kept, which all weak pointers to one value share.
     list: Arc<WatchList>,
 }
@@ -370,7 +370,7 @@ impl<T: ?Sized> WeakWatched<T> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub fn unsize<U: ?Sized>(
         this: Self,
-        coerce: impl FnOnce(std::sync::Weak<Life<T>>) -> std::sync::Weak<Life<U>>,
+        coerce: impl FnOnce(std::sync::Weak<WatchedInner<T>>) -> std::sync::Weak<WatchedInner<U>>,
     ) -> WeakWatched<U> {
         WeakWatched {
             life: coerce(this.life),

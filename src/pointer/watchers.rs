@@ -71,8 +71,8 @@ impl Watchers {
 
 /// Shared by what dies and by the registrations, which may outlive it.
 pub(crate) struct WatchList {
-    containers: Mutex<Lane<Notify>>,
-    callbacks: Mutex<Lane<Callback>>,
+    containers: Mutex<WatcherList<Notify>>,
+    callbacks: Mutex<WatcherList<Callback>>,
     /// Containers that were told, and wait for the end of the destructor.
     endings: Mutex<Vec<Ending>>,
     /// The value's hash, once a weak pointer has been asked for its own.
@@ -82,8 +82,8 @@ pub(crate) struct WatchList {
 impl Default for WatchList {
     fn default() -> Self {
         Self {
-            containers: Mutex::new(Lane::default()),
-            callbacks: Mutex::new(Lane::default()),
+            containers: Mutex::new(WatcherList::default()),
+            callbacks: Mutex::new(WatcherList::default()),
             endings: Mutex::new(Vec::new()),
             hash: OnceCell::new(),
         }
@@ -148,8 +148,8 @@ impl WatchList {
 
     /// As `finish`, where somebody waits for the end.
     pub(crate) fn finish_before_callbacks(&self, destructor: impl FnOnce()) {
-        struct End(Vec<Ending>);
-        impl Drop for End {
+        struct EndGuard(Vec<Ending>);
+        impl Drop for EndGuard {
             fn drop(&mut self) {
                 self.0.drain(..).for_each(Ending::ended);
             }
@@ -157,7 +157,7 @@ impl WatchList {
         let mut panics = Panics::new();
         let endings = std::mem::take(&mut *self.endings.lock());
         panics.catch(|| {
-            let end = End(endings);
+            let end = EndGuard(endings);
             let mut destructor = Some(destructor);
             during_all(&end.0, &mut || {
                 if let Some(destructor) = destructor.take() {
@@ -189,7 +189,7 @@ fn during_all(endings: &[Ending], inner: &mut dyn FnMut()) {
 }
 
 /// Calls everyone in the lane.
-fn tell<W>(lane: &Mutex<Lane<W>>, call: impl Fn(W)) {
+fn tell<W>(lane: &Mutex<WatcherList<W>>, call: impl Fn(W)) {
     let mut panics = Panics::new();
     loop {
         // A statement of its own: the lock ends with it.
@@ -200,7 +200,7 @@ fn tell<W>(lane: &Mutex<Lane<W>>, call: impl Fn(W)) {
 }
 
 /// Watchers in the order in which they came. Those that left leave a hole; there are never more holes than watchers, but for a few.
-struct Lane<W> {
+struct WatcherList<W> {
     // Invariant: the numbers ascend.
     watchers: Vec<(u64, Option<W>)>,
     holes: usize,
@@ -208,7 +208,7 @@ struct Lane<W> {
     closed: bool,
 }
 
-impl<W> Default for Lane<W> {
+impl<W> Default for WatcherList<W> {
     fn default() -> Self {
         Self {
             watchers: Vec::new(),
@@ -219,7 +219,7 @@ impl<W> Default for Lane<W> {
     }
 }
 
-impl<W> Lane<W> {
+impl<W> WatcherList<W> {
     fn len(&self) -> usize {
         self.watchers.len() - self.holes
     }
@@ -298,10 +298,10 @@ enum Lanes {
 /// ```
 #[must_use = "a registration that is dropped ends at once; see `keep`"]
 pub struct Registration {
-    inner: Option<Inner>,
+    inner: Option<RegistrationInner>,
 }
 
-enum Inner {
+enum RegistrationInner {
     Listed {
         list: Arc<WatchList>,
         lane: Lanes,
@@ -317,13 +317,13 @@ impl Registration {
     /// `cancel` runs when the registration is dropped or detached, with no lock held.
     pub fn new(cancel: impl FnOnce() -> bool + Send + Sync + 'static) -> Self {
         Self {
-            inner: Some(Inner::Foreign(Box::new(cancel))),
+            inner: Some(RegistrationInner::Foreign(Box::new(cancel))),
         }
     }
 
     fn listed(list: &Arc<WatchList>, lane: Lanes, id: Option<u64>) -> Self {
         Self {
-            inner: id.map(|id| Inner::Listed {
+            inner: id.map(|id| RegistrationInner::Listed {
                 list: Arc::clone(list),
                 lane,
                 id,
@@ -348,9 +348,9 @@ impl Registration {
     fn end(&mut self) -> bool {
         match self.inner.take() {
             None => false,
-            Some(Inner::Foreign(cancel)) => cancel(),
+            Some(RegistrationInner::Foreign(cancel)) => cancel(),
             // The watcher is dropped after the lock: it may own anything.
-            Some(Inner::Listed { list, lane, id }) => match lane {
+            Some(RegistrationInner::Listed { list, lane, id }) => match lane {
                 Lanes::Containers => {
                     let watcher = list.containers.lock().remove(id);
                     watcher.is_some()

@@ -44,12 +44,12 @@ use std::time::{Duration, Instant};
 ///
 /// No user code runs under a lock. *Complexity:* of each call, that of one of a [`Registry`], in a creation that is under way anyhow; of taking an error out before its time, linear in the number that is kept.
 pub struct RecentErrors<K: 'static, E: 'static> {
-    keeper: Keeper<Handle<K, Failure<E>>>,
-    errors: Registry<K, Failure<E>>,
+    keeper: Keeper<Handle<K, KeptError<E>>>,
+    errors: Registry<K, KeptError<E>>,
     time_to_live: Duration,
 }
 
-struct Failure<E> {
+struct KeptError<E> {
     error: E,
     at: Instant,
 }
@@ -137,13 +137,13 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         after(failure, error)
     }
 
-    fn is_fresh(&self, failure: &Failure<E>) -> bool {
+    fn is_fresh(&self, failure: &KeptError<E>) -> bool {
         let age = self.keeper.now().saturating_duration_since(failure.at);
         age < self.time_to_live
     }
 
     /// Whether it was kept.
-    fn let_go(&self, failure: &Handle<K, Failure<E>>) -> bool {
+    fn let_go(&self, failure: &Handle<K, KeptError<E>>) -> bool {
         self.keeper.release(Handle::identity(failure))
     }
 }
@@ -208,7 +208,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
             Err(error) => {
                 let (key, error) = (key.clone(), error.clone());
                 let at = self.keeper.now();
-                let (failure, before) = self.errors.insert(key, Failure { error, at });
+                let (failure, before) = self.errors.insert(key, KeptError { error, at });
                 // First, or another one would have to go for it.
                 if let Some(before) = before {
                     self.let_go(&before);

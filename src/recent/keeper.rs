@@ -16,7 +16,7 @@ pub(super) struct Keeper<O> {
     capacity: usize,
     limit: Option<Limit>,
     clock: Option<Box<Clock>>,
-    store: OnceCell<Store<O>>,
+    store: OnceCell<KeptOwners<O>>,
 }
 
 type Clock = dyn Fn() -> Instant + Send + Sync;
@@ -30,7 +30,7 @@ pub(super) enum Limit {
     Live(Duration),
 }
 
-struct Store<O> {
+struct KeptOwners<O> {
     start: Instant,
     queue: Queue<O>,
     next_sweep: AtomicU64,
@@ -146,9 +146,9 @@ impl<O> Keeper<O> {
     }
 
     #[cold]
-    fn start(&self) -> &Store<O> {
+    fn start(&self) -> &KeptOwners<O> {
         let start = self.now();
-        self.store.get_or_init(|| Store {
+        self.store.get_or_init(|| KeptOwners {
             start,
             queue: Queue::new(self.capacity),
             next_sweep: AtomicU64::new(0),
@@ -189,7 +189,7 @@ impl<O> Keeper<O> {
     }
 
     #[inline]
-    fn sweep_if_due(&self, store: &Store<O>, limit: Limit, now: u64) {
+    fn sweep_if_due(&self, store: &KeptOwners<O>, limit: Limit, now: u64) {
         let due = store.next_sweep.load(Relaxed);
         if now >= due {
             // One of those who come at the same time.
@@ -236,7 +236,7 @@ impl Use {
     };
 }
 
-impl<O> Store<O> {
+impl<O> KeptOwners<O> {
     #[inline]
     fn since(&self, now: Instant) -> u64 {
         nanos(now.saturating_duration_since(self.start))

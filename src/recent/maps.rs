@@ -37,7 +37,7 @@ pub(crate) trait Identifies: Creator {
 }
 
 /// What a map can be asked for.
-pub(crate) trait Finds<Q: ?Sized>: Creator {
+pub(crate) trait LooksUp<Q: ?Sized>: Creator {
     fn look_up(&self, key: &Q) -> Option<Self::Owner>;
 }
 
@@ -89,7 +89,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Identifies for Registry
     }
 }
 
-impl<K, V, S, Q> Finds<Q> for Registry<K, V, S>
+impl<K, V, S, Q> LooksUp<Q> for Registry<K, V, S>
 where
     K: Hash + Eq + 'static,
     V: 'static,
@@ -135,7 +135,7 @@ where
     }
 }
 
-impl<A, B, S, Q> Finds<Q> for Map<A, B, S>
+impl<A, B, S, Q> LooksUp<Q> for Map<A, B, S>
 where
     A: Lookup<Q>,
     B: ValueSlot<Value: Pointer> + WeakSide,

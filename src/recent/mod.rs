@@ -11,7 +11,7 @@ mod queue;
 pub use errors::RecentErrors;
 pub use maps::WeakValued;
 
-use crate::create::creator::{Creating, LandedOf, StoredOf};
+use crate::create::creator::{Creating, LiveEntryOf, StoredOf};
 use crate::create::entry::{
     self, AnyLive, BorrowedKey, Condition, Entry, FromRef, Gives, Output, Owned, OwnedKey,
 };
@@ -19,7 +19,7 @@ use crate::create::error::CreateError;
 use crate::deadlock::frames;
 use crate::sync::const_fn;
 use keeper::{Keeper, Limit};
-use maps::{Finds, Identifies};
+use maps::{Identifies, LooksUp};
 use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -136,7 +136,7 @@ impl<M: WeakValued> Recent<M> {
     #[allow(private_bounds)] // What the map's `get` takes.
     pub fn get<Q: ?Sized>(&self, key: &Q) -> Option<M::Owner>
     where
-        M::Map: Finds<Q>,
+        M::Map: LooksUp<Q>,
     {
         match self.map().look_up(key) {
             Some(owner) => Some(self.kept(owner)),
@@ -319,7 +319,7 @@ impl<M: WeakValued> Output<M::Map> for Kept<'_, M> {
 }
 
 impl<M: WeakValued> Gives<M::Map, M::Owner> for Kept<'_, M> {
-    fn of(self, landed: LandedOf<M::Map>) -> M::Owner {
+    fn of(self, landed: LiveEntryOf<M::Map>) -> M::Owner {
         self.0.kept(M::Map::into_owner(landed))
     }
 

@@ -18,12 +18,12 @@ const AGING: usize = 8;
 pub(super) struct Queue<O> {
     /// Open addressing with linear probing: the number of a place, plus 1; 0 for none. At most half full.
     index: Box<[AtomicU32]>,
-    places: Box<[Place]>,
+    places: Box<[QueuePlace]>,
     order: Mutex<Order<O>>,
 }
 
 /// What may be read without the lock.
-struct Place {
+struct QueuePlace {
     identity: AtomicUsize,
     /// Since it was entered, or passed over by an eviction.
     used: AtomicBool,
@@ -70,7 +70,7 @@ pub(super) struct Use {
 
 impl<O> Queue<O> {
     pub(super) fn new(capacity: usize) -> Self {
-        let place = |_| Place {
+        let place = |_| QueuePlace {
             identity: AtomicUsize::new(0),
             used: AtomicBool::new(false),
             last: AtomicU64::new(0),
@@ -276,7 +276,7 @@ impl<O> Order<O> {
     }
 }
 
-impl Place {
+impl QueuePlace {
     #[inline]
     fn mark(&self, used: Use) {
         if !self.used.load(Relaxed) {

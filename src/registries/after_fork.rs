@@ -74,7 +74,7 @@ use std::sync::Arc;
 /// Objects, and what is to be done with each in a forked child. Can be a `static`. See [the module](self).
 pub struct AfterFork {
     /// By number: the order in which they were registered.
-    tasks: WeakValueMap<u64, Task>,
+    tasks: WeakValueMap<u64, ForkTask>,
     next: AtomicU64,
 }
 
@@ -96,7 +96,7 @@ impl AfterFork {
             object: object.clone(),
             f: Arc::new(f),
         };
-        self.tasks.insert(number, Task(Arc::new(bound)));
+        self.tasks.insert(number, ForkTask(Arc::new(bound)));
     }
 
     /// Owners of the objects that are alive, with what is to be done with them: to be called in the parent, right before the fork.
@@ -162,7 +162,7 @@ impl fmt::Debug for AfterFork {
 /// What is to be done if this is a child; see [`AfterFork::prepare`]. It owns the objects.
 #[must_use = "run it in the child, drop it in the parent"]
 pub struct Prepared {
-    tasks: Vec<(u64, Task)>,
+    tasks: Vec<(u64, ForkTask)>,
     /// The parent.
     process: u32,
 }
@@ -216,7 +216,7 @@ impl fmt::Debug for Prepared {
 
 /// An owner of some object, with what is to be done with it: a pointer to anything, as far as the map is concerned.
 #[derive(Clone)]
-struct Task(Arc<dyn Subject>);
+struct ForkTask(Arc<dyn Subject>);
 
 /// Its weak twin.
 #[derive(Clone)]
@@ -230,7 +230,7 @@ trait Subject: Send + Sync {
 }
 
 trait WeakSubject: Send + Sync {
-    fn upgrade(&self) -> Option<Task>;
+    fn upgrade(&self) -> Option<ForkTask>;
     fn is_dead(&self) -> bool;
     fn address(&self) -> *const ();
 }
@@ -267,9 +267,9 @@ struct WeakBound<P: Pointer, F> {
 }
 
 impl<P: SyncPointer, F: Fn(&P) + Send + Sync + 'static> WeakSubject for WeakBound<P, F> {
-    fn upgrade(&self) -> Option<Task> {
+    fn upgrade(&self) -> Option<ForkTask> {
         let (object, f) = (self.object.upgrade()?, Arc::clone(&self.f));
-        Some(Task(Arc::new(Bound { object, f })))
+        Some(ForkTask(Arc::new(Bound { object, f })))
     }
 
     fn is_dead(&self) -> bool {
@@ -281,7 +281,7 @@ impl<P: SyncPointer, F: Fn(&P) + Send + Sync + 'static> WeakSubject for WeakBoun
     }
 }
 
-impl Pointer for Task {
+impl Pointer for ForkTask {
     type Target = ();
     type Weak = WeakTask;
 
@@ -303,9 +303,9 @@ impl Pointer for Task {
 }
 
 impl WeakPointer for WeakTask {
-    type Strong = Task;
+    type Strong = ForkTask;
 
-    fn upgrade(&self) -> Option<Task> {
+    fn upgrade(&self) -> Option<ForkTask> {
         self.0.upgrade()
     }
 

@@ -6,7 +6,7 @@ use crate::create::entry::{Asks, BorrowedKey, Entry, FromRef, OwnedKey};
 use crate::create::error::{ClosedError, CreateError, InFlight};
 use crate::create::flight::FlightTable;
 use crate::create::reserved_node::{Planted, ReservedNode};
-use crate::create::steps::{Creates, Creation, EnteredDraft, EnteredValue, Landing};
+use crate::create::steps::{Creates, Creation, EnteredDraft, EnteredValue, Published};
 use crate::deadlock::work::GivenUp;
 use crate::memory::hash::hash_key;
 use crate::registry::handle::Handle;
@@ -204,26 +204,26 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
 }
 
 impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
-    type Ticket = ReservedNode<RegistryNode<K, V>>;
-    type Landed = LiveHandle<K, V>;
+    type PendingKey = ReservedNode<RegistryNode<K, V>>;
+    type LiveEntry = LiveHandle<K, V>;
     type Made<'t> = Grown<'t, K, V>;
     /// A value that was made in vain, and values of other keys with the same hash.
-    type Rest = (Option<Box<V>>, Vec<NodeRef<RegistryNode<K, V>>>);
-    type Grip = Registry<K, V, ()>;
+    type Deferred = (Option<Box<V>>, Vec<NodeRef<RegistryNode<K, V>>>);
+    type SharedMap = Registry<K, V, ()>;
 
-    fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed> {
+    fn flights(&self) -> &FlightTable<Self::PendingKey, Self::LiveEntry> {
         &self.flights
     }
 
-    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool {
+    fn same(&self, one: &Self::PendingKey, other: &Self::PendingKey) -> bool {
         one.key() == other.key()
     }
 
-    fn name(&self, seed: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn name(&self, seed: &Self::PendingKey, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.naming.name(seed.key(), f)
     }
 
-    fn look(&self, hash: u64, seed: &Self::Ticket) -> Option<Self::Landed> {
+    fn look(&self, hash: u64, seed: &Self::PendingKey) -> Option<Self::LiveEntry> {
         let found = self.table.get(hash, |other| seed.key() == other);
         found.map(|strong| LiveHandle::new(strong, false))
     }
@@ -239,7 +239,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     fn enter(
         &self,
         hash: u64,
-        seed: &Self::Ticket,
+        seed: &Self::PendingKey,
         (planted, watch): Self::Made<'_>,
     ) -> EnteredValue<Self> {
         let mut others = Vec::new();
@@ -268,13 +268,18 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         };
         // SAFETY: it says what the table has said, after which no user code runs.
         let (landed, vain) = unsafe { planted.enter(enter) };
-        Landing {
+        Published {
             landed,
             rest: (vain, others),
         }
     }
 
-    fn draft(&self, _: u64, _: &Self::Ticket, (planted, watch): Self::Made<'_>) -> Self::Landed {
+    fn draft(
+        &self,
+        _: u64,
+        _: &Self::PendingKey,
+        (planted, watch): Self::Made<'_>,
+    ) -> Self::LiveEntry {
         let strong = planted.draft();
         if let Some(watch) = watch {
             // SAFETY: complete, and nobody else has it yet.
@@ -283,7 +288,12 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         LiveHandle::new(strong, true)
     }
 
-    fn enter_draft(&self, hash: u64, _: &Self::Ticket, draft: &Self::Landed) -> EnteredDraft<Self> {
+    fn enter_draft(
+        &self,
+        hash: u64,
+        _: &Self::PendingKey,
+        draft: &Self::LiveEntry,
+    ) -> EnteredDraft<Self> {
         let draft = &draft.handle;
         let is_it = |other: &K| Handle::key(draft) == other;
         let Entered {
@@ -299,25 +309,25 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
                 Ok(None)
             }
         };
-        Landing {
+        Published {
             landed,
             rest: (None, strangers),
         }
     }
 
-    fn abandon(&self, draft: &Self::Landed, given_up: GivenUp<'_>) {
+    fn abandon(&self, draft: &Self::LiveEntry, given_up: GivenUp<'_>) {
         self.table.abandon(draft.handle.strong(), given_up);
     }
 
-    fn is_fresh(landed: &Self::Landed) -> bool {
+    fn is_fresh(landed: &Self::LiveEntry) -> bool {
         landed.fresh
     }
 
-    fn take_out(&self, landed: &Self::Landed) {
+    fn take_out(&self, landed: &Self::LiveEntry) {
         self.remove_same(&landed.handle);
     }
 
-    fn grip(&self) -> Self::Grip {
+    fn share_map(&self) -> Self::SharedMap {
         Registry {
             table: self.table.share(),
             flights: self.flights.share(),
@@ -332,7 +342,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         }
     }
 
-    fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>) {
+    fn settle(&self, landed: &Self::LiveEntry, rest: Option<Self::Deferred>) {
         if landed.fresh && rest.is_none() {
             self.count(Count::Joined);
         }
@@ -377,7 +387,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K
         Some(LiveHandle::new(found, false))
     }
 
-    fn ticket(&self, hash: u64, key: K) -> ReservedNode<RegistryNode<K, V>> {
+    fn pending_key(&self, hash: u64, key: K) -> ReservedNode<RegistryNode<K, V>> {
         ReservedNode::new(self.table.blank(0, hash, 0), key)
     }
 
@@ -403,7 +413,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K
 
     /// Not by way of a closure, which would have a large value for a moment. It runs no user code.
     fn made_for<'t>(creation: &'t Creation<'_, Self>, value: V) -> Grown<'t, K, V> {
-        Self::made(creation.ticket(), value)
+        Self::made(creation.pending_key(), value)
     }
 
     fn value(landed: &LiveHandle<K, V>) -> &V {

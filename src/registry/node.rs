@@ -1,6 +1,6 @@
 //! The payload of a registry's node: a key, its value, and those who watch it weakly.
 
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::pointer::watchers::{WatchList, Watchers};
 use crate::sync::{AtomicPtr, Mutex, OnceCell, Ordering};
 use crate::table::payload::{payload, Halves, Payload};
@@ -31,7 +31,7 @@ unsafe impl<K, V> Payload for RegistryNode<K, V> {
     }
 
     #[inline(always)]
-    unsafe fn key<'a>(node: Node) -> &'a K {
+    unsafe fn key<'a>(node: NodePtr) -> &'a K {
         // SAFETY: the key is written, and the caller keeps it; the reference covers the key alone.
         unsafe {
             &*payload::<Self>(node)
@@ -40,7 +40,7 @@ unsafe impl<K, V> Payload for RegistryNode<K, V> {
         }
     }
 
-    unsafe fn announce_death(node: Node) -> Option<Arc<WatchList>> {
+    unsafe fn announce_death(node: NodePtr) -> Option<Arc<WatchList>> {
         // SAFETY: complete, and the caller's alone.
         let watch = unsafe { &(*payload::<Self>(node).cast::<Self>()).watch };
         // Acquire: pairs with the Release in `Watch::of`. The caller is alone, so nobody makes one now.
@@ -54,7 +54,7 @@ unsafe impl<K, V> Payload for RegistryNode<K, V> {
         watch.watchers.listed().cloned()
     }
 
-    unsafe fn drop_in_place(node: Node) {
+    unsafe fn drop_in_place(node: NodePtr) {
         /// Drops the key also when the value's destructor panics.
         struct Key<K>(*mut K);
         impl<K> Drop for Key<K> {
@@ -77,7 +77,7 @@ unsafe impl<K, V> Halves for RegistryNode<K, V> {
     type First = K;
     type Value = V;
 
-    unsafe fn write_key(node: Node, key: K) {
+    unsafe fn write_key(node: NodePtr, key: K) {
         let entry = payload::<Self>(node).cast::<Self>();
         // SAFETY: room for an entry, and the caller's alone.
         unsafe {
@@ -87,13 +87,13 @@ unsafe impl<K, V> Halves for RegistryNode<K, V> {
     }
 
     #[inline(always)]
-    fn value_place(node: Node) -> *mut V {
+    fn value_place(node: NodePtr) -> *mut V {
         payload::<Self>(node)
             .wrapping_add(offset_of!(Self, value))
             .cast()
     }
 
-    unsafe fn take_key(node: Node) -> K {
+    unsafe fn take_key(node: NodePtr) -> K {
         // SAFETY: the caller's promise.
         unsafe { ptr::addr_of!((*payload::<Self>(node).cast::<Self>()).key).read() }
     }
@@ -117,20 +117,20 @@ pub(crate) struct Watch {
 }
 
 #[derive(Clone, Copy)]
-struct Target(Node);
+struct Target(NodePtr);
 
 // SAFETY: a pointer that is only followed under the lock, as argued there.
 unsafe impl Send for Target {}
 
 /// The watch of a value that has been written and is not entered yet; given up when dropped.
-pub(crate) struct Unborn<K, V>(Node, PhantomData<(K, V)>);
+pub(crate) struct Unborn<K, V>(NodePtr, PhantomData<(K, V)>);
 
 impl<K, V> Unborn<K, V> {
     /// Lets the weak handles that share `watch` lead to this node: to nothing until it has an owner.
     ///
     /// # Safety
     /// The node is of this kind and complete, and the caller has it alone, until this is dropped or [`born`](Self::born).
-    pub(crate) unsafe fn new(node: Node, watch: Arc<Watch>) -> Self {
+    pub(crate) unsafe fn new(node: NodePtr, watch: Arc<Watch>) -> Self {
         // SAFETY: the caller's promise.
         let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
         *watch.node.lock() = Some(Target(node));
@@ -166,7 +166,7 @@ impl Watch {
     }
 
     /// The watch of a value, made if it is the first.
-    pub(crate) fn of<K, V>(entry: &RegistryNode<K, V>, node: Node) -> Arc<Watch> {
+    pub(crate) fn of<K, V>(entry: &RegistryNode<K, V>, node: NodePtr) -> Arc<Watch> {
         let mut watch = entry.watch.load(Ordering::Acquire);
         if watch.is_null() {
             let fresh = Watch {
@@ -196,7 +196,7 @@ impl Watch {
     }
 
     /// Becomes an owner of the node, unless its last one has gone or its value is a draft.
-    pub(crate) fn acquire(&self) -> Option<Node> {
+    pub(crate) fn acquire(&self) -> Option<NodePtr> {
         let node = self.node.lock();
         let target = (*node)?.0;
         // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it frees the node.

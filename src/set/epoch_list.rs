@@ -49,24 +49,24 @@ mod body {
 
     // Invariant: numbers ascend along the chunks and within them; no chunk is empty but for the last, and but for one that is all holes.
     struct Directory<T> {
-        chunks: Vec<Arc<Chunk<T>>>,
+        chunks: Vec<Arc<ListChunk<T>>>,
     }
 
-    struct Chunk<T> {
+    struct ListChunk<T> {
         /// Slots below are written, and their numbers stay.
         filled: AtomicUsize,
-        slots: Box<[Slot<T>]>,
+        slots: Box<[ListSlot<T>]>,
     }
 
-    struct Slot<T> {
+    struct ListSlot<T> {
         number: AtomicU64,
         /// Null, or from `Arc::into_raw`. In a chunk of the *current* directory the slot owns one reference; in others, none.
         thing: AtomicPtr<T>,
     }
 
-    impl<T> Chunk<T> {
+    impl<T> ListChunk<T> {
         fn new(capacity: usize) -> Self {
-            let slot = |_| Slot {
+            let slot = |_| ListSlot {
                 number: AtomicU64::new(0),
                 thing: AtomicPtr::new(std::ptr::null_mut()),
             };
@@ -76,7 +76,7 @@ mod body {
             }
         }
 
-        fn filled(&self) -> &[Slot<T>] {
+        fn filled(&self) -> &[ListSlot<T>] {
             // Acquire: pairs with the Release in `append`; the numbers and pointers below are written.
             &self.slots[..self.filled.load(Ordering::Acquire)]
         }
@@ -175,7 +175,7 @@ mod body {
                 Some(chunk) => chunk.append(number, Arc::into_raw(Arc::clone(&thing)).cast_mut()),
                 None => {
                     // A quarter more, within limits: a small list is one small chunk, and a long one has few.
-                    let chunk = Chunk::new((self.len() / 4).next_power_of_two().clamp(8, 1024));
+                    let chunk = ListChunk::new((self.len() / 4).next_power_of_two().clamp(8, 1024));
                     let mut chunks = Vec::with_capacity(directory.chunks.len() + 1);
                     chunks.extend_from_slice(&directory.chunks);
                     chunk.append(number, Arc::into_raw(Arc::clone(&thing)).cast_mut());
@@ -262,7 +262,7 @@ mod body {
                 .filter(|(_, pointer)| !pointer.is_null())
                 .collect();
             let chunks = live.chunks(1024).map(|part| {
-                let chunk = Chunk::new(part.len().next_power_of_two().max(8));
+                let chunk = ListChunk::new(part.len().next_power_of_two().max(8));
                 for (number, pointer) in part {
                     chunk.append(*number, *pointer);
                 }
@@ -282,7 +282,7 @@ mod body {
         /// Panics with "capacity overflow" when no chunk can have that size.
         pub(crate) fn reserve(&self, additional: usize, guard: &Guard) {
             // Before the lock: it may panic.
-            let layout = Layout::array::<Slot<T>>(additional);
+            let layout = Layout::array::<ListSlot<T>>(additional);
             assert!(layout.is_ok(), "capacity overflow");
             let mut used = self.writer.lock();
             let chunks = &self.directory(guard).chunks;
@@ -293,9 +293,9 @@ mod body {
             }
             // A longer one in the place of the last, at least twice as long. Holes stay behind; those who read the old one see what they would have seen.
             let old = last.map_or(&[][..], |last| last.filled());
-            let kept = |slot: &&Slot<T>| !slot.thing.load(Ordering::Relaxed).is_null();
+            let kept = |slot: &&ListSlot<T>| !slot.thing.load(Ordering::Relaxed).is_null();
             let (before, kept): (_, Vec<_>) = (old.len(), old.iter().filter(kept).collect());
-            let chunk = Chunk::new(kept.len() + additional.max(kept.len()));
+            let chunk = ListChunk::new(kept.len() + additional.max(kept.len()));
             for slot in &kept {
                 chunk.append(
                     slot.number.load(Ordering::Relaxed),
@@ -309,7 +309,7 @@ mod body {
         }
 
         /// Under the lock.
-        fn replace(&self, chunks: Vec<Arc<Chunk<T>>>, guard: &Guard) {
+        fn replace(&self, chunks: Vec<Arc<ListChunk<T>>>, guard: &Guard) {
             let new = Owned::new(Directory { chunks });
             let old = self.directory.swap(new, Ordering::AcqRel, guard);
             // SAFETY: not reachable any more for those who pin from now on, and never null. Its chunks drop no things.

@@ -25,11 +25,11 @@ struct Member<P: SyncPointer> {
     number: u64,
     hash: u64,
     weak: P::Weak,
-    watch: Mutex<Watch>,
+    watch: Mutex<MemberWatch>,
 }
 
 #[allow(dead_code)] // registrations are there to be dropped
-enum Watch {
+enum MemberWatch {
     /// Not asked for yet.
     Pending,
     /// The pointer reports its death.
@@ -153,7 +153,7 @@ impl<P: SyncPointer> Members<P> {
                         number,
                         hash,
                         weak,
-                        watch: Mutex::new(Watch::Pending),
+                        watch: Mutex::new(MemberWatch::Pending),
                     })
                 });
                 list.push(Arc::clone(&member));
@@ -182,15 +182,15 @@ impl<P: SyncPointer> Members<P> {
         let undo = Undo(self, member);
         let this: std::sync::Weak<Self> = Arc::downgrade(self);
         let watch = match watch(Notify::new(this, member.number)) {
-            (Some(registration), true) => Watch::Reliable(registration),
-            (registration, _) => Watch::Doubtful(registration),
+            (Some(registration), true) => MemberWatch::Reliable(registration),
+            (registration, _) => MemberWatch::Doubtful(registration),
         };
         std::mem::forget(undo);
         let mut state = member.watch.lock();
         let late = match *state {
-            Watch::Ended => Some(watch),
+            MemberWatch::Ended => Some(watch),
             _ => {
-                if let Watch::Doubtful(_) = watch {
+                if let MemberWatch::Doubtful(_) = watch {
                     self.doubtful.fetch_add(1, Ordering::Relaxed);
                 }
                 *state = watch;
@@ -252,8 +252,8 @@ impl<P: SyncPointer> Members<P> {
             return false;
         };
         self.removals.fetch_add(1, Ordering::Relaxed);
-        let watch = std::mem::replace(&mut *member.watch.lock(), Watch::Ended);
-        if let Watch::Doubtful(_) = watch {
+        let watch = std::mem::replace(&mut *member.watch.lock(), MemberWatch::Ended);
+        if let MemberWatch::Doubtful(_) = watch {
             self.doubtful.fetch_sub(1, Ordering::Relaxed);
         }
         drop((watch, taken));

@@ -8,7 +8,7 @@
 //!
 //! A process may also lock itself in when it has read for a while. Then [`Refusal`] passes from the one way to the other.
 
-use super::{records, Record, READING};
+use super::{records, ThreadRecord, READING};
 use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ enum Refusal {
     /// Since then.
     Begun(Instant),
     /// What they had published is seen. These were reading then, with these states, and may go on to name what they look at, without a fence.
-    Waits(Vec<(&'static Record, usize)>),
+    Waits(Vec<(&'static ThreadRecord, usize)>),
 }
 
 impl Refusal {

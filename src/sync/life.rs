@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 /// The memory is kept by a real `Arc`, by strong and weak pointers alike; the counts that decide when the value dies are modelled.
-struct Counted<T: ?Sized> {
+struct ModelCounted<T: ?Sized> {
     strong: AtomicUsize,
     weak: AtomicUsize,
     // Invariant: Some, and not dropped, from the moment at which `strong` becomes 1 until after it has become 0.
@@ -15,12 +15,12 @@ struct Counted<T: ?Sized> {
 }
 
 // SAFETY: as for `Arc`: the value is shared by the owners and taken by the last one.
-unsafe impl<T: ?Sized + Send + Sync> Send for Counted<T> {}
+unsafe impl<T: ?Sized + Send + Sync> Send for ModelCounted<T> {}
 // SAFETY: as above.
-unsafe impl<T: ?Sized + Send + Sync> Sync for Counted<T> {}
+unsafe impl<T: ?Sized + Send + Sync> Sync for ModelCounted<T> {}
 
-pub(crate) struct LifeArc<T: ?Sized>(Arc<Counted<T>>);
-pub(crate) struct LifeWeak<T: ?Sized>(Arc<Counted<T>>);
+pub(crate) struct LifeArc<T: ?Sized>(Arc<ModelCounted<T>>);
+pub(crate) struct LifeWeak<T: ?Sized>(Arc<ModelCounted<T>>);
 
 impl<T> LifeArc<T> {
     pub(crate) fn new(value: T) -> Self {
@@ -28,7 +28,7 @@ impl<T> LifeArc<T> {
     }
 
     pub(crate) fn new_cyclic(make: impl FnOnce(&LifeWeak<T>) -> T) -> Self {
-        let weak = LifeWeak(Arc::new(Counted {
+        let weak = LifeWeak(Arc::new(ModelCounted {
             strong: AtomicUsize::new(0),
             weak: AtomicUsize::new(1),
             value: UnsafeCell::new(None),
@@ -58,7 +58,7 @@ impl<T> LifeArc<T> {
     }
 
     /// What is left of an owner that is not to count itself out when it is dropped.
-    fn into_memory(self) -> Arc<Counted<T>> {
+    fn into_memory(self) -> Arc<ModelCounted<T>> {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: read once, and never dropped where it was.
         unsafe { std::ptr::read(&this.0) }
@@ -66,7 +66,7 @@ impl<T> LifeArc<T> {
 }
 
 /// Gives up one ownership. True for the last one.
-fn release<T: ?Sized>(counted: &Counted<T>) -> bool {
+fn release<T: ?Sized>(counted: &ModelCounted<T>) -> bool {
     if counted.strong.fetch_sub(1, Ordering::Release) != 1 {
         return false;
     }
@@ -75,7 +75,7 @@ fn release<T: ?Sized>(counted: &Counted<T>) -> bool {
 }
 
 /// For the last owner, after all others.
-fn take<T>(counted: &Counted<T>) -> T {
+fn take<T>(counted: &ModelCounted<T>) -> T {
     // SAFETY: nobody else gets at it any more; loom checks that.
     let value = counted.value.with_mut(|cell| unsafe { (*cell).take() });
     ManuallyDrop::into_inner(*value.expect("the last owner"))
@@ -86,7 +86,7 @@ pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
     whole(&weak.0)
 }
 
-fn whole<T: ?Sized>(counted: &Counted<T>) -> *mut T {
+fn whole<T: ?Sized>(counted: &ModelCounted<T>) -> *mut T {
     // SAFETY: as in `take`.
     counted.value.with_mut(|cell| unsafe {
         let value: &mut T = (*cell).as_deref_mut().expect("not taken");

@@ -259,7 +259,7 @@ struct ParkingLot {
 /// What lives as long as one execution of a model.
 struct World {
     lot: ParkingLot,
-    records: Vec<Record>,
+    records: Vec<ThreadRecord>,
     // No step of a model: threads are numbered in the order in which they come here, which is part of the execution.
     next: std::sync::atomic::AtomicUsize,
 }
@@ -267,7 +267,7 @@ struct World {
 explorer::lazy_static! {
     static ref WORLD: World = World {
         lot: ParkingLot { parked: AtomicUsize::new(0), wakes: Mutex::new(0), woken: Condvar::new() },
-        records: (0..explorer::THREADS).map(Record::new).collect(),
+        records: (0..explorer::THREADS).map(ThreadRecord::new).collect(),
         next: std::sync::atomic::AtomicUsize::new(0),
     };
 }
@@ -326,12 +326,12 @@ pub(crate) fn stripes() -> (usize, usize) {
     (if OWN_STRIPES.get() { 3 } else { 0 }, 1)
 }
 
-pub(crate) struct Record {
+pub(crate) struct ThreadRecord {
     pub(crate) state: AtomicUsize,
     pub(crate) hazard: AtomicPtr<()>,
 }
 
-impl Record {
+impl ThreadRecord {
     fn new(_: usize) -> Self {
         Self {
             state: AtomicUsize::new(0),
@@ -345,7 +345,7 @@ explorer::thread_local! {
 }
 
 /// Every thread has one, except in models that give nothing back.
-pub(crate) fn own_record() -> Option<&'static Record> {
+pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     reclaims().then(|| {
         let index = INDEX.with(|index| *index);
         // SAFETY: the world lasts as long as the execution; the explorer's reference is `'static` in the same sense.
@@ -353,17 +353,17 @@ pub(crate) fn own_record() -> Option<&'static Record> {
     })
 }
 
-pub(crate) fn adopt_record() -> Option<&'static Record> {
+pub(crate) fn adopt_record() -> Option<&'static ThreadRecord> {
     own_record()
 }
 
-pub(crate) fn lend_record() -> &'static Record {
+pub(crate) fn lend_record() -> &'static ThreadRecord {
     unreachable!("every thread of a model has a record of its own")
 }
 
-pub(crate) fn return_record(_: &'static Record) {}
+pub(crate) fn return_record(_: &'static ThreadRecord) {}
 
-pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
+pub(crate) fn records() -> impl Iterator<Item = &'static ThreadRecord> {
     // SAFETY: as in `own_record`.
     (0..explorer::THREADS).map(|index| unsafe { &*std::ptr::from_ref(&WORLD.records[index]) })
 }

@@ -15,11 +15,11 @@ static PARKED: Padded = Padded(AtomicUsize::new(0));
 struct Padded(AtomicUsize);
 
 /// Where they sleep. Null until somebody does.
-static PLACES: AtomicPtr<Places> = AtomicPtr::new(ptr::null_mut());
+static PLACES: AtomicPtr<ParkingPlaces> = AtomicPtr::new(ptr::null_mut());
 
-type Places = [Place; 64];
+type ParkingPlaces = [ParkingPlace; 64];
 
-struct Place {
+struct ParkingPlace {
     door: Mutex<()>,
     woken: Condvar,
 }
@@ -74,16 +74,16 @@ pub(crate) fn nobody_is_parked() {
     PLACES.store(ptr::null_mut(), Ordering::Relaxed);
 }
 
-fn place(places: &Places, address: usize) -> &Place {
+fn place(places: &ParkingPlaces, address: usize) -> &ParkingPlace {
     // Locks of one word are at addresses that differ in these bits.
     &places[(address >> 3 ^ address >> 9) % places.len()]
 }
 
 #[cold]
-fn places() -> &'static Places {
+fn places() -> &'static ParkingPlaces {
     let mut places = PLACES.load(Ordering::Acquire);
     if places.is_null() {
-        let new = Box::into_raw(Box::new(std::array::from_fn(|_| Place {
+        let new = Box::into_raw(Box::new(std::array::from_fn(|_| ParkingPlace {
             door: Mutex::new(()),
             woken: Condvar::new(),
         })));

@@ -185,7 +185,7 @@ pub(crate) fn reclaims() -> bool {
 
 /// What the crate keeps for one thread: its place in the list of readers, and a number.
 #[repr(align(128))]
-pub(crate) struct Record {
+pub(crate) struct ThreadRecord {
     /// See `grace`.
     pub(crate) state: AtomicUsize,
     /// See `protection`.
@@ -193,19 +193,19 @@ pub(crate) struct Record {
     /// A small number, stable while the thread lives.
     pub(crate) index: usize,
     taken: AtomicBool,
-    next: *const Record,
+    next: *const ThreadRecord,
 }
 
 // SAFETY: every field but `next` is atomic or never written after construction, and `next` (written before the record is
 // published, never after) points to another record, which is never freed.
-unsafe impl Sync for Record {}
+unsafe impl Sync for ThreadRecord {}
 
 /// All records ever made, newest first; they are never freed, but handed from dead threads to new ones.
-static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+static RECORDS: AtomicPtr<ThreadRecord> = AtomicPtr::new(ptr::null_mut());
 
-struct Owner(Cell<*const Record>);
+struct RecordOwner(Cell<*const ThreadRecord>);
 
-impl Drop for Owner {
+impl Drop for RecordOwner {
     fn drop(&mut self) {
         RECORD.with(|record| record.set(ptr::null()));
         // SAFETY: records are never freed, and this one was taken by this thread.
@@ -218,13 +218,13 @@ impl Drop for Owner {
 thread_local! {
     // Two cells: the first has no destructor, so reading it costs one instruction and works also while the thread's
     // other thread-locals are being destroyed; the second gives the record back when the thread ends.
-    static RECORD: Cell<*const Record> = const { Cell::new(ptr::null()) };
-    static OWNER: Owner = const { Owner(Cell::new(ptr::null())) };
+    static RECORD: Cell<*const ThreadRecord> = const { Cell::new(ptr::null()) };
+    static OWNER: RecordOwner = const { RecordOwner(Cell::new(ptr::null())) };
 }
 
 /// This thread's record, if it has one.
 #[inline(always)]
-pub(crate) fn own_record() -> Option<&'static Record> {
+pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     // SAFETY: the cell holds null or a record, and records are never freed.
     unsafe { RECORD.with(Cell::get).as_ref() }
 }
@@ -232,7 +232,7 @@ pub(crate) fn own_record() -> Option<&'static Record> {
 /// This thread's record, found or made if need be. None while the thread is ending, when nothing would give it back.
 #[cold]
 #[inline(never)]
-pub(crate) fn adopt_record() -> Option<&'static Record> {
+pub(crate) fn adopt_record() -> Option<&'static ThreadRecord> {
     own_record().or_else(|| {
         OWNER
             .try_with(|owner| {
@@ -247,13 +247,13 @@ pub(crate) fn adopt_record() -> Option<&'static Record> {
 
 /// A record for one use, to be handed back with [`return_record`].
 #[cold]
-pub(crate) fn lend_record() -> &'static Record {
+pub(crate) fn lend_record() -> &'static ThreadRecord {
     free_record().unwrap_or_else(new_record)
 }
 
 /// Gives back a record.
 #[cold]
-pub(crate) fn return_record(record: &'static Record) {
+pub(crate) fn return_record(record: &'static ThreadRecord) {
     // Release: pairs with the Acquire in `free_record`; the next thread goes on with the state that this one left.
     record.taken.store(false, Ordering::Release);
 }
@@ -264,15 +264,15 @@ pub(crate) fn own_index() -> Option<usize> {
     own_record().map(|record| record.index)
 }
 
-fn free_record() -> Option<&'static Record> {
+fn free_record() -> Option<&'static ThreadRecord> {
     records().find(|record| {
         !record.taken.load(Ordering::Relaxed) && !record.taken.swap(true, Ordering::Acquire)
     })
 }
 
-fn new_record() -> &'static Record {
+fn new_record() -> &'static ThreadRecord {
     let mut head = RECORDS.load(Ordering::Acquire);
-    let record = Box::leak(Box::new(Record {
+    let record = Box::leak(Box::new(ThreadRecord {
         state: AtomicUsize::new(0),
         hazard: AtomicPtr::new(ptr::null_mut()),
         index: 0,
@@ -293,11 +293,11 @@ fn new_record() -> &'static Record {
 }
 
 /// Every record, also of threads that are gone.
-pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
-    let mut next = RECORDS.load(Ordering::Acquire) as *const Record;
+pub(crate) fn records() -> impl Iterator<Item = &'static ThreadRecord> {
+    let mut next = RECORDS.load(Ordering::Acquire) as *const ThreadRecord;
     std::iter::from_fn(move || {
         // SAFETY: null or a record, and records are never freed.
-        let record: &'static Record = unsafe { next.as_ref() }?;
+        let record: &'static ThreadRecord = unsafe { next.as_ref() }?;
         next = record.next;
         Some(record)
     })

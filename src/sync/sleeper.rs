@@ -12,11 +12,11 @@ use std::task::{Context, Poll};
 
 /// One thread or task that sleeps until it is notified. It is notified once.
 pub(crate) struct Sleeper {
-    state: Mutex<State>,
+    state: Mutex<SleeperState>,
     woken: Condvar,
 }
 
-struct State {
+struct SleeperState {
     notified: bool,
     /// Of the task, once it has been polled.
     waker: Option<Waker>,
@@ -25,7 +25,7 @@ struct State {
 impl Sleeper {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(SleeperState {
                 notified: false,
                 waker: None,
             }),

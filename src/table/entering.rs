@@ -1,7 +1,7 @@
 //! What becomes of a value that is to be entered.
 
 use crate::memory::grace::reading;
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::memory::panics::Panics;
 use crate::table::index::{Compared, Link, Place, FEW};
 use crate::table::node_ref::{NodeRef, UnlinkedNode};
@@ -45,7 +45,7 @@ impl<B: Payload> Table<B> {
     #[inline]
     pub(crate) fn enter(
         &self,
-        node: Node,
+        node: NodePtr,
         hash: u64,
         is_it: impl Fn(&B::Key) -> bool,
     ) -> Entered<B> {
@@ -69,7 +69,11 @@ impl<B: Payload> Table<B> {
 
     #[cold]
     #[inline(never)]
-    fn enter_beside(shared: &Shared<B>, node: Node, is_it: &dyn Fn(&B::Key) -> bool) -> Entered<B> {
+    fn enter_beside(
+        shared: &Shared<B>,
+        node: NodePtr,
+        is_it: &dyn Fn(&B::Key) -> bool,
+    ) -> Entered<B> {
         let mut compared = Compared {
             place: Place::START,
             in_slots: Vec::new(),

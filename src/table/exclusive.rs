@@ -15,7 +15,7 @@
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker};
 use crate::deadlock::waits::{self, Waiting, WillWait};
-use crate::deadlock::work::{End, GivenUp, Together, Work};
+use crate::deadlock::work::{GivenUp, Together, Work, WorkEnd};
 use crate::pointer::notify::{Notified, Notify};
 use crate::pointer::watchers::Registration;
 use crate::sync::{plain, AtomicBool, Listener, Mutex, Ordering};
@@ -23,10 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(crate) struct Exclusive {
-    list: Mutex<List>,
+    list: Mutex<DyingList>,
 }
 
-struct List {
+struct DyingList {
     /// By the address of the node, or of the [`Expected`].
     deaths: BTreeMap<usize, Death>,
     /// The same by their hash.
@@ -49,7 +49,7 @@ struct Death {
 
 /// What has to end before a value may be made.
 pub(crate) struct InTheWay {
-    end: Arc<End>,
+    end: Arc<WorkEnd>,
     work: Arc<Work>,
     thread: Option<u64>,
 }
@@ -76,7 +76,7 @@ impl InTheWay {
 impl Exclusive {
     pub(crate) fn new() -> Self {
         Self {
-            list: Mutex::new(List {
+            list: Mutex::new(DyingList {
                 deaths: BTreeMap::new(),
                 by_hash: BTreeSet::new(),
             }),
@@ -164,7 +164,7 @@ impl Exclusive {
 impl Death {
     /// It is the calling thread's to run. Who waits for it looks again then, if others have been told that the thread waits: that may close a circle, which nobody else looks for.
     #[must_use]
-    fn is_on(&mut self, thread: u64) -> Option<Arc<End>> {
+    fn is_on(&mut self, thread: u64) -> Option<Arc<WorkEnd>> {
         if self.thread.is_some() {
             return None;
         }
@@ -195,7 +195,7 @@ impl Death {
     }
 }
 
-impl List {
+impl DyingList {
     fn remove(&mut self, id: usize) -> Option<Death> {
         let death = self.deaths.remove(&id)?;
         self.by_hash.remove(&(death.hash, id));
@@ -223,7 +223,7 @@ impl List {
 }
 
 /// Tells those who wait for this.
-fn notify(end: Option<Arc<End>>) {
+fn notify(end: Option<Arc<WorkEnd>>) {
     if let Some(end) = end {
         waits::notify(end.tell());
     }

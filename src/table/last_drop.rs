@@ -3,7 +3,7 @@
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::work::Describe;
 use crate::memory::grace::reading;
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::memory::panics::Panics;
 use crate::memory::teardown::{self, Dead};
 use crate::pointer::watchers::WatchList;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
 #[inline]
-pub(crate) unsafe fn bury<B: Payload>(node: Node) {
+pub(crate) unsafe fn bury<B: Payload>(node: NodePtr) {
     // SAFETY: the caller's promise.
     let watchers = unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps what it shares.
@@ -46,7 +46,7 @@ pub(crate) unsafe fn bury<B: Payload>(node: Node) {
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
 #[inline]
-unsafe fn finish<B: Payload>(node: Node, watchers: Option<Arc<WatchList>>) {
+unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
     let Some(watchers) = watchers else {
         let what = [node.as_ptr().cast_const().cast(), ptr::null()];
         // SAFETY: the caller's promise. Payloads borrow nothing: there are no registries and no interners but of `'static` types.
@@ -61,7 +61,7 @@ unsafe fn finish<B: Payload>(node: Node, watchers: Option<Arc<WatchList>>) {
 // The containers not before the unlinking: who is told may ask for the same key, and count what is left.
 #[cold]
 #[inline(never)]
-unsafe fn finish_watched<B: Payload>(node: Node, watchers: Arc<WatchList>) {
+unsafe fn finish_watched<B: Payload>(node: NodePtr, watchers: Arc<WatchList>) {
     let mut panics = Panics::new();
     panics.catch(|| watchers.tell_containers());
     let what = [
@@ -78,7 +78,7 @@ unsafe fn finish_watched<B: Payload>(node: Node, watchers: Arc<WatchList>) {
 /// As for [`finish`], and the second word is null or an `Arc` of the watch list.
 unsafe fn finish_now<B: Payload>([node, watchers]: [*const (); 2]) {
     // SAFETY: a node's pointer is never null.
-    let node: Node = unsafe { NonNull::new_unchecked(node.cast_mut().cast()) };
+    let node: NodePtr = unsafe { NonNull::new_unchecked(node.cast_mut().cast()) };
     if watchers.is_null() {
         // SAFETY: the caller's promise.
         return unsafe { drop_and_free::<B>(node) };
@@ -100,8 +100,8 @@ unsafe fn finish_now<B: Payload>([node, watchers]: [*const (); 2]) {
 ///
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
-unsafe fn drop_and_free<B: Payload>(node: Node) {
-    struct Free<B: Payload>(Node, PhantomData<B>);
+unsafe fn drop_and_free<B: Payload>(node: NodePtr) {
+    struct Free<B: Payload>(NodePtr, PhantomData<B>);
     impl<B: Payload> Drop for Free<B> {
         fn drop(&mut self) {
             // SAFETY: the node is out until it is freed, and keeps what it shares.

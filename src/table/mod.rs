@@ -13,8 +13,8 @@ mod shared;
 pub(crate) mod stats;
 
 use crate::deadlock::work::GivenUp;
-use crate::memory::grace::{reading, Guard};
-use crate::memory::node::Node;
+use crate::memory::grace::{reading, ReadGuard};
+use crate::memory::node::NodePtr;
 use crate::sync::{const_fn, AtomicPtr, Ordering};
 use entering::Few;
 use exclusive::InTheWay;
@@ -112,7 +112,7 @@ impl<B: Payload> Table<B> {
 
     /// What `f` makes of it, while nothing that it comes across is freed; `absent` where nothing was ever entered.
     #[inline]
-    fn read<R>(&self, absent: R, f: impl FnOnce(&Shared<B>, &Guard) -> R) -> R {
+    fn read<R>(&self, absent: R, f: impl FnOnce(&Shared<B>, &ReadGuard) -> R) -> R {
         match self.shared() {
             Some(shared) => reading(|guard| f(shared, guard)),
             None => absent,
@@ -154,7 +154,7 @@ impl<B: Payload> Table<B> {
         found: impl FnOnce(NodeRef<B>) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
-        match self.shared().zip(Guard::try_enter()) {
+        match self.shared().zip(ReadGuard::try_enter()) {
             Some((shared, guard)) => {
                 // SAFETY: the probe has made us an owner of a node that was linked, so complete.
                 let found = |node| found(unsafe { NodeRef::adopt(node) });
@@ -170,11 +170,11 @@ impl<B: Payload> Table<B> {
         &self,
         hash: u64,
         hazard: &AtomicPtr<()>,
-        found: impl FnOnce(Node) -> R,
+        found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
         // No guard also where readers need a fence: there they become owners.
-        match self.shared().zip(Guard::try_enter()) {
+        match self.shared().zip(ReadGuard::try_enter()) {
             Some((shared, guard)) => {
                 let index = &shared.index;
                 index.protect(hash, hazard, guard, found, missing)
@@ -295,7 +295,7 @@ impl<B: Payload> Table<B> {
     }
 
     /// As `replace`, with a complete node of this table, whose one count is then the caller's.
-    pub(crate) fn replace_node(&self, old: &NodeRef<B>, new: Node) -> bool {
+    pub(crate) fn replace_node(&self, old: &NodeRef<B>, new: NodePtr) -> bool {
         let index = &self.shared_or_new().index;
         reading(|guard| index.replace(old.node(), new, guard))
     }
@@ -305,7 +305,7 @@ impl<B: Payload> Table<B> {
         let shared = self.shared()?;
         let dying = shared.dying.as_ref().filter(|_| B::NEEDS_DROP)?;
         // In this order: a value is on the list before it is unlinked.
-        let expect = |node: Node| dying.expect(hash, node.addr().get());
+        let expect = |node: NodePtr| dying.expect(hash, node.addr().get());
         reading(|guard| shared.index.for_each_dead(hash, expect, guard));
         dying.in_the_way(hash)
     }
@@ -326,7 +326,7 @@ impl<B: Payload> Table<B> {
 
     /// Takes this very value out, if it is entered. Its owners keep it.
     pub(crate) fn remove(&self, strong: &NodeRef<B>) -> bool {
-        let unlink = |index: &Index, guard: &Guard| index.unlink(strong.node(), guard);
+        let unlink = |index: &Index, guard: &ReadGuard| index.unlink(strong.node(), guard);
         self.shared().is_some_and(|shared| shared.unlink(unlink))
     }
 
@@ -350,7 +350,7 @@ impl<B: Payload> Table<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        see: impl FnMut(Node) -> bool,
+        see: impl FnMut(NodePtr) -> bool,
     ) -> u64 {
         self.read(halves.end, |shared, guard| {
             shared.index.visit(halves, least, see, guard)
@@ -363,7 +363,7 @@ impl<B: Payload> Table<B> {
         let Some(shared) = self.shared() else {
             return Ahead::Nothing;
         };
-        match Guard::try_enter() {
+        match ReadGuard::try_enter() {
             Some(guard) => shared.index.look_ahead(sight, &guard),
             None => Ahead::Unsure,
         }
@@ -372,7 +372,7 @@ impl<B: Payload> Table<B> {
     /// Goes on to the next node of a bucket in sight, and names it in `hazard`.
     #[inline(always)]
     pub(crate) fn name_next(&self, sight: &mut BucketCursor, hazard: &AtomicPtr<()>) -> Next {
-        match Guard::try_enter() {
+        match ReadGuard::try_enter() {
             Some(guard) => {
                 let index = &self.shared_or_new().index;
                 index.name_next(sight, hazard, &guard)
@@ -387,7 +387,7 @@ impl<B: Payload> Table<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        wanted: impl Fn(Node) -> bool,
+        wanted: impl Fn(NodePtr) -> bool,
         mut found: impl FnMut(NodeRef<B>),
     ) -> u64 {
         self.visit(halves, least, |node| {
@@ -413,7 +413,7 @@ impl<B: Payload> Table<B> {
         &self,
         halves: Range<u64>,
         least: usize,
-        wanted: impl Fn(Node) -> bool,
+        wanted: impl Fn(NodePtr) -> bool,
         mut taken: impl FnMut(NodeRef<B>),
     ) -> u64 {
         const { assert!(B::KEPT) };
@@ -437,12 +437,12 @@ impl<B: Payload> Table<B> {
     #[inline]
     pub(crate) fn take_if(
         &self,
-        node: Node,
+        node: NodePtr,
         hash: u64,
-        wanted: impl FnOnce(Node) -> bool,
+        wanted: impl FnOnce(NodePtr) -> bool,
     ) -> Option<NodeRef<B>> {
         const { assert!(B::KEPT) };
-        let unlink = |index: &Index, guard: &Guard| index.unlink_if(node, hash, wanted, guard);
+        let unlink = |index: &Index, guard: &ReadGuard| index.unlink_if(node, hash, wanted, guard);
         let taken = self.shared()?.unlink(unlink);
         // SAFETY: as in `take`.
         taken.then(|| unsafe { NodeRef::adopt(node) })

@@ -1,6 +1,6 @@
 //! One ownership of a node: what every public handle is inside.
 
-use crate::memory::node::{Header, Node};
+use crate::memory::node::{Header, NodePtr};
 use crate::table::last_drop::bury;
 use crate::table::payload::{payload, Payload};
 use crate::table::shared::Shared;
@@ -9,7 +9,7 @@ use std::mem::ManuallyDrop;
 
 /// An owner of a node. Invariant: one of the counts in the header is this one's, and the payload is complete.
 pub(crate) struct NodeRef<B: Payload> {
-    node: Node,
+    node: NodePtr,
     /// Dropping it may drop the payload.
     body: PhantomData<B>,
 }
@@ -20,7 +20,7 @@ impl<B: Payload> NodeRef<B> {
     /// # Safety
     /// The node is of kind `B` and complete, and the caller has a count to give.
     #[inline(always)]
-    pub(crate) unsafe fn adopt(node: Node) -> Self {
+    pub(crate) unsafe fn adopt(node: NodePtr) -> Self {
         Self {
             node,
             body: PhantomData,
@@ -28,7 +28,7 @@ impl<B: Payload> NodeRef<B> {
     }
 
     #[inline(always)]
-    pub(crate) fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> NodePtr {
         self.node
     }
 
@@ -72,14 +72,14 @@ impl<B: Payload> Drop for NodeRef<B> {
 
 // Outlined: most drops are not the last.
 #[inline(never)]
-fn last_drop<B: Payload>(node: Node) {
+fn last_drop<B: Payload>(node: NodePtr) {
     // SAFETY: only called by the owner that `release` told it was the last.
     unsafe { bury::<B>(node) }
 }
 
 /// A node whose payload is still to be written. Dropping it gives the node back.
 pub(crate) struct UninitNode<B: Payload> {
-    node: Node,
+    node: NodePtr,
     /// What the node has been counted as among the live entries: 1, or 0.
     live: isize,
     body: PhantomData<B>,
@@ -97,7 +97,7 @@ impl<B: Payload> UninitNode<B> {
     }
 
     #[inline(always)]
-    pub(crate) fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> NodePtr {
         self.node
     }
 
@@ -130,7 +130,7 @@ pub(crate) struct UnlinkedNode<B: Payload> {
 
 impl<B: Payload> UnlinkedNode<B> {
     #[inline(always)]
-    pub(crate) fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> NodePtr {
         self.blank.node
     }
 
@@ -155,7 +155,7 @@ impl<B: Payload> UnlinkedNode<B> {
     ///
     /// # Safety
     /// `take` moves out, or drops, all that the payload holds.
-    pub(crate) unsafe fn take<R>(self, take: impl FnOnce(Node) -> R) -> R {
+    pub(crate) unsafe fn take<R>(self, take: impl FnOnce(NodePtr) -> R) -> R {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once; the blank frees the node also when `take` panics.
         let blank = unsafe { ManuallyDrop::take(&mut this.blank) };

@@ -1,6 +1,6 @@
 //! What a node carries behind its header, and how large it is.
 
-use crate::memory::node::{Header, Node};
+use crate::memory::node::{Header, NodePtr};
 use crate::pointer::watchers::WatchList;
 use std::mem::size_of;
 use std::sync::Arc;
@@ -39,21 +39,21 @@ pub(crate) unsafe trait Payload {
 
     /// # Safety
     /// `node` is of this kind, its key is written, and the caller owns it, or has it alone, for `'a`.
-    unsafe fn key<'a>(node: Node) -> &'a Self::Key;
+    unsafe fn key<'a>(node: NodePtr) -> &'a Self::Key;
 
     /// Lets the weak handles know that the value has died. Runs no user code, and returns those who are to be told once it is out of the index.
     ///
     /// # Safety
     /// `node` is of this kind, complete, and the caller has it alone.
     #[inline(always)]
-    unsafe fn announce_death(node: Node) -> Option<Arc<WatchList>> {
+    unsafe fn announce_death(node: NodePtr) -> Option<Arc<WatchList>> {
         let _ = node;
         None
     }
 
     /// # Safety
     /// `node` is of this kind, complete, and the caller has it alone; the payload is not used afterwards.
-    unsafe fn drop_in_place(node: Node);
+    unsafe fn drop_in_place(node: NodePtr);
 }
 
 /// A payload of a key and a value, which are written one after the other.
@@ -69,19 +69,19 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     ///
     /// # Safety
     /// The node is of this kind, and the caller has it alone; it has no key yet.
-    unsafe fn write_key(node: Node, key: Self::First);
+    unsafe fn write_key(node: NodePtr, key: Self::First);
 
     /// Where the value belongs. A place, not a function that writes it: each function on its way takes a large value's size of the stack, where nothing is optimised.
     ///
     /// It may be written if the key is, and the caller has the node alone, but for those who read the key; and read, to take the value out of an entry that nobody
     /// watches, if it was.
-    fn value_place(node: Node) -> *mut Self::Value;
+    fn value_place(node: NodePtr) -> *mut Self::Value;
 
     /// Takes the key out of an entry that has no value.
     ///
     /// # Safety
     /// The key was written, the value was not or has been taken out, and the caller has the node alone; the key is not used afterwards.
-    unsafe fn take_key(node: Node) -> Self::First;
+    unsafe fn take_key(node: NodePtr) -> Self::First;
 }
 
 /// The alignment of a node with a payload of kind `B`.
@@ -101,7 +101,7 @@ pub(crate) const fn node_align<B: Payload>() -> usize {
 
 /// The payload of a node of kind `B`.
 #[inline(always)]
-pub(crate) fn payload<B: Payload>(node: Node) -> *mut u8 {
+pub(crate) fn payload<B: Payload>(node: NodePtr) -> *mut u8 {
     // The header's size rounded up to the payload's alignment is that alignment itself or the header's size.
     node.as_ptr().cast::<u8>().wrapping_add(node_align::<B>())
 }

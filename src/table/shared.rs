@@ -3,8 +3,8 @@
 //! It lives until the tables that use it and every node have gone, whichever is last. While a table lives that is the owner; when the last
 //! one goes, the nodes that are still out are counted down (see [`Pool::close`]).
 
-use crate::memory::grace::{reading, Graveyard, Guard};
-use crate::memory::node::Node;
+use crate::memory::grace::{reading, Graveyard, ReadGuard};
+use crate::memory::node::NodePtr;
 use crate::memory::pool::{origin, Origin, Pool, Sizes};
 use crate::sync::{self, AtomicUsize, Ordering};
 use crate::table::exclusive::Exclusive;
@@ -63,14 +63,14 @@ impl<B: Payload> Shared<B> {
     /// # Safety
     /// The node is of kind `B`, and the caller owns it or has it alone, for `'a`.
     #[inline(always)]
-    pub(super) unsafe fn of<'a>(node: Node) -> &'a Self {
+    pub(super) unsafe fn of<'a>(node: NodePtr) -> &'a Self {
         // SAFETY: a node's origin is what allocated it, and that lives while the node is out.
         unsafe { origin(node).core.cast().as_ref() }
     }
 
     /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the number of entries.
     #[inline]
-    pub(super) fn allocate(&self, meta: u32, hash: u64, live: isize) -> Node {
+    pub(super) fn allocate(&self, meta: u32, hash: u64, live: isize) -> NodePtr {
         let node = self.pool.allocate(node_size::<B>(meta), live, self.origin);
         // SAFETY: just allocated, so this call has it alone.
         unsafe {
@@ -84,7 +84,7 @@ impl<B: Payload> Shared<B> {
     ///
     /// # Safety
     /// The node is of kind `B`, and the caller has it alone.
-    pub(super) unsafe fn free(node: Node, live: isize) {
+    pub(super) unsafe fn free(node: NodePtr, live: isize) {
         // SAFETY: the caller's promise.
         let shared: NonNull<Self> = unsafe { origin(node) }.core.cast();
         let this = shared.as_ptr();
@@ -114,7 +114,7 @@ impl<B: Payload> Shared<B> {
 
     /// Takes one entry out by `unlink`, and counts it. True if that says so.
     #[inline]
-    pub(super) fn unlink(&self, unlink: impl FnOnce(&Index, &Guard) -> bool) -> bool {
+    pub(super) fn unlink(&self, unlink: impl FnOnce(&Index, &ReadGuard) -> bool) -> bool {
         let unlinked = reading(|guard| unlink(&self.index, guard));
         if unlinked {
             self.pool.add_live(-1);

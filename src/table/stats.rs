@@ -73,12 +73,12 @@ const COUNTS: usize = Count::Due as usize + 1;
 /// Counters in stripes: each of the first threads has one of its own, so that counting writes nothing that others read; the others
 /// share the last.
 pub(crate) struct Counters {
-    stripes: OnceLock<Arc<[Stripe]>>,
+    stripes: OnceLock<Arc<[CounterShard]>>,
 }
 
 #[derive(Default)]
 #[repr(align(128))]
-struct Stripe([AtomicU64; COUNTS]);
+struct CounterShard([AtomicU64; COUNTS]);
 
 impl Counters {
     pub(crate) const fn new() -> Self {
@@ -98,10 +98,10 @@ impl Counters {
     }
 
     #[cold]
-    fn first(&self) -> &[Stripe] {
+    fn first(&self) -> &[CounterShard] {
         self.stripes.get_or_init(|| {
             let own = sync::stripes().0;
-            (0..=own).map(|_| Stripe::default()).collect()
+            (0..=own).map(|_| CounterShard::default()).collect()
         })
     }
 

@@ -7,7 +7,7 @@ mod tasks;
 
 use crate::create::claim::Claim;
 use crate::create::creator::{create_in_two, create_with_token, never_fails};
-use crate::create::creator::{CoreOf, Creator, LandedOf, TicketOf, Tokens};
+use crate::create::creator::{CoreOf, Creator, LiveEntryOf, PendingKeyOf, Tokens};
 use crate::create::error::{ClaimError, CreateError, InFlight, Refused};
 use crate::create::steps::{self, Begun, Creates, Creation};
 use crate::memory::panics::after;
@@ -282,7 +282,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         C: Errors<E>,
     {
         self.or_create(make, |creation, make| {
-            creation.create(|ticket| M::make(ticket, make), C::share)
+            creation.create(|pending_key| M::make(pending_key, make), C::share)
         })
     }
 
@@ -457,7 +457,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     pub(crate) fn or_create<T, E>(
         self,
         steps: T,
-        create: impl FnOnce(Creation<'a, CoreOf<M>>, T) -> Result<LandedOf<M>, CreateError<E>>,
+        create: impl FnOnce(Creation<'a, CoreOf<M>>, T) -> Result<LiveEntryOf<M>, CreateError<E>>,
     ) -> Result<O::Of, CreateError<E>>
     where
         C: Errors<E>,
@@ -552,7 +552,7 @@ where
 struct Missed<'a, M: Creator, C, O> {
     map: &'a M,
     hash: u64,
-    ticket: TicketOf<M>,
+    pending_key: PendingKeyOf<M>,
     condition: C,
     output: O,
 }
@@ -564,7 +564,7 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
         Self {
             map,
             hash,
-            ticket: map.ticket(hash, key),
+            pending_key: map.pending_key(hash, key),
             condition,
             output,
         }
@@ -574,14 +574,14 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
     #[cold]
     fn begin(self, shares: Option<TypeId>) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
         let condition = By::new(self.condition, shares);
-        let begun = steps::begin(self.map.core(), self.hash, self.ticket, &condition);
+        let begun = steps::begin(self.map.core(), self.hash, self.pending_key, &condition);
         let_go(condition, self.output, begun)
     }
 
     /// As `begin`, without waiting.
     fn try_begin(self) -> Result<(Begun<'a, CoreOf<M>>, O), ClaimError> {
         let condition = By::new(self.condition, None);
-        let begun = steps::try_begin(self.map.core(), self.hash, self.ticket, &condition);
+        let begun = steps::try_begin(self.map.core(), self.hash, self.pending_key, &condition);
         let begun = match begun {
             Ok(Some(begun)) => Ok(begun),
             Ok(None) => Err(ClaimError::InFlight(InFlight)),
@@ -595,7 +595,7 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
     fn create<S, E>(
         self,
         steps: S,
-        create: impl FnOnce(Creation<'a, CoreOf<M>>, S) -> Result<LandedOf<M>, CreateError<E>>,
+        create: impl FnOnce(Creation<'a, CoreOf<M>>, S) -> Result<LiveEntryOf<M>, CreateError<E>>,
     ) -> Result<O::Of, CreateError<E>>
     where
         C: Errors<E>,
@@ -624,7 +624,7 @@ fn creates<'a, M: Creator, C: Errors<E>, O: Output<M>, S, E>(
         Ok((Begun::Ours(creation), output)) => {
             return ControlFlow::Continue((creation, output, steps))
         }
-        Ok((Begun::Landed(landed), output)) => Ok(output.of(after(steps, landed))),
+        Ok((Begun::LiveEntry(landed), output)) => Ok(output.of(after(steps, landed))),
         Ok((Begun::Failed(error), output)) => {
             let error = after((steps, output), error);
             Err(CreateError::Failed(C::take(error)))
@@ -636,7 +636,7 @@ fn creates<'a, M: Creator, C: Errors<E>, O: Output<M>, S, E>(
 /// What comes back of what a creation has ended in.
 fn of_created<M: Creator, O: Output<M>, E>(
     output: O,
-    created: Result<LandedOf<M>, CreateError<E>>,
+    created: Result<LiveEntryOf<M>, CreateError<E>>,
 ) -> Result<O::Of, CreateError<E>> {
     match created {
         Ok(landed) => Ok(output.of(landed)),

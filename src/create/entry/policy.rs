@@ -1,6 +1,6 @@
 //! What an entry is to give: which values count, and what comes back of them.
 
-use crate::create::creator::{Creator, LandedOf, StoredOf, WeakKeys};
+use crate::create::creator::{Creator, LiveEntryOf, StoredOf, WeakKeys};
 use crate::create::flight::SharedError;
 use crate::create::steps::{Accepts, Creates};
 use crate::memory::panics::after;
@@ -15,7 +15,7 @@ pub(crate) trait Condition<M: Creator>: Errors<Infallible> + Errors<()> {
     /// All do.
     const ANY: bool;
 
-    fn holds(&self, landed: &LandedOf<M>) -> bool;
+    fn holds(&self, landed: &LiveEntryOf<M>) -> bool;
 }
 
 /// Whether a factory's error is one for all who wait.
@@ -36,7 +36,7 @@ pub struct ShareErrors<C>(pub(crate) C);
 impl<M: Creator, C: Condition<M>> Condition<M> for ShareErrors<C> {
     const ANY: bool = C::ANY;
 
-    fn holds(&self, landed: &LandedOf<M>) -> bool {
+    fn holds(&self, landed: &LiveEntryOf<M>) -> bool {
         self.0.holds(landed)
     }
 }
@@ -69,11 +69,11 @@ pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
 /// How it is done.
 pub(crate) trait Gives<M: Creator, R>: Sized {
     /// Of what a creation ends in.
-    fn of(self, landed: LandedOf<M>) -> R;
+    fn of(self, landed: LiveEntryOf<M>) -> R;
 
     /// Of what a look-up has found, if that will do.
     #[inline(always)]
-    fn of_found(self, landed: LandedOf<M>) -> Result<R, Self> {
+    fn of_found(self, landed: LiveEntryOf<M>) -> Result<R, Self> {
         Ok(self.of(landed))
     }
 
@@ -113,7 +113,7 @@ impl<M: Creator> Condition<M> for AnyLive {
     const ANY: bool = true;
 
     #[inline(always)]
-    fn holds(&self, _: &LandedOf<M>) -> bool {
+    fn holds(&self, _: &LiveEntryOf<M>) -> bool {
         true
     }
 }
@@ -129,7 +129,7 @@ impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for Val
     const ANY: bool = false;
 
     /// What a creation has just made is valid: else those who ask at one time would each make their own.
-    fn holds(&self, landed: &LandedOf<M>) -> bool {
+    fn holds(&self, landed: &LiveEntryOf<M>) -> bool {
         let is_valid = || (self.is_valid)(M::owner(landed));
         self.and.holds(landed) && (M::Core::is_fresh(landed) || is_valid())
     }
@@ -174,7 +174,7 @@ impl<M: Creator<Owner: Clone>> Output<M> for Owned {
 
 impl<M: Creator<Owner: Clone>> Gives<M, M::Owner> for Owned {
     #[inline(always)]
-    fn of(self, landed: LandedOf<M>) -> M::Owner {
+    fn of(self, landed: LiveEntryOf<M>) -> M::Owner {
         M::into_owner(landed)
     }
 
@@ -202,12 +202,12 @@ impl<M: WeakKeys<Owner: Clone>> Output<M> for KeyAndOwner {
 }
 
 impl<M: WeakKeys<Owner: Clone>> Gives<M, (M::Key, M::Owner)> for KeyAndOwner {
-    fn of(self, landed: LandedOf<M>) -> (M::Key, M::Owner) {
+    fn of(self, landed: LiveEntryOf<M>) -> (M::Key, M::Owner) {
         let found = Gives::<M, _>::of_found(self, landed);
         found.expect("a creation keeps its key alive")
     }
 
-    fn of_found(self, landed: LandedOf<M>) -> Result<(M::Key, M::Owner), Self> {
+    fn of_found(self, landed: LiveEntryOf<M>) -> Result<(M::Key, M::Owner), Self> {
         match M::live_key(&landed) {
             Some(key) => Ok((key, M::into_owner(landed))),
             None => Err(after(landed, self)),
@@ -227,12 +227,12 @@ impl<M: WeakKeys> Output<M> for StoredKey {
 
 #[cfg(feature = "serde")]
 impl<M: WeakKeys> Gives<M, M::Key> for StoredKey {
-    fn of(self, landed: LandedOf<M>) -> M::Key {
+    fn of(self, landed: LiveEntryOf<M>) -> M::Key {
         let found = Gives::<M, _>::of_found(self, landed);
         found.expect("a creation keeps its key alive")
     }
 
-    fn of_found(self, landed: LandedOf<M>) -> Result<M::Key, Self> {
+    fn of_found(self, landed: LiveEntryOf<M>) -> Result<M::Key, Self> {
         let key = M::live_key(&landed);
         after(landed, key.ok_or(self))
     }
@@ -247,7 +247,7 @@ impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Output<M> for View<F> {
 }
 
 impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Gives<M, R> for View<F> {
-    fn of(self, landed: LandedOf<M>) -> R {
+    fn of(self, landed: LiveEntryOf<M>) -> R {
         let output = (self.0)(M::value(&landed));
         after(landed, output)
     }
@@ -270,8 +270,8 @@ impl<M: Creator, C: Condition<M>> By<M, C> {
     }
 }
 
-impl<M: Creator, C: Condition<M>> Accepts<LandedOf<M>> for By<M, C> {
-    fn accepts(&self, found: &LandedOf<M>) -> bool {
+impl<M: Creator, C: Condition<M>> Accepts<LiveEntryOf<M>> for By<M, C> {
+    fn accepts(&self, found: &LiveEntryOf<M>) -> bool {
         self.condition.holds(found)
     }
 

@@ -185,7 +185,7 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
         shares: Option<TypeId>,
     ) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
         let condition = By::new(self.condition, shares);
-        let begun = begin_async(self.map.core(), self.hash, self.ticket, condition);
+        let begun = begin_async(self.map.core(), self.hash, self.pending_key, condition);
         match begun.await {
             Ok((begun, condition)) => let_go(condition, self.output, Ok(begun)),
             Err(refused) => Err(after(self.output, refused)),
@@ -206,9 +206,12 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
             ControlFlow::Continue(ours) => ours,
             ControlFlow::Break(done) => return done,
         };
-        let making = creation.during(|ticket| make(M::key_of(ticket)));
-        let created =
-            creation.create_async(making, |ticket, value| M::made(ticket, value), C::share);
+        let making = creation.during(|pending_key| make(M::key_of(pending_key)));
+        let created = creation.create_async(
+            making,
+            |pending_key, value| M::made(pending_key, value),
+            C::share,
+        );
         of_created(output, created.await)
     }
 
@@ -228,10 +231,10 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
         };
         let token = Token::new();
         let binder = token.binder();
-        let making = creation.during(|ticket| make(M::key_of(ticket), token));
+        let making = creation.during(|pending_key| make(M::key_of(pending_key), token));
         let created = creation.create_async(
             making,
-            move |ticket, value| map.made_with_token(hash, ticket, value, &binder),
+            move |pending_key, value| map.made_with_token(hash, pending_key, value, &binder),
             C::share,
         );
         of_created(output, created.await)

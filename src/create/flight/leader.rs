@@ -3,7 +3,7 @@
 use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Strangers, Wakes};
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::waits;
-use crate::deadlock::work::{Describe, End, Work};
+use crate::deadlock::work::{Describe, Work, WorkEnd};
 use crate::memory::panics::Panics;
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ pub(crate) struct Leader<'a, T, R> {
 }
 
 /// Those who are to be told what was decided under the lock.
-struct Told<T, R> {
+struct Resolved<T, R> {
     asleep: Vec<Arc<Asleep<T, R>>>,
-    end: Option<Arc<End>>,
+    end: Option<Arc<WorkEnd>>,
 }
 
-impl<T, R> Told<T, R> {
+impl<T, R> Resolved<T, R> {
     fn notify(self) {
         let ended = self.end.map_or_else(Vec::new, |end| end.tell());
         let asleep = self.asleep.iter().map(|one| Arc::clone(&one.sleeper));
@@ -74,8 +74,8 @@ impl<'a, T, R> Leader<'a, T, R> {
         std::mem::replace(&mut self.before, Strangers::none())
     }
 
-    pub(crate) fn ticket(&self) -> &T {
-        &self.flight.ticket
+    pub(crate) fn pending_key(&self) -> &T {
+        &self.flight.pending_key
     }
 
     pub(crate) fn flight(&self) -> &Flight<T, R> {
@@ -155,7 +155,11 @@ impl<T, R: Clone> Leader<'_, T, R> {
 
 /// Takes a flight off its list, which is locked. Those who sleep get the result, or the error, if that is as good for them as one of their own; if there is none, they begin anew, and the
 /// thread that has slept longest leads what it has brought along.
-fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, is_given_up: bool) -> Told<T, R> {
+fn end<T, R>(
+    list: &mut Flying<T, R>,
+    flight: &Arc<Flight<T, R>>,
+    is_given_up: bool,
+) -> Resolved<T, R> {
     take_off(list, flight);
     let asleep = flight.asleep.lock().take();
     let mut needs_leader = is_given_up;
@@ -172,7 +176,7 @@ fn end<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>, is_given_up: b
             one.decide(Wakes::Looks);
         }
     }
-    Told {
+    Resolved {
         asleep,
         end: flight.work.take_end(),
     }

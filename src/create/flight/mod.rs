@@ -43,7 +43,7 @@ pub(crate) use waiter::{Turn, Waiter};
 pub(crate) struct Flight<T, R> {
     hash: u64,
     /// What the first one brought along; it has the key.
-    ticket: T,
+    pending_key: T,
     work: Work,
     /// It is not on its list. Changed under the shard's lock.
     is_over: AtomicBool,
@@ -75,10 +75,10 @@ pub(crate) struct Flight<T, R> {
 pub(crate) type SharedError = Arc<dyn Any + Send + Sync>;
 
 impl<T, R> Flight<T, R> {
-    pub(crate) fn new(hash: u64, ticket: T, shares: Option<TypeId>) -> Arc<Self> {
+    pub(crate) fn new(hash: u64, pending_key: T, shares: Option<TypeId>) -> Arc<Self> {
         Arc::new(Self {
             hash,
-            ticket,
+            pending_key,
             work: Work::new(),
             is_over: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -95,8 +95,8 @@ impl<T, R> Flight<T, R> {
         })
     }
 
-    pub(crate) fn ticket(&self) -> &T {
-        &self.ticket
+    pub(crate) fn pending_key(&self) -> &T {
+        &self.pending_key
     }
 
     pub(crate) fn work(&self) -> &Work {
@@ -205,12 +205,12 @@ impl<T, R> AllAsleep<T, R> {
 }
 
 /// A flight on a list. Invariant: while it is there, somebody leads it, who is an owner of it.
-struct Listed<T, R>(NonNull<Flight<T, R>>);
+struct ListedFlight<T, R>(NonNull<Flight<T, R>>);
 
 // SAFETY: a list entry is used like a reference to the flight, from which `Arc`s are made.
-unsafe impl<T, R> Send for Listed<T, R> where Arc<Flight<T, R>>: Send {}
+unsafe impl<T, R> Send for ListedFlight<T, R> where Arc<Flight<T, R>>: Send {}
 
-impl<T, R> Listed<T, R> {
+impl<T, R> ListedFlight<T, R> {
     fn new(flight: &Arc<Flight<T, R>>) -> Self {
         // Not by way of a reference: the pointer is that of an `Arc`.
         // SAFETY: an `Arc` is never null.
@@ -238,7 +238,7 @@ impl<T, R> Listed<T, R> {
     }
 }
 
-type Flying<T, R> = List<Listed<T, R>>;
+type Flying<T, R> = List<ListedFlight<T, R>>;
 
 /// The caller leads it from now on.
 fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
@@ -247,7 +247,7 @@ fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     flight.is_entering.store(true, Ordering::Relaxed);
     #[cfg(debug_assertions)]
     flight.is_listed.store(true, Ordering::Relaxed);
-    list.push(Listed::new(flight));
+    list.push(ListedFlight::new(flight));
 }
 
 /// Flights that were looked at, and turned out to have another key, or have been waited for. Each is left, though another one panics: that may drop what their creators have made.
@@ -283,14 +283,14 @@ struct Shard<T, R>(Lock<Flying<T, R>>);
 
 /// The creations under way in one registry. Tickets carry the key that is created; results are what each waiter gets a clone of.
 pub(crate) struct FlightTable<T, R> {
-    inner: OnceCell<Arc<Inner<T, R>>>,
+    inner: OnceCell<Arc<FlightTableInner<T, R>>>,
 }
 
-struct Inner<T, R> {
+struct FlightTableInner<T, R> {
     shards: Box<[Shard<T, R>]>,
 }
 
-impl<T, R> Inner<T, R> {
+impl<T, R> FlightTableInner<T, R> {
     fn shard(&self, hash: u64) -> &Shard<T, R> {
         // Not the bits that choose the bucket's tag, nor those that choose the bucket.
         &self.shards[(hash >> 16) as usize & (self.shards.len() - 1)]
@@ -314,10 +314,10 @@ impl<T, R: Clone> FlightTable<T, R> {
         }
     }
 
-    fn inner(&self) -> &Arc<Inner<T, R>> {
+    fn inner(&self) -> &Arc<FlightTableInner<T, R>> {
         self.inner.get_or_init(|| {
             let shards = (0..sync::lanes()).map(|_| Shard(Lock::new(List::new())));
-            Arc::new(Inner {
+            Arc::new(FlightTableInner {
                 shards: shards.collect(),
             })
         })
@@ -382,7 +382,7 @@ impl<T, R: Clone> FlightTable<T, R> {
                     .iter()
                     .filter(|listed| listed.get().hash == mine.hash)
                     .filter(|listed| !strangers.iter().any(|other| listed.is(other.flight())))
-                    .map(Listed::join)
+                    .map(ListedFlight::join)
                     .collect();
                 if unknown.is_empty() {
                     put_on(list, &mine);
@@ -395,7 +395,9 @@ impl<T, R: Clone> FlightTable<T, R> {
             }
             let first = strangers.len();
             strangers.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
-            let at = Waiter::find(&strangers[first..], |ticket| same(&mine.ticket, ticket));
+            let at = Waiter::find(&strangers[first..], |pending_key| {
+                same(&mine.pending_key, pending_key)
+            });
             if let Some(at) = at {
                 let ours = strangers.swap_remove(first + at).with_own(mine);
                 return after(Strangers(strangers), Joined::Waiter(ours));
@@ -425,7 +427,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         let shard = self.inner.get()?.shard(hash);
         let flights: Vec<_> = shard.0.with(|list| {
             let listed = list.iter().filter(|listed| listed.get().hash == hash);
-            listed.map(Listed::join).collect()
+            listed.map(ListedFlight::join).collect()
         });
         // Held, so that the tickets stay.
         let waiters = flights.into_iter();

@@ -6,7 +6,7 @@ use crate::deadlock::frames::{self, Asker, Own, Part};
 #[cfg(feature = "async")]
 use crate::deadlock::waits::Waiting;
 use crate::deadlock::waits::WillWait;
-use crate::deadlock::work::{Describe, End, Work};
+use crate::deadlock::work::{Describe, Work, WorkEnd};
 use crate::memory::panics::{after, Panics};
 use crate::sync::plain::{AtomicBool, Relaxed};
 use crate::sync::{self, Mutex, Ordering, Sleeper};
@@ -19,7 +19,7 @@ pub(crate) enum Turn<'a, T, R> {
     /// It is for the caller to create.
     Create(Leader<'a, T, R>),
     /// Somebody else has. With what the caller has brought along.
-    Landed(R, Option<Arc<Flight<T, R>>>),
+    LiveEntry(R, Option<Arc<Flight<T, R>>>),
     /// A draft, for the thread that is in the middle of making it.
     Draft(R),
     /// The flight is over, with no result: what the caller has brought along.
@@ -75,7 +75,7 @@ impl<'a, T, R> Waiter<'a, T, R> {
             all.iter().for_each(|one| see(&one.flight.letting_go));
         };
         frames::during(&Work::new(), describe, Part::Holding(&held), || {
-            let found = all.iter().position(|one| is_it(&one.flight.ticket));
+            let found = all.iter().position(|one| is_it(&one.flight.pending_key));
             let mut panics = Panics::new();
             all.iter().for_each(|one| {
                 panics.catch(|| one.has_compared());
@@ -157,13 +157,13 @@ impl<'a, T, R> Waiter<'a, T, R> {
     }
 
     /// What tells when whoever leads now has ended.
-    fn end(&self) -> Arc<End> {
+    fn end(&self) -> Arc<WorkEnd> {
         let flight = &self.flight;
         let end = self
             .shard
             .0
             .with(|_| (!flight.is_over()).then(|| flight.work.end()));
-        end.unwrap_or_else(|| Arc::new(End::over(flight.work.number())))
+        end.unwrap_or_else(|| Arc::new(WorkEnd::over(flight.work.number())))
     }
 
     fn own_cycle(&self) -> CycleError {
@@ -184,9 +184,9 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
     /// Leaves, and if the caller leads now, says what there is to leave.
     fn leave_with(mut self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
         match turn {
-            Turn::Landed(landed, _) => {
+            Turn::LiveEntry(landed, _) => {
                 let own = self.own.take();
-                after(self, Turn::Landed(landed, own))
+                after(self, Turn::LiveEntry(landed, own))
             }
             Turn::Create(leader) => Turn::Create(leader.with_before(Strangers(vec![self]))),
             turn => after(self, turn),
@@ -312,7 +312,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         // First: if it is over, the result is there, or there is none.
         let is_over = flight.is_over();
         if let Some(result) = flight.result.get().filter(|_| !self.is_late) {
-            return Some(Turn::Landed(result.clone(), None));
+            return Some(Turn::LiveEntry(result.clone(), None));
         }
         is_over.then(|| {
             let own = self.own.as_ref();

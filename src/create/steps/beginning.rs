@@ -21,17 +21,17 @@ pub(crate) enum Begun<'a, M: Creates> {
     /// It is for the caller to create.
     Ours(Creation<'a, M>),
     /// Somebody else has, or had.
-    Landed(M::Landed),
+    LiveEntry(M::LiveEntry),
     /// Somebody else has failed, with an error that is as good as one of the caller's.
     Failed(SharedError),
 }
 
-type FlightOf<M> = Arc<Flight<<M as Creates>::Ticket, <M as Creates>::Landed>>;
-type JoinedOf<'a, M> = Joined<'a, <M as Creates>::Ticket, <M as Creates>::Landed>;
-type TurnOf<'a, M> = Turn<'a, <M as Creates>::Ticket, <M as Creates>::Landed>;
+type FlightOf<M> = Arc<Flight<<M as Creates>::PendingKey, <M as Creates>::LiveEntry>>;
+type JoinedOf<'a, M> = Joined<'a, <M as Creates>::PendingKey, <M as Creates>::LiveEntry>;
+type TurnOf<'a, M> = Turn<'a, <M as Creates>::PendingKey, <M as Creates>::LiveEntry>;
 
 /// What there is to do next.
-enum Next<'a, M: Creates> {
+enum NextStep<'a, M: Creates> {
     Nothing(Begun<'a, M>),
     /// To join with this one.
     Join(FlightOf<M>),
@@ -43,10 +43,10 @@ enum Next<'a, M: Creates> {
 pub(crate) fn try_begin<'a, M: Creates>(
     map: &'a M,
     hash: u64,
-    ticket: M::Ticket,
-    accepts: &impl Accepts<M::Landed>,
+    pending_key: M::PendingKey,
+    accepts: &impl Accepts<M::LiveEntry>,
 ) -> Result<Option<Begun<'a, M>>, ClosedError> {
-    let mut mine = Flight::new(hash, ticket, accepts.shares());
+    let mut mine = Flight::new(hash, pending_key, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
             return when_closed(map, hash, mine, accepts, closed).map(Some);
@@ -59,9 +59,9 @@ pub(crate) fn try_begin<'a, M: Creates>(
             },
         };
         match next(map, hash, turn, accepts)? {
-            Next::Nothing(begun) => return Ok(Some(begun)),
-            Next::Join(flight) => mine = flight,
-            Next::Await(..) => return Ok(None),
+            NextStep::Nothing(begun) => return Ok(Some(begun)),
+            NextStep::Join(flight) => mine = flight,
+            NextStep::Await(..) => return Ok(None),
         }
     }
 }
@@ -70,10 +70,10 @@ pub(crate) fn try_begin<'a, M: Creates>(
 pub(crate) fn begin<'a, M: Creates>(
     map: &'a M,
     hash: u64,
-    ticket: M::Ticket,
-    accepts: &impl Accepts<M::Landed>,
+    pending_key: M::PendingKey,
+    accepts: &impl Accepts<M::LiveEntry>,
 ) -> Result<Begun<'a, M>, Refused> {
-    let mut mine = Flight::new(hash, ticket, accepts.shares());
+    let mut mine = Flight::new(hash, pending_key, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
             return Ok(when_closed(map, hash, mine, accepts, closed)?);
@@ -83,9 +83,9 @@ pub(crate) fn begin<'a, M: Creates>(
             Joined::Waiter(waiter) => waiter.wait()?,
         };
         mine = match next(map, hash, turn, accepts)? {
-            Next::Nothing(begun) => return Ok(begun),
-            Next::Join(flight) => flight,
-            Next::Await(in_the_way, flight) => {
+            NextStep::Nothing(begun) => return Ok(begun),
+            NextStep::Join(flight) => flight,
+            NextStep::Await(in_the_way, flight) => {
                 let begin = |asker| begin_waiting(map, &flight, &in_the_way, asker);
                 match wait(&in_the_way, begin) {
                     Ok(()) => flight,
@@ -98,13 +98,13 @@ pub(crate) fn begin<'a, M: Creates>(
 
 /// As [`begin`], without holding up a thread.
 #[cfg(feature = "async")]
-pub(crate) async fn begin_async<M: Creates, A: Accepts<M::Landed>>(
+pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
     map: &M,
     hash: u64,
-    ticket: M::Ticket,
+    pending_key: M::PendingKey,
     accepts: A,
 ) -> Result<(Begun<'_, M>, A), Refused> {
-    let mut mine = Flight::new(hash, ticket, accepts.shares());
+    let mut mine = Flight::new(hash, pending_key, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
             let begun = when_closed(map, hash, mine, &accepts, closed)?;
@@ -115,9 +115,9 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::Landed>>(
             Joined::Waiter(waiter) => waiter.wait_async().await?,
         };
         mine = match next(map, hash, turn, &accepts)? {
-            Next::Nothing(begun) => return Ok((begun, accepts)),
-            Next::Join(flight) => flight,
-            Next::Await(in_the_way, flight) => {
+            NextStep::Nothing(begun) => return Ok((begun, accepts)),
+            NextStep::Join(flight) => flight,
+            NextStep::Await(in_the_way, flight) => {
                 let begin = |asker| begin_waiting(map, &flight, &in_the_way, asker);
                 match wait_async(&in_the_way, begin).await {
                     Ok(()) => flight,
@@ -152,12 +152,12 @@ fn when_closed<'a, M: Creates>(
     map: &'a M,
     hash: u64,
     mine: FlightOf<M>,
-    accepts: &impl Accepts<M::Landed>,
+    accepts: &impl Accepts<M::LiveEntry>,
     closed: ClosedError,
 ) -> Result<Begun<'a, M>, ClosedError> {
-    let found = map.look(hash, mine.ticket());
+    let found = map.look(hash, mine.pending_key());
     let found = found.filter(|found| accepts.accepts(found));
-    after(mine, found.map(Begun::Landed).ok_or(closed))
+    after(mine, found.map(Begun::LiveEntry).ok_or(closed))
 }
 
 /// What follows from a turn.
@@ -165,32 +165,32 @@ fn next<'a, M: Creates>(
     map: &'a M,
     hash: u64,
     turn: TurnOf<'a, M>,
-    accepts: &impl Accepts<M::Landed>,
-) -> Result<Next<'a, M>, ClosedError> {
+    accepts: &impl Accepts<M::LiveEntry>,
+) -> Result<NextStep<'a, M>, ClosedError> {
     let leader = match turn {
         Turn::Create(leader) => leader,
-        Turn::Landed(landed, own) => {
+        Turn::LiveEntry(landed, own) => {
             // If it is not good enough, it is what somebody has entered meanwhile without a creation.
             let accepted = accepts.accepts(&landed);
             let landed = match own {
-                Some(own) if !accepted => return Ok(Next::Join(after(landed, own))),
+                Some(own) if !accepted => return Ok(NextStep::Join(after(landed, own))),
                 own => after(own, landed),
             };
             map.settle(&landed, None);
-            return Ok(Next::Nothing(Begun::Landed(landed)));
+            return Ok(NextStep::Nothing(Begun::LiveEntry(landed)));
         }
-        Turn::Draft(draft) => return Ok(Next::Nothing(Begun::Landed(draft))),
-        Turn::Failed(error) => return Ok(Next::Nothing(Begun::Failed(error))),
-        Turn::Again(own) => return Ok(Next::Join(own)),
+        Turn::Draft(draft) => return Ok(NextStep::Nothing(Begun::LiveEntry(draft))),
+        Turn::Failed(error) => return Ok(NextStep::Nothing(Begun::Failed(error))),
+        Turn::Again(own) => return Ok(NextStep::Join(own)),
     };
     let mut creation = Creation { map, hash, leader };
     let before = creation.leader.take_before();
     // Whoever created it last may have left between the caller's look at the index and the joining. Comparing keys is user code, which may come back to this
     // one; so is what accepts, and the drop of other keys.
-    let found = creation.during(|ticket| {
+    let found = creation.during(|pending_key| {
         drop(before);
         loop {
-            let found = map.look(hash, ticket)?;
+            let found = map.look(hash, pending_key)?;
             if accepts.accepts(&found) {
                 break Some(found);
             }
@@ -198,7 +198,9 @@ fn next<'a, M: Creates>(
         }
     });
     if let Some(landed) = found {
-        return Ok(Next::Nothing(Begun::Landed(creation.leader.land(landed))));
+        return Ok(NextStep::Nothing(Begun::LiveEntry(
+            creation.leader.land(landed),
+        )));
     }
     creation.leader.flight().begins_to_make();
     if let Some(closed) = map.refused() {
@@ -206,8 +208,8 @@ fn next<'a, M: Creates>(
     }
     // Whether a pointer is dead, is for user code to say.
     Ok(match creation.during(|_| map.in_the_way(hash)) {
-        Some(in_the_way) => Next::Await(in_the_way, creation.leader.step_down()),
-        None => Next::Nothing(Begun::Ours(creation)),
+        Some(in_the_way) => NextStep::Await(in_the_way, creation.leader.step_down()),
+        None => NextStep::Nothing(Begun::Ours(creation)),
     })
 }
 
@@ -219,7 +221,7 @@ fn begin_waiting<M: Creates>(
     asker: Asker,
 ) -> Result<Waiting, CycleError> {
     // A work of which nobody knows: it is there for the text of an error.
-    let describe: Describe<'_> = &|f| map.name(flight.ticket(), f);
+    let describe: Describe<'_> = &|f| map.name(flight.pending_key(), f);
     frames::during(&Work::new(), describe, Part::Closed, || {
         in_the_way.begin_waiting(asker)
     })

@@ -40,25 +40,25 @@ use std::task::{Context, Poll};
 /// What differs from map to map. Equality, naming and entering run user code, with no lock held.
 pub(crate) trait Creates {
     /// The key, as those who wait for it compare it.
-    type Ticket;
+    type PendingKey;
     /// What is entered: all who ask get a clone.
-    type Landed: Clone + 'static;
+    type LiveEntry: Clone + 'static;
     /// What a factory's result is made into. It may lie in the ticket.
     type Made<'t>;
     /// What can only be dropped, or told, when nobody waits any more.
-    type Rest;
+    type Deferred;
     /// What of the map is needed to enter something later: it shares all else with it, and may outlive it.
-    type Grip: Creates<Ticket = Self::Ticket, Landed = Self::Landed> + 'static;
+    type SharedMap: Creates<PendingKey = Self::PendingKey, LiveEntry = Self::LiveEntry> + 'static;
 
-    fn flights(&self) -> &FlightTable<Self::Ticket, Self::Landed>;
+    fn flights(&self) -> &FlightTable<Self::PendingKey, Self::LiveEntry>;
 
-    fn same(&self, one: &Self::Ticket, other: &Self::Ticket) -> bool;
+    fn same(&self, one: &Self::PendingKey, other: &Self::PendingKey) -> bool;
 
     /// Writes the key, or something in its place, for the text of an error.
-    fn name(&self, ticket: &Self::Ticket, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    fn name(&self, pending_key: &Self::PendingKey, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
     /// What is entered by now. Does not take out what is dead.
-    fn look(&self, hash: u64, ticket: &Self::Ticket) -> Option<Self::Landed>;
+    fn look(&self, hash: u64, pending_key: &Self::PendingKey) -> Option<Self::LiveEntry>;
 
     /// What has to end before a value with this hash may be made.
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
@@ -70,59 +70,70 @@ pub(crate) trait Creates {
     fn refused(&self) -> Option<ClosedError>;
 
     /// Enters what was made, unless there is something already. Called once for a ticket whose flight it ends.
-    fn enter(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made<'_>) -> EnteredValue<Self>;
+    fn enter(
+        &self,
+        hash: u64,
+        pending_key: &Self::PendingKey,
+        made: Self::Made<'_>,
+    ) -> EnteredValue<Self>;
 
     /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
-    fn draft(&self, hash: u64, ticket: &Self::Ticket, made: Self::Made<'_>) -> Self::Landed;
+    fn draft(
+        &self,
+        hash: u64,
+        pending_key: &Self::PendingKey,
+        made: Self::Made<'_>,
+    ) -> Self::LiveEntry;
 
     /// Enters a draft, unless there is something already: that comes back.
     fn enter_draft(
         &self,
         hash: u64,
-        ticket: &Self::Ticket,
-        draft: &Self::Landed,
+        pending_key: &Self::PendingKey,
+        draft: &Self::LiveEntry,
     ) -> EnteredDraft<Self>;
 
     /// Takes this very one out, if it is entered still.
-    fn take_out(&self, landed: &Self::Landed);
+    fn take_out(&self, landed: &Self::LiveEntry);
 
     /// Whether a creation has just made it.
-    fn is_fresh(landed: &Self::Landed) -> bool;
+    fn is_fresh(landed: &Self::LiveEntry) -> bool;
 
     /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
     /// If it has not failed itself, it may live on: if it is a map's, which owns no values.
-    fn abandon(&self, draft: &Self::Landed, given_up: GivenUp<'_>) {
+    fn abandon(&self, draft: &Self::LiveEntry, given_up: GivenUp<'_>) {
         let _ = (draft, given_up);
     }
 
-    fn grip(&self) -> Self::Grip;
+    fn share_map(&self) -> Self::SharedMap;
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
-    fn settle(&self, landed: &Self::Landed, rest: Option<Self::Rest>);
+    fn settle(&self, landed: &Self::LiveEntry, rest: Option<Self::Deferred>);
 
     /// What of that is left to do when the landing has panicked, or nothing has landed.
-    fn settle_rest(&self, rest: Self::Rest) {
+    fn settle_rest(&self, rest: Self::Deferred) {
         drop(rest);
     }
 }
 
 /// What is entered now, or why nothing is; and what is left to do then.
-pub(crate) struct Landing<L, R> {
+pub(crate) struct Published<L, R> {
     pub(crate) landed: Result<L, ClosedError>,
     pub(crate) rest: R,
 }
 
 /// Of a value: what all who ask get.
-pub(crate) type EnteredValue<M> = Landing<<M as Creates>::Landed, <M as Creates>::Rest>;
+pub(crate) type EnteredValue<M> = Published<<M as Creates>::LiveEntry, <M as Creates>::Deferred>;
 
 /// Of a draft: what was there already, if there was something.
-pub(crate) type EnteredDraft<M> = Landing<Option<<M as Creates>::Landed>, <M as Creates>::Rest>;
+pub(crate) type EnteredDraft<M> =
+    Published<Option<<M as Creates>::LiveEntry>, <M as Creates>::Deferred>;
 
 /// A key of which the caller is the creator, until this is dropped or something is entered.
 pub(crate) struct Creation<'a, M: Creates> {
     map: &'a M,
     hash: u64,
-    leader: Leader<'a, M::Ticket, M::Landed>,
+    leader: Leader<'a, M::PendingKey, M::LiveEntry>,
 }
 
 /// What is good enough for a caller.
@@ -175,15 +186,15 @@ struct Drafted<'a, M: Creates> {
     map: &'a M,
     hash: u64,
     /// With the draft. Until this is entered, or left.
-    leader: Option<Leader<'a, M::Ticket, M::Landed>>,
+    leader: Option<Leader<'a, M::PendingKey, M::LiveEntry>>,
     scope: Scope,
     /// Its initialisation has not failed; that of what it needs may.
     is_complete: bool,
 }
 
 impl<'a, M: Creates> Creation<'a, M> {
-    pub(crate) fn ticket(&self) -> &M::Ticket {
-        self.leader.ticket()
+    pub(crate) fn pending_key(&self) -> &M::PendingKey {
+        self.leader.pending_key()
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -191,26 +202,30 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Runs a part of the creation, so that what it waits for is known to be for this key.
-    pub(crate) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
+    pub(crate) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
         during(self.map, self.leader.flight(), Part::Closed, || {
-            f(self.ticket())
+            f(self.pending_key())
         })
     }
 
     /// As `during`, of a part that may be given drafts.
-    fn during_open<'t, R>(&'t self, scope: &Scope, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
+    fn during_open<'t, R>(&'t self, scope: &Scope, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
         let part = Part::Open(&scope.0, None);
-        during(self.map, self.leader.flight(), part, || f(self.ticket()))
+        during(self.map, self.leader.flight(), part, || {
+            f(self.pending_key())
+        })
     }
 
     /// As `during`, of a part that goes on when `f` has returned.
     #[cfg(feature = "async")]
-    fn during_poll<'t, R>(&'t self, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
+    fn during_poll<'t, R>(&'t self, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
         self.during_as(Part::Closed, f)
     }
 
-    fn during_as<'t, R>(&'t self, part: Part<'_>, f: impl FnOnce(&'t M::Ticket) -> R) -> R {
-        during_as(self.map, self.leader.flight(), part, || f(self.ticket()))
+    fn during_as<'t, R>(&'t self, part: Part<'_>, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
+        during_as(self.map, self.leader.flight(), part, || {
+            f(self.pending_key())
+        })
     }
 
     /// Gives up, with what has ended inside of it. Those who wait for an error of this type get what `share` makes of it.
@@ -226,12 +241,12 @@ impl<'a, M: Creates> Creation<'a, M> {
     /// Enters what was made, unless somebody has entered something meanwhile without a creation.
     pub(crate) fn enter<'t>(&'t self, made: M::Made<'t>) -> EnteredValue<M> {
         self.leader.flight().begins_to_enter();
-        self.during(|ticket| self.map.enter(self.hash, ticket, made))
+        self.during(|pending_key| self.map.enter(self.hash, pending_key, made))
     }
 
     /// Gives what was entered to those who wait.
-    pub(crate) fn finish(self, entered: EnteredValue<M>) -> Result<M::Landed, ClosedError> {
-        let Landing { landed, rest } = entered;
+    pub(crate) fn finish(self, entered: EnteredValue<M>) -> Result<M::LiveEntry, ClosedError> {
+        let Published { landed, rest } = entered;
         settled(self.map, rest, || match landed {
             Ok(landed) => Ok(self.leader.land(landed)),
             // Before what was made is dropped: those who wait are refused too.
@@ -242,9 +257,9 @@ impl<'a, M: Creates> Creation<'a, M> {
     /// Makes the value and enters it.
     pub(crate) fn create<E>(
         self,
-        make: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
+        make: impl FnOnce(&M::PendingKey) -> Result<M::Made<'_>, E>,
         share: impl Share<E>,
-    ) -> Result<M::Landed, CreateError<E>> {
+    ) -> Result<M::LiveEntry, CreateError<E>> {
         let scope = Scope::new();
         let made = self.during_open(&scope, make);
         let made = made.map(|made| {
@@ -265,10 +280,10 @@ impl<'a, M: Creates> Creation<'a, M> {
     /// Makes the value in two steps: from the second on its thread can have it as it is.
     pub(crate) fn create_in_two<E>(
         self,
-        allocate: impl FnOnce(&M::Ticket) -> Result<M::Made<'_>, E>,
-        initialise: impl FnOnce(&M::Landed) -> Result<(), E>,
+        allocate: impl FnOnce(&M::PendingKey) -> Result<M::Made<'_>, E>,
+        initialise: impl FnOnce(&M::LiveEntry) -> Result<(), E>,
         share: impl Share<E>,
-    ) -> Result<M::Landed, CreateError<E>> {
+    ) -> Result<M::LiveEntry, CreateError<E>> {
         let scope = Scope::new();
         let made = self.during_open(&scope, allocate);
         let draft = made.map(|made| self.draft(&scope, made));
@@ -289,12 +304,14 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Makes what was made complete before it is entered. What ended in the making is in the scope, and may be asked for.
-    fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::Landed {
-        self.during_open(scope, |ticket| self.map.draft(self.hash, ticket, made))
+    fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::LiveEntry {
+        self.during_open(scope, |pending_key| {
+            self.map.draft(self.hash, pending_key, made)
+        })
     }
 
     /// The draft is there.
-    fn drafted(mut self, scope: Scope, draft: M::Landed) -> Drafted<'a, M> {
+    fn drafted(mut self, scope: Scope, draft: M::LiveEntry) -> Drafted<'a, M> {
         self.leader.set_value(draft);
         Drafted {
             map: self.map,
@@ -307,11 +324,11 @@ impl<'a, M: Creates> Creation<'a, M> {
 }
 
 impl<'a, M: Creates> Drafted<'a, M> {
-    fn leader(&self) -> &Leader<'a, M::Ticket, M::Landed> {
+    fn leader(&self) -> &Leader<'a, M::PendingKey, M::LiveEntry> {
         self.leader.as_ref().expect("until it is entered")
     }
 
-    fn draft(&self) -> &M::Landed {
+    fn draft(&self) -> &M::LiveEntry {
         self.leader().value().expect("until it is entered")
     }
 
@@ -320,14 +337,17 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
-    fn initialise<E>(&self, initialise: impl FnOnce(&M::Landed) -> Result<(), E>) -> Result<(), E> {
+    fn initialise<E>(
+        &self,
+        initialise: impl FnOnce(&M::LiveEntry) -> Result<(), E>,
+    ) -> Result<(), E> {
         let draft = self.draft();
         let part = Part::Open(&self.scope.0, Some(draft));
         self.during(part, || initialise(draft))
     }
 
     /// Enters the draft, which is complete, and its family; or leaves both to a creation further out.
-    fn finish(self) -> Result<M::Landed, ClosedError> {
+    fn finish(self) -> Result<M::LiveEntry, ClosedError> {
         let family = &self.scope.0;
         if family.needs_others() {
             return Ok(self.leave());
@@ -346,8 +366,8 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     /// As `land`, of a member of a family. Was there something already, it may have been owned by nobody but others of the family, and have gone with them since: then this enters again.
-    fn land_after_others(self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
-        let Landing { landed, rest } = entered;
+    fn land_after_others(self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
+        let Published { landed, rest } = entered;
         let entered = match landed {
             Ok(Some(existing)) => {
                 // It may ask for its key.
@@ -358,14 +378,14 @@ impl<'a, M: Creates> Drafted<'a, M> {
                 });
                 self.enter()
             }
-            landed => Landing { landed, rest },
+            landed => Published { landed, rest },
         };
         self.land(entered)
     }
 
     /// Gives what was entered to those who wait.
-    fn land(mut self, entered: EnteredDraft<M>) -> Result<M::Landed, ClosedError> {
-        let Landing { landed, rest } = entered;
+    fn land(mut self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
+        let Published { landed, rest } = entered;
         settled(self.map, rest, || {
             let existing = match landed {
                 Ok(existing) => existing,
@@ -380,17 +400,17 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 
     /// The creation around this one enters the draft, or gives it up.
-    fn leave(mut self) -> M::Landed {
-        let grip = self.map.grip();
+    fn leave(mut self) -> M::LiveEntry {
+        let share_map = self.map.share_map();
         // `Debug` and `Clone` may ask for it, or for one of the family.
         let draft = self.draft();
         let (text, result) = self.during(Part::Open(&self.scope.0, Some(draft)), || {
-            let text = text(&|f| self.map.name(self.leader().ticket(), f));
+            let text = text(&|f| self.map.name(self.leader().pending_key(), f));
             (text, draft.clone())
         });
         let leader = self.leader.take().expect("until it is entered");
         let (left, draft) = leader.leave();
-        let pending = PendingCreation::new(grip, self.hash, left, draft, text);
+        let pending = PendingCreation::new(share_map, self.hash, left, draft, text);
         frames::leave(&self.scope.0, Box::new(pending));
         result
     }
@@ -399,7 +419,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
 /// Runs a part of the creation that this is the flight of, so that what it waits for is known to be for this key.
 fn during<M: Creates, R>(
     map: &M,
-    flight: &Flight<M::Ticket, M::Landed>,
+    flight: &Flight<M::PendingKey, M::LiveEntry>,
     part: Part<'_>,
     f: impl FnOnce() -> R,
 ) -> R {
@@ -411,18 +431,18 @@ fn during<M: Creates, R>(
 /// As `during`, of a part that may go on when `f` has returned.
 fn during_as<M: Creates, R>(
     map: &M,
-    flight: &Flight<M::Ticket, M::Landed>,
+    flight: &Flight<M::PendingKey, M::LiveEntry>,
     part: Part<'_>,
     f: impl FnOnce() -> R,
 ) -> R {
-    let describe = |f: &mut fmt::Formatter<'_>| map.name(flight.ticket(), f);
+    let describe = |f: &mut fmt::Formatter<'_>| map.name(flight.pending_key(), f);
     frames::during(flight.work(), &describe, part, f)
 }
 
 /// Leaves what `share` makes of an error for those who wait, as a part of the creation: to clone it is user code.
 fn share_error<M: Creates, E>(
     map: &M,
-    flight: &Flight<M::Ticket, M::Landed>,
+    flight: &Flight<M::PendingKey, M::LiveEntry>,
     error: &E,
     share: impl Share<E>,
 ) {
@@ -435,22 +455,22 @@ fn share_error<M: Creates, E>(
 fn enter_draft<M: Creates>(
     map: &M,
     hash: u64,
-    flight: &Flight<M::Ticket, M::Landed>,
-    draft: &M::Landed,
+    flight: &Flight<M::PendingKey, M::LiveEntry>,
+    draft: &M::LiveEntry,
 ) -> EnteredDraft<M> {
     flight.begins_to_enter();
     during(map, flight, Part::Closed, || {
-        map.enter_draft(hash, flight.ticket(), draft)
+        map.enter_draft(hash, flight.pending_key(), draft)
     })
 }
 
 /// What comes of a landing, with what is left to do then: also when the landing panics, which may drop a key.
 fn settled<M: Creates>(
     map: &M,
-    rest: M::Rest,
-    land: impl FnOnce() -> Result<M::Landed, ClosedError>,
-) -> Result<M::Landed, ClosedError> {
-    struct Unsettled<'a, M: Creates>(&'a M, Option<M::Rest>);
+    rest: M::Deferred,
+    land: impl FnOnce() -> Result<M::LiveEntry, ClosedError>,
+) -> Result<M::LiveEntry, ClosedError> {
+    struct Unsettled<'a, M: Creates>(&'a M, Option<M::Deferred>);
     impl<M: Creates> Drop for Unsettled<'_, M> {
         fn drop(&mut self) {
             let mut panics = Panics::new();
@@ -506,14 +526,14 @@ impl<'a, M: Creates, F: Future<Output = Result<V, E>>, V, E> FuturePart<'a, '_, 
     fn poll(
         &mut self,
         context: &mut Context<'_>,
-        made: &mut Option<impl FnOnce(&'a M::Ticket, V) -> M::Made<'a>>,
+        made: &mut Option<impl FnOnce(&'a M::PendingKey, V) -> M::Made<'a>>,
     ) -> Poll<Result<M::Made<'a>, E>> {
         let (creation, making) = (self.creation, self.making.as_mut());
-        creation.during_poll(|ticket| {
+        creation.during_poll(|pending_key| {
             let making = making.as_pin_mut().expect("not dropped");
             making.poll(context).map(|value| {
                 let made = made.take().expect("polled no more");
-                value.map(|value| made(ticket, value))
+                value.map(|value| made(pending_key, value))
             })
         })
     }
@@ -533,9 +553,9 @@ impl<M: Creates> Creation<'_, M> {
     pub(crate) async fn create_async<V, E>(
         self,
         making: impl Future<Output = Result<V, E>>,
-        made: impl FnOnce(&M::Ticket, V) -> M::Made<'_>,
+        made: impl FnOnce(&M::PendingKey, V) -> M::Made<'_>,
         share: impl Share<E>,
-    ) -> Result<M::Landed, CreateError<E>> {
+    ) -> Result<M::LiveEntry, CreateError<E>> {
         let entered = {
             let making = std::pin::pin!(Some(making));
             let mut part = FuturePart {

@@ -11,27 +11,27 @@ use std::rc::Rc;
 
 /// A draft that is complete, and needs others that are not. Dropped, it is given up.
 pub(super) struct PendingCreation<G: Creates> {
-    grip: G,
+    share_map: G,
     hash: u64,
     /// In an `Rc`, so that it can be cloned, which is user code, with nothing borrowed.
-    draft: Option<Rc<G::Landed>>,
+    draft: Option<Rc<G::LiveEntry>>,
     /// Of what has been entered: what was there already, if there was something.
     entered: Cell<Option<EnteredDraft<G>>>,
     /// Until it has landed, or is given up.
-    left: Option<Left<G::Ticket, G::Landed>>,
+    left: Option<Left<G::PendingKey, G::LiveEntry>>,
     text: String,
 }
 
 impl<G: Creates> PendingCreation<G> {
     pub(super) fn new(
-        grip: G,
+        share_map: G,
         hash: u64,
-        left: Left<G::Ticket, G::Landed>,
-        draft: Option<G::Landed>,
+        left: Left<G::PendingKey, G::LiveEntry>,
+        draft: Option<G::LiveEntry>,
         text: String,
     ) -> Self {
         Self {
-            grip,
+            share_map,
             hash,
             draft: draft.map(Rc::new),
             entered: Cell::new(None),
@@ -42,12 +42,12 @@ impl<G: Creates> PendingCreation<G> {
 
     /// The creation goes on, with its draft.
     fn resume<'a>(
-        grip: &'a G,
+        share_map: &'a G,
         hash: u64,
-        left: &mut Option<Left<G::Ticket, G::Landed>>,
-        draft: &mut Option<Rc<G::Landed>>,
+        left: &mut Option<Left<G::PendingKey, G::LiveEntry>>,
+        draft: &mut Option<Rc<G::LiveEntry>>,
     ) -> Option<Drafted<'a, G>> {
-        let mut leader = grip.flights().resume(left.take()?);
+        let mut leader = share_map.flights().resume(left.take()?);
         // It is cloned inside of the creation around this one, which is over by now.
         leader.set_value(
             draft
@@ -56,7 +56,7 @@ impl<G: Creates> PendingCreation<G> {
                 .expect("nobody clones it"),
         );
         Some(Drafted {
-            map: grip,
+            map: share_map,
             hash,
             leader: Some(leader),
             scope: Scope::new(),
@@ -82,13 +82,13 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
     fn enter(&self) {
         let left = self.left.as_ref().expect("until it lands");
         let draft = self.draft.as_ref().expect("until it lands");
-        let entered = enter_draft(&self.grip, self.hash, left.flight(), draft);
+        let entered = enter_draft(&self.share_map, self.hash, left.flight(), draft);
         self.entered.set(Some(entered));
     }
 
     fn land(mut self: Box<Self>) {
         if let Some(entered) = self.entered.take() {
-            let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
+            let resumed = Self::resume(&self.share_map, self.hash, &mut self.left, &mut self.draft);
             // If the map has been closed, there is nobody to be told: it is given up.
             let _ = resumed.map(|drafted| drafted.land_after_others(entered));
         }
@@ -99,7 +99,7 @@ impl<G: Creates> Drop for PendingCreation<G> {
     fn drop(&mut self) {
         let mut panics = Panics::new();
         let entered = self.entered.take();
-        let resumed = Self::resume(&self.grip, self.hash, &mut self.left, &mut self.draft);
+        let resumed = Self::resume(&self.share_map, self.hash, &mut self.left, &mut self.draft);
         panics.catch(|| match (resumed, entered) {
             // Something else has panicked between the two.
             (Some(drafted), Some(entered)) => drop(drafted.land_after_others(entered)),

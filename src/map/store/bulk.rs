@@ -1,7 +1,7 @@
 //! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing held but the entries it is shown.
 
 use crate::map::store::death_listener::tell;
-use crate::map::store::entry_ref::{EntryRef, Landed};
+use crate::map::store::entry_ref::{EntryRef, LiveEntry};
 use crate::map::store::hazard::Due;
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::{Walk, EVERYWHERE};
@@ -27,7 +27,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// All live entries, as owners of both sides.
-    pub(crate) fn living(&self) -> impl Iterator<Item = Landed<A, B>> + '_ {
+    pub(crate) fn living(&self) -> impl Iterator<Item = LiveEntry<A, B>> + '_ {
         self.walk().landed()
     }
 
@@ -70,7 +70,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     pub(crate) fn retain(
         &self,
         cause: RemovalCause,
-        mut keep: impl FnMut(&Landed<A, B>) -> bool,
+        mut keep: impl FnMut(&LiveEntry<A, B>) -> bool,
     ) -> usize {
         let mut taken = 0;
         for held in self.walk().owned() {
@@ -147,13 +147,13 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out some live entry: one of the bucket of which the last one was, or of the next.
-    pub(crate) fn pop(&self) -> Option<Landed<A, B>> {
+    pub(crate) fn pop(&self) -> Option<LiveEntry<A, B>> {
         let start = u64::from(self.popped.load(Relaxed));
         self.pop_in(start..EVERYWHERE.end)
             .or_else(|| self.pop_in(EVERYWHERE.start..start))
     }
 
-    fn pop_in(&self, mut halves: Range<u64>) -> Option<Landed<A, B>> {
+    fn pop_in(&self, mut halves: Range<u64>) -> Option<LiveEntry<A, B>> {
         while !halves.is_empty() {
             let mut owned = Vec::new();
             let found = |strong| owned.push(EntryRef::new(strong));

@@ -3,10 +3,10 @@
 use crate::create::error::{ClosedError, InFlight};
 use crate::create::flight::FlightTable;
 use crate::create::reserved_node::ReservedNode;
-use crate::create::steps::{Creates, EnteredDraft, EnteredValue, Landing};
+use crate::create::steps::{Creates, EnteredDraft, EnteredValue, Published};
 use crate::deadlock::frames;
 use crate::deadlock::work::GivenUp;
-use crate::map::store::entry_ref::{EntryRef, Landed, Ticket};
+use crate::map::store::entry_ref::{EntryRef, LiveEntry, PendingKey};
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::node::StoreNode;
 use crate::map::store::slot::{HashedKey, Slot, ValueSlot};
@@ -18,7 +18,7 @@ use crate::table::stats::Count;
 use std::fmt;
 
 /// What is left to be dropped or told when a creation has ended.
-pub(crate) struct Rest<A: Slot, B: Slot> {
+pub(crate) struct Deferred<A: Slot, B: Slot> {
     /// Who had to make way.
     gone: Option<Gone<A, B>>,
     /// A value made in vain, and an owner of its key.
@@ -32,9 +32,9 @@ pub(crate) type Made<B> = (B, <B as Slot>::Live);
 
 impl<A: Slot, B: Slot> Store<A, B> {
     /// A key that waits for its value, with what keeps it alive.
-    pub(crate) fn ticket(&self, hash: u64, mut key: A, live: A::Live) -> Ticket<A, B> {
+    pub(crate) fn pending_key(&self, hash: u64, mut key: A, live: A::Live) -> PendingKey<A, B> {
         key.watch(|| self.notify(hash));
-        Ticket {
+        PendingKey {
             seed: ReservedNode::new(self.table.blank(0, hash, 0), key),
             key: live,
         }
@@ -54,7 +54,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
         }
         let draft = self
             .flights
-            .draft(hash, |ticket| is_it(ticket.seed.key()))?;
+            .draft(hash, |pending_key| is_it(pending_key.seed.key()))?;
         let seen = view(draft.held.value());
         after(draft, seen)
     }
@@ -65,12 +65,13 @@ impl<A: Slot, B: Slot> Store<A, B> {
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
-    ) -> Option<Landed<A, B>> {
+    ) -> Option<LiveEntry<A, B>> {
         let found = self.find(hash, &is_it);
         if found.is_some() || !frames::is_inside_any() {
             return found;
         }
-        self.flights.draft(hash, |ticket| is_it(ticket.seed.key()))
+        self.flights
+            .draft(hash, |pending_key| is_it(pending_key.seed.key()))
     }
 
     /// As `view`, but tells whether there is none because somebody is creating it.
@@ -83,7 +84,10 @@ impl<A: Slot, B: Slot> Store<A, B> {
         if let Some(found) = self.see(hash, &is_it, &mut view) {
             return Ok(Some(found));
         }
-        if self.flights.any(hash, |ticket| is_it(ticket.seed.key())) {
+        if self
+            .flights
+            .any(hash, |pending_key| is_it(pending_key.seed.key()))
+        {
             return Err(InFlight);
         }
         // It may have landed between the two looks.
@@ -98,20 +102,20 @@ impl<A: Slot, B: Slot> Store<A, B> {
     pub(crate) fn enter_made(
         &self,
         hash: u64,
-        ticket: &Ticket<A, B>,
+        pending_key: &PendingKey<A, B>,
         (mut value, live): Made<B>,
         is_it: &dyn Fn(&A) -> bool,
-    ) -> Landing<Landed<A, B>, Rest<A, B>> {
+    ) -> Published<LiveEntry<A, B>, Deferred<A, B>> {
         self.watch_value(hash, &mut value);
-        let key = ticket.key.clone();
-        let mut rest = Rest {
+        let key = pending_key.key.clone();
+        let mut rest = Deferred {
             gone: None,
             vain: None,
             strangers: Vec::new(),
         };
         let enter = |node| {
             // If the key that is there has died since it was compared, it is as if nothing were there.
-            let mut displace = |landed: &mut Landed<A, B>| !landed.keep_key();
+            let mut displace = |landed: &mut LiveEntry<A, B>| !landed.keep_key();
             let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut displace);
             rest.strangers = strangers;
             match outcome {
@@ -128,8 +132,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         };
         // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what was sown.
         let planted = unsafe {
-            ticket.seed.place().write(value);
-            ticket.seed.planted()
+            pending_key.seed.place().write(value);
+            pending_key.seed.planted()
         };
         // SAFETY: it says what the link has said, after which no user code runs.
         let (existing, value) = unsafe { planted.enter(enter) };
@@ -141,11 +145,11 @@ impl<A: Slot, B: Slot> Store<A, B> {
             None => {
                 // SAFETY: linked, and one of its two counts is ours.
                 let strong: NodeRef<StoreNode<A, B>> =
-                    unsafe { NodeRef::adopt(ticket.seed.node()) };
+                    unsafe { NodeRef::adopt(pending_key.seed.node()) };
                 let held = EntryRef::new(strong);
                 self.counters.add(Count::Created);
                 self.has_come(&held);
-                Ok(Landed {
+                Ok(LiveEntry {
                     held,
                     live,
                     fresh: true,
@@ -153,25 +157,25 @@ impl<A: Slot, B: Slot> Store<A, B> {
                 })
             }
         };
-        Landing { landed, rest }
+        Published { landed, rest }
     }
 
     /// Makes what was made for a ticket complete, before it is entered. Called once for a ticket.
     pub(crate) fn draft_made(
         &self,
         hash: u64,
-        ticket: &Ticket<A, B>,
+        pending_key: &PendingKey<A, B>,
         (mut value, live): Made<B>,
-    ) -> Landed<A, B> {
+    ) -> LiveEntry<A, B> {
         self.watch_value(hash, &mut value);
-        let key = ticket.key.clone();
+        let key = pending_key.key.clone();
         // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
         let planted = unsafe {
-            ticket.seed.place().write(value);
-            ticket.seed.planted()
+            pending_key.seed.place().write(value);
+            pending_key.seed.planted()
         };
         let held = EntryRef::new(planted.draft());
-        Landed {
+        LiveEntry {
             held,
             live,
             fresh: true,
@@ -183,9 +187,9 @@ impl<A: Slot, B: Slot> Store<A, B> {
     pub(crate) fn enter_made_draft(
         &self,
         hash: u64,
-        draft: &Landed<A, B>,
+        draft: &LiveEntry<A, B>,
         is_it: &dyn Fn(&A) -> bool,
-    ) -> Landing<Option<Landed<A, B>>, Rest<A, B>> {
+    ) -> Published<Option<LiveEntry<A, B>>, Deferred<A, B>> {
         let node = draft.held.strong().node();
         let Linking { outcome, strangers } =
             self.link(node, hash, is_it, &mut |landed| !landed.keep_key());
@@ -201,23 +205,23 @@ impl<A: Slot, B: Slot> Store<A, B> {
                 (Ok(None), gone)
             }
         };
-        let rest = Rest {
+        let rest = Deferred {
             gone,
             vain: None,
             strangers,
         };
-        Landing { landed, rest }
+        Published { landed, rest }
     }
 
     /// Tells of who had to make way, and lets go of what is not entered.
-    pub(crate) fn settle_made_rest(&self, rest: Rest<A, B>) {
+    pub(crate) fn settle_made_rest(&self, rest: Deferred<A, B>) {
         let displaced = self.settle(rest.gone);
         drop((displaced, rest.vain));
         self.let_go(rest.strangers);
     }
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
-    pub(crate) fn settle_made(&self, landed: &Landed<A, B>, rest: Option<Rest<A, B>>) {
+    pub(crate) fn settle_made(&self, landed: &LiveEntry<A, B>, rest: Option<Deferred<A, B>>) {
         let ours = rest.is_some();
         if let Some(rest) = rest {
             self.settle_made_rest(rest);
@@ -233,33 +237,33 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 }
 
-impl<A: Slot, B: Slot> Ticket<A, B> {
+impl<A: Slot, B: Slot> PendingKey<A, B> {
     pub(crate) fn key(&self) -> &A::Shown {
         self.seed.key().shown(&self.key)
     }
 }
 
 impl<A: HashedKey, B: ValueSlot> Creates for Store<A, B> {
-    type Ticket = Ticket<A, B>;
-    type Landed = Landed<A, B>;
+    type PendingKey = PendingKey<A, B>;
+    type LiveEntry = LiveEntry<A, B>;
     type Made<'t> = Made<B>;
-    type Rest = Rest<A, B>;
-    type Grip = Self;
+    type Deferred = Deferred<A, B>;
+    type SharedMap = Self;
 
-    fn flights(&self) -> &FlightTable<Ticket<A, B>, Landed<A, B>> {
+    fn flights(&self) -> &FlightTable<PendingKey<A, B>, LiveEntry<A, B>> {
         &self.flights
     }
 
-    fn same(&self, one: &Ticket<A, B>, other: &Ticket<A, B>) -> bool {
+    fn same(&self, one: &PendingKey<A, B>, other: &PendingKey<A, B>) -> bool {
         other.seed.key().is(one.key())
     }
 
-    fn name(&self, ticket: &Ticket<A, B>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.naming.name(ticket.key(), f)
+    fn name(&self, pending_key: &PendingKey<A, B>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.naming.name(pending_key.key(), f)
     }
 
-    fn look(&self, hash: u64, ticket: &Ticket<A, B>) -> Option<Landed<A, B>> {
-        self.look_at(hash, |stored| stored.is(ticket.key()))
+    fn look(&self, hash: u64, pending_key: &PendingKey<A, B>) -> Option<LiveEntry<A, B>> {
+        self.look_at(hash, |stored| stored.is(pending_key.key()))
     }
 
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
@@ -270,44 +274,51 @@ impl<A: HashedKey, B: ValueSlot> Creates for Store<A, B> {
         self.is_closed().then(ClosedError::new)
     }
 
-    fn enter(&self, hash: u64, ticket: &Ticket<A, B>, made: Made<B>) -> EnteredValue<Self> {
-        self.enter_made(hash, ticket, made, &|stored| stored.is(ticket.key()))
+    fn enter(
+        &self,
+        hash: u64,
+        pending_key: &PendingKey<A, B>,
+        made: Made<B>,
+    ) -> EnteredValue<Self> {
+        self.enter_made(hash, pending_key, made, &|stored| {
+            stored.is(pending_key.key())
+        })
     }
 
-    fn draft(&self, hash: u64, ticket: &Ticket<A, B>, made: Made<B>) -> Landed<A, B> {
-        self.draft_made(hash, ticket, made)
+    fn draft(&self, hash: u64, pending_key: &PendingKey<A, B>, made: Made<B>) -> LiveEntry<A, B> {
+        self.draft_made(hash, pending_key, made)
     }
 
     fn enter_draft(
         &self,
         hash: u64,
-        ticket: &Ticket<A, B>,
-        draft: &Landed<A, B>,
+        pending_key: &PendingKey<A, B>,
+        draft: &LiveEntry<A, B>,
     ) -> EnteredDraft<Self> {
-        self.enter_made_draft(hash, draft, &|stored| stored.is(ticket.key()))
+        self.enter_made_draft(hash, draft, &|stored| stored.is(pending_key.key()))
     }
 
-    fn is_fresh(landed: &Landed<A, B>) -> bool {
+    fn is_fresh(landed: &LiveEntry<A, B>) -> bool {
         landed.fresh
     }
 
-    fn take_out(&self, landed: &Landed<A, B>) {
+    fn take_out(&self, landed: &LiveEntry<A, B>) {
         self.take_out(&landed.held, RemovalCause::Removed);
     }
 
-    fn abandon(&self, draft: &Landed<A, B>, given_up: GivenUp<'_>) {
+    fn abandon(&self, draft: &LiveEntry<A, B>, given_up: GivenUp<'_>) {
         draft.held.value().is_abandoned(given_up);
     }
 
-    fn grip(&self) -> Self {
+    fn share_map(&self) -> Self {
         self.share()
     }
 
-    fn settle(&self, landed: &Landed<A, B>, rest: Option<Self::Rest>) {
+    fn settle(&self, landed: &LiveEntry<A, B>, rest: Option<Self::Deferred>) {
         self.settle_made(landed, rest);
     }
 
-    fn settle_rest(&self, rest: Self::Rest) {
+    fn settle_rest(&self, rest: Self::Deferred) {
         self.settle_made_rest(rest);
     }
 }

@@ -58,10 +58,10 @@ impl<A: Slot, B: Slot> EntryRef<A, B> {
 impl<A: Slot, B: Slot> EntryRef<A, B> {
     /// With what keeps both sides alive, if both are. It comes back if not.
     #[inline]
-    pub(crate) fn landed(self) -> Result<Landed<A, B>, Self> {
+    pub(crate) fn landed(self) -> Result<LiveEntry<A, B>, Self> {
         match self.key().live() {
             Some(key) => {
-                let mut landed = Landed::of(self)?;
+                let mut landed = LiveEntry::of(self)?;
                 landed.key = Some(key);
                 Ok(landed)
             }
@@ -77,7 +77,7 @@ impl<A, B> Clone for EntryRef<A, B> {
 }
 
 /// An entry whose value is alive, and kept so.
-pub(crate) struct Landed<A: Slot, B: Slot> {
+pub(crate) struct LiveEntry<A: Slot, B: Slot> {
     /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has ended.
     pub(crate) live: B::Live,
     pub(crate) held: EntryRef<A, B>,
@@ -87,7 +87,7 @@ pub(crate) struct Landed<A: Slot, B: Slot> {
     pub(crate) key: Option<A::Live>,
 }
 
-impl<A: Slot, B: Slot> Landed<A, B> {
+impl<A: Slot, B: Slot> LiveEntry<A, B> {
     /// None if the value is dead.
     #[inline]
     pub(crate) fn of(held: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
@@ -146,7 +146,7 @@ impl<A: Slot, B: Slot> Landed<A, B> {
     }
 }
 
-impl<A: Slot, B: Slot> Clone for Landed<A, B> {
+impl<A: Slot, B: Slot> Clone for LiveEntry<A, B> {
     fn clone(&self) -> Self {
         Self {
             held: self.held.clone(),
@@ -158,13 +158,13 @@ impl<A: Slot, B: Slot> Clone for Landed<A, B> {
 }
 
 /// An entry that was not entered, in parts.
-pub(crate) struct Refused<A: Slot, B: Slot> {
+pub(crate) struct NotInserted<A: Slot, B: Slot> {
     /// The live entry in its place; none if the store is closed.
-    pub(crate) existing: Option<Landed<A, B>>,
+    pub(crate) existing: Option<LiveEntry<A, B>>,
     pub(crate) parts: (A, B),
 }
 
-impl<A: Slot, B: Slot> Refused<A, B> {
+impl<A: Slot, B: Slot> NotInserted<A, B> {
     pub(crate) fn closed(parts: (A, B)) -> Self {
         Self {
             existing: None,
@@ -174,7 +174,7 @@ impl<A: Slot, B: Slot> Refused<A, B> {
 }
 
 /// What waits while a value is created: the key, kept alive if it is a weak one.
-pub(crate) struct Ticket<A: Slot, B: Slot> {
+pub(crate) struct PendingKey<A: Slot, B: Slot> {
     pub(crate) seed: ReservedNode<StoreNode<A, B>>,
     pub(crate) key: A::Live,
 }

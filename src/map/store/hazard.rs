@@ -17,11 +17,11 @@
 //! entries, up to [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison becomes an owner, as all others do.
 
 use crate::map::store::node::StoreNode;
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::memory::panics::Panics;
 use crate::sync::plain::{AtomicBool, AtomicU64, Relaxed};
 use crate::sync::{self, const_fn, heavy_barrier, own_record, records};
-use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, Record};
+use crate::sync::{AtomicPtr, AtomicUsize, Lock, OnceCell, Ordering, ThreadRecord};
 use crate::table::index::{BucketCursor, Next, Probe};
 use crate::table::node_ref::NodeRef;
 use crate::table::payload::{payload, Payload};
@@ -49,7 +49,7 @@ pub(crate) struct HazardDomain<B: Payload> {
 
 struct Piles<B: Payload> {
     /// Each of the first threads has one of its own; the others share the last.
-    lanes: Box<[Lane<B>]>,
+    lanes: Box<[RetireShard<B>]>,
     /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when that was done last, within bounds.
     enough: AtomicUsize,
     /// Something may be put aside. Cleared before the piles are taken, and set while one of them is locked: so it is not missed.
@@ -60,7 +60,7 @@ struct Piles<B: Payload> {
 
 /// A line of its own for each pile.
 #[repr(align(128))]
-struct Lane<B: Payload>(Lock<RetireList<B>>);
+struct RetireShard<B: Payload>(Lock<RetireList<B>>);
 
 impl<B: Payload> HazardDomain<B> {
     const_fn! {
@@ -129,7 +129,9 @@ impl<B: Payload> Piles<B> {
     fn new() -> Self {
         let all = 0..=sync::stripes().0;
         Self {
-            lanes: all.map(|_| Lane(Lock::new(RetireList::new()))).collect(),
+            lanes: all
+                .map(|_| RetireShard(Lock::new(RetireList::new())))
+                .collect(),
             enough: AtomicUsize::new(BATCH),
             waits: AtomicBool::new(false),
             looked: AtomicU64::new(0),
@@ -183,16 +185,16 @@ impl<B: Payload> Piles<B> {
         self.give_up_of(&self.lanes)
     }
 
-    fn take(piles: &[Lane<B>]) -> RetireList<B> {
+    fn take(piles: &[RetireShard<B>]) -> RetireList<B> {
         let mut all = RetireList::new();
-        for Lane(pile) in piles {
+        for RetireShard(pile) in piles {
             all.append(pile.with(|pile| std::mem::replace(pile, RetireList::new())));
         }
         all
     }
 
     #[cold]
-    fn give_up_of(&self, piles: &[Lane<B>]) -> Due<B> {
+    fn give_up_of(&self, piles: &[RetireShard<B>]) -> Due<B> {
         let mut aside = Self::take(piles);
         if aside.len == 0 {
             return Due(aside);
@@ -236,7 +238,7 @@ impl<B: Payload> Piles<B> {
 /// takes no memory.
 struct RetireList<B: Payload> {
     /// Each has the next one in place of its hash.
-    top: Option<Node>,
+    top: Option<NodePtr>,
     len: usize,
     body: PhantomData<B>,
 }
@@ -314,7 +316,7 @@ impl<B: Payload> Due<B> {
 }
 
 /// A thread that can look at a node, as it has a line of its own to say so.
-pub(crate) struct Reader(&'static Record);
+pub(crate) struct Reader(&'static ThreadRecord);
 
 impl Reader {
     /// The calling thread, if it has used a registry before, is not ending, and is not looking at a node.
@@ -382,7 +384,7 @@ impl Reader {
 /// An entry that its thread is looking at. The index's ownership of it is not given up before this is dropped.
 pub(crate) struct Protected<B: Payload> {
     hazard: &'static AtomicPtr<()>,
-    node: Node,
+    node: NodePtr,
     body: PhantomData<B>,
 }
 

@@ -7,7 +7,7 @@
 //! `protection`). Where that does not do (the bucket overflows, or has changed since its first entry was looked at, or entries hold values that go with their
 //! last owner) it locks the bucket, and becomes an owner of each entry that is left in it.
 
-use crate::map::store::entry_ref::{EntryRef, Landed};
+use crate::map::store::entry_ref::{EntryRef, LiveEntry};
 use crate::map::store::hazard::{Reader, Seen};
 use crate::map::store::node::StoreNode;
 use crate::map::store::slot::Slot;
@@ -130,7 +130,7 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
     }
 
     /// The live entries, as owners of them and of both sides.
-    pub(crate) fn landed(self) -> impl Iterator<Item = Landed<A, B>> + use<'a, A, B> {
+    pub(crate) fn landed(self) -> impl Iterator<Item = LiveEntry<A, B>> + use<'a, A, B> {
         self.owned().filter_map(|held| held.landed().ok())
     }
 

@@ -4,7 +4,7 @@
 //! stays, as in CPython: a new value goes into an entry with the old key, which is kept alive meanwhile.
 
 use crate::create::error::{ClosedError, InFlight};
-use crate::map::store::entry_ref::{EntryRef, Landed, Refused};
+use crate::map::store::entry_ref::{EntryRef, LiveEntry, NotInserted};
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot, Watching};
 use crate::map::store::Store;
@@ -12,14 +12,14 @@ use crate::memory::panics::after;
 use std::hash::BuildHasher;
 
 /// What was not entered, in parts; and the live entry in its place.
-type Refusal<'k, A, B> = (<A as KeySlot>::Given<'k>, B, Option<Landed<A, B>>);
+type Refusal<'k, A, B> = (<A as KeySlot>::Given<'k>, B, Option<LiveEntry<A, B>>);
 
 /// What was given to be entered, and was not.
 pub(crate) struct NotEntered<'k, A: HashedKey, B: ValueSlot> {
     pub(crate) given: A::Given<'k>,
     pub(crate) value: B::Value,
     /// The live entry in its place; none if the store is closed, or nothing was to be replaced.
-    pub(crate) existing: Option<Landed<A, B>>,
+    pub(crate) existing: Option<LiveEntry<A, B>>,
 }
 
 /// Not by anything else than its pointer.
@@ -30,7 +30,11 @@ fn unwatched<K>(_: &K) -> Watching {
 impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     /// The entry that is asked for, if its value is alive; in the middle of a creation that must not wait for this one, also a draft.
     #[inline]
-    pub(crate) fn find_asked<Q>(&self, hasher: &impl BuildHasher, asked: &Q) -> Option<Landed<A, B>>
+    pub(crate) fn find_asked<Q>(
+        &self,
+        hasher: &impl BuildHasher,
+        asked: &Q,
+    ) -> Option<LiveEntry<A, B>>
     where
         Q: ?Sized,
         A: Lookup<Q>,
@@ -71,7 +75,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     }
 
     /// The live entry whose key `is_it`, and that keeps its key alive too. It is no look-up: it counts neither as a hit nor as a miss.
-    fn peek_whole(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    fn peek_whole(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
         let mut landed = self.peek(hash, is_it)?;
         if landed.keep_key() {
             return Some(landed);
@@ -107,11 +111,13 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
         value: B,
         watch: impl FnOnce(&A::Key) -> Watching,
         displaces: bool,
-    ) -> Result<(EntryRef<A, B>, Option<Landed<A, B>>), Refusal<'k, A, B>> {
+    ) -> Result<(EntryRef<A, B>, Option<LiveEntry<A, B>>), Refusal<'k, A, B>> {
         let (key, live) = A::first(given, watch);
         let same = |draft: &A, stored: &A| stored.is(draft.shown(live));
         let entered = self.insert(hash, (key, value), same, |_| displaces);
-        entered.map_err(|Refused { existing, parts }| (parts.0.given_back(live), parts.1, existing))
+        entered.map_err(|NotInserted { existing, parts }| {
+            (parts.0.given_back(live), parts.1, existing)
+        })
     }
 
     /// Puts an entry in the place of this very one, which comes back. Refused if that is not in any more, or if the store is closed.
@@ -120,9 +126,9 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
         hash: u64,
         given: A::Given<'k>,
         value: B,
-        old: Landed<A, B>,
+        old: LiveEntry<A, B>,
         watch: impl FnOnce(&A::Key) -> Watching,
-    ) -> Result<(EntryRef<A, B>, Landed<A, B>), Refusal<'k, A, B>> {
+    ) -> Result<(EntryRef<A, B>, LiveEntry<A, B>), Refusal<'k, A, B>> {
         let (key, live) = A::successor(given, (old.held.key(), old.key_live()), watch);
         let entered = self.swap(hash, old, (key, value));
         entered.map_err(|parts| (parts.0.given_back(live), parts.1, None))
@@ -136,7 +142,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
         given: A::Given<'_>,
         value: (B, B::Live),
         watch: impl Fn(&A::Key) -> Watching,
-    ) -> Result<Option<Landed<A, B>>, ClosedError> {
+    ) -> Result<Option<LiveEntry<A, B>>, ClosedError> {
         let (mut given, (mut value, live)) = (given, value);
         loop {
             let old = A::FIRST_STAYS.then(|| {
@@ -167,10 +173,10 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
         hash: u64,
         given: A::Given<'k>,
         value: B::Value,
-    ) -> Result<Landed<A, B>, NotEntered<'k, A, B>> {
+    ) -> Result<LiveEntry<A, B>, NotEntered<'k, A, B>> {
         let (value, live) = B::new(value);
         match self.enter_first(hash, given, value, unwatched, false) {
-            Ok((held, _)) => Ok(Landed {
+            Ok((held, _)) => Ok(LiveEntry {
                 held,
                 live,
                 fresh: false,
@@ -191,7 +197,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
         given: A::Given<'k>,
         value: B::Value,
         mut condition: impl FnMut(&B::Value) -> bool,
-    ) -> Result<Landed<A, B>, NotEntered<'k, A, B>> {
+    ) -> Result<LiveEntry<A, B>, NotEntered<'k, A, B>> {
         let (mut given, (mut value, live)) = (given, B::new(value));
         loop {
             let key = A::key(&given);
@@ -220,12 +226,12 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
         hash: u64,
         given: A::Given<'_>,
         mut f: impl FnMut(Option<&B::Value>) -> Option<B::Value>,
-    ) -> Result<Option<Landed<A, B>>, ClosedError> {
+    ) -> Result<Option<LiveEntry<A, B>>, ClosedError> {
         let mut given = given;
         loop {
             let key = A::key(&given);
             let found = self.peek_whole(hash, |stored| stored.is(key));
-            let new = match (f(found.as_ref().map(Landed::value)), &found) {
+            let new = match (f(found.as_ref().map(LiveEntry::value)), &found) {
                 (None, None) => return Ok(after((f, given), None)),
                 (None, Some(old)) => {
                     if self.take_out(&old.held, RemovalCause::Removed) {
@@ -248,7 +254,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
             };
             match entered {
                 Ok((held, displaced)) => {
-                    let entered = Landed {
+                    let entered = LiveEntry {
                         held,
                         live,
                         fresh: false,
@@ -270,7 +276,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
         hasher: &impl BuildHasher,
         asked: &Q,
         mut condition: impl FnMut(&A::Key, &B::Value) -> bool,
-    ) -> Option<Landed<A, B>>
+    ) -> Option<LiveEntry<A, B>>
     where
         Q: ?Sized,
         A: Lookup<Q>,

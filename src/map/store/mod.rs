@@ -25,14 +25,14 @@ use crate::create::flight::FlightTable;
 use crate::deadlock::naming::Naming;
 pub(crate) use crate::map::store::death_listener::Reverse;
 use crate::map::store::death_listener::{has_gone, CanNotify, DeathListener};
-pub(crate) use crate::map::store::entry_ref::Refused;
-use crate::map::store::entry_ref::{EntryRef, Landed, Ticket};
+pub(crate) use crate::map::store::entry_ref::NotInserted;
+use crate::map::store::entry_ref::{EntryRef, LiveEntry, PendingKey};
 use crate::map::store::hazard::{Due, HazardDomain, Reader};
 use crate::map::store::hook::{Hook, RemovalCause};
 use crate::map::store::node::StoreNode;
 use crate::map::store::recent_inserts::RecentInserts;
 use crate::map::store::slot::Slot;
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::memory::panics::{after, Panics};
 use crate::pointer::notify::Notify;
 use crate::sync::plain::AtomicU32;
@@ -50,7 +50,7 @@ pub(crate) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Slot, B: Slot> {
     pub(crate) table: Table<StoreNode<A, B>>,
-    pub(crate) flights: FlightTable<Ticket<A, B>, Landed<A, B>>,
+    pub(crate) flights: FlightTable<PendingKey<A, B>, LiveEntry<A, B>>,
     pub(crate) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
     pub(crate) cursor: AtomicU32,
@@ -84,14 +84,14 @@ pub(crate) struct Linking<A: Slot, B: Slot> {
 pub(crate) enum Outcome<A: Slot, B: Slot> {
     /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
     Linked(Option<Gone<A, B>>),
-    Occupied(Landed<A, B>),
+    Occupied(LiveEntry<A, B>),
     /// The store is closed.
     Closed,
 }
 
 /// An entry that another one took the place of.
 pub(crate) enum Gone<A: Slot, B: Slot> {
-    Live(Landed<A, B>),
+    Live(LiveEntry<A, B>),
     Dead(EntryRef<A, B>),
 }
 
@@ -183,7 +183,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// The entry whose key `is_it`, if its value is alive. An entry that is found dead is taken out.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
         let found = self.peek(hash, is_it);
         match found {
             Some(_) => self.hit(),
@@ -259,10 +259,10 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.
     #[inline]
-    pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
         loop {
             let strong = self.table.get(hash, &is_it)?;
-            match Landed::of(EntryRef::new(strong)) {
+            match LiveEntry::of(EntryRef::new(strong)) {
                 Ok(landed) => return Some(landed),
                 // If it was linked still, the key had no live value then. If not, a live one may have taken its place before it died.
                 Err(dead) if self.saw_dead(&dead) => return None,
@@ -272,16 +272,17 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// As `peek`, but keeps the key alive too, and leaves a dead entry where it is: so it calls no hook.
-    pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<Landed<A, B>> {
+    pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
         // Held, so that nothing else has its address.
         let mut before: Option<EntryRef<A, B>> = None;
         loop {
             let strong = self.table.get(hash, &is_it)?;
-            let found =
-                Landed::of(EntryRef::new(strong)).and_then(|mut landed| match landed.keep_key() {
+            let found = LiveEntry::of(EntryRef::new(strong)).and_then(|mut landed| {
+                match landed.keep_key() {
                     true => Ok(landed),
                     false => Err(landed.held),
-                });
+                }
+            });
             match found {
                 Ok(landed) => return after(before, Some(landed)),
                 // It was dead before this look, which has found it linked. One that was seen once may have been replaced before it died.
@@ -405,10 +406,10 @@ impl<A: Slot, B: Slot> Store<A, B> {
     /// displaced. Does not panic after it has linked the node.
     pub(crate) fn link(
         &self,
-        node: Node,
+        node: NodePtr,
         hash: u64,
         is_it: &dyn Fn(&A) -> bool,
-        displace: &mut dyn FnMut(&mut Landed<A, B>) -> bool,
+        displace: &mut dyn FnMut(&mut LiveEntry<A, B>) -> bool,
     ) -> Linking<A, B> {
         loop {
             let Entered {
@@ -426,7 +427,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
                     return Linking { outcome, strangers };
                 }
             };
-            let gone = match Landed::of(EntryRef::new(existing)) {
+            let gone = match LiveEntry::of(EntryRef::new(existing)) {
                 Ok(mut landed) => {
                     if !displace(&mut landed) {
                         let outcome = Outcome::Occupied(landed);
@@ -454,7 +455,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
-    pub(crate) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<Landed<A, B>> {
+    pub(crate) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<LiveEntry<A, B>> {
         match gone? {
             Gone::Live(landed) => {
                 self.counters.add(Count::Replaced);
@@ -476,10 +477,10 @@ impl<A: Slot, B: Slot> Store<A, B> {
         hash: u64,
         parts: (A, B),
         same: impl Fn(&A, &A) -> bool,
-        mut displace: impl FnMut(&mut Landed<A, B>) -> bool,
-    ) -> Result<(EntryRef<A, B>, Option<Landed<A, B>>), Refused<A, B>> {
+        mut displace: impl FnMut(&mut LiveEntry<A, B>) -> bool,
+    ) -> Result<(EntryRef<A, B>, Option<LiveEntry<A, B>>), NotInserted<A, B>> {
         if self.is_closed() {
-            return Err(Refused::closed(parts));
+            return Err(NotInserted::closed(parts));
         }
         let draft = self.draft(hash, self.watched(hash, parts), 1);
         let is_it = |stored: &A| same(draft.key(), stored);
@@ -487,14 +488,14 @@ impl<A: Slot, B: Slot> Store<A, B> {
         let gone = match outcome {
             Outcome::Linked(gone) => gone,
             Outcome::Occupied(landed) => {
-                let refused = Refused {
+                let refused = NotInserted {
                     existing: Some(landed),
                     parts: take_back(draft),
                 };
                 return Err(after(strangers, refused));
             }
             Outcome::Closed => {
-                let refused = Refused::closed(take_back(draft));
+                let refused = NotInserted::closed(take_back(draft));
                 return Err(after(strangers, refused));
             }
         };
@@ -513,9 +514,9 @@ impl<A: Slot, B: Slot> Store<A, B> {
     pub(crate) fn swap(
         &self,
         hash: u64,
-        old: Landed<A, B>,
+        old: LiveEntry<A, B>,
         parts: (A, B),
-    ) -> Result<(EntryRef<A, B>, Landed<A, B>), (A, B)> {
+    ) -> Result<(EntryRef<A, B>, LiveEntry<A, B>), (A, B)> {
         let draft = self.draft(hash, self.watched(hash, parts), 0);
         if !self.table.replace_node(old.held.strong(), draft.node()) {
             // This may be its last owner.
@@ -533,7 +534,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
         held: &EntryRef<A, B>,
         gone: Option<Gone<A, B>>,
         strangers: Vec<NodeRef<StoreNode<A, B>>>,
-    ) -> Option<Landed<A, B>> {
+    ) -> Option<LiveEntry<A, B>> {
         self.counters.add(Count::Inserted);
         self.has_come(held);
         let displaced = self.settle(gone);

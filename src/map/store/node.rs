@@ -1,7 +1,7 @@
 //! The payload of an entry that its map keeps: a key and a value, either of which may be a weak pointer.
 
 use crate::map::store::slot::Slot;
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::table::payload::{payload, Halves, Payload};
 use std::mem::{align_of, needs_drop, offset_of, size_of};
 use std::ptr;
@@ -27,7 +27,7 @@ unsafe impl<A, B> Payload for StoreNode<A, B> {
     }
 
     #[inline(always)]
-    unsafe fn key<'a>(node: Node) -> &'a A {
+    unsafe fn key<'a>(node: NodePtr) -> &'a A {
         // SAFETY: the key is written, and the caller keeps it; the reference covers the key alone.
         unsafe {
             &*payload::<Self>(node)
@@ -36,7 +36,7 @@ unsafe impl<A, B> Payload for StoreNode<A, B> {
         }
     }
 
-    unsafe fn drop_in_place(node: Node) {
+    unsafe fn drop_in_place(node: NodePtr) {
         // SAFETY: complete, and the caller's alone. (The value goes also when the key's destructor panics.)
         unsafe { payload::<Self>(node).cast::<Self>().drop_in_place() }
     }
@@ -47,19 +47,19 @@ unsafe impl<A, B> Halves for StoreNode<A, B> {
     type First = A;
     type Value = B;
 
-    unsafe fn write_key(node: Node, key: A) {
+    unsafe fn write_key(node: NodePtr, key: A) {
         // SAFETY: room for a pair, and the caller's alone.
         unsafe { ptr::addr_of_mut!((*payload::<Self>(node).cast::<Self>()).key).write(key) }
     }
 
     #[inline(always)]
-    fn value_place(node: Node) -> *mut B {
+    fn value_place(node: NodePtr) -> *mut B {
         payload::<Self>(node)
             .wrapping_add(offset_of!(Self, value))
             .cast()
     }
 
-    unsafe fn take_key(node: Node) -> A {
+    unsafe fn take_key(node: NodePtr) -> A {
         // SAFETY: the caller's promise.
         unsafe { ptr::addr_of!((*payload::<Self>(node).cast::<Self>()).key).read() }
     }
@@ -77,7 +77,7 @@ impl<A: Slot, B: Slot> StoreNode<A, B> {
     /// # Safety
     /// The node is of this kind and complete, and has an owner for `'a`.
     #[inline(always)]
-    pub(crate) unsafe fn sides<'a>(node: Node) -> (&'a A, &'a B) {
+    pub(crate) unsafe fn sides<'a>(node: NodePtr) -> (&'a A, &'a B) {
         // SAFETY: the caller's promise.
         let pair = unsafe { &*payload::<Self>(node).cast::<Self>() };
         (&pair.key, &pair.value)
@@ -87,7 +87,7 @@ impl<A: Slot, B: Slot> StoreNode<A, B> {
     ///
     /// # Safety
     /// The node is of this kind and complete, and has an owner throughout.
-    pub(crate) unsafe fn is_dead(node: Node) -> bool {
+    pub(crate) unsafe fn is_dead(node: NodePtr) -> bool {
         // SAFETY: the caller's promise.
         let (key, value) = unsafe { Self::sides(node) };
         key.is_dead() || value.is_dead()

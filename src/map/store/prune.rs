@@ -20,7 +20,7 @@ use crate::map::store::iter::EVERYWHERE;
 use crate::map::store::node::StoreNode;
 use crate::map::store::slot::Slot;
 use crate::map::store::{Reverse, Store};
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::memory::panics::Panics;
 use crate::sync::local;
 use crate::sync::plain::Relaxed;
@@ -99,7 +99,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out what is in this node now, if that is dead, where asking is quiet.
-    fn prune_this(&self, node: Node, hash: u64) -> bool {
+    fn prune_this(&self, node: NodePtr, hash: u64) -> bool {
         // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
         let dead = |node| unsafe { StoreNode::<A, B>::is_dead(node) };
         let Some(strong) = self.table.take_if(node, hash, dead) else {

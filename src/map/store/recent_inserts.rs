@@ -3,7 +3,7 @@
 //!
 //! What is kept here is a hint: nodes may have been taken out, given back and used again by the time that they are looked at.
 
-use crate::memory::node::{Header, Node};
+use crate::memory::node::{Header, NodePtr};
 use crate::sync;
 use crate::sync::plain::{AtomicPtr, AtomicU64, OnceLock, Relaxed};
 use std::ptr::NonNull;
@@ -39,7 +39,7 @@ impl RecentInserts {
 
     /// Remembers an entry of this thread, and returns the one that is not young any more: its node may be anything by now.
     #[inline]
-    pub(crate) fn enter(&self, node: Node, hash: u64) -> Option<(Node, u64)> {
+    pub(crate) fn enter(&self, node: NodePtr, hash: u64) -> Option<(NodePtr, u64)> {
         let rings = match self.rings.get() {
             Some(rings) => rings,
             None => self.first(),

@@ -22,14 +22,14 @@ const GONE: usize = usize::MAX - 1;
 pub struct Traced(());
 
 /// Where the entry of a value is to be found.
-pub(crate) struct Place {
+pub(crate) struct IndexPlace {
     /// Taken once, so that the entry is found where it was put, whatever the user's code says later.
     address: u64,
     /// Where the entry is in its list, [`NOT_YET`] or [`GONE`]. Written and read under the list's lock.
     place: AtomicUsize,
 }
 
-impl Place {
+impl IndexPlace {
     pub(crate) fn of<W: WeakPointer>(weak: &W) -> Self {
         Self {
             address: weak.address().addr() as u64,
@@ -38,11 +38,11 @@ impl Place {
     }
 }
 
-type Entry<A, Q> = EntryRef<A, WeakSlot<Q, Traced>>;
+type TracedEntry<A, Q> = EntryRef<A, WeakSlot<Q, Traced>>;
 
 /// The entries of one value, in the order in which they came.
 struct Entries<A: Slot, Q: Pointer> {
-    places: List<Option<Entry<A, Q>>>,
+    places: List<Option<TracedEntry<A, Q>>>,
     holes: usize,
 }
 
@@ -63,7 +63,7 @@ impl<A: Slot, Q: Pointer> Row for Entries<A, Q> {
 
 impl<A: Slot, Q: Pointer> Entries<A, Q> {
     /// Puts an entry at the end, unless it has gone.
-    fn push(&mut self, held: &Entry<A, Q>) {
+    fn push(&mut self, held: &TracedEntry<A, Q>) {
         let place = &held.value().extra.place;
         if place.load(Ordering::Relaxed) != GONE {
             place.store(self.places.len(), Ordering::Relaxed);
@@ -72,7 +72,7 @@ impl<A: Slot, Q: Pointer> Entries<A, Q> {
     }
 
     /// Takes an entry off, if it is on the list. It is not put on any more.
-    fn remove(&mut self, held: &Entry<A, Q>) -> Option<Entry<A, Q>> {
+    fn remove(&mut self, held: &TracedEntry<A, Q>) -> Option<TracedEntry<A, Q>> {
         let place = held.value().extra.place.load(Ordering::Relaxed);
         held.value().extra.place.store(GONE, Ordering::Relaxed);
         let taken = self.places.get_mut(place)?.take()?;
@@ -116,7 +116,7 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
     }
 
     /// The last entry that holds this value and whose place is before this one, with its place.
-    pub(crate) fn entry_of(&self, value: &Q, before: usize) -> Option<(Entry<A, Q>, usize)> {
+    pub(crate) fn entry_of(&self, value: &Q, before: usize) -> Option<(TracedEntry<A, Q>, usize)> {
         let address = Q::address(value).addr() as u64;
         self.entries.get()?.read(address, |entries| {
             let places = &entries.places[..before.min(entries.places.len())];
@@ -126,7 +126,7 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
     }
 
     /// The entries that hold this value, the last that came first.
-    pub(crate) fn entries_of(&self, value: &Q) -> Vec<Entry<A, Q>> {
+    pub(crate) fn entries_of(&self, value: &Q) -> Vec<TracedEntry<A, Q>> {
         let address = Q::address(value).addr() as u64;
         let Some(entries) = self.entries.get() else {
             return Vec::new();
@@ -138,12 +138,12 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
 }
 
 impl<A: Slot, Q: Pointer> Reverse<A, WeakSlot<Q, Traced>> for ByValue<A, Q> {
-    fn linked(&self, held: &Entry<A, Q>) {
+    fn linked(&self, held: &TracedEntry<A, Q>) {
         let address = held.value().extra.address;
         self.entries().update(address, |entries| entries.push(held));
     }
 
-    fn unlinked(&self, held: &Entry<A, Q>) {
+    fn unlinked(&self, held: &TracedEntry<A, Q>) {
         let address = held.value().extra.address;
         let taken_off = self
             .entries()

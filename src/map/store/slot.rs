@@ -4,7 +4,7 @@
 
 use crate::deadlock::work::GivenUp;
 use crate::map::store::death_listener::Reverse;
-use crate::map::store::reverse::{ByValue, Place, Traced};
+use crate::map::store::reverse::{ByValue, IndexPlace, Traced};
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use crate::pointer::keying::{Asked, Keying};
@@ -386,19 +386,19 @@ impl<P: Pointer, M: Keying<P>> Extra<P> for M {
 
 /// A value by which its entries are found.
 impl<P: Pointer> Extra<P> for Traced {
-    type Data = Place;
+    type Data = IndexPlace;
     type Index<A: Slot> = ByValue<A, P>;
 
-    fn of(weak: &P::Weak) -> Place {
-        Place::of(weak)
+    fn of(weak: &P::Weak) -> IndexPlace {
+        IndexPlace::of(weak)
     }
 }
 
 /// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
 #[derive(Clone)]
-pub(crate) struct Watching(Option<Arc<Told>>);
+pub(crate) struct Watching(Option<Arc<WatchState>>);
 
-struct Told {
+struct WatchState {
     /// Held, that is all.
     _registration: Option<Registration>,
     /// Held too.
@@ -413,7 +413,7 @@ impl Watching {
     /// By a token: `registration` is what it gave.
     pub(crate) fn by(registration: Option<Registration>) -> Self {
         Self(registration.map(|registration| {
-            Arc::new(Told {
+            Arc::new(WatchState {
                 _registration: Some(registration),
                 _before: Self::NOT,
                 expected: None,
@@ -430,7 +430,7 @@ impl Watching {
     ) {
         let Some(live) = weak.upgrade() else { return };
         let expected = Expected::new(dying, hash, |notify| W::Strong::watch(&live, notify));
-        *self = Self(Some(Arc::new(Told {
+        *self = Self(Some(Arc::new(WatchState {
             _registration: None,
             _before: self.clone(),
             expected: Some(expected),

@@ -1,13 +1,13 @@
 //! Nodes of one size that are free, or not cut from their slab yet.
 
 use super::slab::{slab_of, SlabHeader, SLAB};
-use crate::memory::node::{Header, Node};
+use crate::memory::node::{Header, NodePtr};
 use std::collections::{HashMap, HashSet};
 use std::ptr::{self, NonNull};
 
 pub(super) struct Lane {
     /// Linked in place of the headers' hashes. Invariant: each node of the list is dead and reachable from here only.
-    free: Option<Node>,
+    free: Option<NodePtr>,
     /// The length of that list.
     listed: usize,
     /// From here to `end` a slab has never been used.
@@ -41,12 +41,12 @@ impl Lane {
     }
 
     #[inline(always)]
-    pub(super) fn take(&mut self) -> Option<Node> {
+    pub(super) fn take(&mut self) -> Option<NodePtr> {
         self.pop().or_else(|| self.cut())
     }
 
     #[inline(always)]
-    fn pop(&mut self) -> Option<Node> {
+    fn pop(&mut self) -> Option<NodePtr> {
         let node = self.free?;
         // SAFETY: nodes in the list are this lane's alone.
         self.free = unsafe { node.as_ref() }.link();
@@ -54,7 +54,7 @@ impl Lane {
         Some(node)
     }
 
-    fn cut(&mut self) -> Option<Node> {
+    fn cut(&mut self) -> Option<NodePtr> {
         if self.uncut_bytes() < self.size {
             return None;
         }
@@ -72,7 +72,7 @@ impl Lane {
     }
 
     #[inline(always)]
-    pub(super) fn put(&mut self, node: Node) {
+    pub(super) fn put(&mut self, node: NodePtr) {
         // SAFETY: the caller hands over a node that it has alone.
         unsafe { node.as_ref() }.set_link(self.free);
         self.free = Some(node);

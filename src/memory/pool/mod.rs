@@ -14,21 +14,21 @@
 
 mod class;
 mod lane;
+mod shard;
 mod slab;
-mod stripe;
 
 use crate::memory::grace::Graveyard;
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::sync::{self, AtomicIsize, Mutex, Ordering};
 pub(crate) use class::Sizes;
 use class::{Class, LARGE};
 use lane::Lane;
+use shard::{visit, Inside, PoolShard, Visitor};
 pub(crate) use slab::{origin, Origin};
-use slab::{slab_header, Chunk, SlabHeader, SLAB};
+use slab::{slab_header, PoolChunk, SlabHeader, SLAB};
 use std::collections::{HashMap, HashSet};
 use std::mem::size_of;
 use std::ptr::NonNull;
-use stripe::{visit, Inside, Stripe, Visitor};
 
 /// Freed large nodes are handed back once they amount to this many bytes.
 const LARGE_BATCH: usize = 256 * 1024;
@@ -44,9 +44,9 @@ pub(crate) struct Pool {
     sizes: Sizes,
     align: usize,
     /// First those with an owner: the thread whose number is that of the stripe. Then those for all other threads.
-    stripes: Box<[Stripe]>,
+    stripes: Box<[PoolShard]>,
     owned: usize,
-    chunks: Mutex<Vec<Chunk>>,
+    chunks: Mutex<Vec<PoolChunk>>,
     /// Nodes outstanding, once the registry has gone, and one more while `close` is at work.
     left: AtomicIsize,
     /// Bytes of large nodes buried since the last collection.
@@ -65,7 +65,7 @@ impl Pool {
             sizes,
             align,
             stripes: (0..owned + shared)
-                .map(|i| Stripe::new(sizes, i < owned))
+                .map(|i| PoolShard::new(sizes, i < owned))
                 .collect(),
             owned,
             chunks: Mutex::new(Vec::new()),
@@ -76,7 +76,7 @@ impl Pool {
 
     /// The number of live entries: exact when nothing is under way, and never off by more than what is.
     pub(crate) fn live(&self) -> usize {
-        let sum: isize = self.stripes.iter().map(Stripe::live).sum();
+        let sum: isize = self.stripes.iter().map(PoolShard::live).sum();
         usize::try_from(sum).unwrap_or(0)
     }
 
@@ -135,7 +135,7 @@ impl Pool {
 
     /// A node of at least `size` bytes, dead, which the caller has alone. `live` is added to the number of live entries.
     #[inline]
-    pub(crate) fn allocate(&self, size: usize, live: isize, origin: Origin) -> Node {
+    pub(crate) fn allocate(&self, size: usize, live: isize, origin: Origin) -> NodePtr {
         let class = self.sizes.class(size);
         if class.lane == LARGE {
             return self.allocate_large(size, live, origin);
@@ -154,7 +154,7 @@ impl Pool {
 
     #[cold]
     #[inline(never)]
-    fn allocate_slow(&self, class: Class, live: isize, origin: Origin) -> Node {
+    fn allocate_slow(&self, class: Class, live: isize, origin: Origin) -> NodePtr {
         let supply = match self.take_any_list(class.lane) {
             Some(list) => list,
             None => self.new_slab(class, origin),
@@ -175,7 +175,7 @@ impl Pool {
         let from_shared = shared
             .iter()
             .filter(|stripe| stripe.spare(lane) > 0)
-            .filter_map(Stripe::try_visit)
+            .filter_map(PoolShard::try_visit)
             .find_map(|mut stripe| stripe.take_list(lane));
         from_shared.or_else(|| {
             owned
@@ -190,9 +190,9 @@ impl Pool {
     fn new_slab(&self, class: Class, origin: Origin) -> Lane {
         let slab = {
             let mut chunks = self.chunks.lock();
-            let full = chunks.last().is_none_or(Chunk::is_full);
+            let full = chunks.last().is_none_or(PoolChunk::is_full);
             if full {
-                let chunk = Chunk::after(chunks.last());
+                let chunk = PoolChunk::after(chunks.last());
                 chunks.push(chunk);
             }
             chunks
@@ -214,7 +214,7 @@ impl Pool {
     }
 
     #[cold]
-    fn allocate_large(&self, size: usize, live: isize, origin: Origin) -> Node {
+    fn allocate_large(&self, size: usize, live: isize, origin: Origin) -> NodePtr {
         let node = slab::allocate_large(origin, self.first(64), size);
         self.inside(|stripe| {
             stripe.add_outstanding(1);
@@ -234,7 +234,7 @@ impl Pool {
     #[must_use]
     pub(crate) unsafe fn free(
         pool: *const Self,
-        node: Node,
+        node: NodePtr,
         live: isize,
         graveyard: *const Graveyard,
     ) -> bool {
@@ -328,7 +328,7 @@ impl Pool {
         // What lies in the other chunks goes back to where it was.
         let gone: HashSet<usize> = unused
             .iter()
-            .flat_map(Chunk::slabs)
+            .flat_map(PoolChunk::slabs)
             .map(|slab| slab.addr().get())
             .collect();
         let mut kept: Vec<Lane> = stock.into_iter().map(|lane| lane.without(&gone)).collect();
@@ -340,7 +340,7 @@ impl Pool {
             }
         }
         // SAFETY: no node of these chunks is linked or in use, and none can be taken any more.
-        unsafe { graveyard.bury(unused.iter().map(Chunk::block)) };
+        unsafe { graveyard.bury(unused.iter().map(PoolChunk::block)) };
     }
 }
 

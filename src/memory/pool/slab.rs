@@ -2,7 +2,7 @@
 
 use super::class::LARGE;
 use crate::memory::grace::Block;
-use crate::memory::node::{Header, Node};
+use crate::memory::node::{Header, NodePtr};
 use std::alloc::{alloc, handle_alloc_error, Layout};
 use std::ptr::NonNull;
 
@@ -34,7 +34,7 @@ pub(super) fn slab_of(address: *const u8) -> usize {
 
 /// The header of the slab that `node` lies in, with the right to the whole slab.
 #[inline(always)]
-fn slab_pointer(node: Node) -> *mut SlabHeader {
+fn slab_pointer(node: NodePtr) -> *mut SlabHeader {
     node.as_ptr()
         .cast::<u8>()
         .map_addr(|address| address & !(SLAB - 1))
@@ -46,7 +46,7 @@ fn slab_pointer(node: Node) -> *mut SlabHeader {
 /// # Safety
 /// The caller owns the node, or has it alone.
 #[inline(always)]
-pub(super) unsafe fn slab_header<'a>(node: Node) -> &'a SlabHeader {
+pub(super) unsafe fn slab_header<'a>(node: NodePtr) -> &'a SlabHeader {
     // SAFETY: every node lies in a slab aligned to its size (a large one less than that behind its header), whose header is
     // written before the first node is handed out and stays while any node of it is in use.
     unsafe { &*slab_pointer(node) }
@@ -56,7 +56,7 @@ pub(super) unsafe fn slab_header<'a>(node: Node) -> &'a SlabHeader {
 ///
 /// # Safety
 /// The node is a large one, and the caller has it alone.
-pub(super) unsafe fn large_block(node: Node) -> Block {
+pub(super) unsafe fn large_block(node: NodePtr) -> Block {
     // SAFETY: the caller's promise.
     let header = unsafe { slab_header(node) };
     debug_assert_eq!(header.lane, LARGE);
@@ -73,22 +73,22 @@ pub(super) unsafe fn large_block(node: Node) -> Block {
 /// # Safety
 /// The caller owns the node, or has it alone.
 #[inline(always)]
-pub(crate) unsafe fn origin(node: Node) -> Origin {
+pub(crate) unsafe fn origin(node: NodePtr) -> Origin {
     // SAFETY: passed on.
     unsafe { slab_header(node) }.origin
 }
 
 /// A run of slabs, allocated at once.
-pub(super) struct Chunk {
+pub(super) struct PoolChunk {
     memory: NonNull<u8>,
     slabs: usize,
     /// Slabs handed out, from the front.
     used: usize,
 }
 
-impl Chunk {
+impl PoolChunk {
     /// A new chunk, twice as large as the last one.
-    pub(super) fn after(last: Option<&Chunk>) -> Self {
+    pub(super) fn after(last: Option<&PoolChunk>) -> Self {
         let slabs = last.map_or(1, |chunk| chunk.slabs * 2).min(MAX_CHUNK_SLABS);
         Self {
             memory: allocate(chunk_layout(slabs)),
@@ -128,7 +128,7 @@ impl Chunk {
 }
 
 /// A large node, with a header of its own in front.
-pub(super) fn allocate_large(origin: Origin, first: usize, size: usize) -> Node {
+pub(super) fn allocate_large(origin: Origin, first: usize, size: usize) -> NodePtr {
     let bytes = first
         .checked_add(size)
         .expect("a value of half the address space");
@@ -140,7 +140,7 @@ pub(super) fn allocate_large(origin: Origin, first: usize, size: usize) -> Node 
             lane: LARGE,
             size: bytes,
         });
-        let node: Node = memory.add(first).cast();
+        let node: NodePtr = memory.add(first).cast();
         node.write(Header::new());
         node
     }

@@ -2,7 +2,7 @@
 //!
 //! Only then is it kept: the first who runs has it made of all that are pending, and whoever registers or re-prioritises meanwhile adds to it.
 
-use super::Pending;
+use super::PendingFinalizer;
 use crate::registries::process_id::this_process;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub(super) struct Agenda {
 #[derive(Default)]
 struct AllDue {
     /// By priority and number, the first to run last. Those that are not due there any more are passed over.
-    order: BTreeMap<(i32, u64), Arc<dyn Pending>>,
+    order: BTreeMap<(i32, u64), Arc<dyn PendingFinalizer>>,
     /// Whether all are in it that were pending when the first began to run.
     is_complete: bool,
     /// From this length on, those that are not due any more are thrown out, so that these are at most as many as the others.
@@ -26,7 +26,7 @@ struct AllDue {
 }
 
 impl AllDue {
-    fn add(&mut self, pending: &Arc<dyn Pending>) {
+    fn add(&mut self, pending: &Arc<dyn PendingFinalizer>) {
         let Some(priority) = pending.priority() else {
             return;
         };
@@ -41,7 +41,7 @@ impl AllDue {
 }
 
 /// Whether it is still to be run by this process, and in this place.
-fn is_due((priority, _): (i32, u64), pending: &Arc<dyn Pending>) -> bool {
+fn is_due((priority, _): (i32, u64), pending: &Arc<dyn PendingFinalizer>) -> bool {
     let is_here = pending.priority() == Some(priority) && pending.process() == this_process();
     is_here && !pending.is_taken()
 }
@@ -58,7 +58,10 @@ impl Agenda {
     }
 
     /// Begins to run: `pending` says what is to be run, if nobody has said it yet.
-    pub(super) fn begin(&self, pending: impl FnOnce() -> Vec<Arc<dyn Pending>>) -> Running<'_> {
+    pub(super) fn begin(
+        &self,
+        pending: impl FnOnce() -> Vec<Arc<dyn PendingFinalizer>>,
+    ) -> Running<'_> {
         let due = self.due.lock();
         // AcqRel: see `has_come`. Before `pending` is asked.
         self.running.fetch_add(1, Ordering::AcqRel);
@@ -75,7 +78,7 @@ impl Agenda {
     }
 
     /// One has been entered among the pending ones, or has got another priority.
-    pub(super) fn has_come(&self, pending: &Arc<dyn Pending>) {
+    pub(super) fn has_come(&self, pending: &Arc<dyn PendingFinalizer>) {
         // AcqRel, and it changes nothing: it comes before the step of whoever begins to run, who then sees the entry, or after it, and then sees that somebody runs.
         if self.running.fetch_add(0, Ordering::AcqRel) > 0 {
             self.due.lock().add(pending);
@@ -85,7 +88,7 @@ impl Agenda {
 
 impl Running<'_> {
     /// The next one with this priority or a higher one.
-    pub(super) fn next(&self, least: i32) -> Option<Arc<dyn Pending>> {
+    pub(super) fn next(&self, least: i32) -> Option<Arc<dyn PendingFinalizer>> {
         let mut due = self.0.due.lock();
         loop {
             let last = due.order.last_entry();

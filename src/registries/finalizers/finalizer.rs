@@ -1,6 +1,6 @@
 //! One finalizer: what it runs, and who can still stop it.
 
-use super::{List, Mortal};
+use super::{FinalizerList, Mortal};
 use crate::pointer::{Pointer, Registration, WeakPointer};
 use crate::registries::process_id::this_process;
 use crate::sync::plain::{AtomicI64, Relaxed};
@@ -17,14 +17,14 @@ pub(super) type Function<R> = Box<dyn FnOnce() -> R + Send>;
 /// Dropping it changes nothing: the function will run all the same.
 pub struct Finalizer<M: Mortal, R = ()> {
     object: M::Weak,
-    record: Arc<Record<R>>,
+    record: Arc<FinalizerRecord<R>>,
 }
 
 /// What [`Finalizer::detach`] gives back: the object, and what would have been run.
 pub type Detached<M, R> = (M, Box<dyn FnOnce() -> R + Send>);
 
 impl<M: Mortal, R: 'static> Finalizer<M, R> {
-    pub(super) fn new(object: M::Weak, record: Arc<Record<R>>) -> Self {
+    pub(super) fn new(object: M::Weak, record: Arc<FinalizerRecord<R>>) -> Self {
         Self { object, record }
     }
 
@@ -54,7 +54,7 @@ impl<M: Mortal, R: 'static> Finalizer<M, R> {
     pub fn set_priority(&self, priority: impl Into<Option<i32>>) {
         self.record.priority.store(pack(priority.into()), Relaxed);
         if let Some(list) = self.record.list.upgrade() {
-            let pending = Arc::clone(&self.record) as Arc<dyn Pending>;
+            let pending = Arc::clone(&self.record) as Arc<dyn PendingFinalizer>;
             list.agenda.has_come(&pending);
         }
     }
@@ -111,7 +111,7 @@ impl<M: Mortal, R: 'static> fmt::Debug for Finalizer<M, R> {
 }
 
 /// What the list knows of a finalizer.
-pub(super) trait Pending: Send + Sync {
+pub(super) trait PendingFinalizer: Send + Sync {
     /// Runs it. Whether there was something to run.
     fn run(&self) -> bool;
     fn cancel(&self) -> bool;
@@ -124,20 +124,20 @@ pub(super) trait Pending: Send + Sync {
 }
 
 /// Shared by the list, by what calls at the death, and by the [`Finalizer`].
-pub(super) struct Record<R> {
+pub(super) struct FinalizerRecord<R> {
     /// There until somebody takes it: who does has it alone.
     function: Mutex<Option<Function<R>>>,
     /// Owns the call at death, which owns this: a circle, until the function is taken.
     registration: Mutex<Option<Registration>>,
-    list: Weak<List>,
+    list: Weak<FinalizerList>,
     number: u64,
     priority: AtomicI64,
     process: u32,
 }
 
-impl<R> Record<R> {
+impl<R> FinalizerRecord<R> {
     pub(super) fn new(
-        list: &Arc<List>,
+        list: &Arc<FinalizerList>,
         number: u64,
         priority: Option<i32>,
         function: Function<R>,
@@ -181,7 +181,7 @@ impl<R> Record<R> {
     }
 }
 
-impl<R> Pending for Record<R> {
+impl<R> PendingFinalizer for FinalizerRecord<R> {
     fn run(&self) -> bool {
         self.call().is_some()
     }

@@ -64,7 +64,7 @@ use crate::pointer::{Registration, Token, Watched, WeakWatched};
 use crate::sync::{const_fn, plain, OnceCell};
 use crate::{Handle, StrongMap, WeakHandle};
 use agenda::Agenda;
-use finalizer::{Pending, Record};
+use finalizer::{FinalizerRecord, PendingFinalizer};
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -163,17 +163,17 @@ impl Ran {
 /// See [the module](self).
 pub struct Finalizers {
     // Made by the first finalizer. The finalizers know it weakly.
-    list: OnceCell<Arc<List>>,
+    list: OnceCell<Arc<FinalizerList>>,
 }
 
 /// Those of the whole process: for libraries whose finalizers are to run in one order with those of others.
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 pub static PROCESS: Finalizers = Finalizers::new();
 
-struct List {
+struct FinalizerList {
     /// By number: the order in which they were made.
     // Invariant: a finalizer is in it from when it is complete until it is taken, which begins with taking it out of here.
-    pending: StrongMap<u64, Arc<dyn Pending>>,
+    pending: StrongMap<u64, Arc<dyn PendingFinalizer>>,
     next: plain::AtomicU64,
     agenda: Agenda,
 }
@@ -188,9 +188,9 @@ impl Finalizers {
         }
     }
 
-    fn list(&self) -> &Arc<List> {
+    fn list(&self) -> &Arc<FinalizerList> {
         self.list.get_or_init(|| {
-            Arc::new(List {
+            Arc::new(FinalizerList {
                 pending: StrongMap::new(),
                 next: plain::AtomicU64::new(0),
                 agenda: Agenda::new(),
@@ -244,12 +244,17 @@ impl Finalizers {
         let weak = M::weak(object);
         let list = self.list();
         let number = list.next.fetch_add(1, plain::Relaxed);
-        let record = Arc::new(Record::new(list, number, priority.into(), Box::new(f)));
+        let record = Arc::new(FinalizerRecord::new(
+            list,
+            number,
+            priority.into(),
+            Box::new(f),
+        ));
         let at_death = Arc::clone(&record);
         record.set_registration(M::on_death(object, move || {
             at_death.run();
         }));
-        let pending = Arc::clone(&record) as Arc<dyn Pending>;
+        let pending = Arc::clone(&record) as Arc<dyn PendingFinalizer>;
         list.pending.insert(number, Arc::clone(&pending));
         list.agenda.has_come(&pending);
         record.forget_if_taken();
@@ -338,10 +343,10 @@ impl Finalizers {
     }
 }
 
-impl List {
-    fn pending(&self) -> Vec<Arc<dyn Pending>> {
+impl FinalizerList {
+    fn pending(&self) -> Vec<Arc<dyn PendingFinalizer>> {
         let mut all = Vec::new();
-        let add = |_: &u64, pending: &Arc<dyn Pending>| all.push(Arc::clone(pending));
+        let add = |_: &u64, pending: &Arc<dyn PendingFinalizer>| all.push(Arc::clone(pending));
         self.pending.for_each(add);
         all
     }

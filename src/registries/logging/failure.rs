@@ -95,14 +95,14 @@ pub enum Policy {
     StopAtFailure,
 }
 
-type Told = Arc<dyn Fn(&Failure) + Send + Sync>;
+type FailureCallback = Arc<dyn Fn(&Failure) + Send + Sync>;
 
 /// Who is told of failures that have nobody to return to.
 #[derive(Default)]
-pub(super) struct Hook(Mutex<Option<Told>>);
+pub(super) struct FailureHook(Mutex<Option<FailureCallback>>);
 
-impl Hook {
-    pub(super) fn set(&self, hook: Told) {
+impl FailureHook {
+    pub(super) fn set(&self, hook: FailureCallback) {
         let mut place = self.0.lock();
         let old = place.replace(hook);
         drop(place);

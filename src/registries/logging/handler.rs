@@ -1,8 +1,8 @@
 //! Where records go, known by name and kept alive by nobody here.
 
-use super::failure::{attempt, BoxError, Failure, Hook, Step};
+use super::failure::{attempt, BoxError, Failure, FailureHook, Step};
 use super::record::{Level, Record};
-use super::{NameHandle, Shared};
+use super::{LoggingShared, NameHandle};
 use crate::pointer::Watched;
 use crate::sync::plain::{AtomicU8, Relaxed};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -88,18 +88,18 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 /// A sink with a level and, if wanted, a name. Clones are owners of the same one; when the last has gone, the sink is flushed, closed and dropped.
 #[derive(Clone)]
 pub struct Handler {
-    body: Watched<Body>,
+    body: Watched<HandlerBody>,
 }
 
-pub(super) struct Body {
+pub(super) struct HandlerBody {
     /// None at the very end.
     sink: Option<Box<dyn Sink>>,
     level: AtomicU8,
     closed: AtomicBool,
     /// Nothing of a user's runs or is dropped under this lock.
     name: Mutex<Name>,
-    shared: Weak<Shared>,
-    hook: Arc<Hook>,
+    shared: Weak<LoggingShared>,
+    hook: Arc<FailureHook>,
 }
 
 #[derive(Default)]
@@ -118,8 +118,8 @@ impl Name {
     }
 }
 
-impl Body {
-    pub(super) fn new(sink: Box<dyn Sink>, shared: &Arc<Shared>) -> Self {
+impl HandlerBody {
+    pub(super) fn new(sink: Box<dyn Sink>, shared: &Arc<LoggingShared>) -> Self {
         Self {
             sink: Some(sink),
             level: AtomicU8::new(0),
@@ -174,7 +174,7 @@ impl Body {
     }
 }
 
-impl Drop for Body {
+impl Drop for HandlerBody {
     fn drop(&mut self) {
         for failure in self.close().into_iter().flatten() {
             self.hook.tell(failure);
@@ -192,15 +192,15 @@ impl Drop for Body {
 }
 
 impl Handler {
-    pub(super) fn new(body: Body) -> Self {
+    pub(super) fn new(body: HandlerBody) -> Self {
         Self::of(Watched::new(body))
     }
 
-    pub(super) fn of(body: Watched<Body>) -> Self {
+    pub(super) fn of(body: Watched<HandlerBody>) -> Self {
         Self { body }
     }
 
-    pub(super) fn watched(&self) -> &Watched<Body> {
+    pub(super) fn watched(&self) -> &Watched<HandlerBody> {
         &self.body
     }
 

@@ -2,7 +2,7 @@
 
 use super::handler::Handler;
 use super::record::{Level, Record};
-use super::Shared;
+use super::LoggingShared;
 use crate::sync::plain::{AtomicU8, Relaxed};
 use crate::sync::{AtomicBool, LifeArc, Ordering, RwLock};
 use crate::Handle;
@@ -12,7 +12,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 /// The place of a name: a logger, or where one may come.
-pub(super) struct Node {
+pub(super) struct LoggerNode {
     /// Where a name was not asked for yet, nothing was done to: so nothing but `parent` needs to know whether it was.
     asked_for: AtomicBool,
     level: AtomicU8,
@@ -22,10 +22,10 @@ pub(super) struct Node {
     handlers: RwLock<LifeArc<Vec<Handler>>>,
     parent: Option<NodeHandle>,
     knobs: Arc<Knobs>,
-    shared: Weak<Shared>,
+    shared: Weak<LoggingShared>,
 }
 
-pub(super) type NodeHandle = Handle<Box<str>, Node>;
+pub(super) type NodeHandle = Handle<Box<str>, LoggerNode>;
 
 /// What concerns all loggers.
 #[derive(Default)]
@@ -33,8 +33,8 @@ pub(super) struct Knobs {
     pub(super) disabled: AtomicU8,
 }
 
-impl Node {
-    fn new(parent: Option<NodeHandle>, knobs: Arc<Knobs>, shared: Weak<Shared>) -> Self {
+impl LoggerNode {
+    fn new(parent: Option<NodeHandle>, knobs: Arc<Knobs>, shared: Weak<LoggingShared>) -> Self {
         Self {
             asked_for: AtomicBool::new(false),
             level: AtomicU8::new(0),
@@ -47,7 +47,7 @@ impl Node {
         }
     }
 
-    pub(super) fn root(shared: Weak<Shared>) -> Self {
+    pub(super) fn root(shared: Weak<LoggingShared>) -> Self {
         let root = Self::new(None, Arc::default(), shared);
         root.level.store(Level::WARNING.value(), Relaxed);
         root.asked_for.store(true, Ordering::Relaxed);
@@ -73,12 +73,12 @@ impl Node {
     }
 
     /// This one, and those above it.
-    fn upwards(&self) -> impl Iterator<Item = &Node> {
+    fn upwards(&self) -> impl Iterator<Item = &LoggerNode> {
         successors(Some(self), |node| node.parent.as_deref())
     }
 
     fn effective_level(&self) -> Level {
-        let mut levels = self.upwards().map(Node::level);
+        let mut levels = self.upwards().map(LoggerNode::level);
         levels
             .find(|level| *level != Level::NOTSET)
             .unwrap_or(Level::NOTSET)

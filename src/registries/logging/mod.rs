@@ -77,9 +77,9 @@ use crate::pointer::{Watched, WeakWatched};
 use crate::sync::plain::Relaxed;
 use crate::sync::{const_fn, OnceCell};
 use crate::{Handle, Registry, StrongMap, WeakSet};
-use failure::Hook;
-use handler::Body;
-use logger::{Node, NodeHandle};
+use failure::FailureHook;
+use handler::HandlerBody;
+use logger::{LoggerNode, NodeHandle};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -95,23 +95,23 @@ pub use sinks::{FileSink, StderrSink};
 ///
 /// It allocates nothing before it is first used.
 pub struct Logging {
-    shared: OnceCell<Arc<Shared>>,
+    shared: OnceCell<Arc<LoggingShared>>,
 }
 
 /// By name, with the handler known weakly: the entry is owned by the handler, so that it goes with it or with its renaming, and no later one of the same name does.
-type Names = Registry<Box<str>, WeakWatched<Body>>;
+type Names = Registry<Box<str>, WeakWatched<HandlerBody>>;
 
 /// What a handler has of its name.
-type NameHandle = Handle<Box<str>, WeakWatched<Body>>;
+type NameHandle = Handle<Box<str>, WeakWatched<HandlerBody>>;
 
-struct Shared {
-    handlers: WeakSet<Watched<Body>, ByAddress>,
+struct LoggingShared {
+    handlers: WeakSet<Watched<HandlerBody>, ByAddress>,
     names: Names,
-    loggers: Registry<Box<str>, Node>,
+    loggers: Registry<Box<str>, LoggerNode>,
     /// Loggers to which something was done.
     kept: StrongMap<Box<str>, NodeHandle>,
     root: NodeHandle,
-    hook: Arc<Hook>,
+    hook: Arc<FailureHook>,
 }
 
 /// No live handler has this name.
@@ -136,13 +136,13 @@ impl Logging {
         }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    fn shared(&self) -> &Arc<LoggingShared> {
         self.shared.get_or_init(|| {
             Arc::new_cyclic(|shared| {
                 let loggers = Registry::new();
-                let root = Node::root(shared.clone());
+                let root = LoggerNode::root(shared.clone());
                 let (root, _) = loggers.insert(Box::default(), root);
-                Shared {
+                LoggingShared {
                     handlers: WeakSet::new(),
                     names: Registry::new(),
                     loggers,
@@ -205,7 +205,7 @@ impl Logging {
     /// A new handler that writes to `sink`, at the end of the list. It lives as long as somebody has it.
     pub fn handler(&self, sink: impl Sink) -> Handler {
         let shared = self.shared();
-        let handler = Handler::new(Body::new(Box::new(sink), shared));
+        let handler = Handler::new(HandlerBody::new(Box::new(sink), shared));
         shared.handlers.insert(handler.watched());
         handler
     }
@@ -320,7 +320,7 @@ impl Logging {
     }
 }
 
-impl Shared {
+impl LoggingShared {
     fn node(self: &Arc<Self>, name: &str) -> NodeHandle {
         if is_root(name) {
             return self.root.clone();
@@ -343,7 +343,7 @@ impl Shared {
         for end in missing.into_iter().rev() {
             let parent = node;
             let entry = self.loggers.entry_ref(&name[..end]);
-            node = entry.or_insert_with(|_| Node::below(parent));
+            node = entry.or_insert_with(|_| LoggerNode::below(parent));
         }
         node
     }

@@ -70,7 +70,7 @@ pub struct Pipes {
 #[derive(Debug)]
 pub struct OsChild {
     id: u32,
-    state: Mutex<State>,
+    state: Mutex<ChildState>,
     /// Told when the end is seen.
     ended: Condvar,
     #[cfg(all(feature = "rustix", target_os = "linux"))]
@@ -78,7 +78,7 @@ pub struct OsChild {
 }
 
 #[derive(Debug)]
-struct State {
+struct ChildState {
     child: Child,
     /// Somebody else has waited for it: its number may be anybody's.
     lost: bool,
@@ -93,7 +93,7 @@ impl From<Child> for OsChild {
             id: child.id(),
             #[cfg(all(feature = "rustix", target_os = "linux"))]
             descriptor: descriptor(&child),
-            state: Mutex::new(State { child, lost: false }),
+            state: Mutex::new(ChildState { child, lost: false }),
             ended: Condvar::new(),
         };
         // If it was lost before the descriptor was opened, that may lead to another one. Then this finds out, and it is never used.
@@ -110,13 +110,13 @@ fn descriptor(child: &Child) -> Option<std::os::fd::OwnedFd> {
 }
 
 impl OsChild {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ChildState> {
         // Nothing of a user's runs under it, and each step leaves it whole.
         lock(&self.state)
     }
 
     /// The one place where it is waited for.
-    fn look(&self, state: &mut State) -> io::Result<Option<ExitStatus>> {
+    fn look(&self, state: &mut ChildState) -> io::Result<Option<ExitStatus>> {
         if state.lost {
             return Err(lost(self.id));
         }

@@ -1,6 +1,6 @@
 //! Who is connected, in order, and for each sender the list of those to be called.
 
-use super::receiver::{Body, Receiver};
+use super::receiver::{Receiver, ReceiverBody};
 use super::receiver_id::ReceiverId;
 use crate::map::ByAddress;
 use crate::memory::panics::after;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 /// What makes two connections the same, beside their sender.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(super) enum SenderKey {
     Receiver(ReceiverId),
     Uid(Arc<str>),
 }
 
 /// What there is one connection of: a key, and the address of a sender that the connection knows.
-type Place = (Key, Option<usize>);
+type Position = (SenderKey, Option<usize>);
 
 /// So many lists for single senders are worth giving their table back when they are forgotten.
 const MANY_SENDERS: usize = 1000;
@@ -48,28 +48,28 @@ impl<Q: SyncPointer, A: ?Sized + 'static, R: 'static> AnyMethods for MethodsOf<Q
 
 pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     /// Nothing of a user's runs or is dropped under the lock.
-    table: Mutex<Table<A, R, P>>,
+    table: Mutex<ConnectionTable<A, R, P>>,
     /// Counts the changes of the table. Changed under its lock, read without.
     version: AtomicU64,
     /// The lists of who is to be called. One that is of an older version is not used. After a change nothing older stays here, as a list may be the last that has a receiver's body.
-    for_all: StrongMap<(), Arc<List<A, R>>>,
-    for_one: WeakKeyMap<P, Arc<List<A, R>>, ByAddress>,
+    for_all: StrongMap<(), Arc<ReceiverList<A, R>>>,
+    for_one: WeakKeyMap<P, Arc<ReceiverList<A, R>>, ByAddress>,
     /// By the type `Q` of the object's pointer: `MethodsOf<Q, A, R>`.
     methods: StrongMap<TypeId, Arc<dyn AnyMethods>>,
 }
 
-struct Table<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
+struct ConnectionTable<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     /// By number: in the order in which they were connected.
-    entries: BTreeMap<u64, Arc<Entry<A, R, P>>>,
+    entries: BTreeMap<u64, Arc<ConnectionEntry<A, R, P>>>,
     /// The number of the one at each place.
-    places: HashMap<Place, u64>,
+    places: HashMap<Position, u64>,
     /// The numbers of those that may die without being told of it.
     mortal: BTreeSet<u64>,
     next: u64,
 }
 
-impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Table<A, R, P> {
-    fn enter(&mut self, entry: Arc<Entry<A, R, P>>) {
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> ConnectionTable<A, R, P> {
+    fn enter(&mut self, entry: Arc<ConnectionEntry<A, R, P>>) {
         self.places.insert(entry.place(), entry.number);
         if entry.is_mortal() {
             self.mortal.insert(entry.number);
@@ -77,7 +77,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Table<A, R, P> {
         self.entries.insert(entry.number, entry);
     }
 
-    fn take_out(&mut self, number: u64) -> Option<Arc<Entry<A, R, P>>> {
+    fn take_out(&mut self, number: u64) -> Option<Arc<ConnectionEntry<A, R, P>>> {
         let entry = self.entries.remove(&number)?;
         self.places.remove(&entry.place());
         self.mortal.remove(&number);
@@ -85,23 +85,23 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Table<A, R, P> {
     }
 }
 
-struct Entry<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
+struct ConnectionEntry<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     number: u64,
-    key: Key,
+    key: SenderKey,
     /// With the address, which belongs to nobody else as long as there is the weak pointer.
     sender: Option<(usize, P::Weak)>,
-    body: Arc<dyn Body<A, R>>,
+    body: Arc<dyn ReceiverBody<A, R>>,
     // Before the owner, whose end is then nobody's business.
     _registration: Registration,
     _owner: Option<Receiver<A, R>>,
 }
 
-impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Entry<A, R, P> {
+impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> ConnectionEntry<A, R, P> {
     fn address(&self) -> Option<usize> {
         self.sender.as_ref().map(|(address, _)| *address)
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> Position {
         (self.key.clone(), self.address())
     }
 
@@ -118,15 +118,15 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Entry<A, R, P> {
 }
 
 /// Who is to be called.
-pub(super) struct List<A: ?Sized, R> {
+pub(super) struct ReceiverList<A: ?Sized, R> {
     version: u64,
-    pub(super) bodies: Box<[Arc<dyn Body<A, R>>]>,
+    pub(super) bodies: Box<[Arc<dyn ReceiverBody<A, R>>]>,
 }
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Default for Connections<A, R, P> {
     fn default() -> Self {
         Self {
-            table: Mutex::new(Table {
+            table: Mutex::new(ConnectionTable {
                 entries: BTreeMap::new(),
                 places: HashMap::new(),
                 mortal: BTreeSet::new(),
@@ -145,7 +145,7 @@ fn address<P: Pointer>(sender: &P) -> usize {
 }
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
-    fn table(&self) -> MutexGuard<'_, Table<A, R, P>> {
+    fn table(&self) -> MutexGuard<'_, ConnectionTable<A, R, P>> {
         self.table.lock()
     }
 
@@ -154,7 +154,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     }
 
     /// A change of the table has been made, and its lock is still held.
-    fn changed(&self, table: MutexGuard<'_, Table<A, R, P>>) {
+    fn changed(&self, table: MutexGuard<'_, ConnectionTable<A, R, P>>) {
         // Release: who sees the number sees the change that came before.
         self.version.fetch_add(1, Ordering::AcqRel);
         drop(table);
@@ -174,7 +174,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     /// Whether it was connected. `owned` says whether the receiver is to be owned.
     pub(super) fn connect(
         self: &Arc<Self>,
-        key: Key,
+        key: SenderKey,
         sender: Option<&P>,
         receiver: &Receiver<A, R>,
         owned: bool,
@@ -193,7 +193,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
                 connections.remove(|_| [number]);
             }
         });
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(ConnectionEntry {
             number,
             key,
             sender,
@@ -215,7 +215,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     /// Takes out those of these numbers that are in. How many.
     fn remove<N: IntoIterator<Item = u64>>(
         &self,
-        which: impl FnOnce(&Table<A, R, P>) -> N,
+        which: impl FnOnce(&ConnectionTable<A, R, P>) -> N,
     ) -> usize {
         let mut table = self.table();
         let numbers = which(&table);
@@ -228,7 +228,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         gone.len()
     }
 
-    pub(super) fn disconnect(&self, key: &Key, sender: Option<&P>) -> bool {
+    pub(super) fn disconnect(&self, key: &SenderKey, sender: Option<&P>) -> bool {
         let place = (key.clone(), sender.map(address));
         self.remove(|table| table.places.get(&place).copied()) > 0
     }
@@ -305,12 +305,12 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     pub(super) fn with_list<T>(
         &self,
         sender: Option<&P>,
-        f: impl FnOnce(&Arc<List<A, R>>) -> T,
+        f: impl FnOnce(&Arc<ReceiverList<A, R>>) -> T,
     ) -> T {
         // Acquire: pairs with `changed`. What has been disconnected before this send began is not in a list of this version.
         let version = self.version.load(Ordering::Acquire);
         let mut f = Some(f);
-        let mut view = |list: &Arc<List<A, R>>| {
+        let mut view = |list: &Arc<ReceiverList<A, R>>| {
             let f = if list.version == version {
                 f.take()
             } else {
@@ -336,7 +336,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
 
     /// Makes a list, and keeps it if it is still true then.
     #[cold]
-    fn fill(&self, sender: Option<&P>) -> Arc<List<A, R>> {
+    fn fill(&self, sender: Option<&P>) -> Arc<ReceiverList<A, R>> {
         self.bury();
         let (version, entries) = {
             let table = self.table();
@@ -344,7 +344,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             (self.version.load(Ordering::Relaxed), entries)
         };
         let sender_address = sender.map(address);
-        let meant = |entry: &&Arc<Entry<A, R, P>>| {
+        let meant = |entry: &&Arc<ConnectionEntry<A, R, P>>| {
             entry.sender.is_none() || entry.address() == sender_address
         };
         let mut bodies: Vec<_> = entries
@@ -355,7 +355,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         // Now, not at the end: it may drop what a receiver has captured, and if that panics there, the list would leak.
         drop(entries);
         order(&mut bodies);
-        let list = Arc::new(List {
+        let list = Arc::new(ReceiverList {
             version,
             bodies: bodies.into(),
         });
@@ -366,7 +366,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         // A change counts first and forgets the lists then; here it is the other way round. With a fence between the two in both places, one sees the other.
         full_barrier();
         if self.version.load(Ordering::Relaxed) != version {
-            let same = |other: &Arc<List<A, R>>| Arc::ptr_eq(other, &list);
+            let same = |other: &Arc<ReceiverList<A, R>>| Arc::ptr_eq(other, &list);
             match sender {
                 None => drop(self.for_all.remove_if(&(), |_, other| same(other))),
                 Some(sender) => drop(self.for_one.remove_if(sender, |_, other| same(other))),
@@ -378,9 +378,9 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
 
 /// Those that are not futures first.
 #[cfg(feature = "async")]
-fn order<A: ?Sized, R>(bodies: &mut [Arc<dyn Body<A, R>>]) {
+fn order<A: ?Sized, R>(bodies: &mut [Arc<dyn ReceiverBody<A, R>>]) {
     bodies.sort_by_key(|body| body.is_future());
 }
 
 #[cfg(not(feature = "async"))]
-fn order<A: ?Sized, R>(_: &mut [Arc<dyn Body<A, R>>]) {}
+fn order<A: ?Sized, R>(_: &mut [Arc<dyn ReceiverBody<A, R>>]) {}

@@ -15,10 +15,10 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// A receiver has failed: which one, and how.
 pub struct Failure {
     receiver: ReceiverId,
-    cause: RemovalCause,
+    cause: FailureCause,
 }
 
-enum RemovalCause {
+enum FailureCause {
     Error(BoxError),
     // In a lock, so that a failure is `Sync` as errors are expected to be.
     Panic(Mutex<Box<dyn Any + Send>>),
@@ -28,14 +28,14 @@ impl Failure {
     pub(super) fn error(receiver: ReceiverId, error: BoxError) -> Self {
         Self {
             receiver,
-            cause: RemovalCause::Error(error),
+            cause: FailureCause::Error(error),
         }
     }
 
     pub(super) fn panic(receiver: ReceiverId, payload: Box<dyn Any + Send>) -> Self {
         Self {
             receiver,
-            cause: RemovalCause::Panic(Mutex::new(payload)),
+            cause: FailureCause::Panic(Mutex::new(payload)),
         }
     }
 
@@ -46,7 +46,7 @@ impl Failure {
 
     /// Whether it has panicked.
     pub fn is_panic(&self) -> bool {
-        matches!(self.cause, RemovalCause::Panic(_))
+        matches!(self.cause, FailureCause::Panic(_))
     }
 
     /// The error that it has returned.
@@ -54,8 +54,8 @@ impl Failure {
     /// *Panics* if it has panicked: its panic goes on here.
     pub fn into_error(self) -> BoxError {
         match self.cause {
-            RemovalCause::Error(error) => error,
-            RemovalCause::Panic(payload) => {
+            FailureCause::Error(error) => error,
+            FailureCause::Panic(payload) => {
                 resume_unwind(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
             }
         }
@@ -65,8 +65,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
-            RemovalCause::Error(error) => error.fmt(f),
-            RemovalCause::Panic(payload) => {
+            FailureCause::Error(error) => error.fmt(f),
+            FailureCause::Panic(payload) => {
                 let payload = lock(payload);
                 write!(f, "a receiver has panicked: {}", panic_text(&**payload))
             }
@@ -86,8 +86,8 @@ impl fmt::Debug for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
-            RemovalCause::Error(error) => Some(&**error),
-            RemovalCause::Panic(_) => None,
+            FailureCause::Error(error) => Some(&**error),
+            FailureCause::Panic(_) => None,
         }
     }
 }

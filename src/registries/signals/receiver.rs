@@ -22,17 +22,17 @@ use std::sync::Arc;
 /// assert!(signal.send(&-9).is_err());
 /// ```
 pub struct Receiver<A: ?Sized + 'static, R: 'static = ()> {
-    life: Watched<Life<A, R>>,
+    life: Watched<ReceiverInner<A, R>>,
 }
 
 /// What dies with the last owner. The body is shared with the lists that sends go through, so that these need no owner of each receiver; its death takes it out of them.
-struct Life<A: ?Sized, R> {
+struct ReceiverInner<A: ?Sized, R> {
     id: ReceiverId,
-    body: Arc<dyn Body<A, R>>,
+    body: Arc<dyn ReceiverBody<A, R>>,
 }
 
 /// What runs.
-pub(super) trait Body<A: ?Sized, R>: Send + Sync {
+pub(super) trait ReceiverBody<A: ?Sized, R>: Send + Sync {
     fn id(&self) -> ReceiverId;
 
     /// None: its object has died, so there is nothing to be called.
@@ -63,7 +63,7 @@ pub(super) trait Body<A: ?Sized, R>: Send + Sync {
 
 struct Plain<F>(ReceiverId, F);
 
-impl<A: ?Sized, R, F: Fn(&A) -> Result<R, BoxError> + Send + Sync> Body<A, R> for Plain<F> {
+impl<A: ?Sized, R, F: Fn(&A) -> Result<R, BoxError> + Send + Sync> ReceiverBody<A, R> for Plain<F> {
     fn id(&self) -> ReceiverId {
         self.0
     }
@@ -79,7 +79,7 @@ struct Method<Q: SyncPointer, F> {
     method: F,
 }
 
-impl<A, R, Q, F> Body<A, R> for Method<Q, F>
+impl<A, R, Q, F> ReceiverBody<A, R> for Method<Q, F>
 where
     A: ?Sized,
     Q: SyncPointer,
@@ -125,11 +125,11 @@ impl<A: ?Sized + 'static, R: 'static> Receiver<A, R> {
         Self::of(|id| Arc::new(Method::<Q, _> { id, object, method }))
     }
 
-    pub(super) fn of(body: impl FnOnce(ReceiverId) -> Arc<dyn Body<A, R>>) -> Self {
+    pub(super) fn of(body: impl FnOnce(ReceiverId) -> Arc<dyn ReceiverBody<A, R>>) -> Self {
         let id = ReceiverId::new();
         let body = body(id);
         Self {
-            life: Watched::new(Life { id, body }),
+            life: Watched::new(ReceiverInner { id, body }),
         }
     }
 
@@ -138,7 +138,7 @@ impl<A: ?Sized + 'static, R: 'static> Receiver<A, R> {
         self.life.id
     }
 
-    pub(super) fn body(&self) -> &Arc<dyn Body<A, R>> {
+    pub(super) fn body(&self) -> &Arc<dyn ReceiverBody<A, R>> {
         &self.life.body
     }
 

@@ -1,6 +1,6 @@
 //! What concerns one sender, or one name.
 
-use super::connections::{Connections, Key, List};
+use super::connections::{Connections, ReceiverList, SenderKey};
 use super::outcome::Failure;
 use super::receiver::Receiver;
 use super::Signal;
@@ -58,10 +58,10 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
         }
     }
 
-    fn key(&self, receiver: &Receiver<A, R>) -> Key {
+    fn key(&self, receiver: &Receiver<A, R>) -> SenderKey {
         match self.uid {
-            Some(uid) => Key::Uid(uid.into()),
-            None => Key::Receiver(receiver.id()),
+            Some(uid) => SenderKey::Uid(uid.into()),
+            None => SenderKey::Receiver(receiver.id()),
         }
     }
 
@@ -120,13 +120,13 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
         let (Some(uid), Some(connections)) = (self.uid, self.signal.made()) else {
             return false;
         };
-        connections.disconnect(&Key::Uid(uid.into()), self.sender)
+        connections.disconnect(&SenderKey::Uid(uid.into()), self.sender)
     }
 
     #[inline]
     fn with_list<T>(
         &self,
-        f: impl FnOnce(&Connections<A, R, P>, &Arc<List<A, R>>) -> T,
+        f: impl FnOnce(&Connections<A, R, P>, &Arc<ReceiverList<A, R>>) -> T,
     ) -> Option<T> {
         let connections = self.signal.made()?;
         Some(connections.with_list(self.sender, |list| f(connections, list)))
@@ -181,7 +181,7 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
     }
 
     #[cfg(feature = "async")]
-    pub(super) fn list(&self) -> Option<Arc<List<A, R>>> {
+    pub(super) fn list(&self) -> Option<Arc<ReceiverList<A, R>>> {
         self.with_list(|_, list| Arc::clone(list))
     }
 

@@ -1,7 +1,7 @@
 //! Receivers that are futures, and sends that wait for them without holding up a thread.
 
 use super::outcome::{BoxError, Failure};
-use super::receiver::{Body, Receiver};
+use super::receiver::{Receiver, ReceiverBody};
 use super::receiver_id::ReceiverId;
 use super::route::Route;
 use super::Signal;
@@ -18,9 +18,9 @@ use std::thread::{self, Thread};
 /// A future on the heap, as receivers return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-struct Task<F>(ReceiverId, F);
+struct ReceiverTask<F>(ReceiverId, F);
 
-impl<A, R, F> Body<A, R> for Task<F>
+impl<A, R, F> ReceiverBody<A, R> for ReceiverTask<F>
 where
     A: ?Sized,
     F: for<'a> Fn(&'a A) -> BoxFuture<'a, Result<R, BoxError>> + Send + Sync,
@@ -96,7 +96,7 @@ impl<A: ?Sized + 'static, R: 'static> Receiver<A, R> {
     pub fn new_async(
         call: impl for<'a> Fn(&'a A) -> BoxFuture<'a, Result<R, BoxError>> + Send + Sync + 'static,
     ) -> Self {
-        Self::of(|id| Arc::new(Task(id, call)))
+        Self::of(|id| Arc::new(ReceiverTask(id, call)))
     }
 }
 
@@ -137,15 +137,15 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'_, A, R, P> {
         let mut failed = None;
         for body in &list.bodies {
             let called = caught(body.id(), stop, || match body.start(args) {
-                Some(future) => Ok(Some(Slot::Running(body.id(), future))),
+                Some(future) => Ok(Some(TaskSlot::Running(body.id(), future))),
                 None => match body.call(args) {
                     None => Ok(None),
-                    Some(Ok(result)) => Ok(Some(Slot::Ended(Ok(result)))),
+                    Some(Ok(result)) => Ok(Some(TaskSlot::Ended(Ok(result)))),
                     Some(Err(error)) => Err(Failure::error(body.id(), error)),
                 },
             });
-            match called.unwrap_or_else(|failure| Some(Slot::Ended(Err(failure)))) {
-                Some(Slot::Ended(Err(failure))) if stop => {
+            match called.unwrap_or_else(|failure| Some(TaskSlot::Ended(Err(failure)))) {
+                Some(TaskSlot::Ended(Err(failure))) if stop => {
                     failed = Some(failure);
                     break;
                 }
@@ -166,8 +166,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'_, A, R, P> {
                 match slot.poll(context, stop) {
                     Poll::Pending => pending = true,
                     Poll::Ready(()) if stop => {
-                        if let Slot::Ended(Err(_)) = slot {
-                            let failed = std::mem::replace(slot, Slot::Taken);
+                        if let TaskSlot::Ended(Err(_)) = slot {
+                            let failed = std::mem::replace(slot, TaskSlot::Taken);
                             return Poll::Ready(Some(failed));
                         }
                     }
@@ -183,7 +183,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'_, A, R, P> {
         let failure = failure.await;
         let ended = failure.into_iter().chain(slots);
         let results = ended.filter_map(|slot| match slot {
-            Slot::Ended(result) => Some(result),
+            TaskSlot::Ended(result) => Some(result),
             _ => None,
         });
         let results = results.collect();
@@ -192,16 +192,16 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'_, A, R, P> {
     }
 }
 
-enum Slot<'a, R> {
+enum TaskSlot<'a, R> {
     Running(ReceiverId, BoxFuture<'a, Result<R, BoxError>>),
     Ended(Result<R, Failure>),
     Taken,
 }
 
-impl<R> Slot<'_, R> {
+impl<R> TaskSlot<'_, R> {
     /// Once more, unless it has ended.
     fn poll(&mut self, context: &mut Context<'_>, stop: bool) -> Poll<()> {
-        let Slot::Running(id, future) = self else {
+        let TaskSlot::Running(id, future) = self else {
             return Poll::Ready(());
         };
         let id = *id;
@@ -211,7 +211,7 @@ impl<R> Slot<'_, R> {
             Ok(Poll::Ready(result)) => result.map_err(|error| Failure::error(id, error)),
             Err(failure) => Err(failure),
         };
-        *self = Slot::Ended(result);
+        *self = TaskSlot::Ended(result);
         Poll::Ready(())
     }
 }

@@ -54,11 +54,11 @@ pub use node::Node;
 
 /// A node, known without being kept alive. Made by [`Node::downgrade`].
 pub struct WeakNode<T: 'static> {
-    life: WeakWatched<node::Inner<T>>,
+    life: WeakWatched<node::NodeInner<T>>,
 }
 
 impl<T: 'static> WeakNode<T> {
-    fn of(life: WeakWatched<node::Inner<T>>) -> Self {
+    fn of(life: WeakWatched<node::NodeInner<T>>) -> Self {
         Self { life }
     }
 
@@ -134,4 +134,4 @@ impl fmt::Display for AdoptError {
 impl Error for AdoptError {}
 
 /// What a node is.
-type Life<T> = Watched<node::Inner<T>>;
+type NodeArc<T> = Watched<node::NodeInner<T>>;

@@ -1,6 +1,6 @@
 //! One node: its value, the way to its parent, and the list of its children.
 
-use super::{AdoptError, Ancestors, Children, Descendants, Life, NoParent, WeakNode};
+use super::{AdoptError, Ancestors, Children, Descendants, NoParent, NodeArc, WeakNode};
 use crate::memory::panics::after;
 use crate::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
 use crate::registries::finalizers::Mortal;
@@ -14,19 +14,19 @@ use std::ops::Deref;
 ///
 /// Two owners are equal if they own the very same node.
 pub struct Node<T: 'static> {
-    life: Life<T>,
+    life: NodeArc<T>,
 }
 
 /// What the owners share.
 ///
 /// Locks are taken in this order: [`ADOPTING`], a node's `link`, its parent's `list`. None is held while something of the user's can run: a node is let go of, and a weak pointer of one too, after
 /// the lock.
-pub(super) struct Inner<T: 'static> {
+pub(super) struct NodeInner<T: 'static> {
     value: T,
     /// The way to the parent, and the number in its list.
     // Invariant: it is set by whoever makes the node, by `adopt`, and by `move_to_end`.
     link: Mutex<Option<(WeakNode<T>, u64)>>,
-    list: Mutex<List<T>>,
+    list: Mutex<ChildList<T>>,
 }
 
 // Held while a node that exists gets a parent: so nothing is hung above or below it meanwhile but leaves.
@@ -40,19 +40,19 @@ impl<T: 'static> Node<T> {
         Self::linked(value, None)
     }
 
-    pub(super) fn of(life: Life<T>) -> Self {
+    pub(super) fn of(life: NodeArc<T>) -> Self {
         Self { life }
     }
 
     fn linked(value: T, link: Option<(WeakNode<T>, u64)>) -> Self {
-        Self::of(Watched::new(Inner {
+        Self::of(Watched::new(NodeInner {
             value,
             link: Mutex::new(link),
-            list: Mutex::new(List::default()),
+            list: Mutex::new(ChildList::default()),
         }))
     }
 
-    fn list(&self) -> MutexGuard<'_, List<T>> {
+    fn list(&self) -> MutexGuard<'_, ChildList<T>> {
         self.life.list.lock()
     }
 
@@ -135,15 +135,15 @@ impl<T: 'static> Node<T> {
     /// The child of the same parent that comes after this one. None if it is the last, or has no parent. *Complexity:* logarithmic in the number of siblings, on average;
     /// a walk past many that have left between the two closes the gap.
     pub fn next_sibling(&self) -> Option<Self> {
-        self.sibling(List::after)
+        self.sibling(ChildList::after)
     }
 
     /// The child of the same parent that comes before this one; see [`next_sibling`](Self::next_sibling).
     pub fn previous_sibling(&self) -> Option<Self> {
-        self.sibling(List::before)
+        self.sibling(ChildList::before)
     }
 
-    fn sibling(&self, find: impl FnOnce(&mut List<T>, u64) -> Option<Self>) -> Option<Self> {
+    fn sibling(&self, find: impl FnOnce(&mut ChildList<T>, u64) -> Option<Self>) -> Option<Self> {
         let (parent, number) = self.link()?;
         let parent = parent.upgrade()?;
         let found = find(&mut parent.list(), number);
@@ -376,7 +376,7 @@ impl<T: 'static> WeakPointer for WeakNode<T> {
 }
 
 /// Children in order. Those that left leave a hole; there are never more holes than children, but for a few, and none that many have to pass.
-struct List<T: 'static> {
+struct ChildList<T: 'static> {
     // Invariant: the numbers ascend, and neither end is a hole.
     nodes: VecDeque<(u64, Option<Node<T>>)>,
     holes: usize,
@@ -385,7 +385,7 @@ struct List<T: 'static> {
     next: u64,
 }
 
-impl<T: 'static> Default for List<T> {
+impl<T: 'static> Default for ChildList<T> {
     fn default() -> Self {
         Self {
             nodes: VecDeque::new(),
@@ -396,7 +396,7 @@ impl<T: 'static> Default for List<T> {
     }
 }
 
-impl<T: 'static> List<T> {
+impl<T: 'static> ChildList<T> {
     fn len(&self) -> usize {
         self.nodes.len() - self.holes
     }

@@ -1,6 +1,6 @@
 //! What an interner can hold, and how it lies in a node.
 
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::table::payload::Payload;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::marker::PhantomData;
@@ -259,14 +259,14 @@ unsafe impl<T: ?Sized + Internable> Payload for Canonical<T> {
     }
 
     #[inline(always)]
-    unsafe fn key<'a>(node: Node) -> &'a T {
+    unsafe fn key<'a>(node: NodePtr) -> &'a T {
         // SAFETY: the caller is an owner, or alone.
         let len = unsafe { node.as_ref().meta() } as usize;
         // SAFETY: that is where and how long the value was written.
         unsafe { &*T::value_at(crate::table::payload::payload::<Self>(node), len) }
     }
 
-    unsafe fn drop_in_place(node: Node) {
+    unsafe fn drop_in_place(node: NodePtr) {
         // SAFETY: the caller is alone, and the value complete.
         unsafe {
             let len = node.as_ref().meta() as usize;

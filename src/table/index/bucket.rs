@@ -17,7 +17,7 @@
 //! | `LISTS` | even more are in its list | a writer | a writer |
 //! | `MOVED` | the nodes are in the next table, and there are no tags here any more | the mover | never |
 
-use crate::memory::node::{Header, Node};
+use crate::memory::node::{Header, NodePtr};
 use crate::sync::{self, AtomicPtr, AtomicU64, Ordering};
 use std::ptr::{self, NonNull};
 
@@ -174,7 +174,7 @@ impl Bucket {
     ///
     /// A slot that has been occupied once is never null again: a removed node's pointer stays for those who loaded the word before.
     #[inline(always)]
-    pub(super) fn node(&self, slot: usize) -> Node {
+    pub(super) fn node(&self, slot: usize) -> NodePtr {
         debug_assert!(slot < SLOTS);
         // SAFETY: a word only ever names the slots there are.
         let slot = unsafe { self.slots.get_unchecked(slot) };
@@ -272,18 +272,18 @@ impl Locked<'_> {
     }
 
     /// The nodes that are linked in this bucket and may have this tag.
-    pub(super) fn matches(&self, tag: Tag) -> impl Iterator<Item = Node> + '_ {
+    pub(super) fn matches(&self, tag: Tag) -> impl Iterator<Item = NodePtr> + '_ {
         self.word.matches(tag).map(|slot| self.bucket.node(slot))
     }
 
     /// The nodes that are linked in this bucket.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodePtr> + '_ {
         self.word.occupied().map(|slot| self.bucket.node(slot))
     }
 
     /// Links a node, if a slot is vacant.
     #[inline(always)]
-    pub(super) fn place(&mut self, node: Node, tag: Tag) -> bool {
+    pub(super) fn place(&mut self, node: NodePtr, tag: Tag) -> bool {
         let Some(slot) = self.word.vacant() else {
             return false;
         };
@@ -294,7 +294,7 @@ impl Locked<'_> {
     }
 
     #[inline(always)]
-    fn slot_of(&self, node: Node, tag: Tag) -> Option<usize> {
+    fn slot_of(&self, node: NodePtr, tag: Tag) -> Option<usize> {
         self.word
             .matches(tag)
             .find(|slot| self.bucket.node(*slot) == node)
@@ -302,7 +302,7 @@ impl Locked<'_> {
 
     /// Unlinks this very node, if it is linked here.
     #[inline(always)]
-    pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {
+    pub(super) fn remove(&mut self, node: NodePtr, tag: Tag) -> bool {
         let Some(slot) = self.slot_of(node, tag) else {
             return false;
         };
@@ -312,7 +312,7 @@ impl Locked<'_> {
     }
 
     /// Unlinks the nodes that are `wanted`, and hands them over.
-    pub(super) fn take(&mut self, wanted: impl Fn(Node) -> bool, taken: impl FnMut(Node)) {
+    pub(super) fn take(&mut self, wanted: impl Fn(NodePtr) -> bool, taken: impl FnMut(NodePtr)) {
         // First all are asked, and none of the answers decides what is done next: so the processor waits for the memory of all of them at once.
         let mut tags = 0;
         for slot in self.word.occupied() {
@@ -326,7 +326,7 @@ impl Locked<'_> {
     }
 
     /// Unlinks the nodes that `keep` does not want.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(Node) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(NodePtr) -> bool) {
         for slot in self.word.occupied() {
             if !keep(self.bucket.node(slot)) {
                 self.word = self.word.without(slot);
@@ -335,7 +335,7 @@ impl Locked<'_> {
     }
 
     /// Puts `new`, whose hash is the same, in the place of this very node, if it is linked here.
-    pub(super) fn replace(&mut self, old: Node, new: Node, tag: Tag) -> bool {
+    pub(super) fn replace(&mut self, old: NodePtr, new: NodePtr, tag: Tag) -> bool {
         let Some(slot) = self.slot_of(old, tag) else {
             return false;
         };

@@ -7,8 +7,8 @@
 use super::array::{self, Array};
 use super::bucket::{Slots, Word, SLOTS};
 use super::Index;
-use crate::memory::grace::Guard;
-use crate::memory::node::Node;
+use crate::memory::grace::ReadGuard;
+use crate::memory::node::NodePtr;
 use crate::sync::{self, AtomicPtr, Ordering};
 use std::ops::Range;
 use std::ptr;
@@ -45,7 +45,7 @@ pub(crate) enum Ahead {
 /// The next node of a bucket in sight.
 pub(crate) enum Next {
     /// It has been named, and was linked after that.
-    Named(Node),
+    Named(NodePtr),
     Lost,
     Over,
 }
@@ -53,7 +53,7 @@ pub(crate) enum Next {
 impl Index {
     /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, sight: &mut BucketCursor, _: &Guard) -> Ahead {
+    pub(crate) fn look_ahead(&self, sight: &mut BucketCursor, _: &ReadGuard) -> Ahead {
         let Some(array) = self.array() else {
             return Ahead::Nothing;
         };
@@ -102,7 +102,7 @@ impl Index {
         &self,
         sight: &mut BucketCursor,
         hazard: &AtomicPtr<()>,
-        _: &Guard,
+        _: &ReadGuard,
     ) -> Next {
         let before = sight.left;
         let Some(slot) = sight.left.next() else {
@@ -168,7 +168,7 @@ impl BucketCursor {
     }
 
     /// Whether this node was there and has not been looked at.
-    pub(crate) fn misses(&self, node: Node) -> bool {
+    pub(crate) fn misses(&self, node: NodePtr) -> bool {
         let mut left = self.left;
         left.any(|slot| self.nodes[slot] == node.addr().get())
     }

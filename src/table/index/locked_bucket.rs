@@ -13,19 +13,19 @@
 
 use super::array::{Array, Which};
 use super::bucket::{Bucket, Locked, Tag};
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::sync::{List, ListMap, OnceCell};
 use std::ops::{Range, RangeInclusive};
 
 /// A node in a list.
 pub(crate) struct Listed {
-    node: Node,
+    node: NodePtr,
     number: u64,
 }
 
 impl Listed {
-    fn new(node: Node) -> Self {
+    fn new(node: NodePtr) -> Self {
         // Zero is behind nothing. In a home's list the numbers ascend, as they are taken while it is locked.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Relaxed);
@@ -112,7 +112,7 @@ impl<'a> LockedBucket<'a> {
     }
 
     /// Calls `f` with every linked node of this home.
-    pub(super) fn for_each(&self, mut f: impl FnMut(Node)) {
+    pub(super) fn for_each(&self, mut f: impl FnMut(NodePtr)) {
         self.bucket.nodes().for_each(&mut f);
         if self.bucket.word().spills() {
             let line = self.line().lock();
@@ -126,7 +126,11 @@ impl<'a> LockedBucket<'a> {
     }
 
     /// Unlinks the nodes that are `wanted`, and hands them over.
-    pub(super) fn take(&mut self, wanted: impl Fn(Node) -> bool, mut taken: impl FnMut(Node)) {
+    pub(super) fn take(
+        &mut self,
+        wanted: impl Fn(NodePtr) -> bool,
+        mut taken: impl FnMut(NodePtr),
+    ) {
         self.bucket.take(&wanted, &mut taken);
         if self.bucket.word().spills() {
             let mut line = self.line().lock();
@@ -150,7 +154,7 @@ impl<'a> LockedBucket<'a> {
     }
 
     /// Calls `f` with the linked nodes that may have this tag, and with some that are of other homes.
-    pub(super) fn for_each_match(&self, tag: Tag, mut f: impl FnMut(Node)) {
+    pub(super) fn for_each_match(&self, tag: Tag, mut f: impl FnMut(NodePtr)) {
         self.for_each_match_in_slots(tag, &mut f);
         if self.bucket.word().lists() {
             self.list(|list| list.iter().for_each(|listed| f(listed.node)));
@@ -158,7 +162,7 @@ impl<'a> LockedBucket<'a> {
     }
 
     /// As `for_each_match`, but for those in the list.
-    pub(super) fn for_each_match_in_slots(&self, tag: Tag, mut f: impl FnMut(Node)) {
+    pub(super) fn for_each_match_in_slots(&self, tag: Tag, mut f: impl FnMut(NodePtr)) {
         self.bucket.matches(tag).for_each(&mut f);
         if self.bucket.word().spills() {
             self.line().lock().matches(tag).for_each(&mut f);
@@ -169,7 +173,7 @@ impl<'a> LockedBucket<'a> {
     pub(super) fn for_each_listed(
         &self,
         numbers: RangeInclusive<u64>,
-        mut f: impl FnMut(Node) -> bool,
+        mut f: impl FnMut(NodePtr) -> bool,
     ) -> Option<u64> {
         if !self.bucket.word().lists() {
             return None;
@@ -200,7 +204,7 @@ impl<'a> LockedBucket<'a> {
 
     /// Links a node. False if the bucket was full.
     #[inline(always)]
-    pub(super) fn place(&mut self, node: Node, tag: Tag) -> bool {
+    pub(super) fn place(&mut self, node: NodePtr, tag: Tag) -> bool {
         let fits = self.bucket.place(node, tag);
         if !fits {
             self.spill(node, tag);
@@ -209,7 +213,7 @@ impl<'a> LockedBucket<'a> {
     }
 
     #[cold]
-    fn spill(&mut self, node: Node, tag: Tag) {
+    fn spill(&mut self, node: NodePtr, tag: Tag) {
         if self.line().lock().place(node, tag) {
             self.bucket.set_spills(true);
         } else {
@@ -220,19 +224,19 @@ impl<'a> LockedBucket<'a> {
 
     /// Whether this very node is linked in the bucket itself.
     #[inline(always)]
-    pub(super) fn has_in_bucket(&self, node: Node, tag: Tag) -> bool {
+    pub(super) fn has_in_bucket(&self, node: NodePtr, tag: Tag) -> bool {
         self.bucket.matches(tag).any(|linked| linked == node)
     }
 
     /// Unlinks this very node, if it is linked here.
     #[inline(always)]
-    pub(super) fn remove(&mut self, node: Node, tag: Tag) -> bool {
+    pub(super) fn remove(&mut self, node: NodePtr, tag: Tag) -> bool {
         self.bucket.remove(node, tag)
             || (!self.bucket.word().is_complete() && self.remove_spilled(node, tag))
     }
 
     #[cold]
-    fn remove_spilled(&mut self, node: Node, tag: Tag) -> bool {
+    fn remove_spilled(&mut self, node: NodePtr, tag: Tag) -> bool {
         if self.bucket.word().spills() {
             let mut line = self.line().lock();
             if line.remove(node, tag) {
@@ -254,7 +258,7 @@ impl<'a> LockedBucket<'a> {
     }
 
     /// Puts `new`, whose hash is the same, in the place of this very node, if it is linked here.
-    pub(super) fn replace(&mut self, old: Node, new: Node, tag: Tag) -> bool {
+    pub(super) fn replace(&mut self, old: NodePtr, new: NodePtr, tag: Tag) -> bool {
         self.bucket.replace(old, new, tag)
             || (self.bucket.word().spills() && self.line().lock().replace(old, new, tag))
             || (self.bucket.word().lists()
@@ -265,12 +269,12 @@ impl<'a> LockedBucket<'a> {
     }
 
     /// Takes all nodes out, to link them in the successor, and marks the home as moved.
-    pub(super) fn move_out(&mut self, mut deal: impl FnMut(Node)) {
+    pub(super) fn move_out(&mut self, mut deal: impl FnMut(NodePtr)) {
         self.bucket.nodes().for_each(&mut deal);
         // Taken out first and dealt afterwards: where they go, they may need the same lock.
         if self.bucket.word().spills() {
             let mut line = self.line().lock();
-            let spilled: Vec<Node> = line.nodes().filter(|node| self.owns(*node)).collect();
+            let spilled: Vec<NodePtr> = line.nodes().filter(|node| self.owns(*node)).collect();
             line.retain(|node| !spilled.contains(&node));
             drop(line);
             spilled.into_iter().for_each(&mut deal);
@@ -283,7 +287,7 @@ impl<'a> LockedBucket<'a> {
     }
 
     /// Whether a node of the shared line is one of this home.
-    fn owns(&self, node: Node) -> bool {
+    fn owns(&self, node: NodePtr) -> bool {
         // SAFETY: linked nodes are headers, always.
         self.array.index(unsafe { node.as_ref() }.hash()) == self.index
     }

@@ -1,7 +1,7 @@
 //! From a hash to the linked nodes with that hash.
 //!
 //! The index knows nodes and hashes, but neither keys nor owners' intentions: comparing keys is the caller's, outside of every
-//! lock. All calls that follow pointers into the index take a [`Guard`] as proof that nothing they see is freed meanwhile.
+//! lock. All calls that follow pointers into the index take a [`ReadGuard`] as proof that nothing they see is freed meanwhile.
 
 mod array;
 mod bucket;
@@ -10,8 +10,8 @@ mod locked_bucket;
 mod namesakes;
 mod resize;
 
-use crate::memory::grace::{Graveyard, Guard};
-use crate::memory::node::{Header, Node};
+use crate::memory::grace::{Graveyard, ReadGuard};
+use crate::memory::node::{Header, NodePtr};
 use crate::sync::{self, AtomicBool, AtomicPtr, Ordering};
 use array::{Array, Which};
 use bucket::{Bucket, Tag, Word};
@@ -33,7 +33,7 @@ impl Probe {
 
     /// A node with this hash, of which the caller is now an owner.
     #[inline(always)]
-    pub(crate) fn found(self) -> Option<Node> {
+    pub(crate) fn found(self) -> Option<NodePtr> {
         if self.0.addr() > 1 {
             NonNull::new(self.0)
         } else {
@@ -88,7 +88,7 @@ impl Index {
     }
 
     /// How many nodes fit before the index grows, if it is being replaced, into the last of the successors.
-    pub(crate) fn capacity(&self, _: &Guard) -> usize {
+    pub(crate) fn capacity(&self, _: &ReadGuard) -> usize {
         self.array()
             .map_or(0, |array| array::capacity(array.last().len()))
     }
@@ -104,8 +104,8 @@ impl Index {
     pub(crate) fn probe<R>(
         &self,
         hash: u64,
-        guard: Guard,
-        found: impl FnOnce(Node) -> R,
+        guard: ReadGuard,
+        found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
         // SAFETY: only called for a registry that has not gone; and an array that is replaced is buried, not freed.
@@ -135,8 +135,8 @@ impl Index {
         &self,
         hash: u64,
         hazard: &AtomicPtr<()>,
-        guard: Guard,
-        found: impl FnOnce(Node) -> R,
+        guard: ReadGuard,
+        found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
         // SAFETY: as in `probe`.
@@ -179,7 +179,7 @@ impl Index {
     /// As `probe`, but looks also where the nodes have moved or spilled to.
     #[cold]
     #[inline(never)]
-    pub(crate) fn probe_on(&self, hash: u64, _: &Guard) -> Probe {
+    pub(crate) fn probe_on(&self, hash: u64, _: &ReadGuard) -> Probe {
         let mut next = self.array();
         while let Some(array) = next {
             let bucket = array.bucket(hash);
@@ -212,11 +212,11 @@ impl Index {
     #[inline]
     pub(crate) fn link(
         &self,
-        node: Node,
+        node: NodePtr,
         hash: u64,
         live: impl FnOnce() -> usize,
         graveyard: &Graveyard,
-        _: &Guard,
+        _: &ReadGuard,
     ) -> Link {
         let array = self
             .array()
@@ -235,7 +235,7 @@ impl Index {
     #[inline(always)]
     fn place(
         &self,
-        node: Node,
+        node: NodePtr,
         hash: u64,
         mut home: LockedBucket<'_>,
         array: &Array,
@@ -257,7 +257,7 @@ impl Index {
 
     /// Shows the linked nodes with this hash that have no owner any more, under their bucket's lock.
     #[cold]
-    pub(crate) fn for_each_dead(&self, hash: u64, mut see: impl FnMut(Node), _: &Guard) {
+    pub(crate) fn for_each_dead(&self, hash: u64, mut see: impl FnMut(NodePtr), _: &ReadGuard) {
         let Some(array) = self.array() else { return };
         LockedBucket::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
             // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so one without an owner has lost it.
@@ -270,7 +270,7 @@ impl Index {
 
     /// Takes this very node out, if it is linked.
     #[inline]
-    pub(crate) fn unlink(&self, node: Node, _: &Guard) -> bool {
+    pub(crate) fn unlink(&self, node: NodePtr, _: &ReadGuard) -> bool {
         let Some(array) = self.array() else {
             return false;
         };
@@ -284,10 +284,10 @@ impl Index {
     #[inline]
     pub(crate) fn unlink_if(
         &self,
-        node: Node,
+        node: NodePtr,
         hash: u64,
-        wanted: impl FnOnce(Node) -> bool,
-        _: &Guard,
+        wanted: impl FnOnce(NodePtr) -> bool,
+        _: &ReadGuard,
     ) -> bool {
         let Some(array) = self.array() else {
             return false;
@@ -299,7 +299,7 @@ impl Index {
 
     /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked and the index is not sealed, and gives it
     /// its first owners.
-    pub(crate) fn replace(&self, old: Node, new: Node, _: &Guard) -> bool {
+    pub(crate) fn replace(&self, old: NodePtr, new: NodePtr, _: &ReadGuard) -> bool {
         let Some(array) = self.array() else {
             return false;
         };
@@ -321,8 +321,8 @@ impl Index {
         &self,
         halves: Range<u64>,
         least: usize,
-        mut see: impl FnMut(Node) -> bool,
-        _: &Guard,
+        mut see: impl FnMut(NodePtr) -> bool,
+        _: &ReadGuard,
     ) -> u64 {
         let mut seen = 0;
         self.visit_homes(halves, Which::Occupied, &mut |home, part| {
@@ -336,9 +336,9 @@ impl Index {
         &self,
         halves: Range<u64>,
         least: usize,
-        wanted: impl Fn(Node) -> bool,
-        mut taken: impl FnMut(Node),
-        _: &Guard,
+        wanted: impl Fn(NodePtr) -> bool,
+        mut taken: impl FnMut(NodePtr),
+        _: &ReadGuard,
     ) -> u64 {
         let mut count = 0;
         self.visit_homes(halves, Which::Occupied, &mut |home, part| {
@@ -354,7 +354,7 @@ impl Index {
     }
 
     /// Has nothing linked any more. What has been linked before this returns, and not been taken out, is found by a look that begins after that.
-    pub(crate) fn seal(&self, _: &Guard) {
+    pub(crate) fn seal(&self, _: &ReadGuard) {
         self.is_sealed.store(true, Ordering::Relaxed);
         // Whoever links holds the lock of a bucket: either before us, or it sees the flag.
         self.visit_homes(0..1 << 32, Which::All, &mut |_, _| true);
@@ -379,7 +379,7 @@ impl Index {
     }
 
     /// The number of buckets, each of which has an equal part of the hashes.
-    pub(crate) fn buckets(&self, _: &Guard) -> usize {
+    pub(crate) fn buckets(&self, _: &ReadGuard) -> usize {
         self.array().map_or(0, Array::len)
     }
 
@@ -405,7 +405,7 @@ impl Index {
 
 /// Whether the upper half of a linked node's hash is in this part, if there is one.
 #[inline(always)]
-fn is_in(part: Option<&Range<u64>>, node: Node) -> bool {
+fn is_in(part: Option<&Range<u64>>, node: NodePtr) -> bool {
     // SAFETY: linked nodes are headers, always.
     part.is_none_or(|part| part.contains(&(unsafe { node.as_ref() }.hash() >> 32)))
 }
@@ -426,7 +426,7 @@ fn probe_slots(bucket: &Bucket, word: Word, hash: u64) -> Probe {
 
 /// Makes the caller an owner of a node that a slot points to, if it has this hash and is alive.
 #[inline(always)]
-fn acquire(node: Node, hash: u64) -> Option<Node> {
+fn acquire(node: NodePtr, hash: u64) -> Option<NodePtr> {
     // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
     let header = unsafe { node.as_ref() };
     (header.hash() == hash && header.acquire()).then_some(node)

@@ -11,8 +11,8 @@
 use super::bucket::{Tag, SLOTS};
 use super::locked_bucket::LockedBucket;
 use super::{acquire, Index, Link};
-use crate::memory::grace::{Graveyard, Guard};
-use crate::memory::node::Node;
+use crate::memory::grace::{Graveyard, ReadGuard};
+use crate::memory::node::NodePtr;
 
 /// The most nodes that are owned at a time, but for those that come and go in the slots during an insertion: as many as bucket and line can hold, and some.
 pub(crate) const FEW: usize = if cfg!(all(highlander_loom, feature = "loom")) {
@@ -43,7 +43,7 @@ impl Place {
 pub(crate) struct Compared {
     pub(crate) place: Place,
     /// Those in slots. The caller owns them, so that no newcomer can be taken for one of them.
-    pub(crate) in_slots: Vec<Node>,
+    pub(crate) in_slots: Vec<NodePtr>,
 }
 
 impl LockedBucket<'_> {
@@ -64,7 +64,7 @@ impl LockedBucket<'_> {
         hash: u64,
         place: &mut Place,
         mut found: usize,
-        see: &mut dyn FnMut(Node),
+        see: &mut dyn FnMut(NodePtr),
     ) {
         if found >= FEW {
             return;
@@ -91,8 +91,8 @@ impl Index {
         &self,
         hash: u64,
         place: &mut Place,
-        see: &mut dyn FnMut(Node),
-        _: &Guard,
+        see: &mut dyn FnMut(NodePtr),
+        _: &ReadGuard,
     ) {
         let Some(array) = self.array() else {
             return;
@@ -121,12 +121,12 @@ impl Index {
     #[inline(never)]
     pub(crate) fn link_beside(
         &self,
-        node: Node,
+        node: NodePtr,
         compared: &mut Compared,
-        see: &mut dyn FnMut(Node, bool),
+        see: &mut dyn FnMut(NodePtr, bool),
         live: &dyn Fn() -> usize,
         graveyard: &Graveyard,
-        _: &Guard,
+        _: &ReadGuard,
     ) -> Link {
         let array = self.array();
         let array = array.expect("nodes are linked while the registry lives");

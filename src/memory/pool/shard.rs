@@ -17,14 +17,14 @@
 
 use super::class::Sizes;
 use super::lane::Lane;
-use crate::memory::node::Node;
+use crate::memory::node::NodePtr;
 use crate::sync::{self, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 #[repr(align(128))]
-pub(super) struct Stripe {
+pub(super) struct PoolShard {
     /// Written by the owner alone.
     owner_inside: AtomicBool,
     visited: AtomicBool,
@@ -47,11 +47,11 @@ struct Stock {
 }
 
 // SAFETY: the stock is reached through `Inside` only, which one thread has at a time. The lanes' pointers lead to the pool's memory.
-unsafe impl Send for Stripe {}
+unsafe impl Send for PoolShard {}
 // SAFETY: as above.
-unsafe impl Sync for Stripe {}
+unsafe impl Sync for PoolShard {}
 
-impl Stripe {
+impl PoolShard {
     pub(super) fn new(sizes: Sizes, has_owner: bool) -> Self {
         let stock = Stock {
             lanes: sizes.all().map(Lane::new).collect(),
@@ -82,11 +82,11 @@ impl Stripe {
     /// # Safety
     /// The calling thread is the owner and not inside.
     #[inline(always)]
-    pub(super) unsafe fn enter(&self) -> Option<Owner<'_>> {
+    pub(super) unsafe fn enter(&self) -> Option<ShardOwner<'_>> {
         debug_assert!(self.has_owner);
         self.owner_inside.store(true, Ordering::Relaxed);
         sync::any_barrier();
-        let owner = Owner(Inside::new(self));
+        let owner = ShardOwner(Inside::new(self));
         // Acquire: pairs with the Release when a visitor leaves.
         if self.visited.load(Ordering::Acquire) {
             drop(owner);
@@ -123,9 +123,9 @@ impl Stripe {
 /// Visits each of these stripes, all at once. None if the system's barrier fails: then nothing may be touched.
 ///
 /// *Waits* for other visitors, and for owners that are inside.
-pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a Stripe>) -> Option<Vec<Visitor<'a>>> {
+pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a PoolShard>) -> Option<Vec<Visitor<'a>>> {
     /// Takes back what was announced.
-    struct Announced<'a>(Vec<&'a Stripe>);
+    struct Announced<'a>(Vec<&'a PoolShard>);
     impl Drop for Announced<'_> {
         fn drop(&mut self) {
             for stripe in &self.0 {
@@ -160,19 +160,19 @@ pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a Stripe>) -> Option<Vec
 /// the stripe may be held across it.
 pub(super) struct Inside<'a> {
     // Invariant: leads to a stripe that is not freed before this thread has left.
-    stripe: NonNull<Stripe>,
-    borrowed: PhantomData<&'a Stripe>,
+    stripe: NonNull<PoolShard>,
+    borrowed: PhantomData<&'a PoolShard>,
 }
 
 /// The owner inside its stripe; leaves when dropped.
-pub(super) struct Owner<'a>(Inside<'a>);
+pub(super) struct ShardOwner<'a>(Inside<'a>);
 
 /// A visitor inside a stripe; leaves when dropped.
 pub(super) struct Visitor<'a>(Inside<'a>);
 
 impl<'a> Inside<'a> {
     #[inline(always)]
-    fn new(stripe: &'a Stripe) -> Self {
+    fn new(stripe: &'a PoolShard) -> Self {
         Self {
             stripe: NonNull::from(stripe),
             borrowed: PhantomData,
@@ -180,7 +180,7 @@ impl<'a> Inside<'a> {
     }
 
     #[inline(always)]
-    fn stripe(&self) -> &Stripe {
+    fn stripe(&self) -> &PoolShard {
         // SAFETY: the invariant; this thread does not leave while `self` is borrowed.
         unsafe { self.stripe.as_ref() }
     }
@@ -233,12 +233,12 @@ impl<'a> Inside<'a> {
 
     /// A free node.
     #[inline(always)]
-    pub(super) fn take(&mut self, lane: usize) -> Option<Node> {
+    pub(super) fn take(&mut self, lane: usize) -> Option<NodePtr> {
         self.lane(lane, Lane::take)
     }
 
     #[inline(always)]
-    pub(super) fn put(&mut self, lane: usize, node: Node) {
+    pub(super) fn put(&mut self, lane: usize, node: NodePtr) {
         self.lane(lane, |lane| lane.put(node));
     }
 
@@ -256,7 +256,7 @@ impl<'a> Inside<'a> {
     }
 }
 
-impl<'a> Deref for Owner<'a> {
+impl<'a> Deref for ShardOwner<'a> {
     type Target = Inside<'a>;
 
     #[inline(always)]
@@ -265,14 +265,14 @@ impl<'a> Deref for Owner<'a> {
     }
 }
 
-impl DerefMut for Owner<'_> {
+impl DerefMut for ShardOwner<'_> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }
 }
 
-impl Drop for Owner<'_> {
+impl Drop for ShardOwner<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: the invariant, up to the store. Only a reference to the atomic is left over when its memory goes, which is allowed.

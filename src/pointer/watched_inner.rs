@@ -15,12 +15,12 @@ use std::ptr;
 // Invariant: both are there until `end`, or until `into_value`, which skips the drop.
 // Invariant: the value borrows nothing. `T` may be shortened to a type that is not `'static` (a life is covariant), so what writes a value,
 // `new` and `value_mut`, demands a `'static` type.
-pub struct Life<T: ?Sized> {
+pub struct WatchedInner<T: ?Sized> {
     watchers: ManuallyDrop<Watchers>,
     value: ManuallyDrop<T>,
 }
 
-impl<T> Life<T> {
+impl<T> WatchedInner<T> {
     pub(crate) fn new(watchers: Watchers, value: T) -> Self
     where
         T: 'static,
@@ -45,7 +45,7 @@ impl<T> Life<T> {
     }
 }
 
-impl<T: ?Sized> Life<T> {
+impl<T: ?Sized> WatchedInner<T> {
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
     }
@@ -78,7 +78,7 @@ impl<T: ?Sized> Life<T> {
     }
 }
 
-impl<T: ?Sized> Drop for Life<T> {
+impl<T: ?Sized> Drop for WatchedInner<T> {
     /// By now no weak pointer can be upgraded any more.
     #[inline]
     fn drop(&mut self) {
@@ -91,7 +91,7 @@ impl<T: ?Sized> Drop for Life<T> {
     }
 }
 
-impl<T: ?Sized> Life<T> {
+impl<T: ?Sized> WatchedInner<T> {
     #[cold]
     #[inline(never)]
     fn announce_and_end(&mut self) {
@@ -107,9 +107,9 @@ impl<T: ?Sized> Life<T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Life<T> {
+impl<T: ?Sized> fmt::Debug for WatchedInner<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Life").finish_non_exhaustive()
+        f.debug_struct("WatchedInner").finish_non_exhaustive()
     }
 }
 
@@ -123,18 +123,18 @@ local! {
 struct Offer(*const ());
 
 impl Offer {
-    fn address<T: ?Sized>(life: &Life<T>) -> *const () {
+    fn address<T: ?Sized>(life: &WatchedInner<T>) -> *const () {
         ptr::from_ref(life).cast()
     }
 
-    fn make<T: ?Sized>(life: &Life<T>) -> Self {
+    fn make<T: ?Sized>(life: &WatchedInner<T>) -> Self {
         let address = Self::address(life);
         OFFERED.with(|offered| offered.set(address));
         Self(address)
     }
 
     /// For the drop of a life: whether it is to leave the end to whoever offered that.
-    fn take<T: ?Sized>(life: &Life<T>) -> bool {
+    fn take<T: ?Sized>(life: &WatchedInner<T>) -> bool {
         let address = Self::address(life);
         OFFERED.with(|offered| {
             let taken = offered.get() == address;
@@ -152,37 +152,37 @@ impl Offer {
 }
 
 /// An owner of a life. As it is an `Arc`, which frees its memory with its value, an owner that is dropped deep down keeps the memory by a weak pointer.
-pub(crate) struct Owner<T: ?Sized>(ManuallyDrop<LifeArc<Life<T>>>);
+pub(crate) struct WatchedOwner<T: ?Sized>(ManuallyDrop<LifeArc<WatchedInner<T>>>);
 
-impl<T: ?Sized> Owner<T> {
-    pub(crate) fn new(life: LifeArc<Life<T>>) -> Self {
+impl<T: ?Sized> WatchedOwner<T> {
+    pub(crate) fn new(life: LifeArc<WatchedInner<T>>) -> Self {
         Self(ManuallyDrop::new(life))
     }
 
-    pub(crate) fn into_arc(self) -> LifeArc<Life<T>> {
+    pub(crate) fn into_arc(self) -> LifeArc<WatchedInner<T>> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once, since `this` is not dropped.
         unsafe { ManuallyDrop::take(&mut this.0) }
     }
 }
 
-impl<T: ?Sized> Deref for Owner<T> {
-    type Target = LifeArc<Life<T>>;
+impl<T: ?Sized> Deref for WatchedOwner<T> {
+    type Target = LifeArc<WatchedInner<T>>;
 
     #[inline]
-    fn deref(&self) -> &LifeArc<Life<T>> {
+    fn deref(&self) -> &LifeArc<WatchedInner<T>> {
         &self.0
     }
 }
 
-impl<T: ?Sized> DerefMut for Owner<T> {
+impl<T: ?Sized> DerefMut for WatchedOwner<T> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut LifeArc<Life<T>> {
+    fn deref_mut(&mut self) -> &mut LifeArc<WatchedInner<T>> {
         &mut self.0
     }
 }
 
-impl<T: ?Sized> Drop for Owner<T> {
+impl<T: ?Sized> Drop for WatchedOwner<T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: taken once, here.
@@ -196,7 +196,7 @@ impl<T: ?Sized> Drop for Owner<T> {
 /// Lets go of a life, and if it was the last, leaves its end for later.
 #[cold]
 #[inline(never)]
-fn drop_deep<T: ?Sized>(life: LifeArc<Life<T>>) {
+fn drop_deep<T: ?Sized>(life: LifeArc<WatchedInner<T>>) {
     let memory = LifeArc::downgrade(&life);
     let offer = Offer::make(&life);
     let mut panics = Panics::new();
@@ -212,7 +212,7 @@ fn drop_deep<T: ?Sized>(life: LifeArc<Life<T>>) {
 /// `what` is a packed weak pointer to a life that was dropped but not ended.
 unsafe fn end<T: ?Sized>(what: [*const (); 2]) {
     // SAFETY: the caller's promise.
-    let memory = unsafe { unpack::<LifeWeak<Life<T>>>(what) };
+    let memory = unsafe { unpack::<LifeWeak<WatchedInner<T>>>(what) };
     let life = remains(&memory);
     // SAFETY: the weak pointer keeps the memory; dead, so nobody else gets at what is in it.
     unsafe { (*life).end() }
