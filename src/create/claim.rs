@@ -48,7 +48,7 @@ pub struct Vacancy<'a, M: Creator> {
 }
 
 impl<'a, M: Creator> Claim<'a, M> {
-    pub(crate) fn after(
+    pub(in crate::create) fn after(
         map: &'a M,
         begun: Begun<'a, CoreOf<M>>,
         owner: impl FnOnce(LiveEntryOf<M>) -> M::Owner,

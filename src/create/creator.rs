@@ -100,9 +100,9 @@ pub(crate) type PendingKeyOf<M> = <CoreOf<M> as Creates>::PendingKey;
 pub(crate) type LiveEntryOf<M> = <CoreOf<M> as Creates>::LiveEntry;
 
 /// What is entered in this map.
-pub(crate) type MadeOf<'t, M> = <CoreOf<M> as Creates>::Made<'t>;
+pub(in crate::create) type MadeOf<'t, M> = <CoreOf<M> as Creates>::Made<'t>;
 
-pub(crate) type CoreOf<M> =
+pub(in crate::create) type CoreOf<M> =
     <M as Creating<<M as Creator>::Key, <M as Creator>::Value, <M as Creator>::Owner>>::Core;
 
 pub(crate) type StoredOf<M> =
@@ -127,7 +127,7 @@ pub(crate) trait Tokens: Creator {
 }
 
 /// Creates a value in two steps.
-pub(crate) fn create_in_two<M: Creator, E>(
+pub(in crate::create) fn create_in_two<M: Creator, E>(
     creation: Creation<'_, CoreOf<M>>,
     allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
     initialise: impl FnOnce(&M::Owner) -> Result<(), E>,
@@ -141,7 +141,7 @@ pub(crate) fn create_in_two<M: Creator, E>(
 }
 
 /// Creates a value that carries a token.
-pub(crate) fn create_with_token<M: Tokens, E>(
+pub(in crate::create) fn create_with_token<M: Tokens, E>(
     map: &M,
     creation: Creation<'_, CoreOf<M>>,
     make: impl FnOnce(&M::Key, Token) -> Result<M::Value, E>,

@@ -70,7 +70,7 @@ pub enum Refused {
 impl Refused {
     /// For the calls that return no error.
     #[cold]
-    pub(crate) fn panic(self) -> ! {
+    pub(in crate::create) fn panic(self) -> ! {
         panic!("{self}")
     }
 }

@@ -105,7 +105,7 @@ impl<B: Halves> Planted<'_, B> {
     }
 
     /// The value, taken out. In a box: on its way to whoever drops it, it would be moved often.
-    pub(crate) fn into_value(self) -> Box<B::Value> {
+    pub(in crate::create) fn into_value(self) -> Box<B::Value> {
         let planted = ManuallyDrop::new(self);
         // SAFETY: written, and not entered; nobody else takes it.
         Box::new(unsafe { planted.seed.place().read() })

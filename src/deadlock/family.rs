@@ -23,14 +23,14 @@ pub(crate) trait Pending {
 
 /// A set of frames, by their depth, which begins with 1.
 #[derive(Clone, Default)]
-pub(crate) struct Needs(SmallVec<[u64; 1]>);
+pub(in crate::deadlock) struct Needs(SmallVec<[u64; 1]>);
 
 impl Needs {
     fn place(depth: u32) -> (usize, u64) {
         (depth as usize / 64, 1 << (depth % 64))
     }
 
-    pub(crate) fn of(depth: u32) -> Self {
+    pub(in crate::deadlock) fn of(depth: u32) -> Self {
         let (word, bit) = Self::place(depth);
         let mut words = SmallVec::from_elem(0, word + 1);
         words[word] = bit;
@@ -64,7 +64,7 @@ impl Needs {
 }
 
 /// Creations that are published together, or given up together.
-pub(crate) struct Group {
+pub(in crate::deadlock) struct Group {
     members: Vec<Box<dyn Pending>>,
     /// The frames whose drafts they need.
     needs: Needs,
@@ -84,7 +84,7 @@ pub(crate) struct Family {
 
 impl Family {
     /// Of the frame at this depth.
-    pub(crate) fn new(depth: u32) -> Self {
+    pub(in crate::deadlock) fn new(depth: u32) -> Self {
         Self {
             depth,
             own: Cell::new(0),
@@ -95,7 +95,7 @@ impl Family {
     }
 
     /// Something is about to join it: what it is the family of.
-    pub(crate) fn is_of(&self, work: &Work) {
+    pub(in crate::deadlock) fn is_of(&self, work: &Work) {
         self.own.set(work.number());
     }
 
@@ -110,12 +110,12 @@ impl Family {
     }
 
     /// The frame, or something that asks inside of it, has got what needs these.
-    pub(crate) fn need(&self, needs: &Needs) {
+    pub(in crate::deadlock) fn need(&self, needs: &Needs) {
         self.needs.borrow_mut().add(needs);
     }
 
     /// The draft of such a member, and what it needs.
-    pub(crate) fn draft(&self, work: &Work) -> Option<(Rc<dyn Any>, Needs)> {
+    pub(in crate::deadlock) fn draft(&self, work: &Work) -> Option<(Rc<dyn Any>, Needs)> {
         self.groups.borrow().iter().find_map(|group| {
             let mut members = group.members.iter();
             let found = members.find(|member| std::ptr::eq(member.work(), work))?;
@@ -124,7 +124,7 @@ impl Family {
     }
 
     /// Shows all members. `see` runs no user code.
-    pub(crate) fn for_each(&self, mut see: impl FnMut(&dyn Pending)) {
+    pub(in crate::deadlock) fn for_each(&self, mut see: impl FnMut(&dyn Pending)) {
         let groups = self.groups.borrow();
         groups
             .iter()
@@ -143,12 +143,12 @@ impl Family {
     }
 
     /// All members, in the order in which they ended.
-    pub(crate) fn take(&self) -> Vec<Box<dyn Pending>> {
+    pub(in crate::deadlock) fn take(&self) -> Vec<Box<dyn Pending>> {
         all_of(self.groups.take())
     }
 
     /// The frame has ended well, but needs others: all goes to the frame around it, and what needs this one shares its fate.
-    pub(crate) fn join(&self, outer: &Family, own: Box<dyn Pending>) {
+    pub(in crate::deadlock) fn join(&self, outer: &Family, own: Box<dyn Pending>) {
         let mut members = Vec::new();
         for mut group in self.groups.take() {
             if group.needs.contains(self.depth) {
@@ -168,7 +168,7 @@ impl Family {
 
     /// The frame has failed: what needs it comes back, to be given up. The rest goes to the frame around it, if there is one.
     #[must_use]
-    pub(crate) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
+    pub(in crate::deadlock) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
         let groups = self.groups.take();
         match outer {
             None => all_of(groups),
@@ -197,7 +197,7 @@ pub(crate) struct Unfinished<'a> {
 }
 
 impl<'a> Unfinished<'a> {
-    pub(crate) fn new(family: &'a Family, mut members: Vec<Box<dyn Pending>>) -> Self {
+    pub(in crate::deadlock) fn new(family: &'a Family, mut members: Vec<Box<dyn Pending>>) -> Self {
         members.reverse();
         Self {
             members: RefCell::new(members),
@@ -205,33 +205,33 @@ impl<'a> Unfinished<'a> {
         }
     }
 
-    pub(crate) fn family(&self) -> &'a Family {
+    pub(in crate::deadlock) fn family(&self) -> &'a Family {
         self.family
     }
 
-    pub(crate) fn next(&self) -> Option<Box<dyn Pending>> {
+    pub(in crate::deadlock) fn next(&self) -> Option<Box<dyn Pending>> {
         self.members.borrow_mut().pop()
     }
 
     /// Enters those to come, in the order in which they ended. They stay: who asks for one of them meanwhile asks for what is still to do.
-    pub(crate) fn enter(&self, mut enter: impl FnMut(&dyn Pending)) {
+    pub(in crate::deadlock) fn enter(&self, mut enter: impl FnMut(&dyn Pending)) {
         let members = self.members.borrow();
         members.iter().rev().for_each(|member| enter(&**member));
     }
 
     /// The number of the creation whose family it is.
-    pub(crate) fn own(&self) -> u64 {
+    pub(in crate::deadlock) fn own(&self) -> u64 {
         self.family.own.get()
     }
 
     /// Shows those to come. `see` runs no user code.
-    pub(crate) fn for_each(&self, see: impl FnMut(&dyn Pending)) {
+    pub(in crate::deadlock) fn for_each(&self, see: impl FnMut(&dyn Pending)) {
         let members = self.members.borrow();
         members.iter().map(|member| &**member).for_each(see);
     }
 
     /// Whether this is one of those to come.
-    pub(crate) fn has(&self, work: &Work) -> bool {
+    pub(in crate::deadlock) fn has(&self, work: &Work) -> bool {
         let mut found = work.numbered() == Some(self.own());
         self.for_each(|member| found |= std::ptr::eq(member.work(), work));
         found

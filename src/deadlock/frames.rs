@@ -29,7 +29,7 @@ use std::ptr;
 use std::task::Waker;
 
 /// Shows some works, one after the other.
-pub(crate) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
+pub(in crate::deadlock) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
 
 /// What a frame is for.
 #[derive(Clone, Copy)]
@@ -111,7 +111,7 @@ pub(crate) fn during<R>(
 }
 
 /// Wakes tasks, one after the other. That runs code of executors, which may poll tasks that are no part of what this thread is in the middle of.
-pub(crate) fn wake_each(mut wakers: Vec<Waker>) {
+pub(in crate::deadlock) fn wake_each(mut wakers: Vec<Waker>) {
     if wakers.is_empty() {
         return;
     }
@@ -134,7 +134,7 @@ fn wake(wakers: &RefCell<Vec<Waker>>) {
 }
 
 /// To be called by a thread that is about to sleep, perhaps in a waker. Those that it has still to wake are woken before: it may be going to wait for one of them.
-pub(crate) fn wake_the_rest() {
+pub(in crate::deadlock) fn wake_the_rest() {
     for frame in frames() {
         if let Part::Waking(wakers) = frame.part {
             wake(wakers);
@@ -196,7 +196,7 @@ pub(crate) fn is_named() -> bool {
 }
 
 /// Whether somebody has been told that this thread waits, which has nothing to end any more.
-pub(crate) fn is_named_in_vain() -> bool {
+pub(in crate::deadlock) fn is_named_in_vain() -> bool {
     !has_to_end() && IS_NAMED.with(|named| named.replace(false))
 }
 
@@ -217,7 +217,7 @@ pub(crate) fn has_drafts() -> bool {
 
 /// Whether somebody may wait for what this thread has to do.
 #[inline]
-pub(crate) fn is_waited_for() -> bool {
+pub(in crate::deadlock) fn is_waited_for() -> bool {
     is_inside_any() || has_to_end()
 }
 
@@ -241,15 +241,15 @@ pub(crate) fn is_held_up_by(asker: Asker) -> bool {
 }
 
 /// A work by its number, and what names it.
-pub(crate) struct Named {
-    pub(crate) work: u64,
-    pub(crate) text: String,
+pub(in crate::deadlock) struct Named {
+    pub(in crate::deadlock) work: u64,
+    pub(in crate::deadlock) text: String,
     /// It runs now. The others have ended, and are of the family of the next one that does, or held by it.
-    pub(crate) runs: bool,
+    pub(in crate::deadlock) runs: bool,
 }
 
 /// What waits for what the asker waits for, innermost first: the work of each frame, and before it its family. Runs `Debug` of keys.
-pub(crate) fn waiting_works(asker: Asker) -> Vec<Named> {
+pub(in crate::deadlock) fn waiting_works(asker: Asker) -> Vec<Named> {
     let mut all = Vec::new();
     for frame in waiting_frames(asker).filter(|frame| !frame.is_waking()) {
         let mut see = |member: &dyn Pending| {

@@ -53,9 +53,9 @@ struct Note {
 /// What leads from what somebody asks for to what he is in the middle of.
 pub(crate) struct Circle {
     /// In words, beginning with what he is in the middle of.
-    pub(crate) chain: Vec<String>,
+    pub(in crate::deadlock) chain: Vec<String>,
     /// Nobody else waits: he himself keeps from ending what he asks for.
-    pub(crate) is_own: bool,
+    pub(in crate::deadlock) is_own: bool,
 }
 
 /// That somebody waits, until this is dropped.

@@ -19,7 +19,7 @@ pub(crate) struct Work {
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// A number that no work has, or ever had.
-pub(crate) fn new_number() -> u64 {
+pub(in crate::deadlock) fn new_number() -> u64 {
     NUMBERS.fetch_add(1, Relaxed) + 1
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Together {
 }
 
 impl Together {
-    pub(crate) fn new(forget: fn(&Work)) -> Self {
+    pub(in crate::deadlock) fn new(forget: fn(&Work)) -> Self {
         Self {
             work: Work::new(),
             forget,
@@ -109,7 +109,7 @@ pub(crate) struct GivenUp<'a> {
 /// That somebody has ended who did some work.
 pub(crate) struct WorkEnd {
     /// The work's number.
-    pub(crate) work: u64,
+    pub(in crate::deadlock) work: u64,
     is_over: AtomicBool,
     told: Event,
 }

@@ -327,7 +327,7 @@ impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
     }
 
     /// As `insert`, where the value need not come back.
-    pub(crate) fn enter(&self, key: A::Given<'_>, value: B::Value) {
+    pub(in crate::map) fn enter(&self, key: A::Given<'_>, value: B::Value) {
         let hash = A::hash(&self.hasher, A::key(&key));
         let unwatched = |_: &A::Key| Watching::NOT;
         let entered = self.store.insert_keyed(hash, key, B::new(value), unwatched);

@@ -62,8 +62,8 @@ use crate::deadlock::naming::Naming;
 /// complete; a call that sweeps may so get the panic of another entry's key.
 #[allow(private_bounds)] // How the sides work concerns nobody else.
 pub struct Map<A: KeySlot, B: ValueSlot, S = DefaultHashBuilder> {
-    pub(crate) store: Store<A, B>,
-    pub(crate) hasher: S,
+    pub(in crate::map) store: Store<A, B>,
+    pub(in crate::map) hasher: S,
 }
 
 /// Settings, for a map that nobody else has yet: `WeakValueMap::new().prune_bound(8)`. Those that are `const` do for a `static`.

@@ -21,7 +21,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
 /// A side of an entry, as it is written.
-pub(crate) trait Written: Slot {
+pub(in crate::map) trait Written: Slot {
     type Data: ?Sized + Serialize;
 
     fn data(shown: &Self::Shown) -> &Self::Data;

@@ -199,7 +199,7 @@ impl Graveyard {
     ///
     /// # Safety
     /// As for `bury`.
-    pub(crate) unsafe fn bury_for_later(&self, block: Block) {
+    pub(in crate::memory) unsafe fn bury_for_later(&self, block: Block) {
         self.graves.lock().fresh.push(block);
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Header {
 pub(crate) type NodePtr = NonNull<Header>;
 
 impl Header {
-    pub(crate) fn new() -> Self {
+    pub(in crate::memory) fn new() -> Self {
         Self {
             count: AtomicU32::new(0),
             meta: UnsafeCell::new(0),

@@ -8,9 +8,9 @@ pub(crate) mod watched;
 pub(crate) mod watched_inner;
 pub(crate) mod watchers;
 
-pub use watched_inner::WatchedInner;
 pub use notify::Notify;
 pub use token::Token;
 pub use traits::{Pointer, Quiet, SyncPointer, WeakPointer};
 pub use watched::{Watched, WeakWatched};
+pub use watched_inner::WatchedInner;
 pub use watchers::Registration;

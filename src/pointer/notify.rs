@@ -19,7 +19,7 @@ pub struct Notify {
 }
 
 /// Tells a container that the destructor of a value has ended. Keeps it until then.
-pub(crate) struct Ending {
+pub(in crate::pointer) struct Ending {
     container: Arc<dyn Notified>,
     entry: u64,
 }
@@ -42,11 +42,11 @@ pub(crate) trait Notified: Send + Sync {
 }
 
 impl Ending {
-    pub(crate) fn work(&self) -> Option<Arc<Work>> {
+    pub(in crate::pointer) fn work(&self) -> Option<Arc<Work>> {
         self.container.work(self.entry)
     }
 
-    pub(crate) fn ended(self) {
+    pub(in crate::pointer) fn ended(self) {
         self.container.ended(self.entry);
     }
 }
@@ -70,12 +70,12 @@ impl Notify {
     }
 
     /// Whether the container waits for the end of the destructor. That it is told runs no user code then.
-    pub(crate) fn ends(&self) -> bool {
+    pub(in crate::pointer) fn ends(&self) -> bool {
         self.ends
     }
 
     /// As [`dead`](Self::dead), by somebody who will tell it of the end too, if it wants that.
-    pub(crate) fn dead_for_now(self) -> Option<Ending> {
+    pub(in crate::pointer) fn dead_for_now(self) -> Option<Ending> {
         let container = self.container.upgrade()?;
         let entry = self.entry;
         container.dead(entry);

@@ -32,7 +32,7 @@ impl<T> WatchedInner<T> {
     }
 
     /// The value, after its death has been announced. If that panics, the value is dropped.
-    pub(crate) fn into_value(self) -> T {
+    pub(in crate::pointer) fn into_value(self) -> T {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once, and not dropped: `this` is not.
         let value = unsafe { ManuallyDrop::take(&mut this.value) };
@@ -46,15 +46,15 @@ impl<T> WatchedInner<T> {
 }
 
 impl<T: ?Sized> WatchedInner<T> {
-    pub(crate) fn watchers(&self) -> &Watchers {
+    pub(in crate::pointer) fn watchers(&self) -> &Watchers {
         &self.watchers
     }
 
-    pub(crate) fn value(&self) -> &T {
+    pub(in crate::pointer) fn value(&self) -> &T {
         &self.value
     }
 
-    pub(crate) fn value_mut(&mut self) -> &mut T
+    pub(in crate::pointer) fn value_mut(&mut self) -> &mut T
     where
         T: 'static,
     {
@@ -152,14 +152,14 @@ impl Offer {
 }
 
 /// An owner of a life. As it is an `Arc`, which frees its memory with its value, an owner that is dropped deep down keeps the memory by a weak pointer.
-pub(crate) struct WatchedOwner<T: ?Sized>(ManuallyDrop<LifeArc<WatchedInner<T>>>);
+pub(in crate::pointer) struct WatchedOwner<T: ?Sized>(ManuallyDrop<LifeArc<WatchedInner<T>>>);
 
 impl<T: ?Sized> WatchedOwner<T> {
     pub(crate) fn new(life: LifeArc<WatchedInner<T>>) -> Self {
         Self(ManuallyDrop::new(life))
     }
 
-    pub(crate) fn into_arc(self) -> LifeArc<WatchedInner<T>> {
+    pub(in crate::pointer) fn into_arc(self) -> LifeArc<WatchedInner<T>> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once, since `this` is not dropped.
         unsafe { ManuallyDrop::take(&mut this.0) }

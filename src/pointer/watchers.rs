@@ -30,13 +30,13 @@ impl Watchers {
     }
 
     /// Whose list exists already, before there is a value.
-    pub(crate) fn with_list(list: Arc<WatchList>) -> Self {
+    pub(in crate::pointer) fn with_list(list: Arc<WatchList>) -> Self {
         let watchers = Self::new();
         watchers.list.get_or_init(|| Box::new(list));
         watchers
     }
 
-    pub(crate) fn list(&self) -> &Arc<WatchList> {
+    pub(in crate::pointer) fn list(&self) -> &Arc<WatchList> {
         self.list.get_or_init(Box::default)
     }
 
@@ -47,7 +47,7 @@ impl Watchers {
     }
 
     /// Those who would be told, containers and callbacks.
-    pub(crate) fn len(&self) -> (usize, usize) {
+    pub(in crate::pointer) fn len(&self) -> (usize, usize) {
         self.list.get().map_or((0, 0), |list| {
             (list.containers.lock().len(), list.callbacks.lock().len())
         })
@@ -76,7 +76,7 @@ pub(crate) struct WatchList {
     /// Containers that were told, and wait for the end of the destructor.
     endings: Mutex<Vec<Ending>>,
     /// The value's hash, once a weak pointer has been asked for its own.
-    pub(crate) hash: OnceCell<u64>,
+    pub(in crate::pointer) hash: OnceCell<u64>,
 }
 
 impl Default for WatchList {
@@ -92,14 +92,14 @@ impl Default for WatchList {
 
 impl WatchList {
     /// As [`Watchers::watch`], for one who does not have what dies: None when it has died.
-    pub(crate) fn watch(self: &Arc<Self>, notify: Notify) -> Option<Registration> {
+    pub(in crate::pointer) fn watch(self: &Arc<Self>, notify: Notify) -> Option<Registration> {
         let id = self.containers.lock().push(notify).ok()?;
         Some(Registration::listed(self, Lanes::Containers, Some(id)))
     }
 
     /// Tells them all, and refuses those who come later, with no lock held, one after the other, so that a watcher may still detach those behind it.
     #[cold]
-    pub(crate) fn announce(&self) {
+    pub(in crate::pointer) fn announce(&self) {
         let mut panics = Panics::new();
         panics.catch(|| self.tell_containers());
         panics.catch(|| self.announce_rest());
@@ -107,7 +107,7 @@ impl WatchList {
 
     /// As `announce`, from the drop of one of many that may be let go of by each other's callbacks: deep down, those are called a little later.
     #[cold]
-    pub(crate) fn announce_drop(self: &Arc<Self>) {
+    pub(in crate::pointer) fn announce_drop(self: &Arc<Self>) {
         let mut panics = Panics::new();
         panics.catch(|| self.tell_containers());
         let list = Arc::clone(self);
@@ -169,7 +169,7 @@ impl WatchList {
     }
 
     /// Runs the callbacks.
-    pub(crate) fn call_back(&self) {
+    pub(in crate::pointer) fn call_back(&self) {
         tell(&self.callbacks, |callback| callback());
     }
 }

@@ -44,12 +44,12 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Handle<K, V> {}
 
 impl<K, V> Handle<K, V> {
     #[inline(always)]
-    pub(crate) fn new(strong: NodeRef<RegistryNode<K, V>>) -> Self {
+    pub(in crate::registry) fn new(strong: NodeRef<RegistryNode<K, V>>) -> Self {
         Self { strong }
     }
 
     #[inline(always)]
-    pub(crate) fn strong(&self) -> &NodeRef<RegistryNode<K, V>> {
+    pub(in crate::registry) fn strong(&self) -> &NodeRef<RegistryNode<K, V>> {
         &self.strong
     }
 
@@ -114,7 +114,7 @@ impl<K, V> Handle<K, V> {
     }
 
     /// Tells a container at the death of the value, before the callbacks.
-    pub(crate) fn watch(this: &Self, notify: Notify) -> Registration {
+    pub(in crate::registry) fn watch(this: &Self, notify: Notify) -> Registration {
         let watch = Watch::of(this.entry(), this.strong.node());
         watch.watchers.watch(notify)
     }
@@ -246,14 +246,14 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Sync for WeakHandle<K, V> {}
 
 impl<K, V> WeakHandle<K, V> {
     /// To a value that is still to be made.
-    pub(crate) fn unborn() -> Self {
+    pub(in crate::registry) fn unborn() -> Self {
         Self {
             watch: Watch::unborn(),
             entry: std::marker::PhantomData,
         }
     }
 
-    pub(crate) fn watch(&self) -> &Arc<Watch> {
+    pub(in crate::registry) fn watch(&self) -> &Arc<Watch> {
         &self.watch
     }
 
@@ -277,7 +277,7 @@ impl<K, V> WeakHandle<K, V> {
     }
 
     /// The address of what all weak handles of one value share, which no other value has while one of them exists.
-    pub(crate) fn identity(&self) -> *const () {
+    pub(in crate::registry) fn identity(&self) -> *const () {
         Arc::as_ptr(&self.watch).cast()
     }
 

@@ -100,7 +100,7 @@ unsafe impl<K, V> Halves for RegistryNode<K, V> {
 }
 
 impl<K, V> RegistryNode<K, V> {
-    pub(crate) fn value(&self) -> &V {
+    pub(in crate::registry) fn value(&self) -> &V {
         &self.value
     }
 }
@@ -111,9 +111,9 @@ pub(crate) struct Watch {
     /// it is what keeps the node from being freed while somebody tries to become an owner.
     node: Mutex<Option<Target>>,
     /// The value's hash, once somebody asked for it while the value lived.
-    pub(crate) hash: OnceCell<u64>,
+    pub(in crate::registry) hash: OnceCell<u64>,
     /// Who is to be told of the death. Only owners of the value add to it.
-    pub(crate) watchers: Watchers,
+    pub(in crate::registry) watchers: Watchers,
 }
 
 #[derive(Clone, Copy)]
@@ -123,14 +123,14 @@ struct Target(NodePtr);
 unsafe impl Send for Target {}
 
 /// The watch of a value that has been written and is not entered yet; given up when dropped.
-pub(crate) struct Unborn<K, V>(NodePtr, PhantomData<(K, V)>);
+pub(in crate::registry) struct Unborn<K, V>(NodePtr, PhantomData<(K, V)>);
 
 impl<K, V> Unborn<K, V> {
     /// Lets the weak handles that share `watch` lead to this node: to nothing until it has an owner.
     ///
     /// # Safety
     /// The node is of this kind and complete, and the caller has it alone, until this is dropped or [`born`](Self::born).
-    pub(crate) unsafe fn new(node: NodePtr, watch: Arc<Watch>) -> Self {
+    pub(in crate::registry) unsafe fn new(node: NodePtr, watch: Arc<Watch>) -> Self {
         // SAFETY: the caller's promise.
         let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
         *watch.node.lock() = Some(Target(node));
@@ -142,7 +142,7 @@ impl<K, V> Unborn<K, V> {
     }
 
     /// The node is entered.
-    pub(crate) fn born(self) {
+    pub(in crate::registry) fn born(self) {
         std::mem::forget(self);
     }
 }
@@ -157,7 +157,7 @@ impl<K, V> Drop for Unborn<K, V> {
 
 impl Watch {
     /// The watch of a value to come.
-    pub(crate) fn unborn() -> Arc<Self> {
+    pub(in crate::registry) fn unborn() -> Arc<Self> {
         Arc::new(Self {
             node: Mutex::new(None),
             hash: OnceCell::new(),
@@ -166,7 +166,7 @@ impl Watch {
     }
 
     /// The watch of a value, made if it is the first.
-    pub(crate) fn of<K, V>(entry: &RegistryNode<K, V>, node: NodePtr) -> Arc<Watch> {
+    pub(in crate::registry) fn of<K, V>(entry: &RegistryNode<K, V>, node: NodePtr) -> Arc<Watch> {
         let mut watch = entry.watch.load(Ordering::Acquire);
         if watch.is_null() {
             let fresh = Watch {
@@ -196,7 +196,7 @@ impl Watch {
     }
 
     /// Becomes an owner of the node, unless its last one has gone or its value is a draft.
-    pub(crate) fn acquire(&self) -> Option<NodePtr> {
+    pub(in crate::registry) fn acquire(&self) -> Option<NodePtr> {
         let node = self.node.lock();
         let target = (*node)?.0;
         // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it frees the node.
@@ -205,7 +205,7 @@ impl Watch {
     }
 
     /// How many owners the value has at this moment; none while it is a draft.
-    pub(crate) fn owners(&self) -> u32 {
+    pub(in crate::registry) fn owners(&self) -> u32 {
         let node = self.node.lock();
         let Some(target) = *node else { return 0 };
         // SAFETY: as in `acquire`.

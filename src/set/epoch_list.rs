@@ -133,7 +133,7 @@ mod body {
     }
 
     impl<T: Send + Sync + 'static> EpochList<T> {
-        pub(crate) fn new() -> Self {
+        pub(in crate::set) fn new() -> Self {
             Self {
                 directory: Atomic::new(Directory { chunks: Vec::new() }),
                 first: AtomicU64::new(0),
@@ -144,18 +144,18 @@ mod body {
         }
 
         /// How many there are.
-        pub(crate) fn len(&self) -> usize {
+        pub(in crate::set) fn len(&self) -> usize {
             self.live.load(Ordering::Relaxed)
         }
 
         /// How many slots there are.
-        pub(crate) fn capacity(&self, guard: &Guard) -> usize {
+        pub(in crate::set) fn capacity(&self, guard: &Guard) -> usize {
             let chunks = &self.directory(guard).chunks;
             chunks.iter().map(|chunk| chunk.slots.len()).sum()
         }
 
         /// All that are in it now have a lower number, all that come have this or a higher one.
-        pub(crate) fn end(&self) -> u64 {
+        pub(in crate::set) fn end(&self) -> u64 {
             self.next.load(Ordering::Relaxed)
         }
 
@@ -166,7 +166,11 @@ mod body {
         }
 
         /// Puts what `make` makes of its number at the end. `make` runs under the lock.
-        pub(crate) fn append(&self, guard: &Guard, make: impl FnOnce(u64) -> Arc<T>) -> Arc<T> {
+        pub(in crate::set) fn append(
+            &self,
+            guard: &Guard,
+            make: impl FnOnce(u64) -> Arc<T>,
+        ) -> Arc<T> {
             let mut used = self.writer.lock();
             let number = self.end();
             let thing = make(number);
@@ -190,7 +194,7 @@ mod body {
         }
 
         /// Takes out the one with this number: Some for the one caller that did.
-        pub(crate) fn remove(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
+        pub(in crate::set) fn remove(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
             let mut used = self.writer.lock();
             let directory = self.directory(guard);
             let pointer = directory
@@ -222,14 +226,14 @@ mod body {
         }
 
         /// The one with this number.
-        pub(crate) fn get(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
+        pub(in crate::set) fn get(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
             self.visit(guard, number, |found, thing| {
                 ControlFlow::Break((found == number).then(|| Arc::clone(thing)))
             })?
         }
 
         /// Calls `visit` for each one from `number` on until it says to stop. What is removed meanwhile may be among them.
-        pub(crate) fn visit<B>(
+        pub(in crate::set) fn visit<B>(
             &self,
             guard: &Guard,
             number: u64,
@@ -273,14 +277,14 @@ mod body {
         }
 
         /// Gives back the room of holes and of slots that are not used.
-        pub(crate) fn shrink_to_fit(&self, guard: &Guard) {
+        pub(in crate::set) fn shrink_to_fit(&self, guard: &Guard) {
             self.close_holes(&mut self.writer.lock(), guard);
         }
 
         /// Makes room for so many to be put at the end, until holes are closed.
         ///
         /// Panics with "capacity overflow" when no chunk can have that size.
-        pub(crate) fn reserve(&self, additional: usize, guard: &Guard) {
+        pub(in crate::set) fn reserve(&self, additional: usize, guard: &Guard) {
             // Before the lock: it may panic.
             let layout = Layout::array::<ListSlot<T>>(additional);
             assert!(layout.is_ok(), "capacity overflow");
@@ -343,7 +347,7 @@ mod body {
     pub(crate) struct Guard;
 
     impl Guard {
-        pub(crate) fn flush(&self) {}
+        pub(in crate::set) fn flush(&self) {}
     }
 
     pub(crate) fn pin() -> Guard {
@@ -354,23 +358,23 @@ mod body {
     pub(crate) struct EpochList<T: Send + Sync + 'static>(Mutex<(u64, BTreeMap<u64, Arc<T>>)>);
 
     impl<T: Send + Sync + 'static> EpochList<T> {
-        pub(crate) fn new() -> Self {
+        pub(in crate::set) fn new() -> Self {
             Self(Mutex::new((0, BTreeMap::new())))
         }
 
-        pub(crate) fn len(&self) -> usize {
+        pub(in crate::set) fn len(&self) -> usize {
             self.0.lock().1.len()
         }
 
-        pub(crate) fn capacity(&self, _: &Guard) -> usize {
+        pub(in crate::set) fn capacity(&self, _: &Guard) -> usize {
             self.len()
         }
 
-        pub(crate) fn end(&self) -> u64 {
+        pub(in crate::set) fn end(&self) -> u64 {
             self.0.lock().0
         }
 
-        pub(crate) fn append(&self, _: &Guard, make: impl FnOnce(u64) -> Arc<T>) -> Arc<T> {
+        pub(in crate::set) fn append(&self, _: &Guard, make: impl FnOnce(u64) -> Arc<T>) -> Arc<T> {
             let mut list = self.0.lock();
             let number = list.0;
             let thing = make(number);
@@ -379,15 +383,15 @@ mod body {
             thing
         }
 
-        pub(crate) fn remove(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
+        pub(in crate::set) fn remove(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
             self.0.lock().1.remove(&number)
         }
 
-        pub(crate) fn get(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
+        pub(in crate::set) fn get(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
             self.0.lock().1.get(&number).cloned()
         }
 
-        pub(crate) fn visit<B>(
+        pub(in crate::set) fn visit<B>(
             &self,
             _: &Guard,
             number: u64,
@@ -407,9 +411,9 @@ mod body {
             }
         }
 
-        pub(crate) fn reserve(&self, _: usize, _: &Guard) {}
+        pub(in crate::set) fn reserve(&self, _: usize, _: &Guard) {}
 
-        pub(crate) fn shrink_to_fit(&self, _: &Guard) {}
+        pub(in crate::set) fn shrink_to_fit(&self, _: &Guard) {}
     }
 }
 

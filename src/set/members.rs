@@ -40,7 +40,7 @@ enum MemberWatch {
     Ended,
 }
 
-pub(crate) struct Members<P: SyncPointer> {
+pub(in crate::set) struct Members<P: SyncPointer> {
     // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and survives their panics.
     by_hash: ListMap<List<Arc<Member<P>>>>,
     order: EpochList<Member<P>>,
@@ -53,12 +53,12 @@ pub(crate) struct Members<P: SyncPointer> {
 }
 
 impl<P: SyncPointer> Members<P> {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(in crate::set) fn new() -> Arc<Self> {
         Self::with_order(EpochList::new(), 0)
     }
 
     /// With room. Others may wait for it, so the caller has pinned before.
-    pub(crate) fn with_capacity(capacity: usize, guard: &Guard) -> Arc<Self> {
+    pub(in crate::set) fn with_capacity(capacity: usize, guard: &Guard) -> Arc<Self> {
         let order = EpochList::new();
         // First, as it refuses what is too much.
         order.reserve(capacity, guard);
@@ -75,19 +75,19 @@ impl<P: SyncPointer> Members<P> {
         })
     }
 
-    pub(crate) fn entry_count(&self) -> usize {
+    pub(in crate::set) fn entry_count(&self) -> usize {
         self.order.len()
     }
 
-    pub(crate) fn capacity(&self) -> usize {
+    pub(in crate::set) fn capacity(&self) -> usize {
         self.order.capacity(&pin())
     }
 
-    pub(crate) fn reserve(&self, additional: usize) {
+    pub(in crate::set) fn reserve(&self, additional: usize) {
         self.order.reserve(additional, &pin());
     }
 
-    pub(crate) fn live(&self) -> usize {
+    pub(in crate::set) fn live(&self) -> usize {
         if self.doubtful.load(Ordering::Relaxed) == 0 {
             return self.entry_count();
         }
@@ -96,7 +96,7 @@ impl<P: SyncPointer> Members<P> {
         live
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::set) fn is_empty(&self) -> bool {
         if self.entry_count() == 0 {
             return true;
         }
@@ -121,7 +121,7 @@ impl<P: SyncPointer> Members<P> {
     }
 
     /// Enters a member, unless there is one with the same hash of which `twin` makes an owner: then that one.
-    pub(crate) fn enter(
+    pub(in crate::set) fn enter(
         self: &Arc<Self>,
         hash: u64,
         member: &P,
@@ -211,7 +211,7 @@ impl<P: SyncPointer> Members<P> {
     }
 
     /// The live member of which `owner` makes one, and its number.
-    pub(crate) fn find(
+    pub(in crate::set) fn find(
         &self,
         hash: u64,
         owner: impl Fn(&P::Weak) -> Option<P>,
@@ -231,7 +231,7 @@ impl<P: SyncPointer> Members<P> {
     }
 
     /// Takes out the entry with this number: true for the one call that did.
-    pub(crate) fn remove(&self, number: u64) -> bool {
+    pub(in crate::set) fn remove(&self, number: u64) -> bool {
         let member = self.order.get(&pin(), number);
         member.is_some_and(|member| self.unlink(&member))
     }
@@ -260,7 +260,7 @@ impl<P: SyncPointer> Members<P> {
         true
     }
 
-    pub(crate) fn pop_first(&self) -> Option<P> {
+    pub(in crate::set) fn pop_first(&self) -> Option<P> {
         self.sweep();
         let mut cursor = Cursor::new(self);
         while let Some((number, owner)) = cursor.next_of(self, 1) {
@@ -271,11 +271,11 @@ impl<P: SyncPointer> Members<P> {
         None
     }
 
-    pub(crate) fn clear(&self) -> usize {
+    pub(in crate::set) fn clear(&self) -> usize {
         self.unlink_where(|_| true)
     }
 
-    pub(crate) fn prune(&self) -> usize {
+    pub(in crate::set) fn prune(&self) -> usize {
         self.unlink_where(|member| member.weak.is_dead())
     }
 
@@ -295,14 +295,14 @@ impl<P: SyncPointer> Members<P> {
         unlinked
     }
 
-    pub(crate) fn shrink_to_fit(&self) {
+    pub(in crate::set) fn shrink_to_fit(&self) {
         let guard = pin();
         self.order.shrink_to_fit(&guard);
         self.by_hash.shrink_to_fit();
     }
 
     /// Looks at the next few entries and takes out the dead.
-    pub(crate) fn sweep(&self) {
+    pub(in crate::set) fn sweep(&self) {
         if self.doubtful.load(Ordering::Relaxed) == 0 {
             return;
         }
@@ -342,7 +342,7 @@ impl<P: SyncPointer> Notified for Members<P> {
 }
 
 /// A place in the order, and owners of the next few members.
-pub(crate) struct Cursor<P: SyncPointer> {
+pub(in crate::set) struct Cursor<P: SyncPointer> {
     batch: [Option<(u64, P)>; BATCH],
     at: usize,
     filled: usize,
@@ -355,7 +355,7 @@ pub(crate) struct Cursor<P: SyncPointer> {
 }
 
 impl<P: SyncPointer> Cursor<P> {
-    pub(crate) fn new(members: &Members<P>) -> Self {
+    pub(in crate::set) fn new(members: &Members<P>) -> Self {
         Self {
             end: members.order.end(),
             ..Self::of_nothing()
@@ -363,7 +363,7 @@ impl<P: SyncPointer> Cursor<P> {
     }
 
     /// At the end of what has no members.
-    pub(crate) fn of_nothing() -> Self {
+    pub(in crate::set) fn of_nothing() -> Self {
         Self {
             batch: [const { None }; BATCH],
             at: 0,
@@ -375,7 +375,7 @@ impl<P: SyncPointer> Cursor<P> {
     }
 
     /// The next member that is alive and has not been removed.
-    pub(crate) fn next(&mut self, members: &Members<P>) -> Option<(u64, P)> {
+    pub(in crate::set) fn next(&mut self, members: &Members<P>) -> Option<(u64, P)> {
         self.next_of(members, BATCH)
     }
 

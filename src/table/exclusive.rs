@@ -84,18 +84,18 @@ impl Exclusive {
     }
 
     /// To be called before the value is unlinked, by the thread that will end it.
-    pub(crate) fn begin(&self, hash: u64, id: usize) {
+    pub(in crate::table) fn begin(&self, hash: u64, id: usize) {
         let told = self.put(hash, id, None, |death| death.is_on(frames::this_thread()));
         notify(told.flatten());
     }
 
     /// To be called by somebody else, before the value can end.
-    pub(crate) fn expect(&self, hash: u64, id: usize) {
+    pub(in crate::table) fn expect(&self, hash: u64, id: usize) {
         self.put(hash, id, None, |_| {});
     }
 
     /// As `expect`, of a draft that is given up.
-    pub(crate) fn abandon(&self, hash: u64, id: usize, given_up: GivenUp<'_>) {
+    pub(in crate::table) fn abandon(&self, hash: u64, id: usize, given_up: GivenUp<'_>) {
         self.put(hash, id, None, |death| death.is_given_up(given_up));
     }
 
@@ -115,13 +115,13 @@ impl Exclusive {
     }
 
     /// The destructor of this one, as work.
-    pub(crate) fn work(&self, id: usize) -> Option<Arc<Work>> {
+    pub(in crate::table) fn work(&self, id: usize) -> Option<Arc<Work>> {
         let list = self.list.lock();
         list.deaths.get(&id).map(|death| Arc::clone(&death.work))
     }
 
     /// To be called when the destructor has ended.
-    pub(crate) fn end(&self, id: usize) {
+    pub(in crate::table) fn end(&self, id: usize) {
         let mut list = self.list.lock();
         let ended = list.remove(id);
         drop(list);

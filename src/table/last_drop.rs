@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
 #[inline]
-pub(crate) unsafe fn bury<B: Payload>(node: NodePtr) {
+pub(in crate::table) unsafe fn bury<B: Payload>(node: NodePtr) {
     // SAFETY: the caller's promise.
     let watchers = unsafe { B::announce_death(node) };
     // SAFETY: the node is out until it is freed, and keeps what it shares.

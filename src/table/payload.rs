@@ -9,7 +9,7 @@ use std::sync::Arc;
 const HEADER: usize = size_of::<Header>();
 
 /// Payloads with a larger alignment do not fit the way slabs are found.
-pub(crate) const MAX_ALIGN: usize = 1024;
+pub(in crate::table) const MAX_ALIGN: usize = 1024;
 
 /// The kind of a node's payload. A registry has nodes of one kind only.
 ///
@@ -85,7 +85,7 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
 }
 
 /// The alignment of a node with a payload of kind `B`.
-pub(crate) const fn node_align<B: Payload>() -> usize {
+pub(in crate::table) const fn node_align<B: Payload>() -> usize {
     const {
         assert!(
             B::ALIGN <= MAX_ALIGN,
@@ -107,7 +107,7 @@ pub(crate) fn payload<B: Payload>(node: NodePtr) -> *mut u8 {
 }
 
 /// The bytes of a node of kind `B` whose payload `meta` describes; a multiple of 16.
-pub(crate) fn node_size<B: Payload>(meta: u32) -> usize {
+pub(in crate::table) fn node_size<B: Payload>(meta: u32) -> usize {
     let bytes = node_align::<B>() + B::size(meta);
     let bytes = bytes.next_multiple_of(node_align::<B>());
     match B::FIXED_SIZE {

@@ -59,7 +59,7 @@ pub struct FromRef;
 #[derive(Clone, Copy)]
 pub struct KeyWith<F>(pub(crate) F);
 
-pub(crate) trait MakesKey<Q: ?Sized, K> {
+pub(in crate::create) trait MakesKey<Q: ?Sized, K> {
     fn key(self, asked: &Q) -> K;
 }
 

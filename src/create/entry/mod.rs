@@ -51,10 +51,10 @@ use std::ops::ControlFlow;
 /// the call panics, since it would never be found.
 #[must_use = "an entry does nothing until it is asked for a value"]
 pub struct Entry<'a, M, K, C = AnyLive, O = Owned> {
-    pub(crate) map: &'a M,
-    pub(crate) key: K,
-    pub(crate) condition: C,
-    pub(crate) output: O,
+    pub(in crate::create) map: &'a M,
+    pub(in crate::create) key: K,
+    pub(in crate::create) condition: C,
+    pub(in crate::create) output: O,
 }
 
 impl<'a, M: Creator> Entry<'a, M, OwnedKey<M::Key>> {

@@ -121,8 +121,8 @@ impl<M: Creator> Condition<M> for AnyLive {
 /// Values count of which a function says so: of [`valid_if`](super::Entry::valid_if).
 #[derive(Clone, Copy)]
 pub struct ValidIf<F, C> {
-    pub(crate) is_valid: F,
-    pub(crate) and: C,
+    pub(in crate::create) is_valid: F,
+    pub(in crate::create) and: C,
 }
 
 impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for ValidIf<F, C> {
@@ -254,8 +254,8 @@ impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Gives<M, R> for View<F> {
 }
 
 /// A condition, for the steps of a creation.
-pub(crate) struct By<M, C> {
-    pub(crate) condition: C,
+pub(in crate::create) struct By<M, C> {
+    pub(in crate::create) condition: C,
     shares: Option<TypeId>,
     map: PhantomData<fn() -> M>,
 }

@@ -48,7 +48,7 @@ impl<T, R> Left<T, R> {
         Leader::new(shard, self.flight)
     }
 
-    pub(crate) fn flight(&self) -> &Flight<T, R> {
+    pub(in crate::create) fn flight(&self) -> &Flight<T, R> {
         &self.flight
     }
 }
@@ -70,30 +70,30 @@ impl<'a, T, R> Leader<'a, T, R> {
     }
 
     /// What is to be dropped as a part of the creation, since that may ask for its key.
-    pub(crate) fn take_before(&mut self) -> impl Sized + use<'a, T, R> {
+    pub(in crate::create) fn take_before(&mut self) -> impl Sized + use<'a, T, R> {
         std::mem::replace(&mut self.before, Strangers::none())
     }
 
-    pub(crate) fn pending_key(&self) -> &T {
+    pub(in crate::create) fn pending_key(&self) -> &T {
         &self.flight.pending_key
     }
 
-    pub(crate) fn flight(&self) -> &Flight<T, R> {
+    pub(in crate::create) fn flight(&self) -> &Flight<T, R> {
         &self.flight
     }
 
     /// The key is in this value now, for good.
-    pub(crate) fn set_value(&mut self, value: R) -> &R {
+    pub(in crate::create) fn set_value(&mut self, value: R) -> &R {
         self.value.insert(value)
     }
 
-    pub(crate) fn value(&self) -> Option<&R> {
+    pub(in crate::create) fn value(&self) -> Option<&R> {
         self.value.as_ref()
     }
 
     /// Ends the flight, without a result: those who sleep begin anew with what they have brought along. The caller keeps its ticket, and may join again with that. (Others
     /// may still look at it. They look at the state too, and wait if it flies again.)
-    pub(crate) fn step_down(mut self) -> Arc<Flight<T, R>> {
+    pub(in crate::create) fn step_down(mut self) -> Arc<Flight<T, R>> {
         self.is_done = true;
         waits::forget(&self.flight.work);
         let told = self.shard.0.with(|list| end(list, &self.flight, true));
@@ -103,7 +103,7 @@ impl<'a, T, R> Leader<'a, T, R> {
     }
 
     /// Leaves the flight without giving it up, and takes the value out; see [`FlightTable::resume`](super::FlightTable::resume).
-    pub(crate) fn leave(mut self) -> (Left<T, R>, Option<R>) {
+    pub(in crate::create) fn leave(mut self) -> (Left<T, R>, Option<R>) {
         self.is_done = true;
         let flight = Arc::clone(&self.flight);
         (Left { flight }, self.value.take())
@@ -112,13 +112,13 @@ impl<'a, T, R> Leader<'a, T, R> {
 
 impl<T, R: Clone> Leader<'_, T, R> {
     /// As `land`, with the value that has the key.
-    pub(crate) fn land_value(mut self) -> R {
+    pub(in crate::create) fn land_value(mut self) -> R {
         let value = self.value.take();
         self.land(value.expect("there is one"))
     }
 
     /// Ends the flight: all who wait get the result, which has been entered.
-    pub(crate) fn land(mut self, result: R) -> R {
+    pub(in crate::create) fn land(mut self, result: R) -> R {
         // Ours from now on: to clone it is user code, which may panic, and then others may be comparing the key that it has. What was made in vain goes.
         let mut in_vain = self.value.replace(result);
         let mut is_shared = false;

@@ -72,7 +72,7 @@ pub(crate) struct Flight<T, R> {
 }
 
 /// The error of a factory, for those who have waited for it.
-pub(crate) type SharedError = Arc<dyn Any + Send + Sync>;
+pub(in crate::create) type SharedError = Arc<dyn Any + Send + Sync>;
 
 impl<T, R> Flight<T, R> {
     pub(crate) fn new(hash: u64, pending_key: T, shares: Option<TypeId>) -> Arc<Self> {
@@ -95,31 +95,31 @@ impl<T, R> Flight<T, R> {
         })
     }
 
-    pub(crate) fn pending_key(&self) -> &T {
+    pub(in crate::create) fn pending_key(&self) -> &T {
         &self.pending_key
     }
 
-    pub(crate) fn work(&self) -> &Work {
+    pub(in crate::create) fn work(&self) -> &Work {
         &self.work
     }
 
     /// What those do who may be the last to let go of the value, if it is given up.
-    pub(crate) fn letting_go(&self) -> &Work {
+    pub(in crate::create) fn letting_go(&self) -> &Work {
         &self.letting_go
     }
 
     /// Those who wait for an error of this type get it, when the flight is given up.
-    pub(crate) fn share_error(&self, error: SharedError) {
+    pub(in crate::create) fn share_error(&self, error: SharedError) {
         let _ = self.error.set(error);
     }
 
     /// There was nothing when its leader looked.
-    pub(crate) fn begins_to_make(&self) {
+    pub(in crate::create) fn begins_to_make(&self) {
         self.is_entering.store(false, Ordering::Relaxed);
     }
 
     /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
-    pub(crate) fn begins_to_enter(&self) {
+    pub(in crate::create) fn begins_to_enter(&self) {
         self.is_entering.store(true, Ordering::Relaxed);
     }
 
@@ -298,7 +298,7 @@ impl<T, R> FlightTableInner<T, R> {
 }
 
 /// How a call for a key begins.
-pub(crate) enum Joined<'a, T, R> {
+pub(in crate::create) enum Joined<'a, T, R> {
     /// It is for the caller to create.
     Leader(Leader<'a, T, R>),
     /// Somebody else does.
@@ -340,14 +340,14 @@ impl<T, R: Clone> FlightTable<T, R> {
     }
 
     /// The leader of a flight of these that has been left.
-    pub(crate) fn resume(&self, left: Left<T, R>) -> Leader<'_, T, R> {
+    pub(in crate::create) fn resume(&self, left: Left<T, R>) -> Leader<'_, T, R> {
         let shard = self.shard(left.hash());
         left.resume(shard)
     }
 
     /// Joins the flight of this key, or leads the one that the caller has brought along.
     #[cold]
-    pub(crate) fn join(
+    pub(in crate::create) fn join(
         &self,
         mine: Arc<Flight<T, R>>,
         same: &dyn Fn(&T, &T) -> bool,

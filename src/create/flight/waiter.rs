@@ -174,7 +174,7 @@ impl<'a, T, R> Waiter<'a, T, R> {
 
 impl<'a, T, R: Clone> Waiter<'a, T, R> {
     /// Sleeps until there is a result, or the caller leads.
-    pub(crate) fn wait(mut self) -> Result<Turn<'a, T, R>, CycleError> {
+    pub(in crate::create) fn wait(mut self) -> Result<Turn<'a, T, R>, CycleError> {
         match self.wait_here() {
             Ok(turn) => Ok(self.leave_with(turn)),
             refused => after(self, refused),
@@ -194,7 +194,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
     }
 
     /// As `wait`, if there is nothing to wait for.
-    pub(crate) fn now(self) -> Option<Turn<'a, T, R>> {
+    pub(in crate::create) fn now(self) -> Option<Turn<'a, T, R>> {
         let turn = self.look();
         match turn.or_else(|| self.draft().map(Turn::Draft)) {
             Some(turn) => Some(self.leave_with(turn)),
@@ -255,7 +255,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
 
     /// As [`wait`](Self::wait), without holding up a thread.
     #[cfg(feature = "async")]
-    pub(crate) async fn wait_async(mut self) -> Result<Turn<'a, T, R>, CycleError> {
+    pub(in crate::create) async fn wait_async(mut self) -> Result<Turn<'a, T, R>, CycleError> {
         let mut sleeper: Option<Arc<Sleeper>> = None;
         // What waited when this was polled last.
         let mut waiting: Option<Waiting> = None;

@@ -131,7 +131,7 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
 impl<M: Creates> Creation<'_, M> {
     /// Waits for what has to end before the value may be made, if the creation has begun some time ago: somebody may have entered a value meanwhile, which is about to end.
     /// Others wait for the caller all the while, as for any creation.
-    pub(crate) fn wait_for_ends(&self) -> Result<(), CycleError> {
+    pub(in crate::create) fn wait_for_ends(&self) -> Result<(), CycleError> {
         while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
             // (What is noted there is to last longer than `f`.)
             let begin = |asker| self.during_as(Part::Closed, |_| in_the_way.begin_waiting(asker));

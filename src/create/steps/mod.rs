@@ -197,12 +197,12 @@ impl<'a, M: Creates> Creation<'a, M> {
         self.leader.pending_key()
     }
 
-    pub(crate) fn hash(&self) -> u64 {
+    pub(in crate::create) fn hash(&self) -> u64 {
         self.hash
     }
 
     /// Runs a part of the creation, so that what it waits for is known to be for this key.
-    pub(crate) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
+    pub(in crate::create) fn during<'t, R>(&'t self, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
         during(self.map, self.leader.flight(), Part::Closed, || {
             f(self.pending_key())
         })
@@ -239,13 +239,16 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Enters what was made, unless somebody has entered something meanwhile without a creation.
-    pub(crate) fn enter<'t>(&'t self, made: M::Made<'t>) -> EnteredValue<M> {
+    pub(in crate::create) fn enter<'t>(&'t self, made: M::Made<'t>) -> EnteredValue<M> {
         self.leader.flight().begins_to_enter();
         self.during(|pending_key| self.map.enter(self.hash, pending_key, made))
     }
 
     /// Gives what was entered to those who wait.
-    pub(crate) fn finish(self, entered: EnteredValue<M>) -> Result<M::LiveEntry, ClosedError> {
+    pub(in crate::create) fn finish(
+        self,
+        entered: EnteredValue<M>,
+    ) -> Result<M::LiveEntry, ClosedError> {
         let Published { landed, rest } = entered;
         settled(self.map, rest, || match landed {
             Ok(landed) => Ok(self.leader.land(landed)),
@@ -278,7 +281,7 @@ impl<'a, M: Creates> Creation<'a, M> {
     }
 
     /// Makes the value in two steps: from the second on its thread can have it as it is.
-    pub(crate) fn create_in_two<E>(
+    pub(in crate::create) fn create_in_two<E>(
         self,
         allocate: impl FnOnce(&M::PendingKey) -> Result<M::Made<'_>, E>,
         initialise: impl FnOnce(&M::LiveEntry) -> Result<(), E>,
@@ -550,7 +553,7 @@ impl<M: Creates, F> Drop for FuturePart<'_, '_, M, F> {
 #[cfg(feature = "async")]
 impl<M: Creates> Creation<'_, M> {
     /// As [`create`](Self::create), without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
-    pub(crate) async fn create_async<V, E>(
+    pub(in crate::create) async fn create_async<V, E>(
         self,
         making: impl Future<Output = Result<V, E>>,
         made: impl FnOnce(&M::PendingKey, V) -> M::Made<'_>,

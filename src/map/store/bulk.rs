@@ -22,17 +22,17 @@ const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 
 impl<A: Slot, B: Slot> Store<A, B> {
     /// All entries, also dead ones.
-    pub(crate) fn walk(&self) -> Walk<'_, A, B> {
+    pub(in crate::map) fn walk(&self) -> Walk<'_, A, B> {
         Walk::new(&self.table)
     }
 
     /// All live entries, as owners of both sides.
-    pub(crate) fn living(&self) -> impl Iterator<Item = LiveEntry<A, B>> + '_ {
+    pub(in crate::map) fn living(&self) -> impl Iterator<Item = LiveEntry<A, B>> + '_ {
         self.walk().landed()
     }
 
     /// Whether asking if something is dead is known to run no user code.
-    pub(crate) const QUIET: bool = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
+    pub(in crate::map) const QUIET: bool = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
 
     /// The number of live entries, or less if it is `enough` at least.
     fn count_live_up_to(&self, enough: usize) -> usize {
@@ -58,16 +58,16 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// The number of live entries.
-    pub(crate) fn count_live(&self) -> usize {
+    pub(in crate::map) fn count_live(&self) -> usize {
         self.count_live_up_to(usize::MAX)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::map) fn is_empty(&self) -> bool {
         self.count_live_up_to(1) == 0
     }
 
     /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
-    pub(crate) fn retain(
+    pub(in crate::map) fn retain(
         &self,
         cause: RemovalCause,
         mut keep: impl FnMut(&LiveEntry<A, B>) -> bool,
@@ -90,7 +90,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out all entries, a few at a time. `cause_of` sees each, and says for what cause it is told of: once, also if that panics.
-    pub(crate) fn take_all(
+    pub(in crate::map) fn take_all(
         &self,
         panics: &mut Panics,
         mut cause_of: impl FnMut(&EntryRef<A, B>) -> RemovalCause,
@@ -132,7 +132,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken out.
-    pub(crate) fn clear(&self) -> usize {
+    pub(in crate::map) fn clear(&self) -> usize {
         let mut taken = 0;
         self.take_all(&mut Panics::new(), |held| {
             let dead = held.is_dead();
@@ -147,7 +147,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out some live entry: one of the bucket of which the last one was, or of the next.
-    pub(crate) fn pop(&self) -> Option<LiveEntry<A, B>> {
+    pub(in crate::map) fn pop(&self) -> Option<LiveEntry<A, B>> {
         let start = u64::from(self.popped.load(Relaxed));
         self.pop_in(start..EVERYWHERE.end)
             .or_else(|| self.pop_in(EVERYWHERE.start..start))
@@ -177,7 +177,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out all entries, and returns the live ones.
-    pub(crate) fn drain(&self) -> Vec<(A::Shown, B::Shown)>
+    pub(in crate::map) fn drain(&self) -> Vec<(A::Shown, B::Shown)>
     where
         A::Shown: Clone,
         B::Shown: Clone,
@@ -197,7 +197,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out the `wanted` entries among the next few. That is asked under a lock. Returns also where the rest of the range begins.
-    pub(crate) fn take_some(
+    pub(in crate::map) fn take_some(
         &self,
         halves: Range<u64>,
         wanted: impl Fn(&A, &B) -> bool,
@@ -220,7 +220,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// An entry of which the caller has taken over the ownership of the index.
-    pub(crate) fn taken(&self, held: EntryRef<A, B>) -> Taken<'_, A, B> {
+    pub(in crate::map) fn taken(&self, held: EntryRef<A, B>) -> Taken<'_, A, B> {
         Taken {
             store: self,
             entries: SmallVec::from_iter([held]),
@@ -228,7 +228,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
-    pub(crate) fn tell(&self, held: &EntryRef<A, B>, cause: RemovalCause) {
+    pub(in crate::map) fn tell(&self, held: &EntryRef<A, B>, cause: RemovalCause) {
         tell(held, &self.reverse, self.hook.as_ref(), cause);
     }
 
@@ -238,7 +238,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
         self.tell(held, cause);
     }
 
-    pub(crate) fn shrink_to_fit(&self) {
+    pub(in crate::map) fn shrink_to_fit(&self) {
         self.prune();
         self.table.shrink_to_fit();
         self.reverse.shrink_to_fit();
@@ -247,9 +247,9 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
 /// Entries that have been taken out together. The owners are those that the index was, so they are not simply dropped: somebody may be looking at
 /// an entry without owning it.
-pub(crate) struct Taken<'a, A: Slot, B: Slot> {
+pub(in crate::map) struct Taken<'a, A: Slot, B: Slot> {
     store: &'a Store<A, B>,
-    pub(crate) entries: SmallVec<[EntryRef<A, B>; 16]>,
+    pub(in crate::map) entries: SmallVec<[EntryRef<A, B>; 16]>,
 }
 
 impl<A: Slot, B: Slot> Drop for Taken<'_, A, B> {

@@ -28,11 +28,16 @@ pub(crate) struct Deferred<A: Slot, B: Slot> {
 }
 
 /// A value, and what keeps it alive until all who wait have looked.
-pub(crate) type Made<B> = (B, <B as Slot>::Live);
+pub(in crate::map) type Made<B> = (B, <B as Slot>::Live);
 
 impl<A: Slot, B: Slot> Store<A, B> {
     /// A key that waits for its value, with what keeps it alive.
-    pub(crate) fn pending_key(&self, hash: u64, mut key: A, live: A::Live) -> PendingKey<A, B> {
+    pub(in crate::map) fn pending_key(
+        &self,
+        hash: u64,
+        mut key: A,
+        live: A::Live,
+    ) -> PendingKey<A, B> {
         key.watch(|| self.notify(hash));
         PendingKey {
             seed: ReservedNode::new(self.table.blank(0, hash, 0), key),
@@ -42,7 +47,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// As `view`; in the middle of a creation that must not wait for this one, also of a draft.
     #[inline]
-    pub(crate) fn see<R>(
+    pub(in crate::map) fn see<R>(
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
@@ -61,7 +66,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// As `find`; in the middle of a creation that must not wait for this one, also a draft.
     #[inline]
-    pub(crate) fn find_or_draft(
+    pub(in crate::map) fn find_or_draft(
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
@@ -75,7 +80,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// As `view`, but tells whether there is none because somebody is creating it.
-    pub(crate) fn try_view<R>(
+    pub(in crate::map) fn try_view<R>(
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
@@ -99,7 +104,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Enters what was made for a ticket, unless there is an entry whose key `is_it`. Called once for a ticket whose flight it ends.
-    pub(crate) fn enter_made(
+    pub(in crate::map) fn enter_made(
         &self,
         hash: u64,
         pending_key: &PendingKey<A, B>,
@@ -161,7 +166,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Makes what was made for a ticket complete, before it is entered. Called once for a ticket.
-    pub(crate) fn draft_made(
+    pub(in crate::map) fn draft_made(
         &self,
         hash: u64,
         pending_key: &PendingKey<A, B>,
@@ -184,7 +189,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// As `enter_made`, of a draft.
-    pub(crate) fn enter_made_draft(
+    pub(in crate::map) fn enter_made_draft(
         &self,
         hash: u64,
         draft: &LiveEntry<A, B>,
@@ -214,14 +219,18 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Tells of who had to make way, and lets go of what is not entered.
-    pub(crate) fn settle_made_rest(&self, rest: Deferred<A, B>) {
+    pub(in crate::map) fn settle_made_rest(&self, rest: Deferred<A, B>) {
         let displaced = self.settle(rest.gone);
         drop((displaced, rest.vain));
         self.let_go(rest.strangers);
     }
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
-    pub(crate) fn settle_made(&self, landed: &LiveEntry<A, B>, rest: Option<Deferred<A, B>>) {
+    pub(in crate::map) fn settle_made(
+        &self,
+        landed: &LiveEntry<A, B>,
+        rest: Option<Deferred<A, B>>,
+    ) {
         let ours = rest.is_some();
         if let Some(rest) = rest {
             self.settle_made_rest(rest);
@@ -238,7 +247,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 }
 
 impl<A: Slot, B: Slot> PendingKey<A, B> {
-    pub(crate) fn key(&self) -> &A::Shown {
+    pub(in crate::map) fn key(&self) -> &A::Shown {
         self.seed.key().shown(&self.key)
     }
 }

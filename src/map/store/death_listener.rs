@@ -48,7 +48,7 @@ impl<A, B> Reverse<A, B> for () {
 }
 
 /// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
-pub(crate) fn tell<A: Slot, B: Slot>(
+pub(in crate::map) fn tell<A: Slot, B: Slot>(
     held: &EntryRef<A, B>,
     reverse: &B::Index<A>,
     hook: Option<&Hook<A::Raw>>,
@@ -63,7 +63,7 @@ pub(crate) fn tell<A: Slot, B: Slot>(
 }
 
 /// As `tell`, and gives up the index's ownership, which is not the caller's.
-pub(crate) fn has_gone<A: Slot, B: Slot>(
+pub(in crate::map) fn has_gone<A: Slot, B: Slot>(
     held: &EntryRef<A, B>,
     table: &Table<StoreNode<A, B>>,
     reverse: &B::Index<A>,
@@ -85,7 +85,7 @@ pub(crate) fn has_gone<A: Slot, B: Slot>(
 }
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
-pub(crate) struct DeathListener<A: Slot, B: Slot> {
+pub(in crate::map) struct DeathListener<A: Slot, B: Slot> {
     table: Table<StoreNode<A, B>>,
     hook: Option<Hook<A::Raw>>,
     reverse: B::Index<A>,
@@ -98,7 +98,7 @@ pub(crate) struct DeathListener<A: Slot, B: Slot> {
 }
 
 impl<A: Slot, B: Slot> DeathListener<A, B> {
-    pub(crate) fn new(
+    pub(in crate::map) fn new(
         table: &Table<StoreNode<A, B>>,
         hook: Option<&Hook<A::Raw>>,
         reverse: &B::Index<A>,
@@ -116,7 +116,7 @@ impl<A: Slot, B: Slot> DeathListener<A, B> {
     }
 
     /// How many entries it has taken out.
-    pub(crate) fn reported(&self) -> u64 {
+    pub(in crate::map) fn reported(&self) -> u64 {
         self.counters.sum(Count::Reported)
     }
 }
@@ -168,16 +168,16 @@ where
 
 /// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow that it is said here, since most
 /// functions of a map must do without knowing.
-pub(crate) struct CanNotify<A: Slot, B: Slot>(Option<Coerce<A, B>>);
+pub(in crate::map) struct CanNotify<A: Slot, B: Slot>(Option<Coerce<A, B>>);
 
 type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;
 
 impl<A: Slot, B: Slot> CanNotify<A, B> {
     /// Told of nothing: dead entries are pruned.
-    pub(crate) const NONE: Self = Self(None);
+    pub(in crate::map) const NONE: Self = Self(None);
 
     /// Told of a death on any thread.
-    pub(crate) const fn all() -> Self
+    pub(in crate::map) const fn all() -> Self
     where
         A: Send + Sync,
         B: Send + Sync,
@@ -190,7 +190,7 @@ impl<A: Slot, B: Slot> CanNotify<A, B> {
     }
 
     /// What tells `inbox`, which is made only if that is possible, of the death of an entry with this hash.
-    pub(crate) fn notify<'a>(
+    pub(in crate::map) fn notify<'a>(
         &self,
         inbox: impl FnOnce() -> &'a Arc<DeathListener<A, B>>,
         hash: u64,

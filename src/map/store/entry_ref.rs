@@ -16,31 +16,31 @@ unsafe impl<A: Send + Sync, B: Send + Sync> Sync for EntryRef<A, B> {}
 
 impl<A, B> EntryRef<A, B> {
     #[inline(always)]
-    pub(crate) fn new(strong: NodeRef<StoreNode<A, B>>) -> Self {
+    pub(in crate::map) fn new(strong: NodeRef<StoreNode<A, B>>) -> Self {
         Self(strong)
     }
 
     #[inline(always)]
-    pub(crate) fn strong(&self) -> &NodeRef<StoreNode<A, B>> {
+    pub(in crate::map) fn strong(&self) -> &NodeRef<StoreNode<A, B>> {
         &self.0
     }
 
     /// Whether both own the very same entry.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub(in crate::map) fn is(&self, other: &Self) -> bool {
         self.0.node() == other.0.node()
     }
 
-    pub(crate) fn into_strong(self) -> NodeRef<StoreNode<A, B>> {
+    pub(in crate::map) fn into_strong(self) -> NodeRef<StoreNode<A, B>> {
         self.0
     }
 
     #[inline(always)]
-    pub(crate) fn key(&self) -> &A {
+    pub(in crate::map) fn key(&self) -> &A {
         self.0.key()
     }
 
     #[inline(always)]
-    pub(crate) fn value(&self) -> &B {
+    pub(in crate::map) fn value(&self) -> &B {
         // SAFETY: owned, so complete, and dropped by the last owner only.
         unsafe { &*self.0.payload().cast::<StoreNode<A, B>>() }.value()
     }
@@ -49,7 +49,7 @@ impl<A, B> EntryRef<A, B> {
 impl<A: Slot, B: Slot> EntryRef<A, B> {
     /// Whether one of its sides has died.
     #[inline]
-    pub(crate) fn is_dead(&self) -> bool {
+    pub(in crate::map) fn is_dead(&self) -> bool {
         // SAFETY: owned, so complete.
         unsafe { StoreNode::<A, B>::is_dead(self.0.node()) }
     }
@@ -58,7 +58,7 @@ impl<A: Slot, B: Slot> EntryRef<A, B> {
 impl<A: Slot, B: Slot> EntryRef<A, B> {
     /// With what keeps both sides alive, if both are. It comes back if not.
     #[inline]
-    pub(crate) fn landed(self) -> Result<LiveEntry<A, B>, Self> {
+    pub(in crate::map) fn landed(self) -> Result<LiveEntry<A, B>, Self> {
         match self.key().live() {
             Some(key) => {
                 let mut landed = LiveEntry::of(self)?;
@@ -79,18 +79,18 @@ impl<A, B> Clone for EntryRef<A, B> {
 /// An entry whose value is alive, and kept so.
 pub(crate) struct LiveEntry<A: Slot, B: Slot> {
     /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has ended.
-    pub(crate) live: B::Live,
-    pub(crate) held: EntryRef<A, B>,
+    pub(in crate::map) live: B::Live,
+    pub(in crate::map) held: EntryRef<A, B>,
     /// A factory has just made it.
-    pub(crate) fresh: bool,
+    pub(in crate::map) fresh: bool,
     /// What keeps the key alive too, if that was asked for: always in what a creation ends in.
-    pub(crate) key: Option<A::Live>,
+    pub(in crate::map) key: Option<A::Live>,
 }
 
 impl<A: Slot, B: Slot> LiveEntry<A, B> {
     /// None if the value is dead.
     #[inline]
-    pub(crate) fn of(held: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
+    pub(in crate::map) fn of(held: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
         match held.value().live() {
             Some(live) => Ok(Self {
                 held,
@@ -103,29 +103,29 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
     }
 
     /// Keeps the key alive too. False if it is dead.
-    pub(crate) fn keep_key(&mut self) -> bool {
+    pub(in crate::map) fn keep_key(&mut self) -> bool {
         self.key = self.held.key().live();
         self.key.is_some()
     }
 
     /// What keeps the key alive, if that was asked for.
-    pub(crate) fn key_live(&self) -> &A::Live {
+    pub(in crate::map) fn key_live(&self) -> &A::Live {
         self.key.as_ref().expect("its key is kept")
     }
 
     /// The key, if it is kept alive.
-    pub(crate) fn key(&self) -> &A::Shown {
+    pub(in crate::map) fn key(&self) -> &A::Shown {
         self.held.key().shown(self.key_live())
     }
 
     #[inline]
-    pub(crate) fn value(&self) -> &B::Shown {
+    pub(in crate::map) fn value(&self) -> &B::Shown {
         self.held.value().shown(&self.live)
     }
 
     /// An owner of the value.
     #[inline]
-    pub(crate) fn into_owner(self) -> B::Shown
+    pub(in crate::map) fn into_owner(self) -> B::Shown
     where
         B::Shown: Clone,
     {
@@ -134,7 +134,7 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
     }
 
     /// An owner of the value, and one of the key, if that is alive.
-    pub(crate) fn into_owners(self) -> Option<(A::Shown, B::Shown)>
+    pub(in crate::map) fn into_owners(self) -> Option<(A::Shown, B::Shown)>
     where
         A::Shown: Clone,
         B::Shown: Clone,
@@ -160,12 +160,12 @@ impl<A: Slot, B: Slot> Clone for LiveEntry<A, B> {
 /// An entry that was not entered, in parts.
 pub(crate) struct NotInserted<A: Slot, B: Slot> {
     /// The live entry in its place; none if the store is closed.
-    pub(crate) existing: Option<LiveEntry<A, B>>,
-    pub(crate) parts: (A, B),
+    pub(in crate::map) existing: Option<LiveEntry<A, B>>,
+    pub(in crate::map) parts: (A, B),
 }
 
 impl<A: Slot, B: Slot> NotInserted<A, B> {
-    pub(crate) fn closed(parts: (A, B)) -> Self {
+    pub(in crate::map) fn closed(parts: (A, B)) -> Self {
         Self {
             existing: None,
             parts,
@@ -175,6 +175,6 @@ impl<A: Slot, B: Slot> NotInserted<A, B> {
 
 /// What waits while a value is created: the key, kept alive if it is a weak one.
 pub(crate) struct PendingKey<A: Slot, B: Slot> {
-    pub(crate) seed: ReservedNode<StoreNode<A, B>>,
-    pub(crate) key: A::Live,
+    pub(in crate::map) seed: ReservedNode<StoreNode<A, B>>,
+    pub(in crate::map) key: A::Live,
 }

@@ -32,7 +32,7 @@ use std::ptr;
 use std::sync::Arc;
 
 /// So many nodes are put aside, at least, before somebody looks which of them can go.
-pub(crate) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
+pub(in crate::map) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
     64
@@ -42,7 +42,7 @@ pub(crate) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) 
 const MOST: usize = BATCH * 4;
 
 /// The index's ownerships of nodes that have been unlinked.
-pub(crate) struct HazardDomain<B: Payload> {
+pub(in crate::map) struct HazardDomain<B: Payload> {
     /// Those of all who share a store are the same: what somebody looks at must not go with one of them.
     piles: OnceCell<Arc<Piles<B>>>,
 }
@@ -64,7 +64,7 @@ struct RetireShard<B: Payload>(Lock<RetireList<B>>);
 
 impl<B: Payload> HazardDomain<B> {
     const_fn! {
-        pub(crate) const fn new() -> Self {
+        pub(in crate::map) const fn new() -> Self {
             Self {
                 piles: OnceCell::new(),
             }
@@ -76,7 +76,7 @@ impl<B: Payload> HazardDomain<B> {
     }
 
     /// Another one with the same piles.
-    pub(crate) fn share(&self) -> Self {
+    pub(in crate::map) fn share(&self) -> Self {
         let shared = Self::new();
         let _ = shared.piles.set(Arc::clone(self.piles()));
         shared
@@ -84,12 +84,12 @@ impl<B: Payload> HazardDomain<B> {
 
     /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an owner too, so its payload is not
     /// dropped here; others' may go with what comes back.
-    pub(crate) fn retire(&self, strong: NodeRef<B>, table: &Table<B>) -> Due<B> {
+    pub(in crate::map) fn retire(&self, strong: NodeRef<B>, table: &Table<B>) -> Due<B> {
         self.retire_all(std::iter::once(strong), table)
     }
 
     /// As `retire`, for many, of which the caller need not be another owner.
-    pub(crate) fn retire_all(
+    pub(in crate::map) fn retire_all(
         &self,
         strongs: impl Iterator<Item = NodeRef<B>>,
         table: &Table<B>,
@@ -99,7 +99,7 @@ impl<B: Payload> HazardDomain<B> {
 
     /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as a destructor may be.
     #[inline(always)]
-    pub(crate) fn drop_in_time(&self) {
+    pub(in crate::map) fn drop_in_time(&self) {
         if let Some(piles) = self.piles.get() {
             if piles.waits.load(Relaxed) {
                 piles.drop_now_if_time();
@@ -108,7 +108,7 @@ impl<B: Payload> HazardDomain<B> {
     }
 
     /// As `drop_in_time`, at once.
-    pub(crate) fn drop_what_waits(&self) {
+    pub(in crate::map) fn drop_what_waits(&self) {
         if let Some(piles) = self.piles.get() {
             if piles.waits.load(Relaxed) {
                 drop(piles.give_up());
@@ -118,7 +118,7 @@ impl<B: Payload> HazardDomain<B> {
 
     /// What has been put aside, but for what somebody is looking at.
     #[cold]
-    pub(crate) fn give_up(&self) -> Due<B> {
+    pub(in crate::map) fn give_up(&self) -> Due<B> {
         self.piles
             .get()
             .map_or_else(Due::nothing, |piles| piles.give_up())
@@ -296,19 +296,19 @@ impl<B: Payload> Drop for RetireList<B> {
 
 /// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors of keys.
 #[must_use]
-pub(crate) struct Due<B: Payload>(
+pub(in crate::map) struct Due<B: Payload>(
     // Dropped, that is all.
     #[allow(dead_code)] RetireList<B>,
 );
 
 impl<B: Payload> Due<B> {
     #[inline]
-    pub(crate) fn nothing() -> Self {
+    pub(in crate::map) fn nothing() -> Self {
         Self(RetireList::new())
     }
 
     /// What nobody can be looking at.
-    pub(crate) fn all(strongs: impl Iterator<Item = NodeRef<B>>) -> Self {
+    pub(in crate::map) fn all(strongs: impl Iterator<Item = NodeRef<B>>) -> Self {
         let mut pile = RetireList::new();
         strongs.for_each(|strong| pile.push(strong));
         Self(pile)
@@ -316,18 +316,18 @@ impl<B: Payload> Due<B> {
 }
 
 /// A thread that can look at a node, as it has a line of its own to say so.
-pub(crate) struct Reader(&'static ThreadRecord);
+pub(in crate::map) struct Reader(&'static ThreadRecord);
 
 impl Reader {
     /// The calling thread, if it has used a registry before, is not ending, and is not looking at a node.
     #[inline(always)]
-    pub(crate) fn own() -> Option<Self> {
+    pub(in crate::map) fn own() -> Option<Self> {
         own_record().map(Self)
     }
 
     /// Looks for an entry that has this hash the short way, and lets `found` look at it. Like `missing`, that is what the call ends in.
     #[inline(always)]
-    pub(crate) fn look<B: Payload, R>(
+    pub(in crate::map) fn look<B: Payload, R>(
         self,
         table: &Table<B>,
         hash: u64,
@@ -354,7 +354,7 @@ impl Reader {
 }
 
 /// The next entry of a bucket in sight.
-pub(crate) enum Seen<B: Payload> {
+pub(in crate::map) enum Seen<B: Payload> {
     Next(Protected<B>),
     /// What is left of the bucket is to be looked for under its lock.
     Lost,
@@ -364,7 +364,11 @@ pub(crate) enum Seen<B: Payload> {
 impl Reader {
     /// Looks at the next entry of a bucket in sight.
     #[inline(always)]
-    pub(crate) fn next<B: Payload>(self, table: &Table<B>, sight: &mut BucketCursor) -> Seen<B> {
+    pub(in crate::map) fn next<B: Payload>(
+        self,
+        table: &Table<B>,
+        sight: &mut BucketCursor,
+    ) -> Seen<B> {
         let hazard = &self.0.hazard;
         if !hazard.load(Ordering::Relaxed).is_null() {
             return Seen::Lost;
@@ -382,7 +386,7 @@ impl Reader {
 }
 
 /// An entry that its thread is looking at. The index's ownership of it is not given up before this is dropped.
-pub(crate) struct Protected<B: Payload> {
+pub(in crate::map) struct Protected<B: Payload> {
     hazard: &'static AtomicPtr<()>,
     node: NodePtr,
     body: PhantomData<B>,
@@ -390,7 +394,7 @@ pub(crate) struct Protected<B: Payload> {
 
 impl<B: Payload> Protected<B> {
     #[inline(always)]
-    pub(crate) fn key(&self) -> &B::Key {
+    pub(in crate::map) fn key(&self) -> &B::Key {
         // SAFETY: it was linked when the hazard named it, so complete; and see above.
         unsafe { B::key(self.node) }
     }
@@ -406,7 +410,7 @@ impl<B: Payload> Drop for Protected<B> {
 
 impl<A, B> Protected<StoreNode<A, B>> {
     #[inline(always)]
-    pub(crate) fn value(&self) -> &B {
+    pub(in crate::map) fn value(&self) -> &B {
         // SAFETY: as in `key`.
         unsafe { &*payload::<StoreNode<A, B>>(self.node).cast::<StoreNode<A, B>>() }.value()
     }

@@ -19,7 +19,7 @@ pub enum RemovalCause {
 
 impl RemovalCause {
     /// As what an entry counts that was taken out for this cause, unless the caller knows better.
-    pub(crate) fn count(self) -> Count {
+    pub(in crate::map) fn count(self) -> Count {
         match self {
             Self::Dead => Count::DeadSeen,
             Self::Replaced => Count::Replaced,
@@ -29,16 +29,16 @@ impl RemovalCause {
 }
 
 /// A removal hook, called outside of all locks with what is stored as the key: the key, or the weak pointer to it.
-pub(crate) struct Hook<T: ?Sized>(Arc<Function<T>>);
+pub(in crate::map) struct Hook<T: ?Sized>(Arc<Function<T>>);
 
 type Function<T> = dyn Fn(&T, RemovalCause) + Send + Sync;
 
 impl<T: ?Sized> Hook<T> {
-    pub(crate) fn new(hook: impl Fn(&T, RemovalCause) + Send + Sync + 'static) -> Self {
+    pub(in crate::map) fn new(hook: impl Fn(&T, RemovalCause) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hook))
     }
 
-    pub(crate) fn call(&self, key: &T, cause: RemovalCause) {
+    pub(in crate::map) fn call(&self, key: &T, cause: RemovalCause) {
         (self.0)(key, cause);
     }
 }

@@ -16,9 +16,9 @@ use crate::table::Table;
 use std::ops::Range;
 
 /// All upper halves of hashes.
-pub(crate) const EVERYWHERE: Range<u64> = 0..1 << 32;
+pub(in crate::map) const EVERYWHERE: Range<u64> = 0..1 << 32;
 
-pub(crate) struct Walk<'a, A: Slot, B: Slot> {
+pub(in crate::map) struct Walk<'a, A: Slot, B: Slot> {
     // Borrowed, so that the entry that it looks at is not given up with the map.
     table: &'a Table<StoreNode<A, B>>,
     /// Where it is.
@@ -28,7 +28,7 @@ pub(crate) struct Walk<'a, A: Slot, B: Slot> {
 }
 
 impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
-    pub(crate) fn new(table: &'a Table<StoreNode<A, B>>) -> Self {
+    pub(in crate::map) fn new(table: &'a Table<StoreNode<A, B>>) -> Self {
         Self {
             table,
             sight: BucketCursor::before(EVERYWHERE.start),
@@ -38,7 +38,10 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
 
     /// What `view` makes of the next entry of which it makes something. Dead entries are shown too.
     #[inline]
-    pub(crate) fn next_that<R>(&mut self, mut view: impl FnMut(&A, &B) -> Option<R>) -> Option<R> {
+    pub(in crate::map) fn next_that<R>(
+        &mut self,
+        mut view: impl FnMut(&A, &B) -> Option<R>,
+    ) -> Option<R> {
         loop {
             while let Some(seen) = self.look() {
                 match seen {
@@ -79,7 +82,7 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
     }
 
     /// The next entry, dead or alive, as an owner of it.
-    pub(crate) fn next_owned(&mut self) -> Option<EntryRef<A, B>> {
+    pub(in crate::map) fn next_owned(&mut self) -> Option<EntryRef<A, B>> {
         if !self.sight.is_over() {
             self.own_the_lost();
         }
@@ -130,18 +133,18 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
     }
 
     /// The live entries, as owners of them and of both sides.
-    pub(crate) fn landed(self) -> impl Iterator<Item = LiveEntry<A, B>> + use<'a, A, B> {
+    pub(in crate::map) fn landed(self) -> impl Iterator<Item = LiveEntry<A, B>> + use<'a, A, B> {
         self.owned().filter_map(|held| held.landed().ok())
     }
 
     /// All entries, also dead ones, as owners of them.
-    pub(crate) fn owned(self) -> impl Iterator<Item = EntryRef<A, B>> + use<'a, A, B> {
+    pub(in crate::map) fn owned(self) -> impl Iterator<Item = EntryRef<A, B>> + use<'a, A, B> {
         let mut walk = self;
         std::iter::from_fn(move || walk.next_owned())
     }
 
     /// What `view` makes of each entry, if it makes something.
-    pub(crate) fn views<R, F: FnMut(&A, &B) -> Option<R>>(
+    pub(in crate::map) fn views<R, F: FnMut(&A, &B) -> Option<R>>(
         self,
         mut view: F,
     ) -> impl Iterator<Item = R> + use<'a, A, B, R, F> {

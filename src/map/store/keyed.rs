@@ -15,11 +15,11 @@ use std::hash::BuildHasher;
 type Refusal<'k, A, B> = (<A as KeySlot>::Given<'k>, B, Option<LiveEntry<A, B>>);
 
 /// What was given to be entered, and was not.
-pub(crate) struct NotEntered<'k, A: HashedKey, B: ValueSlot> {
-    pub(crate) given: A::Given<'k>,
-    pub(crate) value: B::Value,
+pub(in crate::map) struct NotEntered<'k, A: HashedKey, B: ValueSlot> {
+    pub(in crate::map) given: A::Given<'k>,
+    pub(in crate::map) value: B::Value,
     /// The live entry in its place; none if the store is closed, or nothing was to be replaced.
-    pub(crate) existing: Option<LiveEntry<A, B>>,
+    pub(in crate::map) existing: Option<LiveEntry<A, B>>,
 }
 
 /// Not by anything else than its pointer.
@@ -30,7 +30,7 @@ fn unwatched<K>(_: &K) -> Watching {
 impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     /// The entry that is asked for, if its value is alive; in the middle of a creation that must not wait for this one, also a draft.
     #[inline]
-    pub(crate) fn find_asked<Q>(
+    pub(in crate::map) fn find_asked<Q>(
         &self,
         hasher: &impl BuildHasher,
         asked: &Q,
@@ -45,7 +45,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
 
     /// What `view` makes of the value that is asked for; in the middle of a creation that must not wait for this one, also of a draft.
     #[inline]
-    pub(crate) fn see_asked<Q, R>(
+    pub(in crate::map) fn see_asked<Q, R>(
         &self,
         hasher: &impl BuildHasher,
         asked: &Q,
@@ -60,7 +60,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     }
 
     /// As `see_asked`, but tells whether there is none because somebody is creating it.
-    pub(crate) fn try_see_asked<Q, R>(
+    pub(in crate::map) fn try_see_asked<Q, R>(
         &self,
         hasher: &impl BuildHasher,
         asked: &Q,
@@ -86,7 +86,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     }
 
     /// Whether both have the same live keys, with values of which `equal` holds.
-    pub(crate) fn equals(
+    pub(in crate::map) fn equals(
         &self,
         (other, hasher): (&Self, &impl BuildHasher),
         equal: impl Fn(&B::Value, &B::Value) -> bool,
@@ -136,7 +136,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
 
     /// Enters a value in the place of the live one, which comes back. `watch` says how a weak key is watched, be it this one or the stored one,
     /// unless it is already.
-    pub(crate) fn insert_keyed(
+    pub(in crate::map) fn insert_keyed(
         &self,
         hash: u64,
         given: A::Given<'_>,
@@ -168,7 +168,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     }
 
     /// Enters a value, unless there is a live one, or the map is closed. Returns what is entered.
-    pub(crate) fn try_insert_keyed<'k>(
+    pub(in crate::map) fn try_insert_keyed<'k>(
         &self,
         hash: u64,
         given: A::Given<'k>,
@@ -191,7 +191,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     }
 
     /// Puts a value in the place of the live one, if that fulfils the condition.
-    pub(crate) fn replace_keyed<'k>(
+    pub(in crate::map) fn replace_keyed<'k>(
         &self,
         hash: u64,
         given: A::Given<'k>,
@@ -221,7 +221,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     }
 
     /// Changes the entry as `f` says, which gets the live value or none, and returns the new one or none. What is entered then comes back.
-    pub(crate) fn update_keyed(
+    pub(in crate::map) fn update_keyed(
         &self,
         hash: u64,
         given: A::Given<'_>,
@@ -271,7 +271,7 @@ impl<A: HashedKey, B: ValueSlot> Store<A, B> {
     }
 
     /// Takes out the live entry that is asked for, if it fulfils the condition.
-    pub(crate) fn remove_asked<Q>(
+    pub(in crate::map) fn remove_asked<Q>(
         &self,
         hasher: &impl BuildHasher,
         asked: &Q,

@@ -46,42 +46,42 @@ use crate::table::{Entered, Entering, Table, MANY_STRANGERS};
 use std::sync::Arc;
 
 /// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the living.
-pub(crate) const PRUNE_BOUND: u32 = 2;
+pub(in crate::map) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Slot, B: Slot> {
-    pub(crate) table: Table<StoreNode<A, B>>,
-    pub(crate) flights: FlightTable<PendingKey<A, B>, LiveEntry<A, B>>,
-    pub(crate) counters: Counters,
+    pub(in crate::map) table: Table<StoreNode<A, B>>,
+    pub(in crate::map) flights: FlightTable<PendingKey<A, B>, LiveEntry<A, B>>,
+    pub(in crate::map) counters: Counters,
     /// Where the next sweep begins: the upper half of a hash.
-    pub(crate) cursor: AtomicU32,
+    pub(in crate::map) cursor: AtomicU32,
     /// Where the next entry to be popped may be: what is before it has been emptied.
-    pub(crate) popped: AtomicU32,
-    pub(crate) prune_bound: u32,
-    pub(crate) naming: Naming<A::Shown>,
-    pub(crate) hook: Option<Hook<A::Raw>>,
-    pub(crate) reverse: B::Index<A>,
-    pub(crate) protection: HazardDomain<StoreNode<A, B>>,
-    pub(crate) young: RecentInserts,
+    pub(in crate::map) popped: AtomicU32,
+    pub(in crate::map) prune_bound: u32,
+    pub(in crate::map) naming: Naming<A::Shown>,
+    pub(in crate::map) hook: Option<Hook<A::Raw>>,
+    pub(in crate::map) reverse: B::Index<A>,
+    pub(in crate::map) protection: HazardDomain<StoreNode<A, B>>,
+    pub(in crate::map) young: RecentInserts,
     /// Made for the first side that can report its death.
     inbox: OnceCell<Arc<DeathListener<A, B>>>,
-    pub(crate) reach: CanNotify<A, B>,
+    pub(in crate::map) reach: CanNotify<A, B>,
     /// Whether creators wait for the end of the value that was there before.
-    pub(crate) is_exclusive: bool,
+    pub(in crate::map) is_exclusive: bool,
     /// In an exclusive map: whose destructor has not ended. Made for the first.
     dying: OnceCell<Arc<Exclusive>>,
     /// Whether hits are counted.
-    pub(crate) counts_hits: bool,
+    pub(in crate::map) counts_hits: bool,
     /// It only shares what is another one's.
     is_share: bool,
 }
 
 /// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
-pub(crate) struct Linking<A: Slot, B: Slot> {
-    pub(crate) outcome: Outcome<A, B>,
-    pub(crate) strangers: Vec<NodeRef<StoreNode<A, B>>>,
+pub(in crate::map) struct Linking<A: Slot, B: Slot> {
+    pub(in crate::map) outcome: Outcome<A, B>,
+    pub(in crate::map) strangers: Vec<NodeRef<StoreNode<A, B>>>,
 }
 
-pub(crate) enum Outcome<A: Slot, B: Slot> {
+pub(in crate::map) enum Outcome<A: Slot, B: Slot> {
     /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
     Linked(Option<Gone<A, B>>),
     Occupied(LiveEntry<A, B>),
@@ -90,7 +90,7 @@ pub(crate) enum Outcome<A: Slot, B: Slot> {
 }
 
 /// An entry that another one took the place of.
-pub(crate) enum Gone<A: Slot, B: Slot> {
+pub(in crate::map) enum Gone<A: Slot, B: Slot> {
     Live(LiveEntry<A, B>),
     Dead(EntryRef<A, B>),
 }
@@ -106,7 +106,7 @@ impl<A: Slot, B: Slot> Gone<A, B> {
 
 impl<A: Slot, B: Slot> Store<A, B> {
     const_fn! {
-        pub(crate) const fn new(reverse: B::Index<A>, reach: CanNotify<A, B>) -> Self {
+        pub(in crate::map) const fn new(reverse: B::Index<A>, reach: CanNotify<A, B>) -> Self {
             Self {
                 table: Table::new(),
                 flights: FlightTable::new(),
@@ -130,7 +130,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Another one with the same entries and flights, which may outlive this one. If one is closed, both are.
-    pub(crate) fn share(&self) -> Self {
+    pub(in crate::map) fn share(&self) -> Self {
         let inbox = OnceCell::new();
         if let Some(shared) = self.inbox.get() {
             let _ = inbox.set(Arc::clone(shared));
@@ -169,13 +169,13 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// Counts a hit, if that was asked for.
     #[inline(always)]
-    pub(crate) fn hit(&self) {
+    pub(in crate::map) fn hit(&self) {
         if self.counts_hits {
             self.counters.add(Count::Hit);
         }
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(in crate::map) fn stats(&self) -> Stats {
         let inbox = self.inbox.get();
         self.counters
             .stats(inbox.map_or(0, |inbox| inbox.reported()))
@@ -183,7 +183,11 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// The entry whose key `is_it`, if its value is alive. An entry that is found dead is taken out.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
+    pub(in crate::map) fn find(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
         let found = self.peek(hash, is_it);
         match found {
             Some(_) => self.hit(),
@@ -195,7 +199,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     /// What `view` makes of the value of the entry whose key `is_it`, or None if it is dead: then it is taken out. The caller becomes an owner of
     /// the entry only where the short way does not do.
     #[inline(always)]
-    pub(crate) fn view<R>(
+    pub(in crate::map) fn view<R>(
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
@@ -259,7 +263,11 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// As `find`, for calls that are no look-up: it counts neither as a hit nor as a miss.
     #[inline]
-    pub(crate) fn peek(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
+    pub(in crate::map) fn peek(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
         loop {
             let strong = self.table.get(hash, &is_it)?;
             match LiveEntry::of(EntryRef::new(strong)) {
@@ -272,7 +280,11 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// As `peek`, but keeps the key alive too, and leaves a dead entry where it is: so it calls no hook.
-    pub(crate) fn look_at(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
+    pub(in crate::map) fn look_at(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
         // Held, so that nothing else has its address.
         let mut before: Option<EntryRef<A, B>> = None;
         loop {
@@ -294,26 +306,26 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// Whether this call has taken it out.
     #[cold]
-    pub(crate) fn saw_dead(&self, dead: &EntryRef<A, B>) -> bool {
+    pub(in crate::map) fn saw_dead(&self, dead: &EntryRef<A, B>) -> bool {
         let was_in = self.take_out(dead, RemovalCause::Dead);
         self.end_what_died();
         was_in
     }
 
     /// To be called after a look-up that may have come between the death of a value and its report: so that the key goes with that, as if it had not.
-    pub(crate) fn end_what_died(&self) {
+    pub(in crate::map) fn end_what_died(&self) {
         if self.inbox.get().is_some() {
             self.protection.drop_what_waits();
         }
     }
 
     /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
-    pub(crate) fn take_out(&self, held: &EntryRef<A, B>, cause: RemovalCause) -> bool {
+    pub(in crate::map) fn take_out(&self, held: &EntryRef<A, B>, cause: RemovalCause) -> bool {
         self.take_out_as(held, cause, cause.count())
     }
 
     /// As `take_out`, for those who say as what it counts.
-    pub(crate) fn take_out_as(
+    pub(in crate::map) fn take_out_as(
         &self,
         held: &EntryRef<A, B>,
         cause: RemovalCause,
@@ -329,7 +341,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// To be called for a value before it is linked, while it is alive.
-    pub(crate) fn watch_value(&self, hash: u64, value: &mut B) {
+    pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B) {
         value.watch(|| self.notify(hash));
         // Told before the map is: what is told last is called first.
         if let Some(dying) = self.dying() {
@@ -338,12 +350,12 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// To be called once for an entry that has just been linked, while its value is alive.
-    pub(crate) fn has_come(&self, held: &EntryRef<A, B>) {
+    pub(in crate::map) fn has_come(&self, held: &EntryRef<A, B>) {
         self.reverse.linked(held);
     }
 
     /// What has to end before a value with this hash may be made.
-    pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
+    pub(in crate::map) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let dying = self.dying()?;
         // In this order: a dead value is on the list before it is unlinked.
         let _: Option<()> = self.table.find_of(hash, |strong| {
@@ -366,12 +378,12 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// What is to be called when an entry with this hash has died; none if the store cannot be told.
-    pub(crate) fn notify(&self, hash: u64) -> Option<Notify> {
+    pub(in crate::map) fn notify(&self, hash: u64) -> Option<Notify> {
         self.reach.notify(|| self.inbox(), hash)
     }
 
     /// As `notify`, where the types alone say that it can be told.
-    pub(crate) fn notify_prompt(&self, hash: u64) -> Notify
+    pub(in crate::map) fn notify_prompt(&self, hash: u64) -> Notify
     where
         A: Send + Sync,
         B: Send + Sync,
@@ -382,7 +394,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// What waits for those who were looking at it.
-    pub(crate) fn give_up(&self) -> Due<StoreNode<A, B>> {
+    pub(in crate::map) fn give_up(&self) -> Due<StoreNode<A, B>> {
         self.protection.give_up()
     }
 
@@ -404,7 +416,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
     /// displaced. Does not panic after it has linked the node.
-    pub(crate) fn link(
+    pub(in crate::map) fn link(
         &self,
         node: NodePtr,
         hash: u64,
@@ -455,7 +467,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
-    pub(crate) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<LiveEntry<A, B>> {
+    pub(in crate::map) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<LiveEntry<A, B>> {
         match gone? {
             Gone::Live(landed) => {
                 self.counters.add(Count::Replaced);
@@ -472,7 +484,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make way. Returns the
     /// one that had to.
-    pub(crate) fn insert(
+    pub(in crate::map) fn insert(
         &self,
         hash: u64,
         parts: (A, B),
@@ -511,7 +523,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// Puts an entry in the place of this very one, if that is in still.
     /// The parts come back if not, or if the store is closed. `hash` is that of both.
-    pub(crate) fn swap(
+    pub(in crate::map) fn swap(
         &self,
         hash: u64,
         old: LiveEntry<A, B>,
@@ -544,7 +556,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
-    pub(crate) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
+    pub(in crate::map) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
         // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
         let hash = strangers.first().map(|first| first.header().hash());
         let many = strangers.len() >= MANY_STRANGERS;
@@ -573,12 +585,12 @@ impl<A: Slot, B: Slot> Store<A, B> {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    pub(in crate::map) fn is_closed(&self) -> bool {
         self.table.is_sealed()
     }
 
     /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
-    pub(crate) fn close(&self) {
+    pub(in crate::map) fn close(&self) {
         self.table.seal();
     }
 }

@@ -8,7 +8,7 @@ use std::ptr;
 
 /// The payload. The key comes first, beside the header, where look-ups read it.
 #[repr(C)]
-pub(crate) struct StoreNode<A, B> {
+pub(in crate::map) struct StoreNode<A, B> {
     key: A,
     value: B,
 }
@@ -66,7 +66,7 @@ unsafe impl<A, B> Halves for StoreNode<A, B> {
 }
 
 impl<A, B> StoreNode<A, B> {
-    pub(crate) fn value(&self) -> &B {
+    pub(in crate::map) fn value(&self) -> &B {
         &self.value
     }
 }
@@ -77,7 +77,7 @@ impl<A: Slot, B: Slot> StoreNode<A, B> {
     /// # Safety
     /// The node is of this kind and complete, and has an owner for `'a`.
     #[inline(always)]
-    pub(crate) unsafe fn sides<'a>(node: NodePtr) -> (&'a A, &'a B) {
+    pub(in crate::map) unsafe fn sides<'a>(node: NodePtr) -> (&'a A, &'a B) {
         // SAFETY: the caller's promise.
         let pair = unsafe { &*payload::<Self>(node).cast::<Self>() };
         (&pair.key, &pair.value)
@@ -87,7 +87,7 @@ impl<A: Slot, B: Slot> StoreNode<A, B> {
     ///
     /// # Safety
     /// The node is of this kind and complete, and has an owner throughout.
-    pub(crate) unsafe fn is_dead(node: NodePtr) -> bool {
+    pub(in crate::map) unsafe fn is_dead(node: NodePtr) -> bool {
         // SAFETY: the caller's promise.
         let (key, value) = unsafe { Self::sides(node) };
         key.is_dead() || value.is_dead()

@@ -80,7 +80,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     /// To be called for each insertion, with what was entered. Looks at the one that this thread entered a few insertions ago; if that is alive it is not young
     /// any more, and the table is swept a little: by one of a few such insertions, for all of them.
     #[inline]
-    pub(crate) fn sweep(&self, entered: &EntryRef<A, B>) {
+    pub(in crate::map) fn sweep(&self, entered: &EntryRef<A, B>) {
         if !Self::MORTAL {
             return;
         }
@@ -191,7 +191,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 
     /// Takes out all dead entries. Returns how many this call has taken out.
-    pub(crate) fn prune(&self) -> usize {
+    pub(in crate::map) fn prune(&self) -> usize {
         if !Self::MORTAL {
             return 0;
         }
@@ -205,7 +205,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// Counts a miss, and sweeps now and then.
     #[inline]
-    pub(crate) fn missed(&self) {
+    pub(in crate::map) fn missed(&self) {
         if self.counters.add(Count::Miss) % MISSES_PER_SWEEP == 0 && Self::MORTAL {
             self.sweep_for(1);
         }

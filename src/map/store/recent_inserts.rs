@@ -16,7 +16,7 @@ const DEPTH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 };
 
 /// The young entries of one map.
-pub(crate) struct RecentInserts {
+pub(in crate::map) struct RecentInserts {
     /// One for each of the first threads.
     rings: OnceLock<Box<[Ring]>>,
 }
@@ -31,7 +31,7 @@ struct Ring {
 }
 
 impl RecentInserts {
-    pub(crate) const fn new() -> Self {
+    pub(in crate::map) const fn new() -> Self {
         Self {
             rings: OnceLock::new(),
         }
@@ -39,7 +39,7 @@ impl RecentInserts {
 
     /// Remembers an entry of this thread, and returns the one that is not young any more: its node may be anything by now.
     #[inline]
-    pub(crate) fn enter(&self, node: NodePtr, hash: u64) -> Option<(NodePtr, u64)> {
+    pub(in crate::map) fn enter(&self, node: NodePtr, hash: u64) -> Option<(NodePtr, u64)> {
         let rings = match self.rings.get() {
             Some(rings) => rings,
             None => self.first(),

@@ -30,7 +30,7 @@ pub(crate) struct IndexPlace {
 }
 
 impl IndexPlace {
-    pub(crate) fn of<W: WeakPointer>(weak: &W) -> Self {
+    pub(in crate::map) fn of<W: WeakPointer>(weak: &W) -> Self {
         Self {
             address: weak.address().addr() as u64,
             place: AtomicUsize::new(NOT_YET),
@@ -104,7 +104,7 @@ pub(crate) struct ByValue<A: Slot, Q: Pointer> {
 
 impl<A: Slot, Q: Pointer> ByValue<A, Q> {
     const_fn! {
-        pub(crate) const fn new() -> Self {
+        pub(in crate::map) const fn new() -> Self {
             Self {
                 entries: OnceCell::new(),
             }
@@ -116,7 +116,11 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
     }
 
     /// The last entry that holds this value and whose place is before this one, with its place.
-    pub(crate) fn entry_of(&self, value: &Q, before: usize) -> Option<(TracedEntry<A, Q>, usize)> {
+    pub(in crate::map) fn entry_of(
+        &self,
+        value: &Q,
+        before: usize,
+    ) -> Option<(TracedEntry<A, Q>, usize)> {
         let address = Q::address(value).addr() as u64;
         self.entries.get()?.read(address, |entries| {
             let places = &entries.places[..before.min(entries.places.len())];
@@ -126,7 +130,7 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
     }
 
     /// The entries that hold this value, the last that came first.
-    pub(crate) fn entries_of(&self, value: &Q) -> Vec<TracedEntry<A, Q>> {
+    pub(in crate::map) fn entries_of(&self, value: &Q) -> Vec<TracedEntry<A, Q>> {
         let address = Q::address(value).addr() as u64;
         let Some(entries) = self.entries.get() else {
             return Vec::new();

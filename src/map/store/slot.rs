@@ -132,7 +132,7 @@ pub(crate) trait Slot: Sized + 'static {
 }
 
 /// How keys are hashed, compared and entered.
-pub(crate) trait Compares: KeySlot {
+pub(in crate::map) trait Compares: KeySlot {
     /// The first of several equal keys stays: a new value goes into an entry with the old key. Otherwise the new key comes with its value.
     const FIRST_STAYS: bool;
 
@@ -167,7 +167,7 @@ pub(crate) trait Compares: KeySlot {
 }
 
 /// How a map is asked.
-pub(crate) trait Finds<Q: ?Sized>: KeySlot {
+pub(in crate::map) trait Finds<Q: ?Sized>: KeySlot {
     fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64;
 
     /// Whether this stored key is alive and the one that is asked for.
@@ -178,7 +178,7 @@ pub(crate) trait Finds<Q: ?Sized>: KeySlot {
 }
 
 /// What a weak side is.
-pub(crate) trait IsWeak<W: WeakPointer>: Slot {
+pub(in crate::map) trait IsWeak<W: WeakPointer>: Slot {
     /// As `new`, of one whose death is told by other ways than its pointer's.
     fn new_watched(shown: Self::Shown, watching: Watching) -> (Self, Self::Live);
 
@@ -329,9 +329,9 @@ where
 /// found ([`Traced`]).
 #[allow(private_bounds)]
 pub struct WeakSlot<P: Pointer, X: Extra<P> = ()> {
-    pub(crate) weak: P::Weak,
+    pub(in crate::map) weak: P::Weak,
     watching: Watching,
-    pub(crate) extra: X::Data,
+    pub(in crate::map) extra: X::Data,
 }
 
 impl<P: Pointer, X: Extra<P>> fmt::Debug for WeakSlot<P, X> {
@@ -396,7 +396,7 @@ impl<P: Pointer> Extra<P> for Traced {
 
 /// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
 #[derive(Clone)]
-pub(crate) struct Watching(Option<Arc<WatchState>>);
+pub(in crate::map) struct Watching(Option<Arc<WatchState>>);
 
 struct WatchState {
     /// Held, that is all.
@@ -408,10 +408,10 @@ struct WatchState {
 }
 
 impl Watching {
-    pub(crate) const NOT: Self = Self(None);
+    pub(in crate::map) const NOT: Self = Self(None);
 
     /// By a token: `registration` is what it gave.
-    pub(crate) fn by(registration: Option<Registration>) -> Self {
+    pub(in crate::map) fn by(registration: Option<Registration>) -> Self {
         Self(registration.map(|registration| {
             Arc::new(WatchState {
                 _registration: Some(registration),
@@ -422,7 +422,7 @@ impl Watching {
     }
 
     /// By an exclusive map too, which is told of the death and of the end.
-    pub(crate) fn expect_end<W: WeakPointer>(
+    pub(in crate::map) fn expect_end<W: WeakPointer>(
         &mut self,
         weak: &W,
         dying: &Arc<Exclusive>,
@@ -443,20 +443,20 @@ impl Watching {
     }
 
     #[inline]
-    pub(crate) fn leaves(&self, is_dead: impl FnOnce() -> bool) {
+    pub(in crate::map) fn leaves(&self, is_dead: impl FnOnce() -> bool) {
         if let Some(expected) = self.expected().filter(|_| is_dead()) {
             expected.await_end();
         }
     }
 
     #[inline]
-    pub(crate) fn has_left(&self, is_dead: impl FnOnce() -> bool) {
+    pub(in crate::map) fn has_left(&self, is_dead: impl FnOnce() -> bool) {
         if let Some(expected) = self.expected().filter(|_| !is_dead()) {
             expected.forget();
         }
     }
 
-    pub(crate) fn is_abandoned(&self, given_up: GivenUp<'_>) {
+    pub(in crate::map) fn is_abandoned(&self, given_up: GivenUp<'_>) {
         if let Some(expected) = self.expected() {
             expected.is_abandoned(given_up);
         }
@@ -464,20 +464,20 @@ impl Watching {
 
     /// The entry is going.
     #[inline]
-    pub(crate) fn goes(&self, is_dead: impl FnOnce() -> bool) {
+    pub(in crate::map) fn goes(&self, is_dead: impl FnOnce() -> bool) {
         let waits = |expected: &&Arc<Expected>| expected.may_live_on() && !is_dead();
         if let Some(expected) = self.expected().filter(waits) {
             expected.lives_on();
         }
     }
 
-    pub(crate) fn is_none(&self) -> bool {
+    pub(in crate::map) fn is_none(&self) -> bool {
         self.0.is_none()
     }
 
     /// By the pointer itself, if it can.
     #[inline(always)]
-    pub(crate) fn begin<W: WeakPointer>(
+    pub(in crate::map) fn begin<W: WeakPointer>(
         &mut self,
         weak: &W,
         notify: impl FnOnce() -> Option<Notify>,

@@ -244,7 +244,7 @@ fn same_bytes(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// The payload of an interner's node: the value itself, which is its own key.
-pub(crate) struct Canonical<T: ?Sized>(PhantomData<T>);
+pub(in crate::registry) struct Canonical<T: ?Sized>(PhantomData<T>);
 
 // SAFETY: `Layout` says how the value lies; `meta` is its length.
 unsafe impl<T: ?Sized + Internable> Payload for Canonical<T> {

@@ -48,7 +48,7 @@ unsafe impl<T: ?Sized + Internable + Send + Sync> Sync for Interned<T> {}
 
 impl<T: ?Sized + Internable> Interned<T> {
     #[inline(always)]
-    pub(crate) fn new(strong: NodeRef<Canonical<T>>) -> Self {
+    pub(in crate::registry) fn new(strong: NodeRef<Canonical<T>>) -> Self {
         Self { strong }
     }
 

@@ -53,7 +53,7 @@ pub(crate) enum Next {
 impl Index {
     /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, sight: &mut BucketCursor, _: &ReadGuard) -> Ahead {
+    pub(in crate::table) fn look_ahead(&self, sight: &mut BucketCursor, _: &ReadGuard) -> Ahead {
         let Some(array) = self.array() else {
             return Ahead::Nothing;
         };
@@ -98,7 +98,7 @@ impl Index {
 
     /// Goes on to the next node of a bucket in sight, and names it in `hazard`, which names nothing now; nor does it unless there is one.
     #[inline(always)]
-    pub(crate) fn name_next(
+    pub(in crate::table) fn name_next(
         &self,
         sight: &mut BucketCursor,
         hazard: &AtomicPtr<()>,

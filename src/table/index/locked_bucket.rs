@@ -19,7 +19,7 @@ use crate::sync::{List, ListMap, OnceCell};
 use std::ops::{Range, RangeInclusive};
 
 /// A node in a list.
-pub(crate) struct Listed {
+pub(in crate::table) struct Listed {
     node: NodePtr,
     number: u64,
 }
@@ -39,7 +39,7 @@ unsafe impl Send for Listed {}
 unsafe impl Sync for Listed {}
 
 /// The nodes that found bucket and line full, under the address of their bucket.
-pub(crate) type Lists = OnceCell<ListMap<List<Listed>>>;
+pub(in crate::table) type Lists = OnceCell<ListMap<List<Listed>>>;
 
 /// A home whose writer the caller is; dropping it publishes what has changed.
 pub(super) struct LockedBucket<'a> {

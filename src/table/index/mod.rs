@@ -33,7 +33,7 @@ impl Probe {
 
     /// A node with this hash, of which the caller is now an owner.
     #[inline(always)]
-    pub(crate) fn found(self) -> Option<NodePtr> {
+    pub(in crate::table) fn found(self) -> Option<NodePtr> {
         if self.0.addr() > 1 {
             NonNull::new(self.0)
         } else {
@@ -43,7 +43,7 @@ impl Probe {
 }
 
 /// What has become of a node that was to be linked.
-pub(crate) enum Link {
+pub(in crate::table) enum Link {
     Linked,
     /// Nodes with the same hash are linked, which the caller has to compare first.
     Rivals,
@@ -53,7 +53,7 @@ pub(crate) enum Link {
 
 /// The linked nodes of one registry, by hash.
 #[repr(align(128))] // The one line that every look-up reads; nobody writes beside it.
-pub(crate) struct Index {
+pub(in crate::table) struct Index {
     /// Null only when the registry has gone.
     array: AtomicPtr<Array>,
     lists: Lists,
@@ -88,7 +88,7 @@ impl Index {
     }
 
     /// How many nodes fit before the index grows, if it is being replaced, into the last of the successors.
-    pub(crate) fn capacity(&self, _: &ReadGuard) -> usize {
+    pub(in crate::table) fn capacity(&self, _: &ReadGuard) -> usize {
         self.array()
             .map_or(0, |array| array::capacity(array.last().len()))
     }
@@ -101,7 +101,7 @@ impl Index {
     /// Two ways out, each a call that ends the look-up, and not a result to be looked at again: on the most frequent path that is a tenth of all
     /// instructions. The guard has been left before either is called.
     #[inline(always)]
-    pub(crate) fn probe<R>(
+    pub(in crate::table) fn probe<R>(
         &self,
         hash: u64,
         guard: ReadGuard,
@@ -131,7 +131,7 @@ impl Index {
     /// As `probe`, but instead of becoming an owner of the node it names it in `hazard`. What is found was linked after it was named there;
     /// if nothing is found, nothing is named.
     #[inline(always)]
-    pub(crate) fn protect<R>(
+    pub(in crate::table) fn protect<R>(
         &self,
         hash: u64,
         hazard: &AtomicPtr<()>,
@@ -179,7 +179,7 @@ impl Index {
     /// As `probe`, but looks also where the nodes have moved or spilled to.
     #[cold]
     #[inline(never)]
-    pub(crate) fn probe_on(&self, hash: u64, _: &ReadGuard) -> Probe {
+    pub(in crate::table) fn probe_on(&self, hash: u64, _: &ReadGuard) -> Probe {
         let mut next = self.array();
         while let Some(array) = next {
             let bucket = array.bucket(hash);
@@ -210,7 +210,7 @@ impl Index {
     ///
     /// `live` tells how many nodes there are, for when the bucket is full.
     #[inline]
-    pub(crate) fn link(
+    pub(in crate::table) fn link(
         &self,
         node: NodePtr,
         hash: u64,
@@ -257,7 +257,12 @@ impl Index {
 
     /// Shows the linked nodes with this hash that have no owner any more, under their bucket's lock.
     #[cold]
-    pub(crate) fn for_each_dead(&self, hash: u64, mut see: impl FnMut(NodePtr), _: &ReadGuard) {
+    pub(in crate::table) fn for_each_dead(
+        &self,
+        hash: u64,
+        mut see: impl FnMut(NodePtr),
+        _: &ReadGuard,
+    ) {
         let Some(array) = self.array() else { return };
         LockedBucket::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
             // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so one without an owner has lost it.
@@ -270,7 +275,7 @@ impl Index {
 
     /// Takes this very node out, if it is linked.
     #[inline]
-    pub(crate) fn unlink(&self, node: NodePtr, _: &ReadGuard) -> bool {
+    pub(in crate::table) fn unlink(&self, node: NodePtr, _: &ReadGuard) -> bool {
         let Some(array) = self.array() else {
             return false;
         };
@@ -282,7 +287,7 @@ impl Index {
     /// Takes out a node that was once linked under this hash, if that or another one is linked now in its bucket and in its memory, and is `wanted`: which is
     /// asked under the bucket's lock.
     #[inline]
-    pub(crate) fn unlink_if(
+    pub(in crate::table) fn unlink_if(
         &self,
         node: NodePtr,
         hash: u64,
@@ -299,7 +304,7 @@ impl Index {
 
     /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked and the index is not sealed, and gives it
     /// its first owners.
-    pub(crate) fn replace(&self, old: NodePtr, new: NodePtr, _: &ReadGuard) -> bool {
+    pub(in crate::table) fn replace(&self, old: NodePtr, new: NodePtr, _: &ReadGuard) -> bool {
         let Some(array) = self.array() else {
             return false;
         };
@@ -317,7 +322,7 @@ impl Index {
     /// Shows `see` the linked nodes whose hash has its upper half in this range, which is not empty, each once, under the lock of the bucket that it is
     /// linked in. A node that is linked throughout is among them. After the bucket in which `least` times has been said yes, that is all. Returns where
     /// the rest of the range begins.
-    pub(crate) fn visit(
+    pub(in crate::table) fn visit(
         &self,
         halves: Range<u64>,
         least: usize,
@@ -332,7 +337,7 @@ impl Index {
     }
 
     /// As `visit`, but unlinks the nodes that are `wanted`, and hands them over.
-    pub(crate) fn take(
+    pub(in crate::table) fn take(
         &self,
         halves: Range<u64>,
         least: usize,
@@ -354,14 +359,14 @@ impl Index {
     }
 
     /// Has nothing linked any more. What has been linked before this returns, and not been taken out, is found by a look that begins after that.
-    pub(crate) fn seal(&self, _: &ReadGuard) {
+    pub(in crate::table) fn seal(&self, _: &ReadGuard) {
         self.is_sealed.store(true, Ordering::Relaxed);
         // Whoever links holds the lock of a bucket: either before us, or it sees the flag.
         self.visit_homes(0..1 << 32, Which::All, &mut |_, _| true);
     }
 
     #[inline]
-    pub(crate) fn is_sealed(&self) -> bool {
+    pub(in crate::table) fn is_sealed(&self) -> bool {
         // Relaxed: see `seal`; otherwise a hint.
         self.is_sealed.load(Ordering::Relaxed)
     }
@@ -379,12 +384,12 @@ impl Index {
     }
 
     /// The number of buckets, each of which has an equal part of the hashes.
-    pub(crate) fn buckets(&self, _: &ReadGuard) -> usize {
+    pub(in crate::table) fn buckets(&self, _: &ReadGuard) -> usize {
         self.array().map_or(0, Array::len)
     }
 
     /// Forgets all nodes, as the registry has gone. Owners who find nothing to unlink are content.
-    pub(crate) fn close(&self, graveyard: &Graveyard) {
+    pub(in crate::table) fn close(&self, graveyard: &Graveyard) {
         // AcqRel: the arrays are complete.
         let mut array = self.array.swap(ptr::null_mut(), Ordering::AcqRel);
         while let Some(gone) = NonNull::new(array) {
@@ -396,7 +401,7 @@ impl Index {
     }
 
     /// Gives back what the lists have kept for later.
-    pub(crate) fn shrink_lists(&self) {
+    pub(in crate::table) fn shrink_lists(&self) {
         if let Some(lists) = self.lists.get() {
             lists.shrink_to_fit();
         }

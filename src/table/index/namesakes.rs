@@ -32,7 +32,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) const START: Self = Self {
+    pub(in crate::table) const START: Self = Self {
         generation: 0,
         next: 0,
         last: 0,
@@ -41,9 +41,9 @@ impl Place {
 
 /// What an insertion has compared.
 pub(crate) struct Compared {
-    pub(crate) place: Place,
+    pub(in crate::table) place: Place,
     /// Those in slots. The caller owns them, so that no newcomer can be taken for one of them.
-    pub(crate) in_slots: Vec<NodePtr>,
+    pub(in crate::table) in_slots: Vec<NodePtr>,
 }
 
 impl LockedBucket<'_> {
@@ -87,7 +87,7 @@ impl Index {
     /// when the look-up began.
     #[cold]
     #[inline(never)]
-    pub(crate) fn next_few(
+    pub(in crate::table) fn next_few(
         &self,
         hash: u64,
         place: &mut Place,
@@ -119,7 +119,7 @@ impl Index {
     /// in slots: those are rivals. If there are none, it links the node.
     #[cold]
     #[inline(never)]
-    pub(crate) fn link_beside(
+    pub(in crate::table) fn link_beside(
         &self,
         node: NodePtr,
         compared: &mut Compared,

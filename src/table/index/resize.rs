@@ -61,7 +61,7 @@ impl Index {
     /// Makes room for so many nodes in all, all at once; others go on meanwhile.
     ///
     /// Panics with "capacity overflow" when no array can be that long.
-    pub(crate) fn reserve(&self, nodes: usize, graveyard: &Graveyard, _: &ReadGuard) {
+    pub(in crate::table) fn reserve(&self, nodes: usize, graveyard: &Graveyard, _: &ReadGuard) {
         let wanted = array::len_for(nodes);
         while let Some(array) = self.array() {
             if let Some(next) = array.successor() {
@@ -88,7 +88,12 @@ impl Index {
     }
 
     /// Makes the array as short as `live` nodes allow, all at once; others go on meanwhile.
-    pub(crate) fn shrink(&self, live: impl Fn() -> usize, graveyard: &Graveyard, _: &ReadGuard) {
+    pub(in crate::table) fn shrink(
+        &self,
+        live: impl Fn() -> usize,
+        graveyard: &Graveyard,
+        _: &ReadGuard,
+    ) {
         while let Some(array) = self.array() {
             if let Some(next) = array.successor() {
                 self.move_rest(array, next, graveyard);
