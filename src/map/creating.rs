@@ -2,26 +2,35 @@
 
 use crate::create::creator::{Creating, Creator, PendingKeyOf, Tokens, WeakKeys};
 use crate::create::entry::{AnyLive, Asks, BorrowedKey, Entry, FromRef, KeyAndOwner, Selects};
+#[cfg(feature = "async")]
+use crate::create::entry::{EntryFuture, Missed, Owned};
 use crate::create::error::CreateError;
 use crate::map::map::Map;
 use crate::map::store::create::Made;
 use crate::map::store::entry_ref::{LiveEntry, PendingKey};
-use crate::map::store::slot::{HashedKey, KeySlot, Lookup, OwnedSlot, Slot, ValueSlot};
+use crate::map::store::slot::{HashedKey, Lookup, OwnedSlot, Slot, ValueSlot};
 use crate::map::store::slot::{Watching, WeakSide, WeakSlot};
 use crate::map::store::Store;
 use crate::pointer::keying::{Asked, Keying};
 use crate::pointer::token::Binder;
 use crate::pointer::traits::Pointer;
 use equivalent::Equivalent;
-use std::fmt;
 #[cfg(feature = "async")]
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
+#[cfg(feature = "async")]
+use std::sync::Arc;
 
 /// The key of an entry, as it was given: of [`Map::entry`].
-pub struct GivenKey<'q, A: KeySlot>(A::Given<'q>);
+#[derive(Clone, Copy, Debug)]
+pub struct GivenKey<G>(G);
 
-impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Selects<Map<A, B, S>> for GivenKey<'_, A> {
+impl<'q, A, B, S> Selects<Map<A, B, S>> for GivenKey<A::Given<'q>>
+where
+    A: HashedKey + 'static,
+    B: ValueSlot + 'static,
+    S: BuildHasher,
+{
     #[inline(always)]
     fn hash(&self, map: &Map<A, B, S>) -> u64 {
         A::hash(&map.hasher, A::key(&self.0))
@@ -38,20 +47,8 @@ impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Selects<Map<A, B, S>> for Given
     }
 }
 
-impl<'q, A: KeySlot<Given<'q>: Clone>> Clone for GivenKey<'q, A> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<'q, A: KeySlot<Given<'q>: fmt::Debug>> fmt::Debug for GivenKey<'q, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("GivenKey").field(&self.0).finish()
-    }
-}
-
 /// The calls that create. The first four are the everyday ones; for everything else about one key there is its entry.
-impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
+impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S> {
     /// Returns the live value of this key, created if there is none: [`entry`](Self::entry) with [`or_insert_with`](Entry::or_insert_with).
     ///
     /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
@@ -118,10 +115,10 @@ impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
         &'a self,
         key: A::Given<'a>,
         make: F,
-    ) -> impl Future<Output = B::Value> + use<'a, A, B, S, F, T>
+    ) -> EntryFuture<'a, Entry<'a, Self, GivenKey<A::Given<'a>>>, F, B::Value, T>
     where
-        F: FnOnce(&A::Key) -> T,
-        T: Future<Output = B::Value>,
+        F: FnOnce(&A::Key) -> T + 'a,
+        T: Future<Output = B::Value> + 'a,
         B::Value: Clone,
     {
         self.entry(key).or_insert_with_async(make)
@@ -136,10 +133,17 @@ impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
         &'a self,
         key: A::Given<'a>,
         make: F,
-    ) -> impl Future<Output = Result<B::Value, CreateError<E>>> + use<'a, A, B, S, F, T, E>
+    ) -> EntryFuture<
+        'a,
+        Entry<'a, Self, GivenKey<A::Given<'a>>>,
+        F,
+        Result<B::Value, CreateError<E>>,
+        (T, E),
+    >
     where
-        F: FnOnce(&A::Key) -> T,
-        T: Future<Output = Result<B::Value, E>>,
+        F: FnOnce(&A::Key) -> T + 'a,
+        T: Future<Output = Result<B::Value, E>> + 'a,
+        E: 'a,
         B::Value: Clone,
     {
         self.entry(key).or_try_insert_with_async(make)
@@ -147,7 +151,7 @@ impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
 
     /// Selects one key: what is to become of it is said by the calls of the [`Entry`].
     #[inline(always)]
-    pub fn entry<'q>(&self, key: A::Given<'q>) -> Entry<'_, Self, GivenKey<'q, A>> {
+    pub fn entry<'q>(&self, key: A::Given<'q>) -> Entry<'_, Self, GivenKey<A::Given<'q>>> {
         Entry::new(self, GivenKey(key))
     }
 }
@@ -189,7 +193,7 @@ impl<P: Pointer, M: Keying<P>, B: ValueSlot, S: BuildHasher> Map<WeakSlot<P, M>,
     }
 }
 
-impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Creator for Map<A, B, S> {
+impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Creator for Map<A, B, S> {
     type Key = A::Key;
     type Value = B::Value;
     type Owner = B::Value;
@@ -197,8 +201,8 @@ impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Creator for Map<A, B, S> {
 
 impl<A, B, S> Creating<A::Key, B::Value, B::Value> for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot,
+    A: HashedKey + 'static,
+    B: ValueSlot + 'static,
     S: BuildHasher,
 {
     type Core = Store<A, B>;
@@ -260,7 +264,7 @@ where
     }
 }
 
-impl<P: Pointer, M: Keying<P>, B: ValueSlot, S: BuildHasher> WeakKeys
+impl<P: Pointer + 'static, M: Keying<P>, B: ValueSlot + 'static, S: BuildHasher> WeakKeys
     for Map<WeakSlot<P, M>, B, S>
 {
     fn live_key(landed: &LiveEntry<WeakSlot<P, M>, B>) -> Option<P> {
@@ -270,8 +274,8 @@ impl<P: Pointer, M: Keying<P>, B: ValueSlot, S: BuildHasher> WeakKeys
 
 impl<A, B, S, Q> Asks<Q> for Map<A, B, S>
 where
-    A: Lookup<Q>,
-    B: ValueSlot,
+    A: Lookup<Q> + 'static,
+    B: ValueSlot + 'static,
     S: BuildHasher,
     Q: ?Sized,
 {
@@ -292,8 +296,8 @@ where
 
 impl<A, B, S> Tokens for Map<A, B, S>
 where
-    A: HashedKey + Send + Sync,
-    B: ValueSlot + WeakSide + Send + Sync,
+    A: HashedKey + Send + Sync + 'static,
+    B: ValueSlot + WeakSide + Send + Sync + 'static,
     B::Index<A>: Send + Sync,
     S: BuildHasher,
 {
@@ -307,4 +311,20 @@ where
         let watching = Watching::by(binder.bind(self.store.notify_prompt(hash)));
         B::new_watched(value, watching)
     }
+}
+
+/// That what is ours in an [`EntryFuture`] may go to other threads.
+#[cfg(feature = "async")]
+#[allow(dead_code)] // It compiles, which is all.
+fn futures_are_send<'a>(
+    weak: fn() -> Missed<'a, crate::WeakKeyValueMap<Arc<u32>, Arc<u32>>, AnyLive, KeyAndOwner>,
+    kept: fn() -> Missed<'a, crate::StrongMap<u32, u32>, AnyLive, Owned>,
+    token: fn() -> Missed<'a, crate::WeakValueMap<u32, Arc<u32>>, AnyLive, Owned>,
+) {
+    fn need_send(_: impl Send) {}
+    let make = || std::future::ready(Ok::<_, u32>(Arc::new(1)));
+    need_send(weak().create_async(move |_: &Arc<u32>| make()));
+    need_send(kept().create_async(|_: &u32| std::future::ready(Ok::<_, u32>(1))));
+    need_send(kept().claim_async());
+    need_send(token().create_with_token_async(move |_: &u32, _| make()));
 }

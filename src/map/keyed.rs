@@ -8,7 +8,7 @@ use crate::memory::panics::after;
 use crate::pointer::traits::Pointer;
 use std::hash::BuildHasher;
 
-impl<A: HashedKey, B: ValueSlot, S: BuildHasher> Map<A, B, S> {
+impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S> {
     /// Returns the live value of this key. A dead one counts as none, and is taken out.
     ///
     /// A kept key may be borrowed in any form that is [`Equivalent`](crate::Equivalent) to it and hashes alike. A weak key is asked for by what it leads to, or what is equivalent to

@@ -24,6 +24,8 @@ pub(crate) mod weak_value;
 pub mod entry {
     //! The parts of the type of an [`Entry`](super::Entry), for those who keep one: how its key is named, which values count, and what comes back.
 
+    #[cfg(feature = "async")]
+    pub use crate::create::entry::EntryFuture;
     pub use crate::create::entry::{AnyLive, ShareErrors, ValidIf};
     pub use crate::create::entry::{BorrowedKey, FromRef, KeyWith, OwnedKey};
     pub use crate::create::entry::{KeyAndOwner, Output, Owned, View};

@@ -43,7 +43,9 @@ impl<P: Pointer<Target: Serialize>, X: Extra<P>> Written for WeakSlot<P, X> {
     }
 }
 
-impl<A: KeySlot + Written, B: ValueSlot + Written, S> Serialize for Map<A, B, S> {
+impl<A: KeySlot + Written + 'static, B: ValueSlot + Written + 'static, S> Serialize
+    for Map<A, B, S>
+{
     /// Serializes the live entries as a map, what is weak as what it leads to. To read it back, see `seed` of the maps with a weak side.
     ///
     /// It owns all entries until it returns. *Runs* `Serialize` of keys, values and targets with no lock held.
@@ -107,7 +109,7 @@ impl<'de, A: Deserialize<'de>, B: Deserialize<'de>, O> Visitor<'de> for MapSeed<
     }
 }
 
-impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
+impl<K: Hash + Eq + 'static, P: Pointer + 'static, S: BuildHasher> WeakValueMap<K, P, S> {
     /// What reads a map into this one, and returns an owner of each value, in the order of what was read. `make` makes the pointer of what is read.
     ///
     /// A key that has a live value keeps that, as in [`get_or_insert_with`](Self::get_or_insert_with): its owner is returned, and `make` is not called. It is an error if the
@@ -141,7 +143,7 @@ impl<K: Hash + Eq + 'static, P: Pointer, S: BuildHasher> WeakValueMap<K, P, S> {
     }
 }
 
-impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S> {
+impl<P: Pointer + 'static, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S> {
     /// What reads a map into this one, and returns an owner of each key that is stored, in the order of what was read. `make` makes the key of what is read.
     ///
     /// A key that is stored and alive keeps its value: its owner is returned. It is an error if the map is closed.
@@ -167,7 +169,9 @@ impl<P: Pointer, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S
     }
 }
 
-impl<P: Pointer, Q: Pointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
+impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S: BuildHasher>
+    WeakKeyValueMap<P, Q, M, S>
+{
     /// What reads a map into this one, and returns owners of each key that is stored and of its value, in the order of what was read. `key` and `value` make the
     /// pointers of what is read.
     ///

@@ -9,9 +9,9 @@ use std::hash::BuildHasher;
 
 impl<A, B, S> Clone for Map<A, B, S>
 where
-    A: HashedKey,
+    A: HashedKey + 'static,
     A::Key: Clone,
-    B: ValueSlot,
+    B: ValueSlot + 'static,
     B::Value: Clone,
     S: BuildHasher + Clone,
 {
@@ -28,8 +28,8 @@ where
 
 impl<A, B, S> PartialEq for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot,
+    A: HashedKey + 'static,
+    B: ValueSlot + 'static,
     B::Value: PartialEq,
     S: BuildHasher,
 {
@@ -46,8 +46,8 @@ where
 
 impl<A, B, S> Eq for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot,
+    A: HashedKey + 'static,
+    B: ValueSlot + 'static,
     B::Value: Eq,
     S: BuildHasher,
 {
@@ -55,8 +55,8 @@ where
 
 impl<A, B, S> FromIterator<(A::Key, B::Value)> for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot,
+    A: HashedKey + 'static,
+    B: ValueSlot + 'static,
     S: BuildHasher,
     Self: Default,
 {
@@ -70,8 +70,8 @@ where
 
 impl<A, B, S> Extend<(A::Key, B::Value)> for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot,
+    A: HashedKey + 'static,
+    B: ValueSlot + 'static,
     S: BuildHasher,
 {
     fn extend<I: IntoIterator<Item = (A::Key, B::Value)>>(&mut self, entries: I) {
@@ -81,8 +81,8 @@ where
 
 impl<A, B, S> Extend<(A::Key, B::Value)> for &Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot,
+    A: HashedKey + 'static,
+    B: ValueSlot + 'static,
     S: BuildHasher,
 {
     /// Enters all, each in the place of a live one with the same key. If the iterator panics, what came before stays.
@@ -106,9 +106,9 @@ where
 
 impl<A, B, S> fmt::Debug for Map<A, B, S>
 where
-    A: KeySlot,
+    A: KeySlot + 'static,
     A::Key: fmt::Debug,
-    B: ValueSlot,
+    B: ValueSlot + 'static,
     B::Value: fmt::Debug,
 {
     /// The live entries only.
@@ -123,9 +123,9 @@ where
 
 impl<'a, A, B, S> IntoIterator for &'a Map<A, B, S>
 where
-    A: KeySlot,
+    A: KeySlot + 'static,
     A::Key: Clone,
-    B: ValueSlot,
+    B: ValueSlot + 'static,
     B::Value: Clone,
 {
     type Item = (A::Key, B::Value);

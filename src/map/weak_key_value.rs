@@ -65,7 +65,7 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     }
 }
 
-impl<P: Pointer, Q: Pointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
+impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     const_fn! {
         /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
         pub const fn local() -> Self {
@@ -86,7 +86,7 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S
     }
 }
 
-impl<P: Pointer, Q: Pointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
+impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
     const_fn! {
         /// As [`local`](Self::local), with `hasher`.
         pub const fn local_with_hasher(hasher: S) -> Self {
@@ -110,7 +110,7 @@ where
     }
 }
 
-impl<P: Pointer, Q: Pointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
+impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
     /// The key under which this very value is entered; of several that are alive, the one that was entered last.
     /// An entry that another thread is entering is found by its key a moment earlier than by its value; one that another thread is taking out is found by its value a moment longer.
     ///

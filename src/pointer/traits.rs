@@ -61,7 +61,7 @@ use std::sync::{self, Arc};
 /// assert!(weak.is_dead());
 /// assert_eq!(*released.lock().unwrap(), [7]);
 /// ```
-pub trait Pointer: Clone + 'static {
+pub trait Pointer: Clone {
     /// What it leads to.
     type Target: ?Sized;
     /// Its weak twin.
@@ -167,7 +167,7 @@ impl<W> fmt::Debug for Quiet<W> {
 }
 
 /// A pointer that knows an object without keeping it alive: the weak twin of a [`Pointer`].
-pub trait WeakPointer: Clone + 'static {
+pub trait WeakPointer: Clone {
     /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always correct.
     ///
     /// With it a sweep of a map asks `is_dead` while a bucket of its table is locked, instead of becoming an owner of each entry that it
@@ -190,11 +190,11 @@ pub trait WeakPointer: Clone + 'static {
 }
 
 /// A [`Pointer`] that any thread may use and drop, and its weak twin too. Implemented for all that are.
-pub trait SyncPointer: Pointer<Weak: Send + Sync> + Send + Sync {}
+pub trait SyncPointer: Pointer<Weak: Send + Sync> + Send + Sync + 'static {}
 
-impl<P: Pointer<Weak: Send + Sync> + Send + Sync> SyncPointer for P {}
+impl<P: Pointer<Weak: Send + Sync> + Send + Sync + 'static> SyncPointer for P {}
 
-impl<T: ?Sized + 'static> Pointer for Arc<T> {
+impl<T: ?Sized> Pointer for Arc<T> {
     type Target = T;
     type Weak = sync::Weak<T>;
     const REPORTS: bool = false;
@@ -217,7 +217,7 @@ impl<T: ?Sized + 'static> Pointer for Arc<T> {
     }
 }
 
-impl<T: ?Sized + 'static> WeakPointer for sync::Weak<T> {
+impl<T: ?Sized> WeakPointer for sync::Weak<T> {
     type Strong = Arc<T>;
     // SAFETY: it reads a count.
     const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
@@ -238,7 +238,7 @@ impl<T: ?Sized + 'static> WeakPointer for sync::Weak<T> {
     }
 }
 
-impl<T: ?Sized + 'static> Pointer for Rc<T> {
+impl<T: ?Sized> Pointer for Rc<T> {
     type Target = T;
     type Weak = rc::Weak<T>;
     const REPORTS: bool = false;
@@ -259,7 +259,7 @@ impl<T: ?Sized + 'static> Pointer for Rc<T> {
     }
 }
 
-impl<T: ?Sized + 'static> WeakPointer for rc::Weak<T> {
+impl<T: ?Sized> WeakPointer for rc::Weak<T> {
     type Strong = Rc<T>;
     // SAFETY: it reads a count.
     const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });

@@ -104,8 +104,8 @@ where
 
 impl<A, B, S> WeakValued for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot<Value: Pointer> + WeakSide,
+    A: HashedKey + 'static,
+    B: ValueSlot<Value: Pointer> + WeakSide + 'static,
     S: BuildHasher,
 {
     type Key = A::Key;
@@ -121,8 +121,8 @@ where
 
 impl<A, B, S> Identifies for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot<Value: Pointer> + WeakSide,
+    A: HashedKey + 'static,
+    B: ValueSlot<Value: Pointer> + WeakSide + 'static,
     S: BuildHasher,
 {
     #[inline]
@@ -137,8 +137,8 @@ where
 
 impl<A, B, S, Q> LooksUp<Q> for Map<A, B, S>
 where
-    A: Lookup<Q>,
-    B: ValueSlot<Value: Pointer> + WeakSide,
+    A: Lookup<Q> + 'static,
+    B: ValueSlot<Value: Pointer> + WeakSide + 'static,
     S: BuildHasher,
     Q: ?Sized,
 {

@@ -12,6 +12,8 @@ pub use errors::RecentErrors;
 pub use maps::WeakValued;
 
 use crate::create::creator::{Creating, LiveEntryOf, StoredOf};
+#[cfg(feature = "async")]
+use crate::create::entry::EntryFuture;
 use crate::create::entry::{
     self, AnyLive, BorrowedKey, Condition, Entry, FromRef, Gives, Output, Owned, OwnedKey,
 };
@@ -44,6 +46,10 @@ use std::time::{Duration, Instant};
 /// It can own the map, or lead to it by a reference or an `Arc`: `Recent<&'static Registry<K, V>>` is a layer on top of a `static` that others use without it.
 ///
 /// # What is kept
+/// An entry of a [`Recent`].
+type EntryOf<'a, M> =
+    Entry<'a, <M as WeakValued>::Map, OwnedKey<<M as WeakValued>::Key>, AnyLive, Kept<'a, M>>;
+
 /// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and another one goes. Of values that are each used once, exactly the last
 /// `max_capacity` are kept. Those that are used again while they are kept may take half of the room from the others, in the long run those that are used most: so a walk over very
 /// many values does not drive them out. The last `max_capacity / 2` that came, and never less than one, are kept in any case. What has not been used while everything was replaced
@@ -163,7 +169,7 @@ impl<M: WeakValued> Recent<M> {
     /// assert_eq!(FILES.len(), 0);
     /// ```
     #[inline]
-    pub fn entry(&self, key: M::Key) -> Entry<'_, M::Map, OwnedKey<M::Key>, AnyLive, Kept<'_, M>> {
+    pub fn entry(&self, key: M::Key) -> EntryOf<'_, M> {
         Entry::with_output(self.map(), OwnedKey(key), Kept(self))
     }
 
@@ -214,14 +220,14 @@ impl<M: WeakValued> Recent<M> {
     /// # Panics
     /// As the map's call of that name.
     #[cfg(feature = "async")]
-    pub fn get_or_insert_async<F, T>(
-        &self,
+    pub fn get_or_insert_async<'a, F, T>(
+        &'a self,
         key: M::Key,
         make: F,
-    ) -> impl Future<Output = M::Owner> + use<'_, M, F, T>
+    ) -> EntryFuture<'a, EntryOf<'a, M>, F, M::Owner, T>
     where
-        F: FnOnce(&M::Key) -> T,
-        T: Future<Output = M::Value>,
+        F: FnOnce(&M::Key) -> T + 'a,
+        T: Future<Output = M::Value> + 'a,
     {
         self.entry(key).or_insert_with_async(make)
     }
@@ -231,14 +237,15 @@ impl<M: WeakValued> Recent<M> {
     /// # Errors
     /// As the map's call of that name.
     #[cfg(feature = "async")]
-    pub fn get_or_try_insert_async<F, T, E>(
-        &self,
+    pub fn get_or_try_insert_async<'a, F, T, E>(
+        &'a self,
         key: M::Key,
         make: F,
-    ) -> impl Future<Output = Result<M::Owner, CreateError<E>>> + use<'_, M, F, T, E>
+    ) -> EntryFuture<'a, EntryOf<'a, M>, F, Result<M::Owner, CreateError<E>>, (T, E)>
     where
-        F: FnOnce(&M::Key) -> T,
-        T: Future<Output = Result<M::Value, E>>,
+        F: FnOnce(&M::Key) -> T + 'a,
+        T: Future<Output = Result<M::Value, E>> + 'a,
+        E: 'a,
     {
         self.entry(key).or_try_insert_with_async(make)
     }

@@ -168,8 +168,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Results for Registry<K,
 
 impl<A, B, S> Results for Map<A, B, S>
 where
-    A: HashedKey,
-    B: ValueSlot<Value: Clone>,
+    A: HashedKey + 'static,
+    B: ValueSlot<Value: Clone> + 'static,
     S: BuildHasher,
 {
     type Map = Self;

@@ -2,6 +2,8 @@
 
 use super::Registry;
 use crate::create::creator::{Creating, Creator};
+#[cfg(feature = "async")]
+use crate::create::entry::{AnyLive, EntryFuture, Missed, Owned};
 use crate::create::entry::{Asks, BorrowedKey, Entry, FromRef, OwnedKey};
 use crate::create::error::{ClosedError, CreateError, InFlight};
 use crate::create::flight::FlightTable;
@@ -99,14 +101,14 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// # Panics
     /// As `get_or_insert_with`, when the future is polled.
     #[cfg(feature = "async")]
-    pub fn get_or_insert_async<F, T>(
-        &self,
+    pub fn get_or_insert_async<'a, F, T>(
+        &'a self,
         key: K,
         make: F,
-    ) -> impl Future<Output = Handle<K, V>> + use<'_, K, V, S, F, T>
+    ) -> EntryFuture<'a, Entry<'a, Self, OwnedKey<K>>, F, Handle<K, V>, T>
     where
-        F: FnOnce(&K) -> T,
-        T: Future<Output = V>,
+        F: FnOnce(&K) -> T + 'a,
+        T: Future<Output = V> + 'a,
     {
         self.entry(key).or_insert_with_async(make)
     }
@@ -116,14 +118,21 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// # Errors
     /// As there.
     #[cfg(feature = "async")]
-    pub fn get_or_try_insert_async<F, T, E>(
-        &self,
+    pub fn get_or_try_insert_async<'a, F, T, E>(
+        &'a self,
         key: K,
         make: F,
-    ) -> impl Future<Output = Result<Handle<K, V>, CreateError<E>>> + use<'_, K, V, S, F, T, E>
+    ) -> EntryFuture<
+        'a,
+        Entry<'a, Self, OwnedKey<K>>,
+        F,
+        Result<Handle<K, V>, CreateError<E>>,
+        (T, E),
+    >
     where
-        F: FnOnce(&K) -> T,
-        T: Future<Output = Result<V, E>>,
+        F: FnOnce(&K) -> T + 'a,
+        T: Future<Output = Result<V, E>> + 'a,
+        E: 'a,
     {
         self.entry(key).or_try_insert_with_async(make)
     }
@@ -449,4 +458,13 @@ where
     fn is_asked_key(key: &K, asked: &Q) -> bool {
         asked.equivalent(key)
     }
+}
+
+/// That what is ours in an [`EntryFuture`] may go to other threads.
+#[cfg(feature = "async")]
+#[allow(dead_code)] // It compiles, which is all.
+fn futures_are_send(make: fn() -> Missed<'static, Registry<u32, u32>, AnyLive, Owned>) {
+    fn need_send(_: impl Send) {}
+    need_send(make().create_async(|_: &u32| std::future::ready(Ok::<_, u32>(1))));
+    need_send(make().claim_async());
 }

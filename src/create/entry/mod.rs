@@ -22,6 +22,8 @@ pub(crate) use policy::{Condition, Errors, Gives};
 use std::any::TypeId;
 use std::fmt;
 use std::ops::ControlFlow;
+#[cfg(feature = "async")]
+pub use tasks::EntryFuture;
 
 /// One key of a map: what is to become of it if it has no live value.
 ///
@@ -549,7 +551,7 @@ where
 }
 
 /// An entry that has no value to be returned.
-struct Missed<'a, M: Creator, C, O> {
+pub(crate) struct Missed<'a, M: Creator, C, O> {
     map: &'a M,
     hash: u64,
     pending_key: PendingKeyOf<M>,

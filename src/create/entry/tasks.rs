@@ -10,7 +10,9 @@ use crate::create::steps::{begin_async, Begun};
 use crate::memory::panics::{after, ended};
 use crate::pointer::token::Token;
 use std::any::TypeId;
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -40,20 +42,18 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///     assert!(one.ptr_eq(&same));
     /// });
     /// ```
-    pub fn or_insert_with_async<F, T>(
-        self,
-        make: F,
-    ) -> impl Future<Output = O::Of> + use<'a, M, K, C, O, F, T>
+    pub fn or_insert_with_async<F, T>(self, make: F) -> EntryFuture<'a, Self, F, O::Of, T>
     where
-        F: FnOnce(&M::Key) -> T,
-        T: Future<Output = M::Value>,
+        Self: 'a,
+        F: FnOnce(&M::Key) -> T + 'a,
+        T: Future<Output = M::Value> + 'a,
     {
-        LookFirst::new(move || match self.look() {
+        EntryFuture::new(self, make, |entry, make| match entry.look() {
             Ok(found) => Ok(after(make, found)),
-            Err(missed) => Err(async move {
+            Err(missed) => Err(Box::pin(async move {
                 let make = |key: &M::Key| unfailing(make(key));
                 never_fails(missed.create_async(make).await)
-            }),
+            })),
         })
     }
 
@@ -64,15 +64,17 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     pub fn or_try_insert_with_async<F, T, E>(
         self,
         make: F,
-    ) -> impl Future<Output = Result<O::Of, CreateError<E>>> + use<'a, M, K, C, O, F, T, E>
+    ) -> EntryFuture<'a, Self, F, Result<O::Of, CreateError<E>>, (T, E)>
     where
-        F: FnOnce(&M::Key) -> T,
-        T: Future<Output = Result<M::Value, E>>,
+        Self: 'a,
+        E: 'a,
+        F: FnOnce(&M::Key) -> T + 'a,
+        T: Future<Output = Result<M::Value, E>> + 'a,
         C: Errors<E>,
     {
-        LookFirst::new(move || match self.look() {
+        EntryFuture::new(self, make, |entry, make| match entry.look() {
             Ok(found) => Ok(Ok(after(make, found))),
-            Err(missed) => Err(missed.create_async(make)),
+            Err(missed) => Err(Box::pin(missed.create_async(make))),
         })
     }
 
@@ -80,21 +82,19 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
-    pub fn or_insert_with_token_async<F, T>(
-        self,
-        make: F,
-    ) -> impl Future<Output = O::Of> + use<'a, M, K, C, O, F, T>
+    pub fn or_insert_with_token_async<F, T>(self, make: F) -> EntryFuture<'a, Self, F, O::Of, T>
     where
+        Self: 'a,
         M: Tokens,
-        F: FnOnce(&M::Key, Token) -> T,
-        T: Future<Output = M::Value>,
+        F: FnOnce(&M::Key, Token) -> T + 'a,
+        T: Future<Output = M::Value> + 'a,
     {
-        LookFirst::new(move || match self.look() {
+        EntryFuture::new(self, make, |entry, make| match entry.look() {
             Ok(found) => Ok(after(make, found)),
-            Err(missed) => Err(async move {
+            Err(missed) => Err(Box::pin(async move {
                 let make = |key: &M::Key, token| unfailing(make(key, token));
                 never_fails(missed.create_with_token_async(make).await)
-            }),
+            })),
         })
     }
 
@@ -105,16 +105,18 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     pub fn or_try_insert_with_token_async<F, T, E>(
         self,
         make: F,
-    ) -> impl Future<Output = Result<O::Of, CreateError<E>>> + use<'a, M, K, C, O, F, T, E>
+    ) -> EntryFuture<'a, Self, F, Result<O::Of, CreateError<E>>, (T, E)>
     where
+        Self: 'a,
+        E: 'a,
         M: Tokens,
-        F: FnOnce(&M::Key, Token) -> T,
-        T: Future<Output = Result<M::Value, E>>,
+        F: FnOnce(&M::Key, Token) -> T + 'a,
+        T: Future<Output = Result<M::Value, E>> + 'a,
         C: Errors<E>,
     {
-        LookFirst::new(move || match self.look() {
+        EntryFuture::new(self, make, |entry, make| match entry.look() {
             Ok(found) => Ok(Ok(after(make, found))),
-            Err(missed) => Err(missed.create_with_token_async(make)),
+            Err(missed) => Err(Box::pin(missed.create_with_token_async(make))),
         })
     }
 
@@ -125,20 +127,21 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     pub fn or_optionally_insert_with_async<F, T>(
         self,
         make: F,
-    ) -> impl Future<Output = Option<O::Of>> + use<'a, M, K, C, O, F, T>
+    ) -> EntryFuture<'a, Self, F, Option<O::Of>, T>
     where
-        F: FnOnce(&M::Key) -> T,
-        T: Future<Output = Option<M::Value>>,
+        Self: 'a,
+        F: FnOnce(&M::Key) -> T + 'a,
+        T: Future<Output = Option<M::Value>> + 'a,
     {
-        LookFirst::new(move || match self.look() {
+        EntryFuture::new(self, make, |entry, make| match entry.look() {
             Ok(found) => Ok(Some(after(make, found))),
-            Err(missed) => Err(async move {
+            Err(missed) => Err(Box::pin(async move {
                 let make = |key: &M::Key| {
                     let making = make(key);
                     async move { ended!(making).ok_or(()) }
                 };
                 optional(missed.create_async(make).await)
-            }),
+            })),
         })
     }
 }
@@ -155,9 +158,17 @@ where
     ///
     /// # Panics
     /// As `claim`, when the future is polled.
-    pub fn claim_async(self) -> impl Future<Output = Claim<'a, M>> + use<'a, M, K, C, O> {
-        let claim = self.claim_or_refused_async();
-        async move { claim.await.unwrap_or_else(|refused| refused.panic()) }
+    pub fn claim_async(self) -> EntryFuture<'a, Self, (), Claim<'a, M>, ()>
+    where
+        Self: 'a,
+    {
+        EntryFuture::new(self, (), |entry, ()| match entry.look() {
+            Ok(live) => Ok(Claim::Live(live)),
+            Err(missed) => Err(Box::pin(async move {
+                let claim = missed.claim_async().await;
+                claim.unwrap_or_else(|refused| refused.panic())
+            })),
+        })
     }
 
     /// As [`claim_async`](Self::claim_async), but returns why it is refused.
@@ -166,15 +177,27 @@ where
     /// [`Refused`], where `claim_async` panics.
     pub fn claim_or_refused_async(
         self,
-    ) -> impl Future<Output = Result<Claim<'a, M>, Refused>> + use<'a, M, K, C, O> {
-        let map = self.map;
-        LookFirst::new(move || match self.look() {
+    ) -> EntryFuture<'a, Self, (), Result<Claim<'a, M>, Refused>, ()>
+    where
+        Self: 'a,
+    {
+        EntryFuture::new(self, (), |entry, ()| match entry.look() {
             Ok(live) => Ok(Ok(Claim::Live(live))),
-            Err(missed) => Err(async move {
-                let (begun, output) = missed.begin_async(None).await?;
-                Ok(Claim::after(map, begun, |landed| output.of(landed)))
-            }),
+            Err(missed) => Err(Box::pin(missed.claim_async())),
         })
+    }
+}
+
+impl<'a, M, C, O> Missed<'a, M, C, O>
+where
+    M: Creator<Owner: Clone>,
+    C: Condition<M>,
+    O: Output<M, Of = M::Owner>,
+{
+    pub(crate) async fn claim_async(self) -> Result<Claim<'a, M>, Refused> {
+        let map = self.map;
+        let (begun, output) = self.begin_async(None).await?;
+        Ok(Claim::after(map, begun, |landed| output.of(landed)))
     }
 }
 
@@ -194,7 +217,7 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
 }
 
 impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
-    async fn create_async<F, T, E>(self, make: F) -> Result<O::Of, CreateError<E>>
+    pub(crate) async fn create_async<F, T, E>(self, make: F) -> Result<O::Of, CreateError<E>>
     where
         F: FnOnce(&M::Key) -> T,
         T: Future<Output = Result<M::Value, E>>,
@@ -215,7 +238,10 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
         of_created(output, created.await)
     }
 
-    async fn create_with_token_async<F, T, E>(self, make: F) -> Result<O::Of, CreateError<E>>
+    pub(crate) async fn create_with_token_async<F, T, E>(
+        self,
+        make: F,
+    ) -> Result<O::Of, CreateError<E>>
     where
         M: Tokens,
         F: FnOnce(&M::Key, Token) -> T,
@@ -246,36 +272,60 @@ async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert
     Ok(ended!(making))
 }
 
-/// Looks first, and becomes a future of its own, on the heap, only if there is nothing.
-struct LookFirst<L, T> {
-    look: Option<L>,
-    slow: Option<Pin<Box<T>>>,
+/// The future of an entry's call that waits: it looks first, and becomes a future of its own, on the heap, only if there is nothing.
+///
+/// It is `Send` when the entry (so when the map may be used on every thread), the factory, its future and that one's error are.
+pub struct EntryFuture<'a, N, F, R, P> {
+    /// What it has not begun with yet.
+    begin: Option<(N, F)>,
+    look: Look<'a, N, F, R>,
+    slow: Option<Slow<'a, R>>,
+    /// What else of the user's there is in it.
+    parts: PhantomData<P>,
 }
 
-/// Nothing in it is ever pinned.
-impl<L, T> Unpin for LookFirst<L, T> {}
+type Slow<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
+type Look<'a, N, F, R> = fn(N, F) -> Result<R, Slow<'a, R>>;
 
-impl<L: FnOnce() -> Result<R, T>, R, T: Future<Output = R>> LookFirst<L, T> {
-    fn new(look: L) -> Self {
+// SAFETY: `slow` is made of the entry `N`, the factory `F`, the other `P`arts (its future and error), and of what is in the map: keys, values and owners, which may go to any
+// thread where a reference to the map may, as that is in the entry. All else in it is ours, and may too: the compiler is shown that in `registry/creating.rs` and `map/creating.rs`.
+//
+// (It could see all of it, were it not for types with lifetimes in them, such as `&'static str` and `Arc<dyn Trait>`. Within a task it forgets which lifetimes these had, and
+// then misses implementations for those that they could have had. So nothing is asked of them here that depends on a lifetime.)
+unsafe impl<N: Send, F: Send, R, P: Send> Send for EntryFuture<'_, N, F, R, P> {}
+
+/// Nothing in it is ever pinned.
+impl<N, F, R, P> Unpin for EntryFuture<'_, N, F, R, P> {}
+
+impl<'a, N, F, R, P> EntryFuture<'a, N, F, R, P> {
+    fn new(entry: N, make: F, look: Look<'a, N, F, R>) -> Self {
         Self {
-            look: Some(look),
+            begin: Some((entry, make)),
+            look,
             slow: None,
+            parts: PhantomData,
         }
     }
 }
 
-impl<L: FnOnce() -> Result<R, T>, R, T: Future<Output = R>> Future for LookFirst<L, T> {
+impl<N, F, R, P> Future for EntryFuture<'_, N, F, R, P> {
     type Output = R;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
-        if let Some(look) = self.look.take() {
-            match look() {
+        if let Some((entry, make)) = self.begin.take() {
+            match (self.look)(entry, make) {
                 Ok(found) => return Poll::Ready(found),
-                Err(slow) => self.slow = Some(Box::pin(slow)),
+                Err(slow) => self.slow = Some(slow),
             }
         }
         let slow = self.slow.as_mut().expect("it is over");
         slow.as_mut().poll(context)
+    }
+}
+
+impl<N, F, R, P> fmt::Debug for EntryFuture<'_, N, F, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryFuture").finish_non_exhaustive()
     }
 }

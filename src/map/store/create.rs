@@ -30,7 +30,7 @@ pub(crate) struct Deferred<A: Slot, B: Slot> {
 /// A value, and what keeps it alive until all who wait have looked.
 pub(in crate::map) type Made<B> = (B, <B as Slot>::Live);
 
-impl<A: Slot, B: Slot> Store<A, B> {
+impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
     /// A key that waits for its value, with what keeps it alive.
     pub(in crate::map) fn pending_key(
         &self,
@@ -252,7 +252,7 @@ impl<A: Slot, B: Slot> PendingKey<A, B> {
     }
 }
 
-impl<A: HashedKey, B: ValueSlot> Creates for Store<A, B> {
+impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
     type PendingKey = PendingKey<A, B>;
     type LiveEntry = LiveEntry<A, B>;
     type Made<'t> = Made<B>;

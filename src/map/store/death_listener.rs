@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
 /// What is told of entries that come and go, so that they can be found from the other side. Calls no user code.
-pub(crate) trait Reverse<A, B>: 'static {
+pub(crate) trait Reverse<A, B> {
     /// There is no other side.
     const IS_NOBODY: bool = false;
 
@@ -123,8 +123,8 @@ impl<A: Slot, B: Slot> DeathListener<A, B> {
 
 impl<A, B> Notified for DeathListener<A, B>
 where
-    A: Slot + Send + Sync,
-    B: Slot + Send + Sync,
+    A: Slot + Send + Sync + 'static,
+    B: Slot + Send + Sync + 'static,
     B::Index<A>: Send + Sync,
 {
     fn dead(&self, hash: u64) {
@@ -172,7 +172,7 @@ pub(in crate::map) struct CanNotify<A: Slot, B: Slot>(Option<Coerce<A, B>>);
 
 type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;
 
-impl<A: Slot, B: Slot> CanNotify<A, B> {
+impl<A: Slot + 'static, B: Slot + 'static> CanNotify<A, B> {
     /// Told of nothing: dead entries are pruned.
     pub(in crate::map) const NONE: Self = Self(None);
 

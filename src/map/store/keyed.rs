@@ -15,7 +15,7 @@ use std::hash::BuildHasher;
 type Refusal<'k, A, B> = (<A as KeySlot>::Given<'k>, B, Option<LiveEntry<A, B>>);
 
 /// What was given to be entered, and was not.
-pub(in crate::map) struct NotEntered<'k, A: HashedKey, B: ValueSlot> {
+pub(in crate::map) struct NotEntered<'k, A: HashedKey + 'k, B: ValueSlot> {
     pub(in crate::map) given: A::Given<'k>,
     pub(in crate::map) value: B::Value,
     /// The live entry in its place; none if the store is closed, or nothing was to be replaced.
@@ -27,7 +27,7 @@ fn unwatched<K>(_: &K) -> Watching {
     Watching::NOT
 }
 
-impl<A: HashedKey, B: ValueSlot> Store<A, B> {
+impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     /// The entry that is asked for, if its value is alive; in the middle of a creation that must not wait for this one, also a draft.
     #[inline]
     pub(in crate::map) fn find_asked<Q>(

@@ -340,15 +340,6 @@ impl<A: Slot, B: Slot> Store<A, B> {
         true
     }
 
-    /// To be called for a value before it is linked, while it is alive.
-    pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B) {
-        value.watch(|| self.notify(hash));
-        // Told before the map is: what is told last is called first.
-        if let Some(dying) = self.dying() {
-            value.expect_end(dying, hash);
-        }
-    }
-
     /// To be called once for an entry that has just been linked, while its value is alive.
     pub(in crate::map) fn has_come(&self, held: &EntryRef<A, B>) {
         self.reverse.linked(held);
@@ -377,41 +368,9 @@ impl<A: Slot, B: Slot> Store<A, B> {
         );
     }
 
-    /// What is to be called when an entry with this hash has died; none if the store cannot be told.
-    pub(in crate::map) fn notify(&self, hash: u64) -> Option<Notify> {
-        self.reach.notify(|| self.inbox(), hash)
-    }
-
-    /// As `notify`, where the types alone say that it can be told.
-    pub(in crate::map) fn notify_prompt(&self, hash: u64) -> Notify
-    where
-        A: Send + Sync,
-        B: Send + Sync,
-        B::Index<A>: Send + Sync,
-    {
-        let notify = CanNotify::all().notify(|| self.inbox(), hash);
-        notify.expect("told of all")
-    }
-
     /// What waits for those who were looking at it.
     pub(in crate::map) fn give_up(&self) -> Due<StoreNode<A, B>> {
         self.protection.give_up()
-    }
-
-    fn inbox(&self) -> &Arc<DeathListener<A, B>> {
-        self.inbox.get_or_init(|| {
-            let counters = Counters::new();
-            let (hook, protection) = (self.hook.as_ref(), self.protection.share());
-            DeathListener::new(&self.table, hook, &self.reverse, protection, counters)
-        })
-    }
-
-    /// Asks both sides to report their death, before the entry is linked: they are alive until that is done, as the caller owns them. So a panic of user
-    /// code leaves nothing behind.
-    fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {
-        parts.0.watch(|| self.notify(hash));
-        self.watch_value(hash, &mut parts.1);
-        parts
     }
 
     /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
@@ -482,6 +441,104 @@ impl<A: Slot, B: Slot> Store<A, B> {
         }
     }
 
+    /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a part of the table is swept.
+    fn entered(
+        &self,
+        held: &EntryRef<A, B>,
+        gone: Option<Gone<A, B>>,
+        strangers: Vec<NodeRef<StoreNode<A, B>>>,
+    ) -> Option<LiveEntry<A, B>> {
+        self.counters.add(Count::Inserted);
+        self.has_come(held);
+        let displaced = self.settle(gone);
+        self.let_go(strangers);
+        self.sweep(held);
+        displaced
+    }
+
+    /// Entries that have the same hash and another key, or one that has died: those are taken out.
+    pub(in crate::map) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
+        // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
+        let hash = strangers.first().map(|first| first.header().hash());
+        let many = strangers.len() >= MANY_STRANGERS;
+        let take_out_if_dead = |strong| {
+            let held = EntryRef::new(strong);
+            if held.is_dead() {
+                self.saw_dead(&held);
+            }
+        };
+        strangers.into_iter().for_each(take_out_if_dead);
+        if let Some(hash) = hash.filter(|_| many) {
+            let _: Option<()> = self.table.find_of(hash, |strong| {
+                take_out_if_dead(strong);
+                None
+            });
+        }
+    }
+
+    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> UnlinkedNode<StoreNode<A, B>> {
+        let blank = self.table.blank(0, hash, live);
+        // SAFETY: the blank has the node alone; key and value are written, then it is complete.
+        unsafe {
+            StoreNode::<A, B>::write_key(blank.node(), key);
+            StoreNode::<A, B>::value_place(blank.node()).write(value);
+            blank.complete()
+        }
+    }
+
+    pub(in crate::map) fn is_closed(&self) -> bool {
+        self.table.is_sealed()
+    }
+
+    /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
+    pub(in crate::map) fn close(&self) {
+        self.table.seal();
+    }
+}
+
+/// What has to do with deaths that are told: for that nothing may borrow.
+impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
+    /// To be called for a value before it is linked, while it is alive.
+    pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B) {
+        value.watch(|| self.notify(hash));
+        // Told before the map is: what is told last is called first.
+        if let Some(dying) = self.dying() {
+            value.expect_end(dying, hash);
+        }
+    }
+
+    /// What is to be called when an entry with this hash has died; none if the store cannot be told.
+    pub(in crate::map) fn notify(&self, hash: u64) -> Option<Notify> {
+        self.reach.notify(|| self.inbox(), hash)
+    }
+
+    /// As `notify`, where the types alone say that it can be told.
+    pub(in crate::map) fn notify_prompt(&self, hash: u64) -> Notify
+    where
+        A: Send + Sync,
+        B: Send + Sync,
+        B::Index<A>: Send + Sync,
+    {
+        let notify = CanNotify::all().notify(|| self.inbox(), hash);
+        notify.expect("told of all")
+    }
+
+    fn inbox(&self) -> &Arc<DeathListener<A, B>> {
+        self.inbox.get_or_init(|| {
+            let counters = Counters::new();
+            let (hook, protection) = (self.hook.as_ref(), self.protection.share());
+            DeathListener::new(&self.table, hook, &self.reverse, protection, counters)
+        })
+    }
+
+    /// Asks both sides to report their death, before the entry is linked: they are alive until that is done, as the caller owns them. So a panic of user
+    /// code leaves nothing behind.
+    fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {
+        parts.0.watch(|| self.notify(hash));
+        self.watch_value(hash, &mut parts.1);
+        parts
+    }
+
     /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make way. Returns the
     /// one that had to.
     pub(in crate::map) fn insert(
@@ -538,60 +595,6 @@ impl<A: Slot, B: Slot> Store<A, B> {
         let held = EntryRef::new(unsafe { draft.entered() });
         let displaced = self.entered(&held, Some(Gone::Live(old)), Vec::new());
         Ok((held, displaced.expect("the old one was alive")))
-    }
-
-    /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a part of the table is swept.
-    fn entered(
-        &self,
-        held: &EntryRef<A, B>,
-        gone: Option<Gone<A, B>>,
-        strangers: Vec<NodeRef<StoreNode<A, B>>>,
-    ) -> Option<LiveEntry<A, B>> {
-        self.counters.add(Count::Inserted);
-        self.has_come(held);
-        let displaced = self.settle(gone);
-        self.let_go(strangers);
-        self.sweep(held);
-        displaced
-    }
-
-    /// Entries that have the same hash and another key, or one that has died: those are taken out.
-    pub(in crate::map) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
-        // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
-        let hash = strangers.first().map(|first| first.header().hash());
-        let many = strangers.len() >= MANY_STRANGERS;
-        let take_out_if_dead = |strong| {
-            let held = EntryRef::new(strong);
-            if held.is_dead() {
-                self.saw_dead(&held);
-            }
-        };
-        strangers.into_iter().for_each(take_out_if_dead);
-        if let Some(hash) = hash.filter(|_| many) {
-            let _: Option<()> = self.table.find_of(hash, |strong| {
-                take_out_if_dead(strong);
-                None
-            });
-        }
-    }
-
-    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> UnlinkedNode<StoreNode<A, B>> {
-        let blank = self.table.blank(0, hash, live);
-        // SAFETY: the blank has the node alone; key and value are written, then it is complete.
-        unsafe {
-            StoreNode::<A, B>::write_key(blank.node(), key);
-            StoreNode::<A, B>::value_place(blank.node()).write(value);
-            blank.complete()
-        }
-    }
-
-    pub(in crate::map) fn is_closed(&self) -> bool {
-        self.table.is_sealed()
-    }
-
-    /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
-    pub(in crate::map) fn close(&self) {
-        self.table.seal();
     }
 }
 

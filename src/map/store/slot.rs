@@ -24,18 +24,20 @@ use std::sync::Arc;
 #[allow(private_bounds)] // How it is done concerns nobody else.
 pub trait KeySlot: Slot<Shown = <Self as KeySlot>::Key, Raw = <Self as KeySlot>::Stored> {
     /// The key: `K`, or the pointer that is a weak key.
-    type Key: 'static;
+    type Key;
     /// What is stored of it, and shown to a removal hook: `K`, or the weak pointer.
     type Stored;
     /// What a call that enters a key takes: `K`, or a reference to the pointer, which the map does not keep.
-    type Given<'a>;
+    type Given<'a>
+    where
+        Self: 'a;
 }
 
 /// Values as a map keeps them: an [`OwnedSlot`], or a [`WeakSlot`]. It cannot be implemented outside.
 #[allow(private_bounds)]
 pub trait ValueSlot: Slot<Shown = <Self as ValueSlot>::Value> {
     /// The value, of which calls return a clone: `V`, or the pointer that owns a weak value.
-    type Value: 'static;
+    type Value;
 }
 
 /// Keys that can be hashed and compared. It cannot be implemented outside.
@@ -67,13 +69,13 @@ pub trait WeakSide: IsWeak<<Self as WeakSide>::Weak> {
 }
 
 /// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
-pub(crate) trait Slot: Sized + 'static {
+pub(crate) trait Slot: Sized {
     /// What is stored, and shown to hooks.
     type Raw;
     /// What keeps it alive while somebody looks at the entry.
-    type Live: Clone + 'static;
+    type Live: Clone;
     /// What is shown to everybody else: the key or the value, or the pointer that owns it.
-    type Shown: 'static;
+    type Shown;
     /// What finds the entries of a value, if that is asked for.
     type Index<A: Slot>: Reverse<A, Self>;
     /// `is_dead` reads memory, and neither calls anything nor waits nor panics: it is ours, or somebody has promised it (`Quiet`).
@@ -194,17 +196,20 @@ impl<T> fmt::Debug for OwnedSlot<T> {
     }
 }
 
-impl<T: 'static> KeySlot for OwnedSlot<T> {
+impl<T> KeySlot for OwnedSlot<T> {
     type Key = T;
     type Stored = T;
-    type Given<'a> = T;
+    type Given<'a>
+        = T
+    where
+        Self: 'a;
 }
 
-impl<T: 'static> ValueSlot for OwnedSlot<T> {
+impl<T> ValueSlot for OwnedSlot<T> {
     type Value = T;
 }
 
-impl<T: 'static> Slot for OwnedSlot<T> {
+impl<T> Slot for OwnedSlot<T> {
     type Raw = T;
     type Live = ();
     type Shown = T;
@@ -256,9 +261,9 @@ impl<T: 'static> Slot for OwnedSlot<T> {
     }
 }
 
-impl<K: Hash + Eq + 'static> HashedKey for OwnedSlot<K> {}
+impl<K: Hash + Eq> HashedKey for OwnedSlot<K> {}
 
-impl<K: Hash + Eq + 'static> Compares for OwnedSlot<K> {
+impl<K: Hash + Eq> Compares for OwnedSlot<K> {
     const FIRST_STAYS: bool = false;
 
     #[inline(always)]
@@ -298,14 +303,14 @@ impl<K: Hash + Eq + 'static> Compares for OwnedSlot<K> {
 
 impl<K, Q> Lookup<Q> for OwnedSlot<K>
 where
-    K: Hash + Eq + 'static,
+    K: Hash + Eq,
     Q: ?Sized + Hash + Equivalent<K>,
 {
 }
 
 impl<K, Q> Finds<Q> for OwnedSlot<K>
 where
-    K: Hash + Eq + 'static,
+    K: Hash + Eq,
     Q: ?Sized + Hash + Equivalent<K>,
 {
     #[inline(always)]
@@ -343,7 +348,10 @@ impl<P: Pointer, X: Extra<P>> fmt::Debug for WeakSlot<P, X> {
 impl<P: Pointer, M: Keying<P>> KeySlot for WeakSlot<P, M> {
     type Key = P;
     type Stored = P::Weak;
-    type Given<'a> = &'a P;
+    type Given<'a>
+        = &'a P
+    where
+        Self: 'a;
 }
 
 impl<P: Pointer> ValueSlot for WeakSlot<P> {
@@ -355,8 +363,8 @@ impl<P: Pointer> ValueSlot for WeakSlot<P, Traced> {
 }
 
 /// What a weak side has besides its pointer.
-pub(crate) trait Extra<P: Pointer>: 'static {
-    type Data: Send + Sync + 'static;
+pub(crate) trait Extra<P: Pointer> {
+    type Data: Send + Sync;
     type Index<A: Slot>: Reverse<A, WeakSlot<P, Self>>
     where
         Self: Sized;

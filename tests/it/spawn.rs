@@ -1,0 +1,194 @@
+//! The futures of all calls that wait can be spawned on a runtime with several threads, for the types that users have: trait objects, borrowed keys, boxed functions.
+
+use highlander::map::{ByAddress, Claim};
+use highlander::pointer::Token;
+use highlander::registries::signals::{Receiver, Signal};
+use highlander::{Recent, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
+use std::future::Future;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+trait Shape: Send + Sync {
+    fn corners(&self) -> u32;
+}
+
+struct Square;
+
+impl Shape for Square {
+    fn corners(&self) -> u32 {
+        4
+    }
+}
+
+impl PartialEq for dyn Shape + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.corners() == other.corners()
+    }
+}
+
+impl Eq for dyn Shape + '_ {}
+
+impl Hash for dyn Shape + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.corners().hash(state);
+    }
+}
+
+type Function = Box<dyn Fn() -> u32 + Send + Sync>;
+
+fn need_send<F: Future + Send>(future: F) -> F {
+    future
+}
+
+fn leaked<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+fn square() -> Arc<dyn Shape> {
+    Arc::new(Square)
+}
+
+/// A factory's future that is suspended in between, so that others wait, and that moves to another thread.
+async fn slowly<T: Send>(value: T) -> T {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    value
+}
+
+/// All calls, each spawned twice at a time: so one creates and one waits. An expression for the key is evaluated for each.
+macro_rules! spawn_all {
+    ($map:expr, $key:expr, $value:expr) => {{
+        let map = leaked($map);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            tasks.spawn(need_send(async move {
+                drop(map.get_or_insert_async($key, |_| slowly($value)).await);
+            }));
+            tasks.spawn(need_send(async move {
+                let made = map.get_or_try_insert_async($key, |_| slowly(Ok::<_, ()>($value)));
+                assert!(made.await.is_ok());
+            }));
+            tasks.spawn(need_send(async move {
+                let entry = map.entry($key).valid_if(|_| true).share_errors();
+                drop(entry.or_insert_with_async(|_| slowly($value)).await);
+            }));
+            tasks.spawn(need_send(async move {
+                let entry = map.entry($key);
+                let made = entry.or_try_insert_with_async(|_| slowly(Ok::<_, String>($value)));
+                assert!(made.await.is_ok());
+            }));
+            tasks.spawn(need_send(async move {
+                let entry = map.entry($key);
+                let made = entry.or_optionally_insert_with_async(|_| slowly(Some($value)));
+                assert!(made.await.is_some());
+            }));
+            tasks.spawn(need_send(async move {
+                let entry = map.entry($key).and_view(|_| 7);
+                assert_eq!(entry.or_insert_with_async(|_| slowly($value)).await, 7);
+            }));
+            tasks.spawn(need_send(async move {
+                let claim = map.entry($key).claim_async().await;
+                if let Claim::Vacant(vacancy) = claim {
+                    slowly(()).await;
+                    drop(vacancy.fill($value));
+                }
+            }));
+            tasks.spawn(need_send(async move {
+                let claim = map.entry($key).claim_or_refused_async().await;
+                assert!(claim.is_ok());
+            }));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+    }};
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap()
+        .block_on(test);
+}
+
+#[test]
+fn of_a_registry() {
+    run(async {
+        spawn_all!(Registry::new(), "key", square());
+        spawn_all!(Registry::new(), 1_u32, Box::new(|| 4_u32) as Function);
+        spawn_all!(Registry::new(), square(), 1_u32);
+        spawn_all!(Registry::new(), String::from("key"), "value");
+    });
+}
+
+#[test]
+fn of_maps_with_weak_values() {
+    run(async {
+        spawn_all!(WeakValueMap::new(), "key", square());
+        spawn_all!(WeakValueMap::new(), 1_u32, Arc::new(Box::new(|| 4_u32) as Function));
+        let key = leaked(square());
+        spawn_all!(WeakKeyValueMap::<_, _>::new(), key, square());
+        spawn_all!(WeakKeyValueMap::<_, _, ByAddress>::new(), key, Arc::new("value"));
+    });
+}
+
+#[test]
+fn of_maps_that_keep_their_values() {
+    run(async {
+        spawn_all!(StrongMap::new(), "key", square());
+        spawn_all!(StrongMap::new(), square(), "value");
+        let key = leaked(square());
+        spawn_all!(WeakKeyMap::<_, _>::new(), key, square());
+        spawn_all!(WeakKeyMap::<_, _, ByAddress>::new(), key, "value");
+        let function: &'static Arc<Function> = leaked(Arc::new(Box::new(|| 4_u32)));
+        spawn_all!(WeakKeyMap::<_, _, ByAddress>::new(), function, "value");
+    });
+}
+
+#[test]
+fn by_borrowed_keys_and_with_tokens() {
+    struct Carries(#[allow(dead_code)] Token);
+    run(async {
+        let map: &WeakValueMap<String, Arc<dyn Shape>> = leaked(WeakValueMap::new());
+        let made = tokio::spawn(need_send(async move {
+            let entry = map.entry_ref("key").key_with(str::to_owned);
+            entry.or_insert_with_async(|_| slowly(square())).await
+        }));
+        assert_eq!(made.await.unwrap().corners(), 4);
+        let map: &WeakValueMap<&'static str, Arc<Carries>> = leaked(WeakValueMap::new());
+        let made = tokio::spawn(need_send(async move {
+            let make = |_: &&str, token| slowly(Arc::new(Carries(token)));
+            map.entry("key").or_insert_with_token_async(make).await
+        }));
+        drop(made.await.unwrap());
+        assert_eq!(map.entry_count(), 0);
+    });
+}
+
+#[test]
+fn of_the_layer_that_keeps_values_a_little() {
+    run(async {
+        let recent = leaked(Recent::new(WeakValueMap::<&'static str, Arc<dyn Shape>>::new(), 4));
+        let made = tokio::spawn(need_send(async move {
+            recent.get_or_insert_async("key", |_| slowly(square())).await
+        }));
+        assert_eq!(made.await.unwrap().corners(), 4);
+    });
+}
+
+#[test]
+fn of_signals() {
+    run(async {
+        let signal: &Signal<str, usize> = leaked(Signal::new());
+        let receiver = Receiver::new_async(|text: &str| {
+            Box::pin(async move { Ok(slowly(text.len()).await) })
+        });
+        assert!(signal.connect(&receiver));
+        let sent = tokio::spawn(need_send(async move { signal.send_async("four").await }));
+        assert_eq!(sent.await.unwrap().unwrap(), [4]);
+        let sent = tokio::spawn(need_send(async move { signal.send_robust_async("four").await }));
+        assert_eq!(sent.await.unwrap().len(), 1);
+    });
+}
