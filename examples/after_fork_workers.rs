@@ -1,9 +1,12 @@
-//! Counts lines with worker processes. Before they are forked, the parent has a report that is half written, and a sequence of numbers: a child must neither write the same half
-//! again nor give out the same numbers. Both say so where they are made; `main` knows nothing of it.
+//! Counts lines with worker processes.
 //!
 //! ```text
-//! cargo run --release --features after-fork --example after_fork_workers [DIRECTORY]     # the Rust files below it; by default, this crate's sources
+//! cargo run --features after-fork --example after_fork_workers -- --help
 //! ```
+//!
+//! Before they are forked, the parent has a report that is half written, and a sequence of numbers: a child
+//! must neither write the same half again nor give out the same numbers. Both say so where they are made;
+//! `main` knows nothing of it.
 
 #[cfg(not(unix))]
 fn main() {
@@ -11,18 +14,30 @@ fn main() {
 }
 
 #[cfg(unix)]
-fn main() -> std::io::Result<()> {
-    workers::run()
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    match workers::directory()? {
+        Some(directory) => Ok(workers::run(directory)?),
+        None => Ok(()),
+    }
 }
 
 #[cfg(unix)]
 mod workers {
     use highlander::pointer::Watched;
     use highlander::registries::after_fork::AfterFork;
+    use lexopt::prelude::*;
     use std::fs;
     use std::io::{self, Write};
     use std::path::PathBuf;
     use std::sync::{Mutex, PoisonError};
+
+    const HELP: &str = "\
+Counts the lines of Rust files with four processes that are forked from this one.
+
+Usage: after_fork_workers [DIRECTORY]
+
+DIRECTORY is searched for .rs files [default: src]
+";
 
     const WORKERS: usize = 4;
 
@@ -77,8 +92,24 @@ mod workers {
         }
     }
 
-    pub(super) fn run() -> io::Result<()> {
-        let from = std::env::args().nth(1).unwrap_or_else(|| "src".into());
+    /// Returns what was given, or the default; none if it was help that was asked for.
+    pub(super) fn directory() -> Result<Option<PathBuf>, lexopt::Error> {
+        let mut arguments = lexopt::Parser::from_env();
+        let mut directory = None;
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Short('h') | Long("help") => {
+                    print!("{HELP}");
+                    return Ok(None);
+                }
+                Value(path) if directory.is_none() => directory = Some(path.into()),
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(Some(directory.unwrap_or_else(|| "src".into())))
+    }
+
+    pub(super) fn run(from: PathBuf) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in walkdir::WalkDir::new(from).sort_by_file_name() {
             let path: PathBuf = entry?.into_path();

@@ -1,17 +1,29 @@
-//! Sorts more words than it wants to hold in memory: runs are sorted and written to scratch files, then merged. Every scratch file is removed when its run has died, and those that are
-//! left when `main` ends, well or by an error or a panic, are removed then; the directory last.
+//! Sorts more words than it wants to hold in memory.
 //!
 //! ```text
-//! cargo run --release --features finalizers --example finalizers_scratch [DIRECTORY]     # the words of all files below it; by default, this crate's sources
+//! cargo run --features finalizers --example finalizers_scratch -- --help
 //! ```
+//!
+//! Runs are sorted and written to scratch files, then merged. Every scratch file is removed when its run has
+//! died. Those that are left when `main` ends, well or by an error or a panic, are removed then; the
+//! directory last.
 
 use highlander::registries::finalizers::PROCESS;
 use highlander::{Handle, Registry};
+use lexopt::prelude::*;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Lines, Write};
 use std::path::{Path, PathBuf};
+
+const HELP: &str = "\
+Counts the words of all text files in a directory, and shows the most frequent ones.
+
+Usage: finalizers_scratch [DIRECTORY]
+
+DIRECTORY is read with all that is below it; files that are not text are left out [default: src]
+";
 
 /// How many words are in memory at a time.
 const WORDS: usize = 5_000;
@@ -23,12 +35,14 @@ struct Run {
     path: PathBuf,
 }
 
-fn main() -> io::Result<()> {
-    // The first thing here, so the last to go: it also works when something below fails or panics.
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Some(from) = directory()? else {
+        return Ok(());
+    };
+    // Before all else, so the last to go: it also works when something below fails or panics.
     let _exit = PROCESS.exit_guard();
     let scratch = scratch_directory()?;
 
-    let from = std::env::args().nth(1).unwrap_or_else(|| "src".into());
     let mut runs = Vec::new();
     let mut words = Vec::new();
     for entry in walkdir::WalkDir::new(from) {
@@ -71,6 +85,23 @@ fn main() -> io::Result<()> {
     );
     assert_eq!((files, PROCESS.len()), (0, 1));
     Ok(())
+}
+
+/// Returns what was given, or the default; none if it was help that was asked for.
+fn directory() -> Result<Option<PathBuf>, lexopt::Error> {
+    let mut arguments = lexopt::Parser::from_env();
+    let mut directory = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(None);
+            }
+            Value(path) if directory.is_none() => directory = Some(path.into()),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(directory.unwrap_or_else(|| "src".into())))
 }
 
 /// A directory that is removed at exit: after all that has a higher priority.

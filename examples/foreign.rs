@@ -1,15 +1,25 @@
-//! A pointer of your own: objects that another runtime owns, and that have to be released by an explicit call.
+//! A pointer of your own: objects that another runtime owns, and that have to be released by an explicit
+//! call.
 //!
-//! The runtime here is a stand-in for a Java or Python virtual machine: it hands out numbers, counts references to them, and frees an
-//! object when its last reference is released. `Global` is the Rust side's strong reference, `WeakGlobal` its weak twin. With
-//! [`Pointer`] and [`WeakPointer`] they go into all weak maps: here a class map from the runtime's classes to wrappers, both sides weak.
+//! ```text
+//! cargo run --example foreign
+//! ```
 //!
-//!     cargo run --example foreign
+//! The runtime here is a stand-in for a Java or Python virtual machine: it hands out numbers, counts
+//! references to them, and frees an object when its last reference is released. `Global` is the Rust side's
+//! strong reference, `WeakGlobal` its weak twin. With [`Pointer`] and [`WeakPointer`] they go into all weak
+//! maps: here a class map from the runtime's classes to wrappers, both sides weak.
 
 use highlander::map::ByAddress;
 use highlander::pointer::{Pointer, WeakPointer};
 use highlander::WeakKeyValueMap;
 use std::sync::Arc;
+
+const HELP: &str = "\
+Has weak maps hold the objects of another runtime (a stand-in, in this program), and counts who is alive.
+
+Usage: foreign [--help]
+";
 
 /// The other runtime.
 mod vm {
@@ -120,7 +130,16 @@ fn wrapper_of(class: &Global) -> Arc<Wrapper> {
     WRAPPERS.get_or_insert_with(class, |class| Arc::new(Wrapper { class: class.0 }))
 }
 
-fn main() {
+fn main() -> Result<(), lexopt::Error> {
+    if let Some(argument) = lexopt::Parser::from_env().next()? {
+        return match argument {
+            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
+                print!("{HELP}");
+                Ok(())
+            }
+            _ => Err(argument.unexpected()),
+        };
+    }
     let classes: Vec<Global> = (0..1000).map(|_| Global(vm::load_class())).collect();
     let wrappers: Vec<_> = classes.iter().map(wrapper_of).collect();
     for (class, wrapper) in classes.iter().zip(&wrappers) {
@@ -134,7 +153,8 @@ fn main() {
         WRAPPERS.len()
     );
 
-    // The map keeps no class alive: half of them are unloaded, and their entries are gone though the wrappers are not.
+    // The map keeps no class alive: half of them are unloaded, and their entries are gone though the wrappers
+    // are not.
     let mut classes = classes;
     classes.truncate(500);
     println!(
@@ -163,4 +183,5 @@ fn main() {
         WRAPPERS.entry_count()
     );
     assert_eq!((vm::live_objects(), WRAPPERS.entry_count()), (0, 0));
+    Ok(())
 }

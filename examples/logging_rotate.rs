@@ -1,11 +1,16 @@
-//! An ordinary program that logs with the macros of the `log` crate, and whose log files are rotated while its threads log.
+//! An ordinary program that logs with the macros of the `log` crate, and whose log files are rotated while
+//! its threads log.
 //!
-//! It goes through a directory on several threads, and logs each file that it finds, and what is odd about some. When a log file is long enough the next one takes its place; the old
-//! one is closed by whoever is the last to write to it. In the end the lines are counted: none may be missing, and no file may be open.
+//! ```text
+//! cargo run --features log --example logging_rotate -- --help
+//! ```
 //!
-//!     cargo run --release --features log --example logging_rotate [DIRECTORY [WHERE-TO-KEEP-THE-LOGS]]
+//! It goes through a directory on several threads, and logs each file that it finds, and what is odd about
+//! some. When a log file is long enough the next one takes its place; the old one is closed by whoever is the
+//! last to write to it. In the end the lines are counted: none may be missing, and no file may be open.
 
 use highlander::registries::logging::{FileSink, Handler, Level, Logging, StderrSink};
+use lexopt::prelude::*;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,15 +22,57 @@ use walkdir::{DirEntry, WalkDir};
 
 static LOGGING: Logging = Logging::new();
 
+const HELP: &str = "\
+Logs what is in a directory, again and again, into log files that are rotated meanwhile; then counts the lines.
+
+Usage: logging_rotate [OPTIONS] [DIRECTORY]
+
+Of DIRECTORY it looks at 50000 files at most, and says if there are more [default: .]
+
+Options:
+      --limit BYTES   a log file that is longer is followed by the next one [default: 65536]
+      --rounds N      how often to go through the directory [default: 20]
+      --keep LOGS     the directory for the log files [default: a temporary one, which is removed]
+  -h, --help          print this
+";
+
 const THREADS: usize = 4;
-/// A file is followed by the next one when it is longer than this.
-const LIMIT: u64 = 128 << 10;
 const AT_MOST: usize = 50_000;
 
+struct Options {
+    root: PathBuf,
+    limit: u64,
+    rounds: usize,
+    kept: Option<PathBuf>,
+}
+
+fn options() -> Result<Option<Options>, lexopt::Error> {
+    let (mut root, mut limit, mut rounds, mut kept) = (None, 64 << 10, 20, None);
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("limit") => limit = arguments.value()?.parse()?,
+            Long("rounds") => rounds = arguments.value()?.parse()?,
+            Long("keep") => kept = Some(arguments.value()?.into()),
+            Value(path) if root.is_none() => root = Some(path.into()),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(Options {
+        root: root.unwrap_or_else(|| ".".into()),
+        limit,
+        rounds,
+        kept,
+    }))
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let root = arguments.next().unwrap_or_else(|| ".".into());
-    let kept = arguments.next();
+    let Some(options) = options()? else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    let (root, kept) = (options.root, options.kept);
     fs::metadata(&root).map_err(|error| format!("{}: {error}", root.display()))?;
     let temporary = std::env::temp_dir().join(format!("logging_rotate-{}", std::process::id()));
     let logs = kept.as_ref().unwrap_or(&temporary);
@@ -38,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     screen.set_name("screen");
     screen.set_level(Level::ERROR);
     LOGGING.root().add_handler(&screen);
-    let mut file = Rotating::begin(logs)?;
+    let mut file = Rotating::begin(logs, options.limit)?;
 
     let said = AtomicUsize::new(0);
     let (done, finished) = channel::<()>();
@@ -52,7 +99,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             scope.spawn(move || {
                 let _done = done;
                 let target = format!("rotate::walker::{n}");
-                said.fetch_add(walk(&target, &entries), Relaxed);
+                for _ in 0..options.rounds {
+                    said.fetch_add(walk(&target, &entries), Relaxed);
+                }
             });
         }
         drop(done);
@@ -79,19 +128,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The handler that writes to the newest file. It owns it beside the root logger, which lets go of it when it is replaced.
+/// The handler that writes to the newest file. It owns it beside the root logger, which lets go of it when it
+/// is replaced.
 struct Rotating<'a> {
     logs: &'a Path,
+    limit: u64,
     number: usize,
     current: Handler,
 }
 
 impl<'a> Rotating<'a> {
-    fn begin(logs: &'a Path) -> Result<Self, Box<dyn Error>> {
+    fn begin(logs: &'a Path, limit: u64) -> Result<Self, Box<dyn Error>> {
         let current = Self::open(logs, 0)?;
         LOGGING.root().add_handler(&current);
         Ok(Self {
             logs,
+            limit,
             number: 0,
             current,
         })
@@ -108,7 +160,7 @@ impl<'a> Rotating<'a> {
     }
 
     fn rotate_if_long(&mut self) -> Result<(), Box<dyn Error>> {
-        if fs::metadata(path(self.logs, self.number))?.len() > LIMIT {
+        if fs::metadata(path(self.logs, self.number))?.len() > self.limit {
             let next = Self::open(self.logs, self.number + 1)?;
             LOGGING.root().replace_handler(&self.current, &next);
             self.current = next;
@@ -125,7 +177,12 @@ fn path(logs: &Path, number: usize) -> PathBuf {
 fn files(root: &Path) -> Vec<DirEntry> {
     let entries = WalkDir::new(root).into_iter().filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file());
-    files.take(AT_MOST).collect()
+    let mut files: Vec<_> = files.take(AT_MOST + 1).collect();
+    if files.len() > AT_MOST {
+        files.truncate(AT_MOST);
+        println!("left out what comes after {AT_MOST} files");
+    }
+    files
 }
 
 /// How many records that were.
@@ -147,7 +204,8 @@ fn walk(target: &str, entries: &[DirEntry]) -> usize {
     said + 1
 }
 
-/// How many records the files have. A name of a file that has a line break in it is more than one line, so a record is known by its beginning.
+/// How many records the files have. A name of a file that has a line break in it is more than one line, so a
+/// record is known by its beginning.
 fn lines(logs: &Path, files: usize) -> std::io::Result<usize> {
     let mut lines = 0;
     for number in 0..files {

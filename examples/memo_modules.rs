@@ -1,17 +1,28 @@
-//! Which modules of this crate does each module need, directly or through others? A module's needs are a set that many others ask for: it is computed once, shared while somebody
-//! has it, and forgotten with the last of them. All cores ask at once, and no file is read twice.
+//! Which modules of a crate does each module need, directly or through others?
 //!
 //! ```text
-//! cargo run --release --features memo --example memo_modules [DIRECTORY]       # of a crate's sources; by default, this one's
+//! cargo run --features memo --example memo_modules -- --help
 //! ```
+//!
+//! A module's needs are a set that many others ask for: it is computed once, shared while somebody has it,
+//! and forgotten with the last of them. All cores ask at once, and no file is read twice.
 
 use highlander::registries::memo::Memo;
 use highlander::{Handle, Registry};
+use lexopt::prelude::*;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
+
+const HELP: &str = "\
+Finds out which modules of a crate each module needs, directly or through others, and how many lines these have.
+
+Usage: memo_modules [DIRECTORY]
+
+DIRECTORY has the sources of the crate [default: src]
+";
 
 /// What one file names.
 struct Source {
@@ -34,11 +45,27 @@ impl Needs {
 static READ: AtomicUsize = AtomicUsize::new(0);
 static ASKED: AtomicUsize = AtomicUsize::new(0);
 
-fn main() {
-    let root: PathBuf = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "src".into())
-        .into();
+/// Returns what was given, or the default; none if it was help that was asked for.
+fn directory() -> Result<Option<PathBuf>, lexopt::Error> {
+    let mut arguments = lexopt::Parser::from_env();
+    let mut directory = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(None);
+            }
+            Value(path) if directory.is_none() => directory = Some(path.into()),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(directory.unwrap_or_else(|| "src".into())))
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Some(root) = directory()? else {
+        return Ok(());
+    };
 
     let sources = Memo::new(Registry::new(), |path: &PathBuf| {
         let text = std::fs::read_to_string(path)?;
@@ -76,7 +103,7 @@ fn main() {
     });
 
     let names: BTreeSet<String> = std::fs::read_dir(&root)
-        .expect("a directory of sources")
+        .map_err(|error| format!("{}: {error}", root.display()))?
         .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_string()))
         .collect();
     // Each thread asks for all of them, and keeps what it got until all are done.
@@ -124,4 +151,5 @@ fn main() {
         needs.map().is_empty() && sources.map().is_empty(),
         "nobody has them any more"
     );
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Splits text into many files by a field of each line, with few of them open at a time.
 //!
-//! The well-known `awk '{ print > $1 ".txt" }'` ends in "too many open files" when there are many fields, and so does a map of writers. Here a file is open while somebody writes to it, and
-//! the last few a little longer; all threads that meet the same field share one writer, and no two ever write to the same file by different ones.
+//! ```text
+//! cargo run --features resources --example resources_split -- --help
+//! ```
 //!
-//!     cargo run --example resources_split -- [--open N] [--into DIRECTORY] [FILE...]
-//!
-//! Without files it splits the sources in `src` by the first word of each line; without a directory it writes into a temporary one, checks that no line is lost, and removes it.
+//! The well-known `awk '{ print > $1 ".txt" }'` ends in "too many open files" when there are many fields, and
+//! so does a map of writers. Here a file is open while somebody writes to it, and the last few a little
+//! longer. All threads that meet the same field share one writer, and no two ever write to the same file by
+//! different ones.
 
 use highlander::registries::resources::Resources;
 use highlander::{Handle, Recent, Registry};
@@ -17,6 +19,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Mutex;
 use std::thread;
+
+const HELP: &str = "\
+Splits text into many files by the first word of each line, with few of them open at a time.
+
+Usage: resources_split [OPTIONS] [FILE]...
+
+Without a FILE it splits the Rust sources in `src`.
+
+Options:
+      --open N           files to keep open, beside those that are being written to [default: 16]
+      --into DIRECTORY   where to write WORD.txt for each word; lines are appended, in no certain order
+                         [default: a temporary one, which is checked and removed]
+  -h, --help             print this
+";
 
 /// One open output. It is flushed and closed when the last one lets go; only then it is opened again.
 struct Output(Mutex<BufWriter<File>>);
@@ -54,6 +70,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
+            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
             lexopt::Arg::Long("open") => open = arguments.value()?.parse()?,
             lexopt::Arg::Long("into") => into = Some(PathBuf::from(arguments.value()?)),
             lexopt::Arg::Value(path) => inputs.push(PathBuf::from(path)),

@@ -1,12 +1,17 @@
 //! A walk through directories that announces what it finds, and knows nothing of those who listen.
 //!
-//! Each directory is walked by a thread of its own, which is the sender of what is found in it. To one signal are connected: a census of file types, which is a method of an object; a
-//! list of the largest files; somebody who only listens to the first directory; and somebody who wants one thing, and is gone when it has it.
+//! ```text
+//! cargo run --features signals --example signals_walk -- --help
+//! ```
 //!
-//!     cargo run --release --features signals --example signals_walk [DIRECTORY]...
+//! Each directory is walked by a thread of its own, which is the sender of what is found in it. To one signal
+//! are connected: a census of file types, which is a method of an object; a list of the largest files;
+//! somebody who only listens to the first directory; and somebody who wants one thing, and is gone when it
+//! has it.
 
 use highlander::pointer::Watched;
 use highlander::registries::signals::{Receiver, Signal};
+use lexopt::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::PathBuf;
@@ -15,6 +20,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use walkdir::WalkDir;
+
+const HELP: &str = "\
+Counts the files of directories by type, and shows the largest ones.
+
+Usage: signals_walk [DIRECTORY]...
+
+Of each DIRECTORY it looks at 50000 files at most, and says if there are more [default: src tests examples benches]
+";
 
 /// What walks.
 struct Walk {
@@ -35,7 +48,14 @@ fn walk(walk: &Arc<Walk>) -> usize {
     let entries = WalkDir::new(&walk.root).into_iter().filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file());
     let mut number = 0;
-    for entry in files.take(AT_MOST) {
+    for entry in files {
+        if number == AT_MOST {
+            println!(
+                "{}: left out what comes after {AT_MOST} files",
+                walk.root.display()
+            );
+            break;
+        }
         let bytes = entry.metadata().map_or(0, |data| data.len());
         let found = Found {
             path: entry.into_path(),
@@ -65,7 +85,26 @@ impl Census {
 }
 
 fn main() -> ExitCode {
-    let mut roots: Vec<PathBuf> = std::env::args_os().skip(1).map(Into::into).collect();
+    let mut roots: Vec<PathBuf> = Vec::new();
+    let mut arguments = lexopt::Parser::from_env();
+    loop {
+        match arguments.next() {
+            Ok(None) => break,
+            Ok(Some(Short('h') | Long("help"))) => {
+                print!("{HELP}");
+                return ExitCode::SUCCESS;
+            }
+            Ok(Some(Value(path))) => roots.push(path.into()),
+            Ok(Some(argument)) => {
+                eprintln!("signals_walk: {}; try --help", argument.unexpected());
+                return ExitCode::from(2);
+            }
+            Err(error) => {
+                eprintln!("signals_walk: {error}; try --help");
+                return ExitCode::from(2);
+            }
+        }
+    }
     if roots.is_empty() {
         roots = ["src", "tests", "examples", "benches"]
             .map(PathBuf::from)

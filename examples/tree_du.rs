@@ -1,15 +1,27 @@
-//! How large are directories? A tree of the file system, in which each entry knows its directory, so that a size is added to all above it, and a hit shows its path; and which is freed by
-//! dropping its root.
+//! How large are directories?
 //!
 //! ```text
-//! cargo run --release --features tree --example tree_du [DIRECTORY] [DEPTH]        # by default, here, and two levels
+//! cargo run --features tree --example tree_du -- --help
 //! ```
+//!
+//! A tree of the file system, in which each entry knows its directory: so a size is added to all above it,
+//! and a hit shows its path. The tree is freed by dropping its root.
 
 use highlander::registries::tree::{NoParent, Node};
+use lexopt::prelude::*;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+const HELP: &str = "\
+Shows the twelve largest directories, and the largest file.
+
+Usage: tree_du [DIRECTORY] [DEPTH]
+
+DIRECTORY is read with all that is below it, but for what is called `target` or `.git` [default: .]
+DEPTH is how many levels of directories are shown [default: 2]
+";
 
 #[derive(Debug)]
 struct Entry {
@@ -65,19 +77,40 @@ fn path_of(node: &Node<Entry>) -> String {
     names.join("/")
 }
 
-fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let root = args.next().unwrap_or_else(|| ".".into());
-    let depth: usize = args
-        .next()
-        .map_or(2, |depth| depth.parse().expect("a number"));
+/// Returns a directory and how many levels to show; none if it was help that was asked for.
+fn arguments() -> Result<Option<(PathBuf, usize)>, lexopt::Error> {
+    let mut arguments = lexopt::Parser::from_env();
+    let (mut root, mut depth) = (None, None);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(None);
+            }
+            Value(path) if root.is_none() => root = Some(path.into()),
+            Value(levels) if depth.is_none() => depth = Some(levels.parse()?),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let root = root.unwrap_or_else(|| ".".into());
+    Ok(Some((root, depth.unwrap_or(2))))
+}
 
+fn main() -> ExitCode {
+    let (root, depth) = match arguments() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tree_du: {error}; try --help");
+            return ExitCode::from(2);
+        }
+    };
     // What is below it and may not be read counts as empty.
     if let Err(error) = fs::read_dir(&root) {
-        eprintln!("{root}: {error}");
+        eprintln!("{}: {error}", root.display());
         return ExitCode::FAILURE;
     }
-    let tree = read(root.into());
+    let tree = read(root);
     let mut shown: Vec<_> = tree
         .descendants()
         .filter(|node| node.is_directory && node.ancestors().count() <= depth)

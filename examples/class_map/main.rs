@@ -1,12 +1,15 @@
-//! A class map on real classes: reads the class files of a JAR, or of the Java runtime on this machine, and builds the wrappers of all of them from all cores. Each
-//! wrapper leads to those of its superclass, its interfaces and its inner classes, and these lead back to it.
+//! A class map on real classes, those of a JAR or of a Java runtime.
 //!
-//!     cargo run --release --features class-map --example class_map -- [FILE.jar|FILE.jmod] [CLASS]
+//! ```text
+//! cargo run --features class-map --example class_map -- --help
+//! ```
 //!
-//! Without a file: `jmods/java.base.jmod` of `JAVA_HOME` or of the `java` that is on the path; if there is none, the small `sample.jar` beside this file.
+//! It builds the wrappers of all classes from all cores. Each wrapper leads to those of its superclass, its
+//! interfaces and its inner classes, and these lead back to it.
 
 use highlander::error::CreateError;
 use highlander::registries::class_map::{ClassMap, Wrap};
+use lexopt::prelude::*;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{Cursor, Read};
@@ -15,6 +18,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 use std::{env, fs, io, iter, thread};
+
+const HELP: &str = "\
+Wraps all classes of a JAR or of a Java runtime, and shows one with its superclasses, interfaces and inner classes.
+
+Usage: class_map [FILE.jar|FILE.jmod] [CLASS]
+
+Without a file: jmods/java.base.jmod of JAVA_HOME or of the `java` that is on the path; if there is none, a small
+sample. CLASS is a name such as java.util.HashMap [default: java.util.concurrent.ConcurrentHashMap, if there is one]
+";
 
 /// What a loader knows of a class: the descriptor of the foreign type.
 struct Class {
@@ -62,7 +74,8 @@ impl Loader {
     }
 }
 
-/// What this side shows of a class. It keeps its superclass and its interfaces, and knows its inner classes and the one that it is inside of.
+/// What this side shows of a class. It keeps its superclass and its interfaces, and knows its inner classes
+/// and the one that it is inside of.
 struct Type {
     class: Arc<Class>,
     rest: OnceLock<Rest>,
@@ -222,9 +235,24 @@ fn show(wrapper: &Arc<Type>) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = env::args().skip(1);
-    let (bytes, which) = match arguments.next().map(PathBuf::from).or_else(archive) {
-        Some(file) => (fs::read(&file)?, file.display().to_string()),
+    let (mut file, mut wanted) = (None, None);
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
+            Value(name) if wanted.is_none() => wanted = Some(name.string()?.replace('.', "/")),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let (bytes, which) = match file.or_else(archive) {
+        Some(file) => {
+            let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            (bytes, file.display().to_string())
+        }
         None => (include_bytes!("sample.jar").to_vec(), "the sample".into()),
     };
     let loader = Loader::read(bytes)?;
@@ -263,15 +291,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .take(3)
         .for_each(|failure| println!("  {failure}"));
 
-    let wanted = arguments.next().map(|name| name.replace('.', "/"));
-    let wanted = wanted
-        .as_deref()
-        .unwrap_or("java/util/concurrent/ConcurrentHashMap");
-    let sample = loader
-        .classes
-        .get(wanted)
-        .or_else(|| loader.classes.get("clan/Clan$Highlander"));
-    if let Some(class) = sample.or_else(|| loader.classes.get(names[0])) {
+    let class = |name: &str| loader.classes.get(name);
+    let shown = match &wanted {
+        Some(name) => Some(class(name).ok_or_else(|| format!("there is no class {name}"))?),
+        None => class("java/util/concurrent/ConcurrentHashMap")
+            .or_else(|| class("clan/Clan$Highlander"))
+            .or_else(|| names.first().and_then(|name| class(name))),
+    };
+    if let Some(class) = shown {
         show(&TYPES.wrapper(class)?);
     }
 

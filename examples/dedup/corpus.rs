@@ -1,10 +1,12 @@
 //! The source files: where they are, their texts, and what could not be had.
 
+use std::collections::HashSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -20,16 +22,20 @@ pub struct Corpus {
     pub unsearchable: Vec<String>,
     pub unreadable: Vec<String>,
     pub not_utf8: Vec<String>,
+    /// How many files came after the limit.
+    pub beyond: usize,
+    /// How many bytes these have.
+    pub bytes_beyond: u64,
 }
 
 impl Corpus {
-    /// Finds and reads all files of `paths`, or of the default corpus if there are none.
+    /// Finds and reads the files of `paths`, or of the default corpus if there are none, up to a limit of bytes.
     ///
     /// # Errors
     ///
     /// When a path that was asked for does not exist. What cannot be read below it is no error, but
     /// counted.
-    pub fn load(paths: &[PathBuf], crew: &Crew) -> Result<Self, String> {
+    pub fn load(paths: &[PathBuf], limit: Option<u64>, crew: &Crew) -> Result<Self, String> {
         let roots = if paths.is_empty() {
             default_roots()
         } else {
@@ -41,8 +47,10 @@ impl Corpus {
             unsearchable: Vec::new(),
             unreadable: Vec::new(),
             not_utf8: Vec::new(),
+            beyond: 0,
+            bytes_beyond: 0,
         };
-        let files = corpus.find();
+        let files = corpus.find(limit.unwrap_or(u64::MAX));
         for (path, content) in files.iter().zip(crew.map("reading", &files, fs::read)) {
             match content.map(String::from_utf8) {
                 Ok(Ok(text)) => corpus.texts.push(text),
@@ -57,13 +65,24 @@ impl Corpus {
         self.texts.iter().map(String::len).sum()
     }
 
-    fn find(&mut self) -> Vec<PathBuf> {
+    fn find(&mut self, limit: u64) -> Vec<PathBuf> {
         let spinner = ProgressBar::new_spinner().with_message("searching");
-        let mut files = Vec::new();
+        let (mut files, mut found) = (Vec::new(), HashSet::new());
+        let mut bytes: u64 = 0;
         for entry in self.roots.iter().flat_map(walk) {
             spinner.tick();
             match entry {
-                Ok(entry) if is_wanted(&entry) => files.push(entry.into_path()),
+                // Roots may overlap; no file counts twice.
+                Ok(entry) if is_wanted(&entry) && found.insert(entry.path().to_owned()) => {
+                    let length = entry.metadata().map_or(0, |data| data.len());
+                    if bytes.saturating_add(length) > limit {
+                        self.beyond += 1;
+                        self.bytes_beyond += length;
+                    } else {
+                        bytes += length;
+                        files.push(entry.into_path());
+                    }
+                }
                 Ok(_) => {}
                 Err(e) => {
                     let path = e.path().unwrap_or(Path::new(""));
@@ -73,9 +92,6 @@ impl Corpus {
             }
         }
         spinner.finish_and_clear();
-        // Roots may overlap; no file counts twice.
-        files.sort_unstable();
-        files.dedup();
         files
     }
 }
@@ -85,7 +101,7 @@ fn told(path: &Path, what: impl Display) -> String {
     format!("{path:?}: {what}")
 }
 
-/// What Cargo has unpacked, and this project; whichever of them exist.
+/// This project, and what Cargo has unpacked; whichever of them exist.
 fn default_roots() -> Vec<PathBuf> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let home = || {
@@ -101,8 +117,8 @@ fn default_roots() -> Vec<PathBuf> {
     let unpacked = cargo_home
         .iter()
         .flat_map(|cargo| [cargo.join("registry/src"), cargo.join("git/checkouts")]);
-    unpacked
-        .chain([PathBuf::from(project)])
+    iter::once(PathBuf::from(project))
+        .chain(unpacked)
         .filter_map(|root| root.canonicalize().ok())
         .collect()
 }
@@ -126,7 +142,7 @@ fn checked_roots(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
 
 /// Does not follow symbolic links, so that there are no loops.
 fn walk(root: &PathBuf) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
-    let entries = WalkDir::new(root).into_iter();
+    let entries = WalkDir::new(root).sort_by_file_name().into_iter();
     entries.filter_entry(is_no_build_output)
 }
 

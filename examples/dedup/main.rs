@@ -1,7 +1,7 @@
 //! Canonicalises every identifier of a real corpus on all cores, then lets go of it again.
 //!
 //! ```text
-//! cargo run --release --example dedup [PATH…]
+//! cargo run --release --example dedup -- --help
 //! ```
 //!
 //! One `static` interner serves all threads. The first pass keeps the handle of every token of the
@@ -77,7 +77,7 @@ impl From<io::Error> for Failure {
 
 fn run(options: &Options, out: &mut impl Write) -> Result<(), Failure> {
     let crew = Crew::new(options.threads);
-    let corpus = Corpus::load(&options.paths, &crew).map_err(Failure::Usage)?;
+    let corpus = Corpus::load(&options.paths, options.limit, &crew).map_err(Failure::Usage)?;
     report::corpus(out, &corpus)?;
     if corpus.texts.is_empty() {
         writeln!(out, "No source text to work on: nothing to do.")?;

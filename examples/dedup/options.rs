@@ -11,11 +11,12 @@ Canonicalises every identifier of Rust source files on all cores, with one weak 
 
 Usage: dedup [OPTIONS] [PATH]...
 
-A PATH is a file, or a directory to search for .rs files. Without one: the crates that
-Cargo has unpacked on this machine ($CARGO_HOME/registry/src, $CARGO_HOME/git/checkouts),
-and this project.
+A PATH is a file, or a directory to search for .rs files. Without one: this project, and
+the crates that Cargo has unpacked on this machine ($CARGO_HOME/registry/src,
+$CARGO_HOME/git/checkouts). The report says what is left out because of --limit.
 
 Options:
+      --limit MIB   source text to read at most [default: 64; with a PATH, all]
   -j, --threads N   worker threads [default: one for each core]
   -w, --window N    files that each worker keeps alive in the second pass [default: 64]
   -h, --help        print this
@@ -27,6 +28,9 @@ UTF-8 are counted, reported and left out.
 
 const FILES_IN_WINDOW: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
+/// So that the default corpus takes less than a minute, however much Cargo has unpacked.
+const BYTES_BY_DEFAULT: u64 = 64 << 20;
+
 pub enum Command {
     Help,
     Run(Options),
@@ -35,6 +39,8 @@ pub enum Command {
 pub struct Options {
     /// What to search; empty for the default corpus.
     pub paths: Vec<PathBuf>,
+    /// How many bytes to read at most.
+    pub limit: Option<u64>,
     pub threads: NonZeroUsize,
     /// How many files each worker keeps alive in the second pass.
     pub window: NonZeroUsize,
@@ -48,17 +54,25 @@ impl Command {
     fn parse(mut arguments: lexopt::Parser) -> Result<Self, lexopt::Error> {
         let mut options = Options {
             paths: Vec::new(),
+            limit: None,
             threads: available_parallelism().unwrap_or(NonZeroUsize::MIN),
             window: FILES_IN_WINDOW,
         };
         while let Some(argument) = arguments.next()? {
             match argument {
                 Short('h') | Long("help") => return Ok(Command::Help),
+                Long("limit") => {
+                    let limit: u32 = arguments.value()?.parse()?;
+                    options.limit = Some(u64::from(limit) << 20);
+                }
                 Short('j') | Long("threads") => options.threads = arguments.value()?.parse()?,
                 Short('w') | Long("window") => options.window = arguments.value()?.parse()?,
                 Value(path) => options.paths.push(path.into()),
                 _ => return Err(argument.unexpected()),
             }
+        }
+        if options.paths.is_empty() {
+            options.limit.get_or_insert(BYTES_BY_DEFAULT);
         }
         Ok(Command::Run(options))
     }

@@ -20,6 +20,14 @@ pub fn corpus(out: &mut impl Write, corpus: &Corpus) -> io::Result<()> {
     for root in &corpus.roots {
         writeln!(out, "corpus: {root:?}")?;
     }
+    if corpus.beyond > 0 {
+        writeln!(
+            out,
+            "left out, beyond the limit: {} files with {}; see --help for more",
+            count(corpus.beyond),
+            bytes(corpus.bytes_beyond as usize)
+        )?;
+    }
     left_out(out, "cannot be searched", &corpus.unsearchable)?;
     left_out(out, "cannot be read", &corpus.unreadable)?;
     left_out(out, "not UTF-8", &corpus.not_utf8)

@@ -326,10 +326,10 @@ impl<K: fmt::Debug, V: fmt::Debug, O: fmt::Debug> fmt::Debug for OccupiedError<K
     }
 }
 
-impl<K, V, O> fmt::Display for OccupiedError<K, V, O> {
+impl<K: fmt::Debug, V, O> fmt::Display for OccupiedError<K, V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.existing {
-            Some(_) => f.write_str("the key has a live value already"),
+            Some(_) => write!(f, "the key {:?} has a live value already", self.key),
             None => ClosedError::new().fmt(f),
         }
     }

@@ -195,43 +195,65 @@ impl<B: Payload> Piles<B> {
 
     #[cold]
     fn give_up_of(&self, piles: &[RetireShard<B>]) -> Due<B> {
-        let mut aside = Self::take(piles);
-        if aside.len == 0 {
-            return Due(aside);
-        }
-        let put_back = |pile: RetireList<B>| {
-            piles[0].0.with(|rest| {
-                rest.append(pile);
-                self.something_waits();
-            });
-        };
-        // Between unlinking and reading what the threads say. Pairs with the light half in `Index::protect`.
-        if !heavy_barrier() {
-            put_back(aside);
-            return Due::nothing();
-        }
-        // Acquire: pairs with the Release of whatever the thread said last; all that it read before was read before.
-        let hazards: SmallVec<[*mut (); 16]> = records()
-            .map(|record| record.hazard.load(Ordering::Acquire))
-            .filter(|hazard| !hazard.is_null())
-            .collect();
-        if hazards.is_empty() {
-            return Due(aside);
-        }
-        let (mut looked_at, mut free) = (RetireList::new(), RetireList::new());
-        while let Some(strong) = aside.pop() {
-            let pile = if hazards.contains(&strong.node().as_ptr().cast()) {
-                &mut looked_at
-            } else {
-                &mut free
+        let mut free = RetireList::new();
+        loop {
+            let mut aside = Self::take(piles);
+            if aside.len == 0 {
+                return Due(free);
+            }
+            let put_back = |pile: RetireList<B>| {
+                piles[0].0.with(|rest| {
+                    rest.append(pile);
+                    self.something_waits();
+                });
             };
-            pile.push(strong);
-        }
-        if looked_at.len > 0 {
+            // Between unlinking and reading what the threads say. Pairs with the light half in `Index::protect`.
+            if !heavy_barrier() {
+                put_back(aside);
+                return Due(free);
+            }
+            let hazards = hazards();
+            if hazards.is_empty() {
+                free.append(aside);
+                return Due(free);
+            }
+            let mut looked_at = RetireList::new();
+            let mut names = Hazards::new();
+            while let Some(strong) = aside.pop() {
+                let name = strong.node().as_ptr().cast();
+                if hazards.contains(&name) {
+                    names.push(name);
+                    looked_at.push(strong);
+                } else {
+                    free.push(strong);
+                }
+            }
+            if names.is_empty() {
+                return Due(free);
+            }
             put_back(looked_at);
+            // Who was looking may have finished meanwhile, and asked whether something waits before that was said: then nobody comes for it. Who finishes after
+            // the barrier sees it said.
+            if !heavy_barrier() {
+                return Due(free);
+            }
+            let hazards = self::hazards();
+            if names.iter().all(|name| hazards.contains(name)) {
+                return Due(free);
+            }
         }
-        Due(free)
     }
+}
+
+type Hazards = SmallVec<[*mut (); 16]>;
+
+/// What the threads are looking at.
+fn hazards() -> Hazards {
+    // Acquire: pairs with the Release of whatever the thread said last; all that it read before was read before.
+    records()
+        .map(|record| record.hazard.load(Ordering::Acquire))
+        .filter(|hazard| !hazard.is_null())
+        .collect()
 }
 
 /// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody finds anything by that any more. So putting aside
