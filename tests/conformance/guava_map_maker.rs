@@ -2,8 +2,8 @@
 //!
 //! Without meaning here:
 //! * `testNullParameters`, `testComputerThatReturnsNull`: there is no null;
-//! * `testInitialCapacity_negative`: a `usize` is not negative; too much is an error (`tests/it/map_maker.rs`);
-//! * `testSetWeakKeys`, `testSetWeakValues` twice: does not compile, a doctest of `MapMaker` shows it;
+//! * `testInitialCapacity_negative`: a `usize` is not negative; too much is a panic (`tests/it/settings.rs`);
+//! * `testSetWeakKeys`, `testSetWeakValues` twice: what is weak is said once, by the type of the map;
 //! * `testSetKeyEquivalence`: keys compare by equality or address, `Equivalent` queries aside;
 //! * expiry and maximum size (`testExpiration_setTwice`, `testMaximumSize_…`, `testSizeBasedEviction`): these are caches;
 //! * internals: the number of segments and their sizes (`testDefaults`, `testSetConcurrencyLevel`, `testSetInitialCapacity`), `testNewEntry`,
@@ -115,7 +115,7 @@ fn segment_operations_on_a_cleared_reference<K: Subject>(t: &mut Table<K>) {
                 false
             }
             _ => {
-                assert!(!map.remove_same(&key, &old));
+                assert!(!map.remove_same(&key, &old) && !map.remove_if_same(&key, &old));
                 false
             }
         };
@@ -234,7 +234,12 @@ fn closed_maps_take_nothing<K: Subject>(t: &mut Table<K>) {
     assert!(t.map.is_closed());
     t.expect_unchanged();
     assert_eq!(t.map.try_insert(t.key(5), t.value(5)), Err(None));
-    assert!(t.map.replace(t.key(0), t.value(5)).is_none());
+    if t.size > 0 {
+        let text = crate::common::panic_of(|| t.map.replace(t.key(0), t.value(5)));
+        assert!(text.contains("closed"), "{text}");
+    } else {
+        assert!(t.map.replace(t.key(0), t.value(5)).is_none());
+    }
     assert!(!t.map.replace_same(t.key(0), &t.value(0), t.value(5)));
     let text = crate::common::panic_of(|| t.map.insert(t.key(5), t.value(5)));
     assert!(text.contains("closed"), "{text}");
@@ -291,7 +296,6 @@ fn clear_basher<K: Subject>() {
         let log = Arc::<Mutex<Vec<_>>>::default();
         let settings = Settings {
             log: Some(log.clone()),
-            level: Some(20),
             ..Settings::default()
         };
         let map = K::build(&settings);
@@ -345,8 +349,7 @@ mod once {
     /// `testReturnsPlainConcurrentHashMapWhenPossible`: with nothing weak asked for, a map that keeps both.
     #[test]
     fn strong_when_nothing_else_is_asked_for() {
-        let maker = highlander::map::MapMaker::new().initial_capacity(5);
-        let map: highlander::StrongMap<Value, Value> = maker.build().unwrap();
+        let map: highlander::StrongMap<Value, Value> = highlander::StrongMap::with_capacity(5);
         for n in 0..100 {
             map.insert(Value::new(n), Value::new(n));
         }

@@ -1,11 +1,11 @@
-//! The driver: every kind of map behind one trait, in every configuration that `MapMaker` can be asked for, and what the cases are run on.
+//! The driver: every kind of map behind one trait, with everything that a new map can be asked for, and what the cases are run on.
 #![allow(dead_code)] // each binary uses a part of it
 
 use crate::common::{flat, Colliding};
 use highlander::error::{ClosedError, CreateError, CycleError, Refused};
 use highlander::hash::DefaultHashBuilder;
-use highlander::map::map_maker::WeakSide;
-use highlander::map::{ByAddress, ByEquality, MapMaker, RemovalCause, Stats};
+use highlander::map::slot::{KeySlot, ValueSlot};
+use highlander::map::{ByAddress, ByEquality, Map, RemovalCause, Stats};
 use highlander::{StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::fmt::Debug;
 use std::hash::BuildHasher;
@@ -18,12 +18,13 @@ pub type Error = CreateError<&'static str>;
 /// What the hook was told, with the number of the key, if that was still alive.
 pub type Log = Arc<Mutex<Vec<(Option<u32>, RemovalCause)>>>;
 
-/// What else a builder can be asked for.
+/// What else a new map can be asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub capacity: Option<usize>,
-    pub level: Option<usize>,
-    pub bound: Option<usize>,
+    pub bound: Option<u32>,
+    /// Whether hits are counted.
+    pub counted: bool,
     pub log: Option<Log>,
 }
 
@@ -53,7 +54,6 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn insert(&self, key: &Self::Key, value: Value) -> Option<Value>;
     /// The live value that is there; none if the map is closed.
     fn try_insert(&self, key: &Self::Key, value: Value) -> Result<(), Option<Value>>;
-    fn replace(&self, key: &Self::Key, value: Value) -> Option<Value>;
     fn replace_same(&self, key: &Self::Key, old: &Value, new: Value) -> bool;
     fn remove(&self, key: &Self::Key) -> Option<Value>;
     fn remove_if(
@@ -61,6 +61,8 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
         key: &Self::Key,
         condition: &mut dyn FnMut(&Self::Key, &Value) -> bool,
     ) -> Option<Value>;
+    /// CPython's `remove(k, v)`, by identity as in Guava.
+    fn remove_same(&self, key: &Self::Key, value: &Value) -> bool;
     fn update(
         &self,
         key: &Self::Key,
@@ -102,14 +104,29 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn extend(&self, entries: &mut dyn Iterator<Item = (Self::Key, Value)>);
     fn copy(&self) -> Self;
     fn equals(&self, other: &Self) -> bool;
-    fn union(&self, other: &Self) -> Self;
     fn extend_with(&self, other: &Self);
     fn collected(entries: Vec<(Self::Key, Value)>) -> Self;
 
-    /// CPython's `remove(k, v)`, by identity as in Guava.
-    fn remove_same(&self, key: &Self::Key, value: &Value) -> bool {
+    /// As `remove_same`, said by a condition.
+    fn remove_if_same(&self, key: &Self::Key, value: &Value) -> bool {
         self.remove_if(key, &mut |_, there| Arc::ptr_eq(there, value))
             .is_some()
+    }
+    /// Guava's `replace(key, value)`: what had to make way, if there was something.
+    fn replace(&self, key: &Self::Key, value: Value) -> Option<Value> {
+        let mut displaced = None;
+        let entered = self.update(key, &mut |there| {
+            displaced = there.cloned();
+            there.map(|_| value.clone())
+        });
+        assert!(same(&entered, &displaced.is_some().then_some(value)));
+        displaced
+    }
+    /// CPython's `one | other`.
+    fn union(&self, other: &Self) -> Self {
+        let union = self.copy();
+        union.extend_with(other);
+        union
     }
 }
 
@@ -130,14 +147,30 @@ macro_rules! methods {
         }
         fn try_insert(&self, key: &Self::Key, value: Value) -> Result<(), Option<Value>> {
             let address = Arc::as_ptr(&value);
-            self.0.try_insert($own(key), value).map_err(|error| {
-                assert_eq!(Arc::as_ptr(&error.value), address, "it comes back");
-                assert!(Self::same_key(&error.key, key));
-                error.existing
-            })
+            match self.0.try_insert($own(key), value) {
+                Ok(entered) => {
+                    assert_eq!(Arc::as_ptr(&entered), address, "it is entered");
+                    Ok(())
+                }
+                Err(error) => {
+                    assert_eq!(Arc::as_ptr(&error.value), address, "it comes back");
+                    assert!(Self::same_key(&error.key, key));
+                    Err(error.existing)
+                }
+            }
         }
-        fn replace(&self, key: &Self::Key, value: Value) -> Option<Value> {
-            self.0.replace($own(key), value).ok()
+        fn replace_same(&self, key: &Self::Key, old: &Value, new: Value) -> bool {
+            let address = Arc::as_ptr(&new);
+            match self.0.compare_exchange($own(key), old, new) {
+                Ok(displaced) => {
+                    assert!(Arc::ptr_eq(&displaced, old), "it has made way");
+                    true
+                }
+                Err(error) => {
+                    assert_eq!(Arc::as_ptr(&error.value), address, "it comes back");
+                    false
+                }
+            }
         }
         fn remove(&self, key: &Self::Key) -> Option<Value> {
             self.0.remove($ask(key))
@@ -148,6 +181,9 @@ macro_rules! methods {
             condition: &mut dyn FnMut(&Self::Key, &Value) -> bool,
         ) -> Option<Value> {
             self.0.remove_if($ask(key), |k, v| condition(k, v))
+        }
+        fn remove_same(&self, key: &Self::Key, value: &Value) -> bool {
+            self.0.remove_same($ask(key), value)
         }
         fn update(
             &self,
@@ -206,11 +242,17 @@ macro_rules! methods {
         fn is_empty(&self) -> bool {
             self.0.is_empty()
         }
+        fn entry_count(&self) -> usize {
+            self.0.entry_count()
+        }
         fn capacity(&self) -> usize {
             self.0.capacity()
         }
         fn reserve(&self, additional: usize) {
             self.0.reserve(additional);
+        }
+        fn prune(&self) -> usize {
+            self.0.prune()
         }
         fn shrink_to_fit(&self) {
             self.0.shrink_to_fit();
@@ -233,11 +275,8 @@ macro_rules! methods {
         fn equals(&self, other: &Self) -> bool {
             self.0 == other.0
         }
-        fn union(&self, other: &Self) -> Self {
-            Self(self.0.union(&other.0))
-        }
         fn extend_with(&self, other: &Self) {
-            self.0.extend_with(&other.0);
+            (&self.0).extend(&other.0);
         }
         fn collected(entries: Vec<(Self::Key, Value)>) -> Self {
             Self(entries.into_iter().collect())
@@ -245,47 +284,25 @@ macro_rules! methods {
     };
 }
 
-/// The methods of maps in which something can die.
-macro_rules! mortal {
-    () => {
-        fn entry_count(&self) -> usize {
-            self.0.entry_count()
-        }
-        fn prune(&self) -> usize {
-            self.0.prune()
-        }
-    };
-}
-
-fn bounded<K, V, S, H>(maker: MapMaker<K, V, S, H>, settings: &Settings) -> MapMaker<K, V, S, H>
-where
-    (K, V): WeakSide,
-{
-    match settings.bound {
-        Some(bound) => maker.prune_bound(bound),
-        None => maker,
+/// The new map with what it is asked for. `number` is that of a stored key, if that is still alive.
+fn set_up<A: KeySlot, B: ValueSlot, S>(
+    mut map: Map<A, B, S>,
+    settings: &Settings,
+    number: fn(&A::Stored) -> Option<u32>,
+) -> Map<A, B, S> {
+    if let Some(bound) = settings.bound {
+        map = map.prune_bound(bound);
     }
-}
-
-macro_rules! built {
-    ($maker:expr, $settings:ident, $key:ident: $stored:ty => $number:expr) => {{
-        let mut maker = $maker;
-        if let Some(capacity) = $settings.capacity {
-            maker = maker.initial_capacity(capacity);
-        }
-        if let Some(level) = $settings.level {
-            maker = maker.concurrency_level(level);
-        }
-        match $settings.log.clone() {
-            None => maker.build().unwrap(),
-            Some(log) => maker
-                .on_remove(move |$key: &$stored, cause| {
-                    log.lock().unwrap().push(($number, cause));
-                })
-                .build()
-                .unwrap(),
-        }
-    }};
+    if settings.counted {
+        map = map.record_stats();
+    }
+    if let Some(log) = settings.log.clone() {
+        map = map.on_remove(move |key, cause| log.lock().unwrap().push((number(key), cause)));
+    }
+    if let Some(capacity) = settings.capacity {
+        map.reserve(capacity);
+    }
+    map
 }
 
 macro_rules! strong_keys {
@@ -338,7 +355,7 @@ pub trait Hasher: BuildHasher + Default + Clone + Send + Sync + Debug + 'static 
 
 impl<S: BuildHasher + Default + Clone + Send + Sync + Debug + 'static> Hasher for S {}
 
-/// `MapMaker::new()`.
+/// Nothing is weak.
 #[derive(Debug)]
 pub struct Strong<S: Hasher>(pub StrongMap<String, Value, S>);
 
@@ -348,26 +365,16 @@ impl<S: Hasher> Subject for Strong<S> {
     const EQUAL_KEYS: bool = true;
 
     fn build(settings: &Settings) -> Self {
-        let maker = MapMaker::new().hasher(S::default());
-        Self(built!(maker, settings, key: String => Some(key.parse().unwrap())))
+        let map = StrongMap::with_hasher(S::default());
+        Self(set_up(map, settings, |key| Some(Self::number(key))))
     }
     fn weak(&self) -> (usize, usize) {
         (self.entry_count(), 0)
     }
-    fn entry_count(&self) -> usize {
-        self.0.len()
-    }
-    fn prune(&self) -> usize {
-        0
-    }
-    fn replace_same(&self, key: &String, old: &Value, new: Value) -> bool {
-        let same = |there: &Value| Arc::ptr_eq(there, old);
-        self.0.replace_if(key.clone(), new, same).is_ok()
-    }
     methods!(clone_of, borrow);
 }
 
-/// `MapMaker::new().weak_values()`.
+/// Values are weak.
 #[derive(Debug)]
 pub struct WeakValues<S: Hasher>(pub WeakValueMap<String, Value, S>);
 
@@ -377,9 +384,8 @@ impl<S: Hasher> Subject for WeakValues<S> {
     const EQUAL_KEYS: bool = true;
 
     fn build(settings: &Settings) -> Self {
-        let maker = MapMaker::new().hasher(S::default()).weak_values();
-        let maker = bounded(maker, settings);
-        Self(built!(maker, settings, key: String => Some(key.parse().unwrap())))
+        let map = WeakValueMap::with_hasher(S::default());
+        Self(set_up(map, settings, |key| Some(Self::number(key))))
     }
     fn weak(&self) -> (usize, usize) {
         let dead = |weak: &Weak<u32>| weak.strong_count() == 0;
@@ -388,10 +394,6 @@ impl<S: Hasher> Subject for WeakValues<S> {
             self.0.weak_values().filter(dead).count(),
         )
     }
-    fn replace_same(&self, key: &String, old: &Value, new: Value) -> bool {
-        self.0.replace_if(key.clone(), old, new).is_ok()
-    }
-    mortal!();
     methods!(clone_of, borrow);
 }
 
@@ -399,7 +401,7 @@ fn clone_of(key: &str) -> String {
     key.to_owned()
 }
 
-/// `MapMaker::new().weak_keys()`.
+/// Keys are weak, and compared by equality.
 #[derive(Debug)]
 pub struct WeakKeys<S: Hasher>(pub WeakKeyMap<Arc<String>, Value, ByEquality, S>);
 
@@ -409,22 +411,16 @@ impl<S: Hasher> Subject for WeakKeys<S> {
     const EQUAL_KEYS: bool = true;
 
     fn build(settings: &Settings) -> Self {
-        let maker = MapMaker::new().hasher(S::default()).weak_keys();
-        let maker = bounded(maker, settings);
-        Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
+        let map = WeakKeyMap::with_hasher(S::default());
+        Self(set_up(map, settings, number_of_weak))
     }
     fn weak(&self) -> (usize, usize) {
         dead_keys(self.0.weak_keys())
     }
-    fn replace_same(&self, key: &Arc<String>, old: &Value, new: Value) -> bool {
-        let same = |there: &Value| Arc::ptr_eq(there, old);
-        self.0.replace_if(key, new, same).is_ok()
-    }
-    mortal!();
     methods!(borrow, target);
 }
 
-/// `MapMaker::new().weak_keys().identity_keys()`.
+/// Keys are weak, and compared by address.
 #[derive(Debug)]
 pub struct IdentityKeys<S: Hasher>(pub WeakKeyMap<Arc<String>, Value, ByAddress, S>);
 
@@ -434,23 +430,16 @@ impl<S: Hasher> Subject for IdentityKeys<S> {
     const EQUAL_KEYS: bool = false;
 
     fn build(settings: &Settings) -> Self {
-        let maker = MapMaker::new().hasher(S::default());
-        let maker = maker.weak_keys().identity_keys();
-        let maker = bounded(maker, settings);
-        Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
+        let map = WeakKeyMap::with_hasher(S::default());
+        Self(set_up(map, settings, number_of_weak))
     }
     fn weak(&self) -> (usize, usize) {
         dead_keys(self.0.weak_keys())
     }
-    fn replace_same(&self, key: &Arc<String>, old: &Value, new: Value) -> bool {
-        let same = |there: &Value| Arc::ptr_eq(there, old);
-        self.0.replace_if(key, new, same).is_ok()
-    }
-    mortal!();
     methods!(borrow, borrow);
 }
 
-/// `MapMaker::new().weak_keys().weak_values()`.
+/// Both are weak, and keys compared by equality.
 #[derive(Debug)]
 pub struct BothWeak<S: Hasher>(pub WeakKeyValueMap<Arc<String>, Value, ByEquality, S>);
 
@@ -460,22 +449,16 @@ impl<S: Hasher> Subject for BothWeak<S> {
     const EQUAL_KEYS: bool = true;
 
     fn build(settings: &Settings) -> Self {
-        let maker = MapMaker::new().hasher(S::default());
-        let maker = maker.weak_keys().weak_values();
-        let maker = bounded(maker, settings);
-        Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
+        let map = WeakKeyValueMap::with_hasher(S::default());
+        Self(set_up(map, settings, number_of_weak))
     }
     fn weak(&self) -> (usize, usize) {
         dead_pairs(self.0.weak_keys(), self.0.weak_values())
     }
-    fn replace_same(&self, key: &Arc<String>, old: &Value, new: Value) -> bool {
-        self.0.replace_if(key, old, new).is_ok()
-    }
-    mortal!();
     methods!(borrow, target);
 }
 
-/// `MapMaker::new().weak_keys().identity_keys().weak_values()`.
+/// Both are weak, and keys compared by address.
 #[derive(Debug)]
 pub struct IdentityBothWeak<S: Hasher>(pub WeakKeyValueMap<Arc<String>, Value, ByAddress, S>);
 
@@ -485,18 +468,12 @@ impl<S: Hasher> Subject for IdentityBothWeak<S> {
     const EQUAL_KEYS: bool = false;
 
     fn build(settings: &Settings) -> Self {
-        let maker = MapMaker::new().hasher(S::default());
-        let maker = maker.weak_keys().identity_keys().weak_values();
-        let maker = bounded(maker, settings);
-        Self(built!(maker, settings, key: Weak<String> => number_of_weak(key)))
+        let map = WeakKeyValueMap::with_hasher(S::default());
+        Self(set_up(map, settings, number_of_weak))
     }
     fn weak(&self) -> (usize, usize) {
         dead_pairs(self.0.weak_keys(), self.0.weak_values())
     }
-    fn replace_same(&self, key: &Arc<String>, old: &Value, new: Value) -> bool {
-        self.0.replace_if(key, old, new).is_ok()
-    }
-    mortal!();
     methods!(borrow, borrow);
 }
 
@@ -690,8 +667,8 @@ pub fn everywhere<K: Subject>(case: fn(&mut Table<K>)) {
                 }
                 let settings = Settings {
                     capacity: [None, Some(0), Some(1000), Some(1)][setting],
-                    level: [None, Some(1), Some(8), None][setting],
                     bound: [None, Some(1), Some(2), Some(1000)][setting],
+                    counted: setting > 0,
                     log: (setting > 0).then(Log::default),
                 };
                 case(&mut Table::new(size, mortal, &settings));

@@ -12,7 +12,7 @@
 //! * the `ReferencesTestCase`, `SubclassableWeakrefTestCase`, `WeakMethodTestCase`: no mappings; see `tests/it/watched.rs`.
 
 use crate::common::{promptly, Census, Citizen};
-use crate::maps::{on_every_map, same, Side, Subject, Table, Value, ABSENT, OWNED};
+use crate::maps::{on_every_map, same, Settings, Side, Subject, Table, Value, ABSENT, OWNED};
 use highlander::pointer::{Watched, WeakPointer};
 use highlander::{WeakKeyMap, WeakSet, WeakValueMap};
 use std::collections::HashMap;
@@ -321,7 +321,12 @@ fn basic_write<K: Subject>(t: &mut Table<K>) {
 
 /// `test_eq` of the protocol, behaviour 14: equality is of the live entries, and of values by what they are.
 fn equality_looks_at_live_entries<K: Subject>(t: &mut Table<K>) {
-    let copy = t.map.copy();
+    // (A copy has no settings of its own, so it would not count its hits.)
+    let copy = K::build(&Settings {
+        counted: true,
+        ..Settings::default()
+    });
+    copy.extend_with(&t.map);
     let looked = |map: &K| (map.stats().hits, map.stats().misses);
     let before = (looked(&t.map), looked(&copy));
     let equal = |t: &Table<K>, copy: &K| {
@@ -577,7 +582,7 @@ fn setdefault_has_one_winner() {
                         barrier.wait();
                         let mine = Arc::new((round, me));
                         match map.try_insert(round, mine.clone()) {
-                            Ok(()) => mine,
+                            Ok(entered) => entered,
                             Err(error) => error.existing.unwrap(),
                         }
                     })

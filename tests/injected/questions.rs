@@ -122,9 +122,11 @@ macro_rules! place_of_map {
                 let entry = $env.map.entry($($by)? given).valid_if(|_| false);
                 hold(entry.or_insert_with(|_| $value::new(20)))
             };
-            "replace": hold($env.map.replace($($by)? $given, $value::new(20)));
+            "with": $env.map.with(&Query($key), |_| ());
+            "update if present": hold($env.map.update($($by)? $given, |old| old.map(|_| $value::new(20))));
             "update": hold($env.map.update($($by)? $given, |_| Some($value::new(20))));
             "update to nothing": hold($env.map.update($($by)? $given, |_| None));
+            "remove_with": $env.map.remove_with(&Query($key), |_| ());
             "for_each": $env.map.for_each(|_, _| {});
             "drain": $env.map.drain();
             "pop": hold($env.map.pop());

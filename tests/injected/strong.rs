@@ -7,18 +7,13 @@ struct Env {
 }
 
 place_of_map! { [] Env, |env, key| key: () Thing::new(key), value: Thing,
-    "with": env.map.with(&Query(key), |_| ());
-    "insert_new": env.map.insert_new(Thing::new(key), Thing::new(20));
-    "replace_if": env.map.replace_if(Thing::new(key), Thing::new(20), |_| true);
+    "and_view": env.map.entry(Thing::new(key)).and_view(|_| ()).or_insert(Thing::new(20));
 }
 
 pub(super) fn all(collide: bool) {
     let make = || {
-        let map: StrongMap<Thing, Thing, Hashes> = MapMaker::new()
-            .hasher(Hashes { collide })
-            .on_remove(|_: &Thing, _| step("hook"))
-            .build()
-            .unwrap();
+        let map: StrongMap<Thing, Thing, Hashes> =
+            StrongMap::with_hasher(Hashes { collide }).on_remove(|_, _| step("hook"));
         map.insert(Thing::new(HIT), Thing::new(10));
         map.insert(Thing::new(9), Thing::new(90));
         Env { map }
@@ -186,21 +181,22 @@ pub(super) fn all(collide: bool) {
         check("insert", &|env| {
             end(env.map.insert(Thing::new(key), Thing::new(20)))
         });
-        check("insert_new", &|env| {
-            end(env.map.insert_new(Thing::new(key), Thing::new(20)))
-        });
-        check("replace", &|env| {
-            end(env.map.replace(Thing::new(key), Thing::new(20)))
-        });
-        check("replace_if", &|env| {
+        check("and_view", &|env| {
             let captured = Dropped::new();
-            end(env
-                .map
-                .replace_if(Thing::new(key), Thing::new(20), move |_| {
-                    captured.used();
-                    step("condition");
-                    true
-                }))
+            let entry = env.map.entry(Thing::new(key)).and_view(move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            });
+            end(entry.or_insert(Thing::new(20)))
+        });
+        check("update if present", &|env| {
+            let captured = Dropped::new();
+            end(env.map.update(Thing::new(key), move |old| {
+                captured.used();
+                step("condition");
+                old.map(|_| Thing::new(20))
+            }))
         });
         check("update", &|env| {
             let captured = Dropped::new();
@@ -227,6 +223,14 @@ pub(super) fn all(collide: bool) {
                 true
             }))
         });
+        check("remove_with", &|env| {
+            let captured = Dropped::new();
+            end(env.map.remove_with(&Query(key), move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
         check("retain", &|env| {
             let captured = Dropped::new();
             end(env.map.retain(move |_, _| {
@@ -249,11 +253,8 @@ pub(super) fn all(collide: bool) {
         check("drain", &|env| end(env.map.drain()));
         check("close", &|env| {
             step("one");
-            let map = MapMaker::new()
-                .hasher(Hashes { collide })
-                .build::<Thing, Thing>()
-                .unwrap();
-            map.extend_with(&env.map);
+            let map: StrongMap<Thing, Thing, Hashes> = StrongMap::with_hasher(Hashes { collide });
+            (&map).extend(&env.map);
             end(map.close())
         });
         check("pop", &|env| end(env.map.pop()));
@@ -275,7 +276,11 @@ pub(super) fn all(collide: bool) {
                 end(h)
             })
         });
-        check("union", &|env| end(env.map.union(&env.map)));
+        check("union", &|env| {
+            let union = env.map.clone();
+            (&union).extend(&env.map);
+            end(union)
+        });
         check("eq", &|env| end(env.map.eq(&env.map)));
     }
 }

@@ -10,20 +10,12 @@ struct Env<const R: bool> {
 place_of_map! { [const R: bool] Env<R>, |env, key| key: (&) env.held.numbered(key), value: Thing,
     "prune": env.map.prune();
     "let go": env.held.let_go();
-    "with": env.map.with(&Query(key), |_| ());
-    "insert_new": env.map.insert_new(&env.held.numbered(key), Thing::new(20));
-    "replace_if": env.map.replace_if(&env.held.numbered(key), Thing::new(20), |_| true);
-    "remove_with": env.map.remove_with(&Query(key), |_| ());
+    "and_view": env.map.entry(&env.held.numbered(key)).and_view(|_| ()).or_insert(Thing::new(20));
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
     let make = || {
-        let map = MapMaker::new()
-            .weak_keys()
-            .hasher(Hashes { collide })
-            .on_remove(|_: &Weak<R>, _| step("hook"))
-            .build()
-            .unwrap();
+        let map = WeakKeyMap::with_hasher(Hashes { collide }).on_remove(|_, _| step("hook"));
         let held = vec![
             Strong::new(HIT),
             Strong::new(9),
@@ -194,18 +186,21 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         check("insert", &|env, key| {
             end(env.map.insert(key, Thing::new(20)))
         });
-        check("insert_new", &|env, key| {
-            end(env.map.insert_new(key, Thing::new(20)))
-        });
-        check("replace", &|env, key| {
-            end(env.map.replace(key, Thing::new(20)))
-        });
-        check("replace_if", &|env, key| {
+        check("and_view", &|env, key| {
             let captured = Dropped::new();
-            end(env.map.replace_if(key, Thing::new(20), move |_| {
+            let entry = env.map.entry(key).and_view(move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            });
+            end(entry.or_insert(Thing::new(20)))
+        });
+        check("update if present", &|env, key| {
+            let captured = Dropped::new();
+            end(env.map.update(key, move |old| {
                 captured.used();
                 step("condition");
-                true
+                old.map(|_| Thing::new(20))
             }))
         });
         check("update", &|env, key| {
@@ -270,12 +265,9 @@ pub(super) fn maps<const R: bool>(collide: bool) {
         });
         check("drain", &|env, _| end(env.map.drain()));
         check("close", &|env, _| {
-            let map = MapMaker::new()
-                .weak_keys()
-                .hasher(Hashes { collide })
-                .build::<Strong<R>, Thing>()
-                .unwrap();
-            map.extend_with(&env.map);
+            let map: WeakKeyMap<Strong<R>, Thing, ByEquality, Hashes> =
+                WeakKeyMap::with_hasher(Hashes { collide });
+            (&map).extend(&env.map);
             end(map.close())
         });
         check("pop", &|env, _| end(env.map.pop()));
@@ -303,7 +295,11 @@ pub(super) fn maps<const R: bool>(collide: bool) {
                 end(h)
             })
         });
-        check("union", &|env, _| end(env.map.union(&env.map)));
+        check("union", &|env, _| {
+            let union = env.map.clone();
+            (&union).extend(&env.map);
+            end(union)
+        });
         check("eq", &|env, _| end(env.map.eq(&env.map)));
     }
     check(

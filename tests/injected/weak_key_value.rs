@@ -2,8 +2,10 @@
 
 use super::*;
 
+type Map<const R: bool> = WeakKeyValueMap<Strong<R>, Strong<R>, ByEquality, Hashes>;
+
 struct Env<const R: bool> {
-    map: WeakKeyValueMap<Strong<R>, Strong<R>, ByEquality, Hashes>,
+    map: Map<R>,
     held: Held<Strong<R>>,
     values: Held<Strong<R>>,
 }
@@ -17,6 +19,8 @@ impl<const R: bool> Env<R> {
 place_of_map! { [const R: bool] Env<R>, |env, key| key: (&) env.held.numbered(key), value: Strong,
     "prune": env.map.prune();
     "let go": env.held.let_go();
+    "compare_exchange": env.value().map(|it| hold(env.map.compare_exchange(&env.held.numbered(key), &it, Strong::new(20)).ok()));
+    "remove_same": env.value().map(|it| env.map.remove_same(&Query(key), &it));
     "or_insert_with_token": hold(env.map.entry(&env.held.numbered(key)).or_insert_with_token(|_, _| Strong::new(20)));
     "get_by_value": env.value().map(|it| hold(env.map.get_by_value(&it)));
     "keys_of": env.value().map(|it| hold(env.map.keys_of(&it)));
@@ -25,23 +29,18 @@ place_of_map! { [const R: bool] Env<R>, |env, key| key: (&) env.held.numbered(ke
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
-    all::<R>(collide, false);
+    all::<R>(collide, false, |map| map);
 }
 
 /// A panic leaves nothing that others would wait for.
 pub(super) fn exclusive_maps(collide: bool) {
-    all::<true>(collide, true);
+    all::<true>(collide, true, Map::exclusive);
 }
 
-fn all<const R: bool>(collide: bool, exclusive: bool) {
+fn all<const R: bool>(collide: bool, exclusive: bool, set: fn(Map<R>) -> Map<R>) {
     let make = || {
-        let maker = MapMaker::new()
-            .weak_keys()
-            .weak_values()
-            .hasher(Hashes { collide })
-            .on_remove(|_: &Weak<R>, _| step("hook"));
-        let maker = if exclusive { maker.exclusive() } else { maker };
-        let map = maker.build().unwrap();
+        let map = Map::with_hasher(Hashes { collide }).on_remove(|_, _| step("hook"));
+        let map = set(map);
         let held = vec![
             Strong::new(HIT),
             Strong::new(9),
@@ -99,6 +98,14 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         };
         let query = Query(number);
         check("get", &|env, _| end(env.map.get(&query)));
+        check("with", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.with(&query, move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
         check("get_key_value", &|env, _| {
             end(env.map.get_key_value(&query))
         });
@@ -223,12 +230,17 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         check("insert", &|env, key| {
             end(env.map.insert(key, Strong::new(20)))
         });
-        check("replace", &|env, key| {
-            end(env.map.replace(key, Strong::new(20)))
+        check("update if present", &|env, key| {
+            let captured = Dropped::new();
+            end(env.map.update(key, move |old| {
+                captured.used();
+                step("condition");
+                old.map(|_| Strong::new(20))
+            }))
         });
-        check("replace_if", &|env, key| {
+        check("compare_exchange", &|env, key| {
             if let Some(old) = env.value() {
-                end(env.map.replace_if(key, &old, Strong::new(20)))
+                end(env.map.compare_exchange(key, &old, Strong::new(20)))
             }
         });
         check("update", &|env, key| {
@@ -271,6 +283,19 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(env.map.remove_by_value(&value))
             }
         });
+        check("remove_same", &|env, _| {
+            if let Some(value) = env.value() {
+                end(env.map.remove_same(&query, &value))
+            }
+        });
+        check("remove_with", &|env, _| {
+            let captured = Dropped::new();
+            end(env.map.remove_with(&query, move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
         check("retain", &|env, _| {
             let captured = Dropped::new();
             end(env.map.retain(move |_, _| {
@@ -300,13 +325,8 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         });
         check("drain", &|env, _| end(env.map.drain()));
         check("close", &|env, _| {
-            let map = MapMaker::new()
-                .weak_keys()
-                .weak_values()
-                .hasher(Hashes { collide })
-                .build::<Strong<R>, Strong<R>>()
-                .unwrap();
-            map.extend_with(&env.map);
+            let map = Map::<R>::with_hasher(Hashes { collide });
+            (&map).extend(&env.map);
             end(map.close())
         });
         check("pop", &|env, _| end(env.map.pop()));
@@ -334,7 +354,11 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(h)
             })
         });
-        check("union", &|env, _| end(env.map.union(&env.map)));
+        check("union", &|env, _| {
+            let union = env.map.clone();
+            (&union).extend(&env.map);
+            end(union)
+        });
         check("eq", &|env, _| end(env.map.eq(&env.map)));
     }
     check(

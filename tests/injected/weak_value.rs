@@ -2,33 +2,33 @@
 
 use super::*;
 
+type Map<const R: bool> = WeakValueMap<Thing, Strong<R>, Hashes>;
+
 struct Env<const R: bool> {
-    map: WeakValueMap<Thing, Strong<R>, Hashes>,
+    map: Map<R>,
     held: Held<Strong<R>>,
 }
 
 place_of_map! { [const R: bool] Env<R>, |env, key| key: () Thing::new(key), value: Strong,
     "prune": env.map.prune();
     "let go": env.held.let_go();
+    "compare_exchange": env.held.nth(0).map(|it| hold(env.map.compare_exchange(Thing::new(key), &it, Strong::new(20)).ok()));
+    "remove_same": env.held.nth(0).map(|it| env.map.remove_same(&Query(key), &it));
 }
 
 pub(super) fn maps<const R: bool>(collide: bool) {
-    all::<R>(collide, false);
+    all::<R>(collide, false, |map| map);
 }
 
 /// A panic leaves nothing that others would wait for.
 pub(super) fn exclusive_maps(collide: bool) {
-    all::<true>(collide, true);
+    all::<true>(collide, true, Map::exclusive);
 }
 
-fn all<const R: bool>(collide: bool, exclusive: bool) {
+fn all<const R: bool>(collide: bool, exclusive: bool, set: fn(Map<R>) -> Map<R>) {
     let make = || {
-        let maker = MapMaker::new()
-            .weak_values()
-            .hasher(Hashes { collide })
-            .on_remove(|_: &Thing, _| step("hook"));
-        let maker = if exclusive { maker.exclusive() } else { maker };
-        let map = maker.build().unwrap();
+        let map = Map::with_hasher(Hashes { collide }).on_remove(|_, _| step("hook"));
+        let map = set(map);
         let held = vec![Strong::new(10), Strong::new(90)];
         map.insert(Thing::new(HIT), held[0].clone());
         map.insert(Thing::new(9), held[1].clone());
@@ -67,6 +67,14 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
             )
         };
         check("get", &|env| end(env.map.get(&Query(key))));
+        check("with", &|env| {
+            let captured = Dropped::new();
+            end(env.map.with(&Query(key), move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
         check("get_key_value", &|env| {
             end(env.map.get_key_value(&Query(key)))
         });
@@ -189,12 +197,19 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         check("insert", &|env| {
             end(env.map.insert(Thing::new(key), Strong::new(20)))
         });
-        check("replace", &|env| {
-            end(env.map.replace(Thing::new(key), Strong::new(20)))
+        check("update if present", &|env| {
+            let captured = Dropped::new();
+            end(env.map.update(Thing::new(key), move |old| {
+                captured.used();
+                step("condition");
+                old.map(|_| Strong::new(20))
+            }))
         });
-        check("replace_if", &|env| {
+        check("compare_exchange", &|env| {
             if let Some(old) = env.held.nth(0) {
-                end(env.map.replace_if(Thing::new(key), &old, Strong::new(20)))
+                end(env
+                    .map
+                    .compare_exchange(Thing::new(key), &old, Strong::new(20)))
             }
         });
         check("update", &|env| {
@@ -230,6 +245,19 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 true
             }))
         });
+        check("remove_same", &|env| {
+            if let Some(value) = env.held.nth(0) {
+                end(env.map.remove_same(&Query(key), &value))
+            }
+        });
+        check("remove_with", &|env| {
+            let captured = Dropped::new();
+            end(env.map.remove_with(&Query(key), move |v| {
+                let v = v.clone();
+                end(captured);
+                v
+            }))
+        });
         check("retain", &|env| {
             let captured = Dropped::new();
             end(env.map.retain(move |_, _| {
@@ -263,12 +291,8 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
         });
         check("drain", &|env| end(env.map.drain()));
         check("close", &|env| {
-            let map = MapMaker::new()
-                .weak_values()
-                .hasher(Hashes { collide })
-                .build::<Thing, Strong<R>>()
-                .unwrap();
-            map.extend_with(&env.map);
+            let map = Map::<R>::with_hasher(Hashes { collide });
+            (&map).extend(&env.map);
             end(map.close())
         });
         check("pop", &|env| end(env.map.pop()));
@@ -290,7 +314,11 @@ fn all<const R: bool>(collide: bool, exclusive: bool) {
                 end(h)
             })
         });
-        check("union", &|env| end(env.map.union(&env.map)));
+        check("union", &|env| {
+            let union = env.map.clone();
+            (&union).extend(&env.map);
+            end(union)
+        });
         check("eq", &|env| end(env.map.eq(&env.map)));
     }
     // The drop of an owner, which is reported or not.

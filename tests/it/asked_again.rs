@@ -3,7 +3,7 @@
 
 use crate::common::promptly;
 use highlander::error::{CreateError, Refused};
-use highlander::map::{ByAddress, Claim, MapMaker};
+use highlander::map::{ByAddress, Claim};
 use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
 use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::cell::{Cell, RefCell};
@@ -370,7 +370,7 @@ fn functions_of_pointers_may_ask_for_the_key_that_another_one_waits_for() {
         }};
     }
     promptly(|| asks!(Of::new()));
-    promptly(|| asks!(MapMaker::new().weak_values().exclusive().build().unwrap()));
+    promptly(|| asks!(WeakValueMap::new().exclusive()));
 }
 
 /// A member of a family, whose destructor asks.
@@ -477,7 +477,7 @@ families!(
 families!(
     destructors_of_a_family_that_is_given_up_may_ask_for_each_other_in_an_exclusive_map,
     WeakValueMap<u32, Watched<Value>>,
-    MapMaker::new().weak_values().exclusive().build().unwrap(),
+    WeakValueMap::new().exclusive(),
     Watched<Value>,
     Watched::new
 );
@@ -513,19 +513,14 @@ impl Drop for Note {
 /// Whichever of the two was entered first: what another container does at a value's death comes in the middle of that.
 #[test]
 fn what_another_container_runs_at_a_death_is_refused_the_key_of_the_dying_value() {
-    static MAP: std::sync::LazyLock<WeakValueMap<u32, Watched<u32>>> =
-        std::sync::LazyLock::new(|| MapMaker::new().weak_values().exclusive().build().unwrap());
+    static MAP: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new().exclusive();
     promptly(|| {
         let refused: Arc<Mutex<Vec<bool>>> = Arc::default();
         let notes: WeakKeyMap<Watched<u32>, Arc<Note>, ByAddress> = WeakKeyMap::default();
         let hooked: WeakValueMap<u32, Watched<u32>> = {
             let note = Note(&MAP, refused.clone());
             let hook = move |_: &u32, _| note.ask();
-            MapMaker::new()
-                .weak_values()
-                .on_remove(hook)
-                .build()
-                .unwrap()
+            WeakValueMap::new().on_remove(hook)
         };
         type Other<'a> = &'a dyn Fn(&Watched<u32>);
         let others: [Other<'_>; 2] = [
@@ -810,8 +805,7 @@ impl Hash for Alike {
 #[test]
 fn each_of_a_family_may_be_asked_for_while_another_one_is_entered() {
     static REGISTRY: LazyLock<Registry<Alike, u32>> = LazyLock::new(Registry::new);
-    static MAP: LazyLock<WeakValueMap<Alike, Watched<u32>>> =
-        LazyLock::new(|| MapMaker::new().weak_values().exclusive().build().unwrap());
+    static MAP: WeakValueMap<Alike, Watched<u32>> = WeakValueMap::new().exclusive();
     macro_rules! family {
         ($map:expr, $new:expr) => {{
             let others = [7, 8].map(|n| $map.get_or_insert_with(Alike(n), $new));
@@ -868,8 +862,7 @@ impl std::fmt::Debug for Shown {
 /// A draft that is left to the creation around it is named, for errors to come; and its pointer is cloned.
 #[test]
 fn each_of_a_family_may_be_asked_for_while_another_one_is_left() {
-    static MAP: LazyLock<WeakValueMap<Shown, Watched<u32>>> =
-        LazyLock::new(|| MapMaker::new().weak_values().build().unwrap().debug_keys());
+    static MAP: WeakValueMap<Shown, Watched<u32>> = WeakValueMap::new().debug_keys();
     static REGISTRY: LazyLock<Registry<Shown, u32>> =
         LazyLock::new(|| Registry::new().debug_keys());
     macro_rules! family {

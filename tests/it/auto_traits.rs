@@ -2,9 +2,8 @@
 //!
 //! All of it is asserted at compile time. That the containers are invariant is tested in `tests/variance.md`, since it has to be seen that something does not compile.
 
-use highlander::map::map_maker::{
-    NoHook, OnRemove, StrongKeys, StrongValues, WeakKeys, WeakValues,
-};
+use highlander::map::entry::*;
+use highlander::map::slot::*;
 use highlander::registries::after_fork::{AfterFork, Prepared};
 use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::registries::finalizers::{ExitGuard, Finalizer, Finalizers, Nobody, Ran};
@@ -228,7 +227,7 @@ types_are! {
     b"SYPUR" Notify;
 }
 
-// Maps and sets.
+// Maps and sets. Of a map's sides there are four pairs, and each has a name.
 types_are! {
     b"SYPUR" WeakValueMap<u32, Arc<u32>>;
     b"--P--" WeakValueMap<u32, Arc<Cell<u32>>>;
@@ -242,11 +241,9 @@ types_are! {
     b"SYPUR" WeakValueMap<u32, Handle<u32, u32>>;
     b"S-PU-" WeakValueMap<u32, Arc<u32>, Cell<u32>>;
     b"-YPUR" WeakValueMap<u32, Arc<u32>, SyncOnly>;
+    b"--PUR" WeakValueMap<u32, Arc<u32>, Rc<u32>>;
     b"SYP-R" WeakValueMap<u32, Arc<u32>, Unique>;
-    b"SYPUR" WeakValueIter<'static, u32, Arc<u32>>;
-    b"--PUR" WeakValueIter<'static, u32, Rc<u32>>;
-    b"--P--" WeakValueIter<'static, Cell<u32>, Arc<u32>>;
-    b"--PUR" WeakValueIter<'static, SyncOnly, Arc<u32>>;
+    b"SY-UR" WeakValueMap<u32, Arc<u32>, Pinned>;
     b"SYPUR" WeakKeyMap<Arc<u32>, u32>;
     b"--P--" WeakKeyMap<Arc<u32>, Cell<u32>>;
     b"--PUR" WeakKeyMap<Arc<u32>, SyncOnly>;
@@ -254,20 +251,20 @@ types_are! {
     b"SYP--" WeakKeyMap<Arc<u32>, Unique>;
     b"SYPUR" WeakKeyMap<Arc<u32>, Pinned>;
     b"--PUR" WeakKeyMap<Rc<u32>, u32>;
-    b"--P--" WeakKeyMap<Arc<Cell<u32>>, u32>;
+    b"--P--" WeakKeyMap<Arc<Cell<u32>>, u32, ByAddress>;
+    b"SYPUR" WeakKeyMap<Watched<u32>, u32, ByAddress>;
     b"S-PU-" WeakKeyMap<Arc<u32>, u32, ByAddress, Cell<u32>>;
-    b"SYPUR" WeakKeyMap<Arc<u32>, u32, Rc<u32>, u32>;
-    b"SYPUR" WeakKeyIter<'static, Arc<u32>, u32>;
-    b"--PUR" WeakKeyIter<'static, Rc<u32>, u32>;
-    b"--P--" WeakKeyIter<'static, Arc<u32>, Cell<u32>>;
+    b"-YPUR" WeakKeyMap<Arc<u32>, u32, ByAddress, SyncOnly>;
+    b"SYP-R" WeakKeyMap<Arc<u32>, u32, ByAddress, Unique>;
     b"SYPUR" WeakKeyValueMap<Arc<u32>, Arc<u32>>;
     b"--P--" WeakKeyValueMap<Arc<u32>, Arc<Cell<u32>>>;
-    b"--P--" WeakKeyValueMap<Arc<Cell<u32>>, Arc<u32>>;
+    b"--P--" WeakKeyValueMap<Arc<Cell<u32>>, Arc<u32>, ByAddress>;
     b"--PUR" WeakKeyValueMap<Arc<u32>, Rc<u32>>;
     b"--PUR" WeakKeyValueMap<Rc<u32>, Arc<u32>>;
+    b"SYPUR" WeakKeyValueMap<Watched<u32>, Watched<u32>>;
     b"S-PU-" WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress, Cell<u32>>;
-    b"SYPUR" WeakKeyValueIter<'static, Arc<u32>, Arc<u32>>;
-    b"--PUR" WeakKeyValueIter<'static, Rc<u32>, Arc<u32>>;
+    b"-YPUR" WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress, SyncOnly>;
+    b"SYP-R" WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress, Unique>;
     b"SYPUR" StrongMap<u32, u32>;
     b"--P--" StrongMap<u32, Cell<u32>>;
     b"--P--" StrongMap<Cell<u32>, u32>;
@@ -280,11 +277,9 @@ types_are! {
     b"SYPUR" StrongMap<u32, Pinned>;
     b"S-PU-" StrongMap<u32, u32, Cell<u32>>;
     b"-YPUR" StrongMap<u32, u32, SyncOnly>;
+    b"--PUR" StrongMap<u32, u32, Rc<u32>>;
     b"SYP-R" StrongMap<u32, u32, Unique>;
-    b"SYPUR" StrongIter<u32, u32>;
-    b"--P--" StrongIter<u32, Cell<u32>>;
-    b"--PUR" StrongIter<SyncOnly, u32>;
-    b"SYP--" StrongIter<u32, Unique>;
+    b"SY-UR" StrongMap<u32, u32, Pinned>;
     b"SYPUR" WeakSet<Arc<u32>>;
     b"SYPUR" WeakSet<Watched<u32>>;
     b"SYP--" WeakSet<Arc<dyn Any + Send + Sync>>;
@@ -292,6 +287,147 @@ types_are! {
     b"-YPUR" WeakSet<Arc<u32>, ByAddress, SyncOnly>;
     b"SYP-R" WeakSet<Arc<u32>, ByAddress, Unique>;
     b"SYPUR" WeakSetIter<Arc<u32>>;
+}
+
+/// A key that is held weakly.
+type WeakKey<P, M = ByEquality> = WeakSlot<P, M>;
+/// A value that is, of a map with strong keys.
+type WeakValue<P> = WeakSlot<P>;
+/// One of a map with weak keys.
+type Found<P> = WeakSlot<P, Traced>;
+
+// The entries of a map, for each pair of sides, and the sides themselves.
+types_are! {
+    b"SYPUR" Iter<'static, OwnedSlot<u32>, WeakValue<Arc<u32>>>;
+    b"--PUR" Iter<'static, OwnedSlot<u32>, WeakValue<Rc<u32>>>;
+    b"--P--" Iter<'static, OwnedSlot<u32>, WeakValue<Arc<Cell<u32>>>>;
+    b"--P--" Iter<'static, OwnedSlot<Cell<u32>>, WeakValue<Arc<u32>>>;
+    b"--PUR" Iter<'static, OwnedSlot<SyncOnly>, WeakValue<Arc<u32>>>;
+    b"SYP--" Iter<'static, OwnedSlot<Unique>, WeakValue<Arc<u32>>>;
+    b"SYPUR" Iter<'static, WeakKey<Arc<u32>>, OwnedSlot<u32>>;
+    b"--PUR" Iter<'static, WeakKey<Rc<u32>>, OwnedSlot<u32>>;
+    b"--P--" Iter<'static, WeakKey<Arc<Cell<u32>>, ByAddress>, OwnedSlot<u32>>;
+    b"--P--" Iter<'static, WeakKey<Arc<u32>>, OwnedSlot<Cell<u32>>>;
+    b"--PUR" Iter<'static, WeakKey<Arc<u32>>, OwnedSlot<SyncOnly>>;
+    b"SYPUR" Iter<'static, WeakKey<Arc<u32>>, OwnedSlot<Pinned>>;
+    b"SYPUR" Iter<'static, WeakKey<Arc<u32>>, Found<Arc<u32>>>;
+    b"--PUR" Iter<'static, WeakKey<Rc<u32>>, Found<Arc<u32>>>;
+    b"--PUR" Iter<'static, WeakKey<Arc<u32>>, Found<Rc<u32>>>;
+    b"--P--" Iter<'static, WeakKey<Arc<u32>>, Found<Arc<Cell<u32>>>>;
+    b"SYPUR" Iter<'static, OwnedSlot<u32>, OwnedSlot<u32>>;
+    b"--P--" Iter<'static, OwnedSlot<u32>, OwnedSlot<Cell<u32>>>;
+    b"--P--" Iter<'static, OwnedSlot<Cell<u32>>, OwnedSlot<u32>>;
+    b"--PUR" Iter<'static, OwnedSlot<SyncOnly>, OwnedSlot<u32>>;
+    b"--PUR" Iter<'static, OwnedSlot<u32>, OwnedSlot<Rc<u32>>>;
+    b"SYP--" Iter<'static, OwnedSlot<u32>, OwnedSlot<Unique>>;
+    b"SYPUR" Iter<'static, OwnedSlot<u32>, OwnedSlot<Pinned>>;
+    b"SYPUR" OwnedSlot<u32>;
+    b"S-PU-" OwnedSlot<Cell<u32>>;
+    b"-YPUR" OwnedSlot<SyncOnly>;
+    b"--PUR" OwnedSlot<Rc<u32>>;
+    b"SYP-R" OwnedSlot<Unique>;
+    b"SY-UR" OwnedSlot<Pinned>;
+    b"SYPUR" WeakKey<Arc<u32>>;
+    b"SYPUR" WeakKey<Arc<u32>, ByAddress>;
+    b"SYPUR" WeakValue<Watched<u32>>;
+    b"SYPUR" Found<Arc<u32>>;
+    // As the weak pointer, which is less than its `Rc`.
+    b"--P--" std::rc::Weak<u32>;
+    b"--P--" WeakKey<Rc<u32>>;
+    b"--P--" WeakValue<Rc<u32>>;
+    b"--P--" Found<Rc<u32>>;
+    b"SYPUR" Traced;
+}
+
+/// A map that is everything, and ones that cannot be shared, or not seen after a panic.
+type Plain = WeakValueMap<u32, Arc<u32>>;
+type Local = WeakValueMap<u32, Rc<u32>>;
+type Half = WeakValueMap<u32, Arc<Cell<u32>>>;
+
+// Entries, with each kind of key, condition and output: as what they hold, which is a reference to the map besides.
+types_are! {
+    b"SYPUR" Entry<'static, Plain, OwnedKey<u32>>;
+    b"--PUR" Entry<'static, Local, OwnedKey<u32>>;
+    b"--P--" Entry<'static, Half, OwnedKey<u32>>;
+    // To be shared is all that a reference needs to be sent.
+    b"SYPUR" Entry<'static, WeakValueMap<u32, Arc<u32>, SyncOnly>, OwnedKey<u32>>;
+    b"--P--" Entry<'static, WeakValueMap<u32, Arc<u32>, Cell<u32>>, OwnedKey<u32>>;
+    b"SYPUR" Entry<'static, Registry<u32, u32>, OwnedKey<u32>>;
+    b"--P--" Entry<'static, Registry<u32, Cell<u32>>, OwnedKey<u32>>;
+    b"S-PU-" Entry<'static, Plain, OwnedKey<Cell<u32>>>;
+    b"-YPUR" Entry<'static, Plain, OwnedKey<SyncOnly>>;
+    b"--PUR" Entry<'static, Plain, OwnedKey<Rc<u32>>>;
+    b"SYP-R" Entry<'static, Plain, OwnedKey<Unique>>;
+    b"SY-UR" Entry<'static, Plain, OwnedKey<Pinned>>;
+    b"SYPUR" Entry<'static, Plain, GivenKey<'static, OwnedSlot<u32>>>;
+    b"S-PU-" Entry<'static, Plain, GivenKey<'static, OwnedSlot<Cell<u32>>>>;
+    b"--PUR" Entry<'static, Plain, GivenKey<'static, OwnedSlot<Rc<u32>>>>;
+    b"SYPUR" Entry<'static, WeakKeyMap<Arc<u32>, u32>, GivenKey<'static, WeakKey<Arc<u32>>>>;
+    b"--PUR" Entry<'static, WeakKeyMap<Rc<u32>, u32>, GivenKey<'static, WeakKey<Rc<u32>>>>;
+    b"SYPUR" Entry<'static, WeakKeyValueMap<Arc<u32>, Arc<u32>>, GivenKey<'static, WeakKey<Arc<u32>>>>;
+    b"SYPUR" Entry<'static, StrongMap<u32, u32>, GivenKey<'static, OwnedSlot<u32>>>;
+    b"SYPUR" Entry<'static, Plain, BorrowedKey<'static, str>>;
+    b"--P--" Entry<'static, Plain, BorrowedKey<'static, Cell<u32>>>;
+    b"SYPUR" Entry<'static, Plain, BorrowedKey<'static, str, KeyWith<fn(&str) -> u32>>>;
+    b"--PUR" Entry<'static, Plain, BorrowedKey<'static, str, KeyWith<Rc<u32>>>>;
+    b"SYPUR" Entry<'static, Plain, OwnedKey<u32>, ValidIf<fn(&Arc<u32>) -> bool, AnyLive>>;
+    b"S-PU-" Entry<'static, Plain, OwnedKey<u32>, ValidIf<Cell<u32>, AnyLive>>;
+    b"--PUR" Entry<'static, Plain, OwnedKey<u32>, ShareErrors<ValidIf<Rc<u32>, AnyLive>>>;
+    b"SYPUR" Entry<'static, Plain, OwnedKey<u32>, ShareErrors<AnyLive>, KeyAndOwner>;
+    b"SYPUR" Entry<'static, Plain, OwnedKey<u32>, AnyLive, View<fn(&Arc<u32>)>>;
+    b"--PUR" Entry<'static, Plain, OwnedKey<u32>, AnyLive, View<Rc<u32>>>;
+    b"SY-UR" Entry<'static, Plain, OwnedKey<u32>, AnyLive, View<Pinned>>;
+}
+
+// The parts of an entry's type.
+types_are! {
+    b"SYPUR" OwnedKey<u32>;
+    b"S-PU-" OwnedKey<Cell<u32>>;
+    b"-YPUR" OwnedKey<SyncOnly>;
+    b"--PUR" OwnedKey<Rc<u32>>;
+    b"SYP-R" OwnedKey<Unique>;
+    b"SY-UR" OwnedKey<Pinned>;
+    b"SYPUR" GivenKey<'static, OwnedSlot<u32>>;
+    b"S-PU-" GivenKey<'static, OwnedSlot<Cell<u32>>>;
+    b"-YPUR" GivenKey<'static, OwnedSlot<SyncOnly>>;
+    b"--PUR" GivenKey<'static, OwnedSlot<Rc<u32>>>;
+    b"SYP-R" GivenKey<'static, OwnedSlot<Unique>>;
+    b"SY-UR" GivenKey<'static, OwnedSlot<Pinned>>;
+    b"SYPUR" GivenKey<'static, WeakKey<Arc<u32>>>;
+    b"--P--" GivenKey<'static, WeakKey<Arc<Cell<u32>>, ByAddress>>;
+    b"--PUR" GivenKey<'static, WeakKey<Rc<u32>>>;
+    b"SYPUR" BorrowedKey<'static, str>;
+    b"--P--" BorrowedKey<'static, Cell<u32>>;
+    b"SYPUR" BorrowedKey<'static, SyncOnly>;
+    b"--PUR" BorrowedKey<'static, Rc<u32>>;
+    b"SYP-R" BorrowedKey<'static, str, Unique>;
+    b"S-PU-" BorrowedKey<'static, str, KeyWith<Cell<u32>>>;
+    b"SYPUR" FromRef;
+    b"SYPUR" KeyWith<u32>;
+    b"S-PU-" KeyWith<Cell<u32>>;
+    b"-YPUR" KeyWith<SyncOnly>;
+    b"--PUR" KeyWith<Rc<u32>>;
+    b"SYP-R" KeyWith<Unique>;
+    b"SY-UR" KeyWith<Pinned>;
+    b"SYPUR" AnyLive;
+    b"SYPUR" ValidIf<u32, AnyLive>;
+    b"S-PU-" ValidIf<Cell<u32>, AnyLive>;
+    b"-YPUR" ValidIf<SyncOnly, AnyLive>;
+    b"--PUR" ValidIf<Rc<u32>, AnyLive>;
+    b"--PUR" ValidIf<u32, ValidIf<Rc<u32>, AnyLive>>;
+    b"SYP-R" ValidIf<Unique, AnyLive>;
+    b"SY-UR" ValidIf<Pinned, AnyLive>;
+    b"SYPUR" ShareErrors<AnyLive>;
+    b"S-PU-" ShareErrors<Cell<u32>>;
+    b"--PUR" ShareErrors<ValidIf<Rc<u32>, AnyLive>>;
+    b"SYPUR" Owned;
+    b"SYPUR" KeyAndOwner;
+    b"SYPUR" View<u32>;
+    b"S-PU-" View<Cell<u32>>;
+    b"-YPUR" View<SyncOnly>;
+    b"--PUR" View<Rc<u32>>;
+    b"SYP-R" View<Unique>;
+    b"SY-UR" View<Pinned>;
 }
 
 // What is kept a little.
@@ -325,23 +461,10 @@ types_are! {
     b"SYPUR" Claim<'static, StrongMap<u32, u32>>;
 }
 
-// Makers, seeds and small types.
+// Seeds and small types.
 types_are! {
     b"SYPUR" RemovalCause;
     b"SYPUR" Stats;
-    b"SYPUR" MapMaker;
-    b"SYPUR" MapMaker<WeakKeys<ByAddress>, WeakValues>;
-    b"S-PU-" MapMaker<StrongKeys, StrongValues, Cell<u32>>;
-    b"--PUR" MapMaker<StrongKeys, StrongValues, Rc<u32>>;
-    b"SYPUR" MapMaker<StrongKeys, StrongValues, u32, OnRemove<u32>>;
-    b"SYPUR" StrongKeys;
-    b"SYPUR" WeakKeys;
-    b"SYPUR" WeakKeys<Rc<u32>>;
-    b"SYPUR" StrongValues;
-    b"SYPUR" WeakValues;
-    b"SYPUR" NoHook;
-    b"SYPUR" OnRemove<u32>;
-    b"SYPUR" OnRemove<Rc<u32>>;
     b"SYPUR" ByEquality;
     b"SYPUR" ByAddress;
     b"SYPUR" DefaultHashBuilder;
@@ -359,14 +482,16 @@ types_are! {
     b"SYPUR" ClaimError;
     b"SYPUR" Refused;
     b"SYPUR" ClosedError;
-    b"SYPUR" BuildError;
     b"SYPUR" OccupiedError<u32, u32>;
-    b"--P--" OccupiedError<u32, Cell<u32>>;
+    b"S-PU-" OccupiedError<u32, Cell<u32>>;
+    b"-YPUR" OccupiedError<SyncOnly, u32>;
     b"--PUR" OccupiedError<Rc<u32>, u32>;
+    b"SYP-R" OccupiedError<u32, Unique>;
+    b"SY-UR" OccupiedError<u32, Pinned>;
+    b"SYPUR" OccupiedError<u32, u32, Handle<u32, u32>>;
+    b"--P--" OccupiedError<u32, Cell<u32>, Handle<u32, Cell<u32>>>;
     b"SYPUR" ReplaceError<u32>;
     b"S-PU-" ReplaceError<Cell<u32>>;
-    b"SYPUR" InsertError<u32, u32>;
-    b"S-PU-" InsertError<u32, Cell<u32>>;
 }
 
 // The registries for well-known needs.
@@ -459,17 +584,21 @@ type Special = fn(&'static u32);
 /// What owns alone, or only gives out, follows the subtypes of what it holds: that these compile is the test.
 macro_rules! covariant {
     ($($general:ty => $special:ty;)*) => { $(
-        const _: fn(&$general) -> &$special = |it| it;
+        const _: for<'it> fn(&'it $general) -> &'it $special = |it| it;
     )* };
 }
 
 covariant! {
-    StrongIter<General, u32> => StrongIter<Special, u32>;
-    StrongIter<u32, General> => StrongIter<u32, Special>;
+    OwnedSlot<General> => OwnedSlot<Special>;
+    OwnedKey<General> => OwnedKey<Special>;
+    Entry<'static, Plain, OwnedKey<General>> => Entry<'static, Plain, OwnedKey<Special>>;
+    KeyWith<General> => KeyWith<Special>;
+    ValidIf<General, AnyLive> => ValidIf<Special, AnyLive>;
+    View<General> => View<Special>;
     CreateError<General> => CreateError<Special>;
     ReplaceError<General> => ReplaceError<Special>;
-    InsertError<General, u32> => InsertError<Special, u32>;
-    InsertError<u32, General> => InsertError<u32, Special>;
+    OccupiedError<General, u32> => OccupiedError<Special, u32>;
+    OccupiedError<u32, General> => OccupiedError<u32, Special>;
     Registry<u32, u32, General> => Registry<u32, u32, Special>;
     Interner<u32, General> => Interner<u32, Special>;
     WeakValueMap<u32, Arc<u32>, General> => WeakValueMap<u32, Arc<u32>, Special>;
@@ -477,9 +606,19 @@ covariant! {
     WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress, General> => WeakKeyValueMap<Arc<u32>, Arc<u32>, ByAddress, Special>;
     StrongMap<u32, u32, General> => StrongMap<u32, u32, Special>;
     WeakSet<Arc<u32>, ByAddress, General> => WeakSet<Arc<u32>, ByAddress, Special>;
-    MapMaker<StrongKeys, StrongValues, General> => MapMaker<StrongKeys, StrongValues, Special>;
     Memo<StrongMap<u32, u32>, General> => Memo<StrongMap<u32, u32>, Special>;
     Same<General> => Same<Special>;
+}
+
+type Numbers<'a> = Iter<'a, OwnedSlot<u32>, OwnedSlot<u32>>;
+type OneOf<'a> = Entry<'a, Plain, OwnedKey<u32>>;
+
+/// What borrows may be kept for a shorter time.
+#[allow(dead_code)] // That it compiles is the test.
+fn for_a_shorter_time<'a>(
+    it: (Numbers<'static>, OneOf<'static>, BorrowedKey<'static, str>),
+) -> (Numbers<'a>, OneOf<'a>, BorrowedKey<'a, str>) {
+    it
 }
 
 // Each of these has a twin in `tests/variance.md` that asks for another type, and does not compile.
@@ -500,7 +639,6 @@ covariant! {
     Recent<Registry<u32, General>> => Recent<Registry<u32, General>>;
     RecentErrors<General, u32> => RecentErrors<General, u32>;
     RecentErrors<u32, General> => RecentErrors<u32, General>;
-    OnRemove<General> => OnRemove<General>;
     Memo<StrongMap<u32, General>, u32> => Memo<StrongMap<u32, General>, u32>;
     Resources<General, u32> => Resources<General, u32>;
     Resources<u32, General> => Resources<u32, General>;

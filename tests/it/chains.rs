@@ -1,7 +1,7 @@
 //! Values that own each other in long chains: dropping the first one ends them all, before it returns, on a stack that does not grow.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
-use highlander::map::{ByAddress, MapMaker, RemovalCause};
+use highlander::map::{ByAddress, RemovalCause};
 use highlander::pointer::{Registration, Token, Watched, WeakWatched};
 use highlander::{Handle, Interned, Interner, Registry, WeakKeyMap, WeakSet, WeakValueMap};
 use std::any::Any;
@@ -220,11 +220,8 @@ fn dropping<T: Send + 'static, K>(
 #[test]
 fn through_the_removal_hooks_of_a_map_with_weak_keys() {
     let (heap, calls): (Heap<Watched<usize>>, _) = Default::default();
-    let map: WeakKeyMap<Watched<usize>, Arc<Citizen>> = MapMaker::new()
-        .weak_keys()
-        .on_remove(dropping(&heap, &calls))
-        .build()
-        .unwrap();
+    let map: WeakKeyMap<Watched<usize>, Arc<Citizen>> =
+        WeakKeyMap::new().on_remove(dropping(&heap, &calls));
     let census = Census::new();
     for number in 0..LONG {
         let key = Watched::new(number);
@@ -242,11 +239,8 @@ fn through_the_removal_hooks_of_a_map_with_weak_keys() {
 #[test]
 fn through_the_removal_hooks_of_a_map_with_weak_values() {
     let (heap, calls): (Heap<Watched<(usize, Citizen)>>, _) = Default::default();
-    let map: WeakValueMap<usize, Watched<(usize, Citizen)>> = MapMaker::new()
-        .weak_values()
-        .on_remove(dropping(&heap, &calls))
-        .build()
-        .unwrap();
+    let map: WeakValueMap<usize, Watched<(usize, Citizen)>> =
+        WeakValueMap::new().on_remove(dropping(&heap, &calls));
     let census = Census::new();
     for number in 0..LONG {
         let value = Watched::new((number, census.citizen()));
@@ -265,11 +259,8 @@ fn through_the_removal_hooks_of_a_map_with_weak_values() {
 fn through_the_removal_hooks_that_tokens_report_to() {
     struct Tokened(Token, #[allow(dead_code)] Citizen);
     let (heap, calls): (Heap<Arc<Tokened>>, _) = Default::default();
-    let map: WeakValueMap<usize, Arc<Tokened>> = MapMaker::new()
-        .weak_values()
-        .on_remove(dropping(&heap, &calls))
-        .build()
-        .unwrap();
+    let map: WeakValueMap<usize, Arc<Tokened>> =
+        WeakValueMap::new().on_remove(dropping(&heap, &calls));
     let census = Census::new();
     for number in 0..LONG {
         let value = Arc::new(Tokened(Token::new(), census.citizen()));
@@ -329,11 +320,7 @@ fn a_hook_is_called_before_the_callback_and_the_destructor_however_deep() {
             drop(next);
         }
     };
-    let map: WeakValueMap<usize, Watched<Noting>> = MapMaker::new()
-        .weak_values()
-        .on_remove(hook)
-        .build()
-        .unwrap();
+    let map: WeakValueMap<usize, Watched<Noting>> = WeakValueMap::new().on_remove(hook);
     for number in 0..DEEP {
         let value = Watched::new(Noting(number, Arc::clone(&notes)));
         let notes = Arc::clone(&notes);
@@ -566,12 +553,8 @@ fn an_owner_in_the_hands_of_the_user_goes_as_an_arc_does() {
 #[test]
 fn a_hook_of_a_map_that_panics_deep_down() {
     let census = Census::new();
-    let hooked: WeakKeyMap<Chain, u32, ByAddress> = MapMaker::new()
-        .weak_keys()
-        .identity_keys()
-        .on_remove(|_: &WeakWatched<Noted>, _| panic!("hook"))
-        .build()
-        .unwrap();
+    let hooked: WeakKeyMap<Chain, u32, ByAddress> =
+        WeakKeyMap::new().on_remove(|_: &WeakWatched<Noted>, _| panic!("hook"));
     let outermost = chain(
         &census,
         DEEP,

@@ -1,7 +1,7 @@
 //! The registry and the maps as the scenes of `claims`, `cycles` and `tasks` see them: numbers for keys, `Arc`s for values.
 
 use highlander::error::{ClaimError, CreateError, InFlight, Refused};
-use highlander::map::{Claim, Creator, MapMaker, RemovalCause, Stats, Vacancy};
+use highlander::map::{Claim, Creator, RemovalCause, Stats, Vacancy};
 use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -26,7 +26,9 @@ pub trait Map<T>:
     fn empty() -> Self;
     /// With keys shown in errors.
     fn shown() -> Self;
-    /// With a removal hook; none if it can have none.
+    /// That counts hits, if it counts anything.
+    fn counting() -> Self;
+    /// With a removal hook, and counting hits; none if it can have none.
     fn hooked(hook: impl Fn(RemovalCause) + Send + Sync + 'static) -> Option<Self>;
     /// A key. A weak one lives as long as somebody holds it.
     fn key(number: u32) -> Self::Key;
@@ -91,6 +93,10 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
 
     fn shown() -> Self {
         Self::new().debug_keys()
+    }
+
+    fn counting() -> Self {
+        Self::new()
     }
 
     fn hooked(_: impl Fn(RemovalCause) + Send + Sync + 'static) -> Option<Self> {
@@ -183,7 +189,7 @@ impl<T: Debug + Send + Sync + 'static> Map<T> for Registry<u32, Arc<T>> {
 /// For the maps, which differ in how they are made and in how they take a key.
 macro_rules! map {
     (
-        $name:ident<$key:ty>, keeps values: $keeps:expr, entries: $entries:ident, made by $maker:expr, whose hook sees $seen:ty,
+        $name:ident<$key:ty>, keeps values: $keeps:expr, entries: $entries:ident, hook sees: $seen:ty,
         $number:ident => $new:expr, $given:ident => $by:expr
     ) => {
         impl<T: Debug + Send + Sync + 'static> Map<T> for $name<$key, Arc<T>> {
@@ -197,9 +203,12 @@ macro_rules! map {
                 Self::new().debug_keys()
             }
 
+            fn counting() -> Self {
+                Self::new().record_stats()
+            }
+
             fn hooked(hook: impl Fn(RemovalCause) + Send + Sync + 'static) -> Option<Self> {
-                let maker = $maker.on_remove(move |_: &$seen, cause| hook(cause));
-                Some(maker.build().unwrap())
+                Some(Self::counting().on_remove(move |_: &$seen, cause| hook(cause)))
             }
 
             fn key($number: u32) -> $key {
@@ -291,13 +300,13 @@ macro_rules! map {
     };
 }
 
-map!(WeakValueMap<u32>, keeps values: false, entries: entry_count, made by MapMaker::new().weak_values(), whose hook sees u32,
+map!(WeakValueMap<u32>, keeps values: false, entries: entry_count, hook sees: u32,
     number => number, key => *key);
-map!(WeakKeyMap<Arc<u32>>, keeps values: true, entries: entry_count, made by MapMaker::new().weak_keys(), whose hook sees Weak<u32>,
+map!(WeakKeyMap<Arc<u32>>, keeps values: true, entries: entry_count, hook sees: Weak<u32>,
     number => Arc::new(number), key => key);
-map!(WeakKeyValueMap<Arc<u32>>, keeps values: false, entries: entry_count, made by MapMaker::new().weak_keys().weak_values(), whose hook sees Weak<u32>,
+map!(WeakKeyValueMap<Arc<u32>>, keeps values: false, entries: entry_count, hook sees: Weak<u32>,
     number => Arc::new(number), key => key);
-map!(StrongMap<u32>, keeps values: true, entries: len, made by MapMaker::new(), whose hook sees u32,
+map!(StrongMap<u32>, keeps values: true, entries: len, hook sees: u32,
     number => number, key => *key);
 
 /// Tests of scenes, each with all of them.

@@ -2,7 +2,7 @@
 
 use crate::common::{forever, panic_of, promptly, Census, Citizen};
 use highlander::error::{ClaimError, CreateError, InFlight, Refused};
-use highlander::map::{Entry, MapMaker, RemovalCause};
+use highlander::map::{Entry, RemovalCause};
 use highlander::pointer::Token;
 use highlander::{Registry, StrongMap, WeakKeyMap, WeakValueMap};
 use std::num::ParseIntError;
@@ -159,12 +159,8 @@ fn a_weak_key_that_is_made_comes_back_with_its_value() {
 fn a_stale_value_is_taken_out_before_the_factory_runs() {
     let causes: Arc<Mutex<Vec<RemovalCause>>> = Arc::default();
     let seen = causes.clone();
-    let maker = MapMaker::new()
-        .weak_values()
-        .on_remove(move |_: &u32, cause| {
-            seen.lock().unwrap().push(cause);
-        });
-    let map: WeakValueMap<u32, Arc<u32>> = maker.build().unwrap();
+    let hook = move |_: &u32, cause| seen.lock().unwrap().push(cause);
+    let map: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new().on_remove(hook);
     let stale = map.entry(1).or_insert(Arc::new(1));
     let failed = map
         .entry(1)

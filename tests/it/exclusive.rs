@@ -2,7 +2,7 @@
 
 use crate::common::{is_in_flight, promptly, Colliding, Ending, Slow};
 use highlander::error::{CreateError, CycleError, Refused};
-use highlander::map::{Claim, MapMaker};
+use highlander::map::Claim;
 use highlander::pointer::Watched;
 use highlander::{Handle, Registry, WeakValueMap};
 use std::any::Any;
@@ -427,8 +427,7 @@ fn refused_to_one_of_two<V: Send + Sync + 'static>(
 fn a_circle_through_a_destructor_that_is_put_aside_is_refused() {
     promptly(|| {
         static REGISTRY: Registry<u32, AtDrop> = Registry::exclusive();
-        let map: WeakValueMap<u32, Watched<u32>> =
-            MapMaker::new().weak_values().exclusive().build().unwrap();
+        let map: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new().exclusive();
         let map = Arc::new(map);
         for _ in 0..50 {
             let value = REGISTRY.get_or_insert_with(1, |_| AtDrop::new(|| {}));
@@ -645,8 +644,7 @@ fn who_keeps_a_draft_from_ending_by_a_comparison_does_not_wait_for_its_end() {
             },
         );
         type Map = WeakValueMap<Compared, Watched<AtDrop>>;
-        let map: Map = MapMaker::new().weak_values().exclusive().build().unwrap();
-        let map = Arc::new(map);
+        let map = Arc::new(Map::new().exclusive());
         let failing = Arc::clone(&map);
         refused_while_it_compares(
             move |meet| {

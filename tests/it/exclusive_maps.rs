@@ -2,7 +2,7 @@
 
 use crate::common::{is_in_flight, promptly, Slow};
 use highlander::error::{CreateError, CycleError, Refused};
-use highlander::map::{Claim, MapMaker};
+use highlander::map::Claim;
 use highlander::pointer::Watched;
 use highlander::{Handle, Registry, WeakKeyValueMap, WeakValueMap};
 use std::hash::{Hash, Hasher};
@@ -38,7 +38,7 @@ impl Drop for Port {
 
 fn exclusive<K: std::hash::Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static>(
 ) -> WeakValueMap<K, Watched<T>> {
-    MapMaker::new().weak_values().exclusive().build().unwrap()
+    WeakValueMap::new().exclusive()
 }
 
 #[test]
@@ -81,12 +81,8 @@ impl Drop for KeyedPort {
 #[test]
 fn of_both_sides_weak_it_is_the_value_that_is_waited_for() {
     promptly(|| {
-        let map: WeakKeyValueMap<Arc<usize>, Watched<KeyedPort>> = MapMaker::new()
-            .weak_keys()
-            .weak_values()
-            .exclusive()
-            .build()
-            .unwrap();
+        let map: WeakKeyValueMap<Arc<usize>, Watched<KeyedPort>> =
+            WeakKeyValueMap::new().exclusive();
         let (in_use, opened) = (Arc::default(), Arc::default());
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -112,8 +108,7 @@ fn of_both_sides_weak_it_is_the_value_that_is_waited_for() {
 fn handles_report_their_end_too() {
     promptly(|| {
         static VALUES: Registry<u32, Port> = Registry::new();
-        let map: WeakValueMap<&str, Handle<u32, Port>> =
-            MapMaker::new().weak_values().exclusive().build().unwrap();
+        let map: WeakValueMap<&str, Handle<u32, Port>> = WeakValueMap::new().exclusive();
         let (in_use, opened) = (Arc::default(), Arc::default());
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -278,20 +273,6 @@ fn a_destructor_that_panics_has_ended_too() {
 }
 
 #[test]
-fn of_pointers_that_do_not_report_their_end_no_exclusive_map_is_made() {
-    let maker = MapMaker::new().weak_values().exclusive();
-    let error = maker.build::<u32, Arc<u32>>().unwrap_err();
-    assert!(error.is_exclusive(), "{error}");
-    assert!(maker.build::<u32, Watched<u32>>().is_ok());
-    let maker = MapMaker::new().weak_values().weak_keys().exclusive();
-    assert!(maker
-        .build::<Arc<u32>, Arc<u32>>()
-        .unwrap_err()
-        .is_exclusive());
-    assert!(maker.build_local::<Arc<u32>, Watched<u32>>().is_ok());
-}
-
-#[test]
 fn a_stale_value_that_somebody_holds_is_replaced_and_not_waited_for() {
     promptly(|| {
         let map: WeakValueMap<u32, Watched<u32>> = exclusive();
@@ -307,15 +288,14 @@ fn a_stale_value_that_somebody_holds_is_replaced_and_not_waited_for() {
 #[test]
 fn a_held_value_of_a_dead_key_is_not_waited_for() {
     promptly(|| {
-        let maker = MapMaker::new().weak_keys().weak_values().exclusive();
-        let map: WeakKeyValueMap<Arc<u32>, Watched<u32>> = maker.build().unwrap();
+        let map: WeakKeyValueMap<Arc<u32>, Watched<u32>> = WeakKeyValueMap::new().exclusive();
         let key = Arc::new(7);
         let held = map.get_or_insert_with(&key, |_| Watched::new(1));
         drop(key);
         let key = Arc::new(7);
         assert_eq!(*map.get_or_insert_with(&key, |_| Watched::new(2)), 2);
         // A key that reports its death as well.
-        let map: WeakKeyValueMap<Watched<u32>, Watched<u32>> = maker.build().unwrap();
+        let map: WeakKeyValueMap<Watched<u32>, Watched<u32>> = WeakKeyValueMap::new().exclusive();
         let key = Watched::new(7);
         let other = map.get_or_insert_with(&key, |_| Watched::new(3));
         drop(key);
@@ -328,8 +308,7 @@ fn a_held_value_of_a_dead_key_is_not_waited_for() {
 #[test]
 fn a_live_value_of_another_key_with_the_same_hash_is_not_waited_for() {
     promptly(|| {
-        let maker = MapMaker::new().hasher(crate::common::Colliding);
-        let map = maker.weak_values().exclusive().build().unwrap();
+        let map = WeakValueMap::with_hasher(crate::common::Colliding).exclusive();
         let one: Watched<u32> = map.get_or_insert_with(1, |_| Watched::new(1));
         assert!(matches!(map.entry(2).try_claim(), Ok(Claim::Vacant(_))));
         assert_eq!(
@@ -342,8 +321,7 @@ fn a_live_value_of_another_key_with_the_same_hash_is_not_waited_for() {
 #[test]
 fn what_is_put_in_and_taken_out_leaves_no_registration_with_the_value() {
     promptly(|| {
-        let maker = MapMaker::new().weak_values();
-        let plain: WeakValueMap<u32, Watched<u32>> = maker.build().unwrap();
+        let plain: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new();
         let left = |map: &WeakValueMap<u32, Watched<u32>>| {
             let value = Watched::new(1);
             for _ in 0..1000 {
@@ -460,12 +438,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
         });
         assert!(plain.entry(1).try_claim().is_ok());
 
-        let both: WeakKeyValueMap<Arc<u32>, Watched<u32>> = MapMaker::new()
-            .weak_keys()
-            .weak_values()
-            .exclusive()
-            .build()
-            .unwrap();
+        let both: WeakKeyValueMap<Arc<u32>, Watched<u32>> = WeakKeyValueMap::new().exclusive();
         let key = Arc::new(1);
         in_the_middle_of_a_failure(&|| {
             drop(both.get_or_insert_with(&key, |_| {
@@ -477,8 +450,7 @@ fn what_is_given_up_with_a_draft_and_lives_on_is_not_waited_for() {
 
         let handles: Registry<u32, u32> = Registry::new();
         let handle = handles.get_or_insert_with(1, |_| 7);
-        let of_handles: WeakValueMap<u32, Handle<u32, u32>> =
-            MapMaker::new().weak_values().exclusive().build().unwrap();
+        let of_handles: WeakValueMap<u32, Handle<u32, u32>> = WeakValueMap::new().exclusive();
         in_the_middle_of_a_failure(&|| {
             drop(of_handles.get_or_insert_with(1, |_| {
                 need();

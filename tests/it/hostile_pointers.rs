@@ -1,13 +1,13 @@
 //! Pointers of the user's whose code panics, or does something else, in the middle of a call.
 
 use crate::common::promptly;
-use highlander::map::{ByAddress, MapMaker};
+use highlander::map::ByAddress;
 use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer, WeakWatched};
 use highlander::{WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{mpsc, Arc, LazyLock, Weak};
+use std::sync::{mpsc, Arc, Weak};
 use std::thread;
 
 /// What a [`Fragile`] does and what is left of it.
@@ -198,8 +198,7 @@ impl WeakPointer for WeakUpgrading {
     }
 }
 
-static MAP: LazyLock<WeakValueMap<u32, Upgrading>> =
-    LazyLock::new(|| MapMaker::new().weak_values().exclusive().build().unwrap());
+static MAP: WeakValueMap<u32, Upgrading> = WeakValueMap::new().exclusive();
 
 /// Whenever it is taken out, between two steps of the insertion too.
 #[test]

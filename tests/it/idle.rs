@@ -2,7 +2,7 @@
 
 use crate::common::{at_next_comparison, compared, panic_of, promptly, Census, Slow};
 use highlander::error::CreateError;
-use highlander::map::{Claim, MapMaker, Vacancy};
+use highlander::map::{Claim, Vacancy};
 use highlander::pointer::Watched;
 use highlander::{Handle, Registry, StrongMap, WeakValueMap};
 use std::future::Future;
@@ -69,8 +69,7 @@ fn a_future_that_waits_for_an_end_holds_nobody_up() {
 #[test]
 fn futures_that_wait_for_an_end_all_get_what_is_made_then() {
     promptly(|| {
-        let map: WeakValueMap<u32, Watched<Option<Slow>>> =
-            MapMaker::new().weak_values().exclusive().build().unwrap();
+        let map: WeakValueMap<u32, Watched<Option<Slow>>> = WeakValueMap::new().exclusive();
         let (slow, ending) = Slow::new();
         let held = map.get_or_insert_with(1, |_| Watched::new(Some(slow)));
         let made = AtomicUsize::new(0);

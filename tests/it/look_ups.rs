@@ -1,6 +1,6 @@
 //! Look-ups that do not own the entry, and what they hold back.
 
-use highlander::map::{MapMaker, RemovalCause};
+use highlander::map::RemovalCause;
 use highlander::WeakValueMap;
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
@@ -204,11 +204,7 @@ fn hooks_are_called_once_though_the_keys_put_aside_panic() {
         let told = Arc::clone(&told);
         move |key: &Fragile, cause| told.lock().unwrap().push((key.0, cause))
     };
-    let map: WeakValueMap<Fragile, Arc<u32>> = MapMaker::new()
-        .weak_values()
-        .on_remove(hook)
-        .build()
-        .unwrap();
+    let map: WeakValueMap<Fragile, Arc<u32>> = WeakValueMap::new().on_remove(hook);
     let mut panics = 0;
     for i in 0..200 {
         map.insert(Fragile(i), Arc::new(i));

@@ -1,13 +1,14 @@
 //! A destructor panics where a call has something in hand that it is about to return: nothing of that is lost.
 
 use crate::common::{at_next_comparison, compared, panic_of, Census, Citizen};
+use highlander::pointer::{Pointer, WeakPointer};
 use highlander::registries::memo::Memo;
 #[cfg(feature = "async")]
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::{Handle, Recent, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 thread_local! {
     /// The next part that is dropped panics.
@@ -52,6 +53,47 @@ impl Hash for Part {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
+/// A pointer each of which has a part of its own; and something may be done when it is asked for its address.
+#[derive(Clone)]
+struct Parted(Arc<()>, Part);
+
+impl Parted {
+    fn of(census: &Census) -> Self {
+        Self(Arc::default(), Part::of(census))
+    }
+}
+
+#[derive(Clone)]
+struct WeakParted(Weak<()>, Census);
+
+impl Pointer for Parted {
+    type Target = ();
+    type Weak = WeakParted;
+    fn downgrade(this: &Self) -> WeakParted {
+        WeakParted(Arc::downgrade(&this.0), this.1 .1.clone())
+    }
+    fn target(_: &Self) -> &() {
+        &()
+    }
+    fn address(this: &Self) -> *const () {
+        compared();
+        Arc::as_ptr(&this.0).cast()
+    }
+}
+
+impl WeakPointer for WeakParted {
+    type Strong = Parted;
+    fn upgrade(&self) -> Option<Parted> {
+        Some(Parted(self.0.upgrade()?, Part::of(&self.1)))
+    }
+    fn is_dead(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+    fn address(&self) -> *const () {
+        self.0.as_ptr().cast()
+    }
+}
+
 /// The call panics as it was armed to, and when what it worked on has gone, all is gone.
 fn nothing_is_lost<T>(make: impl Fn(&Census) -> T, call: impl Fn(&Arc<T>, &Census)) {
     let census = Census::new();
@@ -93,13 +135,13 @@ fn a_key_comes_out_of_an_iterator_though_its_value_panics() {
 
 /// Of those calls that look, decide, and swap: the old entry is taken out in between, so that the call is its last owner.
 macro_rules! swaps {
-    ($name:ident, $map:ty, $new:expr, $key:expr) => {
+    ($name:ident, $map:ident, $key:expr) => {
         mod $name {
             use super::*;
 
-            fn one_entry(census: &Census) -> ($map, Arc<u32>) {
-                let (map, key): ($map, _) = ($new, Arc::new(1));
-                map.insert($key(&key), Part::of(census));
+            fn one_entry(census: &Census) -> ($map<Arc<u32>, Parted>, Arc<u32>) {
+                let (map, key) = ($map::new(), Arc::new(1));
+                map.insert($key(&key), Parted::of(census));
                 (map, key)
             }
 
@@ -108,7 +150,7 @@ macro_rules! swaps {
                 nothing_is_lost(one_entry, |on, census| {
                     let is_first = Cell::new(true);
                     on.0.update($key(&on.1), |_| {
-                        let new = Part::of(census);
+                        let new = Parted::of(census);
                         if is_first.replace(false) {
                             on.0.clear();
                             arm();
@@ -121,82 +163,72 @@ macro_rules! swaps {
             #[test]
             fn a_replacement_loses_nothing() {
                 nothing_is_lost(one_entry, |on, census| {
-                    let _ = on.0.replace_if($key(&on.1), Part::of(census), |_| {
-                        on.0.clear();
+                    let (old, new) = (on.0.get(&*on.1).unwrap(), Parted::of(census));
+                    let clears = on.clone();
+                    at_next_comparison(move || {
+                        clears.0.clear();
                         arm();
-                        true
                     });
+                    let _ = on.0.compare_exchange($key(&on.1), &old, new);
                 });
             }
         }
     };
 }
 
-swaps!(
-    of_a_strong_map,
-    StrongMap<Arc<u32>, Part>,
-    StrongMap::new(),
-    Arc::clone
-);
-swaps!(
-    of_a_map_with_weak_keys,
-    WeakKeyMap<Arc<u32>, Part>,
-    WeakKeyMap::new(),
-    std::convert::identity
-);
+swaps!(of_a_strong_map, StrongMap, Arc::clone);
+swaps!(of_a_map_with_weak_keys, WeakKeyMap, std::convert::identity);
 
 #[test]
 fn what_takes_the_place_of_an_entry_that_its_key_has_taken_out_is_not_lost() {
-    type Keys = WeakKeyMap<Arc<Part>, Part>;
+    type Keys = WeakKeyMap<Arc<Part>, Parted>;
     let one = |census: &Census| {
-        let (map, key) = (Keys::new(), Arc::new(Part::of(census)));
-        map.insert(&key, Part::of(census));
-        (map, key)
+        let (map, key, value) = (Keys::new(), Arc::new(Part::of(census)), Parted::of(census));
+        map.insert(&key, value.clone());
+        (map, key, value)
     };
-    let calls: [fn(&Keys, &Arc<Part>, Part); 4] = [
-        |map, key, new| drop(map.insert(key, new)),
-        |map, key, new| drop(map.replace(key, new)),
-        |map, key, new| drop(map.replace_if(key, new, |_| true)),
-        |map, key, new| {
+    let calls: [fn(&Keys, &Arc<Part>, &Parted, Parted); 3] = [
+        |map, key, _, new| drop(map.insert(key, new)),
+        |map, key, old, new| drop(map.compare_exchange(key, old, new)),
+        |map, key, _, new| {
             let mut new = Some(new);
             map.update(key, |_| new.take());
         },
     ];
     for call in calls {
         nothing_is_lost(one, |on, census| {
-            let (key, new) = (Arc::new(Part::of(census)), Part::of(census));
+            let (key, new) = (Arc::new(Part::of(census)), Parted::of(census));
             let clears = on.clone();
             at_next_comparison(move || {
                 clears.0.clear();
                 arm();
             });
-            call(&on.0, &key, new);
+            call(&on.0, &key, &on.2, new);
         });
     }
 
-    type Map = StrongMap<Part, Part>;
+    type Map = StrongMap<Part, Parted>;
     let one = |census: &Census| {
-        let map = Map::new();
-        map.insert(Part::of(census), Part::of(census));
-        map
+        let (map, value) = (Map::new(), Parted::of(census));
+        map.insert(Part::of(census), value.clone());
+        (map, value)
     };
-    let calls: [fn(&Map, Part, Part); 3] = [
-        |map, key, new| drop(map.replace(key, new)),
-        |map, key, new| drop(map.replace_if(key, new, |_| true)),
-        |map, key, new| {
+    let calls: [fn(&Map, Part, &Parted, Parted); 2] = [
+        |map, key, old, new| drop(map.compare_exchange(key, old, new)),
+        |map, key, _, new| {
             let mut new = Some(new);
             map.update(key, |_| new.take());
         },
     ];
     for call in calls {
         nothing_is_lost(one, |on, census| {
-            let (key, new) = (Part::of(census), Part::of(census));
+            let (key, new) = (Part::of(census), Parted::of(census));
             let clears = on.clone();
             at_next_comparison(move || {
-                clears.clear();
+                clears.0.clear();
                 arm();
             });
-            call(on, key, new);
+            call(&on.0, key, &on.1, new);
         });
     }
 }

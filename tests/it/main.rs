@@ -29,7 +29,6 @@ mod keys;
 mod large_values;
 mod look_ups;
 mod lost;
-mod map_maker;
 mod pointer;
 mod prompt;
 mod recent;
@@ -37,6 +36,7 @@ mod recent_errors;
 mod reentrancy;
 mod registry;
 mod serial;
+mod settings;
 mod strong_map;
 #[cfg(feature = "async")]
 mod tasks;

@@ -1,7 +1,7 @@
 //! Maps that are told of a death: before the last drop returns the entry has gone, with no further call.
 
 use crate::common::*;
-use highlander::map::{ByAddress, MapMaker, RemovalCause};
+use highlander::map::{ByAddress, RemovalCause};
 use highlander::pointer::{Token, Watched};
 use highlander::{
     Equivalent, Handle, Registry, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap,
@@ -63,7 +63,7 @@ fn the_key_is_dropped_with_the_value_and_the_value_with_the_key() {
 
     let map: WeakKeyMap<Watched<u32>, Citizen> = WeakKeyMap::new();
     let key = Watched::new(1);
-    map.insert_new(&key, census.citizen()).unwrap();
+    map.entry(&key).and_view(|_| ()).or_insert(census.citizen());
     assert_eq!(census.alive(), 1);
     drop(key);
     assert_eq!(census.alive(), 0);
@@ -122,11 +122,7 @@ fn the_key_goes_too_when_a_look_up_has_come_before_the_report() {
 #[test]
 fn the_hook_is_told_once_when_weak_pointers_are_dead() {
     let log: Log<u32> = Arc::default();
-    let map: WeakValueMap<u32, Watched<u32>> = MapMaker::new()
-        .weak_values()
-        .on_remove(noting(&log))
-        .build()
-        .unwrap();
+    let map: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new().on_remove(noting(&log));
     let value = Watched::new(1);
     map.insert(1, value.clone());
     map.insert(2, value.clone());
@@ -144,15 +140,12 @@ fn the_hook_is_told_once_when_weak_pointers_are_dead() {
 fn of_a_pair_that_dies_together_the_hook_is_told_once() {
     let told = Arc::new(Mutex::new(0));
     let count = Arc::clone(&told);
-    let map: WeakKeyValueMap<Watched<u32>, Watched<u32>> = MapMaker::new()
-        .weak_keys()
-        .weak_values()
-        .on_remove(move |_: &highlander::pointer::WeakWatched<u32>, cause| {
+    let map: WeakKeyValueMap<Watched<u32>, Watched<u32>> = WeakKeyValueMap::new().on_remove(
+        move |_: &highlander::pointer::WeakWatched<u32>, cause| {
             assert_eq!(cause, RemovalCause::Dead);
             *count.lock().unwrap() += 1;
-        })
-        .build()
-        .unwrap();
+        },
+    );
     for round in 1..100 {
         let (key, value) = (Watched::new(1), Watched::new(2));
         map.insert(&key, value.clone());
@@ -166,11 +159,7 @@ fn of_a_pair_that_dies_together_the_hook_is_told_once() {
 #[test]
 fn a_panicking_hook_does_not_keep_others_from_being_told() {
     let panicking = || -> WeakValueMap<u32, Watched<u32>> {
-        MapMaker::new()
-            .weak_values()
-            .on_remove(|_: &u32, _| panic!("hook"))
-            .build()
-            .unwrap()
+        WeakValueMap::new().on_remove(|_: &u32, _| panic!("hook"))
     };
     let (one, two) = (panicking(), panicking());
     let quiet: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new();
@@ -233,12 +222,13 @@ fn a_map_that_has_died_is_not_told() {
 
 #[test]
 fn a_key_that_stays_for_the_next_value_is_still_watched() {
-    let map: WeakKeyMap<Watched<u32>, u32> = WeakKeyMap::new();
+    let map: WeakKeyMap<Watched<u32>, Arc<u32>> = WeakKeyMap::new();
     let (first, equal) = (Watched::new(1), Watched::new(1));
-    map.insert(&first, 1);
-    map.insert(&equal, 2);
-    map.update(&equal, |n| n.map(|n| n + 1));
-    map.replace(&equal, 4).unwrap();
+    map.insert(&first, Arc::new(1));
+    map.insert(&equal, Arc::new(2));
+    let three = map.update(&equal, |n| n.map(|n| Arc::new(**n + 1)));
+    map.compare_exchange(&equal, &three.unwrap(), Arc::new(4))
+        .unwrap();
     assert_eq!(
         (Watched::entry_count(&first), Watched::entry_count(&equal)),
         (1, 0)
@@ -263,13 +253,13 @@ fn every_way_in_is_watched() {
         &|| {
             let (old, new) = (Watched::new(4), Watched::new(5));
             map.insert(1, old.clone());
-            map.replace(1, new.clone()).unwrap();
+            map.update(1, |old| old.map(|_| new.clone())).unwrap();
             new
         },
         &|| {
             let (old, new) = (Watched::new(4), Watched::new(5));
             map.insert(1, old.clone());
-            map.replace_if(1, &old, new.clone()).unwrap();
+            map.compare_exchange(1, &old, new.clone()).unwrap();
             new
         },
     ];
@@ -303,7 +293,7 @@ fn a_local_map_prunes() {
     drop(value);
     assert_eq!((map.len(), map.entry_count(), map.prune()), (0, 1, 1));
 
-    let map: WeakValueMap<Rc<str>, Rc<u32>> = MapMaker::new().weak_values().build_local().unwrap();
+    let map: WeakValueMap<Rc<str>, Rc<u32>> = WeakValueMap::local();
     let value = map.get_or_insert_with("one".into(), |_| Rc::new(1));
     assert!(Rc::ptr_eq(&value, &map.clone().get("one").unwrap()));
 }
@@ -631,12 +621,7 @@ fn the_token_of_a_stored_key_survives_other_ways_in() {
 fn what_is_told_is_counted_and_the_counters_account_for_each_entry() {
     let values: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new();
     let keys: WeakKeyMap<Arc<Spell>, u32> = WeakKeyMap::new();
-    let both: WeakKeyValueMap<Watched<u32>, Watched<u32>> = MapMaker::new()
-        .weak_keys()
-        .weak_values()
-        .concurrency_level(1)
-        .build()
-        .unwrap();
+    let both: WeakKeyValueMap<Watched<u32>, Watched<u32>> = WeakKeyValueMap::new();
     let threads = 4;
     thread::scope(|scope| {
         for thread in 0..threads {
@@ -678,11 +663,8 @@ fn what_is_told_is_counted_and_the_counters_account_for_each_entry() {
 
 #[test]
 fn an_entry_is_counted_once_also_when_its_hook_panics() {
-    let map: WeakValueMap<u32, Watched<u32>> = MapMaker::new()
-        .weak_values()
-        .on_remove(|_: &u32, _| panic!("hook"))
-        .build()
-        .unwrap();
+    let map: WeakValueMap<u32, Watched<u32>> =
+        WeakValueMap::new().on_remove(|_: &u32, _| panic!("hook"));
     let (one, two) = (Watched::new(1), Watched::new(2));
     map.insert(1, one.clone());
     assert!(catch_unwind(AssertUnwindSafe(|| map.insert(1, two.clone()))).is_err());

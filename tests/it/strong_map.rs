@@ -2,7 +2,8 @@
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice, Identity};
 use highlander::error::{CreateError, Refused};
-use highlander::map::{ByEquality, MapMaker, RemovalCause, StrongIter};
+use highlander::map::slot::OwnedSlot;
+use highlander::map::{ByEquality, Iter, RemovalCause};
 use highlander::{
     Equivalent, Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap,
 };
@@ -67,7 +68,7 @@ fn a_value_goes_with_its_entry_or_with_the_last_that_looks_at_it() {
     let census = Census::new();
     let map: StrongMap<u32, Citizen> = StrongMap::new();
     for n in 0..5 {
-        assert!(map.insert_new(n, census.citizen()).is_ok());
+        map.entry(n).and_view(|_| ()).or_insert(census.citizen());
     }
     assert_eq!(map.retain(|n, _| *n != 0), 1);
     assert_eq!(census.alive(), 4);
@@ -83,22 +84,52 @@ fn a_value_goes_with_its_entry_or_with_the_last_that_looks_at_it() {
     assert_eq!((map.len(), census.alive()), (0, 0));
 }
 
+type Entries<'a, V> = Iter<'a, OwnedSlot<String>, OwnedSlot<V>>;
+
 #[test]
-fn an_iterator_holds_no_lock_and_knows_how_many_are_left() {
-    let map = filled(10);
-    let mut iter: StrongIter<String, u32> = map.iter();
-    assert_eq!((iter.len(), iter.size_hint()), (10, (10, Some(10))));
+fn an_iterator_holds_no_lock_and_shows_what_is_there_when_it_comes_by() {
+    let map = filled(1000);
+    let mut iter: Entries<'_, u32> = map.iter();
     let (key, value) = iter.next().unwrap();
     assert_eq!(key, value.to_string());
-    assert_eq!(map.clear(), 10);
-    map.insert("new".into(), 10);
-    assert_eq!(format!("{iter:?}"), "StrongIter { left: 9 }");
+    assert_eq!(map.retain(|_, n| *n % 2 == 0), 500);
+    assert_eq!(format!("{iter:?}"), "Iter { .. }");
     let mut rest: Vec<u32> = iter.map(|(_, value)| value).collect();
     rest.push(value);
+    // Of what has gone, what was in the bucket in hand at most.
+    assert!(rest.iter().filter(|n| *n % 2 == 1).count() < 50);
+    rest.retain(|n| n % 2 == 0);
     rest.sort_unstable();
-    assert_eq!(rest, (0..10).collect::<Vec<_>>());
+    let even: Vec<u32> = (0..1000).step_by(2).collect();
+    assert!(rest == even || rest == even[1..], "{rest:?}");
+
+    let mut iter = map.iter();
+    iter.next().unwrap();
+    assert_eq!(map.clear(), 500);
+    map.insert("new".into(), 1000);
+    let rest: Vec<u32> = iter.by_ref().map(|(_, value)| value).collect();
+    assert!(rest.len() < 50, "{rest:?}");
+    assert!(iter.next().is_none());
     assert_eq!(map.keys().collect::<Vec<_>>(), ["new"]);
     assert_eq!((&map).into_iter().count(), map.values().count());
+}
+
+#[test]
+fn an_iterator_shows_what_is_there_throughout_once() {
+    let map = filled(100);
+    let mut seen: Vec<u32> = Vec::new();
+    for (key, value) in &map {
+        assert_eq!(key, value.to_string());
+        seen.extend((value < 100).then_some(value));
+        // The table grows meanwhile.
+        for n in 0..20 {
+            let new = 100 + value % 100 * 20 + n;
+            map.insert(new.to_string(), new);
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    assert_eq!(map.len(), 2100);
 }
 
 #[test]
@@ -116,47 +147,56 @@ fn the_later_of_two_equal_keys_stays() {
             self.0.hash(state);
         }
     }
-    let map: StrongMap<Name, &str> = StrongMap::new();
+    let map: StrongMap<Name, Arc<str>> = StrongMap::new();
+    let text = |text: &str| Arc::<str>::from(text);
     let stored = || map.get_key_value(&Name("k", 0)).map(|(key, _)| key.1);
-    map.insert(Name("k", 1), "a");
-    map.insert(Name("k", 2), "b");
+    let b = text("b");
+    map.insert(Name("k", 1), text("a"));
+    map.insert(Name("k", 2), b.clone());
     assert_eq!(stored(), Some(2));
-    map.replace(Name("k", 3), "c").unwrap();
+    map.compare_exchange(Name("k", 3), &b, text("c")).unwrap();
     assert_eq!(stored(), Some(3));
-    map.update(Name("k", 4), |_| Some("d"));
+    map.update(Name("k", 4), |_| Some(text("d")));
     assert_eq!(stored(), Some(4));
     map.entry(Name("k", 5))
         .valid_if(|_| false)
-        .or_insert_with(|_| "e");
+        .or_insert_with(|_| text("e"));
     assert_eq!(stored(), Some(5));
     // One that enters nothing changes no key.
-    assert!(map.try_insert(Name("k", 6), "f").is_err());
-    assert!(map.replace_if(Name("k", 6), "f", |_| false).is_err());
-    assert_eq!(map.get_or_insert_with(Name("k", 6), |_| "f"), "e");
+    assert!(map.try_insert(Name("k", 6), text("f")).is_err());
+    let refused = map.compare_exchange(Name("k", 6), &b, text("f"));
+    assert!(refused.is_err());
+    let there = map.get_or_insert_with(Name("k", 6), |_| text("f"));
+    assert_eq!(&*there, "e");
     assert_eq!(stored(), Some(5));
 }
 
 #[test]
 fn what_is_refused_comes_back() {
-    let map: Map<String> = Map::new();
-    let text = |text: &str| text.to_string();
-    map.try_insert(text("k"), text("a")).unwrap();
-    let error = map.try_insert(text("k"), text("b")).unwrap_err();
-    assert!(error.is_occupied());
-    assert_eq!((error.existing, error.key), (Some(text("a")), text("k")));
-    assert_eq!(error.value, "b");
-    let back = map.insert_new(text("k"), text("b"));
-    assert_eq!(back, Err((text("k"), text("b"))));
-    assert_eq!(map.replace(text("no"), text("b")).unwrap_err().value, "b");
-    let refused = map.replace_if(text("k"), text("b"), |there| there == "b");
-    assert_eq!(refused.unwrap_err().value, "b");
-    assert_eq!(map.close(), ["a"]);
-    let error = map.try_insert(text("new"), text("b")).unwrap_err();
-    assert!(error.is_closed());
-    assert_eq!((error.key, error.value), (text("new"), text("b")));
-    let back = map.insert_new(text("new"), text("b"));
-    assert_eq!(back, Err((text("new"), text("b"))));
-    assert_eq!(map.replace(text("k"), text("b")).unwrap_err().value, "b");
+    let map: Map<Arc<str>> = Map::new();
+    let key = |text: &str| text.to_string();
+    let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+    let entered = map.try_insert(key("k"), a.clone()).unwrap();
+    assert!(Arc::ptr_eq(&entered, &a));
+    let error = map.try_insert(key("k"), b.clone()).unwrap_err();
+    assert!(!error.is_closed());
+    assert!(Arc::ptr_eq(&error.existing.unwrap(), &a));
+    assert_eq!((error.key, error.value), (key("k"), b.clone()));
+    let refused = map.compare_exchange(key("no"), &a, b.clone()).unwrap_err();
+    assert!(Arc::ptr_eq(&refused.value, &b));
+    let equal = Arc::from("a");
+    let refused = map.compare_exchange(key("k"), &equal, b.clone());
+    assert!(Arc::ptr_eq(&refused.unwrap_err().value, &b));
+    assert_eq!(map.close(), [a.clone()]);
+    let error = map.try_insert(key("new"), b.clone()).unwrap_err();
+    assert!(error.is_closed() && error.existing.is_none());
+    assert_eq!((error.key, error.value), (key("new"), b.clone()));
+    // It is there, and there it stays.
+    let error = map.try_insert(key("k"), b.clone()).unwrap_err();
+    assert_eq!((error.key, error.value), (key("k"), b.clone()));
+    let refused = map.compare_exchange(key("k"), &a, b.clone()).unwrap_err();
+    assert!(Arc::ptr_eq(&refused.value, &b));
+    assert!(Arc::ptr_eq(&map.get("k").unwrap(), &a));
 }
 
 #[test]
@@ -278,26 +318,27 @@ fn update_is_atomic() {
 }
 
 #[test]
-fn replace_if_and_remove_if_have_one_winner() {
-    let map: StrongMap<u32, usize> = StrongMap::new();
+fn compare_exchange_and_remove_if_have_one_winner() {
+    let map: StrongMap<u32, Arc<usize>> = StrongMap::new();
     let (replaced, removed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     for round in 0..500 {
-        map.insert(0, 0);
-        map.insert(1, 1);
+        let zero = Arc::new(0);
+        map.insert(0, zero.clone());
+        map.insert(1, Arc::new(1));
         thread::scope(|s| {
             for n in 1..4 {
-                let (map, replaced, removed) = (&map, &replaced, &removed);
+                let (map, zero, replaced, removed) = (&map, &zero, &replaced, &removed);
                 s.spawn(move || {
-                    let new = map.replace_if(0, n, |old| *old == 0);
-                    replaced.fetch_add(usize::from(new.is_ok()), SeqCst);
-                    let gone = map.remove_if(&1, |_, value| *value == 1);
+                    let old = map.compare_exchange(0, zero, Arc::new(n));
+                    replaced.fetch_add(usize::from(old.is_ok()), SeqCst);
+                    let gone = map.remove_if(&1, |_, value| **value == 1);
                     removed.fetch_add(usize::from(gone.is_some()), SeqCst);
                 });
             }
         });
         let counts = (replaced.load(SeqCst), removed.load(SeqCst));
         assert_eq!(counts, (round + 1, round + 1));
-        assert!(map.get(&0).is_some_and(|n| n > 0));
+        assert!(map.get(&0).is_some_and(|n| *n > 0));
         assert_eq!(map.len(), 1);
     }
 }
@@ -308,7 +349,7 @@ fn logged() -> (StrongMap<u32, u32>, Log) {
     let log = Log::default();
     let told = Arc::clone(&log);
     let hook = move |key: &u32, cause| told.lock().unwrap().push((*key, cause));
-    (MapMaker::new().on_remove(hook).build().unwrap(), log)
+    (StrongMap::new().on_remove(hook), log)
 }
 
 #[test]
@@ -317,8 +358,8 @@ fn each_entry_is_told_of_once_with_its_cause() {
     let taken = || std::mem::take(&mut *log.lock().unwrap());
     use RemovalCause::*;
     for n in 0..10 {
-        assert!(map.insert_new(n, n).is_ok());
-        assert!(map.insert_new(n, n).is_err());
+        assert!(map.try_insert(n, n).is_ok());
+        assert!(map.try_insert(n, n).is_err());
     }
     assert_eq!(taken(), []);
     map.remove(&0);
@@ -326,7 +367,7 @@ fn each_entry_is_told_of_once_with_its_cause() {
     map.update(2, |_| None);
     assert_eq!(taken(), [(0, Removed), (1, Removed), (2, Removed)]);
     map.insert(3, 30);
-    map.replace(4, 40).unwrap();
+    map.update(4, |_| Some(40));
     map.update(5, |n| n.map(|n| n * 10));
     map.entry(6).valid_if(|_| false).or_insert_with(|_| 60);
     Extend::extend(&mut &map, [(7, 70)]);
@@ -363,9 +404,8 @@ fn a_hook_may_use_the_map_and_a_panic_of_it_leaves_the_map_whole() {
             }
             assert!(*key % 2 == 0, "odd");
         };
-        let map = MapMaker::new().on_remove(hook).build().unwrap();
-        let map = MAP.get_or_init(|| map);
-        map.extend_with(&(0..10).map(|n| (n, n)).collect());
+        let map = MAP.get_or_init(|| StrongMap::new().on_remove(hook));
+        Extend::extend(&mut &*map, (0..10).map(|n| (n, n)));
         assert_eq!(map.remove(&0), Some(0));
         assert_eq!(panic_of(|| map.remove(&1)), "odd");
         assert!(!map.contains_key(&1) && map.contains_key(&101));
@@ -376,28 +416,12 @@ fn a_hook_may_use_the_map_and_a_panic_of_it_leaves_the_map_whole() {
 }
 
 #[test]
-fn a_builder_gives_what_was_asked_for() {
-    let maker = MapMaker::new()
-        .hasher(Identity)
-        .initial_capacity(1000)
-        .concurrency_level(4);
-    let one: StrongMap<u32, String, Identity> = maker.build().unwrap();
-    let two: StrongMap<u64, Rc<str>, Identity> = maker.clone().build().unwrap();
-    one.insert(1, "one".into());
-    assert!(one.capacity() >= 1000 && two.is_empty());
-    assert!(format!("{:?}", one.hasher()).contains("Identity"));
-    let nonsense = MapMaker::new().concurrency_level(0).build::<u32, u32>();
-    assert!(nonsense.unwrap_err().is_concurrency_level());
-    let twice = MapMaker::new().initial_capacity(1).initial_capacity(2);
-    assert!(twice.build::<u32, u32>().unwrap_err().is_set_twice());
-}
-
-#[test]
 fn copies_unions_and_equality() {
     let (left, right) = (filled(3), Map::new());
     right.insert("2".into(), 22);
     right.insert("3".into(), 33);
-    let union = left.union(&right);
+    let union = left.clone();
+    (&union).extend(&right);
     let as_std: HashMap<String, u32> = union.iter().collect();
     let expected = [("0", 0), ("1", 1), ("2", 22), ("3", 33)];
     assert_eq!(as_std, expected.map(|(k, v)| (k.to_string(), v)).into());
@@ -422,7 +446,7 @@ fn what_cannot_be_shared_works_on_one_thread() {
     assert_eq!(map.get(&Rc::from("one")).unwrap().get(), 2);
     fn both<T: Send + Sync>() {}
     both::<StrongMap<String, Vec<u8>>>();
-    both::<StrongIter<String, Vec<u8>>>();
+    both::<Entries<'_, Vec<u8>>>();
 }
 
 #[test]
@@ -457,7 +481,7 @@ fn a_value_that_uses_the_map_in_its_destructor() {
             if let Some(map) = self.1.upgrade() {
                 self.2.lock().unwrap().push(map.contains_key(&self.0));
                 let next = Value(self.0 + 10, Weak::new(), Arc::default());
-                let _ = map.insert_new(self.0 + 10, next);
+                map.entry(self.0 + 10).and_view(|_| ()).or_insert(next);
             }
         }
     }
@@ -466,7 +490,7 @@ fn a_value_that_uses_the_map_in_its_destructor() {
         let log = Arc::new(Mutex::new(Vec::new()));
         for n in 0..10 {
             let value = Value(n, Arc::downgrade(&map), Arc::clone(&log));
-            assert!(map.insert_new(n, value).is_ok());
+            map.entry(n).and_view(|_| ()).or_insert(value);
         }
         assert_eq!(map.retain(|n, _| *n >= 5), 5);
         assert_eq!(map.len(), 10);
@@ -520,7 +544,7 @@ fn closing_is_told_to_all_who_are_on_their_way() {
         for _ in 0..200 {
             let map: StrongMap<u32, u32> = StrongMap::new();
             let closed = thread::scope(|s| {
-                let enter = s.spawn(|| (0..50).filter(|n| map.insert_new(*n, *n).is_ok()).count());
+                let enter = s.spawn(|| (0..50).filter(|n| map.try_insert(*n, *n).is_ok()).count());
                 let values = map.close();
                 let entered = enter.join().unwrap();
                 assert_eq!(map.len(), entered);
@@ -528,7 +552,9 @@ fn closing_is_told_to_all_who_are_on_their_way() {
             });
             assert!(map.is_closed());
             assert!(map.values().all(|n| closed.contains(&n)));
-            assert_eq!(map.insert_new(99, 99), Err((99, 99)));
+            let error = map.try_insert(99, 99).unwrap_err();
+            assert!(error.is_closed());
+            assert_eq!((error.key, error.value), (99, 99));
             let made = map.get_or_try_insert_with(99, |_| Ok::<_, ()>(1));
             assert!(matches!(
                 made,
@@ -648,7 +674,7 @@ fn pop_any_finds_all_whatever_came_between() {
 /// Closes its map at the next comparison.
 struct Closing(u32);
 
-static TO_BE_CLOSED: StrongMap<Closing, u32> = StrongMap::new();
+static TO_BE_CLOSED: StrongMap<Closing, Arc<u32>> = StrongMap::new();
 static CLOSES: AtomicUsize = AtomicUsize::new(0);
 
 impl Hash for Closing {
@@ -660,7 +686,7 @@ impl Hash for Closing {
 impl PartialEq for Closing {
     fn eq(&self, other: &Self) -> bool {
         if CLOSES.fetch_sub(1, SeqCst) == 1 {
-            assert_eq!(TO_BE_CLOSED.close(), [1]);
+            assert_eq!(TO_BE_CLOSED.close(), [Arc::new(1)]);
         }
         self.0 == other.0
     }
@@ -670,13 +696,16 @@ impl Eq for Closing {}
 
 #[test]
 fn what_a_closed_map_refuses_drives_nothing_out() {
-    TO_BE_CLOSED.insert(Closing(1), 1);
+    let [one, two, three] = [1, 2, 3].map(Arc::new);
+    TO_BE_CLOSED.insert(Closing(1), one.clone());
     CLOSES.store(1, SeqCst);
-    let text = panic_of(|| TO_BE_CLOSED.insert(Closing(1), 2));
+    let text = panic_of(|| TO_BE_CLOSED.insert(Closing(1), two.clone()));
     assert!(text.starts_with("the map is closed"), "{text}");
-    assert_eq!(TO_BE_CLOSED.get(&Closing(1)), Some(1));
-    assert_eq!(TO_BE_CLOSED.replace(Closing(1), 2).unwrap_err().value, 2);
-    let error = TO_BE_CLOSED.try_insert(Closing(2), 3).unwrap_err();
-    assert!(error.is_closed() && error.key.0 == 2 && error.value == 3);
-    assert_eq!(TO_BE_CLOSED.close(), [1]);
+    assert_eq!(TO_BE_CLOSED.get(&Closing(1)), Some(one.clone()));
+    let refused = TO_BE_CLOSED.compare_exchange(Closing(1), &one, two.clone());
+    assert_eq!(refused.unwrap_err().value, two);
+    let error = TO_BE_CLOSED.try_insert(Closing(2), three.clone());
+    let error = error.unwrap_err();
+    assert!(error.is_closed() && error.key.0 == 2 && error.value == three);
+    assert_eq!(TO_BE_CLOSED.close(), [one]);
 }

@@ -100,7 +100,7 @@ in_each! { crate::common::Citizen:
 }
 
 fn a_task_creates_and_the_others_get_its_value<M: Map<Citizen>>() {
-    let (map, census, gate, key) = (M::empty(), Census::new(), Gate::default(), M::key(1));
+    let (map, census, gate, key) = (M::counting(), Census::new(), Gate::default(), M::key(1));
     let create = async || {
         gate.passed().await;
         Ok::<_, Refused>(Arc::new(census.citizen()))

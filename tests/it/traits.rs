@@ -120,7 +120,7 @@ fn errors_print_what_went_wrong() {
     );
     assert_eq!(
         format!("{occupied:?}"),
-        r#"OccupiedError { key: "k", existing: 1, value: 2 }"#
+        r#"OccupiedError { existing: Some(1), key: "k", value: 2 }"#
     );
     registry.remove_same(&live);
     let gone = registry.replace_same(&live, 3).unwrap_err();

@@ -42,22 +42,27 @@ fn s1_8_when_a_key_dies_its_entry_is_absent_without_a_further_call() {
 // CPython: an equal but distinct key does not take the first one's place.
 #[test]
 fn s1_17_of_equal_keys_the_first_stays_and_the_entry_dies_with_it() {
-    let map = Map::new();
+    let map: Map<Arc<u32>> = Map::new();
     let (first, second) = (key("k"), key("k"));
-    map.insert(&first, 1);
-    assert_eq!(map.insert(&second, 2), Some(1));
+    let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(Arc::new);
+    map.insert(&first, one.clone());
+    assert_eq!(map.insert(&second, two.clone()), Some(one));
     assert_eq!(map.len(), 1);
     let (stored, value) = map.get_key_value("k").unwrap();
     assert!(Arc::ptr_eq(&stored, &first));
-    assert_eq!(value, 2);
-    assert_eq!(map.update(&second, |v| v.map(|v| v + 1)), Some(3));
-    assert!(map.replace(&second, 4).is_ok());
-    assert_eq!(map.get_or_insert_with(&second, |_| unreachable!()), 4);
-    drop((first, stored));
+    assert_eq!(value, two);
+    let updated = map.update(&second, |v| v.filter(|v| ***v == 2).map(|_| three.clone()));
+    assert_eq!(updated.as_ref(), Some(&three));
+    let exchanged = map.compare_exchange(&second, &three, four.clone());
+    assert_eq!(exchanged.unwrap(), three);
+    assert_eq!(map.get_or_insert_with(&second, |_| unreachable!()), four);
+    let (same, _) = map.get_key_value("k").unwrap();
+    assert!(Arc::ptr_eq(&same, &first));
+    drop((first, stored, same));
     assert_eq!(map.get("k"), None);
     assert_eq!(map.len(), 0);
-    map.insert(&second, 5);
-    assert_eq!(map.get("k"), Some(5));
+    map.insert(&second, five.clone());
+    assert_eq!(map.get("k"), Some(five));
 }
 
 #[test]
@@ -68,7 +73,7 @@ fn s1_10_try_insert_keeps_the_first_value() {
     let error = map.try_insert(&k, 2).unwrap_err();
     assert_eq!((error.existing, error.value), (Some(1), 2));
     assert!(Arc::ptr_eq(&error.key, &k));
-    assert_eq!(map.insert_new(&k, 3), Err(3));
+    assert_eq!(map.entry(&k).or_insert(3), 1);
     assert_eq!(map.get("k"), Some(1));
 }
 
@@ -119,7 +124,8 @@ fn s1_14_copies_and_unions() {
     let (left, keys) = filled(3);
     let right = Map::new();
     right.insert(&keys[2], 22);
-    let union = left.union(&right);
+    let union = left.clone();
+    (&union).extend(&right);
     assert_eq!(union.get("2"), Some(22));
     assert_eq!(union.get("1"), Some(1));
     assert_eq!(left.clone().len(), 3);
@@ -288,8 +294,9 @@ fn stale_values_are_replaced() {
     );
     assert_eq!(map.entry(&k).valid_if(|v| *v != 1).or_insert_with(|_| 2), 2);
     assert_eq!(map.get("k"), Some(2));
-    assert!(map.replace_if(&k, 9, |v| *v == 1).is_err());
-    assert_eq!(map.replace_if(&k, 3, |v| *v == 2).unwrap(), 2);
+    let replace = |old, new| map.update(&k, |v| v.map(|v| if *v == old { new } else { *v }));
+    assert_eq!(replace(1, 9), Some(2));
+    assert_eq!(replace(2, 3), Some(3));
     assert_eq!((map.len(), map.entry_count()), (1, 1));
 }
 
@@ -360,8 +367,8 @@ fn a_value_that_uses_the_map_in_its_destructor() {
             if let Some(map) = self.1.upgrade() {
                 self.0.lock().unwrap().push(map.len());
                 map.contains_key("0");
-                map.insert_new(&key("new"), Value(Arc::default(), std::sync::Weak::new()))
-                    .ok();
+                let new = Value(Arc::default(), std::sync::Weak::new());
+                map.entry(&key("new")).and_view(|_| ()).or_insert(new);
             }
         }
     }
@@ -371,7 +378,7 @@ fn a_value_that_uses_the_map_in_its_destructor() {
         let mut keys: Vec<_> = (0..10).map(key).collect();
         for k in &keys {
             let value = Value(Arc::clone(&log), Arc::downgrade(&map));
-            assert!(map.insert_new(k, value).is_ok());
+            map.entry(k).and_view(|_| ()).or_insert(value);
         }
         keys.truncate(5);
         assert_eq!(map.prune(), 5);
@@ -460,9 +467,9 @@ fn s1_14_equality_is_of_the_living_and_of_values() {
     assert_ne!(by_address(&one), by_address(&equal));
     // Values that can be compared, but not cloned.
     let (left, right): (Map<Unique>, Map<Unique>) = Default::default();
-    left.insert_new(&one, Unique(1)).unwrap();
+    left.entry(&one).and_view(|_| ()).or_insert(Unique(1));
     assert!(left != right);
-    right.insert_new(&equal, Unique(1)).unwrap();
+    right.entry(&equal).and_view(|_| ()).or_insert(Unique(1));
     assert!(left == right);
 }
 
@@ -474,20 +481,27 @@ fn a_value_that_cannot_be_cloned_can_be_taken_out() {
     let map: Map<Mutex<Unique>> = Map::new();
     let one = key("one");
     assert!(map.remove_with("one", |_| ()).is_none());
-    map.insert_new(&one, Mutex::new(Unique(7))).unwrap();
+    let enter = |unique| {
+        map.entry(&one)
+            .and_view(|_| ())
+            .or_insert(Mutex::new(unique))
+    };
+    enter(Unique(7));
     let seen = map.remove_with("one", |value| {
         assert!(map.is_empty(), "it is out");
         value.lock().unwrap().0
     });
     assert_eq!(seen, Some(7));
-    map.insert_new(&one, Mutex::new(Unique(8))).unwrap();
+    enter(Unique(8));
+    let seen = map.with("one", |value| value.lock().unwrap().0);
+    assert_eq!(seen, Some(8));
     drop(one);
     assert!(map.remove_with("one", |_| ()).is_none());
 }
 
 #[test]
 fn fallible_creation_by_a_borrowed_key_and_of_a_stale_value() {
-    let map = Map::new();
+    let map = Map::new().record_stats();
     let fail = |_: &Arc<String>| Err("no");
     let failed = map
         .entry_ref("one")

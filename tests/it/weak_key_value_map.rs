@@ -2,7 +2,7 @@
 
 use crate::common::{panic_of, promptly, Census, Citizen, Dice};
 use highlander::error::CreateError;
-use highlander::map::{ByAddress, ByEquality, MapMaker};
+use highlander::map::{ByAddress, ByEquality};
 use highlander::WeakKeyValueMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -132,14 +132,9 @@ fn s1_9_a_late_death_of_either_side_does_not_touch_the_successor() {
 fn the_hook_is_called_once_whichever_side_dies() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
-    let map: Map = MapMaker::new()
-        .weak_keys()
-        .weak_values()
-        .on_remove(move |_: &std::sync::Weak<String>, _| {
-            count.fetch_add(1, SeqCst);
-        })
-        .build()
-        .unwrap();
+    let map = Map::new().on_remove(move |_: &std::sync::Weak<String>, _| {
+        count.fetch_add(1, SeqCst);
+    });
     for i in 0..100 {
         let (k, v) = (key(i), Arc::new(i));
         map.insert(&k, v.clone());
@@ -168,11 +163,14 @@ fn the_rest_of_the_methods() {
         map.try_insert(&a.0, Arc::new(9)).unwrap_err().existing,
         Some(a.1.clone())
     );
-    assert!(map.replace_if(&a.0, &Arc::new(0), b.1.clone()).is_err());
-    assert!(map.replace_if(&a.0, &a.1, b.1.clone()).is_ok());
+    let exchange = |key: &Arc<String>, old: &Arc<u32>, new: &Arc<u32>| {
+        map.compare_exchange(key, old, new.clone())
+    };
+    assert!(exchange(&a.0, &Arc::new(0), &b.1).is_err());
+    assert!(exchange(&a.0, &a.1, &b.1).is_ok());
     assert_eq!(map.keys_of(&b.1).len(), 2);
-    assert_eq!(map.replace(&a.0, a.1.clone()).unwrap(), b.1);
-    assert!(map.replace(&key("none"), a.1.clone()).is_err());
+    assert_eq!(exchange(&a.0, &b.1, &a.1).unwrap(), b.1);
+    assert!(exchange(&key("none"), &b.1, &a.1).is_err());
     assert_eq!(map.update(&c.0, |v| v.cloned()), Some(c.1.clone()));
     assert_eq!(map.update(&c.0, |_| Some(a.1.clone())), Some(a.1.clone()));
     assert_eq!(map.update(&c.0, |_| None), None);
@@ -188,7 +186,9 @@ fn the_rest_of_the_methods() {
             .or_insert_with(|_| c.1.clone()),
         c.1
     );
-    assert_eq!(map.union(&filled(0).0).len(), 2);
+    let union = map.clone();
+    (&union).extend(&filled(0).0);
+    assert_eq!(union.len(), 2);
     assert_eq!(map.close().len(), 2);
     assert!(panic_of(|| map.insert(&b.0, b.1.clone())).contains("closed"));
     assert!(map.pop().is_some());

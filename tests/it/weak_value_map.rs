@@ -57,7 +57,7 @@ fn s1_10_a_value_that_is_discarded_is_gone_and_one_that_is_kept_stays_the_first(
     map.try_insert(1, first.clone()).unwrap();
     assert_eq!((map.len(), map.entry_count()), (1, 1));
     let error = map.try_insert(1, Arc::new(3)).unwrap_err();
-    assert!(error.is_occupied() && !error.is_closed());
+    assert!(!error.is_closed());
     assert_eq!((error.key, *error.value), (1, 3));
     assert!(Arc::ptr_eq(&error.existing.unwrap(), &first));
 }
@@ -147,7 +147,8 @@ fn s1_14_copies_are_shallow_unions_prefer_the_right_and_equality_is_of_the_livin
     let right = Map::new();
     let two = Arc::new(22);
     right.insert(2, two.clone());
-    let union = left.union(&right);
+    let union = left.clone();
+    (&union).extend(&right);
     assert!(Arc::ptr_eq(&union.get(&2).unwrap(), &two));
     assert!(Arc::ptr_eq(&union.get(&1).unwrap(), &held[1]));
     assert_eq!(union.len(), 3);
@@ -192,12 +193,10 @@ fn s9_1_weak_values_compare_by_identity() {
     let map = Map::new();
     let (value, equal) = (Arc::new(5), Arc::new(5));
     map.insert(1, value.clone());
-    assert_eq!(
-        map.replace_if(1, &equal, equal.clone()).unwrap_err().value,
-        equal
-    );
+    let refused = map.compare_exchange(1, &equal, equal.clone());
+    assert!(Arc::ptr_eq(&refused.unwrap_err().value, &equal));
     assert!(map.remove_if(&1, |_, v| Arc::ptr_eq(v, &equal)).is_none());
-    assert!(map.replace_if(1, &value, equal.clone()).is_ok());
+    assert!(map.compare_exchange(1, &value, equal.clone()).is_ok());
     assert!(map.remove_if(&1, |_, v| Arc::ptr_eq(v, &equal)).is_some());
 }
 
@@ -278,7 +277,7 @@ fn s9_6_iterators_of_a_growing_map_see_each_lasting_entry_once() {
 #[test]
 fn s9_7_racing_creators_run_one_factory_and_share_what_it_makes() {
     let runs = AtomicUsize::new(0);
-    let map = Map::<u32, u32>::new();
+    let map = Map::<u32, u32>::new().record_stats();
     for round in 0..500 {
         let barrier = Barrier::new(4);
         let values: Vec<_> = thread::scope(|s| {
@@ -427,16 +426,23 @@ fn update_is_atomic() {
 }
 
 #[test]
-fn replace_needs_a_live_value() {
+fn a_replacement_needs_a_live_value() {
     let map = Map::new();
-    assert_eq!(*map.replace(1, Arc::new(1)).unwrap_err().value, 1);
+    let replace = |new: &Arc<u32>| map.update(1, |old| old.map(|_| new.clone()));
+    let (live, new) = (Arc::new(4), Arc::new(5));
+    let refused = |value| map.compare_exchange(1, &live, Arc::new(value)).unwrap_err();
+    assert!(replace(&new).is_none());
+    assert_eq!(*refused(1).value, 1);
     map.insert(1, Arc::new(2));
-    assert!(map.replace(1, Arc::new(3)).is_err());
-    let live = Arc::new(4);
+    assert!(replace(&new).is_none());
+    assert_eq!(*refused(3).value, 3);
+    assert_eq!(map.len(), 0);
     map.insert(1, live.clone());
-    let new = Arc::new(5);
-    assert!(Arc::ptr_eq(&map.replace(1, new.clone()).unwrap(), &live));
+    let exchanged = map.compare_exchange(1, &live, new.clone());
+    assert!(Arc::ptr_eq(&exchanged.unwrap(), &live));
     assert!(Arc::ptr_eq(&map.get(&1).unwrap(), &new));
+    assert!(Arc::ptr_eq(&replace(&live).unwrap(), &live));
+    assert!(Arc::ptr_eq(&map.get(&1).unwrap(), &live));
 }
 
 #[test]
@@ -449,7 +455,8 @@ fn a_closed_map_takes_nothing_and_shows_what_is_there() {
     assert!(map.try_insert(9, Arc::new(9)).unwrap_err().is_closed());
     assert!(panic_of(|| map.insert(9, Arc::new(9))).contains("closed"));
     assert!(panic_of(|| map.get_or_insert_with(9, |_| Arc::new(9))).contains("closed"));
-    assert!(map.replace(1, Arc::new(9)).is_err());
+    assert!(map.compare_exchange(1, &held[1], Arc::new(9)).is_err());
+    assert!(panic_of(|| map.update(1, |_| Some(Arc::new(9)))).contains("closed"));
     let error = map.get_or_try_insert_with(9, |_| Ok::<_, ()>(Arc::new(9)));
     assert!(matches!(
         error,
@@ -740,6 +747,7 @@ fn it_takes_our_own_handles_too() {
 #[test]
 fn counters() {
     let (map, held) = filled(3);
+    let map = map.record_stats();
     assert!(map.get(&0).is_some() && map.get(&9).is_none());
     drop(held);
     assert!(map.get(&0).is_none());
@@ -805,9 +813,9 @@ fn script<S: std::hash::BuildHasher + Default>(seed: u64) {
                 entered = Some(new.clone());
             }
             1 => match map.try_insert(key, new.clone()) {
-                Ok(()) => {
-                    assert!(old.is_none());
-                    entered = Some(new.clone());
+                Ok(value) => {
+                    assert!(old.is_none() && Arc::ptr_eq(&value, &new));
+                    entered = Some(value);
                 }
                 Err(error) => assert!(same(error.existing.as_ref(), old.as_ref())),
             },
@@ -820,7 +828,7 @@ fn script<S: std::hash::BuildHasher + Default>(seed: u64) {
                 assert!(same(map.remove(&key).as_ref(), old.as_ref()));
                 model.remove(&key);
             }
-            5 => match map.replace(key, new.clone()) {
+            5 => match map.compare_exchange(key, old.as_ref().unwrap_or(&new), new.clone()) {
                 Ok(displaced) => {
                     assert!(same(Some(&displaced), old.as_ref()));
                     entered = Some(new.clone());

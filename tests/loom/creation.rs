@@ -225,7 +225,7 @@ fn an_inserted_value_and_a_created_one_become_one() {
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
             move || match registry.try_insert(A, tally.value()) {
                 Ok(mine) => mine,
-                Err(error) => error.existing,
+                Err(error) => error.existing.expect("it is not closed"),
             }
         });
         let mine = registry.get_or_insert_with(A, |_| tally.value());
@@ -255,7 +255,7 @@ fn a_recycled_node_is_found_by_nobody_before_it_is_entered() {
         let between = registry.try_insert(B, tally.value()).ok().unwrap();
         let a = registry
             .try_insert(A, tally.value())
-            .unwrap_or_else(|error| error.existing);
+            .unwrap_or_else(|error| error.existing.expect("it is not closed"));
         drop(between);
         loom::explore();
         // Builds an entry for `A` in what was the first node; it is not entered, as there is one.

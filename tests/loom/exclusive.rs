@@ -2,9 +2,8 @@
 
 use crate::support::*;
 use highlander::error::{CreateError, Refused};
-use highlander::map::MapMaker;
 use highlander::pointer::Watched;
-use highlander::{Handle, Registry};
+use highlander::{Handle, Registry, WeakValueMap};
 use loom::thread;
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -365,8 +364,7 @@ fn a_creation_against_the_owner_of_what_was_given_up() {
 #[test]
 fn creation_in_a_map_against_the_end_of_the_value_before() {
     model_with(1, || {
-        let maker = MapMaker::new().hasher(PlacedHasher::default());
-        let map = maker.weak_values().exclusive().build().unwrap();
+        let map = WeakValueMap::with_hasher(PlacedHasher::default()).exclusive();
         let (map, tally) = (Arc::new(map), Tally::default());
         let first = map.get_or_insert_with(A, |_: &Key| Watched::new(Slow(tally.value())));
         let other = thread::spawn(move || drop(first));
@@ -387,8 +385,7 @@ fn creation_in_a_map_against_the_end_of_the_value_before() {
 #[test]
 fn a_creator_against_a_value_that_is_given_up_and_lives_on() {
     model_with(1, || {
-        let maker = MapMaker::new().hasher(PlacedHasher::default());
-        let map = maker.weak_values().exclusive().build().unwrap();
+        let map = WeakValueMap::with_hasher(PlacedHasher::default()).exclusive();
         let (map, tally) = (Arc::new(map), Tally::default());
         let drafts = registry::<Counted>();
         let lasting = Watched::new(tally.value());

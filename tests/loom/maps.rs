@@ -2,7 +2,7 @@
 //! so that their deaths are steps too.
 
 use crate::support::*;
-use highlander::map::{ByAddress, MapMaker};
+use highlander::map::ByAddress;
 use highlander::pointer::{Pointer, Quiet, WeakPointer};
 use highlander::{WeakKeyValueMap, WeakValueMap};
 use loom::thread;
@@ -193,14 +193,9 @@ fn pruning_against_pruning() {
         let told = Arc::new(Plain::new(0));
         let map = {
             let told = Arc::clone(&told);
-            MapMaker::new()
-                .weak_values()
-                .hasher(PlacedHasher::default())
-                .on_remove(move |_: &Content, _| {
-                    told.fetch_add(1, Relaxed);
-                })
-                .build::<Content, Strong>()
-                .unwrap()
+            Map::<false>::with_hasher(PlacedHasher::default()).on_remove(move |_, _| {
+                told.fetch_add(1, Relaxed);
+            })
         };
         let (map, keys, values) = (Arc::new(map), Tally::default(), Tally::default());
         map.insert(Content::new(A, &keys), Strong::new(&values));
@@ -347,8 +342,12 @@ fn closing_against_replacement() {
         let (old, new) = (Strong::new(&values), Strong::new(&values));
         map.insert(Content::new(A, &keys), old.clone());
         let other = thread::spawn({
-            let (map, keys, new) = (Arc::clone(&map), keys.clone(), new.clone());
-            move || map.replace(Content::new(A, &keys), new).is_ok()
+            let (map, keys) = (Arc::clone(&map), keys.clone());
+            let (old, new) = (old.clone(), new.clone());
+            move || {
+                map.compare_exchange(Content::new(A, &keys), &old, new)
+                    .is_ok()
+            }
         });
         let live = map.close();
         let entered = if other.join().unwrap() { &new } else { &old };

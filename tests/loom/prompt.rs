@@ -1,8 +1,7 @@
 //! Maps that are told of a death, while values and keys die.
 
 use crate::support::*;
-use highlander::map::MapMaker;
-use highlander::pointer::{Token, Watched, WeakWatched};
+use highlander::pointer::{Token, Watched};
 use highlander::{Equivalent, Handle, WeakKeyValueMap, WeakValueMap};
 use loom::thread;
 use std::hash::{Hash, Hasher};
@@ -58,15 +57,9 @@ fn key_dies_against_value_dies() {
         let tally = Tally::default();
         let told = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&told);
-        let map: Both = MapMaker::new()
-            .weak_keys()
-            .weak_values()
-            .hasher(PlacedHasher::default())
-            .on_remove(move |_: &WeakWatched<Placed>, _| {
-                count.fetch_add(1, Ordering::Relaxed);
-            })
-            .build()
-            .unwrap();
+        let map = Both::default().on_remove(move |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
         let (key, value) = (Placed::new(A, &tally), Placed::new(B, &tally));
         map.insert(&key, value.clone());
         let other = thread::spawn(move || drop(key));

@@ -16,7 +16,7 @@
 //! * equal contents have one address while a handle to them lives, whichever way they were interned;
 //! * the entries are exactly the contents with handles, and the counts those of the handles.
 //!
-//! For each map that a [`MapMaker`](highlander::map::MapMaker) makes, with several settings, of `Arc`s:
+//! For each name of a [`Map`](highlander::map::Map), by equality and by address, with several settings, of `Arc`s:
 //! * no dead key or value is ever shown; what is shown is what the model knows, by identity; `len` is exact;
 //! * what has no weak side stays until it is taken out;
 //! * of equal weak keys the first stays; removal and replacement of a certain value touch no other;

@@ -216,7 +216,7 @@ impl<S: BuildHasher + Default> Script<S> {
                     }
                     (Err(error), Some(there)) => {
                         assert_eq!((error.key, error.value.id), (key, id));
-                        self.keep(error.existing, there, key);
+                        self.keep(error.existing.expect("it is not closed"), there, key);
                     }
                     (result, expected) => {
                         panic!("{:?}, not {expected:?}", result.map(|h| h.id).ok())

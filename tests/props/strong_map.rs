@@ -2,7 +2,6 @@
 
 use crate::common::{Census, Citizen, Colliding};
 use highlander::hash::DefaultHashBuilder;
-use highlander::map::MapMaker;
 use highlander::StrongMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -131,13 +130,12 @@ struct Script<S> {
 
 impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
     fn new(capacity: Option<usize>) -> Self {
-        let maker = MapMaker::new().hasher(S::default());
-        let maker = match capacity {
-            Some(capacity) => maker.initial_capacity(capacity),
-            None => maker,
-        };
+        let map = StrongMap::with_hasher(S::default());
+        if let Some(capacity) = capacity {
+            map.reserve(capacity);
+        }
         Self {
-            map: maker.build().unwrap(),
+            map,
             model: HashMap::new(),
             census: Census::new(),
             made: 0,
@@ -209,22 +207,21 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 assert_eq!(old.map(plain), known.map(|(_, v)| v));
             }
             Op::InsertNew(k, v) => {
-                let key = self.key(k);
+                // As for values that cannot be cloned.
+                let (key, known) = (self.key(k), self.known(k));
                 let id = key.1;
-                match self.map.insert_new(key, self.value(v)) {
-                    Ok(()) => assert_eq!(self.model.insert(k, (id, v)), None),
-                    Err(back) => {
-                        let (key, value) = back;
-                        assert_eq!((key.1, value.0), (id, v));
-                        assert!(self.model.contains_key(&k));
-                    }
-                }
+                let entry = self.map.entry(key).and_view(|there| there.0);
+                assert_eq!(entry.or_insert(self.value(v)), known.unwrap_or(v));
+                self.model.entry(k).or_insert((id, v));
             }
             Op::TryInsert(k, v) => {
                 let key = self.key(k);
                 let id = key.1;
                 match self.map.try_insert(key, self.value(v)) {
-                    Ok(()) => assert_eq!(self.model.insert(k, (id, v)), None),
+                    Ok(entered) => {
+                        assert_eq!(entered.0, v);
+                        assert_eq!(self.model.insert(k, (id, v)), None);
+                    }
                     Err(error) => {
                         assert_eq!((error.key.1, error.value.0), (id, v));
                         assert!(error.existing.is_some());
@@ -235,22 +232,31 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
             Op::Replace(k, v) => {
                 let (key, known) = (self.key(k), self.known(k));
                 let id = key.1;
-                let old = self.map.replace(key, self.value(v));
-                assert_eq!(
-                    old.map(plain).map_err(|error| error.value.0),
-                    known.ok_or(v)
-                );
+                let entered = self.map.update(key, |there| {
+                    assert_eq!(there.map(|there| there.0), known);
+                    there.map(|_| self.value(v))
+                });
+                assert_eq!(entered.map(plain), known.map(|_| v));
                 self.model.entry(k).and_modify(|entry| *entry = (id, v));
             }
             Op::ReplaceIf(k, old, v) => {
                 let (key, known) = (self.key(k), self.known(k));
                 let id = key.1;
-                let done = self
-                    .map
-                    .replace_if(key, self.value(v), |there| there.0 == old);
-                assert_eq!(done.is_ok(), known == Some(old));
-                if known == Some(old) {
-                    self.model.insert(k, (id, v));
+                let mut done = false;
+                let entered = self.map.update(key, |there| {
+                    done = there.is_some_and(|there| there.0 == old);
+                    if done {
+                        Some(self.value(v))
+                    } else {
+                        there.cloned()
+                    }
+                });
+                assert_eq!(done, known == Some(old));
+                let new = if done { Some(v) } else { known };
+                assert_eq!(entered.map(plain), new);
+                // A clone of what was there is another value, and comes with the key that was given.
+                if let Some(new) = new {
+                    self.model.insert(k, (id, new));
                 }
             }
             Op::CreateIfStale(k, old, v) => {
@@ -328,7 +334,8 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
                 let mut expected: HashMap<u8, u8> =
                     self.model.iter().map(|(k, (_, v))| (*k, *v)).collect();
                 expected.extend(of_other);
-                let union = self.map.union(&other);
+                let union = self.map.clone();
+                (&union).extend(&other);
                 let union: HashMap<u8, u8> = union.iter().map(|(k, v)| (k.0, v.0)).collect();
                 assert_eq!(union, expected);
             }
@@ -374,14 +381,11 @@ impl<S: BuildHasher + Default + Clone + Debug> Script<S> {
             assert_eq!(shown.insert(key.0, (key.1, value.0)), None, "shown twice");
         });
         assert_eq!(shown, self.model);
-        let items = map.iter();
-        assert_eq!(items.len(), self.model.len());
-        assert_eq!(
-            items
-                .map(|(k, v)| (k.0, (k.1, v.0)))
-                .collect::<HashMap<_, _>>(),
-            self.model
-        );
+        let mut items = HashMap::new();
+        for (key, value) in map {
+            assert_eq!(items.insert(key.0, (key.1, value.0)), None, "shown twice");
+        }
+        assert_eq!(items, self.model);
         assert_eq!(
             (map.keys().count(), map.values().count()),
             (map.len(), map.len())

@@ -1,4 +1,4 @@
-//! The maps that `MapMaker` makes against their model.
+//! The maps, with several settings, against their model.
 
 use crate::common::{assert_accounted, Colliding};
 use crate::maps::{
@@ -35,6 +35,7 @@ enum Op {
     UpdateAway(usize),
     Remove(usize),
     RemoveSame(usize, bool),
+    RemoveIfSame(usize, bool),
     Pop,
     Prune,
     Shrink,
@@ -68,7 +69,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (which(), yes()).prop_map(|(key, keep)| Op::Update(key, keep)),
         2 => which().prop_map(Op::UpdateAway),
         3 => which().prop_map(Op::Remove),
-        3 => (which(), yes()).prop_map(|(key, right)| Op::RemoveSame(key, right)),
+        2 => (which(), yes()).prop_map(|(key, right)| Op::RemoveSame(key, right)),
+        2 => (which(), yes()).prop_map(|(key, right)| Op::RemoveIfSame(key, right)),
         2 => Just(Op::Pop),
         2 => Just(Op::Prune),
         1 => Just(Op::Shrink),
@@ -93,7 +95,7 @@ struct Entry {
 struct Script<K: Subject> {
     map: Rc<K>,
     log: Log,
-    bound: Option<usize>,
+    bound: Option<u32>,
     /// Since the table was last as short as its entries allow.
     reserved: bool,
     keys: Vec<(K::Key, u32)>,
@@ -112,12 +114,12 @@ struct Script<K: Subject> {
 }
 
 impl<K: Subject> Script<K> {
-    fn new(capacity: Option<usize>, bound: Option<usize>) -> Self {
+    fn new(capacity: Option<usize>, bound: Option<u32>) -> Self {
         let log = Log::default();
         let settings = Settings {
             capacity,
             bound,
-            level: bound,
+            counted: true,
             log: Some(log.clone()),
         };
         Self {
@@ -330,7 +332,10 @@ impl<K: Subject> Script<K> {
             }
             Op::Replace(which) => {
                 let (key, identity) = self.key(which);
-                let known = self.known(&key, identity).filter(|_| !self.closed);
+                let known = self.known(&key, identity);
+                if self.closed && known.is_some() {
+                    return;
+                }
                 let value = self.value(true);
                 let displaced = self.map.replace(&key, value.clone());
                 assert_eq!(displaced.map(|value| *value), known);
@@ -406,7 +411,7 @@ impl<K: Subject> Script<K> {
                     self.leave(at, RemovalCause::Removed);
                 }
             }
-            Op::RemoveSame(which, right) => {
+            Op::RemoveSame(which, right) | Op::RemoveIfSame(which, right) => {
                 let (key, identity) = self.key(which);
                 let known = self.known(&key, identity);
                 let owned = self.values.iter().find(|value| Some(***value) == known);
@@ -415,7 +420,11 @@ impl<K: Subject> Script<K> {
                     _ => Arc::new(known.unwrap_or(0)),
                 };
                 let done = right && owned.is_some();
-                assert_eq!(self.map.remove_same(&key, &value), done);
+                let removed = match op {
+                    Op::RemoveSame(..) => self.map.remove_same(&key, &value),
+                    _ => self.map.remove_if_same(&key, &value),
+                };
+                assert_eq!(removed, done);
                 if done {
                     let at = self.slot(&key, identity).unwrap();
                     self.leave(at, RemovalCause::Removed);
@@ -517,7 +526,7 @@ impl<K: Subject> Script<K> {
             self.entered.len(),
             self.map.entry_count() - self.entered.len(),
         );
-        let bound = self.bound.unwrap_or(8);
+        let bound = self.bound.unwrap_or(8) as usize;
         if bound > 1 && self.map.capacity() < 500 {
             // Where the table is emptier than it would be, a sweep meets fewer.
             let more = if self.reserved {

@@ -2,7 +2,6 @@
 
 use crate::common::promptly;
 use highlander::error::CreateError;
-use highlander::map::MapMaker;
 use highlander::registries::class_map::{ClassMap, Wrap};
 use highlander::{WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::collections::HashMap;
@@ -287,12 +286,8 @@ fn a_failed_build_leaves_nothing_half_built() {
 fn with_both_sides_weak_nothing_is_kept() {
     struct Node(#[allow(dead_code)] Option<Arc<Node>>); // It owns it.
     let node = |other| Arc::new(Node(other));
-    let map: WeakKeyValueMap<Arc<Node>, Arc<Node>, highlander::map::ByAddress> = MapMaker::new()
-        .weak_keys()
-        .identity_keys()
-        .weak_values()
-        .build()
-        .unwrap();
+    let map: WeakKeyValueMap<Arc<Node>, Arc<Node>, highlander::map::ByAddress> =
+        WeakKeyValueMap::new();
     let (key, value) = (node(None), node(None));
     map.insert(&key, value.clone());
     drop(value);

@@ -45,7 +45,7 @@ fn all_operations_with<S: BuildHasher + Default + Sync>(
                 Ok(handle) => held.push(handle),
                 Err(error) => {
                     error.value.assert_alive(key);
-                    held.push(error.existing);
+                    held.push(error.existing.unwrap());
                 }
             },
             13 => held.extend(registry.remove(&key)),

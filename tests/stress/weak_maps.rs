@@ -3,7 +3,7 @@
 use crate::common::{assert_accounted, forever, Colliding, Dice};
 use crate::support::{for_a_while, Counts, Roll, Sealed};
 use highlander::hash::DefaultHashBuilder;
-use highlander::map::{ByAddress, MapMaker, RemovalCause};
+use highlander::map::{ByAddress, RemovalCause};
 use highlander::pointer::Watched;
 use highlander::{WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::hash::BuildHasher;
@@ -52,15 +52,11 @@ pub(crate) fn create_and_drop(limit: Duration) {
     ) {
         let told = Arc::new(AtomicI64::new(0));
         let tell = Arc::clone(&told);
-        let map: WeakValueMap<u32, Arc<Value>, S> = MapMaker::new()
-            .weak_values()
-            .hasher(S::default())
+        let map: WeakValueMap<u32, Arc<Value>, S> = WeakValueMap::with_hasher(S::default())
             .on_remove(move |_: &u32, cause| {
                 assert_eq!(cause, RemovalCause::Dead);
                 tell.fetch_add(1, Relaxed);
-            })
-            .build()
-            .unwrap();
+            });
         let (counts, rolls): (_, Vec<Roll>) =
             (counts(), (0..keys).map(|_| Roll::default()).collect());
         let work = |signed: &mut Signed, dice: &mut Dice| {
@@ -78,7 +74,10 @@ pub(crate) fn create_and_drop(limit: Duration) {
                 6 => {
                     let value = Arc::new(Sealed::new(key, counts));
                     match map.try_insert(key, value.clone()) {
-                        Ok(()) => signed.sign_in(value, key),
+                        Ok(entered) => {
+                            assert!(Arc::ptr_eq(&entered, &value));
+                            signed.sign_in(value, key);
+                        }
                         Err(error) => signed.sign_in(error.existing.unwrap(), key),
                     }
                 }
@@ -127,14 +126,10 @@ pub(crate) fn all_operations(limit: Duration) {
     let tell = Arc::clone(&told);
     let by_number: WeakValueMap<u32, Arc<Value>> = WeakValueMap::new();
     let by_text: WeakKeyMap<Arc<u32>, Arc<Value>> = WeakKeyMap::new();
-    let pairs: WeakKeyValueMap<Arc<u32>, Arc<Value>> = MapMaker::new()
-        .weak_keys()
-        .weak_values()
-        .on_remove(move |_: &std::sync::Weak<u32>, _| {
+    let pairs: WeakKeyValueMap<Arc<u32>, Arc<Value>> =
+        WeakKeyValueMap::new().on_remove(move |_: &std::sync::Weak<u32>, _| {
             tell.fetch_add(1, Relaxed);
-        })
-        .build()
-        .unwrap();
+        });
     let counts = counts();
     let work = |(keys, held): &mut (Vec<Arc<u32>>, Held), dice: &mut Dice| {
         let n = dice.below(KEYS) as u32;
