@@ -585,7 +585,7 @@ fn removed() {
     held.extend((100..200).map(|i| registry.insert(i, vec![0; 200]).0));
     held.extend(
         (200..300)
-            .filter_map(|i| registry.replace_same(&held[i], vec![0; 300]).ok())
+            .filter_map(|i| registry.compare_exchange(&held[i], vec![0; 300]).ok())
             .collect::<Vec<_>>(),
     );
     registry.retain(|key, _| key % 2 == 0);

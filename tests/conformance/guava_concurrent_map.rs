@@ -196,13 +196,21 @@ fn replace<K: Subject>(t: &mut Table<K>) {
 
 /// ConcurrentMapReplaceEntryTester, MapReplaceEntryTester: `supportedPresent`, `…Unchanged`, `supportedWrongValue`, `supportedAbsentKey`.
 fn replace_key_old_new<K: Subject>(t: &mut Table<K>) {
-    assert!(!t.map.replace_same(t.key(ABSENT), &t.value(5), t.value(6)));
-    assert!(!t.map.replace_same(t.key(0), &t.value(5), t.value(6)));
+    assert!(!t
+        .map
+        .compare_exchange(t.key(ABSENT), &t.value(5), t.value(6)));
+    assert!(!t.map.compare_exchange(t.key(0), &t.value(5), t.value(6)));
     t.expect_unchanged();
     let there = t.size > 0;
-    assert_eq!(t.map.replace_same(t.key(0), &t.value(0), t.value(0)), there);
+    assert_eq!(
+        t.map.compare_exchange(t.key(0), &t.value(0), t.value(0)),
+        there
+    );
     t.expect_unchanged();
-    assert_eq!(t.map.replace_same(t.key(0), &t.value(0), t.value(6)), there);
+    assert_eq!(
+        t.map.compare_exchange(t.key(0), &t.value(0), t.value(6)),
+        there
+    );
     t.expect_changed(&[(0, there.then_some(6))]);
 }
 
@@ -213,7 +221,7 @@ fn replace_of_a_dead_one<K: Subject>(t: &mut Table<K>) {
     t.kill(0);
     let (key, value) = (t.key_again(0), t.value_again(0));
     assert!(t.map.replace(&key, t.value(6)).is_none());
-    assert!(!t.map.replace_same(&key, &value, t.value(6)));
+    assert!(!t.map.compare_exchange(&key, &value, t.value(6)));
     assert_eq!(t.map.len(), t.size - 1);
 }
 
@@ -454,8 +462,8 @@ fn insertion_while_iterating<K: Subject>(t: &mut Table<K>) {
 /// MapEntrySetTester: `testSetValue`.
 fn replacement_while_iterating<K: Subject>(t: &mut Table<K>) {
     for (key, old) in t.map.items() {
-        assert!(t.map.replace_same(&key, &old, t.value(7)));
-        assert!(!t.map.replace_same(&key, &old, t.value(7)));
+        assert!(t.map.compare_exchange(&key, &old, t.value(7)));
+        assert!(!t.map.compare_exchange(&key, &old, t.value(7)));
     }
     t.expect_changed(&(0..t.size).map(|n| (n, Some(7))).collect::<Vec<_>>());
 }

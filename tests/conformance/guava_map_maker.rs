@@ -95,7 +95,7 @@ fn segment_operations_on_a_cleared_reference<K: Subject>(t: &mut Table<K>) {
         let new = Arc::new(0);
         let installed = match how {
             0 => {
-                assert!(!map.replace_same(&key, &old, new.clone()));
+                assert!(!map.compare_exchange(&key, &old, new.clone()));
                 false
             }
             1 => {
@@ -240,7 +240,7 @@ fn closed_maps_take_nothing<K: Subject>(t: &mut Table<K>) {
     } else {
         assert!(t.map.replace(t.key(0), t.value(5)).is_none());
     }
-    assert!(!t.map.replace_same(t.key(0), &t.value(0), t.value(5)));
+    assert!(!t.map.compare_exchange(t.key(0), &t.value(0), t.value(5)));
     let text = crate::common::panic_of(|| t.map.insert(t.key(5), t.value(5)));
     assert!(text.contains("closed"), "{text}");
     let text = crate::common::panic_of(|| t.map.update(t.key(5), &mut |_| Some(t.value(5))));

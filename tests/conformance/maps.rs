@@ -54,7 +54,7 @@ pub trait Subject: Sized + Send + Sync + Debug + 'static {
     fn insert(&self, key: &Self::Key, value: Value) -> Option<Value>;
     /// The live value that is there; none if the map is closed.
     fn try_insert(&self, key: &Self::Key, value: Value) -> Result<(), Option<Value>>;
-    fn replace_same(&self, key: &Self::Key, old: &Value, new: Value) -> bool;
+    fn compare_exchange(&self, key: &Self::Key, old: &Value, new: Value) -> bool;
     fn remove(&self, key: &Self::Key) -> Option<Value>;
     fn remove_if(
         &self,
@@ -159,7 +159,7 @@ macro_rules! methods {
                 }
             }
         }
-        fn replace_same(&self, key: &Self::Key, old: &Value, new: Value) -> bool {
+        fn compare_exchange(&self, key: &Self::Key, old: &Value, new: Value) -> bool {
             let address = Arc::as_ptr(&new);
             match self.0.compare_exchange($own(key), old, new) {
                 Ok(displaced) => {
@@ -285,7 +285,7 @@ macro_rules! methods {
 }
 
 /// The new map with what it is asked for. `number` is that of a stored key, if that is still alive.
-fn set_up<A: KeySlot, B: ValueSlot, S>(
+fn set_up<A: KeySlot + 'static, B: ValueSlot + 'static, S>(
     mut map: Map<A, B, S>,
     settings: &Settings,
     number: fn(&A::Stored) -> Option<u32>,

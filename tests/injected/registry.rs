@@ -12,7 +12,7 @@ place! { [] Env, |env, key| key: () Thing::new(key), value: Thing,
         hold(weak.clone());
         Thing::new(20)
     }));
-    "replace_same": env.held.nth(0).map(|old| hold(env.map.replace_same(&old, Thing::new(20))));
+    "compare_exchange": env.held.nth(0).map(|old| hold(env.map.compare_exchange(&old, Thing::new(20))));
     "remove_same": env.held.nth(0).map(|old| env.map.remove_same(&old));
     "keys": env.map.keys().for_each(end);
     "let go": env.held.let_go();
@@ -189,9 +189,9 @@ fn kind(collide: bool, exclusive: bool) {
             end(env.map.insert(Thing::new(key), Thing::new(20)))
         });
         check("remove", &|env| end(env.map.remove(&Query(key))));
-        check("replace_same", &|env| {
+        check("compare_exchange", &|env| {
             if let Some(old) = env.held.nth(0) {
-                end(env.map.replace_same(&old, Thing::new(20)))
+                end(env.map.compare_exchange(&old, Thing::new(20)))
             }
         });
         check("remove_if", &|env| {

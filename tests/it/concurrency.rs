@@ -128,7 +128,7 @@ fn of_racing_removals_and_replacements_of_one_value_one_succeeds() {
                         let (success, new) = if i % 2 == 0 {
                             (registry.remove_same(value), None)
                         } else {
-                            let new = registry.replace_same(value, i).ok();
+                            let new = registry.compare_exchange(value, i).ok();
                             (new.is_some(), new)
                         };
                         succeeded.fetch_add(usize::from(success), SeqCst);
@@ -220,7 +220,7 @@ fn a_key_that_always_has_a_value_is_never_missed_while_it_is_replaced() {
                 registry.insert(1, i).0
             } else {
                 registry
-                    .replace_same(&current, i)
+                    .compare_exchange(&current, i)
                     .unwrap_or_else(|_| unreachable!())
             };
         }

@@ -119,7 +119,7 @@ fn a_value_that_takes_no_place_comes_back_though_its_key_panics() {
         let new = Part::of(census);
         // The key that is cloned for it.
         arm();
-        let _ = on.0.replace_same(&old, new);
+        let _ = on.0.compare_exchange(&old, new);
     });
 }
 

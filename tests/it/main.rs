@@ -1,6 +1,7 @@
 //! What the types promise, one file for each noun.
 
 mod asked_again;
+#[cfg(feature = "registries")]
 mod auto_traits;
 mod capacity;
 mod chains;
@@ -28,6 +29,7 @@ mod interner;
 mod keys;
 mod large_values;
 mod look_ups;
+#[cfg(feature = "registries")]
 mod lost;
 mod pointer;
 mod prompt;
@@ -35,8 +37,11 @@ mod recent;
 mod recent_errors;
 mod reentrancy;
 mod registry;
+mod registry_verbs;
 mod serial;
 mod settings;
+#[cfg(all(feature = "async", feature = "registries"))]
+mod spawn;
 mod strong_map;
 #[cfg(feature = "async")]
 mod tasks;

@@ -153,7 +153,7 @@ impl<S: BuildHasher + Default> World<S> {
         let refused = registry.try_insert(self.key(n), self.value());
         found += usize::from(refused.is_ok());
         let (c, displaced) = registry.insert(self.key(n), self.value());
-        let replaced = registry.replace_same(&c, self.value());
+        let replaced = registry.compare_exchange(&c, self.value());
         found += usize::from(displaced.is_some()) + usize::from(replaced.is_ok());
         let removed = registry.remove(&self.key(n));
         let kept = registry.remove_if(&self.key(n + 1), |_, _| {

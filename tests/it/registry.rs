@@ -161,13 +161,13 @@ fn an_occupied_key_refuses_a_value_and_gives_it_back() {
 fn replacing_works_on_this_very_value_only() {
     let registry: Registry<String, u32> = Registry::new();
     let (a, _) = registry.insert("k".into(), 1);
-    let b = registry.replace_same(&a, 2).unwrap();
+    let b = registry.compare_exchange(&a, 2).unwrap();
     assert_eq!((registry.len(), &**Handle::key(&b), *a), (1, "k", 1));
     assert!(registry.get("k").unwrap().ptr_eq(&b));
-    assert_eq!(registry.replace_same(&a, 3).unwrap_err().value, 3);
+    assert_eq!(registry.compare_exchange(&a, 3).unwrap_err().value, 3);
     assert!(registry.get("k").unwrap().ptr_eq(&b));
     let removed = registry.remove("k").unwrap();
-    assert_eq!(registry.replace_same(&removed, 4).unwrap_err().value, 4);
+    assert_eq!(registry.compare_exchange(&removed, 4).unwrap_err().value, 4);
     assert_eq!(registry.len(), 0);
 }
 
@@ -211,13 +211,13 @@ fn handles_of_another_registry_change_nothing() {
         two.get_or_insert_with(1, |_| 2),
     );
     assert!(!one.remove_same(&b));
-    assert_eq!(one.replace_same(&b, 3).unwrap_err().value, 3);
+    assert_eq!(one.compare_exchange(&b, 3).unwrap_err().value, 3);
     assert!(one.get(&1).unwrap().ptr_eq(&a));
     assert!(two.get(&1).unwrap().ptr_eq(&b));
     assert_eq!((one.len(), two.len()), (1, 1));
     let empty: Registry<u32, u32> = Registry::new();
     assert!(!empty.remove_same(&b));
-    assert!(empty.replace_same(&b, 3).is_err());
+    assert!(empty.compare_exchange(&b, 3).is_err());
 }
 
 #[test]
@@ -398,7 +398,7 @@ fn colliding_keys_have_entries_of_their_own() {
     let (new, old) = registry.insert(50, 0);
     assert!(old.unwrap().ptr_eq(&held[50]));
     held[50] = new;
-    held[99] = registry.replace_same(&held[99], 7).unwrap();
+    held[99] = registry.compare_exchange(&held[99], 7).unwrap();
     assert!(registry.get(&99).unwrap().ptr_eq(&held[99]));
     assert!(registry.remove_same(&held[0]));
     held.truncate(60);

@@ -63,7 +63,7 @@ macro_rules! spawn_all {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..2 {
             tasks.spawn(need_send(async move {
-                drop(map.get_or_insert_async($key, |_| slowly($value)).await);
+                let _made = map.get_or_insert_async($key, |_| slowly($value)).await;
             }));
             tasks.spawn(need_send(async move {
                 let made = map.get_or_try_insert_async($key, |_| slowly(Ok::<_, ()>($value)));
@@ -71,7 +71,7 @@ macro_rules! spawn_all {
             }));
             tasks.spawn(need_send(async move {
                 let entry = map.entry($key).valid_if(|_| true).share_errors();
-                drop(entry.or_insert_with_async(|_| slowly($value)).await);
+                let _made = entry.or_insert_with_async(|_| slowly($value)).await;
             }));
             tasks.spawn(need_send(async move {
                 let entry = map.entry($key);
@@ -88,10 +88,9 @@ macro_rules! spawn_all {
                 assert_eq!(entry.or_insert_with_async(|_| slowly($value)).await, 7);
             }));
             tasks.spawn(need_send(async move {
-                let claim = map.entry($key).claim_async().await;
-                if let Claim::Vacant(vacancy) = claim {
-                    slowly(()).await;
-                    drop(vacancy.fill($value));
+                // (That one is not kept across an `await`, see below.)
+                if let Claim::Vacant(vacancy) = map.entry($key).claim_async().await {
+                    let _made = vacancy.fill($value);
                 }
             }));
             tasks.spawn(need_send(async move {
@@ -127,10 +126,18 @@ fn of_a_registry() {
 fn of_maps_with_weak_values() {
     run(async {
         spawn_all!(WeakValueMap::new(), "key", square());
-        spawn_all!(WeakValueMap::new(), 1_u32, Arc::new(Box::new(|| 4_u32) as Function));
+        spawn_all!(
+            WeakValueMap::new(),
+            1_u32,
+            Arc::new(Box::new(|| 4_u32) as Function)
+        );
         let key = leaked(square());
         spawn_all!(WeakKeyValueMap::<_, _>::new(), key, square());
-        spawn_all!(WeakKeyValueMap::<_, _, ByAddress>::new(), key, Arc::new("value"));
+        spawn_all!(
+            WeakKeyValueMap::<_, _, ByAddress>::new(),
+            key,
+            Arc::new("value")
+        );
     });
 }
 
@@ -167,14 +174,25 @@ fn by_borrowed_keys_and_with_tokens() {
     });
 }
 
+/// What is kept across an `await` by its holder, or is made for any map, can be spawned for types without lifetimes.
 #[test]
-fn of_the_layer_that_keeps_values_a_little() {
+fn vacancies_that_are_kept_and_the_layer_that_keeps_values_a_little() {
     run(async {
-        let recent = leaked(Recent::new(WeakValueMap::<&'static str, Arc<dyn Shape>>::new(), 4));
+        let registry: &Registry<String, u32> = leaked(Registry::new());
         let made = tokio::spawn(need_send(async move {
-            recent.get_or_insert_async("key", |_| slowly(square())).await
+            let claim = registry.entry("key".into()).claim_async().await;
+            let vacancy = claim.vacant().unwrap();
+            vacancy.fill(slowly(7).await)
         }));
-        assert_eq!(made.await.unwrap().corners(), 4);
+        assert_eq!(*made.await.unwrap(), 7);
+        let recent = leaked(Recent::new(WeakValueMap::<String, Arc<u32>>::new(), 4));
+        let made = tokio::spawn(need_send(async move {
+            let key = String::from("key");
+            recent
+                .get_or_insert_async(key, |_| slowly(Arc::new(7)))
+                .await
+        }));
+        assert_eq!(*made.await.unwrap(), 7);
     });
 }
 
@@ -182,13 +200,14 @@ fn of_the_layer_that_keeps_values_a_little() {
 fn of_signals() {
     run(async {
         let signal: &Signal<str, usize> = leaked(Signal::new());
-        let receiver = Receiver::new_async(|text: &str| {
-            Box::pin(async move { Ok(slowly(text.len()).await) })
-        });
+        let receiver =
+            Receiver::new_async(|text: &str| Box::pin(async move { Ok(slowly(text.len()).await) }));
         assert!(signal.connect(&receiver));
         let sent = tokio::spawn(need_send(async move { signal.send_async("four").await }));
         assert_eq!(sent.await.unwrap().unwrap(), [4]);
-        let sent = tokio::spawn(need_send(async move { signal.send_robust_async("four").await }));
+        let sent = tokio::spawn(need_send(
+            async move { signal.send_robust_async("four").await },
+        ));
         assert_eq!(sent.await.unwrap().len(), 1);
     });
 }

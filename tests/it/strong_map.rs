@@ -519,7 +519,8 @@ fn user_code_that_panics_leaves_the_map_whole() {
     assert_eq!(panic_of(|| map.insert("k", Fragile(1))), "seven");
     assert_eq!(map.get("k"), Some(Fragile(1)));
     assert_eq!(panic_of(|| map.update("k", |_| Some(Fragile(7)))), "seven");
-    assert_eq!(map.get("k"), Some(Fragile(1)));
+    assert_eq!(map.with("k", |there| there.0), Some(7));
+    assert_eq!(map.update("k", |_| Some(Fragile(1))), Some(Fragile(1)));
     let make = |_: &&str| Fragile(7);
     assert_eq!(panic_of(|| map.get_or_insert_with("new", make)), "seven");
     assert_eq!(map.with("new", |there| there.0), Some(7));

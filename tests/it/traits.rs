@@ -123,7 +123,7 @@ fn errors_print_what_went_wrong() {
         r#"OccupiedError { existing: Some(1), key: "k", value: 2 }"#
     );
     registry.remove_same(&live);
-    let gone = registry.replace_same(&live, 3).unwrap_err();
+    let gone = registry.compare_exchange(&live, 3).unwrap_err();
     is_error(&gone);
     assert_eq!(
         gone.to_string(),

@@ -530,7 +530,8 @@ fn a_draft_that_was_never_entered_is_found_by_nobody_and_weak_handles_to_it_stay
     let again = draft.clone();
     assert_eq!(Handle::strong_count(&draft), 2);
     assert!(
-        !classes.remove_same(&draft) && classes.replace_same(&draft, Class::allocate()).is_err()
+        !classes.remove_same(&draft)
+            && classes.compare_exchange(&draft, Class::allocate()).is_err()
     );
     drop((draft, again));
     assert!(weak.upgrade().is_none());

@@ -389,7 +389,7 @@ fn get_mut_only_while_nobody_knows_it() {
 fn it_is_as_wide_as_an_arc_and_costs_one_word() {
     assert_eq!(size_of::<Watched<u8>>(), size_of::<usize>());
     assert_eq!(
-        size_of::<highlander::pointer::Life<u64>>(),
+        size_of::<highlander::pointer::WatchedInner<u64>>(),
         2 * size_of::<usize>()
     );
     assert_eq!(size_of::<highlander::pointer::Token>(), size_of::<usize>());

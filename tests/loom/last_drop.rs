@@ -91,9 +91,9 @@ fn of_two_replacements_of_one_value_one_wins() {
         let old: Handle<_, u32> = registry.try_insert(A, 0).ok().unwrap();
         let other = thread::spawn({
             let (registry, old) = (Arc::clone(&registry), old.clone());
-            move || registry.replace_same(&old, 1)
+            move || registry.compare_exchange(&old, 1)
         });
-        let mine = registry.replace_same(&old, 2);
+        let mine = registry.compare_exchange(&old, 2);
         let theirs = other.join().unwrap();
         assert!(mine.is_ok() != theirs.is_ok());
         let winner = mine.or(theirs).unwrap();
@@ -112,7 +112,7 @@ fn replacement_against_look_up() {
         let other = thread::spawn({
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
             // The old value is held until the new one is there, and then goes.
-            move || registry.replace_same(&old, tally.value()).ok().unwrap()
+            move || registry.compare_exchange(&old, tally.value()).ok().unwrap()
         });
         registry
             .get(&A)

@@ -8,7 +8,7 @@
 //!
 //! And of the single operations:
 //! * creation runs its factory exactly when the key has no live value; a failed one changes nothing;
-//! * `insert` displaces, `try_insert` refuses and gives back, `replace_same`, `remove_same` work on that very value only;
+//! * `insert` displaces, `try_insert` refuses and gives back, `compare_exchange`, `remove_same` work on that very value only;
 //! * `remove`, `remove_if`, `retain` and `clear` take out what they say and return it, or how many;
 //! * `shrink_to_fit` and growth change nothing that can be seen.
 //!

@@ -229,7 +229,7 @@ impl<S: BuildHasher + Default> Script<S> {
                 let (id, (old, old_id)) = (value.id, &self.handles[at]);
                 let key = *Handle::key(old);
                 let is_entered = self.entered.get(&key) == Some(old_id);
-                match self.registry.replace_same(old, value) {
+                match self.registry.compare_exchange(old, value) {
                     Ok(handle) => {
                         assert!(is_entered);
                         self.entered.insert(key, id);

@@ -354,7 +354,7 @@ impl<K: Subject> Script<K> {
                 };
                 let done = right && owned.is_some() && !self.closed;
                 let value = self.value(true);
-                assert_eq!(self.map.replace_same(&key, &old, value.clone()), done);
+                assert_eq!(self.map.compare_exchange(&key, &old, value.clone()), done);
                 if done {
                     self.enter(&key, identity, *value);
                 }

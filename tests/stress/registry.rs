@@ -63,7 +63,7 @@ fn all_operations_with<S: BuildHasher + Default + Sync>(
             16 => {
                 if let Some(mine) = held.last() {
                     let key = *Handle::key(mine);
-                    let replaced = registry.replace_same(mine, Sealed::new(key, counts));
+                    let replaced = registry.compare_exchange(mine, Sealed::new(key, counts));
                     held.extend(replaced);
                 }
             }
