@@ -29,18 +29,21 @@ pub enum Claim<'a, M: Creator> {
     Vacant(Vacancy<'a, M>),
 }
 
-/// A key of which the holder alone is to create the value: a token, for code that cannot pass a closure. Others who want the value wait, or are told that it is
-/// in flight.
+/// A key of which the holder alone is to create the value: a token, for code that cannot pass a closure.
+/// Others who want the value wait, or are told that it is in flight.
 ///
-/// [`fill`](Self::fill) it, or drop it: then the next of those who wait creates, as after a failure. It may be moved to another thread and filled there.
+/// [`fill`](Self::fill) it, or drop it: then the next of those who wait creates, as after a failure. It may
+/// be moved to another thread and filled there.
 ///
 /// # Forgetting
-/// A vacancy that is neither filled nor dropped (by [`std::mem::forget`], or in a cycle of `Rc`s) blocks its key: whoever asks for it with a call that creates waits for ever,
-/// and the key and a few words more are leaked. Look-ups, other keys, and [`insert`](crate::Registry::insert) are not concerned.
+/// A vacancy that is neither filled nor dropped (by [`std::mem::forget`], or in a cycle of `Rc`s) blocks its
+/// key: whoever asks for it with a call that creates waits for ever, and the key and a few words more are
+/// leaked. Look-ups, other keys, and [`insert`](crate::Registry::insert) are not concerned.
 ///
 /// # Cycles
-/// A holder who waits for another key whose creation waits for this one waits for ever: nobody can know who is going to fill a token. What runs inside
-/// [`fill_with`](Self::fill_with) and the calls like it is known to be for this key, and is [refused](crate::error::Refused) instead.
+/// A holder who waits for another key whose creation waits for this one waits for ever: nobody can know who
+/// is going to fill a token. What runs inside [`fill_with`](Self::fill_with) and the calls like it is known
+/// to be for this key, and is [refused](crate::error::Refused) instead.
 #[must_use = "dropping a vacancy gives it up"]
 pub struct Vacancy<'a, M: Creator> {
     map: &'a M,
@@ -85,8 +88,8 @@ impl<M: Creator> Vacancy<'_, M> {
 }
 
 impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
-    /// Enters the value. All who wait get it; if somebody has entered another one meanwhile, by `insert` say, they and the caller get that,
-    /// and this one is dropped.
+    /// Enters the value. All who wait get it; if somebody has entered another one meanwhile, by `insert` say,
+    /// they and the caller get that, and this one is dropped.
     ///
     /// # Panics
     /// When the map has been closed.
@@ -105,13 +108,16 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         Ok(M::into_owner(landed))
     }
 
-    /// Enters the value that `make` makes, which is known to be a part of this creation: if it comes back to this key, directly or through others, it is refused.
+    /// Enters the value that `make` makes, which is known to be a part of this creation: if it comes back to
+    /// this key, directly or through others, it is refused.
     ///
-    /// In an exclusive registry or map somebody may have inserted a value since the claim, which is ending now. This waits until that has
-    /// ended, before it calls `make`. ([`fill`](Self::fill) does not wait, as its value exists already.)
+    /// In an exclusive registry or map somebody may have inserted a value since the claim, which is ending
+    /// now. This waits until that has ended, before it calls `make`. ([`fill`](Self::fill) does not wait, as
+    /// its value exists already.)
     ///
     /// # Panics
-    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when the creation is refused.
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when the creation is
+    /// refused.
     pub fn fill_with(self, make: impl FnOnce(&M::Key) -> M::Value) -> M::Owner {
         never_fails(self.try_fill_with(|key| Ok(make(key))))
     }
@@ -119,8 +125,8 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// As [`fill_with`](Self::fill_with), by a factory that may fail.
     ///
     /// # Errors
-    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the map has been closed, and, in an exclusive registry or map, when the end that it waits for waits for the
-    /// caller.
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the map has been
+    /// closed, and, in an exclusive registry or map, when the end that it waits for waits for the caller.
     pub fn try_fill_with<E>(
         self,
         make: impl FnOnce(&M::Key) -> Result<M::Value, E>,
@@ -130,7 +136,8 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         })
     }
 
-    /// As [`try_fill_with`](Self::try_fill_with), in two steps: see [`or_create_cyclic`](crate::map::Entry::or_create_cyclic).
+    /// As [`try_fill_with`](Self::try_fill_with), in two steps: see
+    /// [`or_create_cyclic`](crate::map::Entry::or_create_cyclic).
     ///
     /// # Errors
     /// [`CreateError::Failed`] with the error of `allocate` or `initialise`; and as there.
@@ -144,7 +151,8 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         })
     }
 
-    /// As [`fill_with`](Self::fill_with), of a value that carries a [`Token`]: see [`or_insert_with_token`](crate::map::Entry::or_insert_with_token).
+    /// As [`fill_with`](Self::fill_with), of a value that carries a [`Token`]: see
+    /// [`or_insert_with_token`](crate::map::Entry::or_insert_with_token).
     ///
     /// # Panics
     /// As there.

@@ -5,7 +5,8 @@ use crate::create::steps::{Creates, Creation, Share};
 use crate::pointer::token::{Binder, Token};
 use std::convert::Infallible;
 
-/// A map that creates values: [`Registry`](crate::Registry), the weak maps, and [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
+/// A map that creates values: [`Registry`](crate::Registry), the weak maps, and
+/// [`StrongMap`](crate::StrongMap). It cannot be implemented outside.
 ///
 /// With it a function can take the entry or the vacancy of any of them:
 /// ```

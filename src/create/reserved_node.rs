@@ -8,8 +8,8 @@ use std::mem::ManuallyDrop;
 
 /// The key of an entry to come, in the node that it will live in, where others may read it.
 ///
-/// Invariant: the key is written and stays until the seed goes; and if the seed is sown, until the entry goes, of which whoever still
-/// reads the key must be an owner then.
+/// Invariant: the key is written and stays until the seed goes; and if the seed is sown, until the entry
+/// goes, of which whoever still reads the key must be an owner then.
 pub(crate) struct ReservedNode<B: Halves> {
     node: NodePtr,
     /// The node has become an entry.
@@ -18,7 +18,8 @@ pub(crate) struct ReservedNode<B: Halves> {
     blank: ManuallyDrop<UninitNode<B>>,
 }
 
-// SAFETY: a seed is its key, and later a value that is never reached through it: the bounds are those of what it becomes.
+// SAFETY: a seed is its key, and later a value that is never reached through it: the bounds are those of what
+// it becomes.
 unsafe impl<B: Halves> Send for ReservedNode<B>
 where
     B::First: Send + Sync,
@@ -54,8 +55,8 @@ impl<B: Halves> ReservedNode<B> {
         self.node
     }
 
-    /// Where the value is to be written, by one thread at a time, not while it is [`planted`](Self::planted), and never again after the seed was sown. It is moved no more then,
-    /// however large it is.
+    /// Where the value is to be written, by one thread at a time, not while it is [`planted`](Self::planted),
+    /// and never again after the seed was sown. It is moved no more then, however large it is.
     #[inline(always)]
     pub(crate) fn place(&self) -> *mut B::Value {
         B::value_place(self.node)

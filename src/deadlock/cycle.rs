@@ -7,12 +7,15 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// A creation asked, directly or through others, on its own thread or through several, for the very key that it is creating.
+/// A creation asked, directly or through others, on its own thread or through several, for the very key that
+/// it is creating.
 ///
-/// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic with its text, which names what each
-/// creation in the cycle asked for next: the keys, where the map has been told that they can be shown, and otherwise their types.
+/// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic
+/// with its text, which names what each creation in the cycle asked for next: the keys, where the map has
+/// been told that they can be shown, and otherwise their types.
 ///
-/// Who can do its work again gives up what it is creating, [waits](Self::wait) for the creation on the other thread, and tries again.
+/// Who can do its work again gives up what it is creating, [waits](Self::wait) for the creation on the other
+/// thread, and tries again.
 ///
 /// ```
 /// use highlander::error::CycleError;
@@ -50,19 +53,21 @@ impl CycleError {
         }
     }
 
-    /// Whether the whole circle is on the thread that asked: then there is nobody to wait for, and to try again leads to the same.
+    /// Whether the whole circle is on the thread that asked: then there is nobody to wait for, and to try
+    /// again leads to the same.
     pub fn is_on_one_thread(&self) -> bool {
         self.end.is_none()
     }
 
-    /// Waits until the creation has ended that was asked for, well or not. It is on another thread, and may have waited for what
-    /// the caller was creating: so the caller gives that up first. Returns at once if it has ended.
+    /// Waits until the creation has ended that was asked for, well or not. It is on another thread, and may
+    /// have waited for what the caller was creating: so the caller gives that up first. Returns at once if it
+    /// has ended.
     ///
     /// *Waiting:* asleep.
     ///
     /// # Errors
-    /// This error again, if there is no other thread to wait for; another one, if the caller is in the middle of something that
-    /// the other creation waits for.
+    /// This error again, if there is no other thread to wait for; another one, if the caller is in the middle
+    /// of something that the other creation waits for.
     ///
     /// ```
     /// use highlander::error::Refused;

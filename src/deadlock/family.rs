@@ -147,7 +147,8 @@ impl Family {
         all_of(self.groups.take())
     }
 
-    /// The frame has ended well, but needs others: all goes to the frame around it, and what needs this one shares its fate.
+    /// The frame has ended well, but needs others: all goes to the frame around it, and what needs this one
+    /// shares its fate.
     pub(in crate::deadlock) fn join(&self, outer: &Family, own: Box<dyn Pending>) {
         let mut members = Vec::new();
         for mut group in self.groups.take() {
@@ -166,7 +167,8 @@ impl Family {
         outer.groups.borrow_mut().push(Group { members, needs });
     }
 
-    /// The frame has failed: what needs it comes back, to be given up. The rest goes to the frame around it, if there is one.
+    /// The frame has failed: what needs it comes back, to be given up. The rest goes to the frame around it,
+    /// if there is one.
     #[must_use]
     pub(in crate::deadlock) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
         let groups = self.groups.take();
@@ -188,7 +190,8 @@ fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
     members.collect()
 }
 
-/// Members of a family that are given up, or land, one after the other. That runs user code, which may ask for one that is still to come.
+/// Members of a family that are given up, or land, one after the other. That runs user code, which may ask
+/// for one that is still to come.
 pub(crate) struct Unfinished<'a> {
     /// Those to come, the next one last.
     members: RefCell<Vec<Box<dyn Pending>>>,
@@ -213,7 +216,8 @@ impl<'a> Unfinished<'a> {
         self.members.borrow_mut().pop()
     }
 
-    /// Enters those to come, in the order in which they ended. They stay: who asks for one of them meanwhile asks for what is still to do.
+    /// Enters those to come, in the order in which they ended. They stay: who asks for one of them meanwhile
+    /// asks for what is still to do.
     pub(in crate::deadlock) fn enter(&self, mut enter: impl FnMut(&dyn Pending)) {
         let members = self.members.borrow();
         members.iter().rev().for_each(|member| enter(&**member));

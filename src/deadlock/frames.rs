@@ -1,13 +1,14 @@
 //! What a thread is in the middle of: a list of *frames* on its own stack, which costs a few stores for each.
 //!
-//! A frame is a part of some work that runs now: the factory of a creation, or a destructor that others wait for. The innermost
-//! frame is the work that asks for something; the frames further out wait for it.
+//! A frame is a part of some work that runs now: the factory of a creation, or a destructor that others wait
+//! for. The innermost frame is the work that asks for something; the frames further out wait for it.
 //!
 //! # Drafts
-//! Inside the creation of a key, on the same thread, whoever asks for that key gets its *draft*: the value, allocated and not yet
-//! complete. So a circle of values can be made on one thread. What was made with the help of a draft must not be seen by others
-//! before the draft is complete. Therefore every frame has a *family*: creations that have ended inside of it and are not published
-//! yet, as they need a draft further out.
+//! Inside the creation of a key, on the same thread, whoever asks for that key gets its *draft*: the value,
+//! allocated and not yet complete. So a circle of values can be made on one thread. What was made with the
+//! help of a draft must not be seen by others before the draft is complete. Therefore every frame has a
+//! *family*: creations that have ended inside of it and are not published yet, as they need a draft further
+//! out.
 //!
 //! ```text
 //!  depth 1  A initialises                       A ends well, and needs nothing: its family is published with it
@@ -15,8 +16,9 @@
 //!  depth 3       └─ C asks for A, gets it       C ends, needs 1: goes to B's family, and to A's when B ends
 //! ```
 //!
-//! When a creation fails, those of its family that need it are given up; the others go on to the frame around it. All of that
-//! happens on one thread: no other thread knows more than that each of these keys is being created.
+//! When a creation fails, those of its family that need it are given up; the others go on to the frame around
+//! it. All of that happens on one thread: no other thread knows more than that each of these keys is being
+//! created.
 
 use crate::deadlock::family::{Family, Needs, Pending, Unfinished};
 use crate::deadlock::work::{new_number, text, Describe, Work};
@@ -38,11 +40,13 @@ pub(crate) enum Part<'a> {
     Open(&'a Family, Option<&'a dyn Any>),
     /// A creation that may not, or a destructor.
     Closed,
-    /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to, asks for what this thread has still to do.
+    /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to,
+    /// asks for what this thread has still to do.
     Ending(&'a Unfinished<'a>),
     /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
     Holding(Works<'a>),
-    /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With those that are woken after it, the next one last.
+    /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With
+    /// those that are woken after it, the next one last.
     Waking(&'a RefCell<Vec<Waker>>),
 }
 
@@ -110,7 +114,8 @@ pub(crate) fn during<R>(
     f()
 }
 
-/// Wakes tasks, one after the other. That runs code of executors, which may poll tasks that are no part of what this thread is in the middle of.
+/// Wakes tasks, one after the other. That runs code of executors, which may poll tasks that are no part of
+/// what this thread is in the middle of.
 pub(in crate::deadlock) fn wake_each(mut wakers: Vec<Waker>) {
     if wakers.is_empty() {
         return;
@@ -133,7 +138,8 @@ fn wake(wakers: &RefCell<Vec<Waker>>) {
     }
 }
 
-/// To be called by a thread that is about to sleep, perhaps in a waker. Those that it has still to wake are woken before: it may be going to wait for one of them.
+/// To be called by a thread that is about to sleep, perhaps in a waker. Those that it has still to wake are
+/// woken before: it may be going to wait for one of them.
 pub(in crate::deadlock) fn wake_the_rest() {
     for frame in frames() {
         if let Part::Waking(wakers) = frame.part {
@@ -146,8 +152,8 @@ pub(in crate::deadlock) fn wake_the_rest() {
 fn frames<'a>() -> impl Iterator<Item = &'a Frame<'a>> {
     let mut next: *const Frame<'a> = INNERMOST.with(Cell::get).cast();
     std::iter::from_fn(move || {
-        // SAFETY: null, or in a call of `during` on this thread that is not over, as those who ask are called from its `f` and
-        // keep nothing. So the frame is there, and what it refers to.
+        // SAFETY: null, or in a call of `during` on this thread that is not over, as those who ask are called
+        // from its `f` and keep nothing. So the frame is there, and what it refers to.
         let frame = unsafe { next.as_ref() }?;
         next = frame.outer;
         Some(frame)
@@ -174,7 +180,8 @@ pub(crate) fn this_thread() -> u64 {
     })
 }
 
-/// One more destructor is this thread's to run. It may run much later, in none of the frames of now: ends of long chains are put aside.
+/// One more destructor is this thread's to run. It may run much later, in none of the frames of now: ends of
+/// long chains are put aside.
 pub(crate) fn owe_an_end() {
     OWED.with(|owed| owed.set(owed.get() + 1));
 }
@@ -184,7 +191,8 @@ pub(crate) fn pay_an_end() {
     OWED.with(|owed| owed.set(owed.get() - 1));
 }
 
-/// Whether there is something that this thread has to end: perhaps only soon, if it is so deep that what dies is put aside. A task waits on while that comes about.
+/// Whether there is something that this thread has to end: perhaps only soon, if it is so deep that what dies
+/// is put aside. A task waits on while that comes about.
 #[inline]
 fn has_to_end() -> bool {
     OWED.with(Cell::get) > 0 || teardown::is_deepest()
@@ -229,8 +237,8 @@ pub(crate) enum Asker {
     Task,
 }
 
-/// The frames that wait for what the asker waits for, innermost first. A task that is polled while it is woken is a part of
-/// nothing further out.
+/// The frames that wait for what the asker waits for, innermost first. A task that is polled while it is
+/// woken is a part of nothing further out.
 fn waiting_frames<'a>(asker: Asker) -> impl Iterator<Item = &'a Frame<'a>> {
     frames().take_while(move |frame| asker == Asker::Thread || !frame.is_waking())
 }
@@ -248,7 +256,8 @@ pub(in crate::deadlock) struct Named {
     pub(in crate::deadlock) runs: bool,
 }
 
-/// What waits for what the asker waits for, innermost first: the work of each frame, and before it its family. Runs `Debug` of keys.
+/// What waits for what the asker waits for, innermost first: the work of each frame, and before it its
+/// family. Runs `Debug` of keys.
 pub(in crate::deadlock) fn waiting_works(asker: Asker) -> Vec<Named> {
     let mut all = Vec::new();
     for frame in waiting_frames(asker).filter(|frame| !frame.is_waking()) {
@@ -337,7 +346,8 @@ pub(crate) enum Own<R> {
     Refused,
 }
 
-/// The draft of this work, for the thread that is in the middle of it. What asks needs that draft from now on.
+/// The draft of this work, for the thread that is in the middle of it. What asks needs that draft from now
+/// on.
 #[cold]
 pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
     // What asks waits for the draft, and so must all that waits for what asks.
@@ -377,9 +387,9 @@ fn need(outer: &Frame<'_>, needs: &Needs) {
 }
 
 fn cloned<R: Clone>(draft: &dyn Any) -> R {
-    // SAFETY: a work has drafts of one type. Who asks for one knows the type from where the work is kept: a flight that has results
-    // of this type. (No `downcast_ref`: it asks for `'static`, which look-ups must do without. That type has it, but for the
-    // lifetimes by which a registry may have been made shorter.)
+    // SAFETY: a work has drafts of one type. Who asks for one knows the type from where the work is kept: a
+    // flight that has results of this type. (No `downcast_ref`: it asks for `'static`, which look-ups must do
+    // without. That type has it, but for the lifetimes by which a registry may have been made shorter.)
     let draft = unsafe { &*ptr::from_ref(draft).cast::<R>() };
     draft.clone()
 }
@@ -415,7 +425,8 @@ pub(crate) fn outermost_family<'a>() -> Option<&'a Family> {
     families.last()
 }
 
-/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in that comes back. If `own` does, or it is not entered, the members are given up.
+/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in
+/// that comes back. If `own` does, or it is not entered, the members are given up.
 pub(crate) fn publish<R>(
     family: &Family,
     own: impl FnOnce() -> R,

@@ -1,24 +1,27 @@
-//! Who waits for whom: how a creation that would wait for itself is found, through several threads, and through any number of maps.
+//! Who waits for whom: how a creation that would wait for itself is found, through several threads, and
+//! through any number of maps.
 //!
 //! ```text
 //!  thread 1: creates A ─► asks for B: sleeps ─┐        "A, on thread 1, waits for B" is noted before the thread sleeps;
 //!  thread 2: creates B ─► asks for A ◄────────┘        thread 2 follows the notes from A, comes to its own B, and is refused
 //! ```
 //!
-//! Only who is about to wait, and is in the middle of something (see `frames`), takes the one lock there is and adds a note. So a look-up
-//! that hits, and one that waits for nothing, never come here. Whoever comes last finds the cycle, since all notes are made under
-//! the one lock.
+//! Only who is about to wait, and is in the middle of something (see `frames`), takes the one lock there is
+//! and adds a note. So a look-up that hits, and one that waits for nothing, never come here. Whoever comes
+//! last finds the cycle, since all notes are made under the one lock.
 //!
-//! A thread's note lasts while it sleeps, so all that the note names goes on meanwhile. A task is polled in the middle of something,
-//! and goes on waiting when its thread has gone on. So its note is made anew by each poll, and what it names may end before it:
-//! then that is taken out of the note ([`forget`]). Numbers of works are not used again, so a note that is out of date
-//! says nothing about anybody else.
+//! A thread's note lasts while it sleeps, so all that the note names goes on meanwhile. A task is polled in
+//! the middle of something, and goes on waiting when its thread has gone on. So its note is made anew by each
+//! poll, and what it names may end before it: then that is taken out of the note ([`forget`]). Numbers of
+//! works are not used again, so a note that is out of date says nothing about anybody else.
 //!
-//! A destructor may have to wait, on the thread that will run it, until that has done something else: what is at the end of a long chain is put
-//! aside. So who waits for a destructor waits for its thread as well, as soon as that is known ([`is_part_of`]), and who waits on a thread
-//! that has destructors to run, or may soon have, names the thread in its note. Before that is known, the destructor of a draft that was given up waits for those
-//! who are about to let go of it, and may be in the middle of comparing its key. One that was given up together with others may be owned by any of them, so it waits for all of these,
-//! and for who lets go of them.
+//! A destructor may have to wait, on the thread that will run it, until that has done something else: what is
+//! at the end of a long chain is put aside. So who waits for a destructor waits for its thread as well, as
+//! soon as that is known ([`is_part_of`]), and who waits on a thread that has destructors to run, or may soon
+//! have, names the thread in its note. Before that is known, the destructor of a draft that was given up
+//! waits for those who are about to let go of it, and may be in the middle of comparing its key. One that was
+//! given up together with others may be owned by any of them, so it waits for all of these, and for who lets
+//! go of them.
 
 use crate::deadlock::frames::{self, Asker, Named};
 use crate::deadlock::work::Work;
@@ -39,7 +42,8 @@ struct Graph {
     by_work: BTreeSet<(u64, u64)>,
     /// The next note's.
     number: u64,
-    /// Which works each is a part of. A destructor is one of the thread that runs it, or will, and of what comes before.
+    /// Which works each is a part of. A destructor is one of the thread that runs it, or will, and of what
+    /// comes before.
     parts: BTreeSet<(u64, u64)>,
 }
 
@@ -64,8 +68,9 @@ pub(crate) struct Waiting {
     note: Option<u64>,
 }
 
-/// What will wait with the caller. Finding it runs `Debug` of keys, and wakers, with no lock held, which may ask for the same thing. So a thread does that before it can be its turn to create; a task
-/// is never given a turn while it waits.
+/// What will wait with the caller. Finding it runs `Debug` of keys, and wakers, with no lock held, which may
+/// ask for the same thing. So a thread does that before it can be its turn to create; a task is never given a
+/// turn while it waits.
 pub(crate) struct WillWait {
     /// As in [`Waiting`].
     works: Option<Vec<Named>>,
@@ -80,7 +85,8 @@ impl WillWait {
         Self { works }
     }
 
-    /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what the caller is in the middle of. Runs no user code.
+    /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what
+    /// the caller is in the middle of. Runs no user code.
     pub(crate) fn begin(self, waits_for: u64) -> Result<Waiting, Circle> {
         let note = self.works.map(|works| note(works, waits_for)).transpose()?;
         Ok(Waiting { note })
@@ -120,7 +126,8 @@ impl Drop for Waiting {
     }
 }
 
-/// To be called when a work has ended, or its frame has, or somebody else goes on with it: nobody can say any more that it waits.
+/// To be called when a work has ended, or its frame has, or somebody else goes on with it: nobody can say any
+/// more that it waits.
 #[inline]
 pub(crate) fn forget(work: &Work) {
     if let Some(number) = work.numbered() {
@@ -147,7 +154,8 @@ fn forget_number(number: u64) {
     }
 }
 
-/// This work does not end before the other one has, a thread's perhaps. To be called with the lock under which that became known.
+/// This work does not end before the other one has, a thread's perhaps. To be called with the lock under
+/// which that became known.
 #[cold]
 pub(crate) fn is_part_of(work: u64, other: u64) {
     GRAPH.lock().parts.insert((work, other));
@@ -222,7 +230,8 @@ impl Graph {
     }
 }
 
-/// What a work that is asked for leads to: the frame that is its own or will publish it, and those inside of that.
+/// What a work that is asked for leads to: the frame that is its own or will publish it, and those inside of
+/// that.
 fn within(works: &[Named], at: usize) -> Vec<String> {
     let pending = works[at..].iter().take_while(|named| !named.runs).take(1);
     let frame = works[at..].iter().position(|named| named.runs);
@@ -234,8 +243,8 @@ fn within(works: &[Named], at: usize) -> Vec<String> {
         .collect()
 }
 
-/// Wakes those who wait, each whatever the others do. Runs code of executors, so it is called with no lock held. All know of it before that:
-/// a waker may ask for what another one of them is creating.
+/// Wakes those who wait, each whatever the others do. Runs code of executors, so it is called with no lock
+/// held. All know of it before that: a waker may ask for what another one of them is creating.
 pub(crate) fn notify(sleepers: Vec<Arc<Sleeper>>) {
     if sleepers.is_empty() {
         return;

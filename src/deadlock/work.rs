@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 /// A piece of work that others may wait for while it goes on: a creation, or a destructor.
 ///
-/// Its own thread knows it by its address. Others know it by a number, which it is given when somebody first asks for it.
+/// Its own thread knows it by its address. Others know it by a number, which it is given when somebody first
+/// asks for it.
 pub(crate) struct Work {
     /// 0 before it is given one.
     number: AtomicU64,
@@ -69,7 +70,9 @@ impl Work {
     }
 }
 
-/// What is given up in the outermost creation of a thread, as a piece of work: it has ended when all of that has. One of them may own another, so whoever ends one of them, or is about to let go of it, may keep the others from ending.
+/// What is given up in the outermost creation of a thread, as a piece of work: it has ended when all of that
+/// has. One of them may own another, so whoever ends one of them, or is about to let go of it, may keep the
+/// others from ending.
 pub(crate) struct Together {
     work: Work,
     /// Is called at the end.

@@ -47,14 +47,18 @@ where
     }
 }
 
-/// The calls that create. The first four are the everyday ones; for everything else about one key there is its entry.
+/// The calls that create. The first four are the everyday ones; for everything else about one key there is
+/// its entry.
 impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S> {
-    /// Returns the live value of this key, created if there is none: [`entry`](Self::entry) with [`or_insert_with`](Entry::or_insert_with).
+    /// Returns the live value of this key, created if there is none: [`entry`](Self::entry) with
+    /// [`or_insert_with`](Entry::or_insert_with).
     ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
+    /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under
+    /// way, asleep; a hit waits for nobody.
     ///
     /// # Panics
-    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own key, directly or through others, or when the map is closed.
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own
+    /// key, directly or through others, or when the map is closed.
     ///
     /// ```
     /// use highlander::WeakKeyMap;
@@ -76,11 +80,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.entry(key).or_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail: [`entry`](Self::entry) with
-    /// [`or_try_insert_with`](Entry::or_try_insert_with).
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail:
+    /// [`entry`](Self::entry) with [`or_try_insert_with`](Entry::or_try_insert_with).
     ///
     /// # Errors
-    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is refused. Nothing is entered, and one of those who wait creates.
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is
+    /// refused. Nothing is entered, and one of those who wait creates.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -105,8 +110,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.entry(key).or_try_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits: [`entry`](Self::entry) with
-    /// [`or_insert_with_async`](Entry::or_insert_with_async).
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits:
+    /// [`entry`](Self::entry) with [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
     /// # Panics
     /// As `get_or_insert_with`, when the future is polled.
@@ -157,7 +162,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
 }
 
 impl<K: Hash + Eq + 'static, B: ValueSlot, S: BuildHasher> Map<OwnedSlot<K>, B, S> {
-    /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with).
+    /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by
+    /// [`key_with`](Entry::key_with).
     #[inline(always)]
     pub fn entry_ref<'q, Q>(&self, key: &'q Q) -> Entry<'_, Self, BorrowedKey<'q, Q>>
     where
@@ -169,7 +175,8 @@ impl<K: Hash + Eq + 'static, B: ValueSlot, S: BuildHasher> Map<OwnedSlot<K>, B, 
 }
 
 impl<P: Pointer, M: Keying<P>, B: ValueSlot, S: BuildHasher> Map<WeakSlot<P, M>, B, S> {
-    /// Selects one key by what it is looked up with. The key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with), and comes back with the value: nobody else owns it.
+    /// Selects one key by what it is looked up with. The key is made on a miss only, by [`From`] or by
+    /// [`key_with`](Entry::key_with), and comes back with the value: nobody else owns it.
     ///
     /// ```
     /// use highlander::WeakKeyMap;

@@ -11,11 +11,13 @@ use std::hash::BuildHasher;
 impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S> {
     /// Returns the live value of this key. A dead one counts as none, and is taken out.
     ///
-    /// A kept key may be borrowed in any form that is [`Equivalent`](crate::Equivalent) to it and hashes alike. A weak key is asked for by what it leads to, or what is equivalent to
-    /// that: `&*arc`, or a `&str` for an `Arc<str>`; with [`ByAddress`](crate::map::ByAddress) by the pointer itself.
+    /// A kept key may be borrowed in any form that is [`Equivalent`](crate::Equivalent) to it and hashes
+    /// alike. A weak key is asked for by what it leads to, or what is equivalent to that: `&*arc`, or a
+    /// `&str` for an `Arc<str>`; with [`ByAddress`](crate::map::ByAddress) by the pointer itself.
     ///
-    /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of what is weak, and `clone` of a kept value. *Waiting:* none on a hit, unless the key is one of very many with the
-    /// same hash; a miss may wait for a writer of its bucket, a few instructions long. *Complexity:* constant on average.
+    /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of what is weak, and `clone` of a kept value.
+    /// *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a
+    /// writer of its bucket, a few instructions long. *Complexity:* constant on average.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -36,9 +38,11 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.store.see_asked(&self.hasher, key, Slot::live_owner)
     }
 
-    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not called. So a kept value need not be `Clone`.
+    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not
+    /// called. So a kept value need not be `Clone`.
     ///
-    /// *Runs* `view` with no lock held: it may use the map, and the value stays until it returns, whatever becomes of the entry.
+    /// *Runs* `view` with no lock held: it may use the map, and the value stays until it returns, whatever
+    /// becomes of the entry.
     ///
     /// ```
     /// use highlander::StrongMap;
@@ -83,7 +87,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         seen.is_some()
     }
 
-    /// Returns the live value of this key, as [`get`](Self::get), but tells whether there is none because it is being created.
+    /// Returns the live value of this key, as [`get`](Self::get), but tells whether there is none because it
+    /// is being created.
     ///
     /// # Errors
     /// [`InFlight`] when there is none yet, and somebody is creating it.
@@ -97,11 +102,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
             .try_see_asked(&self.hasher, key, Slot::live_owner)
     }
 
-    /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep it. An equal weak key that is stored already stays; a kept key comes with its
-    /// value.
+    /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep
+    /// it. An equal weak key that is stored already stays; a kept key comes with its value.
     ///
-    /// *Waiting:* for writers of the key's bucket, a few instructions long; not for a creation of the key under way, whose callers
-    /// then get this value. *Runs* `downgrade`, `Hash` and `Eq`, the hook, destructors of what has died, and `clone` and destructor of a kept value that made way.
+    /// *Waiting:* for writers of the key's bucket, a few instructions long; not for a creation of the key
+    /// under way, whose callers then get this value. *Runs* `downgrade`, `Hash` and `Eq`, the hook,
+    /// destructors of what has died, and `clone` and destructor of a kept value that made way.
     ///
     /// # Panics
     /// When the map is closed.
@@ -129,7 +135,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         }
     }
 
-    /// Enters a value, unless the key has a live one, and returns it. Guava calls it `putIfAbsent`, CPython `setdefault`.
+    /// Enters a value, unless the key has a live one, and returns it. Guava calls it `putIfAbsent`, CPython
+    /// `setdefault`.
     ///
     /// # Errors
     /// [`OccupiedError`] with the live value, or when the map is closed; key and value come back in it.
@@ -170,7 +177,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         }
     }
 
-    /// Puts `new` in the place of this very `old`, if that is the value of this key, and returns the old one. Values are compared by identity, so they have to be pointers.
+    /// Puts `new` in the place of this very `old`, if that is the value of this key, and returns the old one.
+    /// Values are compared by identity, so they have to be pointers.
     ///
     /// # Errors
     /// [`ReplaceError`] with `new`, if the key has another value or none, or the map is closed.
@@ -208,8 +216,9 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         }
     }
 
-    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or none. Returns the
-    /// value that is entered then. A weak value that is there already stays as it is: that is no replacement. Java calls it `compute`, and with `old?` first, `computeIfPresent`.
+    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or
+    /// none. Returns the value that is entered then. A weak value that is there already stays as it is: that
+    /// is no replacement. Java calls it `compute`, and with `old?` first, `computeIfPresent`.
     ///
     /// *Runs* `f` with no lock held, again if the entry changes meanwhile.
     ///
@@ -275,7 +284,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         Some(removed.into_owner())
     }
 
-    /// Takes out this very value, if it is the one of this key. Returns whether this call did. Values are compared by identity, so they have to be pointers.
+    /// Takes out this very value, if it is the one of this key. Returns whether this call did. Values are
+    /// compared by identity, so they have to be pointers.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -300,8 +310,9 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         removed.is_some()
     }
 
-    /// Takes out the live entry of this key, and returns what `view` makes of its value: for kept values that cannot be cloned. None if there was none, or another call
-    /// has taken it out first; then `view` is not called.
+    /// Takes out the live entry of this key, and returns what `view` makes of its value: for kept values that
+    /// cannot be cloned. None if there was none, or another call has taken it out first; then `view` is not
+    /// called.
     ///
     /// *Runs* `view` with no lock held, when the entry is out.
     ///

@@ -1,4 +1,5 @@
-//! The map, whatever its sides are: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory.
+//! The map, whatever its sides are: the type, and what concerns all of its entries. `keyed` has what concerns
+//! one, `creating` the calls that run a factory.
 
 use crate::map::iter::Iter;
 use crate::map::store::hook::{Hook, RemovalCause};
@@ -12,70 +13,90 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::deadlock::naming::Naming;
 
-/// A concurrent map whose keys and values are each kept as they are, or held weakly: [`StrongMap`](crate::StrongMap), [`WeakValueMap`](crate::WeakValueMap),
-/// [`WeakKeyMap`](crate::WeakKeyMap) and [`WeakKeyValueMap`](crate::WeakKeyValueMap) are its names, and have the calls that make one.
+/// A concurrent map whose keys and values are each kept as they are, or held weakly:
+/// [`StrongMap`](crate::StrongMap), [`WeakValueMap`](crate::WeakValueMap), [`WeakKeyMap`](crate::WeakKeyMap)
+/// and [`WeakKeyValueMap`](crate::WeakKeyValueMap) are its names, and have the calls that make one.
 ///
-/// In the signatures below, `A::Key` is the key: `K`, or the pointer `P` that a weak key is made of. `A::Given` is what a call takes that may enter the key: `K` itself, or `&P`, since
-/// the map does not keep it. `B::Value` is what calls return, and what they take: `V`, or the pointer that owns a weak value. A kept value comes back as a clone.
+/// In the signatures below, `A::Key` is the key: `K`, or the pointer `P` that a weak key is made of.
+/// `A::Given` is what a call takes that may enter the key: `K` itself, or `&P`, since the map does not keep
+/// it. `B::Value` is what calls return, and what they take: `V`, or the pointer that owns a weak value. A
+/// kept value comes back as a clone.
 ///
 /// # Consistency
-/// All operations take `&self` and may be called from any thread, and from inside a factory, a `Drop`, a `Hash`, an `Eq`, a `Clone`, a hook or a
-/// [`Pointer`](crate::pointer::Pointer) function: none of these runs under a lock. A look-up finds a value if it is entered and alive throughout the call, and does
-/// not if it is at no moment of it. What a call returns is an owner or a clone; no guard of the map is ever handed out, so nothing that a
-/// caller holds (across an `.await`, say) blocks anybody.
+/// All operations take `&self` and may be called from any thread, and from inside a factory, a `Drop`, a
+/// `Hash`, an `Eq`, a `Clone`, a hook or a [`Pointer`](crate::pointer::Pointer) function: none of these runs
+/// under a lock. A look-up finds a value if it is entered and alive throughout the call, and does not if it
+/// is at no moment of it. What a call returns is an owner or a clone; no guard of the map is ever handed out,
+/// so nothing that a caller holds (across an `.await`, say) blocks anybody.
 ///
 /// # Prompt entries
-/// The entry of a key or a value that reports its death ([`Watched`](crate::pointer::Watched), [`Handle`](crate::Handle), or an `Arc` that was entered with a
-/// [`Token`](crate::pointer::Token)) goes before the last owner's drop returns, in each map that it is in, and with it the other side, unless somebody is looking at
-/// it. The hook is called by that thread, once, when all weak pointers are dead. If both sides die at once, one of the two takes the entry out. A panic of the hook, or of a destructor, does not keep other
-/// maps and callbacks from being told, and goes on from the drop of the value. The report says only where to look: it takes out what is dead, and never a successor.
+/// The entry of a key or a value that reports its death ([`Watched`](crate::pointer::Watched),
+/// [`Handle`](crate::Handle), or an `Arc` that was entered with a [`Token`](crate::pointer::Token)) goes
+/// before the last owner's drop returns, in each map that it is in, and with it the other side, unless
+/// somebody is looking at it. The hook is called by that thread, once, when all weak pointers are dead. If
+/// both sides die at once, one of the two takes the entry out. A panic of the hook, or of a destructor, does
+/// not keep other maps and callbacks from being told, and goes on from the drop of the value. The report says
+/// only where to look: it takes out what is dead, and never a successor.
 ///
-/// A map made with `local` cannot be told, since a value may die on another thread. Its entries are all pruned.
+/// A map made with `local` cannot be told, since a value may die on another thread. Its entries are all
+/// pruned.
 ///
 /// # Dead entries
-/// A plain `Arc` does not tell anybody when it dies. Its entry, with the key, stays for a while as a *dead entry*, which no operation
-/// shows but [`entry_count`](Self::entry_count), [`weak_keys`](Self::weak_keys) and [`weak_values`](Self::weak_values). It keeps a kept side, and the memory of a weak one (not
-/// the value itself: that was dropped when its last owner went), since a `Weak` does. Dead entries are taken out
+/// A plain `Arc` does not tell anybody when it dies. Its entry, with the key, stays for a while as a *dead
+/// entry*, which no operation shows but [`entry_count`](Self::entry_count), [`weak_keys`](Self::weak_keys)
+/// and [`weak_values`](Self::weak_values). It keeps a kept side, and the memory of a weak one (not the value
+/// itself: that was dropped when its last owner went), since a `Weak` does. Dead entries are taken out
 /// * when a look-up or an insertion comes across them, and
 /// * when the thread that entered it has entered eight more, or
-/// * by *sweeps*: an insertion whose predecessor of eight insertions ago is alive owes one, and pays it together with seven others: six buckets of the table are
-///   looked at, with 2.8 to 4.2 entries each on average. Each 64th miss of a thread looks at a bucket too. So as long as no more die than are inserted,
-///   there are in the long run no more dead entries than live ones, and 16 for each thread, whichever keys are asked for. An insertion or a miss looks at no
-///   more than these. [`prune_bound`](Self::prune_bound) makes a sweep look at more.
+/// * by *sweeps*: an insertion whose predecessor of eight insertions ago is alive owes one, and pays it
+///   together with seven others: six buckets of the table are looked at, with 2.8 to 4.2 entries each on
+///   average. Each 64th miss of a thread looks at a bucket too. So as long as no more die than are inserted,
+///   there are in the long run no more dead entries than live ones, and 16 for each thread, whichever keys
+///   are asked for. An insertion or a miss looks at no more than these. [`prune_bound`](Self::prune_bound)
+///   makes a sweep look at more.
 ///
 /// (A [`WeakSet`](crate::WeakSet) is swept by insertions and removals instead, 4 to 64 entries at a time.)
 ///
-/// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune), which takes out all.
+/// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune),
+/// which takes out all.
 ///
 /// # Keys and values of entries that are gone
-/// An entry that is taken out is dropped with its key by the call that takes it out, or by the last that is looking at it. Where values are weak, look-ups own nothing, and entries that were taken
-/// out may have to wait: the call drops it if no other call has done so in the last millisecond; else that comes a little later, as it interrupts all processors on which the process runs. So in a map that changes seldom
-/// nothing waits. In one that changes often:
-/// * what waits goes with the first call that enters or takes out something after that millisecond, on whatever thread, or with the next sweep;
+/// An entry that is taken out is dropped with its key by the call that takes it out, or by the last that is
+/// looking at it. Where values are weak, look-ups own nothing, and entries that were taken out may have to
+/// wait: the call drops it if no other call has done so in the last millisecond; else that comes a little
+/// later, as it interrupts all processors on which the process runs. So in a map that changes seldom nothing
+/// waits. In one that changes often:
+/// * what waits goes with the first call that enters or takes out something after that millisecond, on
+///   whatever thread, or with the next sweep;
 /// * and at most 64 entries that one thread has taken out wait, or a quarter as many as there are, up to 256.
 ///
-/// [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain), [`shrink_to_fit`](Self::shrink_to_fit) and the drop of the map leave nothing. (A look-up
-/// that stands still in a comparison holds back the one entry that it looks at.)
+/// [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain),
+/// [`shrink_to_fit`](Self::shrink_to_fit) and the drop of the map leave nothing. (A look-up that stands still
+/// in a comparison holds back the one entry that it looks at.)
 ///
 /// # User code that panics
-/// The map stays consistent. A panic of a destructor, a `Clone` or a hook goes to the caller whose operation ran it, once the change is
-/// complete; a call that sweeps may so get the panic of another entry's key.
+/// The map stays consistent. A panic of a destructor, a `Clone` or a hook goes to the caller whose operation
+/// ran it, once the change is complete; a call that sweeps may so get the panic of another entry's key.
 #[allow(private_bounds)] // How the sides work concerns nobody else.
 pub struct Map<A: KeySlot, B: ValueSlot, S = DefaultHashBuilder> {
     pub(in crate::map) store: Store<A, B>,
     pub(in crate::map) hasher: S,
 }
 
-/// Settings, for a map that nobody else has yet: `WeakValueMap::new().prune_bound(8)`. Those that are `const` do for a `static`.
+/// Settings, for a map that nobody else has yet: `WeakValueMap::new().prune_bound(8)`. Those that are `const`
+/// do for a `static`.
 impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
-    /// Sets a removal hook: what is to be called when an entry has gone, with what is stored as its key (the key, or the weak pointer to it) and why. One that was set before is forgotten.
+    /// Sets a removal hook: what is to be called when an entry has gone, with what is stored as its key (the
+    /// key, or the weak pointer to it) and why. One that was set before is forgotten.
     ///
-    /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took it out: the one that drops the last owner, if the
-    /// pointer reports its death; for a plain `Arc` that dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to the
-    /// caller of that operation, once the operation is complete. Entries that are there when the map itself is dropped are not told of.
+    /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took
+    /// it out: the one that drops the last owner, if the pointer reports its death; for a plain `Arc` that
+    /// dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to
+    /// the caller of that operation, once the operation is complete. Entries that are there when the map
+    /// itself is dropped are not told of.
     ///
-    /// The hook may drop another value that is reported to a hook, and so on, any number of times. From the 64th one inside of another on, the hook is called a little later,
-    /// before the outermost drop returns.
+    /// The hook may drop another value that is reported to a hook, and so on, any number of times. From the
+    /// 64th one inside of another on, the hook is called a little later, before the outermost drop returns.
     ///
     /// ```
     /// use highlander::map::RemovalCause;
@@ -103,8 +124,9 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self
     }
 
-    /// Sets how many entries, on average and rounded up to whole buckets, each insertion looks at to take out dead ones; 2 if nothing is said.
-    /// With `n`, there are in the long run at most `1 / (n - 1)` as many dead entries as live ones; with 1 it is as with 2. Where nothing is weak it changes nothing.
+    /// Sets how many entries, on average and rounded up to whole buckets, each insertion looks at to take out
+    /// dead ones; 2 if nothing is said. With `n`, there are in the long run at most `1 / (n - 1)` as many
+    /// dead entries as live ones; with 1 it is as with 2. Where nothing is weak it changes nothing.
     ///
     /// # Panics
     /// When `entries` is 0.
@@ -132,8 +154,9 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self
     }
 
-    /// Makes the map name keys as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::error::CycleError) would otherwise name their
-    /// type; see [`Registry::debug_keys`](crate::Registry::debug_keys).
+    /// Makes the map name keys as they show themselves (by `Debug`) where the text of a
+    /// [`CycleError`](crate::error::CycleError) would otherwise name their type; see
+    /// [`Registry::debug_keys`](crate::Registry::debug_keys).
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -153,15 +176,22 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self
     }
 
-    /// Makes the map exclusive: a value is not made before the destructor of the one that had the key has *ended*. For files, sockets, locks on disk, child processes.
+    /// Makes the map exclusive: a value is not made before the destructor of the one that had the key has
+    /// *ended*. For files, sockets, locks on disk, child processes.
     ///
-    /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
-    /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do `insert` and `try_insert`, whose value exists already; and a value that was removed or replaced, or whose weak key
-    /// has died before it, and that lives on, is no business of the map's, and neither is one that was given up together with a draft that it was made with. But one whose own initialisation has failed is
-    /// waited for until its last owner has let go, whoever that is: so let go of it before you ask for its key again. Two keys with the same 64-bit hash wait for each other.
+    /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
+    /// destructor that asks for its own key, directly or through others, gets a
+    /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do `insert` and `try_insert`,
+    /// whose value exists already; and a value that was removed or replaced, or whose weak key has died
+    /// before it, and that lives on, is no business of the map's, and neither is one that was given up
+    /// together with a draft that it was made with. But one whose own initialisation has failed is waited for
+    /// until its last owner has let go, whoever that is: so let go of it before you ask for its key again.
+    /// Two keys with the same 64-bit hash wait for each other.
     ///
-    /// The values must be pointers that report the end of their object: a [`Watched`](crate::pointer::Watched), or a [`Handle`](crate::Handle). A map of others, such as an `Arc`, does not
-    /// compile. A value that is taken out of its `Watched` alive ends there. What was entered before this call is not waited for.
+    /// The values must be pointers that report the end of their object: a
+    /// [`Watched`](crate::pointer::Watched), or a [`Handle`](crate::Handle). A map of others, such as an
+    /// `Arc`, does not compile. A value that is taken out of its `Watched` alive ends there. What was entered
+    /// before this call is not waited for.
     ///
     /// ```
     /// use highlander::pointer::Watched;
@@ -216,8 +246,9 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
 
     /// Returns the number of live entries: exact when nothing is under way.
     ///
-    /// *Complexity:* linear in `capacity` if one side is weak, since each entry has to be looked at; [`entry_count`](Self::entry_count) is quick, and so is this where nothing can
-    /// die. *Waiting:* for writers of a bucket, a few instructions long.
+    /// *Complexity:* linear in `capacity` if one side is weak, since each entry has to be looked at;
+    /// [`entry_count`](Self::entry_count) is quick, and so is this where nothing can die. *Waiting:* for
+    /// writers of a bucket, a few instructions long.
     pub fn len(&self) -> usize {
         self.store.count_live()
     }
@@ -227,7 +258,8 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
         self.store.is_empty()
     }
 
-    /// Returns the number of entries, with those that are dead and have not been taken out yet. *Complexity:* a few loads.
+    /// Returns the number of entries, with those that are dead and have not been taken out yet. *Complexity:*
+    /// a few loads.
     pub fn entry_count(&self) -> usize {
         self.store.table.len()
     }
@@ -237,16 +269,20 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
         self.store.table.capacity()
     }
 
-    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least `entry_count + additional` then, and the table need not grow
-    /// before there are more than `capacity`, unless it is shrunk meanwhile.
+    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least
+    /// `entry_count + additional` then, and the table need not grow before there are more than `capacity`,
+    /// unless it is shrunk meanwhile.
     ///
-    /// What is promised is the table: the memory of an entry comes with it. What other threads enter takes of the same room.
+    /// What is promised is the table: the memory of an entry comes with it. What other threads enter takes of
+    /// the same room.
     ///
-    /// Sweeps go round the whole table, so while it is emptier than it would be, a quarter as many dead entries as `capacity` may stay besides those that stay otherwise.
+    /// Sweeps go round the whole table, so while it is emptier than it would be, a quarter as many dead
+    /// entries as `capacity` may stay besides those that stay otherwise.
     ///
-    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
-    /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
-    /// the memory; constant if there is room already.
+    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread
+    /// is just replacing the table, a part of the move is left to it and to the insertions to come.
+    /// *Complexity:* linear in the old `capacity`, and in the new one for getting the memory; constant if
+    /// there is room already.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
@@ -266,14 +302,17 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
         self.store.table.reserve(additional);
     }
 
-    /// Returns what the map has done so far, in numbers. Hits are counted only if [that was asked for](Self::record_stats).
+    /// Returns what the map has done so far, in numbers. Hits are counted only if
+    /// [that was asked for](Self::record_stats).
     pub fn stats(&self) -> Stats {
         self.store.stats()
     }
 
-    /// Takes out all entries that are dead now. Returns how many this call has taken out. What dies with them is taken out by the next call.
+    /// Takes out all entries that are dead now. Returns how many this call has taken out. What dies with them
+    /// is taken out by the next call.
     ///
-    /// *Runs* `is_dead` of weak keys and values, destructors of the other side, and the hook. *Complexity:* linear in `capacity`.
+    /// *Runs* `is_dead` of weak keys and values, destructors of the other side, and the hook. *Complexity:*
+    /// linear in `capacity`.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -290,16 +329,19 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
         self.store.prune()
     }
 
-    /// Prunes, and gives back memory that is not needed; see [`Registry::shrink_to_fit`](crate::Registry::shrink_to_fit).
+    /// Prunes, and gives back memory that is not needed; see
+    /// [`Registry::shrink_to_fit`](crate::Registry::shrink_to_fit).
     pub fn shrink_to_fit(&self) {
         self.store.shrink_to_fit();
     }
 
-    /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The entries stay, and are
-    /// found until they die or are removed.
+    /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The
+    /// entries stay, and are found until they die or are removed.
     ///
-    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::error::ClosedError).
-    /// Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// An insertion or creation that comes later, or is under way and not among the values returned, is
+    /// refused with a [`ClosedError`](crate::error::ClosedError). Of values that are
+    /// [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see
+    /// [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -325,11 +367,13 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
         self.store.is_closed()
     }
 
-    /// Returns the live entries, each as it is at the moment when it is yielded. What is kept is cloned; [`for_each`](Self::for_each) does without.
+    /// Returns the live entries, each as it is at the moment when it is yielded. What is kept is cloned;
+    /// [`for_each`](Self::for_each) does without.
     ///
-    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes or goes meanwhile may be. It holds no
-    /// lock, and keeps nothing alive but the one in hand, and kept values of the few entries of one bucket; the map may be changed meanwhile. A loop that enters something for each value that
-    /// it sees may see that too, but ends.
+    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes
+    /// or goes meanwhile may be. It holds no lock, and keeps nothing alive but the one in hand, and kept
+    /// values of the few entries of one bucket; the map may be changed meanwhile. A loop that enters
+    /// something for each value that it sees may see that too, but ends.
     pub fn iter(&self) -> Iter<'_, A, B>
     where
         A::Key: Clone,
@@ -376,7 +420,8 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
         })
     }
 
-    /// Returns the weak keys of all entries, also of dead ones that have not been taken out yet: CPython's `keyrefs`.
+    /// Returns the weak keys of all entries, also of dead ones that have not been taken out yet: CPython's
+    /// `keyrefs`.
     pub fn weak_keys(&self) -> impl Iterator<Item = A::Weak> + use<'_, A, B, S>
     where
         A: WeakSide,
@@ -384,8 +429,8 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
         self.store.walk().views(|key, _| Some(key.weak().clone()))
     }
 
-    /// Returns the weak values of all entries, also of dead ones that have not been taken out yet: ask each with
-    /// [`upgrade`](crate::pointer::WeakPointer::upgrade).
+    /// Returns the weak values of all entries, also of dead ones that have not been taken out yet: ask each
+    /// with [`upgrade`](crate::pointer::WeakPointer::upgrade).
     pub fn weak_values(&self) -> impl Iterator<Item = B::Weak> + use<'_, A, B, S>
     where
         B: WeakSide,
@@ -395,23 +440,27 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
             .views(|_, value| Some(value.weak().clone()))
     }
 
-    /// Calls `f` with each live entry; see [`iter`](Self::iter). *Runs* `f` with no lock held; it may change the map.
+    /// Calls `f` with each live entry; see [`iter`](Self::iter). *Runs* `f` with no lock held; it may change
+    /// the map.
     pub fn for_each(&self, mut f: impl FnMut(&A::Key, &B::Value)) {
         for landed in self.store.living() {
             f(landed.key(), landed.value());
         }
     }
 
-    /// Takes out the entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
+    /// Takes out the entries for which `keep` says no, and the dead ones. Returns how many live ones this
+    /// call has taken out.
     ///
-    /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as it is.
+    /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as
+    /// it is.
     pub fn retain(&self, mut keep: impl FnMut(&A::Key, &B::Value) -> bool) -> usize {
         self.store.retain(RemovalCause::Removed, |landed| {
             keep(landed.key(), landed.value())
         })
     }
 
-    /// Takes out all entries. Owners keep what is theirs. Returns how many live ones this call has taken out. Entries that come while this runs may stay.
+    /// Takes out all entries. Owners keep what is theirs. Returns how many live ones this call has taken out.
+    /// Entries that come while this runs may stay.
     pub fn clear(&self) -> usize {
         self.store.clear()
     }
@@ -427,8 +476,9 @@ impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
 
     /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`.
     ///
-    /// Where one was found the next call goes on, so emptying a map so takes a time linear in its size.
-    /// Where entries come between the calls, each looks through the table until it meets one: a few entries in what has room for many are not a queue.
+    /// Where one was found the next call goes on, so emptying a map so takes a time linear in its size. Where
+    /// entries come between the calls, each looks through the table until it meets one: a few entries in what
+    /// has room for many are not a queue.
     pub fn pop(&self) -> Option<(A::Key, B::Value)>
     where
         A::Key: Clone,

@@ -1,6 +1,8 @@
-//! The maps over pointers of others, and what they have in common with the registry: entries and claims, what can be counted, how weak keys are compared, iterators.
+//! The maps over pointers of others, and what they have in common with the registry: entries and claims, what
+//! can be counted, how weak keys are compared, iterators.
 //!
-//! There is one type, [`Map`], over the ways in which its keys and its values are kept. Those that are used have a name each, at the root of the crate:
+//! There is one type, [`Map`], over the ways in which its keys and its values are kept. Those that are used
+//! have a name each, at the root of the crate:
 //!
 //! | keys \ values | kept | weak |
 //! |---|---|---|
@@ -22,7 +24,8 @@ pub(crate) mod weak_key_value;
 pub(crate) mod weak_value;
 
 pub mod entry {
-    //! The parts of the type of an [`Entry`](super::Entry), for those who keep one: how its key is named, which values count, and what comes back.
+    //! The parts of the type of an [`Entry`](super::Entry), for those who keep one: how its key is named,
+    //! which values count, and what comes back.
 
     #[cfg(feature = "async")]
     pub use crate::create::entry::EntryFuture;
@@ -33,7 +36,8 @@ pub mod entry {
 }
 
 pub mod slot {
-    //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code that is generic over maps.
+    //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code
+    //! that is generic over maps.
 
     pub use crate::map::store::reverse::Traced;
     pub use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot, WeakSide};

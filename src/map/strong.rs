@@ -7,7 +7,8 @@ use crate::map::store::Store;
 use crate::memory::hash::DefaultHashBuilder;
 use crate::sync::const_fn;
 
-/// A concurrent map that keeps its keys and its values, as a `HashMap` does. Values are handed out as clones, or shown without cloning. What it does is said at [`Map`].
+/// A concurrent map that keeps its keys and its values, as a `HashMap` does. Values are handed out as clones,
+/// or shown without cloning. What it does is said at [`Map`].
 ///
 /// ```
 /// use highlander::StrongMap;
@@ -22,17 +23,19 @@ use crate::sync::const_fn;
 /// assert!(SIZES.is_empty());
 /// ```
 ///
-/// It does what Guava's `MapMaker().makeMap()` does, which gives a `ConcurrentHashMap`, and what one writes as a dictionary beside a lock. From other
-/// concurrent maps it differs as the weak maps do: a factory runs once per key while the others sleep, no guard is ever handed out, and nothing of yours
-/// runs under a lock.
+/// It does what Guava's `MapMaker().makeMap()` does, which gives a `ConcurrentHashMap`, and what one writes
+/// as a dictionary beside a lock. From other concurrent maps it differs as the weak maps do: a factory runs
+/// once per key while the others sleep, no guard is ever handed out, and nothing of yours runs under a lock.
 ///
 /// # When a value dies
-/// Values are handed out as clones, taken from an entry that the call owns for that moment; [`with`](Map::with) shows them without
-/// cloning. To have *the* object, and not copies, store an `Arc`. Key and value of an entry are dropped together, by the call that takes the entry out or
-/// by the last that is looking at it.
+/// Values are handed out as clones, taken from an entry that the call owns for that moment;
+/// [`with`](Map::with) shows them without cloning. To have *the* object, and not copies, store an `Arc`. Key
+/// and value of an entry are dropped together, by the call that takes the entry out or by the last that is
+/// looking at it.
 ///
-/// An entry has its own key: whoever puts a value in the place of another one brings a key too, and the equal key that was there goes with the old value. (A
-/// `HashMap` keeps the first key. It matters only for keys that are equal without being the same.)
+/// An entry has its own key: whoever puts a value in the place of another one brings a key too, and the equal
+/// key that was there goes with the old value. (A `HashMap` keeps the first key. It matters only for keys
+/// that are equal without being the same.)
 ///
 /// A value that owns the map keeps both for ever.
 ///

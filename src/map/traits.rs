@@ -33,11 +33,13 @@ where
     B::Value: PartialEq,
     S: BuildHasher,
 {
-    /// Whether both have the same live keys, compared as the map compares them, with equal values. Taken at no single moment.
+    /// Whether both have the same live keys, compared as the map compares them, with equal values. Taken at
+    /// no single moment.
     ///
     /// Values are compared as their type says: two `Arc`s are equal if what they lead to is.
     ///
-    /// *Runs* `Hash` and `Eq` of keys and `PartialEq` of values, with no lock held. It is no look-up: the statistics do not count it as one.
+    /// *Runs* `Hash` and `Eq` of keys and `PartialEq` of values, with no lock held. It is no look-up: the
+    /// statistics do not count it as one.
     fn eq(&self, other: &Self) -> bool {
         let other = (&other.store, &other.hasher);
         self.store.equals(other, |mine, theirs| mine == theirs)
@@ -85,7 +87,8 @@ where
     B: ValueSlot + 'static,
     S: BuildHasher,
 {
-    /// Enters all, each in the place of a live one with the same key. If the iterator panics, what came before stays.
+    /// Enters all, each in the place of a live one with the same key. If the iterator panics, what came
+    /// before stays.
     ///
     /// ```
     /// use highlander::StrongMap;

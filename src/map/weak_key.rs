@@ -12,10 +12,12 @@ use crate::pointer::traits::{Pointer, SyncPointer};
 use crate::sync::const_fn;
 use std::hash::BuildHasher;
 
-/// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies. What it does is said at [`Map`].
+/// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies. What
+/// it does is said at [`Map`].
 ///
-/// Keys are compared by equality of what they lead to, or with `M` = [`ByAddress`](crate::map::ByAddress) by identity. The hash is taken
-/// once, when a key is entered; a dead key equals nothing and is never hashed again.
+/// Keys are compared by equality of what they lead to, or with `M` = [`ByAddress`](crate::map::ByAddress) by
+/// identity. The hash is taken once, when a key is entered; a dead key equals nothing and is never hashed
+/// again.
 ///
 /// ```
 /// use highlander::WeakKeyMap;
@@ -43,14 +45,16 @@ use std::hash::BuildHasher;
 /// assert_eq!(NOTES.get(&equal), None);
 /// ```
 ///
-/// It does what CPython's `WeakKeyDictionary` does, or with `ByAddress` Guava's `MapMaker().weakKeys()` and .NET's `ConditionalWeakTable`.
-/// Of several equal keys the *first* stays in the map: when that one dies the entry goes, though an equal key lives. A key stays watched when its entry gets another value.
+/// It does what CPython's `WeakKeyDictionary` does, or with `ByAddress` Guava's `MapMaker().weakKeys()` and
+/// .NET's `ConditionalWeakTable`. Of several equal keys the *first* stays in the map: when that one dies the
+/// entry goes, though an equal key lives. A key stays watched when its entry gets another value.
 ///
-/// A value that owns its own key, directly or through others, keeps the entry for ever, as in CPython and with Guava: give
-/// it a weak pointer to the key, or put it into the key's object.
+/// A value that owns its own key, directly or through others, keeps the entry for ever, as in CPython and
+/// with Guava: give it a weak pointer to the key, or put it into the key's object.
 ///
-/// Values are handed out as clones, taken from an entry that the call owns for that moment; [`with`](Map::with) shows them without cloning.
-/// When a value dies depends on who looks at it: it is dropped by the call that takes the entry out, or by the last that is looking at it.
+/// Values are handed out as clones, taken from an entry that the call owns for that moment;
+/// [`with`](Map::with) shows them without cloning. When a value dies depends on who looks at it: it is
+/// dropped by the call that takes the entry out, or by the last that is looking at it.
 ///
 /// The alignment of values is 1024 at most, as in a [`Registry`](crate::Registry).
 pub type WeakKeyMap<P, V, M = ByEquality, S = DefaultHashBuilder> =
@@ -58,7 +62,8 @@ pub type WeakKeyMap<P, V, M = ByEquality, S = DefaultHashBuilder> =
 
 impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
     const_fn! {
-        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one
+        /// thread there is [`local`](Self::local).
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
@@ -77,7 +82,8 @@ impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M>
 
 impl<P: Pointer + 'static, V: 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
     const_fn! {
-        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
+        /// can tell it of a death, so it prunes, whatever the pointer.
         pub const fn local() -> Self {
             Self::local_with_hasher(DefaultHashBuilder)
         }
@@ -127,12 +133,13 @@ where
     M: Keying<P>,
     S: BuildHasher,
 {
-    /// As [`insert`](Self::insert), for keys that carry a [`Token`], which `token` shows: the entry goes, and its value with it, when the token of the stored
-    /// key is dropped, which is when that key is.
+    /// As [`insert`](Self::insert), for keys that carry a [`Token`], which `token` shows: the entry goes, and
+    /// its value with it, when the token of the stored key is dropped, which is when that key is.
     ///
     /// The other ways in (`update`, `insert`) keep the token of a key that is there already.
     ///
-    /// *Runs* `token` too, with no lock held, again if the entry changes meanwhile; if it panics, nothing is entered.
+    /// *Runs* `token` too, with no lock held, again if the entry changes meanwhile; if it panics, nothing is
+    /// entered.
     ///
     /// # Panics
     /// When the map is closed.

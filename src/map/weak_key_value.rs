@@ -14,10 +14,12 @@ use crate::pointer::traits::{Pointer, SyncPointer};
 use crate::sync::const_fn;
 use std::hash::BuildHasher;
 
-/// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value dies, whichever is first. What it does is said at [`Map`].
+/// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value
+/// dies, whichever is first. What it does is said at [`Map`].
 ///
-/// It can be asked from either side: [`get`](Map::get) by the key, [`get_by_value`](Map::get_by_value) by the value, which is
-/// always compared by identity. Keys are compared by equality, or with `M` = [`ByAddress`](crate::map::ByAddress) by identity too.
+/// It can be asked from either side: [`get`](Map::get) by the key, [`get_by_value`](Map::get_by_value) by the
+/// value, which is always compared by identity. Keys are compared by equality, or with `M` =
+/// [`ByAddress`](crate::map::ByAddress) by identity too.
 ///
 /// ```
 /// use highlander::map::ByAddress;
@@ -38,17 +40,19 @@ use std::hash::BuildHasher;
 /// assert!(WRAPPERS.get(&class).is_none());             // either side may go
 /// ```
 ///
-/// It does what the talk's `WeakKeyValueDictionary` was to do, and Guava's `MapMaker().weakKeys().weakValues()`, Jython's map from classes to
-/// their wrappers. Value and key may each own the other, which no map with one weak side survives without a leak.
+/// It does what the talk's `WeakKeyValueDictionary` was to do, and Guava's
+/// `MapMaker().weakKeys().weakValues()`, Jython's map from classes to their wrappers. Value and key may each
+/// own the other, which no map with one weak side survives without a leak.
 ///
-/// The side of the values follows that of the keys: an entry is found by its value a moment after it is found by its key, before the call that enters it returns.
-/// One value may be entered under several keys.
+/// The side of the values follows that of the keys: an entry is found by its value a moment after it is found
+/// by its key, before the call that enters it returns. One value may be entered under several keys.
 pub type WeakKeyValueMap<P, Q, M = ByEquality, S = DefaultHashBuilder> =
     Map<WeakSlot<P, M>, WeakSlot<Q, Traced>, S>;
 
 impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     const_fn! {
-        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one
+        /// thread there is [`local`](Self::local).
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
@@ -67,7 +71,8 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
 
 impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     const_fn! {
-        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
+        /// can tell it of a death, so it prunes, whatever the pointer.
         pub const fn local() -> Self {
             Self::local_with_hasher(DefaultHashBuilder)
         }
@@ -111,11 +116,12 @@ where
 }
 
 impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
-    /// The key under which this very value is entered; of several that are alive, the one that was entered last.
-    /// An entry that another thread is entering is found by its key a moment earlier than by its value; one that another thread is taking out is found by its value a moment longer.
+    /// The key under which this very value is entered; of several that are alive, the one that was entered
+    /// last. An entry that another thread is entering is found by its key a moment earlier than by its value;
+    /// one that another thread is taking out is found by its value a moment longer.
     ///
-    /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those who enter or take out a value
-    /// in the same part of the reverse index, a few instructions long.
+    /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those
+    /// who enter or take out a value in the same part of the reverse index, a few instructions long.
     pub fn get_by_value(&self, value: &Q) -> Option<P> {
         let mut before = usize::MAX;
         while let Some((held, place)) = self.store.reverse.entry_of(value, before) {
@@ -128,7 +134,8 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
         None
     }
 
-    /// All live keys under which this very value is entered, the last that was entered first. What others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
+    /// All live keys under which this very value is entered, the last that was entered first. What others
+    /// enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
     pub fn keys_of(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
         for held in self.store.reverse.entries_of(value) {
@@ -142,7 +149,8 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
         keys
     }
 
-    /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive. What others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
+    /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive. What
+    /// others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
     pub fn remove_by_value(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
         for held in self.store.reverse.entries_of(value) {
@@ -159,10 +167,12 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
 }
 
 impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
-    /// As [`insert`](Self::insert), for sides that carry a [`Token`]: `key_token` and `value_token` show them, `None` for a side that has none. The entry goes when
-    /// one of the tokens is dropped, which is when that side is.
+    /// As [`insert`](Self::insert), for sides that carry a [`Token`]: `key_token` and `value_token` show
+    /// them, `None` for a side that has none. The entry goes when one of the tokens is dropped, which is when
+    /// that side is.
     ///
-    /// *Runs* both too, with no lock held, `key_token` again if the entry changes meanwhile; if one panics, nothing is entered.
+    /// *Runs* both too, with no lock held, `key_token` again if the entry changes meanwhile; if one panics,
+    /// nothing is entered.
     ///
     /// # Panics
     /// When the map is closed.

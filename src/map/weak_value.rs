@@ -10,8 +10,9 @@ use crate::pointer::traits::{Pointer, SyncPointer};
 use crate::sync::const_fn;
 use std::hash::{BuildHasher, Hash};
 
-/// A map from keys to pointers that it holds weakly: `Arc<V>`, `Arc<dyn Trait>`, a [`Handle`](crate::Handle), or any other [`Pointer`].
-/// At most one live value per key; a value whose last owner has gone is never seen again. What it does is said at [`Map`].
+/// A map from keys to pointers that it holds weakly: `Arc<V>`, `Arc<dyn Trait>`, a [`Handle`](crate::Handle),
+/// or any other [`Pointer`]. At most one live value per key; a value whose last owner has gone is never seen
+/// again. What it does is said at [`Map`].
 ///
 /// ```
 /// use highlander::WeakValueMap;
@@ -30,13 +31,14 @@ use std::hash::{BuildHasher, Hash};
 /// assert_eq!(CODECS.len(), 0);
 /// ```
 ///
-/// It does what CPython's `WeakValueDictionary` and Guava's `MapMaker().weakValues()` do, and makes "only one" atomic, which
-/// `setdefault` is not.
+/// It does what CPython's `WeakValueDictionary` and Guava's `MapMaker().weakValues()` do, and makes "only
+/// one" atomic, which `setdefault` is not.
 pub type WeakValueMap<K, P, S = DefaultHashBuilder> = Map<OwnedSlot<K>, WeakSlot<P>, S>;
 
 impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
     const_fn! {
-        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one thread there is [`local`](Self::local).
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one
+        /// thread there is [`local`](Self::local).
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
@@ -55,7 +57,8 @@ impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
 
 impl<K: 'static, P: Pointer + 'static> WeakValueMap<K, P> {
     const_fn! {
-        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody can tell it of a death, so it prunes, whatever the pointer.
+        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
+        /// can tell it of a death, so it prunes, whatever the pointer.
         ///
         /// ```
         /// use highlander::WeakValueMap;
@@ -107,8 +110,8 @@ where
     P: SyncPointer,
     S: BuildHasher,
 {
-    /// As [`insert`](Self::insert), for a value that carries a [`Token`], which `token` shows: the entry goes when the token is dropped, which is when
-    /// the value is.
+    /// As [`insert`](Self::insert), for a value that carries a [`Token`], which `token` shows: the entry goes
+    /// when the token is dropped, which is when the value is.
     ///
     /// *Runs* `token` too, with no lock held; if it panics, nothing is entered.
     ///

@@ -1,11 +1,13 @@
 //! When may memory that lock-free readers could still see be given back?
 //!
-//! Readers mark the short stretch in which they follow pointers with a [`ReadGuard`]: two plain stores to a line of their own, no
-//! fence and no shared write. Whoever wants to free memory first makes it unreachable, then begins a [`Grace`] period, which is
-//! over when each thread that was reading at its beginning has left that stretch. Nobody waits for it: memory whose period is
-//! not over stays in the [`Graveyard`] and is looked at again later.
+//! Readers mark the short stretch in which they follow pointers with a [`ReadGuard`]: two plain stores to a
+//! line of their own, no fence and no shared write. Whoever wants to free memory first makes it unreachable,
+//! then begins a [`Grace`] period, which is over when each thread that was reading at its beginning has left
+//! that stretch. Nobody waits for it: memory whose period is not over stays in the [`Graveyard`] and is
+//! looked at again later.
 //!
-//! Invariant: no user code runs inside a guard, so a stretch ends by itself, as soon as its thread is scheduled.
+//! Invariant: no user code runs inside a guard, so a stretch ends by itself, as soon as its thread is
+//! scheduled.
 
 use crate::sync::{adopt_record, lend_record, own_record, records, return_record, ThreadRecord};
 use crate::sync::{
@@ -19,7 +21,8 @@ use std::ptr::NonNull;
 /// What is added to a record's state after each stretch.
 const NEXT: usize = READING << 1;
 
-/// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is freed.
+/// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is
+/// freed.
 pub(crate) struct ReadGuard {
     /// The record to reset, and to what; nothing inside another guard.
     outermost: Option<(&'static ThreadRecord, usize)>,
@@ -74,8 +77,9 @@ pub(crate) fn reading<R>(f: impl FnOnce(&ReadGuard) -> R) -> R {
     }
 }
 
-/// Where the short way does not do: at the first use by a thread, while it is ending, where readers need a fence, inside another guard
-/// (an allocator that uses a registry, say), and in models that give nothing back.
+/// Where the short way does not do: at the first use by a thread, while it is ending, where readers need a
+/// fence, inside another guard (an allocator that uses a registry, say), and in models that give nothing
+/// back.
 #[cold]
 #[inline(never)]
 fn reading_otherwise<R>(f: impl FnOnce(&ReadGuard) -> R) -> R {
@@ -108,7 +112,8 @@ impl Drop for ReadGuard {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some((record, leave)) = self.outermost {
-            // Release: pairs with the Acquire loads in `Grace`; all that was read under the guard was read before.
+            // Release: pairs with the Acquire loads in `Grace`; all that was read under the guard was read
+            // before.
             record.state.store(leave, Ordering::Release);
         }
     }
@@ -120,12 +125,14 @@ struct Grace {
 }
 
 impl Grace {
-    /// Begins a period. Whatever was made unreachable before this call is free to go when the period is over. None when the
-    /// system's barrier fails, which it can when the process has locked itself in since it started.
+    /// Begins a period. Whatever was made unreachable before this call is free to go when the period is over.
+    /// None when the system's barrier fails, which it can when the process has locked itself in since it
+    /// started.
     fn begin() -> Option<Self> {
-        // Orders "made unreachable" before the loads below. A reader that they show as not reading either has left
-        // (its Release store was seen), or has not begun: then its own barrier comes after this one, and its loads
-        // find what replaced the unreachable memory. The same holds for a record that is not in the list yet.
+        // Orders "made unreachable" before the loads below. A reader that they show as not reading either has
+        // left (its Release store was seen), or has not begun: then its own barrier comes after this one, and
+        // its loads find what replaced the unreachable memory. The same holds for a record that is not in the
+        // list yet.
         if !heavy_barrier() {
             return None;
         }
@@ -189,7 +196,8 @@ impl Graveyard {
     /// Takes over memory that has just been made unreachable.
     ///
     /// # Safety
-    /// No reader that enters from now on can find the blocks, and each came from the global allocator with its layout.
+    /// No reader that enters from now on can find the blocks, and each came from the global allocator with
+    /// its layout.
     pub(crate) unsafe fn bury(&self, blocks: impl IntoIterator<Item = Block>) {
         self.graves.lock().fresh.extend(blocks);
         self.occupied.store(true, Ordering::Relaxed);
@@ -247,8 +255,8 @@ impl Drop for Graveyard {
         let waiting = std::mem::take(&mut graves.waiting);
         let fresh = std::mem::take(&mut graves.fresh);
         for block in waiting.into_iter().chain(fresh) {
-            // SAFETY: the owner of the graveyard is going, and with it every reader of its memory: readers hold a
-            // reference to the owner, and droppers are counted by it.
+            // SAFETY: the owner of the graveyard is going, and with it every reader of its memory: readers
+            // hold a reference to the owner, and droppers are counted by it.
             unsafe { block.free() };
         }
     }

@@ -5,18 +5,18 @@ use foldhash::SharedSeed;
 use once_cell::sync::OnceCell;
 use std::hash::{BuildHasher, Hash, Hasher};
 
-/// The hasher of a registry whose user names none: fast, and keyed with a secret that each process draws from the system's
-/// source of randomness at its first use, so that nobody can prepare keys that collide.
+/// The hasher of a registry whose user names none: fast, and keyed with a secret that each process draws from
+/// the system's source of randomness at its first use, so that nobody can prepare keys that collide.
 ///
-/// It takes no space and can be built in a constant, so a registry with it can be a `static`. All registries of a process share
-/// the secret. The function (foldhash) is quick rather than cryptographic: against an attacker who can *measure* collisions and adapt,
-/// give the registry a `std::hash::RandomState` instead.
+/// It takes no space and can be built in a constant, so a registry with it can be a `static`. All registries
+/// of a process share the secret. The function (foldhash) is quick rather than cryptographic: against an
+/// attacker who can *measure* collisions and adapt, give the registry a `std::hash::RandomState` instead.
 ///
-/// The function is foldhash's `fast` variant. The `quality` variant adds one step at the end, which cannot separate keys that
-/// the steps before have made equal. Over 1000 secrets, both give the runs of one letter, of any length up to 300, no common
-/// hash; and both give the same 79 pairs of several such runs in a row (of some 2 million keys) a common one. Over 100
-/// secrets, both spread numbers, words and runs of letters as evenly as chance does. The step costs 3 instructions for an
-/// integer and 14 for a string.
+/// The function is foldhash's `fast` variant. The `quality` variant adds one step at the end, which cannot
+/// separate keys that the steps before have made equal. Over 1000 secrets, both give the runs of one letter,
+/// of any length up to 300, no common hash; and both give the same 79 pairs of several such runs in a row (of
+/// some 2 million keys) a common one. Over 100 secrets, both spread numbers, words and runs of letters as
+/// evenly as chance does. The step costs 3 instructions for an integer and 14 for a string.
 ///
 /// ```
 /// use highlander::hash::DefaultHashBuilder;
@@ -88,7 +88,8 @@ impl Hasher for DefaultHasher {
 
     #[inline(always)]
     fn write_u8(&mut self, i: u8) {
-        // What `str` appends so that "ab", "c" is not "a", "bc". The bytes' own length went into their hash already.
+        // What `str` appends so that "ab", "c" is not "a", "bc". The bytes' own length went into their hash
+        // already.
         if !(self.after_bytes && i == 0xFF) {
             self.hasher.write_u8(i);
         }
@@ -133,9 +134,10 @@ impl Hasher for DefaultHasher {
 
 /// The hash by which the table finds `key`.
 ///
-/// The table takes the bucket from the upper half and the tag from just below, so a user's hasher that leaves them empty
-/// (the identity on small integers, say) must not send every key to one bucket: one multiplication carries the low bits up.
-/// The factor is even, so that the lowest bit is 0 in all of them: it is set in the nodes of drafts (see `node`).
+/// The table takes the bucket from the upper half and the tag from just below, so a user's hasher that leaves
+/// them empty (the identity on small integers, say) must not send every key to one bucket: one multiplication
+/// carries the low bits up. The factor is even, so that the lowest bit is 0 in all of them: it is set in the
+/// nodes of drafts (see `node`).
 #[inline(always)]
 pub(crate) fn hash_key<Q: Hash + ?Sized, S: BuildHasher>(hasher: &S, key: &Q) -> u64 {
     hash_one(hasher, key).wrapping_mul(0x9E37_79B9_7F4A_7C15 << 1)

@@ -1,4 +1,5 @@
-//! Memory of nodes: their headers, the pool they lie in, when it may be given back, and how what lies in them ends.
+//! Memory of nodes: their headers, the pool they lie in, when it may be given back, and how what lies in them
+//! ends.
 
 pub(crate) mod grace;
 pub(crate) mod hash;

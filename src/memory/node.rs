@@ -1,29 +1,31 @@
 //! The block that one value lives in: a header with count and hash, then the payload.
 //!
-//! Node memory is *type-stable*: while its registry lives, a block is only ever a node, so a reader may follow a stale
-//! pointer to it. The header's fields that such a reader touches, `count` and `hash`, are atomic for ever; the rest may be read
-//! only by an owner, that is after the count was raised from a value other than zero.
+//! Node memory is *type-stable*: while its registry lives, a block is only ever a node, so a reader may
+//! follow a stale pointer to it. The header's fields that such a reader touches, `count` and `hash`, are
+//! atomic for ever; the rest may be read only by an owner, that is after the count was raised from a value
+//! other than zero.
 //!
 //! | count | means | who may do what |
 //! |---|---|---|
 //! | 0 | free, not linked yet, or its last owner has gone | nobody can become an owner; one thread has it alone |
 //! | n > 0 | n owners | anyone may become an owner; owners may read header and payload |
 //!
-//! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is published again.
-//! From 0 to 1 there is one too, [`Header::publish`], under the bucket's lock that links the node: earlier, a reader
-//! with a stale pointer from the node's last life could become an owner of a value that then loses against another.
+//! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is
+//! published again. From 0 to 1 there is one too, [`Header::publish`], under the bucket's lock that links the
+//! node: earlier, a reader with a stale pointer from the node's last life could become an owner of a value
+//! that then loses against another.
 //!
-//! A *draft* needs owners before it is linked, as its creator hands it out unfinished. Its hash is *hidden* until then: the lowest
-//! bit is set, which no look-up asks for. A reader with a stale pointer may become an owner of a draft; it looks at the hash again
-//! after that, and lets go. Weak handles look at the hash too.
+//! A *draft* needs owners before it is linked, as its creator hands it out unfinished. Its hash is *hidden*
+//! until then: the lowest bit is set, which no look-up asks for. A reader with a stale pointer may become an
+//! owner of a draft; it looks at the hash again after that, and lets go. Weak handles look at the hash too.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::process::abort;
 use std::ptr::{self, NonNull};
 
-/// Owners beyond this abort the process, as in `std`. As many threads again would have to get past the check at
-/// the same time before the count could wrap.
+/// Owners beyond this abort the process, as in `std`. As many threads again would have to get past the check
+/// at the same time before the count could wrap.
 const MAX_OWNERS: u32 = i32::MAX as u32;
 
 /// Set in the hash of a draft. No hash of a key has it; see `hash_key`.
@@ -36,7 +38,8 @@ pub(crate) struct Header {
     count: AtomicU32,
     /// What the payload needs to know about its size. Written while the count is 0, read by owners only.
     meta: UnsafeCell<u32>,
-    /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead, or while it waits to be given up by its last owner but those who look at it.
+    /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead, or while it
+    /// waits to be given up by its last owner but those who look at it.
     hash: AtomicU64,
 }
 
@@ -68,7 +71,8 @@ impl Header {
         self.hash.store(hash, Ordering::Relaxed);
     }
 
-    /// Whether the value is a draft. Asked by an owner, or by somebody who keeps the node from being given back.
+    /// Whether the value is a draft. Asked by an owner, or by somebody who keeps the node from being given
+    /// back.
     ///
     /// If it is none any more, all that its creator did to it is seen.
     #[inline(always)]
@@ -85,8 +89,9 @@ impl Header {
 
     /// Stores the next node of a list in place of the hash.
     ///
-    /// As a number, since readers with stale pointers compare this field with a hash at any time, so it has one type for ever. The
-    /// provenance is exposed for [`Header::link`]: the next node may lie in any chunk, so no pointer at hand could lend its own.
+    /// As a number, since readers with stale pointers compare this field with a hash at any time, so it has
+    /// one type for ever. The provenance is exposed for [`Header::link`]: the next node may lie in any chunk,
+    /// so no pointer at hand could lend its own.
     #[inline(always)]
     pub(crate) fn set_link(&self, next: Option<NodePtr>) {
         let next = next.map_or(ptr::null_mut(), NonNull::as_ptr);
@@ -102,8 +107,9 @@ impl Header {
             if count.wrapping_sub(1) >= MAX_OWNERS - 1 {
                 return if count == 0 { false } else { abort() };
             }
-            // Acquire: pairs with `publish` and `begin_draft`; what the payload holds was written before. Every other change of a count
-            // above zero is a read-modify-write, which keeps that release sequence going.
+            // Acquire: pairs with `publish` and `begin_draft`; what the payload holds was written before.
+            // Every other change of a count above zero is a read-modify-write, which keeps that release
+            // sequence going.
             match self.count.compare_exchange_weak(
                 count,
                 count + 1,
@@ -135,13 +141,14 @@ impl Header {
             // The node may be gone by now: not a word more about `self`.
             return false;
         }
-        // Acquire: pairs with the Release of every earlier owner's last step. (A load, not a fence: some checkers do
-        // not know fences, and the line is in hand.)
+        // Acquire: pairs with the Release of every earlier owner's last step. (A load, not a fence: some
+        // checkers do not know fences, and the line is in hand.)
         self.count.load(Ordering::Acquire);
         true
     }
 
-    /// Gives a node that is just being linked its owners. The caller is one of them: it has the node alone, or is an owner of a draft.
+    /// Gives a node that is just being linked its owners. The caller is one of them: it has the node alone,
+    /// or is an owner of a draft.
     #[inline(always)]
     pub(crate) fn publish(&self, owners: u32) {
         // Relaxed: the caller has it alone, or is an owner, so that it does not become 0.
@@ -158,7 +165,8 @@ impl Header {
     /// Makes the caller, who has the node alone, the one owner of a draft.
     pub(crate) fn begin_draft(&self) {
         self.set_hash(self.hash() | HIDDEN);
-        // Release: pairs with `acquire`. Whoever becomes an owner sees the payload, and that the hash is hidden.
+        // Release: pairs with `acquire`. Whoever becomes an owner sees the payload, and that the hash is
+        // hidden.
         self.count.store(1, Ordering::Release);
     }
 

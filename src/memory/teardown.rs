@@ -1,16 +1,18 @@
 //! Ending what owns what owns what …, without a stack that grows with the chain.
 //!
-//! What has died is ended where its last owner lets go, inside the end of what owned it if need be. From a certain depth on, it is put aside
-//! and ended when the one at that depth has been: later than where it was let go of, but before the outermost drop returns. The order stays the same as without
-//! that: what is put aside first is ended first, and all that this lets go of comes before the next.
+//! What has died is ended where its last owner lets go, inside the end of what owned it if need be. From a
+//! certain depth on, it is put aside and ended when the one at that depth has been: later than where it was
+//! let go of, but before the outermost drop returns. The order stays the same as without that: what is put
+//! aside first is ended first, and all that this lets go of comes before the next.
 //!
-//! User code that runs because of a death, but outside of the end of what has died (a removal hook, a token's callbacks), is treated in the same way: it may
-//! let go of the next one.
+//! User code that runs because of a death, but outside of the end of what has died (a removal hook, a token's
+//! callbacks), is treated in the same way: it may let go of the next one.
 //!
-//! That is sound since nothing that is put aside borrows anything. It may have been made in a destructor at that very depth, which is over when the turn
-//! comes. So what writes a value demands a `'static` type: the constructors of registries, interners and watched values, and `Watched::get_mut`.
-//! Handles, interned and watched pointers are covariant, which is harmless: through a shortened one nothing can be written. Registries and interners,
-//! into which values are put, are invariant.
+//! That is sound since nothing that is put aside borrows anything. It may have been made in a destructor at
+//! that very depth, which is over when the turn comes. So what writes a value demands a `'static` type: the
+//! constructors of registries, interners and watched values, and `Watched::get_mut`. Handles, interned and
+//! watched pointers are covariant, which is harmless: through a shortened one nothing can be written.
+//! Registries and interners, into which values are put, are invariant.
 
 use crate::memory::panics::Panics;
 use crate::sync::local;
@@ -33,7 +35,8 @@ pub(crate) struct Dead {
 
 impl Dead {
     /// # Safety
-    /// `end` may be called with `what`, once, on this thread, at any time; also when all that exists now but is not `'static` has gone.
+    /// `end` may be called with `what`, once, on this thread, at any time; also when all that exists now but
+    /// is not `'static` has gone.
     #[inline]
     pub(crate) unsafe fn new(what: [*const (); 2], end: unsafe fn([*const (); 2])) -> Self {
         Self { what, end }

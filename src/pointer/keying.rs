@@ -1,20 +1,24 @@
 //! How weak keys are compared: by equality of what they lead to, or by identity.
 //!
-//! A dead key equals nothing, and nothing is ever asked of it: its hash is the one that was taken when it was entered.
+//! A dead key equals nothing, and nothing is ever asked of it: its hash is the one that was taken when it was
+//! entered.
 
 use crate::memory::hash::hash_key;
 use crate::pointer::traits::{Pointer, WeakPointer};
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
-/// Weak keys are the same if what they lead to is equal, as in CPython's `WeakKeyDictionary` and Guava's weak interners. The first key stays.
+/// Weak keys are the same if what they lead to is equal, as in CPython's `WeakKeyDictionary` and Guava's weak
+/// interners. The first key stays.
 ///
-/// Look-ups take anything that is [`Equivalent`] to the target and hashes like it: `&*arc`, or a `&str` for an `Arc<Name>`.
+/// Look-ups take anything that is [`Equivalent`] to the target and hashes like it: `&*arc`, or a `&str` for
+/// an `Arc<Name>`.
 #[derive(Clone, Copy, Debug)]
 pub struct ByEquality(());
 
-/// Weak keys are the same if they lead to the very same object, as with `MapMaker.weakKeys()` of Guava and in .NET's `ConditionalWeakTable`.
-/// Nothing of the target is hashed or compared. Look-ups take the pointer itself.
+/// Weak keys are the same if they lead to the very same object, as with `MapMaker.weakKeys()` of Guava and in
+/// .NET's `ConditionalWeakTable`. Nothing of the target is hashed or compared. Look-ups take the pointer
+/// itself.
 #[derive(Clone, Copy, Debug)]
 pub struct ByAddress(());
 
@@ -31,7 +35,8 @@ mod sealed {
     impl<P: Pointer> CanAsk<P, P> for ByAddress {}
 }
 
-/// A way to compare weak keys of type `P`: [`ByEquality`] or [`ByAddress`]. It cannot be implemented outside of this crate.
+/// A way to compare weak keys of type `P`: [`ByEquality`] or [`ByAddress`]. It cannot be implemented outside
+/// of this crate.
 pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
     #[doc(hidden)]
     fn hash<S: BuildHasher>(hasher: &S, key: &P) -> u64;
@@ -45,8 +50,8 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
     fn twin(stored: &P::Weak, key: &P) -> Option<P>;
 }
 
-/// Says what a map with weak keys `P` can be asked for: the target or what is [`Equivalent`] to it with [`ByEquality`], the pointer
-/// with [`ByAddress`]. It cannot be implemented outside of this crate.
+/// Says what a map with weak keys `P` can be asked for: the target or what is [`Equivalent`] to it with
+/// [`ByEquality`], the pointer with [`ByAddress`]. It cannot be implemented outside of this crate.
 ///
 /// ```compile_fail,E0277
 /// use highlander::map::{Asked, ByEquality};

@@ -5,10 +5,12 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
-/// What a container gives to a pointer: call it when the value has died, and the container forgets that entry.
+/// What a container gives to a pointer: call it when the value has died, and the container forgets that
+/// entry.
 ///
-/// It holds the container weakly and says where the entry is to be found. So it does nothing when the container is gone, or the entry: whoever
-/// calls it late does no harm. A container that is told of a death while the value lives on does not believe it.
+/// It holds the container weakly and says where the entry is to be found. So it does nothing when the
+/// container is gone, or the entry: whoever calls it late does no harm. A container that is told of a death
+/// while the value lives on does not believe it.
 ///
 /// Only those who implement [`Pointer::watch`](crate::pointer::Pointer::watch) meet it.
 pub struct Notify {
@@ -84,8 +86,9 @@ impl Notify {
 
     /// Tells the container. The entry is gone when this returns.
     ///
-    /// *Waiting:* for other writers of the container, a few instructions long. *Runs* a map's hook and the drop of what the entry holds (a weak
-    /// pointer, the other half of a map's entry), and panics when that does. So call it with no lock held.
+    /// *Waiting:* for other writers of the container, a few instructions long. *Runs* a map's hook and the
+    /// drop of what the entry holds (a weak pointer, the other half of a map's entry), and panics when that
+    /// does. So call it with no lock held.
     pub fn dead(self) {
         if let Some(container) = self.container.upgrade() {
             container.dead(self.entry);

@@ -6,11 +6,14 @@ use crate::sync::const_fn;
 use std::fmt;
 use std::sync::Arc;
 
-/// A field by which a value reports its own death: the prompt way for values behind a plain [`Arc`](std::sync::Arc), which cannot report it.
+/// A field by which a value reports its own death: the prompt way for values behind a plain
+/// [`Arc`](std::sync::Arc), which cannot report it.
 ///
 /// The creator of a type stores a token in it and hands the token to the containers when it enters the value
-/// ([`WeakSet::insert_with_token`](crate::WeakSet::insert_with_token), [`WeakValueMap::insert_with_token`](crate::WeakValueMap::insert_with_token)). When the value is dropped, so is the token, and exactly those entries go, by identity,
-/// before the last owner's drop returns. That works behind `Arc<dyn Trait>` too, if the trait can show the token.
+/// ([`WeakSet::insert_with_token`](crate::WeakSet::insert_with_token),
+/// [`WeakValueMap::insert_with_token`](crate::WeakValueMap::insert_with_token)). When the value is dropped,
+/// so is the token, and exactly those entries go, by identity, before the last owner's drop returns. That
+/// works behind `Arc<dyn Trait>` too, if the trait can show the token.
 ///
 /// ```
 /// use highlander::pointer::Token;
@@ -29,14 +32,20 @@ use std::sync::Arc;
 /// ```
 ///
 /// # When it does not go as planned
-/// * *Never bound*: it costs a null word and its drop does nothing. So a token may be dropped inside a factory that fails.
+/// * *Never bound*: it costs a null word and its drop does nothing. So a token may be dropped inside a
+///   factory that fails.
 /// * *Bound to several entries*, of one container or many: all go, the newest first.
 /// * *The container has died*: nothing happens. The token holds it weakly, so neither keeps the other alive.
-/// * *The entry was removed or replaced before*: nothing happens; a set knows an entry by a number that is used once, and a map takes out only what is dead.
-/// * *Forgotten* (`mem::forget`, or leaked): the entry is treated as that of a plain `Arc`, never shown once the value is dead, and pruned.
-/// * *Dropped while the value lives on* (because it was replaced in its field): the entry stays, since the value is alive, and is pruned once dead.
-/// * *Moved out of the value* (`Arc::into_inner`): the value is dead from then on, its entry goes with the token, or is pruned.
-/// * *Dropped during unwinding*: as always. A panic in what it calls is then swallowed, since a second one would abort the process.
+/// * *The entry was removed or replaced before*: nothing happens; a set knows an entry by a number that is
+///   used once, and a map takes out only what is dead.
+/// * *Forgotten* (`mem::forget`, or leaked): the entry is treated as that of a plain `Arc`, never shown once
+///   the value is dead, and pruned.
+/// * *Dropped while the value lives on* (because it was replaced in its field): the entry stays, since the
+///   value is alive, and is pruned once dead.
+/// * *Moved out of the value* (`Arc::into_inner`): the value is dead from then on, its entry goes with the
+///   token, or is pruned.
+/// * *Dropped during unwinding*: as always. A panic in what it calls is then swallowed, since a second one
+///   would abort the process.
 ///
 /// A token is for one value, so it is not `Clone`. That of a cloned value is to be a new one:
 ///
@@ -49,12 +58,15 @@ use std::sync::Arc;
 /// let other = highlander::pointer::Token::new();
 /// ```
 ///
-/// A token does not make an [`Arc`](std::sync::Arc) drop otherwise than it does: a chain of some ten thousands of `Arc`s that own each other overflows the stack,
-/// with tokens in them or without. With [`Watched`](crate::pointer::Watched) in their place it does not. (Tokens whose callbacks, or the removal hooks of whose maps, each drop the
-/// next token may be any number. From the 64th one inside of another on, hooks and callbacks run a little later, before the outermost drop returns.)
+/// A token does not make an [`Arc`](std::sync::Arc) drop otherwise than it does: a chain of some ten
+/// thousands of `Arc`s that own each other overflows the stack, with tokens in them or without. With
+/// [`Watched`](crate::pointer::Watched) in their place it does not. (Tokens whose callbacks, or the removal
+/// hooks of whose maps, each drop the next token may be any number. From the 64th one inside of another on,
+/// hooks and callbacks run a little later, before the outermost drop returns.)
 ///
-/// Fields are dropped in the order of their declaration, after the value's own `Drop::drop`. So with the token as the first field,
-/// entries go after the value's destructor and before its other fields; an [`Arc`](std::sync::Arc)'s weak pointers are dead before either.
+/// Fields are dropped in the order of their declaration, after the value's own `Drop::drop`. So with the
+/// token as the first field, entries go after the value's destructor and before its other fields; an
+/// [`Arc`](std::sync::Arc)'s weak pointers are dead before either.
 pub struct Token {
     watchers: Watchers,
 }
@@ -69,9 +81,11 @@ impl Token {
         }
     }
 
-    /// Runs `callback` when the token is dropped, unless the registration is dropped before. After the containers have been told, newest first.
+    /// Runs `callback` when the token is dropped, unless the registration is dropped before. After the
+    /// containers have been told, newest first.
     ///
-    /// *Runs* the callback with no lock held, once. When it panics the others run all the same, and the first panic goes on from the token's drop.
+    /// *Runs* the callback with no lock held, once. When it panics the others run all the same, and the first
+    /// panic goes on from the token's drop.
     ///
     /// ```
     /// use highlander::pointer::Token;
@@ -87,7 +101,8 @@ impl Token {
         this.watchers.on_death(Box::new(callback))
     }
 
-    /// The number of entries that would go with it, at some moment. One that was taken out of its container counts until that has dropped it, a moment later.
+    /// The number of entries that would go with it, at some moment. One that was taken out of its container
+    /// counts until that has dropped it, a moment later.
     pub fn entry_count(this: &Self) -> usize {
         this.watchers.len().0
     }
@@ -97,7 +112,8 @@ impl Token {
         self.watchers.watch(notify)
     }
 
-    /// For a map that gives the token to a factory and binds it afterwards, when the value is complete and its entry has a number.
+    /// For a map that gives the token to a factory and binds it afterwards, when the value is complete and
+    /// its entry has a number.
     pub(crate) fn binder(&self) -> Binder {
         Binder(Arc::clone(self.watchers.list()))
     }
@@ -129,7 +145,8 @@ impl fmt::Debug for Token {
 pub(crate) struct Binder(Arc<WatchList>);
 
 impl Binder {
-    /// None when the token has been dropped: then its value has died, or the factory has not stored it, and the entry is to be pruned.
+    /// None when the token has been dropped: then its value has died, or the factory has not stored it, and
+    /// the entry is to be pruned.
     pub(crate) fn bind(&self, notify: Notify) -> Option<Registration> {
         self.0.watch(notify)
     }

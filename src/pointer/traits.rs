@@ -9,18 +9,20 @@ use std::sync::{self, Arc};
 
 /// A strong pointer: it keeps its target alive, and can make a weak twin that does not.
 ///
-/// Implemented for [`Arc`], [`Rc`], our [`Handle`](crate::Handle)s, and [`Watched`](crate::pointer::Watched). Implement it for a pointer of your own, to an object that another runtime owns, say.
-/// All functions are associated ones, so that they do not hide methods of the target.
+/// Implemented for [`Arc`], [`Rc`], our [`Handle`](crate::Handle)s, and [`Watched`](crate::pointer::Watched).
+/// Implement it for a pointer of your own, to an object that another runtime owns, say. All functions are
+/// associated ones, so that they do not hide methods of the target.
 ///
-/// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never unsound ones. (The one promise
-/// that more depends on, [`WeakPointer::IS_DEAD_IS_QUIET`], takes `unsafe` to give.) The rules:
-/// * `address` says which object it is. Two pointers have the same address exactly if they lead to the same object. No other object
-///   gets that address while the object lives *or a weak pointer to it exists*; an allocator that reuses the place of a dead
-///   object under a weak pointer's nose breaks this.
+/// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never
+/// unsound ones. (The one promise that more depends on, [`WeakPointer::IS_DEAD_IS_QUIET`], takes `unsafe` to
+/// give.) The rules:
+/// * `address` says which object it is. Two pointers have the same address exactly if they lead to the same
+///   object. No other object gets that address while the object lives *or a weak pointer to it exists*; an
+///   allocator that reuses the place of a dead object under a weak pointer's nose breaks this.
 /// * `downgrade` makes a weak pointer to the same object, with the same address.
 ///
-/// Containers call none of these functions under a lock, so they may do what they like, also use the container. (A
-/// [`WeakSet`](crate::WeakSet) may call `upgrade` and `is_dead` while it has the epoch pinned.)
+/// Containers call none of these functions under a lock, so they may do what they like, also use the
+/// container. (A [`WeakSet`](crate::WeakSet) may call `upgrade` and `is_dead` while it has the epoch pinned.)
 ///
 /// ```
 /// use highlander::pointer::{Pointer, WeakPointer};
@@ -76,30 +78,35 @@ pub trait Pointer: Clone {
     /// Which object it is; see the rules above.
     fn address(this: &Self) -> *const ();
 
-    /// Whether [`watch`](Self::watch) can ever return something. A pointer that says `false` here, as [`Arc`] does, is not asked, which saves
-    /// containers some work. There is no other use in saying it.
+    /// Whether [`watch`](Self::watch) can ever return something. A pointer that says `false` here, as [`Arc`]
+    /// does, is not asked, which saves containers some work. There is no other use in saying it.
     const REPORTS: bool = true;
 
-    /// Whether it also says when the object's destructor has *ended*, as a [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that passes
-    /// [`watch`](Self::watch) on can say so. [Exclusive](crate::map::Map::exclusive) maps ask for it: one that says so and does not pass it on leaves its keys waiting for ever for ends
-    /// that nobody reports.
+    /// Whether it also says when the object's destructor has *ended*, as a
+    /// [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that
+    /// passes [`watch`](Self::watch) on can say so. [Exclusive](crate::map::Map::exclusive) maps ask for it:
+    /// one that says so and does not pass it on leaves its keys waiting for ever for ends that nobody
+    /// reports.
     const REPORTS_END: bool = false;
 
-    /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the drop of the last owner
-    /// returns, and with no lock held. The container drops the registration with the entry.
+    /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the
+    /// drop of the last owner returns, and with no lock held. The container drops the registration with the
+    /// entry.
     ///
-    /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a death, as an [`Arc`] cannot:
-    /// dead entries are pruned. A [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) can; pointers made of one pass the call on.
+    /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a
+    /// death, as an [`Arc`] cannot: dead entries are pruned. A [`Watched`](crate::pointer::Watched) and a
+    /// [`Handle`](crate::Handle) can; pointers made of one pass the call on.
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
         let _ = (this, notify);
         None
     }
 }
 
-/// A promise about a weak pointer `W`: its [`is_dead`](WeakPointer::is_dead) does nothing but read memory. See
-/// [`WeakPointer::IS_DEAD_IS_QUIET`].
+/// A promise about a weak pointer `W`: its [`is_dead`](WeakPointer::is_dead) does nothing but read memory.
+/// See [`WeakPointer::IS_DEAD_IS_QUIET`].
 ///
-/// The promise is about this very type: one that wraps another has to make its own, since its `is_dead` is its own.
+/// The promise is about this very type: one that wraps another has to make its own, since its `is_dead` is
+/// its own.
 ///
 /// ```compile_fail
 /// # use highlander::pointer::{Pointer, WeakPointer};
@@ -153,8 +160,9 @@ impl<W> Quiet<W> {
     /// Makes the promise.
     ///
     /// # Safety
-    /// `<W as WeakPointer>::is_dead` does nothing but read memory, from any thread that may have the pointer. It does not panic, waits for nothing, and calls nothing that
-    /// might: above all no call on a map or set of this crate.
+    /// `<W as WeakPointer>::is_dead` does nothing but read memory, from any thread that may have the pointer.
+    /// It does not panic, waits for nothing, and calls nothing that might: above all no call on a map or set
+    /// of this crate.
     pub const unsafe fn promise() -> Self {
         Self(PhantomData)
     }
@@ -168,10 +176,12 @@ impl<W> fmt::Debug for Quiet<W> {
 
 /// A pointer that knows an object without keeping it alive: the weak twin of a [`Pointer`].
 pub trait WeakPointer: Clone {
-    /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always correct.
+    /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always
+    /// correct.
     ///
-    /// With it a sweep of a map asks `is_dead` while a bucket of its table is locked, instead of becoming an owner of each entry that it
-    /// looks at: it is faster. The weak pointers of `std` and [`WeakWatched`](crate::pointer::WeakWatched) have it. To give it is `unsafe`.
+    /// With it a sweep of a map asks `is_dead` while a bucket of its table is locked, instead of becoming an
+    /// owner of each entry that it looks at: it is faster. The weak pointers of `std` and
+    /// [`WeakWatched`](crate::pointer::WeakWatched) have it. To give it is `unsafe`.
     const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = None;
 
     /// The strong pointer that it is the twin of.
@@ -180,7 +190,8 @@ pub trait WeakPointer: Clone {
     /// A strong pointer, unless the object has died. Once this has said `None`, it says so for ever.
     fn upgrade(&self) -> Option<Self::Strong>;
 
-    /// Whether the object has died. Once this has said `true`, it says so for ever, and `upgrade` says `None`.
+    /// Whether the object has died. Once this has said `true`, it says so for ever, and `upgrade` says
+    /// `None`.
     ///
     /// When it says `false`, the object may be dead all the same by the time of the next call.
     fn is_dead(&self) -> bool;
@@ -209,8 +220,8 @@ impl<T: ?Sized> Pointer for Arc<T> {
         this
     }
 
-    /// The address of the value without its length or table of methods, which need not be the same in all pointers to it. Two values
-    /// without a size have different ones, as it lies behind counts of their own.
+    /// The address of the value without its length or table of methods, which need not be the same in all
+    /// pointers to it. Two values without a size have different ones, as it lies behind counts of their own.
     #[inline]
     fn address(this: &Self) -> *const () {
         Arc::as_ptr(this).cast()

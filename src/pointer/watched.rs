@@ -12,11 +12,13 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// An [`Arc`](std::sync::Arc) that reports the death of its value: to every container that it is in, and to callbacks.
+/// An [`Arc`](std::sync::Arc) that reports the death of its value: to every container that it is in, and to
+/// callbacks.
 ///
-/// It can be put into any number of sets and maps. The drop of the last owner takes it out of all of them before it returns. (An `Arc`
-/// cannot report its death, so containers find out later; see [`Token`](crate::pointer::Token) for values that must live in one.)
-/// It is as wide as an `Arc`, and its block is one word larger: CPython's `weakreflist`, null while nobody watches.
+/// It can be put into any number of sets and maps. The drop of the last owner takes it out of all of them
+/// before it returns. (An `Arc` cannot report its death, so containers find out later; see
+/// [`Token`](crate::pointer::Token) for values that must live in one.) It is as wide as an `Arc`, and its
+/// block is one word larger: CPython's `weakreflist`, null while nobody watches.
 ///
 /// ```
 /// use highlander::pointer::Watched;
@@ -36,19 +38,27 @@ use std::sync::Arc;
 /// In this order, on the thread that drops the last owner:
 /// 1. All weak pointers are dead: none can be upgraded any more.
 /// 2. Containers forget the value, the newest first.
-/// 3. Callbacks run, the newest first, once each, with no lock held: they may do anything. None of them finds the value in a container.
-/// 4. The value is dropped. (If it is in an exclusive map, this comes before 3, so that a callback may ask for what is made after its end.)
+/// 3. Callbacks run, the newest first, once each, with no lock held: they may do anything. None of them finds
+///    the value in a container.
+/// 4. The value is dropped. (If it is in an exclusive map, this comes before 3, so that a callback may ask
+///    for what is made after its end.)
 ///
-/// This is the order of CPython's cyclic collector, and of a [`Registry`](crate::Registry)'s handles. (A plain last `decref` in CPython runs
-/// `__del__` before 1; here a destructor cannot resurrect its value, and a successor may be created while it runs.) What has to happen
-/// after the destructor belongs into the last field of the value: a [`Token`](crate::pointer::Token) with [`on_drop`](crate::pointer::Token::on_drop), for example.
+/// This is the order of CPython's cyclic collector, and of a [`Registry`](crate::Registry)'s handles. (A
+/// plain last `decref` in CPython runs `__del__` before 1; here a destructor cannot resurrect its value, and
+/// a successor may be created while it runs.) What has to happen after the destructor belongs into the last
+/// field of the value: a [`Token`](crate::pointer::Token) with [`on_drop`](crate::pointer::Token::on_drop),
+/// for example.
 ///
-/// When a callback panics, the others run all the same and the value is dropped; then the first panic, be it of a callback or of the value's
-/// destructor, goes on from the drop. During an unwinding it is swallowed, since a second one would abort the process.
+/// When a callback panics, the others run all the same and the value is dropped; then the first panic, be it
+/// of a callback or of the value's destructor, goes on from the drop. During an unwinding it is swallowed,
+/// since a second one would abort the process.
 ///
-/// A chain of values that own each other may be of any length, and of `Watched` values, [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones: its drop does not
-/// overflow the stack, nor does that of one whose removal hooks or callbacks each drop the next value, or whose callbacks each own the next [`Registration`]. From the 64th nested drop on, removal hooks, 3 and 4 happen a little
-/// later than where the owner let go, but before the outermost drop returns; 1 and 2 happen at once. (That is why the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
+/// A chain of values that own each other may be of any length, and of `Watched` values,
+/// [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones: its drop does not overflow the stack,
+/// nor does that of one whose removal hooks or callbacks each drop the next value, or whose callbacks each
+/// own the next [`Registration`]. From the 64th nested drop on, removal hooks, 3 and 4 happen a little later
+/// than where the owner let go, but before the outermost drop returns; 1 and 2 happen at once. (That is why
+/// the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
 /// dropped inside each other as ever, down to the next one of ours.
 ///
 /// ```compile_fail
@@ -73,7 +83,8 @@ impl<T: 'static> Watched<T> {
         Self::of(LifeArc::new(WatchedInner::new(Watchers::new(), value)))
     }
 
-    /// The first owner of a value that knows itself weakly. While `make` runs, the weak pointer cannot be upgraded: nobody sees the value half-built.
+    /// The first owner of a value that knows itself weakly. While `make` runs, the weak pointer cannot be
+    /// upgraded: nobody sees the value half-built.
     ///
     /// *Panics* when `make` does; nothing is leaked, and the weak pointer stays dead.
     ///
@@ -103,11 +114,11 @@ impl<T: 'static> Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// The value, if this is its last owner; otherwise this owner is dropped and the result is None. Of several owners that do this at the same
-    /// time, exactly one gets the value.
+    /// The value, if this is its last owner; otherwise this owner is dropped and the result is None. Of
+    /// several owners that do this at the same time, exactly one gets the value.
     ///
-    /// The value then counts as dead: weak pointers cannot be upgraded, containers forget it and callbacks run, before this returns.
-    /// If a callback panics, so does this, and the value is dropped.
+    /// The value then counts as dead: weak pointers cannot be upgraded, containers forget it and callbacks
+    /// run, before this returns. If a callback panics, so does this, and the value is dropped.
     ///
     /// ```
     /// use highlander::pointer::Watched;
@@ -136,8 +147,9 @@ impl<T: ?Sized> Watched<T> {
         }
     }
 
-    /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always `|it| it as _`; it is written out because
-    /// the compiler coerces the pointers of `std` only. (One that keeps the `Arc` is one more owner; one that returns another `Arc` makes this an owner of that.)
+    /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always
+    /// `|it| it as _`; it is written out because the compiler coerces the pointers of `std` only. (One that
+    /// keeps the `Arc` is one more owner; one that returns another `Arc` makes this an owner of that.)
     ///
     /// The identity, the watchers and the weak pointers stay the same.
     ///
@@ -159,16 +171,20 @@ impl<T: ?Sized> Watched<T> {
         Watched::of(coerce(this.life.into_arc()))
     }
 
-    /// Runs `callback` at the death of the value, unless the registration is dropped before. See [the order](Watched#the-last-drop).
+    /// Runs `callback` at the death of the value, unless the registration is dropped before. See
+    /// [the order](Watched#the-last-drop).
     ///
-    /// The callback gets nothing: it could not reach the value anyway. Let it own a [`WeakWatched`] if it has to know which one has died.
+    /// The callback gets nothing: it could not reach the value anyway. Let it own a [`WeakWatched`] if it has
+    /// to know which one has died.
     ///
-    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:* amortised constant; the first one allocates the list.
+    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:*
+    /// amortised constant; the first one allocates the list.
     pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
         this.life.watchers().on_death(Box::new(callback))
     }
 
-    /// A weak pointer to the same value. The first one allocates the list of watchers, which all weak pointers share.
+    /// A weak pointer to the same value. The first one allocates the list of watchers, which all weak
+    /// pointers share.
     pub fn downgrade(this: &Self) -> WeakWatched<T> {
         WeakWatched {
             life: LifeArc::downgrade(&this.life),
@@ -201,15 +217,17 @@ impl<T: ?Sized> Watched<T> {
         this.life.watchers().len().1
     }
 
-    /// The number of container entries that would go with the value, at some moment. One that was taken out of its container counts until that has dropped it, a moment later.
+    /// The number of container entries that would go with the value, at some moment. One that was taken out
+    /// of its container counts until that has dropped it, a moment later.
     pub fn entry_count(this: &Self) -> usize {
         this.life.watchers().len().0
     }
 
     /// Returns the value, if there is no other owner and no weak pointer to it; so, if it is in no container.
     ///
-    /// The type must be `'static` here too, as in [`Watched::new`]. A `Watched<&'static str>` may be used as a `Watched<&'a str>`, but nothing
-    /// that borrows can be written through that one: its drop might come after the end of the borrow.
+    /// The type must be `'static` here too, as in [`Watched::new`]. A `Watched<&'static str>` may be used as
+    /// a `Watched<&'a str>`, but nothing that borrows can be written through that one: its drop might come
+    /// after the end of the borrow.
     ///
     /// ```compile_fail
     /// use highlander::pointer::Watched;
@@ -323,11 +341,14 @@ impl<T: ?Sized + Hash> Hash for Watched<T> {
 
 /// A pointer that knows the value of a [`Watched`] without keeping it alive.
 ///
-/// When the last [`Watched`] goes, all weak ones are dead before anybody is told and before the value's destructor begins, and stay dead.
+/// When the last [`Watched`] goes, all weak ones are dead before anybody is told and before the value's
+/// destructor begins, and stay dead.
 ///
-/// Comparing and hashing follow CPython's `weakref.ref`, as for [`WeakHandle`](crate::WeakHandle): while both are alive, they compare as the
-/// values; a dead one is equal only to those that led to the same value. The hash is the value's, taken when it is first asked for
-/// while the value lives, and kept beyond its death; one that was never asked for before, or is asked before the value is complete, hashes by identity. There is no order.
+/// Comparing and hashing follow CPython's `weakref.ref`, as for [`WeakHandle`](crate::WeakHandle): while both
+/// are alive, they compare as the values; a dead one is equal only to those that led to the same value. The
+/// hash is the value's, taken when it is first asked for while the value lives, and kept beyond its death;
+/// one that was never asked for before, or is asked before the value is complete, hashes by identity. There
+/// is no order.
 ///
 /// ```
 /// use highlander::pointer::Watched;
@@ -351,7 +372,8 @@ impl<T: ?Sized> WeakWatched<T> {
         self.life.upgrade().map(Watched::of)
     }
 
-    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be sure.
+    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be
+    /// sure.
     pub fn is_alive(&self) -> bool {
         self.strong_count() > 0
     }

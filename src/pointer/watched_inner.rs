@@ -1,4 +1,5 @@
-//! What a watched value lives in: the value, the list of those who want to know of its death, and how both end.
+//! What a watched value lives in: the value, the list of those who want to know of its death, and how both
+//! end.
 
 use crate::memory::panics::Panics;
 use crate::memory::teardown::{self, Dead};
@@ -10,11 +11,11 @@ use std::mem::{align_of, needs_drop, size_of, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 
-/// What a [`Watched`](crate::pointer::Watched) owns: a value, and the list of those who want to know of its death. Seen only by closures given to
-/// [`Watched::unsize`](crate::pointer::Watched::unsize).
-// Invariant: both are there until `end`, or until `into_value`, which skips the drop.
-// Invariant: the value borrows nothing. `T` may be shortened to a type that is not `'static` (a life is covariant), so what writes a value,
-// `new` and `value_mut`, demands a `'static` type.
+/// What a [`Watched`](crate::pointer::Watched) owns: a value, and the list of those who want to know of its
+/// death. Seen only by closures given to [`Watched::unsize`](crate::pointer::Watched::unsize).
+// Invariant: both are there until `end`, or until `into_value`, which skips the drop. Invariant: the value
+// borrows nothing. `T` may be shortened to a type that is not `'static` (a life is covariant), so what writes
+// a value, `new` and `value_mut`, demands a `'static` type.
 pub struct WatchedInner<T: ?Sized> {
     watchers: ManuallyDrop<Watchers>,
     value: ManuallyDrop<T>,
@@ -85,7 +86,8 @@ impl<T: ?Sized> Drop for WatchedInner<T> {
         if self.watchers.listed().is_some() || teardown::is_deepest() {
             self.announce_and_end();
         } else if needs_drop::<T>() {
-            // SAFETY: dropped once, here, and not used afterwards. There is no list that would have to be freed.
+            // SAFETY: dropped once, here, and not used afterwards. There is no list that would have to be
+            // freed.
             teardown::descend(|| unsafe { ManuallyDrop::drop(&mut self.value) });
         }
     }
@@ -118,8 +120,8 @@ local! {
     static OFFERED: Cell<*const ()> = Cell::new(ptr::null());
 }
 
-/// An owner's offer to end a life later, if it turns out to be the last. From when it is made to when it is taken or withdrawn, nothing runs
-/// but the owner's drop up to that of the life.
+/// An owner's offer to end a life later, if it turns out to be the last. From when it is made to when it is
+/// taken or withdrawn, nothing runs but the owner's drop up to that of the life.
 struct Offer(*const ());
 
 impl Offer {
@@ -151,7 +153,8 @@ impl Offer {
     }
 }
 
-/// An owner of a life. As it is an `Arc`, which frees its memory with its value, an owner that is dropped deep down keeps the memory by a weak pointer.
+/// An owner of a life. As it is an `Arc`, which frees its memory with its value, an owner that is dropped
+/// deep down keeps the memory by a weak pointer.
 pub(in crate::pointer) struct WatchedOwner<T: ?Sized>(ManuallyDrop<LifeArc<WatchedInner<T>>>);
 
 impl<T: ?Sized> WatchedOwner<T> {
@@ -222,7 +225,8 @@ fn pack<W>(thing: W) -> [*const (); 2] {
     const { assert!(size_of::<W>() <= size_of::<[*const (); 2]>()) }
     const { assert!(align_of::<W>() <= align_of::<*const ()>()) }
     let mut words: [*const (); 2] = [ptr::null(); 2];
-    // SAFETY: there is room. Whatever bytes a pointer and its metadata have are valid in words that are only copied.
+    // SAFETY: there is room. Whatever bytes a pointer and its metadata have are valid in words that are only
+    // copied.
     unsafe { words.as_mut_ptr().cast::<W>().write(thing) };
     words
 }

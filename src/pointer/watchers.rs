@@ -1,7 +1,7 @@
 //! The list of those who want to know of one death: what CPython calls `weakreflist`.
 //!
-//! It has two lanes. Containers come first, so that a callback finds every one of them without the dead entry; then the callbacks. In each
-//! lane the newest is first.
+//! It has two lanes. Containers come first, so that a callback finds every one of them without the dead
+//! entry; then the callbacks. In each lane the newest is first.
 
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::work::Describe;
@@ -97,7 +97,8 @@ impl WatchList {
         Some(Registration::listed(self, Lanes::Containers, Some(id)))
     }
 
-    /// Tells them all, and refuses those who come later, with no lock held, one after the other, so that a watcher may still detach those behind it.
+    /// Tells them all, and refuses those who come later, with no lock held, one after the other, so that a
+    /// watcher may still detach those behind it.
     #[cold]
     pub(in crate::pointer) fn announce(&self) {
         let mut panics = Panics::new();
@@ -105,7 +106,8 @@ impl WatchList {
         panics.catch(|| self.announce_rest());
     }
 
-    /// As `announce`, from the drop of one of many that may be let go of by each other's callbacks: deep down, those are called a little later.
+    /// As `announce`, from the drop of one of many that may be let go of by each other's callbacks: deep
+    /// down, those are called a little later.
     #[cold]
     pub(in crate::pointer) fn announce_drop(self: &Arc<Self>) {
         let mut panics = Panics::new();
@@ -127,16 +129,18 @@ impl WatchList {
                 self.endings.lock().push(ending);
             }
         };
-        // First those that wait for the end: what the others run may ask them, and must not wait for what this thread is doing.
+        // First those that wait for the end: what the others run may ask them, and must not wait for what
+        // this thread is doing.
         let first = self.containers.lock().close_and_take(Notify::ends);
         first.into_iter().for_each(tell_one);
         tell(&self.containers, tell_one);
     }
 
-    /// The second half: callbacks and destructor. Those who wait for the end of the destructor are told in any case; in between it is the work
-    /// that they wait for.
+    /// The second half: callbacks and destructor. Those who wait for the end of the destructor are told in
+    /// any case; in between it is the work that they wait for.
     ///
-    /// Callbacks come first. But if somebody waits for the end, they come after that, as they may ask for what is made then.
+    /// Callbacks come first. But if somebody waits for the end, they come after that, as they may ask for
+    /// what is made then.
     pub(crate) fn finish(&self, destructor: impl FnOnce()) {
         if !self.endings.lock().is_empty() {
             return self.finish_before_callbacks(destructor);
@@ -199,7 +203,8 @@ fn tell<W>(lane: &Mutex<WatcherList<W>>, call: impl Fn(W)) {
     }
 }
 
-/// Watchers in the order in which they came. Those that left leave a hole; there are never more holes than watchers, but for a few.
+/// Watchers in the order in which they came. Those that left leave a hole; there are never more holes than
+/// watchers, but for a few.
 struct WatcherList<W> {
     // Invariant: the numbers ascend.
     watchers: Vec<(u64, Option<W>)>,
@@ -282,7 +287,8 @@ enum Lanes {
     Callbacks,
 }
 
-/// That somebody is to be told of a death. It ends when this is dropped: then nobody is told, as with a dropped `weakref.ref`.
+/// That somebody is to be told of a death. It ends when this is dropped: then nobody is told, as with a
+/// dropped `weakref.ref`.
 ///
 /// It does not keep the value alive, and may outlive it.
 ///
@@ -311,8 +317,8 @@ enum RegistrationInner {
 }
 
 impl Registration {
-    /// The registration of a pointer that keeps a list of its own: `cancel` ends it, and says whether that came in time. For those who implement
-    /// [`Pointer::watch`](crate::pointer::Pointer::watch).
+    /// The registration of a pointer that keeps a list of its own: `cancel` ends it, and says whether that
+    /// came in time. For those who implement [`Pointer::watch`](crate::pointer::Pointer::watch).
     ///
     /// `cancel` runs when the registration is dropped or detached, with no lock held.
     pub fn new(cancel: impl FnOnce() -> bool + Send + Sync + 'static) -> Self {
@@ -331,11 +337,12 @@ impl Registration {
         }
     }
 
-    /// Ends the registration. True when that came in time: then nobody is told, now or later. False when the call has been made or is being made; it
-    /// is not waited for.
+    /// Ends the registration. True when that came in time: then nobody is told, now or later. False when the
+    /// call has been made or is being made; it is not waited for.
     ///
-    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Runs* the drop of the callback; from the 64th nested drop on, that
-    /// happens a little later, as in a chain of [`Watched`](crate::pointer::Watched) values.
+    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Runs* the drop
+    /// of the callback; from the 64th nested drop on, that happens a little later, as in a chain of
+    /// [`Watched`](crate::pointer::Watched) values.
     pub fn detach(mut self) -> bool {
         self.end()
     }

@@ -13,9 +13,11 @@ use std::hash::Hash;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-/// Errors of factories by key, each kept for a time: whoever asks again within it gets a clone of the error, and no factory runs.
+/// Errors of factories by key, each kept for a time: whoever asks again within it gets a clone of the error,
+/// and no factory runs.
 ///
-/// A factory asks for them itself, by [`or_try`](Self::or_try). So this works with every call that takes a factory, of every map, with a [`Recent`](super::Recent) on top or without:
+/// A factory asks for them itself, by [`or_try`](Self::or_try). So this works with every call that takes a
+/// factory, of every map, with a [`Recent`](super::Recent) on top or without:
 /// ```
 /// use highlander::error::CreateError;
 /// use highlander::{RecentErrors, Registry};
@@ -33,16 +35,21 @@ use std::time::{Duration, Instant};
 /// FAILED.clear();
 /// assert_eq!(*peer("glen", Ok(80)).unwrap(), 80);
 /// ```
-/// A live value is found as ever: errors are looked at where the factory would run. So those who wait for a creation that fails get its error too, one after the other, and
-/// do not try each for themselves.
+/// A live value is found as ever: errors are looked at where the factory would run. So those who wait for a
+/// creation that fails get its error too, one after the other, and do not try each for themselves.
 ///
-/// What is kept is what the factory returns, not that the map [refuses](crate::error::Refused) to create: that may be different next time. A success ends an error. A value that comes
-/// into the map by other ways, `insert` say, is found, but its death within the time would bring the error back: [`remove`](Self::remove) it then.
+/// What is kept is what the factory returns, not that the map [refuses](crate::error::Refused) to create:
+/// that may be different next time. A success ends an error. A value that comes into the map by other ways,
+/// `insert` say, is found, but its death within the time would bring the error back: [`remove`](Self::remove)
+/// it then.
 ///
-/// At most `max_capacity` errors are kept; one more, and the oldest goes. None is kept longer than `time_to_live`: then it is not returned any more. Its memory comes back with
-/// the next failure or creation, or with [`expire`](Self::expire). Some 40 bytes for each of `max_capacity` are there from the first failure on.
+/// At most `max_capacity` errors are kept; one more, and the oldest goes. None is kept longer than
+/// `time_to_live`: then it is not returned any more. Its memory comes back with the next failure or creation,
+/// or with [`expire`](Self::expire). Some 40 bytes for each of `max_capacity` are there from the first
+/// failure on.
 ///
-/// No user code runs under a lock. *Complexity:* of each call, that of one of a [`Registry`], in a creation that is under way anyhow; of taking an error out before its time, linear in the number that is kept.
+/// No user code runs under a lock. *Complexity:* of each call, that of one of a [`Registry`], in a creation
+/// that is under way anyhow; of taking an error out before its time, linear in the number that is kept.
 pub struct RecentErrors<K: 'static, E: 'static> {
     keeper: Keeper<Handle<K, KeptError<E>>>,
     errors: Registry<K, KeptError<E>>,
@@ -69,7 +76,8 @@ impl<K: 'static, E: 'static> RecentErrors<K, E> {
         }
     }
 
-    /// The same, with the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs with no lock held.
+    /// The same, with the time from `clock`: for tests, or for a clock that is quicker to read and less
+    /// exact. It runs with no lock held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
@@ -149,8 +157,9 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
 }
 
 impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
-    /// Returns the error of this key, if there is one; otherwise what `make` returns, and if that is an error, keeps a clone of it, with one of the key. To be called in a factory, which
-    /// nobody else runs for the same key meanwhile.
+    /// Returns the error of this key, if there is one; otherwise what `make` returns, and if that is an
+    /// error, keeps a clone of it, with one of the key. To be called in a factory, which nobody else runs for
+    /// the same key meanwhile.
     ///
     /// # Errors
     /// The error that is kept, or whatever `make` returns.

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// Places have numbers of 32 bits.
 const MOST: usize = 1 << 30;
 
-/// How exact the times of uses are, and how often is looked for those that have been kept long enough: an eighth of that time.
+/// How exact the times of uses are, and how often is looked for those that have been kept long enough: an
+/// eighth of that time.
 const GRAINS: u32 = 8;
 
 pub(super) struct Keeper<O> {
@@ -102,7 +103,8 @@ impl<O> Keeper<O> {
         self.store.get().map_or(0, |store| store.queue.len())
     }
 
-    /// Marks an owner as used just now; and keeps a clone of it, if none is kept and `may_be_kept` says so. Then others may have to go.
+    /// Marks an owner as used just now; and keeps a clone of it, if none is kept and `may_be_kept` says so.
+    /// Then others may have to go.
     #[inline]
     pub(super) fn keep(&self, owner: &O, address: usize, may_be_kept: impl FnOnce() -> bool)
     where

@@ -10,8 +10,9 @@ use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-/// A map whose values die when nobody owns them, so that a [`Recent`](super::Recent) can keep some: [`Registry`], [`WeakValueMap`](crate::WeakValueMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap), and a reference or
-/// an [`Arc`] of one. It cannot be implemented outside.
+/// A map whose values die when nobody owns them, so that a [`Recent`](super::Recent) can keep some:
+/// [`Registry`], [`WeakValueMap`](crate::WeakValueMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap), and a
+/// reference or an [`Arc`] of one. It cannot be implemented outside.
 #[allow(private_bounds)] // How it is asked concerns nobody else.
 pub trait WeakValued {
     /// The key: `K`, or the pointer that is a weak key.

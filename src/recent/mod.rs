@@ -1,7 +1,8 @@
 //! What has been used lately, kept alive for a little longer: a layer on top of a map whose values are weak.
 //!
-//! The maps know nothing of it: it owns values as anybody may. Here: the layer. `keeper` bounds what it owns, in number and in time; `queue` is the list of that; `maps` is what
-//! it asks of a map. `errors` keeps what creations have failed with.
+//! The maps know nothing of it: it owns values as anybody may. Here: the layer. `keeper` bounds what it owns,
+//! in number and in time; `queue` is the list of that; `maps` is what it asks of a map. `errors` keeps what
+//! creations have failed with.
 
 mod errors;
 mod keeper;
@@ -28,7 +29,8 @@ use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-/// A map and owners of the values that were used last, so that these do not die between one use and the next, to be created again at once.
+/// A map and owners of the values that were used last, so that these do not die between one use and the next,
+/// to be created again at once.
 ///
 /// ```
 /// use highlander::{Recent, Registry};
@@ -43,37 +45,46 @@ use std::time::{Duration, Instant};
 /// CLASSES.clear();
 /// assert!(CLASSES.get(&7).is_none());
 /// ```
-/// It can own the map, or lead to it by a reference or an `Arc`: `Recent<&'static Registry<K, V>>` is a layer on top of a `static` that others use without it.
+/// It can own the map, or lead to it by a reference or an `Arc`: `Recent<&'static Registry<K, V>>` is a layer
+/// on top of a `static` that others use without it.
 ///
 /// # What is kept
 /// An entry of a [`Recent`].
 type EntryOf<'a, M> =
     Entry<'a, <M as WeakValued>::Map, OwnedKey<<M as WeakValued>::Key>, AnyLive, Kept<'a, M>>;
 
-/// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and another one goes. Of values that are each used once, exactly the last
-/// `max_capacity` are kept. Those that are used again while they are kept may take half of the room from the others, in the long run those that are used most: so a walk over very
-/// many values does not drive them out. The last `max_capacity / 2` that came, and never less than one, are kept in any case. What has not been used while everything was replaced
+/// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and
+/// another one goes. Of values that are each used once, exactly the last `max_capacity` are kept. Those that
+/// are used again while they are kept may take half of the room from the others, in the long run those that
+/// are used most: so a walk over very many values does not drive them out. The last `max_capacity / 2` that
+/// came, and never less than one, are kept in any case. What has not been used while everything was replaced
 /// many times over goes in the end.
 ///
 /// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
 ///
-/// In the middle of a creation in two steps (`or_create_cyclic`), or of one that has got a value which is not complete, nothing more is kept on that thread: it may be given up
-/// with what it needs.
+/// In the middle of a creation in two steps (`or_create_cyclic`), or of one that has got a value which is not
+/// complete, nothing more is kept on that thread: it may be given up with what it needs.
 ///
-/// It is no cache of look-ups. Every look-up asks the map, and returns what that has: a value that was removed or replaced there is not found through the layer. (It may still be kept
-/// for a while; [`release`](Self::release) ends that.) And what is alive because others own it is found, kept or not.
+/// It is no cache of look-ups. Every look-up asks the map, and returns what that has: a value that was
+/// removed or replaced there is not found through the layer. (It may still be kept for a while;
+/// [`release`](Self::release) ends that.) And what is alive because others own it is found, kept or not.
 ///
 /// # Your code, and waiting
-/// Creations are those of the map: one flight for each key, whether it is asked through the layer or not. What goes is dropped with no lock held, in the call that made it go; its
-/// destructor may use the layer. If it panics, that goes to the caller of that call, and the layer has let go of the value; so have [`clear`](Self::clear) and the like of all the others.
+/// Creations are those of the map: one flight for each key, whether it is asked through the layer or not.
+/// What goes is dropped with no lock held, in the call that made it go; its destructor may use the layer. If
+/// it panics, that goes to the caller of that call, and the layer has let go of the value; so have
+/// [`clear`](Self::clear) and the like of all the others.
 ///
-/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value, and all that lets values go, locks the list for a few steps, or as many as values are kept;
-/// no user code is among them. One thread may use a value in the very moment in which another one makes it go; then it is not kept any more.
+/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value, and all that lets
+/// values go, locks the list for a few steps, or as many as values are kept; no user code is among them. One
+/// thread may use a value in the very moment in which another one makes it go; then it is not kept any more.
 ///
-/// A value that owns the layer that keeps it never dies, until the layer is cleared. The layer lets go of its owners when it is dropped.
+/// A value that owns the layer that keeps it never dies, until the layer is cleared. The layer lets go of its
+/// owners when it is dropped.
 ///
 /// # Memory
-/// About 40 bytes for each of `max_capacity`, from the first use on, and an owner for each value. [`shrink_to_fit`](Self::shrink_to_fit) gives back what is kept, not these.
+/// About 40 bytes for each of `max_capacity`, from the first use on, and an owner for each value.
+/// [`shrink_to_fit`](Self::shrink_to_fit) gives back what is kept, not these.
 pub struct Recent<M: WeakValued> {
     // Before the map: the values go while it is there.
     keeper: Keeper<M::Owner>,
@@ -94,11 +105,13 @@ impl<M: WeakValued> Recent<M> {
         }
     }
 
-    /// The same layer, which moreover lets go of values that have not been used for `time`: that is, for no less, and a quarter more at most.
+    /// The same layer, which moreover lets go of values that have not been used for `time`: that is, for no
+    /// less, and a quarter more at most.
     ///
-    /// There is no thread that does it. They go in the first call of the layer after that time, whatever its key; with [`expire`](Self::expire), which may be called from time
-    /// to time if there might be none; and not in a call that uses them. A layer with a time reads the clock in each call, which costs more than the rest of it, and in that time
-    /// looks eight times at all that is kept, at most.
+    /// There is no thread that does it. They go in the first call of the layer after that time, whatever its
+    /// key; with [`expire`](Self::expire), which may be called from time to time if there might be none; and
+    /// not in a call that uses them. A layer with a time reads the clock in each call, which costs more than
+    /// the rest of it, and in that time looks eight times at all that is kept, at most.
     ///
     /// ```
     /// use highlander::{Recent, Registry};
@@ -123,7 +136,8 @@ impl<M: WeakValued> Recent<M> {
         self
     }
 
-    /// The same layer, which takes the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs with no lock held.
+    /// The same layer, which takes the time from `clock`: for tests, or for a clock that is quicker to read
+    /// and less exact. It runs with no lock held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
@@ -153,8 +167,9 @@ impl<M: WeakValued> Recent<M> {
         }
     }
 
-    /// Selects one key of the map, as the map's own `entry`. What comes back counts as used and is kept; of a failure nothing is, unless the factory asks a [`RecentErrors`].
-    /// What the vacancy of a [claim](Entry::claim) is filled with is kept when it is [handed over](Self::keep).
+    /// Selects one key of the map, as the map's own `entry`. What comes back counts as used and is kept; of a
+    /// failure nothing is, unless the factory asks a [`RecentErrors`]. What the vacancy of a
+    /// [claim](Entry::claim) is filled with is kept when it is [handed over](Self::keep).
     ///
     /// ```
     /// use highlander::{Recent, WeakValueMap};
@@ -188,8 +203,8 @@ impl<M: WeakValued> Recent<M> {
         Entry::with_output(self.map(), key, Kept(self))
     }
 
-    /// Returns the live value of this key, created if there is none; it counts as used and is kept. The short form of [`entry`](Self::entry) with
-    /// [`or_insert_with`](Entry::or_insert_with).
+    /// Returns the live value of this key, created if there is none; it counts as used and is kept. The short
+    /// form of [`entry`](Self::entry) with [`or_insert_with`](Entry::or_insert_with).
     ///
     /// # Panics
     /// As the map's call of that name.
@@ -250,7 +265,8 @@ impl<M: WeakValued> Recent<M> {
         self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// Counts as a use of this value, which is kept from now on, if it is not yet: for owners that come from calls of the map. (That it is entered there is not asked for.)
+    /// Counts as a use of this value, which is kept from now on, if it is not yet: for owners that come from
+    /// calls of the map. (That it is entered there is not asked for.)
     ///
     /// ```
     /// use highlander::{Recent, Registry};
@@ -280,18 +296,21 @@ impl<M: WeakValued> Recent<M> {
         self.keeper.contains(M::Map::identity(owner))
     }
 
-    /// Lets go of all values, and returns how many there were. Those that others own live on. The map is not touched.
+    /// Lets go of all values, and returns how many there were. Those that others own live on. The map is not
+    /// touched.
     pub fn clear(&self) -> usize {
         self.keeper.clear()
     }
 
-    /// Lets go of all values; then gives back what the map does not need, if this layer is its owner or not: to be called when memory is short.
+    /// Lets go of all values; then gives back what the map does not need, if this layer is its owner or not:
+    /// to be called when memory is short.
     pub fn shrink_to_fit(&self) {
         self.keeper.clear();
         self.map().give_back();
     }
 
-    /// Lets go of the values that have been idle for [too long](Self::time_to_idle), and returns how many there were.
+    /// Lets go of the values that have been idle for [too long](Self::time_to_idle), and returns how many
+    /// there were.
     pub fn expire(&self) -> usize {
         self.keeper.expire()
     }

@@ -1,18 +1,23 @@
-//! A bounded set of owners in two lines: those that have come, and those that were used again when it would have been their turn to go. The first line may be pressed down to half of
-//! the room, and there goes who came first; in the second goes who has not been used since it was last passed over (*second chance*, or *clock*). So a lot of values that are used once
-//! do not drive out those that are used all the time, and these not the last ones. Known from SLRU and S3-FIFO; without the latter's memory of what has gone, which would need the
-//! keys: an address is soon another value's.
+//! A bounded set of owners in two lines: those that have come, and those that were used again when it would
+//! have been their turn to go. The first line may be pressed down to half of the room, and there goes who
+//! came first; in the second goes who has not been used since it was last passed over (*second chance*, or
+//! *clock*). So a lot of values that are used once do not drive out those that are used all the time, and
+//! these not the last ones. Known from SLRU and S3-FIFO; without the latter's memory of what has gone, which
+//! would need the keys: an address is soon another value's.
 //!
-//! Everything is decided under the lock, and no owner is dropped there: whoever takes some out gets them. Beside it lie an index by identity and a mark for each place, which
-//! are written under the lock only, but for the uses, and read without it: so whoever comes again for an owner that is here takes no lock, and writes only if nobody has since
-//! the mark was cleared. What is read that way may be stale. Then a mark is set for another owner, which stays a little longer; or the owner is not found, and looked for
-//! again under the lock. Neither breaks anything, so all of it is relaxed.
+//! Everything is decided under the lock, and no owner is dropped there: whoever takes some out gets them.
+//! Beside it lie an index by identity and a mark for each place, which are written under the lock only, but
+//! for the uses, and read without it: so whoever comes again for an owner that is here takes no lock, and
+//! writes only if nobody has since the mark was cleared. What is read that way may be stale. Then a mark is
+//! set for another owner, which stays a little longer; or the owner is not found, and looked for again under
+//! the lock. Neither breaks anything, so all of it is relaxed.
 
 use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Relaxed};
 use crate::sync::Mutex;
 use std::collections::VecDeque;
 
-/// While everything is replaced so many times over, each of the second line is looked at once, so that who was used often, and is not any more, goes in the end.
+/// While everything is replaced so many times over, each of the second line is looked at once, so that who
+/// was used often, and is not any more, goes in the end.
 const AGING: usize = 8;
 
 pub(super) struct Queue<O> {

@@ -1,7 +1,8 @@
 //! What is to be done in a forked child, by objects that are not kept alive for it.
 //!
-//! For whoever has something that a forked child must not simply share with its parent: a buffer that both would write out, a connection that both would speak on, a seed of random
-//! numbers, a count of threads that the child does not have.
+//! For whoever has something that a forked child must not simply share with its parent: a buffer that both
+//! would write out, a connection that both would speak on, a seed of random numbers, a count of threads that
+//! the child does not have.
 //!
 //! ```
 //! use highlander::registries::after_fork::AfterFork;
@@ -21,22 +22,28 @@
 //! assert!(AFTER_FORK.is_empty());                 // it was not kept alive
 //! ```
 //!
-//! Modelled after CPython's `multiprocessing.util.register_after_fork`: functions run in the order in which they were registered, with the object as their argument; objects that have died are
-//! passed over; a panic is shown by the panic hook and stops nothing; and an object that is registered twice is called twice.
+//! Modelled after CPython's `multiprocessing.util.register_after_fork`: functions run in the order in which
+//! they were registered, with the object as their argument; objects that have died are passed over; a panic
+//! is shown by the panic hook and stops nothing; and an object that is registered twice is called twice.
 //!
 //! # Forking
-//! This crate does not fork. Take [`prepare`](AfterFork::prepare) before, and [`Prepared::run`] in the child; or [`around`](AfterFork::around), which does both and
-//! knows the child by its process id.
+//! This crate does not fork. Take [`prepare`](AfterFork::prepare) before, and [`Prepared::run`] in the child;
+//! or [`around`](AfterFork::around), which does both and knows the child by its process id.
 //!
-//! CPython takes its snapshot in the child. Here it is taken in the parent, since here other threads run meanwhile: what `run` does in the child then takes no lock of this crate and does not allocate for itself,
-//! so it cannot meet a lock that a thread of the parent has left held. An object that is registered between the two is not called.
+//! CPython takes its snapshot in the child. Here it is taken in the parent, since here other threads run
+//! meanwhile: what `run` does in the child then takes no lock of this crate and does not allocate for itself,
+//! so it cannot meet a lock that a thread of the parent has left held. An object that is registered between
+//! the two is not called.
 //!
-//! From `prepare` on the objects are owned, until the [`Prepared`] is dropped. In a child of a process with other threads that may be the last drop of an object that one of these has let go of meanwhile; it is
-//! bound by the table below, as any drop there. A child that must never wait ends by `exec` or `_exit` before that, or calls `std::mem::forget(prepared)`.
+//! From `prepare` on the objects are owned, until the [`Prepared`] is dropped. In a child of a process with
+//! other threads that may be the last drop of an object that one of these has let go of meanwhile; it is
+//! bound by the table below, as any drop there. A child that must never wait ends by `exec` or `_exit` before
+//! that, or calls `std::mem::forget(prepared)`.
 //!
 //! # What is safe in a child
-//! A child has the one thread that called `fork`. If the parent had no other thread, all works in it as before. If it had, POSIX allows a child no more than what a signal handler may do, until it calls
-//! `exec`. What is beyond that, on the systems of today, for this crate:
+//! A child has the one thread that called `fork`. If the parent had no other thread, all works in it as
+//! before. If it had, POSIX allows a child no more than what a signal handler may do, until it calls `exec`.
+//! What is beyond that, on the systems of today, for this crate:
 //!
 //! | in the child of a process with threads | |
 //! |---|---|
@@ -50,15 +57,20 @@
 //! | an iteration over one that was being changed | may wait for ever |
 //! | to give memory back | a thread that was reading at that moment counts as reading for ever, so what it might have seen stays |
 //!
-//! What is made at the first use of this crate (a secret for hashing, a look whether the system has `membarrier`) must not be under way on another thread; `prepare` uses the crate, and so has it done by then.
+//! What is made at the first use of this crate (a secret for hashing, a look whether the system has
+//! `membarrier`) must not be under way on another thread; `prepare` uses the crate, and so has it done by
+//! then.
 //!
-//! So: have all threads stopped, or fork before there are any, or let the child do little and `exec`. Functions registered here run in the child and are bound by the same table: a lock that
-//! one of them takes should be replaced rather than taken, or taken by the parent around the fork.
+//! So: have all threads stopped, or fork before there are any, or let the child do little and `exec`.
+//! Functions registered here run in the child and are bound by the same table: a lock that one of them takes
+//! should be replaced rather than taken, or taken by the parent around the fork.
 //!
 //! # Waiting, cost, panics
-//! To register waits for other writers, a few instructions long, and takes constant time on average; it runs [`Pointer::downgrade`] and [`Pointer::watch`] with no lock held. An object that reports its death
-//! leaves at once, a plain `Arc` as [in a `WeakValueMap`](WeakValueMap#dead-entries); its function goes with the entry, a little later. To prepare takes time linear in what is registered.
-//! Nothing here panics but what is yours, and a panic in [`Prepared::run`] goes no further.
+//! To register waits for other writers, a few instructions long, and takes constant time on average; it runs
+//! [`Pointer::downgrade`] and [`Pointer::watch`] with no lock held. An object that reports its death leaves
+//! at once, a plain `Arc` as [in a `WeakValueMap`](WeakValueMap#dead-entries); its function goes with the
+//! entry, a little later. To prepare takes time linear in what is registered. Nothing here panics but what is
+//! yours, and a panic in [`Prepared::run`] goes no further.
 
 use super::finalizers::Ran;
 use super::process_id::this_process;
@@ -87,7 +99,8 @@ impl AfterFork {
         }
     }
 
-    /// From now on, `f` runs in forked children, with this object, if it is alive at the fork. It is not kept alive. (If `f` owns it, it is, for ever.)
+    /// From now on, `f` runs in forked children, with this object, if it is alive at the fork. It is not kept
+    /// alive. (If `f` owns it, it is, for ever.)
     ///
     /// The same again runs twice.
     pub fn register<P: SyncPointer>(&self, object: &P, f: impl Fn(&P) + Send + Sync + 'static) {
@@ -99,7 +112,8 @@ impl AfterFork {
         self.tasks.insert(number, ForkTask(Arc::new(bound)));
     }
 
-    /// Owners of the objects that are alive, with what is to be done with them: to be called in the parent, right before the fork.
+    /// Owners of the objects that are alive, with what is to be done with them: to be called in the parent,
+    /// right before the fork.
     pub fn prepare(&self) -> Prepared {
         let mut tasks: Vec<_> = self.tasks.iter().collect();
         tasks.sort_by_key(|(number, _)| *number);
@@ -109,9 +123,11 @@ impl AfterFork {
         }
     }
 
-    /// [Prepares](Self::prepare), calls `fork`, and [runs](Prepared::run) what was prepared if that returns in another process than it was called in. Returns what `fork` returns, in both.
+    /// [Prepares](Self::prepare), calls `fork`, and [runs](Prepared::run) what was prepared if that returns
+    /// in another process than it was called in. Returns what `fork` returns, in both.
     ///
-    /// It compares process ids. A child in a pid namespace of its own may happen to have the id of its parent: then use the two steps. So do if there are other threads, which may let go of objects
+    /// It compares process ids. A child in a pid namespace of its own may happen to have the id of its
+    /// parent: then use the two steps. So do if there are other threads, which may let go of objects
     /// meanwhile: here the child lets go of them too, see [forking](self#forking).
     ///
     /// ```
@@ -134,7 +150,8 @@ impl AfterFork {
         after(prepared, forked)
     }
 
-    /// The number of objects that are registered and alive, each as often as it is registered. *Complexity:* as [`WeakValueMap::len`].
+    /// The number of objects that are registered and alive, each as often as it is registered. *Complexity:*
+    /// as [`WeakValueMap::len`].
     pub fn len(&self) -> usize {
         self.tasks.len()
     }
@@ -168,9 +185,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Calls each function with its object, in the order in which they were registered; a panic of one does not stop the others.
+    /// Calls each function with its object, in the order in which they were registered; a panic of one does
+    /// not stop the others.
     ///
-    /// The objects stay owned: see [forking](self#forking). In a child that has no objects it is worth calling too: this crate learns from it that threads of the parent which wait for its locks are not there.
+    /// The objects stay owned: see [forking](self#forking). In a child that has no objects it is worth
+    /// calling too: this crate learns from it that threads of the parent which wait for its locks are not
+    /// there.
     pub fn run(&self) -> Ran {
         if self.process != this_process() {
             nobody_is_parked();
@@ -214,7 +234,8 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// An owner of some object, with what is to be done with it: a pointer to anything, as far as the map is concerned.
+/// An owner of some object, with what is to be done with it: a pointer to anything, as far as the map is
+/// concerned.
 #[derive(Clone)]
 struct ForkTask(Arc<dyn Subject>);
 

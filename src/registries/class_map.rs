@@ -1,28 +1,38 @@
-//! Foreign type descriptors and their wrappers, as a language runtime needs them that shows the types of another one.
+//! Foreign type descriptors and their wrappers, as a language runtime needs them that shows the types of
+//! another one.
 //!
-//! *For whom:* authors of runtimes, bindings and object mappers, who make one wrapper for each class, interface or schema of a foreign system, on demand and from any thread, where each
-//! leads to others, and some of those back to it.
+//! *For whom:* authors of runtimes, bindings and object mappers, who make one wrapper for each class,
+//! interface or schema of a foreign system, on demand and from any thread, where each leads to others, and
+//! some of those back to it.
 //!
-//! A [`ClassMap`] holds both sides weakly: the wrapper goes when nobody needs it, and the descriptor when its loader has let go of it, whichever is first; then the entry is gone. It knows
-//! descriptors by identity: two of the same name, from two loaders, have two wrappers. A [`Wrap`] says how a wrapper is made, in two steps: what the second one asks for may lead back
-//! to the wrapper that it is completing, on one thread and across threads.
+//! A [`ClassMap`] holds both sides weakly: the wrapper goes when nobody needs it, and the descriptor when its
+//! loader has let go of it, whichever is first; then the entry is gone. It knows descriptors by identity: two
+//! of the same name, from two loaders, have two wrappers. A [`Wrap`] says how a wrapper is made, in two
+//! steps: what the second one asks for may lead back to the wrapper that it is completing, on one thread and
+//! across threads.
 //!
-//! A wrapper that nobody owns goes, and whoever asks next gets a new one, even if the descriptor has lived on: state that has to last belongs to somebody who lasts. Who wants
-//! wrappers to live as long as their descriptors has the loader own them beside the classes. That goes for what a wrapper leads to as well: it knows it weakly, or a circle is never freed, so
-//! somebody else has to own it.
+//! A wrapper that nobody owns goes, and whoever asks next gets a new one, even if the descriptor has lived
+//! on: state that has to last belongs to somebody who lasts. Who wants wrappers to live as long as their
+//! descriptors has the loader own them beside the classes. That goes for what a wrapper leads to as well: it
+//! knows it weakly, or a circle is never freed, so somebody else has to own it.
 //!
-//! Two threads may build at once what leads to each other. Then one of them gives up all that it is building, waits until the other one has ended, and begins anew: so
-//! [`allocate`](Wrap::allocate) and [`initialise`](Wrap::initialise) may run more than once for a descriptor before it has a wrapper. Nobody sees what was given up,
-//! but who was told of it by `initialise` itself.
+//! Two threads may build at once what leads to each other. Then one of them gives up all that it is building,
+//! waits until the other one has ended, and begins anew: so [`allocate`](Wrap::allocate) and
+//! [`initialise`](Wrap::initialise) may run more than once for a descriptor before it has a wrapper. Nobody
+//! sees what was given up, but who was told of it by `initialise` itself.
 //!
-//! Building is recursive: a chain of classes of which each leads to the next is as deep on the stack, a few kilobytes for each. What need not be there at once (inner classes, say, which Jython
-//! puts off too) is better asked for when it is first used.
+//! Building is recursive: a chain of classes of which each leads to the next is as deep on the stack, a few
+//! kilobytes for each. What need not be there at once (inner classes, say, which Jython puts off too) is
+//! better asked for when it is first used.
 //!
-//! The map knows no locks of the foreign system. A thread that holds one may ask for any wrapper but those whose making waits for it: for these it would wait for ever.
+//! The map knows no locks of the foreign system. A thread that holds one may ask for any wrapper but those
+//! whose making waits for it: for these it would wait for ever.
 //!
-//! *Modelled after* the class map of Jython (`PyType.fromClass`), whose promises it keeps: one wrapper for each class, complete when another thread sees it, and none that keeps a loader
-//! alive. It does not copy its faults: a build that has failed is tried anew and leaves nothing half built (Jython hands that out from the second call on); hits never
-//! wait while others build, and unrelated builds never wait for each other (Jython has one lock for all).
+//! *Modelled after* the class map of Jython (`PyType.fromClass`), whose promises it keeps: one wrapper for
+//! each class, complete when another thread sees it, and none that keeps a loader alive. It does not copy its
+//! faults: a build that has failed is tried anew and leaves nothing half built (Jython hands that out from
+//! the second call on); hits never wait while others build, and unrelated builds never wait for each other
+//! (Jython has one lock for all).
 //!
 //! ```
 //! use highlander::registries::class_map::{ClassMap, Wrap};
@@ -139,11 +149,13 @@ pub trait Wrap: Sized {
     /// Whatever goes wrong: then there is no wrapper, and the next who asks begins anew.
     fn allocate(&self, descriptor: &Self::Descriptor) -> Result<Self::Wrapper, Self::Error>;
 
-    /// Completes it: asks for the wrappers of superclasses, interfaces and inner types, any of which may lead back to this one. Whatever it asks for comes back;
-    /// this wrapper, and others that are being completed further out on this thread, come back as they are.
+    /// Completes it: asks for the wrappers of superclasses, interfaces and inner types, any of which may lead
+    /// back to this one. Whatever it asks for comes back; this wrapper, and others that are being completed
+    /// further out on this thread, come back as they are.
     ///
     /// # Errors
-    /// Whatever goes wrong: then there is no wrapper, nor of what was completed with its help, and the next who asks begins anew.
+    /// Whatever goes wrong: then there is no wrapper, nor of what was completed with its help, and the next
+    /// who asks begins anew.
     fn initialise(
         &self,
         classes: &ClassMap<Self>,
@@ -152,7 +164,8 @@ pub trait Wrap: Sized {
     ) -> Result<(), Self::Error>;
 }
 
-/// Foreign type descriptors and their wrappers, both held weakly: at most one wrapper for each descriptor, made when it is first asked for. See the [module](self).
+/// Foreign type descriptors and their wrappers, both held weakly: at most one wrapper for each descriptor,
+/// made when it is first asked for. See the [module](self).
 pub struct ClassMap<B: Wrap> {
     map: WeakKeyValueMap<B::Descriptor, B::Wrapper, ByAddress>,
     wrap: B,
@@ -184,13 +197,16 @@ impl<B: Wrap> ClassMap<B> {
 
     /// The wrapper of this descriptor, made if there is none.
     ///
-    /// *Waiting:* none if there is one. Otherwise for a thread that is just making it, asleep, and until all that it leads to is complete; but never for those who make what this one does
-    /// not lead to. *Complexity:* a look-up, and what making it takes.
+    /// *Waiting:* none if there is one. Otherwise for a thread that is just making it, asleep, and until all
+    /// that it leads to is complete; but never for those who make what this one does not lead to.
+    /// *Complexity:* a look-up, and what making it takes.
     ///
     /// # Errors
-    /// Whatever making it has met with. A [`CycleError`] when `allocate` asks for the wrapper that it is making; and when this is called in the middle of the creation of something else, which
-    /// another thread waits for that makes what this one leads to. And a circle through the end of a value of an exclusive registry or map is not tried again: its destructor asks for what
-    /// this one leads to, and that waits for the end.
+    /// Whatever making it has met with. A [`CycleError`] when `allocate` asks for the wrapper that it is
+    /// making; and when this is called in the middle of the creation of something else, which another thread
+    /// waits for that makes what this one leads to. And a circle through the end of a value of an exclusive
+    /// registry or map is not tried again: its destructor asks for what this one leads to, and that waits for
+    /// the end.
     pub fn wrapper(&self, descriptor: &B::Descriptor) -> Result<B::Wrapper, B::Error> {
         if let Some(wrapper) = self.map.get(descriptor) {
             return Ok(wrapper);
@@ -245,28 +261,32 @@ impl<B: Wrap> ClassMap<B> {
         built.map_err(|error| error.map_refused(CreateError::Refused))
     }
 
-    /// The wrapper of this descriptor, if there is one. Waits for nobody; one that is being made is none, but for its own thread.
+    /// The wrapper of this descriptor, if there is one. Waits for nobody; one that is being made is none, but
+    /// for its own thread.
     pub fn get(&self, descriptor: &B::Descriptor) -> Option<B::Wrapper> {
         self.map.get(descriptor)
     }
 
-    /// The descriptor that this is the wrapper of, if it is alive. A wrapper is found by its descriptor before the descriptor is found by it: surely only when the call that makes it has
-    /// returned.
+    /// The descriptor that this is the wrapper of, if it is alive. A wrapper is found by its descriptor
+    /// before the descriptor is found by it: surely only when the call that makes it has returned.
     ///
     /// *Complexity:* a look-up by the wrapper's address.
     pub fn descriptor(&self, wrapper: &B::Wrapper) -> Option<B::Descriptor> {
         self.map.get_by_value(wrapper)
     }
 
-    /// The descriptors that share this wrapper, the last that came first; more than one only where that was said by [`share`](Self::share).
+    /// The descriptors that share this wrapper, the last that came first; more than one only where that was
+    /// said by [`share`](Self::share).
     pub fn descriptors(&self, wrapper: &B::Wrapper) -> Vec<B::Descriptor> {
         self.map.keys_of(wrapper)
     }
 
-    /// Has a descriptor share the wrapper of another one (of its superclass, say), which is made if there is none; unless it has one already. Returns the wrapper that it has then.
+    /// Has a descriptor share the wrapper of another one (of its superclass, say), which is made if there is
+    /// none; unless it has one already. Returns the wrapper that it has then.
     ///
-    /// While that of the other one is being completed further out on this thread, it is shared when it is complete, and given up with it. If it has to be made, and its making asks for the
-    /// wrapper of this descriptor, it gets one of its own, which comes back then.
+    /// While that of the other one is being completed further out on this thread, it is shared when it is
+    /// complete, and given up with it. If it has to be made, and its making asks for the wrapper of this
+    /// descriptor, it gets one of its own, which comes back then.
     ///
     /// *Waiting* and *Complexity:* as for [`wrapper`](Self::wrapper).
     ///
@@ -327,8 +347,9 @@ impl<B: Wrap> ClassMap<B> {
         self.map.iter()
     }
 
-    /// Takes out the entries of dead descriptors and wrappers that could not report their death, as an `Arc` cannot: only what they take of the table's memory is
-    /// concerned, since they are not found anyway. Returns how many.
+    /// Takes out the entries of dead descriptors and wrappers that could not report their death, as an `Arc`
+    /// cannot: only what they take of the table's memory is concerned, since they are not found anyway.
+    /// Returns how many.
     pub fn prune(&self) -> usize {
         self.map.prune()
     }

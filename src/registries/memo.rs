@@ -1,7 +1,9 @@
-//! The results of a function, while somebody has them: the same input gives the same object as long as anybody holds it.
+//! The results of a function, while somebody has them: the same input gives the same object as long as
+//! anybody holds it.
 //!
-//! For whoever computes something large from something small (a table from a scope, a parsed file from its path), and is asked for it by many who do not know each other. A cache that keeps
-//! its results has to be told when to forget; this one forgets what nobody holds.
+//! For whoever computes something large from something small (a table from a scope, a parsed file from its
+//! path), and is asked for it by many who do not know each other. A cache that keeps its results has to be
+//! told when to forget; this one forgets what nobody holds.
 //!
 //! ```
 //! use highlander::registries::memo::Memo;
@@ -18,11 +20,13 @@
 //! assert!(TEXTS.map().is_empty());                                // and forgotten
 //! ```
 //!
-//! Modelled after the memo of CPython's `symtable`, which is a `WeakValueDictionary` keyed by a raw table (as an object, see [`Same`]) and a file name. That one looks first and stores afterwards, so that two
-//! threads can get two objects. Here the function runs once, and the others wait for it.
+//! Modelled after the memo of CPython's `symtable`, which is a `WeakValueDictionary` keyed by a raw table (as
+//! an object, see [`Same`]) and a file name. That one looks first and stores afterwards, so that two threads
+//! can get two objects. Here the function runs once, and the others wait for it.
 //!
 //! # Which map
-//! Results live in a map of this crate, which may be shared with others that create in it, and that says who keeps what:
+//! Results live in a map of this crate, which may be shared with others that create in it, and that says who
+//! keeps what:
 //!
 //! | map | `get` gives | an input is forgotten |
 //! |---|---|---|
@@ -32,16 +36,22 @@
 //! | [`StrongMap<K, V>`](crate::StrongMap) | a clone of `V` | never: an ordinary memo |
 //! | any of these by reference, or in an `Arc` | as above | as above |
 //!
-//! To keep the results that were used last a little longer, [`Recent`](crate::Recent) on the same map owns them.
+//! To keep the results that were used last a little longer, [`Recent`](crate::Recent) on the same map owns
+//! them.
 //!
 //! # A result that owns its input
-//! is what one wants, as a rule. The input is dropped with the result, so that no leak comes of it; but an input that owns its result keeps both alive for ever.
+//! is what one wants, as a rule. The input is dropped with the result, so that no leak comes of it; but an
+//! input that owns its result keeps both alive for ever.
 //!
 //! # Your code
-//! The function runs with no lock held. It may use the memo for other inputs; if it comes back to its own, directly or through others or through other threads, that is an error
-//! ([`CycleError`](crate::error::CycleError)) instead of a deadlock. A panic or an error leaves nothing: it goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash` and `Eq` of inputs run with no lock held.
+//! The function runs with no lock held. It may use the memo for other inputs; if it comes back to its own,
+//! directly or through others or through other threads, that is an error
+//! ([`CycleError`](crate::error::CycleError)) instead of a deadlock. A panic or an error leaves nothing: it
+//! goes to the caller, one of those who wait runs the function next, and the next call runs it again. `Hash`
+//! and `Eq` of inputs run with no lock held.
 //!
-//! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep. *Complexity:* one look-up, and the function.
+//! *Waiting:* none on a hit; otherwise for the function on another thread with the same input, asleep.
+//! *Complexity:* one look-up, and the function.
 
 use crate::error::CreateError;
 use crate::map::slot::{HashedKey, ValueSlot};
@@ -56,7 +66,8 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A function, and the results of it that somebody holds. Can be a `static`, with a `fn` pointer. See [the module](self).
+/// A function, and the results of it that somebody holds. Can be a `static`, with a `fn` pointer. See
+/// [the module](self).
 #[derive(Clone, Copy)]
 pub struct Memo<M, F> {
     map: M,
@@ -79,7 +90,8 @@ impl<M: Results, F> Memo<M, F> {
     /// Returns the result for this input: the one that somebody holds, or a new one.
     ///
     /// # Panics
-    /// When the function does; with the text of [`Refused`](crate::error::Refused) when it comes back to its own input, and when the map is closed.
+    /// When the function does; with the text of [`Refused`](crate::error::Refused) when it comes back to its
+    /// own input, and when the map is closed.
     pub fn get(&self, input: InputOf<M>) -> SharedOf<M>
     where
         F: Fn(&InputOf<M>) -> MadeOf<M>,
@@ -87,10 +99,12 @@ impl<M: Results, F> Memo<M, F> {
         Entry::of(self.map.map(), input).or_insert_with(&self.function)
     }
 
-    /// As [`get`](Self::get), of a function that may fail; nothing is remembered then. ([`RecentErrors`](crate::RecentErrors) remembers failures.)
+    /// As [`get`](Self::get), of a function that may fail; nothing is remembered then.
+    /// ([`RecentErrors`](crate::RecentErrors) remembers failures.)
     ///
     /// # Errors
-    /// [`CreateError::Failed`] with what the function returns; [`CreateError::Refused`] when it comes back to its own input, and when the map is closed.
+    /// [`CreateError::Failed`] with what the function returns; [`CreateError::Refused`] when it comes back to
+    /// its own input, and when the map is closed.
     ///
     /// ```
     /// use highlander::registries::memo::Memo;
@@ -126,7 +140,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher, F> Memo<Registry<K, V, 
     /// ```
     ///
     /// # Panics
-    /// As `get`; and when what `to_owned` makes is not equivalent to the borrowed input or hashes differently.
+    /// As `get`; and when what `to_owned` makes is not equivalent to the borrowed input or hashes
+    /// differently.
     pub fn get_ref<Q>(&self, input: &Q, to_owned: impl FnOnce(&Q) -> K) -> Handle<K, V>
     where
         Q: ?Sized + Hash + Equivalent<K>,
@@ -195,7 +210,8 @@ impl<M: Results> Results for Arc<M> {
     }
 }
 
-/// An input that counts as the same only if it is the very same object, whatever it is equal to. It owns the object, so its address is not reused meanwhile.
+/// An input that counts as the same only if it is the very same object, whatever it is equal to. It owns the
+/// object, so its address is not reused meanwhile.
 ///
 /// ```
 /// use highlander::registries::memo::{Memo, Same};

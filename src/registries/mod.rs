@@ -1,4 +1,5 @@
-//! Registries for well-known needs, each modelled after a system that is in use, made of this crate's public types and safe code.
+//! Registries for well-known needs, each modelled after a system that is in use, made of this crate's public
+//! types and safe code.
 //!
 //! # Which one do I need?
 //! | you have | and want | take |

@@ -39,7 +39,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         Entry::new(self, OwnedKey(key))
     }
 
-    /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with).
+    /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by
+    /// [`key_with`](Entry::key_with).
     ///
     /// ```
     /// use highlander::Registry;
@@ -57,19 +58,22 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         Entry::new(self, BorrowedKey { asked: key, to_key })
     }
 
-    /// Returns the live value of this key, created if there is none: [`entry`](Self::entry) with [`or_insert_with`](Entry::or_insert_with).
+    /// Returns the live value of this key, created if there is none: [`entry`](Self::entry) with
+    /// [`or_insert_with`](Entry::or_insert_with).
     ///
-    /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under way, asleep; a hit waits for nobody.
+    /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under
+    /// way, asleep; a hit waits for nobody.
     ///
     /// # Panics
-    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own key, directly or through others.
+    /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own
+    /// key, directly or through others, or when the registry is closed.
     #[inline]
     pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> Handle<K, V> {
         self.entry(key).or_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail: [`entry`](Self::entry) with
-    /// [`or_try_insert_with`](Entry::or_try_insert_with).
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail:
+    /// [`entry`](Self::entry) with [`or_try_insert_with`](Entry::or_try_insert_with).
     ///
     /// ```
     /// use highlander::{Handle, Registry};
@@ -85,7 +89,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// ```
     ///
     /// # Errors
-    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is refused. Nothing is entered, and one of those who wait creates.
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is
+    /// refused. Nothing is entered, and one of those who wait creates.
     #[inline]
     pub fn get_or_try_insert_with<E>(
         &self,
@@ -95,8 +100,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         self.entry(key).or_try_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits: [`entry`](Self::entry) with
-    /// [`or_insert_with_async`](Entry::or_insert_with_async).
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits:
+    /// [`entry`](Self::entry) with [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
     /// # Panics
     /// As `get_or_insert_with`, when the future is polled.
@@ -137,7 +142,8 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// Returns the live value of this key, as [`get`](Registry::get), but tells whether there is none because it is being created.
+    /// Returns the live value of this key, as [`get`](Registry::get), but tells whether there is none because
+    /// it is being created.
     ///
     /// # Errors
     /// [`InFlight`] when there is none yet, and somebody is creating it.
@@ -199,8 +205,9 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     ) -> Result<Grown<'t, K, V>, E> {
         match make(seed.key()) {
             Ok(value) => {
-                // SAFETY: called by factories only. A flight creates once at a time, drops what was made before its next leader begins, as that borrows the seed from this
-                // one, and creates no more after the first success, which owns what was sown.
+                // SAFETY: called by factories only. A flight creates once at a time, drops what was made
+                // before its next leader begins, as that borrows the seed from this one, and creates no more
+                // after the first success, which owns what was sown.
                 let planted = unsafe {
                     seed.place().write(value);
                     seed.planted()

@@ -18,8 +18,9 @@ where
     C: Condition<Registry<K, V, S>>,
     O: Output<Registry<K, V, S>>,
 {
-    /// As [`or_insert_with`](Self::or_insert_with), with a factory that gets the value's own weak handle, as in [`Arc::new_cyclic`]: so that what
-    /// the value owns can know it. The handle leads to nothing until the value is entered; and for ever, if it never is.
+    /// As [`or_insert_with`](Self::or_insert_with), with a factory that gets the value's own weak handle, as
+    /// in [`Arc::new_cyclic`]: so that what the value owns can know it. The handle leads to nothing until the
+    /// value is entered; and for ever, if it never is.
     ///
     /// ```
     /// use highlander::{Registry, WeakHandle};

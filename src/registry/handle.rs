@@ -1,4 +1,5 @@
-//! The handles of a [`Registry`](crate::Registry): strong ones, which keep a value alive, and weak ones, which do not.
+//! The handles of a [`Registry`](crate::Registry): strong ones, which keep a value alive, and weak ones,
+//! which do not.
 
 use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::notify::Notify;
@@ -13,13 +14,15 @@ use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-/// An owner of a value in a [`Registry`](crate::Registry). The value lives, and stays entered, while a handle to it does.
+/// An owner of a value in a [`Registry`](crate::Registry). The value lives, and stays entered, while a handle
+/// to it does.
 ///
-/// One word. Dereferences to the value and knows its key. Handles compare, hash and order as the values they lead to, like
-/// [`Arc`]; [`Handle::ptr_eq`] compares identities.
+/// One word. Dereferences to the value and knows its key. Handles compare, hash and order as the values they
+/// lead to, like [`Arc`]; [`Handle::ptr_eq`] compares identities.
 ///
-/// Dropping the last handle takes the entry out, then drops value and key, all before the drop returns. (A call that compares its key with this one's is an owner for that long; it may
-/// be the last.) Handles may outlive their registry.
+/// Dropping the last handle takes the entry out, then drops value and key, all before the drop returns. (A
+/// call that compares its key with this one's is an owner for that long; it may be the last.) Handles may
+/// outlive their registry.
 ///
 /// ```
 /// use highlander::{Handle, Registry};
@@ -37,7 +40,8 @@ pub struct Handle<K, V> {
     strong: NodeRef<RegistryNode<K, V>>,
 }
 
-// SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
+// SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`) and may be the one that drops both (hence
+// `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync> Send for Handle<K, V> {}
 // SAFETY: a shared handle can be cloned, so the same bounds as for `Send`.
 unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Handle<K, V> {}
@@ -59,7 +63,8 @@ impl<K, V> Handle<K, V> {
         unsafe { &*self.strong.payload().cast() }
     }
 
-    /// The key under which the value was entered. A function, not a method, so that it does not hide one of the value's.
+    /// The key under which the value was entered. A function, not a method, so that it does not hide one of
+    /// the value's.
     #[inline]
     pub fn key(this: &Self) -> &K {
         this.strong.key()
@@ -90,14 +95,17 @@ impl<K, V> Handle<K, V> {
 
     /// Runs `callback` at the death of the value, unless the registration is dropped before.
     ///
-    /// By then all weak handles are dead, and the entry is out of its registry and of all maps and sets: the callback may ask for the same
-    /// key and gets a new value. The callbacks of a value run newest first, once each, with no lock held, before its destructor (in an
-    /// [exclusive](crate::Registry::exclusive) registry, and if it is in an exclusive map, after its destructor); a panic of
-    /// one does not stop the others, and goes on from the last drop (during an unwinding it is swallowed).
+    /// By then all weak handles are dead, and the entry is out of its registry and of all maps and sets: the
+    /// callback may ask for the same key and gets a new value. The callbacks of a value run newest first,
+    /// once each, with no lock held, before its destructor (in an [exclusive](crate::Registry::exclusive)
+    /// registry, and if it is in an exclusive map, after its destructor); a panic of one does not stop the
+    /// others, and goes on from the last drop (during an unwinding it is swallowed).
     ///
-    /// The callback gets nothing: it could not reach the value anyway. One that owns a handle of the value keeps it alive for ever.
+    /// The callback gets nothing: it could not reach the value anyway. One that owns a handle of the value
+    /// keeps it alive for ever.
     ///
-    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:* amortised constant; the first one allocates.
+    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:*
+    /// amortised constant; the first one allocates.
     ///
     /// ```
     /// use highlander::{Handle, Registry};
@@ -130,7 +138,8 @@ impl<K, V> Handle<K, V> {
 }
 
 impl<K, V> Clone for Handle<K, V> {
-    /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its limit.
+    /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its
+    /// limit.
     #[inline]
     fn clone(&self) -> Self {
         Self {
@@ -214,14 +223,19 @@ impl<K, V: serde_core::Serialize> serde_core::Serialize for Handle<K, V> {
 
 /// A handle that knows a value without keeping it alive.
 ///
-/// When the last [`Handle`] goes, all weak handles are dead before the value's destructor begins, and stay dead. One to a value that is still being created
-/// ([`or_insert_cyclic`](crate::map::Entry::or_insert_cyclic), [`or_create_cyclic`](crate::map::Entry::or_create_cyclic)) is dead until that is entered.
+/// When the last [`Handle`] goes, all weak handles are dead before the value's destructor begins, and stay
+/// dead. One to a value that is still being created
+/// ([`or_insert_cyclic`](crate::map::Entry::or_insert_cyclic),
+/// [`or_create_cyclic`](crate::map::Entry::or_create_cyclic)) is dead until that is entered.
 ///
-/// Comparing and hashing follow CPython's `weakref.ref`. While both are alive, weak handles compare as the values they
-/// lead to; a dead one is equal only to itself and its clones. The hash is that of the value, taken at the first time it is asked for while the value
-/// lives, and then kept beyond its death, so that a weak handle stays findable in a `HashMap`. One that was never hashed
-/// before the value died hashes by identity; and one that is hashed before the value is entered, by identity until then, so it is not to be put into a `HashMap` before. (Python raises an error instead.) There is no order. The hash is
-/// keyed with the secret of [`DefaultHashBuilder`](crate::hash::DefaultHashBuilder), so it differs from process to process.
+/// Comparing and hashing follow CPython's `weakref.ref`. While both are alive, weak handles compare as the
+/// values they lead to; a dead one is equal only to itself and its clones. The hash is that of the value,
+/// taken at the first time it is asked for while the value lives, and then kept beyond its death, so that a
+/// weak handle stays findable in a `HashMap`. One that was never hashed before the value died hashes by
+/// identity; and one that is hashed before the value is entered, by identity until then, so it is not to be
+/// put into a `HashMap` before. (Python raises an error instead.) There is no order. The hash is keyed with
+/// the secret of [`DefaultHashBuilder`](crate::hash::DefaultHashBuilder), so it differs from process to
+/// process.
 ///
 /// ```
 /// use highlander::{Handle, Registry};
@@ -266,7 +280,8 @@ impl<K, V> WeakHandle<K, V> {
         Some(Handle::new(unsafe { NodeRef::adopt(node) }))
     }
 
-    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be sure.
+    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be
+    /// sure.
     pub fn is_alive(&self) -> bool {
         self.strong_count() > 0
     }
@@ -276,7 +291,8 @@ impl<K, V> WeakHandle<K, V> {
         self.watch.owners() as usize
     }
 
-    /// The address of what all weak handles of one value share, which no other value has while one of them exists.
+    /// The address of what all weak handles of one value share, which no other value has while one of them
+    /// exists.
     pub(in crate::registry) fn identity(&self) -> *const () {
         Arc::as_ptr(&self.watch).cast()
     }
@@ -348,8 +364,8 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
         this
     }
 
-    /// Not where the value lies, as that place is reused while weak handles to it still exist: the address of what its weak handles
-    /// share, which is allocated if there is none yet.
+    /// Not where the value lies, as that place is reused while weak handles to it still exist: the address of
+    /// what its weak handles share, which is allocated if there is none yet.
     #[inline]
     fn address(this: &Self) -> *const () {
         Handle::downgrade(this).identity()
@@ -360,7 +376,8 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
     }
 }
 
-/// To the draft of a value that is still being created it is dead until that is entered: the one exception from the rule that what is dead stays dead. See
+/// To the draft of a value that is still being created it is dead until that is entered: the one exception
+/// from the rule that what is dead stays dead. See
 /// [`Entry::or_create_cyclic`](crate::map::Entry::or_create_cyclic).
 impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
     type Strong = Handle<K, V>;

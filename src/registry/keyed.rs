@@ -17,11 +17,11 @@ use std::hash::{BuildHasher, Hash};
 impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// The live value of this key.
     ///
-    /// The key may be borrowed in any form that is [`Equivalent`] to `K` and hashes alike: `&str` for `String`, or a struct of references
-    /// for a struct of owned parts.
+    /// The key may be borrowed in any form that is [`Equivalent`] to `K` and hashes alike: `&str` for
+    /// `String`, or a struct of references for a struct of owned parts.
     ///
-    /// *Runs* `Hash` and `Equivalent` of the query. *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a
-    /// few instructions long.
+    /// *Runs* `Hash` and `Equivalent` of the query. *Waiting:* none on a hit, unless the key is one of very
+    /// many with the same hash; a miss may wait for a writer of its bucket, a few instructions long.
     ///
     /// ```
     /// use highlander::Registry;
@@ -43,7 +43,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not called.
+    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not
+    /// called.
     ///
     /// It owns the value until `view` has returned. *Runs* `view` with no lock held.
     ///
@@ -91,7 +92,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
 
     /// Enters a value that exists already, unless the key has a live one.
     ///
-    /// Does not wait for a creation under way: if this value comes first, the creator gets it too, and drops the one it has made.
+    /// Does not wait for a creation under way: if this value comes first, the creator gets it too, and drops
+    /// the one it has made.
     ///
     /// # Errors
     /// [`OccupiedError`] with the live value, or when the registry is closed; key and value come back in it.
@@ -127,7 +129,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Enters a value, in the place of the live one if there is one, which comes back as the second part. Its owners keep it.
+    /// Enters a value, in the place of the live one if there is one, which comes back as the second part. Its
+    /// owners keep it.
     ///
     /// # Panics
     /// When the registry is closed.
@@ -172,10 +175,12 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Puts a new value in the place of this very one, if it is entered still, and returns its handle. The key is cloned.
+    /// Puts a new value in the place of this very one, if it is entered still, and returns its handle. The
+    /// key is cloned.
     ///
     /// # Errors
-    /// [`ReplaceError`] with the new value, when the old one has been taken out or replaced, or the registry is closed.
+    /// [`ReplaceError`] with the new value, when the old one has been taken out or replaced, or the registry
+    /// is closed.
     ///
     /// ```
     /// use highlander::{Handle, Registry};
@@ -210,9 +215,11 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or none. Returns what is entered then.
+    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or
+    /// none. Returns what is entered then.
     ///
-    /// *Runs* `f` with no lock held, again if the entry changes meanwhile. Does not wait for a creation under way.
+    /// *Runs* `f` with no lock held, again if the entry changes meanwhile. Does not wait for a creation under
+    /// way.
     ///
     /// # Panics
     /// When there is to be a new value and the registry is closed.
@@ -290,7 +297,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
+        // Another thread may take out or replace the one just found; then whatever is there now is the one to
+        // remove.
         loop {
             // Not by `get`: a draft is not entered, and so is not taken out.
             let handle = Handle::new(self.table.get(hash, |other| key.equivalent(other))?);

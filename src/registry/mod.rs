@@ -1,6 +1,7 @@
 //! The registry: one live value per key.
 //!
-//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls that run a factory, `cyclic` those whose values know themselves or each other.
+//! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls
+//! that run a factory, `cyclic` those whose values know themselves or each other.
 
 pub(crate) mod handle;
 pub(crate) mod intern;
@@ -25,7 +26,8 @@ use creating::LiveHandle;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// A map from keys to values that it holds weakly: at most one live value per key, gone when its last [`Handle`] is.
+/// A map from keys to values that it holds weakly: at most one live value per key, gone when its last
+/// [`Handle`] is.
 ///
 /// ```
 /// use highlander::{Handle, Registry};
@@ -44,14 +46,16 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// ```
 ///
 /// # Consistency
-/// All operations take `&self` and may be called from any thread, and from inside a factory, a `Drop`, a `Hash` or an `Eq` of the
-/// same registry: none of these runs under a lock. A look-up that finds its value takes no lock and waits for nobody. A value is
-/// found from the moment it is complete and entered until its last handle goes or it is removed, and never after. `len` is
-/// exact when nothing is under way.
+/// All operations take `&self` and may be called from any thread, and from inside a factory, a `Drop`, a
+/// `Hash` or an `Eq` of the same registry: none of these runs under a lock. A look-up that finds its value
+/// takes no lock and waits for nobody. A value is found from the moment it is complete and entered until its
+/// last handle goes or it is removed, and never after. `len` is exact when nothing is under way.
 ///
-/// A value that owns a handle to itself, directly or through others, never dies: give it a [`WeakHandle`](crate::WeakHandle) instead.
+/// A value that owns a handle to itself, directly or through others, never dies: give it a
+/// [`WeakHandle`](crate::WeakHandle) instead.
 ///
-/// Keys and values are `'static`: a deeply nested value may be dropped a little after its owner let go, so it must not borrow.
+/// Keys and values are `'static`: a deeply nested value may be dropped a little after its owner let go, so it
+/// must not borrow.
 ///
 /// ```compile_fail
 /// let local = String::from("local");
@@ -64,8 +68,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// registry.insert(local, 1);
 /// ```
 ///
-/// Keys and values may have any alignment up to 1024 bytes. More than that the compiler refuses, here and in all maps and interners that keep
-/// them; what needs it lies in a `Box` or `Arc`.
+/// Keys and values may have any alignment up to 1024 bytes. More than that the compiler refuses, here and in
+/// all maps and interners that keep them; what needs it lies in a `Box` or `Arc`.
 ///
 /// ```compile_fail
 /// #[repr(align(4096))]
@@ -80,19 +84,24 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// registry.insert(1, Box::new(Page([0; 4096])));
 /// ```
 ///
-/// Large values need no box: what a factory returns is written once, where it stays. One of 400 KB is created on a stack of 2 MiB, also where nothing is optimised; but a call
-/// that awaits carries it in its future until then, and a value that is passed in, or comes back as an error, is moved like any argument.
+/// Large values need no box: what a factory returns is written once, where it stays. One of 400 KB is created
+/// on a stack of 2 MiB, also where nothing is optimised; but a call that awaits carries it in its future
+/// until then, and a value that is passed in, or comes back as an error, is moved like any argument.
 ///
 /// # Creating
-/// [`get_or_insert_with`](Registry::get_or_insert_with) runs one factory per key at a time. Others that ask for the same key sleep until it
-/// is done and get the same value; other keys are not held up. When a factory fails or panics nothing is entered, and one
-/// of the waiters runs its own.
+/// [`get_or_insert_with`](Registry::get_or_insert_with) runs one factory per key at a time. Others that ask
+/// for the same key sleep until it is done and get the same value; other keys are not held up. When a factory
+/// fails or panics nothing is entered, and one of the waiters runs its own.
 ///
-/// (Keys that share all 64 bits of their hash are compared with each other, with no lock held: a call that enters a value goes on until it has met all of them, those too that come meanwhile; and it owns each value while it compares its key.)
+/// (Keys that share all 64 bits of their hash are compared with each other, with no lock held: a call that
+/// enters a value goes on until it has met all of them, those too that come meanwhile; and it owns each value
+/// while it compares its key.)
 ///
-/// A factory may create values under other keys, here or in any other registry or map. One that comes back to its own key, directly or through other
-/// factories, on one thread or through several, gets a [`CycleError`](crate::error::CycleError) instead of waiting for itself: of two threads whose factories each ask for the
-/// key that the other one is creating, the one who asks last. (A factory that waits for another thread by other means than these types is not seen through.)
+/// A factory may create values under other keys, here or in any other registry or map. One that comes back to
+/// its own key, directly or through other factories, on one thread or through several, gets a
+/// [`CycleError`](crate::error::CycleError) instead of waiting for itself: of two threads whose factories
+/// each ask for the key that the other one is creating, the one who asks last. (A factory that waits for
+/// another thread by other means than these types is not seen through.)
 pub struct Registry<K, V, S = DefaultHashBuilder> {
     table: Table<RegistryNode<K, V>>,
     flights: Creations<K, V>,
@@ -106,7 +115,8 @@ pub struct Registry<K, V, S = DefaultHashBuilder> {
 /// Those who wait have a seed, and get an owner.
 type Creations<K, V> = FlightTable<ReservedNode<RegistryNode<K, V>>, LiveHandle<K, V>>;
 
-// SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
+// SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and
+// dropped there (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Send for Registry<K, V, S> {}
 // SAFETY: as above.
 unsafe impl<K: Send + Sync, V: Send + Sync, S: Sync> Sync for Registry<K, V, S> {}
@@ -120,19 +130,27 @@ impl<K: 'static, V: 'static> Registry<K, V> {
     }
 
     const_fn! {
-        /// An empty registry in which a value is not made before the destructor of the one that had the key has *ended*: for files, sockets, locks on disk, child
-        /// processes. Can be a `static`.
+        /// An empty registry in which a value is not made before the destructor of the one that had the key
+        /// has *ended*: for files, sockets, locks on disk, child processes. Can be a `static`.
         ///
-        /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A destructor that asks for its own key, directly or through others, gets a
-        /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert) and [`try_insert`](Self::try_insert), whose value exists already;
-        /// and a value that was [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same 64-bit hash wait for each other.
+        /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
+        /// destructor that asks for its own key, directly or through others, gets a
+        /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert)
+        /// and [`try_insert`](Self::try_insert), whose value exists already; and a value that was
+        /// [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same
+        /// 64-bit hash wait for each other.
         ///
-        /// A value whose [initialisation](crate::map::Entry::or_create_cyclic) has failed, or that is given up with a draft that it was made with, is open until its last owner has let go of it:
-        /// creators wait for that too, so nobody should put a handle of it aside before that of the draft is published. The destructor of one of those that are given up in one call, or in calls inside of it, gets a
-        /// [`CycleError`](crate::error::CycleError) if it asks for another one of them: it may own that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for the former only: what is behind its
-        /// pointers may belong to others.) Callbacks [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not before: so they may ask for the same key.
-        /// A destructor that others may wait for is given no [drafts](crate::map::Entry::or_create_cyclic), also inside of their creation. Of a draft that is complete, and not entered since somebody has inserted another value, the end
-        /// is not waited for.
+        /// A value whose [initialisation](crate::map::Entry::or_create_cyclic) has failed, or that is given
+        /// up with a draft that it was made with, is open until its last owner has let go of it: creators
+        /// wait for that too, so nobody should put a handle of it aside before that of the draft is
+        /// published. The destructor of one of those that are given up in one call, or in calls inside of it,
+        /// gets a [`CycleError`](crate::error::CycleError) if it asks for another one of them: it may own
+        /// that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for
+        /// the former only: what is behind its pointers may belong to others.) Callbacks
+        /// [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not
+        /// before: so they may ask for the same key. A destructor that others may wait for is given no
+        /// [drafts](crate::map::Entry::or_create_cyclic), also inside of their creation. Of a draft that is
+        /// complete, and not entered since somebody has inserted another value, the end is not waited for.
         ///
         /// ```
         /// use highlander::Registry;
@@ -217,9 +235,11 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
 }
 
 impl<K, V, S> Registry<K, V, S> {
-    /// The same registry, whose keys are named as they show themselves (by `Debug`) where the text of a [`CycleError`](crate::error::CycleError) would otherwise name their type.
+    /// The same registry, whose keys are named as they show themselves (by `Debug`) where the text of a
+    /// [`CycleError`](crate::error::CycleError) would otherwise name their type.
     ///
-    /// *Runs* `Debug` of keys that are being created, with no lock held, when a creation that waits for another one is noted or refused.
+    /// *Runs* `Debug` of keys that are being created, with no lock held, when a creation that waits for
+    /// another one is noted or refused.
     ///
     /// ```
     /// use highlander::error::Refused;
@@ -260,8 +280,8 @@ impl<K, V, S> Registry<K, V, S> {
         self
     }
 
-    /// What the registry has done so far, in numbers. All 0, unless [that was asked for](Self::record_stats). Values whose last owner has gone are those that
-    /// are `reported`.
+    /// What the registry has done so far, in numbers. All 0, unless [that was asked for](Self::record_stats).
+    /// Values whose last owner has gone are those that are `reported`.
     pub fn stats(&self) -> Stats {
         if !self.is_counted {
             return Stats::default();
@@ -300,7 +320,8 @@ impl<K, V, S> Registry<K, V, S> {
         &self.hasher
     }
 
-    /// The number of entries. Exact when nothing is under way; otherwise it may count those whose insertion or removal is.
+    /// The number of entries. Exact when nothing is under way; otherwise it may count those whose insertion
+    /// or removal is.
     ///
     /// *Complexity:* a few loads, whatever the size.
     pub fn len(&self) -> usize {
@@ -317,14 +338,17 @@ impl<K, V, S> Registry<K, V, S> {
         self.table.capacity()
     }
 
-    /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional` then, and the table need not grow
-    /// before there are more than `capacity`, unless it is shrunk meanwhile.
+    /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional`
+    /// then, and the table need not grow before there are more than `capacity`, unless it is shrunk
+    /// meanwhile.
     ///
-    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of the same room.
+    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of
+    /// the same room.
     ///
-    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
-    /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
-    /// the memory; constant if there is room already.
+    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread
+    /// is just replacing the table, a part of the move is left to it and to the insertions to come.
+    /// *Complexity:* linear in the old `capacity`, and in the new one for getting the memory; constant if
+    /// there is room already.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -343,10 +367,13 @@ impl<K, V, S> Registry<K, V, S> {
         self.table.reserve(additional);
     }
 
-    /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The entries stay, and are found until they die or are removed.
+    /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The
+    /// entries stay, and are found until they die or are removed.
     ///
-    /// An insertion or creation that comes later, or is under way and not among the values returned, is refused with a [`ClosedError`](crate::error::ClosedError).
-    /// Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// An insertion or creation that comes later, or is under way and not among the values returned, is
+    /// refused with a [`ClosedError`](crate::error::ClosedError). Of values that are
+    /// [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see
+    /// [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::Registry;
@@ -367,9 +394,11 @@ impl<K, V, S> Registry<K, V, S> {
         self.table.is_sealed()
     }
 
-    /// The live values, at some moment for each: one that is entered throughout the call is among them, one that is not may be.
+    /// The live values, at some moment for each: one that is entered throughout the call is among them, one
+    /// that is not may be.
     ///
-    /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at least until they are yielded.
+    /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at
+    /// least until they are yielded.
     ///
     /// *Waiting:* for writers of a bucket, a few instructions long. *Complexity:* linear in `capacity`.
     ///
@@ -390,7 +419,8 @@ impl<K, V, S> Registry<K, V, S> {
         }
     }
 
-    /// The keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate over the handles and use [`Handle::key`].
+    /// The keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate over the
+    /// handles and use [`Handle::key`].
     pub fn keys(&self) -> impl ExactSizeIterator<Item = K> + use<K, V, S>
     where
         K: Clone,
@@ -401,15 +431,18 @@ impl<K, V, S> Registry<K, V, S> {
         })
     }
 
-    /// Calls `f` with each live entry; see [`Registry::iter`]. *Runs* `f` with no lock held; it may change the registry.
+    /// Calls `f` with each live entry; see [`Registry::iter`]. *Runs* `f` with no lock held; it may change
+    /// the registry.
     pub fn for_each(&self, mut f: impl FnMut(&K, &V)) {
         self.iter()
             .for_each(|handle| f(Handle::key(&handle), &handle));
     }
 
-    /// Takes out the entries for which `keep` says no. Their owners keep the values. Returns how many this call has taken out.
+    /// Takes out the entries for which `keep` says no. Their owners keep the values. Returns how many this
+    /// call has taken out.
     ///
-    /// *Runs* `keep` with no lock held; it may use the registry. An entry that is replaced meanwhile is left as it is.
+    /// *Runs* `keep` with no lock held; it may use the registry. An entry that is replaced meanwhile is left
+    /// as it is.
     ///
     /// ```
     /// use highlander::Registry;
@@ -442,7 +475,8 @@ impl<K, V, S> Registry<K, V, S> {
         drained.into_iter()
     }
 
-    /// Takes out some live value, whichever comes first; none if there is none. *Complexity:* linear in `capacity` at worst: for all of them there is [`drain`](Self::drain).
+    /// Takes out some live value, whichever comes first; none if there is none. *Complexity:* linear in
+    /// `capacity` at worst: for all of them there is [`drain`](Self::drain).
     pub fn pop(&self) -> Option<Handle<K, V>> {
         let mut halves = 0..1 << 32;
         while !halves.is_empty() {
@@ -458,7 +492,8 @@ impl<K, V, S> Registry<K, V, S> {
         None
     }
 
-    /// Takes out this very value, if it is entered. True for the one call that did. Other values of its key are left alone.
+    /// Takes out this very value, if it is entered. True for the one call that did. Other values of its key
+    /// are left alone.
     ///
     /// ```
     /// use highlander::Registry;
@@ -478,13 +513,14 @@ impl<K, V, S> Registry<K, V, S> {
         removed
     }
 
-    /// Gives back memory that is not needed: makes the table as short as its entries allow, and frees the blocks in which none is left.
+    /// Gives back memory that is not needed: makes the table as short as its entries allow, and frees the
+    /// blocks in which none is left.
     ///
-    /// Others go on meanwhile; memory that a reader may still see is freed by a later call or insertion. Blocks with a value in
-    /// them stay as they are, since values do not move.
+    /// Others go on meanwhile; memory that a reader may still see is freed by a later call or insertion.
+    /// Blocks with a value in them stay as they are, since values do not move.
     ///
-    /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the capacity and in
-    /// the number of values that have gone.
+    /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the
+    /// capacity and in the number of values that have gone.
     pub fn shrink_to_fit(&self) {
         self.table.shrink_to_fit();
     }
@@ -546,9 +582,11 @@ impl<K, V> fmt::Debug for RegistryIter<K, V> {
 impl<K: serde_core::Serialize, V: serde_core::Serialize, S> serde_core::Serialize
     for Registry<K, V, S>
 {
-    /// Serializes the live entries as a map. It owns all of them until it returns. *Runs* `Serialize` of keys and values with no lock held.
+    /// Serializes the live entries as a map. It owns all of them until it returns. *Runs* `Serialize` of keys
+    /// and values with no lock held.
     ///
-    /// There is no `Deserialize`, as nobody would own what it read: read keys and values, enter them, and keep the handles.
+    /// There is no `Deserialize`, as nobody would own what it read: read keys and values, enter them, and
+    /// keep the handles.
     fn serialize<Z: serde_core::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let living: Vec<_> = self.iter().collect();
         let entries = living.iter().map(|handle| (Handle::key(handle), &**handle));

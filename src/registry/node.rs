@@ -18,7 +18,8 @@ pub(crate) struct RegistryNode<K, V> {
     watch: AtomicPtr<Watch>,
 }
 
-// SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the struct's.
+// SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the
+// struct's.
 unsafe impl<K, V> Payload for RegistryNode<K, V> {
     type Key = K;
     const ALIGN: usize = align_of::<Self>();
@@ -107,8 +108,8 @@ impl<K, V> RegistryNode<K, V> {
 
 /// What all weak handles of one value share: the way back to the node while it lives.
 pub(crate) struct Watch {
-    /// The node, until its last owner has gone. The lock is held for a few instructions, never while user code runs, and
-    /// it is what keeps the node from being freed while somebody tries to become an owner.
+    /// The node, until its last owner has gone. The lock is held for a few instructions, never while user
+    /// code runs, and it is what keeps the node from being freed while somebody tries to become an owner.
     node: Mutex<Option<Target>>,
     /// The value's hash, once somebody asked for it while the value lived.
     pub(in crate::registry) hash: OnceCell<u64>,
@@ -129,12 +130,14 @@ impl<K, V> Unborn<K, V> {
     /// Lets the weak handles that share `watch` lead to this node: to nothing until it has an owner.
     ///
     /// # Safety
-    /// The node is of this kind and complete, and the caller has it alone, until this is dropped or [`born`](Self::born).
+    /// The node is of this kind and complete, and the caller has it alone, until this is dropped or
+    /// [`born`](Self::born).
     pub(in crate::registry) unsafe fn new(node: NodePtr, watch: Arc<Watch>) -> Self {
         // SAFETY: the caller's promise.
         let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
         *watch.node.lock() = Some(Target(node));
-        // Release: pairs with the Acquire in `announce_death`. Nobody else makes a watch for a value that has no owner.
+        // Release: pairs with the Acquire in `announce_death`. Nobody else makes a watch for a value that has
+        // no owner.
         entry
             .watch
             .store(Arc::into_raw(watch).cast_mut(), Ordering::Release);
@@ -188,7 +191,8 @@ impl Watch {
                 }
             }
         }
-        // SAFETY: leaked here once, and taken back only when the value dies, which the borrow of the entry forbids.
+        // SAFETY: leaked here once, and taken back only when the value dies, which the borrow of the entry
+        // forbids.
         unsafe {
             Arc::increment_strong_count(watch);
             Arc::from_raw(watch)
@@ -199,7 +203,8 @@ impl Watch {
     pub(in crate::registry) fn acquire(&self) -> Option<NodePtr> {
         let node = self.node.lock();
         let target = (*node)?.0;
-        // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it frees the node.
+        // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it
+        // frees the node.
         let header = unsafe { target.as_ref() };
         (!header.is_hidden() && header.acquire()).then_some(target)
     }

@@ -32,7 +32,8 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
 
     /// A new set of the members of this one, and then those of `other`. Of equal ones, that of this set.
     ///
-    /// This and the following three run `Hash` and `Eq` with no lock held, and see each set as an iteration does.
+    /// This and the following three run `Hash` and `Eq` with no lock held, and see each set as an iteration
+    /// does.
     ///
     /// ```
     /// use highlander::WeakSet;

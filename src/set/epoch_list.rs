@@ -1,7 +1,8 @@
 //! Things in the order in which they came, read without a lock.
 //!
-//! Each gets a number that is never used again. Numbers ascend along the list, so a reader may stop, let go of everything, and go on behind
-//! the last number that it saw: nothing is held back while somebody works on what was read.
+//! Each gets a number that is never used again. Numbers ascend along the list, so a reader may stop, let go
+//! of everything, and go on behind the last number that it saw: nothing is held back while somebody works on
+//! what was read.
 //!
 //! ```text
 //!  directory (immutable, replaced as a whole)
@@ -9,8 +10,9 @@
 //!   ├─► chunk  [6 ·][7 ·][8 ■][9 ■]
 //!   └─► chunk  [10 ■][11 ■][  ][  ]         filled up to here: numbers are written once, before the reader may see them
 //! ```
-//! Readers pin the epoch, then follow pointers. Writers hold one lock. What a writer unlinks, a directory or a thing, it gives to the epoch, which
-//! drops it when every reader that was pinned at that moment has unpinned.
+//! Readers pin the epoch, then follow pointers. Writers hold one lock. What a writer unlinks, a directory or
+//! a thing, it gives to the epoch, which drops it when every reader that was pinned at that moment has
+//! unpinned.
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
@@ -24,8 +26,8 @@ mod body {
 
     pub(crate) use crossbeam_epoch::Guard;
 
-    /// Keeps what is reachable now from being freed. It may run what other guards were holding back (the drop of a removed thing), so no
-    /// lock is to be held.
+    /// Keeps what is reachable now from being freed. It may run what other guards were holding back (the drop
+    /// of a removed thing), so no lock is to be held.
     #[inline]
     pub(crate) fn pin() -> Guard {
         epoch::pin()
@@ -42,12 +44,13 @@ mod body {
         live: AtomicUsize,
         /// The number of the next one.
         next: AtomicU64,
-        /// Whoever writes has this lock; so no read-modify-write is needed for the fields above. It guards how many slots are filled,
-        /// holes among them.
+        /// Whoever writes has this lock; so no read-modify-write is needed for the fields above. It guards
+        /// how many slots are filled, holes among them.
         writer: Mutex<usize>,
     }
 
-    // Invariant: numbers ascend along the chunks and within them; no chunk is empty but for the last, and but for one that is all holes.
+    // Invariant: numbers ascend along the chunks and within them; no chunk is empty but for the last, and but
+    // for one that is all holes.
     struct Directory<T> {
         chunks: Vec<Arc<ListChunk<T>>>,
     }
@@ -60,7 +63,8 @@ mod body {
 
     struct ListSlot<T> {
         number: AtomicU64,
-        /// Null, or from `Arc::into_raw`. In a chunk of the *current* directory the slot owns one reference; in others, none.
+        /// Null, or from `Arc::into_raw`. In a chunk of the *current* directory the slot owns one reference;
+        /// in others, none.
         thing: AtomicPtr<T>,
     }
 
@@ -160,8 +164,8 @@ mod body {
         }
 
         fn directory<'g>(&self, guard: &'g Guard) -> &'g Directory<T> {
-            // SAFETY: never null; a directory is given to the epoch after it has been replaced, so the guard keeps what was loaded under it.
-            // Acquire pairs with the Release of the swap that published it.
+            // SAFETY: never null; a directory is given to the epoch after it has been replaced, so the guard
+            // keeps what was loaded under it. Acquire pairs with the Release of the swap that published it.
             unsafe { self.directory.load(Ordering::Acquire, guard).deref() }
         }
 
@@ -214,10 +218,12 @@ mod body {
                 self.close_holes(&mut used, guard);
             }
             drop(used);
-            // SAFETY: a slot of the directory that was current (the lock was held) owned this reference, and does not any more.
+            // SAFETY: a slot of the directory that was current (the lock was held) owned this reference, and
+            // does not any more.
             let thing = unsafe { Arc::from_raw(pointer) };
             let taken = Arc::clone(&thing);
-            // SAFETY: whoever still sees the pointer is pinned. `T` may be dropped on any thread, at any time (`Send + Sync + 'static`).
+            // SAFETY: whoever still sees the pointer is pinned. `T` may be dropped on any thread, at any time
+            // (`Send + Sync + 'static`).
             unsafe {
                 // A panic must not pass through the collector.
                 guard.defer_unchecked(move || discard(thing));
@@ -232,7 +238,8 @@ mod body {
             })?
         }
 
-        /// Calls `visit` for each one from `number` on until it says to stop. What is removed meanwhile may be among them.
+        /// Calls `visit` for each one from `number` on until it says to stop. What is removed meanwhile may
+        /// be among them.
         pub(in crate::set) fn visit<B>(
             &self,
             guard: &Guard,
@@ -241,14 +248,16 @@ mod body {
         ) -> Option<B> {
             let from = number.max(self.first.load(Ordering::Relaxed));
             for (number, slot) in self.directory(guard).slots_from(from) {
-                // Acquire is not needed: the pointer was written before `filled`, and is only ever replaced by null.
+                // Acquire is not needed: the pointer was written before `filled`, and is only ever replaced
+                // by null.
                 let pointer = slot.load(Ordering::Relaxed);
                 if pointer.is_null() {
                     continue;
                 }
-                // SAFETY: from `Arc::into_raw`. The slot's reference is given back to the epoch after the pointer has been taken out of the
-                // current directory, and this reader was pinned before it could load a directory in which it still is. It is
-                // only borrowed: `ManuallyDrop` gives back nothing.
+                // SAFETY: from `Arc::into_raw`. The slot's reference is given back to the epoch after the
+                // pointer has been taken out of the current directory, and this reader was pinned before it
+                // could load a directory in which it still is. It is only borrowed: `ManuallyDrop` gives back
+                // nothing.
                 let thing = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(pointer)) };
                 if let ControlFlow::Break(result) = visit(number, &thing) {
                     return Some(result);
@@ -295,7 +304,8 @@ mod body {
             if vacant >= additional {
                 return;
             }
-            // A longer one in the place of the last, at least twice as long. Holes stay behind; those who read the old one see what they would have seen.
+            // A longer one in the place of the last, at least twice as long. Holes stay behind; those who
+            // read the old one see what they would have seen.
             let old = last.map_or(&[][..], |last| last.filled());
             let kept = |slot: &&ListSlot<T>| !slot.thing.load(Ordering::Relaxed).is_null();
             let (before, kept): (_, Vec<_>) = (old.len(), old.iter().filter(kept).collect());
@@ -316,7 +326,8 @@ mod body {
         fn replace(&self, chunks: Vec<Arc<ListChunk<T>>>, guard: &Guard) {
             let new = Owned::new(Directory { chunks });
             let old = self.directory.swap(new, Ordering::AcqRel, guard);
-            // SAFETY: not reachable any more for those who pin from now on, and never null. Its chunks drop no things.
+            // SAFETY: not reachable any more for those who pin from now on, and never null. Its chunks drop
+            // no things.
             unsafe { guard.defer_destroy(old) };
         }
     }

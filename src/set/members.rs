@@ -1,7 +1,8 @@
 //! The members of a weak set: in order, and by hash.
 //!
-//! Whoever takes a member out of the index (`by_hash`) has removed it. It takes it out of the list under the same lock, and goes on to end its registration. The index is
-//! asked by number, so that a death, however late it is reported, touches its own entry only.
+//! Whoever takes a member out of the index (`by_hash`) has removed it. It takes it out of the list under the
+//! same lock, and goes on to end its registration. The index is asked by number, so that a death, however
+//! late it is reported, touches its own entry only.
 
 use crate::memory::panics::after;
 use crate::pointer::notify::{Notified, Notify};
@@ -41,7 +42,8 @@ enum MemberWatch {
 }
 
 pub(in crate::set) struct Members<P: SyncPointer> {
-    // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and survives their panics.
+    // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and
+    // survives their panics.
     by_hash: ListMap<List<Arc<Member<P>>>>,
     order: EpochList<Member<P>>,
     /// Members that may be dead without our having been told.

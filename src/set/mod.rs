@@ -1,4 +1,5 @@
-//! A set that holds its members weakly, in the order in which they came. `algebra` compares and combines such sets.
+//! A set that holds its members weakly, in the order in which they came. `algebra` compares and combines such
+//! sets.
 
 pub(crate) mod epoch_list;
 pub(crate) mod members;
@@ -24,7 +25,8 @@ use std::ops::ControlFlow;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-/// A set of weak members in insertion order: CPython's `WeakSet`, and the `Vec<Weak<dyn Listener>>` that people write by hand.
+/// A set of weak members in insertion order: CPython's `WeakSet`, and the `Vec<Weak<dyn Listener>>` that
+/// people write by hand.
 ///
 /// ```
 /// use highlander::map::ByAddress;
@@ -46,36 +48,45 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Which members are the same
-/// [`ByEquality`] (unless said otherwise): those whose targets are equal; the first one stays. [`ByAddress`](crate::map::ByAddress): the very same
-/// object; nothing of the target is hashed or compared.
+/// [`ByEquality`] (unless said otherwise): those whose targets are equal; the first one stays.
+/// [`ByAddress`](crate::map::ByAddress): the very same object; nothing of the target is hashed or compared.
 ///
 /// # When a member dies
-/// It is out of the set from that moment: no call shows it. (One that compares or shows it just then is an owner, and may be the last.) Its *entry* goes
-/// * before the last owner's drop returns, if the pointer reports deaths ([`Watched`](crate::pointer::Watched)), or the value has a [`Token`] that it was
-///   entered with;
-/// * otherwise (a plain `Arc`) when it is pruned. Each insertion and each removal looks at 4 entries, in turn, and goes on while all that it sees are dead,
-///   up to 64. A dead entry is thus gone after a quarter as many such calls as there are entries, or fewer. (The maps look at 8 entries with each insertion
-///   and each 64th miss; see [`WeakValueMap`](crate::WeakValueMap#dead-entries).) [`WeakSet::prune`] does it now.
+/// It is out of the set from that moment: no call shows it. (One that compares or shows it just then is an
+/// owner, and may be the last.) Its *entry* goes
+/// * before the last owner's drop returns, if the pointer reports deaths
+///   ([`Watched`](crate::pointer::Watched)), or the value has a [`Token`] that it was entered with;
+/// * otherwise (a plain `Arc`) when it is pruned. Each insertion and each removal looks at 4 entries, in
+///   turn, and goes on while all that it sees are dead, up to 64. A dead entry is thus gone after a quarter
+///   as many such calls as there are entries, or fewer. (The maps look at 8 entries with each insertion and
+///   each 64th miss; see [`WeakValueMap`](crate::WeakValueMap#dead-entries).) [`WeakSet::prune`] does it now.
 ///
-/// A dead `Weak` keeps the memory of its value: so pruning frees that too. It is freed through `crossbeam-epoch`: when the readers at the time have gone on, by a
-/// later call on any set.
+/// A dead `Weak` keeps the memory of its value: so pruning frees that too. It is freed through
+/// `crossbeam-epoch`: when the readers at the time have gone on, by a later call on any set.
 ///
 /// # Reading
-/// Iteration takes no lock. It reads up to 16 owners at a time into a buffer of its own with the epoch pinned once, and works on them unpinned; so a slow or
-/// stuck loop holds back the memory of nothing but those 16, however much is inserted and removed meanwhile. It shows, in order, each member that is in the set throughout, and none that comes
-/// after it began; a member that is removed before its turn is not shown. It never fails, and ends even if its body inserts.
+/// Iteration takes no lock. It reads up to 16 owners at a time into a buffer of its own with the epoch pinned
+/// once, and works on them unpinned; so a slow or stuck loop holds back the memory of nothing but those 16,
+/// however much is inserted and removed meanwhile. It shows, in order, each member that is in the set
+/// throughout, and none that comes after it began; a member that is removed before its turn is not shown. It
+/// never fails, and ends even if its body inserts.
 ///
 /// # What it costs
-/// The order is what this type is made for; membership is looked up in 4 shards behind locks. So [`WeakSet::contains`] and [`WeakSet::get`] write to a line that
-/// a quarter of all look-ups write to, and from there follow two pointers, to the entry and to the member. With up to some thousands of members that is faster than a hash set
-/// of `Weak`s under one read-write lock, on one thread and on two; in a set that the caches do not hold, a hit takes up to twice as long as there, and a step of an
-/// iteration about three times (a miss is faster everywhere). Where look-ups by many threads are what matters, take a [`WeakKeyMap<P, ()>`](crate::WeakKeyMap): its look-ups take no lock, and half the time.
+/// The order is what this type is made for; membership is looked up in 4 shards behind locks. So
+/// [`WeakSet::contains`] and [`WeakSet::get`] write to a line that a quarter of all look-ups write to, and
+/// from there follow two pointers, to the entry and to the member. With up to some thousands of members that
+/// is faster than a hash set of `Weak`s under one read-write lock, on one thread and on two; in a set that
+/// the caches do not hold, a hit takes up to twice as long as there, and a step of an iteration about three
+/// times (a miss is faster everywhere). Where look-ups by many threads are what matters, take a
+/// [`WeakKeyMap<P, ()>`](crate::WeakKeyMap): its look-ups take no lock, and half the time.
 ///
 /// # Your code
-/// `Hash` and `Eq` run with no lock held, and so do the drop of a member, [`Pointer::downgrade`] and [`Pointer::watch`]. [`WeakPointer::upgrade`](crate::pointer::WeakPointer::upgrade) and `is_dead` may run while the epoch
-/// is pinned: one of your own may do anything, but the memory of all users of the epoch waits for it. The drop of a *weak* pointer of your own may run
-/// later and on another thread, when the epoch has passed; a panic in it is swallowed. A panic in any other of them leaves the set as it was before the call or as
-/// it is after it.
+/// `Hash` and `Eq` run with no lock held, and so do the drop of a member, [`Pointer::downgrade`] and
+/// [`Pointer::watch`]. [`WeakPointer::upgrade`](crate::pointer::WeakPointer::upgrade) and `is_dead` may run
+/// while the epoch is pinned: one of your own may do anything, but the memory of all users of the epoch waits
+/// for it. The drop of a *weak* pointer of your own may run later and on another thread, when the epoch has
+/// passed; a panic in it is swallowed. A panic in any other of them leaves the set as it was before the call
+/// or as it is after it.
 ///
 /// Members must be `Send` and `Sync`, since whoever drops a last owner changes the set.
 pub struct WeakSet<P: SyncPointer, M = ByEquality, S = DefaultHashBuilder> {
@@ -117,7 +128,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
 
     /// The number of live members. Exact when nothing is under way.
     ///
-    /// *Complexity:* constant if all members report their death; otherwise linear in [`WeakSet::entry_count`], as each is asked.
+    /// *Complexity:* constant if all members report their death; otherwise linear in
+    /// [`WeakSet::entry_count`], as each is asked.
     pub fn len(&self) -> usize {
         self.members.get().map_or(0, |members| members.live())
     }
@@ -139,13 +151,16 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.capacity())
     }
 
-    /// Makes room for `additional` members to be entered one after the other: `capacity` is at least `entry_count + additional` then. A removal leaves a hole,
-    /// and when holes outnumber the members they are closed, and the room is given back with them.
+    /// Makes room for `additional` members to be entered one after the other: `capacity` is at least
+    /// `entry_count + additional` then. A removal leaves a hole, and when holes outnumber the members they
+    /// are closed, and the room is given back with them.
     ///
-    /// What is promised is the list. The index by hash gets its room only if the set has not been used before; otherwise it grows as it needs to.
+    /// What is promised is the list. The index by hash gets its room only if the set has not been used
+    /// before; otherwise it grows as it needs to.
     ///
-    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`, or as if that were as much as there is already: so calling it before each insertion
-    /// costs no more than the insertions. Readers go on.
+    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`, or as if that were as
+    /// much as there is already: so calling it before each insertion costs no more than the insertions.
+    /// Readers go on.
     ///
     /// # Panics
     /// With "capacity overflow", when no list can have that size.
@@ -196,7 +211,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.prune())
     }
 
-    /// The live members in order; see [reading](WeakSet#reading). The iterator owns what it yields, and keeps up to 15 behind it alive.
+    /// The live members in order; see [reading](WeakSet#reading). The iterator owns what it yields, and keeps
+    /// up to 15 behind it alive.
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -219,7 +235,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         WeakSetIter { members, cursor }
     }
 
-    /// Calls `f` with each live member in order; see [reading](WeakSet#reading). For up to 16 members that is one pin, no lock, and no allocation.
+    /// Calls `f` with each live member in order; see [reading](WeakSet#reading). For up to 16 members that is
+    /// one pin, no lock, and no allocation.
     pub fn for_each(&self, mut f: impl FnMut(&P::Target)) {
         self.try_for_each(|member| {
             f(P::target(member));
@@ -239,17 +256,20 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         None
     }
 
-    /// The live member that came first. *Complexity:* linear in the number of dead ones before it, which stay until the set is swept.
+    /// The live member that came first. *Complexity:* linear in the number of dead ones before it, which stay
+    /// until the set is swept.
     pub fn first(&self) -> Option<P> {
         self.try_for_each(|member| ControlFlow::Break(member.clone()))
     }
 
-    /// Takes out the live member that came first. None if there is none. Of several callers, each gets another one. *Complexity:* as of [`first`](Self::first).
+    /// Takes out the live member that came first. None if there is none. Of several callers, each gets
+    /// another one. *Complexity:* as of [`first`](Self::first).
     pub fn pop_first(&self) -> Option<P> {
         self.members.get()?.pop_first()
     }
 
-    /// Takes out the members for which `keep` says no. Their owners keep them. Returns how many this call has taken out.
+    /// Takes out the members for which `keep` says no. Their owners keep them. Returns how many this call has
+    /// taken out.
     ///
     /// *Runs* `keep` with no lock held; it may use the set.
     pub fn retain(&self, mut keep: impl FnMut(&P) -> bool) -> usize {
@@ -280,12 +300,14 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         taken.into_iter()
     }
 
-    /// Takes out all members, dead or alive. Those that come while this runs may stay. Returns how many entries this call has taken out.
+    /// Takes out all members, dead or alive. Those that come while this runs may stay. Returns how many
+    /// entries this call has taken out.
     pub fn clear(&self) -> usize {
         self.members.get().map_or(0, |members| members.clear())
     }
 
-    /// Whether an equal member, or the same with [`ByAddress`](crate::map::ByAddress), is in the set and alive.
+    /// Whether an equal member, or the same with [`ByAddress`](crate::map::ByAddress), is in the set and
+    /// alive.
     ///
     /// `asked` is the target or something equivalent to it; with `ByAddress`, the pointer.
     ///
@@ -298,7 +320,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.find(asked).is_some()
     }
 
-    /// The member that is equal to `asked`, if it is alive. *Waiting* and complexity as [`WeakSet::contains`].
+    /// The member that is equal to `asked`, if it is alive. *Waiting* and complexity as
+    /// [`WeakSet::contains`].
     pub fn get<Q: ?Sized>(&self, asked: &Q) -> Option<P>
     where
         M: Asked<P, Q>,
@@ -307,7 +330,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.find(asked).map(|(_, member)| member)
     }
 
-    /// Takes out the member that is equal to `asked`. Whether there was one, alive. Of several callers, one gets true.
+    /// Takes out the member that is equal to `asked`. Whether there was one, alive. Of several callers, one
+    /// gets true.
     pub fn remove<Q: ?Sized>(&self, asked: &Q) -> bool
     where
         M: Asked<P, Q>,
@@ -342,10 +366,12 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// Enters a member at the end, unless an equal one is there and alive. Whether it was entered.
     ///
-    /// The set holds it weakly. If another thread enters an equal one at the same time, one of the two gets true.
+    /// The set holds it weakly. If another thread enters an equal one at the same time, one of the two gets
+    /// true.
     ///
-    /// *Waiting:* for other writers, a few instructions long. *Runs* `Hash`, `Eq`, [`Pointer::downgrade`] and [`Pointer::watch`], with no lock held.
-    /// *Complexity:* constant on average and amortised; at times, room for more is allocated.
+    /// *Waiting:* for other writers, a few instructions long. *Runs* `Hash`, `Eq`, [`Pointer::downgrade`] and
+    /// [`Pointer::watch`], with no lock held. *Complexity:* constant on average and amortised; at times, room
+    /// for more is allocated.
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -363,7 +389,8 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.enter_watched(member).is_none()
     }
 
-    /// The member that is equal to this one and alive; if there is none, this one, entered at the end. *Waiting* and complexity as [`WeakSet::insert`].
+    /// The member that is equal to this one and alive; if there is none, this one, entered at the end.
+    /// *Waiting* and complexity as [`WeakSet::insert`].
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -382,9 +409,11 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         }
     }
 
-    /// As [`WeakSet::insert`], for a value that carries a [`Token`]: its entry goes when the token is dropped, which is when the value is.
+    /// As [`WeakSet::insert`], for a value that carries a [`Token`]: its entry goes when the token is
+    /// dropped, which is when the value is.
     ///
-    /// `token` shows the value's token. It runs with no lock held, if the member is entered; if it panics, the member is taken out again.
+    /// `token` shows the value's token. It runs with no lock held, if the member is entered; if it panics,
+    /// the member is taken out again.
     ///
     /// ```
     /// use highlander::map::ByAddress;
@@ -415,10 +444,12 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         .is_none()
     }
 
-    /// Makes a member around a [`Token`] and enters it; or, if an equal one is there and alive, drops the new one and returns that one.
+    /// Makes a member around a [`Token`] and enters it; or, if an equal one is there and alive, drops the new
+    /// one and returns that one.
     ///
-    /// `make` is to store the token in the value. If it does not, or if it fails, nothing is wrong: the member's entry is pruned like that of
-    /// any `Arc`. *Runs* `make` with no lock held; when it panics, nothing is entered.
+    /// `make` is to store the token in the value. If it does not, or if it fails, nothing is wrong: the
+    /// member's entry is pruned like that of any `Arc`. *Runs* `make` with no lock held; when it panics,
+    /// nothing is entered.
     ///
     /// ```
     /// use highlander::map::ByAddress;

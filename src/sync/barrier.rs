@@ -1,12 +1,14 @@
 //! The asymmetric barrier: readers pay nothing, whoever gives memory back pays a system call.
 //!
-//! It serves wherever a frequent side announces something and then looks, and a rare side does the same the other way round.
-//! A reader must publish "I am reading" before its first load, which takes a full fence between the two, on every read. Linux
-//! can execute that fence on the readers' behalf: `membarrier` returns after every running thread of the process has passed
-//! a full barrier. With it the reader's side shrinks to a compiler fence. Where the call is missing (other systems, old kernels,
-//! a sandbox that forbids it), [`readers_fence`] says so and both sides use a real fence.
+//! It serves wherever a frequent side announces something and then looks, and a rare side does the same the
+//! other way round. A reader must publish "I am reading" before its first load, which takes a full fence
+//! between the two, on every read. Linux can execute that fence on the readers' behalf: `membarrier` returns
+//! after every running thread of the process has passed a full barrier. With it the reader's side shrinks to
+//! a compiler fence. Where the call is missing (other systems, old kernels, a sandbox that forbids it),
+//! [`readers_fence`] says so and both sides use a real fence.
 //!
-//! A process may also lock itself in when it has read for a while. Then [`Refusal`] passes from the one way to the other.
+//! A process may also lock itself in when it has read for a while. Then [`Refusal`] passes from the one way
+//! to the other.
 
 use super::{records, ThreadRecord, READING};
 use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
@@ -33,14 +35,15 @@ pub(crate) fn any_barrier() {
     }
 }
 
-/// Whether readers have to fence themselves. To be asked after they have published that they read, and the light half.
+/// Whether readers have to fence themselves. To be asked after they have published that they read, and the
+/// light half.
 #[inline(always)]
 pub(crate) fn readers_fence() -> bool {
     FENCED.load(Ordering::Relaxed)
 }
 
-/// The rare side's half, between unlinking and looking for readers. Pairs with [`light_barrier`]. False if it could not be done:
-/// then nothing may be concluded from what is seen afterwards.
+/// The rare side's half, between unlinking and looking for readers. Pairs with [`light_barrier`]. False if it
+/// could not be done: then nothing may be concluded from what is seen afterwards.
 #[must_use]
 pub(crate) fn heavy_barrier() -> bool {
     fence(Ordering::SeqCst);
@@ -64,18 +67,21 @@ pub(crate) fn begin_reading() {
     });
 }
 
-/// The system has refused its barrier, which it had allowed. From then on readers fence themselves; but some may have looked just before whether they have to, and
-/// what they have published may not be seen yet. No fence of ours makes it seen: only time does. Until it is, nothing is given back.
+/// The system has refused its barrier, which it had allowed. From then on readers fence themselves; but some
+/// may have looked just before whether they have to, and what they have published may not be seen yet. No
+/// fence of ours makes it seen: only time does. Until it is, nothing is given back.
 enum Refusal {
     /// Since then.
     Begun(Instant),
-    /// What they had published is seen. These were reading then, with these states, and may go on to name what they look at, without a fence.
+    /// What they had published is seen. These were reading then, with these states, and may go on to name
+    /// what they look at, without a fence.
     Waits(Vec<(&'static ThreadRecord, usize)>),
 }
 
 impl Refusal {
-    /// How long a store may take until other processors see it, at most. It takes less than a microsecond: processors write out their stores as soon as they
-    /// can, and all of them when they turn to another thread.
+    /// How long a store may take until other processors see it, at most. It takes less than a microsecond:
+    /// processors write out their stores as soon as they can, and all of them when they turn to another
+    /// thread.
     const PATIENCE: Duration = Duration::from_secs(1);
 
     /// Whether all readers fence themselves by now.

@@ -1,14 +1,15 @@
 //! What the model body is written on: loom, or shuttle.
 //!
-//! loom runs a small meeting under every interleaving and every weak order, shuttle a large one under many random interleavings, all of which are
-//! sequentially consistent. Both run all threads on one OS thread. The names are loom's.
+//! loom runs a small meeting under every interleaving and every weak order, shuttle a large one under many
+//! random interleavings, all of which are sequentially consistent. Both run all threads on one OS thread. The
+//! names are loom's.
 
 #[cfg(not(all(highlander_shuttle, feature = "shuttle")))]
 mod body {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::{
-        atomic, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    };
+    pub(crate) use loom::sync::{atomic, Condvar, Mutex, MutexGuard};
+    #[cfg(feature = "logging")]
+    pub(crate) use loom::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use loom::thread::yield_now;
     pub(crate) use loom::{lazy_static, thread_local};
 
@@ -18,16 +19,17 @@ mod body {
 
 #[cfg(all(highlander_shuttle, feature = "shuttle"))]
 mod body {
-    pub(crate) use shuttle::sync::{
-        atomic, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    };
+    pub(crate) use shuttle::sync::{atomic, Condvar, Mutex, MutexGuard};
+    #[cfg(feature = "logging")]
+    pub(crate) use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use shuttle::thread::yield_now;
     pub(crate) use shuttle::{lazy_static, thread_local};
 
     /// Threads of one execution.
     pub(crate) const THREADS: usize = 16;
 
-    /// Nothing is found out about accesses that meet: a thread is interrupted in atomics, locks and waits only.
+    /// Nothing is found out about accesses that meet: a thread is interrupted in atomics, locks and waits
+    /// only.
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {

@@ -4,7 +4,8 @@ use std::alloc::{dealloc, Layout};
 use std::ptr::NonNull;
 
 /// # Safety
-/// The memory came from the global allocator with this layout, what was in it has been dropped, and nobody uses it any more.
+/// The memory came from the global allocator with this layout, what was in it has been dropped, and nobody
+/// uses it any more.
 pub(crate) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     #[cfg(all(highlander_loom, feature = "loom"))]
     // SAFETY: the caller's promise.
@@ -16,8 +17,8 @@ pub(crate) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     unsafe { dealloc(memory.as_ptr(), layout) }
 }
 
-/// Freed memory of the models: overwritten, and kept until much has been freed after it, so that whoever still reads it finds that out, and does not
-/// find what was put there next.
+/// Freed memory of the models: overwritten, and kept until much has been freed after it, so that whoever
+/// still reads it finds that out, and does not find what was put there next.
 #[cfg(all(highlander_loom, feature = "loom"))]
 mod quarantine {
     use std::alloc::{dealloc, Layout};

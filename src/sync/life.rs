@@ -6,11 +6,13 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The memory is kept by a real `Arc`, by strong and weak pointers alike; the counts that decide when the value dies are modelled.
+/// The memory is kept by a real `Arc`, by strong and weak pointers alike; the counts that decide when the
+/// value dies are modelled.
 struct ModelCounted<T: ?Sized> {
     strong: AtomicUsize,
     weak: AtomicUsize,
-    // Invariant: Some, and not dropped, from the moment at which `strong` becomes 1 until after it has become 0.
+    // Invariant: Some, and not dropped, from the moment at which `strong` becomes 1 until after it has become
+    // 0.
     value: UnsafeCell<Option<Box<ManuallyDrop<T>>>>,
 }
 
@@ -128,7 +130,8 @@ impl<T: ?Sized> Deref for LifeArc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: an owner, so there is a value, and it stays. loom sees the access and what it conflicts with.
+        // SAFETY: an owner, so there is a value, and it stays. loom sees the access and what it conflicts
+        // with.
         let value = self.0.value.with(|cell| unsafe { &*cell });
         value.as_deref().expect("owned")
     }
@@ -145,7 +148,8 @@ impl<T: ?Sized> Drop for LifeArc<T> {
     fn drop(&mut self) {
         if release(&self.0) {
             let value = whole(&self.0);
-            // SAFETY: the last owner, and nobody gets at it any more. The memory stays for those who know it weakly.
+            // SAFETY: the last owner, and nobody gets at it any more. The memory stays for those who know it
+            // weakly.
             unsafe { value.drop_in_place() };
         }
     }

@@ -1,7 +1,7 @@
 //! A concurrent map from a 64-bit number to a list, on dashmap.
 //!
-//! The keys are hashes or addresses of ours, so the map never runs a user's `Hash` or `Eq` under its locks; the closures
-//! passed in must not run user code either, nor drop any.
+//! The keys are hashes or addresses of ours, so the map never runs a user's `Hash` or `Eq` under its locks;
+//! the closures passed in must not run user code either, nor drop any.
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
@@ -31,7 +31,8 @@ mod body {
         }
     }
 
-    /// Who meets a locked shard sleeps with the others of this crate, and not in dashmap, whose list of sleepers a forked child would inherit. (Only `shrink_to_fit` leaves it to dashmap.)
+    /// Who meets a locked shard sleeps with the others of this crate, and not in dashmap, whose list of
+    /// sleepers a forked child would inherit. (Only `shrink_to_fit` leaves it to dashmap.)
     pub(crate) struct ListMap<R>(Lists<R>);
 
     type Lists<R> = DashMap<u64, R, BuildHasherDefault<PassThrough>>;
@@ -132,7 +133,8 @@ mod body {
     use super::Row;
     use std::collections::HashMap;
 
-    // A shard lock of dashmap would block the one OS thread on which loom runs a model, so one modelled mutex stands for it.
+    // A shard lock of dashmap would block the one OS thread on which loom runs a model, so one modelled mutex
+    // stands for it.
     pub(crate) struct ListMap<R>(Mutex<HashMap<u64, R>>);
 
     impl<R: Row> ListMap<R> {

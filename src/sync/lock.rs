@@ -1,4 +1,5 @@
-//! A lock of one word, for what is changed in a few instructions: one locked instruction to take it, a plain store to let go.
+//! A lock of one word, for what is changed in a few instructions: one locked instruction to take it, a plain
+//! store to let go.
 //!
 //! Like a bucket's lock it spins briefly and then parks, and a panic does not poison it.
 
@@ -48,12 +49,14 @@ impl<T> Lock<T> {
     }
 }
 
-/// What `attempt` returns as soon as it takes a lock, after whose release [`wake_parked`] is called with this address. It fails only while somebody has the lock: else nobody would wake the
-/// caller. It runs no user code, and does not panic.
+/// What `attempt` returns as soon as it takes a lock, after whose release [`wake_parked`] is called with this
+/// address. It fails only while somebody has the lock: else nobody would wake the caller. It runs no user
+/// code, and does not panic.
 pub(crate) fn take<R>(address: usize, mut attempt: impl FnMut() -> Option<R>) -> R {
     let mut round = 0;
     loop {
-        // Before all else: a thread that cannot sleep now (see `Refusal`) comes back from `park_while` without having looked.
+        // Before all else: a thread that cannot sleep now (see `Refusal`) comes back from `park_while`
+        // without having looked.
         let mut taken = attempt();
         if taken.is_none() {
             if round < spin_rounds() {

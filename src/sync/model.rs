@@ -1,7 +1,7 @@
 //! The facade's model body, on loom or shuttle.
 //!
-//! All threads of a model run on one OS thread, so anything that would block that one must be modelled too: the mutex,
-//! the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
+//! All threads of a model run on one OS thread, so anything that would block that one must be modelled too:
+//! the mutex, the once-cell, the parking lot, and (in `list_map`) the shard locks of dashmap.
 
 use super::explorer;
 #[cfg(feature = "logging")]
@@ -17,8 +17,8 @@ pub(crate) use super::explorer::atomic::{
 pub(crate) use super::explorer::{Condvar, MutexGuard, UnsafeCell};
 
 std::thread_local! {
-    // What a model can choose, before it starts. Of the OS thread, not of the process: a model runs on one, and the other models
-    // beside it.
+    // What a model can choose, before it starts. Of the OS thread, not of the process: a model runs on one,
+    // and the other models beside it.
     static RECLAIM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     static PARK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     static OWN_STRIPES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
@@ -47,7 +47,8 @@ impl Drop for Counted {
     }
 }
 
-/// Whether the models that follow on give memory back while others read (which makes every read a few steps longer).
+/// Whether the models that follow on give memory back while others read (which makes every read a few steps
+/// longer).
 pub fn set_reclaim(on: bool) {
     RECLAIM.set(on);
 }
@@ -182,8 +183,8 @@ impl<T> OnceCell<T> {
     }
 }
 
-/// What a flag says that nobody else can change any more. Owners that went came before that by way of an `Arc` of `std`, of which the model knows nothing: so it is asked for
-/// the latest value.
+/// What a flag says that nobody else can change any more. Owners that went came before that by way of an
+/// `Arc` of `std`, of which the model knows nothing: so it is asked for the latest value.
 pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
     flag.fetch_or(false, Ordering::Relaxed)
 }
@@ -260,7 +261,8 @@ struct ParkingLot {
 struct World {
     lot: ParkingLot,
     records: Vec<ThreadRecord>,
-    // No step of a model: threads are numbered in the order in which they come here, which is part of the execution.
+    // No step of a model: threads are numbered in the order in which they come here, which is part of the
+    // execution.
     next: std::sync::atomic::AtomicUsize,
 }
 
@@ -348,7 +350,8 @@ explorer::thread_local! {
 pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     reclaims().then(|| {
         let index = INDEX.with(|index| *index);
-        // SAFETY: the world lasts as long as the execution; the explorer's reference is `'static` in the same sense.
+        // SAFETY: the world lasts as long as the execution; the explorer's reference is `'static` in the same
+        // sense.
         unsafe { &*std::ptr::from_ref(&WORLD.records[index]) }
     })
 }
@@ -372,7 +375,8 @@ pub(crate) fn own_index() -> Option<usize> {
     OWN_STRIPES.get().then(|| INDEX.with(|index| *index))
 }
 
-/// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light one.
+/// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light
+/// one.
 pub(crate) fn light_barrier() {
     explorer::atomic::fence(Ordering::SeqCst);
 }

@@ -1,6 +1,8 @@
-//! Threads that sleep until a word is changed by somebody who does not know of them: who waits for a lock of one word.
+//! Threads that sleep until a word is changed by somebody who does not know of them: who waits for a lock of
+//! one word.
 //!
-//! They sleep at a few places that the process keeps for all its words. There is no list of who sleeps where, so a thread that is not there any more (in a forked child) is in nobody's way.
+//! They sleep at a few places that the process keeps for all its words. There is no list of who sleeps where,
+//! so a thread that is not there any more (in a forked child) is in nobody's way.
 
 use super::barrier::{any_barrier, heavy_barrier};
 use std::ptr;
@@ -24,13 +26,15 @@ struct ParkingPlace {
     woken: Condvar,
 }
 
-/// Sleeps while it is `blocked`, which runs no user code and does not panic, until [`wake_parked`] is called for this address. May return earlier, and without having asked.
+/// Sleeps while it is `blocked`, which runs no user code and does not panic, until [`wake_parked`] is called
+/// for this address. May return earlier, and without having asked.
 #[cold]
 pub(crate) fn park_while(address: usize, mut blocked: impl FnMut() -> bool) {
     // Before the announcement: who sees that finds these.
     let place = place(places(), address);
-    // Between announcing and looking again, as `wake_parked` has one between unlocking and looking: one of the two sees the
-    // other. The waiter, who has time, takes the heavy half. Release: pairs with the fence in `unpark_all`.
+    // Between announcing and looking again, as `wake_parked` has one between unlocking and looking: one of
+    // the two sees the other. The waiter, who has time, takes the heavy half. Release: pairs with the fence
+    // in `unpark_all`.
     PARKED.0.fetch_add(1, Ordering::Release);
     if heavy_barrier() {
         let mut door = place.door.lock().unwrap_or_else(|e| e.into_inner());
@@ -43,8 +47,8 @@ pub(crate) fn park_while(address: usize, mut blocked: impl FnMut() -> bool) {
     PARKED.0.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Wakes every thread that sleeps in [`park_while`] for this address, after what blocked it has changed. The address is only
-/// a number here: it may be dangling by now.
+/// Wakes every thread that sleeps in [`park_while`] for this address, after what blocked it has changed. The
+/// address is only a number here: it may be dangling by now.
 #[inline(always)]
 pub(crate) fn wake_parked(address: usize) {
     any_barrier();
@@ -67,7 +71,8 @@ fn unpark_all(address: usize) {
     }
 }
 
-/// For a forked child, which has one thread: those that were parked in its parent are not there, nor may the doors that they had locked be opened by anybody.
+/// For a forked child, which has one thread: those that were parked in its parent are not there, nor may the
+/// doors that they had locked be opened by anybody.
 #[cfg(feature = "after-fork")]
 pub(crate) fn nobody_is_parked() {
     PARKED.0.store(0, Ordering::Relaxed);

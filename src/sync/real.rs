@@ -26,7 +26,8 @@ pub(crate) use super::barrier::{
 pub(crate) use super::parking::nobody_is_parked;
 pub(crate) use super::parking::{park_while, wake_parked};
 
-/// A mutex that a panic does not poison: what it guards is consistent at every point where user code could unwind.
+/// A mutex that a panic does not poison: what it guards is consistent at every point where user code could
+/// unwind.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
@@ -100,8 +101,8 @@ pub(crate) fn prefetch<T>(address: *const T) {
     let _ = address;
 }
 
-/// Allocates `len` values whose all-zero bytes are a valid value, without touching the memory: a large array comes from
-/// the system as untouched zero pages, so that growing costs no pause.
+/// Allocates `len` values whose all-zero bytes are a valid value, without touching the memory: a large array
+/// comes from the system as untouched zero pages, so that growing costs no pause.
 ///
 /// # Safety
 /// All-zero bytes must be a valid `T`, and `len` must not be 0.
@@ -132,10 +133,12 @@ fn processors() -> usize {
     *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
-/// A number that changes about every millisecond, and is not 0. Where there is no clock, it changes at each call.
+/// A number that changes about every millisecond, and is not 0. Where there is no clock, it changes at each
+/// call.
 #[inline(always)]
 pub(crate) fn millisecond() -> u64 {
-    // A processor's counter costs a tenth of the system's clock, and adds a billion to some billions each second.
+    // A processor's counter costs a tenth of the system's clock, and adds a billion to some billions each
+    // second.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: reads a counter that every such processor has.
     return unsafe { std::arch::x86_64::_rdtsc() } >> 21 | 1 << 63;
@@ -161,7 +164,8 @@ fn system_millisecond() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Into how many parts to split what many threads change: those that one thread has, and those for all others.
+/// Into how many parts to split what many threads change: those that one thread has, and those for all
+/// others.
 pub(crate) fn stripes() -> (usize, usize) {
     let parallel = processors();
     ((parallel * 2).min(64), parallel.min(16))
@@ -196,8 +200,8 @@ pub(crate) struct ThreadRecord {
     next: *const ThreadRecord,
 }
 
-// SAFETY: every field but `next` is atomic or never written after construction, and `next` (written before the record is
-// published, never after) points to another record, which is never freed.
+// SAFETY: every field but `next` is atomic or never written after construction, and `next` (written before
+// the record is published, never after) points to another record, which is never freed.
 unsafe impl Sync for ThreadRecord {}
 
 /// All records ever made, newest first; they are never freed, but handed from dead threads to new ones.
@@ -216,8 +220,9 @@ impl Drop for RecordOwner {
 }
 
 thread_local! {
-    // Two cells: the first has no destructor, so reading it costs one instruction and works also while the thread's
-    // other thread-locals are being destroyed; the second gives the record back when the thread ends.
+    // Two cells: the first has no destructor, so reading it costs one instruction and works also while the
+    // thread's other thread-locals are being destroyed; the second gives the record back when the thread
+    // ends.
     static RECORD: Cell<*const ThreadRecord> = const { Cell::new(ptr::null()) };
     static OWNER: RecordOwner = const { RecordOwner(Cell::new(ptr::null())) };
 }
@@ -229,7 +234,8 @@ pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     unsafe { RECORD.with(Cell::get).as_ref() }
 }
 
-/// This thread's record, found or made if need be. None while the thread is ending, when nothing would give it back.
+/// This thread's record, found or made if need be. None while the thread is ending, when nothing would give
+/// it back.
 #[cold]
 #[inline(never)]
 pub(crate) fn adopt_record() -> Option<&'static ThreadRecord> {
@@ -254,11 +260,13 @@ pub(crate) fn lend_record() -> &'static ThreadRecord {
 /// Gives back a record.
 #[cold]
 pub(crate) fn return_record(record: &'static ThreadRecord) {
-    // Release: pairs with the Acquire in `free_record`; the next thread goes on with the state that this one left.
+    // Release: pairs with the Acquire in `free_record`; the next thread goes on with the state that this one
+    // left.
     record.taken.store(false, Ordering::Release);
 }
 
-/// The calling thread's number, a small one that no other living thread has. None at the thread's first use, and when it is ending.
+/// The calling thread's number, a small one that no other living thread has. None at the thread's first use,
+/// and when it is ending.
 #[inline(always)]
 pub(crate) fn own_index() -> Option<usize> {
     own_record().map(|record| record.index)

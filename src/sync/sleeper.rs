@@ -1,7 +1,8 @@
 //! Threads and tasks that sleep until they are notified.
 //!
-//! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on the spot, or drop
-//! the last owner of it. So whoever brings something about takes the sleepers out under its lock, and notifies them after that.
+//! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on
+//! the spot, or drop the last owner of it. So whoever brings something about takes the sleepers out under its
+//! lock, and notifies them after that.
 
 use super::{const_fn, Condvar, Mutex};
 use std::collections::BTreeMap;
@@ -33,7 +34,8 @@ impl Sleeper {
         }
     }
 
-    /// Wakes the thread. A task's waker comes back: to wake that, or to drop it, runs code of the executor, so it is done with no lock held.
+    /// Wakes the thread. A task's waker comes back: to wake that, or to drop it, runs code of the executor,
+    /// so it is done with no lock held.
     #[must_use = "the task sleeps until it is woken"]
     pub(crate) fn notify(&self) -> Option<Waker> {
         let mut state = self.state.lock();

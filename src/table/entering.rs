@@ -11,8 +11,8 @@ use crate::table::Table;
 use smallvec::SmallVec;
 
 impl<B: Payload> Table<B> {
-    /// Enters a value, unless a live one with an equal key is there, or the table is sealed: then the value is given back.
-    /// It was counted as an entry when its node was allocated.
+    /// Enters a value, unless a live one with an equal key is there, or the table is sealed: then the value
+    /// is given back. It was counted as an entry when its node was allocated.
     #[inline]
     pub(crate) fn insert(
         &self,
@@ -41,7 +41,8 @@ impl<B: Payload> Table<B> {
         result
     }
 
-    /// Links a complete node of this table, with its one count for the caller, unless there is a live value whose key `is_it`.
+    /// Links a complete node of this table, with its one count for the caller, unless there is a live value
+    /// whose key `is_it`.
     #[inline]
     pub(crate) fn enter(
         &self,
@@ -50,8 +51,8 @@ impl<B: Payload> Table<B> {
         is_it: impl Fn(&B::Key) -> bool,
     ) -> Entered<B> {
         let shared = self.shared_or_new();
-        // Before, not after: nothing may go wrong between linking and the caller's taking over of its count. And outside of the
-        // guard, which would hold back what is buried.
+        // Before, not after: nothing may go wrong between linking and the caller's taking over of its count.
+        // And outside of the guard, which would hold back what is buried.
         if shared.graveyard.is_occupied() {
             shared.graveyard.collect();
         }
@@ -162,8 +163,8 @@ impl<B: Payload> Entering<B> {
 /// The same, with what has been compared.
 pub(crate) struct Entered<B: Payload> {
     pub(crate) entering: Entering<B>,
-    /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped when the caller has taken over what is its own: the destructor of
-    /// one of them may panic.
+    /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped
+    /// when the caller has taken over what is its own: the destructor of one of them may panic.
     pub(crate) strangers: Vec<NodeRef<B>>,
 }
 

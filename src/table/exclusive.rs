@@ -9,8 +9,8 @@
 //! | a creator that gives up a draft | before it lets go of it | (its last owner does) |
 //! | the entry of a draft that a map gave up because of another one | | when it goes, if the value is alive |
 //!
-//! So whoever finds nothing linked and nothing on the list, in this order, has missed none. What is taken out alive is never on the
-//! list: it lives on, and nobody waits for it.
+//! So whoever finds nothing linked and nothing on the list, in this order, has missed none. What is taken out
+//! alive is never on the list: it lives on, and nobody waits for it.
 
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker};
@@ -62,7 +62,8 @@ impl InTheWay {
 
     /// Says that the caller is about to wait.
     pub(crate) fn begin_waiting(&self, asker: Asker) -> Result<Waiting, CycleError> {
-        // (A task that is polled while it is woken is no part of what its thread is doing, and holds up nobody.)
+        // (A task that is polled while it is woken is no part of what its thread is doing, and holds up
+        // nobody.)
         if self.thread == Some(frames::this_thread()) && frames::is_held_up_by(asker) {
             // It cannot end before the caller goes on.
             let chain = frames::own_cycle(|work| std::ptr::eq(work, &*self.work));
@@ -162,7 +163,8 @@ impl Exclusive {
 }
 
 impl Death {
-    /// It is the calling thread's to run. Who waits for it looks again then, if others have been told that the thread waits: that may close a circle, which nobody else looks for.
+    /// It is the calling thread's to run. Who waits for it looks again then, if others have been told that
+    /// the thread waits: that may close a circle, which nobody else looks for.
     #[must_use]
     fn is_on(&mut self, thread: u64) -> Option<Arc<WorkEnd>> {
         if self.thread.is_some() {
@@ -186,7 +188,8 @@ impl Death {
         self.tell_what_it_waits_for();
     }
 
-    /// To be called when its work has been given a number, and when it is known what it waits for: whichever comes last tells those who wait.
+    /// To be called when its work has been given a number, and when it is known what it waits for: whichever
+    /// comes last tells those who wait.
     fn tell_what_it_waits_for(&self) {
         // Who runs it has let go of it.
         if let (Some(work), Some(other)) = (self.work.numbered(), self.thread.or(self.letting_go)) {
@@ -229,7 +232,8 @@ fn notify(end: Option<Arc<WorkEnd>>) {
     }
 }
 
-/// A value that is, or is about to be, in an exclusive map, on the other side of a pointer that reports its death and its end.
+/// A value that is, or is about to be, in an exclusive map, on the other side of a pointer that reports its
+/// death and its end.
 pub(crate) struct Expected {
     dying: Arc<Exclusive>,
     hash: u64,

@@ -1,4 +1,5 @@
-//! The end of a node that has lost its last owner: it is unlinked, who watches is told, the payload is dropped, the node is given back.
+//! The end of a node that has lost its last owner: it is unlinked, who watches is told, the payload is
+//! dropped, the node is given back.
 
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::work::Describe;
@@ -49,7 +50,8 @@ pub(in crate::table) unsafe fn bury<B: Payload>(node: NodePtr) {
 unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
     let Some(watchers) = watchers else {
         let what = [node.as_ptr().cast_const().cast(), ptr::null()];
-        // SAFETY: the caller's promise. Payloads borrow nothing: there are no registries and no interners but of `'static` types.
+        // SAFETY: the caller's promise. Payloads borrow nothing: there are no registries and no interners but
+        // of `'static` types.
         return teardown::end(unsafe { Dead::new(what, finish_now::<B>) });
     };
     // SAFETY: the caller's promise.

@@ -1,7 +1,8 @@
 //! Look up, insert, replace, remove: the one place where keys, ownership and the index meet.
 //!
-//! Whatever may run a user's code (`Hash`, `Eq`, a destructor) happens here, with no lock and no guard held: the index below only
-//! hands out nodes with a hash, each with an ownership, and they are compared after that.
+//! Whatever may run a user's code (`Hash`, `Eq`, a destructor) happens here, with no lock and no guard held:
+//! the index below only hands out nodes with a hash, each with an ownership, and they are compared after
+//! that.
 
 mod entering;
 pub(crate) mod exclusive;
@@ -28,7 +29,8 @@ use std::ptr::{self, NonNull};
 
 pub(crate) use entering::{Entered, Entering, Rejected, MANY_STRANGERS};
 
-/// From a hash and a key to nodes that are owned. What it shares with these is made when it is first needed, so that a `static` needs no code to start.
+/// From a hash and a key to nodes that are owned. What it shares with these is made when it is first needed,
+/// so that a `static` needs no code to start.
 pub(crate) struct Table<B: Payload> {
     /// Null until there is something to keep.
     shared: AtomicPtr<Shared<B>>,
@@ -110,7 +112,8 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// What `f` makes of it, while nothing that it comes across is freed; `absent` where nothing was ever entered.
+    /// What `f` makes of it, while nothing that it comes across is freed; `absent` where nothing was ever
+    /// entered.
     #[inline]
     fn read<R>(&self, absent: R, f: impl FnOnce(&Shared<B>, &ReadGuard) -> R) -> R {
         match self.shared() {
@@ -145,8 +148,8 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// Looks for a live value that has this hash, the short way. `found` compares its key, and goes on with `get_slow` if it is
-    /// another one; so does `missing` if the probe is not sure.
+    /// Looks for a live value that has this hash, the short way. `found` compares its key, and goes on with
+    /// `get_slow` if it is another one; so does `missing` if the probe is not sure.
     #[inline(always)]
     pub(crate) fn probe<R>(
         &self,
@@ -202,13 +205,15 @@ impl<B: Payload> Table<B> {
         )
     }
 
-    /// Whether what was found without a lock is a draft: a reader with a stale pointer can become an owner of one.
+    /// Whether what was found without a lock is a draft: a reader with a stale pointer can become an owner of
+    /// one.
     #[inline(always)]
     fn is_draft(strong: &NodeRef<B>) -> bool {
         B::HAS_DRAFTS && strong.header().is_hidden()
     }
 
-    /// Lets go of a value that only has the same hash, or is a draft; its destructor may panic. Goes on after that.
+    /// Lets go of a value that only has the same hash, or is a draft; its destructor may panic. Goes on after
+    /// that.
     #[cold]
     #[inline(never)]
     fn get_beside(
@@ -221,7 +226,8 @@ impl<B: Payload> Table<B> {
         self.get_slow(hash, is_it)
     }
 
-    /// As `get`, the long way: this is the thread's first look, the bucket has moved or overflows, or two keys share the hash.
+    /// As `get`, the long way: this is the thread's first look, the bucket has moved or overflows, or two
+    /// keys share the hash.
     #[cold]
     #[inline(never)]
     pub(crate) fn get_slow(
@@ -252,7 +258,8 @@ impl<B: Payload> Table<B> {
         self.find_of(hash, |strong| is_it(strong.key()).then_some(strong))
     }
 
-    /// The first result of `f`, which is called with the values that have this hash, one after the other. A few of them are owned at a time.
+    /// The first result of `f`, which is called with the values that have this hash, one after the other. A
+    /// few of them are owned at a time.
     pub(crate) fn find_of<R>(
         &self,
         hash: u64,
@@ -262,7 +269,8 @@ impl<B: Payload> Table<B> {
         let mut place = Place::START;
         loop {
             let mut few = Few::new();
-            // SAFETY: the index hands out nodes of this table, complete because they were linked, and a count with each.
+            // SAFETY: the index hands out nodes of this table, complete because they were linked, and a count
+            // with each.
             let mut see = |node| few.push(unsafe { NodeRef::adopt(node) });
             reading(|guard| index.next_few(hash, &mut place, &mut see, guard));
             if few.is_empty() {
@@ -271,7 +279,8 @@ impl<B: Payload> Table<B> {
             while let Some(strong) = few.pop() {
                 let result = f(strong);
                 if result.is_some() {
-                    // Here, not at the end of the scope: if a destructor panics, the result is still ours to drop.
+                    // Here, not at the end of the scope: if a destructor panics, the result is still ours to
+                    // drop.
                     drop(few);
                     return result;
                 }
@@ -279,8 +288,9 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still entered, and the table not sealed. `new` must not
-    /// be counted as an entry besides the old one, whose count it takes over.
+    /// Puts `new`, with an equal key and so the same hash, in the place of this very `old`, if that is still
+    /// entered, and the table not sealed. `new` must not be counted as an entry besides the old one, whose
+    /// count it takes over.
     pub(crate) fn replace(
         &self,
         old: &NodeRef<B>,
@@ -300,7 +310,8 @@ impl<B: Payload> Table<B> {
         reading(|guard| index.replace(old.node(), new, guard))
     }
 
-    /// What has to end before a value with this hash may be made; always nothing, if the registry is not exclusive.
+    /// What has to end before a value with this hash may be made; always nothing, if the registry is not
+    /// exclusive.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let shared = self.shared()?;
         let dying = shared.dying.as_ref().filter(|_| B::NEEDS_DROP)?;
@@ -342,9 +353,11 @@ impl<B: Payload> Table<B> {
         found
     }
 
-    /// Shows `see` the entered values whose hash has its upper half in this range, which is not empty, under the lock of the bucket that each is linked in:
-    /// as nodes that are complete, and have an owner if they are of a kind that the index keeps. After the bucket in which `least` times has been said yes, that
-    /// is all. Returns where the rest of the range begins. What is entered throughout, and its hash in the range up to there, is among them.
+    /// Shows `see` the entered values whose hash has its upper half in this range, which is not empty, under
+    /// the lock of the bucket that each is linked in: as nodes that are complete, and have an owner if they
+    /// are of a kind that the index keeps. After the bucket in which `least` times has been said yes, that is
+    /// all. Returns where the rest of the range begins. What is entered throughout, and its hash in the range
+    /// up to there, is among them.
     #[inline]
     pub(crate) fn visit(
         &self,
@@ -382,7 +395,8 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// As `visit`, but hands out ownerships of the values that are `wanted`. Both functions are called under the lock.
+    /// As `visit`, but hands out ownerships of the values that are `wanted`. Both functions are called under
+    /// the lock.
     pub(crate) fn own(
         &self,
         halves: Range<u64>,
@@ -408,7 +422,8 @@ impl<B: Payload> Table<B> {
         })
     }
 
-    /// As `own`, but takes the values out: the ownerships are those of the index. Only for a kind that it keeps.
+    /// As `own`, but takes the values out: the ownerships are those of the index. Only for a kind that it
+    /// keeps.
     pub(crate) fn take(
         &self,
         halves: Range<u64>,
@@ -433,7 +448,8 @@ impl<B: Payload> Table<B> {
         come_to
     }
 
-    /// Takes out what is in this node now, if it is linked and `wanted`, which is asked under the lock of its bucket; and returns the ownership of the index.
+    /// Takes out what is in this node now, if it is linked and `wanted`, which is asked under the lock of its
+    /// bucket; and returns the ownership of the index.
     #[inline]
     pub(crate) fn take_if(
         &self,
@@ -448,7 +464,8 @@ impl<B: Payload> Table<B> {
         taken.then(|| unsafe { NodeRef::adopt(node) })
     }
 
-    /// Takes this very value out, if it is entered, and returns the ownership of the index. Only for a kind that it keeps.
+    /// Takes this very value out, if it is entered, and returns the ownership of the index. Only for a kind
+    /// that it keeps.
     pub(crate) fn take_this(&self, strong: &NodeRef<B>) -> Option<NodeRef<B>> {
         const { assert!(B::KEPT) };
         self.remove(strong).then(|| {

@@ -14,7 +14,8 @@ pub(in crate::table) const MAX_ALIGN: usize = 1024;
 /// The kind of a node's payload. A registry has nodes of one kind only.
 ///
 /// # Safety
-/// `key` and `drop_in_place` must work on what the kind's own constructor wrote behind the header, and `size` must cover it.
+/// `key` and `drop_in_place` must work on what the kind's own constructor wrote behind the header, and `size`
+/// must cover it.
 pub(crate) unsafe trait Payload {
     /// What the registry compares.
     type Key: ?Sized;
@@ -28,7 +29,8 @@ pub(crate) unsafe trait Payload {
     /// The size of every payload of this kind, if they are all of one size.
     const FIXED_SIZE: Option<usize>;
 
-    /// Whether the index is an owner of what is linked: then an entry stays until somebody takes it out, who takes over that ownership.
+    /// Whether the index is an owner of what is linked: then an entry stays until somebody takes it out, who
+    /// takes over that ownership.
     const KEPT: bool = false;
 
     /// Whether there are nodes that have owners before they are linked; see `node`.
@@ -41,7 +43,8 @@ pub(crate) unsafe trait Payload {
     /// `node` is of this kind, its key is written, and the caller owns it, or has it alone, for `'a`.
     unsafe fn key<'a>(node: NodePtr) -> &'a Self::Key;
 
-    /// Lets the weak handles know that the value has died. Runs no user code, and returns those who are to be told once it is out of the index.
+    /// Lets the weak handles know that the value has died. Runs no user code, and returns those who are to be
+    /// told once it is out of the index.
     ///
     /// # Safety
     /// `node` is of this kind, complete, and the caller has it alone.
@@ -71,16 +74,18 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     /// The node is of this kind, and the caller has it alone; it has no key yet.
     unsafe fn write_key(node: NodePtr, key: Self::First);
 
-    /// Where the value belongs. A place, not a function that writes it: each function on its way takes a large value's size of the stack, where nothing is optimised.
+    /// Where the value belongs. A place, not a function that writes it: each function on its way takes a
+    /// large value's size of the stack, where nothing is optimised.
     ///
-    /// It may be written if the key is, and the caller has the node alone, but for those who read the key; and read, to take the value out of an entry that nobody
-    /// watches, if it was.
+    /// It may be written if the key is, and the caller has the node alone, but for those who read the key;
+    /// and read, to take the value out of an entry that nobody watches, if it was.
     fn value_place(node: NodePtr) -> *mut Self::Value;
 
     /// Takes the key out of an entry that has no value.
     ///
     /// # Safety
-    /// The key was written, the value was not or has been taken out, and the caller has the node alone; the key is not used afterwards.
+    /// The key was written, the value was not or has been taken out, and the caller has the node alone; the
+    /// key is not used afterwards.
     unsafe fn take_key(node: NodePtr) -> Self::First;
 }
 
@@ -111,8 +116,8 @@ pub(in crate::table) fn node_size<B: Payload>(meta: u32) -> usize {
     let bytes = node_align::<B>() + B::size(meta);
     let bytes = bytes.next_multiple_of(node_align::<B>());
     match B::FIXED_SIZE {
-        // A look-up reads the header and the key behind it. Rounded up like this, the two do not lie across two cache
-        // lines, which would cost as much as another miss.
+        // A look-up reads the header and the key behind it. Rounded up like this, the two do not lie across
+        // two cache lines, which would cost as much as another miss.
         Some(_) if bytes <= 64 => bytes.next_power_of_two(),
         Some(_) => bytes.next_multiple_of(32),
         None => bytes,

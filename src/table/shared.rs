@@ -1,7 +1,8 @@
 //! What a table shares with its nodes: the index, the nodes' memory, and the question who frees it all.
 //!
-//! It lives until the tables that use it and every node have gone, whichever is last. While a table lives that is the owner; when the last
-//! one goes, the nodes that are still out are counted down (see [`Pool::close`]).
+//! It lives until the tables that use it and every node have gone, whichever is last. While a table lives
+//! that is the owner; when the last one goes, the nodes that are still out are counted down (see
+//! [`Pool::close`]).
 
 use crate::memory::grace::{reading, Graveyard, ReadGuard};
 use crate::memory::node::NodePtr;
@@ -34,7 +35,8 @@ impl<B: Payload> Shared<B> {
     /// How many owners an entry begins with: the one who enters it, and the index if it is to keep it.
     const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
 
-    /// A new one, with one share. It is freed when the last of them is let go of, or by the last node after that.
+    /// A new one, with one share. It is freed when the last of them is let go of, or by the last node after
+    /// that.
     pub(super) fn leak(capacity: usize, exclusive: bool) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
             Some(_) => Sizes::Fixed(node_size::<B>(0)),
@@ -53,7 +55,8 @@ impl<B: Payload> Shared<B> {
             #[cfg(all(highlander_loom, feature = "loom"))]
             _counted: sync::Counted::new(),
         })));
-        // SAFETY: just made, and nobody else's yet. Nodes carry the pointer of the box itself, as one of them may free it.
+        // SAFETY: just made, and nobody else's yet. Nodes carry the pointer of the box itself, as one of them
+        // may free it.
         unsafe { (*shared.as_ptr()).origin.core = shared.cast() };
         shared
     }
@@ -68,7 +71,8 @@ impl<B: Payload> Shared<B> {
         unsafe { origin(node).core.cast().as_ref() }
     }
 
-    /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the number of entries.
+    /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the
+    /// number of entries.
     #[inline]
     pub(super) fn allocate(&self, meta: u32, hash: u64, live: isize) -> NodePtr {
         let node = self.pool.allocate(node_size::<B>(meta), live, self.origin);
@@ -80,7 +84,8 @@ impl<B: Payload> Shared<B> {
         node
     }
 
-    /// Gives back a node that was never linked, or is no longer, and whose payload has gone. All may go with it.
+    /// Gives back a node that was never linked, or is no longer, and whose payload has gone. All may go with
+    /// it.
     ///
     /// # Safety
     /// The node is of kind `B`, and the caller has it alone.
@@ -171,7 +176,8 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// The last table goes: the index and all unused memory with it; the rest stays until the last node has gone.
+    /// The last table goes: the index and all unused memory with it; the rest stays until the last node has
+    /// gone.
     ///
     /// # Safety
     /// `shared` was made by `leak`, and the caller is its only user but for nodes that are out.

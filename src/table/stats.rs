@@ -4,11 +4,12 @@ use crate::sync::plain::{AtomicU64, OnceLock, Relaxed};
 use crate::sync::{self};
 use std::sync::Arc;
 
-/// Counters of a map since it was made, from its `stats` method: each on its own exact once the calls that count have
-/// returned, all together taken at no single moment.
+/// Counters of a map since it was made, from its `stats` method: each on its own exact once the calls that
+/// count have returned, all together taken at no single moment.
 ///
-/// When nothing is under way they account for every entry: it was `created` or `inserted`; it has been `replaced`, or it was taken out and counted as
-/// `removed`, `dead_seen`, `pruned` or `reported`; or it is one of the map's `entry_count`. (A dead entry whose place a new value takes is `dead_seen`.)
+/// When nothing is under way they account for every entry: it was `created` or `inserted`; it has been
+/// `replaced`, or it was taken out and counted as `removed`, `dead_seen`, `pruned` or `reported`; or it is
+/// one of the map's `entry_count`. (A dead entry whose place a new value takes is `dead_seen`.)
 ///
 /// ```
 /// use highlander::pointer::Watched;
@@ -30,7 +31,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Look-ups that found a live entry, also those with which a call that may create begins. 0 unless the map [records them](crate::map::Map::record_stats).
+    /// Look-ups that found a live entry, also those with which a call that may create begins. 0 unless the
+    /// map [records them](crate::map::Map::record_stats).
     pub hits: u64,
     /// Look-ups that did not.
     pub misses: u64,
@@ -44,7 +46,8 @@ pub struct Stats {
     pub dead_seen: u64,
     /// Dead entries taken out by sweeps and by `prune`.
     pub pruned: u64,
-    /// Dead entries taken out because their key or value, or a [`Token`](crate::pointer::Token) of one, has reported its death.
+    /// Dead entries taken out because their key or value, or a [`Token`](crate::pointer::Token) of one, has
+    /// reported its death.
     pub reported: u64,
     /// Live entries that another value took the place of.
     pub replaced: u64,
@@ -70,8 +73,8 @@ pub(crate) enum Count {
 
 const COUNTS: usize = Count::Due as usize + 1;
 
-/// Counters in stripes: each of the first threads has one of its own, so that counting writes nothing that others read; the others
-/// share the last.
+/// Counters in stripes: each of the first threads has one of its own, so that counting writes nothing that
+/// others read; the others share the last.
 pub(crate) struct Counters {
     stripes: OnceLock<Arc<[CounterShard]>>,
 }

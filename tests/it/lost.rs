@@ -187,6 +187,7 @@ fn what_takes_the_place_of_an_entry_that_its_key_has_taken_out_is_not_lost() {
         map.insert(&key, value.clone());
         (map, key, value)
     };
+    #[allow(clippy::type_complexity)]
     let calls: [fn(&Keys, &Arc<Part>, &Parted, Parted); 3] = [
         |map, key, _, new| drop(map.insert(key, new)),
         |map, key, old, new| drop(map.compare_exchange(key, old, new)),

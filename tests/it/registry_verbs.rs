@@ -14,7 +14,7 @@ fn a_closed_registry_takes_nothing_and_shows_what_is_in() {
     assert!(!registry.is_closed());
     let closed = registry.close();
     assert!(registry.is_closed());
-    assert_eq!(closed, [one.clone()]);
+    assert_eq!(closed, std::slice::from_ref(&one));
     let refused = registry.try_insert(2, "two").unwrap_err();
     assert!(refused.is_closed());
     assert_eq!((refused.key, refused.value), (2, "two"));

@@ -187,7 +187,7 @@ fn what_is_refused_comes_back() {
     let equal = Arc::from("a");
     let refused = map.compare_exchange(key("k"), &equal, b.clone());
     assert!(Arc::ptr_eq(&refused.unwrap_err().value, &b));
-    assert_eq!(map.close(), [a.clone()]);
+    assert_eq!(map.close(), std::slice::from_ref(&a));
     let error = map.try_insert(key("new"), b.clone()).unwrap_err();
     assert!(error.is_closed() && error.existing.is_none());
     assert_eq!((error.key, error.value), (key("new"), b.clone()));

@@ -131,6 +131,28 @@ fn value_dies_against_look_up() {
     });
 }
 
+/// Whoever is last, the report or the look-up, drops the key: nothing waits for a later call.
+#[test]
+fn the_key_of_what_dies_goes_with_a_look_up() {
+    model_with(2, || {
+        let tally = Tally::default();
+        let map = Arc::new(WeakValueMap::<Placed, Watched<u32>, PlacedHasher>::default());
+        let key = Placed {
+            key: A,
+            token: Token::new(),
+            counted: tally.value(),
+        };
+        let value = map.get_or_insert_with(key, |_| Watched::new(1));
+        let other = {
+            let map = Arc::clone(&map);
+            thread::spawn(move || drop(map.get(&A)))
+        };
+        drop(value);
+        other.join().unwrap();
+        assert_eq!((map.entry_count(), tally.live()), (0, 0));
+    });
+}
+
 #[test]
 fn token_drop_against_creation_of_a_successor() {
     model_with(2, || {

@@ -27,7 +27,8 @@ pub use tasks::EntryFuture;
 
 /// One key of a map: what is to become of it if it has no live value.
 ///
-/// It holds the map and the key, and no lock: so it may be kept, and moved into a future. The call that ends it looks first, and creates on a miss only.
+/// It holds the map and the key, and no lock: so it may be kept, and moved into a future. The call that ends
+/// it looks first, and creates on a miss only.
 ///
 /// ```
 /// use highlander::WeakValueMap;
@@ -40,17 +41,22 @@ pub use tasks::EntryFuture;
 /// ```
 ///
 /// # Creating
-/// One factory runs for a key at a time, with no lock held. Others who ask for the same key sleep until it is done, and get the value that it has made, even if its creator lets go of
-/// its own at once; a [task](Self::or_insert_with_async) sleeps without holding up its thread. Other keys are not held up. When a factory fails or panics nothing is entered, and one of those who wait
-/// runs its own. A hit waits for nobody.
+/// One factory runs for a key at a time, with no lock held. Others who ask for the same key sleep until it is
+/// done, and get the value that it has made, even if its creator lets go of its own at once; a
+/// [task](Self::or_insert_with_async) sleeps without holding up its thread. Other keys are not held up. When
+/// a factory fails or panics nothing is entered, and one of those who wait runs its own. A hit waits for
+/// nobody.
 ///
 /// # Errors and panics
-/// A creation is [refused](Refused) when it would wait for itself, directly or through others, on one thread or through several; and when the map is closed. The calls named `…_try_…` return
-/// that in a [`CreateError`], beside the factory's own error, which may be of any type. The others panic with its text. A panic of a factory goes to the caller.
+/// A creation is [refused](Refused) when it would wait for itself, directly or through others, on one thread
+/// or through several; and when the map is closed. The calls named `…_try_…` return that in a
+/// [`CreateError`], beside the factory's own error, which may be of any type. The others panic with its text.
+/// A panic of a factory goes to the caller.
 ///
 /// # Borrowed keys
-/// [`entry_ref`](crate::Registry::entry_ref) makes the key on a miss only, by [`From`] or as [`key_with`](Self::key_with) says. If that key is not equivalent to the borrowed one or hashes differently,
-/// the call panics, since it would never be found.
+/// [`entry_ref`](crate::Registry::entry_ref) makes the key on a miss only, by [`From`] or as
+/// [`key_with`](Self::key_with) says. If that key is not equivalent to the borrowed one or hashes
+/// differently, the call panics, since it would never be found.
 #[must_use = "an entry does nothing until it is asked for a value"]
 pub struct Entry<'a, M, K, C = AnyLive, O = Owned> {
     pub(in crate::create) map: &'a M,
@@ -140,7 +146,8 @@ impl<'a, 'q, M, Q: ?Sized, C, O> Entry<'a, M, BorrowedKey<'q, Q>, C, O> {
 
 #[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
 impl<'a, M: Creator, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
-    /// Returns what `view` makes of the value instead of an owner; so the value need not be `Clone`.
+    /// Returns what `view` makes of the value, be it found or just created, instead of an owner; so the value
+    /// need not be `Clone`.
     ///
     /// *Runs* `view` with no lock held.
     ///
@@ -165,10 +172,14 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
 
 #[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
 impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, K, C, O> {
-    /// Counts a live value as absent if `is_valid` says no. The creation takes it out, and puts a new one in its place; owners of the old one keep it.
+    /// Counts a live value as absent if `is_valid` says no. The creation takes it out, and puts a new one in
+    /// its place; owners of the old one keep it.
     ///
-    /// Of several callers who find the same value stale one creates, and the others wait and get what it makes. A value is taken out before the factory runs: if that
-    /// fails, there is none.
+    /// Of several callers who find the same value stale one creates, and the others wait and get what it
+    /// makes, without asking `is_valid` again: what is just made counts as valid. It may have been begun
+    /// before the caller knew that what there was is stale, and any value may turn stale between this call
+    /// and its use. Where that matters, look at what comes back, and ask again. A value is taken out before
+    /// the factory runs: if that fails, there is none.
     ///
     /// *Runs* `is_valid` with no lock held, perhaps more than once.
     ///
@@ -199,10 +210,12 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         }
     }
 
-    /// Makes the error of a factory one for all who wait: those who have slept for a creation that fails return a clone of its error, if they share errors of the same type too. The others try
-    /// each in their turn, as they do without this.
+    /// Makes the error of a factory one for all who wait: those who have slept for a creation that fails
+    /// return a clone of its error, if they share errors of the same type too. The others try each in their
+    /// turn, as they do without this.
     ///
-    /// An error is shared by those who wait at that moment, and not kept for those who come later; for that there is [`RecentErrors`](crate::RecentErrors). What a creation is refused for is not shared.
+    /// An error is shared by those who wait at that moment, and not kept for those who come later; for that
+    /// there is [`RecentErrors`](crate::RecentErrors). What a creation is refused for is not shared.
     ///
     /// *Runs* `Clone` of the error, with no lock held.
     ///
@@ -261,7 +274,8 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// Returns the live value, or enters the one that `make` makes, which may fail.
     ///
     /// # Errors
-    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is refused.
+    /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is
+    /// refused.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -288,7 +302,8 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         })
     }
 
-    /// Returns the live value, or enters the one that `make` makes; if it makes none, nothing is entered, and that is no error.
+    /// Returns the live value, or enters the one that `make` makes; if it makes none, nothing is entered, and
+    /// that is no error.
     ///
     /// Nothing is remembered: each of those who wait asks its own `make`.
     ///
@@ -310,28 +325,33 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         optional(self.or_try_insert_with(|key| make(key).ok_or(())))
     }
 
-    /// Returns the live value, or creates it in two steps: `allocate` makes it, and `initialise` completes it.
+    /// Returns the live value, or creates it in two steps: `allocate` makes it, and `initialise` completes
+    /// it.
     ///
-    /// So values may know each other in a circle. What `initialise` creates, on its thread, can ask for this key again. It gets the
-    /// same value, a *draft*, instead of a [`CycleError`](crate::error::CycleError). `get` and every call that creates find the draft there.
-    /// Everybody else finds the value when it is complete, and not before; calls that create wait for that.
+    /// So values may know each other in a circle. What `initialise` creates, on its thread, can ask for this
+    /// key again. It gets the same value, a *draft*, instead of a [`CycleError`](crate::error::CycleError).
+    /// `get` and every call that creates find the draft there. Everybody else finds the value when it is
+    /// complete, and not before; calls that create wait for that.
     ///
-    /// What was created with the help of a draft is published with it. When the outermost call returns, all of that is entered.
-    /// (One value is entered after the other: a `get`, which waits for nobody, may find one of them some moments before the next.)
+    /// What was created with the help of a draft is published with it. When the outermost call returns, all
+    /// of that is entered. (One value is entered after the other: a `get`, which waits for nobody, may find
+    /// one of them some moments before the next.)
     ///
-    /// If `initialise` fails or panics, the draft is given up, and with it all that was created with its help. The draft is
-    /// dropped before this returns, at the latest by a look-up that is just looking at it. Owners that `initialise` has put
-    /// elsewhere keep it alive; it is found by nobody. Weak handles to a draft lead to nothing until it is entered, and for ever if it
-    /// never is. So for maps and sets of handles a draft is dead: they do not find it, and may take it out again
-    /// ([`RemovalCause::Dead`](crate::map::RemovalCause::Dead)). Enter a handle elsewhere when the creation has returned.
+    /// If `initialise` fails or panics, the draft is given up, and with it all that was created with its
+    /// help. The draft is dropped before this returns, at the latest by a look-up that is just looking at it.
+    /// Owners that `initialise` has put elsewhere keep it alive; it is found by nobody. Weak handles to a
+    /// draft lead to nothing until it is entered, and for ever if it never is. So for maps and sets of
+    /// handles a draft is dead: they do not find it, and may take it out again
+    /// ([`RemovalCause::Dead`](crate::map::RemovalCause::Dead)). Enter a handle elsewhere when the creation
+    /// has returned.
     ///
-    /// Two threads that create for each other cannot both go on. The one that asks last is refused; it can give up,
-    /// [wait](crate::error::CycleError::wait), and try again. A future is given no drafts. Values that are inserted are no
-    /// creations: who inserts one that leads to a draft publishes that. If somebody inserts another value for this key meanwhile, the
-    /// caller and those who wait get that one.
+    /// Two threads that create for each other cannot both go on. The one that asks last is refused; it can
+    /// give up, [wait](crate::error::CycleError::wait), and try again. A future is given no drafts. Values
+    /// that are inserted are no creations: who inserts one that leads to a draft publishes that. If somebody
+    /// inserts another value for this key meanwhile, the caller and those who wait get that one.
     ///
-    /// *Complexity:* who asks for a draft takes a time linear in the number of creations between, and the end of a circle one linear in its size for each of
-    /// its values.
+    /// *Complexity:* who asks for a draft takes a time linear in the number of creations between, and the end
+    /// of a circle one linear in its size for each of its values.
     ///
     /// Modelled after the class map of Jython, which shows unfinished classes to everybody.
     ///
@@ -378,8 +398,9 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// As [`or_create_cyclic`](Self::or_create_cyclic), with steps that may fail.
     ///
     /// # Errors
-    /// [`CreateError::Failed`] with the error of `allocate` or `initialise`; [`CreateError::Refused`] when the creation is refused: when `allocate` asks for its own key, directly or through
-    /// others, and when a creation on another thread waits for one that this call is a part of.
+    /// [`CreateError::Failed`] with the error of `allocate` or `initialise`; [`CreateError::Refused`] when
+    /// the creation is refused: when `allocate` asks for its own key, directly or through others, and when a
+    /// creation on another thread waits for one that this call is a part of.
     ///
     /// ```
     /// use highlander::error::CreateError;
@@ -403,9 +424,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         })
     }
 
-    /// Returns the live value, or enters the one that `make` makes, which carries a [`Token`]: its entry goes when the token is dropped, which is when the value is.
+    /// Returns the live value, or enters the one that `make` makes, which carries a [`Token`]: its entry goes
+    /// when the token is dropped, which is when the value is.
     ///
-    /// A plain `Arc` does not tell when it dies; the token in it does. If `make` does not store it, nothing is wrong: the entry is pruned like that of any `Arc`; see
+    /// A plain `Arc` does not tell when it dies; the token in it does. If `make` does not store it, nothing
+    /// is wrong: the entry is pruned like that of any `Arc`; see
     /// [`Token`](Token#when-it-does-not-go-as-planned) for what else may happen.
     ///
     /// ```
@@ -498,7 +521,8 @@ where
 {
     /// Returns the live value, or the right to create it, for code that cannot pass a closure.
     ///
-    /// *Waiting:* none if there is a live value; otherwise for a creation of the key under way, and if that fails, one of those who wait gets the vacancy.
+    /// *Waiting:* none if there is a live value; otherwise for a creation of the key under way, and if that
+    /// fails, one of those who wait gets the vacancy.
     ///
     /// ```
     /// use highlander::map::Claim;
@@ -513,7 +537,8 @@ where
     /// ```
     ///
     /// # Panics
-    /// With the text of [`Refused`], when it is called inside a creation that the one under way waits for, and when the map is closed.
+    /// With the text of [`Refused`], when it is called inside a creation that the one under way waits for,
+    /// and when the map is closed.
     pub fn claim(self) -> Claim<'a, M> {
         self.claim_or_refused()
             .unwrap_or_else(|refused| refused.panic())
@@ -537,7 +562,8 @@ where
     /// As [`claim`](Self::claim), without waiting.
     ///
     /// # Errors
-    /// [`ClaimError::InFlight`] while somebody else is creating the value; [`ClaimError::Refused`] when the map is closed, and there is no live value. The key is dropped.
+    /// [`ClaimError::InFlight`] while somebody else is creating the value; [`ClaimError::Refused`] when the
+    /// map is closed, and there is no live value. The key is dropped.
     pub fn try_claim(self) -> Result<Claim<'a, M>, ClaimError> {
         let map = self.map;
         match self.look() {
@@ -655,7 +681,8 @@ fn optional<T>(created: Result<T, CreateError<()>>) -> Option<T> {
     }
 }
 
-/// What has begun, with `output`. `rest` is of no use any more; its drop is user code, which may ask for the key: so it is a part of the creation, if that has begun.
+/// What has begun, with `output`. `rest` is of no use any more; its drop is user code, which may ask for the
+/// key: so it is a part of the creation, if that has begun.
 fn let_go<'a, M: Creates, T, O, E>(
     rest: T,
     output: O,

@@ -59,7 +59,8 @@ impl<E: Clone + Send + Sync + 'static, C> Errors<E> for ShareErrors<C> {
     }
 }
 
-/// What an entry returns of a value: an owner, or what [`and_view`](super::Entry::and_view) says. It cannot be implemented outside.
+/// What an entry returns of a value: an owner, or what [`and_view`](super::Entry::and_view) says. It cannot
+/// be implemented outside.
 #[allow(private_bounds)] // How it is done concerns nobody else.
 pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
     /// That.
@@ -193,7 +194,8 @@ impl<M: Creator<Owner: Clone>> Gives<M, M::Owner> for Owned {
     }
 }
 
-/// The key that is stored comes back too, which nobody else may own: of [`entry_ref`](crate::WeakKeyMap::entry_ref).
+/// The key that is stored comes back too, which nobody else may own: of
+/// [`entry_ref`](crate::WeakKeyMap::entry_ref).
 #[derive(Clone, Copy, Debug)]
 pub struct KeyAndOwner;
 

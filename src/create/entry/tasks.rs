@@ -19,13 +19,15 @@ use std::task::{Context, Poll};
 
 #[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
 impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, K, C, O> {
-    /// As [`or_insert_with`](Self::or_insert_with), with a factory that awaits. Waits without holding up a thread, under any executor;
-    /// callers of this and of the other calls share one flight.
+    /// As [`or_insert_with`](Self::or_insert_with), with a factory that awaits. Waits without holding up a
+    /// thread, under any executor; callers of this and of the other calls share one flight.
     ///
-    /// A future that is dropped enters nothing, and leaves the creation to one of those who wait; one that was never polled has not begun. One that
-    /// has begun to create, and is neither polled on nor dropped, keeps the others waiting.
+    /// A future that is dropped enters nothing, and leaves the creation to one of those who wait; one that
+    /// was never polled has not begun. One that has begun to create, and is neither polled on nor dropped,
+    /// keeps the others waiting.
     ///
-    /// What `make` returns cannot borrow the key; it clones what it needs. A hit is as quick as that of `or_insert_with`, and allocates nothing.
+    /// What `make` returns cannot borrow the key; it clones what it needs. A hit is as quick as that of
+    /// `or_insert_with`, and allocates nothing.
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
@@ -272,9 +274,11 @@ async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert
     Ok(ended!(making))
 }
 
-/// The future of an entry's call that waits: it looks first, and becomes a future of its own, on the heap, only if there is nothing.
+/// The future of an entry's call that waits: it looks first, and becomes a future of its own, on the heap,
+/// only if there is nothing.
 ///
-/// It is `Send` when the entry (so when the map may be used on every thread), the factory, its future and that one's error are.
+/// It is `Send` when the entry (so when the map may be used on every thread), the factory, its future and
+/// that one's error are.
 pub struct EntryFuture<'a, N, F, R, P> {
     /// What it has not begun with yet.
     begin: Option<(N, F)>,
@@ -287,11 +291,14 @@ pub struct EntryFuture<'a, N, F, R, P> {
 type Slow<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
 type Look<'a, N, F, R> = fn(N, F) -> Result<R, Slow<'a, R>>;
 
-// SAFETY: `slow` is made of the entry `N`, the factory `F`, the other `P`arts (its future and error), and of what is in the map: keys, values and owners, which may go to any
-// thread where a reference to the map may, as that is in the entry. All else in it is ours, and may too: the compiler is shown that in `registry/creating.rs` and `map/creating.rs`.
+// SAFETY: `slow` is made of the entry `N`, the factory `F`, the other `P`arts (its future and error), and of
+// what is in the map: keys, values and owners, which may go to any thread where a reference to the map may,
+// as that is in the entry. All else in it is ours, and may too: the compiler is shown that in
+// `registry/creating.rs` and `map/creating.rs`.
 //
-// (It could see all of it, were it not for types with lifetimes in them, such as `&'static str` and `Arc<dyn Trait>`. Within a task it forgets which lifetimes these had, and
-// then misses implementations for those that they could have had. So nothing is asked of them here that depends on a lifetime.)
+// (It could see all of it, were it not for types with lifetimes in them, such as `&'static str` and
+// `Arc<dyn Trait>`. Within a task it forgets which lifetimes these had, and then misses implementations for
+// those that they could have had. So nothing is asked of them here that depends on a lifetime.)
 unsafe impl<N: Send, F: Send, R, P: Send> Send for EntryFuture<'_, N, F, R, P> {}
 
 /// Nothing in it is ever pinned.

@@ -91,8 +91,9 @@ impl<'a, T, R> Leader<'a, T, R> {
         self.value.as_ref()
     }
 
-    /// Ends the flight, without a result: those who sleep begin anew with what they have brought along. The caller keeps its ticket, and may join again with that. (Others
-    /// may still look at it. They look at the state too, and wait if it flies again.)
+    /// Ends the flight, without a result: those who sleep begin anew with what they have brought along. The
+    /// caller keeps its ticket, and may join again with that. (Others may still look at it. They look at the
+    /// state too, and wait if it flies again.)
     pub(in crate::create) fn step_down(mut self) -> Arc<Flight<T, R>> {
         self.is_done = true;
         waits::forget(&self.flight.work);
@@ -102,7 +103,8 @@ impl<'a, T, R> Leader<'a, T, R> {
         flight
     }
 
-    /// Leaves the flight without giving it up, and takes the value out; see [`FlightTable::resume`](super::FlightTable::resume).
+    /// Leaves the flight without giving it up, and takes the value out; see
+    /// [`FlightTable::resume`](super::FlightTable::resume).
     pub(in crate::create) fn leave(mut self) -> (Left<T, R>, Option<R>) {
         self.is_done = true;
         let flight = Arc::clone(&self.flight);
@@ -119,7 +121,8 @@ impl<T, R: Clone> Leader<'_, T, R> {
 
     /// Ends the flight: all who wait get the result, which has been entered.
     pub(in crate::create) fn land(mut self, result: R) -> R {
-        // Ours from now on: to clone it is user code, which may panic, and then others may be comparing the key that it has. What was made in vain goes.
+        // Ours from now on: to clone it is user code, which may panic, and then others may be comparing the
+        // key that it has. What was made in vain goes.
         let mut in_vain = self.value.replace(result);
         let mut is_shared = false;
         let told = loop {
@@ -153,8 +156,9 @@ impl<T, R: Clone> Leader<'_, T, R> {
     }
 }
 
-/// Takes a flight off its list, which is locked. Those who sleep get the result, or the error, if that is as good for them as one of their own; if there is none, they begin anew, and the
-/// thread that has slept longest leads what it has brought along.
+/// Takes a flight off its list, which is locked. Those who sleep get the result, or the error, if that is as
+/// good for them as one of their own; if there is none, they begin anew, and the thread that has slept
+/// longest leads what it has brought along.
 fn end<T, R>(
     list: &mut Flying<T, R>,
     flight: &Arc<Flight<T, R>>,

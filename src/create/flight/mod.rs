@@ -6,24 +6,30 @@
 //!             └──► somebody does: wait asleep ──────────┘
 //! ```
 //!
-//! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions. Whoever leads a flight takes it off
-//! the list. A flight that nobody else wants costs one allocation, and no one is told of its end.
+//! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions.
+//! Whoever leads a flight takes it off the list. A flight that nobody else wants costs one allocation, and no
+//! one is told of its end.
 //!
-//! The key waits in the ticket of the one who began (in a `ReservedNode`: inside the node that the value will live in). Those who come later
-//! compare theirs with it there, outside of every lock: two keys with the same hash are two flights. The result stays alive until its last
-//! waiter has looked, because the flight owns it too, so a creator may drop its own handle at once.
+//! The key waits in the ticket of the one who began (in a `ReservedNode`: inside the node that the value will
+//! live in). Those who come later compare theirs with it there, outside of every lock: two keys with the same
+//! hash are two flights. The result stays alive until its last waiter has looked, because the flight owns it
+//! too, so a creator may drop its own handle at once.
 //!
-//! When the value is made, the key belongs to the value's node. So whoever is just comparing keys must not lose that: a draft that is given up is dropped at
-//! once, or, if somebody is comparing its key, by the last of those.
+//! When the value is made, the key belongs to the value's node. So whoever is just comparing keys must not
+//! lose that: a draft that is given up is dropped at once, or, if somebody is comparing its key, by the last
+//! of those.
 //!
-//! A flight is on its list while somebody leads it. After that it is over: who waits gets the result, or begins anew with a key of its own, as that of who has failed may be about
-//! to die.
+//! A flight is on its list while somebody leads it. After that it is over: who waits gets the result, or
+//! begins anew with a key of its own, as that of who has failed may be about to die.
 //!
-//! A flight that is given up may have an error with it, for those who have said that they take one of its type: they do not begin anew.
+//! A flight that is given up may have an error with it, for those who have said that they take one of its
+//! type: they do not begin anew.
 //!
-//! When a flight is given up, the thread that has slept longest leads what it has brought along, under the same lock: nobody who comes later can be quicker. So
-//! whoever has failed because that thread waits finds a flight led by it, when it tries again. All others are woken and look; of a task nothing more can be asked, since it may be woken
-//! and never be polled again. For the same reason a task that has to wait for the end of a value, before it may create, leads nothing meanwhile.
+//! When a flight is given up, the thread that has slept longest leads what it has brought along, under the
+//! same lock: nobody who comes later can be quicker. So whoever has failed because that thread waits finds a
+//! flight led by it, when it tries again. All others are woken and look; of a task nothing more can be asked,
+//! since it may be woken and never be polled again. For the same reason a task that has to wait for the end
+//! of a value, before it may create, leads nothing meanwhile.
 
 mod leader;
 mod waiter;
@@ -51,14 +57,15 @@ pub(crate) struct Flight<T, R> {
     waiting: AtomicUsize,
     /// Those of them who are comparing their key with the one in the ticket. Changed under the shard's lock.
     comparing: AtomicUsize,
-    /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the shard's lock.
+    /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the
+    /// shard's lock.
     remains: Mutex<Option<R>>,
     /// What those do who may be the last to let go of that: who gives up, and who compares.
     letting_go: Work,
     /// Those who sleep. Locked under the shard's lock.
     asleep: Mutex<AllAsleep<T, R>>,
-    /// What lands may be found already, and may be taken out again: it is being entered, or whoever leads has not yet looked whether there is something. Who joins now began perhaps after
-    /// that.
+    /// What lands may be found already, and may be taken out again: it is being entered, or whoever leads has
+    /// not yet looked whether there is something. Who joins now began perhaps after that.
     is_entering: plain::AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
@@ -118,7 +125,8 @@ impl<T, R> Flight<T, R> {
         self.is_entering.store(false, Ordering::Relaxed);
     }
 
-    /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there any more, sees this too.)
+    /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there
+    /// any more, sees this too.)
     pub(in crate::create) fn begins_to_enter(&self) {
         self.is_entering.store(true, Ordering::Relaxed);
     }
@@ -134,7 +142,8 @@ impl<T, R> Flight<T, R> {
         self.is_over.load(Ordering::Acquire)
     }
 
-    /// Keeps what has the key, if somebody is comparing that. To be called under the shard's lock, before the flight is over.
+    /// Keeps what has the key, if somebody is comparing that. To be called under the shard's lock, before the
+    /// flight is over.
     fn keep_key(&self, value: &mut Option<R>) {
         if self.comparing.load(Ordering::Relaxed) > 0 {
             *self.remains.lock() = value.take();
@@ -169,7 +178,8 @@ struct Asleep<T, R> {
     sleeper: Arc<Sleeper>,
     is_thread: bool,
     wakes: Mutex<Wakes>,
-    /// What it would have led itself; taken out when it is decided how it wakes, so that the one who sleeps has it alone then.
+    /// What it would have led itself; taken out when it is decided how it wakes, so that the one who sleeps
+    /// has it alone then.
     own: Mutex<Option<Arc<Flight<T, R>>>>,
 }
 
@@ -250,7 +260,8 @@ fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
     list.push(ListedFlight::new(flight));
 }
 
-/// Flights that were looked at, and turned out to have another key, or have been waited for. Each is left, though another one panics: that may drop what their creators have made.
+/// Flights that were looked at, and turned out to have another key, or have been waited for. Each is left,
+/// though another one panics: that may drop what their creators have made.
 struct Strangers<'a, T, R>(Vec<Waiter<'a, T, R>>);
 
 impl<T, R> Strangers<'_, T, R> {
@@ -281,7 +292,8 @@ fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
 #[repr(align(128))]
 struct Shard<T, R>(Lock<Flying<T, R>>);
 
-/// The creations under way in one registry. Tickets carry the key that is created; results are what each waiter gets a clone of.
+/// The creations under way in one registry. Tickets carry the key that is created; results are what each
+/// waiter gets a clone of.
 pub(crate) struct FlightTable<T, R> {
     inner: OnceCell<Arc<FlightTableInner<T, R>>>,
 }

@@ -129,8 +129,8 @@ impl<'a, T, R> Waiter<'a, T, R> {
         self.asleep.is_some().then_some(sleeper)
     }
 
-    /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is returned, with what is to be dropped: it may own a task, whose
-    /// drop is user code.
+    /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is
+    /// returned, with what is to be dropped: it may own a task, whose drop is user code.
     fn get_up(&mut self) -> (Wakes, impl Sized + use<T, R>) {
         let Some(asleep) = self.asleep.take() else {
             return (Wakes::Not, (None, None));
@@ -295,7 +295,8 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// Says what waits while the task does. A task is given no drafts: what it makes of them might end on any thread.
+    /// Says what waits while the task does. A task is given no drafts: what it makes of them might end on any
+    /// thread.
     #[cfg(feature = "async")]
     fn begin_waiting(&self) -> Result<Waiting, CycleError> {
         let work = &self.flight.work;
@@ -326,7 +327,8 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
 }
 
 impl<T, R> Drop for Waiter<'_, T, R> {
-    /// Nobody else need be woken: whoever was woken to look has looked, or is a task, and of those all were woken.
+    /// Nobody else need be woken: whoever was woken to look has looked, or is a task, and of those all were
+    /// woken.
     fn drop(&mut self) {
         // Each step is done whatever becomes of the others: the list knows of this one until the last.
         let mut panics = Panics::new();

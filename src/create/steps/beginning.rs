@@ -1,7 +1,8 @@
 //! How a creation begins: the caller leads its flight, or somebody else has made the value meanwhile.
 //!
-//! In an exclusive map the value before may have to end first. Whoever waits for that leads no flight: else others would wait for who waits, among them
-//! perhaps the very destructor that has to end, and a future that waits may never be polled again. So the flight is left, and joined again after the end.
+//! In an exclusive map the value before may have to end first. Whoever waits for that leads no flight: else
+//! others would wait for who waits, among them perhaps the very destructor that has to end, and a future that
+//! waits may never be polled again. So the flight is left, and joined again after the end.
 
 use super::{Accepts, Creates, Creation};
 use crate::create::error::{ClosedError, Refused};
@@ -129,8 +130,9 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
 }
 
 impl<M: Creates> Creation<'_, M> {
-    /// Waits for what has to end before the value may be made, if the creation has begun some time ago: somebody may have entered a value meanwhile, which is about to end.
-    /// Others wait for the caller all the while, as for any creation.
+    /// Waits for what has to end before the value may be made, if the creation has begun some time ago:
+    /// somebody may have entered a value meanwhile, which is about to end. Others wait for the caller all the
+    /// while, as for any creation.
     pub(in crate::create) fn wait_for_ends(&self) -> Result<(), CycleError> {
         while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
             // (What is noted there is to last longer than `f`.)
@@ -146,7 +148,8 @@ fn join<M: Creates>(map: &M, mine: FlightOf<M>) -> JoinedOf<'_, M> {
     flights.join(mine, &|one, other| map.same(one, other))
 }
 
-/// What is there already, if nothing can be entered any more. Nobody is waited for: whoever creates is refused too.
+/// What is there already, if nothing can be entered any more. Nobody is waited for: whoever creates is
+/// refused too.
 #[cold]
 fn when_closed<'a, M: Creates>(
     map: &'a M,
@@ -185,8 +188,8 @@ fn next<'a, M: Creates>(
     };
     let mut creation = Creation { map, hash, leader };
     let before = creation.leader.take_before();
-    // Whoever created it last may have left between the caller's look at the index and the joining. Comparing keys is user code, which may come back to this
-    // one; so is what accepts, and the drop of other keys.
+    // Whoever created it last may have left between the caller's look at the index and the joining. Comparing
+    // keys is user code, which may come back to this one; so is what accepts, and the drop of other keys.
     let found = creation.during(|pending_key| {
         drop(before);
         loop {

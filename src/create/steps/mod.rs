@@ -1,14 +1,16 @@
-//! From a miss to an entry that all who asked for it share: the steps of a creation, for every map, and whoever takes them.
+//! From a miss to an entry that all who asked for it share: the steps of a creation, for every map, and
+//! whoever takes them.
 //!
 //! ```text
 //!  join a flight ─► lead it, or wait ─► look again ─► make the value ───────────────► enter it ─► land ─► settle
 //!                                            └► allocate it: the draft ─► initialise it ─┘
 //! ```
 //!
-//! Between joining and landing others sleep, so whatever user code need not run there runs when the creation is settled.
+//! Between joining and landing others sleep, so whatever user code need not run there runs when the creation
+//! is settled.
 //!
-//! A creation that needs drafts further out on its thread (see `frames`) is not entered when it ends: it is *pending*, and the creation further out
-//! enters it, or gives it up.
+//! A creation that needs drafts further out on its thread (see `frames`) is not entered when it ends: it is
+//! *pending*, and the creation further out enters it, or gives it up.
 
 mod beginning;
 mod pending;
@@ -69,7 +71,8 @@ pub(crate) trait Creates {
     /// Nothing can be entered any more.
     fn refused(&self) -> Option<ClosedError>;
 
-    /// Enters what was made, unless there is something already. Called once for a ticket whose flight it ends.
+    /// Enters what was made, unless there is something already. Called once for a ticket whose flight it
+    /// ends.
     fn enter(
         &self,
         hash: u64,
@@ -99,8 +102,9 @@ pub(crate) trait Creates {
     /// Whether a creation has just made it.
     fn is_fresh(landed: &Self::LiveEntry) -> bool;
 
-    /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and that for those who let go of it.
-    /// If it has not failed itself, it may live on: if it is a map's, which owns no values.
+    /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and
+    /// that for those who let go of it. If it has not failed itself, it may live on: if it is a map's, which
+    /// owns no values.
     fn abandon(&self, draft: &Self::LiveEntry, given_up: GivenUp<'_>) {
         let _ = (draft, given_up);
     }
@@ -138,7 +142,8 @@ pub(crate) struct Creation<'a, M: Creates> {
 
 /// What is good enough for a caller.
 pub(crate) trait Accepts<L> {
-    /// Whether this value is. If not it counts as absent, and is taken out by the creation that takes its place.
+    /// Whether this value is. If not it counts as absent, and is taken out by the creation that takes its
+    /// place.
     fn accepts(&self, found: &L) -> bool;
 
     /// Errors of which type, if those are others' with whom the caller has waited.
@@ -150,7 +155,8 @@ pub(crate) trait Share<E>: Fn(&E) -> Option<SharedError> {}
 
 impl<E, F: Fn(&E) -> Option<SharedError>> Share<E> for F {}
 
-/// The family of a creation. Dropped, the creation has failed, and gives up the rest of what it has when that is done.
+/// The family of a creation. Dropped, the creation has failed, and gives up the rest of what it has when that
+/// is done.
 struct Scope(Family);
 
 impl Scope {
@@ -164,7 +170,8 @@ impl Scope {
         }
     }
 
-    /// What is given up inside of the outermost creation that this thread is in the middle of, this one perhaps, if anything has been: what is given up there after that may own it.
+    /// What is given up inside of the outermost creation that this thread is in the middle of, this one
+    /// perhaps, if anything has been: what is given up there after that may own it.
     fn given_up(&self) -> Option<&Arc<Together>> {
         match frames::outermost_family() {
             Some(family) => Some(family.give_up(waits::forget)),
@@ -228,7 +235,8 @@ impl<'a, M: Creates> Creation<'a, M> {
         })
     }
 
-    /// Gives up, with what has ended inside of it. Those who wait for an error of this type get what `share` makes of it.
+    /// Gives up, with what has ended inside of it. Those who wait for an error of this type get what `share`
+    /// makes of it.
     fn fail_with<E>(self, scope: Scope, error: E, share: impl Share<E>) -> E {
         share_error(self.map, self.leader.flight(), &error, share);
         let mut panics = Panics::new();
@@ -306,7 +314,8 @@ impl<'a, M: Creates> Creation<'a, M> {
         }
     }
 
-    /// Makes what was made complete before it is entered. What ended in the making is in the scope, and may be asked for.
+    /// Makes what was made complete before it is entered. What ended in the making is in the scope, and may
+    /// be asked for.
     fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::LiveEntry {
         self.during_open(scope, |pending_key| {
             self.map.draft(self.hash, pending_key, made)
@@ -368,7 +377,8 @@ impl<'a, M: Creates> Drafted<'a, M> {
         enter_draft(self.map, self.hash, self.leader().flight(), self.draft())
     }
 
-    /// As `land`, of a member of a family. Was there something already, it may have been owned by nobody but others of the family, and have gone with them since: then this enters again.
+    /// As `land`, of a member of a family. Was there something already, it may have been owned by nobody but
+    /// others of the family, and have gone with them since: then this enters again.
     fn land_after_others(self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
         let Published { landed, rest } = entered;
         let entered = match landed {
@@ -419,7 +429,8 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 }
 
-/// Runs a part of the creation that this is the flight of, so that what it waits for is known to be for this key.
+/// Runs a part of the creation that this is the flight of, so that what it waits for is known to be for this
+/// key.
 fn during<M: Creates, R>(
     map: &M,
     flight: &Flight<M::PendingKey, M::LiveEntry>,
@@ -442,7 +453,8 @@ fn during_as<M: Creates, R>(
     frames::during(flight.work(), &describe, part, f)
 }
 
-/// Leaves what `share` makes of an error for those who wait, as a part of the creation: to clone it is user code.
+/// Leaves what `share` makes of an error for those who wait, as a part of the creation: to clone it is user
+/// code.
 fn share_error<M: Creates, E>(
     map: &M,
     flight: &Flight<M::PendingKey, M::LiveEntry>,
@@ -516,7 +528,8 @@ impl<M: Creates> Drop for Drafted<'_, M> {
     }
 }
 
-/// The future of a factory. It is a part of the creation whenever it is polled, and when it is dropped, which may be at any time.
+/// The future of a factory. It is a part of the creation whenever it is polled, and when it is dropped, which
+/// may be at any time.
 #[cfg(feature = "async")]
 struct FuturePart<'a, 'm, M: Creates, F> {
     creation: &'a Creation<'m, M>,
@@ -552,7 +565,8 @@ impl<M: Creates, F> Drop for FuturePart<'_, '_, M, F> {
 
 #[cfg(feature = "async")]
 impl<M: Creates> Creation<'_, M> {
-    /// As [`create`](Self::create), without holding up a thread. A future that is dropped gives up, and leaves the creation to one of those who wait.
+    /// As [`create`](Self::create), without holding up a thread. A future that is dropped gives up, and
+    /// leaves the creation to one of those who wait.
     pub(in crate::create) async fn create_async<V, E>(
         self,
         making: impl Future<Output = Result<V, E>>,

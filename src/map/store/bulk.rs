@@ -1,4 +1,5 @@
-//! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing held but the entries it is shown.
+//! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing
+//! held but the entries it is shown.
 
 use crate::map::store::death_listener::tell;
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
@@ -66,7 +67,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         self.count_live_up_to(1) == 0
     }
 
-    /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones this call has taken out.
+    /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones
+    /// this call has taken out.
     pub(in crate::map) fn retain(
         &self,
         cause: RemovalCause,
@@ -89,7 +91,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         taken
     }
 
-    /// Takes out all entries, a few at a time. `cause_of` sees each, and says for what cause it is told of: once, also if that panics.
+    /// Takes out all entries, a few at a time. `cause_of` sees each, and says for what cause it is told of:
+    /// once, also if that panics.
     pub(in crate::map) fn take_all(
         &self,
         panics: &mut Panics,
@@ -111,7 +114,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         panics.catch(|| drop(self.give_up()));
     }
 
-    /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to be said before it is unlinked.
+    /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to
+    /// be said before it is unlinked.
     #[cold]
     fn take_each(
         &self,
@@ -131,7 +135,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         panics.catch(|| drop(self.give_up()));
     }
 
-    /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken out.
+    /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken
+    /// out.
     pub(in crate::map) fn clear(&self) -> usize {
         let mut taken = 0;
         self.take_all(&mut Panics::new(), |held| {
@@ -196,7 +201,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         drained
     }
 
-    /// Takes out the `wanted` entries among the next few. That is asked under a lock. Returns also where the rest of the range begins.
+    /// Takes out the `wanted` entries among the next few. That is asked under a lock. Returns also where the
+    /// rest of the range begins.
     pub(in crate::map) fn take_some(
         &self,
         halves: Range<u64>,
@@ -210,7 +216,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
             halves,
             BULK,
             |node| {
-                // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
+                // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry
+                // complete.
                 let (key, value) = unsafe { StoreNode::<A, B>::sides(node) };
                 wanted(key, value)
             },
@@ -245,8 +252,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 }
 
-/// Entries that have been taken out together. The owners are those that the index was, so they are not simply dropped: somebody may be looking at
-/// an entry without owning it.
+/// Entries that have been taken out together. The owners are those that the index was, so they are not simply
+/// dropped: somebody may be looking at an entry without owning it.
 pub(in crate::map) struct Taken<'a, A: Slot, B: Slot> {
     store: &'a Store<A, B>,
     pub(in crate::map) entries: SmallVec<[EntryRef<A, B>; 16]>,

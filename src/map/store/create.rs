@@ -103,7 +103,8 @@ impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
         }))
     }
 
-    /// Enters what was made for a ticket, unless there is an entry whose key `is_it`. Called once for a ticket whose flight it ends.
+    /// Enters what was made for a ticket, unless there is an entry whose key `is_it`. Called once for a
+    /// ticket whose flight it ends.
     pub(in crate::map) fn enter_made(
         &self,
         hash: u64,
@@ -135,7 +136,8 @@ impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
                 }
             }
         };
-        // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what was sown.
+        // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what
+        // was sown.
         let planted = unsafe {
             pending_key.seed.place().write(value);
             pending_key.seed.planted()

@@ -1,8 +1,9 @@
 //! How an entry leaves its map, and how a map is told from elsewhere that one has to.
 //!
-//! A pointer that can report its death knows the *inbox* of each map that it is in, weakly, and with it the hash of the entry. A report is a hint: the
-//! inbox looks at the entries with that hash, and takes out those of which a side is dead. So it does not matter how late it comes, how often,
-//! or what has been put under the key meanwhile.
+//! A pointer that can report its death knows the *inbox* of each map that it is in, weakly, and with it the
+//! hash of the entry. A report is a hint: the inbox looks at the entries with that hash, and takes out those
+//! of which a side is dead. So it does not matter how late it comes, how often, or what has been put under
+//! the key meanwhile.
 
 use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hazard::{Due, HazardDomain};
@@ -18,7 +19,8 @@ use crate::table::Table;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
-/// What is told of entries that come and go, so that they can be found from the other side. Calls no user code.
+/// What is told of entries that come and go, so that they can be found from the other side. Calls no user
+/// code.
 pub(crate) trait Reverse<A, B> {
     /// There is no other side.
     const IS_NOBODY: bool = false;
@@ -71,7 +73,8 @@ pub(in crate::map) fn has_gone<A: Slot, B: Slot>(
     hook: Option<&Hook<A::Raw>>,
     cause: RemovalCause,
 ) {
-    // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have done that.
+    // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have
+    // done that.
     let of_index = unsafe { NodeRef::<StoreNode<A, B>>::adopt(held.strong().node()) };
     // What is due is dropped at the end.
     let _due = if B::IS_WEAK {
@@ -84,7 +87,8 @@ pub(in crate::map) fn has_gone<A: Slot, B: Slot>(
     tell(held, reverse, hook, cause);
 }
 
-/// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what it needs.
+/// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what
+/// it needs.
 pub(in crate::map) struct DeathListener<A: Slot, B: Slot> {
     table: Table<StoreNode<A, B>>,
     hook: Option<Hook<A::Raw>>,
@@ -166,8 +170,8 @@ where
     }
 }
 
-/// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow that it is said here, since most
-/// functions of a map must do without knowing.
+/// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow
+/// that it is said here, since most functions of a map must do without knowing.
 pub(in crate::map) struct CanNotify<A: Slot, B: Slot>(Option<Coerce<A, B>>);
 
 type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;

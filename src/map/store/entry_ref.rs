@@ -1,4 +1,5 @@
-//! Owners of an entry that its map keeps: what a look-up holds on to while it works, and what a creation ends in.
+//! Owners of an entry that its map keeps: what a look-up holds on to while it works, and what a creation ends
+//! in.
 
 use crate::create::reserved_node::ReservedNode;
 use crate::map::store::node::StoreNode;
@@ -6,10 +7,12 @@ use crate::map::store::slot::Slot;
 use crate::memory::panics::after;
 use crate::table::node_ref::NodeRef;
 
-/// An owner of an entry, which may have been taken out by now. It keeps the entry's memory, but not what the entry holds weakly.
+/// An owner of an entry, which may have been taken out by now. It keeps the entry's memory, but not what the
+/// entry holds weakly.
 pub(crate) struct EntryRef<A, B>(NodeRef<StoreNode<A, B>>);
 
-// SAFETY: a held entry gives `&A` and `&B` to its thread (hence `Sync`) and may be the one that drops both (hence `Send`).
+// SAFETY: a held entry gives `&A` and `&B` to its thread (hence `Sync`) and may be the one that drops both
+// (hence `Send`).
 unsafe impl<A: Send + Sync, B: Send + Sync> Send for EntryRef<A, B> {}
 // SAFETY: a shared one can be cloned, so the same bounds as for `Send`.
 unsafe impl<A: Send + Sync, B: Send + Sync> Sync for EntryRef<A, B> {}
@@ -60,11 +63,13 @@ impl<A: Slot, B: Slot> EntryRef<A, B> {
     #[inline]
     pub(in crate::map) fn landed(self) -> Result<LiveEntry<A, B>, Self> {
         match self.key().live() {
-            Some(key) => {
-                let mut landed = LiveEntry::of(self)?;
-                landed.key = Some(key);
-                Ok(landed)
-            }
+            Some(key) => match LiveEntry::of(self) {
+                Ok(mut landed) => {
+                    landed.key = Some(key);
+                    Ok(landed)
+                }
+                Err(dead) => Err(after(key, dead)),
+            },
             None => Err(self),
         }
     }
@@ -78,7 +83,8 @@ impl<A, B> Clone for EntryRef<A, B> {
 
 /// An entry whose value is alive, and kept so.
 pub(crate) struct LiveEntry<A: Slot, B: Slot> {
-    /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has ended.
+    /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has
+    /// ended.
     pub(in crate::map) live: B::Live,
     pub(in crate::map) held: EntryRef<A, B>,
     /// A factory has just made it.
@@ -99,6 +105,19 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
                 key: None,
             }),
             None => Err(held),
+        }
+    }
+
+    /// The entry alone.
+    fn into_entry(self) -> EntryRef<A, B> {
+        after((self.live, self.key), self.held)
+    }
+
+    /// Keeps the key alive too. It comes back if that is dead.
+    pub(in crate::map) fn with_key(mut self) -> Result<Self, EntryRef<A, B>> {
+        match self.keep_key() {
+            true => Ok(self),
+            false => Err(self.into_entry()),
         }
     }
 

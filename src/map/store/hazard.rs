@@ -5,16 +5,21 @@
 //!  removal   ─► unlinks ─► puts the index's ownership aside ─► when many have gathered, gives up those that nobody looks at
 //! ```
 //!
-//! To become an owner takes two locked instructions on the node's line, which all readers of a hot key make in turn. A look-up of a weak map
-//! writes to its thread's own line instead (a *hazard pointer*). Between its saying and its looking again there is the light half of the
-//! asymmetric barrier, and between unlinking and reading what the threads say there is the heavy half; so either the look-up sees that
-//! the node is unlinked, or the removal sees that somebody looks at it.
+//! To become an owner takes two locked instructions on the node's line, which all readers of a hot key make
+//! in turn. A look-up of a weak map writes to its thread's own line instead (a *hazard pointer*). Between its
+//! saying and its looking again there is the light half of the asymmetric barrier, and between unlinking and
+//! reading what the threads say there is the heavy half; so either the look-up sees that the node is
+//! unlinked, or the removal sees that somebody looks at it.
 //!
-//! What is put aside waits for a short time only: whoever removes, enters or finds nothing looks which nodes can go, once a millisecond has passed since that was done last. So in a quiet
-//! map they go with the call that takes them out. Looking interrupts all processors on which the process runs, which is why not every call does it.
+//! What is put aside waits for a short time only: whoever removes, enters or finds nothing looks which nodes
+//! can go, once a millisecond has passed since that was done last. So in a quiet map they go with the call
+//! that takes them out. Looking interrupts all processors on which the process runs, which is why not every
+//! call does it.
 //!
-//! What is put aside is bounded in number too, however long a look-up stands still in the middle of a comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the
-//! entries, up to [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison becomes an owner, as all others do.
+//! What is put aside is bounded in number too, however long a look-up stands still in the middle of a
+//! comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the entries, up to
+//! [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison
+//! becomes an owner, as all others do.
 
 use crate::map::store::node::StoreNode;
 use crate::memory::node::NodePtr;
@@ -38,7 +43,8 @@ pub(in crate::map) const BATCH: usize = if cfg!(all(highlander_loom, feature = "
     64
 };
 
-/// And so many at most, where there are as many entries: looking interrupts all processors on which the process runs.
+/// And so many at most, where there are as many entries: looking interrupts all processors on which the
+/// process runs.
 const MOST: usize = BATCH * 4;
 
 /// The index's ownerships of nodes that have been unlinked.
@@ -50,9 +56,11 @@ pub(in crate::map) struct HazardDomain<B: Payload> {
 struct Piles<B: Payload> {
     /// Each of the first threads has one of its own; the others share the last.
     lanes: Box<[RetireShard<B>]>,
-    /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when that was done last, within bounds.
+    /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when
+    /// that was done last, within bounds.
     enough: AtomicUsize,
-    /// Something may be put aside. Cleared before the piles are taken, and set while one of them is locked: so it is not missed.
+    /// Something may be put aside. Cleared before the piles are taken, and set while one of them is locked:
+    /// so it is not missed.
     waits: AtomicBool,
     /// In which millisecond somebody looked at all piles last.
     looked: AtomicU64,
@@ -82,8 +90,8 @@ impl<B: Payload> HazardDomain<B> {
         shared
     }
 
-    /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an owner too, so its payload is not
-    /// dropped here; others' may go with what comes back.
+    /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an
+    /// owner too, so its payload is not dropped here; others' may go with what comes back.
     pub(in crate::map) fn retire(&self, strong: NodeRef<B>, table: &Table<B>) -> Due<B> {
         self.retire_all(std::iter::once(strong), table)
     }
@@ -97,7 +105,8 @@ impl<B: Payload> HazardDomain<B> {
         self.piles().put(strongs, table)
     }
 
-    /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as a destructor may be.
+    /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as
+    /// a destructor may be.
     #[inline(always)]
     pub(in crate::map) fn drop_in_time(&self) {
         if let Some(piles) = self.piles.get() {
@@ -207,7 +216,8 @@ impl<B: Payload> Piles<B> {
                     self.something_waits();
                 });
             };
-            // Between unlinking and reading what the threads say. Pairs with the light half in `Index::protect`.
+            // Between unlinking and reading what the threads say. Pairs with the light half in
+            // `Index::protect`.
             if !heavy_barrier() {
                 put_back(aside);
                 return Due(free);
@@ -232,8 +242,8 @@ impl<B: Payload> Piles<B> {
                 return Due(free);
             }
             put_back(looked_at);
-            // Who was looking may have finished meanwhile, and asked whether something waits before that was said: then nobody comes for it. Who finishes after
-            // the barrier sees it said.
+            // Who was looking may have finished meanwhile, and asked whether something waits before that was
+            // said: then nobody comes for it. Who finishes after the barrier sees it said.
             if !heavy_barrier() {
                 return Due(free);
             }
@@ -249,15 +259,16 @@ type Hazards = SmallVec<[*mut (); 16]>;
 
 /// What the threads are looking at.
 fn hazards() -> Hazards {
-    // Acquire: pairs with the Release of whatever the thread said last; all that it read before was read before.
+    // Acquire: pairs with the Release of whatever the thread said last; all that it read before was read
+    // before.
     records()
         .map(|record| record.hazard.load(Ordering::Acquire))
         .filter(|hazard| !hazard.is_null())
         .collect()
 }
 
-/// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody finds anything by that any more. So putting aside
-/// takes no memory.
+/// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody
+/// finds anything by that any more. So putting aside takes no memory.
 struct RetireList<B: Payload> {
     /// Each has the next one in place of its hash.
     top: Option<NodePtr>,
@@ -265,8 +276,8 @@ struct RetireList<B: Payload> {
     body: PhantomData<B>,
 }
 
-// SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds of payload that are used
-// with this are what they hold, so that they are `Send` and `Sync` if that is.
+// SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds
+// of payload that are used with this are what they hold, so that they are `Send` and `Sync` if that is.
 unsafe impl<B: Payload + Send + Sync> Send for RetireList<B> {}
 
 impl<B: Payload> RetireList<B> {
@@ -316,7 +327,8 @@ impl<B: Payload> Drop for RetireList<B> {
     }
 }
 
-/// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors of keys.
+/// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors
+/// of keys.
 #[must_use]
 pub(in crate::map) struct Due<B: Payload>(
     // Dropped, that is all.
@@ -347,7 +359,8 @@ impl Reader {
         own_record().map(Self)
     }
 
-    /// Looks for an entry that has this hash the short way, and lets `found` look at it. Like `missing`, that is what the call ends in.
+    /// Looks for an entry that has this hash the short way, and lets `found` look at it. Like `missing`, that
+    /// is what the call ends in.
     #[inline(always)]
     pub(in crate::map) fn look<B: Payload, R>(
         self,
@@ -407,7 +420,8 @@ impl Reader {
     }
 }
 
-/// An entry that its thread is looking at. The index's ownership of it is not given up before this is dropped.
+/// An entry that its thread is looking at. The index's ownership of it is not given up before this is
+/// dropped.
 pub(in crate::map) struct Protected<B: Payload> {
     hazard: &'static AtomicPtr<()>,
     node: NodePtr,

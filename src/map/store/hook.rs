@@ -9,7 +9,8 @@ use std::sync::Arc;
 pub enum RemovalCause {
     /// Its weak key or value was found dead.
     Dead,
-    /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop`, `update`.
+    /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop`,
+    /// `update`.
     Removed,
     /// Another value took its place.
     Replaced,
@@ -28,7 +29,8 @@ impl RemovalCause {
     }
 }
 
-/// A removal hook, called outside of all locks with what is stored as the key: the key, or the weak pointer to it.
+/// A removal hook, called outside of all locks with what is stored as the key: the key, or the weak pointer
+/// to it.
 pub(in crate::map) struct Hook<T: ?Sized>(Arc<Function<T>>);
 
 type Function<T> = dyn Fn(&T, RemovalCause) + Send + Sync;

@@ -1,11 +1,13 @@
 //! Going over all entries of a store, one at a time, with nothing held but the one in hand.
 //!
-//! A walk remembers the upper half of a hash: what is below it was visited, in whatever table it was by then. So entries that are in throughout are
-//! met once, however the table grows or shrinks meanwhile, and what is entered behind the walk is not met.
+//! A walk remembers the upper half of a hash: what is below it was visited, in whatever table it was by then.
+//! So entries that are in throughout are met once, however the table grows or shrinks meanwhile, and what is
+//! entered behind the walk is not met.
 //!
-//! Within a bucket it goes from entry to entry as a look-up does: it says which one its thread is looking at, and becomes an owner of none (see
-//! `protection`). Where that does not do (the bucket overflows, or has changed since its first entry was looked at, or entries hold values that go with their
-//! last owner) it locks the bucket, and becomes an owner of each entry that is left in it.
+//! Within a bucket it goes from entry to entry as a look-up does: it says which one its thread is looking at,
+//! and becomes an owner of none (see `protection`). Where that does not do (the bucket overflows, or has
+//! changed since its first entry was looked at, or entries hold values that go with their last owner) it
+//! locks the bucket, and becomes an owner of each entry that is left in it.
 
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
 use crate::map::store::hazard::{Reader, Seen};

@@ -1,13 +1,15 @@
-//! One entry of a store: looking it up, entering, replacing and taking it out, whatever its key and its value are.
+//! One entry of a store: looking it up, entering, replacing and taking it out, whatever its key and its value
+//! are.
 //!
-//! Of kept keys the later of two equal ones stays: key and value of an entry come and go together, as others may be looking at both. Of weak keys the first one
-//! stays, as in CPython: a new value goes into an entry with the old key, which is kept alive meanwhile.
+//! Of kept keys the later of two equal ones stays: key and value of an entry come and go together, as others
+//! may be looking at both. Of weak keys the first one stays, as in CPython: a new value goes into an entry
+//! with the old key, which is kept alive meanwhile.
 
 use crate::create::error::{ClosedError, InFlight};
-use crate::map::store::entry_ref::{EntryRef, LiveEntry, NotInserted};
+use crate::map::store::entry_ref::{LiveEntry, NotInserted};
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot, Watching};
-use crate::map::store::Store;
+use crate::map::store::{Inserted, Store, Swapped};
 use crate::memory::panics::after;
 use std::hash::BuildHasher;
 
@@ -28,7 +30,8 @@ fn unwatched<K>(_: &K) -> Watching {
 }
 
 impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
-    /// The entry that is asked for, if its value is alive; in the middle of a creation that must not wait for this one, also a draft.
+    /// The entry that is asked for, if its value is alive; in the middle of a creation that must not wait for
+    /// this one, also a draft.
     #[inline]
     pub(in crate::map) fn find_asked<Q>(
         &self,
@@ -43,7 +46,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         self.find_or_draft(hash, |stored| stored.is_asked(asked))
     }
 
-    /// What `view` makes of the value that is asked for; in the middle of a creation that must not wait for this one, also of a draft.
+    /// What `view` makes of the value that is asked for; in the middle of a creation that must not wait for
+    /// this one, also of a draft.
     #[inline]
     pub(in crate::map) fn see_asked<Q, R>(
         &self,
@@ -74,7 +78,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         self.try_view(hash, |stored| stored.is_asked(asked), view)
     }
 
-    /// The live entry whose key `is_it`, and that keeps its key alive too. It is no look-up: it counts neither as a hit nor as a miss.
+    /// The live entry whose key `is_it`, and that keeps its key alive too. It is no look-up: it counts
+    /// neither as a hit nor as a miss.
     fn peek_whole(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
         let mut landed = self.peek(hash, is_it)?;
         if landed.keep_key() {
@@ -103,7 +108,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         other.count_live() == len
     }
 
-    /// Enters an entry with a key of its own, in the place of a live one only if it `displaces` that, which comes back.
+    /// Enters an entry with a key of its own, in the place of a live one only if it `displaces` that, which
+    /// comes back.
     fn enter_first<'k>(
         &self,
         hash: u64,
@@ -111,7 +117,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         value: B,
         watch: impl FnOnce(&A::Key) -> Watching,
         displaces: bool,
-    ) -> Result<(EntryRef<A, B>, Option<LiveEntry<A, B>>), Refusal<'k, A, B>> {
+    ) -> Result<Inserted<A, B>, Refusal<'k, A, B>> {
         let (key, live) = A::first(given, watch);
         let same = |draft: &A, stored: &A| stored.is(draft.shown(live));
         let entered = self.insert(hash, (key, value), same, |_| displaces);
@@ -120,7 +126,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         })
     }
 
-    /// Puts an entry in the place of this very one, which comes back. Refused if that is not in any more, or if the store is closed.
+    /// Puts an entry in the place of this very one, which comes back. Refused if that is not in any more, or
+    /// if the store is closed.
     fn enter_for<'k>(
         &self,
         hash: u64,
@@ -128,14 +135,14 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         value: B,
         old: LiveEntry<A, B>,
         watch: impl FnOnce(&A::Key) -> Watching,
-    ) -> Result<(EntryRef<A, B>, LiveEntry<A, B>), Refusal<'k, A, B>> {
+    ) -> Result<Swapped<A, B>, Refusal<'k, A, B>> {
         let (key, live) = A::successor(given, (old.held.key(), old.key_live()), watch);
         let entered = self.swap(hash, old, (key, value));
         entered.map_err(|parts| (parts.0.given_back(live), parts.1, None))
     }
 
-    /// Enters a value in the place of the live one, which comes back. `watch` says how a weak key is watched, be it this one or the stored one,
-    /// unless it is already.
+    /// Enters a value in the place of the live one, which comes back. `watch` says how a weak key is watched,
+    /// be it this one or the stored one, unless it is already.
     pub(in crate::map) fn insert_keyed(
         &self,
         hash: u64,
@@ -151,11 +158,13 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
             });
             let refused = match old.flatten() {
                 Some(old) => match self.enter_for(hash, given, value, old, &watch) {
-                    Ok((_, displaced)) => return Ok(after((watch, live), Some(displaced))),
+                    Ok((held, displaced)) => {
+                        return Ok(after((held, watch, live), Some(displaced)));
+                    }
                     Err(refused) => refused,
                 },
                 None => match self.enter_first(hash, given, value, &watch, !A::FIRST_STAYS) {
-                    Ok((_, displaced)) => return Ok(after((watch, live), displaced)),
+                    Ok((held, displaced)) => return Ok(after((held, watch, live), displaced)),
                     Err(refused) => refused,
                 },
             };
@@ -214,13 +223,14 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
                 }
             };
             match self.enter_for(hash, given, value, old, unwatched) {
-                Ok((_, displaced)) => return Ok(after((condition, live), displaced)),
+                Ok((held, displaced)) => return Ok(after((held, condition, live), displaced)),
                 Err(refused) => (given, value) = after(refused.2, (refused.0, refused.1)),
             }
         }
     }
 
-    /// Changes the entry as `f` says, which gets the live value or none, and returns the new one or none. What is entered then comes back.
+    /// Changes the entry as `f` says, which gets the live value or none, and returns the new one or none.
+    /// What is entered then comes back.
     pub(in crate::map) fn update_keyed(
         &self,
         hash: u64,
@@ -282,7 +292,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         A: Lookup<Q>,
     {
         let hash = A::hash_asked(hasher, asked);
-        // Another thread may take out or replace the one just found; then whatever is there now is the one to remove.
+        // Another thread may take out or replace the one just found; then whatever is there now is the one to
+        // remove.
         loop {
             let landed = self.peek_whole(hash, |stored| stored.is_asked(asked))?;
             if !condition(landed.key(), landed.value()) {

@@ -1,11 +1,14 @@
-//! Entries that the table itself keeps, for values and keys that know nothing of it: the one place where weak sides and table meet.
+//! Entries that the table itself keeps, for values and keys that know nothing of it: the one place where weak
+//! sides and table meet.
 //!
-//! Every linked entry has one owner more than those who are looking at it: the index (`Payload::KEPT`). Whoever takes an entry out, which
-//! only one caller can, takes over that ownership and tells the hook. A look-up either only says which entry it looks at (see `protection`),
-//! or becomes an owner too; it upgrades what is weak outside of every lock and guard, and lets go. So one that stands still holds back one entry.
+//! Every linked entry has one owner more than those who are looking at it: the index (`Payload::KEPT`).
+//! Whoever takes an entry out, which only one caller can, takes over that ownership and tells the hook. A
+//! look-up either only says which entry it looks at (see `protection`), or becomes an owner too; it upgrades
+//! what is weak outside of every lock and guard, and lets go. So one that stands still holds back one entry.
 //!
-//! An entry whose value is dead counts as absent: creation puts the new one in its place by identity, never by key. One whose key is dead
-//! equals no key that is asked for; it stays beside its successor until a sweep or a look at it takes it out.
+//! An entry whose value is dead counts as absent: creation puts the new one in its place by identity, never
+//! by key. One whose key is dead equals no key that is asked for; it stays beside its successor until a sweep
+//! or a look at it takes it out.
 
 pub(crate) mod bulk;
 pub(crate) mod create;
@@ -45,7 +48,8 @@ use crate::table::stats::{Count, Counters, Stats};
 use crate::table::{Entered, Entering, Table, MANY_STRANGERS};
 use std::sync::Arc;
 
-/// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the living.
+/// Entries looked at by each sweep if nobody says otherwise: as few as keep the dead from outnumbering the
+/// living.
 pub(in crate::map) const PRUNE_BOUND: u32 = 2;
 
 pub(crate) struct Store<A: Slot, B: Slot> {
@@ -75,7 +79,8 @@ pub(crate) struct Store<A: Slot, B: Slot> {
     is_share: bool,
 }
 
-/// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over what is its own.
+/// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over
+/// what is its own.
 pub(in crate::map) struct Linking<A: Slot, B: Slot> {
     pub(in crate::map) outcome: Outcome<A, B>,
     pub(in crate::map) strangers: Vec<NodeRef<StoreNode<A, B>>>,
@@ -88,6 +93,12 @@ pub(in crate::map) enum Outcome<A: Slot, B: Slot> {
     /// The store is closed.
     Closed,
 }
+
+/// What was entered, and what had to make way for it.
+pub(in crate::map) type Inserted<A, B> = (EntryRef<A, B>, Option<LiveEntry<A, B>>);
+
+/// What was put in the place of what.
+pub(in crate::map) type Swapped<A, B> = (EntryRef<A, B>, LiveEntry<A, B>);
 
 /// An entry that another one took the place of.
 pub(in crate::map) enum Gone<A: Slot, B: Slot> {
@@ -196,8 +207,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         found
     }
 
-    /// What `view` makes of the value of the entry whose key `is_it`, or None if it is dead: then it is taken out. The caller becomes an owner of
-    /// the entry only where the short way does not do.
+    /// What `view` makes of the value of the entry whose key `is_it`, or None if it is dead: then it is taken
+    /// out. The caller becomes an owner of the entry only where the short way does not do.
     #[inline(always)]
     pub(in crate::map) fn view<R>(
         &self,
@@ -272,7 +283,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
             let strong = self.table.get(hash, &is_it)?;
             match LiveEntry::of(EntryRef::new(strong)) {
                 Ok(landed) => return Some(landed),
-                // If it was linked still, the key had no live value then. If not, a live one may have taken its place before it died.
+                // If it was linked still, the key had no live value then. If not, a live one may have taken
+                // its place before it died.
                 Err(dead) if self.saw_dead(&dead) => return None,
                 Err(_) => {}
             }
@@ -289,15 +301,11 @@ impl<A: Slot, B: Slot> Store<A, B> {
         let mut before: Option<EntryRef<A, B>> = None;
         loop {
             let strong = self.table.get(hash, &is_it)?;
-            let found = LiveEntry::of(EntryRef::new(strong)).and_then(|mut landed| {
-                match landed.keep_key() {
-                    true => Ok(landed),
-                    false => Err(landed.held),
-                }
-            });
-            match found {
+            let found = LiveEntry::of(EntryRef::new(strong));
+            match found.and_then(LiveEntry::with_key) {
                 Ok(landed) => return after(before, Some(landed)),
-                // It was dead before this look, which has found it linked. One that was seen once may have been replaced before it died.
+                // It was dead before this look, which has found it linked. One that was seen once may have
+                // been replaced before it died.
                 Err(dead) if before.as_ref().is_some_and(|before| before.is(&dead)) => return None,
                 Err(dead) => before = Some(dead),
             }
@@ -312,14 +320,16 @@ impl<A: Slot, B: Slot> Store<A, B> {
         was_in
     }
 
-    /// To be called after a look-up that may have come between the death of a value and its report: so that the key goes with that, as if it had not.
+    /// To be called after a look-up that may have come between the death of a value and its report: so that
+    /// the key goes with that, as if it had not.
     pub(in crate::map) fn end_what_died(&self) {
         if self.inbox.get().is_some() {
             self.protection.drop_what_waits();
         }
     }
 
-    /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that did.
+    /// Takes this very entry out, if it is in, counts that, and tells the hook. True for the one call that
+    /// did.
     pub(in crate::map) fn take_out(&self, held: &EntryRef<A, B>, cause: RemovalCause) -> bool {
         self.take_out_as(held, cause, cause.count())
     }
@@ -373,8 +383,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         self.protection.give_up()
     }
 
-    /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is alive and not to be
-    /// displaced. Does not panic after it has linked the node.
+    /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is
+    /// alive and not to be displaced. Does not panic after it has linked the node.
     pub(in crate::map) fn link(
         &self,
         node: NodePtr,
@@ -425,7 +435,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         }
     }
 
-    /// What is left to do when an entry has taken the place of another one, which comes back, if it was alive.
+    /// What is left to do when an entry has taken the place of another one, which comes back, if it was
+    /// alive.
     pub(in crate::map) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<LiveEntry<A, B>> {
         match gone? {
             Gone::Live(landed) => {
@@ -441,7 +452,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         }
     }
 
-    /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a part of the table is swept.
+    /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a
+    /// part of the table is swept.
     fn entered(
         &self,
         held: &EntryRef<A, B>,
@@ -458,7 +470,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// Entries that have the same hash and another key, or one that has died: those are taken out.
     pub(in crate::map) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
-        // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look for dead ones.
+        // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look
+        // for dead ones.
         let hash = strangers.first().map(|first| first.header().hash());
         let many = strangers.len() >= MANY_STRANGERS;
         let take_out_if_dead = |strong| {
@@ -490,7 +503,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         self.table.is_sealed()
     }
 
-    /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after this.
+    /// Refuses entries from now on. What is in stays, and is found by a look at all buckets that comes after
+    /// this.
     pub(in crate::map) fn close(&self) {
         self.table.seal();
     }
@@ -531,23 +545,23 @@ impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
         })
     }
 
-    /// Asks both sides to report their death, before the entry is linked: they are alive until that is done, as the caller owns them. So a panic of user
-    /// code leaves nothing behind.
+    /// Asks both sides to report their death, before the entry is linked: they are alive until that is done,
+    /// as the caller owns them. So a panic of user code leaves nothing behind.
     fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {
         parts.0.watch(|| self.notify(hash));
         self.watch_value(hash, &mut parts.1);
         parts
     }
 
-    /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make way. Returns the
-    /// one that had to.
+    /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make
+    /// way. Returns the one that had to.
     pub(in crate::map) fn insert(
         &self,
         hash: u64,
         parts: (A, B),
         same: impl Fn(&A, &A) -> bool,
         mut displace: impl FnMut(&mut LiveEntry<A, B>) -> bool,
-    ) -> Result<(EntryRef<A, B>, Option<LiveEntry<A, B>>), NotInserted<A, B>> {
+    ) -> Result<Inserted<A, B>, NotInserted<A, B>> {
         if self.is_closed() {
             return Err(NotInserted::closed(parts));
         }
@@ -585,7 +599,7 @@ impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
         hash: u64,
         old: LiveEntry<A, B>,
         parts: (A, B),
-    ) -> Result<(EntryRef<A, B>, LiveEntry<A, B>), (A, B)> {
+    ) -> Result<Swapped<A, B>, (A, B)> {
         let draft = self.draft(hash, self.watched(hash, parts), 0);
         if !self.table.replace_node(old.held.strong(), draft.node()) {
             // This may be its last owner.
@@ -621,7 +635,8 @@ impl<A: Slot, B: Slot> Drop for Store<A, B> {
             // Who shares them may be entering something.
             self.close();
         }
-        // What waits has to go here: dropped with the fields, beside a panic, a second one would end the process.
+        // What waits has to go here: dropped with the fields, beside a panic, a second one would end the
+        // process.
         self.take_all(&mut panics, |_| RemovalCause::Cleared);
     }
 }

@@ -13,7 +13,8 @@ pub(in crate::map) struct StoreNode<A, B> {
     value: B,
 }
 
-// SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the struct's.
+// SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the
+// struct's.
 unsafe impl<A, B> Payload for StoreNode<A, B> {
     type Key = A;
     const ALIGN: usize = align_of::<Self>();

@@ -1,18 +1,22 @@
 //! Dead entries of pointers that cannot say when they die.
 //!
-//! An insertion looks first at what its thread entered a few insertions ago (see `young`). If that is dead already, it is taken out: the table is as full as before,
-//! and that is all. Else the insertion owes a *sweep*: a cursor that all threads share goes round the table, and the dead among the entries it meets are
-//! taken out. Eight such insertions pay together, and each 64th miss pays as one. A sweep looks at a fixed number of buckets, so it costs the same whatever the size of
-//! the table, but for what the destructors do.
+//! An insertion looks first at what its thread entered a few insertions ago (see `young`). If that is dead
+//! already, it is taken out: the table is as full as before, and that is all. Else the insertion owes a
+//! *sweep*: a cursor that all threads share goes round the table, and the dead among the entries it meets are
+//! taken out. Eight such insertions pay together, and each 64th miss pays as one. A sweep looks at a fixed
+//! number of buckets, so it costs the same whatever the size of the table, but for what the destructors do.
 //!
-//! How many dead entries that leaves: a table that has grown holds 2.8 entries in a bucket at least, so with a bound of *b* an
-//! insertion pays for *b* entries at least on average, and a table of *n* has been swept once after *n / b* of those that pay. What is dead then has died since.
-//! If no more die than are inserted, these are *n / b* at most, not counting what has died young: so with live entries *l* the dead ones are at most *l / (b - 1)*, and 16 for
-//! each thread, which are young or not paid for yet. When many die at once, they stay until as many insertions have come by, or until [`Store::prune`].
+//! How many dead entries that leaves: a table that has grown holds 2.8 entries in a bucket at least, so with
+//! a bound of *b* an insertion pays for *b* entries at least on average, and a table of *n* has been swept
+//! once after *n / b* of those that pay. What is dead then has died since. If no more die than are inserted,
+//! these are *n / b* at most, not counting what has died young: so with live entries *l* the dead ones are at
+//! most *l / (b - 1)*, and 16 for each thread, which are young or not paid for yet. When many die at once,
+//! they stay until as many insertions have come by, or until [`Store::prune`].
 //!
-//! Where asking whether something is dead is known to run no user code, it is asked under the bucket's lock, and the dead are unlinked in the same visit: a
-//! sweep takes over the index's ownerships, and hooks and destructors come when the lock has been given up. Else it becomes an owner of each entry, asks
-//! afterwards, and takes the dead out one by one.
+//! Where asking whether something is dead is known to run no user code, it is asked under the bucket's lock,
+//! and the dead are unlinked in the same visit: a sweep takes over the index's ownerships, and hooks and
+//! destructors come when the lock has been given up. Else it becomes an owner of each entry, asks afterwards,
+//! and takes the dead out one by one.
 
 use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hook::RemovalCause;
@@ -48,7 +52,8 @@ const END: u64 = EVERYWHERE.end;
 const BATCH: usize = 64;
 
 local! {
-    /// Whether this thread is in a sweep: destructors of keys may insert, and must not sweep inside each other without end.
+    /// Whether this thread is in a sweep: destructors of keys may insert, and must not sweep inside each
+    /// other without end.
     static SWEEPING: Cell<bool> = Cell::new(false);
 }
 
@@ -71,14 +76,15 @@ impl<A: Slot, B: Slot> Store<A, B> {
     /// Whether there can be dead entries.
     pub(super) const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
 
-    /// Whether the dead are unlinked where they are found. In an exclusive map somebody may have to wait for each of them, which has to be said
-    /// before it is unlinked.
+    /// Whether the dead are unlinked where they are found. In an exclusive map somebody may have to wait for
+    /// each of them, which has to be said before it is unlinked.
     fn takes_at_once(&self) -> bool {
         Self::QUIET && !self.is_exclusive
     }
 
-    /// To be called for each insertion, with what was entered. Looks at the one that this thread entered a few insertions ago; if that is alive it is not young
-    /// any more, and the table is swept a little: by one of a few such insertions, for all of them.
+    /// To be called for each insertion, with what was entered. Looks at the one that this thread entered a
+    /// few insertions ago; if that is alive it is not young any more, and the table is swept a little: by one
+    /// of a few such insertions, for all of them.
     #[inline]
     pub(in crate::map) fn sweep(&self, entered: &EntryRef<A, B>) {
         if !Self::MORTAL {
@@ -146,7 +152,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         panics.catch(|| self.protection.drop_in_time());
     }
 
-    /// Takes out the dead in this range, and lets go of all, whatever panics. Returns how many this call has taken out.
+    /// Takes out the dead in this range, and lets go of all, whatever panics. Returns how many this call has
+    /// taken out.
     fn prune_in(&self, halves: Range<u64>, panics: &mut Panics) -> usize {
         let mut left = halves;
         let mut pruned = 0;
@@ -162,7 +169,8 @@ impl<A: Slot, B: Slot> Store<A, B> {
         pruned
     }
 
-    /// Takes out the next few dead entries where they are found. Returns how many, and where the rest of the range begins.
+    /// Takes out the next few dead entries where they are found. Returns how many, and where the rest of the
+    /// range begins.
     fn prune_at_once(&self, halves: Range<u64>, panics: &mut Panics) -> (usize, u64) {
         let (dead, come_to) = self.take_some(halves, |key, value| key.is_dead() | value.is_dead());
         for held in &dead.entries {

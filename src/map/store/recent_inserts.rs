@@ -1,7 +1,8 @@
-//! What each thread has entered last. Most of what dies soon dies very soon: so the entries that a thread entered a few insertions ago, which are
-//! still in its processor's cache, are looked at before all others.
+//! What each thread has entered last. Most of what dies soon dies very soon: so the entries that a thread
+//! entered a few insertions ago, which are still in its processor's cache, are looked at before all others.
 //!
-//! What is kept here is a hint: nodes may have been taken out, given back and used again by the time that they are looked at.
+//! What is kept here is a hint: nodes may have been taken out, given back and used again by the time that
+//! they are looked at.
 
 use crate::memory::node::{Header, NodePtr};
 use crate::sync;
@@ -37,7 +38,8 @@ impl RecentInserts {
         }
     }
 
-    /// Remembers an entry of this thread, and returns the one that is not young any more: its node may be anything by now.
+    /// Remembers an entry of this thread, and returns the one that is not young any more: its node may be
+    /// anything by now.
     #[inline]
     pub(in crate::map) fn enter(&self, node: NodePtr, hash: u64) -> Option<(NodePtr, u64)> {
         let rings = match self.rings.get() {

@@ -1,9 +1,10 @@
 //! The other side of a two-sided map: from a value to the entries that hold it.
 //!
-//! The entries are in a dashmap under the address of their value, which stays its own while they hold a weak pointer to it. An entry is
-//! put on its list after it is linked, and taken off after it is unlinked; both can happen at once, so an entry that has been taken
-//! off already says so under the list's lock, and is not put on any more. An entry knows its place in the list, so taking it off takes no search: it
-//! leaves a hole, and when the holes are as many as the entries they are closed.
+//! The entries are in a dashmap under the address of their value, which stays its own while they hold a weak
+//! pointer to it. An entry is put on its list after it is linked, and taken off after it is unlinked; both
+//! can happen at once, so an entry that has been taken off already says so under the list's lock, and is not
+//! put on any more. An entry knows its place in the list, so taking it off takes no search: it leaves a hole,
+//! and when the holes are as many as the entries they are closed.
 
 use crate::map::store::death_listener::Reverse;
 use crate::map::store::entry_ref::EntryRef;

@@ -1,6 +1,7 @@
 //! The two ways in which a map keeps the keys or the values of its entries: as they are, or weakly.
 //!
-//! What a map does is written once, over these. The traits that users can name say which types there are; how it is done is in those that they cannot.
+//! What a map does is written once, over these. The traits that users can name say which types there are; how
+//! it is done is in those that they cannot.
 
 use crate::deadlock::work::GivenUp;
 use crate::map::store::death_listener::Reverse;
@@ -20,7 +21,8 @@ use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Keys as a map keeps them: an [`OwnedSlot`], or a [`WeakSlot`] that says how its pointers are compared. It cannot be implemented outside.
+/// Keys as a map keeps them: an [`OwnedSlot`], or a [`WeakSlot`] that says how its pointers are compared. It
+/// cannot be implemented outside.
 #[allow(private_bounds)] // How it is done concerns nobody else.
 pub trait KeySlot: Slot<Shown = <Self as KeySlot>::Key, Raw = <Self as KeySlot>::Stored> {
     /// The key: `K`, or the pointer that is a weak key.
@@ -48,8 +50,8 @@ pub trait ValueSlot: Slot<Shown = <Self as ValueSlot>::Value> {
 #[allow(private_bounds)]
 pub trait HashedKey: KeySlot + Compares {}
 
-/// Says what a map with such keys can be asked for: anything that is [`Equivalent`] to a kept key, or to what a weak key leads to; the pointer
-/// itself with [`ByAddress`]. It cannot be implemented outside.
+/// Says what a map with such keys can be asked for: anything that is [`Equivalent`] to a kept key, or to what
+/// a weak key leads to; the pointer itself with [`ByAddress`]. It cannot be implemented outside.
 #[diagnostic::on_unimplemented(
     message = "a map with the keys `{Self}` cannot be asked for a `{Q}`",
     label = "look-ups take the key, or what is `Equivalent` to it and hashes alike; with `ByAddress` the pointer itself"
@@ -68,7 +70,8 @@ pub trait WeakSide: IsWeak<<Self as WeakSide>::Weak> {
     type Weak: WeakPointer;
 }
 
-/// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is quiet.
+/// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is
+/// quiet.
 pub(crate) trait Slot: Sized {
     /// What is stored, and shown to hooks.
     type Raw;
@@ -78,9 +81,11 @@ pub(crate) trait Slot: Sized {
     type Shown;
     /// What finds the entries of a value, if that is asked for.
     type Index<A: Slot>: Reverse<A, Self>;
-    /// `is_dead` reads memory, and neither calls anything nor waits nor panics: it is ours, or somebody has promised it (`Quiet`).
+    /// `is_dead` reads memory, and neither calls anything nor waits nor panics: it is ours, or somebody has
+    /// promised it (`Quiet`).
     const IS_DEAD_IS_QUIET: bool;
-    /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is dropped a little later.
+    /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is
+    /// dropped a little later.
     const IS_WEAK: bool;
     /// Whether a map can be told of the end of what it leads to.
     const REPORTS_END: bool;
@@ -110,13 +115,15 @@ pub(crate) trait Slot: Sized {
         Some(self.owner(self.live()?))
     }
 
-    /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is alive.
+    /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is
+    /// alive.
     #[inline(always)]
     fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
         let _ = notify;
     }
 
-    /// Asks to be told of its death and its end, for an exclusive map. To be called while it is alive, before it is linked.
+    /// Asks to be told of its death and its end, for an exclusive map. To be called while it is alive, before
+    /// it is linked.
     fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
         let _ = (dying, hash);
     }
@@ -127,7 +134,8 @@ pub(crate) trait Slot: Sized {
     /// It has been taken out of its map. If it lives on, its end is not waited for.
     fn has_left(&self) {}
 
-    /// It will never be in its map, and an exclusive map waits for its end; if that is not because it `has_failed` itself, only until its entry has gone.
+    /// It will never be in its map, and an exclusive map waits for its end; if that is not because it
+    /// `has_failed` itself, only until its entry has gone.
     fn is_abandoned(&self, given_up: GivenUp<'_>) {
         let _ = given_up;
     }
@@ -135,7 +143,8 @@ pub(crate) trait Slot: Sized {
 
 /// How keys are hashed, compared and entered.
 pub(in crate::map) trait Compares: KeySlot {
-    /// The first of several equal keys stays: a new value goes into an entry with the old key. Otherwise the new key comes with its value.
+    /// The first of several equal keys stays: a new value goes into an entry with the old key. Otherwise the
+    /// new key comes with its value.
     const FIRST_STAYS: bool;
 
     fn hash<S: BuildHasher>(hasher: &S, key: &Self::Key) -> u64;
@@ -154,7 +163,8 @@ pub(in crate::map) trait Compares: KeySlot {
         watch: impl FnOnce(&Self::Key) -> Watching,
     ) -> (Self, &'a Self::Live);
 
-    /// The key of an entry that is to take the place of one with an equal key. It is watched as that one was, or else as `watch` says.
+    /// The key of an entry that is to take the place of one with an equal key. It is watched as that one was,
+    /// or else as `watch` says.
     fn successor<'a>(
         given: Self::Given<'a>,
         old: (&Self, &Self::Live),
@@ -276,7 +286,7 @@ impl<K: Hash + Eq> Compares for OwnedSlot<K> {
         *key == self.0
     }
 
-    fn key<'b>(given: &'b K) -> &'b K {
+    fn key(given: &K) -> &K {
         given
     }
 
@@ -292,7 +302,7 @@ impl<K: Hash + Eq> Compares for OwnedSlot<K> {
         (Self(given), &())
     }
 
-    fn given_back<'a>(self, (): &'a ()) -> K {
+    fn given_back(self, (): &()) -> K {
         self.0
     }
 
@@ -330,8 +340,8 @@ where
 
 /// A key or a value that the map holds weakly: its death is the entry's.
 ///
-/// `X` says what else it is: a key that is compared [by equality](ByEquality) or [by address](ByAddress), a value (`()`), or a value by which its entries can be
-/// found ([`Traced`]).
+/// `X` says what else it is: a key that is compared [by equality](ByEquality) or [by address](ByAddress), a
+/// value (`()`), or a value by which its entries can be found ([`Traced`]).
 #[allow(private_bounds)]
 pub struct WeakSlot<P: Pointer, X: Extra<P> = ()> {
     pub(in crate::map) weak: P::Weak,
@@ -402,7 +412,8 @@ impl<P: Pointer> Extra<P> for Traced {
     }
 }
 
-/// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this side one after the other.
+/// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this
+/// side one after the other.
 #[derive(Clone)]
 pub(in crate::map) struct Watching(Option<Arc<WatchState>>);
 

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use std::ptr::{self, NonNull};
 
 pub(super) struct Lane {
-    /// Linked in place of the headers' hashes. Invariant: each node of the list is dead and reachable from here only.
+    /// Linked in place of the headers' hashes. Invariant: each node of the list is dead and reachable from
+    /// here only.
     free: Option<NodePtr>,
     /// The length of that list.
     listed: usize,

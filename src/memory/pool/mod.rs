@@ -7,10 +7,11 @@
 //!  stripe (one thread's)        free list and uncut rest of a slab, for each size; how many entries are live
 //! ```
 //!
-//! A node finds its slab, and so its registry, by clearing the low bits of its address: nothing of the kind is stored in each
-//! node. Freed nodes go to the freeing thread's stripe; a stripe that runs dry takes the list of another before it takes
-//! a new slab. Nobody waits for a stripe: whoever finds it taken goes on to one that is nobody's.
-//! Nodes too large for a slab have a block of their own, with the same header in front, which is buried when the node is freed.
+//! A node finds its slab, and so its registry, by clearing the low bits of its address: nothing of the kind
+//! is stored in each node. Freed nodes go to the freeing thread's stripe; a stripe that runs dry takes the
+//! list of another before it takes a new slab. Nobody waits for a stripe: whoever finds it taken goes on to
+//! one that is nobody's. Nodes too large for a slab have a block of their own, with the same header in front,
+//! which is buried when the node is freed.
 
 mod class;
 mod lane;
@@ -32,7 +33,8 @@ use std::ptr::NonNull;
 
 /// Freed large nodes are handed back once they amount to this many bytes.
 const LARGE_BATCH: usize = 256 * 1024;
-/// The least number of free nodes for which another thread's stripe is visited: the barrier costs a microsecond or two.
+/// The least number of free nodes for which another thread's stripe is visited: the barrier costs a
+/// microsecond or two.
 const WORTH_A_VISIT: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
@@ -43,7 +45,8 @@ const WORTH_A_VISIT: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 pub(crate) struct Pool {
     sizes: Sizes,
     align: usize,
-    /// First those with an owner: the thread whose number is that of the stripe. Then those for all other threads.
+    /// First those with an owner: the thread whose number is that of the stripe. Then those for all other
+    /// threads.
     stripes: Box<[PoolShard]>,
     owned: usize,
     chunks: Mutex<Vec<PoolChunk>>,
@@ -133,7 +136,8 @@ impl Pool {
         self.inside(|stripe| stripe.add_live(change));
     }
 
-    /// A node of at least `size` bytes, dead, which the caller has alone. `live` is added to the number of live entries.
+    /// A node of at least `size` bytes, dead, which the caller has alone. `live` is added to the number of
+    /// live entries.
     #[inline]
     pub(crate) fn allocate(&self, size: usize, live: isize, origin: Origin) -> NodePtr {
         let class = self.sizes.class(size);
@@ -207,7 +211,8 @@ impl Pool {
         Lane::uncut(slab, self.first(class.size), class.size)
     }
 
-    /// Where the first node of a slab lies: behind the header, and so that nodes lie across as few cache lines as can be.
+    /// Where the first node of a slab lies: behind the header, and so that nodes lie across as few cache
+    /// lines as can be.
     fn first(&self, size: usize) -> usize {
         let even = (1 << size.trailing_zeros().min(6)).max(self.align);
         size_of::<SlabHeader>().next_multiple_of(even)
@@ -223,10 +228,12 @@ impl Pool {
         node
     }
 
-    /// Takes back a node that is dead, unlinked and without a payload. `live` is added to the number of live entries.
-    /// True when this was the last node of a closed pool: the caller then has the pool, and all around it, alone.
+    /// Takes back a node that is dead, unlinked and without a payload. `live` is added to the number of live
+    /// entries. True when this was the last node of a closed pool: the caller then has the pool, and all
+    /// around it, alone.
     ///
-    /// Pointers, as pool and graveyard may be freed by another thread as soon as the node is counted as returned.
+    /// Pointers, as pool and graveyard may be freed by another thread as soon as the node is counted as
+    /// returned.
     ///
     /// # Safety
     /// The node is of this pool, whose graveyard is `graveyard`, and the caller has it alone.
@@ -242,7 +249,8 @@ impl Pool {
         let slab = unsafe { slab_header(node) };
         let (lane, bytes) = (slab.lane, slab.size);
         if lane == LARGE {
-            // SAFETY: the node is out, which keeps both. It is unlinked, so no new reader finds it, and the caller's alone.
+            // SAFETY: the node is out, which keeps both. It is unlinked, so no new reader finds it, and the
+            // caller's alone.
             unsafe {
                 (*graveyard).bury_for_later(slab::large_block(node));
                 (*pool).count_large(bytes, &*graveyard);
@@ -256,8 +264,8 @@ impl Pool {
             }
             stripe.is_closed()
         };
-        // SAFETY: the node is out until this thread has left the stripe, which keeps the pool. If the pool is closed, the node
-        // counts as out until `let_go`.
+        // SAFETY: the node is out until this thread has left the stripe, which keeps the pool. If the pool is
+        // closed, the node counts as out until `let_go`.
         unsafe { Self::inside_of(pool, give_back) && Self::let_go(pool) }
     }
 
@@ -270,11 +278,13 @@ impl Pool {
         }
     }
 
-    /// The registry has gone: from now on the outstanding nodes are counted down, so that the last one can take all with it.
-    /// The caller holds one count more, until it calls [`Pool::let_go`]. True if no node is out.
+    /// The registry has gone: from now on the outstanding nodes are counted down, so that the last one can
+    /// take all with it. The caller holds one count more, until it calls [`Pool::let_go`]. True if no node is
+    /// out.
     pub(crate) fn close(&self) -> bool {
         let Some(mut visitors) = visit(self.stripes.iter()) else {
-            // The system's barrier has stopped to work. Nothing can be counted then, so nothing will be freed.
+            // The system's barrier has stopped to work. Nothing can be counted then, so nothing will be
+            // freed.
             self.left.store(isize::MAX, Ordering::Relaxed);
             return false;
         };
@@ -285,7 +295,8 @@ impl Pool {
         outstanding == 0
     }
 
-    /// Counts one down. True for the last, who then frees the pool; for all others it may be gone when this returns.
+    /// Counts one down. True for the last, who then frees the pool; for all others it may be gone when this
+    /// returns.
     ///
     /// # Safety
     /// The caller has one of those that are counted since `close`.
@@ -297,7 +308,8 @@ impl Pool {
         left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Buries the chunks in which no node is in use. Creators that need a new slab meanwhile wait; nobody else does.
+    /// Buries the chunks in which no node is in use. Creators that need a new slab meanwhile wait; nobody
+    /// else does.
     pub(crate) fn release_unused(&self, graveyard: &Graveyard) {
         let mut chunks = self.chunks.lock();
         // What is free is taken out of the stripes first, so that nobody can use it while it is counted.

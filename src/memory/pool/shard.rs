@@ -1,10 +1,11 @@
 //! A part of the pool: free nodes, and the entries and nodes counted here.
 //!
-//! Most stripes have an *owner*, one thread at a time, that goes in and out with plain stores: it says that it is inside, then
-//! looks whether a visitor is there. A visitor (a thread that looks for nodes, or gives memory back) does the same the other way
-//! round, with the heavy half of the asymmetric barrier between the two, so that one of them sees the other: then the owner makes way,
-//! and the visitor waits for an owner that is inside, which takes a few instructions.
-//! The other stripes are for threads that own none. They are entered as visitors only, so no barrier is needed there.
+//! Most stripes have an *owner*, one thread at a time, that goes in and out with plain stores: it says that
+//! it is inside, then looks whether a visitor is there. A visitor (a thread that looks for nodes, or gives
+//! memory back) does the same the other way round, with the heavy half of the asymmetric barrier between the
+//! two, so that one of them sees the other: then the owner makes way, and the visitor waits for an owner that
+//! is inside, which takes a few instructions. The other stripes are for threads that own none. They are
+//! entered as visitors only, so no barrier is needed there.
 //!
 //! | `owner_inside` | `visited` | who is inside |
 //! |---|---|---|
@@ -29,7 +30,8 @@ pub(super) struct PoolShard {
     owner_inside: AtomicBool,
     visited: AtomicBool,
     has_owner: bool,
-    /// Entries made less entries gone; only the sum over all stripes means something. Written inside, read by anybody.
+    /// Entries made less entries gone; only the sum over all stripes means something. Written inside, read by
+    /// anybody.
     live: AtomicIsize,
     stock: UnsafeCell<Stock>,
     /// The lengths of the lanes' lists. Written inside, read by anybody who wonders whether a visit pays.
@@ -46,7 +48,8 @@ struct Stock {
     closed: bool,
 }
 
-// SAFETY: the stock is reached through `Inside` only, which one thread has at a time. The lanes' pointers lead to the pool's memory.
+// SAFETY: the stock is reached through `Inside` only, which one thread has at a time. The lanes' pointers
+// lead to the pool's memory.
 unsafe impl Send for PoolShard {}
 // SAFETY: as above.
 unsafe impl Sync for PoolShard {}
@@ -120,7 +123,8 @@ impl PoolShard {
     }
 }
 
-/// Visits each of these stripes, all at once. None if the system's barrier fails: then nothing may be touched.
+/// Visits each of these stripes, all at once. None if the system's barrier fails: then nothing may be
+/// touched.
 ///
 /// *Waits* for other visitors, and for owners that are inside.
 pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a PoolShard>) -> Option<Vec<Visitor<'a>>> {
@@ -156,8 +160,8 @@ pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a PoolShard>) -> Option<
 
 /// Proof that this thread is inside a stripe, and nobody else.
 ///
-/// A pointer, not a reference: leaving is the last step with which a thread can touch a pool that another one then frees, so no reference to
-/// the stripe may be held across it.
+/// A pointer, not a reference: leaving is the last step with which a thread can touch a pool that another one
+/// then frees, so no reference to the stripe may be held across it.
 pub(super) struct Inside<'a> {
     // Invariant: leads to a stripe that is not freed before this thread has left.
     stripe: NonNull<PoolShard>,
@@ -275,7 +279,8 @@ impl DerefMut for ShardOwner<'_> {
 impl Drop for ShardOwner<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: the invariant, up to the store. Only a reference to the atomic is left over when its memory goes, which is allowed.
+        // SAFETY: the invariant, up to the store. Only a reference to the atomic is left over when its memory
+        // goes, which is allowed.
         let inside = unsafe { &(*self.0.stripe.as_ptr()).owner_inside };
         // Release: pairs with the Acquire in `visit`.
         inside.store(false, Ordering::Release);

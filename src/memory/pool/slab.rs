@@ -47,8 +47,8 @@ fn slab_pointer(node: NodePtr) -> *mut SlabHeader {
 /// The caller owns the node, or has it alone.
 #[inline(always)]
 pub(super) unsafe fn slab_header<'a>(node: NodePtr) -> &'a SlabHeader {
-    // SAFETY: every node lies in a slab aligned to its size (a large one less than that behind its header), whose header is
-    // written before the first node is handed out and stays while any node of it is in use.
+    // SAFETY: every node lies in a slab aligned to its size (a large one less than that behind its header),
+    // whose header is written before the first node is handed out and stays while any node of it is in use.
     unsafe { &*slab_pointer(node) }
 }
 

@@ -1,6 +1,7 @@
 //! What is due, in order, while somebody runs it.
 //!
-//! Only then is it kept: the first who runs has it made of all that are pending, and whoever registers or re-prioritises meanwhile adds to it.
+//! Only then is it kept: the first who runs has it made of all that are pending, and whoever registers or
+//! re-prioritises meanwhile adds to it.
 
 use super::PendingFinalizer;
 use crate::registries::process_id::this_process;
@@ -21,7 +22,8 @@ struct AllDue {
     order: BTreeMap<(i32, u64), Arc<dyn PendingFinalizer>>,
     /// Whether all are in it that were pending when the first began to run.
     is_complete: bool,
-    /// From this length on, those that are not due any more are thrown out, so that these are at most as many as the others.
+    /// From this length on, those that are not due any more are thrown out, so that these are at most as many
+    /// as the others.
     limit: usize,
 }
 
@@ -79,7 +81,8 @@ impl Agenda {
 
     /// One has been entered among the pending ones, or has got another priority.
     pub(super) fn has_come(&self, pending: &Arc<dyn PendingFinalizer>) {
-        // AcqRel, and it changes nothing: it comes before the step of whoever begins to run, who then sees the entry, or after it, and then sees that somebody runs.
+        // AcqRel, and it changes nothing: it comes before the step of whoever begins to run, who then sees
+        // the entry, or after it, and then sees that somebody runs.
         if self.running.fetch_add(0, Ordering::AcqRel) > 0 {
             self.due.lock().add(pending);
         }

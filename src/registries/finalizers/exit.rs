@@ -31,11 +31,15 @@ mod process {
     static REGISTERED: Mutex<Vec<&'static Finalizers>> = Mutex::new(Vec::new());
 
     impl Finalizers {
-        /// Runs all that are left when the process ends by `exit` of the C library: when `main` has returned, also after a panic, and with [`std::process::exit`]; not with `abort`
-        /// or `_exit`, nor when a signal ends the process. Only on Linux, with the feature `atexit`. True if the C library has agreed; a second call for the same finalizers changes nothing.
+        /// Runs all that are left when the process ends by `exit` of the C library: when `main` has returned,
+        /// also after a panic, and with [`std::process::exit`]; not with `abort` or `_exit`, nor when a
+        /// signal ends the process. Only on Linux, with the feature `atexit`. True if the C library has
+        /// agreed; a second call for the same finalizers changes nothing.
         ///
-        /// Several are run the last registered first, and all of them again until nothing is left that they have registered with each other. Functions run on the thread that ends the process, *while other threads go on*, and after the thread-locals of that
-        /// thread have been dropped. They must not call [`std::process::exit`]: the C library forbids it there.
+        /// Several are run the last registered first, and all of them again until nothing is left that they
+        /// have registered with each other. Functions run on the thread that ends the process, *while other
+        /// threads go on*, and after the thread-locals of that thread have been dropped. They must not call
+        /// [`std::process::exit`]: the C library forbids it there.
         ///
         /// ```
         /// use highlander::registries::finalizers::PROCESS;
@@ -45,7 +49,8 @@ mod process {
         /// ```
         pub fn at_process_exit(&'static self) -> bool {
             static AGREED: OnceLock<bool> = OnceLock::new();
-            // SAFETY: the C library runs it before the code that it is a part of is unloaded, and no panic leaves it.
+            // SAFETY: the C library runs it before the code that it is a part of is unloaded, and no panic
+            // leaves it.
             let agreed = *AGREED.get_or_init(|| unsafe { libc::atexit(at_exit) } == 0);
             let mut registered = lock(&REGISTERED);
             if !registered.iter().any(|known| std::ptr::eq(*known, self)) {

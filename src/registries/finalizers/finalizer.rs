@@ -12,7 +12,8 @@ use std::sync::{Arc, Weak};
 /// What a finalizer runs.
 pub(super) type Function<R> = Box<dyn FnOnce() -> R + Send>;
 
-/// A function that is to run once: at the death of an object, by hand, or at exit. Made by [`Finalizers::finalize`](super::Finalizers::finalize).
+/// A function that is to run once: at the death of an object, by hand, or at exit. Made by
+/// [`Finalizers::finalize`](super::Finalizers::finalize).
 ///
 /// Dropping it changes nothing: the function will run all the same.
 pub struct Finalizer<M: Mortal, R = ()> {
@@ -28,9 +29,11 @@ impl<M: Mortal, R: 'static> Finalizer<M, R> {
         Self { object, record }
     }
 
-    /// Runs the function now, and returns what it returns. None if it has run, is running, or was cancelled; or in a forked child.
+    /// Runs the function now, and returns what it returns. None if it has run, is running, or was cancelled;
+    /// or in a forked child.
     ///
-    /// *Runs* the function with no lock held; while it runs, the finalizer is dead already. A panic goes to the caller.
+    /// *Runs* the function with no lock held; while it runs, the finalizer is dead already. A panic goes to
+    /// the caller.
     pub fn call(&self) -> Option<R> {
         self.record.call()
     }
@@ -40,7 +43,8 @@ impl<M: Mortal, R: 'static> Finalizer<M, R> {
         !self.record.is_taken()
     }
 
-    /// Sees to it that the function does not run. True if that came in time. *Runs* the destructor of the function.
+    /// Sees to it that the function does not run. True if that came in time. *Runs* the destructor of the
+    /// function.
     pub fn cancel(&self) -> bool {
         self.record.cancel()
     }
@@ -50,7 +54,8 @@ impl<M: Mortal, R: 'static> Finalizer<M, R> {
         unpack(self.record.priority.load(Relaxed))
     }
 
-    /// Changes its priority at exit; with `None` it will not run then. Of a dead finalizer it has no effect. Python calls it `atexit`.
+    /// Changes its priority at exit; with `None` it will not run then. Of a dead finalizer it has no effect.
+    /// Python calls it `atexit`.
     pub fn set_priority(&self, priority: impl Into<Option<i32>>) {
         self.record.priority.store(pack(priority.into()), Relaxed);
         if let Some(list) = self.record.list.upgrade() {
@@ -63,7 +68,8 @@ impl<M: Mortal, R: 'static> Finalizer<M, R> {
 impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R: 'static> Finalizer<M, R> {
     /// The object, if the finalizer is alive.
     ///
-    /// It is owned meanwhile: if the others let go of it, it dies in here, when the finalizer turns out to be dead.
+    /// It is owned meanwhile: if the others let go of it, it dies in here, when the finalizer turns out to be
+    /// dead.
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
@@ -81,7 +87,8 @@ impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R: 'static> Finalizer<M, 
         self.is_alive().then_some(object)
     }
 
-    /// As [`cancel`](Self::cancel); gives the object back, and the function. None if the finalizer or the object is dead. The object is owned meanwhile, as by [`peek`](Self::peek).
+    /// As [`cancel`](Self::cancel); gives the object back, and the function. None if the finalizer or the
+    /// object is dead. The object is owned meanwhile, as by [`peek`](Self::peek).
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
@@ -168,7 +175,8 @@ impl<R> FinalizerRecord<R> {
         function
     }
 
-    /// For an object that has told of its death (wrongly, since it was lent to whoever makes the finalizer) before all of this was in its place.
+    /// For an object that has told of its death (wrongly, since it was lent to whoever makes the finalizer)
+    /// before all of this was in its place.
     pub(super) fn forget_if_taken(&self) {
         if self.is_taken() {
             self.take();

@@ -1,7 +1,8 @@
 //! What is to run when a value has died, or by hand, or at exit: once, whichever comes first.
 //!
-//! For whoever has made something that nobody else cleans up (a temporary file, a lock file, a remote session) and cannot count on a destructor alone: statics are never dropped,
-//! [`std::process::exit`] drops nothing, and the order in which destructors run at the end of a program is seldom the wanted one.
+//! For whoever has made something that nobody else cleans up (a temporary file, a lock file, a remote
+//! session) and cannot count on a destructor alone: statics are never dropped, [`std::process::exit`] drops
+//! nothing, and the order in which destructors run at the end of a program is seldom the wanted one.
 //!
 //! ```
 //! use highlander::registries::finalizers::Finalizers;
@@ -23,37 +24,50 @@
 //! # assert_eq!(*LOG.lock().unwrap(), ["session a", "session b", "lock file"]);
 //! ```
 //!
-//! Modelled after CPython's `weakref.finalize` and `multiprocessing.util.Finalize`, with the exit priorities of the latter.
+//! Modelled after CPython's `weakref.finalize` and `multiprocessing.util.Finalize`, with the exit priorities
+//! of the latter.
 //!
 //! # What dies
-//! Whatever reports its death, which is what [`Mortal`] says: a [`Handle`], a [`Watched`], a [`Token`] in a value behind a plain `Arc`, and pointers of your own made of these. A finalizer does
-//! not keep its object alive, unless its function owns it: then the object lives until exit, or until [`cancel`](Finalizer::cancel).
+//! Whatever reports its death, which is what [`Mortal`] says: a [`Handle`], a [`Watched`], a [`Token`] in a
+//! value behind a plain `Arc`, and pointers of your own made of these. A finalizer does not keep its object
+//! alive, unless its function owns it: then the object lives until exit, or until
+//! [`cancel`](Finalizer::cancel).
 //!
-//! A finalizer keeps itself alive: it runs whether or not anybody has kept the [`Finalizer`], and when the [`Finalizers`] have been dropped (but then only at death, or by hand). The
-//! `Finalizer` is there to [call](Finalizer::call), [cancel](Finalizer::cancel) or [detach](Finalizer::detach) it early. When it has run or was cancelled, nothing is left of it, at the object or here.
+//! A finalizer keeps itself alive: it runs whether or not anybody has kept the [`Finalizer`], and when the
+//! [`Finalizers`] have been dropped (but then only at death, or by hand). The `Finalizer` is there to
+//! [call](Finalizer::call), [cancel](Finalizer::cancel) or [detach](Finalizer::detach) it early. When it has
+//! run or was cancelled, nothing is left of it, at the object or here.
 //!
 //! # Order
-//! * At one object's death: the newest first, as with all callbacks. By then the object is out of all its maps and its weak pointers are dead.
-//! * At exit: the highest priority first, within one priority the newest first. One that is made while others run is run too, when its turn comes by the same rule. One with the
-//!   priority `None` is for death only, and does not run at exit.
+//! * At one object's death: the newest first, as with all callbacks. By then the object is out of all its
+//!   maps and its weak pointers are dead.
+//! * At exit: the highest priority first, within one priority the newest first. One that is made while others
+//!   run is run too, when its turn comes by the same rule. One with the priority `None` is for death only,
+//!   and does not run at exit.
 //!
 //! # Exit
-//! The exit is when somebody says so: [`run_all`](Finalizers::run_all), or the end of an [`exit_guard`](Finalizers::exit_guard) in `main`; with the feature `atexit` also the
-//! C library's `exit`, see `Finalizers::at_process_exit`. It may be said more than once: what is registered later is run at death, or by the next one. (CPython ignores what comes
-//! after its exit, since it takes its interpreter apart. Nothing is taken apart here.)
+//! The exit is when somebody says so: [`run_all`](Finalizers::run_all), or the end of an
+//! [`exit_guard`](Finalizers::exit_guard) in `main`; with the feature `atexit` also the C library's `exit`,
+//! see `Finalizers::at_process_exit`. It may be said more than once: what is registered later is run at
+//! death, or by the next one. (CPython ignores what comes after its exit, since it takes its interpreter
+//! apart. Nothing is taken apart here.)
 //!
 //! # Your code
-//! Functions run with no lock held, and may do anything, also with these finalizers. Each runs once: of several threads that call it, and a death, one runs it, and *the others do not wait* until
-//! it has ended. A panic at exit stops nothing, and is counted in what comes back ([`Ran`]), after the panic hook has shown it. A panic at death goes on from the last owner's drop
-//! when all is done, as with [`Handle::on_death`]; one of `call` goes to the caller. The finalizer counts as run in all these cases.
+//! Functions run with no lock held, and may do anything, also with these finalizers. Each runs once: of
+//! several threads that call it, and a death, one runs it, and *the others do not wait* until it has ended. A
+//! panic at exit stops nothing, and is counted in what comes back ([`Ran`]), after the panic hook has shown
+//! it. A panic at death goes on from the last owner's drop when all is done, as with [`Handle::on_death`];
+//! one of `call` goes to the caller. The finalizer counts as run in all these cases.
 //!
 //! # Forked children
-//! A finalizer belongs to the process that has made it. In a forked child it does not run, neither at exit nor at death: or the child would remove its parent's files. To forget those of the parent, call
+//! A finalizer belongs to the process that has made it. In a forked child it does not run, neither at exit
+//! nor at death: or the child would remove its parent's files. To forget those of the parent, call
 //! [`cancel_all`](Finalizers::cancel_all).
 //!
 //! # Cost
-//! To register, to re-prioritise and to cancel: constant; logarithmic while others run. At exit: a sort of those that are pending, however many come meanwhile.
-//! While others run, a few words are left of one that has gone, until more have come than there are, or the run ends.
+//! To register, to re-prioritise and to cancel: constant; logarithmic while others run. At exit: a sort of
+//! those that are pending, however many come meanwhile. While others run, a few words are left of one that
+//! has gone, until more have come than there are, or the run ends.
 
 mod agenda;
 mod exit;
@@ -145,7 +159,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Runs one more function, which says whether there was something to run. What a panic carries goes no further.
+    /// Runs one more function, which says whether there was something to run. What a panic carries goes no
+    /// further.
     pub(in crate::registries) fn step(&mut self, f: impl FnOnce() -> bool) {
         match catch_unwind(AssertUnwindSafe(f)) {
             Ok(ran) => self.run += usize::from(ran),
@@ -172,7 +187,8 @@ pub static PROCESS: Finalizers = Finalizers::new();
 
 struct FinalizerList {
     /// By number: the order in which they were made.
-    // Invariant: a finalizer is in it from when it is complete until it is taken, which begins with taking it out of here.
+    // Invariant: a finalizer is in it from when it is complete until it is taken, which begins with taking it
+    // out of here.
     pending: StrongMap<u64, Arc<dyn PendingFinalizer>>,
     next: plain::AtomicU64,
     agenda: Agenda,
@@ -198,9 +214,11 @@ impl Finalizers {
         })
     }
 
-    /// Runs `f` once: when the object has died, or when it is [called](Finalizer::call), or at exit with priority 0.
+    /// Runs `f` once: when the object has died, or when it is [called](Finalizer::call), or at exit with
+    /// priority 0.
     ///
-    /// *Runs* nothing of yours now. *Waiting:* for others that come to or go from the same object's list, a few instructions long. *Complexity:* constant on average.
+    /// *Runs* nothing of yours now. *Waiting:* for others that come to or go from the same object's list, a
+    /// few instructions long. *Complexity:* constant on average.
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
@@ -270,16 +288,19 @@ impl Finalizers {
         self.finalize_at(&Nobody, priority, f)
     }
 
-    /// Runs all that have a priority, also those that are made meanwhile; see [order](self#order). `multiprocessing` calls it `_run_finalizers()`.
+    /// Runs all that have a priority, also those that are made meanwhile; see [order](self#order).
+    /// `multiprocessing` calls it `_run_finalizers()`.
     ///
-    /// If several threads do this at the same time they share the work, each in order. A function that makes another one each time does not let it end.
+    /// If several threads do this at the same time they share the work, each in order. A function that makes
+    /// another one each time does not let it end.
     ///
     /// *Runs* the functions, one after the other. *Waiting:* not for functions that others have begun.
     pub fn run_all(&self) -> Ran {
         self.run_from(i32::MIN)
     }
 
-    /// As [`run_all`](Self::run_all), those with this priority or a higher one. Each call puts all that is registered in order, so it is no step of a loop.
+    /// As [`run_all`](Self::run_all), those with this priority or a higher one. Each call puts all that is
+    /// registered in order, so it is no step of a loop.
     ///
     /// ```
     /// use highlander::registries::finalizers::Finalizers;
@@ -303,7 +324,8 @@ impl Finalizers {
         ran
     }
 
-    /// Cancels all, whatever their priority, and returns how many this call has cancelled. For a forked child, which is not to keep what its parent has registered.
+    /// Cancels all, whatever their priority, and returns how many this call has cancelled. For a forked
+    /// child, which is not to keep what its parent has registered.
     ///
     /// *Runs* the destructors of the functions; a panic of one stops nothing, and goes no further.
     pub fn cancel_all(&self) -> usize {
@@ -316,9 +338,11 @@ impl Finalizers {
         cancelled.run
     }
 
-    /// A guard that [runs all](Self::run_all) at its end: for `main`, as the first thing there, so that it is the last to go.
+    /// A guard that [runs all](Self::run_all) at its end: for `main`, as the first thing there, so that it is
+    /// the last to go.
     ///
-    /// It works when `main` returns and when it panics; not with [`std::process::exit`], nor when a signal ends the process. A panic of a finalizer goes no further.
+    /// It works when `main` returns and when it panics; not with [`std::process::exit`], nor when a signal
+    /// ends the process. A panic of a finalizer goes no further.
     ///
     /// ```
     /// use highlander::registries::finalizers::PROCESS;

@@ -18,10 +18,12 @@ impl From<log::Level> for Level {
 }
 
 impl Logging {
-    /// Makes it what the macros of the `log` crate write to, for the whole process, and lets pass what is of the level `max` or more important. With the feature `log`.
+    /// Makes it what the macros of the `log` crate write to, for the whole process, and lets pass what is of
+    /// the level `max` or more important. With the feature `log`.
     ///
-    /// A record's target is the name of its logger, with dots for `::`; so levels and handlers are set for `module::path`, or for what is above it, by
-    /// `logger("module.path")`. Logging makes no loggers: a target that nobody has asked for goes to the next above that is there.
+    /// A record's target is the name of its logger, with dots for `::`; so levels and handlers are set for
+    /// `module::path`, or for what is above it, by `logger("module.path")`. Logging makes no loggers: a
+    /// target that nobody has asked for goes to the next above that is there.
     ///
     /// # Errors
     /// If the process has a logger already; then nothing is done.

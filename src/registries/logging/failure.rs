@@ -113,7 +113,8 @@ impl FailureHook {
         let place = self.0.lock();
         let hook = place.clone();
         drop(place);
-        // It may be called by a destructor, in an unwinding even. So nothing that is dropped here may panic either.
+        // It may be called by a destructor, in an unwinding even. So nothing that is dropped here may panic
+        // either.
         let told = catch_unwind(AssertUnwindSafe(|| match &hook {
             Some(hook) => hook(&failure),
             None => eprintln!("logging: {failure}"),

@@ -14,8 +14,9 @@ use std::sync::{Arc, Weak};
 
 /// What brings records out: into a file, to a screen, over a line.
 ///
-/// All functions are called with no lock held, on any thread, also on several at the same time. What they return or panic with does not reach who logs; see
-/// [`Logging::on_failure`](super::Logging::on_failure). The same is true of the sink's destructor, which counts as a part of [`Step::Close`].
+/// All functions are called with no lock held, on any thread, also on several at the same time. What they
+/// return or panic with does not reach who logs; see [`Logging::on_failure`](super::Logging::on_failure). The
+/// same is true of the sink's destructor, which counts as a part of [`Step::Close`].
 pub trait Sink: Send + Sync + 'static {
     /// Writes one record.
     ///
@@ -31,8 +32,8 @@ pub trait Sink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Gives back what it holds. Called once, after a flush, also if that has failed. Nothing is written after it but what was under way.
-    /// Nothing, unless implemented: what the drop of the sink gives back.
+    /// Gives back what it holds. Called once, after a flush, also if that has failed. Nothing is written
+    /// after it but what was under way. Nothing, unless implemented: what the drop of the sink gives back.
     ///
     /// # Errors
     /// Whatever went wrong.
@@ -40,7 +41,8 @@ pub trait Sink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether it wants a flush before it is closed. True, unless implemented: a buffer in memory may say no, as in CPython from 3.12 on.
+    /// Whether it wants a flush before it is closed. True, unless implemented: a buffer in memory may say no,
+    /// as in CPython from 3.12 on.
     fn flush_on_close(&self) -> bool {
         true
     }
@@ -85,7 +87,8 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
     }
 }
 
-/// A sink with a level and, if wanted, a name. Clones are owners of the same one; when the last has gone, the sink is flushed, closed and dropped.
+/// A sink with a level and, if wanted, a name. Clones are owners of the same one; when the last has gone, the
+/// sink is flushed, closed and dropped.
 #[derive(Clone)]
 pub struct Handler {
     body: Watched<HandlerBody>,
@@ -218,12 +221,13 @@ impl Handler {
         owner.is_some_and(|owner| Watched::ptr_eq(&owner, &self.body))
     }
 
-    /// Gives it a name, and its old name up; with `""`, only the latter. It is found under the new name from before it is not found under the old one. If another handler has that name,
-    /// this takes it over.
+    /// Gives it a name, and its old name up; with `""`, only the latter. It is found under the new name from
+    /// before it is not found under the old one. If another handler has that name, this takes it over.
     ///
     /// Whether it was named: not if it is closed or its [`Logging`](super::Logging) has gone.
     ///
-    /// *Waits* for nobody but, a few instructions long, others who name this handler, of whom the last one wins.
+    /// *Waits* for nobody but, a few instructions long, others who name this handler, of whom the last one
+    /// wins.
     ///
     /// ```
     /// use highlander::registries::logging::{Logging, StderrSink};
@@ -251,7 +255,8 @@ impl Handler {
         };
         let mut place = self.body.name();
         if place.closed {
-            // Somebody closes it at this moment: it had the name, and has given it up. The lock first: what goes with the entry runs without it.
+            // Somebody closes it at this moment: it had the name, and has given it up. The lock first: what
+            // goes with the entry runs without it.
             drop(place);
             return false;
         }
@@ -304,8 +309,10 @@ impl Handler {
         self.body.attempt(Step::Flush, |sink| sink.flush())
     }
 
-    /// Flushes and closes the sink, once: nothing more is done by who comes second, and that one does not wait. The handler leaves the list, and its name is free. Records that come
-    /// later are refused, and told to the hook; those under way go on. To lose none, use [`Logger::replace_handler`](super::Logger::replace_handler), and let go of it.
+    /// Flushes and closes the sink, once: nothing more is done by who comes second, and that one does not
+    /// wait. The handler leaves the list, and its name is free. Records that come later are refused, and told
+    /// to the hook; those under way go on. To lose none, use
+    /// [`Logger::replace_handler`](super::Logger::replace_handler), and let go of it.
     ///
     /// What goes wrong comes back; both steps are taken.
     pub fn close(&self) -> Vec<Failure> {

@@ -13,12 +13,14 @@ use std::sync::{Arc, Weak};
 
 /// The place of a name: a logger, or where one may come.
 pub(super) struct LoggerNode {
-    /// Where a name was not asked for yet, nothing was done to: so nothing but `parent` needs to know whether it was.
+    /// Where a name was not asked for yet, nothing was done to: so nothing but `parent` needs to know whether
+    /// it was.
     asked_for: AtomicBool,
     level: AtomicU8,
     silent: AtomicBool,
     kept: AtomicBool,
-    /// Replaced as a whole. Readers exclude nobody, so that one which a fork has stopped does not either. The lock is held while it is copied, and nothing is dropped under it.
+    /// Replaced as a whole. Readers exclude nobody, so that one which a fork has stopped does not either. The
+    /// lock is held while it is copied, and nothing is dropped under it.
     handlers: RwLock<LifeArc<Vec<Handler>>>,
     parent: Option<NodeHandle>,
     knobs: Arc<Knobs>,
@@ -119,7 +121,8 @@ impl LoggerNode {
 
 /// What parts of a program log with. Clones are the same logger.
 ///
-/// See the [module](super) for how long it lives, and [`Logging::logger`](super::Logging::logger) for how to get it.
+/// See the [module](super) for how long it lives, and [`Logging::logger`](super::Logging::logger) for how to
+/// get it.
 #[derive(Clone)]
 pub struct Logger {
     node: NodeHandle,
@@ -213,7 +216,8 @@ impl Logger {
         false
     }
 
-    /// Gives it a handler, which it then owns. False if it has it. *Complexity:* linear in how many it has, as of the next two.
+    /// Gives it a handler, which it then owns. False if it has it. *Complexity:* linear in how many it has,
+    /// as of the next two.
     pub fn add_handler(&self, handler: &Handler) -> bool {
         let added = self.node.edit(|handlers| {
             let add = || handlers.iter().chain([handler]).cloned().collect();
@@ -232,9 +236,11 @@ impl Logger {
         })
     }
 
-    /// Puts a handler in the place of another: each record goes to exactly one of the two. False, and nothing is done, if it has not the old one, or has the new one.
+    /// Puts a handler in the place of another: each record goes to exactly one of the two. False, and nothing
+    /// is done, if it has not the old one, or has the new one.
     ///
-    /// When the last owner of the old one has let go, be it a record on its way, its sink is flushed and closed. So a log file is rotated without a gap:
+    /// When the last owner of the old one has let go, be it a record on its way, its sink is flushed and
+    /// closed. So a log file is rotated without a gap:
     /// ```
     /// use highlander::registries::logging::{FileSink, Logging};
     /// # let directory = std::env::temp_dir().join(format!("highlander-{}", std::process::id()));

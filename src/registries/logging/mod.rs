@@ -1,8 +1,10 @@
 //! Loggers by dotted name, and handlers that are shut down in order.
 //!
-//! For programs whose parts log without knowing where it goes, and which must lose nothing at the end nor leave a file open. Modelled after CPython's
-//! `logging` (3.11 to 3.13): one logger for each dotted name, handlers that are known by name and in the order in which they were made, none kept alive. With the
-//! feature `log`, it is what the macros of the [`log`](https://docs.rs/log) crate write to: `Logging::install`.
+//! For programs whose parts log without knowing where it goes, and which must lose nothing at the end nor
+//! leave a file open. Modelled after CPython's `logging` (3.11 to 3.13): one logger for each dotted name,
+//! handlers that are known by name and in the order in which they were made, none kept alive. With the
+//! feature `log`, it is what the macros of the [`log`](https://docs.rs/log) crate write to:
+//! `Logging::install`.
 //!
 //! ```
 //! use highlander::registries::logging::{BoxError, Level, Logging, Record, Sink};
@@ -32,36 +34,45 @@
 //! ```
 //!
 //! # Loggers
-//! [`Logging::logger`] gives whoever asks the one [`Logger`] of this name. `a.b.c` is below `a.b`, `a`, and the root: if there is no such logger yet, its place is held, and
-//! who asks for it later gets what the lower ones are below already. A logger without a level has that of the next one above that has one. A record goes to the
-//! handlers of its logger, and of those above up to the first that does not propagate.
+//! [`Logging::logger`] gives whoever asks the one [`Logger`] of this name. `a.b.c` is below `a.b`, `a`, and
+//! the root: if there is no such logger yet, its place is held, and who asks for it later gets what the lower
+//! ones are below already. A logger without a level has that of the next one above that has one. A record
+//! goes to the handlers of its logger, and of those above up to the first that does not propagate.
 //!
-//! A logger to which something was done (a level, a handler, propagation) stays until the `Logging` goes, as all do in CPython. One to which nothing was done lives as long as somebody has it
-//! or one below it; nobody can tell its successor from it. So names made of request numbers do not fill the memory.
+//! A logger to which something was done (a level, a handler, propagation) stays until the `Logging` goes, as
+//! all do in CPython. One to which nothing was done lives as long as somebody has it or one below it; nobody
+//! can tell its successor from it. So names made of request numbers do not fill the memory.
 //!
 //! # Handlers
-//! A [`Handler`] owns a [`Sink`], which is yours. Handlers live as long as somebody has them, loggers among others. When the last owner lets go, the handler leaves the list and its name is free
-//! before that drop returns, in which its sink is flushed and closed, if it has not been closed before. A record that is on its way to a handler is written before that; so
-//! [`Logger::replace_handler`] loses none.
+//! A [`Handler`] owns a [`Sink`], which is yours. Handlers live as long as somebody has them, loggers among
+//! others. When the last owner lets go, the handler leaves the list and its name is free before that drop
+//! returns, in which its sink is flushed and closed, if it has not been closed before. A record that is on
+//! its way to a handler is written before that; so [`Logger::replace_handler`] loses none.
 //!
-//! A name belongs to the handler that took it last. The one before does not notice, and when it is renamed, closed, or dies, the name stays with its new owner. (In
-//! CPython it is taken away from it.)
+//! A name belongs to the handler that took it last. The one before does not notice, and when it is renamed,
+//! closed, or dies, the name stays with its new owner. (In CPython it is taken away from it.)
 //!
 //! # Shutting down
-//! [`Logging::shutdown`] goes through the live handlers, the newest first: flush, then close. Each step is taken whatever became of the one before, each error is collected, and a
-//! [`Policy`] says whether those behind a failure have their turn. Each sink is closed once. (In CPython a flush that fails leaves the file open, and what was closed is closed again.) Nothing is done by itself at the end of the process: what a `static` owns is not dropped, so
-//! `main` has to call it.
+//! [`Logging::shutdown`] goes through the live handlers, the newest first: flush, then close. Each step is
+//! taken whatever became of the one before, each error is collected, and a [`Policy`] says whether those
+//! behind a failure have their turn. Each sink is closed once. (In CPython a flush that fails leaves the file
+//! open, and what was closed is closed again.) Nothing is done by itself at the end of the process: what a
+//! `static` owns is not dropped, so `main` has to call it.
 //!
 //! # Your code
-//! A sink runs with no lock held, on as many threads as log at the same time; so it brings its own lock if it needs one, and may log, to itself too. An error of a sink or a panic
-//! does not reach who logs: it is told to the hook ([`Logging::on_failure`]), which prints it unless told otherwise. The same is done with records for a closed handler.
+//! A sink runs with no lock held, on as many threads as log at the same time; so it brings its own lock if it
+//! needs one, and may log, to itself too. An error of a sink or a panic does not reach who logs: it is told
+//! to the hook ([`Logging::on_failure`]), which prints it unless told otherwise. The same is done with
+//! records for a closed handler.
 //!
-//! *Waiting:* a record waits for its sinks, and at each logger, a few instructions long, for others that change its handlers; not for other records. *Complexity:* a record is linear in the depth of the name and in
-//! the handlers that it meets; [`Logging::logger`] takes one look-up when the logger exists, else one for each level up to the first that exists, of as much of the name as that has.
+//! *Waiting:* a record waits for its sinks, and at each logger, a few instructions long, for others that
+//! change its handlers; not for other records. *Complexity:* a record is linear in the depth of the name and
+//! in the handlers that it meets; [`Logging::logger`] takes one look-up when the logger exists, else one for
+//! each level up to the first that exists, of as much of the name as that has.
 //!
 //! # What owns what
-//! A sink that owns a [`Handler`] of itself, or a logger that has it, keeps both for ever. A `Logging` may go before its loggers and handlers; they go on, but for what is
-//! asked of it.
+//! A sink that owns a [`Handler`] of itself, or a logger that has it, keeps both for ever. A `Logging` may go
+//! before its loggers and handlers; they go on, but for what is asked of it.
 
 #[cfg(feature = "log")]
 mod facade;
@@ -91,14 +102,16 @@ pub use record::{Level, ParseLevelError, Record};
 pub use shutdown::Shutdown;
 pub use sinks::{FileSink, StderrSink};
 
-/// Loggers and handlers that belong together; usually a `static`, one for the program. See the [module](self).
+/// Loggers and handlers that belong together; usually a `static`, one for the program. See the
+/// [module](self).
 ///
 /// It allocates nothing before it is first used.
 pub struct Logging {
     shared: OnceCell<Arc<LoggingShared>>,
 }
 
-/// By name, with the handler known weakly: the entry is owned by the handler, so that it goes with it or with its renaming, and no later one of the same name does.
+/// By name, with the handler known weakly: the entry is owned by the handler, so that it goes with it or with
+/// its renaming, and no later one of the same name does.
 type Names = Registry<Box<str>, WeakWatched<HandlerBody>>;
 
 /// What a handler has of its name.
@@ -186,7 +199,8 @@ impl Logging {
         node.is_logger().then(|| Logger::new(node))
     }
 
-    /// The names of the loggers that live, the root's not among them, in no order. *Complexity:* linear in their number.
+    /// The names of the loggers that live, the root's not among them, in no order. *Complexity:* linear in
+    /// their number.
     pub fn logger_names(&self) -> Vec<String> {
         let Some(shared) = self.shared.get() else {
             return Vec::new();
@@ -196,7 +210,8 @@ impl Logging {
         named.filter(|name| !name.is_empty()).collect()
     }
 
-    /// Silences whatever is of this level or below, for all loggers; [`Level::NOTSET`] ends that. As `logging.disable`.
+    /// Silences whatever is of this level or below, for all loggers; [`Level::NOTSET`] ends that. As
+    /// `logging.disable`.
     pub fn disable(&self, level: Level) {
         let knobs = self.shared().root.knobs();
         knobs.disabled.store(level.value(), Relaxed);
@@ -255,9 +270,11 @@ impl Logging {
         Ok(())
     }
 
-    /// Calls `hook` with what goes wrong in sinks while somebody logs, or when a handler's last owner lets go. Without it, that is printed to the standard error output.
+    /// Calls `hook` with what goes wrong in sinks while somebody logs, or when a handler's last owner lets
+    /// go. Without it, that is printed to the standard error output.
     ///
-    /// *Runs* the hook with no lock held, where the sink has failed; a panic of it is swallowed. A hook that logs to the sink that fails does so for ever.
+    /// *Runs* the hook with no lock held, where the sink has failed; a panic of it is swallowed. A hook that
+    /// logs to the sink that fails does so for ever.
     pub fn on_failure(&self, hook: impl Fn(&Failure) + Send + Sync + 'static) {
         self.shared().hook.set(Arc::new(hook));
     }
@@ -272,8 +289,9 @@ impl Logging {
 
     /// Flushes and closes the handlers that live when it begins, the newest first.
     ///
-    /// Handlers that are made meanwhile or later are not touched, and work; the next shutdown is theirs. One that another thread is closing, or whose last owner is letting go
-    /// of it, is not waited for. Loggers keep their handlers, which take nothing any more.
+    /// Handlers that are made meanwhile or later are not touched, and work; the next shutdown is theirs. One
+    /// that another thread is closing, or whose last owner is letting go of it, is not waited for. Loggers
+    /// keep their handlers, which take nothing any more.
     ///
     /// *Runs* [`Sink::flush`] and [`Sink::close`], with no lock held. A panic in one is a failure.
     ///
@@ -311,7 +329,8 @@ impl Logging {
         shutdown
     }
 
-    /// Makes all as if there had never been a handler: names are free, handlers shut down whatever fails, and none is in the list. As a new configuration does.
+    /// Makes all as if there had never been a handler: names are free, handlers shut down whatever fails, and
+    /// none is in the list. As a new configuration does.
     pub fn clear_handlers(&self) -> Shutdown {
         if let Some(shared) = self.shared.get() {
             shared.names.clear();
@@ -328,7 +347,8 @@ impl LoggingShared {
         if let Some(node) = self.loggers.get(name) {
             return node;
         }
-        // Up to the first that exists, and from there down: so that no depth of names is a depth of the stack.
+        // Up to the first that exists, and from there down: so that no depth of names is a depth of the
+        // stack.
         let mut missing = vec![name.len()];
         let mut above = name.rmatch_indices('.').map(|(end, _)| end);
         let mut node = loop {

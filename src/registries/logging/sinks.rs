@@ -10,9 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-/// Appends a line for each record to a file: seconds since 1970, level, logger, message. The file is closed when the sink is, or dropped.
+/// Appends a line for each record to a file: seconds since 1970, level, logger, message. The file is closed
+/// when the sink is, or dropped.
 ///
-/// Each line is one write of the system, which nothing of another thread or process gets into. So there is nothing to flush, and each record costs a call of the system.
+/// Each line is one write of the system, which nothing of another thread or process gets into. So there is
+/// nothing to flush, and each record costs a call of the system.
 #[derive(Debug)]
 pub struct FileSink {
     // None when it is closed. The lock is for taking the file out; who writes has an owner.

@@ -6,27 +6,33 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// A child process as [`Processes`](super::Processes) needs it: by default [`OsChild`]; others can be children on another machine, in a sandbox, or in a test.
+/// A child process as [`Processes`](super::Processes) needs it: by default [`OsChild`]; others can be
+/// children on another machine, in a sandbox, or in a test.
 ///
-/// The calls come from any thread, at the same time, with no lock of ours held. What they must promise between them is the one thing that numbers cannot: once a call has said that the
-/// process has ended, all later ones say so too, and none of them does anything to whatever has its number now.
+/// The calls come from any thread, at the same time, with no lock of ours held. What they must promise
+/// between them is the one thing that numbers cannot: once a call has said that the process has ended, all
+/// later ones say so too, and none of them does anything to whatever has its number now.
 pub trait ChildProcess: Send + Sync + 'static {
     /// The number by which the system knows it while it is neither waited for nor lost.
     fn id(&self) -> u32;
 
-    /// How it has ended, if it has: waits for it (in the sense of `waitpid`) if nobody has, and remembers. None while it runs. Does not sleep.
+    /// How it has ended, if it has: waits for it (in the sense of `waitpid`) if nobody has, and remembers.
+    /// None while it runs. Does not sleep.
     ///
     /// # Errors
-    /// When nobody will ever know, for example because somebody else has waited for it. The registry takes that as its end.
+    /// When nobody will ever know, for example because somebody else has waited for it. The registry takes
+    /// that as its end.
     fn try_wait(&self) -> io::Result<Option<ExitStatus>>;
 
-    /// As [`try_wait`](Self::try_wait), but sleeps until it has ended, or until `limit` is over; then the result is None. Must not keep the others from being called.
+    /// As [`try_wait`](Self::try_wait), but sleeps until it has ended, or until `limit` is over; then the
+    /// result is None. Must not keep the others from being called.
     ///
     /// # Errors
     /// As `try_wait`.
     fn wait(&self, limit: Option<Duration>) -> io::Result<Option<ExitStatus>>;
 
-    /// Asks it to end, as politely as the system can. False when it had ended before, or is lost: then nobody is asked.
+    /// Asks it to end, as politely as the system can. False when it had ended before, or is lost: then nobody
+    /// is asked.
     ///
     /// # Errors
     /// Of the system.
@@ -59,14 +65,18 @@ pub struct Pipes {
 
 /// A child of this process.
 ///
-/// It is waited for once, whoever asks, and its status remembered. A signal is sent only while it is known not to have been waited for, since until then the system gives its number to
-/// nobody else: the two are decided under one lock. If other code waits for it (`waitpid(-1)`, or a `SIGCHLD` that is ignored), it counts as lost from the first call that finds out.
-/// Between that other wait and the signal there is a moment in which only a descriptor of the process helps; see below.
+/// It is waited for once, whoever asks, and its status remembered. A signal is sent only while it is known
+/// not to have been waited for, since until then the system gives its number to nobody else: the two are
+/// decided under one lock. If other code waits for it (`waitpid(-1)`, or a `SIGCHLD` that is ignored), it
+/// counts as lost from the first call that finds out. Between that other wait and the signal there is a
+/// moment in which only a descriptor of the process helps; see below.
 ///
 /// # With the feature `rustix`
-/// On Linux it is held by a descriptor (`pidfd`), if the system has them: those who wait sleep in the system until it ends, and signals go to the descriptor, never to a number.
-/// On every Unix [`terminate`](ChildProcess::terminate) sends `SIGTERM`. Without the feature, and elsewhere, those who wait look again every 20 ms, and `terminate` is `kill`, for which
-/// Unix sends `SIGKILL`, since the standard library has no other signal.
+/// On Linux it is held by a descriptor (`pidfd`), if the system has them: those who wait sleep in the system
+/// until it ends, and signals go to the descriptor, never to a number. On every Unix
+/// [`terminate`](ChildProcess::terminate) sends `SIGTERM`. Without the feature, and elsewhere, those who wait
+/// look again every 20 ms, and `terminate` is `kill`, for which Unix sends `SIGKILL`, since the standard
+/// library has no other signal.
 #[derive(Debug)]
 pub struct OsChild {
     id: u32,
@@ -96,7 +106,8 @@ impl From<Child> for OsChild {
             state: Mutex::new(ChildState { child, lost: false }),
             ended: Condvar::new(),
         };
-        // If it was lost before the descriptor was opened, that may lead to another one. Then this finds out, and it is never used.
+        // If it was lost before the descriptor was opened, that may lead to another one. Then this finds out,
+        // and it is never used.
         #[cfg(all(feature = "rustix", target_os = "linux"))]
         let _ = child.try_wait();
         child

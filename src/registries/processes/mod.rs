@@ -1,8 +1,9 @@
 //! Child processes by id.
 //!
-//! For programs that start other programs from several places, and have to find them again, wait for all of them, or end them all: build tools, test runners, supervisors, pools of
-//! workers. Modelled after `multiprocessing` of CPython (`active_children`, `_dangling`), and free of what such registries are prone to: a number that the system has given to somebody
-//! else is never taken for the process that had it before.
+//! For programs that start other programs from several places, and have to find them again, wait for all of
+//! them, or end them all: build tools, test runners, supervisors, pools of workers. Modelled after
+//! `multiprocessing` of CPython (`active_children`, `_dangling`), and free of what such registries are prone
+//! to: a number that the system has given to somebody else is never taken for the process that had it before.
 //!
 //! ```
 //! use highlander::registries::processes::Processes;
@@ -26,22 +27,29 @@
 //! | the child, for which the system keeps an entry (a zombie, when it has ended) | the registry, and handles | its end is seen by anybody, and the last handle goes |
 //! | the handle: one for each child, with our ends of the pipes | whoever has asked for it | the last drop |
 //!
-//! So a child that nobody has a handle of is neither forgotten nor left a zombie: [`get`](Processes::get) and [`active`](Processes::active) make a new handle of it, and whoever calls next
-//! after its end waits for it. The registry has no thread: an end is seen by a call of [`spawn`](Processes::spawn), [`active`](Processes::active), [`reap`](Processes::reap) or
-//! [`join_all`](Processes::join_all), for all children, and by every call that concerns the child itself; a zombie lasts until then. A registry that is dropped leaves its children running,
-//! and these calls of any other registry see their ends.
+//! So a child that nobody has a handle of is neither forgotten nor left a zombie: [`get`](Processes::get) and
+//! [`active`](Processes::active) make a new handle of it, and whoever calls next after its end waits for it.
+//! The registry has no thread: an end is seen by a call of [`spawn`](Processes::spawn),
+//! [`active`](Processes::active), [`reap`](Processes::reap) or [`join_all`](Processes::join_all), for all
+//! children, and by every call that concerns the child itself; a zombie lasts until then. A registry that is
+//! dropped leaves its children running, and these calls of any other registry see their ends.
 //!
 //! # When it has ended
-//! From the moment in which a call has seen the end, the look-up finds nothing under the id, nor is the child [active](Processes::active); and none of these ever returns a process that had
-//! ended before the call. Handles tell how it ended, for as long as they are held, and these are [`dangling`](Processes::dangling). Ending it again does nothing.
+//! From the moment in which a call has seen the end, the look-up finds nothing under the id, nor is the child
+//! [active](Processes::active); and none of these ever returns a process that had ended before the call.
+//! Handles tell how it ended, for as long as they are held, and these are [`dangling`](Processes::dangling).
+//! Ending it again does nothing.
 //!
 //! # Your code, and waiting
-//! [`ChildProcess`], if you bring your own, is called with no lock held; if it panics, that goes to the caller, unless the child's registry has gone, and the child stays what it was. Nothing waits but [`Process::join`],
-//! [`Process::join_timeout`] and [`Processes::join_all`]; others may look up, spawn and end the same children meanwhile.
+//! [`ChildProcess`], if you bring your own, is called with no lock held; if it panics, that goes to the
+//! caller, unless the child's registry has gone, and the child stays what it was. Nothing waits but
+//! [`Process::join`], [`Process::join_timeout`] and [`Processes::join_all`]; others may look up, spawn and
+//! end the same children meanwhile.
 //!
 //! # What is assumed
-//! That nobody else waits for our children: no `waitpid(-1)`, no ignored `SIGCHLD`. If it happens all the same, the child is lost: it leaves the look-up, joining it is an error, and it
-//! is not signalled; see [`OsChild`]. In a forked child, the processes of its parent are lost.
+//! That nobody else waits for our children: no `waitpid(-1)`, no ignored `SIGCHLD`. If it happens all the
+//! same, the child is lost: it leaves the look-up, joining it is an error, and it is not signalled; see
+//! [`OsChild`]. In a forked child, the processes of its parent are lost.
 
 #![forbid(unsafe_code)]
 
@@ -61,7 +69,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-/// A handle of a child process. Its key is the number of children that were made before, of all registries: no two have the same, and it gives the order.
+/// A handle of a child process. Its key is the number of children that were made before, of all registries:
+/// no two have the same, and it gives the order.
 pub type ProcessHandle<C = OsChild> = Handle<u64, Process<C>>;
 
 /// The child processes of a program, or of a part of it; see the [module](self).
@@ -87,7 +96,8 @@ static ORPHANS: StrongMap<u64, Arc<dyn Orphan>> = StrongMap::new();
 fn reap_orphans() {
     ORPHANS.retain(|_, orphan| {
         let orphan = Arc::clone(orphan);
-        // Nobody who comes here has anything to do with it, so its panic goes no further, and it stays what it was.
+        // Nobody who comes here has anything to do with it, so its panic goes no further, and it stays what
+        // it was.
         catch_unwind(AssertUnwindSafe(|| orphan.still_runs())).unwrap_or_else(|panic| {
             discard(panic);
             true
@@ -143,7 +153,8 @@ impl<C: ChildProcess> Processes<C> {
 
     /// Takes over a child process that was started elsewhere.
     ///
-    /// If another one has its id, whose end has not been seen (which the system rules out for its own children), the look-up finds this one from now on.
+    /// If another one has its id, whose end has not been seen (which the system rules out for its own
+    /// children), the look-up finds this one from now on.
     ///
     /// *Runs* [`ChildProcess::id`] and `take_pipes`.
     pub fn adopt(&self, child: impl Into<C>) -> ProcessHandle<C> {
@@ -164,7 +175,8 @@ impl<C: ChildProcess> Processes<C> {
         handle
     }
 
-    /// The process that runs under this id: the same handle that everybody else has. None if there is none, if it has ended, or if it is not of this registry.
+    /// The process that runs under this id: the same handle that everybody else has. None if there is none,
+    /// if it has ended, or if it is not of this registry.
     ///
     /// If nobody has a handle any more, there is a new one, without pipes.
     ///
@@ -181,7 +193,8 @@ impl<C: ChildProcess> Processes<C> {
         }
     }
 
-    /// The processes that run, in the order in which they were made. Those that have ended are waited for, and leave the look-up.
+    /// The processes that run, in the order in which they were made. Those that have ended are waited for,
+    /// and leave the look-up.
     ///
     /// *Waiting:* none. *Complexity:* one system call for each child that is there.
     pub fn active(&self) -> Vec<ProcessHandle<C>> {
@@ -193,7 +206,8 @@ impl<C: ChildProcess> Processes<C> {
         running.iter().map(|kid| home.handle(kid)).collect()
     }
 
-    /// Waits for all children that have ended, and does not sleep: nothing of them is left in the system then, and in the look-up. Returns how many there were.
+    /// Waits for all children that have ended, and does not sleep: nothing of them is left in the system
+    /// then, and in the look-up. Returns how many there were.
     ///
     /// For programs that start nothing for a long time, and want no zombies meanwhile.
     ///
@@ -203,9 +217,11 @@ impl<C: ChildProcess> Processes<C> {
         self.home.get().map_or(0, |home| home.look().1)
     }
 
-    /// Waits, asleep, until all have ended that run now, those without a handle too. Returns them in the order in which they were made.
+    /// Waits, asleep, until all have ended that run now, those without a handle too. Returns them in the
+    /// order in which they were made.
     ///
-    /// Of each the standard input is closed first, if that is ours and nobody has taken it. Those that are started meanwhile are not waited for.
+    /// Of each the standard input is closed first, if that is ours and nobody has taken it. Those that are
+    /// started meanwhile are not waited for.
     pub fn join_all(&self) -> Vec<ProcessHandle<C>> {
         let active = self.active();
         // All inputs first: one child may be waiting for what another one writes at its end.
@@ -245,7 +261,8 @@ impl<C: ChildProcess> Processes<C> {
         asked
     }
 
-    /// The processes whose handles are held, those that have ended too, in the order in which they were made: what tests look at to find out who has not let go.
+    /// The processes whose handles are held, those that have ended too, in the order in which they were made:
+    /// what tests look at to find out who has not let go.
     ///
     /// *Waiting:* none, and no system call.
     pub fn dangling(&self) -> Vec<ProcessHandle<C>> {

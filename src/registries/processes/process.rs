@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
-/// What the registry owns until the end is seen, since the system keeps something for it as well. Handles own it longer.
+/// What the registry owns until the end is seen, since the system keeps something for it as well. Handles own
+/// it longer.
 pub(super) struct Kid<C: ChildProcess> {
     pub(super) child: C,
     /// Its number, which another one may have once the end of this one has been seen.
@@ -63,13 +64,16 @@ impl<C: ChildProcess> Kid<C> {
     }
 }
 
-/// A child process of a [`Processes`](super::Processes), to which all who ask for it have the same [`Handle`](crate::Handle) while it runs.
+/// A child process of a [`Processes`](super::Processes), to which all who ask for it have the same
+/// [`Handle`](crate::Handle) while it runs.
 ///
-/// The handle is good beyond the end, and beyond the registry: then it leads to what has become of the process, and to nothing that has its number now. All calls may come from any
-/// thread at the same time; none holds up the others.
+/// The handle is good beyond the end, and beyond the registry: then it leads to what has become of the
+/// process, and to nothing that has its number now. All calls may come from any thread at the same time; none
+/// holds up the others.
 ///
-/// When the last handle goes while the process runs, our ends of its pipes are closed, and the process runs on: the registry knows it still, finds it by its id (with a new handle,
-/// without pipes), and waits for it when it has ended. With [`kill_on_drop`](Self::kill_on_drop) it is killed instead.
+/// When the last handle goes while the process runs, our ends of its pipes are closed, and the process runs
+/// on: the registry knows it still, finds it by its id (with a new handle, without pipes), and waits for it
+/// when it has ended. With [`kill_on_drop`](Self::kill_on_drop) it is killed instead.
 pub struct Process<C: ChildProcess = OsChild> {
     kid: Arc<Kid<C>>,
     pipes: Mutex<Pipes>,
@@ -85,7 +89,8 @@ impl<C: ChildProcess> Process<C> {
         }
     }
 
-    /// Its number. Another process may have it once this one has ended: to act on this one, use the handle, not the number.
+    /// Its number. Another process may have it once this one has ended: to act on this one, use the handle,
+    /// not the number.
     pub fn id(&self) -> u32 {
         self.kid.id
     }
@@ -95,7 +100,8 @@ impl<C: ChildProcess> Process<C> {
         &self.kid.child
     }
 
-    /// How it has ended. None while it runs; None too if nobody knows, and [`is_alive`](Self::is_alive) tells which.
+    /// How it has ended. None while it runs; None too if nobody knows, and [`is_alive`](Self::is_alive) tells
+    /// which.
     ///
     /// *Waiting:* none. *Complexity:* one system call while it runs.
     pub fn status(&self) -> Option<ExitStatus> {
@@ -109,10 +115,11 @@ impl<C: ChildProcess> Process<C> {
         self.kid.runs()
     }
 
-    /// Waits, asleep, until it has ended. Closes its standard input first, if that is ours and nobody has taken it, as a child that reads until the end would never end.
+    /// Waits, asleep, until it has ended. Closes its standard input first, if that is ours and nobody has
+    /// taken it, as a child that reads until the end would never end.
     ///
-    /// Any number of threads may join the same process, and all get its status; others may end it meanwhile. One that writes more into a pipe than that holds, and that nobody reads,
-    /// never ends.
+    /// Any number of threads may join the same process, and all get its status; others may end it meanwhile.
+    /// One that writes more into a pipe than that holds, and that nobody reads, never ends.
     ///
     /// # Errors
     /// Of kind `NotFound`, when somebody else has waited for it, so that nobody knows.

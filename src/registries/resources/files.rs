@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 
 /// Open files, one for each path or for each file; see the [module](super).
 ///
-/// All are opened alike: to be read, or as [`with_options`](Self::with_options) says. Programs that read some files and write others have a registry for each way. What is open is opened by nobody
-/// again, so options that say what becomes of the old contents (`truncate`) concern the first one only.
+/// All are opened alike: to be read, or as [`with_options`](Self::with_options) says. Programs that read some
+/// files and write others have a registry for each way. What is open is opened by nobody again, so options
+/// that say what becomes of the old contents (`truncate`) concern the first one only.
 ///
-/// `R` is what the open file is made into: a `BufWriter` in a lock, a parser, a map of it in memory. A plain [`File`] can be read and written by all who share it (`&File` is `Read` and
-/// `Write`); they share one position, too.
+/// `R` is what the open file is made into: a `BufWriter` in a lock, a parser, a map of it in memory. A plain
+/// [`File`] can be read and written by all who share it (`&File` is `Read` and `Write`); they share one
+/// position, too.
 pub struct Files<R = File> {
     by_identity: bool,
     /// None: to read.
@@ -80,7 +82,8 @@ impl FileId {
     }
 }
 
-/// How often a path is followed that leads to another file each time: more often than anybody renames, less than for ever.
+/// How often a path is followed that leads to another file each time: more often than anybody renames, less
+/// than for ever.
 const TRIES: usize = 1000;
 
 impl FileKey {
@@ -111,19 +114,23 @@ impl Hash for FileKey {
 }
 
 impl<R: 'static> Files<R> {
-    /// Nothing is open; files will be known by their paths, made absolute, but otherwise as they are written: links and `..` make another file of it. Can be a `static`.
+    /// Nothing is open; files will be known by their paths, made absolute, but otherwise as they are written:
+    /// links and `..` make another file of it. Can be a `static`.
     ///
     /// *Complexity:* of a hit, that of making the path absolute, and no other system call.
     pub const fn by_path() -> Self {
         Self::new(false)
     }
 
-    /// Nothing is open; files will be known by who they are: hard links, symbolic links and other spellings of a path lead to the one open file. Can be a `static`.
+    /// Nothing is open; files will be known by who they are: hard links, symbolic links and other spellings
+    /// of a path lead to the one open file. Can be a `static`.
     ///
-    /// On Unix a file is its device and inode number, which the system gives to no other one while it is open. It is asked first and opened then, and looked at again, so the result
-    /// is the file that the path led to at some moment during the call. A file that is open already is not opened again, not even for a moment, unless a path is renamed
-    /// or made between these steps. A path that is renamed over (as logs are) leads to its new file, whose path may be the key of the old one. Elsewhere it is its canonical path, so that hard links are
-    /// files of their own.
+    /// On Unix a file is its device and inode number, which the system gives to no other one while it is
+    /// open. It is asked first and opened then, and looked at again, so the result is the file that the path
+    /// led to at some moment during the call. A file that is open already is not opened again, not even for a
+    /// moment, unless a path is renamed or made between these steps. A path that is renamed over (as logs
+    /// are) leads to its new file, whose path may be the key of the old one. Elsewhere it is its canonical
+    /// path, so that hard links are files of their own.
     ///
     /// *Complexity:* two system calls more than [`by_path`](Self::by_path).
     pub const fn by_identity() -> Self {
@@ -139,7 +146,8 @@ impl<R: 'static> Files<R> {
         }
     }
 
-    /// The same registry, whose files are opened with `options`. (Not `const`, since these are not: for a `static`, take a `LazyLock`.)
+    /// The same registry, whose files are opened with `options`. (Not `const`, since these are not: for a
+    /// `static`, take a `LazyLock`.)
     ///
     /// ```
     /// use highlander::registries::resources::Files;
@@ -161,13 +169,16 @@ impl<R: 'static> Files<R> {
 
     /// The open file of this path, opened if it is not, and made into what is shared by `wrap`.
     ///
-    /// What `wrap` makes should keep the file open for as long as it lives: the identity of a file that is closed and removed may be given to another one.
+    /// What `wrap` makes should keep the file open for as long as it lives: the identity of a file that is
+    /// closed and removed may be given to another one.
     ///
-    /// *Runs* `wrap` with no lock held, once for each file at a time, and not if it is open. *Waiting:* none if it is open; otherwise for one who is opening or closing it; and as long as the
-    /// system takes to open it (a pipe waits for its other end).
+    /// *Runs* `wrap` with no lock held, once for each file at a time, and not if it is open. *Waiting:* none
+    /// if it is open; otherwise for one who is opening or closing it; and as long as the system takes to open
+    /// it (a pipe waits for its other end).
     ///
     /// # Errors
-    /// Of the system, with `NotFound` if there is none and the options make none; of `wrap`; and a [`CycleError`](crate::error::CycleError), in an `io::Error`, when `wrap` asks for its own file.
+    /// Of the system, with `NotFound` if there is none and the options make none; of `wrap`; and a
+    /// [`CycleError`](crate::error::CycleError), in an `io::Error`, when `wrap` asks for its own file.
     pub fn open_with(
         &self,
         path: impl AsRef<Path>,
@@ -200,7 +211,8 @@ impl<R: 'static> Files<R> {
     /// *Waiting:* none.
     ///
     /// # Errors
-    /// Of the system, when it cannot say who the file is: not `NotFound`, since what is not there is not open.
+    /// Of the system, when it cannot say who the file is: not `NotFound`, since what is not there is not
+    /// open.
     pub fn get(&self, path: impl AsRef<Path>) -> io::Result<Option<Handle<FileKey, R>>> {
         let path = std::path::absolute(path)?;
         if !self.by_identity {
@@ -285,7 +297,8 @@ impl<R: 'static> Files<R> {
         }
     }
 
-    /// As `open_now`, by one for each directory and name at a time: what is not there yet has no identity, and what one has just made must not be opened by another one.
+    /// As `open_now`, by one for each directory and name at a time: what is not there yet has no identity,
+    /// and what one has just made must not be opened by another one.
     fn open_by_name(
         &self,
         path: &Path,

@@ -1,8 +1,10 @@
 //! Open files and sockets, one for each identity.
 //!
-//! For what the system gives out in small numbers, or must not be opened twice: log files that many threads write to, database files whose locks go when *any* descriptor of the file is
-//! closed, connections, devices. Whoever needs one opens it; if it is open, they share it; it is closed when the last one lets go, at that moment, and only then opened again. Modelled
-//! after the counting of `socket.makefile` in CPython, whose mistakes end in "too many open files".
+//! For what the system gives out in small numbers, or must not be opened twice: log files that many threads
+//! write to, database files whose locks go when *any* descriptor of the file is closed, connections, devices.
+//! Whoever needs one opens it; if it is open, they share it; it is closed when the last one lets go, at that
+//! moment, and only then opened again. Modelled after the counting of `socket.makefile` in CPython, whose
+//! mistakes end in "too many open files".
 //!
 //! | you have | take |
 //! |---|---|
@@ -28,19 +30,24 @@
 //! ```
 //!
 //! # Absent, dead, failed
-//! A resource is found while somebody holds a handle of it. Opening it that fails enters nothing: the error goes to its own caller, and one of those who wait tries for itself. A resource
-//! that does not work any more (a broken connection) is found as long as it is held: [`detach`](Resources::detach) it, and the next one opens another.
+//! A resource is found while somebody holds a handle of it. Opening it that fails enters nothing: the error
+//! goes to its own caller, and one of those who wait tries for itself. A resource that does not work any more
+//! (a broken connection) is found as long as it is held: [`detach`](Resources::detach) it, and the next one
+//! opens another.
 //!
-//! Nobody can be told that closing has failed, as nobody is there any more: flush what buffers before you let go, or let its destructor note it.
+//! Nobody can be told that closing has failed, as nobody is there any more: flush what buffers before you let
+//! go, or let its destructor note it.
 //!
 //! # Waiting
-//! A hit waits for nobody. One who opens waits, asleep, for another one who is opening the same; and for one who is *closing* it, until the destructor has ended (the registry is
-//! [exclusive](crate::Registry::exclusive)). Other keys are not held up. A destructor that opens its own key again gets an error
-//! (a [`CycleError`](crate::error::CycleError)), not a deadlock.
+//! A hit waits for nobody. One who opens waits, asleep, for another one who is opening the same; and for one
+//! who is *closing* it, until the destructor has ended (the registry is
+//! [exclusive](crate::Registry::exclusive)). Other keys are not held up. A destructor that opens its own key
+//! again gets an error (a [`CycleError`](crate::error::CycleError)), not a deadlock.
 //!
 //! # Your code
-//! `Hash` and `Eq` of keys, what opens, and the destructors of resources run with no lock held, and may use the registry. If one of them panics, that goes to the caller, and the registry is
-//! as it was before the call, or after it.
+//! `Hash` and `Eq` of keys, what opens, and the destructors of resources run with no lock held, and may use
+//! the registry. If one of them panics, that goes to the caller, and the registry is as it was before the
+//! call, or after it.
 
 #![forbid(unsafe_code)]
 
@@ -99,14 +106,16 @@ impl<K, R> Resources<K, R> {
         self.open.iter()
     }
 
-    /// Takes it out, if it is entered: it stays open for its owners, and the next who asks for its key opens another one, at once. True for the one call that did.
+    /// Takes it out, if it is entered: it stays open for its owners, and the next who asks for its key opens
+    /// another one, at once. True for the one call that did.
     ///
     /// For what is broken, or is to be somebody's own.
     pub fn detach(&self, resource: &Handle<K, R>) -> bool {
         self.open.remove_same(resource)
     }
 
-    /// The registry in which they are: for a [`Recent`](crate::Recent) on top of it, which keeps some open a little longer, or for claims and futures.
+    /// The registry in which they are: for a [`Recent`](crate::Recent) on top of it, which keeps some open a
+    /// little longer, or for claims and futures.
     pub fn registry(&self) -> &Registry<K, R> {
         &self.open
     }
@@ -115,10 +124,12 @@ impl<K, R> Resources<K, R> {
 impl<K: Hash + Eq + 'static, R: 'static> Resources<K, R> {
     /// The open resource of this key, opened if there is none.
     ///
-    /// *Runs* `open` with no lock held, once for each key at a time. *Waiting:* none on a hit; otherwise for one who is opening or closing the same.
+    /// *Runs* `open` with no lock held, once for each key at a time. *Waiting:* none on a hit; otherwise for
+    /// one who is opening or closing the same.
     ///
     /// # Errors
-    /// Of `open`, as they are; and a [`CycleError`](crate::error::CycleError), in an `io::Error`, when `open` asks for its own key, directly or through others.
+    /// Of `open`, as they are; and a [`CycleError`](crate::error::CycleError), in an `io::Error`, when `open`
+    /// asks for its own key, directly or through others.
     pub fn open(&self, key: K, open: impl FnOnce(&K) -> io::Result<R>) -> io::Result<Handle<K, R>> {
         Ok(self.open.get_or_try_insert_with(key, open)?)
     }

@@ -4,9 +4,11 @@ use crate::Handle;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 
-/// A view of a shared resource to read and write by, as `socket.makefile` makes them: closed for itself, any number of times, and the resource with the last of its views and other handles.
+/// A view of a shared resource to read and write by, as `socket.makefile` makes them: closed for itself, any
+/// number of times, and the resource with the last of its views and other handles.
 ///
-/// It reads and writes if `&R` does, as with files and sockets. What buffers belongs around it: `BufReader::new(stream)`.
+/// It reads and writes if `&R` does, as with files and sockets. What buffers belongs around it:
+/// `BufReader::new(stream)`.
 ///
 /// ```
 /// use highlander::registries::resources::{Files, Stream};
@@ -34,7 +36,8 @@ impl<K, R> Stream<K, R> {
         }
     }
 
-    /// Lets go of the resource, which is closed if this was the last to do so. False when this view had been closed before, and then nothing happens.
+    /// Lets go of the resource, which is closed if this was the last to do so. False when this view had been
+    /// closed before, and then nothing happens.
     pub fn close(&mut self) -> bool {
         self.resource.take().is_some()
     }

@@ -51,7 +51,8 @@ pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     table: Mutex<ConnectionTable<A, R, P>>,
     /// Counts the changes of the table. Changed under its lock, read without.
     version: AtomicU64,
-    /// The lists of who is to be called. One that is of an older version is not used. After a change nothing older stays here, as a list may be the last that has a receiver's body.
+    /// The lists of who is to be called. One that is of an older version is not used. After a change nothing
+    /// older stays here, as a list may be the last that has a receiver's body.
     for_all: StrongMap<(), Arc<ReceiverList<A, R>>>,
     for_one: WeakKeyMap<P, Arc<ReceiverList<A, R>>, ByAddress>,
     /// By the type `Q` of the object's pointer: `MethodsOf<Q, A, R>`.
@@ -162,7 +163,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     }
 
     fn forget_lists(&self) {
-        // Pairs with the fence in `fill`: either this finds the list that is entered there, or the change is seen there.
+        // Pairs with the fence in `fill`: either this finds the list that is entered there, or the change is
+        // seen there.
         full_barrier();
         self.for_all.clear();
         if self.for_one.clear() > MANY_SENDERS {
@@ -180,7 +182,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         owned: bool,
     ) -> bool {
         self.bury();
-        // Of an object that is owned here; so it can be compared when the lock is held, when nothing of the pointer's may run.
+        // Of an object that is owned here; so it can be compared when the lock is held, when nothing of the
+        // pointer's may run.
         let sender = sender.map(|sender| (address(sender), P::downgrade(sender)));
         let number = {
             let mut table = self.table();
@@ -237,7 +240,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         self.remove(|table| table.entries.keys().copied().collect::<Vec<_>>())
     }
 
-    /// Takes out connections of methods whose objects cannot report their death and are dead, and of dead senders.
+    /// Takes out connections of methods whose objects cannot report their death and are dead, and of dead
+    /// senders.
     pub(super) fn bury(&self) {
         let mortal: Vec<_> = {
             let table = self.table();
@@ -307,7 +311,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         sender: Option<&P>,
         f: impl FnOnce(&Arc<ReceiverList<A, R>>) -> T,
     ) -> T {
-        // Acquire: pairs with `changed`. What has been disconnected before this send began is not in a list of this version.
+        // Acquire: pairs with `changed`. What has been disconnected before this send began is not in a list
+        // of this version.
         let version = self.version.load(Ordering::Acquire);
         let mut f = Some(f);
         let mut view = |list: &Arc<ReceiverList<A, R>>| {
@@ -352,7 +357,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             .filter(meant)
             .map(|entry| Arc::clone(&entry.body))
             .collect();
-        // Now, not at the end: it may drop what a receiver has captured, and if that panics there, the list would leak.
+        // Now, not at the end: it may drop what a receiver has captured, and if that panics there, the list
+        // would leak.
         drop(entries);
         order(&mut bodies);
         let list = Arc::new(ReceiverList {
@@ -363,7 +369,8 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             None => drop(self.for_all.insert((), Arc::clone(&list))),
             Some(sender) => drop(self.for_one.insert(sender, Arc::clone(&list))),
         }
-        // A change counts first and forgets the lists then; here it is the other way round. With a fence between the two in both places, one sees the other.
+        // A change counts first and forgets the lists then; here it is the other way round. With a fence
+        // between the two in both places, one sees the other.
         full_barrier();
         if self.version.load(Ordering::Relaxed) != version {
             let same = |other: &Arc<ReceiverList<A, R>>| Arc::ptr_eq(other, &list);

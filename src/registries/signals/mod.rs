@@ -1,7 +1,8 @@
 //! Events, and receivers that are not kept alive.
 //!
-//! For code that announces something to whoever wants to know, and does not want to know who that is: saved records, opened
-//! documents, finished downloads. A [`Signal`] is modelled after Django's `django.dispatch.Signal` (5.2).
+//! For code that announces something to whoever wants to know, and does not want to know who that is: saved
+//! records, opened documents, finished downloads. A [`Signal`] is modelled after Django's
+//! `django.dispatch.Signal` (5.2).
 //!
 //! ```
 //! use highlander::registries::signals::{Receiver, Signal};
@@ -19,42 +20,54 @@
 //! ```
 //!
 //! # Who is called
-//! Receivers that are connected to all senders are called by every send; those connected to one ([`Signal::of`]) by what is sent of that very object. They are
-//! called in the order in which they were connected (with the feature `async`: those that are not futures first).
+//! Receivers that are connected to all senders are called by every send; those connected to one
+//! ([`Signal::of`]) by what is sent of that very object. They are called in the order in which they were
+//! connected (with the feature `async`: those that are not futures first).
 //!
-//! A sender is any [`Pointer`](crate::pointer::Pointer), compared by identity, and known weakly: a signal keeps none alive. An address alone is nobody's identity: what is kept is a
-//! weak pointer, under whose nose no address is given to another object. (Django keys by `id(sender)`, so that a new object at the address of a dead sender
-//! gets its receivers.) Receivers have numbers that are used once.
+//! A sender is any [`Pointer`](crate::pointer::Pointer), compared by identity, and known weakly: a signal
+//! keeps none alive. An address alone is nobody's identity: what is kept is a weak pointer, under whose nose
+//! no address is given to another object. (Django keys by `id(sender)`, so that a new object at the address
+//! of a dead sender gets its receivers.) Receivers have numbers that are used once.
 //!
 //! # When a receiver or a sender dies
-//! A [`Receiver`] is connected until its last owner lets go of it. When that drop returns, no send that begins will call it, its
-//! connections are gone, and what it had captured is dropped: at once, or if sends that began earlier are under way, when the last of them ends. So those may still call
-//! it, as they still call receivers that are disconnected meanwhile. Whoever is connected during a send is not called by it.
+//! A [`Receiver`] is connected until its last owner lets go of it. When that drop returns, no send that
+//! begins will call it, its connections are gone, and what it had captured is dropped: at once, or if sends
+//! that began earlier are under way, when the last of them ends. So those may still call it, as they still
+//! call receivers that are disconnected meanwhile. Whoever is connected during a send is not called by it.
 //!
-//! *Methods* ([`Signal::connect_method`]) live as long as their object. An object that reports its death ([`Watched`](crate::pointer::Watched), [`Handle`](crate::Handle)) takes them with
-//! it; a dead `Arc` is never called, and its connection goes with the next send that meets it or the next connection. The object is owned during the call alone, so it may die
-//! in the midst of a send that has not called it yet.
+//! *Methods* ([`Signal::connect_method`]) live as long as their object. An object that reports its death
+//! ([`Watched`](crate::pointer::Watched), [`Handle`](crate::Handle)) takes them with it; a dead `Arc` is
+//! never called, and its connection goes with the next send that meets it or the next connection. The object
+//! is owned during the call alone, so it may die in the midst of a send that has not called it yet.
 //!
-//! Connections to a dead sender call nobody. They go with the receiver, or when a later connection or a first send for a sender comes across them.
+//! Connections to a dead sender call nobody. They go with the receiver, or when a later connection or a first
+//! send for a sender comes across them.
 //!
 //! # Sending
-//! What is to be called is looked up in a cache for each sender, without a lock; "nobody" is kept there too. The cache is emptied by each change of connections, and a send
-//! that finds a list older than the last change makes a new one. Receivers run with no lock held: they may send, connect, disconnect, and drop each other. A send makes its
-//! receivers' lists, and no receiver, shared property for its time: it costs two locked instructions, however many receivers there are, and two more for each method.
+//! What is to be called is looked up in a cache for each sender, without a lock; "nobody" is kept there too.
+//! The cache is emptied by each change of connections, and a send that finds a list older than the last
+//! change makes a new one. Receivers run with no lock held: they may send, connect, disconnect, and drop each
+//! other. A send makes its receivers' lists, and no receiver, shared property for its time: it costs two
+//! locked instructions, however many receivers there are, and two more for each method.
 //!
-//! *Waiting:* a send waits for nobody, but for a moment for those who connect and disconnect when it is the first one after a change. Connecting and disconnecting wait for each other.
-//! *Complexity:* a send is linear in the receivers that it calls, and the first one after a change in all connections. Connecting is linear in the connections of methods and of single senders, as it looks
-//! which of them are dead; disconnecting and a receiver's death are logarithmic. Each of the three is also linear in the senders of which was sent since the last change.
+//! *Waiting:* a send waits for nobody, but for a moment for those who connect and disconnect when it is the
+//! first one after a change. Connecting and disconnecting wait for each other. *Complexity:* a send is linear
+//! in the receivers that it calls, and the first one after a change in all connections. Connecting is linear
+//! in the connections of methods and of single senders, as it looks which of them are dead; disconnecting and
+//! a receiver's death are logarithmic. Each of the three is also linear in the senders of which was sent
+//! since the last change.
 //!
 //! # When a receiver fails
-//! * [`Signal::send`]: the first error comes back, and those behind it are not called. A panic goes on to the caller likewise.
+//! * [`Signal::send`]: the first error comes back, and those behind it are not called. A panic goes on to the
+//!   caller likewise.
 //! * [`Signal::send_robust`]: all are called, and each result comes back. A panic is a result too.
 //!
 //! A panic leaves the signal as it is.
 //!
 //! # What owns what
-//! A receiver that owns a [`Receiver`] of itself, through what it captures, never dies; nor does one that is connected strongly, before it is disconnected or the
-//! signal dies. Signal and receivers may go in either order.
+//! A receiver that owns a [`Receiver`] of itself, through what it captures, never dies; nor does one that is
+//! connected strongly, before it is disconnected or the signal dies. Signal and receivers may go in either
+//! order.
 
 mod connections;
 mod outcome;
@@ -81,8 +94,8 @@ pub use tasks::BoxFuture;
 
 /// An event that can be sent, with an `A` that each receiver gets to see, and an `R` that each gives back.
 ///
-/// Senders are of the type `P`, or of any type behind an `Arc` if none is named. A signal can be a `static`, and allocates nothing before its first connection.
-/// See the [module](self) for what it promises.
+/// Senders are of the type `P`, or of any type behind an `Arc` if none is named. A signal can be a `static`,
+/// and allocates nothing before its first connection. See the [module](self) for what it promises.
 ///
 /// ```
 /// use highlander::registries::signals::{Receiver, Signal};
@@ -133,8 +146,9 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
         Route::new(self, Some(sender))
     }
 
-    /// What concerns all senders, under a name that is there once: a second connection of that name is refused while the first one's receiver lives, whoever
-    /// asks. Django's `dispatch_uid`, for modules that may be set up twice.
+    /// What concerns all senders, under a name that is there once: a second connection of that name is
+    /// refused while the first one's receiver lives, whoever asks. Django's `dispatch_uid`, for modules that
+    /// may be set up twice.
     ///
     /// ```
     /// use highlander::registries::signals::{Receiver, Signal};
@@ -155,14 +169,17 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
         Route::new(self, None)
     }
 
-    /// Connects a receiver to all senders, and holds it weakly. False, and nothing is done, if it is connected to all senders already.
+    /// Connects a receiver to all senders, and holds it weakly. False, and nothing is done, if it is
+    /// connected to all senders already.
     ///
-    /// *Waiting:* for others who connect and disconnect. *Runs* the drop of receivers that have died, with no lock held. *Complexity:* see the [module](self#sending).
+    /// *Waiting:* for others who connect and disconnect. *Runs* the drop of receivers that have died, with no
+    /// lock held. *Complexity:* see the [module](self#sending).
     pub fn connect(&self, receiver: &Receiver<A, R>) -> bool {
         self.all().connect(receiver)
     }
 
-    /// Connects a receiver and owns it, until it is disconnected or the signal goes. As [`Signal::connect`] otherwise; a receiver that is refused is dropped.
+    /// Connects a receiver and owns it, until it is disconnected or the signal goes. As [`Signal::connect`]
+    /// otherwise; a receiver that is refused is dropped.
     ///
     /// ```
     /// use highlander::registries::signals::{Receiver, Signal};
@@ -177,9 +194,11 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
         self.all().connect_strong(receiver)
     }
 
-    /// Connects a method of an object, which is held weakly, to all senders. False if the same method of the same object is connected already.
+    /// Connects a method of an object, which is held weakly, to all senders. False if the same method of the
+    /// same object is connected already.
     ///
-    /// `method` is a function or a closure that captures nothing: so its type says which one it is. One that captures does not compile: make it a [`Receiver`].
+    /// `method` is a function or a closure that captures nothing: so its type says which one it is. One that
+    /// captures does not compile: make it a [`Receiver`].
     ///
     /// ```
     /// use highlander::registries::signals::Signal;
@@ -213,9 +232,11 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
         self.all().connect_method(object, method)
     }
 
-    /// Ends the connection of a receiver to all senders. Whether there was one; of several callers, one gets true. Sends under way may still call it.
+    /// Ends the connection of a receiver to all senders. Whether there was one; of several callers, one gets
+    /// true. Sends under way may still call it.
     ///
-    /// *Waiting:* for others who connect and disconnect. *Runs* the drop of a receiver that was connected strongly.
+    /// *Waiting:* for others who connect and disconnect. *Runs* the drop of a receiver that was connected
+    /// strongly.
     pub fn disconnect(&self, receiver: &Receiver<A, R>) -> bool {
         self.all().disconnect(receiver)
     }
@@ -234,22 +255,27 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
         self.made().map_or(0, Connections::clear)
     }
 
-    /// Calls those who are connected to all senders, until one of them fails: then that failure comes back. Their results, in order.
+    /// Calls those who are connected to all senders, until one of them fails: then that failure comes back.
+    /// Their results, in order.
     ///
-    /// *Runs* the receivers, with no lock held, on this thread. *Panics* when one of them does; those behind it are not called. It allocates only for results that take room.
+    /// *Runs* the receivers, with no lock held, on this thread. *Panics* when one of them does; those behind
+    /// it are not called. It allocates only for results that take room.
     #[inline]
     pub fn send(&self, args: &A) -> Result<Vec<R>, Failure> {
         self.all().send(args)
     }
 
-    /// Calls all who are connected to all senders, whatever happens. The result of each, in order; one that panics has failed.
+    /// Calls all who are connected to all senders, whatever happens. The result of each, in order; one that
+    /// panics has failed.
     ///
-    /// *Panics* when something of which the send is the last owner does so in its drop, as it may: a method's object, or what a receiver that went meanwhile had captured.
+    /// *Panics* when something of which the send is the last owner does so in its drop, as it may: a method's
+    /// object, or what a receiver that went meanwhile had captured.
     pub fn send_robust(&self, args: &A) -> Vec<Result<R, Failure>> {
         self.all().send_robust(args)
     }
 
-    /// Whether a send of nobody in particular would call somebody: Django's `has_listeners`. For one sender: [`Route::has_receivers`].
+    /// Whether a send of nobody in particular would call somebody: Django's `has_listeners`. For one sender:
+    /// [`Route::has_receivers`].
     pub fn has_receivers(&self) -> bool {
         self.all().has_receivers()
     }

@@ -8,7 +8,8 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-/// What a signal calls. Whoever owns the receiver, or a clone of it, keeps it connected; signals do not, unless they are asked to.
+/// What a signal calls. Whoever owns the receiver, or a clone of it, keeps it connected; signals do not,
+/// unless they are asked to.
 ///
 /// ```
 /// use highlander::registries::signals::{Receiver, Signal};
@@ -25,7 +26,8 @@ pub struct Receiver<A: ?Sized + 'static, R: 'static = ()> {
     life: Watched<ReceiverInner<A, R>>,
 }
 
-/// What dies with the last owner. The body is shared with the lists that sends go through, so that these need no owner of each receiver; its death takes it out of them.
+/// What dies with the last owner. The body is shared with the lists that sends go through, so that these need
+/// no owner of each receiver; its death takes it out of them.
 struct ReceiverInner<A: ?Sized, R> {
     id: ReceiverId,
     body: Arc<dyn ReceiverBody<A, R>>,
@@ -106,7 +108,8 @@ where
 }
 
 impl<A: ?Sized + 'static, R: 'static> Receiver<A, R> {
-    /// A receiver that does not fail. What it captures is dropped when its last owner lets go, or at the end of the last send that has it in hand.
+    /// A receiver that does not fail. What it captures is dropped when its last owner lets go, or at the end
+    /// of the last send that has it in hand.
     pub fn new(call: impl Fn(&A) -> R + Send + Sync + 'static) -> Self {
         Self::fallible(move |args| Ok(call(args)))
     }
@@ -142,7 +145,8 @@ impl<A: ?Sized + 'static, R: 'static> Receiver<A, R> {
         &self.life.body
     }
 
-    /// Runs `callback` when the last owner has let go, before what the receiver has captured is dropped; see [`Watched::on_death`].
+    /// Runs `callback` when the last owner has let go, before what the receiver has captured is dropped; see
+    /// [`Watched::on_death`].
     pub fn on_death(&self, callback: impl FnOnce() + Send + 'static) -> Registration {
         Watched::on_death(&self.life, callback)
     }

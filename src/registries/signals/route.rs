@@ -11,7 +11,8 @@ use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
-/// A signal with a sender, a name for a connection, both, or neither: what is connected, disconnected and sent through it concerns those.
+/// A signal with a sender, a name for a connection, both, or neither: what is connected, disconnected and
+/// sent through it concerns those.
 ///
 /// Its functions do what those of [`Signal`] do that have the same name.
 ///
@@ -50,7 +51,8 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
         }
     }
 
-    /// The same under a name; see [`Signal::uid`]. A name is there once for each sender. It says nothing to what is sent.
+    /// The same under a name; see [`Signal::uid`]. A name is there once for each sender. It says nothing to
+    /// what is sent.
     pub fn uid(self, uid: &'a str) -> Self {
         Self {
             uid: Some(uid),
@@ -115,7 +117,8 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
         receiver.is_some_and(|receiver| self.disconnect(&receiver))
     }
 
-    /// Ends the connection of this name and sender, whoever is its receiver. Whether there was one; false without a name.
+    /// Ends the connection of this name and sender, whoever is its receiver. Whether there was one; false
+    /// without a name.
     pub fn disconnect_uid(self) -> bool {
         let (Some(uid), Some(connections)) = (self.uid, self.signal.made()) else {
             return false;
@@ -192,7 +195,8 @@ impl<'a, A: ?Sized + 'static, R: 'static, P: SyncPointer> Route<'a, A, R, P> {
         }
     }
 
-    /// Whether a send of this sender would call somebody, who may be connected to all. Django's `has_listeners`.
+    /// Whether a send of this sender would call somebody, who may be connected to all. Django's
+    /// `has_listeners`.
     ///
     /// *Complexity:* as a send that calls nobody; and of those in its way whether they are dead.
     pub fn has_receivers(self) -> bool {

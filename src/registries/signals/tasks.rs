@@ -52,7 +52,8 @@ fn block_on<T>(mut future: BoxFuture<'_, T>) -> T {
 
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
-            // Release: pairs with the Acquire below, so what was done before the wake is seen by the next poll.
+            // Release: pairs with the Acquire below, so what was done before the wake is seen by the next
+            // poll.
             self.woken.store(true, Ordering::Release);
             self.thread.unpark();
         }
@@ -79,8 +80,8 @@ fn block_on<T>(mut future: BoxFuture<'_, T>) -> T {
 impl<A: ?Sized + 'static, R: 'static> Receiver<A, R> {
     /// A receiver that takes its time. With the feature `async`.
     ///
-    /// [`Signal::send_async`] awaits it together with the others. [`Signal::send`] has to wait for it on its own thread, which is parked meanwhile: within an executor that may
-    /// be what the future waits for.
+    /// [`Signal::send_async`] awaits it together with the others. [`Signal::send`] has to wait for it on its
+    /// own thread, which is parked meanwhile: within an executor that may be what the future waits for.
     ///
     /// ```
     /// use highlander::registries::signals::{Receiver, Signal};
@@ -101,10 +102,12 @@ impl<A: ?Sized + 'static, R: 'static> Receiver<A, R> {
 }
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Signal<A, R, P> {
-    /// [`Signal::send`] for tasks: calls the receivers that are no futures, starts the others, and awaits those all at once. Results in order of connection, those of futures last.
+    /// [`Signal::send`] for tasks: calls the receivers that are no futures, starts the others, and awaits
+    /// those all at once. Results in order of connection, those of futures last.
     ///
-    /// The first error ends it: those behind it are not called, and the futures that have not ended are dropped. So are they when the send is dropped. Who is called is
-    /// settled when the send is first polled. With the feature `async`.
+    /// The first error ends it: those behind it are not called, and the futures that have not ended are
+    /// dropped. So are they when the send is dropped. Who is called is settled when the send is first polled.
+    /// With the feature `async`.
     ///
     /// *Complexity:* each wake polls all futures that have not ended.
     pub async fn send_async(&self, args: &A) -> Result<Vec<R>, Failure> {

@@ -10,7 +10,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
-/// An owner of a node in a tree, and so of all that is below it. Dereferences to the node's value. See [the module](super).
+/// An owner of a node in a tree, and so of all that is below it. Dereferences to the node's value. See
+/// [the module](super).
 ///
 /// Two owners are equal if they own the very same node.
 pub struct Node<T: 'static> {
@@ -19,8 +20,8 @@ pub struct Node<T: 'static> {
 
 /// What the owners share.
 ///
-/// Locks are taken in this order: [`ADOPTING`], a node's `link`, its parent's `list`. None is held while something of the user's can run: a node is let go of, and a weak pointer of one too, after
-/// the lock.
+/// Locks are taken in this order: [`ADOPTING`], a node's `link`, its parent's `list`. None is held while
+/// something of the user's can run: a node is let go of, and a weak pointer of one too, after the lock.
 pub(super) struct NodeInner<T: 'static> {
     value: T,
     /// The way to the parent, and the number in its list.
@@ -132,8 +133,9 @@ impl<T: 'static> Node<T> {
         self.list().live().next_back().cloned()
     }
 
-    /// The child of the same parent that comes after this one. None if it is the last, or has no parent. *Complexity:* logarithmic in the number of siblings, on average;
-    /// a walk past many that have left between the two closes the gap.
+    /// The child of the same parent that comes after this one. None if it is the last, or has no parent.
+    /// *Complexity:* logarithmic in the number of siblings, on average; a walk past many that have left
+    /// between the two closes the gap.
     pub fn next_sibling(&self) -> Option<Self> {
         self.sibling(ChildList::after)
     }
@@ -151,7 +153,8 @@ impl<T: 'static> Node<T> {
         after(parent, found)
     }
 
-    /// Takes it out of its parent: from now on it is a root, with all that is below it. Whether it had a parent, alive or dead. Of several callers, one gets true.
+    /// Takes it out of its parent: from now on it is a root, with all that is below it. Whether it had a
+    /// parent, alive or dead. Of several callers, one gets true.
     ///
     /// If nobody but the parent owned it, it lives as long as this owner.
     pub fn detach(&self) -> bool {
@@ -244,7 +247,8 @@ impl<T: 'static> Node<T> {
         Ok(())
     }
 
-    /// Detaches all its children, and returns them in order. One that another thread takes away meanwhile is not among them, and stays where that has put it.
+    /// Detaches all its children, and returns them in order. One that another thread takes away meanwhile is
+    /// not among them, and stays where that has put it.
     pub fn detach_all(&self) -> Children<T> {
         let children = self.children();
         let me = self.downgrade();
@@ -262,7 +266,8 @@ impl<T: 'static> Node<T> {
         WeakNode::of(Watched::downgrade(&self.life))
     }
 
-    /// Runs `callback` at the death of the node, unless the registration is dropped before; see [`Watched::on_death`].
+    /// Runs `callback` at the death of the node, unless the registration is dropped before; see
+    /// [`Watched::on_death`].
     pub fn on_death(&self, callback: impl FnOnce() + Send + 'static) -> Registration {
         Watched::on_death(&self.life, callback)
     }
@@ -375,7 +380,8 @@ impl<T: 'static> WeakPointer for WeakNode<T> {
     }
 }
 
-/// Children in order. Those that left leave a hole; there are never more holes than children, but for a few, and none that many have to pass.
+/// Children in order. Those that left leave a hole; there are never more holes than children, but for a few,
+/// and none that many have to pass.
 struct ChildList<T: 'static> {
     // Invariant: the numbers ascend, and neither end is a hole.
     nodes: VecDeque<(u64, Option<Node<T>>)>,
@@ -463,7 +469,8 @@ impl<T: 'static> ChildList<T> {
         node
     }
 
-    /// Somebody had to pass these holes. They are closed as soon as that is no more work than passing has been.
+    /// Somebody had to pass these holes. They are closed as soon as that is no more work than passing has
+    /// been.
     fn pass(&mut self, from: usize, to: usize) {
         self.passed += to - from;
         let work = from.min(self.nodes.len() - to);

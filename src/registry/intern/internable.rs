@@ -8,13 +8,14 @@ use std::mem::{align_of, needs_drop, size_of, size_of_val, ManuallyDrop};
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-/// Types whose values an [`Interner`](crate::Interner) can hold: every sized type, and `str`, `[T]`, [`Path`], [`OsStr`] and
-/// [`CStr`], which lie in the interner's own memory, without a second allocation.
+/// Types whose values an [`Interner`](crate::Interner) can hold: every sized type, and `str`, `[T]`,
+/// [`Path`], [`OsStr`] and [`CStr`], which lie in the interner's own memory, without a second allocation.
 ///
-/// The trait is sealed. A type with an alignment above 1024 is refused when the program is compiled; an unsized value of more than
-/// `u32::MAX` elements (or bytes), when it is interned, with a panic.
+/// The trait is sealed. A type with an alignment above 1024 is refused when the program is compiled; an
+/// unsized value of more than `u32::MAX` elements (or bytes), when it is interned, with a panic.
 pub trait Internable: sealed::Layout {
-    /// The type that owns such a value on its own: `T` itself, [`String`], [`Vec`], [`PathBuf`], [`OsString`], [`CString`].
+    /// The type that owns such a value on its own: `T` itself, [`String`], [`Vec`], [`PathBuf`],
+    /// [`OsString`], [`CString`].
     type Owned;
 
     #[doc(hidden)]
@@ -35,7 +36,8 @@ pub trait Internable: sealed::Layout {
     unsafe fn move_to(owned: Self::Owned, to: *mut u8);
 }
 
-/// [`Internable`] types that can be interned from a reference, by copying or cloning: those where the elements are `Clone`.
+/// [`Internable`] types that can be interned from a reference, by copying or cloning: those where the
+/// elements are `Clone`.
 ///
 /// The trait is sealed.
 pub trait InternableRef: Internable {
@@ -227,7 +229,8 @@ bytes!(OsStr, OsString, |a: &OsStr, b: &OsStr| a == b);
 bytes!(Path, PathBuf, |a: &Path, b: &Path| a == b);
 bytes!(CStr, CString, |a: &CStr, b: &CStr| a == b);
 
-/// Compares names of up to 16 bytes with two overlapping loads of each, where a call of `memcmp` costs more than the work.
+/// Compares names of up to 16 bytes with two overlapping loads of each, where a call of `memcmp` costs more
+/// than the work.
 #[inline(always)]
 fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     let word = |bytes: &[u8], at: usize| {

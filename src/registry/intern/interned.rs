@@ -12,16 +12,19 @@ use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 
-/// An owner of the one canonical value with its content. The value lives, and stays entered, while a handle to it does.
+/// An owner of the one canonical value with its content. The value lives, and stays entered, while a handle
+/// to it does.
 ///
-/// One word; dereferences to the value. Dropping the last handle takes the entry out and drops the value before the drop returns.
-/// Handles may outlive their interner.
+/// One word; dereferences to the value. Dropping the last handle takes the entry out and drops the value
+/// before the drop returns. Handles may outlive their interner.
 ///
 /// # Comparing
-/// * `==` compares pointers: within one interner, equal pointers and equal contents are the same thing. Handles from *two*
-///   interners are never equal; compare `*a == *b` where that may happen.
-/// * `Hash` hashes the content, so that a `HashMap<Interned<str>, _>` can be asked with a `&str` (that is what `Borrow` promises).
-/// * `Ord` orders by content, and by address where the content is equal, as it can be between two interners only.
+/// * `==` compares pointers: within one interner, equal pointers and equal contents are the same thing.
+///   Handles from *two* interners are never equal; compare `*a == *b` where that may happen.
+/// * `Hash` hashes the content, so that a `HashMap<Interned<str>, _>` can be asked with a `&str` (that is
+///   what `Borrow` promises).
+/// * `Ord` orders by content, and by address where the content is equal, as it can be between two interners
+///   only.
 ///
 /// ```
 /// use highlander::{Interned, Interner};
@@ -41,7 +44,8 @@ pub struct Interned<T: ?Sized + Internable> {
     strong: NodeRef<Canonical<T>>,
 }
 
-// SAFETY: a handle gives `&T` to its thread (hence `Sync`) and may be the one that drops the value (hence `Send`).
+// SAFETY: a handle gives `&T` to its thread (hence `Sync`) and may be the one that drops the value (hence
+// `Send`).
 unsafe impl<T: ?Sized + Internable + Send + Sync> Send for Interned<T> {}
 // SAFETY: a shared handle can be cloned, so the same bounds as for `Send`.
 unsafe impl<T: ?Sized + Internable + Send + Sync> Sync for Interned<T> {}
@@ -71,7 +75,8 @@ impl<T: ?Sized + Internable> Interned<T> {
 }
 
 impl<T: ?Sized + Internable> Clone for Interned<T> {
-    /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its limit.
+    /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its
+    /// limit.
     #[inline]
     fn clone(&self) -> Self {
         Self {

@@ -13,10 +13,12 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// A set of canonical values, held weakly: equal contents get the same [`Interned`] handle, and a value goes when its last handle does.
+/// A set of canonical values, held weakly: equal contents get the same [`Interned`] handle, and a value goes
+/// when its last handle does.
 ///
 /// `T` may be any sized type, or `str`, `[T]`, [`Path`](std::path::Path), [`OsStr`](std::ffi::OsStr) or
-/// [`CStr`](std::ffi::CStr), which are stored inline, without a second allocation. Its alignment is 1024 at most; more than that the compiler refuses.
+/// [`CStr`](std::ffi::CStr), which are stored inline, without a second allocation. Its alignment is 1024 at
+/// most; more than that the compiler refuses.
 ///
 /// ```
 /// use highlander::{Interned, Interner};
@@ -31,18 +33,21 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// ```
 ///
 /// # Consistency
-/// All operations take `&self` and may be called from any thread, and from inside the `Hash`, `Eq`, `Clone` or `Drop` of a `T` in the same
-/// interner: none of these runs under a lock. A look-up that finds its value takes no lock and waits for nobody.
-/// A value is found from the moment it is entered until its last handle goes, and never after. `len` is exact when nothing is under way.
+/// All operations take `&self` and may be called from any thread, and from inside the `Hash`, `Eq`, `Clone`
+/// or `Drop` of a `T` in the same interner: none of these runs under a lock. A look-up that finds its value
+/// takes no lock and waits for nobody. A value is found from the moment it is entered until its last handle
+/// goes, and never after. `len` is exact when nothing is under way.
 ///
 /// # Complexity
-/// Look-ups, insertions and drops take constant time on average. Growing is spread over insertions and never makes a reader wait.
+/// Look-ups, insertions and drops take constant time on average. Growing is spread over insertions and never
+/// makes a reader wait.
 pub struct Interner<T: ?Sized + Internable, S = DefaultHashBuilder> {
     table: Table<Canonical<T>>,
     hasher: S,
 }
 
-// SAFETY: values that one thread has interned are handed to others by look-ups (hence `Sync`) and dropped there (hence `Send`).
+// SAFETY: values that one thread has interned are handed to others by look-ups (hence `Sync`) and dropped
+// there (hence `Send`).
 unsafe impl<T: ?Sized + Internable + Send + Sync, S: Send> Send for Interner<T, S> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Internable + Send + Sync, S: Sync> Sync for Interner<T, S> {}
@@ -103,7 +108,8 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
         &self.hasher
     }
 
-    /// The number of values. Exact when nothing is under way; otherwise it may count values whose insertion or removal is.
+    /// The number of values. Exact when nothing is under way; otherwise it may count values whose insertion
+    /// or removal is.
     ///
     /// *Complexity:* a few loads, whatever the size.
     pub fn len(&self) -> usize {
@@ -120,14 +126,17 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
         self.table.capacity()
     }
 
-    /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional` then, and the table need not grow
-    /// before there are more than `capacity`, unless it is shrunk meanwhile.
+    /// Makes room for `additional` values more than there are: `capacity` is at least `len + additional`
+    /// then, and the table need not grow before there are more than `capacity`, unless it is shrunk
+    /// meanwhile.
     ///
-    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of the same room.
+    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of
+    /// the same room.
     ///
-    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread is just replacing the table, a part of
-    /// the move is left to it and to the insertions to come. *Complexity:* linear in the old `capacity`, and in the new one for getting
-    /// the memory; constant if there is room already.
+    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread
+    /// is just replacing the table, a part of the move is left to it and to the insertions to come.
+    /// *Complexity:* linear in the old `capacity`, and in the new one for getting the memory; constant if
+    /// there is room already.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -146,9 +155,11 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
         self.table.reserve(additional);
     }
 
-    /// The live values, at some moment for each: one that is live throughout the call is among them, one that is not may be.
+    /// The live values, at some moment for each: one that is live throughout the call is among them, one that
+    /// is not may be.
     ///
-    /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at least until they are yielded.
+    /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at
+    /// least until they are yielded.
     ///
     /// *Waiting:* for writers of a bucket, a few instructions long. *Complexity:* linear in `capacity`.
     ///
@@ -173,13 +184,14 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
         }
     }
 
-    /// Gives back memory that is not needed: makes the table as short as its values allow, and frees the blocks in which none is left.
+    /// Gives back memory that is not needed: makes the table as short as its values allow, and frees the
+    /// blocks in which none is left.
     ///
-    /// Others go on meanwhile; memory that a reader may still see is freed by a later call or insertion. Blocks with a value in
-    /// them stay as they are, since values do not move.
+    /// Others go on meanwhile; memory that a reader may still see is freed by a later call or insertion.
+    /// Blocks with a value in them stay as they are, since values do not move.
     ///
-    /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the capacity and in
-    /// the number of values that have gone.
+    /// *Waiting:* insertions that need a new block wait for the end of this call. *Complexity:* linear in the
+    /// capacity and in the number of values that have gone.
     pub fn shrink_to_fit(&self) {
         self.table.shrink_to_fit();
     }
@@ -188,11 +200,13 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
 impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     /// The canonical handle of this content, entered if there is none. Copies or clones the value on a miss.
     ///
-    /// *Runs* `Hash`, `Eq` and, on a miss, `Clone` of `T`. When several threads miss at once each clones, one is entered, the
-    /// others are dropped. *Waiting:* none on a hit; on a miss for other writers of the same bucket, a few instructions long.
+    /// *Runs* `Hash`, `Eq` and, on a miss, `Clone` of `T`. When several threads miss at once each clones, one
+    /// is entered, the others are dropped. *Waiting:* none on a hit; on a miss for other writers of the same
+    /// bucket, a few instructions long.
     ///
     /// # Panics
-    /// When an unsized value has more than `u32::MAX` elements. A panic of user code leaves the interner as it was.
+    /// When an unsized value has more than `u32::MAX` elements. A panic of user code leaves the interner as
+    /// it was.
     #[inline]
     pub fn intern(&self, value: &T) -> Interned<T>
     where
@@ -238,7 +252,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         unsafe { self.enter(hash, value.elements(), |to| value.clone_to(to)) }
     }
 
-    /// The canonical handle of this content, entered if there is none. Moves the value in on a miss, drops it on a hit.
+    /// The canonical handle of this content, entered if there is none. Moves the value in on a miss, drops it
+    /// on a hit.
     ///
     /// ```
     /// use highlander::Interner;
@@ -259,9 +274,11 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         }
     }
 
-    /// The canonical handle of the content that `query` stands for; `make` builds the owned value on a miss only.
+    /// The canonical handle of the content that `query` stands for; `make` builds the owned value on a miss
+    /// only.
     ///
-    /// *Runs* `make` with no lock held. When several threads miss at once each may run it; one result is entered.
+    /// *Runs* `make` with no lock held. When several threads miss at once each may run it; one result is
+    /// entered.
     ///
     /// ```
     /// use highlander::Interner;
@@ -273,8 +290,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     /// ```
     ///
     /// # Panics
-    /// When what `make` makes is not equivalent to `query` or hashes differently, since it would never be found; and when an unsized
-    /// value has more than `u32::MAX` elements.
+    /// When what `make` makes is not equivalent to `query` or hashes differently, since it would never be
+    /// found; and when an unsized value has more than `u32::MAX` elements.
     pub fn intern_with<Q>(&self, query: &Q, make: impl FnOnce(&Q) -> T::Owned) -> Interned<T>
     where
         Q: ?Sized + Hash + Equivalent<T>,
@@ -294,8 +311,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
 
     /// The canonical handle of this content, if there is one. Enters nothing.
     ///
-    /// *Runs* `Hash` of the query and `Equivalent`. *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a writer of its bucket, a
-    /// few instructions long.
+    /// *Runs* `Hash` of the query and `Equivalent`. *Waiting:* none on a hit, unless the key is one of very
+    /// many with the same hash; a miss may wait for a writer of its bucket, a few instructions long.
     ///
     /// ```
     /// use highlander::Interner;
@@ -357,7 +374,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
 
 #[cfg(feature = "serde")]
 impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
-    /// What deserializes a value straight into this interner: there is no `Deserialize` for a handle, since it could not know whose.
+    /// What deserializes a value straight into this interner: there is no `Deserialize` for a handle, since
+    /// it could not know whose.
     ///
     /// ```
     /// use highlander::Interner;
@@ -465,7 +483,8 @@ impl<T: ?Sized + Internable> fmt::Debug for InternerIter<T> {
 
 #[cfg(feature = "serde")]
 impl<T: ?Sized + Internable + serde_core::Serialize, S> serde_core::Serialize for Interner<T, S> {
-    /// Serializes the live values as a sequence. It owns all of them until it returns. *Runs* `Serialize` of values with no lock held.
+    /// Serializes the live values as a sequence. It owns all of them until it returns. *Runs* `Serialize` of
+    /// values with no lock held.
     fn serialize<Z: serde_core::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         serializer.collect_seq(self.iter())
     }

@@ -7,9 +7,11 @@ use std::alloc::Layout;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-/// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 keys in 100 find their bucket full.
+/// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 keys in 100 find their bucket
+/// full.
 const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
-/// Buckets that share a line for what they cannot hold. At the highest load 16 of them spill 1.7 nodes on average; 7 have room.
+/// Buckets that share a line for what they cannot hold. At the highest load 16 of them spill 1.7 nodes on
+/// average; 7 have room.
 const SHARERS: usize = 16;
 /// Buckets from which on the nodes of a table hardly fit into a core's own cache.
 const LARGE: usize = 2048;
@@ -32,12 +34,13 @@ pub(super) enum Which {
     Occupied,
 }
 
-/// One array of buckets. While it is being replaced, `next` is its successor, and each bucket either holds its nodes or says
-/// that they have moved there.
+/// One array of buckets. While it is being replaced, `next` is its successor, and each bucket either holds
+/// its nodes or says that they have moved there.
 ///
-/// Lengths run 2, 3, 4, 6, 8, 12, 16, …: each step is a half or a third more than the one before, so that a table is never much
-/// emptier than it needs to be; where room is reserved, a step can be any number of these at once. Buckets are in the order of the hashes, so a
-/// few neighbours of the old table (a *group*) and some of the new one hold the very same range, and can be moved on their own.
+/// Lengths run 2, 3, 4, 6, 8, 12, 16, …: each step is a half or a third more than the one before, so that a
+/// table is never much emptier than it needs to be; where room is reserved, a step can be any number of these
+/// at once. Buckets are in the order of the hashes, so a few neighbours of the old table (a *group*) and some
+/// of the new one hold the very same range, and can be moved on their own.
 pub(super) struct Array {
     len: usize,
     /// How many came before it, and one.
@@ -121,7 +124,8 @@ impl Array {
     /// The successor, while this array is being replaced.
     #[inline(always)]
     pub(super) fn successor(&self) -> Option<&Array> {
-        // Acquire: pairs with the Release that set it; the array is built. It outlives this one, which the borrow stands for.
+        // Acquire: pairs with the Release that set it; the array is built. It outlives this one, which the
+        // borrow stands for.
         // SAFETY: null or an array, and one that is not freed before `self` is.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
@@ -135,7 +139,8 @@ impl Array {
         last
     }
 
-    /// For those who visit one bucket after the other and have come to this one: asks for nodes that will soon be used.
+    /// For those who visit one bucket after the other and have come to this one: asks for nodes that will
+    /// soon be used.
     #[inline(always)]
     pub(super) fn prefetch_from(&self, index: usize) {
         if self.len >= LARGE && index + AHEAD < self.len {

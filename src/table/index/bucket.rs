@@ -6,9 +6,10 @@
 //!  slots └────────┴────────┴────────┴─ … ─┴────────┘   7 pointers to nodes
 //! ```
 //!
-//! The word is the snapshot: a node is linked here from the store of a word that shows its tag to the store of one that does not.
-//! Readers load it once, follow the slots whose tag matches, and trust nothing but the node they find there. Writers hold the
-//! `LOCKED` bit, change slots first and publish the new word with the store that unlocks.
+//! The word is the snapshot: a node is linked here from the store of a word that shows its tag to the store
+//! of one that does not. Readers load it once, follow the slots whose tag matches, and trust nothing but the
+//! node they find there. Writers hold the `LOCKED` bit, change slots first and publish the new word with the
+//! store that unlocks.
 //!
 //! | flag | meaning | set by | cleared by |
 //! |---|---|---|---|
@@ -36,8 +37,9 @@ const MOVED: u64 = 1 << 3;
 /// A one in each byte that holds a tag.
 const ONES: u64 = (u64::MAX / 0xFF) << 8 & (u64::MAX >> (8 * (7 - SLOTS)));
 
-/// The eight bits of a hash that a bucket keeps. Never 0, which means vacant, and never 1: [`Word::matches`] can take a byte that
-/// differs from the tag in its lowest bit alone for a match, so that no tag matches a vacant slot.
+/// The eight bits of a hash that a bucket keeps. Never 0, which means vacant, and never 1: [`Word::matches`]
+/// can take a byte that differs from the tag in its lowest bit alone for a match, so that no tag matches a
+/// vacant slot.
 #[derive(Clone, Copy)]
 pub(super) struct Tag(u64);
 
@@ -61,8 +63,9 @@ impl Word {
     #[inline(always)]
     pub(super) fn matches(self, tag: Tag) -> Slots {
         let x = self.0 ^ (tag.0 * ONES);
-        // A byte of `x` is zero where the tag is; the subtraction borrows into its top bit. A borrow that runs on into the
-        // next byte can add a false match above a true one, which the comparison of hashes weeds out.
+        // A byte of `x` is zero where the tag is; the subtraction borrows into its top bit. A borrow that
+        // runs on into the next byte can add a false match above a true one, which the comparison of hashes
+        // weeds out.
         Slots(x.wrapping_sub(ONES) & !x & ONES << 7)
     }
 
@@ -89,8 +92,8 @@ impl Word {
         Self(self.0 & !(0xFF << (8 * slot + 8)))
     }
 
-    /// Whether the slots are the whole truth. Not while a writer is at work: it may have published a node, which another reader can
-    /// own by now, and not the word that shows it.
+    /// Whether the slots are the whole truth. Not while a writer is at work: it may have published a node,
+    /// which another reader can own by now, and not the word that shows it.
     #[inline(always)]
     pub(super) fn is_complete(self) -> bool {
         self.0 & (LOCKED | SPILLS | LISTS | MOVED) == 0
@@ -170,9 +173,11 @@ impl Bucket {
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// What an occupied slot points to: a node of this registry, or what used to be one. `slot` comes from a word of this bucket.
+    /// What an occupied slot points to: a node of this registry, or what used to be one. `slot` comes from a
+    /// word of this bucket.
     ///
-    /// A slot that has been occupied once is never null again: a removed node's pointer stays for those who loaded the word before.
+    /// A slot that has been occupied once is never null again: a removed node's pointer stays for those who
+    /// loaded the word before.
     #[inline(always)]
     pub(super) fn node(&self, slot: usize) -> NodePtr {
         debug_assert!(slot < SLOTS);
@@ -181,7 +186,8 @@ impl Bucket {
         // Acquire: pairs with the Release store in `place`; the node's header is initialised.
         let node = slot.load(Ordering::Acquire);
         debug_assert!(!node.is_null());
-        // SAFETY: the word showed a tag for this slot (no tag matches a vacant one), so a node was stored here before.
+        // SAFETY: the word showed a tag for this slot (no tag matches a vacant one), so a node was stored
+        // here before.
         unsafe { NonNull::new_unchecked(node) }
     }
 
@@ -265,8 +271,8 @@ impl Locked<'_> {
         self.word = self.word.with_flag(LISTS, lists);
     }
 
-    /// Marks the bucket as left for good. The tags go, so that whoever comes from now on looks in the next table only; the
-    /// slots stay for those who loaded the word before.
+    /// Marks the bucket as left for good. The tags go, so that whoever comes from now on looks in the next
+    /// table only; the slots stay for those who loaded the word before.
     pub(super) fn set_moved(&mut self) {
         self.word = Word(MOVED);
     }
@@ -313,7 +319,8 @@ impl Locked<'_> {
 
     /// Unlinks the nodes that are `wanted`, and hands them over.
     pub(super) fn take(&mut self, wanted: impl Fn(NodePtr) -> bool, taken: impl FnMut(NodePtr)) {
-        // First all are asked, and none of the answers decides what is done next: so the processor waits for the memory of all of them at once.
+        // First all are asked, and none of the answers decides what is done next: so the processor waits for
+        // the memory of all of them at once.
         let mut tags = 0;
         for slot in self.word.occupied() {
             tags |= u64::from(wanted(self.bucket.node(slot))) * (0xFF << (8 * slot + 8));
@@ -347,8 +354,8 @@ impl Locked<'_> {
 impl Drop for Locked<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // Release: pairs with the Acquire loads of readers and of the next writer. After this store the bucket may be gone, so
-        // only its address is used.
+        // Release: pairs with the Acquire loads of readers and of the next writer. After this store the
+        // bucket may be gone, so only its address is used.
         let address = ptr::from_ref(&self.bucket.word).addr();
         self.bucket.word.store(self.word.0, Ordering::Release);
         sync::wake_parked(address);

@@ -1,8 +1,11 @@
-//! Looking at the nodes of one bucket after the other, at leisure: without a lock, and without owning what has not been looked at yet.
+//! Looking at the nodes of one bucket after the other, at leisure: without a lock, and without owning what
+//! has not been looked at yet.
 //!
-//! A bucket's word, and its slots, are copied once. Whoever goes on to the next node names it as the one that his thread is looking at, and only then
-//! sees whether the bucket is still as it was. If it is not, the nodes that are left are *lost* from sight: those that are linked still are to be looked for
-//! under the lock. So what is linked throughout is met once, and nothing that has been linked meanwhile is met beside what it replaced.
+//! A bucket's word, and its slots, are copied once. Whoever goes on to the next node names it as the one that
+//! his thread is looking at, and only then sees whether the bucket is still as it was. If it is not, the
+//! nodes that are left are *lost* from sight: those that are linked still are to be looked for under the
+//! lock. So what is linked throughout is met once, and nothing that has been linked meanwhile is met beside
+//! what it replaced.
 
 use super::array::{self, Array};
 use super::bucket::{Slots, Word, SLOTS};
@@ -16,7 +19,8 @@ use std::ptr;
 /// One more than the greatest upper half of a hash.
 const END: u64 = 1 << 32;
 
-/// A place in the table: a bucket, what it showed at one moment, and which of its nodes have been looked at. The first ones lie before the first bucket.
+/// A place in the table: a bucket, what it showed at one moment, and which of its nodes have been looked at.
+/// The first ones lie before the first bucket.
 ///
 /// None of the pointers may be followed: they are kept as numbers, to be compared.
 pub(crate) struct BucketCursor {
@@ -96,7 +100,8 @@ impl Index {
         Ahead::Nothing
     }
 
-    /// Goes on to the next node of a bucket in sight, and names it in `hazard`, which names nothing now; nor does it unless there is one.
+    /// Goes on to the next node of a bucket in sight, and names it in `hazard`, which names nothing now; nor
+    /// does it unless there is one.
     #[inline(always)]
     pub(in crate::table) fn name_next(
         &self,
@@ -140,8 +145,8 @@ impl BucketCursor {
         }
     }
 
-    /// Whether this is a bucket of this array, or of one that lay in the same place and was as long: then too the bucket has the same hashes, and
-    /// whatever is found in it is linked.
+    /// Whether this is a bucket of this array, or of one that lay in the same place and was as long: then too
+    /// the bucket has the same hashes, and whatever is found in it is linked.
     #[inline(always)]
     fn is_in(&self, array: &Array) -> bool {
         ptr::from_ref(array).addr() == self.array && array.len() == self.len

@@ -5,11 +5,12 @@
 //!  lines    │       0       │       1       │ …    and when that is full too, into a list in a dashmap
 //! ```
 //!
-//! Whoever changes a home holds its bucket's lock, and takes the line's lock, or the list's, for a moment inside it. So nothing of
-//! one home changes behind its back, while other homes use the same line.
+//! Whoever changes a home holds its bucket's lock, and takes the line's lock, or the list's, for a moment
+//! inside it. So nothing of one home changes behind its back, while other homes use the same line.
 //!
-//! A node stays in its place until it is unlinked or the home moves. The entries of a list are numbered in ascending order, and a number is
-//! used once; so whoever has compared some of them goes on behind the last one, whatever has come and gone meanwhile.
+//! A node stays in its place until it is unlinked or the home moves. The entries of a list are numbered in
+//! ascending order, and a number is used once; so whoever has compared some of them goes on behind the last
+//! one, whatever has come and gone meanwhile.
 
 use super::array::{Array, Which};
 use super::bucket::{Bucket, Locked, Tag};
@@ -169,7 +170,8 @@ impl<'a> LockedBucket<'a> {
         }
     }
 
-    /// Calls `f` with the nodes in the list whose number is in this range, in order, until it says no. Returns the number of the last one it was called with.
+    /// Calls `f` with the nodes in the list whose number is in this range, in order, until it says no.
+    /// Returns the number of the last one it was called with.
     pub(super) fn for_each_listed(
         &self,
         numbers: RangeInclusive<u64>,
@@ -302,12 +304,13 @@ impl<'a> LockedBucket<'a> {
 }
 
 impl Array {
-    /// Locks the homes of the hashes whose upper half is in this range, one after the other, wherever they are by now, and lets `visit` work on each. It is
-    /// told which part of the range to look at if the home may hold nodes that are not in it, and says whether to go on with the next one. Returns where
-    /// the rest of the range begins.
+    /// Locks the homes of the hashes whose upper half is in this range, one after the other, wherever they
+    /// are by now, and lets `visit` work on each. It is told which part of the range to look at if the home
+    /// may hold nodes that are not in it, and says whether to go on with the next one. Returns where the rest
+    /// of the range begins.
     ///
-    /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever become smaller, however
-    /// often the array is replaced meanwhile.
+    /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever
+    /// become smaller, however often the array is replaced meanwhile.
     pub(super) fn visit(
         &self,
         range: Range<u64>,

@@ -1,7 +1,8 @@
 //! From a hash to the linked nodes with that hash.
 //!
-//! The index knows nodes and hashes, but neither keys nor owners' intentions: comparing keys is the caller's, outside of every
-//! lock. All calls that follow pointers into the index take a [`ReadGuard`] as proof that nothing they see is freed meanwhile.
+//! The index knows nodes and hashes, but neither keys nor owners' intentions: comparing keys is the caller's,
+//! outside of every lock. All calls that follow pointers into the index take a [`ReadGuard`] as proof that
+//! nothing they see is freed meanwhile.
 
 mod array;
 mod bucket;
@@ -95,11 +96,12 @@ impl Index {
 
     /// Looks for a node with this hash in its bucket, without a lock.
     ///
-    /// Absent means that no slot showed the tag, and that the slots were the whole truth: at that moment no such node was linked.
-    /// A slot that shows the tag but leads to no owner proves nothing: its node may just have been replaced by another one.
+    /// Absent means that no slot showed the tag, and that the slots were the whole truth: at that moment no
+    /// such node was linked. A slot that shows the tag but leads to no owner proves nothing: its node may
+    /// just have been replaced by another one.
     ///
-    /// Two ways out, each a call that ends the look-up, and not a result to be looked at again: on the most frequent path that is a tenth of all
-    /// instructions. The guard has been left before either is called.
+    /// Two ways out, each a call that ends the look-up, and not a result to be looked at again: on the most
+    /// frequent path that is a tenth of all instructions. The guard has been left before either is called.
     #[inline(always)]
     pub(in crate::table) fn probe<R>(
         &self,
@@ -108,7 +110,8 @@ impl Index {
         found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
-        // SAFETY: only called for a registry that has not gone; and an array that is replaced is buried, not freed.
+        // SAFETY: only called for a registry that has not gone; and an array that is replaced is buried, not
+        // freed.
         let array = unsafe { self.array().unwrap_unchecked() };
         let bucket = array.bucket(hash);
         let word = bucket.word();
@@ -128,8 +131,8 @@ impl Index {
         })
     }
 
-    /// As `probe`, but instead of becoming an owner of the node it names it in `hazard`. What is found was linked after it was named there;
-    /// if nothing is found, nothing is named.
+    /// As `probe`, but instead of becoming an owner of the node it names it in `hazard`. What is found was
+    /// linked after it was named there; if nothing is found, nothing is named.
     #[inline(always)]
     pub(in crate::table) fn protect<R>(
         &self,
@@ -147,16 +150,20 @@ impl Index {
         let certain = slots.is_empty() && word.is_complete();
         for slot in slots {
             let node = bucket.node(slot);
-            // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node memory.
+            // SAFETY: slots point to nodes, and while the caller's guard stands, node memory stays node
+            // memory.
             if unsafe { node.as_ref() }.hash() != hash {
                 continue;
             }
-            // Release: pairs with those who read that this thread looks at this one, and no longer at the one before.
+            // Release: pairs with those who read that this thread looks at this one, and no longer at the one
+            // before.
             hazard.store(node.as_ptr().cast(), Ordering::Release);
-            // Between naming it and looking again. Pairs with the heavy half of those who give up what was unlinked.
+            // Between naming it and looking again. Pairs with the heavy half of those who give up what was
+            // unlinked.
             sync::light_barrier();
-            // The word first: if the slot, read after it, has this node, then the node was linked when the word was read, or has
-            // been linked since. And then its hash is its key's again, whatever it was before.
+            // The word first: if the slot, read after it, has this node, then the node was linked when the
+            // word was read, or has been linked since. And then its hash is its key's again, whatever it was
+            // before.
             if bucket.word() == word
                 && bucket.node(slot) == node
                 // SAFETY: as above.
@@ -197,16 +204,17 @@ impl Index {
             }
             let line = array.line(array.index(hash));
             let probe = probe_slots(line, line.word(), hash);
-            // Word and line were not read at once. But a node leaves the line for the successor only while the bucket is
-            // locked, and never comes back; so if the word is the same now, it was not in the line.
+            // Word and line were not read at once. But a node leaves the line for the successor only while
+            // the bucket is locked, and never comes back; so if the word is the same now, it was not in the
+            // line.
             let missed_it = probe == Probe::ABSENT && bucket.word() != word;
             return if missed_it { Probe::UNSURE } else { probe };
         }
         unreachable!("nodes move to the successor only")
     }
 
-    /// Links a complete node and gives it its first owners, one of which is the caller, unless nodes with the same hash are linked: then it is to be linked
-    /// by `link_beside`.
+    /// Links a complete node and gives it its first owners, one of which is the caller, unless nodes with the
+    /// same hash are linked: then it is to be linked by `link_beside`.
     ///
     /// `live` tells how many nodes there are, for when the bucket is full.
     #[inline]
@@ -265,7 +273,8 @@ impl Index {
     ) {
         let Some(array) = self.array() else { return };
         LockedBucket::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
-            // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so one without an owner has lost it.
+            // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so
+            // one without an owner has lost it.
             let header = unsafe { node.as_ref() };
             if header.hash() == hash && header.owners() == 0 {
                 see(node);
@@ -284,8 +293,8 @@ impl Index {
         LockedBucket::of(hash, array, &self.lists).remove(node, Tag::of(hash))
     }
 
-    /// Takes out a node that was once linked under this hash, if that or another one is linked now in its bucket and in its memory, and is `wanted`: which is
-    /// asked under the bucket's lock.
+    /// Takes out a node that was once linked under this hash, if that or another one is linked now in its
+    /// bucket and in its memory, and is `wanted`: which is asked under the bucket's lock.
     #[inline]
     pub(in crate::table) fn unlink_if(
         &self,
@@ -302,8 +311,8 @@ impl Index {
         home.has_in_bucket(node, tag) && wanted(node) && home.remove(node, tag)
     }
 
-    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked and the index is not sealed, and gives it
-    /// its first owners.
+    /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked and
+    /// the index is not sealed, and gives it its first owners.
     pub(in crate::table) fn replace(&self, old: NodePtr, new: NodePtr, _: &ReadGuard) -> bool {
         let Some(array) = self.array() else {
             return false;
@@ -319,9 +328,10 @@ impl Index {
         replaced
     }
 
-    /// Shows `see` the linked nodes whose hash has its upper half in this range, which is not empty, each once, under the lock of the bucket that it is
-    /// linked in. A node that is linked throughout is among them. After the bucket in which `least` times has been said yes, that is all. Returns where
-    /// the rest of the range begins.
+    /// Shows `see` the linked nodes whose hash has its upper half in this range, which is not empty, each
+    /// once, under the lock of the bucket that it is linked in. A node that is linked throughout is among
+    /// them. After the bucket in which `least` times has been said yes, that is all. Returns where the rest
+    /// of the range begins.
     pub(in crate::table) fn visit(
         &self,
         halves: Range<u64>,
@@ -358,7 +368,8 @@ impl Index {
         })
     }
 
-    /// Has nothing linked any more. What has been linked before this returns, and not been taken out, is found by a look that begins after that.
+    /// Has nothing linked any more. What has been linked before this returns, and not been taken out, is
+    /// found by a look that begins after that.
     pub(in crate::table) fn seal(&self, _: &ReadGuard) {
         self.is_sealed.store(true, Ordering::Relaxed);
         // Whoever links holds the lock of a bucket: either before us, or it sees the flag.
@@ -415,8 +426,8 @@ fn is_in(part: Option<&Range<u64>>, node: NodePtr) -> bool {
     part.is_none_or(|part| part.contains(&(unsafe { node.as_ref() }.hash() >> 32)))
 }
 
-/// The first living node with this hash among those that a word shows, of which the caller is now an owner. Absent if no slot shows the
-/// tag; unsure if one does, but there was nothing to own.
+/// The first living node with this hash among those that a word shows, of which the caller is now an owner.
+/// Absent if no slot shows the tag; unsure if one does, but there was nothing to own.
 #[inline(always)]
 fn probe_slots(bucket: &Bucket, word: Word, hash: u64) -> Probe {
     let mut probe = Probe::ABSENT;

@@ -1,12 +1,15 @@
 //! Linked nodes that have one hash, a few at a time.
 //!
-//! Whoever looks for a key becomes an owner of a few nodes with its hash, compares them when no lock is held, and goes on behind the last one. So it
-//! never owns many, however many there are. Those in the slots of a bucket and of its line come first, all at once; then those of the list, whose numbers
-//! say what is behind. In another array the places are others: there it begins anew.
+//! Whoever looks for a key becomes an owner of a few nodes with its hash, compares them when no lock is held,
+//! and goes on behind the last one. So it never owns many, however many there are. Those in the slots of a
+//! bucket and of its line come first, all at once; then those of the list, whose numbers say what is behind.
+//! In another array the places are others: there it begins anew.
 //!
-//! A look-up need not meet what was linked after it began, and does not go on behind the number that was the last one then. If the node with its key was
-//! linked at that time, the look-up meets it, or the one that has taken its place, unless that has been unlinked meanwhile; then the key was absent at one
-//! moment of the look-up. An insertion has to meet all. It goes on until nothing is left that it has not compared, and then links its node under the same lock.
+//! A look-up need not meet what was linked after it began, and does not go on behind the number that was the
+//! last one then. If the node with its key was linked at that time, the look-up meets it, or the one that has
+//! taken its place, unless that has been unlinked meanwhile; then the key was absent at one moment of the
+//! look-up. An insertion has to meet all. It goes on until nothing is left that it has not compared, and then
+//! links its node under the same lock.
 
 use super::bucket::{Tag, SLOTS};
 use super::locked_bucket::LockedBucket;
@@ -14,7 +17,8 @@ use super::{acquire, Index, Link};
 use crate::memory::grace::{Graveyard, ReadGuard};
 use crate::memory::node::NodePtr;
 
-/// The most nodes that are owned at a time, but for those that come and go in the slots during an insertion: as many as bucket and line can hold, and some.
+/// The most nodes that are owned at a time, but for those that come and go in the slots during an insertion:
+/// as many as bucket and line can hold, and some.
 pub(crate) const FEW: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
@@ -58,7 +62,8 @@ impl LockedBucket<'_> {
         any
     }
 
-    /// The next few living nodes with this hash in the list, after `found` others. The caller becomes an owner of each.
+    /// The next few living nodes with this hash in the list, after `found` others. The caller becomes an
+    /// owner of each.
     fn next_listed(
         &self,
         hash: u64,
@@ -83,8 +88,8 @@ impl LockedBucket<'_> {
 }
 
 impl Index {
-    /// Shows `see` the next few living nodes with this hash; the caller becomes an owner of each. None when all have been looked at that were linked
-    /// when the look-up began.
+    /// Shows `see` the next few living nodes with this hash; the caller becomes an owner of each. None when
+    /// all have been looked at that were linked when the look-up began.
     #[cold]
     #[inline(never)]
     pub(in crate::table) fn next_few(
@@ -115,8 +120,9 @@ impl Index {
         home.next_listed(hash, place, found, see);
     }
 
-    /// As [`Index::link`], for a caller that has compared some nodes with the same hash. Shows `see` the next few that it has not compared, and whether they are
-    /// in slots: those are rivals. If there are none, it links the node.
+    /// As [`Index::link`], for a caller that has compared some nodes with the same hash. Shows `see` the next
+    /// few that it has not compared, and whether they are in slots: those are rivals. If there are none, it
+    /// links the node.
     #[cold]
     #[inline(never)]
     pub(in crate::table) fn link_beside(

@@ -1,12 +1,14 @@
 //! Growing and shrinking, a few buckets at a time.
 //!
-//! A successor is hung behind the array, and those who insert move one or two groups of neighbouring buckets each, until all
-//! have moved and the successor takes the array's place. Nobody waits for the whole: a reader who finds that a bucket has moved
-//! looks into the successor, and a writer waits for its own bucket's group at most. The old array is buried.
+//! A successor is hung behind the array, and those who insert move one or two groups of neighbouring buckets
+//! each, until all have moved and the successor takes the array's place. Nobody waits for the whole: a reader
+//! who finds that a bucket has moved looks into the successor, and a writer waits for its own bucket's group
+//! at most. The old array is buried.
 //!
-//! Whoever reserves hangs a successor that is as long as needed at once, and moves all groups that nobody has begun to move. If others have some
-//! in hand still, what is needed is hung behind that successor, and its turn comes when that one is in the array's place: no group may leave a
-//! successor before all have arrived there.
+//! Whoever reserves hangs a successor that is as long as needed at once, and moves all groups that nobody has
+//! begun to move. If others have some in hand still, what is needed is hung behind that successor, and its
+//! turn comes when that one is in the array's place: no group may leave a successor before all have arrived
+//! there.
 
 use super::array::{self, gcd, Array};
 use super::bucket::Tag;
@@ -22,7 +24,8 @@ const WIDEST_GROUP: usize = 4;
 const GROUPS_PER_STEP: usize = 4;
 
 impl Index {
-    /// Begins to replace the array by a longer one, if it is crowded with `live` nodes and not being replaced already.
+    /// Begins to replace the array by a longer one, if it is crowded with `live` nodes and not being replaced
+    /// already.
     #[cold]
     pub(super) fn grow(&self, array: &Array, live: usize, graveyard: &Graveyard) {
         if array.successor().is_none() && array.is_crowded(live) {
@@ -123,8 +126,8 @@ impl Index {
         let mut old: [Option<LockedBucket<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
             (i < from).then(|| LockedBucket::lock(array, group * from + i, &self.lists))
         });
-        // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written, not to be kept
-        // from anybody; so where there are many, one can make way for another.
+        // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written,
+        // not to be kept from anybody; so where there are many, one can make way for another.
         let mut new: [Option<LockedBucket<'_>>; WIDEST_GROUP] = [const { None }; WIDEST_GROUP];
         for home in old.iter_mut().flatten() {
             home.move_out(|node| {
