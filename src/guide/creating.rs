@@ -1,7 +1,8 @@
 //! Creating values: which call for which need, and what becomes of everybody when it goes wrong.
 //!
-//! Every map has the two everyday calls, [`get_or_insert_with`](#the-plain-call) and [`get_or_try_insert_with`](#a-factory-that-may-fail). Everything else about one key begins
-//! with [`entry(key)`](Entry) or [`entry_ref(&q)`](#by-a-borrowed-key), which do nothing by themselves:
+//! Every map has the two everyday calls, [`get_or_insert_with`](#the-plain-call) and
+//! [`get_or_try_insert_with`](#a-factory-that-may-fail). Everything else about one key begins with
+//! [`entry(key)`](Entry) or [`entry_ref(&q)`](#by-a-borrowed-key), which do nothing by themselves:
 //!
 //! | the value | end the entry with |
 //! |---|---|
@@ -26,11 +27,13 @@
 //! | … or fails, and is not to be tried again at once | [`RecentErrors::or_try`](#values-that-come-and-go), in the factory |
 //! | is there already | [`insert`, `try_insert`](#a-value-that-is-there-already) |
 //!
-//! All that create share one *flight* for each key: while one caller creates, the others who want the same key wait, and get the very value that
-//! it makes. Threads sleep, tasks are woken. `insert` waits for nobody, and those who are creating the key get what it has entered.
+//! All that create share one *flight* for each key: while one caller creates, the others who want the same
+//! key wait, and get the very value that it makes. Threads sleep, tasks are woken. `insert` waits for nobody,
+//! and those who are creating the key get what it has entered.
 //!
 //! # The plain call
-//! The live value of the key, and if there is none, what the factory makes. It runs with no lock held, so it may take its time and use any map, this one too.
+//! The live value of the key, and if there is none, what the factory makes. It runs with no lock held, so it
+//! may take its time and use any map, this one too.
 //! ```
 //! use highlander::Registry;
 //!
@@ -40,11 +43,13 @@
 //! let again = CLASSES.get_or_insert_with(7, |_| unreachable!("there can only be one"));
 //! assert!(class.ptr_eq(&again));
 //! ```
-//! See [`Registry::get_or_insert_with`], and the same of [`WeakValueMap`], [`WeakKeyMap`], [`WeakKeyValueMap`] and [`StrongMap`]. A [`Registry`] makes the value and its handle; in a
-//! map with weak values the factory makes the pointer, an `Arc` say.
+//! See [`Registry::get_or_insert_with`], and the same of [`WeakValueMap`], [`WeakKeyMap`],
+//! [`WeakKeyValueMap`] and [`StrongMap`]. A [`Registry`] makes the value and its handle; in a map with weak
+//! values the factory makes the pointer, an `Arc` say.
 //!
 //! # By a borrowed key
-//! The owned key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with). In the maps with weak keys the key comes back too, since it would be dead otherwise.
+//! The owned key is made on a miss only, by [`From`] or by [`key_with`](Entry::key_with). In the maps with
+//! weak keys the key comes back too, since it would be dead otherwise.
 //! ```
 //! use highlander::{StrongMap, WeakKeyMap};
 //! use std::sync::Arc;
@@ -58,7 +63,8 @@
 //! ```
 //!
 //! # A factory that may fail
-//! Its error comes back to its own caller, in a [`CreateError`]. Nothing is entered, and nobody else sees the error: one of those who wait runs its own factory.
+//! Its error comes back to its own caller, in a [`CreateError`]. Nothing is entered, and nobody else sees the
+//! error: one of those who wait runs its own factory.
 //! ```
 //! use highlander::{Handle, Registry};
 //! use std::{fs::File, io, path::PathBuf};
@@ -71,11 +77,14 @@
 //! assert_eq!(open("no such file".into()).unwrap_err().kind(), io::ErrorKind::NotFound);
 //! assert!(FILES.is_empty());
 //! ```
-//! The error may be of any type. [`CreateError::Failed`] has it; [`CreateError::Refused`] says that the map would not create: because that would wait for itself, or because it is closed. `?` makes an
-//! [`std::io::Error`] of it where the factory's is one; otherwise there are [`into_failed`](CreateError::into_failed) and [`map_refused`](CreateError::map_refused).
+//! The error may be of any type. [`CreateError::Failed`] has it; [`CreateError::Refused`] says that the map
+//! would not create: because that would wait for itself, or because it is closed. `?` makes an
+//! [`std::io::Error`] of it where the factory's is one; otherwise there are
+//! [`into_failed`](CreateError::into_failed) and [`map_refused`](CreateError::map_refused).
 //!
 //! # A value that must still be good
-//! An entry can ask before it hands out what there is. Of several callers who find the same value stale one creates, and the others get what it makes. Owners of the stale one keep it.
+//! An entry can ask before it hands out what there is. Of several callers who find the same value stale one
+//! creates, and the others get what it makes. Owners of the stale one keep it.
 //! ```
 //! use highlander::WeakValueMap;
 //! use std::sync::{Arc, atomic::{AtomicBool, Ordering::SeqCst}};
@@ -95,8 +104,9 @@
 //! The stale one is taken out before the factory runs: if that fails, there is none.
 //!
 //! # A value that says when it dies
-//! What a plain `Arc` leaves behind is invisible, and pruned a little later. If the entry is to go with the value, key and all, the factory gets a [`Token`] to be stored in it. (A
-//! [`Handle`] and a [`Watched`] report their death without one.)
+//! What a plain `Arc` leaves behind is invisible, and pruned a little later. If the entry is to go with the
+//! value, key and all, the factory gets a [`Token`] to be stored in it. (A [`Handle`] and a [`Watched`]
+//! report their death without one.)
 //! ```
 //! use highlander::pointer::Token;
 //! use highlander::WeakValueMap;
@@ -115,8 +125,9 @@
 //! The maps with weak values have it.
 //!
 //! # A value that knows itself
-//! A value that owned a strong pointer to itself would live for ever. The factory can give it a weak one: with [`Arc::new_cyclic`], or
-//! [`Watched::new_cyclic`]. That one leads nowhere until the factory has returned.
+//! A value that owned a strong pointer to itself would live for ever. The factory can give it a weak one:
+//! with [`Arc::new_cyclic`], or [`Watched::new_cyclic`]. That one leads nowhere until the factory has
+//! returned.
 //! ```
 //! use highlander::WeakValueMap;
 //! use std::sync::{Arc, Weak};
@@ -131,12 +142,14 @@
 //! drop(node);
 //! assert!(NODES.is_empty());
 //! ```
-//! A value of a [`Registry`] has no pointer before its factory has returned; it can keep its key, and be looked up by that.
+//! A value of a [`Registry`] has no pointer before its factory has returned; it can keep its key, and be
+//! looked up by that.
 //!
 //! # Code that cannot pass a closure
-//! An event loop, a state machine, a C callback: they learn *now* that there is no value, and get it *later*. [`Entry::claim`] gives the live value, or a [`Vacancy`]: the right to create it.
-//! It can be stored, and filled on another thread. Whoever asks for the key meanwhile waits, or with [`try_claim`](Entry::try_claim) and
-//! [`try_get`](Registry::try_get) is told that somebody is at it.
+//! An event loop, a state machine, a C callback: they learn *now* that there is no value, and get it *later*.
+//! [`Entry::claim`] gives the live value, or a [`Vacancy`]: the right to create it. It can be stored, and
+//! filled on another thread. Whoever asks for the key meanwhile waits, or with
+//! [`try_claim`](Entry::try_claim) and [`try_get`](Registry::try_get) is told that somebody is at it.
 //! ```
 //! use highlander::map::{Claim, Vacancy};
 //! use highlander::Registry;
@@ -160,12 +173,14 @@
 //! let session = vacancy.fill("shaken hands".into());
 //! assert_eq!(SESSIONS.try_get(&7), Ok(Some(session)));
 //! ```
-//! A vacancy that is dropped gives the key up, as a factory that fails does. One that is forgotten blocks it: see [`Vacancy`](Vacancy#forgetting). The maps can be closed:
-//! [`claim_or_refused`](Entry::claim_or_refused) and [`try_fill`](Vacancy::try_fill) say so.
+//! A vacancy that is dropped gives the key up, as a factory that fails does. One that is forgotten blocks it:
+//! see [`Vacancy`](Vacancy#forgetting). The maps can be closed: [`claim_or_refused`](Entry::claim_or_refused)
+//! and [`try_fill`](Vacancy::try_fill) say so.
 //!
 //! # A factory that awaits
-//! With the feature `async`, every map has `get_or_insert_async` and `get_or_try_insert_async`, and an entry the calls that end in `_async`. They work under any executor, and share their flights with the
-//! calls above: a thread may wait for a task, and a task for a thread.
+//! With the feature `async`, every map has `get_or_insert_async` and `get_or_try_insert_async`, and an entry
+//! the calls that end in `_async`. They work under any executor, and share their flights with the calls
+//! above: a thread may wait for a task, and a task for a thread.
 #![cfg_attr(feature = "async", doc = "```")]
 #![cfg_attr(not(feature = "async"), doc = "```ignore")]
 //! use highlander::Registry;
@@ -214,9 +229,9 @@
 //! use highlander::{Handle, Registry, WeakHandle};
 //! use std::sync::OnceLock;
 //!
-//! struct Class { inner: OnceLock<Vec<Handle<&'static str, Class>>>, outer: OnceLock<WeakHandle<&'static str, Class>> }
-//! type Built = Result<Handle<&'static str, Class>, String>;
-//! static CLASSES: Registry<&str, Class> = Registry::new();
+//! struct Class { inner: OnceLock<Vec<Handle<&'static str, Class>>>, outer: OnceLock<WeakHandle<&'static str,
+//! Class>> } type Built = Result<Handle<&'static str, Class>, String>; static CLASSES: Registry<&str, Class>
+//! = Registry::new();
 //!
 //! fn load(name: &'static str) -> Built {
 //!     let built = CLASSES.entry(name).or_try_create_cyclic(
