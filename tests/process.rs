@@ -1,6 +1,7 @@
 //! What happens to processes: how they end, and how they fork. Each scene is played by a process of its own, which is this program again, on one thread.
 //!
-//! §3.3 to 5 (`after_fork`), §2.10 (`logging`), and §1.21, §3.5, §3.7 and §3.9 (`finalizers`), as far as they are about processes; the numbers are beside the scenes.
+//! Of `BEHAVIOURS.md`: 3.3 to 3.5 (`after_fork`), 2.10 (`logging`), and 1.21, 3.5, 3.7 and 3.9 (`finalizers`), as far as they are about
+//! processes. The numbers are beside the scenes.
 
 use highlander::pointer::Watched;
 use highlander::registries::finalizers::PROCESS;
@@ -137,7 +138,7 @@ fn main() -> ExitCode {
 
 static CLASSES: Registry<&str, String> = Registry::new();
 
-/// §1.21, §3.9: what is left at the end of `main` is run there.
+/// BEHAVIOURS.md 1.21, 3.9: what is left at the end of `main` is run there.
 fn guard() {
     let _guard = PROCESS.exit_guard();
     PROCESS.at_exit(-1, || println!("low"));
@@ -474,7 +475,7 @@ mod fork {
         );
     }
 
-    /// §3.3, §3.4.
+    /// BEHAVIOURS.md 3.3, 3.4.
     pub(super) fn in_order() {
         let mut objects: Vec<_> = (0..4).map(|i| Arc::new(Mutex::new(i))).collect();
         for object in &objects {
@@ -506,7 +507,7 @@ mod fork {
         println!("parent");
     }
 
-    /// §3.5, §3.7: a child runs none of its parent's: not at death, by hand, or at exit.
+    /// BEHAVIOURS.md 3.5, 3.7: a child runs none of its parent's: not at death, by hand, or at exit.
     pub(super) fn finalizers() {
         static FINALIZERS: Finalizers = Finalizers::new();
         let dies = Watched::new(());
@@ -529,7 +530,7 @@ mod fork {
         assert_eq!(FINALIZERS.run_from(i32::MIN).run, 2);
     }
 
-    /// §3.5, bpo-17555: what each generation registers is for it and those below it; and goes with its objects.
+    /// BEHAVIOURS.md 3.5, bpo-17555: what each generation registers is for it and those below it; and goes with its objects.
     pub(super) fn generations() {
         fn generation(left: u32) {
             let mine = Watched::new(left);
@@ -549,7 +550,7 @@ mod fork {
         generation(3);
     }
 
-    /// §3.5: a child forgets what its parent has registered, and then runs what was prepared: so it does not forget what that registers.
+    /// BEHAVIOURS.md 3.5: a child forgets what its parent has registered, and then runs what was prepared: so it does not forget what that registers.
     pub(super) fn bootstrap() {
         static FINALIZERS: Finalizers = Finalizers::new();
         let object = Arc::new(());
@@ -571,7 +572,7 @@ mod fork {
         assert_eq!(FINALIZERS.run_all().run, 1);
     }
 
-    /// §2.10: children log while threads of the parent do. There is no lock that one of those could have left held: who logs excludes nobody.
+    /// BEHAVIOURS.md 2.10: children log while threads of the parent do. There is no lock that one of those could have left held: who logs excludes nobody.
     pub(super) fn logging() {
         static LOGGING: Logging = Logging::new();
         static DONE: AtomicBool = AtomicBool::new(false);

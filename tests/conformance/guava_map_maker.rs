@@ -182,7 +182,7 @@ fn recursive_computation<K: Subject>(t: &mut Table<K>) {
     assert_eq!(t.map.len(), OWNED);
 }
 
-/// Behaviour 7: for its own key it gets an error, "Recursive update".
+/// BEHAVIOURS.md 9.7: for its own key it gets an error, "Recursive update".
 fn recursion_into_itself<K: Subject>(t: &mut Table<K>) {
     let key = t.key(5);
     let inner = || t.map.get_or_try_insert(key, || Ok(t.value(6)));

@@ -236,7 +236,7 @@ fn update<K: Subject>(t: &mut Table<K>) {
     assert_eq!(other.len(), 3);
 }
 
-/// Behaviour 16: what an update has stored before it failed stays.
+/// BEHAVIOURS.md 1.16: what an update has stored before it failed stays.
 fn update_that_fails_midway<K: Subject>(t: &mut Table<K>) {
     let mut entries = [5, 6].map(|n| (t.key(n).clone(), t.value(n))).into_iter();
     let text = crate::common::panic_of(|| {
@@ -319,7 +319,7 @@ fn basic_write<K: Subject>(t: &mut Table<K>) {
     assert!(map.is_empty());
 }
 
-/// `test_eq` of the protocol, behaviour 14: equality is of the live entries, and of values by what they are.
+/// `test_eq` of the protocol, BEHAVIOURS.md 1.14: equality is of the live entries, and of values by what they are.
 fn equality_looks_at_live_entries<K: Subject>(t: &mut Table<K>) {
     // (A copy has no settings of its own, so it would not count its hits.)
     let copy = K::build(&Settings {
@@ -568,7 +568,7 @@ fn what_tells_of_a_death_does_not_own_the_container() {
     assert_eq!(census.alive(), 0);
 }
 
-/// `collect_in_thread` with threaded creation and removal, G1: of two that call `setdefault` at once neither gets another value.
+/// `collect_in_thread` with threaded creation and removal: of two that call `setdefault` at once neither gets another value.
 #[test]
 fn setdefault_has_one_winner() {
     let map: WeakValueMap<u32, Arc<(u32, usize)>> = WeakValueMap::new();

@@ -27,7 +27,7 @@ fn threads_that_intern_the_same_contents_get_the_same_pointers() {
     assert_eq!(interner.len(), 0);
 }
 
-// Race 1 of DESIGN.md: two owners that let go at once leave nothing behind.
+// Two owners that let go at once leave nothing behind.
 #[test]
 fn two_last_owners_that_let_go_together_leave_nothing() {
     let registry: Registry<u32, Citizen> = Registry::new();

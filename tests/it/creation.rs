@@ -404,7 +404,7 @@ fn a_value_entered_and_gone_while_its_key_is_being_created_leaves_the_key_to_the
     assert_eq!((*created, registry.len()), (20, 1));
 }
 
-// G4: "the drop … of a losing duplicate … runs with no lock of ours held".
+// What was made in vain is dropped with no lock of ours held.
 #[test]
 fn the_drop_of_a_value_made_in_vain_may_wait_for_those_who_wait_for_its_key() {
     struct Patient {

@@ -1,4 +1,4 @@
-//! When and where values are dropped, and who may go before whom (G2, G7, G8).
+//! When and where values are dropped, and who may go before whom.
 
 use crate::common::{promptly, Census, Citizen, Slow};
 use highlander::{Handle, Interned, Interner, Registry, WeakHandle};

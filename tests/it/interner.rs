@@ -211,7 +211,7 @@ fn iteration_yields_owners() {
     let mut iter = interner.iter();
     assert_eq!(iter.size_hint(), (1, Some(1)));
     drop(held);
-    // §1.12: what a live iterator has in hand stays alive, and goes with it.
+    // BEHAVIOURS.md 1.12: what a live iterator has in hand stays alive, and goes with it.
     assert_eq!(interner.len(), 1);
     let yielded = iter.next().unwrap();
     assert!(iter.next().is_none());

@@ -1,4 +1,4 @@
-//! G4: user code runs under no lock, so it may call the same registry back. G11: and when it panics, nothing is spoilt.
+//! User code runs under no lock, so it may call the same registry back; and when it panics, nothing is spoilt.
 // What in a weak handle can change has no part in how it compares and hashes.
 #![allow(clippy::mutable_key_type)]
 

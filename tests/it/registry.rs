@@ -39,7 +39,7 @@ fn overlapping_creations_of_a_key_give_the_same_value() {
     assert_eq!((&**first, registry.len()), ("value of k", 1));
 }
 
-// §1.8
+// BEHAVIOURS.md 1.8
 #[test]
 fn an_entry_is_gone_when_its_last_handle_is() {
     let census = Census::new();
@@ -96,7 +96,7 @@ fn the_key_goes_with_the_entry() {
     assert_eq!((census.alive(), census.born()), (0, 5));
 }
 
-// §1.9, invariant I3
+// BEHAVIOURS.md 1.9
 #[test]
 fn a_late_drop_of_a_displaced_value_does_not_touch_its_successor() {
     let registry: Registry<u32, &str> = Registry::new();
@@ -112,7 +112,7 @@ fn a_late_drop_of_a_displaced_value_does_not_touch_its_successor() {
     assert_eq!(registry.len(), 0);
 }
 
-// §1.10
+// BEHAVIOURS.md 1.10
 #[test]
 fn a_value_whose_handle_is_thrown_away_was_never_there() {
     let registry: Registry<u32, u32> = Registry::new();
@@ -300,7 +300,7 @@ fn iteration_and_keys_show_the_live_values() {
     }
 }
 
-// §1.12 and 1.13
+// BEHAVIOURS.md 1.12, 1.13
 #[test]
 fn iteration_owns_what_it_yields_and_never_fails_because_of_a_change() {
     let registry: Registry<u32, u32> = Registry::new();

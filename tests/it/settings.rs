@@ -25,7 +25,7 @@ fn taken(log: &Log) -> Vec<(u32, RemovalCause)> {
 
 // Guava: MapMakerTest, and the argument checks of its setters.
 #[test]
-fn s9_2_nonsense_is_a_clear_error() {
+fn nonsense_is_a_clear_error() {
     let none = panic_of(|| Map::new().prune_bound(0));
     assert_eq!(none, "the prune bound is 0");
     let map = Map::new().prune_bound(u32::MAX);
@@ -80,7 +80,7 @@ fn each_kind_has_the_capacity_and_the_hasher_that_were_asked_for() {
 }
 
 #[test]
-fn s9_1_identity_keys() {
+fn by_address_an_equal_copy_is_another_key() {
     let map: WeakKeyMap<Arc<str>, u32, ByAddress> = WeakKeyMap::new();
     let (one, equal): (Arc<str>, Arc<str>) = ("k".into(), "k".into());
     map.insert(&one, 1);

@@ -46,7 +46,7 @@ fn enter(set: &Set, spell: &Arc<Spell>) -> bool {
 }
 
 #[test]
-fn s1_8_the_entry_goes_with_the_value_with_no_further_call() {
+fn the_entry_goes_with_the_value_with_no_further_call() {
     let set = Set::new();
     let spell = Arc::new(Spell::default());
     assert!(enter(&set, &spell));
@@ -93,7 +93,7 @@ fn the_container_may_go_first() {
 }
 
 #[test]
-fn s1_9_it_takes_its_own_entry_only() {
+fn a_token_takes_its_own_entry_only() {
     // Equal values in turn: the old one's death must not touch its successor.
     let set: WeakSet<Arc<Spell>> = WeakSet::new();
     let old = Arc::new(Spell {

@@ -1,4 +1,4 @@
-//! `Watched`: weak references as in §1, behaviours 1 to 7 (the numbers are in the names), and what a shared pointer owes.
+//! `Watched`: weak references as in CPython (behaviours 1.1 to 1.7 of `BEHAVIOURS.md`), and what a shared pointer owes.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::map::ByAddress;
@@ -33,7 +33,7 @@ impl Drop for Noisy {
 }
 
 #[test]
-fn s1_1_after_the_last_drop_the_weak_pointer_is_dead_and_the_callback_ran_once() {
+fn after_the_last_drop_the_weak_pointer_is_dead_and_the_callback_ran_once() {
     let log = Log::default();
     let one = Watched::new(5);
     let weak = Watched::downgrade(&one);
@@ -54,7 +54,7 @@ fn s1_1_after_the_last_drop_the_weak_pointer_is_dead_and_the_callback_ran_once()
 }
 
 #[test]
-fn s1_2_callbacks_run_newest_first_and_all_weak_pointers_are_dead_in_each() {
+fn callbacks_run_newest_first_and_all_weak_pointers_are_dead_in_each() {
     let log = Log::default();
     let value = Watched::new(());
     let weak: Vec<_> = (0..4).map(|_| Watched::downgrade(&value)).collect();
@@ -73,7 +73,7 @@ fn s1_2_callbacks_run_newest_first_and_all_weak_pointers_are_dead_in_each() {
 }
 
 #[test]
-fn s1_3_a_panicking_callback_does_not_stop_the_others_and_the_value_is_dropped() {
+fn a_panicking_callback_does_not_stop_the_others_and_the_value_is_dropped() {
     let log = Log::default();
     let value = Watched::new(Noisy(Arc::clone(&log)));
     Watched::on_death(&value, noted(&log, "0")).keep();
@@ -99,7 +99,7 @@ fn a_panic_of_a_callback_during_unwinding_is_swallowed() {
 }
 
 #[test]
-fn s1_4_a_dropped_registration_never_calls_back() {
+fn a_dropped_registration_never_calls_back() {
     let log = Log::default();
     let value = Watched::new(());
     drop(Watched::on_death(&value, noted(&log, "dropped")));
@@ -110,7 +110,7 @@ fn s1_4_a_dropped_registration_never_calls_back() {
 }
 
 #[test]
-fn s1_4_a_callback_may_detach_one_that_has_not_run_yet() {
+fn a_callback_may_detach_one_that_has_not_run_yet() {
     let log = Log::default();
     let value = Watched::new(());
     let older = Watched::on_death(&value, noted(&log, "older"));
@@ -125,7 +125,7 @@ fn s1_4_a_callback_may_detach_one_that_has_not_run_yet() {
 }
 
 #[test]
-fn s1_5_weak_pointers_to_one_value_share_and_counts_leave_out_the_dropped() {
+fn weak_pointers_to_one_value_share_and_counts_leave_out_the_dropped() {
     let value = Watched::new(1);
     let (one, two) = (Watched::downgrade(&value), Watched::downgrade(&value));
     assert!(one.ptr_eq(&two));
@@ -148,7 +148,7 @@ fn s1_5_weak_pointers_to_one_value_share_and_counts_leave_out_the_dropped() {
 
 #[test]
 #[allow(clippy::mutable_key_type)] // the hash is kept
-fn s1_6_weak_pointers_compare_as_their_values_and_dead_ones_by_identity() {
+fn weak_pointers_compare_as_their_values_and_dead_ones_by_identity() {
     let hasher = RandomState::new();
     let (x, y) = (Watched::new(7), Watched::new(7));
     let (to_x, to_y) = (Watched::downgrade(&x), Watched::downgrade(&y));
@@ -169,7 +169,7 @@ fn s1_6_weak_pointers_compare_as_their_values_and_dead_ones_by_identity() {
 }
 
 #[test]
-fn s1_7_a_pair_is_reported_once_whichever_half_dies_first() {
+fn a_pair_is_reported_once_whichever_half_dies_first() {
     // What `WeakMethod` does for an object and a function: both ends hold one registration for the same call.
     for object_first in [true, false] {
         let calls = Arc::new(AtomicUsize::new(0));

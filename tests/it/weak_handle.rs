@@ -1,4 +1,4 @@
-//! [`WeakHandle`]: knows a value without keeping it, and behaves as §1 says of `weakref.ref`.
+//! [`WeakHandle`]: knows a value without keeping it, and behaves as `BEHAVIOURS.md` says of `weakref.ref`.
 // What in a weak handle can change has no part in how it compares and hashes.
 #![allow(clippy::mutable_key_type)]
 
@@ -7,7 +7,7 @@ use highlander::{Handle, Registry, WeakHandle};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-// §1.1
+// BEHAVIOURS.md 1.1
 #[test]
 fn it_gives_a_handle_until_the_last_one_has_gone() {
     let registry: Registry<u32, String> = Registry::new();
@@ -106,7 +106,7 @@ fn identity_is_that_of_the_value_alive_or_dead() {
     assert!(one.ptr_eq(&two) && !one.ptr_eq(&other));
 }
 
-// §1.6
+// BEHAVIOURS.md 1.6
 #[test]
 fn the_living_compare_as_their_values_and_the_dead_by_identity() {
     let registry: Registry<u32, u32> = Registry::new();

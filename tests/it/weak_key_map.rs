@@ -1,4 +1,4 @@
-//! `WeakKeyMap`: what is known about objects that others own. The numbers are those of the models' behaviours.
+//! `WeakKeyMap`: what is known about objects that others own. Which behaviours of CPython and Guava they show is in `BEHAVIOURS.md`.
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice};
 use highlander::error::{CreateError, Refused};
@@ -28,7 +28,7 @@ fn filled(n: u32) -> (Map, Vec<Arc<String>>) {
 
 // CPython: test_weak_keys.
 #[test]
-fn s1_8_when_a_key_dies_its_entry_is_absent_without_a_further_call() {
+fn when_a_key_dies_its_entry_is_absent_without_a_further_call() {
     let (map, mut keys) = filled(3);
     keys.truncate(1);
     assert_eq!(map.len(), 1);
@@ -41,7 +41,7 @@ fn s1_8_when_a_key_dies_its_entry_is_absent_without_a_further_call() {
 
 // CPython: an equal but distinct key does not take the first one's place.
 #[test]
-fn s1_17_of_equal_keys_the_first_stays_and_the_entry_dies_with_it() {
+fn of_equal_keys_the_first_stays_and_the_entry_dies_with_it() {
     let map: Map<Arc<u32>> = Map::new();
     let (first, second) = (key("k"), key("k"));
     let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(Arc::new);
@@ -66,7 +66,7 @@ fn s1_17_of_equal_keys_the_first_stays_and_the_entry_dies_with_it() {
 }
 
 #[test]
-fn s1_10_try_insert_keeps_the_first_value() {
+fn try_insert_keeps_the_first_value() {
     let map = Map::new();
     let k = key("k");
     map.try_insert(&k, 1).unwrap();
@@ -79,7 +79,7 @@ fn s1_10_try_insert_keeps_the_first_value() {
 
 // CPython: test_weak_keyed_dict_popitem, test_weak_keyed_delitem.
 #[test]
-fn s1_11_remove_and_pop_skip_the_dead() {
+fn remove_and_pop_skip_the_dead() {
     let (map, mut keys) = filled(4);
     keys.truncate(1);
     assert_eq!(map.remove("3"), None);
@@ -89,7 +89,7 @@ fn s1_11_remove_and_pop_skip_the_dead() {
 }
 
 #[test]
-fn s1_12_an_iterator_keeps_alive_the_key_in_hand_alone() {
+fn an_iterator_keeps_alive_the_key_in_hand_alone() {
     let (map, keys) = filled(2);
     let mut iter = map.iter();
     let item = iter.next().unwrap();
@@ -101,7 +101,7 @@ fn s1_12_an_iterator_keeps_alive_the_key_in_hand_alone() {
 }
 
 #[test]
-fn s1_13_iteration_survives_any_change() {
+fn iteration_survives_any_change() {
     let (map, mut keys) = filled(100);
     let mut seen = 0;
     for (k, value) in &map {
@@ -120,7 +120,7 @@ fn s1_13_iteration_survives_any_change() {
 
 // CPython: test_weak_keyed_union_operators.
 #[test]
-fn s1_14_copies_and_unions() {
+fn copies_and_unions() {
     let (left, keys) = filled(3);
     let right = Map::new();
     right.insert(&keys[2], 22);
@@ -134,7 +134,7 @@ fn s1_14_copies_and_unions() {
 }
 
 #[test]
-fn s1_15_weak_keys_may_be_dead_keys_never() {
+fn weak_keys_may_be_dead_keys_never() {
     let (map, mut keys) = filled(5);
     keys.truncate(2);
     assert_eq!(map.weak_keys().count(), 5);
@@ -144,7 +144,7 @@ fn s1_15_weak_keys_may_be_dead_keys_never() {
 
 // Guava's weak keys; Jython's WeakKeyDictionary.
 #[test]
-fn s9_1_by_address_an_equal_copy_is_another_key() {
+fn by_address_an_equal_copy_is_another_key() {
     let map = Identities::new();
     let (one, copy) = (key("k"), key("k"));
     map.insert(&one, 1);
@@ -223,7 +223,7 @@ fn keys_are_hashed_when_they_are_entered_and_never_again() {
 }
 
 #[test]
-fn s9_4_churn_keeps_the_dead_below_the_living_and_drops_their_values() {
+fn churn_keeps_the_dead_below_the_living_and_drops_their_values() {
     let census = Census::new();
     let map: WeakKeyMap<Arc<String>, Arc<Citizen>> = WeakKeyMap::new();
     let keys: Vec<_> = (0..500).map(key).collect();
@@ -241,7 +241,7 @@ fn s9_4_churn_keeps_the_dead_below_the_living_and_drops_their_values() {
 }
 
 #[test]
-fn s9_7_racing_creators_run_one_factory() {
+fn racing_creators_run_one_factory() {
     let runs = AtomicUsize::new(0);
     let map = Map::new();
     let mut keys = Vec::new();
@@ -270,7 +270,7 @@ fn s9_7_racing_creators_run_one_factory() {
 }
 
 #[test]
-fn s9_7_a_factory_that_asks_for_its_own_key_is_told_so() {
+fn a_factory_that_asks_for_its_own_key_is_told_so() {
     let map = Map::new();
     let (k, equal) = (key("k"), key("k"));
     let result = map.get_or_try_insert_with(&k, |_| {
@@ -442,7 +442,7 @@ fn threads_agree() {
 }
 
 #[test]
-fn s1_14_equality_is_of_the_living_and_of_values() {
+fn equality_is_of_the_living_and_of_values() {
     let (map, mut keys) = filled(3);
     let copy = map.clone();
     assert_eq!(map, copy);

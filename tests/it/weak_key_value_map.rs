@@ -1,4 +1,4 @@
-//! `WeakKeyValueMap`: pairs of objects that others own. The numbers are those of the models' behaviours.
+//! `WeakKeyValueMap`: pairs of objects that others own. Which behaviours of Jython and Guava they show is in `BEHAVIOURS.md`.
 
 use crate::common::{panic_of, promptly, Census, Citizen, Dice};
 use highlander::error::CreateError;
@@ -27,7 +27,7 @@ fn filled(n: u32) -> (Map, Held) {
 
 // Jython: dict_builder(MapMaker().weakKeys().weakValues().makeMap, T).
 #[test]
-fn s8_6_an_entry_goes_when_either_side_dies() {
+fn an_entry_goes_when_either_side_dies() {
     let (map, mut held) = filled(3);
     let (k0, v0) = held.remove(0);
     drop(k0);
@@ -44,7 +44,7 @@ fn s8_6_an_entry_goes_when_either_side_dies() {
 
 // Jython: value to key, or key to value, strong: both are collected.
 #[test]
-fn s8_6_sides_that_own_each_other_do_not_leak() {
+fn sides_that_own_each_other_do_not_leak() {
     struct Owner(
         #[allow(dead_code)] Option<Arc<Owner>>,
         #[allow(dead_code)] Citizen,
@@ -100,7 +100,7 @@ fn a_value_may_be_entered_under_several_keys() {
 }
 
 #[test]
-fn s1_17_of_equal_keys_the_first_stays() {
+fn of_equal_keys_the_first_stays() {
     let map = Map::new();
     let (first, second, one, two) = (key("k"), key("k"), Arc::new(1), Arc::new(2));
     map.insert(&first, one.clone());
@@ -111,7 +111,7 @@ fn s1_17_of_equal_keys_the_first_stays() {
 }
 
 #[test]
-fn s1_9_a_late_death_of_either_side_does_not_touch_the_successor() {
+fn a_late_death_of_either_side_does_not_touch_the_successor() {
     let map = Map::new();
     let (k, old, new) = (key("k"), Arc::new(1), Arc::new(2));
     map.insert(&k, old.clone());
@@ -197,7 +197,7 @@ fn the_rest_of_the_methods() {
 }
 
 #[test]
-fn s9_4_churn_keeps_the_dead_below_the_living_on_both_sides() {
+fn churn_keeps_the_dead_below_the_living_on_both_sides() {
     let (map, held) = filled(500);
     for i in 500..20_000 {
         let (k, v) = (key(i), Arc::new(i));
@@ -265,7 +265,7 @@ fn threads_agree_on_both_sides() {
 }
 
 #[test]
-fn s1_14_equality_is_of_the_living_and_of_values() {
+fn equality_is_of_the_living_and_of_values() {
     let (a, b) = (Arc::new("a".to_string()), Arc::new("b".to_string()));
     let (one, uno, two) = (Arc::new(1), Arc::new(1), Arc::new(2));
     type Pairs<M = ByEquality> = WeakKeyValueMap<Arc<String>, Arc<u32>, M>;

@@ -1,5 +1,4 @@
-//! `WeakSet`: the meaning of CPython's `WeakSet`, with the numbers of §1 and the cases of its `test_weakset` beside the tests, and
-//! what a list of listeners owes.
+//! `WeakSet`: the meaning of CPython's `WeakSet` (see `BEHAVIOURS.md`), and what a list of listeners owes.
 
 use crate::common::{forever, panic_of, promptly, Colliding, Dice};
 use highlander::map::ByAddress;
@@ -28,7 +27,7 @@ fn shown<M, S>(set: &WeakSet<Arc<u32>, M, S>) -> Vec<u32> {
 
 /// test_weakset: `test_len`.
 #[test]
-fn s1_8_a_dead_member_is_gone_and_len_is_one_less() {
+fn a_dead_member_is_gone_and_len_is_one_less() {
     let mut owned = numbers(0..3);
     let set = set_of(&owned);
     assert_eq!(set.len(), 3);
@@ -41,7 +40,7 @@ fn s1_8_a_dead_member_is_gone_and_len_is_one_less() {
 
 /// test_weakset: `test_contains`.
 #[test]
-fn s1_18_contains_is_false_for_strangers_and_pop_of_an_empty_set_is_none() {
+fn contains_is_false_for_strangers_and_pop_of_an_empty_set_is_none() {
     let owned = numbers(0..2);
     let set = set_of(&owned);
     assert!(set.contains(&0) && !set.contains(&2));
@@ -65,7 +64,7 @@ fn insert_and_remove_say_what_they_did() {
 }
 
 #[test]
-fn s1_17_the_first_of_equal_members_stays_and_its_death_is_the_entrys() {
+fn the_first_of_equal_members_stays_and_its_death_is_the_entrys() {
     let (set, one, same) = (Numbers::new(), Arc::new(1), Arc::new(1));
     set.insert(&one);
     set.insert(&same);
@@ -76,7 +75,7 @@ fn s1_17_the_first_of_equal_members_stays_and_its_death_is_the_entrys() {
 }
 
 #[test]
-fn s8_7_by_address_equal_members_are_two() {
+fn by_address_equal_members_are_two() {
     let set: WeakSet<Arc<u32>, ByAddress> = WeakSet::new();
     let (one, same) = (Arc::new(1), Arc::new(1));
     assert!(set.insert(&one) && set.insert(&same) && !set.insert(&one));
@@ -127,7 +126,7 @@ fn members_come_in_the_order_of_their_insertion() {
 
 /// test_weakset: `test_pop`.
 #[test]
-fn s1_11_pop_first_takes_in_order_and_skips_the_dead() {
+fn pop_first_takes_in_order_and_skips_the_dead() {
     let mut owned = numbers(0..40);
     let set = set_of(&owned);
     owned.drain(..20);
@@ -188,7 +187,7 @@ fn retain_keeps_what_is_wanted() {
 
 /// test_weakset: `test_union`, `test_intersection`, `test_difference`, `test_symmetric_difference`, `test_sub_and_super`, `test_isdisjoint`, `test_eq`.
 #[test]
-fn s1_14_set_operations_look_at_live_members() {
+fn set_operations_look_at_live_members() {
     let mut owned = numbers(0..10);
     let (low, high) = (set_of(&owned[..6]), set_of(&owned[4..]));
     assert_eq!(shown(&low.union(&high)), (0..10).collect::<Vec<_>>());
@@ -223,7 +222,7 @@ fn an_iterator_shows_nothing_that_came_after_it_was_made() {
 
 /// test_weakset: `test_weak_destroy_while_iterating`.
 #[test]
-fn s1_12_an_iterator_keeps_what_it_yielded_and_drops_the_rest_when_closed() {
+fn an_iterator_keeps_what_it_yielded_and_drops_the_rest_when_closed() {
     let mut owned = numbers(0..3);
     let set = set_of(&owned);
     let mut iterator = set.iter();
@@ -238,7 +237,7 @@ fn s1_12_an_iterator_keeps_what_it_yielded_and_drops_the_rest_when_closed() {
 
 /// test_weakset: `test_weak_destroy_and_mutate_while_iterating`.
 #[test]
-fn s1_13_changes_during_iteration_are_never_an_error() {
+fn changes_during_iteration_are_never_an_error() {
     for victim in 0..60 {
         let owned = numbers(0..60);
         let more = numbers(60..200);
@@ -264,7 +263,7 @@ fn s1_13_changes_during_iteration_are_never_an_error() {
 }
 
 #[test]
-fn s1_13_a_loop_that_inserts_ends() {
+fn a_loop_that_inserts_ends() {
     let set = Numbers::new();
     let first = Arc::new(0);
     set.insert(&first);
@@ -303,7 +302,7 @@ fn try_for_each_stops() {
 }
 
 #[test]
-fn g2_watched_members_go_at_their_last_drop() {
+fn watched_members_go_at_their_last_drop() {
     let set: WeakSet<Watched<u32>> = WeakSet::new();
     let owned: Vec<_> = (0..1000).map(Watched::new).collect();
     for member in &owned {
@@ -317,7 +316,7 @@ fn g2_watched_members_go_at_their_last_drop() {
 }
 
 #[test]
-fn g2_dead_members_of_plain_arcs_are_pruned_by_other_insertions() {
+fn dead_members_of_plain_arcs_are_pruned_by_other_insertions() {
     let set = Numbers::new();
     let keep = numbers(0..100);
     set.extend(keep.iter().cloned());
@@ -332,7 +331,7 @@ fn g2_dead_members_of_plain_arcs_are_pruned_by_other_insertions() {
 }
 
 #[test]
-fn g2_after_a_mass_death_insertions_clean_up_64_at_a_time() {
+fn after_a_mass_death_insertions_clean_up_64_at_a_time() {
     let set = Numbers::new();
     let dead = numbers(0..6400);
     set.extend(dead.iter().cloned());
@@ -346,7 +345,7 @@ fn g2_after_a_mass_death_insertions_clean_up_64_at_a_time() {
 }
 
 #[test]
-fn g10_room_is_given_back() {
+fn room_is_given_back() {
     let set = Numbers::new();
     let mut owned = numbers(0..10_000);
     set.extend(owned.iter().cloned());
@@ -363,7 +362,7 @@ fn g10_room_is_given_back() {
 }
 
 #[test]
-fn g8_an_iterator_outlives_its_set() {
+fn an_iterator_outlives_its_set() {
     let owned = numbers(0..100);
     let mut iterator = set_of(&owned).iter();
     assert!(iterator.by_ref().map(|m| *m).eq(0..100));
@@ -419,7 +418,7 @@ impl Hash for Nosy {
 }
 
 #[test]
-fn g4_hash_and_eq_may_use_the_set() {
+fn hash_and_eq_may_use_the_set() {
     promptly(|| {
         let set = forever(WeakSet::new());
         let owned: Vec<_> = (0..20).map(|id| Nosy::new(set, id)).collect();
@@ -435,7 +434,7 @@ fn g4_hash_and_eq_may_use_the_set() {
 }
 
 #[test]
-fn g11_a_panic_in_eq_or_hash_changes_nothing() {
+fn a_panic_in_eq_or_hash_changes_nothing() {
     let set = forever(WeakSet::new());
     let (one, two) = (Nosy::new(set, 1), Nosy::new(set, 3));
     set.insert(&one);
@@ -662,7 +661,7 @@ fn iteration_while_others_insert_and_remove() {
 }
 
 #[test]
-fn g1_of_equal_members_entered_together_one_wins() {
+fn of_equal_members_entered_together_one_wins() {
     let set = Arc::new(Numbers::new());
     for round in 0..300 {
         let start = Arc::new(Barrier::new(2));

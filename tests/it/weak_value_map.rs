@@ -1,4 +1,4 @@
-//! `WeakValueMap`: values that others own, one per key. The numbers are those of the models' behaviours.
+//! `WeakValueMap`: values that others own, one per key. Which behaviours of CPython and Guava they show is in `BEHAVIOURS.md`.
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice};
 use highlander::error::{CreateError, Refused};
@@ -23,7 +23,7 @@ fn filled(n: u32) -> (Map, Vec<Arc<u32>>) {
 
 // CPython, WeakValueDictionary: test_weak_values.
 #[test]
-fn s1_8_a_dead_value_is_absent_without_a_further_call() {
+fn a_dead_value_is_absent_without_a_further_call() {
     let (map, held) = filled(3);
     drop(held);
     assert!(map.get(&0).is_none());
@@ -35,7 +35,7 @@ fn s1_8_a_dead_value_is_absent_without_a_further_call() {
 
 // CPython bpo-28427.
 #[test]
-fn s1_9_old_value_does_not_evict_new() {
+fn an_old_value_does_not_evict_a_new_one() {
     let map = Map::new();
     let (a, b) = (Arc::new(1), Arc::new(2));
     map.insert(7, a.clone());
@@ -49,7 +49,7 @@ fn s1_9_old_value_does_not_evict_new() {
 
 // CPython bpo-19542.
 #[test]
-fn s1_10_a_value_that_is_discarded_is_gone_and_one_that_is_kept_stays_the_first() {
+fn a_value_that_is_discarded_is_gone_and_one_that_is_kept_stays_the_first() {
     let map = Map::new();
     assert!(map.try_insert(1, Arc::new(1)).is_ok());
     assert_eq!(map.len(), 0);
@@ -64,7 +64,7 @@ fn s1_10_a_value_that_is_discarded_is_gone_and_one_that_is_kept_stays_the_first(
 
 // CPython: test_weak_valued_pop, popitem.
 #[test]
-fn s1_11_remove_and_pop_skip_the_dead() {
+fn remove_and_pop_skip_the_dead() {
     let (map, mut held) = filled(4);
     held.truncate(1);
     assert!(map.remove(&3).is_none());
@@ -75,7 +75,7 @@ fn s1_11_remove_and_pop_skip_the_dead() {
 }
 
 #[test]
-fn s1_12_an_iterator_keeps_alive_the_item_in_hand_alone() {
+fn an_iterator_keeps_alive_the_item_in_hand_alone() {
     let (map, held) = filled(2);
     let mut iter = map.iter();
     let item = iter.next().unwrap();
@@ -88,7 +88,7 @@ fn s1_12_an_iterator_keeps_alive_the_item_in_hand_alone() {
 
 // CPython bpo-7105, gh-89967: here no change under an iterator is an error.
 #[test]
-fn s1_13_iteration_survives_any_change() {
+fn iteration_survives_any_change() {
     let (map, mut held) = filled(100);
     let mut seen = 0;
     for (key, value) in &map {
@@ -107,7 +107,7 @@ fn s1_13_iteration_survives_any_change() {
 }
 
 #[test]
-fn s1_13_readers_beside_an_inserting_thread_never_fail() {
+fn readers_beside_an_inserting_thread_never_fail() {
     let map = Arc::new(Map::new());
     let stop = Arc::new(AtomicUsize::new(0));
     let readers: Vec<_> = (0..2)
@@ -139,7 +139,7 @@ fn s1_13_readers_beside_an_inserting_thread_never_fail() {
 
 // CPython: test_weak_valued_copy, test_weak_valued_union_operators.
 #[test]
-fn s1_14_copies_are_shallow_unions_prefer_the_right_and_equality_is_of_the_living() {
+fn copies_are_shallow_unions_prefer_the_right_and_equality_is_of_the_living() {
     let (left, mut held) = filled(3);
     let copy = left.clone();
     assert_eq!(copy, left);
@@ -161,7 +161,7 @@ fn s1_14_copies_are_shallow_unions_prefer_the_right_and_equality_is_of_the_livin
 
 // CPython: test_make_weak_valued_dict..., valuerefs.
 #[test]
-fn s1_15_weak_values_may_be_dead_values_never() {
+fn weak_values_may_be_dead_values_never() {
     let (map, mut held) = filled(5);
     held.truncate(2);
     assert_eq!(map.weak_values().count(), 5);
@@ -174,7 +174,7 @@ fn s1_15_weak_values_may_be_dead_values_never() {
 }
 
 #[test]
-fn s1_16_an_extension_that_fails_midway_keeps_what_it_has_stored() {
+fn an_extension_that_fails_midway_keeps_what_it_has_stored() {
     let map = Map::new();
     let held: Vec<_> = (0..4).map(Arc::new).collect();
     let text = panic_of(|| {
@@ -189,7 +189,7 @@ fn s1_16_an_extension_that_fails_midway_keeps_what_it_has_stored() {
 
 // Guava: MapMakerInternalMap compares weak values by `==`.
 #[test]
-fn s9_1_weak_values_compare_by_identity() {
+fn weak_values_compare_by_identity() {
     let map = Map::new();
     let (value, equal) = (Arc::new(5), Arc::new(5));
     map.insert(1, value.clone());
@@ -201,7 +201,7 @@ fn s9_1_weak_values_compare_by_identity() {
 }
 
 #[test]
-fn s9_3_a_dead_value_is_never_shown_and_counts_as_absent() {
+fn a_dead_value_is_never_shown_and_counts_as_absent() {
     let (map, held) = filled(1);
     drop(held);
     assert_eq!((map.len(), map.entry_count()), (0, 1));
@@ -214,7 +214,7 @@ fn s9_3_a_dead_value_is_never_shown_and_counts_as_absent() {
 
 // Guava #801, #307: there a dead entry stays until somebody comes by its segment, and fast churn runs out of memory.
 #[test]
-fn s9_4_churn_keeps_the_dead_below_the_living_and_a_constant() {
+fn churn_keeps_the_dead_below_the_living_and_a_constant() {
     let (map, held) = filled(1000);
     for i in 0..100_000 {
         map.insert(1000 + i, Arc::new(i));
@@ -225,7 +225,7 @@ fn s9_4_churn_keeps_the_dead_below_the_living_and_a_constant() {
 }
 
 #[test]
-fn s9_4_misses_sweep_too() {
+fn misses_sweep_too() {
     let (map, held) = filled(100);
     drop(held);
     for i in 0..64 * 100 {
@@ -236,7 +236,7 @@ fn s9_4_misses_sweep_too() {
 }
 
 #[test]
-fn s9_5_pruning_takes_out_the_very_entry_and_not_its_successor() {
+fn pruning_takes_out_the_very_entry_and_not_its_successor() {
     let (map, mut held) = filled(100);
     held.retain(|v| **v % 2 == 0);
     let fresh: Vec<_> = (0..50)
@@ -255,7 +255,7 @@ fn s9_5_pruning_takes_out_the_very_entry_and_not_its_successor() {
 }
 
 #[test]
-fn s9_6_iterators_of_a_growing_map_see_each_lasting_entry_once() {
+fn iterators_of_a_growing_map_see_each_lasting_entry_once() {
     let (map, mut held) = filled(500);
     let mut seen = vec![0; 500];
     for (key, _) in &map {
@@ -275,7 +275,7 @@ fn s9_6_iterators_of_a_growing_map_see_each_lasting_entry_once() {
 
 // Guava's `computeIfAbsent` ran its function twice in 8 of 2,000 races.
 #[test]
-fn s9_7_racing_creators_run_one_factory_and_share_what_it_makes() {
+fn racing_creators_run_one_factory_and_share_what_it_makes() {
     let runs = AtomicUsize::new(0);
     let map = Map::<u32, u32>::new().record_stats();
     for round in 0..500 {
@@ -306,7 +306,7 @@ fn s9_7_racing_creators_run_one_factory_and_share_what_it_makes() {
 
 // ConcurrentHashMap and Caffeine: "Recursive update".
 #[test]
-fn s9_7_a_factory_that_asks_for_its_own_key_is_told_so() {
+fn a_factory_that_asks_for_its_own_key_is_told_so() {
     let map = Map::new();
     let result = map.get_or_try_insert_with(1, |_| {
         let again = map.get_or_try_insert_with(1, |_| Ok::<_, Refused>(Arc::new(1)));
@@ -327,7 +327,7 @@ fn s9_7_a_factory_that_asks_for_its_own_key_is_told_so() {
 }
 
 #[test]
-fn s9_7_a_factory_that_fails_or_panics_stores_nothing() {
+fn a_factory_that_fails_or_panics_stores_nothing() {
     let map = Map::new();
     let error = map.get_or_try_insert_with(1, |_| Err("no"));
     assert_eq!(error.unwrap_err(), CreateError::Failed("no"));

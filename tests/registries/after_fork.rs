@@ -1,4 +1,4 @@
-//! `after_fork`: §3.3 to 5, as far as no process is forked: `run` is called here. Real forks are in `tests/process.rs`.
+//! `after_fork`: behaviours 3.3 to 3.5 of `BEHAVIOURS.md`, as far as no process is forked: `run` is called here. Real forks are in `tests/process.rs`.
 
 use crate::common::{panic_of, Census, Citizen};
 use highlander::pointer::Watched;
@@ -11,7 +11,7 @@ use std::thread;
 type Log = Arc<Mutex<Vec<u32>>>;
 
 #[test]
-fn s3_3_an_object_is_not_kept_and_the_same_twice_runs_twice() {
+fn an_object_is_not_kept_and_what_is_registered_twice_runs_twice() {
     let (after_fork, census) = (AfterFork::new(), Census::new());
     let (object, runs) = (Arc::new(census.citizen()), Arc::new(AtomicUsize::new(0)));
     let count = {
@@ -30,7 +30,7 @@ fn s3_3_an_object_is_not_kept_and_the_same_twice_runs_twice() {
 }
 
 #[test]
-fn s3_4_in_the_order_of_registration_and_the_dead_are_passed_over() {
+fn functions_run_in_the_order_of_registration_and_the_dead_are_passed_over() {
     let (after_fork, log) = (AfterFork::new(), Log::default());
     let objects: Vec<_> = (0..100).map(Watched::new).collect();
     let first = objects.len() as u32;
@@ -48,7 +48,7 @@ fn s3_4_in_the_order_of_registration_and_the_dead_are_passed_over() {
 }
 
 #[test]
-fn s3_4_a_panic_does_not_stop_the_rest() {
+fn a_panic_does_not_stop_the_rest() {
     let (after_fork, log) = (AfterFork::new(), Log::default());
     let object = Arc::new(());
     for i in 0..4 {
@@ -65,7 +65,7 @@ fn s3_4_a_panic_does_not_stop_the_rest() {
 
 /// What is prepared is owned until it has run; what dies before is not called, what comes after is not either.
 #[test]
-fn s3_4_the_snapshot_owns_the_objects() {
+fn the_snapshot_owns_the_objects() {
     let (after_fork, census, log) = (AfterFork::new(), Census::new(), Log::default());
     let (one, two) = (
         Watched::new(census.citizen()),
@@ -91,7 +91,7 @@ fn s3_4_the_snapshot_owns_the_objects() {
 
 /// bpo-17555: a registry that is passed on from child to child does not grow. Here, one whose objects come and go does not.
 #[test]
-fn s3_5_it_does_not_grow() {
+fn the_registry_does_not_grow() {
     let after_fork = AfterFork::new();
     for generation in 0..10_000 {
         let object = Arc::new(generation);

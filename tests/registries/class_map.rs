@@ -1,4 +1,4 @@
-//! §8: the class map of Jython, without its faults. (README.md says which of the numbers have no meaning here.)
+//! `class_map`: the class map of Jython, without its faults; part 8 of `BEHAVIOURS.md`, which says what has no meaning here.
 
 use crate::common::promptly;
 use highlander::error::CreateError;
@@ -120,7 +120,7 @@ fn is_complete(wrapper: &Type) -> bool {
     wrapper.complete.load(SeqCst) && wrapper.leads_to.get().map(Vec::len) == of_class
 }
 
-/// §8.1: twice the same; 8 threads and 200 fresh classes: one type each, complete.
+/// BEHAVIOURS.md 8.1: twice the same; 8 threads and 200 fresh classes: one type each, complete.
 #[test]
 fn a_class_has_one_complete_type_whoever_asks() {
     let types = types();
@@ -174,7 +174,7 @@ fn a_class_has_one_complete_type_whoever_asks() {
     }
 }
 
-/// §8.2: the same name from two loaders: two types.
+/// BEHAVIOURS.md 8.2: the same name from two loaders: two types.
 #[test]
 fn the_same_name_from_two_loaders_has_two_types() {
     let types = types();
@@ -188,7 +188,7 @@ fn the_same_name_from_two_loaders_has_two_types() {
     assert_eq!(types.len(), 2);
 }
 
-/// §8.3: 50 loaders and their types are dropped: none of 100 references survives, though each type knows its class and each class its loader.
+/// BEHAVIOURS.md 8.3: 50 loaders and their types are dropped: none of 100 references survives, though each type knows its class and each class its loader.
 #[test]
 fn a_loader_that_goes_takes_its_classes_along() {
     let types = types();
@@ -208,7 +208,7 @@ fn a_loader_that_goes_takes_its_classes_along() {
     types.prune();
 }
 
-/// §8.4, which differs: a type that nobody holds goes, though its class stays, and the next one is new. One that is held beside its class stays with it.
+/// BEHAVIOURS.md 8.4, which differs: a type that nobody holds goes, though its class stays, and the next one is new. One that is held beside its class stays with it.
 #[test]
 fn a_type_that_nobody_holds_is_made_anew() {
     let types = types();
@@ -262,7 +262,7 @@ fn an_unfinished_type_is_for_its_builder_alone() {
     assert_eq!(wrapper.get(), Some(&7));
 }
 
-/// §8.5, as it should be: a failed build is tried anew, and half-built types are handed to nobody.
+/// BEHAVIOURS.md 8.5, as it should be: a failed build is tried anew, and half-built types are handed to nobody.
 #[test]
 fn a_failed_build_leaves_nothing_half_built() {
     let types = types();
@@ -281,7 +281,7 @@ fn a_failed_build_leaves_nothing_half_built() {
     assert!(is_complete(&wrapper) && types.len() == 3);
 }
 
-/// §8.6: an entry goes when either side dies, and with both sides weak neither a value that owns its key nor a key that owns its value is kept.
+/// BEHAVIOURS.md 8.6: an entry goes when either side dies, and with both sides weak neither a value that owns its key nor a key that owns its value is kept.
 #[test]
 fn with_both_sides_weak_nothing_is_kept() {
     struct Node(#[allow(dead_code)] Option<Arc<Node>>); // It owns it.
@@ -312,7 +312,7 @@ fn with_both_sides_weak_nothing_is_kept() {
     assert_eq!(weak.strong_count(), 0);
 }
 
-/// §8.9: threads by id, weakly.
+/// BEHAVIOURS.md 8.9: threads by id, weakly.
 #[test]
 fn threads_by_id() {
     let threads: WeakValueMap<thread::ThreadId, Arc<String>> = WeakValueMap::new();

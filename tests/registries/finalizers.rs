@@ -1,4 +1,4 @@
-//! `finalizers`: §1.19 to 22 and §3.6 to 9; the numbers are in the names. What needs a process of its own is in `tests/process.rs`.
+//! `finalizers`: behaviours 1.19 to 1.22 and 3.6 to 3.9 of `BEHAVIOURS.md`. What needs a process of its own is in `tests/process.rs`.
 
 use crate::common::{panic_of, promptly, Census};
 use highlander::pointer::{Registration, Token, Watched, WeakWatched};
@@ -27,7 +27,7 @@ fn assert_ran(ran: Ran, run: usize, panicked: usize) {
 }
 
 #[test]
-fn s1_19_a_call_runs_once_returns_the_result_and_is_dead_before_the_function_runs() {
+fn a_call_runs_once_returns_the_result_and_is_dead_before_the_function_runs() {
     let finalizers = Arc::new(Finalizers::new());
     let object = Watched::new(());
     let (list, me) = (
@@ -51,7 +51,7 @@ fn s1_19_a_call_runs_once_returns_the_result_and_is_dead_before_the_function_run
 }
 
 #[test]
-fn s1_19_a_panic_of_a_call_goes_to_the_caller_and_the_finalizer_is_dead() {
+fn a_panic_of_a_call_goes_to_the_caller_and_the_finalizer_is_dead() {
     let finalizers = Finalizers::new();
     let object = Watched::new(());
     let finalizer = finalizers.finalize(&object, || panic!("out"));
@@ -61,7 +61,7 @@ fn s1_19_a_panic_of_a_call_goes_to_the_caller_and_the_finalizer_is_dead() {
 }
 
 #[test]
-fn s1_19_a_panic_at_death_stops_nothing_and_goes_on_from_the_drop() {
+fn a_panic_at_death_stops_nothing_and_goes_on_from_the_drop() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let object = Watched::new(());
     finalizers.finalize(&object, log.note("old"));
@@ -73,7 +73,7 @@ fn s1_19_a_panic_at_death_stops_nothing_and_goes_on_from_the_drop() {
 }
 
 #[test]
-fn s1_20_newest_first_at_death_though_nobody_has_kept_the_finalizers() {
+fn finalizers_run_newest_first_at_death_though_nobody_has_kept_them() {
     let log = Log::default();
     let finalizers = Finalizers::new();
     let object = Watched::new(());
@@ -87,7 +87,7 @@ fn s1_20_newest_first_at_death_though_nobody_has_kept_the_finalizers() {
 }
 
 #[test]
-fn s1_20_they_run_at_death_when_the_list_has_gone() {
+fn finalizers_run_at_death_when_their_list_has_gone() {
     let log = Log::default();
     let finalizers = Finalizers::new();
     let object = Watched::new(());
@@ -101,7 +101,7 @@ fn s1_20_they_run_at_death_when_the_list_has_gone() {
 }
 
 #[test]
-fn s1_20_detach_gives_object_and_function_back_once() {
+fn detach_gives_object_and_function_back_once() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let object = Watched::new(7);
     let finalizer = finalizers.finalize(&object, log.note("run"));
@@ -118,7 +118,7 @@ fn s1_20_detach_gives_object_and_function_back_once() {
 }
 
 #[test]
-fn s1_20_nothing_is_detached_from_a_dead_object() {
+fn nothing_is_detached_from_a_dead_object() {
     let finalizers = Finalizers::new();
     let object = Watched::new(7);
     let finalizer = finalizers.finalize(&object, || ());
@@ -127,7 +127,7 @@ fn s1_20_nothing_is_detached_from_a_dead_object() {
 }
 
 #[test]
-fn s1_20_a_priority_can_be_changed_until_it_is_dead() {
+fn a_priority_can_be_changed_until_the_finalizer_is_dead() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let object = Watched::new(());
     let one = finalizers.finalize(&object, log.note("one"));
@@ -149,7 +149,7 @@ fn s1_20_a_priority_can_be_changed_until_it_is_dead() {
 }
 
 #[test]
-fn s1_20_a_priority_that_is_changed_while_others_run_counts() {
+fn a_priority_that_is_changed_while_others_run_counts() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let late = Arc::new(finalizers.at_exit(0, log.note("late")));
     finalizers.at_exit(1, log.note("middle"));
@@ -166,7 +166,7 @@ fn s1_20_a_priority_that_is_changed_while_others_run_counts() {
 
 /// Exit: newest first, a panic does not stop the rest, those that are made meanwhile run next; what comes later is honoured.
 #[test]
-fn s1_21_exit() {
+fn at_exit_a_panic_stops_nothing_and_what_is_made_meanwhile_runs_too() {
     let (finalizers, log) = (Arc::new(Finalizers::new()), Log::default());
     let object = Watched::new(());
     finalizers.finalize(&object, log.note("0"));
@@ -194,7 +194,7 @@ fn s1_21_exit() {
 }
 
 #[test]
-fn s1_21_a_panic_that_panics_when_dropped_stops_nothing_either() {
+fn a_panic_that_panics_when_dropped_stops_nothing_either() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -209,7 +209,7 @@ fn s1_21_a_panic_that_panics_when_dropped_stops_nothing_either() {
 }
 
 #[test]
-fn s1_22_a_function_that_owns_the_object_keeps_it_until_cancelled() {
+fn a_function_that_owns_the_object_keeps_it_until_cancelled() {
     let (finalizers, census) = (Finalizers::new(), Census::new());
     let object = Watched::new(census.citizen());
     let owner = object.clone();
@@ -220,9 +220,9 @@ fn s1_22_a_function_that_owns_the_object_keeps_it_until_cancelled() {
     assert_eq!(census.alive(), 0);
 }
 
-/// §3.6: "None object needs a priority" is the signature of `at_exit`; a priority that is no number has no meaning here.
+/// BEHAVIOURS.md 3.6: "None object needs a priority" is the signature of `at_exit`; a priority that is no number has no meaning here.
 #[test]
-fn s3_6_death_call_exit_and_cancel() {
+fn a_finalizer_runs_at_death_by_a_call_or_at_exit_unless_cancelled() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let (dies, is_called, stays, is_cancelled) = (
         Watched::new(1),
@@ -248,9 +248,9 @@ fn s3_6_death_call_exit_and_cancel() {
     assert!(log.words().is_empty() && finalizers.is_empty());
 }
 
-/// §3.7, and L7: a call races with the death, with the exit and with a cancellation. One of them has it.
+/// BEHAVIOURS.md 3.7: a call races with the death, with the exit and with a cancellation. One of them has it.
 #[test]
-fn s3_7_it_runs_once_whoever_comes() {
+fn a_finalizer_runs_once_whoever_comes() {
     for _ in 0..300 {
         let finalizers = Arc::new(Finalizers::new());
         let census = Census::new();
@@ -291,7 +291,7 @@ fn s3_7_it_runs_once_whoever_comes() {
 
 /// The list while functions are run by priority, and only from one on.
 #[test]
-fn s3_8_by_priority_and_newest_first_within_one() {
+fn an_exit_goes_by_priority_and_newest_first_within_one() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let object = Watched::new(());
     let never = finalizers.finalize_at(&object, None, log.note("never"));
@@ -309,7 +309,7 @@ fn s3_8_by_priority_and_newest_first_within_one() {
 }
 
 #[test]
-fn s3_8_one_that_has_gone_meanwhile_is_passed_over() {
+fn a_finalizer_that_has_gone_meanwhile_is_passed_over() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let object = Watched::new(());
     finalizers.finalize(&object, log.note("the object's"));
@@ -369,9 +369,9 @@ fn each_of_many_makes_another_one() {
     });
 }
 
-/// §3.5: the child of a fork forgets its parent's.
+/// BEHAVIOURS.md 3.5: the child of a fork forgets its parent's.
 #[test]
-fn s3_8_cancel_all_forgets_those_without_a_priority_too() {
+fn cancel_all_forgets_those_without_a_priority_too() {
     struct Fragile(Log);
     impl Drop for Fragile {
         fn drop(&mut self) {
@@ -394,7 +394,7 @@ fn s3_8_cancel_all_forgets_those_without_a_priority_too() {
 
 /// The sample of CPython's `test_multiprocessing`: `a, b, d10, d03, d02, d01, e`, and never `c`.
 #[test]
-fn s3_9_the_sample_order() {
+fn an_exit_has_the_order_of_the_sample_of_cpython() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let a = Watched::new('a');
     finalizers.finalize_at(&a, None, log.note("a"));
@@ -420,7 +420,7 @@ fn s3_9_the_sample_order() {
 /// The whole of `_exit_function`: those from 0 on find the children alive, the others do not. Once: a second one runs nothing.
 #[test]
 #[cfg(unix)]
-fn s3_9_children_end_between_the_two_runs() {
+fn children_end_between_the_two_runs_of_an_exit() {
     use highlander::registries::processes::Processes;
     use std::process::{Command, Stdio};
     static CHILDREN: Processes = Processes::new();
@@ -532,7 +532,7 @@ fn a_death_that_is_told_too_early_leaves_nothing() {
     assert_eq!(log.words(), ["at once"]);
 }
 
-/// §3, threads: exit tolerates registration and death beside it (bpo-24484).
+/// BEHAVIOURS.md 3.10: exit tolerates registration and death beside it (bpo-24484).
 #[test]
 fn many_threads_register_drop_and_run() {
     promptly(|| {
@@ -631,7 +631,7 @@ fn a_registration_ends_without_a_lock() {
 
 /// A detach that comes too late takes nothing away.
 #[test]
-fn s1_20_a_detach_from_a_dying_object_leaves_the_function() {
+fn a_detach_from_a_dying_object_leaves_the_function() {
     let (finalizers, log) = (Finalizers::new(), Log::default());
     let object = Watched::new(());
     let old = finalizers.finalize(&object, log.note("old"));

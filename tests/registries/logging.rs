@@ -1,4 +1,4 @@
-//! `logging`: §2, behaviours 1 to 9 (the numbers are in the names), and what threads may do to each other.
+//! `logging`: behaviours 2.1 to 2.9 of `BEHAVIOURS.md`, and what threads may do to each other.
 
 mod edges;
 mod panics;
@@ -75,9 +75,9 @@ fn handlers<const N: usize>(
     names.map(|name| logging.handler(noted(name, log)))
 }
 
-/// §2.1
+/// BEHAVIOURS.md 2.1
 #[test]
-fn s2_1_handlers_are_listed_in_order_while_they_live() {
+fn handlers_are_listed_in_order_while_they_live() {
     let (logging, log) = (Logging::new(), Log::default());
     assert!(logging.handlers().is_empty());
     let [a, b, c] = handlers(&logging, &log, ["a", "b", "c"]);
@@ -91,9 +91,9 @@ fn s2_1_handlers_are_listed_in_order_while_they_live() {
     assert_eq!(words(&log)[..2], ["b: flush", "b: close"]);
 }
 
-/// §2.2
+/// BEHAVIOURS.md 2.2
 #[test]
-fn s2_2_a_name_leads_to_who_took_it_last() {
+fn a_name_leads_to_who_took_it_last() {
     let (logging, log) = (Logging::new(), Log::default());
     let [a, b] = handlers(&logging, &log, ["a", "b"]);
     assert_eq!((a.name(), logging.handler_named("x")), (None, None));
@@ -115,9 +115,9 @@ fn s2_2_a_name_leads_to_who_took_it_last() {
     assert!(logging.handler_names().is_empty());
 }
 
-/// §2.3: the bug that is to be avoided.
+/// BEHAVIOURS.md 2.3: the bug that is to be avoided.
 #[test]
-fn s2_3_an_old_owner_does_not_take_the_name_from_the_new_one() {
+fn an_old_owner_does_not_take_the_name_from_the_new_one() {
     let (logging, log) = (Logging::new(), Log::default());
     for how in 0..4 {
         let [old, new] = handlers(&logging, &log, ["old", "new"]);
@@ -134,9 +134,9 @@ fn s2_3_an_old_owner_does_not_take_the_name_from_the_new_one() {
     }
 }
 
-/// §2.4: a handler that is closed takes no name any more, least of all another one's.
+/// BEHAVIOURS.md 2.4: a handler that is closed takes no name any more, least of all another one's.
 #[test]
-fn s2_4_a_closed_handler_takes_no_name() {
+fn a_closed_handler_takes_no_name() {
     let (logging, log) = (Logging::new(), Log::default());
     let [closed, other] = handlers(&logging, &log, ["closed", "other"]);
     other.set_name("x");
@@ -146,9 +146,9 @@ fn s2_4_a_closed_handler_takes_no_name() {
     assert_eq!(closed.name(), None);
 }
 
-/// §2.3, when both are renamed at the same time: each handler has one name, which is free when it goes.
+/// BEHAVIOURS.md 2.3, when both are renamed at the same time: each handler has one name, which is free when it goes.
 #[test]
-fn s2_3_names_go_with_their_handlers_whatever_threads_do() {
+fn names_go_with_their_handlers_whatever_threads_do() {
     promptly(|| {
         let logging = Logging::new();
         let log = Log::default();
@@ -183,9 +183,9 @@ fn s2_3_names_go_with_their_handlers_whatever_threads_do() {
     });
 }
 
-/// §2.4: closed once, whoever asks.
+/// BEHAVIOURS.md 2.4: closed once, whoever asks.
 #[test]
-fn s2_4_a_handler_is_closed_once() {
+fn a_handler_is_closed_once() {
     let (logging, log) = (Logging::new(), Log::default());
     let [a, b] = handlers(&logging, &log, ["a", "b"]);
     a.set_name("x");
@@ -204,9 +204,9 @@ fn s2_4_a_handler_is_closed_once() {
     assert!(words(&log).is_empty());
 }
 
-/// §2.5
+/// BEHAVIOURS.md 2.5
 #[test]
-fn s2_5_shutdown_goes_from_the_newest_to_the_oldest() {
+fn shutdown_goes_from_the_newest_to_the_oldest() {
     let (logging, log) = (Logging::new(), Log::default());
     let [a, b, c, d] = handlers(&logging, &log, ["a", "b", "c", "d"]);
     logging.root().add_handler(&a);
@@ -228,9 +228,9 @@ fn s2_5_shutdown_goes_from_the_newest_to_the_oldest() {
     drop((a, b, d, unflushed, late));
 }
 
-/// §2.5: a snapshot. Who comes meanwhile is for the next one; who is let go of meanwhile has its turn, once.
+/// BEHAVIOURS.md 2.5: a snapshot. Who comes meanwhile is for the next one; who is let go of meanwhile has its turn, once.
 #[test]
-fn s2_5_shutdown_is_for_those_that_were_there_when_it_began() {
+fn shutdown_is_for_those_that_were_there_when_it_began() {
     struct Changes(Noted, Mutex<Option<Handler>>);
     impl Sink for Changes {
         fn write(&self, _: &Record<'_>) -> Result<(), BoxError> {
@@ -259,9 +259,9 @@ fn s2_5_shutdown_is_for_those_that_were_there_when_it_began() {
     drop((old, changes));
 }
 
-/// §2.6: stronger here: what is open is closed, though its flush has failed.
+/// BEHAVIOURS.md 2.6: stronger here: what is open is closed, though its flush has failed.
 #[test]
-fn s2_6_a_failure_stops_neither_the_next_step_nor_the_next_handler() {
+fn a_failure_stops_neither_the_next_step_nor_the_next_handler() {
     let (logging, log) = (Logging::new(), Log::default());
     let sink = |name, fails: &[Step], panics: &[Step]| Noted {
         fails: fails.into(),
@@ -306,9 +306,9 @@ fn s2_6_a_failure_stops_neither_the_next_step_nor_the_next_handler() {
     assert_eq!(logging.handlers(), kept[..2]);
 }
 
-/// §2.7
+/// BEHAVIOURS.md 2.7
 #[test]
-fn s2_7_clearing_handlers_frees_names_and_closes_all() {
+fn clearing_handlers_frees_names_and_closes_all() {
     let (logging, log) = (Logging::new(), Log::default());
     let [a, b] = handlers(&logging, &log, ["a", "b"]);
     a.set_name("x");
@@ -347,9 +347,9 @@ fn s2_7_clearing_handlers_frees_names_and_closes_all() {
     assert_eq!(logging.handler_named("x"), Some(new));
 }
 
-/// §2.8
+/// BEHAVIOURS.md 2.8
 #[test]
-fn s2_8_there_is_one_logger_of_each_name() {
+fn there_is_one_logger_of_each_name() {
     let logging = Logging::new();
     let leaf = logging.logger("a.b.c");
     assert_eq!(logging.logger("a.b.c"), leaf);
@@ -382,9 +382,9 @@ fn s2_8_there_is_one_logger_of_each_name() {
     });
 }
 
-/// §2.9
+/// BEHAVIOURS.md 2.9
 #[test]
-fn s2_9_late_parents_adopt_their_children() {
+fn late_parents_adopt_their_children() {
     let logging = Logging::new();
     let leaf = logging.logger("a.b.c");
     let aside = logging.logger("a.x");

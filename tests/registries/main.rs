@@ -1,4 +1,4 @@
-//! The registries of well-known systems: what each of those promises, by the numbers of its behaviours.
+//! The registries of well-known systems: what each of those promises. `BEHAVIOURS.md` leads from each behaviour to its tests.
 
 mod after_fork;
 mod class_map;

@@ -1,4 +1,4 @@
-//! `memo`: §4; the numbers are in the names.
+//! `memo`: behaviours 4.1 to 4.3 of `BEHAVIOURS.md`.
 
 use crate::common::{panic_of, promptly, Census, Citizen};
 use highlander::error::{CreateError, Refused};
@@ -34,7 +34,7 @@ fn tables(census: &Census) -> Memo<Registry<Key, Table>, impl Fn(&Key) -> Table>
 }
 
 #[test]
-fn s4_1_the_same_object_while_it_is_held_by_identity_of_the_raw_table() {
+fn the_same_object_while_it_is_held_by_identity_of_the_raw_table() {
     let census = Census::new();
     let memo = tables(&census);
     let raw = Arc::new(RawTable(vec!["x"]));
@@ -51,7 +51,7 @@ fn s4_1_the_same_object_while_it_is_held_by_identity_of_the_raw_table() {
 }
 
 #[test]
-fn s4_2_when_all_are_dropped_the_entry_has_gone_and_the_next_is_new() {
+fn when_all_are_dropped_the_entry_has_gone_and_the_next_is_new() {
     let census = Census::new();
     let memo = tables(&census);
     let raw = Arc::new(RawTable(vec![]));
@@ -74,7 +74,7 @@ fn s4_2_when_all_are_dropped_the_entry_has_gone_and_the_next_is_new() {
 
 /// The race that `symtable` loses: 405 and 139 of 3,000 rounds gave two objects.
 #[test]
-fn s4_3_not_twice_under_threads() {
+fn a_function_does_not_run_twice_under_threads() {
     promptly(|| {
         let made = AtomicUsize::new(0);
         let memo = Memo::new(Registry::new(), |n: &u32| {
@@ -101,7 +101,7 @@ fn s4_3_not_twice_under_threads() {
 }
 
 #[test]
-fn s4_3_a_panicking_or_failing_function_stores_nothing() {
+fn a_panicking_or_failing_function_stores_nothing() {
     let fails = Cell::new(2);
     let memo = Memo::new(Registry::new(), |n: &u32| {
         match fails.replace(fails.get() - 1) {

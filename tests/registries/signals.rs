@@ -1,4 +1,4 @@
-//! `signals`: §7, behaviours 1 to 10 (the numbers are in the names), and what threads and tasks may do to each other.
+//! `signals`: behaviours 7.1 to 7.10 of `BEHAVIOURS.md`, and what threads and tasks may do to each other.
 
 mod burying;
 mod foreign;
@@ -34,9 +34,9 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// §7.1
+/// BEHAVIOURS.md 7.1
 #[test]
-fn s7_1_a_receiver_is_connected_once_for_each_sender() {
+fn a_receiver_is_connected_once_for_each_sender() {
     let log = Log::default();
     let signal: Signal<str, (), Arc<u8>> = Signal::new();
     let receiver = noting(&log, "one");
@@ -55,9 +55,9 @@ fn s7_1_a_receiver_is_connected_once_for_each_sender() {
     assert!(signal.connect(&noting(&log, "one")));
 }
 
-/// §7.2
+/// BEHAVIOURS.md 7.2
 #[test]
-fn s7_2_the_first_owner_of_a_name_stays_until_it_dies() {
+fn the_first_owner_of_a_name_stays_until_it_dies() {
     let log = Log::default();
     let signal: Signal<str, (), Arc<u8>> = Signal::new();
     let (one, two) = (noting(&log, "one"), noting(&log, "two"));
@@ -76,9 +76,9 @@ fn s7_2_the_first_owner_of_a_name_stays_until_it_dies() {
     assert_eq!(words(&log), ["two !", "two !"]);
 }
 
-/// §7.2
+/// BEHAVIOURS.md 7.2
 #[test]
-fn s7_2_a_dead_object_makes_room_for_a_name() {
+fn a_dead_object_makes_room_for_a_name() {
     let signal: Signal<str> = Signal::new();
     let (one, two) = (Arc::new(1), Arc::new(2));
     assert!(signal.uid("u").connect_method(&one, |_: &i32, _| ()));
@@ -88,9 +88,9 @@ fn s7_2_a_dead_object_makes_room_for_a_name() {
     assert_eq!(signal.len(), 1);
 }
 
-/// §7.3: stronger here, as nothing stays until later.
+/// BEHAVIOURS.md 7.3: stronger here, as nothing stays until later.
 #[test]
-fn s7_3_when_the_last_drop_returns_connection_and_captures_have_gone() {
+fn when_the_last_drop_returns_connection_and_captures_have_gone() {
     let census = Census::new();
     let signal: Signal<str> = Signal::new();
     let citizen = census.citizen();
@@ -108,9 +108,9 @@ fn s7_3_when_the_last_drop_returns_connection_and_captures_have_gone() {
     assert!(!signal.has_receivers());
 }
 
-/// §7.3
+/// BEHAVIOURS.md 7.3
 #[test]
-fn s7_3_a_dead_arc_is_never_called_and_goes_with_the_next_send() {
+fn a_dead_arc_is_never_called_and_goes_with_the_next_send() {
     let signal: Signal<str> = Signal::new();
     let object = Arc::new(AtomicUsize::new(0));
     let memory = Arc::downgrade(&object);
@@ -128,9 +128,9 @@ fn s7_3_a_dead_arc_is_never_called_and_goes_with_the_next_send() {
     assert_eq!(Weak::weak_count(&memory), 0);
 }
 
-/// §7.4: when a death meets a send that makes a list, the list does not outlast it, and nobody who begins later finds it.
+/// BEHAVIOURS.md 7.4: when a death meets a send that makes a list, the list does not outlast it, and nobody who begins later finds it.
 #[test]
-fn s7_4_no_death_is_lost_while_a_list_is_made() {
+fn no_death_is_lost_while_a_list_is_made() {
     promptly(|| {
         let census = Census::new();
         let called = Arc::new(AtomicUsize::new(0));
@@ -180,9 +180,9 @@ fn s7_4_no_death_is_lost_while_a_list_is_made() {
     });
 }
 
-/// §7.5
+/// BEHAVIOURS.md 7.5
 #[test]
-fn s7_5_weak_receivers_vanish_strong_ones_stay() {
+fn weak_receivers_vanish_strong_ones_stay() {
     let census = Census::new();
     let signal: Signal<str, usize> = Signal::new();
     signal.connect(&Receiver::new(|_: &str| 1));
@@ -207,9 +207,9 @@ fn s7_5_weak_receivers_vanish_strong_ones_stay() {
     assert_eq!(census.alive(), 0);
 }
 
-/// §7.5
+/// BEHAVIOURS.md 7.5
 #[test]
-fn s7_5_methods_live_as_long_as_their_object() {
+fn methods_live_as_long_as_their_object() {
     struct Counter(AtomicUsize);
     impl Counter {
         fn up(&self, by: &usize) {
@@ -248,9 +248,9 @@ fn s7_5_methods_live_as_long_as_their_object() {
     assert!(signal.is_empty());
 }
 
-/// §7.6
+/// BEHAVIOURS.md 7.6
 #[test]
-fn s7_6_calls_come_in_order_and_the_first_error_stops() {
+fn calls_come_in_order_and_the_first_error_stops() {
     let signal: Signal<Log, usize> = Signal::new();
     let receivers: Vec<_> = (0..5)
         .map(|n| {
@@ -296,9 +296,9 @@ fn s7_6_calls_come_in_order_and_the_first_error_stops() {
     assert_eq!(signal.send(&log).unwrap(), [0, 1, 3]);
 }
 
-/// §7.7
+/// BEHAVIOURS.md 7.7
 #[test]
-fn s7_7_a_send_calls_who_was_there_when_it_began() {
+fn a_send_calls_who_was_there_when_it_began() {
     let (log, census) = (Log::default(), Census::new());
     let signal: Arc<Signal<str>> = Arc::default();
     let citizen = census.citizen();
@@ -338,9 +338,9 @@ fn s7_7_a_send_calls_who_was_there_when_it_began() {
     signal.disconnect_all();
 }
 
-/// §7.7, where it differs: an object is owned while its method runs, and not before.
+/// BEHAVIOURS.md 7.7, where it differs: an object is owned while its method runs, and not before.
 #[test]
-fn s7_7_an_object_that_dies_before_its_turn_is_not_called() {
+fn an_object_that_dies_before_its_turn_is_not_called() {
     struct Counted {
         calls: Arc<AtomicUsize>,
         census: Census,
@@ -373,9 +373,9 @@ fn s7_7_an_object_that_dies_before_its_turn_is_not_called() {
     );
 }
 
-/// §7.7
+/// BEHAVIOURS.md 7.7
 #[test]
-fn s7_7_no_lock_is_held_while_a_receiver_runs() {
+fn no_lock_is_held_while_a_receiver_runs() {
     promptly(|| {
         let signal: Arc<Signal<u32>> = Arc::default();
         let weak = Arc::downgrade(&signal);
@@ -403,9 +403,9 @@ fn s7_7_no_lock_is_held_while_a_receiver_runs() {
     });
 }
 
-/// §7.7: what a receiver captures is dropped with no lock held, wherever it is dropped.
+/// BEHAVIOURS.md 7.7: what a receiver captures is dropped with no lock held, wherever it is dropped.
 #[test]
-fn s7_7_the_drop_of_a_receiver_may_use_the_signal() {
+fn the_drop_of_a_receiver_may_use_the_signal() {
     promptly(|| {
         let signal: Arc<Signal<str>> = Arc::default();
         let using = |signal: &Arc<Signal<str>>| {
@@ -432,9 +432,9 @@ fn s7_7_the_drop_of_a_receiver_may_use_the_signal() {
     });
 }
 
-/// §7.8
+/// BEHAVIOURS.md 7.8
 #[test]
-fn s7_8_disconnecting_says_true_once() {
+fn disconnecting_says_true_once() {
     let signal: Signal<str, (), Arc<u8>> = Signal::new();
     let receiver = Receiver::new(|_: &str| ());
     assert!(!signal.disconnect(&receiver));
@@ -476,9 +476,9 @@ impl DisconnectUid for Signal<str, (), Arc<u8>> {
     }
 }
 
-/// §7.9
+/// BEHAVIOURS.md 7.9
 #[test]
-fn s7_9_the_cache_keeps_neither_senders_nor_receivers() {
+fn the_cache_keeps_neither_senders_nor_receivers() {
     let census = Census::new();
     let signal: Signal<str, (), Arc<dyn Any + Send + Sync>> = Signal::new();
     let citizen = census.citizen();
@@ -498,9 +498,9 @@ fn s7_9_the_cache_keeps_neither_senders_nor_receivers() {
     assert_eq!(census.alive(), 0);
 }
 
-/// §7.9: "nobody" is an answer that a later connection ends.
+/// BEHAVIOURS.md 7.9: "nobody" is an answer that a later connection ends.
 #[test]
-fn s7_9_a_connection_ends_what_is_cached() {
+fn a_connection_ends_what_is_cached() {
     let log = Log::default();
     let signal: Signal<str, (), Arc<u8>> = Signal::new();
     let (left, right) = (Arc::new(1), Arc::new(2));
@@ -557,9 +557,9 @@ impl WeakPointer for WeakAsked {
     }
 }
 
-/// §7.9: filled by a send, also with "nobody"; used by the next ones, which do not go through the connections; emptied by connecting and disconnecting.
+/// BEHAVIOURS.md 7.9: filled by a send, also with "nobody"; used by the next ones, which do not go through the connections; emptied by connecting and disconnecting.
 #[test]
-fn s7_9_the_second_send_does_not_go_through_the_connections() {
+fn the_second_send_does_not_go_through_the_connections() {
     const CONNECTED: usize = 50;
     let signal: Signal<str, (), Asked> = Signal::new();
     let receiver = Receiver::new(|_: &str| ());
@@ -587,7 +587,7 @@ fn s7_9_the_second_send_does_not_go_through_the_connections() {
 
 /// `has_listeners`: for all, for one sender, and not for what is dead, be it told or not.
 #[test]
-fn s7_9_receivers_that_have_died_are_none() {
+fn receivers_that_have_died_do_not_count() {
     let signal: Signal<str, (), Arc<u8>> = Signal::new();
     let (left, right) = (Arc::new(1), Arc::new(2));
     let (method, receiver) = (Arc::new(3), Receiver::new(|_: &str| ()));
@@ -603,9 +603,9 @@ fn s7_9_receivers_that_have_died_are_none() {
     assert!(!signal.has_receivers() && !signal.of(&right).has_receivers());
 }
 
-/// §7.10
+/// BEHAVIOURS.md 7.10
 #[test]
-fn s7_10_nobody_inherits_the_receivers_of_a_dead_sender() {
+fn nobody_inherits_the_receivers_of_a_dead_sender() {
     let called = Arc::new(AtomicUsize::new(0));
     let signal: Signal<str, (), Arc<u64>> = Signal::new();
     let count = Arc::clone(&called);

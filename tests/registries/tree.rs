@@ -1,4 +1,4 @@
-//! `tree`: §5 and §6; the numbers are in the names. The ring of `OrderedDict` is [`OrderedMap`] here, the SAX locator [`Locator`].
+//! `tree`: behaviours 5.1 to 6.3 of `BEHAVIOURS.md`. The ring of `OrderedDict` is [`OrderedMap`] here, the SAX locator [`Locator`].
 
 mod links;
 
@@ -79,7 +79,7 @@ fn ordered(keys: &[&'static str]) -> OrderedMap<&'static str, u32> {
 }
 
 #[test]
-fn s5_1_dropping_the_map_frees_it_and_all_links_at_once() {
+fn dropping_the_map_frees_it_and_all_links_at_once() {
     let census = Census::new();
     let map = OrderedMap::new();
     for i in 0..100 {
@@ -98,7 +98,7 @@ fn s5_1_dropping_the_map_frees_it_and_all_links_at_once() {
 }
 
 #[test]
-fn s5_order_of_insertion_removal_and_move_to_end() {
+fn order_of_insertion_removal_and_move_to_end() {
     let map = ordered(&["a", "b", "c", "d"]);
     assert_eq!(
         map.insert("b", 9),
@@ -118,7 +118,7 @@ fn s5_order_of_insertion_removal_and_move_to_end() {
 }
 
 #[test]
-fn s5_a_removed_link_has_neither_neighbour() {
+fn a_removed_link_has_neither_neighbour() {
     let map = ordered(&["a", "b", "c"]);
     let b = map.index.get(&"b").unwrap();
     assert_eq!(b.previous_sibling().unwrap().as_ref().unwrap().0, "a");
@@ -133,7 +133,7 @@ fn s5_a_removed_link_has_neither_neighbour() {
 
 /// In depth, and among siblings; on a stack of 256 kB.
 #[test]
-fn s5_2_a_chain_of_a_million_is_dropped_without_a_deep_stack() {
+fn a_chain_of_a_million_is_dropped_without_a_deep_stack() {
     let depth = if cfg!(miri) { 300 } else { 1_000_000 };
     let small = thread::Builder::new().stack_size(256 << 10);
     let checks = move || {
@@ -162,7 +162,7 @@ fn s5_2_a_chain_of_a_million_is_dropped_without_a_deep_stack() {
 }
 
 #[test]
-fn s5_3_iterating_a_dropped_map_works() {
+fn iterating_a_dropped_map_works() {
     let map = ordered(&["a", "b", "c"]);
     let keys = map.keys();
     let below = map.root.descendants();
@@ -173,7 +173,7 @@ fn s5_3_iterating_a_dropped_map_works() {
 
 /// bpo-9825: `__del__`, which broke the ring, made a map that contained itself uncollectable. Here nothing breaks a ring; what contains itself lives for ever, so hold it weakly.
 #[test]
-fn s5_a_map_that_knows_itself_is_freed_if_it_does_so_weakly() {
+fn a_map_that_knows_itself_is_freed_if_it_does_so_weakly() {
     type Root = WeakNode<Option<(u32, Any)>>;
     #[derive(Clone)]
     struct Any(#[allow(dead_code)] Option<Root>);
@@ -186,7 +186,7 @@ fn s5_a_map_that_knows_itself_is_freed_if_it_does_so_weakly() {
 
 /// A hash that panics leaves neither structure changed, nor does a comparison.
 #[test]
-fn s5_a_panic_of_hash_or_eq_leaves_both_structures_alike() {
+fn a_panic_of_hash_or_eq_leaves_both_structures_alike() {
     static HASHES: AtomicU32 = AtomicU32::new(0);
     static PANICS: AtomicBool = AtomicBool::new(false);
     #[derive(Clone, Debug)]
@@ -242,7 +242,7 @@ fn sax(state: State) -> Sax {
 }
 
 #[test]
-fn s6_1_the_locator_does_not_keep_the_parser_and_then_says_that_it_has_gone() {
+fn the_locator_does_not_keep_the_parser_and_then_says_that_it_has_gone() {
     let parser = Node::new(sax(State::At(1, 0)));
     let locator = Locator(parser.add(sax(State::Closed)));
     assert_eq!(locator.state(), Ok(State::At(1, 0)));
@@ -253,9 +253,9 @@ fn s6_1_the_locator_does_not_keep_the_parser_and_then_says_that_it_has_gone() {
     assert_eq!(NoParent::Gone.to_string(), "the node's parent has gone");
 }
 
-/// Where the parser is during the parse, after `close`, and after an error. (§6.3, that an error closes the source, is up to the parser.)
+/// Where the parser is during the parse, after `close`, and after an error. (BEHAVIOURS.md 6.3, that an error closes the source, is up to the parser.)
 #[test]
-fn s6_2_the_locator_reports_what_the_parser_says() {
+fn the_locator_reports_what_the_parser_says() {
     let parser = Node::new(sax(State::At(1, 0)));
     let locator = Locator(parser.add(sax(State::Closed)));
     *parser.0.lock().unwrap() = State::At(7, 3);

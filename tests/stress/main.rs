@@ -1,15 +1,15 @@
 //! Several threads that do random things to few keys, and invariants that must hold whatever happens.
 //!
 //! What is checked, and how:
-//! * **G1 One.** Each key has a [`Roll`](support::Roll) on which the holders of its value sign in with the value's identity, after they got
+//! * **One.** Each key has a [`Roll`](support::Roll) on which the holders of its value sign in with the value's identity, after they got
 //!   it and until before they let it go. Two identities at once are two live values of one key. (Counting constructions less
 //!   destructions would not do: a successor may be made while the destructor of its predecessor still runs.)
-//! * **G2 Gone**, at the end: `len` is 0, nothing is found, nothing iterated.
-//! * **G7, G9.** Values carry a seal that their destructor breaks: a holder that finds it broken holds a dead value, a destructor that
+//! * **Gone**, at the end: `len` is 0, nothing is found, nothing iterated.
+//! * **Alive, and dropped once.** Values carry a seal that their destructor breaks: a holder that finds it broken holds a dead value, a destructor that
 //!   does has run twice. All that were born have died, once.
-//! * **G1, G9 for the weak maps** with their plain `Arc`s, beside pruning, shrinking, iteration and closing; the hook's count balances.
+//! * **The same for the weak maps** with their plain `Arc`s, beside pruning, shrinking, iteration and closing; the hook's count balances.
 //! * **The registries** of `registries.rs`: what a thread has made alone is compared with a model; no record is lost or doubled, no function runs twice, no node is in two lists.
-//! * **G3, G8.** The same while entries are replaced and removed, and while registries go before their handles.
+//! * **In any order.** The same while entries are replaced and removed, and while registries go before their handles.
 //!
 //! The short runs are part of the usual tests. The long ones take `HIGHLANDER_STRESS_SECONDS` each (30 if not set):
 //! `cargo test --release --test stress -- --ignored --test-threads 1`.

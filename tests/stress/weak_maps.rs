@@ -43,7 +43,7 @@ impl Drop for Signed<'_> {
     }
 }
 
-/// G1 with creation, last drops, pruning, shrinking and iteration: nothing is removed or replaced, so of one key one value lives.
+/// One value of each key, beside creation, last drops, pruning, shrinking and iteration: nothing is removed or replaced, so of one key one value lives.
 pub(crate) fn create_and_drop(limit: Duration) {
     fn check<S: BuildHasher + Default + Clone + Sync>(
         limit: Duration,

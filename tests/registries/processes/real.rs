@@ -66,7 +66,7 @@ fn ids(processes: &[ProcessHandle]) -> Vec<u32> {
 /// What [`terminate`](highlander::registries::processes::Process::terminate) sends.
 const TERMINATED: i32 = if cfg!(feature = "rustix") { 15 } else { 9 };
 
-/// §3.1
+/// BEHAVIOURS.md 3.1
 #[test]
 fn starting_adds_and_joining_discards() {
     promptly(|| {
@@ -87,7 +87,7 @@ fn starting_adds_and_joining_discards() {
     });
 }
 
-/// §3.1
+/// BEHAVIOURS.md 3.1
 #[test]
 #[cfg(target_os = "linux")]
 fn every_call_that_meets_an_end_discards_it() {
@@ -124,7 +124,7 @@ fn every_call_that_meets_an_end_discards_it() {
     });
 }
 
-/// §3.2
+/// BEHAVIOURS.md 3.2
 #[test]
 fn dangling_are_those_whose_handle_is_held() {
     promptly(|| {

@@ -12,7 +12,7 @@ const LIMITED: &str = "HIGHLANDER_TEST_LIMITED";
 const LIMIT: usize = 64;
 const FILES: usize = 3 * LIMIT;
 
-/// §6.5, §6.6: failing to close is the leak that ends in "too many open files".
+/// BEHAVIOURS.md 6.5, 6.6: failing to close is the leak that ends in "too many open files".
 #[test]
 fn more_files_than_descriptors() {
     if std::env::var_os(LIMITED).is_some() {

@@ -41,7 +41,7 @@ fn closed(theirs: &mut TcpStream) {
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
 }
 
-/// §6.4, §6.5
+/// BEHAVIOURS.md 6.4, 6.5
 #[test]
 fn a_socket_that_is_closed_stays_open_for_its_files() {
     promptly(|| {
@@ -61,7 +61,7 @@ fn a_socket_that_is_closed_stays_open_for_its_files() {
     });
 }
 
-/// §6.6
+/// BEHAVIOURS.md 6.6
 #[test]
 fn closing_twice_lets_go_once_and_dropping_lets_go() {
     promptly(|| {
@@ -81,7 +81,7 @@ fn closing_twice_lets_go_once_and_dropping_lets_go() {
     });
 }
 
-/// §6.7
+/// BEHAVIOURS.md 6.7
 #[test]
 fn a_socket_outlives_its_files() {
     promptly(|| {

@@ -33,9 +33,9 @@ fn pair() -> [Receiver<u32, u32>; 2] {
     })
 }
 
-/// §7.6
+/// BEHAVIOURS.md 7.6
 #[test]
-fn s7_6_futures_run_at_the_same_time_and_come_last() {
+fn futures_run_at_the_same_time_and_come_last() {
     let signal: Signal<u32, u32> = Signal::new();
     let [one, two] = pair();
     let plain = Receiver::new(|word: &u32| word + 100);
@@ -47,9 +47,9 @@ fn s7_6_futures_run_at_the_same_time_and_come_last() {
     assert_eq!(results.into_iter().map(Result::unwrap).sum::<u32>(), 128);
 }
 
-/// §7.6: so they do for a send without tasks, which waits for one after the other.
+/// BEHAVIOURS.md 7.6: so they do for a send without tasks, which waits for one after the other.
 #[test]
-fn s7_6_futures_come_last_for_threads_too() {
+fn futures_come_last_for_threads_too() {
     let signal: Signal<u32, u32> = Signal::new();
     let [one, two] = [1, 2]
         .map(|n| Receiver::new_async(move |word: &u32| Box::pin(async move { Ok(word * n) })));
@@ -62,9 +62,9 @@ fn s7_6_futures_come_last_for_threads_too() {
     assert_eq!(results.collect::<Vec<_>>(), [107, 7, 14]);
 }
 
-/// §7.6
+/// BEHAVIOURS.md 7.6
 #[test]
-fn s7_6_an_error_ends_a_send_and_not_a_robust_one() {
+fn an_error_ends_a_send_and_not_a_robust_one() {
     let signal: Signal<Log, u32> = Signal::new();
     let never = Receiver::new_async(|_: &Log| Box::pin(pending()));
     let error = Receiver::new_async(|log: &Log| {
@@ -91,9 +91,9 @@ fn s7_6_an_error_ends_a_send_and_not_a_robust_one() {
     assert_eq!(words(&log), ["error", "error"]);
 }
 
-/// §7.6, §7.7: for threads, a future is a receiver that takes its time.
+/// BEHAVIOURS.md 7.6, 7.7: for threads, a future is a receiver that takes its time.
 #[test]
-fn s7_6_a_send_without_tasks_waits_for_futures() {
+fn a_send_without_tasks_waits_for_futures() {
     let signal: Signal<u32, u32> = Signal::new();
     let later = Receiver::new_async(|n: &u32| {
         Box::pin(async move {
@@ -120,9 +120,9 @@ fn s7_6_a_send_without_tasks_waits_for_futures() {
     assert_eq!(signal.send(&1).unwrap(), [2]);
 }
 
-/// §7.7
+/// BEHAVIOURS.md 7.7
 #[test]
-fn s7_7_a_send_that_is_dropped_drops_its_futures() {
+fn a_send_that_is_dropped_drops_its_futures() {
     let census = super::Census::new();
     let signal: Signal<u32> = Signal::new();
     let inner = census.clone();
@@ -148,7 +148,7 @@ fn s7_7_a_send_that_is_dropped_drops_its_futures() {
 
 /// A receiver that is woken while it is polled, and parks its thread there for reasons of its own, as a channel does, or a send inside of it.
 #[test]
-fn s7_6_a_wake_is_not_lost_when_a_future_parks_the_thread_itself() {
+fn a_wake_is_not_lost_when_a_future_parks_the_thread_itself() {
     promptly(|| {
         let signal: Signal<u32, u32> = Signal::new();
         let receiver = Receiver::new_async(|n: &u32| {
@@ -169,7 +169,7 @@ fn s7_6_a_wake_is_not_lost_when_a_future_parks_the_thread_itself() {
 
 /// What is no future fails before any future is waited for: the rest is not called, and a panic goes on.
 #[test]
-fn s7_6_a_failure_of_what_is_no_future_ends_a_send_at_once() {
+fn a_failure_of_what_is_no_future_ends_a_send_at_once() {
     let signal: Signal<Log, ()> = Signal::new();
     let never = Receiver::new_async(|_: &Log| Box::pin(pending()));
     let behind = Receiver::new(|log: &Log| log.lock().unwrap().push("behind".into()));
