@@ -45,9 +45,11 @@ pub enum Claim<'a, M: Creator> {
 /// is going to fill a token. What runs inside [`fill_with`](Self::fill_with) and the calls like it is known
 /// to be for this key, and is [refused](crate::error::Refused) instead.
 ///
-/// It is `Send` when the map may be used on every thread. But a task that keeps one across an `.await` can be spawned only if the
-/// types of the map have no lifetimes in them (`&'static str`, `Arc<dyn Trait>`): of others the compiler says that an
-/// "implementation of `Send` is not general enough". Fill it in one go there, or use a call that takes a future.
+/// # Tasks
+/// It is `Send` when the map may be used on every thread. But a task that keeps one across an `.await` can be
+/// spawned only if the types of the map have no lifetimes in them (`&'static str`, `Arc<dyn Trait>`): of
+/// others the compiler says that an "implementation of `Send` is not general enough". Fill it in one go
+/// there, or use a call that takes a future.
 #[must_use = "dropping a vacancy gives it up"]
 pub struct Vacancy<'a, M: Creator> {
     map: &'a M,
