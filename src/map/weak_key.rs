@@ -80,7 +80,7 @@ impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M>
     }
 }
 
-impl<P: Pointer + 'static, V: 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
+impl<P: Pointer<Weak: 'static> + 'static, V: 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
     const_fn! {
         /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
         /// can tell it of a death, so it prunes, whatever the pointer.
@@ -102,7 +102,7 @@ impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>, S> WeakKeyMap<P, V,
     }
 }
 
-impl<P: Pointer + 'static, V: 'static, M: Keying<P>, S> WeakKeyMap<P, V, M, S> {
+impl<P: Pointer<Weak: 'static> + 'static, V: 'static, M: Keying<P>, S> WeakKeyMap<P, V, M, S> {
     const_fn! {
         /// As [`local`](Self::local), with `hasher`.
         pub const fn local_with_hasher(hasher: S) -> Self {

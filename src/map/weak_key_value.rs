@@ -69,7 +69,9 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     }
 }
 
-impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
+impl<P: Pointer<Weak: 'static> + 'static, Q: Pointer<Weak: 'static> + 'static, M: Keying<P>>
+    WeakKeyValueMap<P, Q, M>
+{
     const_fn! {
         /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
         /// can tell it of a death, so it prunes, whatever the pointer.
@@ -91,7 +93,9 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S
     }
 }
 
-impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
+impl<P: Pointer<Weak: 'static> + 'static, Q: Pointer<Weak: 'static> + 'static, M: Keying<P>, S>
+    WeakKeyValueMap<P, Q, M, S>
+{
     const_fn! {
         /// As [`local`](Self::local), with `hasher`.
         pub const fn local_with_hasher(hasher: S) -> Self {

@@ -55,7 +55,7 @@ impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
     }
 }
 
-impl<K: 'static, P: Pointer + 'static> WeakValueMap<K, P> {
+impl<K: 'static, P: Pointer<Weak: 'static> + 'static> WeakValueMap<K, P> {
     const_fn! {
         /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
         /// can tell it of a death, so it prunes, whatever the pointer.
@@ -86,7 +86,7 @@ impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
     }
 }
 
-impl<K: 'static, P: Pointer + 'static, S> WeakValueMap<K, P, S> {
+impl<K: 'static, P: Pointer<Weak: 'static> + 'static, S> WeakValueMap<K, P, S> {
     const_fn! {
         /// As [`local`](Self::local), with `hasher`.
         pub const fn local_with_hasher(hasher: S) -> Self {

@@ -201,9 +201,9 @@ pub trait WeakPointer: Clone {
 }
 
 /// A [`Pointer`] that any thread may use and drop, and its weak twin too. Implemented for all that are.
-pub trait SyncPointer: Pointer<Weak: Send + Sync> + Send + Sync + 'static {}
+pub trait SyncPointer: Pointer<Weak: Send + Sync + 'static> + Send + Sync + 'static {}
 
-impl<P: Pointer<Weak: Send + Sync> + Send + Sync + 'static> SyncPointer for P {}
+impl<P: Pointer<Weak: Send + Sync + 'static> + Send + Sync + 'static> SyncPointer for P {}
 
 impl<T: ?Sized> Pointer for Arc<T> {
     type Target = T;

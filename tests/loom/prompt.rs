@@ -134,6 +134,8 @@ fn value_dies_against_look_up() {
 /// Whoever is last, the report or the look-up, drops the key: nothing waits for a later call.
 #[test]
 fn the_key_of_what_dies_goes_with_a_look_up() {
+    // Without, a look-up of a model becomes an owner.
+    let _reclaim = Switch::on(highlander::model::set_reclaim);
     model_with(2, || {
         let tally = Tally::default();
         let map = Arc::new(WeakValueMap::<Placed, Watched<u32>, PlacedHasher>::default());

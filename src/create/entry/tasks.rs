@@ -284,8 +284,8 @@ pub struct EntryFuture<'a, N, F, R, P> {
     begin: Option<(N, F)>,
     look: Look<'a, N, F, R>,
     slow: Option<Slow<'a, R>>,
-    /// What else of the user's there is in it.
-    parts: PhantomData<P>,
+    /// What else of the user's there is in it. Invariant: what is in the box has the type that it had.
+    parts: PhantomData<fn(P) -> P>,
 }
 
 type Slow<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
@@ -298,7 +298,9 @@ type Look<'a, N, F, R> = fn(N, F) -> Result<R, Slow<'a, R>>;
 //
 // (It could see all of it, were it not for types with lifetimes in them, such as `&'static str` and
 // `Arc<dyn Trait>`. Within a task it forgets which lifetimes these had, and then misses implementations for
-// those that they could have had. So nothing is asked of them here that depends on a lifetime.)
+// those that they could have had. So nothing is asked of them here that depends on a lifetime.) All of the
+// parameters are invariant (the others by `look`), so none can be passed off as a related type that is
+// `Send`.
 unsafe impl<N: Send, F: Send, R, P: Send> Send for EntryFuture<'_, N, F, R, P> {}
 
 /// Nothing in it is ever pinned.
