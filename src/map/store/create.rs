@@ -102,150 +102,6 @@ impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
             after(landed, seen)
         }))
     }
-
-    /// Enters what was made for a ticket, unless there is an entry whose key `is_it`. Called once for a
-    /// ticket whose flight it ends.
-    pub(in crate::map) fn enter_made(
-        &self,
-        hash: u64,
-        pending_key: &PendingKey<A, B>,
-        (mut value, live): Made<B>,
-        is_it: &dyn Fn(&A) -> bool,
-    ) -> Published<LiveEntry<A, B>, Deferred<A, B>> {
-        self.watch_value(hash, &mut value);
-        let key = pending_key.key.clone();
-        let mut rest = Deferred {
-            gone: None,
-            vain: None,
-            strangers: Vec::new(),
-        };
-        let enter = |node| {
-            // If the key that is there has died since it was compared, it is as if nothing were there.
-            let mut displace = |landed: &mut LiveEntry<A, B>| !landed.keep_key();
-            let Linking { outcome, strangers } = self.link(node, hash, is_it, &mut displace);
-            rest.strangers = strangers;
-            match outcome {
-                Outcome::Occupied(landed) => (false, Ok(Some(landed))),
-                Outcome::Closed => (false, Err(ClosedError::new())),
-                Outcome::Linked(gone) => {
-                    if gone.is_none() {
-                        self.table.add_live(1);
-                    }
-                    rest.gone = gone;
-                    (true, Ok(None))
-                }
-            }
-        };
-        // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what
-        // was sown.
-        let planted = unsafe {
-            pending_key.seed.place().write(value);
-            pending_key.seed.planted()
-        };
-        // SAFETY: it says what the link has said, after which no user code runs.
-        let (existing, value) = unsafe { planted.enter(enter) };
-        let landed = match existing.transpose() {
-            Some(existing) => {
-                rest.vain = value.map(|value| (value, live, key));
-                existing
-            }
-            None => {
-                // SAFETY: linked, and one of its two counts is ours.
-                let strong: NodeRef<StoreNode<A, B>> =
-                    unsafe { NodeRef::adopt(pending_key.seed.node()) };
-                let held = EntryRef::new(strong);
-                self.counters.add(Count::Created);
-                self.has_come(&held);
-                Ok(LiveEntry {
-                    held,
-                    live,
-                    fresh: true,
-                    key: Some(key),
-                })
-            }
-        };
-        Published { landed, rest }
-    }
-
-    /// Makes what was made for a ticket complete, before it is entered. Called once for a ticket.
-    pub(in crate::map) fn draft_made(
-        &self,
-        hash: u64,
-        pending_key: &PendingKey<A, B>,
-        (mut value, live): Made<B>,
-    ) -> LiveEntry<A, B> {
-        self.watch_value(hash, &mut value);
-        let key = pending_key.key.clone();
-        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
-        let planted = unsafe {
-            pending_key.seed.place().write(value);
-            pending_key.seed.planted()
-        };
-        let held = EntryRef::new(planted.draft());
-        LiveEntry {
-            held,
-            live,
-            fresh: true,
-            key: Some(key),
-        }
-    }
-
-    /// As `enter_made`, of a draft.
-    pub(in crate::map) fn enter_made_draft(
-        &self,
-        hash: u64,
-        draft: &LiveEntry<A, B>,
-        is_it: &dyn Fn(&A) -> bool,
-    ) -> Published<Option<LiveEntry<A, B>>, Deferred<A, B>> {
-        let node = draft.held.strong().node();
-        let Linking { outcome, strangers } =
-            self.link(node, hash, is_it, &mut |landed| !landed.keep_key());
-        let (landed, gone) = match outcome {
-            Outcome::Occupied(landed) => (Ok(Some(landed)), None),
-            Outcome::Closed => (Err(ClosedError::new()), None),
-            Outcome::Linked(gone) => {
-                if gone.is_none() {
-                    self.table.add_live(1);
-                }
-                self.counters.add(Count::Created);
-                self.has_come(&draft.held);
-                (Ok(None), gone)
-            }
-        };
-        let rest = Deferred {
-            gone,
-            vain: None,
-            strangers,
-        };
-        Published { landed, rest }
-    }
-
-    /// Tells of who had to make way, and lets go of what is not entered.
-    pub(in crate::map) fn settle_made_rest(&self, rest: Deferred<A, B>) {
-        let displaced = self.settle(rest.gone);
-        drop((displaced, rest.vain));
-        self.let_go(rest.strangers);
-    }
-
-    /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
-    pub(in crate::map) fn settle_made(
-        &self,
-        landed: &LiveEntry<A, B>,
-        rest: Option<Deferred<A, B>>,
-    ) {
-        let ours = rest.is_some();
-        if let Some(rest) = rest {
-            self.settle_made_rest(rest);
-        }
-        if !landed.fresh {
-            return;
-        }
-        if ours {
-            self.sweep(&landed.held);
-        } else {
-            self.counters.add(Count::Joined);
-        }
-    }
 }
 
 impl<A: Slot, B: Slot> PendingKey<A, B> {
@@ -289,15 +145,83 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         &self,
         hash: u64,
         pending_key: &PendingKey<A, B>,
-        made: Made<B>,
+        (mut value, live): Made<B>,
     ) -> EnteredValue<Self> {
-        self.enter_made(hash, pending_key, made, &|stored| {
-            stored.is(pending_key.key())
-        })
+        let is_it = |stored: &A| stored.is(pending_key.key());
+        self.watch_value(hash, &mut value);
+        let key = pending_key.key.clone();
+        let mut rest = Deferred {
+            gone: None,
+            vain: None,
+            strangers: Vec::new(),
+        };
+        let enter = |node| {
+            // If the key that is there has died since it was compared, it is as if nothing were there.
+            let mut displace = |landed: &mut LiveEntry<A, B>| !landed.keep_key();
+            let Linking { outcome, strangers } = self.link(node, hash, &is_it, &mut displace);
+            rest.strangers = strangers;
+            match outcome {
+                Outcome::Occupied(landed) => (false, Ok(Some(landed))),
+                Outcome::Closed => (false, Err(ClosedError::new())),
+                Outcome::Linked(gone) => {
+                    if gone.is_none() {
+                        self.table.add_live(1);
+                    }
+                    rest.gone = gone;
+                    (true, Ok(None))
+                }
+            }
+        };
+        // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what
+        // was sown.
+        let planted = unsafe {
+            pending_key.seed.place().write(value);
+            pending_key.seed.planted()
+        };
+        // SAFETY: it says what the link has said, after which no user code runs.
+        let (existing, value) = unsafe { planted.enter(enter) };
+        let landed = match existing.transpose() {
+            Some(existing) => {
+                rest.vain = value.map(|value| (value, live, key));
+                existing
+            }
+            None => {
+                let node = pending_key.seed.node();
+                // SAFETY: linked, and one of its two counts is ours.
+                let held = EntryRef::new(unsafe { NodeRef::adopt(node) });
+                self.counters.add(Count::Created);
+                self.has_come(&held);
+                Ok(LiveEntry {
+                    held,
+                    live,
+                    fresh: true,
+                    key: Some(key),
+                })
+            }
+        };
+        Published { landed, rest }
     }
 
-    fn draft(&self, hash: u64, pending_key: &PendingKey<A, B>, made: Made<B>) -> LiveEntry<A, B> {
-        self.draft_made(hash, pending_key, made)
+    fn draft(
+        &self,
+        hash: u64,
+        pending_key: &PendingKey<A, B>,
+        (mut value, live): Made<B>,
+    ) -> LiveEntry<A, B> {
+        self.watch_value(hash, &mut value);
+        let key = pending_key.key.clone();
+        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
+        let planted = unsafe {
+            pending_key.seed.place().write(value);
+            pending_key.seed.planted()
+        };
+        let held = EntryRef::new(planted.draft());
+        LiveEntry {
+            held,
+            live,
+            fresh: true,
+            key: Some(key),
+        }
     }
 
     fn enter_draft(
@@ -306,7 +230,28 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         pending_key: &PendingKey<A, B>,
         draft: &LiveEntry<A, B>,
     ) -> EnteredDraft<Self> {
-        self.enter_made_draft(hash, draft, &|stored| stored.is(pending_key.key()))
+        let is_it = |stored: &A| stored.is(pending_key.key());
+        let node = draft.held.strong().node();
+        let Linking { outcome, strangers } =
+            self.link(node, hash, &is_it, &mut |landed| !landed.keep_key());
+        let (landed, gone) = match outcome {
+            Outcome::Occupied(landed) => (Ok(Some(landed)), None),
+            Outcome::Closed => (Err(ClosedError::new()), None),
+            Outcome::Linked(gone) => {
+                if gone.is_none() {
+                    self.table.add_live(1);
+                }
+                self.counters.add(Count::Created);
+                self.has_come(&draft.held);
+                (Ok(None), gone)
+            }
+        };
+        let rest = Deferred {
+            gone,
+            vain: None,
+            strangers,
+        };
+        Published { landed, rest }
     }
 
     fn is_fresh(landed: &LiveEntry<A, B>) -> bool {
@@ -326,10 +271,23 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
     }
 
     fn settle(&self, landed: &LiveEntry<A, B>, rest: Option<Self::Deferred>) {
-        self.settle_made(landed, rest);
+        let ours = rest.is_some();
+        if let Some(rest) = rest {
+            self.settle_rest(rest);
+        }
+        if !landed.fresh {
+            return;
+        }
+        if ours {
+            self.sweep(&landed.held);
+        } else {
+            self.counters.add(Count::Joined);
+        }
     }
 
     fn settle_rest(&self, rest: Self::Deferred) {
-        self.settle_made_rest(rest);
+        let displaced = self.has_displaced(rest.gone);
+        drop((displaced, rest.vain));
+        self.let_go(rest.strangers);
     }
 }

@@ -437,7 +437,10 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
     /// What is left to do when an entry has taken the place of another one, which comes back, if it was
     /// alive.
-    pub(in crate::map) fn settle(&self, gone: Option<Gone<A, B>>) -> Option<LiveEntry<A, B>> {
+    pub(in crate::map) fn has_displaced(
+        &self,
+        gone: Option<Gone<A, B>>,
+    ) -> Option<LiveEntry<A, B>> {
         match gone? {
             Gone::Live(landed) => {
                 self.counters.add(Count::Replaced);
@@ -462,7 +465,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     ) -> Option<LiveEntry<A, B>> {
         self.counters.add(Count::Inserted);
         self.has_come(held);
-        let displaced = self.settle(gone);
+        let displaced = self.has_displaced(gone);
         self.let_go(strangers);
         self.sweep(held);
         displaced
