@@ -1,7 +1,8 @@
 //! One entry of a map: looking it up, entering, replacing and removing it.
 
-use crate::create::error::{ClosedError, InFlight, OccupiedError, ReplaceError};
+use crate::create::error::{InFlight, OccupiedError, ReplaceError};
 use crate::map::map::Map;
+use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::keyed::NotEntered;
 use crate::map::store::slot::{HashedKey, Lookup, Slot, ValueSlot, Watching};
 use crate::memory::panics::after;
@@ -127,12 +128,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     where
         B::Value: Clone,
     {
-        let hash = A::hash(&self.hasher, A::key(&key));
-        let unwatched = |_: &A::Key| Watching::NOT;
-        match self.store.insert_keyed(hash, key, B::new(value), unwatched) {
-            Ok(displaced) => displaced.map(|displaced| displaced.into_owner()),
-            Err(closed) => closed.panic(),
-        }
+        self.enter(key, value).map(LiveEntry::into_owner)
     }
 
     /// Enters a value, unless the key has a live one, and returns it. Guava calls it `putIfAbsent`, CPython
@@ -167,7 +163,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
                     existing,
                 } = refused;
                 let key = A::into_key(given);
-                let existing = existing.map(|existing| existing.into_owner());
+                let existing = existing.map(LiveEntry::into_owner);
                 Err(OccupiedError {
                     existing,
                     key,
@@ -243,10 +239,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         B::Value: Clone,
     {
         let hash = A::hash(&self.hasher, A::key(&key));
-        match self.store.update_keyed(hash, key, f) {
-            Ok(entered) => entered.map(|entered| entered.into_owner()),
-            Err(closed) => closed.panic(),
-        }
+        let entered = self.store.update_keyed(hash, key, f);
+        entered.map(LiveEntry::into_owner)
     }
 
     /// Takes out the live value of this key and returns it. Its owners keep it.
@@ -337,13 +331,14 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         Some(after(removed, seen))
     }
 
-    /// As `insert`, where the value need not come back.
-    pub(in crate::map) fn enter(&self, key: A::Given<'_>, value: B::Value) {
+    /// As `insert`, for those who may not want what had to make way.
+    pub(in crate::map) fn enter(
+        &self,
+        key: A::Given<'_>,
+        value: B::Value,
+    ) -> Option<LiveEntry<A, B>> {
         let hash = A::hash(&self.hasher, A::key(&key));
         let unwatched = |_: &A::Key| Watching::NOT;
-        let entered = self.store.insert_keyed(hash, key, B::new(value), unwatched);
-        if entered.is_err() {
-            ClosedError::new().panic()
-        }
+        self.store.insert_keyed(hash, key, B::new(value), unwatched)
     }
 }

@@ -102,7 +102,7 @@ where
     /// When the map is closed; what has been entered by then stays.
     fn extend<I: IntoIterator<Item = (A::Key, B::Value)>>(&mut self, entries: I) {
         for (key, value) in entries {
-            A::give(key, |key| self.enter(key, value));
+            A::give(key, |key| drop(self.enter(key, value)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::map::map::Map;
 use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::slot::{OwnedSlot, Watching, WeakSlot};
 use crate::map::store::Store;
 use crate::memory::hash::DefaultHashBuilder;
@@ -172,12 +173,8 @@ where
             let notify = self.store.notify_prompt(hash);
             Watching::by(Some(token(P::target(key)).bind(notify)))
         };
-        let entered = self
-            .store
-            .insert_keyed(hash, key, (OwnedSlot(value), ()), watch);
-        match entered {
-            Ok(displaced) => after(token, displaced.map(|displaced| displaced.into_owner())),
-            Err(closed) => closed.panic(),
-        }
+        let value = (OwnedSlot(value), ());
+        let displaced = self.store.insert_keyed(hash, key, value, watch);
+        after(token, displaced.map(LiveEntry::into_owner))
     }
 }

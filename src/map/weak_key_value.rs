@@ -2,6 +2,7 @@
 
 use crate::map::map::Map;
 use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::reverse::{ByValue, Traced};
 use crate::map::store::slot::{IsWeak, Slot, Watching, WeakSlot};
@@ -213,9 +214,7 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueM
         let value_watching = watching(value_token(Q::target(&value)));
         let value = WeakSlot::new_watched(value, value_watching);
         let watch = |key: &P| watching(key_token(P::target(key)));
-        match self.store.insert_keyed(hash, key, value, watch) {
-            Ok(displaced) => after(key_token, displaced.map(|displaced| displaced.into_owner())),
-            Err(closed) => closed.panic(),
-        }
+        let displaced = self.store.insert_keyed(hash, key, value, watch);
+        after(key_token, displaced.map(LiveEntry::into_owner))
     }
 }

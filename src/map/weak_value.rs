@@ -2,6 +2,7 @@
 
 use crate::map::map::Map;
 use crate::map::store::death_listener::CanNotify;
+use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::slot::{IsWeak, OwnedSlot, Watching, WeakSlot};
 use crate::map::store::Store;
 use crate::memory::hash::{hash_key, DefaultHashBuilder};
@@ -143,10 +144,7 @@ where
         let notify = self.store.notify_prompt(hash);
         let watching = Watching::by(Some(token(P::target(&value)).bind(notify)));
         let value = WeakSlot::new_watched(value, watching);
-        let entered = self.store.insert_keyed(hash, key, value, |_| Watching::NOT);
-        match entered {
-            Ok(displaced) => displaced.map(|displaced| displaced.into_owner()),
-            Err(closed) => closed.panic(),
-        }
+        let displaced = self.store.insert_keyed(hash, key, value, |_| Watching::NOT);
+        displaced.map(LiveEntry::into_owner)
     }
 }

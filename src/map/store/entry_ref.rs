@@ -56,22 +56,11 @@ impl<A: Slot, B: Slot> EntryRef<A, B> {
         // SAFETY: owned, so complete.
         unsafe { StoreNode::<A, B>::is_dead(self.0.node()) }
     }
-}
 
-impl<A: Slot, B: Slot> EntryRef<A, B> {
     /// With what keeps both sides alive, if both are. It comes back if not.
     #[inline]
     pub(in crate::map) fn landed(self) -> Result<LiveEntry<A, B>, Self> {
-        match self.key().live() {
-            Some(key) => match LiveEntry::of(self) {
-                Ok(mut landed) => {
-                    landed.key = Some(key);
-                    Ok(landed)
-                }
-                Err(dead) => Err(after(key, dead)),
-            },
-            None => Err(self),
-        }
+        LiveEntry::of(self)?.with_key()
     }
 }
 
@@ -94,16 +83,21 @@ pub(crate) struct LiveEntry<A: Slot, B: Slot> {
 }
 
 impl<A: Slot, B: Slot> LiveEntry<A, B> {
-    /// None if the value is dead.
+    #[inline]
+    pub(in crate::map) fn new(held: EntryRef<A, B>, live: B::Live) -> Self {
+        Self {
+            held,
+            live,
+            fresh: false,
+            key: None,
+        }
+    }
+
+    /// It comes back if the value is dead.
     #[inline]
     pub(in crate::map) fn of(held: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
         match held.value().live() {
-            Some(live) => Ok(Self {
-                held,
-                live,
-                fresh: false,
-                key: None,
-            }),
+            Some(live) => Ok(Self::new(held, live)),
             None => Err(held),
         }
     }

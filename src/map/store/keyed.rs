@@ -81,13 +81,14 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     /// The live entry whose key `is_it`, and that keeps its key alive too. It is no look-up: it counts
     /// neither as a hit nor as a miss.
     fn peek_whole(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
-        let mut landed = self.peek(hash, is_it)?;
-        if landed.keep_key() {
-            return Some(landed);
+        match self.peek(hash, is_it)?.with_key() {
+            Ok(landed) => Some(landed),
+            Err(dead) => {
+                // Of an address that is used again, against the rules, this would be found for ever.
+                self.saw_dead(&dead);
+                None
+            }
         }
-        // Of an address that is used again, against the rules, this would be found for ever.
-        self.saw_dead(&landed.held);
-        None
     }
 
     /// Whether both have the same live keys, with values of which `equal` holds.
@@ -142,14 +143,14 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     }
 
     /// Enters a value in the place of the live one, which comes back. `watch` says how a weak key is watched,
-    /// be it this one or the stored one, unless it is already.
+    /// be it this one or the stored one, unless it is already. Panics when the store is closed.
     pub(in crate::map) fn insert_keyed(
         &self,
         hash: u64,
         given: A::Given<'_>,
         value: (B, B::Live),
         watch: impl Fn(&A::Key) -> Watching,
-    ) -> Result<Option<LiveEntry<A, B>>, ClosedError> {
+    ) -> Option<LiveEntry<A, B>> {
         let (mut given, (mut value, live)) = (given, value);
         loop {
             let old = A::FIRST_STAYS.then(|| {
@@ -158,18 +159,17 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
             });
             let refused = match old.flatten() {
                 Some(old) => match self.enter_for(hash, given, value, old, &watch) {
-                    Ok((held, displaced)) => {
-                        return Ok(after((held, watch, live), Some(displaced)));
-                    }
+                    Ok((held, displaced)) => return after((held, watch, live), Some(displaced)),
                     Err(refused) => refused,
                 },
                 None => match self.enter_first(hash, given, value, &watch, !A::FIRST_STAYS) {
-                    Ok((held, displaced)) => return Ok(after((held, watch, live), displaced)),
+                    Ok((held, displaced)) => return after((held, watch, live), displaced),
                     Err(refused) => refused,
                 },
             };
             if self.is_closed() {
-                return Err(after((refused, watch, live), ClosedError::new()));
+                drop((refused, watch, live));
+                ClosedError::new().panic();
             }
             // Somebody else was there meanwhile.
             (given, value) = after(refused.2, (refused.0, refused.1));
@@ -185,12 +185,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     ) -> Result<LiveEntry<A, B>, NotEntered<'k, A, B>> {
         let (value, live) = B::new(value);
         match self.enter_first(hash, given, value, unwatched, false) {
-            Ok((held, _)) => Ok(LiveEntry {
-                held,
-                live,
-                fresh: false,
-                key: None,
-            }),
+            Ok((held, _)) => Ok(LiveEntry::new(held, live)),
             Err((given, value, existing)) => Err(NotEntered {
                 given,
                 value: value.into_shown(live),
@@ -230,27 +225,27 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     }
 
     /// Changes the entry as `f` says, which gets the live value or none, and returns the new one or none.
-    /// What is entered then comes back.
+    /// What is entered then comes back. Panics when there is to be one, and the store is closed.
     pub(in crate::map) fn update_keyed(
         &self,
         hash: u64,
         given: A::Given<'_>,
         mut f: impl FnMut(Option<&B::Value>) -> Option<B::Value>,
-    ) -> Result<Option<LiveEntry<A, B>>, ClosedError> {
+    ) -> Option<LiveEntry<A, B>> {
         let mut given = given;
         loop {
             let key = A::key(&given);
             let found = self.peek_whole(hash, |stored| stored.is(key));
             let new = match (f(found.as_ref().map(LiveEntry::value)), &found) {
-                (None, None) => return Ok(after((f, given), None)),
+                (None, None) => return after((f, given), None),
                 (None, Some(old)) => {
                     if self.take_out(&old.held, RemovalCause::Removed) {
-                        return Ok(after((f, found, given), None));
+                        return after((f, found, given), None);
                     }
                     continue;
                 }
                 (Some(new), Some(old)) if B::are_same(old.value(), &new) => {
-                    return Ok(after((f, new, given), found));
+                    return after((f, new, given), found);
                 }
                 (Some(new), _) => new,
             };
@@ -264,16 +259,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
             };
             match entered {
                 Ok((held, displaced)) => {
-                    let entered = LiveEntry {
-                        held,
-                        live,
-                        fresh: false,
-                        key: None,
-                    };
-                    return Ok(after((f, displaced), Some(entered)));
+                    let entered = LiveEntry::new(held, live);
+                    return after((f, displaced), Some(entered));
                 }
                 Err(refused) if self.is_closed() => {
-                    return Err(after((f, refused, live), ClosedError::new()));
+                    drop((f, refused, live));
+                    ClosedError::new().panic();
                 }
                 Err(refused) => given = after((refused.1, refused.2, live), refused.0),
             }

@@ -301,8 +301,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
         let mut before: Option<EntryRef<A, B>> = None;
         loop {
             let strong = self.table.get(hash, &is_it)?;
-            let found = LiveEntry::of(EntryRef::new(strong));
-            match found.and_then(LiveEntry::with_key) {
+            match EntryRef::new(strong).landed() {
                 Ok(landed) => return after(before, Some(landed)),
                 // It was dead before this look, which has found it linked. One that was seen once may have
                 // been replaced before it died.
