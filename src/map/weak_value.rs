@@ -3,7 +3,8 @@
 use crate::map::map::Map;
 use crate::map::store::death_listener::CanNotify;
 use crate::map::store::entry_ref::LiveEntry;
-use crate::map::store::slot::{IsWeak, OwnedSlot, Watching, WeakSlot};
+use crate::map::store::slot::{IsWeak, OwnedSlot, WeakSlot};
+use crate::map::store::watching::Watching;
 use crate::map::store::Store;
 use crate::memory::hash::{hash_key, DefaultHashBuilder};
 use crate::pointer::token::Token;

@@ -170,22 +170,6 @@ impl<A: Slot, B: Slot> Clone for LiveEntry<A, B> {
     }
 }
 
-/// An entry that was not entered, in parts.
-pub(crate) struct NotInserted<A: Slot, B: Slot> {
-    /// The live entry in its place; none if the store is closed.
-    pub(in crate::map) existing: Option<LiveEntry<A, B>>,
-    pub(in crate::map) parts: (A, B),
-}
-
-impl<A: Slot, B: Slot> NotInserted<A, B> {
-    pub(in crate::map) fn closed(parts: (A, B)) -> Self {
-        Self {
-            existing: None,
-            parts,
-        }
-    }
-}
-
 /// What waits while a value is created: the key, kept alive if it is a weak one.
 pub(crate) struct PendingKey<A: Slot, B: Slot> {
     pub(in crate::map) seed: ReservedNode<StoreNode<A, B>>,

@@ -6,10 +6,12 @@
 //! with the old key, which is kept alive meanwhile.
 
 use crate::create::error::{ClosedError, InFlight};
-use crate::map::store::entry_ref::{LiveEntry, NotInserted};
+use crate::map::store::entering::{Inserted, NotInserted, Swapped};
+use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::hook::RemovalCause;
-use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot, Watching};
-use crate::map::store::{Inserted, Store, Swapped};
+use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot};
+use crate::map::store::watching::Watching;
+use crate::map::store::Store;
 use crate::memory::panics::after;
 use std::hash::BuildHasher;
 

@@ -1,0 +1,105 @@
+//! That a map is told of the death of a weak side, and of the end of a value.
+
+use crate::deadlock::work::GivenUp;
+use crate::pointer::notify::Notify;
+use crate::pointer::traits::{Pointer, WeakPointer};
+use crate::pointer::watchers::Registration;
+use crate::table::exclusive::{Exclusive, Expected};
+use std::sync::Arc;
+
+/// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this
+/// side one after the other.
+#[derive(Clone)]
+pub(in crate::map) struct Watching(Option<Arc<WatchState>>);
+
+struct WatchState {
+    /// Held, that is all.
+    _registration: Option<Registration>,
+    /// Held too.
+    _before: Watching,
+    /// Of a value in an exclusive map.
+    expected: Option<Arc<Expected>>,
+}
+
+impl Watching {
+    pub(in crate::map) const NOT: Self = Self(None);
+
+    /// By a token: `registration` is what it gave.
+    pub(in crate::map) fn by(registration: Option<Registration>) -> Self {
+        Self(registration.map(|registration| {
+            Arc::new(WatchState {
+                _registration: Some(registration),
+                _before: Self::NOT,
+                expected: None,
+            })
+        }))
+    }
+
+    /// By an exclusive map too, which is told of the death and of the end.
+    pub(in crate::map) fn expect_end<W: WeakPointer>(
+        &mut self,
+        weak: &W,
+        dying: &Arc<Exclusive>,
+        hash: u64,
+    ) {
+        let Some(live) = weak.upgrade() else { return };
+        let expected = Expected::new(dying, hash, |notify| W::Strong::watch(&live, notify));
+        *self = Self(Some(Arc::new(WatchState {
+            _registration: None,
+            _before: self.clone(),
+            expected: Some(expected),
+        })));
+    }
+
+    #[inline]
+    fn expected(&self) -> Option<&Arc<Expected>> {
+        self.0.as_ref()?.expected.as_ref()
+    }
+
+    #[inline]
+    pub(in crate::map) fn leaves(&self, is_dead: impl FnOnce() -> bool) {
+        if let Some(expected) = self.expected().filter(|_| is_dead()) {
+            expected.await_end();
+        }
+    }
+
+    #[inline]
+    pub(in crate::map) fn has_left(&self, is_dead: impl FnOnce() -> bool) {
+        if let Some(expected) = self.expected().filter(|_| !is_dead()) {
+            expected.forget();
+        }
+    }
+
+    pub(in crate::map) fn is_abandoned(&self, given_up: GivenUp<'_>) {
+        if let Some(expected) = self.expected() {
+            expected.is_abandoned(given_up);
+        }
+    }
+
+    /// The entry is going.
+    #[inline]
+    pub(in crate::map) fn goes(&self, is_dead: impl FnOnce() -> bool) {
+        let waits = |expected: &&Arc<Expected>| expected.may_live_on() && !is_dead();
+        if let Some(expected) = self.expected().filter(waits) {
+            expected.lives_on();
+        }
+    }
+
+    pub(in crate::map) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// By the pointer itself, if it can.
+    #[inline(always)]
+    pub(in crate::map) fn begin<W: WeakPointer>(
+        &mut self,
+        weak: &W,
+        notify: impl FnOnce() -> Option<Notify>,
+    ) {
+        if W::Strong::REPORTS && self.0.is_none() {
+            if let (Some(live), Some(notify)) = (weak.upgrade(), notify()) {
+                *self = Self::by(W::Strong::watch(&live, notify));
+            }
+        }
+    }
+}
