@@ -1,7 +1,8 @@
 //! The entries of a map, one after the other.
 
 use crate::map::store::iter::Walk;
-use crate::map::store::slot::{KeySlot, ValueSlot};
+use crate::map::store::reverse::ValueSlot;
+use crate::map::store::slot::KeySlot;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::{RefUnwindSafe, UnwindSafe};

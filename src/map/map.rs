@@ -3,7 +3,8 @@
 
 use crate::map::iter::Iter;
 use crate::map::store::hook::{Hook, RemovalCause};
-use crate::map::store::slot::{KeySlot, ValueSlot, WeakSide};
+use crate::map::store::reverse::ValueSlot;
+use crate::map::store::slot::{KeySlot, WeakSide};
 use crate::map::store::Store;
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;

@@ -36,12 +36,11 @@ pub mod entry {
 }
 
 pub mod slot {
-    //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code
-    //! that is generic over maps.
+    //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code that
+    //! is generic over maps.
 
-    pub use crate::map::store::reverse::Traced;
-    pub use crate::map::store::slot::{HashedKey, KeySlot, Lookup, ValueSlot, WeakSide};
-    pub use crate::map::store::slot::{OwnedSlot, WeakSlot};
+    pub use crate::map::store::reverse::{Traced, ValueSlot};
+    pub use crate::map::store::slot::{HashedKey, KeySlot, Lookup, OwnedSlot, WeakSide, WeakSlot};
 }
 
 pub use crate::create::claim::{Claim, Vacancy};

@@ -2,8 +2,10 @@
 
 use crate::map::iter::Iter;
 use crate::map::map::Map;
-use crate::map::store::slot::{HashedKey, KeySlot, ValueSlot};
-use crate::map::store::{Reverse, Store};
+use crate::map::store::reverse::Reverse;
+use crate::map::store::reverse::ValueSlot;
+use crate::map::store::slot::{HashedKey, KeySlot};
+use crate::map::store::Store;
 use std::fmt;
 use std::hash::BuildHasher;
 

@@ -1,7 +1,8 @@
 //! What the layer asks of a map, the same of each.
 
 use crate::create::creator::Creator;
-use crate::map::store::slot::{HashedKey, Lookup, ValueSlot, WeakSide};
+use crate::map::store::reverse::ValueSlot;
+use crate::map::store::slot::{HashedKey, Lookup, WeakSide};
 use crate::map::Map;
 use crate::pointer::traits::Pointer;
 use crate::registry::handle::Handle;

@@ -7,8 +7,10 @@ use crate::map::store::hazard::Due;
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::{Walk, EVERYWHERE};
 use crate::map::store::node::StoreNode;
+use crate::map::store::reverse::Indexed;
+use crate::map::store::reverse::Reverse;
 use crate::map::store::slot::Slot;
-use crate::map::store::{Reverse, Store};
+use crate::map::store::Store;
 use crate::memory::panics::{after, Panics};
 use crate::sync::plain::Relaxed;
 use smallvec::SmallVec;
@@ -21,7 +23,7 @@ const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     512
 };
 
-impl<A: Slot, B: Slot> Store<A, B> {
+impl<A: Slot, B: Indexed> Store<A, B> {
     /// All entries, also dead ones.
     pub(in crate::map) fn walk(&self) -> Walk<'_, A, B> {
         Walk::new(&self.table)
@@ -254,12 +256,12 @@ impl<A: Slot, B: Slot> Store<A, B> {
 
 /// Entries that have been taken out together. The owners are those that the index was, so they are not simply
 /// dropped: somebody may be looking at an entry without owning it.
-pub(in crate::map) struct Taken<'a, A: Slot, B: Slot> {
+pub(in crate::map) struct Taken<'a, A: Slot, B: Indexed> {
     store: &'a Store<A, B>,
     pub(in crate::map) entries: SmallVec<[EntryRef<A, B>; 16]>,
 }
 
-impl<A: Slot, B: Slot> Drop for Taken<'_, A, B> {
+impl<A: Slot, B: Indexed> Drop for Taken<'_, A, B> {
     fn drop(&mut self) {
         let strong = self.entries.drain(..).map(EntryRef::into_strong);
         let _due: Due<_> = if B::IS_WEAK {

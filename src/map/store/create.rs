@@ -10,7 +10,9 @@ use crate::map::store::entering::{Gone, Linking, Outcome};
 use crate::map::store::entry_ref::{EntryRef, LiveEntry, PendingKey};
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::node::StoreNode;
-use crate::map::store::slot::{HashedKey, Slot, ValueSlot};
+use crate::map::store::reverse::Indexed;
+use crate::map::store::reverse::ValueSlot;
+use crate::map::store::slot::{HashedKey, Slot};
 use crate::map::store::Store;
 use crate::memory::panics::after;
 use crate::table::exclusive::InTheWay;
@@ -31,7 +33,7 @@ pub(crate) struct Deferred<A: Slot, B: Slot> {
 /// A value, and what keeps it alive until all who wait have looked.
 pub(in crate::map) type Made<B> = (B, <B as Slot>::Live);
 
-impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
+impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     /// A key that waits for its value, with what keeps it alive.
     pub(in crate::map) fn pending_key(
         &self,

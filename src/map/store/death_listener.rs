@@ -9,6 +9,7 @@ use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hazard::{Due, HazardDomain};
 use crate::map::store::hook::{Hook, RemovalCause};
 use crate::map::store::node::StoreNode;
+use crate::map::store::reverse::{Indexed, Reverse};
 use crate::map::store::slot::Slot;
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
@@ -19,38 +20,8 @@ use crate::table::Table;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
-/// What is told of entries that come and go, so that they can be found from the other side. Calls no user
-/// code.
-pub(crate) trait Reverse<A, B> {
-    /// There is no other side.
-    const IS_NOBODY: bool = false;
-
-    fn linked(&self, held: &EntryRef<A, B>);
-    fn unlinked(&self, held: &EntryRef<A, B>);
-    /// One that knows of nothing yet.
-    fn nothing() -> Self;
-    /// Another one that is told for both.
-    fn share(&self) -> Self;
-    /// Gives back memory that is not needed.
-    fn shrink_to_fit(&self) {}
-}
-
-impl<A, B> Reverse<A, B> for () {
-    const IS_NOBODY: bool = true;
-
-    #[inline(always)]
-    fn linked(&self, _: &EntryRef<A, B>) {}
-
-    #[inline(always)]
-    fn unlinked(&self, _: &EntryRef<A, B>) {}
-
-    fn nothing() {}
-
-    fn share(&self) {}
-}
-
 /// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
-pub(in crate::map) fn tell<A: Slot, B: Slot>(
+pub(in crate::map) fn tell<A: Slot, B: Indexed>(
     held: &EntryRef<A, B>,
     reverse: &B::Index<A>,
     hook: Option<&Hook<A::Raw>>,
@@ -65,7 +36,7 @@ pub(in crate::map) fn tell<A: Slot, B: Slot>(
 }
 
 /// As `tell`, and gives up the index's ownership, which is not the caller's.
-pub(in crate::map) fn has_gone<A: Slot, B: Slot>(
+pub(in crate::map) fn has_gone<A: Slot, B: Indexed>(
     held: &EntryRef<A, B>,
     table: &Table<StoreNode<A, B>>,
     reverse: &B::Index<A>,
@@ -89,7 +60,7 @@ pub(in crate::map) fn has_gone<A: Slot, B: Slot>(
 
 /// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what
 /// it needs.
-pub(in crate::map) struct DeathListener<A: Slot, B: Slot> {
+pub(in crate::map) struct DeathListener<A: Slot, B: Indexed> {
     table: Table<StoreNode<A, B>>,
     hook: Option<Hook<A::Raw>>,
     reverse: B::Index<A>,
@@ -101,7 +72,7 @@ pub(in crate::map) struct DeathListener<A: Slot, B: Slot> {
     entries: PhantomData<EntryRef<A, B>>,
 }
 
-impl<A: Slot, B: Slot> DeathListener<A, B> {
+impl<A: Slot, B: Indexed> DeathListener<A, B> {
     pub(in crate::map) fn new(
         table: &Table<StoreNode<A, B>>,
         hook: Option<&Hook<A::Raw>>,
@@ -128,7 +99,7 @@ impl<A: Slot, B: Slot> DeathListener<A, B> {
 impl<A, B> Notified for DeathListener<A, B>
 where
     A: Slot + Send + Sync + 'static,
-    B: Slot + Send + Sync + 'static,
+    B: Indexed + Send + Sync + 'static,
     B::Index<A>: Send + Sync,
 {
     fn dead(&self, hash: u64) {
@@ -172,11 +143,11 @@ where
 
 /// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow
 /// that it is said here, since most functions of a map must do without knowing.
-pub(in crate::map) struct CanNotify<A: Slot, B: Slot>(Option<Coerce<A, B>>);
+pub(in crate::map) struct CanNotify<A: Slot, B: Indexed>(Option<Coerce<A, B>>);
 
 type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;
 
-impl<A: Slot + 'static, B: Slot + 'static> CanNotify<A, B> {
+impl<A: Slot + 'static, B: Indexed + 'static> CanNotify<A, B> {
     /// Told of nothing: dead entries are pruned.
     pub(in crate::map) const NONE: Self = Self(None);
 
@@ -204,10 +175,10 @@ impl<A: Slot + 'static, B: Slot + 'static> CanNotify<A, B> {
     }
 }
 
-impl<A: Slot, B: Slot> Clone for CanNotify<A, B> {
+impl<A: Slot, B: Indexed> Clone for CanNotify<A, B> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<A: Slot, B: Slot> Copy for CanNotify<A, B> {}
+impl<A: Slot, B: Indexed> Copy for CanNotify<A, B> {}

@@ -3,6 +3,7 @@
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::node::StoreNode;
+use crate::map::store::reverse::Indexed;
 use crate::map::store::slot::Slot;
 use crate::map::store::Store;
 use crate::memory::node::NodePtr;
@@ -64,7 +65,7 @@ impl<A: Slot, B: Slot> NotInserted<A, B> {
     }
 }
 
-impl<A: Slot, B: Slot> Store<A, B> {
+impl<A: Slot, B: Indexed> Store<A, B> {
     /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is
     /// alive and not to be displaced. Does not panic after it has linked the node.
     pub(in crate::map) fn link(
@@ -185,7 +186,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
     }
 }
 
-impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
+impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     /// Asks both sides to report their death, before the entry is linked: they are alive until that is done,
     /// as the caller owns them. So a panic of user code leaves nothing behind.
     fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {

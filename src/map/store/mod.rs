@@ -28,13 +28,13 @@ pub(crate) mod watching;
 
 use crate::create::flight::FlightTable;
 use crate::deadlock::naming::Naming;
-pub(crate) use crate::map::store::death_listener::Reverse;
 use crate::map::store::death_listener::{has_gone, CanNotify, DeathListener};
 use crate::map::store::entry_ref::{EntryRef, LiveEntry, PendingKey};
 use crate::map::store::hazard::{Due, HazardDomain, Reader};
 use crate::map::store::hook::{Hook, RemovalCause};
 use crate::map::store::node::StoreNode;
 use crate::map::store::recent_inserts::RecentInserts;
+use crate::map::store::reverse::{Indexed, Reverse};
 use crate::map::store::slot::Slot;
 use crate::memory::panics::{after, Panics};
 use crate::pointer::notify::Notify;
@@ -50,7 +50,7 @@ use std::sync::Arc;
 /// living.
 pub(in crate::map) const PRUNE_BOUND: u32 = 2;
 
-pub(crate) struct Store<A: Slot, B: Slot> {
+pub(crate) struct Store<A: Slot, B: Indexed> {
     pub(in crate::map) table: Table<StoreNode<A, B>>,
     pub(in crate::map) flights: FlightTable<PendingKey<A, B>, LiveEntry<A, B>>,
     pub(in crate::map) counters: Counters,
@@ -77,7 +77,7 @@ pub(crate) struct Store<A: Slot, B: Slot> {
     is_share: bool,
 }
 
-impl<A: Slot, B: Slot> Store<A, B> {
+impl<A: Slot, B: Indexed> Store<A, B> {
     const_fn! {
         pub(in crate::map) const fn new(reverse: B::Index<A>, reach: CanNotify<A, B>) -> Self {
             Self {
@@ -356,7 +356,7 @@ impl<A: Slot, B: Slot> Store<A, B> {
 }
 
 /// What has to do with deaths that are told: for that nothing may borrow.
-impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
+impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     /// To be called for a value before it is linked, while it is alive.
     pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B) {
         value.watch(|| self.notify(hash));
@@ -391,7 +391,7 @@ impl<A: Slot + 'static, B: Slot + 'static> Store<A, B> {
     }
 }
 
-impl<A: Slot, B: Slot> Drop for Store<A, B> {
+impl<A: Slot, B: Indexed> Drop for Store<A, B> {
     /// Takes all entries out. The hook is not told: the map itself is what goes.
     fn drop(&mut self) {
         self.hook = None;

@@ -22,8 +22,10 @@ use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::EVERYWHERE;
 use crate::map::store::node::StoreNode;
+use crate::map::store::reverse::Indexed;
+use crate::map::store::reverse::Reverse;
 use crate::map::store::slot::Slot;
-use crate::map::store::{Reverse, Store};
+use crate::map::store::Store;
 use crate::memory::node::NodePtr;
 use crate::memory::panics::Panics;
 use crate::sync::local;
@@ -72,7 +74,7 @@ impl Drop for Sweeping {
     }
 }
 
-impl<A: Slot, B: Slot> Store<A, B> {
+impl<A: Slot, B: Indexed> Store<A, B> {
     /// Whether there can be dead entries.
     pub(super) const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
 

@@ -1,4 +1,5 @@
-//! The other side of a two-sided map: from a value to the entries that hold it.
+//! The other side of a two-sided map: from a value to the entries that hold it; and which values ask for
+//! that.
 //!
 //! The entries are in a dashmap under the address of their value, which stays its own while they hold a weak
 //! pointer to it. An entry is put on its list after it is linked, and taken off after it is unlinked; both
@@ -6,12 +7,89 @@
 //! put on any more. An entry knows its place in the list, so taking it off takes no search: it leaves a hole,
 //! and when the holes are as many as the entries they are closed.
 
-use crate::map::store::death_listener::Reverse;
 use crate::map::store::entry_ref::EntryRef;
-use crate::map::store::slot::{Slot, WeakSlot};
+use crate::map::store::slot::{Extra, OwnedSlot, Slot, WeakSlot};
 use crate::pointer::traits::{Pointer, WeakPointer};
 use crate::sync::{const_fn, AtomicUsize, List, ListMap, OnceCell, Ordering, Row};
 use std::sync::Arc;
+
+/// Values as a map keeps them: an [`OwnedSlot`], or a [`WeakSlot`]. It cannot be implemented outside.
+#[allow(private_bounds)]
+pub trait ValueSlot: Indexed<Shown = <Self as ValueSlot>::Value> {
+    /// The value, of which calls return a clone: `V`, or the pointer that owns a weak value.
+    type Value;
+}
+
+/// A value, and what finds its entries, if that is asked for.
+pub(crate) trait Indexed: Slot {
+    type Index<A: Slot>: Reverse<A, Self>;
+}
+
+/// What is told of entries that come and go, so that they can be found from the other side. Calls no user
+/// code.
+pub(crate) trait Reverse<A, B> {
+    /// There is no other side.
+    const IS_NOBODY: bool = false;
+
+    fn linked(&self, held: &EntryRef<A, B>);
+    fn unlinked(&self, held: &EntryRef<A, B>);
+    /// One that knows of nothing yet.
+    fn nothing() -> Self;
+    /// Another one that is told for both.
+    fn share(&self) -> Self;
+    /// Gives back memory that is not needed.
+    fn shrink_to_fit(&self) {}
+}
+
+impl<A, B> Reverse<A, B> for () {
+    const IS_NOBODY: bool = true;
+
+    #[inline(always)]
+    fn linked(&self, _: &EntryRef<A, B>) {}
+
+    #[inline(always)]
+    fn unlinked(&self, _: &EntryRef<A, B>) {}
+
+    fn nothing() {}
+
+    fn share(&self) {}
+}
+
+impl<T> ValueSlot for OwnedSlot<T> {
+    type Value = T;
+}
+
+impl<T> Indexed for OwnedSlot<T> {
+    type Index<A: Slot> = ();
+}
+
+impl<P: Pointer> ValueSlot for WeakSlot<P> {
+    type Value = P;
+}
+
+impl<P: Pointer> ValueSlot for WeakSlot<P, Traced> {
+    type Value = P;
+}
+
+impl<P: Pointer> Indexed for WeakSlot<P> {
+    type Index<A: Slot> = ();
+}
+
+impl<P: Pointer> Indexed for WeakSlot<P, Traced> {
+    type Index<A: Slot> = ByValue<A, P>;
+}
+
+/// A value by which its entries are found.
+impl<P: Pointer> Extra<P> for Traced {
+    type Data = IndexPlace;
+
+    fn of(weak: &P::Weak) -> IndexPlace {
+        IndexPlace {
+            address: weak.address().addr() as u64,
+            place: AtomicUsize::new(NOT_YET),
+        }
+    }
+}
 
 /// The entry has not been put on its list.
 const NOT_YET: usize = usize::MAX;
@@ -28,15 +106,6 @@ pub(crate) struct IndexPlace {
     address: u64,
     /// Where the entry is in its list, [`NOT_YET`] or [`GONE`]. Written and read under the list's lock.
     place: AtomicUsize,
-}
-
-impl IndexPlace {
-    pub(in crate::map) fn of<W: WeakPointer>(weak: &W) -> Self {
-        Self {
-            address: weak.address().addr() as u64,
-            place: AtomicUsize::new(NOT_YET),
-        }
-    }
 }
 
 type TracedEntry<A, Q> = EntryRef<A, WeakSlot<Q, Traced>>;

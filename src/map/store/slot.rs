@@ -4,8 +4,6 @@
 //! it is done is in those that they cannot.
 
 use crate::deadlock::work::GivenUp;
-use crate::map::store::death_listener::Reverse;
-use crate::map::store::reverse::{ByValue, IndexPlace, Traced};
 use crate::map::store::watching::Watching;
 use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
@@ -33,13 +31,6 @@ pub trait KeySlot: Slot<Shown = <Self as KeySlot>::Key, Raw = <Self as KeySlot>:
     type Given<'a>
     where
         Self: 'a;
-}
-
-/// Values as a map keeps them: an [`OwnedSlot`], or a [`WeakSlot`]. It cannot be implemented outside.
-#[allow(private_bounds)]
-pub trait ValueSlot: Slot<Shown = <Self as ValueSlot>::Value> {
-    /// The value, of which calls return a clone: `V`, or the pointer that owns a weak value.
-    type Value;
 }
 
 /// Keys that can be hashed and compared. It cannot be implemented outside.
@@ -79,8 +70,6 @@ pub(crate) trait Slot: Sized {
     type Live: Clone;
     /// What is shown to everybody else: the key or the value, or the pointer that owns it.
     type Shown;
-    /// What finds the entries of a value, if that is asked for.
-    type Index<A: Slot>: Reverse<A, Self>;
     /// `is_dead` reads memory, and neither calls anything nor waits nor panics: it is ours, or somebody has
     /// promised it (`Quiet`).
     const IS_DEAD_IS_QUIET: bool;
@@ -215,15 +204,10 @@ impl<T> KeySlot for OwnedSlot<T> {
         Self: 'a;
 }
 
-impl<T> ValueSlot for OwnedSlot<T> {
-    type Value = T;
-}
-
 impl<T> Slot for OwnedSlot<T> {
     type Raw = T;
     type Live = ();
     type Shown = T;
-    type Index<A: Slot> = ();
     const IS_DEAD_IS_QUIET: bool = true;
     const IS_WEAK: bool = false;
     const REPORTS_END: bool = false;
@@ -364,20 +348,9 @@ impl<P: Pointer, M: Keying<P>> KeySlot for WeakSlot<P, M> {
         Self: 'a;
 }
 
-impl<P: Pointer> ValueSlot for WeakSlot<P> {
-    type Value = P;
-}
-
-impl<P: Pointer> ValueSlot for WeakSlot<P, Traced> {
-    type Value = P;
-}
-
 /// What a weak side has besides its pointer.
 pub(crate) trait Extra<P: Pointer> {
     type Data: Send + Sync;
-    type Index<A: Slot>: Reverse<A, WeakSlot<P, Self>>
-    where
-        Self: Sized;
 
     fn of(weak: &P::Weak) -> Self::Data;
 }
@@ -385,7 +358,6 @@ pub(crate) trait Extra<P: Pointer> {
 /// A value.
 impl<P: Pointer> Extra<P> for () {
     type Data = ();
-    type Index<A: Slot> = ();
 
     #[inline(always)]
     fn of(_: &P::Weak) {}
@@ -394,21 +366,10 @@ impl<P: Pointer> Extra<P> for () {
 /// A key.
 impl<P: Pointer, M: Keying<P>> Extra<P> for M {
     type Data = PhantomData<fn() -> M>;
-    type Index<A: Slot> = ();
 
     #[inline(always)]
     fn of(_: &P::Weak) -> PhantomData<fn() -> M> {
         PhantomData
-    }
-}
-
-/// A value by which its entries are found.
-impl<P: Pointer> Extra<P> for Traced {
-    type Data = IndexPlace;
-    type Index<A: Slot> = ByValue<A, P>;
-
-    fn of(weak: &P::Weak) -> IndexPlace {
-        IndexPlace::of(weak)
     }
 }
 
@@ -446,7 +407,6 @@ impl<P: Pointer, X: Extra<P>> Slot for WeakSlot<P, X> {
     type Raw = P::Weak;
     type Live = P;
     type Shown = P;
-    type Index<A: Slot> = X::Index<A>;
     const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET.is_some();
     const IS_WEAK: bool = true;
     const REPORTS_END: bool = P::REPORTS_END;
