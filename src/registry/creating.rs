@@ -15,7 +15,7 @@ use crate::registry::handle::Handle;
 use crate::registry::node::{RegistryNode, Unborn, Watch};
 use crate::table::exclusive::InTheWay;
 use crate::table::node_ref::NodeRef;
-use crate::table::stats::{Count, Counters};
+use crate::table::stats::Count;
 use crate::table::{Entered, Entering};
 use equivalent::Equivalent;
 use std::fmt;
@@ -152,18 +152,18 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        let look = || self.look_up(hash, |other| key.equivalent(other));
-        if let Some(strong) = look() {
+        let is_it = |other: &K| key.equivalent(other);
+        if let Some(strong) = self.look_up(hash, is_it) {
             return Ok(Some(Handle::new(strong)));
         }
         if let Some(draft) = self.draft_of(hash, key) {
             return Ok(Some(draft));
         }
-        if self.flights.any(hash, |seed| key.equivalent(seed.key())) {
+        if self.flights.any(hash, |seed| is_it(seed.key())) {
             return Err(InFlight);
         }
-        // It may have landed between the two looks.
-        Ok(look().map(Handle::new))
+        // It may have landed between the two looks, which are one look-up.
+        Ok(self.table.get(hash, is_it).map(Handle::new))
     }
 }
 
@@ -349,11 +349,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             flights: self.flights.share(),
             naming: self.naming,
             hasher: (),
-            counters: if self.is_counted {
-                self.counters.share()
-            } else {
-                Counters::new()
-            },
+            counters: self.counters.share(),
             is_counted: self.is_counted,
         }
     }

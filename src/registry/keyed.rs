@@ -7,7 +7,7 @@ use crate::memory::hash::hash_key;
 use crate::memory::panics::after;
 use crate::registry::handle::Handle;
 use crate::registry::node::RegistryNode;
-use crate::table::node_ref::UnlinkedNode;
+use crate::table::node_ref::{NodeRef, UnlinkedNode};
 use crate::table::payload::Halves;
 use crate::table::stats::Count;
 use crate::table::Rejected;
@@ -113,20 +113,15 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         value: V,
     ) -> Result<Handle<K, V>, OccupiedError<K, V, Handle<K, V>>> {
         let (hash, new) = self.prepare(key, value);
-        match self.table.insert(new, hash, |new, other| new == other) {
-            Ok(entered) => {
-                self.count(Count::Inserted);
-                Ok(Handle::new(entered))
-            }
-            Err(Rejected { existing, rejected }) => {
+        self.enter(new, hash)
+            .map_err(|Rejected { existing, rejected }| {
                 let (key, value) = take_back(rejected);
-                Err(OccupiedError {
+                OccupiedError {
                     existing: existing.map(Handle::new),
                     key,
                     value,
-                })
-            }
-        }
+                }
+            })
     }
 
     /// Enters a value, in the place of the live one if there is one, which comes back as the second part. Its
@@ -149,25 +144,19 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     pub fn insert(&self, key: K, value: V) -> (Handle<K, V>, Option<Handle<K, V>>) {
         let (hash, mut new) = self.prepare(key, value);
         loop {
-            let Rejected { existing, rejected } =
-                match self.table.insert(new, hash, |new, other| new == other) {
-                    Ok(entered) => {
-                        self.count(Count::Inserted);
-                        return (Handle::new(entered), None);
-                    }
-                    Err(rejected) => rejected,
-                };
+            let Rejected { existing, rejected } = match self.enter(new, hash) {
+                Ok(entered) => return (entered, None),
+                Err(rejected) => rejected,
+            };
             let Some(existing) = existing else {
                 drop(take_back(rejected));
                 ClosedError::new().panic();
             };
-            match self.table.replace(&existing, rejected) {
+            match self.put_in_place(&existing, rejected) {
                 Ok(entered) => {
                     // Both were counted, and one of them is an entry.
                     self.table.add_live(-1);
-                    self.count(Count::Inserted);
-                    self.count(Count::Replaced);
-                    return (Handle::new(entered), Some(Handle::new(existing)));
+                    return (entered, Some(Handle::new(existing)));
                 }
                 // Taken out or replaced by somebody else meanwhile.
                 Err(rejected) => new = rejected,
@@ -202,17 +191,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         let key = Handle::key(old).clone();
         let hash = old.strong().header().key_hash();
         let new = self.new_node(hash, key, value, 0);
-        match self.table.replace(old.strong(), new) {
-            Ok(entered) => {
-                self.count(Count::Inserted);
-                self.count(Count::Replaced);
-                Ok(Handle::new(entered))
-            }
-            Err(rejected) => {
-                let (key, value) = take_back(rejected);
-                Err(after(key, ReplaceError { value }))
-            }
-        }
+        self.put_in_place(old.strong(), new).map_err(|rejected| {
+            let (key, value) = take_back(rejected);
+            after(key, ReplaceError { value })
+        })
     }
 
     /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or
@@ -252,20 +234,14 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             };
             let new = self.new_node(hash, key, new, isize::from(old.is_none()));
             let entered = match &old {
-                Some(old) => self.table.replace(old.strong(), new),
+                Some(old) => self.put_in_place(old.strong(), new),
                 None => {
-                    let entered = self.table.insert(new, hash, |new, other| new == other);
+                    let entered = self.enter(new, hash);
                     entered.map_err(|rejected| after(rejected.existing, rejected.rejected))
                 }
             };
             let rejected = match entered {
-                Ok(entered) => {
-                    self.count(Count::Inserted);
-                    if old.is_some() {
-                        self.count(Count::Replaced);
-                    }
-                    return Some(after((f, old), Handle::new(entered)));
-                }
+                Ok(entered) => return Some(after((f, old), entered)),
                 Err(rejected) => rejected,
             };
             let (given_back, value) = take_back(rejected);
@@ -309,6 +285,29 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
                 return Some(after(condition, handle));
             }
         }
+    }
+
+    /// Enters a new value, unless there is a live one, or the registry is closed.
+    fn enter(
+        &self,
+        new: UnlinkedNode<RegistryNode<K, V>>,
+        hash: u64,
+    ) -> Result<Handle<K, V>, Rejected<RegistryNode<K, V>>> {
+        let entered = self.table.insert(new, hash, |new, other| new == other)?;
+        self.count(Count::Inserted);
+        Ok(Handle::new(entered))
+    }
+
+    /// Puts a new value in the place of this very one, if that is in still, and the registry not closed.
+    fn put_in_place(
+        &self,
+        old: &NodeRef<RegistryNode<K, V>>,
+        new: UnlinkedNode<RegistryNode<K, V>>,
+    ) -> Result<Handle<K, V>, UnlinkedNode<RegistryNode<K, V>>> {
+        let entered = self.table.replace(old, new)?;
+        self.count(Count::Inserted);
+        self.count(Count::Replaced);
+        Ok(Handle::new(entered))
     }
 
     /// A value to be entered, counted as an entry.

@@ -9,6 +9,7 @@ pub(crate) mod node;
 
 mod creating;
 mod cyclic;
+mod iter;
 mod keyed;
 
 use crate::create::flight::FlightTable;
@@ -23,6 +24,7 @@ use crate::table::node_ref::NodeRef;
 use crate::table::stats::{Count, Counters, Stats};
 use crate::table::Table;
 use creating::LiveHandle;
+pub use iter::RegistryIter;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -414,9 +416,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// ```
     pub fn iter(&self) -> RegistryIter<K, V> {
         let values: Vec<_> = self.table.snapshot().into_iter().map(Handle::new).collect();
-        RegistryIter {
-            values: values.into_iter(),
-        }
+        RegistryIter::new(values)
     }
 
     /// The keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate over the
@@ -537,43 +537,6 @@ impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for Registry<K, V, S> {
         let handles: Vec<_> = self.iter().collect();
         f.debug_map()
             .entries(handles.iter().map(|h| (Handle::key(h), &**h)))
-            .finish()
-    }
-}
-
-impl<K, V, S> IntoIterator for &Registry<K, V, S> {
-    type Item = Handle<K, V>;
-    type IntoIter = RegistryIter<K, V>;
-
-    fn into_iter(self) -> RegistryIter<K, V> {
-        self.iter()
-    }
-}
-
-/// The values of a [`Registry`] at the time of the call to [`Registry::iter`].
-pub struct RegistryIter<K, V> {
-    values: std::vec::IntoIter<Handle<K, V>>,
-}
-
-impl<K, V> Iterator for RegistryIter<K, V> {
-    type Item = Handle<K, V>;
-
-    fn next(&mut self) -> Option<Handle<K, V>> {
-        self.values.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.values.size_hint()
-    }
-}
-
-impl<K, V> ExactSizeIterator for RegistryIter<K, V> {}
-impl<K, V> std::iter::FusedIterator for RegistryIter<K, V> {}
-
-impl<K, V> fmt::Debug for RegistryIter<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryIter")
-            .field("left", &self.values.len())
             .finish()
     }
 }

@@ -205,6 +205,8 @@ fn the_statistics_account_for_every_value() {
     assert_eq!((stats.hits, stats.misses), (1, 11));
     assert_eq!(registry.len(), 1);
     drop((other, newer));
+    assert_eq!(registry.try_get(&77), Ok(None));
+    assert_eq!(registry.stats().misses, 12);
     let silent: Registry<u32, u32> = Registry::new();
     let _one = silent.get_or_insert_with(1, |_| 1);
     assert_eq!(silent.stats(), Default::default());
