@@ -194,11 +194,14 @@
 //! }
 //! assert_eq!(pollster::block_on(address("glen")), 15);
 //! ```
-//! The factory's future cannot borrow the key: it takes a clone. A future that is dropped gives up. One that was never polled has not begun.
+//! The factory's future cannot borrow the key: it takes a clone. A future that is dropped gives up. One that
+//! was never polled has not begun.
 //!
 //! # A factory that creates
-//! It may ask for other keys, of any map. If it comes back to its own, directly or through others, that would be to wait for ever. The one who asks last is refused with a [`CycleError`] instead, be
-//! they all on one thread, on several, or tasks. Its text is the chain. With `debug_keys` the map shows its keys there, otherwise their type.
+//! It may ask for other keys, of any map. If it comes back to its own, directly or through others, that would
+//! be to wait for ever. The one who asks last is refused with a [`CycleError`] instead, be they all on one
+//! thread, on several, or tasks. Its text is the chain. With `debug_keys` the map shows its keys there,
+//! otherwise their type.
 //! ```
 //! use highlander::StrongMap;
 //!
@@ -220,11 +223,13 @@
 //! );
 //! assert_eq!(CELLS.len(), 1);             // D
 //! ```
-//! What is seen through: factories, and what runs inside [`Vacancy::fill_with`]. What is not: waiting by other means (a lock, a channel, the end of a task), and who is going to fill a vacancy.
+//! What is seen through: factories, and what runs inside [`Vacancy::fill_with`]. What is not: waiting by
+//! other means (a lock, a channel, the end of a task), and who is going to fill a vacancy.
 //!
 //! # Values that know each other
-//! A class leads to its superclass, that to its inner types, and one of those back to the class. With the plain call that is a cycle. In two steps it is not: once it is allocated, what is
-//! created inside of `initialise`, on its thread, gets the value as it is, and nobody else does before it is complete.
+//! A class leads to its superclass, that to its inner types, and one of those back to the class. With the
+//! plain call that is a cycle. In two steps it is not: once it is allocated, what is created inside of
+//! `initialise`, on its thread, gets the value as it is, and nobody else does before it is complete.
 //! ```
 //! use highlander::{Handle, Registry, WeakHandle};
 //! use std::sync::OnceLock;
@@ -256,21 +261,30 @@
 //! let entry = &map.inner.get().unwrap()[0];
 //! assert!(entry.outer.get().unwrap().upgrade().unwrap().ptr_eq(&map));
 //! ```
-//! What was created with the help of such a *draft* is published with it, or given up with it. See [`Entry::or_create_cyclic`] and [`Vacancy::try_fill_cyclic`].
+//! What was created with the help of such a *draft* is published with it, or given up with it. See
+//! [`Entry::or_create_cyclic`] and [`Vacancy::try_fill_cyclic`].
 //!
-//! Drafts stay on one thread. Two threads that build at once what leads to each other cannot both go on: the one that asks last is refused with a [`CycleError`]. Who can do its work again lets
-//! that error end all that it is building, [waits](CycleError::wait) for the other thread, and begins anew. [`ClassMap`](crate::registries::class_map::ClassMap) does so by itself.
+//! Drafts stay on one thread. Two threads that build at once what leads to each other cannot both go on: the
+//! one that asks last is refused with a [`CycleError`]. Who can do its work again lets that error end all
+//! that it is building, [waits](CycleError::wait) for the other thread, and begins anew.
+//! [`ClassMap`](crate::registries::class_map::ClassMap) does so by itself.
 //!
-//! A future that is polled in the middle of a creation counts as a part of it, since the creation may block on it: until the creation ends, or the future is polled elsewhere.
-//! Not so one that is polled by a waker, which runs where a creation or a destructor ends: most executors poll any task of theirs there. So a waker must not block on a future.
+//! A future that is polled in the middle of a creation counts as a part of it, since the creation may block
+//! on it: until the creation ends, or the future is polled elsewhere. Not so one that is polled by a waker,
+//! which runs where a creation or a destructor ends: most executors poll any task of theirs there. So a waker
+//! must not block on a future.
 //!
-//! Only what is polled counts. A set of futures that polls just those that have been woken, as `FuturesUnordered` of the `futures` crate does, and its `join_all` of many, waits for the others by other means.
-//! And whoever keeps a future that has begun to create, and asks for its key instead of polling it, waits for ever: for all that is known, it could be polled elsewhere.
+//! Only what is polled counts. A set of futures that polls just those that have been woken, as
+//! `FuturesUnordered` of the `futures` crate does, and its `join_all` of many, waits for the others by other
+//! means. And whoever keeps a future that has begun to create, and asks for its key instead of polling it,
+//! waits for ever: for all that is known, it could be polled elsewhere.
 //!
 //! # Values that come and go
-//! A value dies with its last owner, and whoever asks a moment later makes it anew. A [`Recent`] on top of the map owns what was used last, up to a number and, if wanted, for a
-//! time. Its calls are the map's own, with the same flights; others may ask the map beside it. What has failed is tried again by the next who asks, and by all who wait, one after
-//! the other. A factory that begins with [`RecentErrors::or_try`] returns the error of the last try instead, for a time.
+//! A value dies with its last owner, and whoever asks a moment later makes it anew. A [`Recent`] on top of
+//! the map owns what was used last, up to a number and, if wanted, for a time. Its calls are the map's own,
+//! with the same flights; others may ask the map beside it. What has failed is tried again by the next who
+//! asks, and by all who wait, one after the other. A factory that begins with [`RecentErrors::or_try`]
+//! returns the error of the last try instead, for a time.
 //! ```
 //! use highlander::{Recent, Registry};
 //!
@@ -284,8 +298,9 @@
 //! ```
 //!
 //! # A value that is there already
-//! `insert` enters it in the place of the live one, which comes back; `try_insert` only if there is none. Neither waits for a creation: those who are creating the key, and those who wait
-//! for that, get what was entered.
+//! `insert` enters it in the place of the live one, which comes back; `try_insert` only if there is none.
+//! Neither waits for a creation: those who are creating the key, and those who wait for that, get what was
+//! entered.
 //! ```
 //! use highlander::Registry;
 //!
@@ -296,7 +311,8 @@
 //! ```
 //!
 //! # What becomes of whom
-//! *Those who wait* have asked for the same key with a call that waits. *Goes on* means: one of them takes over, with its own key, and runs its own factory or gets the vacancy; the rest wait for that.
+//! *Those who wait* have asked for the same key with a call that waits. *Goes on* means: one of them takes
+//! over, with its own key, and runs its own factory or gets the vacancy; the rest wait for that.
 //!
 //! | event | the creator | those who wait | the key and the index |
 //! |---|---|---|---|

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A map whose values die when nobody owns them, so that a [`Recent`](super::Recent) can keep some:
 /// [`Registry`], [`WeakValueMap`](crate::WeakValueMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap), and a
-/// reference or an [`Arc`] of one. It cannot be implemented outside.
+/// reference or an [`Arc`] of one, or what else leads to one of them.
 #[allow(private_bounds)] // How it is asked concerns nobody else.
 pub trait WeakValued {
     /// The key: `K`, or the pointer that is a weak key.

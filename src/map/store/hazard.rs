@@ -202,6 +202,8 @@ impl<B: Payload> Piles<B> {
         all
     }
 
+    /// Nothing between the taking of the piles and the end may panic: a pile that is dropped drops what
+    /// somebody may be looking at.
     #[cold]
     fn give_up_of(&self, piles: &[RetireShard<B>]) -> Due<B> {
         let mut free = RetireList::new();
