@@ -325,7 +325,7 @@ where
 /// A key or a value that the map holds weakly: its death is the entry's.
 ///
 /// `X` says what else it is: a key that is compared [by equality](ByEquality) or [by address](ByAddress), a
-/// value (`()`), or a value by which its entries can be found ([`Traced`]).
+/// value (`()`), or a value by which its entries can be found ([`Traced`](crate::map::slot::Traced)).
 #[allow(private_bounds)]
 pub struct WeakSlot<P: Pointer, X: Extra<P> = ()> {
     pub(in crate::map) weak: P::Weak,
