@@ -26,8 +26,8 @@
 use crate::deadlock::frames::{self, Asker, Named};
 use crate::deadlock::work::Work;
 use crate::memory::teardown;
-use crate::sync::{global, Mutex, Sleeper};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sync::{global, Mutex, Numbered, Sleeper};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -36,12 +36,9 @@ global! {
 }
 
 struct Graph {
-    /// By their numbers.
-    notes: BTreeMap<u64, Note>,
+    notes: Numbered<Note>,
     /// Which works each names, and each work's.
     by_work: BTreeSet<(u64, u64)>,
-    /// The next note's.
-    number: u64,
     /// Which works each is a part of. A destructor is one of the thread that runs it, or will, and of what
     /// comes before.
     parts: BTreeSet<(u64, u64)>,
@@ -103,11 +100,10 @@ fn note(works: Vec<Named>, waits_for: u64) -> Result<u64, Circle> {
         drop(graph);
         return Err(circle);
     }
-    let number = graph.number;
-    graph.number += 1;
-    let named = works.iter().map(|named| (named.work, number));
+    let named: Vec<_> = works.iter().map(|named| named.work).collect();
+    let number = graph.notes.push(Note { works, waits_for });
+    let named = named.into_iter().map(|work| (work, number));
     graph.by_work.extend(named);
-    graph.notes.insert(number, Note { works, waits_for });
     Ok(number)
 }
 
@@ -115,7 +111,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(number) = self.note {
             let mut graph = GRAPH.lock();
-            let note = graph.notes.remove(&number);
+            let note = graph.notes.remove(number);
             let note = note.expect("a note is there until its owner takes it");
             for named in &note.works {
                 graph.by_work.remove(&(named.work, number));
@@ -149,7 +145,7 @@ fn forget_number(number: u64) {
     let graph = &mut *graph;
     take_second(&mut graph.parts, number);
     for note in take_second(&mut graph.by_work, number) {
-        let note = graph.notes.get_mut(&note).expect("it is there");
+        let note = graph.notes.get_mut(note).expect("it is there");
         note.works.retain(|named| named.work != number);
     }
 }
@@ -179,55 +175,73 @@ fn take_second(pairs: &mut BTreeSet<(u64, u64)>, work: u64) -> Vec<u64> {
 impl Graph {
     const fn new() -> Self {
         Self {
-            notes: BTreeMap::new(),
+            notes: Numbered::new(),
             by_work: BTreeSet::new(),
-            number: 0,
             parts: BTreeSet::new(),
         }
     }
 
     /// Follows the notes from what is waited for: what leads from there to one of these works.
     fn circle(&self, own: &[Named], waits_for: u64) -> Option<Circle> {
-        // How each work was come by: from which one, and by which note, if not as a part of it.
-        let mut come_by: BTreeMap<u64, Option<(u64, Option<u64>)>> =
-            BTreeMap::from([(waits_for, None)]);
-        let mut open = vec![waits_for];
-        while let Some(work) = open.pop() {
+        let mut reached = vec![Reached {
+            work: waits_for,
+            from: None,
+        }];
+        let mut works = BTreeSet::new();
+        works.insert((waits_for, 0));
+        let mut at = 0;
+        while let Some(&Reached { work, .. }) = reached.get(at) {
             if let Some(end) = own.iter().position(|named| named.work == work) {
-                let mut steps = Vec::new();
-                let mut at = work;
-                while let Some(step) = come_by[&at] {
-                    steps.push(step);
-                    at = step.0;
-                }
-                let mut chain = within(own, end);
-                let steps = steps.into_iter().rev();
-                let by_notes: Vec<_> = steps
-                    .filter_map(|(work, note)| Some((work, note?)))
-                    .collect();
-                let is_own = by_notes.is_empty();
-                for (work, note) in by_notes {
-                    let works = &self.notes[&note].works;
-                    let at = works.iter().position(|named| named.work == work);
-                    chain.extend(within(works, at.expect("by this it was come by")));
-                }
-                return Some(Circle { chain, is_own });
+                return Some(self.circle_of(own, end, &reached[..=at]));
             }
-            let mut come_to = |next, note| {
-                come_by.entry(next).or_insert_with(|| {
-                    open.push(next);
-                    Some((work, note))
-                });
+            let mut reach = |work, note| {
+                if works.insert((work, 0)) {
+                    let from = Some((at, note));
+                    reached.push(Reached { work, from });
+                }
             };
             for other in second_of(&self.parts, work) {
-                come_to(other, None);
+                reach(other, None);
             }
             for note in second_of(&self.by_work, work) {
-                come_to(self.notes[&note].waits_for, Some(note));
+                reach(self.note(note).waits_for, Some(note));
             }
+            at += 1;
         }
         None
     }
+
+    /// The circle that the last of these closes, which is the work `own[end]`.
+    fn circle_of(&self, own: &[Named], end: usize, reached: &[Reached]) -> Circle {
+        let mut by_notes = Vec::new();
+        let mut last = reached.last();
+        while let Some((at, note)) = last.and_then(|reached| reached.from) {
+            let from = &reached[at];
+            by_notes.extend(note.map(|note| (from.work, note)));
+            last = Some(from);
+        }
+        let mut chain = within(own, end);
+        for (work, note) in by_notes.iter().rev() {
+            let works = &self.note(*note).works;
+            let at = works.iter().position(|named| named.work == *work);
+            chain.extend(within(works, at.expect("by this it was reached")));
+        }
+        Circle {
+            chain,
+            is_own: by_notes.is_empty(),
+        }
+    }
+
+    fn note(&self, number: u64) -> &Note {
+        self.notes.get(number).expect("it is listed by its works")
+    }
+}
+
+/// A work that must end before what is asked for does.
+struct Reached {
+    work: u64,
+    /// The place of the one before it, and by which note it was reached from there, if not as a part of it.
+    from: Option<(usize, Option<u64>)>,
 }
 
 /// What a work that is asked for leads to: the frame that is its own or will publish it, and those inside of

@@ -35,14 +35,18 @@ impl Panics {
     pub(crate) fn catch<R>(&mut self, step: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(step)) {
             Ok(result) => Some(result),
-            Err(panic) if self.0.is_none() => {
-                self.0 = Some(panic);
-                None
-            }
             Err(panic) => {
-                discard(panic);
+                self.keep(panic);
                 None
             }
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, panic: Box<dyn Any + Send>) {
+        match self.0 {
+            None => self.0 = Some(panic),
+            Some(_) => discard(panic),
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) use life::{remains, LifeArc, LifeWeak};
 mod free;
 mod list_map;
 mod lock;
+mod numbered;
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod parking;
 mod sleeper;
@@ -48,6 +49,7 @@ pub(crate) mod plain {
 pub(crate) use free::free;
 pub(crate) use list_map::{List, ListMap, Row};
 pub(crate) use lock::{take, Lock};
+pub(crate) use numbered::Numbered;
 pub(crate) use sleeper::{Event, Listener, Sleeper};
 
 impl<T: Default> Default for Mutex<T> {

@@ -4,8 +4,7 @@
 //! the spot, or drop the last owner of it. So whoever brings something about takes the sleepers out under its
 //! lock, and notifies them after that.
 
-use super::{const_fn, Condvar, Mutex};
-use std::collections::BTreeMap;
+use super::{const_fn, Condvar, Mutex, Numbered};
 use std::sync::Arc;
 use std::task::Waker;
 #[cfg(feature = "async")]
@@ -76,30 +75,14 @@ impl Sleeper {
 
 /// Something that some wait for, and others bring about.
 pub(crate) struct Event {
-    waiting: Mutex<Listening>,
-}
-
-struct Listening {
-    /// By their numbers, in the order in which they came.
-    sleepers: BTreeMap<u64, Arc<Sleeper>>,
-    /// How many have ever listened.
-    listened: u64,
-}
-
-impl Listening {
-    const fn new() -> Self {
-        Self {
-            sleepers: BTreeMap::new(),
-            listened: 0,
-        }
-    }
+    waiting: Mutex<Numbered<Arc<Sleeper>>>,
 }
 
 impl Event {
     const_fn! {
         pub(crate) const fn new() -> Self {
             Self {
-                waiting: Mutex::new(Listening::new()),
+                waiting: Mutex::new(Numbered::new()),
             }
         }
     }
@@ -107,11 +90,7 @@ impl Event {
     /// What is brought about after this call is not missed.
     pub(crate) fn listen(&self) -> Listener<'_> {
         let sleeper = Arc::new(Sleeper::new());
-        let mut waiting = self.waiting.lock();
-        let number = waiting.listened;
-        waiting.listened += 1;
-        waiting.sleepers.insert(number, Arc::clone(&sleeper));
-        drop(waiting);
+        let number = self.waiting.lock().push(Arc::clone(&sleeper));
         Listener {
             event: self,
             number,
@@ -122,8 +101,8 @@ impl Event {
     /// Those who listen, to be notified outside of all locks.
     #[must_use = "they sleep until they are notified"]
     pub(crate) fn take_waiting(&self) -> Vec<Arc<Sleeper>> {
-        let waiting = std::mem::take(&mut self.waiting.lock().sleepers);
-        waiting.into_values().collect()
+        let waiting = self.waiting.lock().take_all();
+        waiting.collect()
     }
 }
 
@@ -149,7 +128,7 @@ impl Listener<'_> {
 
 impl Drop for Listener<'_> {
     fn drop(&mut self) {
-        let sleeper = self.event.waiting.lock().sleepers.remove(&self.number);
+        let sleeper = self.event.waiting.lock().remove(self.number);
         // After the lock: it may own a task.
         drop(sleeper);
     }

@@ -18,8 +18,8 @@ use crate::deadlock::waits::{self, Waiting, WillWait};
 use crate::deadlock::work::{GivenUp, Together, Work, WorkEnd};
 use crate::pointer::notify::{Notified, Notify};
 use crate::pointer::watchers::Registration;
-use crate::sync::{plain, AtomicBool, Listener, Mutex, Ordering};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sync::{plain, AtomicBool, Listener, Mutex, Numbered, Ordering};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(crate) struct Exclusive {
@@ -27,10 +27,11 @@ pub(crate) struct Exclusive {
 }
 
 struct DyingList {
-    /// By the address of the node, or of the [`Expected`].
-    deaths: BTreeMap<usize, Death>,
-    /// The same by their hash.
-    by_hash: BTreeSet<(u64, usize)>,
+    deaths: Numbered<Death>,
+    /// Their numbers, by the address of the node, or of the [`Expected`].
+    by_id: BTreeSet<(u64, u64)>,
+    /// The same, by their hash.
+    by_hash: BTreeSet<(u64, u64)>,
 }
 
 /// One of them. Work that others wait for is the destructor.
@@ -78,7 +79,8 @@ impl Exclusive {
     pub(crate) fn new() -> Self {
         Self {
             list: Mutex::new(DyingList {
-                deaths: BTreeMap::new(),
+                deaths: Numbered::new(),
+                by_id: BTreeSet::new(),
                 by_hash: BTreeSet::new(),
             }),
         }
@@ -118,7 +120,8 @@ impl Exclusive {
     /// The destructor of this one, as work.
     pub(in crate::table) fn work(&self, id: usize) -> Option<Arc<Work>> {
         let list = self.list.lock();
-        list.deaths.get(&id).map(|death| Arc::clone(&death.work))
+        let death = list.deaths.get(list.number(id)?)?;
+        Some(Arc::clone(&death.work))
     }
 
     /// To be called when the destructor has ended.
@@ -146,8 +149,8 @@ impl Exclusive {
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let list = self.list.lock();
         let those = || {
-            let ids = list.by_hash.range((hash, 0)..=(hash, usize::MAX));
-            ids.map(|(_, id)| &list.deaths[id])
+            let numbers = list.by_hash.range((hash, 0)..=(hash, u64::MAX));
+            numbers.filter_map(|(_, number)| list.deaths.get(*number))
         };
         let known = those().find(|death| death.thread.is_some());
         let death = known.or_else(|| those().next())?;
@@ -199,9 +202,17 @@ impl Death {
 }
 
 impl DyingList {
+    fn number(&self, id: usize) -> Option<u64> {
+        let id = id as u64;
+        let mut numbers = self.by_id.range((id, 0)..=(id, u64::MAX));
+        numbers.next().map(|(_, number)| *number)
+    }
+
     fn remove(&mut self, id: usize) -> Option<Death> {
-        let death = self.deaths.remove(&id)?;
-        self.by_hash.remove(&(death.hash, id));
+        let number = self.number(id)?;
+        let death = self.deaths.remove(number)?;
+        self.by_id.remove(&(id as u64, number));
+        self.by_hash.remove(&(death.hash, number));
         Some(death)
     }
 
@@ -211,17 +222,20 @@ impl DyingList {
         id: usize,
         expected: Option<&Arc<Expected>>,
     ) -> &mut Death {
-        self.deaths.entry(id).or_insert_with(|| {
-            self.by_hash.insert((hash, id));
-            Death {
+        let number = self.number(id).unwrap_or_else(|| {
+            let number = self.deaths.push(Death {
                 hash,
                 work: Arc::new(Work::new()),
                 thread: None,
                 letting_go: None,
                 together: None,
                 _expected: expected.map(Arc::clone),
-            }
-        })
+            });
+            self.by_id.insert((id as u64, number));
+            self.by_hash.insert((hash, number));
+            number
+        });
+        self.deaths.get_mut(number).expect("its number is listed")
     }
 }
 
@@ -297,7 +311,9 @@ impl Expected {
     /// It has been let go of and is alive: from now on nobody waits for it. (Unless it has died by now.)
     pub(crate) fn lives_on(&self) {
         let mut list = self.dying.list.lock();
-        let death = list.deaths.get(&self.id());
+        let death = list
+            .number(self.id())
+            .and_then(|number| list.deaths.get(number));
         if death.is_none_or(|death| death.thread.is_some()) {
             return;
         }

@@ -37,10 +37,9 @@ mod waiter;
 use crate::deadlock::work::Work;
 use crate::memory::panics::{after, Panics};
 use crate::sync::{self, const_fn, plain, AtomicBool, AtomicUsize, List, Lock};
-use crate::sync::{Mutex, OnceCell, Ordering, Sleeper};
+use crate::sync::{Mutex, Numbered, OnceCell, Ordering, Sleeper};
 pub(crate) use leader::{Leader, Left};
 use std::any::{Any, TypeId};
-use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 pub(crate) use waiter::{Turn, Waiter};
@@ -173,8 +172,6 @@ enum Wakes {
 
 /// One who sleeps.
 struct Asleep<T, R> {
-    /// By which it is listed.
-    number: u64,
     sleeper: Arc<Sleeper>,
     is_thread: bool,
     wakes: Mutex<Wakes>,
@@ -185,21 +182,19 @@ struct Asleep<T, R> {
 
 /// Those who sleep for one flight, by their numbers: who has slept longest has the least.
 struct AllAsleep<T, R> {
-    threads: BTreeMap<u64, Arc<Asleep<T, R>>>,
-    tasks: BTreeMap<u64, Arc<Asleep<T, R>>>,
-    next: u64,
+    threads: Numbered<Arc<Asleep<T, R>>>,
+    tasks: Numbered<Arc<Asleep<T, R>>>,
 }
 
 impl<T, R> AllAsleep<T, R> {
     fn new() -> Self {
         Self {
-            threads: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            next: 0,
+            threads: Numbered::new(),
+            tasks: Numbered::new(),
         }
     }
 
-    fn of(&mut self, is_thread: bool) -> &mut BTreeMap<u64, Arc<Asleep<T, R>>> {
+    fn of(&mut self, is_thread: bool) -> &mut Numbered<Arc<Asleep<T, R>>> {
         match is_thread {
             true => &mut self.threads,
             false => &mut self.tasks,
@@ -208,9 +203,10 @@ impl<T, R> AllAsleep<T, R> {
 
     /// All of them, the threads first.
     fn take(&mut self) -> Vec<Arc<Asleep<T, R>>> {
-        let threads = std::mem::take(&mut self.threads).into_values();
-        let tasks = std::mem::take(&mut self.tasks).into_values();
-        threads.chain(tasks).collect()
+        self.threads
+            .take_all()
+            .chain(self.tasks.take_all())
+            .collect()
     }
 }
 

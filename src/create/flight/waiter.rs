@@ -34,8 +34,8 @@ pub(crate) struct Waiter<'a, T, R> {
     flight: Arc<Flight<T, R>>,
     /// What it would have led itself, with its own key.
     own: Option<Arc<Flight<T, R>>>,
-    /// While it sleeps.
-    asleep: Option<Arc<Asleep<T, R>>>,
+    /// While it sleeps, with the number by which it is listed.
+    asleep: Option<(u64, Arc<Asleep<T, R>>)>,
     /// It may look at the key in the ticket.
     compares: AtomicBool,
     /// When it joined, the result could be found already, and taken out: so it looks for itself.
@@ -114,17 +114,14 @@ impl<'a, T, R> Waiter<'a, T, R> {
                 return None;
             }
             let mut all = flight.asleep.lock();
-            let number = all.next;
-            all.next += 1;
             let asleep = Arc::new(Asleep {
-                number,
                 sleeper: Arc::clone(&sleeper),
                 is_thread,
                 wakes: Mutex::new(Wakes::Not),
                 own: Mutex::new(self.own.clone()),
             });
-            all.of(is_thread).insert(number, Arc::clone(&asleep));
-            Some(asleep)
+            let number = all.of(is_thread).push(Arc::clone(&asleep));
+            Some((number, asleep))
         });
         self.asleep.is_some().then_some(sleeper)
     }
@@ -132,13 +129,13 @@ impl<'a, T, R> Waiter<'a, T, R> {
     /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is
     /// returned, with what is to be dropped: it may own a task, whose drop is user code.
     fn get_up(&mut self) -> (Wakes, impl Sized + use<T, R>) {
-        let Some(asleep) = self.asleep.take() else {
+        let Some((number, asleep)) = self.asleep.take() else {
             return (Wakes::Not, (None, None));
         };
         let flight = &self.flight;
         let listed = self.shard.0.with(|_| {
             let mut all = flight.asleep.lock();
-            let listed = all.of(asleep.is_thread).remove(&asleep.number);
+            let listed = all.of(asleep.is_thread).remove(number);
             if listed.is_some() {
                 drop(asleep.own.lock().take());
             }
