@@ -85,8 +85,8 @@ impl Drop for Global {
 impl Pointer for Global {
     type Target = usize;
     type Weak = WeakGlobal;
+    type Death = Unreported;
     // It cannot report its death, so maps do not ask it to, and prune.
-    const REPORTS: bool = false;
 
     fn downgrade(this: &Self) -> WeakGlobal {
         WeakGlobal(this.0)

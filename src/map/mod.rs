@@ -39,6 +39,7 @@ pub mod slot {
     //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code that
     //! is generic over maps.
 
+    pub use crate::map::store::death_listener::ReportsTo;
     pub use crate::map::store::reverse::{Traced, ValueSlot};
     pub use crate::map::store::slot::{HashedKey, KeySlot, Lookup, OwnedSlot, WeakSide, WeakSlot};
 }

@@ -42,7 +42,7 @@ use crate::sync::const_fn;
 /// The alignment of keys and values is 1024 at most, as in a [`Registry`](crate::Registry).
 pub type StrongMap<K, V, S = DefaultHashBuilder> = Map<OwnedSlot<K>, OwnedSlot<V>, S>;
 
-impl<K: 'static, V: 'static> StrongMap<K, V> {
+impl<K, V> StrongMap<K, V> {
     const_fn! {
         /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`.
         ///
@@ -64,14 +64,18 @@ impl<K: 'static, V: 'static> StrongMap<K, V> {
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub fn with_capacity(capacity: usize) -> Self
+    where
+        K: 'static,
+        V: 'static,
+    {
         let map = Self::new();
         map.reserve(capacity);
         map
     }
 }
 
-impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
+impl<K, V, S> StrongMap<K, V, S> {
     const_fn! {
         /// Creates an empty map that hashes with `hasher`.
         pub const fn with_hasher(hasher: S) -> Self {
@@ -83,7 +87,7 @@ impl<K: 'static, V: 'static, S> StrongMap<K, V, S> {
     }
 }
 
-impl<K: 'static, V: 'static, S: Default> Default for StrongMap<K, V, S> {
+impl<K, V, S: Default> Default for StrongMap<K, V, S> {
     fn default() -> Self {
         Self::with_hasher(S::default())
     }

@@ -1,7 +1,7 @@
 //! The map with weak keys: from objects that it does not keep alive to what is to be known about them.
 
 use crate::map::map::Map;
-use crate::map::store::death_listener::CanNotify;
+use crate::map::store::death_listener::{CanNotify, Reaches, ReportsTo};
 use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::slot::{OwnedSlot, WeakSlot};
 use crate::map::store::watching::Watching;
@@ -62,10 +62,16 @@ use std::hash::BuildHasher;
 pub type WeakKeyMap<P, V, M = ByEquality, S = DefaultHashBuilder> =
     Map<WeakSlot<P, M>, OwnedSlot<V>, S>;
 
-impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
+impl<P, V, M> WeakKeyMap<P, V, M>
+where
+    P: Pointer<Death: ReportsTo<WeakSlot<P, M>, OwnedSlot<V>>>,
+    M: Keying<P>,
+{
     const_fn! {
-        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one
-        /// thread there is [`local`](Self::local).
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`.
+        ///
+        /// Neither keys nor values need be `Send` or `Sync`, unless a pointer reports its death, as a
+        /// [`Watched`](crate::pointer::Watched) does: that happens on any thread.
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
@@ -75,42 +81,41 @@ impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M>
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub fn with_capacity(capacity: usize) -> Self
+    where
+        P: Pointer<Weak: 'static> + 'static,
+        V: 'static,
+    {
         let map = Self::new();
         map.reserve(capacity);
         map
     }
 }
 
-impl<P: Pointer<Weak: 'static> + 'static, V: 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
-    const_fn! {
-        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
-        /// can tell it of a death, so it prunes, whatever the pointer.
-        pub const fn local() -> Self {
-            Self::local_with_hasher(DefaultHashBuilder)
-        }
-    }
-}
-
-impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>, S> WeakKeyMap<P, V, M, S> {
+impl<P, V, M, S> WeakKeyMap<P, V, M, S>
+where
+    P: Pointer<Death: ReportsTo<WeakSlot<P, M>, OwnedSlot<V>>>,
+    M: Keying<P>,
+{
     const_fn! {
         /// Creates an empty map that hashes with `hasher`.
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
-                store: Store::new((), CanNotify::all()),
+                store: Store::new((), P::Death::REACH),
                 hasher,
             }
         }
     }
 }
 
-impl<P: Pointer<Weak: 'static> + 'static, V: 'static, M: Keying<P>, S> WeakKeyMap<P, V, M, S> {
+impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
     const_fn! {
-        /// As [`local`](Self::local), with `hasher`.
-        pub const fn local_with_hasher(hasher: S) -> Self {
+        /// As [`new`](Self::new), for code that is generic over its pointers, where the compiler does not
+        /// know whether these report their death.
+        pub const fn new_sync() -> Self {
             Self {
-                store: Store::new((), CanNotify::NONE),
-                hasher,
+                store: Store::new((), CanNotify::all()),
+                hasher: DefaultHashBuilder,
             }
         }
     }
@@ -118,8 +123,7 @@ impl<P: Pointer<Weak: 'static> + 'static, V: 'static, M: Keying<P>, S> WeakKeyMa
 
 impl<P, V, M, S> Default for WeakKeyMap<P, V, M, S>
 where
-    P: SyncPointer,
-    V: Send + Sync + 'static,
+    P: Pointer<Death: ReportsTo<WeakSlot<P, M>, OwnedSlot<V>>>,
     M: Keying<P>,
     S: Default,
 {

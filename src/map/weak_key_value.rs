@@ -1,7 +1,7 @@
 //! The map with weak keys and weak values, which can be asked from both sides.
 
 use crate::map::map::Map;
-use crate::map::store::death_listener::CanNotify;
+use crate::map::store::death_listener::{CanNotify, Reaches, ReportsTo};
 use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::reverse::{ByValue, Traced};
@@ -51,10 +51,18 @@ use std::hash::BuildHasher;
 pub type WeakKeyValueMap<P, Q, M = ByEquality, S = DefaultHashBuilder> =
     Map<WeakSlot<P, M>, WeakSlot<Q, Traced>, S>;
 
-impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
+impl<P, Q, M> WeakKeyValueMap<P, Q, M>
+where
+    P: Pointer,
+    Q: Pointer,
+    M: Keying<P>,
+    (P::Death, Q::Death): ReportsTo<WeakSlot<P, M>, WeakSlot<Q, Traced>>,
+{
     const_fn! {
-        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one
-        /// thread there is [`local`](Self::local).
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`.
+        ///
+        /// Neither keys nor values need be `Send` or `Sync`, unless a pointer reports its death, as a
+        /// [`Watched`](crate::pointer::Watched) does: that happens on any thread.
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
@@ -64,46 +72,43 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub fn with_capacity(capacity: usize) -> Self
+    where
+        P: Pointer<Weak: 'static> + 'static,
+        Q: Pointer<Weak: 'static> + 'static,
+    {
         let map = Self::new();
         map.reserve(capacity);
         map
     }
 }
 
-impl<P: Pointer<Weak: 'static> + 'static, Q: Pointer<Weak: 'static> + 'static, M: Keying<P>>
-    WeakKeyValueMap<P, Q, M>
+impl<P, Q, M, S> WeakKeyValueMap<P, Q, M, S>
+where
+    P: Pointer,
+    Q: Pointer,
+    M: Keying<P>,
+    (P::Death, Q::Death): ReportsTo<WeakSlot<P, M>, WeakSlot<Q, Traced>>,
 {
-    const_fn! {
-        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
-        /// can tell it of a death, so it prunes, whatever the pointer.
-        pub const fn local() -> Self {
-            Self::local_with_hasher(DefaultHashBuilder)
-        }
-    }
-}
-
-impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
     const_fn! {
         /// Creates an empty map that hashes with `hasher`.
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
-                store: Store::new(ByValue::new(), CanNotify::all()),
+                store: Store::new(ByValue::new(), <(P::Death, Q::Death)>::REACH),
                 hasher,
             }
         }
     }
 }
 
-impl<P: Pointer<Weak: 'static> + 'static, Q: Pointer<Weak: 'static> + 'static, M: Keying<P>, S>
-    WeakKeyValueMap<P, Q, M, S>
-{
+impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     const_fn! {
-        /// As [`local`](Self::local), with `hasher`.
-        pub const fn local_with_hasher(hasher: S) -> Self {
+        /// As [`new`](Self::new), for code that is generic over its pointers, where the compiler does not
+        /// know whether these report their death.
+        pub const fn new_sync() -> Self {
             Self {
-                store: Store::new(ByValue::new(), CanNotify::NONE),
-                hasher,
+                store: Store::new(ByValue::new(), CanNotify::all()),
+                hasher: DefaultHashBuilder,
             }
         }
     }
@@ -111,10 +116,11 @@ impl<P: Pointer<Weak: 'static> + 'static, Q: Pointer<Weak: 'static> + 'static, M
 
 impl<P, Q, M, S> Default for WeakKeyValueMap<P, Q, M, S>
 where
-    P: SyncPointer,
-    Q: SyncPointer,
+    P: Pointer,
+    Q: Pointer,
     M: Keying<P>,
     S: Default,
+    (P::Death, Q::Death): ReportsTo<WeakSlot<P, M>, WeakSlot<Q, Traced>>,
 {
     fn default() -> Self {
         Self::with_hasher(S::default())

@@ -1,7 +1,7 @@
 //! The map with weak values: from keys to pointers that it does not keep alive.
 
 use crate::map::map::Map;
-use crate::map::store::death_listener::CanNotify;
+use crate::map::store::death_listener::{CanNotify, Reaches, ReportsTo};
 use crate::map::store::entry_ref::LiveEntry;
 use crate::map::store::slot::{IsWeak, OwnedSlot, WeakSlot};
 use crate::map::store::watching::Watching;
@@ -37,10 +37,30 @@ use std::hash::{BuildHasher, Hash};
 /// one" atomic, which `setdefault` is not.
 pub type WeakValueMap<K, P, S = DefaultHashBuilder> = Map<OwnedSlot<K>, WeakSlot<P>, S>;
 
-impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
+impl<K, P: Pointer> WeakValueMap<K, P>
+where
+    P::Death: ReportsTo<OwnedSlot<K>, WeakSlot<P>>,
+{
     const_fn! {
-        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`. For one
-        /// thread there is [`local`](Self::local).
+        /// Creates an empty map, which allocates nothing before its first entry. Can be a `static`.
+        ///
+        /// Neither keys nor values need be `Send` or `Sync`, unless a pointer reports its death, as a
+        /// [`Watched`](crate::pointer::Watched) does: that happens on any thread.
+        ///
+        /// ```
+        /// use highlander::WeakValueMap;
+        /// use std::rc::Rc;
+        ///
+        /// struct Cache<K: 'static, V: 'static>(WeakValueMap<K, Rc<V>>);       // for any K and V
+        ///
+        /// impl<K, V> Cache<K, V> {
+        ///     const fn new() -> Self { Cache(WeakValueMap::new()) }
+        /// }
+        ///
+        /// let cache = Cache::new();
+        /// let one = cache.0.get_or_insert_with("one", |_| Rc::new(1));
+        /// assert!(Rc::ptr_eq(&one, &cache.0.get("one").unwrap()));
+        /// ```
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
@@ -50,57 +70,49 @@ impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub fn with_capacity(capacity: usize) -> Self
+    where
+        K: 'static,
+        P: Pointer<Weak: 'static> + 'static,
+    {
         let map = Self::new();
         map.reserve(capacity);
         map
     }
 }
 
-impl<K: 'static, P: Pointer<Weak: 'static> + 'static> WeakValueMap<K, P> {
-    const_fn! {
-        /// Creates an empty map of what need not be `Send` and `Sync`, such as [`Rc`](std::rc::Rc). Nobody
-        /// can tell it of a death, so it prunes, whatever the pointer.
-        ///
-        /// ```
-        /// use highlander::WeakValueMap;
-        /// use std::rc::Rc;
-        ///
-        /// let map: WeakValueMap<&str, Rc<u32>> = WeakValueMap::local();
-        /// let one = map.get_or_insert_with("one", |_| Rc::new(1));
-        /// assert!(Rc::ptr_eq(&one, &map.get("one").unwrap()));
-        /// ```
-        pub const fn local() -> Self {
-            Self::local_with_hasher(DefaultHashBuilder)
-        }
-    }
-}
-
-impl<K: Send + Sync + 'static, P: SyncPointer, S> WeakValueMap<K, P, S> {
+impl<K, P: Pointer, S> WeakValueMap<K, P, S>
+where
+    P::Death: ReportsTo<OwnedSlot<K>, WeakSlot<P>>,
+{
     const_fn! {
         /// Creates an empty map that hashes with `hasher`.
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
-                store: Store::new((), CanNotify::all()),
+                store: Store::new((), P::Death::REACH),
                 hasher,
             }
         }
     }
 }
 
-impl<K: 'static, P: Pointer<Weak: 'static> + 'static, S> WeakValueMap<K, P, S> {
+impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
     const_fn! {
-        /// As [`local`](Self::local), with `hasher`.
-        pub const fn local_with_hasher(hasher: S) -> Self {
+        /// As [`new`](Self::new), for code that is generic over its pointers, where the compiler does not
+        /// know whether these report their death.
+        pub const fn new_sync() -> Self {
             Self {
-                store: Store::new((), CanNotify::NONE),
-                hasher,
+                store: Store::new((), CanNotify::all()),
+                hasher: DefaultHashBuilder,
             }
         }
     }
 }
 
-impl<K: Send + Sync + 'static, P: SyncPointer, S: Default> Default for WeakValueMap<K, P, S> {
+impl<K, P: Pointer, S: Default> Default for WeakValueMap<K, P, S>
+where
+    P::Death: ReportsTo<OwnedSlot<K>, WeakSlot<P>>,
+{
     fn default() -> Self {
         Self::with_hasher(S::default())
     }

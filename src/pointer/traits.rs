@@ -25,7 +25,7 @@ use std::sync::{self, Arc};
 /// container. (A [`WeakSet`](crate::WeakSet) may call `upgrade` and `is_dead` while it has the epoch pinned.)
 ///
 /// ```
-/// use highlander::pointer::{Pointer, WeakPointer};
+/// use highlander::pointer::{Pointer, Unreported, WeakPointer};
 /// use std::sync::{Arc, Mutex, Weak};
 ///
 /// /// A reference to an object that a foreign runtime counts. `release` is its explicit call.
@@ -43,6 +43,7 @@ use std::sync::{self, Arc};
 /// impl Pointer for Foreign {
 ///     type Target = u64;
 ///     type Weak = WeakForeign;
+///     type Death = Unreported;
 ///     fn downgrade(this: &Self) -> WeakForeign { WeakForeign(Arc::downgrade(&this.0)) }
 ///     fn target(this: &Self) -> &u64 { &this.0.id }
 ///     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
@@ -68,6 +69,10 @@ pub trait Pointer: Clone {
     type Target: ?Sized;
     /// Its weak twin.
     type Weak: WeakPointer<Strong = Self>;
+    /// Whether [`watch`](Self::watch) can ever return something: [`Reported`], or [`Unreported`], as for an
+    /// [`Arc`], whose `watch` is never called. A report comes on any thread. So a map of pointers that are
+    /// `Reported` can only be made of what is `Send` and `Sync`; one of `Unreported` pointers, of anything.
+    type Death: DeathReport;
 
     /// A weak pointer to the same object.
     fn downgrade(this: &Self) -> Self::Weak;
@@ -77,10 +82,6 @@ pub trait Pointer: Clone {
 
     /// Which object it is; see the rules above.
     fn address(this: &Self) -> *const ();
-
-    /// Whether [`watch`](Self::watch) can ever return something. A pointer that says `false` here, as [`Arc`]
-    /// does, is not asked, which saves containers some work. There is no other use in saying it.
-    const REPORTS: bool = true;
 
     /// Whether it also says when the object's destructor has *ended*, as a
     /// [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that
@@ -102,6 +103,34 @@ pub trait Pointer: Clone {
     }
 }
 
+/// [`Reported`] or [`Unreported`]: see [`Pointer::Death`]. Cannot be implemented outside.
+#[allow(private_bounds)] // Nobody else can name it, that is all.
+pub trait DeathReport: Sealed {
+    /// Whether it is [`Reported`].
+    const IS_REPORTED: bool;
+}
+
+trait Sealed {}
+
+/// Pointers that report the death of what they lead to, on any thread: see [`Pointer::Death`].
+#[derive(Debug)]
+pub enum Reported {}
+
+/// Pointers that do not report the death of what they lead to: see [`Pointer::Death`].
+#[derive(Debug)]
+pub enum Unreported {}
+
+impl Sealed for Reported {}
+impl Sealed for Unreported {}
+
+impl DeathReport for Reported {
+    const IS_REPORTED: bool = true;
+}
+
+impl DeathReport for Unreported {
+    const IS_REPORTED: bool = false;
+}
+
 /// A promise about a weak pointer `W`: its [`is_dead`](WeakPointer::is_dead) does nothing but read memory.
 /// See [`WeakPointer::IS_DEAD_IS_QUIET`].
 ///
@@ -115,6 +144,7 @@ pub trait Pointer: Clone {
 /// # impl Pointer for Strong {
 /// #     type Target = u8;
 /// #     type Weak = Mine;
+/// #     type Death = highlander::pointer::Unreported;
 /// #     fn downgrade(this: &Self) -> Mine { Mine(Arc::downgrade(&this.0)) }
 /// #     fn target(this: &Self) -> &u8 { &this.0 }
 /// #     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
@@ -137,6 +167,7 @@ pub trait Pointer: Clone {
 /// # impl Pointer for Strong {
 /// #     type Target = u8;
 /// #     type Weak = Mine;
+/// #     type Death = highlander::pointer::Unreported;
 /// #     fn downgrade(this: &Self) -> Mine { Mine(Arc::downgrade(&this.0)) }
 /// #     fn target(this: &Self) -> &u8 { &this.0 }
 /// #     fn address(this: &Self) -> *const () { Arc::as_ptr(&this.0).cast() }
@@ -208,7 +239,7 @@ impl<P: Pointer<Weak: Send + Sync + 'static> + Send + Sync + 'static> SyncPointe
 impl<T: ?Sized> Pointer for Arc<T> {
     type Target = T;
     type Weak = sync::Weak<T>;
-    const REPORTS: bool = false;
+    type Death = Unreported;
 
     #[inline]
     fn downgrade(this: &Self) -> sync::Weak<T> {
@@ -252,7 +283,7 @@ impl<T: ?Sized> WeakPointer for sync::Weak<T> {
 impl<T: ?Sized> Pointer for Rc<T> {
     type Target = T;
     type Weak = rc::Weak<T>;
-    const REPORTS: bool = false;
+    type Death = Unreported;
 
     #[inline]
     fn downgrade(this: &Self) -> rc::Weak<T> {

@@ -75,7 +75,7 @@
 use super::finalizers::Ran;
 use super::process_id::this_process;
 use crate::memory::panics::{after, Panics};
-use crate::pointer::{Notify, Pointer, Registration, SyncPointer, WeakPointer};
+use crate::pointer::{Notify, Pointer, Registration, Reported, SyncPointer, WeakPointer};
 use crate::sync::nobody_is_parked;
 use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::WeakValueMap;
@@ -305,6 +305,7 @@ impl<P: SyncPointer, F: Fn(&P) + Send + Sync + 'static> WeakSubject for WeakBoun
 impl Pointer for ForkTask {
     type Target = ();
     type Weak = WeakTask;
+    type Death = Reported;
 
     fn downgrade(this: &Self) -> WeakTask {
         this.0.downgrade()

@@ -176,7 +176,7 @@ impl<B: Wrap> ClassMap<B> {
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub const fn new(wrap: B) -> Self {
         Self {
-            map: WeakKeyValueMap::with_hasher(crate::hash::DefaultHashBuilder),
+            map: WeakKeyValueMap::new_sync(),
             wrap,
         }
     }
@@ -185,7 +185,7 @@ impl<B: Wrap> ClassMap<B> {
     #[cfg(all(highlander_loom, feature = "loom"))]
     pub fn new(wrap: B) -> Self {
         Self {
-            map: WeakKeyValueMap::new(),
+            map: WeakKeyValueMap::new_sync(),
             wrap,
         }
     }

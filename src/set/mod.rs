@@ -14,7 +14,7 @@ use crate::pointer::keying::{Asked, ByEquality, Keying};
 use crate::pointer::token::Token;
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::traits::Pointer;
-use crate::pointer::traits::SyncPointer;
+use crate::pointer::traits::{DeathReport, SyncPointer};
 use crate::set::epoch_list::pin;
 use crate::set::members::{Cursor, Members};
 use crate::sync::{const_fn, OnceCell};
@@ -477,7 +477,11 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
 
     /// Enters a member that reports its own death, if it can; see [`WeakSet::enter`].
     fn enter_watched(&self, member: &P) -> Option<P> {
-        let watch = |notify| P::REPORTS.then(|| P::watch(member, notify)).flatten();
+        let watch = |notify| {
+            P::Death::IS_REPORTED
+                .then(|| P::watch(member, notify))
+                .flatten()
+        };
         self.enter(member, |notify| (watch(notify), true))
     }
 

@@ -221,7 +221,7 @@ impl<const R: bool> Drop for Weak<R> {
 impl<const R: bool> Pointer for Strong<R> {
     type Target = Thing;
     type Weak = Weak<R>;
-    const REPORTS: bool = R;
+    type Death = highlander::pointer::Reported;
     const REPORTS_END: bool = R;
     fn downgrade(this: &Self) -> Weak<R> {
         step("downgrade");

@@ -155,6 +155,7 @@ impl Drop for WeakAsking {
 impl Pointer for Asking {
     type Target = u32;
     type Weak = WeakAsking;
+    type Death = Reported;
     /// It could not; `watch` says so.
     const REPORTS_END: bool = true;
 

@@ -63,6 +63,7 @@ impl Drop for WeakFragile {
 impl Pointer for Fragile {
     type Target = String;
     type Weak = WeakFragile;
+    type Death = Unreported;
     fn downgrade(this: &Self) -> WeakFragile {
         WeakFragile::new(Arc::downgrade(&this.0), this.1)
     }
@@ -166,6 +167,7 @@ struct WeakUpgrading(WeakWatched<u32>);
 impl Pointer for Upgrading {
     type Target = u32;
     type Weak = WeakUpgrading;
+    type Death = Reported;
     const REPORTS_END: bool = true;
     fn downgrade(this: &Self) -> WeakUpgrading {
         WeakUpgrading(Watched::downgrade(&this.0))
@@ -235,6 +237,7 @@ impl Slotted {
 impl Pointer for Slotted {
     type Target = usize;
     type Weak = WeakSlotted;
+    type Death = Unreported;
     fn downgrade(this: &Self) -> WeakSlotted {
         WeakSlotted(Arc::downgrade(&this.0), *this.0)
     }
@@ -330,7 +333,7 @@ impl Clone for WeakFleeting {
 impl Pointer for Fleeting {
     type Target = str;
     type Weak = WeakFleeting;
-    const REPORTS: bool = false;
+    type Death = Unreported;
     fn downgrade(this: &Self) -> WeakFleeting {
         a_call_of_the_pointer();
         WeakFleeting(Arc::downgrade(&this.0))

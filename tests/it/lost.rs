@@ -69,6 +69,7 @@ struct WeakParted(Weak<()>, Census);
 impl Pointer for Parted {
     type Target = ();
     type Weak = WeakParted;
+    type Death = Unreported;
     fn downgrade(this: &Self) -> WeakParted {
         WeakParted(Arc::downgrade(&this.0), this.1 .1.clone())
     }

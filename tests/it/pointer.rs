@@ -46,7 +46,7 @@ fn a_new_handle_in_a_dead_ones_place_has_another_address() {
 
 #[test]
 fn maps_over_rc_stay_on_their_thread_and_work() {
-    let map: WeakValueMap<u32, Rc<Cell<u32>>> = WeakValueMap::local();
+    let map: WeakValueMap<u32, Rc<Cell<u32>>> = WeakValueMap::new();
     let value = map.get_or_insert_with(1, |_| Rc::new(Cell::new(1)));
     map.get(&1).unwrap().set(2);
     assert_eq!(value.get(), 2);
@@ -111,6 +111,7 @@ impl Drop for WeakForeign {
 impl Pointer for Foreign {
     type Target = u32;
     type Weak = WeakForeign;
+    type Death = Unreported;
 
     fn downgrade(this: &Self) -> WeakForeign {
         meddle();
@@ -204,6 +205,7 @@ impl Drop for WeakLoud {
 impl Pointer for Loud {
     type Target = u32;
     type Weak = WeakLoud;
+    type Death = Unreported;
 
     fn downgrade(this: &Self) -> WeakLoud {
         WeakLoud {

@@ -287,13 +287,13 @@ fn a_dying_value_may_be_created_anew_from_its_callback() {
 
 #[test]
 fn a_local_map_prunes() {
-    let map: WeakValueMap<Rc<str>, Watched<u32>> = WeakValueMap::local();
+    let map: WeakValueMap<Rc<str>, Watched<u32>> = WeakValueMap::new();
     let value = map.get_or_insert_with("one".into(), |_| Watched::new(1));
     assert_eq!(Watched::entry_count(&value), 0);
     drop(value);
     assert_eq!((map.len(), map.entry_count(), map.prune()), (0, 1, 1));
 
-    let map: WeakValueMap<Rc<str>, Rc<u32>> = WeakValueMap::local();
+    let map: WeakValueMap<Rc<str>, Rc<u32>> = WeakValueMap::new();
     let value = map.get_or_insert_with("one".into(), |_| Rc::new(1));
     assert!(Rc::ptr_eq(&value, &map.clone().get("one").unwrap()));
 }

@@ -394,7 +394,7 @@ fn it_goes_where_its_map_and_owners_may() {
     sync::<Recent<Registry<String, Vec<u8>>>>();
     sync::<Recent<&'static WeakValueMap<String, Arc<Vec<u8>>>>>();
     sync::<RecentErrors<String, String>>();
-    let local: Recent<WeakValueMap<u32, std::rc::Rc<u32>>> = Recent::new(WeakValueMap::local(), 4);
+    let local: Recent<WeakValueMap<u32, std::rc::Rc<u32>>> = Recent::new(WeakValueMap::new(), 4);
     local.get_or_insert_with(1, |_| std::rc::Rc::new(1));
     assert!(local.get(&1).is_some());
 }

@@ -74,7 +74,7 @@ fn each_kind_has_the_capacity_and_the_hasher_that_were_asked_for() {
     map.insert(1, "one".into());
     assert_eq!(map.get(&1).as_deref(), Some("one"));
     // Of one thread.
-    let map: WeakValueMap<Rc<u32>, Rc<str>, Identity> = WeakValueMap::local_with_hasher(Identity);
+    let map: WeakValueMap<Rc<u32>, Rc<str>, Identity> = WeakValueMap::with_hasher(Identity);
     let value = map.get_or_insert_with(Rc::new(1), |_| "one".into());
     assert_eq!(map.get(&1), Some(value));
 }
@@ -162,7 +162,7 @@ impl Drop for Asking {
 #[test]
 fn a_map_of_one_thread_can_be_exclusive_too() {
     for is_exclusive in [false, true] {
-        let local = WeakValueMap::local();
+        let local = WeakValueMap::new();
         let map = Rc::new(if is_exclusive {
             local.exclusive()
         } else {
@@ -174,7 +174,7 @@ fn a_map_of_one_thread_can_be_exclusive_too() {
         assert_eq!(was_refused.get(), is_exclusive);
         assert!(map.entry(1).try_claim().is_ok());
     }
-    let both: WeakKeyValueMap<Rc<u32>, Watched<u32>> = WeakKeyValueMap::local().exclusive();
+    let both: WeakKeyValueMap<Rc<u32>, Watched<u32>> = WeakKeyValueMap::new().exclusive();
     let key = Rc::new(1);
     drop(both.get_or_insert_with(&key, |_| Watched::new(1)));
     assert_eq!(*both.get_or_insert_with(&key, |_| Watched::new(2)), 2);

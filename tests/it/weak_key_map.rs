@@ -157,7 +157,7 @@ fn by_address_an_equal_copy_is_another_key() {
 
 #[test]
 fn by_address_keys_need_neither_hash_nor_equality_nor_size() {
-    let map: WeakKeyMap<Arc<dyn Fn() -> u32>, &str, ByAddress> = WeakKeyMap::local();
+    let map: WeakKeyMap<Arc<dyn Fn() -> u32>, &str, ByAddress> = WeakKeyMap::new();
     type Function = Arc<dyn Fn() -> u32>;
     let (one, two): (Function, Function) = (Arc::new(|| 1), Arc::new(|| 2));
     map.insert(&one, "one");

@@ -473,6 +473,7 @@ static REFUSES: AtomicBool = AtomicBool::new(false);
 impl Pointer for Foreign {
     type Target = u32;
     type Weak = WeakForeign;
+    type Death = Reported;
 
     fn downgrade(this: &Self) -> WeakForeign {
         WeakForeign(Watched::downgrade(&this.0))
@@ -560,7 +561,7 @@ impl Drop for WeakTallied {
 impl Pointer for Tallied {
     type Target = u32;
     type Weak = WeakTallied;
-    const REPORTS: bool = false;
+    type Death = Unreported;
 
     fn downgrade(this: &Self) -> WeakTallied {
         WeakTallied::new(Arc::downgrade(&this.0))
@@ -854,6 +855,7 @@ impl Drop for WeakEnters {
 impl Pointer for Enters {
     type Target = u32;
     type Weak = WeakEnters;
+    type Death = Unreported;
 
     fn downgrade(this: &Self) -> WeakEnters {
         WeakEnters(Arc::downgrade(&this.0))

@@ -68,6 +68,7 @@ impl<const QUIET: bool> Drop for Strong<QUIET> {
 impl<const QUIET: bool> Pointer for Strong<QUIET> {
     type Target = ();
     type Weak = Weak<QUIET>;
+    type Death = Unreported;
 
     fn downgrade(this: &Self) -> Weak<QUIET> {
         Weak(Arc::clone(&this.0))

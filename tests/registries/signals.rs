@@ -526,6 +526,7 @@ static ASKED: AtomicUsize = AtomicUsize::new(0);
 impl Pointer for Asked {
     type Target = u8;
     type Weak = WeakAsked;
+    type Death = Unreported;
 
     fn downgrade(this: &Self) -> WeakAsked {
         WeakAsked(Arc::downgrade(&this.0))

@@ -14,6 +14,7 @@ use crate::map::store::slot::Slot;
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
 use crate::pointer::notify::{Notified, Notify};
+use crate::pointer::traits::{DeathReport, Reported, Unreported};
 use crate::table::node_ref::NodeRef;
 use crate::table::stats::{Count, Counters};
 use crate::table::Table;
@@ -141,17 +142,19 @@ where
     }
 }
 
-/// Whether a map can be told of deaths: only one that all threads may use. Where the types are known to allow
+/// Whether and how a map is notified of deaths, which happens on any thread. Where the types are known to allow
 /// that it is said here, since most functions of a map must do without knowing.
 pub(in crate::map) struct CanNotify<A: Slot, B: Indexed>(Option<Coerce<A, B>>);
 
 type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;
 
-impl<A: Slot + 'static, B: Indexed + 'static> CanNotify<A, B> {
-    /// Told of nothing: dead entries are pruned.
+impl<A: Slot, B: Indexed> CanNotify<A, B> {
+    /// It is not: dead entries are pruned.
     pub(in crate::map) const NONE: Self = Self(None);
+}
 
-    /// Told of a death on any thread.
+impl<A: Slot + 'static, B: Indexed + 'static> CanNotify<A, B> {
+    /// It is, on any thread.
     pub(in crate::map) const fn all() -> Self
     where
         A: Send + Sync,
@@ -182,3 +185,39 @@ impl<A: Slot, B: Indexed> Clone for CanNotify<A, B> {
 }
 
 impl<A: Slot, B: Indexed> Copy for CanNotify<A, B> {}
+
+/// Says that a map with these sides can be made: none of its pointers report their death, or the map may be
+/// notified of that on any thread, since its keys and values are `Send`, `Sync` and `'static`. Implemented for
+/// the [`Death`](crate::pointer::Pointer::Death) of a map's pointers. It cannot be implemented outside.
+#[allow(private_bounds)] // How it is done concerns nobody else.
+pub trait ReportsTo<A: Slot, B: Indexed>: Reaches<A, B> {}
+
+impl<A: Slot, B: Indexed, D: Reaches<A, B>> ReportsTo<A, B> for D {}
+
+pub(in crate::map) trait Reaches<A: Slot, B: Indexed> {
+    const REACH: CanNotify<A, B>;
+}
+
+impl<A: Slot, B: Indexed> Reaches<A, B> for Unreported {
+    const REACH: CanNotify<A, B> = CanNotify::NONE;
+}
+
+impl<A, B> Reaches<A, B> for Reported
+where
+    A: Slot + Send + Sync + 'static,
+    B: Indexed + Send + Sync + 'static,
+    B::Index<A>: Send + Sync,
+{
+    const REACH: CanNotify<A, B> = CanNotify::all();
+}
+
+impl<A: Slot, B: Indexed, D: Reaches<A, B>> Reaches<A, B> for (Unreported, D) {
+    const REACH: CanNotify<A, B> = D::REACH;
+}
+
+impl<A: Slot, B: Indexed, D: DeathReport> Reaches<A, B> for (Reported, D)
+where
+    Reported: Reaches<A, B>,
+{
+    const REACH: CanNotify<A, B> = <Reported as Reaches<A, B>>::REACH;
+}

@@ -2,7 +2,7 @@
 
 use crate::deadlock::work::GivenUp;
 use crate::pointer::notify::Notify;
-use crate::pointer::traits::{Pointer, WeakPointer};
+use crate::pointer::traits::{DeathReport, Pointer, WeakPointer};
 use crate::pointer::watchers::Registration;
 use crate::table::exclusive::{Exclusive, Expected};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Watching {
         weak: &W,
         notify: impl FnOnce() -> Option<Notify>,
     ) {
-        if W::Strong::REPORTS && self.0.is_none() {
+        if <W::Strong as Pointer>::Death::IS_REPORTED && self.0.is_none() {
             if let (Some(live), Some(notify)) = (weak.upgrade(), notify()) {
                 *self = Self::by(W::Strong::watch(&live, notify));
             }

@@ -135,7 +135,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Default for Connections<A,
             }),
             version: AtomicU64::new(0),
             for_all: StrongMap::new(),
-            for_one: WeakKeyMap::new(),
+            for_one: WeakKeyMap::new_sync(),
             methods: StrongMap::new(),
         }
     }
@@ -271,7 +271,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             None => self.methods.get(&of_type)?,
             Some(_) => self
                 .methods
-                .get_or_insert_with(of_type, |_| Arc::new(MethodsOf::<Q, A, R>::new())),
+                .get_or_insert_with(of_type, |_| Arc::new(MethodsOf::<Q, A, R>::new_sync())),
         };
         let map = maps
             .as_any()

@@ -2,7 +2,7 @@
 
 use super::{AdoptError, Ancestors, Children, Descendants, NoParent, NodeArc, WeakNode};
 use crate::memory::panics::after;
-use crate::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
+use crate::pointer::{Notify, Pointer, Registration, Reported, Watched, WeakPointer};
 use crate::registries::finalizers::Mortal;
 use crate::sync::{global, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -346,6 +346,7 @@ impl<T: 'static> Mortal for Node<T> {
 impl<T: 'static> Pointer for Node<T> {
     type Target = T;
     type Weak = WeakNode<T>;
+    type Death = Reported;
 
     fn downgrade(this: &Self) -> WeakNode<T> {
         this.downgrade()

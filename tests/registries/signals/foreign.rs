@@ -41,7 +41,7 @@ impl Clone for WeakForeign {
 impl Pointer for Foreign {
     type Target = u32;
     type Weak = WeakForeign;
-    const REPORTS: bool = false;
+    type Death = Unreported;
 
     fn downgrade(this: &Self) -> WeakForeign {
         let due = DOWNGRADE.with_borrow_mut(|(wait, hook)| match wait {
