@@ -11,7 +11,7 @@
 //! maps: here a class map from the runtime's classes to wrappers, both sides weak.
 
 use highlander::map::ByAddress;
-use highlander::pointer::{Pointer, WeakPointer};
+use highlander::pointer::{Pointer, Unreported, WeakPointer};
 use highlander::WeakKeyValueMap;
 use std::sync::Arc;
 

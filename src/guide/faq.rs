@@ -77,17 +77,43 @@
 //! [`or_insert_cyclic`](crate::map::Entry::or_insert_cyclic) hands one to the factory.
 //!
 //! # I need `Rc`
-//! The maps have `local()` for pointers that are not `Send`:
+//! The maps take it:
 //! ```
 //! use highlander::WeakValueMap;
 //! use std::rc::Rc;
 //!
-//! let map: WeakValueMap<&str, Rc<u32>> = WeakValueMap::local();
+//! let map: WeakValueMap<&str, Rc<u32>> = WeakValueMap::new();
 //! let one = map.get_or_insert_with("one", |_| Rc::new(1));
 //! assert!(Rc::ptr_eq(&one, &map.get("one").unwrap()));
 //! ```
-//! Such a map stays on its thread: keep it in a `thread_local!`, not in a `static`. A [`Registry`] needs no
-//! call of its own. It is `Send` and `Sync` if keys and values are.
+//! Such a map stays on its thread: keep it in a `thread_local!`, not in a `static`.
+//!
+//! # How do I wrap a map in a generic type of my own?
+//! No bound is needed to have a map, to make it, and to show it. The calls ask for what they use:
+//! ```
+//! use highlander::WeakValueMap;
+//! use std::hash::Hash;
+//! use std::sync::Arc;
+//!
+//! #[derive(Debug)]
+//! struct Cache<K, V> { map: WeakValueMap<K, Arc<V>> }
+//!
+//! impl<K, V> Default for Cache<K, V> {                     // `derive` would ask for `K: Default`
+//!     fn default() -> Self { Cache { map: WeakValueMap::new() } }
+//! }
+//!
+//! impl<K: Hash + Eq + 'static, V: 'static> Cache<K, V> {
+//!     fn get_or(&self, key: K, make: impl FnOnce(&K) -> V) -> Arc<V> {
+//!         self.map.get_or_insert_with(key, |key| Arc::new(make(key)))
+//!     }
+//! }
+//!
+//! let cache = Cache::default();
+//! let four = cache.get_or("four", |key| key.len());
+//! assert_eq!(format!("{cache:?}"), r#"Cache { map: {"four": 4} }"#);
+//! ```
+//! In code that is generic over the pointer too (`P: SyncPointer`), make the map with
+//! [`new_sync`](WeakValueMap::new_sync).
 //!
 //! # My values are trait objects, or have no size
 //! A [`WeakValueMap`] takes `Arc<dyn Trait>` and `Arc<[T]>`. An [`Interner`] takes `str`, `[T]`, `Path`,

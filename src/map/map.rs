@@ -239,7 +239,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     }
 }
 
-impl<A: KeySlot + 'static, B: ValueSlot + 'static, S> Map<A, B, S> {
+impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// Returns the hasher.
     pub fn hasher(&self) -> &S {
         &self.hasher

@@ -64,11 +64,7 @@ impl<K, V> StrongMap<K, V> {
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
-    pub fn with_capacity(capacity: usize) -> Self
-    where
-        K: 'static,
-        V: 'static,
-    {
+    pub fn with_capacity(capacity: usize) -> Self {
         let map = Self::new();
         map.reserve(capacity);
         map

@@ -111,9 +111,9 @@ where
 
 impl<A, B, S> fmt::Debug for Map<A, B, S>
 where
-    A: KeySlot + 'static,
+    A: KeySlot,
     A::Key: fmt::Debug,
-    B: ValueSlot + 'static,
+    B: ValueSlot,
     B::Value: fmt::Debug,
 {
     /// The live entries only.

@@ -70,11 +70,7 @@ where
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² entries or so).
-    pub fn with_capacity(capacity: usize) -> Self
-    where
-        K: 'static,
-        P: Pointer<Weak: 'static> + 'static,
-    {
+    pub fn with_capacity(capacity: usize) -> Self {
         let map = Self::new();
         map.reserve(capacity);
         map

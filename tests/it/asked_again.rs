@@ -4,7 +4,7 @@
 use crate::common::promptly;
 use highlander::error::{CreateError, Refused};
 use highlander::map::{ByAddress, Claim};
-use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
+use highlander::pointer::{Notify, Pointer, Registration, Reported, Watched, WeakPointer};
 use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};

@@ -2,7 +2,9 @@
 
 use crate::common::promptly;
 use highlander::map::ByAddress;
-use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer, WeakWatched};
+use highlander::pointer::{
+    Notify, Pointer, Registration, Reported, Unreported, Watched, WeakPointer, WeakWatched,
+};
 use highlander::{WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};

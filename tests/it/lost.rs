@@ -1,7 +1,7 @@
 //! A destructor panics where a call has something in hand that it is about to return: nothing of that is lost.
 
 use crate::common::{at_next_comparison, compared, panic_of, Census, Citizen};
-use highlander::pointer::{Pointer, WeakPointer};
+use highlander::pointer::{Pointer, Unreported, WeakPointer};
 use highlander::registries::memo::Memo;
 #[cfg(feature = "async")]
 use highlander::registries::signals::{Receiver, Signal};

@@ -2,7 +2,7 @@
 
 use crate::common::{forever, promptly};
 use highlander::map::ByAddress;
-use highlander::pointer::{Pointer, WeakPointer};
+use highlander::pointer::{Pointer, Unreported, WeakPointer};
 use highlander::{Handle, Registry, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use highlander::map::{ByAddress, RemovalCause};
-use highlander::pointer::{Token, Watched};
+use highlander::pointer::{SyncPointer, Token, Watched};
 use highlander::{
     Equivalent, Handle, Registry, WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap,
 };
@@ -286,16 +286,30 @@ fn a_dying_value_may_be_created_anew_from_its_callback() {
 }
 
 #[test]
-fn a_local_map_prunes() {
-    let map: WeakValueMap<Rc<str>, Watched<u32>> = WeakValueMap::new();
-    let value = map.get_or_insert_with("one".into(), |_| Watched::new(1));
-    assert_eq!(Watched::entry_count(&value), 0);
-    drop(value);
-    assert_eq!((map.len(), map.entry_count(), map.prune()), (0, 1, 1));
-
+fn a_map_of_one_thread_prunes() {
     let map: WeakValueMap<Rc<str>, Rc<u32>> = WeakValueMap::new();
     let value = map.get_or_insert_with("one".into(), |_| Rc::new(1));
     assert!(Rc::ptr_eq(&value, &map.clone().get("one").unwrap()));
+    drop(value);
+    assert_eq!((map.len(), map.entry_count(), map.prune()), (0, 1, 1));
+}
+
+#[test]
+fn a_map_that_is_made_for_any_sync_pointer_is_told_of_deaths() {
+    fn dies<P: SyncPointer>(value: P) -> (usize, usize) {
+        let (map, by_key) = (WeakValueMap::new_sync(), WeakKeyMap::new_sync());
+        let both: WeakKeyValueMap<P, P, ByAddress> = WeakKeyValueMap::new_sync();
+        map.insert(1, value.clone());
+        let by_key: &WeakKeyMap<P, u32, ByAddress> = &by_key;
+        by_key.insert(&value, 1);
+        both.insert(&value, value.clone());
+        let count = || map.entry_count() + by_key.entry_count() + both.entry_count();
+        let before = count();
+        drop(value);
+        (before, count())
+    }
+    assert_eq!(dies(Watched::new(1)), (3, 0));
+    assert_eq!(dies(Arc::new(1)), (3, 3));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use highlander::error::{CreateError, Refused};
 use highlander::map::{ByAddress, ByEquality, RemovalCause};
 use highlander::pointer::Watched;
 use highlander::{StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -145,39 +144,6 @@ fn hits_are_counted_only_if_that_was_asked_for() {
         let stats = map.stats();
         assert_eq!((stats.hits, stats.misses, stats.inserted), (counted, 1, 1));
     }
-}
-
-/// Its destructor asks the map for a value of its own key, and notes whether that was refused.
-struct Asking(Rc<WeakValueMap<u32, Watched<Asking>>>, Rc<Cell<bool>>);
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        let fails = |_: &u32| Err(());
-        let refused = self.0.get_or_try_insert_with(1, fails);
-        let is_cycle = matches!(refused, Err(CreateError::Refused(Refused::Cycle(_))));
-        self.1.set(is_cycle);
-    }
-}
-
-#[test]
-fn a_map_of_one_thread_can_be_exclusive_too() {
-    for is_exclusive in [false, true] {
-        let local = WeakValueMap::new();
-        let map = Rc::new(if is_exclusive {
-            local.exclusive()
-        } else {
-            local
-        });
-        let was_refused = Rc::default();
-        let value = Asking(Rc::clone(&map), Rc::clone(&was_refused));
-        drop(map.get_or_insert_with(1, |_| Watched::new(value)));
-        assert_eq!(was_refused.get(), is_exclusive);
-        assert!(map.entry(1).try_claim().is_ok());
-    }
-    let both: WeakKeyValueMap<Rc<u32>, Watched<u32>> = WeakKeyValueMap::new().exclusive();
-    let key = Rc::new(1);
-    drop(both.get_or_insert_with(&key, |_| Watched::new(1)));
-    assert_eq!(*both.get_or_insert_with(&key, |_| Watched::new(2)), 2);
 }
 
 #[test]

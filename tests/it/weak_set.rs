@@ -2,7 +2,9 @@
 
 use crate::common::{forever, panic_of, promptly, Colliding, Dice};
 use highlander::map::ByAddress;
-use highlander::pointer::{Notify, Pointer, Registration, Watched, WeakPointer};
+use highlander::pointer::{
+    Notify, Pointer, Registration, Reported, Unreported, Watched, WeakPointer,
+};
 use highlander::WeakSet;
 use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;

@@ -3,7 +3,7 @@
 
 use crate::support::*;
 use highlander::map::ByAddress;
-use highlander::pointer::{Pointer, Quiet, WeakPointer};
+use highlander::pointer::{Pointer, Quiet, Unreported, WeakPointer};
 use highlander::{WeakKeyValueMap, WeakValueMap};
 use loom::thread;
 use std::convert::Infallible;

@@ -6,7 +6,7 @@ mod foreign;
 mod tasks;
 
 use crate::common::{panic_of, promptly, Census, Citizen};
-use highlander::pointer::{Pointer, Watched, WeakPointer};
+use highlander::pointer::{Pointer, Unreported, Watched, WeakPointer};
 use highlander::registries::signals::{Receiver, Signal};
 use highlander::Registry;
 use std::any::Any;

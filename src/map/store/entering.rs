@@ -65,7 +65,8 @@ impl<A: Slot, B: Slot> NotInserted<A, B> {
     }
 }
 
-impl<A: Slot, B: Indexed> Store<A, B> {
+/// Nothing that is entered may borrow: it may be dropped later, by any thread.
+impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is
     /// alive and not to be displaced. Does not panic after it has linked the node.
     pub(in crate::map) fn link(

@@ -2,7 +2,7 @@
 
 use super::OnDrop;
 use crate::common::{panic_of, promptly, Census, Citizen};
-use highlander::pointer::{Pointer, WeakPointer};
+use highlander::pointer::{Pointer, Unreported, WeakPointer};
 use highlander::registries::signals::{Receiver, Signal};
 use std::cell::{Cell, RefCell};
 use std::panic::{catch_unwind, AssertUnwindSafe};
