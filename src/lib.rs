@@ -28,6 +28,14 @@
 //! | have a set of weak members, or a list of listeners | [`WeakSet<P>`], of [`std::sync::Arc`] or any [`Pointer`](pointer::Pointer) | when it dies, or pruned |
 //! | be told of a death at once | [`Watched<T>`](pointer::Watched) instead of an `Arc`; a [`Token`](pointer::Token) inside one | |
 //!
+//! Weak keys and members are compared by equality of what they lead to, or by identity with
+//! [`ByAddress`](map::ByAddress): `WeakKeyMap<Arc<dyn Widget>, Meta, ByAddress>`,
+//! `WeakSet<Arc<dyn Listener>, ByAddress>`.
+//!
+//! Where it lives: the types at the root; [`map`] has what maps and their entries are made of (`ByAddress`,
+//! `Claim`, `Vacancy`, `RemovalCause`, `Stats`), [`pointer`](mod@pointer) has `Watched` and `Token`, [`error`] the errors
+//! (`CreateError`, `Refused`, `CycleError`), [`hash`] the default hasher.
+//!
 //! How values come into them, by closures, tokens and futures, and what becomes of everybody when that goes
 //! wrong: [`guide::creating`].
 //!

@@ -234,9 +234,12 @@
 //! use highlander::{Handle, Registry, WeakHandle};
 //! use std::sync::OnceLock;
 //!
-//! struct Class { inner: OnceLock<Vec<Handle<&'static str, Class>>>, outer: OnceLock<WeakHandle<&'static str,
-//! Class>> } type Built = Result<Handle<&'static str, Class>, String>; static CLASSES: Registry<&str, Class>
-//! = Registry::new();
+//! struct Class {
+//!     inner: OnceLock<Vec<Handle<&'static str, Class>>>,
+//!     outer: OnceLock<WeakHandle<&'static str, Class>>,
+//! }
+//! type Built = Result<Handle<&'static str, Class>, String>;
+//! static CLASSES: Registry<&str, Class> = Registry::new();
 //!
 //! fn load(name: &'static str) -> Built {
 //!     let built = CLASSES.entry(name).or_try_create_cyclic(

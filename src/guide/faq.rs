@@ -202,8 +202,7 @@
 //! # My error type has no `From<…>`
 //! It needs none, and no bound at all. The error comes back in a [`CreateError`], beside the reasons for
 //! which the map may refuse. If a refusal is a bug in your program, say
-//! [`into_failed`](CreateError::into_failed). Else make one of your own errors of it, with
-//! [`map_refused`](CreateError::map_refused).
+//! [`into_failed`](CreateError::into_failed):
 //! ```
 //! use highlander::error::CreateError;
 //! use highlander::{Handle, Registry};
@@ -216,6 +215,32 @@
 //!     number.map_err(CreateError::into_failed)
 //! }
 //! assert!(number("twelve").is_err());
+//! ```
+//! Else make a refusal one of your own errors. With this `From`, `?` works inside and outside of the factory:
+//! ```
+//! use highlander::error::{CreateError, Refused};
+//! use highlander::{Handle, Registry};
+//! use std::num::ParseIntError;
+//!
+//! #[derive(Debug)]
+//! enum MyError { Parse(ParseIntError), Refused(Refused) }
+//!
+//! impl From<ParseIntError> for MyError {
+//!     fn from(error: ParseIntError) -> Self { MyError::Parse(error) }
+//! }
+//! impl From<CreateError<MyError>> for MyError {
+//!     fn from(error: CreateError<MyError>) -> Self { error.map_refused(MyError::Refused) }
+//! }
+//!
+//! static NUMBERS: Registry<String, u64> = Registry::new();
+//!
+//! fn twice(text: &str) -> Result<Handle<String, u64>, MyError> {
+//!     Ok(NUMBERS.get_or_try_insert_with(text.into(), |text| {
+//!         Ok(2 * text.parse::<u64>()?)
+//!     })?)
+//! }
+//! assert_eq!(*twice("21").unwrap(), 42);
+//! assert!(matches!(twice("twelve"), Err(MyError::Parse(_))));
 //! ```
 //!
 //! # My factory asks for its own key
@@ -251,7 +276,8 @@
 //! them held stays held. See [the first page](crate#after-fork).
 //!
 //! # How do I shut down?
-//! [`close`](Registry::close) refuses new entries and returns what is alive, so that you can end each.
+//! [`close`](Registry::close) refuses new entries and returns what is alive, so that you can end each. A
+//! [`Recent`] still owns what it keeps: [`clear`](Recent::clear) it too.
 
 #[allow(unused_imports)] // for the documentation
 use crate::error::{CreateError, CycleError};

@@ -242,7 +242,7 @@
 //! | `time_to_live(t)` | the time in the value, and `valid_if(\|v\| v.read_at.elapsed() < t)` |
 //! | `weigher` | none: stay with moka |
 //! | `invalidate(k)` | `remove(k)` of the map, and `release` of the layer |
-//! | `eviction_listener` | `on_remove` of a map; or `Drop` of the value |
+//! | `eviction_listener` | `Drop` of the value; `on_remove` of a map whose values report their death (`Watched`) |
 //!
 //! What changes:
 //! * A value that somebody uses is found, also when the layer has let go of it. In moka it is evicted, and

@@ -58,6 +58,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// *Runs* `make` with no lock held, once per key at a time. *Waits* for a creation of the same key under
     /// way, asleep; a hit waits for nobody.
     ///
+    /// For values that are not `Clone` there is [`and_view`](Entry::and_view) of an [`entry`](Self::entry).
+    ///
     /// # Panics
     /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own
     /// key, directly or through others, or when the map is closed.
@@ -115,8 +117,30 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits:
     /// [`entry`](Self::entry) with [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
+    /// What `make` returns cannot borrow the key, so a factory that uses it clones it first. (An `async |key|`
+    /// closure borrows it.) Where the value is an `Arc<dyn Trait>`, the block says so at its end.
+    ///
     /// # Panics
     /// As `get_or_insert_with`, when the future is polled.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// trait Connection: Send + Sync {}
+    /// struct Tcp(String);
+    /// impl Connection for Tcp {}
+    ///
+    /// static HOSTS: WeakValueMap<&str, Arc<dyn Connection>> = WeakValueMap::new();
+    ///
+    /// # pollster::block_on(async {
+    /// let connection = HOSTS.get_or_insert_async("glen", |host| {
+    ///     let host = host.to_string();
+    ///     async move { Arc::new(Tcp(host)) as Arc<dyn Connection> }
+    /// }).await;
+    /// assert!(Arc::ptr_eq(&connection, &HOSTS.get("glen").unwrap()));
+    /// # });
+    /// ```
     #[cfg(feature = "async")]
     pub fn get_or_insert_async<'a, F, T>(
         &'a self,

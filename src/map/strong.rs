@@ -40,6 +40,22 @@ use crate::sync::const_fn;
 /// A value that owns the map keeps both for ever.
 ///
 /// The alignment of keys and values is 1024 at most, as in a [`Registry`](crate::Registry).
+///
+/// The everyday calls, all of them at [`Map`] (and their `async` twins):
+///
+/// | call | returns |
+/// |---|---|
+/// | [`get(&q)`](Map::get) | `Option<V>` |
+/// | [`get_or_insert_with(key, \|key\| …)`](Map::get_or_insert_with) | `V`; the closure makes it, once |
+/// | [`get_or_try_insert_with(key, \|key\| …)`](Map::get_or_try_insert_with) | `Result<V, CreateError<E>>` |
+/// | [`entry(key)`](Map::entry) | a creation with more to say: conditions, shared errors, circles, claims |
+/// | [`insert(key, v)`](Map::insert) | `Option<V>`: the one that was there |
+/// | [`try_insert(key, v)`](Map::try_insert) | an error with both, if there is one |
+/// | [`remove(&q)`](Map::remove) | `Option<V>` |
+/// | [`with(&q, \|v\| …)`](Map::with) | what the closure returns, without an owner or a clone |
+/// | [`update(key, \|v\| …)`](Map::update) | the new one, made of the old one |
+/// | [`iter()`](Map::iter) | what is alive; [`for_each`](Map::for_each), [`retain`](Map::retain), [`clear`](Map::clear), [`drain`](Map::drain) likewise |
+/// | [`close()`](Map::close) | what is alive; nothing is entered any more |
 pub type StrongMap<K, V, S = DefaultHashBuilder> = Map<OwnedSlot<K>, OwnedSlot<V>, S>;
 
 impl<K, V> StrongMap<K, V> {

@@ -47,6 +47,27 @@ use std::hash::BuildHasher;
 /// assert_eq!(NOTES.get(&equal), None);
 /// ```
 ///
+/// A value that is not `Clone`, such as a `Mutex`, is looked at in its place:
+/// ```
+/// use highlander::map::ByAddress;
+/// use highlander::WeakKeyMap;
+/// use std::sync::{Arc, Mutex};
+///
+/// trait Widget: Send + Sync {}
+/// # struct Button;
+/// # impl Widget for Button {}
+/// static CLICKS: WeakKeyMap<Arc<dyn Widget>, Mutex<u32>, ByAddress> = WeakKeyMap::new();
+///
+/// fn click(widget: &Arc<dyn Widget>) -> u32 {
+///     let count = |clicks: &Mutex<u32>| { let mut clicks = clicks.lock().unwrap(); *clicks += 1; *clicks };
+///     CLICKS.entry(widget).and_view(count).or_default()      // creates it first, if need be
+/// }
+/// let button: Arc<dyn Widget> = Arc::new(Button);
+/// click(&button);
+/// assert_eq!(click(&button), 2);
+/// assert_eq!(CLICKS.with(&button, |clicks| *clicks.lock().unwrap()), Some(2));
+/// ```
+///
 /// It does what CPython's `WeakKeyDictionary` does, or with `ByAddress` Guava's `MapMaker().weakKeys()` and
 /// .NET's `ConditionalWeakTable`. Of several equal keys the *first* stays in the map: when that one dies the
 /// entry goes, though an equal key lives. A key stays watched when its entry gets another value.
@@ -59,6 +80,22 @@ use std::hash::BuildHasher;
 /// dropped by the call that takes the entry out, or by the last that is looking at it.
 ///
 /// The alignment of values is 1024 at most, as in a [`Registry`](crate::Registry).
+///
+/// The everyday calls, all of them at [`Map`] (and their `async` twins):
+///
+/// | call | returns |
+/// |---|---|
+/// | [`get(&q)`](Map::get) | `Option<V>` |
+/// | [`get_or_insert_with(&key, \|key\| …)`](Map::get_or_insert_with) | `V`; the closure makes it, once |
+/// | [`get_or_try_insert_with(&key, \|key\| …)`](Map::get_or_try_insert_with) | `Result<V, CreateError<E>>` |
+/// | [`entry(&key)`](Map::entry) | a creation with more to say: conditions, shared errors, circles, claims |
+/// | [`insert(&key, v)`](Map::insert) | `Option<V>`: the one that was there |
+/// | [`try_insert(&key, v)`](Map::try_insert) | an error with both, if there is one |
+/// | [`remove(&q)`](Map::remove) | `Option<V>` |
+/// | [`with(&q, \|v\| …)`](Map::with) | what the closure returns, without an owner or a clone |
+/// | [`update(&key, \|v\| …)`](Map::update) | the new one, made of the old one |
+/// | [`iter()`](Map::iter) | what is alive; [`for_each`](Map::for_each), [`retain`](Map::retain), [`clear`](Map::clear), [`drain`](Map::drain) likewise |
+/// | [`close()`](Map::close) | what is alive; nothing is entered any more |
 pub type WeakKeyMap<P, V, M = ByEquality, S = DefaultHashBuilder> =
     Map<WeakSlot<P, M>, OwnedSlot<V>, S>;
 

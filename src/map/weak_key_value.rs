@@ -48,6 +48,23 @@ use std::hash::BuildHasher;
 ///
 /// The side of the values follows that of the keys: an entry is found by its value a moment after it is found
 /// by its key, before the call that enters it returns. One value may be entered under several keys.
+///
+/// The everyday calls, all of them at [`Map`] (and their `async` twins):
+///
+/// | call | returns |
+/// |---|---|
+/// | [`get(&q)`](Map::get) | `Option<Q>` |
+/// | [`get_or_insert_with(&key, \|key\| …)`](Map::get_or_insert_with) | `Q`; the closure makes it, once |
+/// | [`get_or_try_insert_with(&key, \|key\| …)`](Map::get_or_try_insert_with) | `Result<Q, CreateError<E>>` |
+/// | [`entry(&key)`](Map::entry) | a creation with more to say: conditions, shared errors, circles, claims |
+/// | [`insert(&key, q)`](Map::insert) | `Option<Q>`: the one that was there |
+/// | [`try_insert(&key, q)`](Map::try_insert) | an error with both, if there is one |
+/// | [`remove(&q)`](Map::remove) | `Option<Q>` |
+/// | [`with(&q, \|q\| …)`](Map::with) | what the closure returns, without an owner or a clone |
+/// | [`update(&key, \|q\| …)`](Map::update) | the new one, made of the old one |
+/// | [`get_by_value(&value)`](WeakKeyValueMap::get_by_value) | `Option<P>`: its key; [`keys_of`](WeakKeyValueMap::keys_of), [`remove_by_value`](WeakKeyValueMap::remove_by_value) |
+/// | [`iter()`](Map::iter) | what is alive; [`for_each`](Map::for_each), [`retain`](Map::retain), [`clear`](Map::clear), [`drain`](Map::drain) likewise |
+/// | [`close()`](Map::close) | what is alive; nothing is entered any more |
 pub type WeakKeyValueMap<P, Q, M = ByEquality, S = DefaultHashBuilder> =
     Map<WeakSlot<P, M>, WeakSlot<Q, Traced>, S>;
 

@@ -35,6 +35,22 @@ use std::hash::{BuildHasher, Hash};
 ///
 /// It does what CPython's `WeakValueDictionary` and Guava's `MapMaker().weakValues()` do, and makes "only
 /// one" atomic, which `setdefault` is not.
+///
+/// The everyday calls, all of them at [`Map`] (and their `async` twins):
+///
+/// | call | returns |
+/// |---|---|
+/// | [`get(&q)`](Map::get) | `Option<P>` |
+/// | [`get_or_insert_with(key, \|key\| …)`](Map::get_or_insert_with) | `P`; the closure makes it, once |
+/// | [`get_or_try_insert_with(key, \|key\| …)`](Map::get_or_try_insert_with) | `Result<P, CreateError<E>>` |
+/// | [`entry(key)`](Map::entry) | a creation with more to say: conditions, shared errors, circles, claims |
+/// | [`insert(key, p)`](Map::insert) | `Option<P>`: the one that was there |
+/// | [`try_insert(key, p)`](Map::try_insert) | an error with both, if there is one |
+/// | [`remove(&q)`](Map::remove) | `Option<P>` |
+/// | [`with(&q, \|p\| …)`](Map::with) | what the closure returns, without an owner or a clone |
+/// | [`update(key, \|p\| …)`](Map::update) | the new one, made of the old one |
+/// | [`iter()`](Map::iter) | what is alive; [`for_each`](Map::for_each), [`retain`](Map::retain), [`clear`](Map::clear), [`drain`](Map::drain) likewise |
+/// | [`close()`](Map::close) | what is alive; nothing is entered any more |
 pub type WeakValueMap<K, P, S = DefaultHashBuilder> = Map<OwnedSlot<K>, WeakSlot<P>, S>;
 
 impl<K, P: Pointer> WeakValueMap<K, P>
