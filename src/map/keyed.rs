@@ -280,6 +280,31 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         Some(removed.into_owner())
     }
 
+    /// Takes out the entry of this key if it is dead, and drops its key before it returns. Returns whether
+    /// this call has taken something out. It may be the entry of another key with the same 64 bits of hash.
+    ///
+    /// *Runs* `Hash` of what is asked for, `is_dead` of weak keys and values, destructors of the other side,
+    /// and the hook.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map: WeakValueMap<String, Arc<u32>> = WeakValueMap::new();
+    /// let session = map.get_or_insert_with("secret".into(), |_| Arc::new(1));
+    /// assert!(!map.prune_key("secret"));           // it is alive
+    /// drop(session);
+    /// assert!(map.prune_key("secret"));
+    /// assert_eq!(map.entry_count(), 0);
+    /// ```
+    pub fn prune_key<Q>(&self, key: &Q) -> bool
+    where
+        Q: ?Sized,
+        A: Lookup<Q>,
+    {
+        self.store.prune_of(A::hash_asked(&self.hasher, key)) > 0
+    }
+
     /// Takes out this very value, if it is the one of this key. Returns whether this call did. Values are
     /// compared by identity, so they have to be pointers.
     ///

@@ -72,7 +72,8 @@ use crate::deadlock::naming::Naming;
 /// * and at most 64 entries that one thread has taken out wait, or a quarter as many as there are, up to 256.
 ///
 /// [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain),
-/// [`shrink_to_fit`](Self::shrink_to_fit) and the drop of the map leave nothing. (A look-up that stands still
+/// [`shrink_to_fit`](Self::shrink_to_fit), [`prune_key`](Self::prune_key) and the drop of the map leave
+/// nothing, and nothing waits in a map with [`eager_keys`](Self::eager_keys). (A look-up that stands still
 /// in a comparison holds back the one entry that it looks at.)
 ///
 /// # User code that panics
@@ -135,6 +136,33 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     pub const fn prune_bound(mut self, entries: u32) -> Self {
         assert!(entries > 0, "the prune bound is 0");
         self.store.prune_bound = entries;
+        self
+    }
+
+    /// Makes the call that takes out an entry drop its key before it returns, for keys that must not stay in
+    /// memory, such as credentials. Without it, the key may wait for a short time:
+    /// [see above](Self#keys-and-values-of-entries-that-are-gone). Each such call interrupts all processors
+    /// on which the process runs, which takes some microseconds.
+    ///
+    /// A plain `Arc` tells nobody when it dies, so its entry has to be found dead first. Let the values
+    /// report their death, as a [`Watched`](crate::pointer::Watched) does, or call
+    /// [`prune_key`](Self::prune_key).
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// static SESSIONS: WeakValueMap<Arc<str>, Arc<u32>> = WeakValueMap::new().eager_keys();
+    ///
+    /// let credential: Arc<str> = "secret".into();
+    /// let session = SESSIONS.get_or_insert_with(credential.clone(), |_| Arc::new(1));
+    /// SESSIONS.remove("secret");
+    /// assert_eq!(Arc::strong_count(&credential), 1);
+    /// # drop(session);
+    /// ```
+    #[must_use]
+    pub const fn eager_keys(mut self) -> Self {
+        self.store.protection.is_eager = true;
         self
     }
 

@@ -1008,3 +1008,45 @@ fn keys_of_entries_that_were_taken_out_in_a_hurry_go_with_the_next_change_by_any
     });
     assert_eq!((map.entry_count(), census.alive()), (2, 2));
 }
+
+#[test]
+fn with_eager_keys_each_key_goes_with_the_call_that_takes_its_entry_out() {
+    let (map, census) = (Map::<Secret>::new().eager_keys(), Census::new());
+    let value = Arc::new(0);
+    for key in 0..40 {
+        map.insert(Secret(key, Some(census.citizen())), Arc::clone(&value));
+    }
+    // In a hurry: all of them in a few milliseconds.
+    for key in 0..10 {
+        assert!(map.remove(&Secret(key, None)).is_some());
+        assert_eq!(census.alive(), map.entry_count() as isize);
+    }
+    for key in 10..20 {
+        map.insert(Secret(key, Some(census.citizen())), Arc::clone(&value));
+        assert_eq!((map.entry_count(), census.alive()), (30, 30));
+    }
+    map.retain(|key, _| key.0 >= 30);
+    assert_eq!(census.alive(), 10);
+    let copy = map.clear();
+    assert_eq!((copy, census.alive()), (10, 0));
+}
+
+#[test]
+fn a_dead_entry_is_taken_out_by_its_key_and_nothing_else_is() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&log);
+    let (map, census) = (Map::<Secret>::new(), Census::new());
+    let map = map.on_remove(move |key: &Secret, cause| told.lock().unwrap().push((key.0, cause)));
+    let (lives, dies) = (Arc::new(0), Arc::new(1));
+    map.insert(Secret(0, Some(census.citizen())), Arc::clone(&lives));
+    map.insert(Secret(1, Some(census.citizen())), Arc::clone(&dies));
+    assert!(!map.prune_key(&Secret(1, None)));
+    drop(dies);
+    assert!(!map.prune_key(&Secret(0, None)) && !map.prune_key(&Secret(2, None)));
+    assert_eq!((map.entry_count(), census.alive()), (2, 2));
+    assert!(map.prune_key(&Secret(1, None)));
+    assert_eq!((map.entry_count(), census.alive()), (1, 1));
+    assert!(!map.prune_key(&Secret(1, None)));
+    assert_eq!(*log.lock().unwrap(), [(1, RemovalCause::Dead)]);
+    assert_eq!(map.stats().pruned, 1);
+}

@@ -51,6 +51,8 @@ const MOST: usize = BATCH * 4;
 pub(in crate::map) struct HazardDomain<B: Payload> {
     /// Those of all who share a store are the same: what somebody looks at must not go with one of them.
     piles: OnceCell<Arc<Piles<B>>>,
+    /// Whoever puts something aside looks at once what can go.
+    pub(in crate::map) is_eager: bool,
 }
 
 struct Piles<B: Payload> {
@@ -75,6 +77,7 @@ impl<B: Payload> HazardDomain<B> {
         pub(in crate::map) const fn new() -> Self {
             Self {
                 piles: OnceCell::new(),
+                is_eager: false,
             }
         }
     }
@@ -85,7 +88,8 @@ impl<B: Payload> HazardDomain<B> {
 
     /// Another one with the same piles.
     pub(in crate::map) fn share(&self) -> Self {
-        let shared = Self::new();
+        let mut shared = Self::new();
+        shared.is_eager = self.is_eager;
         let _ = shared.piles.set(Arc::clone(self.piles()));
         shared
     }
@@ -102,7 +106,7 @@ impl<B: Payload> HazardDomain<B> {
         strongs: impl Iterator<Item = NodeRef<B>>,
         table: &Table<B>,
     ) -> Due<B> {
-        self.piles().put(strongs, table)
+        self.piles().put(strongs, table, self.is_eager)
     }
 
     /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as
@@ -147,7 +151,12 @@ impl<B: Payload> Piles<B> {
         }
     }
 
-    fn put(&self, strongs: impl Iterator<Item = NodeRef<B>>, table: &Table<B>) -> Due<B> {
+    fn put(
+        &self,
+        strongs: impl Iterator<Item = NodeRef<B>>,
+        table: &Table<B>,
+        is_eager: bool,
+    ) -> Due<B> {
         let shared = self.lanes.len() - 1;
         let own = sync::own_index().map_or(shared, |own| own.min(shared));
         let len = self.lanes[own].0.with(|pile| {
@@ -156,7 +165,7 @@ impl<B: Payload> Piles<B> {
             pile.len
         });
         // Relaxed, here and below: a hint.
-        if self.is_time() {
+        if is_eager || self.is_time() {
             self.give_up()
         } else if len >= self.enough.load(Ordering::Relaxed) {
             let enough = (table.len() / 4).clamp(BATCH, MOST);

@@ -213,6 +213,27 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         pruned
     }
 
+    /// Takes out the dead of the entries with this hash. Returns how many this call has taken out.
+    pub(in crate::map) fn prune_of(&self, hash: u64) -> usize {
+        if !Self::MORTAL {
+            return 0;
+        }
+        let _sweeping = Sweeping::begin();
+        let mut panics = Panics::new();
+        let mut pruned = 0;
+        let _: Option<()> = self.table.find_of(hash, |node| {
+            let held = EntryRef::new(node);
+            let taken = panics.catch(|| {
+                held.is_dead() && self.take_out_as(&held, RemovalCause::Dead, Count::Pruned)
+            });
+            pruned += usize::from(taken == Some(true));
+            panics.catch(|| drop(held));
+            None
+        });
+        panics.catch(|| drop(self.give_up()));
+        pruned
+    }
+
     /// Counts a miss, and sweeps now and then.
     #[inline]
     pub(in crate::map) fn missed(&self) {
