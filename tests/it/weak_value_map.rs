@@ -2,6 +2,7 @@
 
 use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice};
 use highlander::error::{CreateError, Refused};
+use highlander::map::RemovalCause;
 use highlander::pointer::WeakPointer;
 use highlander::WeakValueMap;
 use std::cell::Cell;
