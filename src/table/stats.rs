@@ -38,7 +38,7 @@ pub struct Stats {
     pub misses: u64,
     /// Entries that a factory was run for and that were entered.
     pub created: u64,
-    /// Entries that were entered without a factory, by `insert`, `replace`, `update` and their kin.
+    /// Entries that were entered without a factory, by `insert`, `update` and their kin.
     pub inserted: u64,
     /// Calls that got what another one's factory made.
     pub joined: u64,
