@@ -181,6 +181,17 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     }
 
     /// Selects one key: what is to become of it is said by the calls of the [`Entry`].
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// static FONTS: WeakValueMap<String, Arc<Vec<u8>>> = WeakValueMap::new();
+    ///
+    /// let font = FONTS.entry("Gill".into()).or_insert_with(|name| Arc::new(name.as_bytes().to_vec()));
+    /// let same = FONTS.entry("Gill".into()).valid_if(|font| !font.is_empty()).or_default();
+    /// assert!(Arc::ptr_eq(&font, &same));
+    /// ```
     #[inline(always)]
     pub fn entry<'q>(&self, key: A::Given<'q>) -> Entry<'_, Self, GivenKey<A::Given<'q>>> {
         Entry::new(self, GivenKey(key))
@@ -190,6 +201,15 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
 impl<K: Hash + Eq + 'static, B: ValueSlot, S: BuildHasher> Map<OwnedSlot<K>, B, S> {
     /// Selects one key by a borrowed form of it. The key is made on a miss only, by [`From`] or by
     /// [`key_with`](Entry::key_with).
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    ///
+    /// static LENGTHS: StrongMap<String, usize> = StrongMap::new();
+    ///
+    /// assert_eq!(LENGTHS.entry_ref("Gill").or_insert_with(|name| name.len()), 4);     // makes a `String`
+    /// assert_eq!(LENGTHS.entry_ref("Gill").or_insert_with(|_| unreachable!()), 4);    // makes nothing
+    /// ```
     #[inline(always)]
     pub fn entry_ref<'q, Q>(&self, key: &'q Q) -> Entry<'_, Self, BorrowedKey<'q, Q>>
     where

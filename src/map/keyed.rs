@@ -67,6 +67,17 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     }
 
     /// Returns the live value of this key, with the key that is stored.
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::Arc;
+    ///
+    /// let sizes: WeakKeyMap<Arc<str>, usize> = WeakKeyMap::new();
+    /// let word: Arc<str> = "word".into();
+    /// sizes.insert(&word, 4);
+    /// let (key, size) = sizes.get_key_value("word").unwrap();
+    /// assert!(Arc::ptr_eq(&key, &word) && size == 4);
+    /// ```
     pub fn get_key_value<Q>(&self, key: &Q) -> Option<(A::Key, B::Value)>
     where
         Q: ?Sized,
@@ -80,6 +91,18 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// Returns whether this key has a live value at some moment during the call.
     ///
     /// Owns a weak value for that moment, so if its last owner goes just then, it is dropped here.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let value = Arc::new(1);
+    /// map.insert("k", value.clone());
+    /// assert!(map.contains_key("k"));
+    /// drop(value);
+    /// assert!(!map.contains_key("k"));
+    /// ```
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         Q: ?Sized,
@@ -95,6 +118,19 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     ///
     /// # Errors
     /// [`InFlight`] when there is none yet, and somebody is creating it.
+    ///
+    /// ```
+    /// use highlander::error::InFlight;
+    /// use highlander::StrongMap;
+    ///
+    /// static SIZES: StrongMap<&str, usize> = StrongMap::new();
+    ///
+    /// assert_eq!(SIZES.try_get("a"), Ok(None));
+    /// let vacancy = SIZES.entry("a").claim().vacant().unwrap();
+    /// assert_eq!(SIZES.try_get("a"), Err(InFlight));
+    /// vacancy.fill(1);
+    /// assert_eq!(SIZES.try_get("a"), Ok(Some(1)));
+    /// ```
     pub fn try_get<Q>(&self, key: &Q) -> Result<Option<B::Value>, InFlight>
     where
         Q: ?Sized,
@@ -246,6 +282,17 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     }
 
     /// Takes out the live value of this key and returns it. Its owners keep it.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let value = Arc::new(1);
+    /// map.insert("k", value.clone());
+    /// assert!(Arc::ptr_eq(&map.remove("k").unwrap(), &value));
+    /// assert!(map.remove("k").is_none());
+    /// ```
     pub fn remove<Q>(&self, key: &Q) -> Option<B::Value>
     where
         Q: ?Sized,

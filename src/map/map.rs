@@ -132,6 +132,15 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     ///
     /// # Panics
     /// When `entries` is 0.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// // At most one dead entry for each seven that are alive.
+    /// static MAP: WeakValueMap<u64, Arc<str>> = WeakValueMap::new().prune_bound(8);
+    /// # MAP.insert(1, "one".into());
+    /// ```
     #[must_use]
     pub const fn prune_bound(mut self, entries: u32) -> Self {
         assert!(entries > 0, "the prune bound is 0");
@@ -333,6 +342,17 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
 
     /// Returns what the map has done so far, in numbers. Hits are counted only if
     /// [that was asked for](Self::record_stats).
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    ///
+    /// let map = StrongMap::new();
+    /// map.get_or_insert_with(1, |_| 'a');
+    /// map.insert(1, 'b');
+    /// map.get(&2);
+    /// let stats = map.stats();
+    /// assert_eq!((stats.created, stats.inserted, stats.replaced, stats.misses), (1, 1, 1, 2));
+    /// ```
     pub fn stats(&self) -> Stats {
         self.store.stats()
     }
@@ -360,6 +380,15 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
 
     /// Prunes, and gives back memory that is not needed; see
     /// [`Registry::shrink_to_fit`](crate::Registry::shrink_to_fit).
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    ///
+    /// let map = StrongMap::with_capacity(10_000);
+    /// map.insert(1, 'a');
+    /// map.shrink_to_fit();
+    /// assert!(map.capacity() < 10_000);
+    /// ```
     pub fn shrink_to_fit(&self) {
         self.store.shrink_to_fit();
     }
@@ -403,6 +432,18 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// or goes meanwhile may be. It holds no lock, and keeps nothing alive but the one in hand, and kept
     /// values of the few entries of one bucket; the map may be changed meanwhile. A loop that enters
     /// something for each value that it sees may see that too, but ends.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let (one, two) = (Arc::new(1), Arc::new(2));
+    /// map.insert("one", one.clone());
+    /// map.insert("two", two.clone());
+    /// drop(two);
+    /// assert_eq!(map.iter().collect::<Vec<_>>(), [("one", one)]);
+    /// ```
     pub fn iter(&self) -> Iter<'_, A, B>
     where
         A::Key: Clone,
@@ -412,6 +453,13 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     }
 
     /// Returns the keys of the live entries; see [`iter`](Self::iter).
+    ///
+    /// ```
+    /// let map: highlander::StrongMap<_, _> = [(1, 'a'), (2, 'b')].into_iter().collect();
+    /// let mut keys: Vec<_> = map.keys().collect();
+    /// keys.sort();
+    /// assert_eq!(keys, [1, 2]);
+    /// ```
     pub fn keys(&self) -> impl Iterator<Item = A::Key> + use<'_, A, B, S>
     where
         A::Key: Clone,
@@ -451,6 +499,16 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
 
     /// Returns the weak keys of all entries, also of dead ones that have not been taken out yet: CPython's
     /// `keyrefs`.
+    ///
+    /// ```
+    /// use highlander::WeakKeyMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map: WeakKeyMap<Arc<u32>, char> = WeakKeyMap::new();
+    /// let key = Arc::new(1);
+    /// map.insert(&key, 'a');
+    /// assert!(map.weak_keys().next().unwrap().upgrade().is_some());
+    /// ```
     pub fn weak_keys(&self) -> impl Iterator<Item = A::Weak> + use<'_, A, B, S>
     where
         A: WeakSide,
@@ -460,6 +518,16 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
 
     /// Returns the weak values of all entries, also of dead ones that have not been taken out yet: ask each
     /// with [`upgrade`](crate::pointer::WeakPointer::upgrade).
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// map.insert(1, Arc::new('a'));                           // dead from the start
+    /// assert!(map.weak_values().all(|weak| weak.upgrade().is_none()));
+    /// assert_eq!((map.weak_values().count(), map.values().count()), (1, 0));
+    /// ```
     pub fn weak_values(&self) -> impl Iterator<Item = B::Weak> + use<'_, A, B, S>
     where
         B: WeakSide,
@@ -471,6 +539,15 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
 
     /// Calls `f` with each live entry; see [`iter`](Self::iter). *Runs* `f` with no lock held; it may change
     /// the map.
+    ///
+    /// ```
+    /// use highlander::StrongMap;
+    /// use std::sync::Mutex;
+    ///
+    /// let map: StrongMap<_, _> = [(1, Mutex::new(10)), (2, Mutex::new(20))].into_iter().collect();
+    /// map.for_each(|key, value| *value.lock().unwrap() += key);
+    /// assert_eq!(map.with(&2, |value| *value.lock().unwrap()), Some(22));
+    /// ```
     pub fn for_each(&self, mut f: impl FnMut(&A::Key, &B::Value)) {
         for landed in self.store.living() {
             f(landed.key(), landed.value());
@@ -482,6 +559,12 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     ///
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as
     /// it is.
+    ///
+    /// ```
+    /// let map: highlander::StrongMap<u32, char> = (1..5).zip("abcd".chars()).collect();
+    /// assert_eq!(map.retain(|key, _| key % 2 == 0), 2);
+    /// assert_eq!(map, [(2, 'b'), (4, 'd')].into_iter().collect());
+    /// ```
     pub fn retain(&self, mut keep: impl FnMut(&A::Key, &B::Value) -> bool) -> usize {
         self.store.retain(RemovalCause::Removed, |landed| {
             keep(landed.key(), landed.value())
@@ -490,11 +573,29 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
 
     /// Takes out all entries. Owners keep what is theirs. Returns how many live ones this call has taken out.
     /// Entries that come while this runs may stay.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map = WeakValueMap::new();
+    /// let value = Arc::new('a');
+    /// map.insert(1, value.clone());
+    /// assert_eq!((map.clear(), map.entry_count(), *value), (1, 0, 'a'));
+    /// ```
     pub fn clear(&self) -> usize {
         self.store.clear()
     }
 
     /// Takes out all entries, and returns the live ones that this call has taken out.
+    ///
+    /// ```
+    /// let map: highlander::StrongMap<u32, char> = [(1, 'a'), (2, 'b')].into_iter().collect();
+    /// let mut all: Vec<_> = map.drain().collect();
+    /// all.sort();
+    /// assert_eq!(all, [(1, 'a'), (2, 'b')]);
+    /// assert!(map.is_empty());
+    /// ```
     pub fn drain(&self) -> std::vec::IntoIter<(A::Key, B::Value)>
     where
         A::Key: Clone,
@@ -508,6 +609,12 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// Where one was found the next call goes on, so emptying a map so takes a time linear in its size. Where
     /// entries come between the calls, each looks through the table until it meets one: a few entries in what
     /// has room for many are not a queue.
+    ///
+    /// ```
+    /// let map: highlander::StrongMap<u32, char> = [(1, 'a')].into_iter().collect();
+    /// assert_eq!(map.pop(), Some((1, 'a')));
+    /// assert_eq!(map.pop(), None);
+    /// ```
     pub fn pop(&self) -> Option<(A::Key, B::Value)>
     where
         A::Key: Clone,

@@ -9,19 +9,25 @@
 //! | kept | [`StrongMap`](crate::StrongMap) | [`WeakValueMap`](crate::WeakValueMap) |
 //! | weak | [`WeakKeyMap`](crate::WeakKeyMap) | [`WeakKeyValueMap`](crate::WeakKeyValueMap), which can be asked from both sides |
 
-mod creating;
-mod iter;
-mod keyed;
-#[allow(clippy::module_inception)]
-mod map;
-#[cfg(feature = "serde")]
-pub(crate) mod serial;
+// In the order in which their calls stand in the documentation: constructors first.
 pub(crate) mod store;
 pub(crate) mod strong;
-mod traits;
 pub(crate) mod weak_key;
 pub(crate) mod weak_key_value;
 pub(crate) mod weak_value;
+
+mod keyed;
+
+mod creating;
+
+#[allow(clippy::module_inception)]
+mod map;
+
+mod iter;
+mod traits;
+
+#[cfg(feature = "serde")]
+pub(crate) mod serial;
 
 pub mod entry {
     //! The parts of the type of an [`Entry`](super::Entry), for those who keep one: how its key is named,

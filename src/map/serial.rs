@@ -48,8 +48,8 @@ impl<P: Pointer<Target: Serialize>, X: Extra<P>> Written for WeakSlot<P, X> {
 impl<A: KeySlot + Written + 'static, B: ValueSlot + Written + 'static, S> Serialize
     for Map<A, B, S>
 {
-    /// Serializes the live entries as a map, what is weak as what it leads to. To read it back, see `seed` of
-    /// the maps with a weak side.
+    /// Serializes the live entries as a map, in no order, what is weak as what it leads to. To read it back,
+    /// see `seed` of the maps with a weak side.
     ///
     /// It owns all entries until it returns. *Runs* `Serialize` of keys, values and targets with no lock
     /// held.

@@ -147,6 +147,21 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     ///
     /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those
     /// who enter or take out a value in the same part of the reverse index, a few instructions long.
+    ///
+    /// ```
+    /// use highlander::map::ByAddress;
+    /// use highlander::WeakKeyValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let map: WeakKeyValueMap<Arc<str>, Arc<u32>, ByAddress> = WeakKeyValueMap::new();
+    /// let (class, alias, wrapper) = (Arc::from("class"), Arc::from("alias"), Arc::new(1));
+    /// map.insert(&class, wrapper.clone());
+    /// map.insert(&alias, wrapper.clone());
+    /// assert_eq!(map.get_by_value(&wrapper).as_deref(), Some("alias"));
+    /// assert_eq!(map.keys_of(&wrapper), [alias, class]);
+    /// assert_eq!(map.remove_by_value(&wrapper).len(), 2);
+    /// assert!(map.is_empty());
+    /// ```
     pub fn get_by_value(&self, value: &Q) -> Option<P> {
         let mut before = usize::MAX;
         while let Some((held, place)) = self.store.reverse.entry_of(value, before) {
