@@ -3,6 +3,7 @@
 use crate::deadlock::frames::Asker;
 use crate::deadlock::waits::{Circle, WillWait};
 use crate::deadlock::work::WorkEnd;
+use crate::sync::AroundSleep;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct CycleError {
     chain: Arc<[String]>,
     /// Of what was asked for, if that is on another thread.
     end: Option<Arc<WorkEnd>>,
+    /// What who waits for that does around its sleep.
+    around: AroundSleep,
 }
 
 impl CycleError {
@@ -42,6 +45,7 @@ impl CycleError {
         Self {
             chain: chain.into(),
             end: None,
+            around: AroundSleep::NOTHING,
         }
     }
 
@@ -50,7 +54,14 @@ impl CycleError {
         Self {
             chain: circle.chain.into(),
             end: (!circle.is_own).then_some(end),
+            around: AroundSleep::NOTHING,
         }
+    }
+
+    /// Of a map with this hook.
+    pub(crate) fn around(mut self, around: AroundSleep) -> Self {
+        self.around = around;
+        self
     }
 
     /// Whether the whole circle is on the thread that asked: then there is nobody to wait for, and to try
@@ -63,7 +74,8 @@ impl CycleError {
     /// have waited for what the caller was creating: so the caller gives that up first. Returns at once if it
     /// has ended.
     ///
-    /// *Waiting:* asleep.
+    /// *Waiting:* asleep, in the [hook](crate::map::Map::around_sleep) of the map that has refused, if it has
+    /// one.
     ///
     /// # Errors
     /// This error again, if there is no other thread to wait for; another one, if the caller is in the middle
@@ -94,9 +106,9 @@ impl CycleError {
         };
         if let Some(listener) = end.listen() {
             let waiting = WillWait::find(Asker::Thread).begin(end.work);
-            let refused = |circle| Self::of(circle, Arc::clone(end));
+            let refused = |circle| Self::of(circle, Arc::clone(end)).around(self.around);
             let _waiting = waiting.map_err(refused)?;
-            listener.wait();
+            self.around.run(&mut || listener.wait());
         }
         Ok(())
     }

@@ -239,7 +239,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         B::Value: Pointer,
     {
         let hash = A::hash(&self.hasher, A::key(&key));
-        let is_old = |value: &B::Value| B::Value::address(value) == B::Value::address(old);
+        let is_old = |value: &B::Value| B::Value::same(value, old);
         match self.store.replace_keyed(hash, key, new, is_old) {
             Ok(displaced) => Ok(displaced.into_owner()),
             Err(NotEntered {
@@ -372,8 +372,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         A: Lookup<Q>,
         B::Value: Pointer,
     {
-        let is_same =
-            |_: &A::Key, live: &B::Value| B::Value::address(live) == B::Value::address(value);
+        let is_same = |_: &A::Key, live: &B::Value| B::Value::same(live, value);
         let removed = self.store.remove_asked(&self.hasher, key, is_same);
         removed.is_some()
     }

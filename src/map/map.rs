@@ -214,6 +214,66 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self
     }
 
+    /// Sets a hook around sleeping: a thread that is about to sleep calls it, and sleeps when it calls what it
+    /// is given. For a thread that holds an interpreter's lock, and lets go of that while it sleeps: else who
+    /// creates the value may wait for the lock, and both for ever.
+    ///
+    /// It is called wherever a thread may sleep until somebody else's creation in this map has ended, or a
+    /// destructor in an [exclusive](Self::exclusive) one, and by
+    /// [`CycleError::wait`](crate::error::CycleError::wait) after a refusal of this map. It is not called for
+    /// a hit, nor by who creates, nor by tasks, which do not hold up their thread; nor for the locks of the
+    /// map itself, which are held for a few instructions, and never while user code runs.
+    ///
+    /// The hook runs with no lock held, and may use the map. It calls the function that it is given once; if
+    /// not at all, the thread sleeps after it. It may be called several times by one call for a key. If it
+    /// asks for the very key for which the thread waits, that may be this thread's to create by then: it gets a
+    /// [`CycleError`](crate::error::CycleError). A panic of it, before the sleep or after it, goes to the
+    /// caller: the map is then as if it had not asked, and if it was its turn to create, the next one does.
+    /// One that was set before is forgotten.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::cell::Cell;
+    /// use std::sync::{Arc, Mutex, MutexGuard};
+    ///
+    /// static INTERPRETER: Mutex<()> = Mutex::new(());
+    /// thread_local! {
+    ///     static HELD: Cell<Option<MutexGuard<'static, ()>>> = const { Cell::new(None) };
+    /// }
+    /// fn acquire() { HELD.set(Some(INTERPRETER.lock().unwrap())) }
+    ///
+    /// fn without_the_lock(sleep: &mut dyn FnMut()) {
+    ///     let was_held = HELD.take().is_some();       // and is not any more
+    ///     sleep();
+    ///     if was_held { acquire() }
+    /// }
+    /// static CLASSES: WeakValueMap<&str, Arc<usize>> = WeakValueMap::new().around_sleep(without_the_lock);
+    ///
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..4 {
+    ///         scope.spawn(|| {
+    ///             acquire();
+    ///             CLASSES.get_or_insert_with("list", |name| {
+    ///                 HELD.set(None);                 // as an interpreter does now and then
+    ///                 acquire();
+    ///                 Arc::new(name.len())
+    ///             });
+    ///             HELD.set(None);
+    ///         });
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub const fn around_sleep(mut self, hook: fn(sleep: &mut dyn FnMut())) -> Self {
+        self.set_around_sleep(hook);
+        self
+    }
+
+    /// As `around_sleep`, for a constant that owns the map.
+    pub(crate) const fn set_around_sleep(&mut self, hook: fn(sleep: &mut dyn FnMut())) {
+        self.store.flights.set_around_sleep(hook);
+    }
+
     /// Makes the map exclusive: a value is not made before the destructor of the one that had the key has
     /// *ended*. For files, sockets, locks on disk, child processes.
     ///
@@ -268,7 +328,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         const {
             assert!(
                 B::REPORTS_END,
-                "an exclusive map needs values whose pointers report the end of their object, such as `Watched`"
+                "an exclusive map needs values whose pointers report the end of their object at once, such as `Watched`"
             );
         }
         self.store.is_exclusive = true;

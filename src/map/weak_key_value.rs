@@ -145,7 +145,7 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     /// last. An entry that another thread is entering is found by its key a moment earlier than by its value;
     /// one that another thread is taking out is found by its value a moment longer.
     ///
-    /// *Runs* `address` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those
+    /// *Runs* `identity_hash` and `same` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those
     /// who enter or take out a value in the same part of the reverse index, a few instructions long.
     ///
     /// ```
@@ -168,7 +168,7 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
             if let Some(key) = held.key().live() {
                 return after(held, Some(key));
             }
-            self.store.take_out(&held, RemovalCause::Dead);
+            self.store.saw_lost(&held);
             before = place;
         }
         None
@@ -182,7 +182,7 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
             match held.key().live() {
                 Some(key) => keys.push(key),
                 None => {
-                    self.store.take_out(&held, RemovalCause::Dead);
+                    self.store.saw_lost(&held);
                 }
             }
         }
@@ -195,9 +195,11 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
         let mut keys = Vec::new();
         for held in self.store.reverse.entries_of(value) {
             let key = held.key().live();
-            let cause = key
-                .as_ref()
-                .map_or(RemovalCause::Dead, |_| RemovalCause::Removed);
+            let is_dead = key.is_none() && held.is_dead();
+            let cause = match is_dead {
+                true => RemovalCause::Dead,
+                false => RemovalCause::Removed,
+            };
             if self.store.take_out(&held, cause) {
                 keys.extend(key);
             }

@@ -17,8 +17,8 @@ use std::hash::{BuildHasher, Hash};
 pub struct ByEquality(());
 
 /// Weak keys are the same if they lead to the very same object, as with `MapMaker.weakKeys()` of Guava and in
-/// .NET's `ConditionalWeakTable`. Nothing of the target is hashed or compared. Look-ups take the pointer
-/// itself.
+/// .NET's `ConditionalWeakTable`. Nothing of the target is hashed or compared: only which object it is, as
+/// [`Pointer::same`] says. Look-ups take the pointer itself.
 #[derive(Clone, Copy, Debug)]
 pub struct ByAddress(());
 
@@ -125,17 +125,18 @@ where
 impl<P: Pointer> Keying<P> for ByAddress {
     #[inline]
     fn hash<S: BuildHasher>(hasher: &S, key: &P) -> u64 {
-        hash_key(hasher, &P::address(key).addr())
+        hash_key(hasher, &P::identity_hash(key))
     }
 
     #[inline]
     fn same(stored: &P::Weak, key: &P) -> bool {
-        stored.address() == P::address(key)
+        stored.same(key)
     }
 
     #[inline]
     fn twin(stored: &P::Weak, key: &P) -> Option<P> {
-        Self::same(stored, key).then(|| stored.upgrade())?
+        // The caller has an owner of the very object, so nothing need be upgraded.
+        (Self::same(stored, key) && !stored.is_dead()).then(|| key.clone())
     }
 }
 

@@ -16,10 +16,17 @@ use std::sync::{self, Arc};
 /// They are safe to implement: an implementation that breaks a rule makes maps give wrong answers, but never
 /// unsound ones. (The one promise that more depends on, [`WeakPointer::IS_DEAD_IS_QUIET`], takes `unsafe` to
 /// give.) The rules:
-/// * `address` says which object it is. Two pointers have the same address exactly if they lead to the same
-///   object. No other object gets that address while the object lives *or a weak pointer to it exists*; an
-///   allocator that reuses the place of a dead object under a weak pointer's nose breaks this.
-/// * `downgrade` makes a weak pointer to the same object, with the same address.
+/// * `same` says whether two pointers lead to the very same object, and `identity_hash` is a number that all
+///   pointers to one object share. It never changes, not even when the object has died and only weak pointers
+///   are left. Two objects may have the same number.
+/// * Unless these are implemented, `address` stands for both. Then two pointers have the same address exactly
+///   if they lead to the same object. No other object gets that address while the object lives *or a weak
+///   pointer to it exists*; an allocator that reuses the place of a dead object under a weak pointer's nose
+///   breaks this. Where objects move, or addresses are reused, implement both, here and in the weak twin.
+/// * `downgrade` makes a weak pointer to the same object, with the same identity.
+///
+/// The page on [foreign runtimes](crate::guide::foreign) goes through all of them for objects of a JVM or of
+/// CPython.
 ///
 /// Containers call none of these functions under a lock, so they may do what they like, also use the
 /// container. (A [`WeakSet`](crate::WeakSet) may call `upgrade` and `is_dead` while it has the epoch pinned.)
@@ -81,7 +88,28 @@ pub trait Pointer: Clone {
     fn target(this: &Self) -> &Self::Target;
 
     /// Which object it is; see the rules above.
+    ///
+    /// Containers ask for it only by [`identity_hash`](Self::identity_hash) and [`same`](Self::same). A
+    /// pointer that implements both, of an object that has no fixed place, returns a null pointer.
     fn address(this: &Self) -> *const ();
+
+    /// Returns a number that all pointers to this object share; see the rules above. Unless implemented, it is
+    /// the address.
+    ///
+    /// Containers compare objects with the same number by [`same`](Self::same), so it need not be unique:
+    /// Java's `System.identityHashCode` will do. (A [`Recent`](crate::Recent) does not compare: of several
+    /// living values with one number it keeps one at a time.)
+    #[inline(always)]
+    fn identity_hash(this: &Self) -> u64 {
+        Self::address(this).addr() as u64
+    }
+
+    /// Returns whether both lead to the very same object; see the rules above. Unless implemented, it compares
+    /// addresses.
+    #[inline(always)]
+    fn same(this: &Self, other: &Self) -> bool {
+        Self::address(this) == Self::address(other)
+    }
 
     /// Whether it also says when the object's destructor has *ended*, as a
     /// [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that
@@ -90,9 +118,20 @@ pub trait Pointer: Clone {
     /// reports.
     const REPORTS_END: bool = false;
 
+    /// Whether the report of a death may come *later* than the drop of the last owner has returned: from a
+    /// collector that finds out in its own time, say.
+    ///
+    /// A late report does what a prompt one does, a little later: it takes out the entry of the dead object,
+    /// and never one that has been entered under the same key meanwhile. Until then the entry is a
+    /// [dead](crate::map::Map#dead-entries) one, shown by no call, and it may be pruned before. Nobody waits
+    /// for a late report: an [exclusive](crate::map::Map::exclusive) map of such values does not compile.
+    ///
+    /// A pointer that passes its calls on to a late one passes this on too.
+    const REPORTS_LATE: bool = false;
+
     /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the
-    /// drop of the last owner returns, and with no lock held. The container drops the registration with the
-    /// entry.
+    /// drop of the last owner returns (or [later](Self::REPORTS_LATE)), and with no lock held. The container
+    /// drops the registration with the entry.
     ///
     /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a
     /// death, as an [`Arc`] cannot: dead entries are pruned. A [`Watched`](crate::pointer::Watched) and a
@@ -206,6 +245,21 @@ impl<W> fmt::Debug for Quiet<W> {
 }
 
 /// A pointer that knows an object without keeping it alive: the weak twin of a [`Pointer`].
+///
+/// # What cannot be reached
+/// `upgrade` may fail though the object lives: the thread is not attached to the object's runtime, say, or
+/// that is shutting down. Then `is_dead` says `false`, and the object is *out of reach* for this call. For a
+/// map or a set it is absent, and not dead:
+/// * A look-up does not find it, an iteration skips it, and `remove` leaves it. No call prunes its entry, and
+///   no hook is told. When it can be reached again it is found again. `len` counts it.
+/// * A creation of its key runs the factory. If the object is in reach when that has ended, it stays, and
+///   what was made is dropped. If not, the new value takes its place, as with `insert`: that is the cause
+///   [`Replaced`](crate::map::RemovalCause::Replaced). So let a factory fail where the runtime is needed and
+///   cannot be had.
+/// * `clear` and `drain` of a map, and `clear` of a set, take it out. `drain` does not return it.
+/// * A weak key compared [by address](crate::map::ByAddress) is found all the same, as nothing is asked of
+///   its object. One compared [by equality](crate::map::ByEquality) equals nothing meanwhile. An equal key
+///   that is entered then stands beside it, and either may be found later.
 pub trait WeakPointer: Clone {
     /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always
     /// correct.
@@ -218,17 +272,31 @@ pub trait WeakPointer: Clone {
     /// The strong pointer that it is the twin of.
     type Strong: Pointer<Weak = Self>;
 
-    /// A strong pointer, unless the object has died. Once this has said `None`, it says so for ever.
+    /// Returns a strong pointer; none if the object has died, or is [out of reach](#what-cannot-be-reached).
     fn upgrade(&self) -> Option<Self::Strong>;
 
-    /// Whether the object has died. Once this has said `true`, it says so for ever, and `upgrade` says
-    /// `None`.
+    /// Returns whether the object has died. Once this has said `true`, it says so for ever, and `upgrade` says
+    /// `None`. Where `upgrade` says `None` because the object has died, this says `true` already.
     ///
     /// When it says `false`, the object may be dead all the same by the time of the next call.
     fn is_dead(&self) -> bool;
 
     /// Which object it is, or was: the address that its strong pointers have or had.
     fn address(&self) -> *const ();
+
+    /// Returns the number that its strong pointers have or had, also when the object is dead or out of reach:
+    /// so keep it in the weak pointer. Unless implemented, it is the address.
+    #[inline(always)]
+    fn identity_hash(&self) -> u64 {
+        self.address().addr() as u64
+    }
+
+    /// Returns whether it leads to the very object that `strong` leads to. A dead one is the same as no
+    /// living object. Unless implemented, it compares addresses.
+    #[inline(always)]
+    fn same(&self, strong: &Self::Strong) -> bool {
+        self.address() == Self::Strong::address(strong)
+    }
 }
 
 /// A [`Pointer`] that any thread may use and drop, and its weak twin too. Implemented for all that are.

@@ -106,7 +106,7 @@ impl<O> Keeper<O> {
     /// Marks an owner as used just now; and keeps a clone of it, if none is kept and `may_be_kept` says so.
     /// Then others may have to go.
     #[inline]
-    pub(super) fn keep(&self, owner: &O, address: usize, may_be_kept: impl FnOnce() -> bool)
+    pub(super) fn keep(&self, owner: &O, identity: u64, may_be_kept: impl FnOnce() -> bool)
     where
         O: Clone,
     {
@@ -117,7 +117,7 @@ impl<O> Keeper<O> {
             Some(store) => store,
             None => self.start(),
         };
-        let identity = Identity::new(address);
+        let identity = Identity::new(identity);
         let used = match self.limit {
             None => Use::NO_TIME,
             Some(limit) => Use {
@@ -157,15 +157,15 @@ impl<O> Keeper<O> {
         })
     }
 
-    pub(super) fn contains(&self, address: usize) -> bool {
+    pub(super) fn contains(&self, identity: u64) -> bool {
         let store = self.store.get();
-        store.is_some_and(|store| store.queue.contains(Identity::new(address)))
+        store.is_some_and(|store| store.queue.contains(Identity::new(identity)))
     }
 
     /// Lets go of this owner.
-    pub(super) fn release(&self, address: usize) -> bool {
+    pub(super) fn release(&self, identity: u64) -> bool {
         let store = self.store.get();
-        let gone = store.and_then(|store| store.queue.take(Identity::new(address)));
+        let gone = store.and_then(|store| store.queue.take(Identity::new(identity)));
         gone.is_some()
     }
 

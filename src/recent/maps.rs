@@ -32,7 +32,7 @@ pub trait WeakValued {
 /// The calls that all of these maps have.
 pub(crate) trait Identifies: Creator {
     /// Which value it is, for as long as somebody owns it.
-    fn identity(owner: &Self::Owner) -> usize;
+    fn identity(owner: &Self::Owner) -> u64;
 
     /// `shrink_to_fit`.
     fn give_back(&self);
@@ -81,7 +81,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> WeakValued for Registry
 
 impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Identifies for Registry<K, V, S> {
     #[inline]
-    fn identity(owner: &Handle<K, V>) -> usize {
+    fn identity(owner: &Handle<K, V>) -> u64 {
         // Not where the value lies: one without a size shares that with others.
         Handle::identity(owner)
     }
@@ -128,8 +128,8 @@ where
     S: BuildHasher,
 {
     #[inline]
-    fn identity(owner: &B::Value) -> usize {
-        B::Value::address(owner).addr()
+    fn identity(owner: &B::Value) -> u64 {
+        B::Value::identity_hash(owner)
     }
 
     fn give_back(&self) {

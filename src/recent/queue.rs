@@ -12,7 +12,7 @@
 //! set for another owner, which stays a little longer; or the owner is not found, and looked for again under
 //! the lock. Neither breaks anything, so all of it is relaxed.
 
-use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Relaxed};
+use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, Relaxed};
 use crate::sync::Mutex;
 use std::collections::VecDeque;
 
@@ -29,7 +29,7 @@ pub(super) struct Queue<O> {
 
 /// What may be read without the lock.
 struct QueuePlace {
-    identity: AtomicUsize,
+    identity: AtomicU64,
     /// Since it was entered, or passed over by an eviction.
     used: AtomicBool,
     /// When, a little before its last use: in nanoseconds.
@@ -48,19 +48,19 @@ struct Order<O> {
     age: usize,
 }
 
-/// An address, and where it is looked for in the index.
+/// The identity hash of a value, and where it is looked for in the index.
 #[derive(Clone, Copy)]
 pub(super) struct Identity {
-    address: usize,
+    number: u64,
     hash: usize,
 }
 
 impl Identity {
     #[inline]
-    pub(super) fn new(address: usize) -> Self {
-        let product = u128::from(address as u64) * 0x9E37_79B9_7F4A_7C15;
+    pub(super) fn new(number: u64) -> Self {
+        let product = u128::from(number) * 0x9E37_79B9_7F4A_7C15;
         Self {
-            address,
+            number,
             hash: ((product >> 64) as u64 ^ product as u64) as usize,
         }
     }
@@ -76,7 +76,7 @@ pub(super) struct Use {
 impl<O> Queue<O> {
     pub(super) fn new(capacity: usize) -> Self {
         let place = |_| QueuePlace {
-            identity: AtomicUsize::new(0),
+            identity: AtomicU64::new(0),
             used: AtomicBool::new(false),
             last: AtomicU64::new(0),
         };
@@ -229,7 +229,7 @@ impl<O> Queue<O> {
         // Under the lock there is an end; beside a writer it may move away.
         for _ in 0..self.index.len() {
             let place = self.index[at].load(Relaxed).checked_sub(1)?;
-            if self.places[place as usize].identity.load(Relaxed) == identity.address {
+            if self.places[place as usize].identity.load(Relaxed) == identity.number {
                 return Some(place);
             }
             at = (at + 1) & (self.index.len() - 1);
@@ -240,7 +240,7 @@ impl<O> Queue<O> {
     fn link(&self, identity: Identity, place: u32) {
         self.places[place as usize]
             .identity
-            .store(identity.address, Relaxed);
+            .store(identity.number, Relaxed);
         let mut at = self.home(identity);
         while self.index[at].load(Relaxed) != 0 {
             at = (at + 1) & (self.index.len() - 1);
@@ -252,8 +252,8 @@ impl<O> Queue<O> {
     fn unlink(&self, place: u32) {
         let mask = self.index.len() - 1;
         let home = |place: u32| {
-            let address = self.places[place as usize].identity.load(Relaxed);
-            self.home(Identity::new(address))
+            let number = self.places[place as usize].identity.load(Relaxed);
+            self.home(Identity::new(number))
         };
         let mut hole = home(place);
         while self.index[hole].load(Relaxed) != place + 1 {

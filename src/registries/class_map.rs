@@ -190,6 +190,14 @@ impl<B: Wrap> ClassMap<B> {
         }
     }
 
+    /// Sets a hook around sleeping, for who holds an interpreter's lock; see
+    /// [`around_sleep` of the maps](crate::map::Map::around_sleep).
+    #[must_use]
+    pub const fn around_sleep(mut self, hook: fn(sleep: &mut dyn FnMut())) -> Self {
+        self.map.set_around_sleep(hook);
+        self
+    }
+
     /// How wrappers are made.
     pub fn wrap(&self) -> &B {
         &self.wrap
@@ -321,7 +329,7 @@ impl<B: Wrap> ClassMap<B> {
         }
         // First: what that leads to may ask for this one's.
         let kept = self.wrapper(other)?;
-        if B::Descriptor::address(descriptor) == B::Descriptor::address(other) {
+        if B::Descriptor::same(descriptor, other) {
             return Ok(kept);
         }
         // Asked for again inside of the creation, which needs it then, if it is not complete.

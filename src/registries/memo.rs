@@ -229,7 +229,7 @@ pub struct Same<P>(pub P);
 
 impl<P: Pointer> PartialEq for Same<P> {
     fn eq(&self, other: &Self) -> bool {
-        P::address(&self.0) == P::address(&other.0)
+        P::same(&self.0, &other.0)
     }
 }
 
@@ -237,7 +237,7 @@ impl<P: Pointer> Eq for Same<P> {}
 
 impl<P: Pointer> Hash for Same<P> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        P::address(&self.0).addr().hash(state);
+        P::identity_hash(&self.0).hash(state);
     }
 }
 

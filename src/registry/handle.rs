@@ -84,8 +84,8 @@ impl<K, V> Handle<K, V> {
 
     /// Which value it is, for as long as it lives.
     #[inline]
-    pub(crate) fn identity(this: &Self) -> usize {
-        this.strong.node().addr().get()
+    pub(crate) fn identity(this: &Self) -> u64 {
+        this.strong.node().addr().get() as u64
     }
 
     /// The number of handles to this value at some moment. Others may change it at any time.

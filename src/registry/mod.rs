@@ -264,6 +264,30 @@ impl<K, V, S> Registry<K, V, S> {
         self
     }
 
+    /// The same registry, with a hook around sleeping: a thread that is about to sleep, until somebody else's
+    /// creation or destructor in this registry has ended, calls it, and sleeps when it calls what it is given.
+    /// For a thread that lets go of an interpreter's lock meanwhile.
+    ///
+    /// See [`around_sleep` of the maps](crate::map::Map::around_sleep), of which all holds here.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// fn in_between(sleep: &mut dyn FnMut()) {
+    ///     // … lets go of the interpreter
+    ///     sleep();
+    ///     // … takes it again
+    /// }
+    /// static MODULES: Registry<&str, usize> = Registry::new().around_sleep(in_between);
+    ///
+    /// assert_eq!(*MODULES.get_or_insert_with("sys", |name| name.len()), 3);       // nobody to wait for
+    /// ```
+    #[must_use]
+    pub const fn around_sleep(mut self, hook: fn(sleep: &mut dyn FnMut())) -> Self {
+        self.flights.set_around_sleep(hook);
+        self
+    }
+
     /// The same registry, which counts what it does, for its [`stats`](Self::stats).
     ///
     /// ```

@@ -421,7 +421,9 @@ impl<P: SyncPointer> Cursor<P> {
                         self.batch[self.filled] = Some((number, owner));
                         self.filled += 1;
                     }
-                    None => dead = Some(Arc::clone(member)),
+                    // It may only be out of reach.
+                    None if member.weak.is_dead() => dead = Some(Arc::clone(member)),
+                    None => {}
                 }
                 ControlFlow::Continue(())
             });

@@ -128,7 +128,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
 
     /// The number of live members. Exact when nothing is under way.
     ///
-    /// *Complexity:* constant if all members report their death; otherwise linear in
+    /// *Complexity:* constant if all members report their death promptly; otherwise linear in
     /// [`WeakSet::entry_count`], as each is asked.
     pub fn len(&self) -> usize {
         self.members.get().map_or(0, |members| members.live())
@@ -482,7 +482,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
                 .then(|| P::watch(member, notify))
                 .flatten()
         };
-        self.enter(member, |notify| (watch(notify), true))
+        self.enter(member, |notify| (watch(notify), !P::REPORTS_LATE))
     }
 
     /// The live member that is the same as this one; or none, and this one is entered.

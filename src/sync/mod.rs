@@ -25,6 +25,7 @@ mod barrier;
 mod life;
 #[cfg(all(highlander_loom, feature = "loom"))]
 pub(crate) use life::{remains, LifeArc, LifeWeak};
+mod around_sleep;
 mod free;
 mod list_map;
 mod lock;
@@ -46,6 +47,7 @@ pub(crate) mod plain {
     };
     pub(crate) use std::sync::OnceLock;
 }
+pub(crate) use around_sleep::AroundSleep;
 pub(crate) use free::free;
 pub(crate) use list_map::{List, ListMap, Row};
 pub(crate) use lock::{take, Lock};

@@ -37,7 +37,7 @@ mod waiter;
 use crate::deadlock::work::Work;
 use crate::memory::panics::{after, Panics};
 use crate::sync::{self, const_fn, plain, AtomicBool, AtomicUsize, List, Lock};
-use crate::sync::{Mutex, Numbered, OnceCell, Ordering, Sleeper};
+use crate::sync::{AroundSleep, Mutex, Numbered, OnceCell, Ordering, Sleeper};
 pub(crate) use leader::{Leader, Left};
 use std::any::{Any, TypeId};
 use std::ptr::NonNull;
@@ -292,6 +292,8 @@ struct Shard<T, R>(Lock<Flying<T, R>>);
 /// waiter gets a clone of.
 pub(crate) struct FlightTable<T, R> {
     inner: OnceCell<Arc<FlightTableInner<T, R>>>,
+    /// What threads that wait do around their sleep.
+    around_sleep: AroundSleep,
 }
 
 struct FlightTableInner<T, R> {
@@ -302,6 +304,12 @@ impl<T, R> FlightTableInner<T, R> {
     fn shard(&self, hash: u64) -> &Shard<T, R> {
         // Not the bits that choose the bucket's tag, nor those that choose the bucket.
         &self.shards[(hash >> 16) as usize & (self.shards.len() - 1)]
+    }
+}
+
+impl<T, R> FlightTable<T, R> {
+    pub(crate) const fn set_around_sleep(&mut self, hook: fn(&mut dyn FnMut())) {
+        self.around_sleep = AroundSleep::new(hook);
     }
 }
 
@@ -318,8 +326,13 @@ impl<T, R: Clone> FlightTable<T, R> {
         pub(crate) const fn new() -> Self {
             Self {
                 inner: OnceCell::new(),
+                around_sleep: AroundSleep::NOTHING,
             }
         }
+    }
+
+    pub(crate) fn around_sleep(&self) -> AroundSleep {
+        self.around_sleep
     }
 
     fn inner(&self) -> &Arc<FlightTableInner<T, R>> {
@@ -342,7 +355,8 @@ impl<T, R: Clone> FlightTable<T, R> {
 
     /// The same flights.
     pub(crate) fn share(&self) -> Self {
-        let shared = Self::new();
+        let mut shared = Self::new();
+        shared.around_sleep = self.around_sleep;
         let _ = shared.inner.set(Arc::clone(self.inner()));
         shared
     }

@@ -9,7 +9,7 @@ use crate::deadlock::waits::WillWait;
 use crate::deadlock::work::{Describe, Work, WorkEnd};
 use crate::memory::panics::{after, Panics};
 use crate::sync::plain::{AtomicBool, Relaxed};
-use crate::sync::{self, Mutex, Ordering, Sleeper};
+use crate::sync::{self, AroundSleep, Mutex, Ordering, Sleeper};
 use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::{ready, Context, Poll};
@@ -171,8 +171,11 @@ impl<'a, T, R> Waiter<'a, T, R> {
 
 impl<'a, T, R: Clone> Waiter<'a, T, R> {
     /// Sleeps until there is a result, or the caller leads.
-    pub(in crate::create) fn wait(mut self) -> Result<Turn<'a, T, R>, CycleError> {
-        match self.wait_here() {
+    pub(in crate::create) fn wait(
+        mut self,
+        around: AroundSleep,
+    ) -> Result<Turn<'a, T, R>, CycleError> {
+        match self.wait_here(around) {
             Ok(turn) => Ok(self.leave_with(turn)),
             refused => after(self, refused),
         }
@@ -207,7 +210,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    fn wait_here(&mut self) -> Result<Turn<'a, T, R>, CycleError> {
+    fn wait_here(&mut self, around: AroundSleep) -> Result<Turn<'a, T, R>, CycleError> {
         if frames::is_inside_any() {
             match frames::own_draft(&self.flight.work, Asker::Thread) {
                 Own::Draft(draft) => return Ok(Turn::Draft(draft)),
@@ -234,7 +237,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             };
             let refused = match waits.begin(self.flight.work.number()) {
                 Ok(_waiting) => {
-                    sleeper.wait();
+                    self.sleep(&sleeper, around);
                     None
                 }
                 Err(circle) => Some(circle),
@@ -247,6 +250,19 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             if let Some(circle) = refused.filter(|_| wakes == Wakes::Not) {
                 return Err(CycleError::of(circle, self.end()));
             }
+        }
+    }
+
+    /// Sleeps until it is notified. A hook around that may ask for the same key, when it is this one's turn
+    /// to create already: so it is a part of what this one would create.
+    fn sleep(&self, sleeper: &Sleeper, around: AroundSleep) {
+        let mut sleep = || sleeper.wait();
+        match &self.own {
+            Some(own) if !around.is_nothing() => {
+                let describe: Describe<'_> = &|f| f.write_str("a hook around sleeping");
+                frames::during(&own.work, describe, Part::Closed, || around.run(&mut sleep));
+            }
+            _ => sleep(),
         }
     }
 

@@ -74,6 +74,7 @@ pub(crate) fn begin<'a, M: Creates>(
     pending_key: M::PendingKey,
     accepts: &impl Accepts<M::LiveEntry>,
 ) -> Result<Begun<'a, M>, Refused> {
+    let around = map.flights().around_sleep();
     let mut mine = Flight::new(hash, pending_key, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
@@ -81,16 +82,16 @@ pub(crate) fn begin<'a, M: Creates>(
         }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
-            Joined::Waiter(waiter) => waiter.wait()?,
+            Joined::Waiter(waiter) => waiter.wait(around).map_err(|cycle| cycle.around(around))?,
         };
         mine = match next(map, hash, turn, accepts)? {
             NextStep::Nothing(begun) => return Ok(begun),
             NextStep::Join(flight) => flight,
             NextStep::Await(in_the_way, flight) => {
                 let begin = |asker| begin_waiting(map, &flight, &in_the_way, asker);
-                match wait(&in_the_way, begin) {
+                match wait(&in_the_way, begin, |sleep| around.run(sleep)) {
                     Ok(()) => flight,
-                    Err(cycle) => return Err(after(flight, cycle.into())),
+                    Err(cycle) => return Err(after(flight, cycle.around(around).into())),
                 }
             }
         };
@@ -105,6 +106,7 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
     pending_key: M::PendingKey,
     accepts: A,
 ) -> Result<(Begun<'_, M>, A), Refused> {
+    let around = map.flights().around_sleep();
     let mut mine = Flight::new(hash, pending_key, accepts.shares());
     loop {
         if let Some(closed) = map.refused() {
@@ -113,7 +115,10 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
         }
         let turn = match join(map, mine) {
             Joined::Leader(leader) => Turn::Create(leader),
-            Joined::Waiter(waiter) => waiter.wait_async().await?,
+            Joined::Waiter(waiter) => {
+                let turn = waiter.wait_async().await;
+                turn.map_err(|cycle| cycle.around(around))?
+            }
         };
         mine = match next(map, hash, turn, &accepts)? {
             NextStep::Nothing(begun) => return Ok((begun, accepts)),
@@ -122,7 +127,7 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
                 let begin = |asker| begin_waiting(map, &flight, &in_the_way, asker);
                 match wait_async(&in_the_way, begin).await {
                     Ok(()) => flight,
-                    Err(cycle) => return Err(after(flight, cycle.into())),
+                    Err(cycle) => return Err(after(flight, cycle.around(around).into())),
                 }
             }
         };
@@ -137,7 +142,12 @@ impl<M: Creates> Creation<'_, M> {
         while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
             // (What is noted there is to last longer than `f`.)
             let begin = |asker| self.during_as(Part::Closed, |_| in_the_way.begin_waiting(asker));
-            wait(&in_the_way, begin)?;
+            // A hook may ask for the key that is being created.
+            let around = self.map.flights().around_sleep();
+            let sleep = |sleep: &mut dyn FnMut()| {
+                self.during_as(Part::Closed, |_| around.run(sleep));
+            };
+            wait(&in_the_way, begin, sleep).map_err(|cycle| cycle.around(around))?;
         }
         Ok(())
     }
@@ -233,10 +243,11 @@ fn begin_waiting<M: Creates>(
 fn wait(
     in_the_way: &InTheWay,
     begin: impl FnOnce(Asker) -> Result<Waiting, CycleError>,
+    around: impl FnOnce(&mut dyn FnMut()),
 ) -> Result<(), CycleError> {
     if let Some(listener) = in_the_way.listen() {
         let _waiting = begin(Asker::Thread)?;
-        listener.wait();
+        around(&mut || listener.wait());
     }
     Ok(())
 }

@@ -84,8 +84,10 @@ impl<A: Slot, B: Indexed> Store<A, B> {
                         taken += 1;
                     }
                 }
-                Err(dead) => {
-                    self.take_out(&dead, RemovalCause::Dead);
+                Err(lost) => {
+                    if lost.is_dead() {
+                        self.take_out(&lost, RemovalCause::Dead);
+                    }
                 }
             }
         }
@@ -197,7 +199,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
                     drained.push((key.owner(key_live), value.owner(live)));
                     RemovalCause::Cleared
                 }
-                _ => RemovalCause::Dead,
+                _ if held.is_dead() => RemovalCause::Dead,
+                _ => RemovalCause::Cleared,
             }
         });
         drained

@@ -41,7 +41,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         mut key: A,
         live: A::Live,
     ) -> PendingKey<A, B> {
-        key.watch(|| self.notify(hash));
+        key.watch(&live, || self.notify(hash));
         PendingKey {
             seed: ReservedNode::new(self.table.blank(0, hash, 0), key),
             key: live,
@@ -151,7 +151,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         (mut value, live): Made<B>,
     ) -> EnteredValue<Self> {
         let is_it = |stored: &A| stored.is(pending_key.key());
-        self.watch_value(hash, &mut value);
+        self.watch_value(hash, &mut value, &live);
         let key = pending_key.key.clone();
         let mut rest = Deferred {
             gone: None,
@@ -211,7 +211,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         pending_key: &PendingKey<A, B>,
         (mut value, live): Made<B>,
     ) -> LiveEntry<A, B> {
-        self.watch_value(hash, &mut value);
+        self.watch_value(hash, &mut value, &live);
         let key = pending_key.key.clone();
         // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
         let planted = unsafe {

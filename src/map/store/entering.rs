@@ -38,13 +38,15 @@ pub(in crate::map) type Swapped<A, B> = (EntryRef<A, B>, LiveEntry<A, B>);
 pub(in crate::map) enum Gone<A: Slot, B: Slot> {
     Live(LiveEntry<A, B>),
     Dead(EntryRef<A, B>),
+    /// Its value could not be had, and is not dead.
+    OutOfReach(EntryRef<A, B>),
 }
 
 impl<A: Slot, B: Slot> Gone<A, B> {
     fn held(&self) -> &EntryRef<A, B> {
         match self {
             Self::Live(landed) => &landed.held,
-            Self::Dead(held) => held,
+            Self::Dead(held) | Self::OutOfReach(held) => held,
         }
     }
 }
@@ -104,7 +106,8 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
                         true => Gone::Dead(landed.held),
                     }
                 }
-                Err(held) => Gone::Dead(held),
+                Err(held) if held.is_dead() => Gone::Dead(held),
+                Err(held) => Gone::OutOfReach(held),
             };
             gone.held().value().leaves();
             if self.table.replace_node(gone.held().strong(), node) {
@@ -136,6 +139,11 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
                 self.has_gone(&held, RemovalCause::Dead);
                 None
             }
+            Gone::OutOfReach(held) => {
+                self.counters.add(Count::Replaced);
+                self.has_gone(&held, RemovalCause::Replaced);
+                None
+            }
         }
     }
 
@@ -164,7 +172,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         let take_out_if_dead = |strong| {
             let held = EntryRef::new(strong);
             if held.is_dead() {
-                self.saw_dead(&held);
+                self.saw_lost(&held);
             }
         };
         strangers.into_iter().for_each(take_out_if_dead);
@@ -188,11 +196,11 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
 }
 
 impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
-    /// Asks both sides to report their death, before the entry is linked: they are alive until that is done,
-    /// as the caller owns them. So a panic of user code leaves nothing behind.
-    fn watched(&self, hash: u64, mut parts: (A, B)) -> (A, B) {
-        parts.0.watch(|| self.notify(hash));
-        self.watch_value(hash, &mut parts.1);
+    /// Asks both sides to report their death, before the entry is linked: so a panic of user code leaves
+    /// nothing behind.
+    fn watched(&self, hash: u64, mut parts: (A, B), (key, value): (&A::Live, &B::Live)) -> (A, B) {
+        parts.0.watch(key, || self.notify(hash));
+        self.watch_value(hash, &mut parts.1, value);
         parts
     }
 
@@ -202,13 +210,14 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         &self,
         hash: u64,
         parts: (A, B),
+        live: (&A::Live, &B::Live),
         same: impl Fn(&A, &A) -> bool,
         mut displace: impl FnMut(&mut LiveEntry<A, B>) -> bool,
     ) -> Result<Inserted<A, B>, NotInserted<A, B>> {
         if self.is_closed() {
             return Err(NotInserted::closed(parts));
         }
-        let draft = self.draft(hash, self.watched(hash, parts), 1);
+        let draft = self.draft(hash, self.watched(hash, parts, live), 1);
         let is_it = |stored: &A| same(draft.key(), stored);
         let Linking { outcome, strangers } = self.link(draft.node(), hash, &is_it, &mut displace);
         let gone = match outcome {
@@ -236,14 +245,17 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     }
 
     /// Puts an entry in the place of this very one, if that is in still.
-    /// The parts come back if not, or if the store is closed. `hash` is that of both.
+    /// The parts come back if not, or if the store is closed. `hash` is that of both, and `live` keeps the
+    /// new value alive; the key of the old one is kept.
     pub(in crate::map) fn swap(
         &self,
         hash: u64,
         old: LiveEntry<A, B>,
         parts: (A, B),
+        live: &B::Live,
     ) -> Result<Swapped<A, B>, (A, B)> {
-        let draft = self.draft(hash, self.watched(hash, parts), 0);
+        let parts = self.watched(hash, parts, (old.key_live(), live));
+        let draft = self.draft(hash, parts, 0);
         if !self.table.replace_node(old.held.strong(), draft.node()) {
             // This may be its last owner.
             return Err(after(old, take_back(draft)));

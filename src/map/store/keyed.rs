@@ -86,9 +86,9 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     fn peek_whole(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
         match self.peek(hash, is_it)?.with_key() {
             Ok(landed) => Some(landed),
-            Err(dead) => {
+            Err(lost) => {
                 // Of an address that is used again, against the rules, this would be found for ever.
-                self.saw_dead(&dead);
+                self.saw_lost(&lost);
                 None
             }
         }
@@ -112,19 +112,20 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         other.count_live() == len
     }
 
-    /// Enters an entry with a key of its own, in the place of a live one only if it `displaces` that, which
-    /// comes back.
+    /// Enters an entry with a key of its own, in the place of a live one only if it `displaces` that, or if
+    /// the key of that cannot be had; it comes back.
     fn enter_first<'k>(
         &self,
         hash: u64,
         given: A::Given<'k>,
-        value: B,
+        (value, value_live): (B, &B::Live),
         watch: impl FnOnce(&A::Key) -> Watching,
         displaces: bool,
     ) -> Result<Inserted<A, B>, Refusal<'k, A, B>> {
         let (key, live) = A::first(given, watch);
         let same = |draft: &A, stored: &A| stored.is(draft.shown(live));
-        let entered = self.insert(hash, (key, value), same, |_| displaces);
+        let displace = |existing: &mut LiveEntry<A, B>| displaces || !existing.keep_key();
+        let entered = self.insert(hash, (key, value), (live, value_live), same, displace);
         entered.map_err(|NotInserted { existing, parts }| {
             (parts.0.given_back(live), parts.1, existing)
         })
@@ -136,12 +137,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         &self,
         hash: u64,
         given: A::Given<'k>,
-        value: B,
+        (value, value_live): (B, &B::Live),
         old: LiveEntry<A, B>,
         watch: impl FnOnce(&A::Key) -> Watching,
     ) -> Result<Swapped<A, B>, Refusal<'k, A, B>> {
         let (key, live) = A::successor(given, (old.held.key(), old.key_live()), watch);
-        let entered = self.swap(hash, old, (key, value));
+        let entered = self.swap(hash, old, (key, value), value_live);
         entered.map_err(|parts| (parts.0.given_back(live), parts.1, None))
     }
 
@@ -161,14 +162,16 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
                 self.peek_whole(hash, |stored| stored.is(key))
             });
             let refused = match old.flatten() {
-                Some(old) => match self.enter_for(hash, given, value, old, &watch) {
+                Some(old) => match self.enter_for(hash, given, (value, &live), old, &watch) {
                     Ok((held, displaced)) => return after((held, watch, live), Some(displaced)),
                     Err(refused) => refused,
                 },
-                None => match self.enter_first(hash, given, value, &watch, !A::FIRST_STAYS) {
-                    Ok((held, displaced)) => return after((held, watch, live), displaced),
-                    Err(refused) => refused,
-                },
+                None => {
+                    match self.enter_first(hash, given, (value, &live), &watch, !A::FIRST_STAYS) {
+                        Ok((held, displaced)) => return after((held, watch, live), displaced),
+                        Err(refused) => refused,
+                    }
+                }
             };
             if self.is_closed() {
                 drop((refused, watch, live));
@@ -187,7 +190,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         value: B::Value,
     ) -> Result<LiveEntry<A, B>, NotEntered<'k, A, B>> {
         let (value, live) = B::new(value);
-        match self.enter_first(hash, given, value, unwatched, false) {
+        match self.enter_first(hash, given, (value, &live), unwatched, false) {
             Ok((held, _)) => Ok(LiveEntry::new(held, live)),
             Err((given, value, existing)) => Err(NotEntered {
                 given,
@@ -220,7 +223,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
                     return Err(after(condition, refused));
                 }
             };
-            match self.enter_for(hash, given, value, old, unwatched) {
+            match self.enter_for(hash, given, (value, &live), old, unwatched) {
                 Ok((held, displaced)) => return Ok(after((held, condition, live), displaced)),
                 Err(refused) => (given, value) = after(refused.2, (refused.0, refused.1)),
             }
@@ -255,10 +258,10 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
             let (value, live) = B::new(new);
             let entered = match found {
                 Some(old) => {
-                    let entered = self.enter_for(hash, given, value, old, unwatched);
+                    let entered = self.enter_for(hash, given, (value, &live), old, unwatched);
                     entered.map(|(held, displaced)| (held, Some(displaced)))
                 }
-                None => self.enter_first(hash, given, value, unwatched, false),
+                None => self.enter_first(hash, given, (value, &live), unwatched, false),
             };
             match entered {
                 Ok((held, displaced)) => {

@@ -241,14 +241,36 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         hash: u64,
         is_it: impl Fn(&A) -> bool,
     ) -> Option<LiveEntry<A, B>> {
+        let strong = self.table.get(hash, &is_it)?;
+        match LiveEntry::of(EntryRef::new(strong)) {
+            Ok(landed) => Some(landed),
+            Err(lost) => self.peek_past(lost, hash, &is_it),
+        }
+    }
+
+    /// As `peek`, when the entry that was found has no value to give.
+    #[cold]
+    fn peek_past(
+        &self,
+        lost: EntryRef<A, B>,
+        hash: u64,
+        is_it: &dyn Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
+        // Held, so that nothing else has its address.
+        let mut before = lost;
         loop {
-            let strong = self.table.get(hash, &is_it)?;
-            match LiveEntry::of(EntryRef::new(strong)) {
-                Ok(landed) => return Some(landed),
-                // If it was linked still, the key had no live value then. If not, a live one may have taken
-                // its place before it died.
-                Err(dead) if self.saw_dead(&dead) => return None,
-                Err(_) => {}
+            // If it was linked still, the key had no live value then. If not, a live one may have taken its
+            // place before it died.
+            if self.saw_lost(&before) {
+                return after(before, None);
+            }
+            let next = EntryRef::new(self.table.get(hash, is_it)?);
+            let is_same = next.is(&before);
+            match LiveEntry::of(next) {
+                Ok(landed) => return after(before, Some(landed)),
+                // It is out of reach, and was in all the while: so the key had nothing else.
+                Err(lost) if is_same => return after((before, lost), None),
+                Err(lost) => before = lost,
             }
         }
     }
@@ -265,18 +287,19 @@ impl<A: Slot, B: Indexed> Store<A, B> {
             let strong = self.table.get(hash, &is_it)?;
             match EntryRef::new(strong).landed() {
                 Ok(landed) => return after(before, Some(landed)),
-                // It was dead before this look, which has found it linked. One that was seen once may have
+                // It was lost before this look, which has found it linked. One that was seen once may have
                 // been replaced before it died.
-                Err(dead) if before.as_ref().is_some_and(|before| before.is(&dead)) => return None,
-                Err(dead) => before = Some(dead),
+                Err(lost) if before.as_ref().is_some_and(|before| before.is(&lost)) => return None,
+                Err(lost) => before = Some(lost),
             }
         }
     }
 
-    /// Whether this call has taken it out.
+    /// To be called for an entry of which a side could not be had: it is taken out if it is dead. It may only
+    /// be out of reach. Returns whether this call has taken it out.
     #[cold]
-    pub(in crate::map) fn saw_dead(&self, dead: &EntryRef<A, B>) -> bool {
-        let was_in = self.take_out(dead, RemovalCause::Dead);
+    pub(in crate::map) fn saw_lost(&self, lost: &EntryRef<A, B>) -> bool {
+        let was_in = lost.is_dead() && self.take_out(lost, RemovalCause::Dead);
         self.end_what_died();
         was_in
     }
@@ -357,12 +380,12 @@ impl<A: Slot, B: Indexed> Store<A, B> {
 
 /// What has to do with deaths that are told: for that nothing may borrow.
 impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
-    /// To be called for a value before it is linked, while it is alive.
-    pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B) {
-        value.watch(|| self.notify(hash));
+    /// To be called for a value before it is linked.
+    pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B, live: &B::Live) {
+        value.watch(live, || self.notify(hash));
         // Told before the map is: what is told last is called first.
         if let Some(dying) = self.dying() {
-            value.expect_end(dying, hash);
+            value.expect_end(live, dying, hash);
         }
     }
 

@@ -1,8 +1,8 @@
 //! The other side of a two-sided map: from a value to the entries that hold it; and which values ask for
 //! that.
 //!
-//! The entries are in a dashmap under the address of their value, which stays its own while they hold a weak
-//! pointer to it. An entry is put on its list after it is linked, and taken off after it is unlinked; both
+//! The entries are in a dashmap under the identity hash of their value. Whoever looks for those of one value
+//! compares afterwards, when no lock is held: others may have the same hash. An entry is put on its list after it is linked, and taken off after it is unlinked; both
 //! can happen at once, so an entry that has been taken off already says so under the list's lock, and is not
 //! put on any more. An entry knows its place in the list, so taking it off takes no search: it leaves a hole,
 //! and when the holes are as many as the entries they are closed.
@@ -85,7 +85,7 @@ impl<P: Pointer> Extra<P> for Traced {
 
     fn of(weak: &P::Weak) -> IndexPlace {
         IndexPlace {
-            address: weak.address().addr() as u64,
+            identity: weak.identity_hash(),
             place: AtomicUsize::new(NOT_YET),
         }
     }
@@ -103,14 +103,14 @@ pub struct Traced(());
 /// Where the entry of a value is to be found.
 pub(crate) struct IndexPlace {
     /// Taken once, so that the entry is found where it was put, whatever the user's code says later.
-    address: u64,
+    identity: u64,
     /// Where the entry is in its list, [`NOT_YET`] or [`GONE`]. Written and read under the list's lock.
     place: AtomicUsize,
 }
 
 type TracedEntry<A, Q> = EntryRef<A, WeakSlot<Q, Traced>>;
 
-/// The entries of one value, in the order in which they came.
+/// The entries of the values with one identity hash, in the order in which they came.
 struct Entries<A: Slot, Q: Pointer> {
     places: List<Option<TracedEntry<A, Q>>>,
     holes: usize,
@@ -167,7 +167,7 @@ impl<A: Slot, Q: Pointer> Entries<A, Q> {
     }
 }
 
-/// The entries of a map, by the address of their value.
+/// The entries of a map, by the identity hash of their value.
 pub(crate) struct ByValue<A: Slot, Q: Pointer> {
     entries: OnceCell<Arc<ListMap<Entries<A, Q>>>>,
 }
@@ -191,37 +191,47 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
         value: &Q,
         before: usize,
     ) -> Option<(TracedEntry<A, Q>, usize)> {
-        let address = Q::address(value).addr() as u64;
-        self.entries.get()?.read(address, |entries| {
-            let places = &entries.places[..before.min(entries.places.len())];
-            let mut last_first = places.iter().enumerate().rev();
-            last_first.find_map(|(place, entry)| Some((entry.clone()?, place)))
-        })
+        let identity = Q::identity_hash(value);
+        let mut before = before;
+        loop {
+            let (held, place) = self.entries.get()?.read(identity, |entries| {
+                let places = &entries.places[..before.min(entries.places.len())];
+                let mut last_first = places.iter().enumerate().rev();
+                last_first.find_map(|(place, entry)| Some((entry.clone()?, place)))
+            })?;
+            if held.value().weak.same(value) {
+                return Some((held, place));
+            }
+            before = place;
+        }
     }
 
     /// The entries that hold this value, the last that came first.
     pub(in crate::map) fn entries_of(&self, value: &Q) -> Vec<TracedEntry<A, Q>> {
-        let address = Q::address(value).addr() as u64;
+        let identity = Q::identity_hash(value);
         let Some(entries) = self.entries.get() else {
             return Vec::new();
         };
-        entries.read(address, |entries| {
+        let mut found: Vec<TracedEntry<A, Q>> = entries.read(identity, |entries| {
             entries.places.iter().rev().flatten().cloned().collect()
-        })
+        });
+        found.retain(|held| held.value().weak.same(value));
+        found
     }
 }
 
 impl<A: Slot, Q: Pointer> Reverse<A, WeakSlot<Q, Traced>> for ByValue<A, Q> {
     fn linked(&self, held: &TracedEntry<A, Q>) {
-        let address = held.value().extra.address;
-        self.entries().update(address, |entries| entries.push(held));
+        let identity = held.value().extra.identity;
+        self.entries()
+            .update(identity, |entries| entries.push(held));
     }
 
     fn unlinked(&self, held: &TracedEntry<A, Q>) {
-        let address = held.value().extra.address;
+        let identity = held.value().extra.identity;
         let taken_off = self
             .entries()
-            .update(address, |entries| entries.remove(held));
+            .update(identity, |entries| entries.remove(held));
         // The caller is an owner too, so this is never the last.
         drop(taken_off);
     }

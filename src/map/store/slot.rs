@@ -104,17 +104,15 @@ pub(crate) trait Slot: Sized {
         Some(self.owner(self.live()?))
     }
 
-    /// Asks to be told of its death, if it can report that and nobody has asked yet. To be called while it is
-    /// alive.
+    /// Asks to be told of its death, if it can report that and nobody has asked yet.
     #[inline(always)]
-    fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
-        let _ = notify;
+    fn watch(&mut self, live: &Self::Live, notify: impl FnOnce() -> Option<Notify>) {
+        let _ = (live, notify);
     }
 
-    /// Asks to be told of its death and its end, for an exclusive map. To be called while it is alive, before
-    /// it is linked.
-    fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
-        let _ = (dying, hash);
+    /// Asks to be told of its death and its end, for an exclusive map. To be called before it is linked.
+    fn expect_end(&mut self, live: &Self::Live, dying: &Arc<Exclusive>, hash: u64) {
+        let _ = (live, dying, hash);
     }
 
     /// It is about to be taken out of its map. If it is dead, an exclusive map waits for its end from now on.
@@ -409,7 +407,7 @@ impl<P: Pointer, X: Extra<P>> Slot for WeakSlot<P, X> {
     type Shown = P;
     const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET.is_some();
     const IS_WEAK: bool = true;
-    const REPORTS_END: bool = P::REPORTS_END;
+    const REPORTS_END: bool = P::REPORTS_END && !P::REPORTS_LATE;
 
     #[inline]
     fn new(shown: P) -> (Self, P) {
@@ -447,16 +445,16 @@ impl<P: Pointer, X: Extra<P>> Slot for WeakSlot<P, X> {
     }
 
     fn are_same(one: &P, other: &P) -> bool {
-        P::address(one) == P::address(other)
+        P::same(one, other)
     }
 
     #[inline(always)]
-    fn watch(&mut self, notify: impl FnOnce() -> Option<Notify>) {
-        self.watching.begin(&self.weak, notify);
+    fn watch(&mut self, live: &P, notify: impl FnOnce() -> Option<Notify>) {
+        self.watching.begin(live, notify);
     }
 
-    fn expect_end(&mut self, dying: &Arc<Exclusive>, hash: u64) {
-        self.watching.expect_end(&self.weak, dying, hash);
+    fn expect_end(&mut self, live: &P, dying: &Arc<Exclusive>, hash: u64) {
+        self.watching.expect_end(live, dying, hash);
     }
 
     #[inline]

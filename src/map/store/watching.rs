@@ -2,7 +2,7 @@
 
 use crate::deadlock::work::GivenUp;
 use crate::pointer::notify::Notify;
-use crate::pointer::traits::{DeathReport, Pointer, WeakPointer};
+use crate::pointer::traits::{DeathReport, Pointer};
 use crate::pointer::watchers::Registration;
 use crate::table::exclusive::{Exclusive, Expected};
 use std::sync::Arc;
@@ -36,14 +36,13 @@ impl Watching {
     }
 
     /// By an exclusive map too, which is told of the death and of the end.
-    pub(in crate::map) fn expect_end<W: WeakPointer>(
+    pub(in crate::map) fn expect_end<P: Pointer>(
         &mut self,
-        weak: &W,
+        live: &P,
         dying: &Arc<Exclusive>,
         hash: u64,
     ) {
-        let Some(live) = weak.upgrade() else { return };
-        let expected = Expected::new(dying, hash, |notify| W::Strong::watch(&live, notify));
+        let expected = Expected::new(dying, hash, |notify| P::watch(live, notify));
         *self = Self(Some(Arc::new(WatchState {
             _registration: None,
             _before: self.clone(),
@@ -91,14 +90,14 @@ impl Watching {
 
     /// By the pointer itself, if it can.
     #[inline(always)]
-    pub(in crate::map) fn begin<W: WeakPointer>(
+    pub(in crate::map) fn begin<P: Pointer>(
         &mut self,
-        weak: &W,
+        live: &P,
         notify: impl FnOnce() -> Option<Notify>,
     ) {
-        if <W::Strong as Pointer>::Death::IS_REPORTED && self.0.is_none() {
-            if let (Some(live), Some(notify)) = (weak.upgrade(), notify()) {
-                *self = Self::by(W::Strong::watch(&live, notify));
+        if P::Death::IS_REPORTED && self.0.is_none() {
+            if let Some(notify) = notify() {
+                *self = Self::by(P::watch(live, notify));
             }
         }
     }

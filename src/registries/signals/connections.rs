@@ -4,7 +4,7 @@ use super::receiver::{Receiver, ReceiverBody};
 use super::receiver_id::ReceiverId;
 use crate::map::ByAddress;
 use crate::memory::panics::after;
-use crate::pointer::{Pointer, Registration, SyncPointer, WeakPointer};
+use crate::pointer::{Registration, SyncPointer, WeakPointer};
 use crate::sync::{full_barrier, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{StrongMap, WeakKeyMap};
 use std::any::{Any, TypeId};
@@ -18,8 +18,8 @@ pub(super) enum SenderKey {
     Uid(Arc<str>),
 }
 
-/// What there is one connection of: a key, and the address of a sender that the connection knows.
-type Position = (SenderKey, Option<usize>);
+/// What there is one connection of: a key, and the number of a sender.
+type Position = (SenderKey, Option<u64>);
 
 /// So many lists for single senders are worth giving their table back when they are forgotten.
 const MANY_SENDERS: usize = 1000;
@@ -55,6 +55,10 @@ pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     /// older stays here, as a list may be the last that has a receiver's body.
     for_all: StrongMap<(), Arc<ReceiverList<A, R>>>,
     for_one: WeakKeyMap<P, Arc<ReceiverList<A, R>>, ByAddress>,
+    /// The senders of connections by number, which is no other sender's, now or later: so they can be compared
+    /// under the lock, when nothing of the pointer's may run.
+    senders: WeakKeyMap<P, u64, ByAddress>,
+    next_sender: AtomicU64,
     /// By the type `Q` of the object's pointer: `MethodsOf<Q, A, R>`.
     methods: StrongMap<TypeId, Arc<dyn AnyMethods>>,
 }
@@ -89,8 +93,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> ConnectionTable<A, R, P> {
 struct ConnectionEntry<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     number: u64,
     key: SenderKey,
-    /// With the address, which belongs to nobody else as long as there is the weak pointer.
-    sender: Option<(usize, P::Weak)>,
+    sender: Option<(u64, P::Weak)>,
     body: Arc<dyn ReceiverBody<A, R>>,
     // Before the owner, whose end is then nobody's business.
     _registration: Registration,
@@ -98,12 +101,12 @@ struct ConnectionEntry<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
 }
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> ConnectionEntry<A, R, P> {
-    fn address(&self) -> Option<usize> {
-        self.sender.as_ref().map(|(address, _)| *address)
+    fn sender(&self) -> Option<u64> {
+        self.sender.as_ref().map(|(number, _)| *number)
     }
 
     fn place(&self) -> Position {
-        (self.key.clone(), self.address())
+        (self.key.clone(), self.sender())
     }
 
     /// Whether it may die without being told of it.
@@ -113,7 +116,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> ConnectionEntry<A, R, P> {
 
     /// Runs code of foreign pointers.
     fn is_dead(&self) -> bool {
-        let dead_sender = |(_, sender): &(usize, P::Weak)| sender.is_dead();
+        let dead_sender = |(_, sender): &(u64, P::Weak)| sender.is_dead();
         self.sender.as_ref().is_some_and(dead_sender) || self.body.is_dead()
     }
 }
@@ -136,13 +139,11 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Default for Connections<A,
             version: AtomicU64::new(0),
             for_all: StrongMap::new(),
             for_one: WeakKeyMap::new_sync(),
+            senders: WeakKeyMap::new_sync(),
+            next_sender: AtomicU64::new(0),
             methods: StrongMap::new(),
         }
     }
-}
-
-fn address<P: Pointer>(sender: &P) -> usize {
-    P::address(sender).addr()
 }
 
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
@@ -182,9 +183,11 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
         owned: bool,
     ) -> bool {
         self.bury();
-        // Of an object that is owned here; so it can be compared when the lock is held, when nothing of the
-        // pointer's may run.
-        let sender = sender.map(|sender| (address(sender), P::downgrade(sender)));
+        let number_of = |_: &P| self.next_sender.fetch_add(1, Ordering::Relaxed);
+        let sender = sender.map(|sender| {
+            let number = self.senders.get_or_insert_with(sender, number_of);
+            (number, P::downgrade(sender))
+        });
         let number = {
             let mut table = self.table();
             table.next += 1;
@@ -232,7 +235,12 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
     }
 
     pub(super) fn disconnect(&self, key: &SenderKey, sender: Option<&P>) -> bool {
-        let place = (key.clone(), sender.map(address));
+        let sender = match sender.map(|sender| self.senders.get(sender)) {
+            // Nothing was ever connected to it.
+            Some(None) => return false,
+            number => number.flatten(),
+        };
+        let place = (key.clone(), sender);
         self.remove(|table| table.places.get(&place).copied()) > 0
     }
 
@@ -255,6 +263,7 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             .collect();
         if !dead.is_empty() {
             self.remove(|_| dead);
+            self.senders.prune();
             self.methods.values().for_each(|methods| methods.prune());
         }
     }
@@ -348,9 +357,9 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> Connections<A, R, P> {
             let entries: Vec<_> = table.entries.values().cloned().collect();
             (self.version.load(Ordering::Relaxed), entries)
         };
-        let sender_address = sender.map(address);
+        let number = sender.and_then(|sender| self.senders.get(sender));
         let meant = |entry: &&Arc<ConnectionEntry<A, R, P>>| {
-            entry.sender.is_none() || entry.address() == sender_address
+            entry.sender.is_none() || number.is_some_and(|number| entry.sender() == Some(number))
         };
         let mut bodies: Vec<_> = entries
             .iter()
