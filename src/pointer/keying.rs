@@ -48,6 +48,10 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
     /// As `same`, for somebody who wants the stored key: an owner.
     #[doc(hidden)]
     fn twin(stored: &P::Weak, key: &P) -> Option<P>;
+
+    /// An owner of a stored key that is the same as this one.
+    #[doc(hidden)]
+    fn owner(stored: &P::Weak, key: &P) -> Option<P>;
 }
 
 /// Says what a map with weak keys `P` can be asked for: the target or what is [`Equivalent`] to it with
@@ -62,6 +66,7 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
 ///     fn hash_asked<S: std::hash::BuildHasher>(_: &S, _: &Mine) -> u64 { 0 }
 ///     fn matches(_: &Weak<u8>, _: &Mine) -> bool { true }
 ///     fn find(_: &Weak<u8>, _: &Mine) -> Option<Arc<u8>> { None }
+///     fn found(_: &Weak<u8>, _: &Mine) -> Option<Arc<u8>> { None }
 /// }
 /// ```
 pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> + sealed::CanAsk<P, Q> {
@@ -75,6 +80,10 @@ pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> + sealed::CanAsk<P, Q> {
     /// As `matches`, for somebody who wants the stored key: an owner.
     #[doc(hidden)]
     fn find(stored: &P::Weak, asked: &Q) -> Option<P>;
+
+    /// An owner of a stored key that is the one that is asked for.
+    #[doc(hidden)]
+    fn found(stored: &P::Weak, asked: &Q) -> Option<P>;
 }
 
 impl<P: Pointer> Keying<P> for ByEquality
@@ -96,6 +105,11 @@ where
         stored
             .upgrade()
             .filter(|stored| P::target(stored) == P::target(key))
+    }
+
+    #[inline]
+    fn owner(stored: &P::Weak, _: &P) -> Option<P> {
+        stored.upgrade()
     }
 }
 
@@ -120,6 +134,11 @@ where
             .upgrade()
             .filter(|stored| asked.equivalent(P::target(stored)))
     }
+
+    #[inline]
+    fn found(stored: &P::Weak, _: &Q) -> Option<P> {
+        stored.upgrade()
+    }
 }
 
 impl<P: Pointer> Keying<P> for ByAddress {
@@ -135,8 +154,13 @@ impl<P: Pointer> Keying<P> for ByAddress {
 
     #[inline]
     fn twin(stored: &P::Weak, key: &P) -> Option<P> {
-        // The caller has an owner of the very object, so nothing need be upgraded.
-        (Self::same(stored, key) && !stored.is_dead()).then(|| key.clone())
+        Self::same(stored, key).then(|| Self::owner(stored, key))?
+    }
+
+    /// The caller has one, so nothing need be upgraded, which may be out of reach.
+    #[inline]
+    fn owner(stored: &P::Weak, key: &P) -> Option<P> {
+        (!stored.is_dead()).then(|| key.clone())
     }
 }
 
@@ -154,5 +178,10 @@ impl<P: Pointer> Asked<P, P> for ByAddress {
     #[inline]
     fn find(stored: &P::Weak, asked: &P) -> Option<P> {
         Self::twin(stored, asked)
+    }
+
+    #[inline]
+    fn found(stored: &P::Weak, asked: &P) -> Option<P> {
+        Self::owner(stored, asked)
     }
 }

@@ -1,5 +1,6 @@
 //! What the types promise, one file for each noun.
 
+mod around_sleep;
 mod asked_again;
 #[cfg(feature = "registries")]
 mod auto_traits;
@@ -18,6 +19,8 @@ mod exclusive_maps;
 #[cfg(feature = "async")]
 mod executors;
 mod families;
+mod foreign;
+mod foreign_vm;
 mod given_up;
 mod handle;
 mod hashers;

@@ -133,7 +133,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
     }
 
     fn look(&self, hash: u64, pending_key: &PendingKey<A, B>) -> Option<LiveEntry<A, B>> {
-        self.look_at(hash, |stored| stored.is(pending_key.key()))
+        let key = pending_key.key();
+        self.look_at(hash, |stored| stored.is(key), |stored| stored.live_as(key))
     }
 
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
@@ -160,7 +161,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         };
         let enter = |node| {
             // If the key that is there has died since it was compared, it is as if nothing were there.
-            let mut displace = |landed: &mut LiveEntry<A, B>| !landed.keep_key();
+            let live = |stored: &A| stored.live_as(pending_key.key());
+            let mut displace = |landed: &mut LiveEntry<A, B>| !landed.keep_key(live);
             let Linking { outcome, strangers } = self.link(node, hash, &is_it, &mut displace);
             rest.strangers = strangers;
             match outcome {
@@ -235,8 +237,9 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
     ) -> EnteredDraft<Self> {
         let is_it = |stored: &A| stored.is(pending_key.key());
         let node = draft.held.strong().node();
+        let live = |stored: &A| stored.live_as(pending_key.key());
         let Linking { outcome, strangers } =
-            self.link(node, hash, &is_it, &mut |landed| !landed.keep_key());
+            self.link(node, hash, &is_it, &mut |landed| !landed.keep_key(live));
         let (landed, gone) = match outcome {
             Outcome::Occupied(landed) => (Ok(Some(landed)), None),
             Outcome::Closed => (Err(ClosedError::new()), None),

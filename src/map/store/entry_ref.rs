@@ -60,7 +60,7 @@ impl<A: Slot, B: Slot> EntryRef<A, B> {
     /// With what keeps both sides alive, if both are. It comes back if not.
     #[inline]
     pub(in crate::map) fn landed(self) -> Result<LiveEntry<A, B>, Self> {
-        LiveEntry::of(self)?.with_key()
+        LiveEntry::of(self)?.with_key(Slot::live)
     }
 }
 
@@ -107,17 +107,20 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
         after((self.live, self.key), self.held)
     }
 
-    /// Keeps the key alive too. It comes back if that is dead.
-    pub(in crate::map) fn with_key(mut self) -> Result<Self, EntryRef<A, B>> {
-        match self.keep_key() {
+    /// Keeps the key alive too, by what `live` says. The entry comes back if that cannot be had.
+    pub(in crate::map) fn with_key(
+        mut self,
+        live: impl FnOnce(&A) -> Option<A::Live>,
+    ) -> Result<Self, EntryRef<A, B>> {
+        match self.keep_key(live) {
             true => Ok(self),
             false => Err(self.into_entry()),
         }
     }
 
-    /// Keeps the key alive too. False if it is dead.
-    pub(in crate::map) fn keep_key(&mut self) -> bool {
-        self.key = self.held.key().live();
+    /// Keeps the key alive too, by what `live` says. False if that cannot be had.
+    pub(in crate::map) fn keep_key(&mut self, live: impl FnOnce(&A) -> Option<A::Live>) -> bool {
+        self.key = live(self.held.key());
         self.key.is_some()
     }
 

@@ -83,8 +83,13 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
 
     /// The live entry whose key `is_it`, and that keeps its key alive too. It is no look-up: it counts
     /// neither as a hit nor as a miss.
-    fn peek_whole(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
-        match self.peek(hash, is_it)?.with_key() {
+    fn peek_whole(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        live: impl FnOnce(&A) -> Option<A::Live>,
+    ) -> Option<LiveEntry<A, B>> {
+        match self.peek(hash, is_it)?.with_key(live) {
             Ok(landed) => Some(landed),
             Err(lost) => {
                 // Of an address that is used again, against the rules, this would be found for ever.
@@ -92,6 +97,11 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
                 None
             }
         }
+    }
+
+    /// The same, by the key itself.
+    fn peek_key(&self, hash: u64, key: &A::Key) -> Option<LiveEntry<A, B>> {
+        self.peek_whole(hash, |stored| stored.is(key), |stored| stored.live_as(key))
     }
 
     /// Whether both have the same live keys, with values of which `equal` holds.
@@ -103,7 +113,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         let mut len = 0;
         for mine in self.living() {
             let key = mine.key();
-            let theirs = other.peek_whole(A::hash(hasher, key), |stored| stored.is(key));
+            let theirs = other.peek_key(A::hash(hasher, key), key);
             if !theirs.is_some_and(|theirs| equal(mine.value(), theirs.value())) {
                 return false;
             }
@@ -124,7 +134,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     ) -> Result<Inserted<A, B>, Refusal<'k, A, B>> {
         let (key, live) = A::first(given, watch);
         let same = |draft: &A, stored: &A| stored.is(draft.shown(live));
-        let displace = |existing: &mut LiveEntry<A, B>| displaces || !existing.keep_key();
+        let live_as = |stored: &A| stored.live_as(stored.shown(live));
+        let displace = |existing: &mut LiveEntry<A, B>| displaces || !existing.keep_key(live_as);
         let entered = self.insert(hash, (key, value), (live, value_live), same, displace);
         entered.map_err(|NotInserted { existing, parts }| {
             (parts.0.given_back(live), parts.1, existing)
@@ -159,7 +170,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         loop {
             let old = A::FIRST_STAYS.then(|| {
                 let key = A::key(&given);
-                self.peek_whole(hash, |stored| stored.is(key))
+                self.peek_key(hash, key)
             });
             let refused = match old.flatten() {
                 Some(old) => match self.enter_for(hash, given, (value, &live), old, &watch) {
@@ -211,7 +222,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         let (mut given, (mut value, live)) = (given, B::new(value));
         loop {
             let key = A::key(&given);
-            let found = self.peek_whole(hash, |stored| stored.is(key));
+            let found = self.peek_key(hash, key);
             let old = match found {
                 Some(old) if condition(old.value()) && !self.is_closed() => old,
                 existing => {
@@ -241,7 +252,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         let mut given = given;
         loop {
             let key = A::key(&given);
-            let found = self.peek_whole(hash, |stored| stored.is(key));
+            let found = self.peek_key(hash, key);
             let new = match (f(found.as_ref().map(LiveEntry::value)), &found) {
                 (None, None) => return after((f, given), None),
                 (None, Some(old)) => {
@@ -292,7 +303,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         // Another thread may take out or replace the one just found; then whatever is there now is the one to
         // remove.
         loop {
-            let landed = self.peek_whole(hash, |stored| stored.is_asked(asked))?;
+            let is_it = |stored: &A| stored.is_asked(asked);
+            let landed = self.peek_whole(hash, is_it, |stored| stored.live_asked(asked))?;
             if !condition(landed.key(), landed.value()) {
                 return after((condition, landed), None);
             }

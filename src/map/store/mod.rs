@@ -280,12 +280,14 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
+        live: impl Fn(&A) -> Option<A::Live>,
     ) -> Option<LiveEntry<A, B>> {
         // Held, so that nothing else has its address.
         let mut before: Option<EntryRef<A, B>> = None;
         loop {
             let strong = self.table.get(hash, &is_it)?;
-            match EntryRef::new(strong).landed() {
+            let found = LiveEntry::of(EntryRef::new(strong));
+            match found.and_then(|found| found.with_key(&live)) {
                 Ok(landed) => return after(before, Some(landed)),
                 // It was lost before this look, which has found it linked. One that was seen once may have
                 // been replaced before it died.

@@ -139,6 +139,9 @@ pub(in crate::map) trait Compares: KeySlot {
     /// Whether this stored key is alive and the same as this one.
     fn is(&self, key: &Self::Key) -> bool;
 
+    /// What keeps this stored key alive, which is the same as this one.
+    fn live_as(&self, key: &Self::Key) -> Option<Self::Live>;
+
     fn key<'b>(given: &'b Self::Given<'_>) -> &'b Self::Key;
 
     /// What a creation begins with.
@@ -171,6 +174,9 @@ pub(in crate::map) trait Finds<Q: ?Sized>: KeySlot {
 
     /// Whether this stored key is alive and the one that is asked for.
     fn is_asked(&self, asked: &Q) -> bool;
+
+    /// What keeps this stored key alive, which is the one that is asked for.
+    fn live_asked(&self, asked: &Q) -> Option<Self::Live>;
 
     /// Whether this key is the one that is asked for.
     fn is_asked_key(key: &Self::Key, asked: &Q) -> bool;
@@ -268,6 +274,10 @@ impl<K: Hash + Eq> Compares for OwnedSlot<K> {
         *key == self.0
     }
 
+    fn live_as(&self, _: &K) -> Option<()> {
+        Some(())
+    }
+
     fn key(given: &K) -> &K {
         given
     }
@@ -313,6 +323,10 @@ where
     #[inline(always)]
     fn is_asked(&self, asked: &Q) -> bool {
         asked.equivalent(&self.0)
+    }
+
+    fn live_asked(&self, _: &Q) -> Option<()> {
+        Some(())
     }
 
     fn is_asked_key(key: &K, asked: &Q) -> bool {
@@ -494,6 +508,10 @@ impl<P: Pointer, M: Keying<P>> Compares for WeakSlot<P, M> {
         M::same(&self.weak, key)
     }
 
+    fn live_as(&self, key: &P) -> Option<P> {
+        M::owner(&self.weak, key)
+    }
+
     fn key<'b>(given: &'b &P) -> &'b P {
         given
     }
@@ -551,6 +569,10 @@ where
     #[inline(always)]
     fn is_asked(&self, asked: &Q) -> bool {
         M::matches(&self.weak, asked)
+    }
+
+    fn live_asked(&self, asked: &Q) -> Option<P> {
+        M::found(&self.weak, asked)
     }
 
     fn is_asked_key(key: &P, asked: &Q) -> bool {
