@@ -214,9 +214,9 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self
     }
 
-    /// Sets a hook around sleeping: a thread that is about to sleep calls it, and sleeps when it calls what it
-    /// is given. For a thread that holds an interpreter's lock, and lets go of that while it sleeps: else who
-    /// creates the value may wait for the lock, and both for ever.
+    /// Sets a hook around sleeping: a thread that is about to sleep calls it, and sleeps when the hook calls
+    /// what it is given. For a thread that holds an interpreter's lock, and lets go of that while it sleeps:
+    /// else who creates the value may wait for the lock, and both for ever.
     ///
     /// It is called wherever a thread may sleep until somebody else's creation in this map has ended, or a
     /// destructor in an [exclusive](Self::exclusive) one, and by
@@ -225,11 +225,11 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// map itself, which are held for a few instructions, and never while user code runs.
     ///
     /// The hook runs with no lock held, and may use the map. It calls the function that it is given once; if
-    /// not at all, the thread sleeps after it. It may be called several times by one call for a key. If it
-    /// asks for the very key for which the thread waits, that may be this thread's to create by then: it gets a
-    /// [`CycleError`](crate::error::CycleError). A panic of it, before the sleep or after it, goes to the
-    /// caller: the map is then as if it had not asked, and if it was its turn to create, the next one does.
-    /// One that was set before is forgotten.
+    /// not at all, the thread sleeps after it. One call for a key may sleep several times. If the hook asks
+    /// for the very key for which its thread waits, that may be this thread's to create by then: it gets a
+    /// [`CycleError`](crate::error::CycleError). A panic of the hook, before the sleep or after it, goes to
+    /// the caller. The map is then as if that had not asked; if it was its turn to create, the next one
+    /// creates. One that was set before is forgotten.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -328,7 +328,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         const {
             assert!(
                 B::REPORTS_END,
-                "an exclusive map needs values whose pointers report the end of their object at once, such as `Watched`"
+                "an exclusive map needs values whose pointers report the end of their object, such as `Watched`"
             );
         }
         self.store.is_exclusive = true;

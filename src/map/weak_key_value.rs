@@ -145,8 +145,9 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     /// last. An entry that another thread is entering is found by its key a moment earlier than by its value;
     /// one that another thread is taking out is found by its value a moment longer.
     ///
-    /// *Runs* `identity_hash` and `same` of the value and `upgrade` of its keys, no `Hash` and no `Eq`. *Waiting:* for those
-    /// who enter or take out a value in the same part of the reverse index, a few instructions long.
+    /// *Runs* `identity_hash` and `same` of values and `upgrade` of keys, no `Hash` and no `Eq`. *Waiting:*
+    /// for those who enter or take out a value in the same part of the reverse index, a few instructions
+    /// long.
     ///
     /// ```
     /// use highlander::map::ByAddress;

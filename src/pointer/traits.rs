@@ -93,8 +93,8 @@ pub trait Pointer: Clone {
     /// pointer that implements both, of an object that has no fixed place, returns a null pointer.
     fn address(this: &Self) -> *const ();
 
-    /// Returns a number that all pointers to this object share; see the rules above. Unless implemented, it is
-    /// the address.
+    /// Returns a number that all pointers to this object share; see the rules above. Unless implemented, it
+    /// is the address.
     ///
     /// Containers compare objects with the same number by [`same`](Self::same), so it need not be unique:
     /// Java's `System.identityHashCode` will do. (A [`Recent`](crate::Recent) does not compare: of several
@@ -104,8 +104,8 @@ pub trait Pointer: Clone {
         Self::address(this).addr() as u64
     }
 
-    /// Returns whether both lead to the very same object; see the rules above. Unless implemented, it compares
-    /// addresses.
+    /// Returns whether both lead to the very same object; see the rules above. Unless implemented, it
+    /// compares addresses.
     #[inline(always)]
     fn same(this: &Self, other: &Self) -> bool {
         Self::address(this) == Self::address(other)
@@ -275,8 +275,8 @@ pub trait WeakPointer: Clone {
     /// Returns a strong pointer; none if the object has died, or is [out of reach](#what-cannot-be-reached).
     fn upgrade(&self) -> Option<Self::Strong>;
 
-    /// Returns whether the object has died. Once this has said `true`, it says so for ever, and `upgrade` says
-    /// `None`. Where `upgrade` says `None` because the object has died, this says `true` already.
+    /// Returns whether the object has died. Once this has said `true`, it says so for ever, and `upgrade`
+    /// says `None`. Where `upgrade` says `None` because the object has died, this says `true` already.
     ///
     /// When it says `false`, the object may be dead all the same by the time of the next call.
     fn is_dead(&self) -> bool;

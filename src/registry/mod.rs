@@ -265,8 +265,8 @@ impl<K, V, S> Registry<K, V, S> {
     }
 
     /// The same registry, with a hook around sleeping: a thread that is about to sleep, until somebody else's
-    /// creation or destructor in this registry has ended, calls it, and sleeps when it calls what it is given.
-    /// For a thread that lets go of an interpreter's lock meanwhile.
+    /// creation or destructor in this registry has ended, calls it. It sleeps when the hook calls what it is
+    /// given. For a thread that lets go of an interpreter's lock meanwhile.
     ///
     /// See [`around_sleep` of the maps](crate::map::Map::around_sleep), of which all holds here.
     ///

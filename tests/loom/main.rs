@@ -7,6 +7,7 @@
 mod creation;
 mod exclusive;
 mod families;
+mod foreign;
 mod growth;
 mod interning;
 mod keys;

@@ -2,10 +2,11 @@
 //! that.
 //!
 //! The entries are in a dashmap under the identity hash of their value. Whoever looks for those of one value
-//! compares afterwards, when no lock is held: others may have the same hash. An entry is put on its list after it is linked, and taken off after it is unlinked; both
-//! can happen at once, so an entry that has been taken off already says so under the list's lock, and is not
-//! put on any more. An entry knows its place in the list, so taking it off takes no search: it leaves a hole,
-//! and when the holes are as many as the entries they are closed.
+//! compares afterwards, when no lock is held: others may have the same hash. An entry is put on its list
+//! after it is linked, and taken off after it is unlinked; both can happen at once, so an entry that has been
+//! taken off already says so under the list's lock, and is not put on any more. An entry knows its place in
+//! the list, so taking it off takes no search: it leaves a hole, and when the holes are as many as the
+//! entries they are closed.
 
 use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::slot::{Extra, OwnedSlot, Slot, WeakSlot};

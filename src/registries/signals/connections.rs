@@ -55,8 +55,8 @@ pub(super) struct Connections<A: ?Sized + 'static, R: 'static, P: SyncPointer> {
     /// older stays here, as a list may be the last that has a receiver's body.
     for_all: StrongMap<(), Arc<ReceiverList<A, R>>>,
     for_one: WeakKeyMap<P, Arc<ReceiverList<A, R>>, ByAddress>,
-    /// The senders of connections by number, which is no other sender's, now or later: so they can be compared
-    /// under the lock, when nothing of the pointer's may run.
+    /// The senders of connections by number, which is no other sender's, now or later: so they can be
+    /// compared under the lock, when nothing of the pointer's may run.
     senders: WeakKeyMap<P, u64, ByAddress>,
     next_sender: AtomicU64,
     /// By the type `Q` of the object's pointer: `MethodsOf<Q, A, R>`.
