@@ -372,6 +372,12 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
         Handle::downgrade(this).identity()
     }
 
+    #[inline]
+    fn same(this: &Self, other: &Self) -> bool {
+        // Both are alive, so the values lie in different nodes.
+        Handle::identity(this) == Handle::identity(other)
+    }
+
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
         Some(Handle::watch(this, notify))
     }

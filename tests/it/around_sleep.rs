@@ -309,6 +309,41 @@ fn who_waits_for_the_end_of_a_destructor_is_in_the_hook() {
     });
 }
 
+static CLAIMED: WeakValueMap<u32, Watched<Option<Slow>>> = WeakValueMap::new()
+    .exclusive()
+    .around_sleep(asks_for_what_is_claimed);
+
+fn asks_for_what_is_claimed(sleep: &mut dyn FnMut()) {
+    let refused = CLAIMED.get_or_try_insert_with(1, |_| Ok::<_, ()>(Watched::new(None)));
+    assert!(matches!(
+        refused,
+        Err(CreateError::Refused(Refused::Cycle(_)))
+    ));
+    enters();
+    sleep();
+}
+
+/// Who has claimed a key waits too, if somebody has entered a value meanwhile that is about to end.
+#[test]
+fn who_fills_what_it_has_claimed_waits_for_an_end_in_the_hook() {
+    one_at_a_time(|| {
+        let vacancy = CLAIMED.entry(1).claim().vacant().unwrap();
+        let (slow, ending) = Slow::new();
+        let old = Watched::new(Some(slow));
+        CLAIMED.insert(1, old.clone());
+        thread::scope(|scope| {
+            scope.spawn(move || drop(old));
+            ending.await_begin();
+            scope.spawn(|| {
+                await_hooks(1);
+                ending.allow();
+            });
+            assert!(vacancy.fill_with(|_| Watched::new(None)).is_none());
+        });
+        assert_eq!(IN_HOOKS.load(SeqCst), 1);
+    });
+}
+
 /// Two threads create a key each, and ask for the other's: one is refused, and waits for the other creation.
 #[test]
 fn who_was_refused_waits_in_the_hook_of_the_map_that_refused() {
