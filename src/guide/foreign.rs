@@ -8,7 +8,7 @@
 //! |---|---|
 //! | moves objects, or reuses the addresses of dead ones | [`identity_hash` and `same`](#which-object), on both pointers |
 //! | cannot always be asked: the thread is detached, it shuts down | nothing more: [`upgrade` returns none, `is_dead` says `false`](#what-cannot-be-reached) |
-//! | tells of a death when its collector has found out | [`watch`, and `REPORTS_LATE`](#deaths-that-are-reported-late) |
+//! | tells of a death when its collector has found out | [`watch`, and `ReportedLate`](#deaths-that-are-reported-late) |
 //! | has one lock for all threads | [`around_sleep`](#waiting-with-an-interpreters-lock) on the map |
 //! | wants its references released on its own thread | [a queue in your `Drop`](#last-drops-in-a-batch) |
 //!
@@ -43,7 +43,7 @@
 //! impl Pointer for Global {
 //!     type Target = str;
 //!     type Weak = WeakGlobal;
-//!     const REPORTS: bool = false;
+//!     type Death = highlander::pointer::Unreported;
 //!     fn downgrade(this: &Self) -> WeakGlobal {
 //!         WeakGlobal { reference: Arc::downgrade(&this.reference), hash: this.hash }
 //!     }
@@ -90,7 +90,7 @@
 //! number that is used once, and a map takes out what is dead, so that one that was made anew under the same
 //! key stays. When the container is gone, nothing happens.
 //!
-//! Say [`REPORTS_LATE`](Pointer::REPORTS_LATE), so that a set does not count on being told. An
+//! Say [`ReportedLate`](crate::pointer::ReportedLate), so that a set does not count on being told. An
 //! [exclusive](crate::map::Map::exclusive) map would have to wait for the collector, so it does not compile:
 //!
 //! ```compile_fail
@@ -104,8 +104,7 @@
 //! #     fn address(&self) -> *const () { self.0.address() }
 //! # }
 //! impl Pointer for Late {
-//!     const REPORTS_END: bool = true;
-//!     const REPORTS_LATE: bool = true;
+//!     type Death = highlander::pointer::ReportedLate;
 //!     // …
 //! #   type Target = u8;
 //! #   type Weak = WeakLate;
@@ -126,7 +125,7 @@
 //! #     fn address(&self) -> *const () { self.0.address() }
 //! # }
 //! impl Pointer for Late {
-//!     const REPORTS_END: bool = true;
+//!     type Death = highlander::pointer::ReportedWithEnd;
 //!     // …
 //! #   type Target = u8;
 //! #   type Weak = WeakLate;
@@ -173,7 +172,7 @@
 //! }
 //!
 //! impl Pointer for Global {
-//!     const REPORTS_LATE: bool = true;
+//!     type Death = highlander::pointer::ReportedLate;
 //!     fn watch(_: &Self, notify: Notify) -> Option<Registration> {
 //!         let number = NEXT.fetch_add(1, Relaxed);
 //!         CLEANERS.lock().unwrap().get_or_insert_default().insert(number, notify);

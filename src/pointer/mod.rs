@@ -10,7 +10,8 @@ pub(crate) mod watchers;
 
 pub use notify::Notify;
 pub use token::Token;
-pub use traits::{DeathReport, Pointer, Quiet, Reported, SyncPointer, Unreported, WeakPointer};
+pub use traits::{DeathReport, Reported, ReportedLate, ReportedWithEnd, Unreported};
+pub use traits::{Pointer, Quiet, SyncPointer, WeakPointer};
 pub use watched::{Watched, WeakWatched};
 pub use watched_inner::WatchedInner;
 pub use watchers::Registration;

@@ -76,9 +76,12 @@ pub trait Pointer: Clone {
     type Target: ?Sized;
     /// Its weak twin.
     type Weak: WeakPointer<Strong = Self>;
-    /// Whether [`watch`](Self::watch) can ever return something: [`Reported`], or [`Unreported`], as for an
-    /// [`Arc`], whose `watch` is never called. A report comes on any thread. So a map of pointers that are
-    /// `Reported` can only be made of what is `Send` and `Sync`; one of `Unreported` pointers, of anything.
+    /// Who is told of the object's death, and when: [`Unreported`] (nobody, as with an [`Arc`]),
+    /// [`Reported`], [`ReportedWithEnd`] or [`ReportedLate`]. A pointer that passes its calls on to another
+    /// one takes that one's.
+    ///
+    /// A report comes on any thread. So a map of pointers that report their death can only be made of what is
+    /// `Send` and `Sync`; one of `Unreported` pointers, of anything.
     type Death: DeathReport;
 
     /// A weak pointer to the same object.
@@ -111,26 +114,8 @@ pub trait Pointer: Clone {
         Self::address(this) == Self::address(other)
     }
 
-    /// Whether it also says when the object's destructor has *ended*, as a
-    /// [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) do; a pointer made of one that
-    /// passes [`watch`](Self::watch) on can say so. [Exclusive](crate::map::Map::exclusive) maps ask for it:
-    /// one that says so and does not pass it on leaves its keys waiting for ever for ends that nobody
-    /// reports.
-    const REPORTS_END: bool = false;
-
-    /// Whether the report of a death may come *later* than the drop of the last owner has returned: from a
-    /// collector that finds out in its own time, say.
-    ///
-    /// A late report does what a prompt one does, a little later: it takes out the entry of the dead object,
-    /// and never one that has been entered under the same key meanwhile. Until then the entry is a
-    /// [dead](crate::map::Map#dead-entries) one, shown by no call, and it may be pruned before. Nobody waits
-    /// for a late report: an [exclusive](crate::map::Map::exclusive) map of such values does not compile.
-    ///
-    /// A pointer that passes its calls on to a late one passes this on too.
-    const REPORTS_LATE: bool = false;
-
     /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the
-    /// drop of the last owner returns (or [later](Self::REPORTS_LATE)), and with no lock held. The container
+    /// drop of the last owner returns (or later, for [`ReportedLate`]), and with no lock held. The container
     /// drops the registration with the entry.
     ///
     /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a
@@ -142,32 +127,62 @@ pub trait Pointer: Clone {
     }
 }
 
-/// [`Reported`] or [`Unreported`]: see [`Pointer::Death`]. Cannot be implemented outside.
+/// Who is told of a death, and when; see [`Pointer::Death`]. It cannot be implemented outside.
 #[allow(private_bounds)] // Nobody else can name it, that is all.
 pub trait DeathReport: Sealed {
-    /// Whether it is [`Reported`].
-    const IS_REPORTED: bool;
+    /// Somebody is: [`Pointer::watch`] is called.
+    const IS_REPORTED: bool = true;
+    /// Before the drop of the last owner returns.
+    const IS_PROMPT: bool = true;
+    /// The end of the destructor is reported too.
+    const HAS_END: bool = false;
 }
 
 trait Sealed {}
 
-/// Pointers that report the death of what they lead to, on any thread: see [`Pointer::Death`].
-#[derive(Debug)]
-pub enum Reported {}
-
-/// Pointers that do not report the death of what they lead to: see [`Pointer::Death`].
+/// Nobody is told of the object's death: [`Pointer::watch`] is never called.
 #[derive(Debug)]
 pub enum Unreported {}
 
-impl Sealed for Reported {}
-impl Sealed for Unreported {}
+/// The object's death is reported before the drop of the last owner returns.
+#[derive(Debug)]
+pub enum Reported {}
 
-impl DeathReport for Reported {
-    const IS_REPORTED: bool = true;
-}
+/// As [`Reported`]; and it is also reported when the object's destructor has *ended*, as for a
+/// [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle). A pointer made of one that passes
+/// [`watch`](Pointer::watch) on can say so. [Exclusive](crate::map::Map::exclusive) maps ask for it: a
+/// pointer that says so and does not pass it on leaves its keys waiting for ever for ends that nobody
+/// reports.
+#[derive(Debug)]
+pub enum ReportedWithEnd {}
+
+/// The report of the object's death may come *later* than the drop of the last owner has returned: from a
+/// collector that finds out in its own time, say.
+///
+/// A late report does what a prompt one does, a little later: it takes out the entry of the dead object, and
+/// never one that has been entered under the same key meanwhile. Until then the entry is a
+/// [dead](crate::map::Map#dead-entries) one, shown by no call, and it may be pruned before. Nobody waits for
+/// a late report: an [exclusive](crate::map::Map::exclusive) map of such values does not compile.
+#[derive(Debug)]
+pub enum ReportedLate {}
+
+impl Sealed for Unreported {}
+impl Sealed for Reported {}
+impl Sealed for ReportedWithEnd {}
+impl Sealed for ReportedLate {}
 
 impl DeathReport for Unreported {
     const IS_REPORTED: bool = false;
+}
+
+impl DeathReport for Reported {}
+
+impl DeathReport for ReportedWithEnd {
+    const HAS_END: bool = true;
+}
+
+impl DeathReport for ReportedLate {
+    const IS_PROMPT: bool = false;
 }
 
 /// A promise about a weak pointer `W`: its [`is_dead`](WeakPointer::is_dead) does nothing but read memory.

@@ -2,7 +2,7 @@
 
 use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::notify::Notify;
-use crate::pointer::traits::{Pointer, Quiet, Reported, WeakPointer};
+use crate::pointer::traits::{Pointer, Quiet, ReportedWithEnd, WeakPointer};
 use crate::pointer::watched_inner::{WatchedInner, WatchedOwner};
 use crate::pointer::watchers::{Registration, WatchList, Watchers};
 use crate::sync::{LifeArc, LifeWeak};
@@ -450,8 +450,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for WeakWatched<T> {
 impl<T: ?Sized + 'static> Pointer for Watched<T> {
     type Target = T;
     type Weak = WeakWatched<T>;
-    type Death = Reported;
-    const REPORTS_END: bool = true;
+    type Death = ReportedWithEnd;
 
     fn downgrade(this: &Self) -> WeakWatched<T> {
         Watched::downgrade(this)

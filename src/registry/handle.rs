@@ -3,7 +3,7 @@
 
 use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::notify::Notify;
-use crate::pointer::traits::{Pointer, Reported, WeakPointer};
+use crate::pointer::traits::{Pointer, ReportedWithEnd, WeakPointer};
 use crate::pointer::watchers::Registration;
 use crate::registry::node::{RegistryNode, Watch};
 use crate::table::node_ref::NodeRef;
@@ -352,8 +352,7 @@ impl<K, V: fmt::Debug> fmt::Debug for WeakHandle<K, V> {
 impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
     type Target = V;
     type Weak = WeakHandle<K, V>;
-    type Death = Reported;
-    const REPORTS_END: bool = true;
+    type Death = ReportedWithEnd;
 
     #[inline]
     fn downgrade(this: &Self) -> WeakHandle<K, V> {

@@ -482,7 +482,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
                 .then(|| P::watch(member, notify))
                 .flatten()
         };
-        self.enter(member, |notify| (watch(notify), !P::REPORTS_LATE))
+        self.enter(member, |notify| (watch(notify), P::Death::IS_PROMPT))
     }
 
     /// The live member that is the same as this one; or none, and this one is entered.

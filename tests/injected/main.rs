@@ -221,8 +221,7 @@ impl<const R: bool> Drop for Weak<R> {
 impl<const R: bool> Pointer for Strong<R> {
     type Target = Thing;
     type Weak = Weak<R>;
-    type Death = highlander::pointer::Reported;
-    const REPORTS_END: bool = R;
+    type Death = highlander::pointer::ReportedWithEnd;
     fn downgrade(this: &Self) -> Weak<R> {
         step("downgrade");
         Weak(Watched::downgrade(&this.0), Part::new())

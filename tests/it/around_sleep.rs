@@ -334,7 +334,7 @@ fn who_fills_what_it_has_claimed_waits_for_an_end_in_the_hook() {
         thread::scope(|scope| {
             scope.spawn(move || drop(old));
             ending.await_begin();
-            scope.spawn(|| {
+            scope.spawn(move || {
                 await_hooks(1);
                 ending.allow();
             });

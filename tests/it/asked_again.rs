@@ -4,7 +4,7 @@
 use crate::common::promptly;
 use highlander::error::{CreateError, Refused};
 use highlander::map::{ByAddress, Claim};
-use highlander::pointer::{Notify, Pointer, Registration, Reported, Watched, WeakPointer};
+use highlander::pointer::{Notify, Pointer, Registration, ReportedWithEnd, Watched, WeakPointer};
 use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
@@ -155,9 +155,8 @@ impl Drop for WeakAsking {
 impl Pointer for Asking {
     type Target = u32;
     type Weak = WeakAsking;
-    type Death = Reported;
     /// It could not; `watch` says so.
-    const REPORTS_END: bool = true;
+    type Death = ReportedWithEnd;
 
     fn downgrade(this: &Self) -> WeakAsking {
         step("downgrade");

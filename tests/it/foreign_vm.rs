@@ -6,7 +6,7 @@
 //! * A compaction gives every object another address. The lowest addresses come first, so they are used again at once.
 //! * A strong reference that a detached thread lets go of waits until an attached one releases all that wait.
 
-use highlander::pointer::{Notify, Pointer, Registration, WeakPointer};
+use highlander::pointer::{Notify, Pointer, Registration, ReportedLate, WeakPointer};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ptr;
@@ -303,7 +303,7 @@ impl Drop for WeakGlobal {
 impl Pointer for Global {
     type Target = str;
     type Weak = WeakGlobal;
-    const REPORTS_LATE: bool = true;
+    type Death = ReportedLate;
 
     fn downgrade(this: &Self) -> WeakGlobal {
         let mut heap = this.vm.heap();

@@ -3,7 +3,7 @@
 use crate::common::promptly;
 use highlander::map::ByAddress;
 use highlander::pointer::{
-    Notify, Pointer, Registration, Reported, Unreported, Watched, WeakPointer, WeakWatched,
+    Notify, Pointer, Registration, ReportedWithEnd, Unreported, Watched, WeakPointer, WeakWatched,
 };
 use highlander::{WeakKeyMap, WeakKeyValueMap, WeakSet, WeakValueMap};
 use std::cell::Cell;
@@ -169,8 +169,7 @@ struct WeakUpgrading(WeakWatched<u32>);
 impl Pointer for Upgrading {
     type Target = u32;
     type Weak = WeakUpgrading;
-    type Death = Reported;
-    const REPORTS_END: bool = true;
+    type Death = ReportedWithEnd;
     fn downgrade(this: &Self) -> WeakUpgrading {
         WeakUpgrading(Watched::downgrade(&this.0))
     }

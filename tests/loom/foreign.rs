@@ -34,7 +34,7 @@ impl Global {
 impl Pointer for Global {
     type Target = Object;
     type Weak = WeakGlobal;
-    const REPORTS: bool = false;
+    type Death = highlander::pointer::Unreported;
 
     fn downgrade(this: &Self) -> WeakGlobal {
         WeakGlobal(Arc::downgrade(&this.0))

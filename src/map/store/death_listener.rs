@@ -14,7 +14,7 @@ use crate::map::store::slot::Slot;
 use crate::memory::panics::Panics;
 use crate::memory::teardown;
 use crate::pointer::notify::{Notified, Notify};
-use crate::pointer::traits::{DeathReport, Reported, Unreported};
+use crate::pointer::traits::{DeathReport, Reported, ReportedLate, ReportedWithEnd, Unreported};
 use crate::table::node_ref::NodeRef;
 use crate::table::stats::{Count, Counters};
 use crate::table::Table;
@@ -202,22 +202,27 @@ impl<A: Slot, B: Indexed> Reaches<A, B> for Unreported {
     const REACH: CanNotify<A, B> = CanNotify::NONE;
 }
 
-impl<A, B> Reaches<A, B> for Reported
-where
-    A: Slot + Send + Sync + 'static,
-    B: Indexed + Send + Sync + 'static,
-    B::Index<A>: Send + Sync,
-{
-    const REACH: CanNotify<A, B> = CanNotify::all();
+macro_rules! reaches {
+    ($($reported:ident)*) => {$(
+        impl<A, B> Reaches<A, B> for $reported
+        where
+            A: Slot + Send + Sync + 'static,
+            B: Indexed + Send + Sync + 'static,
+            B::Index<A>: Send + Sync,
+        {
+            const REACH: CanNotify<A, B> = CanNotify::all();
+        }
+
+        impl<A: Slot, B: Indexed, D: DeathReport> Reaches<A, B> for ($reported, D)
+        where
+            $reported: Reaches<A, B>,
+        {
+            const REACH: CanNotify<A, B> = <$reported as Reaches<A, B>>::REACH;
+        }
+    )*};
 }
+reaches!(Reported ReportedWithEnd ReportedLate);
 
 impl<A: Slot, B: Indexed, D: Reaches<A, B>> Reaches<A, B> for (Unreported, D) {
     const REACH: CanNotify<A, B> = D::REACH;
-}
-
-impl<A: Slot, B: Indexed, D: DeathReport> Reaches<A, B> for (Reported, D)
-where
-    Reported: Reaches<A, B>,
-{
-    const REACH: CanNotify<A, B> = <Reported as Reaches<A, B>>::REACH;
 }

@@ -11,7 +11,7 @@ use crate::pointer::keying::{Asked, Keying};
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::keying::{ByAddress, ByEquality};
 use crate::pointer::notify::Notify;
-use crate::pointer::traits::{Pointer, WeakPointer};
+use crate::pointer::traits::{DeathReport, Pointer, WeakPointer};
 use crate::table::exclusive::Exclusive;
 use equivalent::Equivalent;
 use std::fmt;
@@ -421,7 +421,7 @@ impl<P: Pointer, X: Extra<P>> Slot for WeakSlot<P, X> {
     type Shown = P;
     const IS_DEAD_IS_QUIET: bool = P::Weak::IS_DEAD_IS_QUIET.is_some();
     const IS_WEAK: bool = true;
-    const REPORTS_END: bool = P::REPORTS_END && !P::REPORTS_LATE;
+    const REPORTS_END: bool = <P::Death as DeathReport>::HAS_END;
 
     #[inline]
     fn new(shown: P) -> (Self, P) {
