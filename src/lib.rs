@@ -134,7 +134,7 @@ pub mod hash {
 #[cfg(all(highlander_loom, feature = "loom"))]
 #[doc(hidden)]
 pub mod model {
-    pub use crate::sync::model::{cores, set_own_stripes, set_park, set_reclaim};
+    pub use crate::sync::model::{live_tables, set_own_shards, set_park, set_reclaim};
 }
 
 // The examples of the README are tests, and so is what must not compile.

@@ -206,7 +206,7 @@ where
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<
         M: Creator<
                 Key: UnwindSafe + RefUnwindSafe,

@@ -1,4 +1,4 @@
-//! When may memory that lock-free readers could still see be given back?
+//! Grace periods: when memory that lock-free readers could still see may be given back.
 //!
 //! Readers mark the short stretch in which they follow pointers with a [`ReadGuard`]: two plain stores to a
 //! line of their own, no fence and no shared write. Whoever wants to free memory first makes it unreachable,
@@ -6,8 +6,7 @@
 //! that stretch. Nobody waits for it: memory whose period is not over stays in the [`Graveyard`] and is
 //! looked at again later.
 //!
-//! Invariant: no user code runs inside a guard, so a stretch ends by itself, as soon as its thread is
-//! scheduled.
+//! Invariant: no user code runs inside a guard, so a stretch ends as soon as its thread is scheduled.
 
 use crate::sync::{adopt_record, lend_record, own_record, records, return_record, ThreadRecord};
 use crate::sync::{
@@ -18,18 +17,18 @@ use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-/// What is added to a record's state after each stretch.
+/// Added to a record's state after each stretch.
 const NEXT: usize = READING << 1;
 
 /// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is
 /// freed.
 pub(crate) struct ReadGuard {
-    /// The record to reset, and to what; nothing inside another guard.
+    /// The record to reset, and to what; none inside another guard.
     outermost: Option<(&'static ThreadRecord, usize)>,
 }
 
 impl ReadGuard {
-    /// Marks this thread as reading, if that can be done without calling anything.
+    /// Marks this thread as reading, if that needs no call.
     #[inline(always)]
     pub(crate) fn try_enter() -> Option<Self> {
         if !reclaims() {
@@ -77,8 +76,8 @@ pub(crate) fn reading<R>(f: impl FnOnce(&ReadGuard) -> R) -> R {
     }
 }
 
-/// Where the short way does not do: at the first use by a thread, while it is ending, where readers need a
-/// fence, inside another guard (an allocator that uses a registry, say), and in models that give nothing
+/// Serves the cases of [`reading`] without the short way: a thread's first use, its end, readers that need a
+/// fence, a guard inside another one (an allocator that uses a registry, say), and models that give nothing
 /// back.
 #[cold]
 #[inline(never)]
@@ -112,8 +111,7 @@ impl Drop for ReadGuard {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some((record, leave)) = self.outermost {
-            // Release: pairs with the Acquire loads in `Grace`; all that was read under the guard was read
-            // before.
+            // Release: pairs with the Acquire loads in `Grace`. All reads under the guard come before.
             record.state.store(leave, Ordering::Release);
         }
     }
@@ -125,14 +123,12 @@ struct Grace {
 }
 
 impl Grace {
-    /// Begins a period. Whatever was made unreachable before this call is free to go when the period is over.
-    /// None when the system's barrier fails, which it can when the process has locked itself in since it
-    /// started.
+    /// Begins a period. What was made unreachable before this call may be freed when the period is over. None
+    /// when the system's barrier fails, as it can when the process has forbidden itself the call.
     fn begin() -> Option<Self> {
         // Orders "made unreachable" before the loads below. A reader that they show as not reading either has
         // left (its Release store was seen), or has not begun: then its own barrier comes after this one, and
-        // its loads find what replaced the unreachable memory. The same holds for a record that is not in the
-        // list yet.
+        // its loads find what replaced the unreachable memory. So for a record that is not in the list yet.
         if !heavy_barrier() {
             return None;
         }
@@ -143,7 +139,8 @@ impl Grace {
         Some(Self { readers })
     }
 
-    /// Whether the period is over. A thread has left when its state has changed, whatever it reads by now.
+    /// Returns whether the period is over. A thread has left when its state has changed, whatever it reads by
+    /// now.
     fn is_over(&mut self) -> bool {
         self.readers
             .retain(|(record, seen)| record.state.load(Ordering::Acquire) == *seen);
@@ -151,7 +148,7 @@ impl Grace {
     }
 }
 
-/// A block of memory without anything in it that needs dropping.
+/// A block of memory with nothing in it that needs dropping.
 pub(crate) struct Block {
     pub(crate) memory: NonNull<u8>,
     pub(crate) layout: Layout,
@@ -198,20 +195,20 @@ impl Graveyard {
     /// # Safety
     /// No reader that enters from now on can find the blocks, and each came from the global allocator with
     /// its layout.
-    pub(crate) unsafe fn bury(&self, blocks: impl IntoIterator<Item = Block>) {
+    pub(crate) unsafe fn retire(&self, blocks: impl IntoIterator<Item = Block>) {
         self.graves.lock().fresh.extend(blocks);
         self.occupied.store(true, Ordering::Relaxed);
     }
 
-    /// As `bury`, for a block of which there will be many: it waits for the next collection.
+    /// Takes over a block of which there will be many: it waits for the next collection.
     ///
     /// # Safety
-    /// As for `bury`.
-    pub(in crate::memory) unsafe fn bury_for_later(&self, block: Block) {
+    /// As for `retire`.
+    pub(in crate::memory) unsafe fn retire_later(&self, block: Block) {
         self.graves.lock().fresh.push(block);
     }
 
-    /// Whether there may be something to collect.
+    /// Returns whether there may be something to collect.
     #[inline(always)]
     pub(crate) fn is_occupied(&self) -> bool {
         self.occupied.load(Ordering::Relaxed)
@@ -238,7 +235,7 @@ impl Graveyard {
             if graves.period.as_mut().is_some_and(Grace::is_over) {
                 graves.period = None;
                 for block in std::mem::take(&mut graves.waiting) {
-                    // SAFETY: unreachable before the period began, by the contract of `bury`, and it is over.
+                    // SAFETY: unreachable before the period began, by the contract of `retire`; it is over.
                     unsafe { block.free() };
                 }
             }

@@ -1,5 +1,4 @@
-//! Memory of nodes: their headers, the pool they lie in, when it may be given back, and how what lies in them
-//! ends.
+//! Memory of nodes: headers, the pool, when memory may be given back, and how values end.
 
 pub(crate) mod grace;
 pub(crate) mod hash;

@@ -17,29 +17,29 @@
 //!
 //! A *draft* needs owners before it is linked, as its creator hands it out unfinished. Its hash is *hidden*
 //! until then: the lowest bit is set, which no look-up asks for. A reader with a stale pointer may become an
-//! owner of a draft; it looks at the hash again after that, and lets go. Weak handles look at the hash too.
+//! owner of a draft; it checks the hash again after that, and releases. Weak handles check it too.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::process::abort;
 use std::ptr::{self, NonNull};
 
-/// Owners beyond this abort the process, as in `std`. As many threads again would have to get past the check
-/// at the same time before the count could wrap.
+/// More owners abort the process, as in `std`. As many threads again would have to pass the check at the same
+/// time before the count could wrap.
 const MAX_OWNERS: u32 = i32::MAX as u32;
 
 /// Set in the hash of a draft. No hash of a key has it; see `hash_key`.
 const HIDDEN: u64 = 1;
 
-/// What comes before every payload.
+/// The header before every payload.
 #[repr(C)]
 pub(crate) struct Header {
     /// The number of owners.
     count: AtomicU32,
     /// What the payload needs to know about its size. Written while the count is 0, read by owners only.
     meta: UnsafeCell<u32>,
-    /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead, or while it
-    /// waits to be given up by its last owner but those who look at it.
+    /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead, or while
+    /// retired (see `map::store::hazard`).
     hash: AtomicU64,
 }
 
@@ -61,7 +61,7 @@ impl Header {
         self.hash.load(Ordering::Relaxed)
     }
 
-    /// The hash of the key, also of a draft.
+    /// Returns the hash of the key, also of a draft.
     pub(crate) fn key_hash(&self) -> u64 {
         self.hash() & !HIDDEN
     }
@@ -71,10 +71,10 @@ impl Header {
         self.hash.store(hash, Ordering::Relaxed);
     }
 
-    /// Whether the value is a draft. Asked by an owner, or by somebody who keeps the node from being given
-    /// back.
+    /// Returns whether the value is a draft. Asked by an owner, or by somebody who keeps the node from being
+    /// given back.
     ///
-    /// If it is none any more, all that its creator did to it is seen.
+    /// If it is none, all that its creator did to it is seen.
     #[inline(always)]
     pub(crate) fn is_hidden(&self) -> bool {
         // Acquire: pairs with `publish`.
@@ -89,9 +89,8 @@ impl Header {
 
     /// Stores the next node of a list in place of the hash.
     ///
-    /// As a number, since readers with stale pointers compare this field with a hash at any time, so it has
-    /// one type for ever. The provenance is exposed for [`Header::link`]: the next node may lie in any chunk,
-    /// so no pointer at hand could lend its own.
+    /// As a number, since readers with stale pointers compare this field with a hash at any time. The
+    /// provenance is exposed for [`Header::link`]: the next node may lie in any chunk.
     #[inline(always)]
     pub(crate) fn set_link(&self, next: Option<NodePtr>) {
         let next = next.map_or(ptr::null_mut(), NonNull::as_ptr);
@@ -131,7 +130,7 @@ impl Header {
         }
     }
 
-    /// Gives up one ownership. True for the last owner, who then has the node alone.
+    /// Releases one ownership. True for the last owner, who then has the node alone.
     #[inline(always)]
     #[must_use]
     pub(crate) fn release(&self) -> bool {
@@ -147,8 +146,8 @@ impl Header {
         true
     }
 
-    /// Gives a node that is just being linked its owners. The caller is one of them: it has the node alone,
-    /// or is an owner of a draft.
+    /// Gives its owners to a node that is being linked. The caller is one: it has the node alone, or owns a
+    /// draft.
     #[inline(always)]
     pub(crate) fn publish(&self, owners: u32) {
         // Relaxed: the caller has it alone, or is an owner, so that it does not become 0.

@@ -1,21 +1,6 @@
-//! What a panic leaves behind: several things that may panic are each done, and the first panic goes on
-//! afterwards.
+//! Several steps that may panic: each is done, and the first panic goes on afterwards.
 //!
-//! # Unwind safety
-//! Every type of this crate can be used after a panic was caught, if what it holds can. The compiler cannot
-//! see that, as there are atomics, locks and pointers to nodes in each; so each type says it, with this
-//! argument. Code of users (`Hash`, `Eq`, a factory, a hook, a destructor, a waker) runs where the structures
-//! of this crate are complete: no lock is held, and a guard finishes or takes back whatever was begun while
-//! the panic goes by. Nothing is ever half-changed or poisoned, and what is seen after a panic is what a call
-//! on another thread could have seen. What is left are the values themselves. They are seen by reference, and
-//! given out and taken by value, so they must bear both.
-//!
-//! Pointers are as `Arc`: they give out references only. Functions that were given to be called later (hooks,
-//! watchers, tasks, sinks) are types that nobody can name any more. They count as safe, as those given to
-//! `std::panic::set_hook` do: what such a function shares with others is for its author to see to.
-//!
-//! All types keep what they hold elsewhere and never hand out a pinned reference into themselves, so they are
-//! `Unpin` whatever they hold.
+//! Why every type is `UnwindSafe` and `Unpin`: see "Unwind safety" in ARCHITECTURE.md.
 
 use std::any::Any;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -54,17 +39,17 @@ impl Panics {
 /// Returns `result`, once `rest` has been dropped.
 ///
 /// When the drop of a local panics at the end of a function, the compiler leaks the value that the function
-/// is about to return (rust-lang/rust#47949). If that is an owner, its entry never dies. Here it is an
-/// argument still, which unwinding drops. So whoever returns something of a user's calls this with all that
-/// is left and may run a destructor of a user's: keys, closures, and owners that are not returned.
+/// is about to return (rust-lang/rust#47949). If that is an owner, its entry never dies. Here it is still an
+/// argument, which unwinding drops. So a function that returns something of a user's calls this with all that
+/// is left and may run a user's destructor: keys, closures, and owners that are not returned.
 #[inline(always)]
 pub(crate) fn after<R>(rest: impl Sized, result: R) -> R {
     drop(rest);
     result
 }
 
-/// What a future of a user's gives, once the future has been dropped: as [`after`], where `.await` returns
-/// something of a user's and drops its future after that.
+/// Awaits a user's future, and drops it before the output is returned: see [`after`]. (`.await` drops its
+/// future after that.)
 #[cfg(feature = "async")]
 macro_rules! ended {
     ($future:expr) => {{
@@ -81,12 +66,12 @@ macro_rules! ended {
 #[cfg(feature = "async")]
 pub(crate) use ended;
 
-/// Drops something whose drop may panic; there that ends.
+/// Drops something whose drop may panic, and hides that panic.
 pub(crate) fn discard<T>(thing: T) {
     let Err(mut panic) = catch_unwind(AssertUnwindSafe(|| drop(thing))) else {
         return;
     };
-    // What a panic carries may panic too when it is dropped, though not for ever.
+    // A panic's payload may panic too when it is dropped, though not for ever.
     for _ in 0..16 {
         match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             Ok(()) => return,

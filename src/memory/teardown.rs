@@ -1,18 +1,18 @@
 //! Ending what owns what owns what …, without a stack that grows with the chain.
 //!
-//! What has died is ended where its last owner lets go, inside the end of what owned it if need be. From a
-//! certain depth on, it is put aside and ended when the one at that depth has been: later than where it was
-//! let go of, but before the outermost drop returns. The order stays the same as without that: what is put
-//! aside first is ended first, and all that this lets go of comes before the next.
+//! A dead value is ended where its last owner is dropped, inside the end of what owned it if need be. From a
+//! certain depth on it is put aside, and ended after the one at that depth, but before the outermost drop
+//! returns. The order stays the same as without that: what is put aside first is ended first, and all that
+//! this puts aside comes before the next.
 //!
-//! User code that runs because of a death, but outside of the end of what has died (a removal hook, a token's
-//! callbacks), is treated in the same way: it may let go of the next one.
+//! User code that runs because of a death, but outside of the value's end (a removal hook, a token's
+//! callbacks), is treated in the same way: it may drop the next one.
 //!
-//! That is sound since nothing that is put aside borrows anything. It may have been made in a destructor at
-//! that very depth, which is over when the turn comes. So what writes a value demands a `'static` type: the
-//! constructors of registries, interners and watched values, and `Watched::get_mut`. Handles, interned and
-//! watched pointers are covariant, which is harmless: through a shortened one nothing can be written.
-//! Registries and interners, into which values are put, are invariant.
+//! That is sound since nothing that is put aside borrows anything: it may have been made in a destructor that
+//! is over when its turn comes. So what writes a value demands a `'static` type: the constructors of
+//! registries, interners and watched values, and `Watched::get_mut`. Handles, interned and watched pointers
+//! are covariant, which is harmless: through a shortened one nothing can be written. Registries and interners
+//! are invariant.
 
 use crate::memory::panics::Panics;
 use crate::sync::local;
@@ -27,7 +27,7 @@ const MAX_DEPTH: u32 = if cfg!(all(highlander_loom, feature = "loom")) {
     64
 };
 
-/// Something that has died, and what is to be done about it: so much as two words can say.
+/// Something dead and the function that ends it.
 pub(crate) struct Dead {
     what: [*const (); 2],
     end: unsafe fn([*const (); 2]),
@@ -49,7 +49,7 @@ impl Dead {
     }
 }
 
-/// What the deepest level has been given. A chain has one at a time.
+/// The list of the deepest level. A chain has one at a time.
 type Aside = RefCell<SmallVec<[Dead; 4]>>;
 
 // Without destructors, so that both work while the thread's other thread-locals are being destroyed.
@@ -57,29 +57,29 @@ local! {
     static DEPTH: Cell<u32> = Cell::new(0);
     /// Of the deepest level, while there is one: exactly while the depth is `MAX_DEPTH`.
     static ASIDE: Cell<*const Aside> = Cell::new(ptr::null());
-    /// To be called when it has been left.
+    /// Called when it has been left.
     static AFTERWARDS: Cell<Option<fn()>> = Cell::new(None);
 }
 
-/// Whether this thread is so deep that what dies is put aside.
+/// Returns whether this thread is so deep that what dies is put aside.
 #[inline(always)]
 pub(crate) fn is_deepest() -> bool {
     DEPTH.with(Cell::get) == MAX_DEPTH
 }
 
-/// Whether this thread has put aside what it will end.
+/// Returns whether this thread has put something aside.
 pub(crate) fn has_aside() -> bool {
     // SAFETY: null, or the list of the deepest level, which is on this thread's stack.
     let aside = unsafe { ASIDE.with(Cell::get).as_ref() };
     aside.is_some_and(|aside| !aside.borrow().is_empty())
 }
 
-/// Calls `f` when all has been ended that is put aside. Only for the deepest level.
+/// Has `f` called when all that is put aside has been ended. Puts it aside. Only for the deepest level.
 pub(crate) fn afterwards(f: fn()) {
     AFTERWARDS.with(|cell| cell.set(Some(f)));
 }
 
-/// Ends it now, or, deep down, soon.
+/// Ends it now, or puts it aside.
 #[inline]
 pub(crate) fn end(dead: Dead) {
     if is_deepest() {
@@ -89,7 +89,7 @@ pub(crate) fn end(dead: Dead) {
     }
 }
 
-/// Runs it now, one level deeper, or, deep down, soon. It is `'static`, so it borrows nothing.
+/// Runs it now, one level deeper, or puts it aside. It is `'static`, so it borrows nothing.
 pub(crate) fn run<F: FnOnce() + 'static>(f: F) {
     unsafe fn run_boxed<F: FnOnce()>([f, _]: [*const (); 2]) {
         // SAFETY: the box that was given up below, and it is ended once.
@@ -104,7 +104,7 @@ pub(crate) fn run<F: FnOnce() + 'static>(f: F) {
     put_aside(unsafe { Dead::new([f, ptr::null()], run_boxed::<F>) });
 }
 
-/// Only for the deepest level.
+/// Puts it aside. Only for the deepest level.
 #[cold]
 pub(crate) fn put_aside(dead: Dead) {
     // SAFETY: at this depth it is the list of the deepest level, which is on this thread's stack.
@@ -112,7 +112,7 @@ pub(crate) fn put_aside(dead: Dead) {
     aside.borrow_mut().push(dead);
 }
 
-/// Ends something one level deeper, or, where there is none, on the deepest.
+/// Ends something one level deeper, or on the deepest.
 #[inline]
 pub(crate) fn descend(end: impl FnOnce()) {
     /// Undoes one level, also when a destructor panics.
@@ -135,7 +135,7 @@ pub(crate) fn descend(end: impl FnOnce()) {
     }
 }
 
-/// The deepest level: ends also what is put aside meanwhile, and lets a panic out after that.
+/// Runs the deepest level: ends also what is put aside meanwhile, and lets a panic out after that.
 #[cold]
 #[inline(never)]
 fn end_all(end: impl FnOnce()) {

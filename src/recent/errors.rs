@@ -240,7 +240,7 @@ impl<K: 'static, E: 'static> fmt::Debug for RecentErrors<K, E> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<K: 'static + UnwindSafe + RefUnwindSafe, E: 'static + UnwindSafe + RefUnwindSafe> UnwindSafe
     for RecentErrors<K, E>
 {

@@ -380,7 +380,7 @@ impl<M: WeakValued> fmt::Debug for Recent<M> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<M: WeakValued<Owner: UnwindSafe + RefUnwindSafe> + UnwindSafe> UnwindSafe for Recent<M> {}
 impl<M: WeakValued<Owner: UnwindSafe + RefUnwindSafe> + RefUnwindSafe> RefUnwindSafe for Recent<M> {}
 impl<M: WeakValued + Unpin> Unpin for Recent<M> {}

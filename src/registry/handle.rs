@@ -404,12 +404,12 @@ impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<K: RefUnwindSafe, V: RefUnwindSafe> UnwindSafe for Handle<K, V> {}
 impl<K: RefUnwindSafe, V: RefUnwindSafe> RefUnwindSafe for Handle<K, V> {}
 impl<K, V> Unpin for Handle<K, V> {}
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<K: RefUnwindSafe, V: RefUnwindSafe> UnwindSafe for WeakHandle<K, V> {}
 impl<K: RefUnwindSafe, V: RefUnwindSafe> RefUnwindSafe for WeakHandle<K, V> {}
 impl<K, V> Unpin for WeakHandle<K, V> {}

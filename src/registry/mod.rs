@@ -582,7 +582,7 @@ impl<K: serde_core::Serialize, V: serde_core::Serialize, S> serde_core::Serializ
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<K: UnwindSafe + RefUnwindSafe, V: UnwindSafe + RefUnwindSafe, S: UnwindSafe> UnwindSafe
     for Registry<K, V, S>
 {

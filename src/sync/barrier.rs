@@ -1,32 +1,31 @@
 //! The asymmetric barrier: readers pay nothing, whoever gives memory back pays a system call.
 //!
-//! It serves wherever a frequent side announces something and then looks, and a rare side does the same the
+//! It serves wherever a frequent side publishes something and then looks, and a rare side does the same the
 //! other way round. A reader must publish "I am reading" before its first load, which takes a full fence
 //! between the two, on every read. Linux can execute that fence on the readers' behalf: `membarrier` returns
 //! after every running thread of the process has passed a full barrier. With it the reader's side shrinks to
 //! a compiler fence. Where the call is missing (other systems, old kernels, a sandbox that forbids it),
 //! [`readers_fence`] says so and both sides use a real fence.
 //!
-//! A process may also lock itself in when it has read for a while. Then [`Refusal`] passes from the one way
-//! to the other.
+//! A process may also forbid itself the call later: then [`Refusal`] passes from the one way to the other.
 
 use super::{records, ThreadRecord, READING};
 use std::sync::atomic::{compiler_fence, fence, AtomicBool, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The reader's half, between publishing that it reads and its first load. Pairs with [`heavy_barrier`].
+/// Runs the reader's half, between publishing that it reads and its first load. Pairs with [`heavy_barrier`].
 #[inline(always)]
 pub(crate) fn light_barrier() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// The reader's half where [`readers_fence`].
+/// Runs the reader's half where [`readers_fence`].
 pub(crate) fn full_barrier() {
     fence(Ordering::SeqCst);
 }
 
-/// The light half for those who do not know which one they need.
+/// Runs the reader's half where it is not known which one is needed.
 #[inline(always)]
 pub(crate) fn any_barrier() {
     light_barrier();
@@ -35,15 +34,15 @@ pub(crate) fn any_barrier() {
     }
 }
 
-/// Whether readers have to fence themselves. To be asked after they have published that they read, and the
-/// light half.
+/// Returns whether readers have to fence themselves. Asked after publishing that they read, and the light
+/// half.
 #[inline(always)]
 pub(crate) fn readers_fence() -> bool {
     FENCED.load(Ordering::Relaxed)
 }
 
-/// The rare side's half, between unlinking and looking for readers. Pairs with [`light_barrier`]. False if it
-/// could not be done: then nothing may be concluded from what is seen afterwards.
+/// Runs the rare side's half, between unlinking and looking for readers. Pairs with [`light_barrier`]. False
+/// if it failed: then nothing may be concluded from what is seen afterwards.
 #[must_use]
 pub(crate) fn heavy_barrier() -> bool {
     fence(Ordering::SeqCst);
@@ -57,7 +56,7 @@ static FENCED: AtomicBool = AtomicBool::new(true);
 /// Set when no reader relies on the system's barrier.
 static ALL_FENCED: AtomicBool = AtomicBool::new(false);
 
-/// Asks the system for its barrier, once a process: before anybody relies on it.
+/// Asks the system for its barrier, once a process, before anybody relies on it.
 pub(crate) fn begin_reading() {
     static ASKED: once_cell::sync::OnceCell<()> = once_cell::sync::OnceCell::new();
     ASKED.get_or_init(|| {
@@ -67,24 +66,22 @@ pub(crate) fn begin_reading() {
     });
 }
 
-/// The system has refused its barrier, which it had allowed. From then on readers fence themselves; but some
-/// may have looked just before whether they have to, and what they have published may not be seen yet. No
-/// fence of ours makes it seen: only time does. Until it is, nothing is given back.
+/// The system refuses the barrier that it had allowed. From then on readers fence themselves; but some may
+/// have asked just before, and what they have published may not be seen yet. No fence of ours makes it seen,
+/// only time does. Until then nothing is given back.
 enum Refusal {
     /// Since then.
     Begun(Instant),
-    /// What they had published is seen. These were reading then, with these states, and may go on to name
-    /// what they look at, without a fence.
+    /// What they had published is seen. These were reading then, with these states, and may still publish
+    /// hazards without a fence.
     Waits(Vec<(&'static ThreadRecord, usize)>),
 }
 
 impl Refusal {
-    /// How long a store may take until other processors see it, at most. It takes less than a microsecond:
-    /// processors write out their stores as soon as they can, and all of them when they turn to another
-    /// thread.
+    /// How long a store may take until other processors see it, at most. It takes less than a microsecond.
     const PATIENCE: Duration = Duration::from_secs(1);
 
-    /// Whether all readers fence themselves by now.
+    /// Returns whether all readers fence themselves by now.
     #[cold]
     fn is_over() -> bool {
         static REFUSAL: Mutex<Option<Refusal>> = Mutex::new(None);

@@ -28,8 +28,7 @@ mod body {
     /// Threads of one execution.
     pub(crate) const THREADS: usize = 16;
 
-    /// Nothing is found out about accesses that meet: a thread is interrupted in atomics, locks and waits
-    /// only.
+    /// Finds no accesses that meet: a thread is interrupted in atomics, locks and waits only.
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {

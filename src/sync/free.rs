@@ -17,8 +17,8 @@ pub(crate) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     unsafe { dealloc(memory.as_ptr(), layout) }
 }
 
-/// Freed memory of the models: overwritten, and kept until much has been freed after it, so that whoever
-/// still reads it finds that out, and does not find what was put there next.
+/// Freed memory of the models: overwritten, and kept until much has been freed after it, so that a late
+/// reader finds nonsense, and not what was put there next.
 #[cfg(all(highlander_loom, feature = "loom"))]
 mod quarantine {
     use std::alloc::{dealloc, Layout};
@@ -49,7 +49,7 @@ mod quarantine {
         static QUARANTINE: RefCell<Quarantine> = RefCell::default();
     }
 
-    /// Takes in a block; gives the oldest if there is enough without it.
+    /// Takes in a block; returns the oldest if there is enough without it.
     ///
     /// # Safety
     /// As for `free`, and for what comes back.

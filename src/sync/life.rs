@@ -59,7 +59,7 @@ impl<T> LifeArc<T> {
         }
     }
 
-    /// What is left of an owner that is not to count itself out when it is dropped.
+    /// Turns an owner into its memory, without counting it out.
     fn into_memory(self) -> Arc<ModelCounted<T>> {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: read once, and never dropped where it was.
@@ -67,7 +67,7 @@ impl<T> LifeArc<T> {
     }
 }
 
-/// Gives up one ownership. True for the last one.
+/// Releases one ownership. True for the last one.
 fn release<T: ?Sized>(counted: &ModelCounted<T>) -> bool {
     if counted.strong.fetch_sub(1, Ordering::Release) != 1 {
         return false;
@@ -76,14 +76,14 @@ fn release<T: ?Sized>(counted: &ModelCounted<T>) -> bool {
     true
 }
 
-/// For the last owner, after all others.
+/// Takes the value out, for the last owner.
 fn take<T>(counted: &ModelCounted<T>) -> T {
     // SAFETY: nobody else gets at it any more; loom checks that.
     let value = counted.value.with_mut(|cell| unsafe { (*cell).take() });
     ManuallyDrop::into_inner(*value.expect("the last owner"))
 }
 
-/// What is at the address at which a dead value was, for as long as the weak pointer keeps it.
+/// Returns the address at which a dead value was, which the weak pointer keeps.
 pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
     whole(&weak.0)
 }

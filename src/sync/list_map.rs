@@ -31,8 +31,8 @@ mod body {
         }
     }
 
-    /// Who meets a locked shard sleeps with the others of this crate, and not in dashmap, whose list of
-    /// sleepers a forked child would inherit. (Only `shrink_to_fit` leaves it to dashmap.)
+    /// A thread that meets a locked shard sleeps in `parking`, and not in dashmap, whose list of sleepers a
+    /// forked child would inherit. (Only `shrink_to_fit` leaves it to dashmap.)
     pub(crate) struct ListMap<R>(Lists<R>);
 
     type Lists<R> = DashMap<u64, R, BuildHasherDefault<PassThrough>>;
@@ -42,7 +42,7 @@ mod body {
             Self(DashMap::default())
         }
 
-        /// One of many, of which most are small: a few shards, however many processors there are.
+        /// Creates one of many, most of them small: a few shards, however many processors there are.
         pub(crate) fn small(capacity: usize) -> Self {
             Self(DashMap::with_capacity_and_hasher_and_shard_amount(
                 capacity,
@@ -51,7 +51,7 @@ mod body {
             ))
         }
 
-        /// Runs `f` on the list under `key`, alone; an empty list is not kept.
+        /// Runs `f` on the list under `key`, alone. An empty list is not kept.
         pub(crate) fn update<O>(&self, key: u64, f: impl FnOnce(&mut R) -> O) -> O {
             let _wake = self.wake_at_end();
             match self.locked(|map| map.try_entry(key)) {
@@ -87,7 +87,7 @@ mod body {
             }
         }
 
-        /// What `attempt` returns, as soon as the shard is not locked.
+        /// Calls `attempt` until the shard is not locked.
         #[inline(always)]
         fn locked<'a, O>(&'a self, attempt: impl Fn(&'a Lists<R>) -> Option<O>) -> O {
             match attempt(&self.0) {
@@ -106,7 +106,7 @@ mod body {
             std::ptr::from_ref(self).addr()
         }
 
-        /// Wakes those who sleep in `locked`, once this is dropped.
+        /// Returns a guard that wakes those who sleep in `locked`.
         fn wake_at_end(&self) -> WakeAtEnd {
             WakeAtEnd(self.address())
         }
@@ -133,8 +133,7 @@ mod body {
     use super::Row;
     use std::collections::HashMap;
 
-    // A shard lock of dashmap would block the one OS thread on which loom runs a model, so one modelled mutex
-    // stands for it.
+    // A shard lock of dashmap would block the one OS thread of a model, so one modelled mutex stands for it.
     pub(crate) struct ListMap<R>(Mutex<HashMap<u64, R>>);
 
     impl<R: Row> ListMap<R> {
@@ -169,12 +168,12 @@ mod body {
 
 pub(crate) use body::ListMap;
 
-/// What one key leads to.
+/// The list of one key.
 pub(crate) trait Row: Default {
     fn is_empty(&self) -> bool;
 }
 
-/// Hardly ever more than one thing, which then takes no memory of its own.
+/// A list of hardly ever more than one thing, which then takes no memory of its own.
 pub(crate) type List<T> = smallvec::SmallVec<[T; 1]>;
 
 impl<T> Row for List<T> {

@@ -1,12 +1,12 @@
 //! A lock of one word, for what is changed in a few instructions: one locked instruction to take it, a plain
-//! store to let go.
+//! store to release it.
 //!
 //! Like a bucket's lock it spins briefly and then parks, and a panic does not poison it.
 
 use super::{park_while, relax, spin_rounds, wake_parked, AtomicU64, Ordering, UnsafeCell};
 
 pub(crate) struct Lock<T> {
-    /// 1 while somebody has the value.
+    /// 1 while it is locked.
     word: AtomicU64,
     value: UnsafeCell<T>,
 }
@@ -35,7 +35,7 @@ impl<T> Lock<T> {
 
     #[inline(always)]
     fn try_take(&self) -> bool {
-        // Acquire: pairs with the store that lets go.
+        // Acquire: pairs with `Release`.
         self.word
             .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
@@ -49,9 +49,9 @@ impl<T> Lock<T> {
     }
 }
 
-/// What `attempt` returns as soon as it takes a lock, after whose release [`wake_parked`] is called with this
-/// address. It fails only while somebody has the lock: else nobody would wake the caller. It runs no user
-/// code, and does not panic.
+/// Calls `attempt` until it takes a lock, after whose release [`wake_parked`] is called with this address. It
+/// fails only while somebody has the lock: else nobody would wake the caller. It runs no user code, and does
+/// not panic.
 pub(crate) fn take<R>(address: usize, mut attempt: impl FnMut() -> Option<R>) -> R {
     let mut round = 0;
     loop {

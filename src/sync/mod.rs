@@ -1,11 +1,11 @@
 //! The facade: every atomic, lock, wait, thread-local and concurrent map that the crate uses, with two
 //! bodies.
 //!
-//! `real` is what users run. `model` presents the same names on top of loom, so that the protocols above are
-//! checked exactly as they are written. Which body is compiled depends on a private `cfg` *and* the `loom`
-//! feature, so that neither a feature unified by somebody else's crate nor a bare `--cfg loom` can switch a
-//! production build. With another `cfg` and feature on top of these (`highlander_shuttle`, `shuttle`) `model`
-//! is on shuttle instead, which `explorer` chooses.
+//! `real` is what users run. `model` presents the same names on top of loom, so the protocols above are
+//! checked as they are written. Which body is compiled depends on a private `cfg` *and* the `loom` feature,
+//! so that neither a feature unified by somebody else's crate nor a bare `--cfg loom` can switch a production
+//! build. With another `cfg` and feature on top of these (`highlander_shuttle`, `shuttle`) `model` is on
+//! shuttle instead, which `explorer` chooses.
 
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod real;
@@ -38,7 +38,7 @@ mod sleeper;
 /// stretch of reading.
 pub(crate) const READING: usize = 1;
 
-/// Atomics that no protocol rests on, such as counters of events and hints: in a model they are no steps.
+/// Atomics that no protocol rests on (counters, hints): in a model they are no steps.
 pub(crate) mod plain {
     #[allow(unused_imports)] // some of them only with some features
     pub(crate) use std::sync::atomic::{

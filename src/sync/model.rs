@@ -17,50 +17,50 @@ pub(crate) use super::explorer::atomic::{
 pub(crate) use super::explorer::{Condvar, MutexGuard, UnsafeCell};
 
 std::thread_local! {
-    // What a model can choose, before it starts. Of the OS thread, not of the process: a model runs on one,
-    // and the other models beside it.
+    // What a model chooses before it starts. Of the OS thread: a model runs on one, and other models beside
+    // it.
     static RECLAIM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     static PARK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-    static OWN_STRIPES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static OWN_SHARDS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-std::thread_local!(static CORES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+std::thread_local!(static LIVE_TABLES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
 
-/// The registries, or what is left of them, that have not been freed on this OS thread.
-pub fn cores() -> usize {
-    CORES.get()
+/// Returns the number of tables that have not been freed on this OS thread.
+pub fn live_tables() -> usize {
+    LIVE_TABLES.get()
 }
 
-/// Counted while it lives.
+/// A part of a table, counted by `live_tables`.
 pub(crate) struct Counted(());
 
 impl Counted {
     pub(crate) fn new() -> Self {
-        CORES.set(CORES.get() + 1);
+        LIVE_TABLES.set(LIVE_TABLES.get() + 1);
         Self(())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        CORES.set(CORES.get() - 1);
+        LIVE_TABLES.set(LIVE_TABLES.get() - 1);
     }
 }
 
-/// Whether the models that follow on give memory back while others read (which makes every read a few steps
-/// longer).
+/// Sets whether the models that follow give memory back while others read. That makes every read a few steps
+/// longer.
 pub fn set_reclaim(on: bool) {
     RECLAIM.set(on);
 }
 
-/// Whether waiters for a bucket park in the models that follow, instead of yielding.
+/// Sets whether waiters for a bucket park in the models that follow, instead of yielding.
 pub fn set_park(on: bool) {
     PARK.set(on);
 }
 
-/// Whether each thread has a stripe of the pool to itself in the models that follow, instead of one for all.
-pub fn set_own_stripes(on: bool) {
-    OWN_STRIPES.set(on);
+/// Sets whether each thread has its own shard of the pool in the models that follow, instead of one for all.
+pub fn set_own_shards(on: bool) {
+    OWN_SHARDS.set(on);
 }
 
 pub(crate) fn prefetch<T>(_: *const T) {}
@@ -183,13 +183,13 @@ impl<T> OnceCell<T> {
     }
 }
 
-/// What a flag says that nobody else can change any more. Owners that went came before that by way of an
-/// `Arc` of `std`, of which the model knows nothing: so it is asked for the latest value.
+/// Returns a flag that nobody else can change any more. Earlier owners were ordered by an `Arc` of `std`, of
+/// which the model knows nothing: so this asks for the latest value.
 pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
     flag.fetch_or(false, Ordering::Relaxed)
 }
 
-/// `once_cell::race::OnceBox`, as far as it is used here: who comes first wins.
+/// `once_cell::race::OnceBox`, as far as it is used here: the first wins.
 pub(crate) struct OnceBox<T> {
     inner: AtomicPtr<T>,
 }
@@ -257,12 +257,11 @@ struct ParkingLot {
     woken: Condvar,
 }
 
-/// What lives as long as one execution of a model.
+/// The state of one execution of a model.
 struct World {
     lot: ParkingLot,
     records: Vec<ThreadRecord>,
-    // No step of a model: threads are numbered in the order in which they come here, which is part of the
-    // execution.
+    // No step of a model: threads are numbered in the order in which they come here.
     next: std::sync::atomic::AtomicUsize,
 }
 
@@ -320,12 +319,12 @@ pub(crate) fn millisecond() -> u64 {
     0
 }
 
-pub(crate) fn lanes() -> usize {
+pub(crate) fn flight_shards() -> usize {
     1
 }
 
-pub(crate) fn stripes() -> (usize, usize) {
-    (if OWN_STRIPES.get() { 3 } else { 0 }, 1)
+pub(crate) fn shards() -> (usize, usize) {
+    (if OWN_SHARDS.get() { 3 } else { 0 }, 1)
 }
 
 pub(crate) struct ThreadRecord {
@@ -346,7 +345,7 @@ explorer::thread_local! {
     static INDEX: usize = WORLD.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// Every thread has one, except in models that give nothing back.
+/// Returns this thread's record. Every thread has one, except in models that give nothing back.
 pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     reclaims().then(|| {
         let index = INDEX.with(|index| *index);
@@ -372,11 +371,11 @@ pub(crate) fn records() -> impl Iterator<Item = &'static ThreadRecord> {
 }
 
 pub(crate) fn own_index() -> Option<usize> {
-    OWN_STRIPES.get().then(|| INDEX.with(|index| *index))
+    OWN_SHARDS.get().then(|| INDEX.with(|index| *index))
 }
 
-/// Both halves of the asymmetric barrier are full fences here: that is what the system's call gives the light
-/// one.
+/// Both halves of the asymmetric barrier are full fences here: the system's call makes the light one a full
+/// fence.
 pub(crate) fn light_barrier() {
     explorer::atomic::fence(Ordering::SeqCst);
 }
@@ -389,7 +388,7 @@ pub(crate) fn full_barrier() {
     light_barrier();
 }
 
-/// The short way is the one that is modelled.
+/// Returns false: the short way is the one that is modelled.
 pub(crate) fn readers_fence() -> bool {
     false
 }

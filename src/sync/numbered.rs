@@ -2,8 +2,8 @@
 
 /// A list whose numbers rise. Adding takes O(1), finding O(log n), and removing O(log n), amortised.
 ///
-/// What has been removed leaves a hole until half of the list is holes. (A `BTreeMap` does the same in
-/// several times the code, which every map of a user would compile anew.)
+/// A removed value leaves a hole until half of the list is holes. (A `BTreeMap` takes several times the code,
+/// which every map of a user would compile anew.)
 pub(crate) struct Numbered<T> {
     /// By rising numbers.
     values: Vec<(u64, Option<T>)>,

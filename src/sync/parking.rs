@@ -1,15 +1,14 @@
-//! Threads that sleep until a word is changed by somebody who does not know of them: who waits for a lock of
-//! one word.
+//! Threads that sleep until a lock of one word is released by somebody who does not know of them.
 //!
-//! They sleep at a few places that the process keeps for all its words. There is no list of who sleeps where,
-//! so a thread that is not there any more (in a forked child) is in nobody's way.
+//! They sleep at a few places that the process keeps for all its locks. There is no list of sleepers, so a
+//! thread that is not there any more (in a forked child) is in nobody's way.
 
 use super::barrier::{any_barrier, heavy_barrier};
 use std::ptr;
 use std::sync::atomic::{fence, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
-/// Threads that sleep or are about to, anywhere in the process. The price of unlocking is one look at it.
+/// The number of threads that sleep or are about to. Unlocking costs one look at it.
 static PARKED: Padded = Padded(AtomicUsize::new(0));
 
 /// On a line of its own: every writer reads it.
@@ -22,24 +21,24 @@ static PLACES: AtomicPtr<ParkingPlaces> = AtomicPtr::new(ptr::null_mut());
 type ParkingPlaces = [ParkingPlace; 64];
 
 struct ParkingPlace {
-    door: Mutex<()>,
+    mutex: Mutex<()>,
     woken: Condvar,
 }
 
-/// Sleeps while it is `blocked`, which runs no user code and does not panic, until [`wake_parked`] is called
-/// for this address. May return earlier, and without having asked.
+/// Sleeps while `blocked`, which runs no user code and does not panic, until [`wake_parked`] is called for
+/// this address. May return earlier, and without having asked.
 #[cold]
 pub(crate) fn park_while(address: usize, mut blocked: impl FnMut() -> bool) {
-    // Before the announcement: who sees that finds these.
+    // First: whoever sees `PARKED` raised finds these.
     let place = place(places(), address);
-    // Between announcing and looking again, as `wake_parked` has one between unlocking and looking: one of
-    // the two sees the other. The waiter, who has time, takes the heavy half. Release: pairs with the fence
-    // in `unpark_all`.
+    // A barrier between raising this and looking again, as `wake_parked` has one between unlocking and
+    // looking: one of the two sees the other. The waiter, who has time, runs the heavy half. Release: pairs
+    // with the fence in `unpark_all`.
     PARKED.0.fetch_add(1, Ordering::Release);
     if heavy_barrier() {
-        let mut door = place.door.lock().unwrap_or_else(|e| e.into_inner());
+        let mut guard = place.mutex.lock().unwrap_or_else(|e| e.into_inner());
         while blocked() {
-            door = place.woken.wait(door).unwrap_or_else(|e| e.into_inner());
+            guard = place.woken.wait(guard).unwrap_or_else(|e| e.into_inner());
         }
     } else {
         std::thread::yield_now();
@@ -48,7 +47,7 @@ pub(crate) fn park_while(address: usize, mut blocked: impl FnMut() -> bool) {
 }
 
 /// Wakes every thread that sleeps in [`park_while`] for this address, after what blocked it has changed. The
-/// address is only a number here: it may be dangling by now.
+/// address is only a number, and may be dangling by now.
 #[inline(always)]
 pub(crate) fn wake_parked(address: usize) {
     any_barrier();
@@ -60,19 +59,19 @@ pub(crate) fn wake_parked(address: usize) {
 #[cold]
 #[inline(never)]
 fn unpark_all(address: usize) {
-    // Acquire, for the load that brought us here: pairs with the announcement.
+    // Acquire, for the load that brought us here: pairs with the Release in `park_while`.
     fence(Ordering::Acquire);
     // SAFETY: null, or from `Box::leak`.
     if let Some(places) = unsafe { PLACES.load(Ordering::Acquire).as_ref() } {
         let place = place(places, address);
-        // Who has looked sleeps by now, or looks again.
-        drop(place.door.lock().unwrap_or_else(|e| e.into_inner()));
+        // A thread that has looked sleeps by now, or looks again.
+        drop(place.mutex.lock().unwrap_or_else(|e| e.into_inner()));
         place.woken.notify_all();
     }
 }
 
-/// For a forked child, which has one thread: those that were parked in its parent are not there, nor may the
-/// doors that they had locked be opened by anybody.
+/// Forgets all parked threads, in a forked child: it has one thread, and the mutexes that others had locked
+/// stay locked.
 #[cfg(feature = "after-fork")]
 pub(crate) fn nobody_is_parked() {
     PARKED.0.store(0, Ordering::Relaxed);
@@ -89,7 +88,7 @@ fn places() -> &'static ParkingPlaces {
     let mut places = PLACES.load(Ordering::Acquire);
     if places.is_null() {
         let new = Box::into_raw(Box::new(std::array::from_fn(|_| ParkingPlace {
-            door: Mutex::new(()),
+            mutex: Mutex::new(()),
             woken: Condvar::new(),
         })));
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);

@@ -13,7 +13,7 @@ pub(crate) use std::sync::atomic::{
 };
 pub(crate) use std::sync::{Arc as LifeArc, Condvar, MutexGuard, Weak as LifeWeak};
 
-/// What is at the address at which a dead value was, for as long as the weak pointer keeps it.
+/// Returns the address at which a dead value was, which the weak pointer keeps.
 #[inline]
 pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
     weak.as_ptr().cast_mut()
@@ -48,7 +48,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// A lock for many readers, that a panic does not poison, as above.
+/// A lock for many readers that a panic does not poison.
 #[cfg(feature = "logging")]
 #[derive(Debug)]
 pub(crate) struct RwLock<T>(std::sync::RwLock<T>);
@@ -68,7 +68,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// One round of waiting on a spinning word: busy at first, then giving up the time slice.
+/// Waits one round on a spinning word: busy at first, then by giving up the time slice.
 pub(crate) fn relax(round: u32) {
     if round < 6 {
         for _ in 0..1 << round {
@@ -79,17 +79,17 @@ pub(crate) fn relax(round: u32) {
     }
 }
 
-/// How often a lock is polled before its waiter parks.
+/// Returns how often a lock is polled before its waiter parks.
 pub(crate) fn spin_rounds() -> u32 {
     8
 }
 
-/// How often a creation under way is polled before its waiter goes to sleep: for less than a microsecond.
+/// Returns how often a creation under way is polled before its waiter sleeps: for less than a microsecond.
 pub(crate) fn spins_for_a_creation() -> u32 {
     6
 }
 
-/// Asks for a cache line that will soon be used. The address is only a hint: it may lead nowhere.
+/// Prefetches a cache line. The address is only a hint: it may lead nowhere.
 #[inline(always)]
 pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -112,7 +112,7 @@ pub(crate) unsafe fn zeroed_array<T>(layout: Layout, _len: usize, _new: fn() -> 
     NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// As in the model, where accesses that meet are found out.
+/// A cell with loom's API: in a model, accesses that meet are found.
 #[repr(transparent)]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
@@ -127,14 +127,14 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// On how many processors this process may run. The system reads files for an answer, so it is asked once.
+/// Returns on how many processors this process may run. The system reads files for it, so it is asked once.
 fn processors() -> usize {
     static PROCESSORS: OnceCell<usize> = OnceCell::new();
     *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
-/// A number that changes about every millisecond, and is not 0. Where there is no clock, it changes at each
-/// call.
+/// Returns a number that changes about every millisecond (where there is no clock, at each call), and is not
+/// 0.
 #[inline(always)]
 pub(crate) fn millisecond() -> u64 {
     // A processor's counter costs a tenth of the system's clock, and adds a billion to some billions each
@@ -164,24 +164,24 @@ fn system_millisecond() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Into how many parts to split what many threads change: those that one thread has, and those for all
-/// others.
-pub(crate) fn stripes() -> (usize, usize) {
+/// Returns into how many shards to split what many threads change: those with one thread each, and those for
+/// all other threads.
+pub(crate) fn shards() -> (usize, usize) {
     let parallel = processors();
     ((parallel * 2).min(64), parallel.min(16))
 }
 
-/// Into how many lists to split the creations under way; a power of two.
-pub(crate) fn lanes() -> usize {
-    (stripes().0 * 2).next_power_of_two()
+/// Returns into how many lists to split the creations under way; a power of two.
+pub(crate) fn flight_shards() -> usize {
+    (shards().0 * 2).next_power_of_two()
 }
 
-/// What a flag says that nobody else can change any more.
+/// Returns a flag that nobody else can change any more.
 pub(crate) fn settled(flag: &mut AtomicBool) -> bool {
     *flag.get_mut()
 }
 
-/// Whether memory can be given back while others read: always, here.
+/// Returns whether memory can be given back while others read: always, here.
 #[inline(always)]
 pub(crate) fn reclaims() -> bool {
     true
@@ -192,7 +192,7 @@ pub(crate) fn reclaims() -> bool {
 pub(crate) struct ThreadRecord {
     /// See `grace`.
     pub(crate) state: AtomicUsize,
-    /// See `protection`.
+    /// See `map::store::hazard`.
     pub(crate) hazard: AtomicPtr<()>,
     /// A small number, stable while the thread lives.
     pub(crate) index: usize,
@@ -227,15 +227,15 @@ thread_local! {
     static OWNER: RecordOwner = const { RecordOwner(Cell::new(ptr::null())) };
 }
 
-/// This thread's record, if it has one.
+/// Returns this thread's record, if it has one.
 #[inline(always)]
 pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     // SAFETY: the cell holds null or a record, and records are never freed.
     unsafe { RECORD.with(Cell::get).as_ref() }
 }
 
-/// This thread's record, found or made if need be. None while the thread is ending, when nothing would give
-/// it back.
+/// Returns this thread's record, found or made if need be. None while the thread is ending, when nothing
+/// would give it back.
 #[cold]
 #[inline(never)]
 pub(crate) fn adopt_record() -> Option<&'static ThreadRecord> {
@@ -251,7 +251,7 @@ pub(crate) fn adopt_record() -> Option<&'static ThreadRecord> {
     })
 }
 
-/// A record for one use, to be handed back with [`return_record`].
+/// Returns a record for one use, to be handed back with [`return_record`].
 #[cold]
 pub(crate) fn lend_record() -> &'static ThreadRecord {
     free_record().unwrap_or_else(new_record)
@@ -265,8 +265,8 @@ pub(crate) fn return_record(record: &'static ThreadRecord) {
     record.taken.store(false, Ordering::Release);
 }
 
-/// The calling thread's number, a small one that no other living thread has. None at the thread's first use,
-/// and when it is ending.
+/// Returns the calling thread's number, a small one that no other living thread has. None at the thread's
+/// first use, and when it is ending.
 #[inline(always)]
 pub(crate) fn own_index() -> Option<usize> {
     own_record().map(|record| record.index)
@@ -300,7 +300,7 @@ fn new_record() -> &'static ThreadRecord {
     }
 }
 
-/// Every record, also of threads that are gone.
+/// Returns every record, also of threads that are gone.
 pub(crate) fn records() -> impl Iterator<Item = &'static ThreadRecord> {
     let mut next = RECORDS.load(Ordering::Acquire) as *const ThreadRecord;
     std::iter::from_fn(move || {
@@ -327,7 +327,7 @@ macro_rules! global {
 }
 pub(crate) use global;
 
-/// A function that is `const`, but not in models, where locks and atomics are registered when they are made.
+/// A function that is `const` but in models, where locks and atomics are registered when they are made.
 macro_rules! const_fn {
     ($(#[$attr:meta])* $vis:vis const fn $name:ident $($rest:tt)*) => {
         $(#[$attr])* $vis const fn $name $($rest)*

@@ -1,8 +1,7 @@
 //! Threads and tasks that sleep until they are notified.
 //!
-//! Nobody is woken under a lock: to wake a task is to run code of its executor, which may poll the task on
-//! the spot, or drop the last owner of it. So whoever brings something about takes the sleepers out under its
-//! lock, and notifies them after that.
+//! Nobody is woken under a lock: to wake a task runs code of its executor, which may poll the task on the
+//! spot, or drop its last owner. So sleepers are taken out under the lock, and notified after it.
 
 use super::{const_fn, Condvar, Mutex, Numbered};
 use std::sync::Arc;
@@ -33,8 +32,8 @@ impl Sleeper {
         }
     }
 
-    /// Wakes the thread. A task's waker comes back: to wake that, or to drop it, runs code of the executor,
-    /// so it is done with no lock held.
+    /// Wakes the thread. Returns a task's waker: to wake or drop that runs code of the executor, so it is
+    /// done with no lock held.
     #[must_use = "the task sleeps until it is woken"]
     pub(crate) fn notify(&self) -> Option<Waker> {
         let mut state = self.state.lock();
@@ -53,7 +52,7 @@ impl Sleeper {
         }
     }
 
-    /// Is ready when it is notified. The task of the last poll is the one that is woken.
+    /// Polls whether it is notified. The task of the last poll is the one that is woken.
     #[cfg(feature = "async")]
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         // Cloned and dropped outside of the lock: both are code of the executor.
@@ -73,7 +72,7 @@ impl Sleeper {
     }
 }
 
-/// Something that some wait for, and others bring about.
+/// Something that threads and tasks wait for.
 pub(crate) struct Event {
     waiting: Mutex<Numbered<Arc<Sleeper>>>,
 }
@@ -87,7 +86,7 @@ impl Event {
         }
     }
 
-    /// What is brought about after this call is not missed.
+    /// Begins to listen: an event after this call is not missed.
     pub(crate) fn listen(&self) -> Listener<'_> {
         let sleeper = Arc::new(Sleeper::new());
         let number = self.waiting.lock().push(Arc::clone(&sleeper));
@@ -98,7 +97,7 @@ impl Event {
         }
     }
 
-    /// Those who listen, to be notified outside of all locks.
+    /// Takes out those who listen, to be notified outside of all locks.
     #[must_use = "they sleep until they are notified"]
     pub(crate) fn take_waiting(&self) -> Vec<Arc<Sleeper>> {
         let waiting = self.waiting.lock().take_all();
@@ -106,7 +105,7 @@ impl Event {
     }
 }
 
-/// One who listens, until this is dropped.
+/// A thread or task that listens, until this is dropped.
 pub(crate) struct Listener<'a> {
     event: &'a Event,
     number: u64,
@@ -119,7 +118,7 @@ impl Listener<'_> {
         self.sleeper.wait();
     }
 
-    /// Is ready when it is notified.
+    /// Polls whether it is notified.
     #[cfg(feature = "async")]
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         self.sleeper.poll(context)

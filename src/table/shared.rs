@@ -45,7 +45,7 @@ impl<B: Payload> Shared<B> {
         let shared = NonNull::from(Box::leak(Box::new(Self {
             index: Index::new(capacity, Self::OWNERS),
             origin: Origin {
-                core: NonNull::dangling(),
+                table: NonNull::dangling(),
             },
             pool: Pool::new(sizes, node_align::<B>()),
             shares: AtomicUsize::new(1),
@@ -57,7 +57,7 @@ impl<B: Payload> Shared<B> {
         })));
         // SAFETY: just made, and nobody else's yet. Nodes carry the pointer of the box itself, as one of them
         // may free it.
-        unsafe { (*shared.as_ptr()).origin.core = shared.cast() };
+        unsafe { (*shared.as_ptr()).origin.table = shared.cast() };
         shared
     }
 
@@ -68,7 +68,7 @@ impl<B: Payload> Shared<B> {
     #[inline(always)]
     pub(super) unsafe fn of<'a>(node: NodePtr) -> &'a Self {
         // SAFETY: a node's origin is what allocated it, and that lives while the node is out.
-        unsafe { origin(node).core.cast().as_ref() }
+        unsafe { origin(node).table.cast().as_ref() }
     }
 
     /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the
@@ -91,7 +91,7 @@ impl<B: Payload> Shared<B> {
     /// The node is of kind `B`, and the caller has it alone.
     pub(super) unsafe fn free(node: NodePtr, live: isize) {
         // SAFETY: the caller's promise.
-        let shared: NonNull<Self> = unsafe { origin(node) }.core.cast();
+        let shared: NonNull<Self> = unsafe { origin(node) }.table.cast();
         let this = shared.as_ptr();
         // SAFETY: the node, which is out, keeps it until the pool has it; the rest is the caller's promise.
         if unsafe {
@@ -190,7 +190,7 @@ impl<B: Payload> Shared<B> {
             this.graveyard.collect();
         }
         // SAFETY: closed just now, which counts this caller.
-        if unsafe { Pool::let_go(&raw const (*shared.as_ptr()).pool) } {
+        if unsafe { Pool::release_ref(&raw const (*shared.as_ptr()).pool) } {
             // SAFETY: no node is out, and the last table is this call's caller.
             unsafe { Self::destroy(shared) };
         }

@@ -103,7 +103,7 @@ impl Counters {
     #[cold]
     fn first(&self) -> &[CounterShard] {
         self.stripes.get_or_init(|| {
-            let own = sync::stripes().0;
+            let own = sync::shards().0;
             (0..=own).map(|_| CounterShard::default()).collect()
         })
     }

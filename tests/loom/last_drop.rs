@@ -150,7 +150,7 @@ fn registry_drop_against_last_drop() {
         handle.read();
         drop(handle);
         other.join().unwrap();
-        assert_eq!((tally.live(), highlander::model::cores()), (0, 0));
+        assert_eq!((tally.live(), highlander::model::live_tables()), (0, 0));
     });
 }
 
@@ -164,7 +164,7 @@ fn whoever_is_last_of_registry_and_handles_frees_all() {
         drop(registry);
         drop(two);
         other.join().unwrap();
-        assert_eq!((tally.live(), highlander::model::cores()), (0, 0));
+        assert_eq!((tally.live(), highlander::model::live_tables()), (0, 0));
     });
 }
 

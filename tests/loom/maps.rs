@@ -565,7 +565,7 @@ fn pruning_at_once_against_replacement_of_the_dead() {
 #[test]
 fn look_up_that_owns_nothing_against_the_death_of_a_young_one() {
     let _reclaim = Switch::on(highlander::model::set_reclaim);
-    let _own = Switch::on(highlander::model::set_own_stripes);
+    let _own = Switch::on(highlander::model::set_own_shards);
     model_with(2, || {
         let (map, keys, values) = map::<true>();
         // Dead at once, and young until the next insertion.
@@ -585,7 +585,7 @@ fn look_up_that_owns_nothing_against_the_death_of_a_young_one() {
 
 #[test]
 fn removal_against_the_death_of_a_young_one() {
-    let _own = Switch::on(highlander::model::set_own_stripes);
+    let _own = Switch::on(highlander::model::set_own_shards);
     model_with(2, || {
         let (map, keys, values) = map::<true>();
         let young = Strong::new(&values);

@@ -34,7 +34,7 @@ fn growth_gives_back_the_old_table_against_look_up() {
             move || interner.get(&A).map(|found| found.read())
         });
         let _c = interner.intern_owned(Content::new(C, &tally));
-        // Gives back what the one before has buried.
+        // Gives back what the one before has retired.
         let _a2 = interner.intern_owned(Content::new(A2, &tally));
         assert_eq!(other.join().unwrap(), Some(A));
     });
@@ -54,13 +54,13 @@ fn registry_drop_gives_back_the_table_against_last_drop() {
 }
 
 #[test]
-fn what_is_buried_during_a_grace_period_waits_for_its_own() {
+fn what_is_retired_during_a_grace_period_waits_for_its_own() {
     let _reclaim = Switch::on(highlander::model::set_reclaim);
     model_with(3, || {
         let (interner, tally) = (interner(), Tally::default());
         let _a = interner.intern_owned(Content::new(A, &tally));
         let _b = interner.intern_owned(Content::new(B, &tally));
-        // Replaces the first table, which stays buried until the next insertion.
+        // Replaces the first table, which stays retired until the next insertion.
         let _c = interner.intern_owned(Content::new(C, &tally));
         let other = thread::spawn({
             let interner = Arc::clone(&interner);
@@ -78,8 +78,8 @@ fn what_is_buried_during_a_grace_period_waits_for_its_own() {
 }
 
 #[test]
-fn owner_of_a_stripe_against_a_visitor() {
-    let _own = Switch::on(highlander::model::set_own_stripes);
+fn owner_of_a_shard_against_a_visitor() {
+    let _own = Switch::on(highlander::model::set_own_shards);
     let _reclaim = Switch::on(highlander::model::set_reclaim);
     model_with(3, || {
         let (interner, tally) = (interner(), Tally::default());
@@ -91,7 +91,7 @@ fn owner_of_a_stripe_against_a_visitor() {
                 assert_eq!(b.read(), B);
             }
         });
-        // Visits the stripe that the other thread goes in and out of, and takes away what is free there.
+        // Visits the shard that the other thread goes in and out of, and takes away what is free there.
         interner.shrink_to_fit();
         other.join().unwrap();
         drop(a);

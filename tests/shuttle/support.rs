@@ -1,6 +1,6 @@
 //! How a meeting is run.
 
-use highlander::model::{cores, set_own_stripes, set_park, set_reclaim};
+use highlander::model::{live_tables, set_own_shards, set_park, set_reclaim};
 use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{thread, Config, Runner};
@@ -27,13 +27,13 @@ pub fn meeting(iterations: usize, f: impl Fn() + Send + Sync + 'static) {
         // Of this OS thread, on which all of the meeting runs.
         set_reclaim(on);
         set_park(on);
-        set_own_stripes(on);
+        set_own_shards(on);
         let run = {
             let f = Arc::clone(&f);
             move || {
-                let before = cores();
+                let before = live_tables();
                 f();
-                assert_eq!(cores(), before, "a registry is left");
+                assert_eq!(live_tables(), before, "a registry is left");
             }
         };
         let by_chance = RandomScheduler::new_from_seed(SEED, iterations);
@@ -43,7 +43,7 @@ pub fn meeting(iterations: usize, f: impl Fn() + Send + Sync + 'static) {
     }
     set_reclaim(false);
     set_park(false);
-    set_own_stripes(false);
+    set_own_shards(false);
 }
 
 fn config() -> Config {

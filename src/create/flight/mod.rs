@@ -337,7 +337,7 @@ impl<T, R: Clone> FlightTable<T, R> {
 
     fn inner(&self) -> &Arc<FlightTableInner<T, R>> {
         self.inner.get_or_init(|| {
-            let shards = (0..sync::lanes()).map(|_| Shard(Lock::new(List::new())));
+            let shards = (0..sync::flight_shards()).map(|_| Shard(Lock::new(List::new())));
             Arc::new(FlightTableInner {
                 shards: shards.collect(),
             })

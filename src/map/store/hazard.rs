@@ -140,7 +140,7 @@ impl<B: Payload> HazardDomain<B> {
 
 impl<B: Payload> Piles<B> {
     fn new() -> Self {
-        let all = 0..=sync::stripes().0;
+        let all = 0..=sync::shards().0;
         Self {
             lanes: all
                 .map(|_| RetireShard(Lock::new(RetireList::new())))

@@ -61,6 +61,6 @@ impl RecentInserts {
     #[cold]
     fn first(&self) -> &[Ring] {
         self.rings
-            .get_or_init(|| (0..sync::stripes().0).map(|_| Ring::default()).collect())
+            .get_or_init(|| (0..sync::shards().0).map(|_| Ring::default()).collect())
     }
 }

@@ -1,11 +1,11 @@
 //! A part of the pool: free nodes, and the entries and nodes counted here.
 //!
-//! Most stripes have an *owner*, one thread at a time, that goes in and out with plain stores: it says that
-//! it is inside, then looks whether a visitor is there. A visitor (a thread that looks for nodes, or gives
+//! Most shards have an *owner*, one thread at a time, that goes in and out with plain stores: it says that it
+//! is inside, then looks whether a visitor is there. A visitor (a thread that looks for nodes, or gives
 //! memory back) does the same the other way round, with the heavy half of the asymmetric barrier between the
 //! two, so that one of them sees the other: then the owner makes way, and the visitor waits for an owner that
-//! is inside, which takes a few instructions. The other stripes are for threads that own none. They are
-//! entered as visitors only, so no barrier is needed there.
+//! is inside, which takes a few instructions. The other shards are for threads that own none. They are
+//! entered as visitors only, without a barrier.
 //!
 //! | `owner_inside` | `visited` | who is inside |
 //! |---|---|---|
@@ -14,10 +14,10 @@
 //! | no | yes | a visitor |
 //! | yes | yes | one of the two: the owner, if it saw no visitor; the visitor, once it has seen the owner outside |
 //!
-//! Invariant: nobody who is inside calls anything that could ask for a stripe.
+//! Invariant: nobody who is inside calls anything that could ask for a shard.
 
 use super::class::Sizes;
-use super::lane::Lane;
+use super::free_list::FreeList;
 use crate::memory::node::NodePtr;
 use crate::sync::{self, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
 use std::marker::PhantomData;
@@ -30,25 +30,25 @@ pub(super) struct PoolShard {
     owner_inside: AtomicBool,
     visited: AtomicBool,
     has_owner: bool,
-    /// Entries made less entries gone; only the sum over all stripes means something. Written inside, read by
+    /// Entries made less entries gone; only the sum over all shards means something. Written inside, read by
     /// anybody.
     live: AtomicIsize,
     stock: UnsafeCell<Stock>,
-    /// The lengths of the lanes' lists. Written inside, read by anybody who wonders whether a visit pays.
+    /// The lengths of the free lists. Written inside, read by anybody who wonders whether a visit pays.
     spare: Box<[AtomicUsize]>,
 }
 
-/// What only those who are inside touch.
+/// The part that is touched only inside.
 struct Stock {
     /// The free nodes, by size.
-    lanes: Box<[Lane]>,
+    free_lists: Box<[FreeList]>,
     /// Nodes handed out less those returned, as `live`.
     outstanding: isize,
-    /// The registry has gone; see `Pool::close`.
+    /// The table's owner has gone; see `Pool::close`.
     closed: bool,
 }
 
-// SAFETY: the stock is reached through `Inside` only, which one thread has at a time. The lanes' pointers
+// SAFETY: the stock is reached through `Inside` only, which one thread has at a time. The lists' pointers
 // lead to the pool's memory.
 unsafe impl Send for PoolShard {}
 // SAFETY: as above.
@@ -57,7 +57,7 @@ unsafe impl Sync for PoolShard {}
 impl PoolShard {
     pub(super) fn new(sizes: Sizes, has_owner: bool) -> Self {
         let stock = Stock {
-            lanes: sizes.all().map(Lane::new).collect(),
+            free_lists: sizes.all().map(FreeList::new).collect(),
             outstanding: 0,
             closed: false,
         };
@@ -66,7 +66,11 @@ impl PoolShard {
             visited: AtomicBool::new(false),
             has_owner,
             live: AtomicIsize::new(0),
-            spare: stock.lanes.iter().map(|_| AtomicUsize::new(0)).collect(),
+            spare: stock
+                .free_lists
+                .iter()
+                .map(|_| AtomicUsize::new(0))
+                .collect(),
             stock: UnsafeCell::new(stock),
         }
     }
@@ -75,9 +79,9 @@ impl PoolShard {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// About how many free nodes a visitor would find.
-    pub(super) fn spare(&self, lane: usize) -> usize {
-        self.spare[lane].load(Ordering::Relaxed)
+    /// Returns about how many free nodes a visitor would find.
+    pub(super) fn spare(&self, class: usize) -> usize {
+        self.spare[class].load(Ordering::Relaxed)
     }
 
     /// Goes in, unless a visitor is there.
@@ -115,7 +119,7 @@ impl PoolShard {
         }
     }
 
-    /// Goes in, unless somebody is there. Only for stripes without an owner.
+    /// Goes in, unless somebody is there. Only for shards without an owner.
     #[inline]
     pub(super) fn try_visit(&self) -> Option<Visitor<'_>> {
         debug_assert!(!self.has_owner);
@@ -123,99 +127,98 @@ impl PoolShard {
     }
 }
 
-/// Visits each of these stripes, all at once. None if the system's barrier fails: then nothing may be
-/// touched.
+/// Visits each of these shards, all at once. None if the system's barrier fails: then nothing may be touched.
 ///
 /// *Waits* for other visitors, and for owners that are inside.
-pub(super) fn visit<'a>(stripes: impl Iterator<Item = &'a PoolShard>) -> Option<Vec<Visitor<'a>>> {
+pub(super) fn visit<'a>(shards: impl Iterator<Item = &'a PoolShard>) -> Option<Vec<Visitor<'a>>> {
     /// Takes back what was announced.
     struct Announced<'a>(Vec<&'a PoolShard>);
     impl Drop for Announced<'_> {
         fn drop(&mut self) {
-            for stripe in &self.0 {
-                stripe.visited.store(false, Ordering::Release);
+            for shard in &self.0 {
+                shard.visited.store(false, Ordering::Release);
             }
         }
     }
-    let mut announced = Announced(stripes.collect());
+    let mut announced = Announced(shards.collect());
     // Now, as an allocator may do anything.
     let mut visitors = Vec::with_capacity(announced.0.len());
     // Always in the pool's order, so that two who visit several do not wait for each other.
-    announced.0.iter().for_each(|stripe| stripe.announce());
-    let owned = announced.0.iter().any(|stripe| stripe.has_owner);
+    announced.0.iter().for_each(|shard| shard.announce());
+    let owned = announced.0.iter().any(|shard| shard.has_owner);
     if owned && !sync::heavy_barrier() {
         return None;
     }
-    for stripe in announced.0.drain(..) {
+    for shard in announced.0.drain(..) {
         let mut round = 0;
         // Acquire: pairs with the Release when the owner leaves.
-        while stripe.owner_inside.load(Ordering::Acquire) {
+        while shard.owner_inside.load(Ordering::Acquire) {
             sync::relax(round);
             round += 1;
         }
-        visitors.push(Visitor(Inside::new(stripe)));
+        visitors.push(Visitor(Inside::new(shard)));
     }
     Some(visitors)
 }
 
-/// Proof that this thread is inside a stripe, and nobody else.
+/// Proof that this thread alone is inside a shard.
 ///
 /// A pointer, not a reference: leaving is the last step with which a thread can touch a pool that another one
-/// then frees, so no reference to the stripe may be held across it.
+/// then frees, so no reference to the shard may be held across it.
 pub(super) struct Inside<'a> {
-    // Invariant: leads to a stripe that is not freed before this thread has left.
-    stripe: NonNull<PoolShard>,
+    // Invariant: leads to a shard that is not freed before this thread has left.
+    shard: NonNull<PoolShard>,
     borrowed: PhantomData<&'a PoolShard>,
 }
 
-/// The owner inside its stripe; leaves when dropped.
+/// The owner inside its shard; leaves when dropped.
 pub(super) struct ShardOwner<'a>(Inside<'a>);
 
-/// A visitor inside a stripe; leaves when dropped.
+/// A visitor inside a shard; leaves when dropped.
 pub(super) struct Visitor<'a>(Inside<'a>);
 
 impl<'a> Inside<'a> {
     #[inline(always)]
-    fn new(stripe: &'a PoolShard) -> Self {
+    fn new(shard: &'a PoolShard) -> Self {
         Self {
-            stripe: NonNull::from(stripe),
+            shard: NonNull::from(shard),
             borrowed: PhantomData,
         }
     }
 
     #[inline(always)]
-    fn stripe(&self) -> &PoolShard {
+    fn shard(&self) -> &PoolShard {
         // SAFETY: the invariant; this thread does not leave while `self` is borrowed.
-        unsafe { self.stripe.as_ref() }
+        unsafe { self.shard.as_ref() }
     }
 
     #[inline(always)]
     pub(super) fn add_live(&mut self, change: isize) {
-        let live = &self.stripe().live;
+        let live = &self.shard().live;
         let sum = live.load(Ordering::Relaxed).wrapping_add(change);
         live.store(sum, Ordering::Relaxed);
     }
 
     #[inline(always)]
     fn stock<R>(&mut self, f: impl FnOnce(&mut Stock) -> R) -> R {
-        self.stripe().stock.with_mut(|stock| {
+        self.shard().stock.with_mut(|stock| {
             // SAFETY: inside, and `&mut self` makes the borrow unique.
             f(unsafe { &mut *stock })
         })
     }
 
-    /// Does something with a lane.
+    /// Runs `f` on the free list of a size class.
     #[inline(always)]
-    fn lane<R>(&mut self, lane: usize, f: impl FnOnce(&mut Lane) -> R) -> R {
+    fn free_list<R>(&mut self, class: usize, f: impl FnOnce(&mut FreeList) -> R) -> R {
         let (result, listed) = self.stock(|stock| {
-            let lane = &mut stock.lanes[lane];
-            (f(lane), lane.listed())
+            let list = &mut stock.free_lists[class];
+            (f(list), list.listed())
         });
-        self.stripe().spare[lane].store(listed, Ordering::Relaxed);
+        self.shard().spare[class].store(listed, Ordering::Relaxed);
         result
     }
 
-    /// Nodes handed out less those returned to this stripe; only the sum over all stripes means something.
+    /// Returns the nodes handed out less those returned here; only the sum over all shards means something.
     pub(super) fn outstanding(&mut self) -> isize {
         self.stock(|stock| stock.outstanding)
     }
@@ -225,7 +228,7 @@ impl<'a> Inside<'a> {
         self.stock(|stock| stock.outstanding += change);
     }
 
-    /// Whether the registry has gone.
+    /// Returns whether the table's owner has gone.
     #[inline(always)]
     pub(super) fn is_closed(&mut self) -> bool {
         self.stock(|stock| stock.closed)
@@ -235,28 +238,30 @@ impl<'a> Inside<'a> {
         self.stock(|stock| stock.closed = true);
     }
 
-    /// A free node.
+    /// Takes a free node.
     #[inline(always)]
-    pub(super) fn take(&mut self, lane: usize) -> Option<NodePtr> {
-        self.lane(lane, Lane::take)
+    pub(super) fn take(&mut self, class: usize) -> Option<NodePtr> {
+        self.free_list(class, FreeList::take)
     }
 
     #[inline(always)]
-    pub(super) fn put(&mut self, lane: usize, node: NodePtr) {
-        self.lane(lane, |lane| lane.put(node));
+    pub(super) fn put(&mut self, class: usize, node: NodePtr) {
+        self.free_list(class, |list| list.put(node));
     }
 
-    pub(super) fn take_list(&mut self, lane: usize) -> Option<Lane> {
-        self.lane(lane, Lane::take_list)
+    pub(super) fn take_list(&mut self, class: usize) -> Option<FreeList> {
+        self.free_list(class, FreeList::take_list)
     }
 
-    pub(super) fn absorb(&mut self, lane: usize, supply: Lane) {
-        self.lane(lane, |lane| lane.absorb(supply));
+    pub(super) fn absorb(&mut self, class: usize, supply: FreeList) {
+        self.free_list(class, |list| list.absorb(supply));
     }
 
-    /// All free nodes, one lane for each size. `into` has room for them.
-    pub(super) fn take_lanes(&mut self, into: &mut Vec<Lane>) {
-        into.extend((0..self.stripe().spare.len()).map(|lane| self.lane(lane, Lane::take_all)));
+    /// Takes all free nodes, one list for each size. `into` has room for them.
+    pub(super) fn take_free_lists(&mut self, into: &mut Vec<FreeList>) {
+        into.extend(
+            (0..self.shard().spare.len()).map(|class| self.free_list(class, FreeList::take_all)),
+        );
     }
 }
 
@@ -281,7 +286,7 @@ impl Drop for ShardOwner<'_> {
     fn drop(&mut self) {
         // SAFETY: the invariant, up to the store. Only a reference to the atomic is left over when its memory
         // goes, which is allowed.
-        let inside = unsafe { &(*self.0.stripe.as_ptr()).owner_inside };
+        let inside = unsafe { &(*self.0.shard.as_ptr()).owner_inside };
         // Release: pairs with the Acquire in `visit`.
         inside.store(false, Ordering::Release);
     }
@@ -304,7 +309,7 @@ impl DerefMut for Visitor<'_> {
 impl Drop for Visitor<'_> {
     fn drop(&mut self) {
         // SAFETY: as above.
-        let visited = unsafe { &(*self.0.stripe.as_ptr()).visited };
+        let visited = unsafe { &(*self.0.shard.as_ptr()).visited };
         // Release: pairs with the Acquire in `enter` and `try_announce`.
         visited.store(false, Ordering::Release);
     }

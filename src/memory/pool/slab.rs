@@ -11,28 +11,28 @@ pub(super) const SLAB: usize = 4096;
 /// The most slabs in one chunk.
 const MAX_CHUNK_SLABS: usize = 64;
 
-/// Whom a node belongs to.
+/// The owner of a node.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
-    /// The core of its registry, which lives at least as long as the node.
-    pub(crate) core: NonNull<()>,
+    /// The `Shared` of its table, which lives at least as long as the node.
+    pub(crate) table: NonNull<()>,
 }
 
 /// At the start of each slab, and in front of each large node.
 #[repr(C)]
 pub(super) struct SlabHeader {
     pub(super) origin: Origin,
-    pub(super) lane: usize,
+    pub(super) class: usize,
     /// The bytes of a node; of a large one, those of the whole block.
     pub(super) size: usize,
 }
 
-/// The address of the slab that an address lies in.
+/// Returns the address of the slab that an address lies in.
 pub(super) fn slab_of(address: *const u8) -> usize {
     address.addr() & !(SLAB - 1)
 }
 
-/// The header of the slab that `node` lies in, with the right to the whole slab.
+/// Returns the header of the slab that `node` lies in, with the right to the whole slab.
 #[inline(always)]
 fn slab_pointer(node: NodePtr) -> *mut SlabHeader {
     node.as_ptr()
@@ -52,14 +52,14 @@ pub(super) unsafe fn slab_header<'a>(node: NodePtr) -> &'a SlabHeader {
     unsafe { &*slab_pointer(node) }
 }
 
-/// The block of a large node.
+/// Returns the block of a large node.
 ///
 /// # Safety
 /// The node is a large one, and the caller has it alone.
 pub(super) unsafe fn large_block(node: NodePtr) -> Block {
     // SAFETY: the caller's promise.
     let header = unsafe { slab_header(node) };
-    debug_assert_eq!(header.lane, LARGE);
+    debug_assert_eq!(header.class, LARGE);
     let layout = large_layout(header.size);
     Block {
         // SAFETY: the block begins with the header, and is not at address 0.
@@ -68,7 +68,7 @@ pub(super) unsafe fn large_block(node: NodePtr) -> Block {
     }
 }
 
-/// Whom `node` belongs to.
+/// Returns the owner of `node`.
 ///
 /// # Safety
 /// The caller owns the node, or has it alone.
@@ -87,7 +87,7 @@ pub(super) struct PoolChunk {
 }
 
 impl PoolChunk {
-    /// A new chunk, twice as large as the last one.
+    /// Creates a chunk, twice as large as the last one.
     pub(super) fn after(last: Option<&PoolChunk>) -> Self {
         let slabs = last.map_or(1, |chunk| chunk.slabs * 2).min(MAX_CHUNK_SLABS);
         Self {
@@ -112,7 +112,7 @@ impl PoolChunk {
         slab
     }
 
-    /// The slabs that were handed out.
+    /// Returns the slabs that were handed out.
     pub(super) fn slabs(&self) -> impl Iterator<Item = NonNull<SlabHeader>> {
         let memory = self.memory;
         // SAFETY: within the chunk.
@@ -127,7 +127,7 @@ impl PoolChunk {
     }
 }
 
-/// A large node, with a header of its own in front.
+/// Allocates a large node, with a header of its own in front.
 pub(super) fn allocate_large(origin: Origin, first: usize, size: usize) -> NodePtr {
     let bytes = first
         .checked_add(size)
@@ -137,7 +137,7 @@ pub(super) fn allocate_large(origin: Origin, first: usize, size: usize) -> NodeP
     unsafe {
         memory.cast().write(SlabHeader {
             origin,
-            lane: LARGE,
+            class: LARGE,
             size: bytes,
         });
         let node: NodePtr = memory.add(first).cast();

@@ -200,7 +200,7 @@ impl<T: ?Sized + Internable + serde_core::Serialize> serde_core::Serialize for I
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<T: ?Sized + Internable + RefUnwindSafe> UnwindSafe for Interned<T> {}
 impl<T: ?Sized + Internable + RefUnwindSafe> RefUnwindSafe for Interned<T> {}
 impl<T: ?Sized + Internable> Unpin for Interned<T> {}

@@ -490,7 +490,7 @@ impl<T: ?Sized + Internable + serde_core::Serialize, S> serde_core::Serialize fo
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see "Unwind safety" in ARCHITECTURE.md.
 impl<T: ?Sized + Internable + RefUnwindSafe, S: UnwindSafe> UnwindSafe for Interner<T, S> {}
 impl<T: ?Sized + Internable + RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for Interner<T, S> {}
 impl<T: ?Sized + Internable, S: Unpin> Unpin for Interner<T, S> {}

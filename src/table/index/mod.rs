@@ -407,7 +407,7 @@ impl Index {
             // SAFETY: not freed yet.
             array = unsafe { gone.as_ref() }.next.load(Ordering::Acquire);
             // SAFETY: out of reach now; those who are still inside have a guard.
-            unsafe { graveyard.bury(Array::blocks(gone)) };
+            unsafe { graveyard.retire(Array::blocks(gone)) };
         }
     }
 

@@ -163,7 +163,7 @@ impl Index {
             .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed);
         if let (Ok(_), Some(old)) = (won, NonNull::new(old)) {
             // SAFETY: from here on nobody who looks for the array finds the old one.
-            unsafe { graveyard.bury(Array::blocks(old)) };
+            unsafe { graveyard.retire(Array::blocks(old)) };
         }
     }
 }

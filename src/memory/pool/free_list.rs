@@ -5,7 +5,7 @@ use crate::memory::node::{Header, NodePtr};
 use std::collections::{HashMap, HashSet};
 use std::ptr::{self, NonNull};
 
-pub(super) struct Lane {
+pub(super) struct FreeList {
     /// Linked in place of the headers' hashes. Invariant: each node of the list is dead and reachable from
     /// here only.
     free: Option<NodePtr>,
@@ -18,7 +18,7 @@ pub(super) struct Lane {
     size: usize,
 }
 
-impl Lane {
+impl FreeList {
     pub(super) fn new(size: usize) -> Self {
         Self {
             free: None,
@@ -29,7 +29,7 @@ impl Lane {
         }
     }
 
-    /// The nodes of a slab that nobody has used yet.
+    /// Creates a list of the nodes of an unused slab.
     pub(super) fn uncut(slab: NonNull<SlabHeader>, first: usize, size: usize) -> Self {
         let slab = slab.as_ptr().cast::<u8>();
         Self {
@@ -49,7 +49,7 @@ impl Lane {
     #[inline(always)]
     fn pop(&mut self) -> Option<NodePtr> {
         let node = self.free?;
-        // SAFETY: nodes in the list are this lane's alone.
+        // SAFETY: nodes in the list are this list's alone.
         self.free = unsafe { node.as_ref() }.link();
         self.listed -= 1;
         Some(node)
@@ -80,13 +80,13 @@ impl Lane {
         self.listed += 1;
     }
 
-    /// The number of nodes in the list.
+    /// Returns the number of nodes in the list.
     #[inline(always)]
     pub(super) fn listed(&self) -> usize {
         self.listed
     }
 
-    /// The whole free list, as a lane of its own, unless it is empty.
+    /// Takes all freed nodes, but not the uncut ones, unless there are none.
     pub(super) fn take_list(&mut self) -> Option<Self> {
         let free = self.free.take()?;
         Some(Self {
@@ -96,12 +96,12 @@ impl Lane {
         })
     }
 
-    /// All that the lane has.
+    /// Takes all that the list has.
     pub(super) fn take_all(&mut self) -> Self {
         std::mem::replace(self, Self::new(self.size))
     }
 
-    /// Adds what `supply` has. Cheap when this lane is as good as empty.
+    /// Adds what `supply` has. Cheap when this list is as good as empty.
     pub(super) fn absorb(&mut self, mut supply: Self) {
         std::mem::swap(self, &mut supply);
         while let Some(node) = supply.take() {
@@ -109,7 +109,7 @@ impl Lane {
         }
     }
 
-    /// Counts the nodes of this lane under the address of their slab.
+    /// Counts the nodes of this list under the address of their slab.
     pub(super) fn count_by_slab(&self, nodes: &mut HashMap<usize, usize>) {
         if self.uncut_bytes() >= self.size {
             *nodes.entry(slab_of(self.uncut)).or_default() += self.uncut_bytes() / self.size;
@@ -117,12 +117,12 @@ impl Lane {
         let mut next = self.free;
         while let Some(node) = next {
             *nodes.entry(slab_of(node.as_ptr().cast())).or_default() += 1;
-            // SAFETY: nodes in the list are this lane's alone.
+            // SAFETY: nodes in the list are this list's alone.
             next = unsafe { node.as_ref() }.link();
         }
     }
 
-    /// This lane without the nodes of the slabs at these addresses.
+    /// Returns this list without the nodes of the slabs at these addresses.
     pub(super) fn without(mut self, slabs: &HashSet<usize>) -> Self {
         let mut kept = Self::new(self.size);
         if self.uncut_bytes() >= self.size && !slabs.contains(&slab_of(self.uncut)) {
