@@ -63,7 +63,7 @@ impl<'a, M: Creator> Claim<'a, M> {
         owner: impl FnOnce(LiveEntryOf<M>) -> M::Owner,
     ) -> Self {
         match begun {
-            Begun::LiveEntry(landed) => Self::Live(owner(landed)),
+            Begun::Found(live) => Self::Live(owner(live)),
             Begun::Ours(creation) => Self::Vacant(Vacancy { map, creation }),
             Begun::Failed(_) => unreachable!("a claim shares no errors"),
         }
@@ -110,8 +110,8 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     pub fn try_fill(self, value: M::Value) -> Result<M::Owner, ClosedError> {
         let made = M::made_for(&self.creation, value);
         let entered = self.creation.enter(made);
-        let landed = self.creation.finish(entered)?;
-        Ok(M::into_owner(landed))
+        let live = self.creation.finish(entered)?;
+        Ok(M::into_owner(live))
     }
 
     /// Enters the value that `make` makes, which is known to be a part of this creation: if it comes back to

@@ -85,11 +85,11 @@ pub(crate) trait Creating<K, V, O> {
         creation.during(|pending_key| Self::made(pending_key, value))
     }
 
-    fn value(landed: &<Self::Core as Creates>::LiveEntry) -> &V;
+    fn value(live: &<Self::Core as Creates>::LiveEntry) -> &V;
 
-    fn owner(landed: &<Self::Core as Creates>::LiveEntry) -> &O;
+    fn owner(live: &<Self::Core as Creates>::LiveEntry) -> &O;
 
-    fn into_owner(landed: <Self::Core as Creates>::LiveEntry) -> O
+    fn into_owner(live: <Self::Core as Creates>::LiveEntry) -> O
     where
         O: Clone;
 }
@@ -112,7 +112,7 @@ pub(crate) type StoredOf<M> =
 /// A map whose keys are weak: what it returns does not keep them alive.
 pub(crate) trait WeakKeys: Creator {
     /// The key that is stored, if it is alive.
-    fn live_key(landed: &LiveEntryOf<Self>) -> Option<Self::Key>;
+    fn live_key(live: &LiveEntryOf<Self>) -> Option<Self::Key>;
 }
 
 /// A map that can be told of a death by a token in the value.

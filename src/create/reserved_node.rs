@@ -13,9 +13,9 @@ use std::mem::ManuallyDrop;
 pub(crate) struct ReservedNode<B: Halves> {
     node: NodePtr,
     /// The node has become an entry.
-    sown: AtomicBool,
+    is_published: AtomicBool,
     /// Gives the node back if not.
-    blank: ManuallyDrop<UninitNode<B>>,
+    uninit: ManuallyDrop<UninitNode<B>>,
 }
 
 // SAFETY: a seed is its key, and later a value that is never reached through it: the bounds are those of what
@@ -35,14 +35,14 @@ where
 }
 
 impl<B: Halves> ReservedNode<B> {
-    pub(crate) fn new(blank: UninitNode<B>, key: B::First) -> Self {
-        let node = blank.node();
+    pub(crate) fn new(uninit: UninitNode<B>, key: B::First) -> Self {
+        let node = uninit.node();
         // SAFETY: the blank has the node alone.
         unsafe { B::write_key(node, key) };
         Self {
             node,
-            sown: AtomicBool::new(false),
-            blank: ManuallyDrop::new(blank),
+            is_published: AtomicBool::new(false),
+            uninit: ManuallyDrop::new(uninit),
         }
     }
 
@@ -55,7 +55,7 @@ impl<B: Halves> ReservedNode<B> {
         self.node
     }
 
-    /// Where the value is to be written, by one thread at a time, not while it is [`planted`](Self::planted),
+    /// Where the value is to be written, by one thread at a time, not while it is [`filled`](Self::filled),
     /// and never again after the seed was sown. It is moved no more then, however large it is.
     #[inline(always)]
     pub(crate) fn place(&self) -> *mut B::Value {
@@ -67,17 +67,17 @@ impl<B: Halves> ReservedNode<B> {
     /// # Safety
     /// Called once for each value.
     #[inline(always)]
-    pub(crate) unsafe fn planted(&self) -> Planted<'_, B> {
-        Planted { seed: self }
+    pub(crate) unsafe fn filled(&self) -> FilledNode<'_, B> {
+        FilledNode { reserved: self }
     }
 }
 
 /// A seed with its value, which is not entered. Dropped, the value goes, and the seed keeps its key.
-pub(crate) struct Planted<'a, B: Halves> {
-    seed: &'a ReservedNode<B>,
+pub(crate) struct FilledNode<'a, B: Halves> {
+    reserved: &'a ReservedNode<B>,
 }
 
-impl<B: Halves> Planted<'_, B> {
+impl<B: Halves> FilledNode<'_, B> {
     /// Has it entered. `enter` says whether it is linked now; if not, the value comes back.
     ///
     /// # Safety
@@ -86,9 +86,9 @@ impl<B: Halves> Planted<'_, B> {
         self,
         enter: impl FnOnce(NodePtr) -> (bool, R),
     ) -> (R, Option<Box<B::Value>>) {
-        let (linked, result) = enter(self.seed.node);
+        let (linked, result) = enter(self.reserved.node);
         let value = if linked {
-            self.sown();
+            self.publish();
             None
         } else {
             Some(self.into_value())
@@ -98,7 +98,7 @@ impl<B: Halves> Planted<'_, B> {
 
     /// Makes it a draft, which has owners before it is entered. The caller is the first.
     pub(crate) fn draft(self) -> NodeRef<B> {
-        let node = self.sown();
+        let node = self.publish();
         // SAFETY: a node, and nobody's.
         unsafe { node.as_ref() }.begin_draft();
         // SAFETY: complete, and its one count is ours.
@@ -107,33 +107,33 @@ impl<B: Halves> Planted<'_, B> {
 
     /// The value, taken out. In a box: on its way to whoever drops it, it would be moved often.
     pub(in crate::create) fn into_value(self) -> Box<B::Value> {
-        let planted = ManuallyDrop::new(self);
+        let filled = ManuallyDrop::new(self);
         // SAFETY: written, and not entered; nobody else takes it.
-        Box::new(unsafe { planted.seed.place().read() })
+        Box::new(unsafe { filled.reserved.place().read() })
     }
 
     /// The node is an entry's from now on.
-    fn sown(self) -> NodePtr {
-        let planted = ManuallyDrop::new(self);
-        planted.seed.sown.store(true, Ordering::Relaxed);
-        planted.seed.node
+    fn publish(self) -> NodePtr {
+        let filled = ManuallyDrop::new(self);
+        filled.reserved.is_published.store(true, Ordering::Relaxed);
+        filled.reserved.node
     }
 }
 
-impl<B: Halves> Drop for Planted<'_, B> {
+impl<B: Halves> Drop for FilledNode<'_, B> {
     fn drop(&mut self) {
         // SAFETY: written, and not entered; dropped here only.
-        unsafe { self.seed.place().drop_in_place() };
+        unsafe { self.reserved.place().drop_in_place() };
     }
 }
 
 impl<B: Halves> Drop for ReservedNode<B> {
     fn drop(&mut self) {
-        if !sync::settled(&mut self.sown) {
+        if !sync::settled(&mut self.is_published) {
             // SAFETY: dropped once, here, and after the key also when that one's destructor panics.
-            let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
+            let uninit = unsafe { ManuallyDrop::take(&mut self.uninit) };
             // SAFETY: no value was written, and the last reader of the key has gone.
-            drop(unsafe { B::take_key(blank.node()) });
+            drop(unsafe { B::take_key(uninit.node()) });
         }
     }
 }

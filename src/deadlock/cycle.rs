@@ -1,7 +1,7 @@
 //! The error of a creation that would wait for itself.
 
 use crate::deadlock::frames::Asker;
-use crate::deadlock::waits::{Circle, WillWait};
+use crate::deadlock::waits::{Cycle, WillWait};
 use crate::deadlock::work::WorkEnd;
 use crate::sync::AroundSleep;
 use std::error::Error;
@@ -50,10 +50,10 @@ impl CycleError {
     }
 
     /// Of one that has asked for what ends sometime, if others do what they are doing.
-    pub(crate) fn of(circle: Circle, end: Arc<WorkEnd>) -> Self {
+    pub(crate) fn of(cycle: Cycle, end: Arc<WorkEnd>) -> Self {
         Self {
-            chain: circle.chain.into(),
-            end: (!circle.is_own).then_some(end),
+            chain: cycle.chain.into(),
+            end: (!cycle.is_own).then_some(end),
             around: AroundSleep::NOTHING,
         }
     }
@@ -106,7 +106,7 @@ impl CycleError {
         };
         if let Some(listener) = end.listen() {
             let waiting = WillWait::find(Asker::Thread).begin(end.work);
-            let refused = |circle| Self::of(circle, Arc::clone(end)).around(self.around);
+            let refused = |cycle| Self::of(cycle, Arc::clone(end)).around(self.around);
             let _waiting = waiting.map_err(refused)?;
             self.around.run(&mut || listener.wait());
         }

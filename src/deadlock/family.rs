@@ -2,7 +2,7 @@
 //!
 //! Everything here is one thread's.
 
-use crate::deadlock::work::{Together, Work};
+use crate::deadlock::work::{GivenUpGroup, Work};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -18,7 +18,7 @@ pub(crate) trait Pending {
     /// Enters the value.
     fn enter(&self);
     /// Gives what was entered to those who wait.
-    fn land(self: Box<Self>);
+    fn publish(self: Box<Self>);
 }
 
 /// A set of frames, by their depth, which begins with 1.
@@ -74,12 +74,12 @@ pub(in crate::deadlock) struct Group {
 pub(crate) struct Family {
     depth: u32,
     /// The number of the creation that the frame is a part of, once there are groups.
-    own: Cell<u64>,
+    owner: Cell<u64>,
     groups: RefCell<Vec<Group>>,
     /// Includes what the groups need, but for this frame itself.
     needs: RefCell<Needs>,
     /// All that is given up inside of the frame, and with it.
-    together: OnceCell<Arc<Together>>,
+    given_up: OnceCell<Arc<GivenUpGroup>>,
 }
 
 impl Family {
@@ -87,16 +87,16 @@ impl Family {
     pub(in crate::deadlock) fn new(depth: u32) -> Self {
         Self {
             depth,
-            own: Cell::new(0),
+            owner: Cell::new(0),
             groups: RefCell::default(),
             needs: RefCell::default(),
-            together: OnceCell::new(),
+            given_up: OnceCell::new(),
         }
     }
 
     /// Something is about to join it: what it is the family of.
-    pub(in crate::deadlock) fn is_of(&self, work: &Work) {
-        self.own.set(work.number());
+    pub(in crate::deadlock) fn set_owner(&self, work: &Work) {
+        self.owner.set(work.number());
     }
 
     /// Nothing has ended inside of the frame that is not published, and it needs nothing.
@@ -132,14 +132,14 @@ impl Family {
     }
 
     /// What is given up inside of the frame, if anything has been.
-    pub(crate) fn given_up(&self) -> Option<&Arc<Together>> {
-        self.together.get()
+    pub(crate) fn given_up(&self) -> Option<&Arc<GivenUpGroup>> {
+        self.given_up.get()
     }
 
     /// As `given_up`, to add to it. `forget` is called when all of that has ended.
-    pub(crate) fn give_up(&self, forget: fn(&Work)) -> &Arc<Together> {
-        self.together
-            .get_or_init(|| Arc::new(Together::new(forget)))
+    pub(crate) fn given_up_or_new(&self, forget: fn(&Work)) -> &Arc<GivenUpGroup> {
+        self.given_up
+            .get_or_init(|| Arc::new(GivenUpGroup::new(forget)))
     }
 
     /// All members, in the order in which they ended.
@@ -224,8 +224,8 @@ impl<'a> Unfinished<'a> {
     }
 
     /// The number of the creation whose family it is.
-    pub(in crate::deadlock) fn own(&self) -> u64 {
-        self.family.own.get()
+    pub(in crate::deadlock) fn owner(&self) -> u64 {
+        self.family.owner.get()
     }
 
     /// Shows those to come. `see` runs no user code.
@@ -236,7 +236,7 @@ impl<'a> Unfinished<'a> {
 
     /// Whether this is one of those to come.
     pub(in crate::deadlock) fn has(&self, work: &Work) -> bool {
-        let mut found = work.numbered() == Some(self.own());
+        let mut found = work.numbered() == Some(self.owner());
         self.for_each(|member| found |= std::ptr::eq(member.work(), work));
         found
     }

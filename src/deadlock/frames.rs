@@ -44,7 +44,7 @@ pub(crate) enum Part<'a> {
     /// asks for what this thread has still to do.
     Ending(&'a Unfinished<'a>),
     /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
-    Holding(Works<'a>),
+    KeepsAlive(Works<'a>),
     /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With
     /// those that are woken after it, the next one last.
     Waking(&'a RefCell<Vec<Waker>>),
@@ -64,7 +64,7 @@ impl<'a> Frame<'a> {
     fn family(&self) -> Option<&'a Family> {
         match self.part {
             Part::Open(family, _) => Some(family),
-            Part::Closed | Part::Ending(_) | Part::Holding(_) | Part::Waking(_) => None,
+            Part::Closed | Part::Ending(_) | Part::KeepsAlive(_) | Part::Waking(_) => None,
         }
     }
 
@@ -83,9 +83,9 @@ local! {
     /// This thread's number, once it has one.
     static THREAD: Cell<u64> = Cell::new(0);
     /// How many destructors that others may wait for are this thread's to run.
-    static OWED: Cell<usize> = Cell::new(0);
+    static PENDING_DESTRUCTORS: Cell<usize> = Cell::new(0);
     /// Somebody has been told that this thread waits.
-    static IS_NAMED: Cell<bool> = Cell::new(false);
+    static HAS_EDGE: Cell<bool> = Cell::new(false);
 }
 
 /// Runs `f` as a part of this work.
@@ -140,7 +140,7 @@ fn wake(wakers: &RefCell<Vec<Waker>>) {
 
 /// To be called by a thread that is about to sleep, perhaps in a waker. Those that it has still to wake are
 /// woken before: it may be going to wait for one of them.
-pub(in crate::deadlock) fn wake_the_rest() {
+pub(in crate::deadlock) fn wake_others() {
     for frame in frames() {
         if let Part::Waking(wakers) = frame.part {
             wake(wakers);
@@ -182,30 +182,30 @@ pub(crate) fn this_thread() -> u64 {
 
 /// One more destructor is this thread's to run. It may run much later, in none of the frames of now: ends of
 /// long chains are put aside.
-pub(crate) fn owe_an_end() {
-    OWED.with(|owed| owed.set(owed.get() + 1));
+pub(crate) fn add_pending_destructor() {
+    PENDING_DESTRUCTORS.with(|count| count.set(count.get() + 1));
 }
 
 /// One of them has run.
-pub(crate) fn pay_an_end() {
-    OWED.with(|owed| owed.set(owed.get() - 1));
+pub(crate) fn remove_pending_destructor() {
+    PENDING_DESTRUCTORS.with(|count| count.set(count.get() - 1));
 }
 
 /// Whether there is something that this thread has to end: perhaps only soon, if it is so deep that what dies
 /// is put aside. A task waits on while that comes about.
 #[inline]
-fn has_to_end() -> bool {
-    OWED.with(Cell::get) > 0 || teardown::is_deepest()
+fn has_pending_ends() -> bool {
+    PENDING_DESTRUCTORS.with(Cell::get) > 0 || teardown::is_deepest()
 }
 
 /// Whether somebody has been told that this thread waits.
-pub(crate) fn is_named() -> bool {
-    IS_NAMED.with(Cell::get)
+pub(crate) fn has_edge() -> bool {
+    HAS_EDGE.with(Cell::get)
 }
 
 /// Whether somebody has been told that this thread waits, which has nothing to end any more.
-pub(in crate::deadlock) fn is_named_in_vain() -> bool {
-    !has_to_end() && IS_NAMED.with(|named| named.replace(false))
+pub(in crate::deadlock) fn take_stale_edge_flag() -> bool {
+    !has_pending_ends() && HAS_EDGE.with(|flag| flag.replace(false))
 }
 
 /// Whether this thread is in the middle of something.
@@ -226,7 +226,7 @@ pub(crate) fn has_drafts() -> bool {
 /// Whether somebody may wait for what this thread has to do.
 #[inline]
 pub(in crate::deadlock) fn is_waited_for() -> bool {
-    is_inside_any() || has_to_end()
+    is_inside_any() || has_pending_ends()
 }
 
 /// Who asks for something.
@@ -269,12 +269,12 @@ pub(in crate::deadlock) fn waiting_works(asker: Asker) -> Vec<Named> {
             });
         };
         let work = match frame.part {
-            Part::Ending(rest) => {
-                rest.for_each(see);
-                rest.own()
+            Part::Ending(unfinished) => {
+                unfinished.for_each(see);
+                unfinished.owner()
             }
-            Part::Holding(held) => {
-                held(&mut |work| {
+            Part::KeepsAlive(kept) => {
+                kept(&mut |work| {
                     all.push(Named {
                         work: work.number(),
                         text: "the end of what was given up".to_string(),
@@ -296,8 +296,8 @@ pub(in crate::deadlock) fn waiting_works(asker: Asker) -> Vec<Named> {
             runs: true,
         });
     }
-    if has_to_end() && is_held_up_by(asker) {
-        IS_NAMED.with(|named| named.set(true));
+    if has_pending_ends() && is_held_up_by(asker) {
+        HAS_EDGE.with(|flag| flag.set(true));
         all.push(Named {
             work: this_thread(),
             text: "what a thread still has to end".to_string(),
@@ -324,8 +324,8 @@ pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
         };
         match frame.part {
             Part::Open(family, _) => family.for_each(see),
-            Part::Ending(rest) => rest.for_each(see),
-            Part::Closed | Part::Holding(_) | Part::Waking(_) => {}
+            Part::Ending(unfinished) => unfinished.for_each(see),
+            Part::Closed | Part::KeepsAlive(_) | Part::Waking(_) => {}
         }
         if let Some(text) = pending {
             chain.push(text);
@@ -354,7 +354,7 @@ pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
     let mut can_wait = asker == Asker::Thread;
     for frame in waiting_frames(asker) {
         match frame.part {
-            Part::Ending(rest) if rest.has(work) => return Own::Refused,
+            Part::Ending(unfinished) if unfinished.has(work) => return Own::Refused,
             _ if !frame.is_of(work) => {}
             Part::Open(_, Some(draft)) if can_wait => {
                 need(frame, &Needs::of(frame.depth));
@@ -398,7 +398,7 @@ fn cloned<R: Clone>(draft: &dyn Any) -> R {
 fn outer_family<'a>() -> Option<&'a Family> {
     let outer = frames().next()?;
     let family = outer.family()?;
-    family.is_of(outer.work);
+    family.set_owner(outer.work);
     Some(family)
 }
 
@@ -419,7 +419,7 @@ pub(crate) fn fail(family: &Family) {
 /// The family furthest out of what this thread is in the middle of.
 pub(crate) fn outermost_family<'a>() -> Option<&'a Family> {
     let families = frames().filter_map(|frame| match frame.part {
-        Part::Ending(rest) => Some(rest.family()),
+        Part::Ending(unfinished) => Some(unfinished.family()),
         _ => frame.family(),
     });
     families.last()
@@ -437,20 +437,20 @@ pub(crate) fn publish<R>(
     if members.is_empty() {
         return (own(), panics);
     }
-    let rest = Unfinished::new(family, members);
-    let entered = panics.catch(|| with_rest(&rest, own));
+    let unfinished = Unfinished::new(family, members);
+    let entered = panics.catch(|| with_unfinished(&unfinished, own));
     let goes_on = entered.as_ref().is_some_and(is_entered);
     if goes_on {
-        with_rest(&rest, || {
-            rest.enter(|member| {
+        with_unfinished(&unfinished, || {
+            unfinished.enter(|member| {
                 panics.catch(|| member.enter());
             });
         });
     }
     // Who waits for one of them finds all.
     panics.catch(|| match goes_on {
-        true => end_each(&rest, |member| member.land()),
-        false => end_each(&rest, drop),
+        true => end_each(&unfinished, |member| member.publish()),
+        false => end_each(&unfinished, drop),
     });
     let Some(entered) = entered else {
         drop(panics);
@@ -460,16 +460,16 @@ pub(crate) fn publish<R>(
 }
 
 /// Runs `f` while these are still to end.
-fn with_rest<R>(rest: &Unfinished<'_>, f: impl FnOnce() -> R) -> R {
+fn with_unfinished<R>(unfinished: &Unfinished<'_>, f: impl FnOnce() -> R) -> R {
     let describe: Describe<'_> = &|f| f.write_str("the end of what was made with it");
-    during(&Work::new(), describe, Part::Ending(rest), f)
+    during(&Work::new(), describe, Part::Ending(unfinished), f)
 }
 
 /// Each, whatever becomes of the others.
-fn end_each(rest: &Unfinished<'_>, end: impl Fn(Box<dyn Pending>)) {
+fn end_each(unfinished: &Unfinished<'_>, end: impl Fn(Box<dyn Pending>)) {
     let mut panics = Panics::new();
-    with_rest(rest, || {
-        while let Some(member) = rest.next() {
+    with_unfinished(unfinished, || {
+        while let Some(member) = unfinished.next() {
             panics.catch(|| end(member));
         }
     });

@@ -17,7 +17,7 @@
 //!
 //! A destructor may have to wait, on the thread that will run it, until that has done something else: what is
 //! at the end of a long chain is put aside. So who waits for a destructor waits for its thread as well, as
-//! soon as that is known ([`is_part_of`]), and who waits on a thread that has destructors to run, or may soon
+//! soon as that is known ([`add_part_edge`]), and who waits on a thread that has destructors to run, or may soon
 //! have, names the thread in its note. Before that is known, the destructor of a draft that was given up
 //! waits for those who are about to let go of it, and may be in the middle of comparing its key. One that was
 //! given up together with others may be owned by any of them, so it waits for all of these, and for who lets
@@ -36,23 +36,23 @@ global! {
 }
 
 struct Graph {
-    notes: Numbered<Note>,
+    edges: Numbered<WaitEdge>,
     /// Which works each names, and each work's.
-    by_work: BTreeSet<(u64, u64)>,
+    edges_by_work: BTreeSet<(u64, u64)>,
     /// Which works each is a part of. A destructor is one of the thread that runs it, or will, and of what
     /// comes before.
-    parts: BTreeSet<(u64, u64)>,
+    part_of: BTreeSet<(u64, u64)>,
 }
 
 /// That some works wait for another one.
-struct Note {
+struct WaitEdge {
     /// Innermost first.
     works: Vec<Named>,
     waits_for: u64,
 }
 
 /// What leads from what somebody asks for to what he is in the middle of.
-pub(crate) struct Circle {
+pub(crate) struct Cycle {
     /// In words, beginning with what he is in the middle of.
     pub(in crate::deadlock) chain: Vec<String>,
     /// Nobody else waits: he himself keeps from ending what he asks for.
@@ -62,7 +62,7 @@ pub(crate) struct Circle {
 /// That somebody waits, until this is dropped.
 pub(crate) struct Waiting {
     /// None if nobody can wait for him.
-    note: Option<u64>,
+    edge: Option<u64>,
 }
 
 /// What will wait with the caller. Finding it runs `Debug` of keys, and wakers, with no lock held, which may
@@ -76,7 +76,7 @@ pub(crate) struct WillWait {
 impl WillWait {
     pub(crate) fn find(asker: Asker) -> Self {
         if asker == Asker::Thread {
-            frames::wake_the_rest();
+            frames::wake_others();
         }
         let works = frames::is_waited_for().then(|| frames::waiting_works(asker));
         Self { works }
@@ -84,40 +84,41 @@ impl WillWait {
 
     /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what
     /// the caller is in the middle of. Runs no user code.
-    pub(crate) fn begin(self, waits_for: u64) -> Result<Waiting, Circle> {
-        let note = self.works.map(|works| note(works, waits_for)).transpose()?;
-        Ok(Waiting { note })
+    pub(crate) fn begin(self, waits_for: u64) -> Result<Waiting, Cycle> {
+        let edge = self.works.map(|works| add_edge(works, waits_for));
+        let edge = edge.transpose()?;
+        Ok(Waiting { edge })
     }
 }
 
 #[cold]
-fn note(works: Vec<Named>, waits_for: u64) -> Result<u64, Circle> {
+fn add_edge(works: Vec<Named>, waits_for: u64) -> Result<u64, Cycle> {
     if teardown::is_deepest() {
         teardown::afterwards(forget_this_thread);
     }
     let mut graph = GRAPH.lock();
-    if let Some(circle) = graph.circle(&works, waits_for) {
+    if let Some(cycle) = graph.find_cycle(&works, waits_for) {
         drop(graph);
-        return Err(circle);
+        return Err(cycle);
     }
     let named: Vec<_> = works.iter().map(|named| named.work).collect();
-    let number = graph.notes.push(Note { works, waits_for });
+    let number = graph.edges.push(WaitEdge { works, waits_for });
     let named = named.into_iter().map(|work| (work, number));
-    graph.by_work.extend(named);
+    graph.edges_by_work.extend(named);
     Ok(number)
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(number) = self.note {
+        if let Some(number) = self.edge {
             let mut graph = GRAPH.lock();
-            let note = graph.notes.remove(number);
-            let note = note.expect("a note is there until its owner takes it");
-            for named in &note.works {
-                graph.by_work.remove(&(named.work, number));
+            let edge = graph.edges.remove(number);
+            let edge = edge.expect("an edge is there until its owner takes it");
+            for named in &edge.works {
+                graph.edges_by_work.remove(&(named.work, number));
             }
             drop(graph);
-            drop(note);
+            drop(edge);
         }
     }
 }
@@ -133,7 +134,7 @@ pub(crate) fn forget(work: &Work) {
 
 /// As [`forget`], of the calling thread, if it has nothing more to end.
 pub(crate) fn forget_this_thread() {
-    if frames::is_named_in_vain() {
+    if frames::take_stale_edge_flag() {
         forget_number(frames::this_thread());
     }
 }
@@ -143,31 +144,31 @@ pub(crate) fn forget_this_thread() {
 fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
     let graph = &mut *graph;
-    take_second(&mut graph.parts, number);
-    for note in take_second(&mut graph.by_work, number) {
-        let note = graph.notes.get_mut(note).expect("it is there");
-        note.works.retain(|named| named.work != number);
+    remove_all(&mut graph.part_of, number);
+    for edge in remove_all(&mut graph.edges_by_work, number) {
+        let edge = graph.edges.get_mut(edge).expect("it is there");
+        edge.works.retain(|named| named.work != number);
     }
 }
 
 /// This work does not end before the other one has, a thread's perhaps. To be called with the lock under
 /// which that became known.
 #[cold]
-pub(crate) fn is_part_of(work: u64, other: u64) {
-    GRAPH.lock().parts.insert((work, other));
+pub(crate) fn add_part_edge(work: u64, other: u64) {
+    GRAPH.lock().part_of.insert((work, other));
 }
 
 /// What belongs to this work.
-fn second_of(pairs: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
+fn values_of(pairs: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
     let those = pairs.range((work, 0)..=(work, u64::MAX));
-    those.map(|(_, second)| *second)
+    those.map(|(_, value)| *value)
 }
 
 /// The same, which does not belong to it any more.
-fn take_second(pairs: &mut BTreeSet<(u64, u64)>, work: u64) -> Vec<u64> {
-    let those: Vec<_> = second_of(pairs, work).collect();
-    for second in &those {
-        pairs.remove(&(work, *second));
+fn remove_all(pairs: &mut BTreeSet<(u64, u64)>, work: u64) -> Vec<u64> {
+    let those: Vec<_> = values_of(pairs, work).collect();
+    for value in &those {
+        pairs.remove(&(work, *value));
     }
     those
 }
@@ -175,14 +176,14 @@ fn take_second(pairs: &mut BTreeSet<(u64, u64)>, work: u64) -> Vec<u64> {
 impl Graph {
     const fn new() -> Self {
         Self {
-            notes: Numbered::new(),
-            by_work: BTreeSet::new(),
-            parts: BTreeSet::new(),
+            edges: Numbered::new(),
+            edges_by_work: BTreeSet::new(),
+            part_of: BTreeSet::new(),
         }
     }
 
     /// Follows the notes from what is waited for: what leads from there to one of these works.
-    fn circle(&self, own: &[Named], waits_for: u64) -> Option<Circle> {
+    fn find_cycle(&self, own: &[Named], waits_for: u64) -> Option<Cycle> {
         let mut reached = vec![Reached {
             work: waits_for,
             from: None,
@@ -192,19 +193,19 @@ impl Graph {
         let mut at = 0;
         while let Some(&Reached { work, .. }) = reached.get(at) {
             if let Some(end) = own.iter().position(|named| named.work == work) {
-                return Some(self.circle_of(own, end, &reached[..=at]));
+                return Some(self.cycle_to(own, end, &reached[..=at]));
             }
-            let mut reach = |work, note| {
+            let mut reach = |work, edge| {
                 if works.insert((work, 0)) {
-                    let from = Some((at, note));
+                    let from = Some((at, edge));
                     reached.push(Reached { work, from });
                 }
             };
-            for other in second_of(&self.parts, work) {
+            for other in values_of(&self.part_of, work) {
                 reach(other, None);
             }
-            for note in second_of(&self.by_work, work) {
-                reach(self.note(note).waits_for, Some(note));
+            for edge in values_of(&self.edges_by_work, work) {
+                reach(self.edge(edge).waits_for, Some(edge));
             }
             at += 1;
         }
@@ -212,28 +213,28 @@ impl Graph {
     }
 
     /// The circle that the last of these closes, which is the work `own[end]`.
-    fn circle_of(&self, own: &[Named], end: usize, reached: &[Reached]) -> Circle {
-        let mut by_notes = Vec::new();
+    fn cycle_to(&self, own: &[Named], end: usize, reached: &[Reached]) -> Cycle {
+        let mut by_edges = Vec::new();
         let mut last = reached.last();
-        while let Some((at, note)) = last.and_then(|reached| reached.from) {
+        while let Some((at, edge)) = last.and_then(|reached| reached.from) {
             let from = &reached[at];
-            by_notes.extend(note.map(|note| (from.work, note)));
+            by_edges.extend(edge.map(|edge| (from.work, edge)));
             last = Some(from);
         }
-        let mut chain = within(own, end);
-        for (work, note) in by_notes.iter().rev() {
-            let works = &self.note(*note).works;
+        let mut chain = describe_path(own, end);
+        for (work, edge) in by_edges.iter().rev() {
+            let works = &self.edge(*edge).works;
             let at = works.iter().position(|named| named.work == *work);
-            chain.extend(within(works, at.expect("by this it was reached")));
+            chain.extend(describe_path(works, at.expect("by this it was reached")));
         }
-        Circle {
+        Cycle {
             chain,
-            is_own: by_notes.is_empty(),
+            is_own: by_edges.is_empty(),
         }
     }
 
-    fn note(&self, number: u64) -> &Note {
-        self.notes.get(number).expect("it is listed by its works")
+    fn edge(&self, number: u64) -> &WaitEdge {
+        self.edges.get(number).expect("it is listed by its works")
     }
 }
 
@@ -246,7 +247,7 @@ struct Reached {
 
 /// What a work that is asked for leads to: the frame that is its own or will publish it, and those inside of
 /// that.
-fn within(works: &[Named], at: usize) -> Vec<String> {
+fn describe_path(works: &[Named], at: usize) -> Vec<String> {
     let pending = works[at..].iter().take_while(|named| !named.runs).take(1);
     let frame = works[at..].iter().position(|named| named.runs);
     let inner = works[..=at + frame.unwrap_or(0)].iter().rev();

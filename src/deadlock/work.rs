@@ -73,13 +73,13 @@ impl Work {
 /// What is given up in the outermost creation of a thread, as a piece of work: it has ended when all of that
 /// has. One of them may own another, so whoever ends one of them, or is about to let go of it, may keep the
 /// others from ending.
-pub(crate) struct Together {
+pub(crate) struct GivenUpGroup {
     work: Work,
     /// Is called at the end.
     forget: fn(&Work),
 }
 
-impl Together {
+impl GivenUpGroup {
     pub(in crate::deadlock) fn new(forget: fn(&Work)) -> Self {
         Self {
             work: Work::new(),
@@ -92,7 +92,7 @@ impl Together {
     }
 }
 
-impl Drop for Together {
+impl Drop for GivenUpGroup {
     fn drop(&mut self) {
         (self.forget)(&self.work);
     }
@@ -102,9 +102,9 @@ impl Drop for Together {
 #[derive(Clone, Copy)]
 pub(crate) struct GivenUp<'a> {
     /// What those do who may be the last to let go of it.
-    pub(crate) letting_go: &'a Work,
+    pub(crate) release_work: &'a Work,
     /// With others.
-    pub(crate) together: Option<&'a Arc<Together>>,
+    pub(crate) group: Option<&'a Arc<GivenUpGroup>>,
     /// Its own initialisation has failed, and not that of what it needs.
     pub(crate) has_failed: bool,
 }
@@ -114,7 +114,7 @@ pub(crate) struct WorkEnd {
     /// The work's number.
     pub(in crate::deadlock) work: u64,
     is_over: AtomicBool,
-    told: Event,
+    event: Event,
 }
 
 impl WorkEnd {
@@ -122,7 +122,7 @@ impl WorkEnd {
         Self {
             work,
             is_over: AtomicBool::new(false),
-            told: Event::new(),
+            event: Event::new(),
         }
     }
 
@@ -134,15 +134,15 @@ impl WorkEnd {
     }
 
     /// Says so. Those who wait are to be notified outside of all locks.
-    pub(crate) fn tell(&self) -> Vec<Arc<Sleeper>> {
+    pub(crate) fn finish(&self) -> Vec<Arc<Sleeper>> {
         // Release: pairs with `listen`.
         self.is_over.store(true, Ordering::Release);
-        self.told.take_waiting()
+        self.event.take_waiting()
     }
 
     /// Something to wait with, unless it is over.
     pub(crate) fn listen(&self) -> Option<Listener<'_>> {
-        let listener = self.told.listen();
+        let listener = self.event.listen();
         // Acquire: pairs with `tell`.
         (!self.is_over.load(Ordering::Acquire)).then_some(listener)
     }

@@ -7,7 +7,7 @@ use crate::create::entry::{AnyLive, EntryFuture, Missed, Owned};
 use crate::create::entry::{Asks, BorrowedKey, Entry, FromRef, OwnedKey};
 use crate::create::error::{ClosedError, CreateError, InFlight};
 use crate::create::flight::FlightTable;
-use crate::create::reserved_node::{Planted, ReservedNode};
+use crate::create::reserved_node::{FilledNode, ReservedNode};
 use crate::create::steps::{Creates, Creation, EnteredDraft, EnteredValue, Published};
 use crate::deadlock::work::GivenUp;
 use crate::memory::hash::hash_key;
@@ -193,7 +193,7 @@ impl<K, V> LiveHandle<K, V> {
 }
 
 /// A value that was made, with what its weak handles share, if its factory has them.
-pub(super) type Grown<'t, K, V> = (Planted<'t, RegistryNode<K, V>>, Option<Arc<Watch>>);
+pub(super) type Grown<'t, K, V> = (FilledNode<'t, RegistryNode<K, V>>, Option<Arc<Watch>>);
 
 impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     /// Has the value made, and written where it stays.
@@ -208,11 +208,11 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
                 // SAFETY: called by factories only. A flight creates once at a time, drops what was made
                 // before its next leader begins, as that borrows the seed from this one, and creates no more
                 // after the first success, which owns what was sown.
-                let planted = unsafe {
+                let filled = unsafe {
                     seed.place().write(value);
-                    seed.planted()
+                    seed.filled()
                 };
-                Ok((planted, watch))
+                Ok((filled, watch))
             }
             Err(error) => Err(error),
         }
@@ -256,7 +256,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         &self,
         hash: u64,
         seed: &Self::PendingKey,
-        (planted, watch): Self::Made<'_>,
+        (filled, watch): Self::Made<'_>,
     ) -> EnteredValue<Self> {
         let mut others = Vec::new();
         let enter = |node| {
@@ -283,10 +283,10 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             }
         };
         // SAFETY: it says what the table has said, after which no user code runs.
-        let (landed, vain) = unsafe { planted.enter(enter) };
+        let (landed, vain) = unsafe { filled.enter(enter) };
         Published {
-            landed,
-            rest: (vain, others),
+            result: landed,
+            deferred: (vain, others),
         }
     }
 
@@ -294,9 +294,9 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         &self,
         _: u64,
         _: &Self::PendingKey,
-        (planted, watch): Self::Made<'_>,
+        (filled, watch): Self::Made<'_>,
     ) -> Self::LiveEntry {
-        let strong = planted.draft();
+        let strong = filled.draft();
         if let Some(watch) = watch {
             // SAFETY: complete, and nobody else has it yet.
             unsafe { Unborn::<K, V>::new(strong.node(), watch) }.born();
@@ -326,8 +326,8 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             }
         };
         Published {
-            landed,
-            rest: (None, strangers),
+            result: landed,
+            deferred: (None, strangers),
         }
     }
 
@@ -416,11 +416,11 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K
 
     fn made(seed: &ReservedNode<RegistryNode<K, V>>, value: V) -> Grown<'_, K, V> {
         // SAFETY: as in `grow`.
-        let planted = unsafe {
+        let filled = unsafe {
             seed.place().write(value);
-            seed.planted()
+            seed.filled()
         };
-        (planted, None)
+        (filled, None)
     }
 
     /// Not by way of a closure, which would have a large value for a moment. It runs no user code.

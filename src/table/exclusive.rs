@@ -15,7 +15,7 @@
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker};
 use crate::deadlock::waits::{self, Waiting, WillWait};
-use crate::deadlock::work::{GivenUp, Together, Work, WorkEnd};
+use crate::deadlock::work::{GivenUp, GivenUpGroup, Work, WorkEnd};
 use crate::pointer::notify::{Notified, Notify};
 use crate::pointer::watchers::Registration;
 use crate::sync::{plain, AtomicBool, Listener, Mutex, Numbered, Ordering};
@@ -41,9 +41,9 @@ struct Death {
     /// Where the destructor runs, or will; none before that is known.
     thread: Option<u64>,
     /// Of a draft that was given up: the work of those who may be the last to let go of it.
-    letting_go: Option<u64>,
+    release_work: Option<u64>,
     /// Of one that was given up with others.
-    together: Option<Arc<Together>>,
+    group: Option<Arc<GivenUpGroup>>,
     /// Lives until the end, to be told of it.
     _expected: Option<Arc<Expected>>,
 }
@@ -71,7 +71,7 @@ impl InTheWay {
             return Err(CycleError::on_one_thread(chain));
         }
         let waiting = WillWait::find(asker).begin(self.work.number());
-        waiting.map_err(|circle| CycleError::of(circle, Arc::clone(&self.end)))
+        waiting.map_err(|cycle| CycleError::of(cycle, Arc::clone(&self.end)))
     }
 }
 
@@ -88,33 +88,35 @@ impl Exclusive {
 
     /// To be called before the value is unlinked, by the thread that will end it.
     pub(in crate::table) fn begin(&self, hash: u64, id: usize) {
-        let told = self.put(hash, id, None, |death| death.is_on(frames::this_thread()));
-        notify(told.flatten());
+        let end = self.with_death(hash, id, None, |death| {
+            death.set_thread(frames::this_thread())
+        });
+        notify(end.flatten());
     }
 
     /// To be called by somebody else, before the value can end.
     pub(in crate::table) fn expect(&self, hash: u64, id: usize) {
-        self.put(hash, id, None, |_| {});
+        self.with_death(hash, id, None, |_| {});
     }
 
     /// As `expect`, of a draft that is given up.
     pub(in crate::table) fn abandon(&self, hash: u64, id: usize, given_up: GivenUp<'_>) {
-        self.put(hash, id, None, |death| death.is_given_up(given_up));
+        self.with_death(hash, id, None, |death| death.mark_given_up(given_up));
     }
 
-    fn put<R>(
+    fn with_death<R>(
         &self,
         hash: u64,
         id: usize,
         expected: Option<&Arc<Expected>>,
-        tell: impl FnOnce(&mut Death) -> R,
+        f: impl FnOnce(&mut Death) -> R,
     ) -> Option<R> {
         let mut list = self.list.lock();
         // Of what is told of its end: not after that.
         if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
             return None;
         }
-        Some(tell(list.find_or_add(hash, id, expected)))
+        Some(f(list.find_or_add(hash, id, expected)))
     }
 
     /// The destructor of this one, as work.
@@ -129,16 +131,16 @@ impl Exclusive {
         let mut list = self.list.lock();
         let ended = list.remove(id);
         drop(list);
-        self.tell_end(ended);
+        self.notify_end(ended);
     }
 
     /// Of one that is not on the list any more.
-    fn tell_end(&self, ended: Option<Death>) {
+    fn notify_end(&self, ended: Option<Death>) {
         let Some(ended) = ended else { return };
         // Who has said that it is dead ends it. Were it another one, that would have nothing to pay.
         let thread = frames::this_thread();
         if ended.thread == Some(thread) {
-            frames::pay_an_end();
+            frames::remove_pending_destructor();
             waits::forget_this_thread();
         }
         waits::forget(&ended.work);
@@ -148,15 +150,15 @@ impl Exclusive {
     /// One with this hash; one whose thread is known, rather than one of which it is not.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let list = self.list.lock();
-        let those = || {
+        let with_hash = || {
             let numbers = list.by_hash.range((hash, 0)..=(hash, u64::MAX));
             numbers.filter_map(|(_, number)| list.deaths.get(*number))
         };
-        let known = those().find(|death| death.thread.is_some());
-        let death = known.or_else(|| those().next())?;
+        let known = with_hash().find(|death| death.thread.is_some());
+        let death = known.or_else(|| with_hash().next())?;
         // It is on the list, so it has not ended.
         let end = death.work.end();
-        death.tell_what_it_waits_for();
+        death.add_wait_edge();
         Some(InTheWay {
             end,
             work: Arc::clone(&death.work),
@@ -169,34 +171,35 @@ impl Death {
     /// It is the calling thread's to run. Who waits for it looks again then, if others have been told that
     /// the thread waits: that may close a circle, which nobody else looks for.
     #[must_use]
-    fn is_on(&mut self, thread: u64) -> Option<Arc<WorkEnd>> {
+    fn set_thread(&mut self, thread: u64) -> Option<Arc<WorkEnd>> {
         if self.thread.is_some() {
             return None;
         }
         self.thread = Some(thread);
-        frames::owe_an_end();
-        self.tell_what_it_waits_for();
-        frames::is_named().then(|| self.work.take_end()).flatten()
+        frames::add_pending_destructor();
+        self.add_wait_edge();
+        frames::has_edge().then(|| self.work.take_end()).flatten()
     }
 
-    fn is_given_up(&mut self, given_up: GivenUp<'_>) {
-        self.letting_go = Some(given_up.letting_go.number());
-        if let Some(together) = given_up.together {
+    fn mark_given_up(&mut self, given_up: GivenUp<'_>) {
+        self.release_work = Some(given_up.release_work.number());
+        if let Some(group) = given_up.group {
             // It may own the others, and one of them it.
-            let (work, all) = (self.work.number(), together.work().number());
-            waits::is_part_of(work, all);
-            waits::is_part_of(all, work);
-            self.together = Some(Arc::clone(together));
+            let (work, all) = (self.work.number(), group.work().number());
+            waits::add_part_edge(work, all);
+            waits::add_part_edge(all, work);
+            self.group = Some(Arc::clone(group));
         }
-        self.tell_what_it_waits_for();
+        self.add_wait_edge();
     }
 
     /// To be called when its work has been given a number, and when it is known what it waits for: whichever
     /// comes last tells those who wait.
-    fn tell_what_it_waits_for(&self) {
+    fn add_wait_edge(&self) {
         // Who runs it has let go of it.
-        if let (Some(work), Some(other)) = (self.work.numbered(), self.thread.or(self.letting_go)) {
-            waits::is_part_of(work, other);
+        if let (Some(work), Some(other)) = (self.work.numbered(), self.thread.or(self.release_work))
+        {
+            waits::add_part_edge(work, other);
         }
     }
 }
@@ -227,8 +230,8 @@ impl DyingList {
                 hash,
                 work: Arc::new(Work::new()),
                 thread: None,
-                letting_go: None,
-                together: None,
+                release_work: None,
+                group: None,
                 _expected: expected.map(Arc::clone),
             });
             self.by_id.insert((id as u64, number));
@@ -242,14 +245,14 @@ impl DyingList {
 /// Tells those who wait for this.
 fn notify(end: Option<Arc<WorkEnd>>) {
     if let Some(end) = end {
-        waits::notify(end.tell());
+        waits::notify(end.finish());
     }
 }
 
 /// A value that is, or is about to be, in an exclusive map, on the other side of a pointer that reports its
 /// death and its end.
 pub(crate) struct Expected {
-    dying: Arc<Exclusive>,
+    exclusive: Arc<Exclusive>,
     hash: u64,
     /// It has ended, or is not waited for any more. Changed under the lock of the list.
     is_over: AtomicBool,
@@ -262,12 +265,12 @@ pub(crate) struct Expected {
 impl Expected {
     /// To be called before the value is linked. `watch` gives what comes back to the pointer.
     pub(crate) fn new(
-        dying: &Arc<Exclusive>,
+        exclusive: &Arc<Exclusive>,
         hash: u64,
         watch: impl FnOnce(Notify) -> Option<Registration>,
     ) -> Arc<Self> {
         let this = Arc::new(Self {
-            dying: Arc::clone(dying),
+            exclusive: Arc::clone(exclusive),
             hash,
             is_over: AtomicBool::new(false),
             may_live_on: plain::AtomicBool::new(false),
@@ -288,14 +291,16 @@ impl Expected {
 
     /// Waits for its end from now on. It is dead, and perhaps has not said so yet.
     pub(crate) fn await_end(self: &Arc<Self>) {
-        self.dying.put(self.hash, self.id(), Some(self), |_| {});
+        self.exclusive
+            .with_death(self.hash, self.id(), Some(self), |_| {});
         self.keep_registration();
     }
 
     /// As `await_end`, of a draft that is given up: it goes with those who are letting go of it.
-    pub(crate) fn is_abandoned(self: &Arc<Self>, given_up: GivenUp<'_>) {
-        let tell = |death: &mut Death| death.is_given_up(given_up);
-        self.dying.put(self.hash, self.id(), Some(self), tell);
+    pub(crate) fn abandon(self: &Arc<Self>, given_up: GivenUp<'_>) {
+        let mark = |death: &mut Death| death.mark_given_up(given_up);
+        self.exclusive
+            .with_death(self.hash, self.id(), Some(self), mark);
         if given_up.has_failed {
             self.keep_registration();
         } else {
@@ -309,8 +314,8 @@ impl Expected {
     }
 
     /// It has been let go of and is alive: from now on nobody waits for it. (Unless it has died by now.)
-    pub(crate) fn lives_on(&self) {
-        let mut list = self.dying.list.lock();
+    pub(crate) fn cancel_wait_for_end(&self) {
+        let mut list = self.exclusive.list.lock();
         let death = list
             .number(self.id())
             .and_then(|number| list.deaths.get(number));
@@ -320,7 +325,7 @@ impl Expected {
         self.is_over.store(true, Ordering::Relaxed);
         let death = list.remove(self.id());
         drop(list);
-        self.dying.tell_end(death);
+        self.exclusive.notify_end(death);
         self.end_registration();
     }
 
@@ -340,7 +345,7 @@ impl Expected {
 
     /// It has been taken out alive: nobody waits for it.
     pub(crate) fn forget(&self) {
-        let list = self.dying.list.lock();
+        let list = self.exclusive.list.lock();
         self.is_over.store(true, Ordering::Relaxed);
         drop(list);
         self.end_registration();
@@ -349,26 +354,26 @@ impl Expected {
 
 impl Notified for Expected {
     fn dead(&self, _: u64) {
-        let mut list = self.dying.list.lock();
+        let mut list = self.exclusive.list.lock();
         if self.is_over.load(Ordering::Relaxed) {
             return;
         }
         // Who reports the death owns this until it reports the end.
         let death = list.find_or_add(self.hash, self.id(), None);
-        let told = death.is_on(frames::this_thread());
+        let end = death.set_thread(frames::this_thread());
         drop(list);
-        notify(told);
+        notify(end);
     }
 
     fn work(&self, _: u64) -> Option<Arc<Work>> {
-        self.dying.work(self.id())
+        self.exclusive.work(self.id())
     }
 
     fn ended(&self, _: u64) {
-        let list = self.dying.list.lock();
+        let list = self.exclusive.list.lock();
         self.is_over.store(true, Ordering::Relaxed);
         drop(list);
         self.keep_registration();
-        self.dying.end(self.id());
+        self.exclusive.end(self.id());
     }
 }

@@ -554,7 +554,7 @@ where
             Ok(live) => Ok(Claim::Live(live)),
             Err(missed) => {
                 let (begun, output) = missed.begin(None)?;
-                Ok(Claim::after(map, begun, |landed| output.of(landed)))
+                Ok(Claim::after(map, begun, |live| output.of(live)))
             }
         }
     }
@@ -570,7 +570,7 @@ where
             Ok(live) => Ok(Claim::Live(live)),
             Err(missed) => {
                 let (begun, output) = missed.try_begin()?;
-                Ok(Claim::after(map, begun, |landed| output.of(landed)))
+                Ok(Claim::after(map, begun, |live| output.of(live)))
             }
         }
     }
@@ -652,7 +652,7 @@ fn creates<'a, M: Creator, C: Errors<E>, O: Output<M>, S, E>(
         Ok((Begun::Ours(creation), output)) => {
             return ControlFlow::Continue((creation, output, steps))
         }
-        Ok((Begun::LiveEntry(landed), output)) => Ok(output.of(after(steps, landed))),
+        Ok((Begun::Found(live), output)) => Ok(output.of(after(steps, live))),
         Ok((Begun::Failed(error), output)) => {
             let error = after((steps, output), error);
             Err(CreateError::Failed(C::take(error)))
@@ -667,7 +667,7 @@ fn of_created<M: Creator, O: Output<M>, E>(
     created: Result<LiveEntryOf<M>, CreateError<E>>,
 ) -> Result<O::Of, CreateError<E>> {
     match created {
-        Ok(landed) => Ok(output.of(landed)),
+        Ok(live) => Ok(output.of(live)),
         Err(error) => Err(after(output, error)),
     }
 }

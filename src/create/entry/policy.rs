@@ -15,7 +15,7 @@ pub(crate) trait Condition<M: Creator>: Errors<Infallible> + Errors<()> {
     /// All do.
     const ANY: bool;
 
-    fn holds(&self, landed: &LiveEntryOf<M>) -> bool;
+    fn holds(&self, live: &LiveEntryOf<M>) -> bool;
 }
 
 /// Whether a factory's error is one for all who wait.
@@ -36,8 +36,8 @@ pub struct ShareErrors<C>(pub(crate) C);
 impl<M: Creator, C: Condition<M>> Condition<M> for ShareErrors<C> {
     const ANY: bool = C::ANY;
 
-    fn holds(&self, landed: &LiveEntryOf<M>) -> bool {
-        self.0.holds(landed)
+    fn holds(&self, live: &LiveEntryOf<M>) -> bool {
+        self.0.holds(live)
     }
 }
 
@@ -70,12 +70,12 @@ pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
 /// How it is done.
 pub(crate) trait Gives<M: Creator, R>: Sized {
     /// Of what a creation ends in.
-    fn of(self, landed: LiveEntryOf<M>) -> R;
+    fn of(self, live: LiveEntryOf<M>) -> R;
 
     /// Of what a look-up has found, if that will do.
     #[inline(always)]
-    fn of_found(self, landed: LiveEntryOf<M>) -> Result<R, Self> {
-        Ok(self.of(landed))
+    fn of_found(self, live: LiveEntryOf<M>) -> Result<R, Self> {
+        Ok(self.of(live))
     }
 
     /// A look-up.
@@ -101,7 +101,7 @@ fn look_up<M: Creator, R, O: Gives<M, R>>(
     condition: &impl Condition<M>,
 ) -> Result<R, O> {
     match map.find(hash, is_it) {
-        Some(landed) if condition.holds(&landed) => output.of_found(landed),
+        Some(live) if condition.holds(&live) => output.of_found(live),
         stale => Err(after(stale, output)),
     }
 }
@@ -130,9 +130,9 @@ impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for Val
     const ANY: bool = false;
 
     /// What a creation has just made is valid: else those who ask at one time would each make their own.
-    fn holds(&self, landed: &LiveEntryOf<M>) -> bool {
-        let is_valid = || (self.is_valid)(M::owner(landed));
-        self.and.holds(landed) && (M::Core::is_fresh(landed) || is_valid())
+    fn holds(&self, live: &LiveEntryOf<M>) -> bool {
+        let is_valid = || (self.is_valid)(M::owner(live));
+        self.and.holds(live) && (M::Core::is_fresh(live) || is_valid())
     }
 }
 
@@ -175,8 +175,8 @@ impl<M: Creator<Owner: Clone>> Output<M> for Owned {
 
 impl<M: Creator<Owner: Clone>> Gives<M, M::Owner> for Owned {
     #[inline(always)]
-    fn of(self, landed: LiveEntryOf<M>) -> M::Owner {
-        M::into_owner(landed)
+    fn of(self, live: LiveEntryOf<M>) -> M::Owner {
+        M::into_owner(live)
     }
 
     #[inline(always)]
@@ -204,15 +204,15 @@ impl<M: WeakKeys<Owner: Clone>> Output<M> for KeyAndOwner {
 }
 
 impl<M: WeakKeys<Owner: Clone>> Gives<M, (M::Key, M::Owner)> for KeyAndOwner {
-    fn of(self, landed: LiveEntryOf<M>) -> (M::Key, M::Owner) {
-        let found = Gives::<M, _>::of_found(self, landed);
+    fn of(self, live: LiveEntryOf<M>) -> (M::Key, M::Owner) {
+        let found = Gives::<M, _>::of_found(self, live);
         found.expect("a creation keeps its key alive")
     }
 
-    fn of_found(self, landed: LiveEntryOf<M>) -> Result<(M::Key, M::Owner), Self> {
-        match M::live_key(&landed) {
-            Some(key) => Ok((key, M::into_owner(landed))),
-            None => Err(after(landed, self)),
+    fn of_found(self, live: LiveEntryOf<M>) -> Result<(M::Key, M::Owner), Self> {
+        match M::live_key(&live) {
+            Some(key) => Ok((key, M::into_owner(live))),
+            None => Err(after(live, self)),
         }
     }
 }
@@ -229,14 +229,14 @@ impl<M: WeakKeys> Output<M> for StoredKey {
 
 #[cfg(feature = "serde")]
 impl<M: WeakKeys> Gives<M, M::Key> for StoredKey {
-    fn of(self, landed: LiveEntryOf<M>) -> M::Key {
-        let found = Gives::<M, _>::of_found(self, landed);
+    fn of(self, live: LiveEntryOf<M>) -> M::Key {
+        let found = Gives::<M, _>::of_found(self, live);
         found.expect("a creation keeps its key alive")
     }
 
-    fn of_found(self, landed: LiveEntryOf<M>) -> Result<M::Key, Self> {
-        let key = M::live_key(&landed);
-        after(landed, key.ok_or(self))
+    fn of_found(self, live: LiveEntryOf<M>) -> Result<M::Key, Self> {
+        let key = M::live_key(&live);
+        after(live, key.ok_or(self))
     }
 }
 
@@ -249,9 +249,9 @@ impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Output<M> for View<F> {
 }
 
 impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Gives<M, R> for View<F> {
-    fn of(self, landed: LiveEntryOf<M>) -> R {
-        let output = (self.0)(M::value(&landed));
-        after(landed, output)
+    fn of(self, live: LiveEntryOf<M>) -> R {
+        let output = (self.0)(M::value(&live));
+        after(live, output)
     }
 }
 

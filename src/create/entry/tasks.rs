@@ -199,7 +199,7 @@ where
     pub(crate) async fn claim_async(self) -> Result<Claim<'a, M>, Refused> {
         let map = self.map;
         let (begun, output) = self.begin_async(None).await?;
-        Ok(Claim::after(map, begun, |landed| output.of(landed)))
+        Ok(Claim::after(map, begun, |live| output.of(live)))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Who creates.
 
-use super::{put_on, take_off, Asleep, Flight, Flying, Shard, Strangers, Wakes};
+use super::{
+    add_to_list, remove_from_list, Decision, Flight, FlightList, JoinedFlights, Shard,
+    SleepingWaiter,
+};
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::waits;
 use crate::deadlock::work::{Describe, Work, WorkEnd};
@@ -17,29 +20,29 @@ pub(crate) struct Leader<'a, T, R> {
     /// What has the key, once it was made: nobody can go on with this flight then.
     value: Option<R>,
     /// What the caller has joined before it came to lead this one. To leave those may drop keys and values.
-    before: Strangers<'a, T, R>,
+    other_flights: JoinedFlights<'a, T, R>,
 }
 
 /// Those who are to be told what was decided under the lock.
 struct Resolved<T, R> {
-    asleep: Vec<Arc<Asleep<T, R>>>,
+    sleeping: Vec<Arc<SleepingWaiter<T, R>>>,
     end: Option<Arc<WorkEnd>>,
 }
 
 impl<T, R> Resolved<T, R> {
     fn notify(self) {
-        let ended = self.end.map_or_else(Vec::new, |end| end.tell());
-        let asleep = self.asleep.iter().map(|one| Arc::clone(&one.sleeper));
-        waits::notify(asleep.chain(ended).collect());
+        let ended = self.end.map_or_else(Vec::new, |end| end.finish());
+        let sleeping = self.sleeping.iter().map(|one| Arc::clone(&one.sleeper));
+        waits::notify(sleeping.chain(ended).collect());
     }
 }
 
 /// A flight whose leader has left it for some time.
-pub(crate) struct Left<T, R> {
+pub(crate) struct LeftFlight<T, R> {
     flight: Arc<Flight<T, R>>,
 }
 
-impl<T, R> Left<T, R> {
+impl<T, R> LeftFlight<T, R> {
     pub(super) fn hash(&self) -> u64 {
         self.flight.hash
     }
@@ -60,18 +63,18 @@ impl<'a, T, R> Leader<'a, T, R> {
             flight,
             is_done: false,
             value: None,
-            before: Strangers::none(),
+            other_flights: JoinedFlights::none(),
         }
     }
 
-    pub(super) fn with_before(mut self, before: Strangers<'a, T, R>) -> Self {
-        self.before = before;
+    pub(super) fn with_other_flights(mut self, other_flights: JoinedFlights<'a, T, R>) -> Self {
+        self.other_flights = other_flights;
         self
     }
 
     /// What is to be dropped as a part of the creation, since that may ask for its key.
-    pub(in crate::create) fn take_before(&mut self) -> impl Sized + use<'a, T, R> {
-        std::mem::replace(&mut self.before, Strangers::none())
+    pub(in crate::create) fn take_other_flights(&mut self) -> impl Sized + use<'a, T, R> {
+        std::mem::replace(&mut self.other_flights, JoinedFlights::none())
     }
 
     pub(in crate::create) fn pending_key(&self) -> &T {
@@ -97,45 +100,45 @@ impl<'a, T, R> Leader<'a, T, R> {
     pub(in crate::create) fn step_down(mut self) -> Arc<Flight<T, R>> {
         self.is_done = true;
         waits::forget(&self.flight.work);
-        let told = self.shard.0.with(|list| end(list, &self.flight, true));
+        let resolved = self.shard.0.with(|list| end(list, &self.flight, true));
         let flight = Arc::clone(&self.flight);
-        told.notify();
+        resolved.notify();
         flight
     }
 
     /// Leaves the flight without giving it up, and takes the value out; see
     /// [`FlightTable::resume`](super::FlightTable::resume).
-    pub(in crate::create) fn leave(mut self) -> (Left<T, R>, Option<R>) {
+    pub(in crate::create) fn leave(mut self) -> (LeftFlight<T, R>, Option<R>) {
         self.is_done = true;
         let flight = Arc::clone(&self.flight);
-        (Left { flight }, self.value.take())
+        (LeftFlight { flight }, self.value.take())
     }
 }
 
 impl<T, R: Clone> Leader<'_, T, R> {
     /// As `land`, with the value that has the key.
-    pub(in crate::create) fn land_value(mut self) -> R {
+    pub(in crate::create) fn publish_value(mut self) -> R {
         let value = self.value.take();
-        self.land(value.expect("there is one"))
+        self.publish(value.expect("there is one"))
     }
 
     /// Ends the flight: all who wait get the result, which has been entered.
-    pub(in crate::create) fn land(mut self, result: R) -> R {
+    pub(in crate::create) fn publish(mut self, result: R) -> R {
         // Ours from now on: to clone it is user code, which may panic, and then others may be comparing the
         // key that it has. What was made in vain goes.
-        let mut in_vain = self.value.replace(result);
+        let mut unused_value = self.value.replace(result);
         let mut is_shared = false;
-        let told = loop {
+        let resolved = loop {
             let flight = &self.flight;
-            let told = self.shard.0.with(|list| {
+            let resolved = self.shard.0.with(|list| {
                 let ends = is_shared || flight.waiting.load(Ordering::Relaxed) == 0;
                 ends.then(|| {
-                    flight.keep_key(&mut in_vain);
+                    flight.keep_key(&mut unused_value);
                     end(list, flight, false)
                 })
             });
-            if let Some(told) = told {
-                break told;
+            if let Some(resolved) = resolved {
+                break resolved;
             }
             // Who asks for the key there would wait for this.
             let describe: Describe<'_> = &|f| f.write_str("the sharing of a value that was made");
@@ -149,9 +152,9 @@ impl<T, R: Clone> Leader<'_, T, R> {
         self.is_done = true;
         let result = self.value.take().expect("set above");
         waits::forget(&self.flight.work);
-        told.notify();
+        resolved.notify();
         // Here: they may drop a key, and if that panics, `result` is still ours to drop.
-        drop((in_vain, self));
+        drop((unused_value, self));
         result
     }
 }
@@ -160,28 +163,28 @@ impl<T, R: Clone> Leader<'_, T, R> {
 /// good for them as one of their own; if there is none, they begin anew, and the thread that has slept
 /// longest leads what it has brought along.
 fn end<T, R>(
-    list: &mut Flying<T, R>,
+    list: &mut FlightList<T, R>,
     flight: &Arc<Flight<T, R>>,
     is_given_up: bool,
 ) -> Resolved<T, R> {
-    take_off(list, flight);
-    let asleep = flight.asleep.lock().take();
+    remove_from_list(list, flight);
+    let sleeping = flight.wait_queue.lock().take();
     let mut needs_leader = is_given_up;
-    for one in &asleep {
-        let leads = needs_leader && one.is_thread;
+    for waiter in &sleeping {
+        let leads = needs_leader && waiter.is_thread;
         // Not its last owner, as the one who sleeps has it too.
-        let own = one.own.lock().take();
-        let begins_anew = |own: &Arc<Flight<T, R>>| leads && own.error_of(flight).is_none();
-        if let Some(own) = own.filter(begins_anew) {
-            put_on(list, &own);
+        let own = waiter.own.lock().take();
+        let leads_own = |own: &Arc<Flight<T, R>>| leads && own.error_of(flight).is_none();
+        if let Some(own) = own.filter(leads_own) {
+            add_to_list(list, &own);
             needs_leader = false;
-            one.decide(Wakes::Leads);
+            waiter.decide(Decision::Lead);
         } else {
-            one.decide(Wakes::Looks);
+            waiter.decide(Decision::Retry);
         }
     }
     Resolved {
-        asleep,
+        sleeping,
         end: flight.work.take_end(),
     }
 }
@@ -197,21 +200,21 @@ impl<T, R> Drop for Leader<'_, T, R> {
         waits::forget(&flight.work);
         let mut value = self.value.take();
         let has_value = value.is_some();
-        let told = self.shard.0.with(|list| {
+        let resolved = self.shard.0.with(|list| {
             flight.keep_key(&mut value);
             end(list, flight, true)
         });
-        let let_go = || {
+        let release = || {
             let mut panics = Panics::new();
             // In this order: the value may ask for its key as it goes, and wait for one of them.
-            panics.catch(|| told.notify());
+            panics.catch(|| resolved.notify());
             panics.catch(|| drop(value));
         };
         if !has_value {
-            return let_go();
+            return release();
         }
         let describe: Describe<'_> = &|f| f.write_str("the end of what was given up");
-        let held = |see: &mut dyn FnMut(&Work)| see(&flight.letting_go);
-        frames::during(&Work::new(), describe, Part::Holding(&held), let_go);
+        let kept = |see: &mut dyn FnMut(&Work)| see(&flight.release_work);
+        frames::during(&Work::new(), describe, Part::KeepsAlive(&kept), release);
     }
 }

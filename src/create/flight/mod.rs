@@ -38,7 +38,7 @@ use crate::deadlock::work::Work;
 use crate::memory::panics::{after, Panics};
 use crate::sync::{self, const_fn, plain, AtomicBool, AtomicUsize, List, Lock};
 use crate::sync::{AroundSleep, Mutex, Numbered, OnceCell, Ordering, Sleeper};
-pub(crate) use leader::{Leader, Left};
+pub(crate) use leader::{Leader, LeftFlight};
 use std::any::{Any, TypeId};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -58,11 +58,11 @@ pub(crate) struct Flight<T, R> {
     comparing: AtomicUsize,
     /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the
     /// shard's lock.
-    remains: Mutex<Option<R>>,
+    kept_value: Mutex<Option<R>>,
     /// What those do who may be the last to let go of that: who gives up, and who compares.
-    letting_go: Work,
+    release_work: Work,
     /// Those who sleep. Locked under the shard's lock.
-    asleep: Mutex<AllAsleep<T, R>>,
+    wait_queue: Mutex<WaitQueue<T, R>>,
     /// What lands may be found already, and may be taken out again: it is being entered, or whoever leads has
     /// not yet looked whether there is something. Who joins now began perhaps after that.
     is_entering: plain::AtomicBool,
@@ -89,9 +89,9 @@ impl<T, R> Flight<T, R> {
             is_over: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             comparing: AtomicUsize::new(0),
-            remains: Mutex::new(None),
-            letting_go: Work::new(),
-            asleep: Mutex::new(AllAsleep::new()),
+            kept_value: Mutex::new(None),
+            release_work: Work::new(),
+            wait_queue: Mutex::new(WaitQueue::new()),
             is_entering: plain::AtomicBool::new(false),
             result: OnceCell::new(),
             shares,
@@ -110,8 +110,8 @@ impl<T, R> Flight<T, R> {
     }
 
     /// What those do who may be the last to let go of the value, if it is given up.
-    pub(in crate::create) fn letting_go(&self) -> &Work {
-        &self.letting_go
+    pub(in crate::create) fn release_work(&self) -> &Work {
+        &self.release_work
     }
 
     /// Those who wait for an error of this type get it, when the flight is given up.
@@ -120,13 +120,13 @@ impl<T, R> Flight<T, R> {
     }
 
     /// There was nothing when its leader looked.
-    pub(in crate::create) fn begins_to_make(&self) {
+    pub(in crate::create) fn mark_making(&self) {
         self.is_entering.store(false, Ordering::Relaxed);
     }
 
     /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there
     /// any more, sees this too.)
-    pub(in crate::create) fn begins_to_enter(&self) {
+    pub(in crate::create) fn mark_entering(&self) {
         self.is_entering.store(true, Ordering::Relaxed);
     }
 
@@ -136,7 +136,7 @@ impl<T, R> Flight<T, R> {
         (self.shares == Some((**error).type_id())).then_some(error)
     }
 
-    /// Acquire: pairs with `take_off`, before which the result or the error was set.
+    /// Acquire: pairs with `remove_from_list`, before which the result or the error was set.
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
@@ -145,7 +145,7 @@ impl<T, R> Flight<T, R> {
     /// flight is over.
     fn keep_key(&self, value: &mut Option<R>) {
         if self.comparing.load(Ordering::Relaxed) > 0 {
-            *self.remains.lock() = value.take();
+            *self.kept_value.lock() = value.take();
         }
     }
 }
@@ -161,32 +161,32 @@ impl<T, R> Drop for Flight<T, R> {
 
 /// What has been decided for one who sleeps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wakes {
+enum Decision {
     /// Nothing yet.
-    Not,
+    Pending,
     /// To look again.
-    Looks,
+    Retry,
     /// As the leader of the flight that it has brought along.
-    Leads,
+    Lead,
 }
 
 /// One who sleeps.
-struct Asleep<T, R> {
+struct SleepingWaiter<T, R> {
     sleeper: Arc<Sleeper>,
     is_thread: bool,
-    wakes: Mutex<Wakes>,
+    decision: Mutex<Decision>,
     /// What it would have led itself; taken out when it is decided how it wakes, so that the one who sleeps
     /// has it alone then.
     own: Mutex<Option<Arc<Flight<T, R>>>>,
 }
 
 /// Those who sleep for one flight, by their numbers: who has slept longest has the least.
-struct AllAsleep<T, R> {
-    threads: Numbered<Arc<Asleep<T, R>>>,
-    tasks: Numbered<Arc<Asleep<T, R>>>,
+struct WaitQueue<T, R> {
+    threads: Numbered<Arc<SleepingWaiter<T, R>>>,
+    tasks: Numbered<Arc<SleepingWaiter<T, R>>>,
 }
 
-impl<T, R> AllAsleep<T, R> {
+impl<T, R> WaitQueue<T, R> {
     fn new() -> Self {
         Self {
             threads: Numbered::new(),
@@ -194,7 +194,7 @@ impl<T, R> AllAsleep<T, R> {
         }
     }
 
-    fn of(&mut self, is_thread: bool) -> &mut Numbered<Arc<Asleep<T, R>>> {
+    fn of(&mut self, is_thread: bool) -> &mut Numbered<Arc<SleepingWaiter<T, R>>> {
         match is_thread {
             true => &mut self.threads,
             false => &mut self.tasks,
@@ -202,7 +202,7 @@ impl<T, R> AllAsleep<T, R> {
     }
 
     /// All of them, the threads first.
-    fn take(&mut self) -> Vec<Arc<Asleep<T, R>>> {
+    fn take(&mut self) -> Vec<Arc<SleepingWaiter<T, R>>> {
         self.threads
             .take_all()
             .chain(self.tasks.take_all())
@@ -244,10 +244,10 @@ impl<T, R> ListedFlight<T, R> {
     }
 }
 
-type Flying<T, R> = List<ListedFlight<T, R>>;
+type FlightList<T, R> = List<ListedFlight<T, R>>;
 
 /// The caller leads it from now on.
-fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
+fn add_to_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>>) {
     // It may have been on the list before; see `Leader::step_down`.
     flight.is_over.store(false, Ordering::Relaxed);
     flight.is_entering.store(true, Ordering::Relaxed);
@@ -258,24 +258,24 @@ fn put_on<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
 
 /// Flights that were looked at, and turned out to have another key, or have been waited for. Each is left,
 /// though another one panics: that may drop what their creators have made.
-struct Strangers<'a, T, R>(Vec<Waiter<'a, T, R>>);
+struct JoinedFlights<'a, T, R>(Vec<Waiter<'a, T, R>>);
 
-impl<T, R> Strangers<'_, T, R> {
+impl<T, R> JoinedFlights<'_, T, R> {
     fn none() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T, R> Drop for Strangers<'_, T, R> {
+impl<T, R> Drop for JoinedFlights<'_, T, R> {
     fn drop(&mut self) {
         let mut panics = Panics::new();
-        for stranger in self.0.drain(..) {
-            panics.catch(|| drop(stranger));
+        for waiter in self.0.drain(..) {
+            panics.catch(|| drop(waiter));
         }
     }
 }
 
-fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
+fn remove_from_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>>) {
     let at = list.iter().position(|listed| listed.is(flight));
     list.swap_remove(at.expect("a flight is on its list until it is over"));
     #[cfg(debug_assertions)]
@@ -286,7 +286,7 @@ fn take_off<T, R>(list: &mut Flying<T, R>, flight: &Arc<Flight<T, R>>) {
 
 /// A line of its own for each list.
 #[repr(align(128))]
-struct Shard<T, R>(Lock<Flying<T, R>>);
+struct Shard<T, R>(Lock<FlightList<T, R>>);
 
 /// The creations under way in one registry. Tickets carry the key that is created; results are what each
 /// waiter gets a clone of.
@@ -362,7 +362,7 @@ impl<T, R: Clone> FlightTable<T, R> {
     }
 
     /// The leader of a flight of these that has been left.
-    pub(in crate::create) fn resume(&self, left: Left<T, R>) -> Leader<'_, T, R> {
+    pub(in crate::create) fn resume(&self, left: LeftFlight<T, R>) -> Leader<'_, T, R> {
         let shard = self.shard(left.hash());
         left.resume(shard)
     }
@@ -378,7 +378,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         let begun = shard.0.with(|list| {
             let free = list.iter().all(|listed| listed.get().hash != mine.hash);
             if free {
-                put_on(list, &mine);
+                add_to_list(list, &mine);
             }
             free
         });
@@ -397,32 +397,32 @@ impl<T, R: Clone> FlightTable<T, R> {
         same: &dyn Fn(&T, &T) -> bool,
     ) -> Joined<'a, T, R> {
         // Flights that turned out to have another key. We hold each, so that it stays on the list.
-        let mut strangers: Vec<Waiter<'a, T, R>> = Vec::new();
+        let mut others: Vec<Waiter<'a, T, R>> = Vec::new();
         loop {
             let unknown: Vec<_> = shard.0.with(|list| {
                 let unknown: Vec<_> = list
                     .iter()
                     .filter(|listed| listed.get().hash == mine.hash)
-                    .filter(|listed| !strangers.iter().any(|other| listed.is(other.flight())))
+                    .filter(|listed| !others.iter().any(|known| listed.is(known.flight())))
                     .map(ListedFlight::join)
                     .collect();
                 if unknown.is_empty() {
-                    put_on(list, &mine);
+                    add_to_list(list, &mine);
                 }
                 unknown
             });
             if unknown.is_empty() {
                 let leader = Leader::new(shard, mine);
-                return Joined::Leader(leader.with_before(Strangers(strangers)));
+                return Joined::Leader(leader.with_other_flights(JoinedFlights(others)));
             }
-            let first = strangers.len();
-            strangers.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
-            let at = Waiter::find(&strangers[first..], |pending_key| {
+            let first = others.len();
+            others.extend(unknown.into_iter().map(|flight| Waiter::new(shard, flight)));
+            let at = Waiter::find(&others[first..], |pending_key| {
                 same(&mine.pending_key, pending_key)
             });
             if let Some(at) = at {
-                let ours = strangers.swap_remove(first + at).with_own(mine);
-                return after(Strangers(strangers), Joined::Waiter(ours));
+                let ours = others.swap_remove(first + at).with_own(mine);
+                return after(JoinedFlights(others), Joined::Waiter(ours));
             }
         }
     }
@@ -453,7 +453,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         });
         // Held, so that the tickets stay.
         let waiters = flights.into_iter();
-        let mut all = Strangers(waiters.map(|flight| Waiter::new(shard, flight)).collect());
+        let mut all = JoinedFlights(waiters.map(|flight| Waiter::new(shard, flight)).collect());
         let found = all.0.swap_remove(Waiter::find(&all.0, is_it)?);
         Some(after(all, found))
     }

@@ -1,6 +1,6 @@
 //! Who waits for somebody else's creation.
 
-use super::{Asleep, Flight, Leader, Shard, SharedError, Strangers, Wakes};
+use super::{Decision, Flight, JoinedFlights, Leader, Shard, SharedError, SleepingWaiter};
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker, Own, Part};
 #[cfg(feature = "async")]
@@ -19,7 +19,7 @@ pub(crate) enum Turn<'a, T, R> {
     /// It is for the caller to create.
     Create(Leader<'a, T, R>),
     /// Somebody else has. With what the caller has brought along.
-    LiveEntry(R, Option<Arc<Flight<T, R>>>),
+    Done(R, Option<Arc<Flight<T, R>>>),
     /// A draft, for the thread that is in the middle of making it.
     Draft(R),
     /// The flight is over, with no result: what the caller has brought along.
@@ -35,17 +35,17 @@ pub(crate) struct Waiter<'a, T, R> {
     /// What it would have led itself, with its own key.
     own: Option<Arc<Flight<T, R>>>,
     /// While it sleeps, with the number by which it is listed.
-    asleep: Option<(u64, Arc<Asleep<T, R>>)>,
+    sleeping: Option<(u64, Arc<SleepingWaiter<T, R>>)>,
     /// It may look at the key in the ticket.
-    compares: AtomicBool,
+    is_comparing: AtomicBool,
     /// When it joined, the result could be found already, and taken out: so it looks for itself.
     is_late: bool,
 }
 
-impl<T, R> Asleep<T, R> {
+impl<T, R> SleepingWaiter<T, R> {
     /// To be called under the shard's lock, once it has been taken off the list of those who sleep.
-    pub(super) fn decide(&self, wakes: Wakes) {
-        *self.wakes.lock() = wakes;
+    pub(super) fn decide(&self, decision: Decision) {
+        *self.decision.lock() = decision;
     }
 }
 
@@ -57,8 +57,8 @@ impl<'a, T, R> Waiter<'a, T, R> {
             shard,
             flight,
             own: None,
-            asleep: None,
-            compares: AtomicBool::new(true),
+            sleeping: None,
+            is_comparing: AtomicBool::new(true),
         }
     }
 
@@ -71,34 +71,34 @@ impl<'a, T, R> Waiter<'a, T, R> {
     /// Which of these has such a ticket. None of them looks at its key afterwards.
     pub(super) fn find(all: &[Self], is_it: impl Fn(&T) -> bool) -> Option<usize> {
         let describe: Describe<'_> = &|f| f.write_str("the comparison of keys");
-        let held = |see: &mut dyn FnMut(&Work)| {
-            all.iter().for_each(|one| see(&one.flight.letting_go));
+        let kept = |see: &mut dyn FnMut(&Work)| {
+            all.iter().for_each(|one| see(&one.flight.release_work));
         };
-        frames::during(&Work::new(), describe, Part::Holding(&held), || {
+        frames::during(&Work::new(), describe, Part::KeepsAlive(&kept), || {
             let found = all.iter().position(|one| is_it(&one.flight.pending_key));
             let mut panics = Panics::new();
             all.iter().for_each(|one| {
-                panics.catch(|| one.has_compared());
+                panics.catch(|| one.finish_comparing());
             });
             found
         })
     }
 
     /// It does not look at the key in the ticket any more.
-    fn has_compared(&self) {
-        if !self.compares.swap(false, Relaxed) {
+    fn finish_comparing(&self) {
+        if !self.is_comparing.swap(false, Relaxed) {
             return;
         }
         let flight = &self.flight;
-        let remains = self.shard.0.with(|_| {
+        let kept_value = self.shard.0.with(|_| {
             let left = flight.comparing.fetch_sub(1, Ordering::Relaxed) - 1;
             if left == 0 {
-                flight.remains.lock().take()
+                flight.kept_value.lock().take()
             } else {
                 None
             }
         });
-        drop(remains);
+        drop(kept_value);
     }
 
     pub(super) fn flight(&self) -> &Arc<Flight<T, R>> {
@@ -106,48 +106,48 @@ impl<'a, T, R> Waiter<'a, T, R> {
     }
 
     /// Goes on the list of those who sleep, unless there is something to look at.
-    fn lie_down(&mut self, is_thread: bool) -> Option<Arc<Sleeper>> {
+    fn enqueue(&mut self, is_thread: bool) -> Option<Arc<Sleeper>> {
         let sleeper = Arc::new(Sleeper::new());
         let flight = &self.flight;
-        self.asleep = self.shard.0.with(|_| {
+        self.sleeping = self.shard.0.with(|_| {
             if flight.is_over() {
                 return None;
             }
-            let mut all = flight.asleep.lock();
-            let asleep = Arc::new(Asleep {
+            let mut queue = flight.wait_queue.lock();
+            let sleeping = Arc::new(SleepingWaiter {
                 sleeper: Arc::clone(&sleeper),
                 is_thread,
-                wakes: Mutex::new(Wakes::Not),
+                decision: Mutex::new(Decision::Pending),
                 own: Mutex::new(self.own.clone()),
             });
-            let number = all.of(is_thread).push(Arc::clone(&asleep));
-            Some((number, asleep))
+            let number = queue.of(is_thread).push(Arc::clone(&sleeping));
+            Some((number, sleeping))
         });
-        self.asleep.is_some().then_some(sleeper)
+        self.sleeping.is_some().then_some(sleeper)
     }
 
     /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is
     /// returned, with what is to be dropped: it may own a task, whose drop is user code.
-    fn get_up(&mut self) -> (Wakes, impl Sized + use<T, R>) {
-        let Some((number, asleep)) = self.asleep.take() else {
-            return (Wakes::Not, (None, None));
+    fn dequeue(&mut self) -> (Decision, impl Sized + use<T, R>) {
+        let Some((number, sleeping)) = self.sleeping.take() else {
+            return (Decision::Pending, (None, None));
         };
         let flight = &self.flight;
         let listed = self.shard.0.with(|_| {
-            let mut all = flight.asleep.lock();
-            let listed = all.of(asleep.is_thread).remove(number);
+            let mut queue = flight.wait_queue.lock();
+            let listed = queue.of(sleeping.is_thread).remove(number);
             if listed.is_some() {
-                drop(asleep.own.lock().take());
+                drop(sleeping.own.lock().take());
             }
             listed
         });
-        let wakes = *asleep.wakes.lock();
-        (wakes, (Some(asleep), listed))
+        let decision = *sleeping.decision.lock();
+        (decision, (Some(sleeping), listed))
     }
 
     /// Leads, if that has been decided.
-    fn lead(&mut self, wakes: Wakes) -> Option<Leader<'a, T, R>> {
-        (wakes == Wakes::Leads).then(|| {
+    fn lead(&mut self, decision: Decision) -> Option<Leader<'a, T, R>> {
+        (decision == Decision::Lead).then(|| {
             let own = self.own.take().expect("it was listed");
             Leader::new(self.shard, own)
         })
@@ -184,18 +184,20 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
     /// Leaves, and if the caller leads now, says what there is to leave.
     fn leave_with(mut self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
         match turn {
-            Turn::LiveEntry(landed, _) => {
+            Turn::Done(result, _) => {
                 let own = self.own.take();
-                after(self, Turn::LiveEntry(landed, own))
+                after(self, Turn::Done(result, own))
             }
-            Turn::Create(leader) => Turn::Create(leader.with_before(Strangers(vec![self]))),
+            Turn::Create(leader) => {
+                Turn::Create(leader.with_other_flights(JoinedFlights(vec![self])))
+            }
             turn => after(self, turn),
         }
     }
 
     /// As `wait`, if there is nothing to wait for.
     pub(in crate::create) fn now(self) -> Option<Turn<'a, T, R>> {
-        let turn = self.look();
+        let turn = self.try_turn();
         match turn.or_else(|| self.draft().map(Turn::Draft)) {
             Some(turn) => Some(self.leave_with(turn)),
             none => after(self, none),
@@ -220,19 +222,19 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         } else {
             // Many factories take less time than falling asleep does.
             for round in 0..sync::spins_for_a_creation() {
-                if let Some(turn) = self.look() {
+                if let Some(turn) = self.try_turn() {
                     return Ok(turn);
                 }
                 sync::relax(round);
             }
         }
         loop {
-            if let Some(turn) = self.look() {
+            if let Some(turn) = self.try_turn() {
                 return Ok(turn);
             }
             // Before it can be this one's turn.
             let waits = WillWait::find(Asker::Thread);
-            let Some(sleeper) = self.lie_down(true) else {
+            let Some(sleeper) = self.enqueue(true) else {
                 continue;
             };
             let refused = match waits.begin(self.flight.work.number()) {
@@ -240,15 +242,15 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
                     self.sleep(&sleeper, around);
                     None
                 }
-                Err(circle) => Some(circle),
+                Err(cycle) => Some(cycle),
             };
             // (A thread has nothing to be dropped that is a user's.)
-            let (wakes, _) = self.get_up();
-            if let Some(leader) = self.lead(wakes) {
+            let (decision, _) = self.dequeue();
+            if let Some(leader) = self.lead(decision) {
                 return Ok(Turn::Create(leader));
             }
-            if let Some(circle) = refused.filter(|_| wakes == Wakes::Not) {
-                return Err(CycleError::of(circle, self.end()));
+            if let Some(cycle) = refused.filter(|_| decision == Decision::Pending) {
+                return Err(CycleError::of(cycle, self.end()));
             }
         }
     }
@@ -298,13 +300,13 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         loop {
             if let Some(sleeper) = sleeper {
                 ready!(sleeper.poll(context));
-                self.get_up();
+                self.dequeue();
             }
             *sleeper = None;
-            if let Some(turn) = self.look() {
+            if let Some(turn) = self.try_turn() {
                 return Poll::Ready(turn);
             }
-            *sleeper = self.lie_down(false);
+            *sleeper = self.enqueue(false);
         }
     }
 
@@ -317,16 +319,16 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             return Err(self.own_cycle());
         }
         let waiting = WillWait::find(Asker::Task).begin(work.number());
-        waiting.map_err(|circle| CycleError::of(circle, self.end()))
+        waiting.map_err(|cycle| CycleError::of(cycle, self.end()))
     }
 
     /// What the waiting has come to, if it is over.
-    fn look(&self) -> Option<Turn<'a, T, R>> {
+    fn try_turn(&self) -> Option<Turn<'a, T, R>> {
         let flight = &self.flight;
         // First: if it is over, the result is there, or there is none.
         let is_over = flight.is_over();
         if let Some(result) = flight.result.get().filter(|_| !self.is_late) {
-            return Some(Turn::LiveEntry(result.clone(), None));
+            return Some(Turn::Done(result.clone(), None));
         }
         is_over.then(|| {
             let own = self.own.as_ref();
@@ -346,13 +348,13 @@ impl<T, R> Drop for Waiter<'_, T, R> {
         // Each step is done whatever becomes of the others: the list knows of this one until the last.
         let mut panics = Panics::new();
         // It may be a panic that ends the sleep.
-        let (wakes, rest) = self.get_up();
-        panics.catch(|| drop(self.lead(wakes)));
-        panics.catch(|| self.has_compared());
+        let (decision, unused) = self.dequeue();
+        panics.catch(|| drop(self.lead(decision)));
+        panics.catch(|| self.finish_comparing());
         let waiting = &self.flight.waiting;
         self.shard.0.with(|_| {
             waiting.fetch_sub(1, Ordering::Relaxed);
         });
-        panics.catch(|| drop(rest));
+        panics.catch(|| drop(unused));
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Begun<'a, M: Creates> {
     /// It is for the caller to create.
     Ours(Creation<'a, M>),
     /// Somebody else has, or had.
-    LiveEntry(M::LiveEntry),
+    Found(M::LiveEntry),
     /// Somebody else has failed, with an error that is as good as one of the caller's.
     Failed(SharedError),
 }
@@ -170,7 +170,7 @@ fn when_closed<'a, M: Creates>(
 ) -> Result<Begun<'a, M>, ClosedError> {
     let found = map.look(hash, mine.pending_key());
     let found = found.filter(|found| accepts.accepts(found));
-    after(mine, found.map(Begun::LiveEntry).ok_or(closed))
+    after(mine, found.map(Begun::Found).ok_or(closed))
 }
 
 /// What follows from a turn.
@@ -182,26 +182,26 @@ fn next<'a, M: Creates>(
 ) -> Result<NextStep<'a, M>, ClosedError> {
     let leader = match turn {
         Turn::Create(leader) => leader,
-        Turn::LiveEntry(landed, own) => {
+        Turn::Done(live, own) => {
             // If it is not good enough, it is what somebody has entered meanwhile without a creation.
-            let accepted = accepts.accepts(&landed);
-            let landed = match own {
-                Some(own) if !accepted => return Ok(NextStep::Join(after(landed, own))),
-                own => after(own, landed),
+            let accepted = accepts.accepts(&live);
+            let live = match own {
+                Some(own) if !accepted => return Ok(NextStep::Join(after(live, own))),
+                own => after(own, live),
             };
-            map.settle(&landed, None);
-            return Ok(NextStep::Nothing(Begun::LiveEntry(landed)));
+            map.settle(&live, None);
+            return Ok(NextStep::Nothing(Begun::Found(live)));
         }
-        Turn::Draft(draft) => return Ok(NextStep::Nothing(Begun::LiveEntry(draft))),
+        Turn::Draft(draft) => return Ok(NextStep::Nothing(Begun::Found(draft))),
         Turn::Failed(error) => return Ok(NextStep::Nothing(Begun::Failed(error))),
         Turn::Again(own) => return Ok(NextStep::Join(own)),
     };
     let mut creation = Creation { map, hash, leader };
-    let before = creation.leader.take_before();
+    let other_flights = creation.leader.take_other_flights();
     // Whoever created it last may have left between the caller's look at the index and the joining. Comparing
     // keys is user code, which may come back to this one; so is what accepts, and the drop of other keys.
     let found = creation.during(|pending_key| {
-        drop(before);
+        drop(other_flights);
         loop {
             let found = map.look(hash, pending_key)?;
             if accepts.accepts(&found) {
@@ -210,12 +210,12 @@ fn next<'a, M: Creates>(
             map.take_out(&found);
         }
     });
-    if let Some(landed) = found {
-        return Ok(NextStep::Nothing(Begun::LiveEntry(
-            creation.leader.land(landed),
+    if let Some(live) = found {
+        return Ok(NextStep::Nothing(Begun::Found(
+            creation.leader.publish(live),
         )));
     }
-    creation.leader.flight().begins_to_make();
+    creation.leader.flight().mark_making();
     if let Some(closed) = map.refused() {
         return Err(closed);
     }

@@ -24,7 +24,7 @@ use crate::create::flight::{Flight, FlightTable, Leader, SharedError};
 use crate::deadlock::family::Family;
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::waits;
-use crate::deadlock::work::{text, GivenUp, Together};
+use crate::deadlock::work::{text, GivenUp, GivenUpGroup};
 use crate::memory::panics::{after, Panics};
 use crate::memory::teardown;
 use crate::table::exclusive::InTheWay;
@@ -97,10 +97,10 @@ pub(crate) trait Creates {
     ) -> EnteredDraft<Self>;
 
     /// Takes this very one out, if it is entered still.
-    fn take_out(&self, landed: &Self::LiveEntry);
+    fn take_out(&self, live: &Self::LiveEntry);
 
     /// Whether a creation has just made it.
-    fn is_fresh(landed: &Self::LiveEntry) -> bool;
+    fn is_fresh(live: &Self::LiveEntry) -> bool;
 
     /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and
     /// that for those who let go of it. If it has not failed itself, it may live on: if it is a map's, which
@@ -112,18 +112,18 @@ pub(crate) trait Creates {
     fn share_map(&self) -> Self::SharedMap;
 
     /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
-    fn settle(&self, landed: &Self::LiveEntry, rest: Option<Self::Deferred>);
+    fn settle(&self, live: &Self::LiveEntry, deferred: Option<Self::Deferred>);
 
     /// What of that is left to do when the landing has panicked, or nothing has landed.
-    fn settle_rest(&self, rest: Self::Deferred) {
-        drop(rest);
+    fn settle_deferred(&self, deferred: Self::Deferred) {
+        drop(deferred);
     }
 }
 
 /// What is entered now, or why nothing is; and what is left to do then.
 pub(crate) struct Published<L, R> {
-    pub(crate) landed: Result<L, ClosedError>,
-    pub(crate) rest: R,
+    pub(crate) result: Result<L, ClosedError>,
+    pub(crate) deferred: R,
 }
 
 /// Of a value: what all who ask get.
@@ -172,11 +172,11 @@ impl Scope {
 
     /// What is given up inside of the outermost creation that this thread is in the middle of, this one
     /// perhaps, if anything has been: what is given up there after that may own it.
-    fn given_up(&self) -> Option<&Arc<Together>> {
+    fn given_up(&self) -> Option<&Arc<GivenUpGroup>> {
         match frames::outermost_family() {
-            Some(family) => Some(family.give_up(waits::forget)),
+            Some(family) => Some(family.given_up_or_new(waits::forget)),
             // What has been put aside may own it too.
-            None if teardown::has_aside() => Some(self.0.give_up(waits::forget)),
+            None if teardown::has_aside() => Some(self.0.given_up_or_new(waits::forget)),
             None => self.0.given_up(),
         }
     }
@@ -248,7 +248,7 @@ impl<'a, M: Creates> Creation<'a, M> {
 
     /// Enters what was made, unless somebody has entered something meanwhile without a creation.
     pub(in crate::create) fn enter<'t>(&'t self, made: M::Made<'t>) -> EnteredValue<M> {
-        self.leader.flight().begins_to_enter();
+        self.leader.flight().mark_entering();
         self.during(|pending_key| self.map.enter(self.hash, pending_key, made))
     }
 
@@ -257,9 +257,9 @@ impl<'a, M: Creates> Creation<'a, M> {
         self,
         entered: EnteredValue<M>,
     ) -> Result<M::LiveEntry, ClosedError> {
-        let Published { landed, rest } = entered;
-        settled(self.map, rest, || match landed {
-            Ok(landed) => Ok(self.leader.land(landed)),
+        let Published { result, deferred } = entered;
+        settled(self.map, deferred, || match result {
+            Ok(live) => Ok(self.leader.publish(live)),
             // Before what was made is dropped: those who wait are refused too.
             Err(closed) => Err(after(self.leader, closed)),
         })
@@ -364,12 +364,12 @@ impl<'a, M: Creates> Drafted<'a, M> {
         if family.needs_others() {
             return Ok(self.leave());
         }
-        let is_entered = |entered: &EnteredDraft<M>| entered.landed.is_ok();
+        let is_entered = |entered: &EnteredDraft<M>| entered.result.is_ok();
         let (entered, panics) = frames::publish(family, || self.enter(), is_entered);
-        let landed = self.land(entered);
-        // Here, not at the end of the scope: if it goes on, `landed` is still ours to drop.
+        let live = self.publish(entered);
+        // Here, not at the end of the scope: if it goes on, `live` is still ours to drop.
         drop(panics);
-        landed
+        live
     }
 
     /// Enters the draft, unless there is something already: that comes back.
@@ -379,35 +379,35 @@ impl<'a, M: Creates> Drafted<'a, M> {
 
     /// As `land`, of a member of a family. Was there something already, it may have been owned by nobody but
     /// others of the family, and have gone with them since: then this enters again.
-    fn land_after_others(self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
-        let Published { landed, rest } = entered;
-        let entered = match landed {
+    fn publish_after_others(self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
+        let Published { result, deferred } = entered;
+        let entered = match result {
             Ok(Some(existing)) => {
                 // It may ask for its key.
                 self.during(Part::Closed, || {
                     let mut panics = Panics::new();
-                    panics.catch(|| self.map.settle_rest(rest));
+                    panics.catch(|| self.map.settle_deferred(deferred));
                     panics.catch(|| drop(existing));
                 });
                 self.enter()
             }
-            landed => Published { landed, rest },
+            result => Published { result, deferred },
         };
-        self.land(entered)
+        self.publish(entered)
     }
 
     /// Gives what was entered to those who wait.
-    fn land(mut self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
-        let Published { landed, rest } = entered;
-        settled(self.map, rest, || {
-            let existing = match landed {
+    fn publish(mut self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
+        let Published { result, deferred } = entered;
+        settled(self.map, deferred, || {
+            let existing = match result {
                 Ok(existing) => existing,
                 Err(closed) => return Err(after(self, closed)),
             };
             let leader = self.leader.take().expect("until it is entered");
             Ok(match existing {
-                Some(existing) => leader.land(existing),
-                None => leader.land_value(),
+                Some(existing) => leader.publish(existing),
+                None => leader.publish_value(),
             })
         })
     }
@@ -473,7 +473,7 @@ fn enter_draft<M: Creates>(
     flight: &Flight<M::PendingKey, M::LiveEntry>,
     draft: &M::LiveEntry,
 ) -> EnteredDraft<M> {
-    flight.begins_to_enter();
+    flight.mark_entering();
     during(map, flight, Part::Closed, || {
         map.enter_draft(hash, flight.pending_key(), draft)
     })
@@ -482,20 +482,20 @@ fn enter_draft<M: Creates>(
 /// What comes of a landing, with what is left to do then: also when the landing panics, which may drop a key.
 fn settled<M: Creates>(
     map: &M,
-    rest: M::Deferred,
-    land: impl FnOnce() -> Result<M::LiveEntry, ClosedError>,
+    deferred: M::Deferred,
+    publish: impl FnOnce() -> Result<M::LiveEntry, ClosedError>,
 ) -> Result<M::LiveEntry, ClosedError> {
     struct Unsettled<'a, M: Creates>(&'a M, Option<M::Deferred>);
     impl<M: Creates> Drop for Unsettled<'_, M> {
         fn drop(&mut self) {
             let mut panics = Panics::new();
-            panics.catch(|| self.1.take().map(|rest| self.0.settle_rest(rest)));
+            panics.catch(|| self.1.take().map(|rest| self.0.settle_deferred(rest)));
         }
     }
-    let mut unsettled = Unsettled(map, Some(rest));
-    let landed = land()?;
-    unsettled.0.settle(&landed, unsettled.1.take());
-    Ok(landed)
+    let mut unsettled = Unsettled(map, Some(deferred));
+    let live = publish()?;
+    unsettled.0.settle(&live, unsettled.1.take());
+    Ok(live)
 }
 
 impl<M: Creates> Drop for Drafted<'_, M> {
@@ -506,24 +506,24 @@ impl<M: Creates> Drop for Drafted<'_, M> {
         };
         let mut panics = Panics::new();
         panics.catch(|| self.scope.fail());
-        let together = self.scope.given_up();
-        if let Some(together) = together {
-            let letting_go = leader.flight().letting_go();
-            waits::is_part_of(together.work().number(), letting_go.number());
+        let group = self.scope.given_up();
+        if let Some(group) = group {
+            let release_work = leader.flight().release_work();
+            waits::add_part_edge(group.work().number(), release_work.number());
         }
         panics.catch(|| {
             if let Some(draft) = leader.value() {
                 let given_up = GivenUp {
-                    letting_go: leader.flight().letting_go(),
-                    together,
+                    release_work: leader.flight().release_work(),
+                    group,
                     has_failed: !self.is_complete,
                 };
                 self.map.abandon(draft, given_up);
             }
             drop(leader);
         });
-        if let Some(together) = together.filter(|_| teardown::has_aside()) {
-            waits::is_part_of(together.work().number(), frames::this_thread());
+        if let Some(group) = group.filter(|_| teardown::has_aside()) {
+            waits::add_part_edge(group.work().number(), frames::this_thread());
         }
     }
 }

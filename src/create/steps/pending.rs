@@ -1,7 +1,7 @@
 //! A creation that has ended, and waits for the one around it.
 
 use super::{enter_draft, Creates, Drafted, EnteredDraft, Scope};
-use crate::create::flight::Left;
+use crate::create::flight::LeftFlight;
 use crate::deadlock::family::Pending;
 use crate::deadlock::work::Work;
 use crate::memory::panics::Panics;
@@ -18,7 +18,7 @@ pub(super) struct PendingCreation<G: Creates> {
     /// Of what has been entered: what was there already, if there was something.
     entered: Cell<Option<EnteredDraft<G>>>,
     /// Until it has landed, or is given up.
-    left: Option<Left<G::PendingKey, G::LiveEntry>>,
+    left: Option<LeftFlight<G::PendingKey, G::LiveEntry>>,
     text: String,
 }
 
@@ -26,7 +26,7 @@ impl<G: Creates> PendingCreation<G> {
     pub(super) fn new(
         share_map: G,
         hash: u64,
-        left: Left<G::PendingKey, G::LiveEntry>,
+        left: LeftFlight<G::PendingKey, G::LiveEntry>,
         draft: Option<G::LiveEntry>,
         text: String,
     ) -> Self {
@@ -44,7 +44,7 @@ impl<G: Creates> PendingCreation<G> {
     fn resume<'a>(
         share_map: &'a G,
         hash: u64,
-        left: &mut Option<Left<G::PendingKey, G::LiveEntry>>,
+        left: &mut Option<LeftFlight<G::PendingKey, G::LiveEntry>>,
         draft: &mut Option<Rc<G::LiveEntry>>,
     ) -> Option<Drafted<'a, G>> {
         let mut leader = share_map.flights().resume(left.take()?);
@@ -86,11 +86,11 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
         self.entered.set(Some(entered));
     }
 
-    fn land(mut self: Box<Self>) {
+    fn publish(mut self: Box<Self>) {
         if let Some(entered) = self.entered.take() {
             let resumed = Self::resume(&self.share_map, self.hash, &mut self.left, &mut self.draft);
             // If the map has been closed, there is nobody to be told: it is given up.
-            let _ = resumed.map(|drafted| drafted.land_after_others(entered));
+            let _ = resumed.map(|drafted| drafted.publish_after_others(entered));
         }
     }
 }
@@ -102,7 +102,7 @@ impl<G: Creates> Drop for PendingCreation<G> {
         let resumed = Self::resume(&self.share_map, self.hash, &mut self.left, &mut self.draft);
         panics.catch(|| match (resumed, entered) {
             // Something else has panicked between the two.
-            (Some(drafted), Some(entered)) => drop(drafted.land_after_others(entered)),
+            (Some(drafted), Some(entered)) => drop(drafted.publish_after_others(entered)),
             (drafted, _) => drop(drafted),
         });
     }

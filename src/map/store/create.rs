@@ -179,12 +179,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         };
         // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what
         // was sown.
-        let planted = unsafe {
+        let filled = unsafe {
             pending_key.seed.place().write(value);
-            pending_key.seed.planted()
+            pending_key.seed.filled()
         };
         // SAFETY: it says what the link has said, after which no user code runs.
-        let (existing, value) = unsafe { planted.enter(enter) };
+        let (existing, value) = unsafe { filled.enter(enter) };
         let landed = match existing.transpose() {
             Some(existing) => {
                 rest.vain = value.map(|value| (value, live, key));
@@ -204,7 +204,10 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
                 })
             }
         };
-        Published { landed, rest }
+        Published {
+            result: landed,
+            deferred: rest,
+        }
     }
 
     fn draft(
@@ -216,11 +219,11 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         self.watch_value(hash, &mut value, &live);
         let key = pending_key.key.clone();
         // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
-        let planted = unsafe {
+        let filled = unsafe {
             pending_key.seed.place().write(value);
-            pending_key.seed.planted()
+            pending_key.seed.filled()
         };
-        let held = EntryRef::new(planted.draft());
+        let held = EntryRef::new(filled.draft());
         LiveEntry {
             held,
             live,
@@ -257,7 +260,10 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
             vain: None,
             strangers,
         };
-        Published { landed, rest }
+        Published {
+            result: landed,
+            deferred: rest,
+        }
     }
 
     fn is_fresh(landed: &LiveEntry<A, B>) -> bool {
@@ -279,7 +285,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
     fn settle(&self, landed: &LiveEntry<A, B>, rest: Option<Self::Deferred>) {
         let ours = rest.is_some();
         if let Some(rest) = rest {
-            self.settle_rest(rest);
+            self.settle_deferred(rest);
         }
         if !landed.fresh {
             return;
@@ -291,7 +297,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         }
     }
 
-    fn settle_rest(&self, rest: Self::Deferred) {
+    fn settle_deferred(&self, rest: Self::Deferred) {
         let displaced = self.has_displaced(rest.gone);
         drop((displaced, rest.vain));
         self.let_go(rest.strangers);

@@ -71,7 +71,7 @@ impl Watching {
 
     pub(in crate::map) fn is_abandoned(&self, given_up: GivenUp<'_>) {
         if let Some(expected) = self.expected() {
-            expected.is_abandoned(given_up);
+            expected.abandon(given_up);
         }
     }
 
@@ -80,7 +80,7 @@ impl Watching {
     pub(in crate::map) fn goes(&self, is_dead: impl FnOnce() -> bool) {
         let waits = |expected: &&Arc<Expected>| expected.may_live_on() && !is_dead();
         if let Some(expected) = self.expected().filter(waits) {
-            expected.lives_on();
+            expected.cancel_wait_for_end();
         }
     }
 
