@@ -162,7 +162,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     ///
     /// # Panics
     /// As there.
-    #[allow(private_bounds)] // Which maps can be told by a token is in their documentation.
+    #[allow(private_bounds)] // Which maps can be notified by a token is in their documentation.
     pub fn fill_with_token(self, make: impl FnOnce(&M::Key, Token) -> M::Value) -> M::Owner
     where
         M: Tokens,

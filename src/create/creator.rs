@@ -1,4 +1,4 @@
-//! What an entry asks of its map: the same of each.
+//! What an entry asks of its map.
 
 use crate::create::error::CreateError;
 use crate::create::steps::{Creates, Creation, Share};
@@ -33,38 +33,38 @@ pub trait Creator:
     type Owner;
 }
 
-/// How it is done.
+/// The hidden half of [`Creator`].
 pub(crate) trait Creating<K, V, O> {
-    /// The steps.
+    /// The map as the steps of a creation see it.
     type Core: Creates;
-    /// A key as it is stored.
+    /// A stored key.
     type Stored;
 
     fn core(&self) -> &Self::Core;
 
     fn hash(&self, key: &K) -> u64;
 
-    /// Whether a stored key is this one.
+    /// Returns whether a stored key is this one.
     fn is_it(stored: &Self::Stored, key: &K) -> bool;
 
-    /// The live value of the key that `is_it`: a look-up.
+    /// Looks up the live value of the key that `is_it`.
     fn find_owner(&self, hash: u64, is_it: impl Fn(&Self::Stored) -> bool) -> Option<O>
     where
         O: Clone;
 
-    /// As `find_owner`, with all that is known of it.
+    /// Looks up the live entry of the key that `is_it`.
     fn find(
         &self,
         hash: u64,
         is_it: impl Fn(&Self::Stored) -> bool,
     ) -> Option<<Self::Core as Creates>::LiveEntry>;
 
-    /// A key that waits for its value.
+    /// Makes a key that waits for its value.
     fn pending_key(&self, hash: u64, key: K) -> <Self::Core as Creates>::PendingKey;
 
     fn key_of(pending_key: &<Self::Core as Creates>::PendingKey) -> &K;
 
-    /// What the factory's result is made into.
+    /// Runs the factory, and makes its result ready to be entered.
     fn make<E>(
         pending_key: &<Self::Core as Creates>::PendingKey,
         make: impl FnOnce(&K) -> Result<V, E>,
@@ -77,7 +77,7 @@ pub(crate) trait Creating<K, V, O> {
         value: V,
     ) -> <Self::Core as Creates>::Made<'_>;
 
-    /// As `made`, where that may run user code.
+    /// Makes a value ready to be entered, where that may run user code.
     fn made_for<'t>(
         creation: &'t Creation<'_, Self::Core>,
         value: V,
@@ -111,13 +111,13 @@ pub(crate) type StoredOf<M> =
 
 /// A map whose keys are weak: what it returns does not keep them alive.
 pub(crate) trait WeakKeys: Creator {
-    /// The key that is stored, if it is alive.
+    /// Returns the stored key, if it is alive.
     fn live_key(live: &LiveEntryOf<Self>) -> Option<Self::Key>;
 }
 
-/// A map that can be told of a death by a token in the value.
+/// A map that a token in the value can notify of its death.
 pub(crate) trait Tokens: Creator {
-    /// What a factory's result is made into that carries a token.
+    /// Makes a value that carries a token ready to be entered.
     fn made_with_token<'t>(
         &self,
         hash: u64,
@@ -160,7 +160,7 @@ pub(in crate::create) fn create_with_token<M: Tokens, E>(
     )
 }
 
-/// What comes of a factory that cannot fail.
+/// Unwraps the result of a factory that cannot fail.
 #[inline(always)]
 pub(crate) fn never_fails<T>(created: Result<T, CreateError<Infallible>>) -> T {
     match created {

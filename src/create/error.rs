@@ -1,4 +1,4 @@
-//! What can go wrong, and what comes back when it does.
+//! The errors of calls that create or enter.
 
 pub use crate::deadlock::cycle::CycleError;
 use std::error::Error;
@@ -25,7 +25,7 @@ impl ClosedError {
         Self(())
     }
 
-    /// For the calls that return no error.
+    /// Panics, for the calls that return no error.
     #[cold]
     pub(crate) fn panic(self) -> ! {
         panic!("{self}")
@@ -68,7 +68,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// For the calls that return no error.
+    /// Panics, for the calls that return no error.
     #[cold]
     pub(in crate::create) fn panic(self) -> ! {
         panic!("{self}")

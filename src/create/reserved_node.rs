@@ -1,4 +1,4 @@
-//! A node that has a key, but no value yet: what waits while a value is created.
+//! A node that has a key, but no value yet: it waits while a value is created.
 
 use crate::memory::node::NodePtr;
 use crate::sync::{self, AtomicBool, Ordering};
@@ -8,18 +8,17 @@ use std::mem::ManuallyDrop;
 
 /// The key of an entry to come, in the node that it will live in, where others may read it.
 ///
-/// Invariant: the key is written and stays until the seed goes; and if the seed is sown, until the entry
-/// goes, of which whoever still reads the key must be an owner then.
+/// Invariant: the key is written and stays until this is dropped; and once it is published, until the entry
+/// goes, of which every reader of the key must be an owner then.
 pub(crate) struct ReservedNode<B: Halves> {
     node: NodePtr,
-    /// The node has become an entry.
+    /// The node is an entry's.
     is_published: AtomicBool,
-    /// Gives the node back if not.
+    /// Gives the node back if it is not.
     uninit: ManuallyDrop<UninitNode<B>>,
 }
 
-// SAFETY: a seed is its key, and later a value that is never reached through it: the bounds are those of what
-// it becomes.
+// SAFETY: it is a key, and later a value that is never reached through it: the bounds are those of the entry.
 unsafe impl<B: Halves> Send for ReservedNode<B>
 where
     B::First: Send + Sync,
@@ -37,7 +36,7 @@ where
 impl<B: Halves> ReservedNode<B> {
     pub(crate) fn new(uninit: UninitNode<B>, key: B::First) -> Self {
         let node = uninit.node();
-        // SAFETY: the blank has the node alone.
+        // SAFETY: `uninit` has the node alone.
         unsafe { B::write_key(node, key) };
         Self {
             node,
@@ -55,14 +54,15 @@ impl<B: Halves> ReservedNode<B> {
         self.node
     }
 
-    /// Where the value is to be written, by one thread at a time, not while it is [`filled`](Self::filled),
-    /// and never again after the seed was sown. It is moved no more then, however large it is.
+    /// Returns where the value is to be written, by one thread at a time, not while it is
+    /// [`filled`](Self::filled), and never again once it is published. It is not moved after that, however
+    /// large it is.
     #[inline(always)]
     pub(crate) fn place(&self) -> *mut B::Value {
         B::value_place(self.node)
     }
 
-    /// The seed with the value that was written.
+    /// Returns the node with the value that was written.
     ///
     /// # Safety
     /// Called once for each value.
@@ -72,13 +72,13 @@ impl<B: Halves> ReservedNode<B> {
     }
 }
 
-/// A seed with its value, which is not entered. Dropped, the value goes, and the seed keeps its key.
+/// A reserved node with its value, not entered. Dropped, it drops the value, and the node keeps its key.
 pub(crate) struct FilledNode<'a, B: Halves> {
     reserved: &'a ReservedNode<B>,
 }
 
 impl<B: Halves> FilledNode<'_, B> {
-    /// Has it entered. `enter` says whether it is linked now; if not, the value comes back.
+    /// Has it entered. `enter` returns whether it is linked now; if not, the value comes back.
     ///
     /// # Safety
     /// `enter` tells the truth, and does not panic after it has linked the node.
@@ -105,14 +105,14 @@ impl<B: Halves> FilledNode<'_, B> {
         unsafe { NodeRef::adopt(node) }
     }
 
-    /// The value, taken out. In a box: on its way to whoever drops it, it would be moved often.
+    /// Takes the value out. In a box: on its way to its drop it would be moved often.
     pub(in crate::create) fn into_value(self) -> Box<B::Value> {
         let filled = ManuallyDrop::new(self);
         // SAFETY: written, and not entered; nobody else takes it.
         Box::new(unsafe { filled.reserved.place().read() })
     }
 
-    /// The node is an entry's from now on.
+    /// Makes the node an entry's.
     fn publish(self) -> NodePtr {
         let filled = ManuallyDrop::new(self);
         filled.reserved.is_published.store(true, Ordering::Relaxed);

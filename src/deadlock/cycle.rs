@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// with its text, which names what each creation in the cycle asked for next: the keys, where the map has
 /// been told that they can be shown, and otherwise their types.
 ///
-/// Who can do its work again gives up what it is creating, [waits](Self::wait) for the creation on the other
-/// thread, and tries again.
+/// A caller that can do its work again gives up what it is creating, [waits](Self::wait) for the creation on
+/// the other thread, and tries again.
 ///
 /// ```
 /// use highlander::error::CycleError;
@@ -31,16 +31,16 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct CycleError {
-    /// What is being created, each for the one before it.
+    /// The works, each of which asked for the next.
     chain: Arc<[String]>,
-    /// Of what was asked for, if that is on another thread.
+    /// The end of what was asked for, if that is on another thread.
     end: Option<Arc<WorkEnd>>,
     /// What who waits for that does around its sleep.
     around: AroundSleep,
 }
 
 impl CycleError {
-    /// Of a thread that has asked for what it is in the middle of.
+    /// Creates the error of a thread that has asked for what it is in the middle of.
     pub(crate) fn on_one_thread(chain: Vec<String>) -> Self {
         Self {
             chain: chain.into(),
@@ -49,7 +49,7 @@ impl CycleError {
         }
     }
 
-    /// Of one that has asked for what ends sometime, if others do what they are doing.
+    /// Creates the error of a caller that can wait for the end of what it asked for.
     pub(crate) fn of(cycle: Cycle, end: Arc<WorkEnd>) -> Self {
         Self {
             chain: cycle.chain.into(),
@@ -64,8 +64,8 @@ impl CycleError {
         self
     }
 
-    /// Whether the whole circle is on the thread that asked: then there is nobody to wait for, and to try
-    /// again leads to the same.
+    /// Returns whether the whole cycle is on the thread that asked: then there is nobody to wait for, and to
+    /// try again leads to the same.
     pub fn is_on_one_thread(&self) -> bool {
         self.end.is_none()
     }
@@ -114,7 +114,7 @@ impl CycleError {
     }
 }
 
-/// By what the error says.
+/// Compares the texts.
 impl PartialEq for CycleError {
     fn eq(&self, other: &Self) -> bool {
         self.chain == other.chain

@@ -1,4 +1,4 @@
-//! Creations that have ended inside of another one, and are published with it.
+//! Creations that have ended inside another one, and are published with it.
 //!
 //! Everything here is one thread's.
 
@@ -9,15 +9,15 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What becomes of a creation that has ended, and depends on a draft further out. Dropped, it is given up.
+/// A creation that has ended, and depends on a draft further out. Dropped, it is given up.
 pub(crate) trait Pending {
     fn work(&self) -> &Work;
     fn draft(&self) -> Rc<dyn Any>;
-    /// Names it in the text of an error.
+    /// Returns its name for the text of an error.
     fn text(&self) -> &str;
     /// Enters the value.
     fn enter(&self);
-    /// Gives what was entered to those who wait.
+    /// Gives the entered value to those who wait.
     fn publish(self: Box<Self>);
 }
 
@@ -70,20 +70,20 @@ pub(in crate::deadlock) struct Group {
     needs: Needs,
 }
 
-/// What has ended inside of one frame and is not published yet, and what the frame itself needs.
+/// The creations that have ended inside one frame and are not published yet, and what the frame itself needs.
 pub(crate) struct Family {
     depth: u32,
     /// The number of the creation that the frame is a part of, once there are groups.
     owner: Cell<u64>,
     groups: RefCell<Vec<Group>>,
-    /// Includes what the groups need, but for this frame itself.
+    /// What the frame and its groups need, without the frame itself.
     needs: RefCell<Needs>,
-    /// All that is given up inside of the frame, and with it.
+    /// All that is given up inside the frame, and with it.
     given_up: OnceCell<Arc<GivenUpGroup>>,
 }
 
 impl Family {
-    /// Of the frame at this depth.
+    /// Creates the family of the frame at this depth.
     pub(in crate::deadlock) fn new(depth: u32) -> Self {
         Self {
             depth,
@@ -94,27 +94,27 @@ impl Family {
         }
     }
 
-    /// Something is about to join it: what it is the family of.
+    /// Sets whose family it is. Called before something joins it.
     pub(in crate::deadlock) fn set_owner(&self, work: &Work) {
         self.owner.set(work.number());
     }
 
-    /// Nothing has ended inside of the frame that is not published, and it needs nothing.
+    /// Returns whether the frame needs nothing, and nothing has ended inside it that is not published.
     pub(crate) fn is_alone(&self) -> bool {
         self.groups.borrow().is_empty() && !self.needs_others()
     }
 
-    /// Whether the frame needs one further out.
+    /// Returns whether the frame needs one further out.
     pub(crate) fn needs_others(&self) -> bool {
         !self.needs.borrow().is_empty()
     }
 
-    /// The frame, or something that asks inside of it, has got what needs these.
+    /// Adds needs: the frame, or something inside it, has got what needs these.
     pub(in crate::deadlock) fn need(&self, needs: &Needs) {
         self.needs.borrow_mut().add(needs);
     }
 
-    /// The draft of such a member, and what it needs.
+    /// Returns the draft of this member, and what it needs.
     pub(in crate::deadlock) fn draft(&self, work: &Work) -> Option<(Rc<dyn Any>, Needs)> {
         self.groups.borrow().iter().find_map(|group| {
             let mut members = group.members.iter();
@@ -131,23 +131,23 @@ impl Family {
             .for_each(|group| group.members.iter().for_each(|member| see(&**member)));
     }
 
-    /// What is given up inside of the frame, if anything has been.
+    /// Returns what is given up inside the frame, if anything has been.
     pub(crate) fn given_up(&self) -> Option<&Arc<GivenUpGroup>> {
         self.given_up.get()
     }
 
-    /// As `given_up`, to add to it. `forget` is called when all of that has ended.
+    /// Returns the group to add to. `forget` is called when all of that has ended.
     pub(crate) fn given_up_or_new(&self, forget: fn(&Work)) -> &Arc<GivenUpGroup> {
         self.given_up
             .get_or_init(|| Arc::new(GivenUpGroup::new(forget)))
     }
 
-    /// All members, in the order in which they ended.
+    /// Takes all members, in the order in which they ended.
     pub(in crate::deadlock) fn take(&self) -> Vec<Box<dyn Pending>> {
         all_of(self.groups.take())
     }
 
-    /// The frame has ended well, but needs others: all goes to the frame around it, and what needs this one
+    /// Moves all to the frame around this one, which has ended well but needs others. What needs this one
     /// shares its fate.
     pub(in crate::deadlock) fn join(&self, outer: &Family, own: Box<dyn Pending>) {
         let mut members = Vec::new();
@@ -167,7 +167,7 @@ impl Family {
         outer.groups.borrow_mut().push(Group { members, needs });
     }
 
-    /// The frame has failed: what needs it comes back, to be given up. The rest goes to the frame around it,
+    /// Returns what needs this frame, which has failed, to be given up. The others go to the frame around it,
     /// if there is one.
     #[must_use]
     pub(in crate::deadlock) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
@@ -190,12 +190,12 @@ fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
     members.collect()
 }
 
-/// Members of a family that are given up, or land, one after the other. That runs user code, which may ask
-/// for one that is still to come.
+/// Members of a family that are given up, or published, one after the other. That runs user code, which may
+/// ask for one that is still to come.
 pub(crate) struct Unfinished<'a> {
     /// Those to come, the next one last.
     members: RefCell<Vec<Box<dyn Pending>>>,
-    /// Whose family it is comes after them.
+    /// Its owner comes after them.
     family: &'a Family,
 }
 
@@ -216,14 +216,14 @@ impl<'a> Unfinished<'a> {
         self.members.borrow_mut().pop()
     }
 
-    /// Enters those to come, in the order in which they ended. They stay: who asks for one of them meanwhile
-    /// asks for what is still to do.
+    /// Enters those to come, in the order in which they ended. They stay: a caller that asks for one of them
+    /// meanwhile asks for what is still to do.
     pub(in crate::deadlock) fn enter(&self, mut enter: impl FnMut(&dyn Pending)) {
         let members = self.members.borrow();
         members.iter().rev().for_each(|member| enter(&**member));
     }
 
-    /// The number of the creation whose family it is.
+    /// Returns the number of the creation whose family it is.
     pub(in crate::deadlock) fn owner(&self) -> u64 {
         self.family.owner.get()
     }
@@ -234,7 +234,7 @@ impl<'a> Unfinished<'a> {
         members.iter().map(|member| &**member).for_each(see);
     }
 
-    /// Whether this is one of those to come.
+    /// Returns whether this is one of those to come.
     pub(in crate::deadlock) fn has(&self, work: &Work) -> bool {
         let mut found = work.numbered() == Some(self.owner());
         self.for_each(|member| found |= std::ptr::eq(member.work(), work));

@@ -1,14 +1,13 @@
-//! What a thread is in the middle of: a list of *frames* on its own stack, which costs a few stores for each.
+//! The *frames* of a thread, a list on its own stack: what it is in the middle of. Each costs a few stores.
 //!
 //! A frame is a part of some work that runs now: the factory of a creation, or a destructor that others wait
 //! for. The innermost frame is the work that asks for something; the frames further out wait for it.
 //!
 //! # Drafts
-//! Inside the creation of a key, on the same thread, whoever asks for that key gets its *draft*: the value,
-//! allocated and not yet complete. So a circle of values can be made on one thread. What was made with the
-//! help of a draft must not be seen by others before the draft is complete. Therefore every frame has a
-//! *family*: creations that have ended inside of it and are not published yet, as they need a draft further
-//! out.
+//! Inside the creation of a key, on the same thread, a caller that asks for that key gets its *draft*: the
+//! value, allocated and not yet complete. So a circle of values can be made on one thread. What was made with
+//! the help of a draft must not be seen by others before the draft is complete. Therefore every frame has a
+//! *family*: creations that have ended inside it and are not published yet, as they need a draft further out.
 //!
 //! ```text
 //!  depth 1  A initialises                       A ends well, and needs nothing: its family is published with it
@@ -17,8 +16,7 @@
 //! ```
 //!
 //! When a creation fails, those of its family that need it are given up; the others go on to the frame around
-//! it. All of that happens on one thread: no other thread knows more than that each of these keys is being
-//! created.
+//! it. All of that happens on one thread: others know only that each of these keys is being created.
 
 use crate::deadlock::family::{Family, Needs, Pending, Unfinished};
 use crate::deadlock::work::{new_number, text, Describe, Work};
@@ -33,29 +31,29 @@ use std::task::Waker;
 /// Shows some works, one after the other.
 pub(in crate::deadlock) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
 
-/// What a frame is for.
+/// The kind of a frame.
 #[derive(Clone, Copy)]
 pub(crate) enum Part<'a> {
     /// A creation that may be given drafts: its family, and its own draft if there is one yet.
     Open(&'a Family, Option<&'a dyn Any>),
     /// A creation that may not, or a destructor.
     Closed,
-    /// What is left of a family is given up, or lands. Who asks for one of them, or for what they belong to,
-    /// asks for what this thread has still to do.
+    /// The remaining members of a family are given up, or published. A caller that asks for one of them, or
+    /// for their owner, asks for what this thread has still to do.
     Ending(&'a Unfinished<'a>),
-    /// It keeps these from ending: drafts that have been given up, and that it is about to let go of.
+    /// It keeps these from ending: drafts that have been given up, and that it is about to release.
     KeepsAlive(Works<'a>),
     /// A task is woken, and may be polled here: it is no part of what its thread is in the middle of. With
-    /// those that are woken after it, the next one last.
+    /// the wakers that come after it, the next one last.
     Waking(&'a RefCell<Vec<Waker>>),
 }
 
-/// A part of some work that this thread runs, and the frame inside of which it began.
+/// A part of some work that this thread runs, and the frame inside which it began.
 struct Frame<'a> {
     work: &'a Work,
     describe: Describe<'a>,
     part: Part<'a>,
-    /// The number of frames down to this one, with this one.
+    /// The number of frames down to and with this one.
     depth: u32,
     outer: *const Frame<'a>,
 }
@@ -82,9 +80,9 @@ local! {
     static INNERMOST: Cell<*const Frame<'static>> = Cell::new(ptr::null());
     /// This thread's number, once it has one.
     static THREAD: Cell<u64> = Cell::new(0);
-    /// How many destructors that others may wait for are this thread's to run.
+    /// The number of destructors that this thread has to run and others may wait for.
     static PENDING_DESTRUCTORS: Cell<usize> = Cell::new(0);
-    /// Somebody has been told that this thread waits.
+    /// This thread is in an edge of the wait-for graph.
     static HAS_EDGE: Cell<bool> = Cell::new(false);
 }
 
@@ -115,7 +113,7 @@ pub(crate) fn during<R>(
 }
 
 /// Wakes tasks, one after the other. That runs code of executors, which may poll tasks that are no part of
-/// what this thread is in the middle of.
+/// what this thread does.
 pub(in crate::deadlock) fn wake_each(mut wakers: Vec<Waker>) {
     if wakers.is_empty() {
         return;
@@ -138,8 +136,8 @@ fn wake(wakers: &RefCell<Vec<Waker>>) {
     }
 }
 
-/// To be called by a thread that is about to sleep, perhaps in a waker. Those that it has still to wake are
-/// woken before: it may be going to wait for one of them.
+/// Wakes those that this thread has still to wake, before it sleeps inside a waker: it may be going to wait
+/// for one of them.
 pub(in crate::deadlock) fn wake_others() {
     for frame in frames() {
         if let Part::Waking(wakers) = frame.part {
@@ -148,29 +146,30 @@ pub(in crate::deadlock) fn wake_others() {
     }
 }
 
-/// The frames of this thread, innermost first.
+/// Returns the frames of this thread, innermost first.
 fn frames<'a>() -> impl Iterator<Item = &'a Frame<'a>> {
     let mut next: *const Frame<'a> = INNERMOST.with(Cell::get).cast();
     std::iter::from_fn(move || {
-        // SAFETY: null, or in a call of `during` on this thread that is not over, as those who ask are called
-        // from its `f` and keep nothing. So the frame is there, and what it refers to.
+        // SAFETY: null, or in a call of `during` on this thread that is not over, as the callers of this run
+        // in its `f` and keep nothing. So the frame is there, and what it refers to.
         let frame = unsafe { next.as_ref() }?;
         next = frame.outer;
         Some(frame)
     })
 }
 
-/// How many frames there are.
+/// Returns how many frames there are.
 fn depth() -> u32 {
     frames().next().map_or(0, |frame| frame.depth)
 }
 
-/// The family of a creation that begins now.
+/// Creates the family of a creation that begins now.
 pub(crate) fn new_family() -> Family {
     Family::new(depth() + 1)
 }
 
-/// This thread's number: that of a work which is all that the thread has to do, one thing after the other.
+/// Returns this thread's number: that of a work which is all that the thread has to do, one thing after the
+/// other.
 pub(crate) fn this_thread() -> u64 {
     THREAD.with(|thread| {
         if thread.get() == 0 {
@@ -180,41 +179,41 @@ pub(crate) fn this_thread() -> u64 {
     })
 }
 
-/// One more destructor is this thread's to run. It may run much later, in none of the frames of now: ends of
-/// long chains are put aside.
+/// Counts one more destructor for this thread to run. It may run much later, in none of the frames of now:
+/// ends of long chains are put aside.
 pub(crate) fn add_pending_destructor() {
     PENDING_DESTRUCTORS.with(|count| count.set(count.get() + 1));
 }
 
-/// One of them has run.
+/// Counts that one of them has run.
 pub(crate) fn remove_pending_destructor() {
     PENDING_DESTRUCTORS.with(|count| count.set(count.get() - 1));
 }
 
-/// Whether there is something that this thread has to end: perhaps only soon, if it is so deep that what dies
-/// is put aside. A task waits on while that comes about.
+/// Returns whether this thread has something to end: perhaps only soon, if it is so deep that what dies is
+/// put aside. A task waits on while that comes about.
 #[inline]
 fn has_pending_ends() -> bool {
     PENDING_DESTRUCTORS.with(Cell::get) > 0 || teardown::is_deepest()
 }
 
-/// Whether somebody has been told that this thread waits.
+/// Returns whether this thread is in an edge of the wait-for graph.
 pub(crate) fn has_edge() -> bool {
     HAS_EDGE.with(Cell::get)
 }
 
-/// Whether somebody has been told that this thread waits, which has nothing to end any more.
+/// Clears that this thread is in an edge, if it has nothing to end any more. True if it was.
 pub(in crate::deadlock) fn take_stale_edge_flag() -> bool {
     !has_pending_ends() && HAS_EDGE.with(|flag| flag.replace(false))
 }
 
-/// Whether this thread is in the middle of something.
+/// Returns whether this thread is in the middle of something.
 #[inline]
 pub(crate) fn is_inside_any() -> bool {
     !INNERMOST.with(Cell::get).is_null()
 }
 
-/// Whether a value that this thread is given may be one that is not published yet.
+/// Returns whether a value that this thread is given may be one that is not published yet.
 #[cold]
 pub(crate) fn has_drafts() -> bool {
     frames().any(|frame| match frame.part {
@@ -223,7 +222,7 @@ pub(crate) fn has_drafts() -> bool {
     })
 }
 
-/// Whether somebody may wait for what this thread has to do.
+/// Returns whether somebody may wait for what this thread has to do.
 #[inline]
 pub(in crate::deadlock) fn is_waited_for() -> bool {
     is_inside_any() || has_pending_ends()
@@ -237,27 +236,28 @@ pub(crate) enum Asker {
     Task,
 }
 
-/// The frames that wait for what the asker waits for, innermost first. A task that is polled while it is
-/// woken is a part of nothing further out.
+/// Returns the frames that wait for what the asker waits for, innermost first. A task that is polled while it
+/// is woken is a part of nothing further out.
 fn waiting_frames<'a>(asker: Asker) -> impl Iterator<Item = &'a Frame<'a>> {
     frames().take_while(move |frame| asker == Asker::Thread || !frame.is_waking())
 }
 
-/// Whether what this thread is in the middle of waits for what the asker waits for.
+/// Returns whether what this thread is in the middle of waits for what the asker waits for.
 pub(crate) fn is_held_up_by(asker: Asker) -> bool {
     asker == Asker::Thread || !frames().any(Frame::is_waking)
 }
 
-/// A work by its number, and what names it.
+/// A work by its number and its name.
 pub(in crate::deadlock) struct Named {
     pub(in crate::deadlock) work: u64,
     pub(in crate::deadlock) text: String,
-    /// It runs now. The others have ended, and are of the family of the next one that does, or held by it.
+    /// It runs now. The others have ended, and are of the family of the next one that runs, or kept alive by
+    /// it.
     pub(in crate::deadlock) runs: bool,
 }
 
-/// What waits for what the asker waits for, innermost first: the work of each frame, and before it its
-/// family. Runs `Debug` of keys.
+/// Returns what waits for what the asker waits for, innermost first: the work of each frame, and before it
+/// its family. Runs `Debug` of keys.
 pub(in crate::deadlock) fn waiting_works(asker: Asker) -> Vec<Named> {
     let mut all = Vec::new();
     for frame in waiting_frames(asker).filter(|frame| !frame.is_waking()) {
@@ -307,7 +307,7 @@ pub(in crate::deadlock) fn waiting_works(asker: Asker) -> Vec<Named> {
     all
 }
 
-/// What leads from a work to its being asked for in the middle of itself, in words.
+/// Describes the path from a work to a request for it in the middle of itself.
 #[cold]
 pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
     let mut chain: Vec<String> = Vec::new();
@@ -336,7 +336,7 @@ pub(crate) fn own_cycle(is_it: impl Fn(&Work) -> bool) -> Vec<String> {
     chain
 }
 
-/// What a work is to who asks for it.
+/// The relation of a work to its asker.
 pub(crate) enum Own<R> {
     /// Not its own.
     No,
@@ -346,11 +346,11 @@ pub(crate) enum Own<R> {
     Refused,
 }
 
-/// The draft of this work, for the thread that is in the middle of it. What asks needs that draft from now
-/// on.
+/// Returns the draft of this work, for the thread that is in the middle of it. The frames in between need
+/// that draft from now on.
 #[cold]
 pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
-    // What asks waits for the draft, and so must all that waits for what asks.
+    // The asker waits for the draft, and so must all that waits for the asker.
     let mut can_wait = asker == Asker::Thread;
     for frame in waiting_frames(asker) {
         match frame.part {
@@ -378,7 +378,7 @@ pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
     Own::No
 }
 
-/// The frames inside of `outer` need these.
+/// Adds these needs to the frames inside `outer`.
 fn need(outer: &Frame<'_>, needs: &Needs) {
     let inner = frames().take_while(|frame| frame.depth > outer.depth);
     inner
@@ -387,14 +387,14 @@ fn need(outer: &Frame<'_>, needs: &Needs) {
 }
 
 fn cloned<R: Clone>(draft: &dyn Any) -> R {
-    // SAFETY: a work has drafts of one type. Who asks for one knows the type from where the work is kept: a
+    // SAFETY: a work has drafts of one type, and the asker knows the type from where the work is kept: a
     // flight that has results of this type. (No `downcast_ref`: it asks for `'static`, which look-ups must do
     // without. That type has it, but for the lifetimes by which a registry may have been made shorter.)
     let draft = unsafe { &*ptr::from_ref(draft).cast::<R>() };
     draft.clone()
 }
 
-/// The family of the creation around the one that ends now.
+/// Returns the family of the creation around the one that ends now.
 fn outer_family<'a>() -> Option<&'a Family> {
     let outer = frames().next()?;
     let family = outer.family()?;
@@ -402,7 +402,7 @@ fn outer_family<'a>() -> Option<&'a Family> {
     Some(family)
 }
 
-/// Leaves a creation that has ended, and its family, to the one around it.
+/// Leaves an ended creation, and its family, to the one around it.
 pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
     family.join(
         outer_family().expect("it was given a draft from there, or from further out"),
@@ -410,13 +410,13 @@ pub(crate) fn leave(family: &Family, own: Box<dyn Pending>) {
     );
 }
 
-/// Gives up what of the family of a creation has to fail with it; the rest is left to the one around it.
+/// Gives up those of a failed creation's family that need it; the others are left to the one around it.
 pub(crate) fn fail(family: &Family) {
     let lost = family.fail(outer_family());
     end_each(&Unfinished::new(family, lost), drop);
 }
 
-/// The family furthest out of what this thread is in the middle of.
+/// Returns the outermost family of what this thread is in the middle of.
 pub(crate) fn outermost_family<'a>() -> Option<&'a Family> {
     let families = frames().filter_map(|frame| match frame.part {
         Part::Ending(unfinished) => Some(unfinished.family()),
@@ -425,8 +425,8 @@ pub(crate) fn outermost_family<'a>() -> Option<&'a Family> {
     families.last()
 }
 
-/// Enters a creation by `own`, and the members of its family after it; then these land. What has panicked in
-/// that comes back. If `own` does, or it is not entered, the members are given up.
+/// Enters a creation by `own`, and the members of its family after it; then publishes these. Returns what has
+/// panicked in that. If `own` panics, or does not enter it, the members are given up.
 pub(crate) fn publish<R>(
     family: &Family,
     own: impl FnOnce() -> R,
@@ -447,7 +447,7 @@ pub(crate) fn publish<R>(
             });
         });
     }
-    // Who waits for one of them finds all.
+    // All are entered before: a waiter for one of them finds all.
     panics.catch(|| match goes_on {
         true => end_each(&unfinished, |member| member.publish()),
         false => end_each(&unfinished, drop),
@@ -465,7 +465,7 @@ fn with_unfinished<R>(unfinished: &Unfinished<'_>, f: impl FnOnce() -> R) -> R {
     during(&Work::new(), describe, Part::Ending(unfinished), f)
 }
 
-/// Each, whatever becomes of the others.
+/// Ends each, whatever panics.
 fn end_each(unfinished: &Unfinished<'_>, end: impl Fn(Box<dyn Pending>)) {
     let mut panics = Panics::new();
     with_unfinished(unfinished, || {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How keys are named in the texts of errors: as they show themselves, or by their type.
+/// How keys are named in the texts of errors: by `Debug`, or by their type.
 pub(crate) struct Naming<K: ?Sized>(Option<ShowKey<K>>);
 
 type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
@@ -10,7 +10,7 @@ type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
 impl<K: ?Sized> Naming<K> {
     pub(crate) const BY_TYPE: Self = Self(None);
 
-    /// As they show themselves.
+    /// Names keys by their `Debug`.
     pub(crate) const fn shown() -> Self
     where
         K: fmt::Debug,

@@ -1,27 +1,15 @@
-//! Who waits for whom: how a creation that would wait for itself is found, through several threads, and
-//! through any number of maps.
+//! Who waits for whom: finds creations that would wait for themselves, through several threads and any number
+//! of maps.
 //!
 //! ```text
-//!  thread 1: creates A ─► asks for B: sleeps ─┐        "A, on thread 1, waits for B" is noted before the thread sleeps;
-//!  thread 2: creates B ─► asks for A ◄────────┘        thread 2 follows the notes from A, comes to its own B, and is refused
+//!  thread 1: creates A ─► asks for B: sleeps ─┐     the edge "A waits for B" is added before it sleeps;
+//!  thread 2: creates B ─► asks for A ◄────────┘     follows the edges from A to its own B, and is refused
 //! ```
 //!
-//! Only who is about to wait, and is in the middle of something (see `frames`), takes the one lock there is
-//! and adds a note. So a look-up that hits, and one that waits for nothing, never come here. Whoever comes
-//! last finds the cycle, since all notes are made under the one lock.
-//!
-//! A thread's note lasts while it sleeps, so all that the note names goes on meanwhile. A task is polled in
-//! the middle of something, and goes on waiting when its thread has gone on. So its note is made anew by each
-//! poll, and what it names may end before it: then that is taken out of the note ([`forget`]). Numbers of
-//! works are not used again, so a note that is out of date says nothing about anybody else.
-//!
-//! A destructor may have to wait, on the thread that will run it, until that has done something else: what is
-//! at the end of a long chain is put aside. So who waits for a destructor waits for its thread as well, as
-//! soon as that is known ([`add_part_edge`]), and who waits on a thread that has destructors to run, or may soon
-//! have, names the thread in its note. Before that is known, the destructor of a draft that was given up
-//! waits for those who are about to let go of it, and may be in the middle of comparing its key. One that was
-//! given up together with others may be owned by any of them, so it waits for all of these, and for who lets
-//! go of them.
+//! A thread that is about to wait, in the middle of something (see `frames`), takes the one lock there is and
+//! adds an edge. The last one finds the cycle, since all edges are added under that lock. A look-up that
+//! hits, and one that waits for nothing, never come here. Numbers of works are not used again, so an edge
+//! that is out of date says nothing about anybody else.
 
 use crate::deadlock::frames::{self, Asker, Named};
 use crate::deadlock::work::Work;
@@ -37,39 +25,38 @@ global! {
 
 struct Graph {
     edges: Numbered<WaitEdge>,
-    /// Which works each names, and each work's.
+    /// Pairs of a work and an edge that starts at it.
     edges_by_work: BTreeSet<(u64, u64)>,
-    /// Which works each is a part of. A destructor is one of the thread that runs it, or will, and of what
-    /// comes before.
+    /// Pairs of a work and another one that it is a part of: it does not end before that has gone on.
     part_of: BTreeSet<(u64, u64)>,
 }
 
-/// That some works wait for another one.
+/// Some works of one thread or task, which wait for another one.
 struct WaitEdge {
     /// Innermost first.
     works: Vec<Named>,
     waits_for: u64,
 }
 
-/// What leads from what somebody asks for to what he is in the middle of.
+/// The path from the requested work back to a work of the caller.
 pub(crate) struct Cycle {
-    /// In words, beginning with what he is in the middle of.
+    /// In words, beginning with the work of the caller.
     pub(in crate::deadlock) chain: Vec<String>,
-    /// Nobody else waits: he himself keeps from ending what he asks for.
+    /// Nobody else waits: the caller itself keeps from ending what it asks for.
     pub(in crate::deadlock) is_own: bool,
 }
 
-/// That somebody waits, until this is dropped.
+/// A wait, until this is dropped.
 pub(crate) struct Waiting {
-    /// None if nobody can wait for him.
+    /// None if nobody can wait for the caller.
     edge: Option<u64>,
 }
 
-/// What will wait with the caller. Finding it runs `Debug` of keys, and wakers, with no lock held, which may
-/// ask for the same thing. So a thread does that before it can be its turn to create; a task is never given a
-/// turn while it waits.
+/// The works that will wait with the caller. Finding them runs `Debug` of keys, and wakers, with no lock
+/// held, which may ask for the same thing. So a thread does that before it can be its turn to create; a task
+/// is never given a turn while it waits.
 pub(crate) struct WillWait {
-    /// As in [`Waiting`].
+    /// None if nobody can wait for the caller.
     works: Option<Vec<Named>>,
 }
 
@@ -82,8 +69,8 @@ impl WillWait {
         Self { works }
     }
 
-    /// Notes that the caller is about to wait for this work. Refuses if that waits, directly or not, for what
-    /// the caller is in the middle of. Runs no user code.
+    /// Adds an edge: the caller is about to wait for this work. Refuses if that waits, directly or not, for a
+    /// work of the caller. Runs no user code.
     pub(crate) fn begin(self, waits_for: u64) -> Result<Waiting, Cycle> {
         let edge = self.works.map(|works| add_edge(works, waits_for));
         let edge = edge.transpose()?;
@@ -123,8 +110,11 @@ impl Drop for Waiting {
     }
 }
 
-/// To be called when a work has ended, or its frame has, or somebody else goes on with it: nobody can say any
-/// more that it waits.
+/// Takes a work out of all edges: it has ended, or its frame has, or somebody else goes on with it.
+///
+/// A thread's edge lasts while it sleeps, so its works go on meanwhile. But a task that waits is polled in
+/// the middle of something that may end before the wait: its edge is made anew by each poll, and loses what
+/// has ended.
 #[inline]
 pub(crate) fn forget(work: &Work) {
     if let Some(number) = work.numbered() {
@@ -132,14 +122,14 @@ pub(crate) fn forget(work: &Work) {
     }
 }
 
-/// As [`forget`], of the calling thread, if it has nothing more to end.
+/// Takes the calling thread out of all edges, if it has nothing more to end.
 pub(crate) fn forget_this_thread() {
     if frames::take_stale_edge_flag() {
         forget_number(frames::this_thread());
     }
 }
 
-/// As [`forget`], of a work or a thread by its number.
+/// Takes a work or a thread out of all edges.
 #[cold]
 fn forget_number(number: u64) {
     let mut graph = GRAPH.lock();
@@ -151,20 +141,24 @@ fn forget_number(number: u64) {
     }
 }
 
-/// This work does not end before the other one has, a thread's perhaps. To be called with the lock under
-/// which that became known.
+/// Adds that this work does not end before the other one has, or before that thread goes on. Called under the
+/// lock under which that became known.
+///
+/// A thread may run a destructor much later, as ends of long chains are put aside. So a destructor is a part
+/// of its thread, as soon as that is known, and a thread that has or may soon have destructors to run is in
+/// its own edges.
 #[cold]
 pub(crate) fn add_part_edge(work: u64, other: u64) {
     GRAPH.lock().part_of.insert((work, other));
 }
 
-/// What belongs to this work.
+/// Returns the second values of the pairs of `work`.
 fn values_of(pairs: &BTreeSet<(u64, u64)>, work: u64) -> impl Iterator<Item = u64> + '_ {
     let those = pairs.range((work, 0)..=(work, u64::MAX));
     those.map(|(_, value)| *value)
 }
 
-/// The same, which does not belong to it any more.
+/// Removes and returns all values of `work`.
 fn remove_all(pairs: &mut BTreeSet<(u64, u64)>, work: u64) -> Vec<u64> {
     let those: Vec<_> = values_of(pairs, work).collect();
     for value in &those {
@@ -182,7 +176,7 @@ impl Graph {
         }
     }
 
-    /// Follows the notes from what is waited for: what leads from there to one of these works.
+    /// Follows the edges from `waits_for` to one of these works.
     fn find_cycle(&self, own: &[Named], waits_for: u64) -> Option<Cycle> {
         let mut reached = vec![Reached {
             work: waits_for,
@@ -212,7 +206,7 @@ impl Graph {
         None
     }
 
-    /// The circle that the last of these closes, which is the work `own[end]`.
+    /// Builds the cycle that the last of these closes, which is the work `own[end]`.
     fn cycle_to(&self, own: &[Named], end: usize, reached: &[Reached]) -> Cycle {
         let mut by_edges = Vec::new();
         let mut last = reached.last();
@@ -241,12 +235,12 @@ impl Graph {
 /// A work that must end before what is asked for does.
 struct Reached {
     work: u64,
-    /// The place of the one before it, and by which note it was reached from there, if not as a part of it.
+    /// The place of the one before it, and by which edge it was reached from there, if not as a part of it.
     from: Option<(usize, Option<u64>)>,
 }
 
-/// What a work that is asked for leads to: the frame that is its own or will publish it, and those inside of
-/// that.
+/// Describes the path from a work that is asked for: the frame that is its own or will publish it, and those
+/// inside of that.
 fn describe_path(works: &[Named], at: usize) -> Vec<String> {
     let pending = works[at..].iter().take_while(|named| !named.runs).take(1);
     let frame = works[at..].iter().position(|named| named.runs);
@@ -258,8 +252,8 @@ fn describe_path(works: &[Named], at: usize) -> Vec<String> {
         .collect()
 }
 
-/// Wakes those who wait, each whatever the others do. Runs code of executors, so it is called with no lock
-/// held. All know of it before that: a waker may ask for what another one of them is creating.
+/// Wakes all of these, whatever panics. Runs code of executors, so it is called with no lock held. All are
+/// marked before that: a waker may ask for what another one of them is creating.
 pub(crate) fn notify(sleepers: Vec<Arc<Sleeper>>) {
     if sleepers.is_empty() {
         return;
@@ -268,7 +262,7 @@ pub(crate) fn notify(sleepers: Vec<Arc<Sleeper>>) {
         .iter()
         .filter_map(|sleeper| sleeper.notify())
         .collect();
-    // Their wakers are out.
+    // The wakers have been taken out.
     drop(sleepers);
     frames::wake_each(wakers);
 }

@@ -5,21 +5,21 @@ use crate::sync::{AtomicBool, Event, Listener, Mutex, Ordering, Sleeper};
 use std::fmt;
 use std::sync::Arc;
 
-/// A piece of work that others may wait for while it goes on: a creation, or a destructor.
+/// A creation or a destructor, for which others may wait while it goes on.
 ///
-/// Its own thread knows it by its address. Others know it by a number, which it is given when somebody first
-/// asks for it.
+/// Its own thread knows it by its address, others by a number, which it is given when somebody first asks for
+/// it.
 pub(crate) struct Work {
-    /// 0 before it is given one.
+    /// 0 before it has one.
     number: AtomicU64,
-    /// For those who want to be told when whoever does it now has ended.
+    /// Notifies when its current run has ended; made when somebody waits.
     end: Mutex<Option<Arc<WorkEnd>>>,
 }
 
 /// The last number that was given.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-/// A number that no work has, or ever had.
+/// Returns a number that no work has, or ever had.
 pub(in crate::deadlock) fn new_number() -> u64 {
     NUMBERS.fetch_add(1, Relaxed) + 1
 }
@@ -32,7 +32,7 @@ impl Work {
         }
     }
 
-    /// A number that no other work has, or ever had.
+    /// Returns a number that no other work has, or ever had.
     pub(crate) fn number(&self) -> u64 {
         let number = self.number.load(Relaxed);
         if number != 0 {
@@ -45,14 +45,14 @@ impl Work {
         }
     }
 
-    /// Its number, if anybody has ever asked for that.
+    /// Returns its number, if anybody has ever asked for that.
     #[inline]
     pub(crate) fn numbered(&self) -> Option<u64> {
         let number = self.number.load(Relaxed);
         (number != 0).then_some(number)
     }
 
-    /// What tells when whoever does it now has ended. The caller sees to it that this has not ended yet.
+    /// Returns the end of its current run. The caller sees to it that this has not ended yet.
     pub(crate) fn end(&self) -> Arc<WorkEnd> {
         let work = self.number();
         Arc::clone(
@@ -62,7 +62,7 @@ impl Work {
         )
     }
 
-    /// Takes what is to be told that whoever does it now has ended.
+    /// Takes the end of its current run, to be finished.
     #[inline]
     pub(crate) fn take_end(&self) -> Option<Arc<WorkEnd>> {
         self.numbered()?;
@@ -70,12 +70,12 @@ impl Work {
     }
 }
 
-/// What is given up in the outermost creation of a thread, as a piece of work: it has ended when all of that
-/// has. One of them may own another, so whoever ends one of them, or is about to let go of it, may keep the
-/// others from ending.
+/// All that is given up in the outermost creation of a thread, as one work: it has ended when all of that
+/// has. One of them may own another, so a thread that ends or is about to release one may keep the others
+/// from ending.
 pub(crate) struct GivenUpGroup {
     work: Work,
-    /// Is called at the end.
+    /// Called at the end.
     forget: fn(&Work),
 }
 
@@ -101,15 +101,15 @@ impl Drop for GivenUpGroup {
 /// How a draft is given up.
 #[derive(Clone, Copy)]
 pub(crate) struct GivenUp<'a> {
-    /// What those do who may be the last to let go of it.
+    /// The work of dropping the draft's last reference in the flight.
     pub(crate) release_work: &'a Work,
-    /// With others.
+    /// The others that are given up with it.
     pub(crate) group: Option<&'a Arc<GivenUpGroup>>,
     /// Its own initialisation has failed, and not that of what it needs.
     pub(crate) has_failed: bool,
 }
 
-/// That somebody has ended who did some work.
+/// The end of one run of a work.
 pub(crate) struct WorkEnd {
     /// The work's number.
     pub(in crate::deadlock) work: u64,
@@ -126,32 +126,32 @@ impl WorkEnd {
         }
     }
 
-    /// Of what has ended already.
+    /// Creates the end of what has ended already.
     pub(crate) fn over(work: u64) -> Self {
         let end = Self::new(work);
         end.is_over.store(true, Ordering::Release);
         end
     }
 
-    /// Says so. Those who wait are to be notified outside of all locks.
+    /// Marks it as over. Returns those who wait, to be notified outside of all locks.
     pub(crate) fn finish(&self) -> Vec<Arc<Sleeper>> {
         // Release: pairs with `listen`.
         self.is_over.store(true, Ordering::Release);
         self.event.take_waiting()
     }
 
-    /// Something to wait with, unless it is over.
+    /// Returns something to wait with, unless it is over.
     pub(crate) fn listen(&self) -> Option<Listener<'_>> {
         let listener = self.event.listen();
-        // Acquire: pairs with `tell`.
+        // Acquire: pairs with `finish`.
         (!self.is_over.load(Ordering::Acquire)).then_some(listener)
     }
 }
 
-/// Writes what is being made, for the text of an error.
+/// Writes the name of a work, for the text of an error.
 pub(crate) type Describe<'a> = &'a dyn Fn(&mut fmt::Formatter<'_>) -> fmt::Result;
 
-/// The text that is written.
+/// Returns the text that is written.
 pub(crate) fn text(describe: Describe<'_>) -> String {
     struct Text<'a>(Describe<'a>);
     impl fmt::Display for Text<'_> {

@@ -36,7 +36,7 @@ const HIDDEN: u64 = 1;
 pub(crate) struct Header {
     /// The number of owners.
     count: AtomicU32,
-    /// What the payload needs to know about its size. Written while the count is 0, read by owners only.
+    /// Describes the payload's size. Written while the count is 0, read by owners only.
     meta: UnsafeCell<u32>,
     /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead, or while
     /// retired (see `map::store::hazard`).

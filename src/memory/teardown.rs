@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
-/// How deep ends nest before they are put aside.
+/// The depth from which ends are put aside.
 const MAX_DEPTH: u32 = if cfg!(all(highlander_loom, feature = "loom")) {
     2
 } else {

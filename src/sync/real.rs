@@ -187,7 +187,7 @@ pub(crate) fn reclaims() -> bool {
     true
 }
 
-/// What the crate keeps for one thread: its place in the list of readers, and a number.
+/// The record of one thread: its place in the list of readers, and a number.
 #[repr(align(128))]
 pub(crate) struct ThreadRecord {
     /// See `grace`.

@@ -1,4 +1,4 @@
-//! By what an entry knows its key: the key itself, or something borrowed that leads to it.
+//! The key of an entry: the key itself, or a borrowed form that leads to it.
 
 use crate::create::creator::{Creator, StoredOf};
 use std::fmt;
@@ -9,17 +9,17 @@ pub(crate) trait Selects<M: Creator> {
 
     fn is_it(&self, stored: &StoredOf<M>) -> bool;
 
-    /// The key to be entered.
+    /// Makes the key to be entered.
     fn into_key(self, map: &M, hash: u64) -> M::Key;
 }
 
-/// What a map can be asked for besides its own keys.
+/// A map that can be asked for a borrowed form of its keys.
 pub(crate) trait Asks<Q: ?Sized>: Creator {
     fn hash_asked(&self, asked: &Q) -> u64;
 
     fn is_asked(stored: &StoredOf<Self>, asked: &Q) -> bool;
 
-    /// Whether this very key is asked for.
+    /// Returns whether this key is asked for.
     fn is_asked_key(key: &Self::Key, asked: &Q) -> bool;
 }
 

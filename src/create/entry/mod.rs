@@ -1,27 +1,27 @@
 //! One key of a map, and all the ways to create its value.
 
 mod key;
+mod missed;
 mod policy;
 #[cfg(feature = "async")]
 mod tasks;
 
 use crate::create::claim::Claim;
 use crate::create::creator::{create_in_two, create_with_token, never_fails};
-use crate::create::creator::{CoreOf, Creator, LiveEntryOf, PendingKeyOf, Tokens};
-use crate::create::error::{ClaimError, CreateError, InFlight, Refused};
-use crate::create::steps::{self, Begun, Creates, Creation};
+use crate::create::creator::{CoreOf, Creator, LiveEntryOf, Tokens};
+use crate::create::error::{ClaimError, CreateError, Refused};
+use crate::create::steps::Creation;
 use crate::memory::panics::after;
 use crate::pointer::token::Token;
 pub(crate) use key::{Asks, Selects};
 pub use key::{BorrowedKey, FromRef, KeyWith, OwnedKey};
-use policy::By;
+use missed::optional;
+pub(crate) use missed::Missed;
 #[cfg(feature = "serde")]
 pub(crate) use policy::StoredKey;
 pub use policy::{AnyLive, KeyAndOwner, Output, Owned, ShareErrors, ValidIf, View};
 pub(crate) use policy::{Condition, Errors, Gives};
-use std::any::TypeId;
 use std::fmt;
-use std::ops::ControlFlow;
 #[cfg(feature = "async")]
 pub use tasks::EntryFuture;
 
@@ -493,7 +493,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         }
     }
 
-    /// A look-up.
+    /// Looks the key up.
     #[inline(always)]
     fn look(self) -> Result<O::Of, Missed<'a, M, C, O>> {
         let Self {
@@ -573,128 +573,6 @@ where
                 Ok(Claim::after(map, begun, |live| output.of(live)))
             }
         }
-    }
-}
-
-/// An entry that has no value to be returned.
-pub(crate) struct Missed<'a, M: Creator, C, O> {
-    map: &'a M,
-    hash: u64,
-    pending_key: PendingKeyOf<M>,
-    condition: C,
-    output: O,
-}
-
-impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
-    #[cold]
-    fn new(map: &'a M, hash: u64, key: impl Selects<M>, condition: C, output: O) -> Self {
-        let key = key.into_key(map, hash);
-        Self {
-            map,
-            hash,
-            pending_key: map.pending_key(hash, key),
-            condition,
-            output,
-        }
-    }
-
-    /// Begins a creation, or waits for the one under way.
-    #[cold]
-    fn begin(self, shares: Option<TypeId>) -> Result<(Begun<'a, CoreOf<M>>, O), Refused> {
-        let condition = By::new(self.condition, shares);
-        let begun = steps::begin(self.map.core(), self.hash, self.pending_key, &condition);
-        let_go(condition, self.output, begun)
-    }
-
-    /// As `begin`, without waiting.
-    fn try_begin(self) -> Result<(Begun<'a, CoreOf<M>>, O), ClaimError> {
-        let condition = By::new(self.condition, None);
-        let begun = steps::try_begin(self.map.core(), self.hash, self.pending_key, &condition);
-        let begun = match begun {
-            Ok(Some(begun)) => Ok(begun),
-            Ok(None) => Err(ClaimError::InFlight(InFlight)),
-            Err(closed) => Err(ClaimError::Refused(closed.into())),
-        };
-        let_go(condition, self.output, begun)
-    }
-
-    /// Has `create` create the value with `steps`, unless somebody else does.
-    #[cold]
-    fn create<S, E>(
-        self,
-        steps: S,
-        create: impl FnOnce(Creation<'a, CoreOf<M>>, S) -> Result<LiveEntryOf<M>, CreateError<E>>,
-    ) -> Result<O::Of, CreateError<E>>
-    where
-        C: Errors<E>,
-        O: Output<M>,
-    {
-        let shares = <C as Errors<E>>::shared_type();
-        match creates::<_, C, _, _, _>(self.begin(shares), (steps, create)) {
-            ControlFlow::Continue((creation, output, (steps, create))) => {
-                of_created(output, create(creation, steps))
-            }
-            ControlFlow::Break(done) => done,
-        }
-    }
-}
-
-/// How a call goes on: it creates, or there is nothing more to do.
-type GoesOn<'a, M, O, S, E> =
-    ControlFlow<Result<<O as Output<M>>::Of, CreateError<E>>, (Creation<'a, CoreOf<M>>, O, S)>;
-
-/// What follows when a creation has begun. If it is for the caller to create, `steps` come back.
-fn creates<'a, M: Creator, C: Errors<E>, O: Output<M>, S, E>(
-    begun: Result<(Begun<'a, CoreOf<M>>, O), Refused>,
-    steps: S,
-) -> GoesOn<'a, M, O, S, E> {
-    ControlFlow::Break(match begun {
-        Ok((Begun::Ours(creation), output)) => {
-            return ControlFlow::Continue((creation, output, steps))
-        }
-        Ok((Begun::Found(live), output)) => Ok(output.of(after(steps, live))),
-        Ok((Begun::Failed(error), output)) => {
-            let error = after((steps, output), error);
-            Err(CreateError::Failed(C::take(error)))
-        }
-        Err(refused) => Err(after(steps, refused.into())),
-    })
-}
-
-/// What comes back of what a creation has ended in.
-fn of_created<M: Creator, O: Output<M>, E>(
-    output: O,
-    created: Result<LiveEntryOf<M>, CreateError<E>>,
-) -> Result<O::Of, CreateError<E>> {
-    match created {
-        Ok(live) => Ok(output.of(live)),
-        Err(error) => Err(after(output, error)),
-    }
-}
-
-/// What comes of a factory that may find that there is no such thing.
-fn optional<T>(created: Result<T, CreateError<()>>) -> Option<T> {
-    match created {
-        Ok(found) => Some(found),
-        Err(CreateError::Failed(())) => None,
-        Err(CreateError::Refused(refused)) => refused.panic(),
-    }
-}
-
-/// What has begun, with `output`. `rest` is of no use any more; its drop is user code, which may ask for the
-/// key: so it is a part of the creation, if that has begun.
-fn let_go<'a, M: Creates, T, O, E>(
-    rest: T,
-    output: O,
-    begun: Result<Begun<'a, M>, E>,
-) -> Result<(Begun<'a, M>, O), E> {
-    match begun {
-        Ok(Begun::Ours(creation)) => {
-            creation.during(|_| drop(rest));
-            Ok((Begun::Ours(creation), output))
-        }
-        Ok(begun) => Ok((after(rest, begun), output)),
-        Err(error) => Err(after((rest, output), error)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an entry is to give: which values count, and what comes back of them.
+//! The policy of an entry: which values count, and what comes back of them.
 
 use crate::create::creator::{Creator, LiveEntryOf, StoredOf, WeakKeys};
 use crate::create::flight::SharedError;
@@ -12,20 +12,20 @@ use std::sync::Arc;
 
 /// Which values count.
 pub(crate) trait Condition<M: Creator>: Errors<Infallible> + Errors<()> {
-    /// All do.
+    /// All values do.
     const ANY: bool;
 
     fn holds(&self, live: &LiveEntryOf<M>) -> bool;
 }
 
-/// Whether a factory's error is one for all who wait.
+/// Whether a factory's error is shared with those who wait.
 pub(crate) trait Errors<E> {
-    /// Of which type errors have to be that are as good as one's own.
+    /// Returns the type of others' errors that count as one's own.
     fn shared_type() -> Option<TypeId>;
 
     fn share(error: &E) -> Option<SharedError>;
 
-    /// One's own of what another one has shared.
+    /// Makes an error of one's own of a shared one.
     fn take(error: SharedError) -> E;
 }
 
@@ -67,18 +67,18 @@ pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
     type Of;
 }
 
-/// How it is done.
+/// The hidden half of [`Output`].
 pub(crate) trait Gives<M: Creator, R>: Sized {
-    /// Of what a creation ends in.
+    /// Makes the result of a created value.
     fn of(self, live: LiveEntryOf<M>) -> R;
 
-    /// Of what a look-up has found, if that will do.
+    /// Makes the result of a found value, if that will do.
     #[inline(always)]
     fn of_found(self, live: LiveEntryOf<M>) -> Result<R, Self> {
         Ok(self.of(live))
     }
 
-    /// A look-up.
+    /// Looks up a value that counts.
     #[inline(always)]
     fn look_up<C: Condition<M>>(
         self,
@@ -91,7 +91,7 @@ pub(crate) trait Gives<M: Creator, R>: Sized {
     }
 }
 
-/// What `output` makes of a value that counts.
+/// Looks up a value that counts, and returns what `output` makes of it.
 #[inline(always)]
 fn look_up<M: Creator, R, O: Gives<M, R>>(
     output: O,
@@ -129,14 +129,15 @@ pub struct ValidIf<F, C> {
 impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for ValidIf<F, C> {
     const ANY: bool = false;
 
-    /// What a creation has just made is valid: else those who ask at one time would each make their own.
+    /// A value that a creation has just made is valid: else those who ask at one time would each make their
+    /// own.
     fn holds(&self, live: &LiveEntryOf<M>) -> bool {
         let is_valid = || (self.is_valid)(M::owner(live));
         self.and.holds(live) && (M::Core::is_fresh(live) || is_valid())
     }
 }
 
-/// Each who waits runs its own factory.
+/// Each waiter runs its own factory.
 impl<E> Errors<E> for AnyLive {
     fn shared_type() -> Option<TypeId> {
         None
@@ -255,7 +256,7 @@ impl<M: Creator, R, F: FnOnce(&M::Value) -> R> Gives<M, R> for View<F> {
     }
 }
 
-/// A condition, for the steps of a creation.
+/// A condition as the steps of a creation see it.
 pub(in crate::create) struct By<M, C> {
     pub(in crate::create) condition: C,
     shares: Option<TypeId>,

@@ -1,8 +1,9 @@
-//! Creation that waits without holding up a thread.
+//! The futures of an entry: they wait without holding up a thread.
 
 use super::key::Selects;
+use super::missed::{creates, drop_unused, of_created, optional, Missed};
 use super::policy::{By, Condition, Errors, Output};
-use super::{creates, let_go, of_created, optional, Entry, Missed};
+use super::Entry;
 use crate::create::claim::Claim;
 use crate::create::creator::{never_fails, CoreOf, Creator, Tokens};
 use crate::create::error::{CreateError, Refused};
@@ -204,7 +205,7 @@ where
 }
 
 impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
-    /// As [`begin`](Self::begin), without holding up a thread.
+    /// Begins a creation without holding up a thread.
     async fn begin_async(
         self,
         shares: Option<TypeId>,
@@ -212,7 +213,7 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
         let condition = By::new(self.condition, shares);
         let begun = begin_async(self.map.core(), self.hash, self.pending_key, condition);
         match begun.await {
-            Ok((begun, condition)) => let_go(condition, self.output, Ok(begun)),
+            Ok((begun, condition)) => drop_unused(condition, self.output, Ok(begun)),
             Err(refused) => Err(after(self.output, refused)),
         }
     }
@@ -269,7 +270,7 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
     }
 }
 
-/// A factory's future that cannot fail.
+/// Wraps a future that cannot fail.
 async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert::Infallible> {
     Ok(ended!(making))
 }
@@ -280,11 +281,11 @@ async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert
 /// It is `Send` when the entry (so when the map may be used on every thread), the factory, its future and
 /// that one's error are.
 pub struct EntryFuture<'a, N, F, R, P> {
-    /// What it has not begun with yet.
+    /// The entry and the factory, until the first poll.
     begin: Option<(N, F)>,
     look: Look<'a, N, F, R>,
     slow: Option<Slow<'a, R>>,
-    /// What else of the user's there is in it. Invariant: what is in the box has the type that it had.
+    /// The user's other types in `slow`. Invariant in `P`, so these stay the types that it was made with.
     parts: PhantomData<fn(P) -> P>,
 }
 

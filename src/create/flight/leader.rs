@@ -1,4 +1,4 @@
-//! Who creates.
+//! The leader of a flight: it creates the value.
 
 use super::{
     add_to_list, remove_from_list, Decision, Flight, FlightList, JoinedFlights, Shard,
@@ -11,19 +11,19 @@ use crate::memory::panics::Panics;
 use crate::sync::Ordering;
 use std::sync::Arc;
 
-/// The right to create, and the duty to end the flight. Dropped without a result, it is given up.
+/// The right to create, and the duty to end the flight. Dropped without a result, it gives the flight up.
 pub(crate) struct Leader<'a, T, R> {
     shard: &'a Shard<T, R>,
     flight: Arc<Flight<T, R>>,
     /// The flight is over, or has been left.
     is_done: bool,
-    /// What has the key, once it was made: nobody can go on with this flight then.
+    /// The value that has the key, once it is made: nobody can go on with this flight then.
     value: Option<R>,
-    /// What the caller has joined before it came to lead this one. To leave those may drop keys and values.
+    /// Flights that the caller has joined before. To leave those may drop keys and values.
     other_flights: JoinedFlights<'a, T, R>,
 }
 
-/// Those who are to be told what was decided under the lock.
+/// Those to be notified of what was decided under the lock.
 struct Resolved<T, R> {
     sleeping: Vec<Arc<SleepingWaiter<T, R>>>,
     end: Option<Arc<WorkEnd>>,
@@ -72,7 +72,7 @@ impl<'a, T, R> Leader<'a, T, R> {
         self
     }
 
-    /// What is to be dropped as a part of the creation, since that may ask for its key.
+    /// Takes what is to be dropped as a part of the creation, since that may ask for its key.
     pub(in crate::create) fn take_other_flights(&mut self) -> impl Sized + use<'a, T, R> {
         std::mem::replace(&mut self.other_flights, JoinedFlights::none())
     }
@@ -85,7 +85,7 @@ impl<'a, T, R> Leader<'a, T, R> {
         &self.flight
     }
 
-    /// The key is in this value now, for good.
+    /// Sets the value, which has the key from now on.
     pub(in crate::create) fn set_value(&mut self, value: R) -> &R {
         self.value.insert(value)
     }
@@ -94,9 +94,9 @@ impl<'a, T, R> Leader<'a, T, R> {
         self.value.as_ref()
     }
 
-    /// Ends the flight, without a result: those who sleep begin anew with what they have brought along. The
-    /// caller keeps its ticket, and may join again with that. (Others may still look at it. They look at the
-    /// state too, and wait if it flies again.)
+    /// Ends the flight without a result: those who sleep retry with the flights that they have brought along.
+    /// The caller may join again with this one. (Others may still look at it. They see by its state if it is
+    /// on the list again, and wait.)
     pub(in crate::create) fn step_down(mut self) -> Arc<Flight<T, R>> {
         self.is_done = true;
         waits::forget(&self.flight.work);
@@ -116,16 +116,16 @@ impl<'a, T, R> Leader<'a, T, R> {
 }
 
 impl<T, R: Clone> Leader<'_, T, R> {
-    /// As `land`, with the value that has the key.
+    /// Publishes the value that has the key.
     pub(in crate::create) fn publish_value(mut self) -> R {
         let value = self.value.take();
         self.publish(value.expect("there is one"))
     }
 
-    /// Ends the flight: all who wait get the result, which has been entered.
+    /// Ends the flight: all waiters get the result, which has been entered.
     pub(in crate::create) fn publish(mut self, result: R) -> R {
-        // Ours from now on: to clone it is user code, which may panic, and then others may be comparing the
-        // key that it has. What was made in vain goes.
+        // In `self`, not a local: to clone it is user code, which may panic, and then others may be comparing
+        // the key that it has. The unused value is dropped at the end.
         let mut unused_value = self.value.replace(result);
         let mut is_shared = false;
         let resolved = loop {
@@ -140,12 +140,12 @@ impl<T, R: Clone> Leader<'_, T, R> {
             if let Some(resolved) = resolved {
                 break resolved;
             }
-            // Who asks for the key there would wait for this.
+            // A caller that asks for the key in that clone would wait for this.
             let describe: Describe<'_> = &|f| f.write_str("the sharing of a value that was made");
             let result =
                 frames::during(&flight.work, describe, Part::Closed, || self.value.clone());
             let result = result.expect("set above");
-            // Nobody else sets it: only who leads does.
+            // Nobody else sets it: only the leader does.
             let _ = self.flight.result.set(result);
             is_shared = true;
         };
@@ -153,15 +153,15 @@ impl<T, R: Clone> Leader<'_, T, R> {
         let result = self.value.take().expect("set above");
         waits::forget(&self.flight.work);
         resolved.notify();
-        // Here: they may drop a key, and if that panics, `result` is still ours to drop.
+        // Here: this may drop a key, and if that panics, `result` is still ours to drop.
         drop((unused_value, self));
         result
     }
 }
 
-/// Takes a flight off its list, which is locked. Those who sleep get the result, or the error, if that is as
-/// good for them as one of their own; if there is none, they begin anew, and the thread that has slept
-/// longest leads what it has brought along.
+/// Takes a flight off its list, which is locked, and decides for all who sleep. They get the result, or the
+/// error, if they take errors of its type. Without either they retry, with keys of their own, as the failed
+/// key may be about to die; and the thread that has slept longest leads the flight that it has brought along.
 fn end<T, R>(
     list: &mut FlightList<T, R>,
     flight: &Arc<Flight<T, R>>,
@@ -172,7 +172,7 @@ fn end<T, R>(
     let mut needs_leader = is_given_up;
     for waiter in &sleeping {
         let leads = needs_leader && waiter.is_thread;
-        // Not its last owner, as the one who sleeps has it too.
+        // Not its last owner: the sleeping one has it too.
         let own = waiter.own.lock().take();
         let leads_own = |own: &Arc<Flight<T, R>>| leads && own.error_of(flight).is_none();
         if let Some(own) = own.filter(leads_own) {
@@ -190,13 +190,13 @@ fn end<T, R>(
 }
 
 impl<T, R> Drop for Leader<'_, T, R> {
-    /// Gives up, if the flight is not over.
+    /// Gives the flight up, if it is not over.
     fn drop(&mut self) {
         if self.is_done {
             return;
         }
         let flight = &self.flight;
-        // Before somebody else leads: what is known of who waits was this one's.
+        // Before somebody else leads: the edges of this work were this leader's.
         waits::forget(&flight.work);
         let mut value = self.value.take();
         let has_value = value.is_some();
@@ -206,7 +206,7 @@ impl<T, R> Drop for Leader<'_, T, R> {
         });
         let release = || {
             let mut panics = Panics::new();
-            // In this order: the value may ask for its key as it goes, and wait for one of them.
+            // In this order: the value may ask for its key when it is dropped, and wait for one of them.
             panics.catch(|| resolved.notify());
             panics.catch(|| drop(value));
         };

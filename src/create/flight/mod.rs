@@ -1,35 +1,19 @@
 //! Single flight: one creator per key at a time, and the others asleep until it is done.
 //!
 //! ```text
-//!  miss ─► join ─► nobody creates this key: the caller leads ─► create ─► publish: entered in the index, all get the same value
-//!             │                                         ▲          └────► give up: those who wait begin anew, and one of them leads
-//!             └──► somebody does: wait asleep ──────────┘
+//!  miss ─► join ─► nobody creates this key: lead ─► create ─► publish: it is entered, all get the same value
+//!             │                             ▲          └────► give up: those who wait retry, one of them leads
+//!             └──► somebody does: sleep ────┘
 //! ```
 //!
-//! The flights under way are in short lists, by hash, each under a lock that is held for a few instructions.
-//! Whoever leads a flight takes it off the list. A flight that nobody else wants costs one allocation, and no
-//! one is told of its end.
-//!
-//! The key waits in the ticket of the one who began (in a `ReservedNode`: inside the node that the value will
-//! live in). Those who come later compare theirs with it there, outside of every lock: two keys with the same
-//! hash are two flights. The result stays alive until its last waiter has looked, because the flight owns it
-//! too, so a creator may drop its own handle at once.
-//!
-//! When the value is made, the key belongs to the value's node. So whoever is just comparing keys must not
-//! lose that: a draft that is given up is dropped at once, or, if somebody is comparing its key, by the last
-//! of those.
-//!
-//! A flight is on its list while somebody leads it. After that it is over: who waits gets the result, or
-//! begins anew with a key of its own, as that of who has failed may be about to die.
-//!
-//! A flight that is given up may have an error with it, for those who have said that they take one of its
-//! type: they do not begin anew.
-//!
-//! When a flight is given up, the thread that has slept longest leads what it has brought along, under the
-//! same lock: nobody who comes later can be quicker. So whoever has failed because that thread waits finds a
-//! flight led by it, when it tries again. All others are woken and look; of a task nothing more can be asked,
-//! since it may be woken and never be polled again. For the same reason a task that has to wait for the end
-//! of a value, before it may create, leads nothing meanwhile.
+//! - Flights are in short lists by hash, each under a lock that is held for a few instructions. A flight is
+//!   on its list while it has a leader, which owns it. One that nobody else wants costs one allocation.
+//! - The key waits in a `ReservedNode`: inside the node that the value will live in. Rivals compare their key
+//!   with it there, outside of every lock: two keys with the same hash are two flights. The flight owns the
+//!   result until its last waiter has seen it, so a creator may drop its own handle at once.
+//! - When a flight is given up, the thread that has slept longest leads the flight that it has brought along,
+//!   by a decision under the same lock: nobody who comes later can be quicker. All others retry. A task is
+//!   never made to lead, since it may be woken and never be polled again.
 
 mod leader;
 mod waiter;
@@ -47,37 +31,37 @@ pub(crate) use waiter::{Turn, Waiter};
 /// A creation under way.
 pub(crate) struct Flight<T, R> {
     hash: u64,
-    /// What the first one brought along; it has the key.
+    /// Has the key.
     pending_key: T,
     work: Work,
     /// It is not on its list. Changed under the shard's lock.
     is_over: AtomicBool,
-    /// Those who hold it besides whoever leads. Changed under the shard's lock.
+    /// Its owners besides the leader. Changed under the shard's lock.
     waiting: AtomicUsize,
-    /// Those of them who are comparing their key with the one in the ticket. Changed under the shard's lock.
+    /// Those of them that are comparing their key with this one. Changed under the shard's lock.
     comparing: AtomicUsize,
-    /// If it is over without a result, what has the key, until nobody compares it any more. Locked under the
-    /// shard's lock.
+    /// If it is over without a result, the value that has the key, until nobody compares it any more. Locked
+    /// under the shard's lock.
     kept_value: Mutex<Option<R>>,
-    /// What those do who may be the last to let go of that: who gives up, and who compares.
+    /// The work of dropping `kept_value`. Either the failing leader or the last comparing waiter does it.
     release_work: Work,
-    /// Those who sleep. Locked under the shard's lock.
+    /// Locked under the shard's lock.
     wait_queue: Mutex<WaitQueue<T, R>>,
-    /// What lands may be found already, and may be taken out again: it is being entered, or whoever leads has
-    /// not yet looked whether there is something. Who joins now began perhaps after that.
+    /// True from joining until the leader's first look-up, and again while the value is being entered. A
+    /// waiter that joins then must look for itself.
     is_entering: plain::AtomicBool,
     /// Set if somebody waits for it.
     result: OnceCell<R>,
-    /// Which errors of others are as good for whoever has brought it along as one of its own.
+    /// The type of others' errors that its creator takes as its own.
     shares: Option<TypeId>,
-    /// Set before it is given up, if it has one for others.
+    /// Set before it is given up, if its error is shared.
     error: OnceCell<SharedError>,
     /// Changed under the shard's lock.
     #[cfg(debug_assertions)]
     is_listed: plain::AtomicBool,
 }
 
-/// The error of a factory, for those who have waited for it.
+/// The error of a factory, for those who waited for it.
 pub(in crate::create) type SharedError = Arc<dyn Any + Send + Sync>;
 
 impl<T, R> Flight<T, R> {
@@ -109,40 +93,41 @@ impl<T, R> Flight<T, R> {
         &self.work
     }
 
-    /// What those do who may be the last to let go of the value, if it is given up.
+    /// Returns the work of dropping the value, if it is given up.
     pub(in crate::create) fn release_work(&self) -> &Work {
         &self.release_work
     }
 
-    /// Those who wait for an error of this type get it, when the flight is given up.
+    /// Gives an error to those who wait for one of its type, when the flight is given up.
     pub(in crate::create) fn share_error(&self, error: SharedError) {
         let _ = self.error.set(error);
     }
 
-    /// There was nothing when its leader looked.
+    /// Marks that the leader has looked, and found nothing.
     pub(in crate::create) fn mark_making(&self) {
         self.is_entering.store(false, Ordering::Relaxed);
     }
 
-    /// To be called before the result can be found. (Relaxed: who has seen the result taken out, or not there
-    /// any more, sees this too.)
+    /// Marks that the result may be found from now on. (Relaxed: whoever has seen the result taken out sees
+    /// this too.)
     pub(in crate::create) fn mark_entering(&self) {
         self.is_entering.store(true, Ordering::Relaxed);
     }
 
-    /// The error of `other`, if it has one that is as good for this one.
+    /// Returns the error of `other`, if this one takes errors of its type.
     fn error_of<'a>(&self, other: &'a Self) -> Option<&'a SharedError> {
         let error = other.error.get()?;
         (self.shares == Some((**error).type_id())).then_some(error)
     }
 
-    /// Acquire: pairs with `remove_from_list`, before which the result or the error was set.
+    /// Returns whether it is over. Acquire: pairs with `remove_from_list`, before which the result or the
+    /// error was set.
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
 
-    /// Keeps what has the key, if somebody is comparing that. To be called under the shard's lock, before the
-    /// flight is over.
+    /// Keeps the value that has the key, if somebody is comparing that: the last of those drops it. Called
+    /// under the shard's lock, before the flight is over.
     fn keep_key(&self, value: &mut Option<R>) {
         if self.comparing.load(Ordering::Relaxed) > 0 {
             *self.kept_value.lock() = value.take();
@@ -153,34 +138,34 @@ impl<T, R> Flight<T, R> {
 #[cfg(debug_assertions)]
 impl<T, R> Drop for Flight<T, R> {
     fn drop(&mut self) {
-        // The list owns none of those that are on it.
+        // The list owns no flights.
         let is_listed = self.is_listed.load(Ordering::Relaxed);
         assert!(!is_listed, "a flight is freed that is on its list");
     }
 }
 
-/// What has been decided for one who sleeps.
+/// The decision about a sleeping waiter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Decision {
-    /// Nothing yet.
+    /// None yet.
     Pending,
-    /// To look again.
+    /// It looks again.
     Retry,
-    /// As the leader of the flight that it has brought along.
+    /// It leads the flight that it has brought along.
     Lead,
 }
 
-/// One who sleeps.
+/// A thread or task that sleeps.
 struct SleepingWaiter<T, R> {
     sleeper: Arc<Sleeper>,
     is_thread: bool,
     decision: Mutex<Decision>,
-    /// What it would have led itself; taken out when it is decided how it wakes, so that the one who sleeps
-    /// has it alone then.
+    /// The flight that it has brought along; taken out with the decision, so that the sleeping one has it
+    /// alone then.
     own: Mutex<Option<Arc<Flight<T, R>>>>,
 }
 
-/// Those who sleep for one flight, by their numbers: who has slept longest has the least.
+/// The sleeping waiters of one flight, those that have slept longest first.
 struct WaitQueue<T, R> {
     threads: Numbered<Arc<SleepingWaiter<T, R>>>,
     tasks: Numbered<Arc<SleepingWaiter<T, R>>>,
@@ -201,7 +186,7 @@ impl<T, R> WaitQueue<T, R> {
         }
     }
 
-    /// All of them, the threads first.
+    /// Takes all of them, the threads first.
     fn take(&mut self) -> Vec<Arc<SleepingWaiter<T, R>>> {
         self.threads
             .take_all()
@@ -210,7 +195,7 @@ impl<T, R> WaitQueue<T, R> {
     }
 }
 
-/// A flight on a list. Invariant: while it is there, somebody leads it, who is an owner of it.
+/// A flight on a list. Invariant: while it is there it has a leader, which is an owner of it.
 struct ListedFlight<T, R>(NonNull<Flight<T, R>>);
 
 // SAFETY: a list entry is used like a reference to the flight, from which `Arc`s are made.
@@ -218,7 +203,7 @@ unsafe impl<T, R> Send for ListedFlight<T, R> where Arc<Flight<T, R>>: Send {}
 
 impl<T, R> ListedFlight<T, R> {
     fn new(flight: &Arc<Flight<T, R>>) -> Self {
-        // Not by way of a reference: the pointer is that of an `Arc`.
+        // Not through a reference: the pointer is that of an `Arc`.
         // SAFETY: an `Arc` is never null.
         Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(flight).cast_mut()) })
     }
@@ -232,7 +217,7 @@ impl<T, R> ListedFlight<T, R> {
         unsafe { self.0.as_ref() }
     }
 
-    /// One more owner, who compares keys, and then perhaps waits.
+    /// Adds an owner, which compares keys, and then perhaps waits.
     fn join(&self) -> Arc<Flight<T, R>> {
         self.get().waiting.fetch_add(1, Ordering::Relaxed);
         self.get().comparing.fetch_add(1, Ordering::Relaxed);
@@ -246,7 +231,7 @@ impl<T, R> ListedFlight<T, R> {
 
 type FlightList<T, R> = List<ListedFlight<T, R>>;
 
-/// The caller leads it from now on.
+/// Puts a flight on its list: the caller leads it from now on.
 fn add_to_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>>) {
     // It may have been on the list before; see `Leader::step_down`.
     flight.is_over.store(false, Ordering::Relaxed);
@@ -256,8 +241,8 @@ fn add_to_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>>) {
     list.push(ListedFlight::new(flight));
 }
 
-/// Flights that were looked at, and turned out to have another key, or have been waited for. Each is left,
-/// though another one panics: that may drop what their creators have made.
+/// Other flights that the caller has joined. Each is left, though another one panics: that may drop what
+/// their creators have made.
 struct JoinedFlights<'a, T, R>(Vec<Waiter<'a, T, R>>);
 
 impl<T, R> JoinedFlights<'_, T, R> {
@@ -280,7 +265,7 @@ fn remove_from_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>
     list.swap_remove(at.expect("a flight is on its list until it is over"));
     #[cfg(debug_assertions)]
     flight.is_listed.store(false, Ordering::Relaxed);
-    // Release: pairs with the Acquire of those who look.
+    // Release: pairs with `is_over`.
     flight.is_over.store(true, Ordering::Release);
 }
 
@@ -288,8 +273,8 @@ fn remove_from_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>
 #[repr(align(128))]
 struct Shard<T, R>(Lock<FlightList<T, R>>);
 
-/// The creations under way in one registry. Tickets carry the key that is created; results are what each
-/// waiter gets a clone of.
+/// The creations under way in one map. `T` has the key that is created; each waiter gets a clone of the
+/// result `R`.
 pub(crate) struct FlightTable<T, R> {
     inner: OnceCell<Arc<FlightTableInner<T, R>>>,
     /// What threads that wait do around their sleep.
@@ -313,11 +298,11 @@ impl<T, R> FlightTable<T, R> {
     }
 }
 
-/// How a call for a key begins.
+/// The role of a caller that has joined a flight.
 pub(in crate::create) enum Joined<'a, T, R> {
-    /// It is for the caller to create.
+    /// The caller creates.
     Leader(Leader<'a, T, R>),
-    /// Somebody else does.
+    /// Somebody else creates.
     Waiter(Waiter<'a, T, R>),
 }
 
@@ -353,7 +338,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         inner.is_some_and(|inner| Arc::strong_count(inner) > 1)
     }
 
-    /// The same flights.
+    /// Returns another table of the same flights.
     pub(crate) fn share(&self) -> Self {
         let mut shared = Self::new();
         shared.around_sleep = self.around_sleep;
@@ -361,7 +346,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         shared
     }
 
-    /// The leader of a flight of these that has been left.
+    /// Returns the leader of a flight that has been left.
     pub(in crate::create) fn resume(&self, left: LeftFlight<T, R>) -> Leader<'_, T, R> {
         let shard = self.shard(left.hash());
         left.resume(shard)
@@ -389,14 +374,14 @@ impl<T, R: Clone> FlightTable<T, R> {
         }
     }
 
-    /// As `join`, where there may be a flight with the same hash.
+    /// Joins where there may be a flight with the same hash.
     #[cold]
     fn join_beside<'a>(
         shard: &'a Shard<T, R>,
         mine: Arc<Flight<T, R>>,
         same: &dyn Fn(&T, &T) -> bool,
     ) -> Joined<'a, T, R> {
-        // Flights that turned out to have another key. We hold each, so that it stays on the list.
+        // Flights with another key. They are owned, so that none is freed and its address used again.
         let mut others: Vec<Waiter<'a, T, R>> = Vec::new();
         loop {
             let unknown: Vec<_> = shard.0.with(|list| {
@@ -427,7 +412,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         }
     }
 
-    /// Whether somebody leads a flight with this hash and such a ticket.
+    /// Returns whether somebody leads a flight with this hash and such a key.
     pub(crate) fn any(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> bool {
         let found = self.find(hash, is_it);
         let is_led = found
@@ -436,7 +421,7 @@ impl<T, R: Clone> FlightTable<T, R> {
         after(found, is_led)
     }
 
-    /// The draft of such a flight, for the thread that is in the middle of it.
+    /// Returns the draft of such a flight, for the thread that is in the middle of it.
     #[cold]
     pub(crate) fn draft(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<R> {
         let waiter = self.find(hash, is_it)?;
@@ -444,14 +429,14 @@ impl<T, R: Clone> FlightTable<T, R> {
         after(waiter, draft)
     }
 
-    /// Joins a flight with this hash and such a ticket.
+    /// Joins a flight with this hash and such a key.
     fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Waiter<'_, T, R>> {
         let shard = self.inner.get()?.shard(hash);
         let flights: Vec<_> = shard.0.with(|list| {
             let listed = list.iter().filter(|listed| listed.get().hash == hash);
             listed.map(ListedFlight::join).collect()
         });
-        // Held, so that the tickets stay.
+        // Owned, so that the keys stay.
         let waiters = flights.into_iter();
         let mut all = JoinedFlights(waiters.map(|flight| Waiter::new(shard, flight)).collect());
         let found = all.0.swap_remove(Waiter::find(&all.0, is_it)?);

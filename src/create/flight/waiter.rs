@@ -1,4 +1,4 @@
-//! Who waits for somebody else's creation.
+//! A waiter for somebody else's creation.
 
 use super::{Decision, Flight, JoinedFlights, Leader, Shard, SharedError, SleepingWaiter};
 use crate::deadlock::cycle::CycleError;
@@ -14,36 +14,36 @@ use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::{ready, Context, Poll};
 
-/// How a wait ends.
+/// The end of a wait.
 pub(crate) enum Turn<'a, T, R> {
-    /// It is for the caller to create.
+    /// The caller creates.
     Create(Leader<'a, T, R>),
-    /// Somebody else has. With what the caller has brought along.
+    /// Somebody else has created the value. With the caller's own flight.
     Done(R, Option<Arc<Flight<T, R>>>),
     /// A draft, for the thread that is in the middle of making it.
     Draft(R),
-    /// The flight is over, with no result: what the caller has brought along.
+    /// The flight is over, with no result. With the caller's own flight.
     Again(Arc<Flight<T, R>>),
-    /// The same, and its error is as good as one of the caller's.
+    /// The flight is over, with an error that the caller takes as its own.
     Failed(SharedError),
 }
 
-/// One who waits, until it is dropped.
+/// An owner of somebody else's flight, until it is dropped.
 pub(crate) struct Waiter<'a, T, R> {
     shard: &'a Shard<T, R>,
     flight: Arc<Flight<T, R>>,
-    /// What it would have led itself, with its own key.
+    /// Its own flight, with its own key.
     own: Option<Arc<Flight<T, R>>>,
-    /// While it sleeps, with the number by which it is listed.
+    /// While it sleeps, with its number in the queue.
     sleeping: Option<(u64, Arc<SleepingWaiter<T, R>>)>,
-    /// It may look at the key in the ticket.
+    /// It may look at the flight's key.
     is_comparing: AtomicBool,
     /// When it joined, the result could be found already, and taken out: so it looks for itself.
     is_late: bool,
 }
 
 impl<T, R> SleepingWaiter<T, R> {
-    /// To be called under the shard's lock, once it has been taken off the list of those who sleep.
+    /// Sets the decision. Called under the shard's lock, once it has been taken from the queue.
     pub(super) fn decide(&self, decision: Decision) {
         *self.decision.lock() = decision;
     }
@@ -62,13 +62,13 @@ impl<'a, T, R> Waiter<'a, T, R> {
         }
     }
 
-    /// It is the flight of the caller's key, who waits for it.
+    /// Sets the caller's own flight: this one has the same key, and is waited for.
     pub(super) fn with_own(mut self, own: Arc<Flight<T, R>>) -> Self {
         self.own = Some(own);
         self
     }
 
-    /// Which of these has such a ticket. None of them looks at its key afterwards.
+    /// Returns which of these has such a key. None of them looks at its key afterwards.
     pub(super) fn find(all: &[Self], is_it: impl Fn(&T) -> bool) -> Option<usize> {
         let describe: Describe<'_> = &|f| f.write_str("the comparison of keys");
         let kept = |see: &mut dyn FnMut(&Work)| {
@@ -84,7 +84,8 @@ impl<'a, T, R> Waiter<'a, T, R> {
         })
     }
 
-    /// It does not look at the key in the ticket any more.
+    /// Ends the comparison: this one does not look at the flight's key any more. The last one drops a kept
+    /// value.
     fn finish_comparing(&self) {
         if !self.is_comparing.swap(false, Relaxed) {
             return;
@@ -105,7 +106,7 @@ impl<'a, T, R> Waiter<'a, T, R> {
         &self.flight
     }
 
-    /// Goes on the list of those who sleep, unless there is something to look at.
+    /// Enters the queue, unless the flight is over.
     fn enqueue(&mut self, is_thread: bool) -> Option<Arc<Sleeper>> {
         let sleeper = Arc::new(Sleeper::new());
         let flight = &self.flight;
@@ -126,8 +127,8 @@ impl<'a, T, R> Waiter<'a, T, R> {
         self.sleeping.is_some().then_some(sleeper)
     }
 
-    /// Leaves the list of those who sleep, if nothing has been decided for this one. What has been is
-    /// returned, with what is to be dropped: it may own a task, whose drop is user code.
+    /// Leaves the queue, if nothing has been decided for this one. Returns the decision, and what is to be
+    /// dropped: it may own a task, whose drop is user code.
     fn dequeue(&mut self) -> (Decision, impl Sized + use<T, R>) {
         let Some((number, sleeping)) = self.sleeping.take() else {
             return (Decision::Pending, (None, None));
@@ -153,7 +154,7 @@ impl<'a, T, R> Waiter<'a, T, R> {
         })
     }
 
-    /// What tells when whoever leads now has ended.
+    /// Returns the end of the present leader's work.
     fn end(&self) -> Arc<WorkEnd> {
         let flight = &self.flight;
         let end = self
@@ -181,7 +182,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// Leaves, and if the caller leads now, says what there is to leave.
+    /// Leaves the flight; if the caller leads now, that is done later, as a part of the creation.
     fn leave_with(mut self, turn: Turn<'a, T, R>) -> Turn<'a, T, R> {
         match turn {
             Turn::Done(result, _) => {
@@ -195,7 +196,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// As `wait`, if there is nothing to wait for.
+    /// Returns the turn, if there is nothing to wait for.
     pub(in crate::create) fn now(self) -> Option<Turn<'a, T, R>> {
         let turn = self.try_turn();
         match turn.or_else(|| self.draft().map(Turn::Draft)) {
@@ -204,7 +205,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// The draft, for the thread that is in the middle of making it.
+    /// Returns the draft, for the thread that is in the middle of making it.
     pub(super) fn draft(&self) -> Option<R> {
         match frames::own_draft(&self.flight.work, Asker::Thread) {
             Own::Draft(draft) => Some(draft),
@@ -220,7 +221,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
                 Own::No => {}
             }
         } else {
-            // Many factories take less time than falling asleep does.
+            // Many factories take less time than falling asleep.
             for round in 0..sync::spins_for_a_creation() {
                 if let Some(turn) = self.try_turn() {
                     return Ok(turn);
@@ -232,7 +233,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
             if let Some(turn) = self.try_turn() {
                 return Ok(turn);
             }
-            // Before it can be this one's turn.
+            // Before this one can be made to lead.
             let waits = WillWait::find(Asker::Thread);
             let Some(sleeper) = self.enqueue(true) else {
                 continue;
@@ -244,7 +245,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
                 }
                 Err(cycle) => Some(cycle),
             };
-            // (A thread has nothing to be dropped that is a user's.)
+            // (A thread has nothing of a user's to drop.)
             let (decision, _) = self.dequeue();
             if let Some(leader) = self.lead(decision) {
                 return Ok(Turn::Create(leader));
@@ -268,11 +269,11 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// As [`wait`](Self::wait), without holding up a thread.
+    /// Waits without holding up a thread.
     #[cfg(feature = "async")]
     pub(in crate::create) async fn wait_async(mut self) -> Result<Turn<'a, T, R>, CycleError> {
         let mut sleeper: Option<Arc<Sleeper>> = None;
-        // What waited when this was polled last.
+        // The edge of the last poll.
         let mut waiting: Option<Waiting> = None;
         let turn = std::future::poll_fn(|context| {
             waiting = None;
@@ -310,7 +311,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// Says what waits while the task does. A task is given no drafts: what it makes of them might end on any
+    /// Adds the edge of a task that waits. A task is given no drafts: what it makes of them might end on any
     /// thread.
     #[cfg(feature = "async")]
     fn begin_waiting(&self) -> Result<Waiting, CycleError> {
@@ -322,7 +323,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         waiting.map_err(|cycle| CycleError::of(cycle, self.end()))
     }
 
-    /// What the waiting has come to, if it is over.
+    /// Returns the turn, if there is a result or the flight is over.
     fn try_turn(&self) -> Option<Turn<'a, T, R>> {
         let flight = &self.flight;
         // First: if it is over, the result is there, or there is none.
@@ -342,12 +343,11 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
 }
 
 impl<T, R> Drop for Waiter<'_, T, R> {
-    /// Nobody else need be woken: whoever was woken to look has looked, or is a task, and of those all were
-    /// woken.
+    /// Nobody else need be woken: a thread that was woken has looked, and of tasks all were woken.
     fn drop(&mut self) {
-        // Each step is done whatever becomes of the others: the list knows of this one until the last.
+        // Each step is done whatever panics: the flight counts this one until the last.
         let mut panics = Panics::new();
-        // It may be a panic that ends the sleep.
+        // A panic may have ended the sleep.
         let (decision, unused) = self.dequeue();
         panics.catch(|| drop(self.lead(decision)));
         panics.catch(|| self.finish_comparing());

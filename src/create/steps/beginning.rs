@@ -1,7 +1,7 @@
-//! How a creation begins: the caller leads its flight, or somebody else has made the value meanwhile.
+//! The begin of a creation: the caller leads its flight, or somebody else has made the value meanwhile.
 //!
-//! In an exclusive map the value before may have to end first. Whoever waits for that leads no flight: else
-//! others would wait for who waits, among them perhaps the very destructor that has to end, and a future that
+//! In an exclusive map the value before may have to end first. A caller that waits for that leads no flight:
+//! else others would wait for it, among them perhaps the very destructor that has to end, and a future that
 //! waits may never be polled again. So the flight is left, and joined again after the end.
 
 use super::{Accepts, Creates, Creation};
@@ -17,13 +17,13 @@ use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::Poll;
 
-/// How it begins.
+/// The outcome of the begin.
 pub(crate) enum Begun<'a, M: Creates> {
-    /// It is for the caller to create.
+    /// The caller creates.
     Ours(Creation<'a, M>),
-    /// Somebody else has, or had.
+    /// Somebody else has created it.
     Found(M::LiveEntry),
-    /// Somebody else has failed, with an error that is as good as one of the caller's.
+    /// Somebody else has failed, with an error that the caller takes as its own.
     Failed(SharedError),
 }
 
@@ -31,16 +31,16 @@ type FlightOf<M> = Arc<Flight<<M as Creates>::PendingKey, <M as Creates>::LiveEn
 type JoinedOf<'a, M> = Joined<'a, <M as Creates>::PendingKey, <M as Creates>::LiveEntry>;
 type TurnOf<'a, M> = Turn<'a, <M as Creates>::PendingKey, <M as Creates>::LiveEntry>;
 
-/// What there is to do next.
+/// The next step of the begin.
 enum NextStep<'a, M: Creates> {
     Nothing(Begun<'a, M>),
-    /// To join with this one.
+    /// Joins with this flight.
     Join(FlightOf<M>),
-    /// The same, when something has ended.
+    /// Joins when something has ended.
     Await(InTheWay, FlightOf<M>),
 }
 
-/// Begins a creation, unless one is under way, or has to wait: none then.
+/// Begins a creation. None if one is under way, or would have to wait.
 pub(crate) fn try_begin<'a, M: Creates>(
     map: &'a M,
     hash: u64,
@@ -98,7 +98,7 @@ pub(crate) fn begin<'a, M: Creates>(
     }
 }
 
-/// As [`begin`], without holding up a thread.
+/// Begins a creation without holding up a thread.
 #[cfg(feature = "async")]
 pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
     map: &M,
@@ -137,10 +137,10 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
 impl<M: Creates> Creation<'_, M> {
     /// Waits for what has to end before the value may be made, if the creation has begun some time ago:
     /// somebody may have entered a value meanwhile, which is about to end. Others wait for the caller all the
-    /// while, as for any creation.
+    /// while.
     pub(in crate::create) fn wait_for_ends(&self) -> Result<(), CycleError> {
         while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
-            // (What is noted there is to last longer than `f`.)
+            // (The edge lasts longer than `f`.)
             let begin = |asker| self.during_as(Part::Closed, |_| in_the_way.begin_waiting(asker));
             // A hook may ask for the key that is being created.
             let around = self.map.flights().around_sleep();
@@ -158,8 +158,8 @@ fn join<M: Creates>(map: &M, mine: FlightOf<M>) -> JoinedOf<'_, M> {
     flights.join(mine, &|one, other| map.same(one, other))
 }
 
-/// What is there already, if nothing can be entered any more. Nobody is waited for: whoever creates is
-/// refused too.
+/// Looks up what is there, as nothing can be entered any more. Waits for nobody: other creators are refused
+/// too.
 #[cold]
 fn when_closed<'a, M: Creates>(
     map: &'a M,
@@ -173,7 +173,7 @@ fn when_closed<'a, M: Creates>(
     after(mine, found.map(Begun::Found).ok_or(closed))
 }
 
-/// What follows from a turn.
+/// Returns what follows from a turn.
 fn next<'a, M: Creates>(
     map: &'a M,
     hash: u64,
@@ -183,7 +183,7 @@ fn next<'a, M: Creates>(
     let leader = match turn {
         Turn::Create(leader) => leader,
         Turn::Done(live, own) => {
-            // If it is not good enough, it is what somebody has entered meanwhile without a creation.
+            // If it is not accepted, somebody has entered it meanwhile without a creation.
             let accepted = accepts.accepts(&live);
             let live = match own {
                 Some(own) if !accepted => return Ok(NextStep::Join(after(live, own))),
@@ -198,8 +198,8 @@ fn next<'a, M: Creates>(
     };
     let mut creation = Creation { map, hash, leader };
     let other_flights = creation.leader.take_other_flights();
-    // Whoever created it last may have left between the caller's look at the index and the joining. Comparing
-    // keys is user code, which may come back to this one; so is what accepts, and the drop of other keys.
+    // The last creator may have left between the caller's look-up and its joining. Comparing keys is user
+    // code, which may ask for this key; so is `accepts`, and the drop of other keys.
     let found = creation.during(|pending_key| {
         drop(other_flights);
         loop {
@@ -219,21 +219,21 @@ fn next<'a, M: Creates>(
     if let Some(closed) = map.refused() {
         return Err(closed);
     }
-    // Whether a pointer is dead, is for user code to say.
+    // Whether a pointer is dead is asked of user code.
     Ok(match creation.during(|_| map.in_the_way(hash)) {
         Some(in_the_way) => NextStep::Await(in_the_way, creation.leader.step_down()),
         None => NextStep::Nothing(Begun::Ours(creation)),
     })
 }
 
-/// Says that the caller is about to wait for an end, for the sake of this key.
+/// Adds the edge of a caller that is about to wait for an end, for the sake of this key.
 fn begin_waiting<M: Creates>(
     map: &M,
     flight: &FlightOf<M>,
     in_the_way: &InTheWay,
     asker: Asker,
 ) -> Result<Waiting, CycleError> {
-    // A work of which nobody knows: it is there for the text of an error.
+    // Nobody waits for this work: it is there for the text of an error.
     let describe: Describe<'_> = &|f| map.name(flight.pending_key(), f);
     frames::during(&Work::new(), describe, Part::Closed, || {
         in_the_way.begin_waiting(asker)
@@ -252,7 +252,7 @@ fn wait(
     Ok(())
 }
 
-/// As [`wait`], without holding up a thread.
+/// Waits without holding up a thread.
 #[cfg(feature = "async")]
 async fn wait_async(
     in_the_way: &InTheWay,
@@ -261,7 +261,7 @@ async fn wait_async(
     let Some(listener) = in_the_way.listen() else {
         return Ok(());
     };
-    // What waited when this was polled last.
+    // The edge of the last poll.
     let mut waiting: Option<Waiting> = None;
     std::future::poll_fn(|context| {
         waiting = None;

@@ -1,12 +1,11 @@
-//! From a miss to an entry that all who asked for it share: the steps of a creation, for every map, and
-//! whoever takes them.
+//! The steps of a creation, for every map: from a miss to an entry that all callers share.
 //!
 //! ```text
-//!  join a flight ─► lead it, or wait ─► look again ─► make the value ───────────────► enter it ─► land ─► settle
-//!                                            └► allocate it: the draft ─► initialise it ─┘
+//!  join a flight ─► lead it, or wait ─► look again ─► make the value ──────────► enter it ─► publish ─► settle
+//!                                           └► allocate it: the draft ─► initialise it ─┘
 //! ```
 //!
-//! Between joining and landing others sleep, so whatever user code need not run there runs when the creation
+//! Between joining and publishing others sleep, so user code that need not run there runs when the creation
 //! is settled.
 //!
 //! A creation that needs drafts further out on its thread (see `frames`) is not entered when it ends: it is
@@ -41,15 +40,15 @@ use std::task::{Context, Poll};
 
 /// What differs from map to map. Equality, naming and entering run user code, with no lock held.
 pub(crate) trait Creates {
-    /// The key, as those who wait for it compare it.
+    /// The key, as waiters compare it.
     type PendingKey;
-    /// What is entered: all who ask get a clone.
+    /// An entered value: all callers get a clone.
     type LiveEntry: Clone + 'static;
-    /// What a factory's result is made into. It may lie in the ticket.
+    /// A factory's result, ready to be entered. It may lie in the pending key.
     type Made<'t>;
-    /// What can only be dropped, or told, when nobody waits any more.
+    /// What is dropped or notified only when nobody waits any more.
     type Deferred;
-    /// What of the map is needed to enter something later: it shares all else with it, and may outlive it.
+    /// What is needed to enter something later: a share of the map, which may outlive it.
     type SharedMap: Creates<PendingKey = Self::PendingKey, LiveEntry = Self::LiveEntry> + 'static;
 
     fn flights(&self) -> &FlightTable<Self::PendingKey, Self::LiveEntry>;
@@ -59,20 +58,19 @@ pub(crate) trait Creates {
     /// Writes the key, or something in its place, for the text of an error.
     fn name(&self, pending_key: &Self::PendingKey, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// What is entered by now. Does not take out what is dead.
+    /// Looks up the live entry. Does not take out a dead one.
     fn look(&self, hash: u64, pending_key: &Self::PendingKey) -> Option<Self::LiveEntry>;
 
-    /// What has to end before a value with this hash may be made.
+    /// Returns what has to end before a value with this hash may be made.
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let _ = hash;
         None
     }
 
-    /// Nothing can be entered any more.
+    /// Returns the error if nothing can be entered any more.
     fn refused(&self) -> Option<ClosedError>;
 
-    /// Enters what was made, unless there is something already. Called once for a ticket whose flight it
-    /// ends.
+    /// Enters a value, unless there is one already. Called once for a pending key, whose flight it ends.
     fn enter(
         &self,
         hash: u64,
@@ -80,7 +78,7 @@ pub(crate) trait Creates {
         made: Self::Made<'_>,
     ) -> EnteredValue<Self>;
 
-    /// Makes what was made for a ticket complete before it is entered. Called once for a ticket.
+    /// Completes a value before it is entered. Called once for a pending key.
     fn draft(
         &self,
         hash: u64,
@@ -88,7 +86,7 @@ pub(crate) trait Creates {
         made: Self::Made<'_>,
     ) -> Self::LiveEntry;
 
-    /// Enters a draft, unless there is something already: that comes back.
+    /// Enters a draft, unless there is a value already: that comes back.
     fn enter_draft(
         &self,
         hash: u64,
@@ -96,67 +94,66 @@ pub(crate) trait Creates {
         draft: &Self::LiveEntry,
     ) -> EnteredDraft<Self>;
 
-    /// Takes this very one out, if it is entered still.
+    /// Takes this very one out, if it is still entered.
     fn take_out(&self, live: &Self::LiveEntry);
 
-    /// Whether a creation has just made it.
+    /// Returns whether a creation has just made it.
     fn is_fresh(live: &Self::LiveEntry) -> bool;
 
-    /// A draft that is given up, and may have other owners: what comes next may have to wait for its end, and
-    /// that for those who let go of it. If it has not failed itself, it may live on: if it is a map's, which
-    /// owns no values.
+    /// Gives up a draft, which may have other owners: the next creation may have to wait for its end, and
+    /// that for those who release it. A draft that has not failed itself may live on, in a map, which owns no
+    /// values.
     fn abandon(&self, draft: &Self::LiveEntry, given_up: GivenUp<'_>) {
         let _ = (draft, given_up);
     }
 
     fn share_map(&self) -> Self::SharedMap;
 
-    /// What is left to do after the landing: `rest` if this call has entered it, none if another one has.
+    /// Does what is left after publishing. `deferred` is none if another call has entered the value.
     fn settle(&self, live: &Self::LiveEntry, deferred: Option<Self::Deferred>);
 
-    /// What of that is left to do when the landing has panicked, or nothing has landed.
+    /// Does what is left when publishing has panicked, or nothing was published.
     fn settle_deferred(&self, deferred: Self::Deferred) {
         drop(deferred);
     }
 }
 
-/// What is entered now, or why nothing is; and what is left to do then.
+/// The entered value, or why there is none; and what is left to do then.
 pub(crate) struct Published<L, R> {
     pub(crate) result: Result<L, ClosedError>,
     pub(crate) deferred: R,
 }
 
-/// Of a value: what all who ask get.
+/// Of a value: what all callers get.
 pub(crate) type EnteredValue<M> = Published<<M as Creates>::LiveEntry, <M as Creates>::Deferred>;
 
-/// Of a draft: what was there already, if there was something.
+/// Of a draft: the value that was there already, if there was one.
 pub(crate) type EnteredDraft<M> =
     Published<Option<<M as Creates>::LiveEntry>, <M as Creates>::Deferred>;
 
-/// A key of which the caller is the creator, until this is dropped or something is entered.
+/// The right to create the value of a key, until this is dropped or something is entered.
 pub(crate) struct Creation<'a, M: Creates> {
     map: &'a M,
     hash: u64,
     leader: Leader<'a, M::PendingKey, M::LiveEntry>,
 }
 
-/// What is good enough for a caller.
+/// Which values and errors of others a caller accepts.
 pub(crate) trait Accepts<L> {
-    /// Whether this value is. If not it counts as absent, and is taken out by the creation that takes its
-    /// place.
+    /// Returns whether this value will do. If not it counts as absent, and is taken out by the creation that
+    /// takes its place.
     fn accepts(&self, found: &L) -> bool;
 
-    /// Errors of which type, if those are others' with whom the caller has waited.
+    /// Returns the type of others' errors that the caller takes as its own.
     fn shares(&self) -> Option<TypeId>;
 }
 
-/// What those get of a factory's error who wait for one of its type.
+/// Makes the shared error of a factory's error, for waiters that take its type.
 pub(crate) trait Share<E>: Fn(&E) -> Option<SharedError> {}
 
 impl<E, F: Fn(&E) -> Option<SharedError>> Share<E> for F {}
 
-/// The family of a creation. Dropped, the creation has failed, and gives up the rest of what it has when that
-/// is done.
+/// The family of a creation. Dropped, the creation has failed, and its family is given up.
 struct Scope(Family);
 
 impl Scope {
@@ -170,12 +167,12 @@ impl Scope {
         }
     }
 
-    /// What is given up inside of the outermost creation that this thread is in the middle of, this one
-    /// perhaps, if anything has been: what is given up there after that may own it.
+    /// Returns the group of all that is given up inside the outermost creation of this thread, perhaps this
+    /// one, if anything has been: what is given up there later may own it.
     fn given_up(&self) -> Option<&Arc<GivenUpGroup>> {
         match frames::outermost_family() {
             Some(family) => Some(family.given_up_or_new(waits::forget)),
-            // What has been put aside may own it too.
+            // Something put aside may own it too.
             None if teardown::has_aside() => Some(self.0.given_up_or_new(waits::forget)),
             None => self.0.given_up(),
         }
@@ -192,10 +189,10 @@ impl Drop for Scope {
 struct Drafted<'a, M: Creates> {
     map: &'a M,
     hash: u64,
-    /// With the draft. Until this is entered, or left.
+    /// With the draft, until this is entered, or left.
     leader: Option<Leader<'a, M::PendingKey, M::LiveEntry>>,
     scope: Scope,
-    /// Its initialisation has not failed; that of what it needs may.
+    /// Its initialisation has ended well. (That of another draft that it needs may still fail.)
     is_complete: bool,
 }
 
@@ -215,7 +212,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         })
     }
 
-    /// As `during`, of a part that may be given drafts.
+    /// Runs a part of the creation that may be given drafts.
     fn during_open<'t, R>(&'t self, scope: &Scope, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
         let part = Part::Open(&scope.0, None);
         during(self.map, self.leader.flight(), part, || {
@@ -223,7 +220,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         })
     }
 
-    /// As `during`, of a part that goes on when `f` has returned.
+    /// Runs a part of the creation that goes on when `f` has returned.
     #[cfg(feature = "async")]
     fn during_poll<'t, R>(&'t self, f: impl FnOnce(&'t M::PendingKey) -> R) -> R {
         self.during_as(Part::Closed, f)
@@ -235,8 +232,8 @@ impl<'a, M: Creates> Creation<'a, M> {
         })
     }
 
-    /// Gives up, with what has ended inside of it. Those who wait for an error of this type get what `share`
-    /// makes of it.
+    /// Gives up, with what has ended inside it. Waiters that take errors of this type get what `share` makes
+    /// of it.
     fn fail_with<E>(self, scope: Scope, error: E, share: impl Share<E>) -> E {
         share_error(self.map, self.leader.flight(), &error, share);
         let mut panics = Panics::new();
@@ -246,13 +243,13 @@ impl<'a, M: Creates> Creation<'a, M> {
         error
     }
 
-    /// Enters what was made, unless somebody has entered something meanwhile without a creation.
+    /// Enters a value, unless somebody has entered one meanwhile without a creation.
     pub(in crate::create) fn enter<'t>(&'t self, made: M::Made<'t>) -> EnteredValue<M> {
         self.leader.flight().mark_entering();
         self.during(|pending_key| self.map.enter(self.hash, pending_key, made))
     }
 
-    /// Gives what was entered to those who wait.
+    /// Gives the entered value to those who wait.
     pub(in crate::create) fn finish(
         self,
         entered: EnteredValue<M>,
@@ -260,7 +257,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         let Published { result, deferred } = entered;
         settled(self.map, deferred, || match result {
             Ok(live) => Ok(self.leader.publish(live)),
-            // Before what was made is dropped: those who wait are refused too.
+            // Before the value is dropped: those who wait are refused too.
             Err(closed) => Err(after(self.leader, closed)),
         })
     }
@@ -288,7 +285,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         finished.map_err(CreateError::from)
     }
 
-    /// Makes the value in two steps: from the second on its thread can have it as it is.
+    /// Makes the value in two steps, in the second of which its thread can have it as a draft.
     pub(in crate::create) fn create_in_two<E>(
         self,
         allocate: impl FnOnce(&M::PendingKey) -> Result<M::Made<'_>, E>,
@@ -314,15 +311,15 @@ impl<'a, M: Creates> Creation<'a, M> {
         }
     }
 
-    /// Makes what was made complete before it is entered. What ended in the making is in the scope, and may
-    /// be asked for.
+    /// Completes a value before it is entered. What ended in the making is in the scope, and may be asked
+    /// for.
     fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::LiveEntry {
         self.during_open(scope, |pending_key| {
             self.map.draft(self.hash, pending_key, made)
         })
     }
 
-    /// The draft is there.
+    /// Goes on with a draft.
     fn drafted(mut self, scope: Scope, draft: M::LiveEntry) -> Drafted<'a, M> {
         self.leader.set_value(draft);
         Drafted {
@@ -348,7 +345,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
         during(self.map, self.leader().flight(), part, f)
     }
 
-    /// Completes the draft. What asks for its key meanwhile, on this thread, gets it as it is.
+    /// Initialises the draft. Calls for its key meanwhile, on this thread, get it as it is.
     fn initialise<E>(
         &self,
         initialise: impl FnOnce(&M::LiveEntry) -> Result<(), E>,
@@ -372,18 +369,18 @@ impl<'a, M: Creates> Drafted<'a, M> {
         live
     }
 
-    /// Enters the draft, unless there is something already: that comes back.
+    /// Enters the draft, unless there is a value already: that comes back.
     fn enter(&self) -> EnteredDraft<M> {
         enter_draft(self.map, self.hash, self.leader().flight(), self.draft())
     }
 
-    /// As `land`, of a member of a family. Was there something already, it may have been owned by nobody but
-    /// others of the family, and have gone with them since: then this enters again.
+    /// Publishes a member of a family. If a value was there already, its only owners may have been others of
+    /// the family, and have gone since: so this enters again.
     fn publish_after_others(self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
         let Published { result, deferred } = entered;
         let entered = match result {
             Ok(Some(existing)) => {
-                // It may ask for its key.
+                // Their drop may ask for the key.
                 self.during(Part::Closed, || {
                     let mut panics = Panics::new();
                     panics.catch(|| self.map.settle_deferred(deferred));
@@ -396,7 +393,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
         self.publish(entered)
     }
 
-    /// Gives what was entered to those who wait.
+    /// Gives the entered value to those who wait.
     fn publish(mut self, entered: EnteredDraft<M>) -> Result<M::LiveEntry, ClosedError> {
         let Published { result, deferred } = entered;
         settled(self.map, deferred, || {
@@ -412,7 +409,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
         })
     }
 
-    /// The creation around this one enters the draft, or gives it up.
+    /// Leaves the draft to the creation around this one, which enters it or gives it up.
     fn leave(mut self) -> M::LiveEntry {
         let share_map = self.map.share_map();
         // `Debug` and `Clone` may ask for it, or for one of the family.
@@ -429,8 +426,7 @@ impl<'a, M: Creates> Drafted<'a, M> {
     }
 }
 
-/// Runs a part of the creation that this is the flight of, so that what it waits for is known to be for this
-/// key.
+/// Runs a part of this flight's creation, so that what it waits for is known to be for this key.
 fn during<M: Creates, R>(
     map: &M,
     flight: &Flight<M::PendingKey, M::LiveEntry>,
@@ -442,7 +438,7 @@ fn during<M: Creates, R>(
     result
 }
 
-/// As `during`, of a part that may go on when `f` has returned.
+/// Runs a part of the creation that may go on when `f` has returned.
 fn during_as<M: Creates, R>(
     map: &M,
     flight: &Flight<M::PendingKey, M::LiveEntry>,
@@ -453,7 +449,7 @@ fn during_as<M: Creates, R>(
     frames::during(flight.work(), &describe, part, f)
 }
 
-/// Leaves what `share` makes of an error for those who wait, as a part of the creation: to clone it is user
+/// Leaves what `share` makes of an error to those who wait, as a part of the creation: to clone it is user
 /// code.
 fn share_error<M: Creates, E>(
     map: &M,
@@ -479,7 +475,7 @@ fn enter_draft<M: Creates>(
     })
 }
 
-/// What comes of a landing, with what is left to do then: also when the landing panics, which may drop a key.
+/// Publishes, and does what is left to do then, also when publishing panics, which may drop a key.
 fn settled<M: Creates>(
     map: &M,
     deferred: M::Deferred,
@@ -528,8 +524,7 @@ impl<M: Creates> Drop for Drafted<'_, M> {
     }
 }
 
-/// The future of a factory. It is a part of the creation whenever it is polled, and when it is dropped, which
-/// may be at any time.
+/// The future of a factory: a part of the creation whenever it is polled, and when it is dropped.
 #[cfg(feature = "async")]
 struct FuturePart<'a, 'm, M: Creates, F> {
     creation: &'a Creation<'m, M>,
@@ -538,7 +533,7 @@ struct FuturePart<'a, 'm, M: Creates, F> {
 
 #[cfg(feature = "async")]
 impl<'a, M: Creates, F: Future<Output = Result<V, E>>, V, E> FuturePart<'a, '_, M, F> {
-    /// What comes of it is made into something for the map on the spot, once.
+    /// Polls the future, and makes its output ready to be entered.
     fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -565,8 +560,8 @@ impl<M: Creates, F> Drop for FuturePart<'_, '_, M, F> {
 
 #[cfg(feature = "async")]
 impl<M: Creates> Creation<'_, M> {
-    /// As [`create`](Self::create), without holding up a thread. A future that is dropped gives up, and
-    /// leaves the creation to one of those who wait.
+    /// Makes the value and enters it without holding up a thread. Dropped, it gives up, and leaves the
+    /// creation to one of those who wait.
     pub(in crate::create) async fn create_async<V, E>(
         self,
         making: impl Future<Output = Result<V, E>>,

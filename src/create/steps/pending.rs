@@ -13,11 +13,11 @@ use std::rc::Rc;
 pub(super) struct PendingCreation<G: Creates> {
     share_map: G,
     hash: u64,
-    /// In an `Rc`, so that it can be cloned, which is user code, with nothing borrowed.
+    /// In an `Rc`: to clone the draft is user code, so nothing may be borrowed then.
     draft: Option<Rc<G::LiveEntry>>,
-    /// Of what has been entered: what was there already, if there was something.
+    /// The result of entering it.
     entered: Cell<Option<EnteredDraft<G>>>,
-    /// Until it has landed, or is given up.
+    /// Until it is published, or given up.
     left: Option<LeftFlight<G::PendingKey, G::LiveEntry>>,
     text: String,
 }
@@ -40,7 +40,7 @@ impl<G: Creates> PendingCreation<G> {
         }
     }
 
-    /// The creation goes on, with its draft.
+    /// Resumes the creation, with its draft.
     fn resume<'a>(
         share_map: &'a G,
         hash: u64,
@@ -48,7 +48,7 @@ impl<G: Creates> PendingCreation<G> {
         draft: &mut Option<Rc<G::LiveEntry>>,
     ) -> Option<Drafted<'a, G>> {
         let mut leader = share_map.flights().resume(left.take()?);
-        // It is cloned inside of the creation around this one, which is over by now.
+        // It is cloned inside the creation around this one, which is over by now.
         leader.set_value(
             draft
                 .take()
@@ -67,7 +67,11 @@ impl<G: Creates> PendingCreation<G> {
 
 impl<G: Creates + 'static> Pending for PendingCreation<G> {
     fn work(&self) -> &Work {
-        self.left.as_ref().expect("until it lands").flight().work()
+        self.left
+            .as_ref()
+            .expect("until it is published")
+            .flight()
+            .work()
     }
 
     fn draft(&self) -> Rc<dyn Any> {
@@ -80,8 +84,8 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
     }
 
     fn enter(&self) {
-        let left = self.left.as_ref().expect("until it lands");
-        let draft = self.draft.as_ref().expect("until it lands");
+        let left = self.left.as_ref().expect("until it is published");
+        let draft = self.draft.as_ref().expect("until it is published");
         let entered = enter_draft(&self.share_map, self.hash, left.flight(), draft);
         self.entered.set(Some(entered));
     }
@@ -89,7 +93,7 @@ impl<G: Creates + 'static> Pending for PendingCreation<G> {
     fn publish(mut self: Box<Self>) {
         if let Some(entered) = self.entered.take() {
             let resumed = Self::resume(&self.share_map, self.hash, &mut self.left, &mut self.draft);
-            // If the map has been closed, there is nobody to be told: it is given up.
+            // If the map has been closed, it is given up.
             let _ = resumed.map(|drafted| drafted.publish_after_others(entered));
         }
     }
@@ -101,7 +105,7 @@ impl<G: Creates> Drop for PendingCreation<G> {
         let entered = self.entered.take();
         let resumed = Self::resume(&self.share_map, self.hash, &mut self.left, &mut self.draft);
         panics.catch(|| match (resumed, entered) {
-            // Something else has panicked between the two.
+            // Something else has panicked between entering and publishing.
             (Some(drafted), Some(entered)) => drop(drafted.publish_after_others(entered)),
             (drafted, _) => drop(drafted),
         });
