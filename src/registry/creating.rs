@@ -400,7 +400,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K
     }
 
     fn pending_key(&self, hash: u64, key: K) -> ReservedNode<RegistryNode<K, V>> {
-        ReservedNode::new(self.table.blank(0, hash, 0), key)
+        ReservedNode::new(self.table.uninit_node(0, hash, 0), key)
     }
 
     fn key_of(seed: &ReservedNode<RegistryNode<K, V>>) -> &K {

@@ -323,7 +323,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         value: V,
         live: isize,
     ) -> UnlinkedNode<RegistryNode<K, V>> {
-        let blank = self.table.blank(0, hash, live);
+        let blank = self.table.uninit_node(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
             RegistryNode::<K, V>::write_key(blank.node(), key);

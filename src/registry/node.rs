@@ -41,7 +41,7 @@ unsafe impl<K, V> Payload for RegistryNode<K, V> {
         }
     }
 
-    unsafe fn announce_death(node: NodePtr) -> Option<Arc<WatchList>> {
+    unsafe fn mark_dead(node: NodePtr) -> Option<Arc<WatchList>> {
         // SAFETY: complete, and the caller's alone.
         let watch = unsafe { &(*payload::<Self>(node).cast::<Self>()).watch };
         // Acquire: pairs with the Release in `Watch::of`. The caller is alone, so nobody makes one now.
@@ -64,7 +64,7 @@ unsafe impl<K, V> Payload for RegistryNode<K, V> {
                 unsafe { self.0.drop_in_place() }
             }
         }
-        // SAFETY: complete, and the caller's alone. The watch was taken by `announce_death`.
+        // SAFETY: complete, and the caller's alone. The watch was taken by `mark_dead`.
         unsafe {
             let entry = payload::<Self>(node).cast::<Self>();
             let _key = Key(ptr::addr_of_mut!((*entry).key));
@@ -136,7 +136,7 @@ impl<K, V> Unborn<K, V> {
         // SAFETY: the caller's promise.
         let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
         *watch.node.lock() = Some(Target(node));
-        // Release: pairs with the Acquire in `announce_death`. Nobody else makes a watch for a value that has
+        // Release: pairs with the Acquire in `mark_dead`. Nobody else makes a watch for a value that has
         // no owner.
         entry
             .watch
@@ -153,7 +153,7 @@ impl<K, V> Unborn<K, V> {
 impl<K, V> Drop for Unborn<K, V> {
     fn drop(&mut self) {
         // SAFETY: complete, and the caller's of `new` alone.
-        let watchers = unsafe { RegistryNode::<K, V>::announce_death(self.0) };
+        let watchers = unsafe { RegistryNode::<K, V>::mark_dead(self.0) };
         debug_assert!(watchers.is_none(), "only owners watch");
     }
 }
@@ -178,7 +178,7 @@ impl Watch {
                 watchers: Watchers::new(),
             };
             let fresh = Arc::into_raw(Arc::new(fresh)).cast_mut();
-            // Release: pairs with the Acquire above and in `announce_death`.
+            // Release: pairs with the Acquire above and in `mark_dead`.
             match entry
                 .watch
                 .compare_exchange(watch, fresh, Ordering::AcqRel, Ordering::Acquire)

@@ -1,4 +1,4 @@
-//! What becomes of a value that is to be entered.
+//! How a value is entered.
 
 use crate::memory::grace::reading;
 use crate::memory::node::NodePtr;
@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 impl<B: Payload> Table<B> {
     /// Enters a value, unless a live one with an equal key is there, or the table is sealed: then the value
-    /// is given back. It was counted as an entry when its node was allocated.
+    /// comes back. It was counted as an entry when its node was allocated.
     #[inline]
     pub(crate) fn insert(
         &self,
@@ -52,7 +52,7 @@ impl<B: Payload> Table<B> {
     ) -> Entered<B> {
         let shared = self.shared_or_new();
         // Before, not after: nothing may go wrong between linking and the caller's taking over of its count.
-        // And outside of the guard, which would hold back what is buried.
+        // And outside of the guard, which would hold back what is retired.
         if shared.graveyard.is_occupied() {
             shared.graveyard.collect();
         }
@@ -84,11 +84,11 @@ impl<B: Payload> Table<B> {
             let (mut slotted, mut listed) = (Few::new(), Few::new());
             let mut see = |node, in_slot| {
                 // SAFETY: as in `find_of`.
-                let strong = unsafe { NodeRef::adopt(node) };
+                let node = unsafe { NodeRef::adopt(node) };
                 if in_slot {
-                    slotted.push(strong);
+                    slotted.push(node);
                 } else {
-                    listed.push(strong);
+                    listed.push(node);
                 }
             };
             let (index, graveyard) = (&shared.index, &shared.graveyard);
@@ -103,20 +103,20 @@ impl<B: Payload> Table<B> {
                     strangers,
                 };
             }
-            while let Some(strong) = slotted.pop() {
-                if is_it(strong.key()) {
-                    return Self::occupied(strong, strangers, [slotted, listed]);
+            while let Some(node) = slotted.pop() {
+                if is_it(node.key()) {
+                    return Self::occupied(node, strangers, [slotted, listed]);
                 }
-                compared.in_slots.push(strong.node());
-                strangers.push(strong);
+                compared.in_slots.push(node.node());
+                strangers.push(node);
             }
-            while let Some(strong) = listed.pop() {
-                if is_it(strong.key()) {
-                    return Self::occupied(strong, strangers, [slotted, listed]);
+            while let Some(node) = listed.pop() {
+                if is_it(node.key()) {
+                    return Self::occupied(node, strangers, [slotted, listed]);
                 }
-                // Some are kept for the caller, who takes out those that are dead.
+                // Some are kept for the caller, which takes out dead ones.
                 if strangers.len() < MANY_STRANGERS {
-                    strangers.push(strong);
+                    strangers.push(node);
                 }
             }
         }
@@ -136,10 +136,10 @@ impl<B: Payload> Table<B> {
     }
 }
 
-/// Of so many strangers there may be more than an insertion has kept.
+/// From this number on there may be more strangers than an insertion has kept.
 pub(crate) const MANY_STRANGERS: usize = 2 * FEW;
 
-/// What has become of a node that was to be entered.
+/// The outcome for a node that was to be entered.
 pub(crate) enum Entering<B: Payload> {
     Linked,
     /// There is a value already.
@@ -149,7 +149,7 @@ pub(crate) enum Entering<B: Payload> {
 }
 
 impl<B: Payload> Entering<B> {
-    /// None if there are rivals to be compared.
+    /// Returns the outcome, or none if there are rivals to be compared.
     #[inline]
     fn of(link: Link) -> Option<Self> {
         match link {
@@ -160,11 +160,11 @@ impl<B: Payload> Entering<B> {
     }
 }
 
-/// The same, with what has been compared.
+/// The outcome, and the nodes that have been compared.
 pub(crate) struct Entered<B: Payload> {
     pub(crate) entering: Entering<B>,
-    /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. To be dropped
-    /// when the caller has taken over what is its own: the destructor of one of them may panic.
+    /// Values with the same hash and other keys, all of them or [`MANY_STRANGERS`] at least. Dropped when the
+    /// caller has taken over its own: the destructor of one of them may panic.
     pub(crate) strangers: Vec<NodeRef<B>>,
 }
 
@@ -174,7 +174,7 @@ pub(crate) struct Rejected<B: Payload> {
     pub(crate) rejected: UnlinkedNode<B>,
 }
 
-/// Values with one hash, which are compared one after the other. Whatever panics, all are let go of.
+/// Values with one hash, which are compared one after the other. Whatever panics, all are released.
 pub(super) struct Few<B: Payload>(SmallVec<[NodeRef<B>; FEW]>);
 
 impl<B: Payload> Few<B> {
@@ -186,8 +186,8 @@ impl<B: Payload> Few<B> {
         self.0.is_empty()
     }
 
-    pub(super) fn push(&mut self, strong: NodeRef<B>) {
-        self.0.push(strong);
+    pub(super) fn push(&mut self, node: NodeRef<B>) {
+        self.0.push(node);
     }
 
     pub(super) fn pop(&mut self) -> Option<NodeRef<B>> {
@@ -203,8 +203,8 @@ impl<B: Payload> Drop for Few<B> {
     fn drop(&mut self) {
         if !self.is_empty() {
             let mut panics = Panics::new();
-            while let Some(strong) = self.pop() {
-                panics.catch(|| drop(strong));
+            while let Some(node) = self.pop() {
+                panics.catch(|| drop(node));
             }
         }
     }

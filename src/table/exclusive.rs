@@ -3,14 +3,14 @@
 //! | who | puts a value on the list | takes it off |
 //! |---|---|---|
 //! | a registry's last owner | before it unlinks the value | when the destructor has ended |
-//! | a creator that finds a dead value still linked | under the bucket's lock, before the last owner unlinks it | (the last owner does) |
+//! | a creator that finds a dead value linked | under the bucket's lock, before it is unlinked | (the last owner does) |
 //! | a pointer of a map that reports its death | when it says so | when it reports the end |
-//! | whoever takes a dead value out of a map | before it is unlinked | (the pointer does) |
-//! | a creator that gives up a draft | before it lets go of it | (its last owner does) |
-//! | the entry of a draft that a map gave up because of another one | | when it goes, if the value is alive |
+//! | a call that takes a dead value out of a map | before it is unlinked | (the pointer does) |
+//! | a creator that gives up a draft | before it releases it | (its last owner does) |
+//! | the entry of a draft that a map gave up because of another one | | when it is dropped, if the value is alive |
 //!
-//! So whoever finds nothing linked and nothing on the list, in this order, has missed none. What is taken out
-//! alive is never on the list: it lives on, and nobody waits for it.
+//! So a caller that finds nothing linked and nothing on the list, in this order, has missed none. A value
+//! that is taken out alive is never on the list: nobody waits for it.
 
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker};
@@ -23,32 +23,34 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(crate) struct Exclusive {
-    list: Mutex<DyingList>,
+    list: Mutex<EndingList>,
 }
 
-struct DyingList {
+struct EndingList {
     deaths: Numbered<Death>,
-    /// Their numbers, by the address of the node, or of the [`Expected`].
+    /// Pairs of the address of the node, or of the [`Expected`], and a number.
     by_id: BTreeSet<(u64, u64)>,
-    /// The same, by their hash.
+    /// Pairs of a hash and a number.
     by_hash: BTreeSet<(u64, u64)>,
 }
 
-/// One of them. Work that others wait for is the destructor.
+/// A value on the list. The work is its destructor.
 struct Death {
     hash: u64,
     work: Arc<Work>,
-    /// Where the destructor runs, or will; none before that is known.
+    /// The thread that runs the destructor, or will; none before that is known.
     thread: Option<u64>,
-    /// Of a draft that was given up: the work of those who may be the last to let go of it.
+    /// Of a draft that was given up: the work of dropping it, for which the destructor waits until the thread
+    /// is known.
     release_work: Option<u64>,
-    /// Of one that was given up with others.
+    /// Of a draft that was given up with others: any of them may own it, so the destructor waits for all of
+    /// these.
     group: Option<Arc<GivenUpGroup>>,
-    /// Lives until the end, to be told of it.
+    /// Lives until the end, to be notified of it.
     _expected: Option<Arc<Expected>>,
 }
 
-/// What has to end before a value may be made.
+/// A value that has to end before another one may be made.
 pub(crate) struct InTheWay {
     end: Arc<WorkEnd>,
     work: Arc<Work>,
@@ -56,15 +58,14 @@ pub(crate) struct InTheWay {
 }
 
 impl InTheWay {
-    /// Is told when it has ended; none if it has.
+    /// Returns what is notified of the end; none if it has ended.
     pub(crate) fn listen(&self) -> Option<Listener<'_>> {
         self.end.listen()
     }
 
-    /// Says that the caller is about to wait.
+    /// Adds the edge of a caller that is about to wait.
     pub(crate) fn begin_waiting(&self, asker: Asker) -> Result<Waiting, CycleError> {
-        // (A task that is polled while it is woken is no part of what its thread is doing, and holds up
-        // nobody.)
+        // (A task that is polled while it is woken is no part of what its thread does.)
         if self.thread == Some(frames::this_thread()) && frames::is_held_up_by(asker) {
             // It cannot end before the caller goes on.
             let chain = frames::own_cycle(|work| std::ptr::eq(work, &*self.work));
@@ -78,7 +79,7 @@ impl InTheWay {
 impl Exclusive {
     pub(crate) fn new() -> Self {
         Self {
-            list: Mutex::new(DyingList {
+            list: Mutex::new(EndingList {
                 deaths: Numbered::new(),
                 by_id: BTreeSet::new(),
                 by_hash: BTreeSet::new(),
@@ -86,7 +87,7 @@ impl Exclusive {
         }
     }
 
-    /// To be called before the value is unlinked, by the thread that will end it.
+    /// Puts a value on the list, before it is unlinked, by the thread that will end it.
     pub(in crate::table) fn begin(&self, hash: u64, id: usize) {
         let end = self.with_death(hash, id, None, |death| {
             death.set_thread(frames::this_thread())
@@ -94,12 +95,12 @@ impl Exclusive {
         notify(end.flatten());
     }
 
-    /// To be called by somebody else, before the value can end.
+    /// Puts a value on the list, by another thread, before the value can end.
     pub(in crate::table) fn expect(&self, hash: u64, id: usize) {
         self.with_death(hash, id, None, |_| {});
     }
 
-    /// As `expect`, of a draft that is given up.
+    /// Puts a draft on the list that is given up.
     pub(in crate::table) fn abandon(&self, hash: u64, id: usize, given_up: GivenUp<'_>) {
         self.with_death(hash, id, None, |death| death.mark_given_up(given_up));
     }
@@ -112,21 +113,21 @@ impl Exclusive {
         f: impl FnOnce(&mut Death) -> R,
     ) -> Option<R> {
         let mut list = self.list.lock();
-        // Of what is told of its end: not after that.
+        // Not after the end has been notified.
         if expected.is_some_and(|expected| expected.is_over.load(Ordering::Relaxed)) {
             return None;
         }
         Some(f(list.find_or_add(hash, id, expected)))
     }
 
-    /// The destructor of this one, as work.
+    /// Returns the destructor of this one, as work.
     pub(in crate::table) fn work(&self, id: usize) -> Option<Arc<Work>> {
         let list = self.list.lock();
         let death = list.deaths.get(list.number(id)?)?;
         Some(Arc::clone(&death.work))
     }
 
-    /// To be called when the destructor has ended.
+    /// Takes a value off the list, when its destructor has ended.
     pub(in crate::table) fn end(&self, id: usize) {
         let mut list = self.list.lock();
         let ended = list.remove(id);
@@ -134,10 +135,10 @@ impl Exclusive {
         self.notify_end(ended);
     }
 
-    /// Of one that is not on the list any more.
+    /// Notifies of the end of one that is not on the list any more.
     fn notify_end(&self, ended: Option<Death>) {
         let Some(ended) = ended else { return };
-        // Who has said that it is dead ends it. Were it another one, that would have nothing to pay.
+        // The thread that has reported the death ends it. Another one would not have counted it.
         let thread = frames::this_thread();
         if ended.thread == Some(thread) {
             frames::remove_pending_destructor();
@@ -147,7 +148,7 @@ impl Exclusive {
         notify(ended.work.take_end());
     }
 
-    /// One with this hash; one whose thread is known, rather than one of which it is not.
+    /// Returns one with this hash, rather one whose thread is known.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let list = self.list.lock();
         let with_hash = || {
@@ -168,8 +169,8 @@ impl Exclusive {
 }
 
 impl Death {
-    /// It is the calling thread's to run. Who waits for it looks again then, if others have been told that
-    /// the thread waits: that may close a circle, which nobody else looks for.
+    /// Sets the thread that runs it. If the thread is in an edge, returns those that wait for this, to look
+    /// again: that may close a cycle, which nobody else looks for.
     #[must_use]
     fn set_thread(&mut self, thread: u64) -> Option<Arc<WorkEnd>> {
         if self.thread.is_some() {
@@ -184,7 +185,7 @@ impl Death {
     fn mark_given_up(&mut self, given_up: GivenUp<'_>) {
         self.release_work = Some(given_up.release_work.number());
         if let Some(group) = given_up.group {
-            // It may own the others, and one of them it.
+            // It may own the others, and be owned by one of them.
             let (work, all) = (self.work.number(), group.work().number());
             waits::add_part_edge(work, all);
             waits::add_part_edge(all, work);
@@ -193,10 +194,10 @@ impl Death {
         self.add_wait_edge();
     }
 
-    /// To be called when its work has been given a number, and when it is known what it waits for: whichever
-    /// comes last tells those who wait.
+    /// Adds what the destructor waits for. Called when its work has been given a number, and when it is known
+    /// what it waits for: the later call adds it.
     fn add_wait_edge(&self) {
-        // Who runs it has let go of it.
+        // Once a thread runs it, it has been released.
         if let (Some(work), Some(other)) = (self.work.numbered(), self.thread.or(self.release_work))
         {
             waits::add_part_edge(work, other);
@@ -204,7 +205,7 @@ impl Death {
     }
 }
 
-impl DyingList {
+impl EndingList {
     fn number(&self, id: usize) -> Option<u64> {
         let id = id as u64;
         let mut numbers = self.by_id.range((id, 0)..=(id, u64::MAX));
@@ -242,28 +243,27 @@ impl DyingList {
     }
 }
 
-/// Tells those who wait for this.
+/// Notifies those who wait for this.
 fn notify(end: Option<Arc<WorkEnd>>) {
     if let Some(end) = end {
         waits::notify(end.finish());
     }
 }
 
-/// A value that is, or is about to be, in an exclusive map, on the other side of a pointer that reports its
-/// death and its end.
+/// A value of an exclusive map, behind a pointer that reports its death and its end.
 pub(crate) struct Expected {
     exclusive: Arc<Exclusive>,
     hash: u64,
     /// It has ended, or is not waited for any more. Changed under the lock of the list.
     is_over: AtomicBool,
-    /// A draft that is given up and has not failed. (Relaxed: said before the entry goes.)
+    /// A draft that is given up and has not failed. (Relaxed: set before the entry goes.)
     may_live_on: plain::AtomicBool,
     /// With the pointer. Dropped with this, if the value is taken out alive.
     registration: Mutex<Option<Registration>>,
 }
 
 impl Expected {
-    /// To be called before the value is linked. `watch` gives what comes back to the pointer.
+    /// Creates it before the value is linked. `watch` registers it with the pointer.
     pub(crate) fn new(
         exclusive: &Arc<Exclusive>,
         hash: u64,
@@ -278,7 +278,7 @@ impl Expected {
         });
         let weak = Arc::downgrade(&this);
         let registration = watch(Notify::with_end(weak, 0));
-        // Of what does not report its end, none is waited for.
+        // An end that is not reported is not waited for.
         this.is_over
             .store(registration.is_none(), Ordering::Relaxed);
         *this.registration.lock() = registration;
@@ -289,14 +289,14 @@ impl Expected {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Waits for its end from now on. It is dead, and perhaps has not said so yet.
+    /// Puts it on the list: it is dead, and has perhaps not reported that yet.
     pub(crate) fn await_end(self: &Arc<Self>) {
         self.exclusive
             .with_death(self.hash, self.id(), Some(self), |_| {});
         self.keep_registration();
     }
 
-    /// As `await_end`, of a draft that is given up: it goes with those who are letting go of it.
+    /// Puts it on the list as a draft that is given up.
     pub(crate) fn abandon(self: &Arc<Self>, given_up: GivenUp<'_>) {
         let mark = |death: &mut Death| death.mark_given_up(given_up);
         self.exclusive
@@ -313,7 +313,8 @@ impl Expected {
         self.may_live_on.load(plain::Relaxed)
     }
 
-    /// It has been let go of and is alive: from now on nobody waits for it. (Unless it has died by now.)
+    /// Takes it off the list: its entry has gone and it is alive, so nobody waits for it. (Unless it has died
+    /// by now.)
     pub(crate) fn cancel_wait_for_end(&self) {
         let mut list = self.exclusive.list.lock();
         let death = list
@@ -329,13 +330,13 @@ impl Expected {
         self.end_registration();
     }
 
-    /// It is told no more.
+    /// Ends the registration: it is not notified any more.
     fn end_registration(&self) {
         let registration = self.registration.lock().take();
         drop(registration);
     }
 
-    /// What it is told of its end must not go with the entry.
+    /// Keeps the registration, which must not go with the entry.
     fn keep_registration(&self) {
         let registration = self.registration.lock().take();
         if let Some(registration) = registration {
@@ -343,7 +344,7 @@ impl Expected {
         }
     }
 
-    /// It has been taken out alive: nobody waits for it.
+    /// Marks it as taken out alive: nobody waits for it.
     pub(crate) fn forget(&self) {
         let list = self.exclusive.list.lock();
         self.is_over.store(true, Ordering::Relaxed);
@@ -358,7 +359,7 @@ impl Notified for Expected {
         if self.is_over.load(Ordering::Relaxed) {
             return;
         }
-        // Who reports the death owns this until it reports the end.
+        // The reporter of the death owns this until it reports the end.
         let death = list.find_or_add(self.hash, self.id(), None);
         let end = death.set_thread(frames::this_thread());
         drop(list);

@@ -1,5 +1,5 @@
-//! The end of a node that has lost its last owner: it is unlinked, who watches is told, the payload is
-//! dropped, the node is given back.
+//! The end of a node that has lost its last owner: it is unlinked, its watchers are notified, the payload is
+//! dropped, and the node is freed.
 
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::work::Describe;
@@ -14,21 +14,21 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-/// The end of a node that has just lost its last owner: unlink it, drop the payload, free the node.
+/// Ends a node that has just lost its last owner: unlinks it, drops the payload, frees the node.
 ///
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
 #[inline]
-pub(in crate::table) unsafe fn bury<B: Payload>(node: NodePtr) {
+pub(in crate::table) unsafe fn end_node<B: Payload>(node: NodePtr) {
     // SAFETY: the caller's promise.
-    let watchers = unsafe { B::announce_death(node) };
+    let watchers = unsafe { B::mark_dead(node) };
     // SAFETY: the node is out until it is freed, and keeps what it shares.
     let shared = unsafe { Shared::<B>::of(node) };
-    if let Some(dying) = shared.dying.as_ref().filter(|_| B::NEEDS_DROP) {
+    if let Some(exclusive) = shared.exclusive.as_ref().filter(|_| B::NEEDS_DROP) {
         // SAFETY: dead, and the caller's alone.
-        dying.begin(unsafe { node.as_ref() }.key_hash(), node.addr().get());
+        exclusive.begin(unsafe { node.as_ref() }.key_hash(), node.addr().get());
     }
-    // The last owner of what the index keeps comes after the index.
+    // The index is an owner of what it keeps, so that is unlinked already.
     let unlinked = !B::KEPT && reading(|guard| shared.index.unlink(node, guard));
     if B::NEEDS_DROP || watchers.is_some() {
         if unlinked {
@@ -42,7 +42,7 @@ pub(in crate::table) unsafe fn bury<B: Payload>(node: NodePtr) {
     }
 }
 
-/// Finishes a dead, unlinked node now, or, deep down, soon.
+/// Finishes a dead, unlinked node now, or puts it aside.
 ///
 /// # Safety
 /// The node is of kind `B` and complete, and the caller has it alone and does not use it afterwards.
@@ -60,7 +60,7 @@ unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
 
 /// # Safety
 /// As for [`finish`].
-// The containers not before the unlinking: who is told may ask for the same key, and count what is left.
+// The containers not before the unlinking: they may ask for the same key, and count what is left.
 #[cold]
 #[inline(never)]
 unsafe fn finish_watched<B: Payload>(node: NodePtr, watchers: Arc<WatchList>) {
@@ -74,7 +74,8 @@ unsafe fn finish_watched<B: Payload>(node: NodePtr, watchers: Arc<WatchList>) {
     panics.catch(|| teardown::end(unsafe { Dead::new(what, finish_now::<B>) }));
 }
 
-/// Calls back whoever watches, then drops the payload and frees the node, whatever panics.
+/// Calls the callbacks, then drops the payload and frees the node, whatever panics. In an exclusive table the
+/// destructor comes before the callbacks.
 ///
 /// # Safety
 /// As for [`finish`], and the second word is null or an `Arc` of the watch list.
@@ -88,7 +89,7 @@ unsafe fn finish_now<B: Payload>([node, watchers]: [*const (); 2]) {
     // SAFETY: as above.
     let watchers = unsafe { Arc::from_raw(watchers.cast::<WatchList>()) };
     // SAFETY: the node is out until it is freed, and keeps what it shares.
-    let is_exclusive = unsafe { Shared::<B>::of(node) }.dying.is_some();
+    let is_exclusive = unsafe { Shared::<B>::of(node) }.exclusive.is_some();
     // SAFETY: as above.
     let end = || unsafe { drop_and_free::<B>(node) };
     if !is_exclusive {
@@ -107,8 +108,8 @@ unsafe fn drop_and_free<B: Payload>(node: NodePtr) {
     impl<B: Payload> Drop for Free<B> {
         fn drop(&mut self) {
             // SAFETY: the node is out until it is freed, and keeps what it shares.
-            if let Some(dying) = &unsafe { Shared::<B>::of(self.0) }.dying {
-                dying.end(self.0.addr().get());
+            if let Some(exclusive) = &unsafe { Shared::<B>::of(self.0) }.exclusive {
+                exclusive.end(self.0.addr().get());
             }
             // SAFETY: the caller's promise; the payload is gone by now.
             unsafe { Shared::<B>::free(self.0, 0) }
@@ -118,8 +119,8 @@ unsafe fn drop_and_free<B: Payload>(node: NodePtr) {
     // SAFETY: the caller's promise.
     let end = || unsafe { B::drop_in_place(node) };
     // SAFETY: as above.
-    let dying = unsafe { Shared::<B>::of(node) }.dying.as_ref();
-    let Some(work) = dying.and_then(|dying| dying.work(node.addr().get())) else {
+    let exclusive = unsafe { Shared::<B>::of(node) }.exclusive.as_ref();
+    let Some(work) = exclusive.and_then(|exclusive| exclusive.work(node.addr().get())) else {
         return end();
     };
     let key = std::any::type_name::<B::Key>();

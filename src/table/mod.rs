@@ -1,4 +1,4 @@
-//! Look up, insert, replace, remove: the one place where keys, ownership and the index meet.
+//! The table: look up, insert, replace, remove. The one place where keys, ownership and the index meet.
 //!
 //! Whatever may run a user's code (`Hash`, `Eq`, a destructor) happens here, with no lock and no guard held:
 //! the index below only hands out nodes with a hash, each with an ownership, and they are compared after
@@ -29,8 +29,8 @@ use std::ptr::{self, NonNull};
 
 pub(crate) use entering::{Entered, Entering, Rejected, MANY_STRANGERS};
 
-/// From a hash and a key to nodes that are owned. What it shares with these is made when it is first needed,
-/// so that a `static` needs no code to start.
+/// Leads from a hash and a key to nodes that are owned. What it shares with these is made at the first need,
+/// so a `static` needs no code to start.
 pub(crate) struct Table<B: Payload> {
     /// Null until there is something to keep.
     shared: AtomicPtr<Shared<B>>,
@@ -72,7 +72,7 @@ impl<B: Payload> Table<B> {
     #[inline(always)]
     fn shared(&self) -> Option<&Shared<B>> {
         // Acquire: pairs with `first`.
-        // SAFETY: null or something of which one share is this table's until it is dropped.
+        // SAFETY: null, or one share is this table's until it is dropped.
         unsafe { self.shared.load(Ordering::Acquire).as_ref() }
     }
 
@@ -96,12 +96,12 @@ impl<B: Payload> Table<B> {
         );
         if won.is_err() {
             // SAFETY: made above, and shown to nobody.
-            unsafe { Shared::let_go(new) };
+            unsafe { Shared::release_share(new) };
         }
         self.shared().expect("one of them won")
     }
 
-    /// Another table with the same index and values. They last until the last of all has gone.
+    /// Returns another table with the same index and values, which last until the last of all has gone.
     pub(crate) fn share(&self) -> Self {
         self.shared_or_new().share();
         Self {
@@ -112,7 +112,7 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// What `f` makes of it, while nothing that it comes across is freed; `absent` where nothing was ever
+    /// Runs `f`, while nothing that it comes across is freed; returns `absent` where nothing was ever
     /// entered.
     #[inline]
     fn read<R>(&self, absent: R, f: impl FnOnce(&Shared<B>, &ReadGuard) -> R) -> R {
@@ -137,7 +137,7 @@ impl<B: Payload> Table<B> {
         match self.shared() {
             Some(shared) => shared.reserve(additional),
             None if additional == 0 => {}
-            // If another thread makes it, that one has other wishes.
+            // If another thread makes it, that may make another size.
             None => self.first(additional).reserve(additional),
         }
     }
@@ -167,7 +167,7 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// As `probe`, but names the node in `hazard` instead of becoming an owner of it.
+    /// Looks for a live value, and publishes it in `hazard` instead of becoming an owner of it.
     #[inline(always)]
     pub(crate) fn protect<R>(
         &self,
@@ -176,7 +176,7 @@ impl<B: Payload> Table<B> {
         found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
-        // No guard also where readers need a fence: there they become owners.
+        // No guard, too, where readers need a fence: there they become owners.
         match self.shared().zip(ReadGuard::try_enter()) {
             Some((shared, guard)) => {
                 let index = &shared.index;
@@ -186,16 +186,16 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// The live value whose key `is_it`, if there is one.
+    /// Returns the live value whose key `is_it`.
     #[inline(always)]
     pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&B::Key) -> bool) -> Option<NodeRef<B>> {
         self.probe(
             hash,
-            |strong| {
-                if is_it(strong.key()) && !Self::is_draft(&strong) {
-                    Some(strong)
+            |node| {
+                if is_it(node.key()) && !Self::is_draft(&node) {
+                    Some(node)
                 } else {
-                    self.get_beside(hash, strong, &is_it)
+                    self.get_beside(hash, node, &is_it)
                 }
             },
             |probe| match probe {
@@ -205,15 +205,14 @@ impl<B: Payload> Table<B> {
         )
     }
 
-    /// Whether what was found without a lock is a draft: a reader with a stale pointer can become an owner of
-    /// one.
+    /// Returns whether a node found without a lock is a draft: a reader with a stale pointer can become an
+    /// owner of one.
     #[inline(always)]
-    fn is_draft(strong: &NodeRef<B>) -> bool {
-        B::HAS_DRAFTS && strong.header().is_hidden()
+    fn is_draft(node: &NodeRef<B>) -> bool {
+        B::HAS_DRAFTS && node.header().is_hidden()
     }
 
-    /// Lets go of a value that only has the same hash, or is a draft; its destructor may panic. Goes on after
-    /// that.
+    /// Releases a value that only has the same hash, or is a draft, whose destructor may panic; then goes on.
     #[cold]
     #[inline(never)]
     fn get_beside(
@@ -226,7 +225,7 @@ impl<B: Payload> Table<B> {
         self.get_slow(hash, is_it)
     }
 
-    /// As `get`, the long way: this is the thread's first look, the bucket has moved or overflows, or two
+    /// Looks up the long way: this is the thread's first look-up, the bucket has moved or overflows, or two
     /// keys share the hash.
     #[cold]
     #[inline(never)]
@@ -242,24 +241,24 @@ impl<B: Payload> Table<B> {
         }
         if let Some(node) = probe.found() {
             // SAFETY: as in `probe`.
-            let strong = unsafe { NodeRef::<B>::adopt(node) };
-            if is_it(strong.key()) && !Self::is_draft(&strong) {
-                return Some(strong);
+            let node = unsafe { NodeRef::<B>::adopt(node) };
+            if is_it(node.key()) && !Self::is_draft(&node) {
+                return Some(node);
             }
-            drop(strong);
+            drop(node);
         }
         self.get_among_many(hash, is_it)
     }
 
-    // Outlined: whoever misses in a bucket that overflows does not come here.
+    // Outlined: a miss in a bucket that overflows does not come here.
     #[cold]
     #[inline(never)]
     fn get_among_many(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<NodeRef<B>> {
-        self.find_of(hash, |strong| is_it(strong.key()).then_some(strong))
+        self.find_of(hash, |node| is_it(node.key()).then_some(node))
     }
 
-    /// The first result of `f`, which is called with the values that have this hash, one after the other. A
-    /// few of them are owned at a time.
+    /// Returns the first result of `f`, which is called with the values that have this hash, one after the
+    /// other. A few of them are owned at a time.
     pub(crate) fn find_of<R>(
         &self,
         hash: u64,
@@ -276,8 +275,8 @@ impl<B: Payload> Table<B> {
             if few.is_empty() {
                 return None;
             }
-            while let Some(strong) = few.pop() {
-                let result = f(strong);
+            while let Some(node) = few.pop() {
+                let result = f(node);
                 if result.is_some() {
                     // Here, not at the end of the scope: if a destructor panics, the result is still ours to
                     // drop.
@@ -304,29 +303,29 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// As `replace`, with a complete node of this table, whose one count is then the caller's.
+    /// Replaces by a complete node of this table, whose one count is then the caller's.
     pub(crate) fn replace_node(&self, old: &NodeRef<B>, new: NodePtr) -> bool {
         let index = &self.shared_or_new().index;
         reading(|guard| index.replace(old.node(), new, guard))
     }
 
-    /// What has to end before a value with this hash may be made; always nothing, if the registry is not
+    /// Returns what has to end before a value with this hash may be made; always nothing, if the table is not
     /// exclusive.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let shared = self.shared()?;
-        let dying = shared.dying.as_ref().filter(|_| B::NEEDS_DROP)?;
+        let exclusive = shared.exclusive.as_ref().filter(|_| B::NEEDS_DROP)?;
         // In this order: a value is on the list before it is unlinked.
-        let expect = |node: NodePtr| dying.expect(hash, node.addr().get());
+        let expect = |node: NodePtr| exclusive.expect(hash, node.addr().get());
         reading(|guard| shared.index.for_each_dead(hash, expect, guard));
-        dying.in_the_way(hash)
+        exclusive.in_the_way(hash)
     }
 
-    /// Says that a draft is given up, which may have other owners.
+    /// Marks a draft as given up, which may have other owners.
     pub(crate) fn abandon(&self, draft: &NodeRef<B>, given_up: GivenUp<'_>) {
-        let dying = self.shared().and_then(|shared| shared.dying.as_ref());
-        if let Some(dying) = dying.filter(|_| B::NEEDS_DROP) {
+        let exclusive = self.shared().and_then(|shared| shared.exclusive.as_ref());
+        if let Some(exclusive) = exclusive.filter(|_| B::NEEDS_DROP) {
             let hash = draft.header().key_hash();
-            dying.abandon(hash, draft.node().addr().get(), given_up);
+            exclusive.abandon(hash, draft.node().addr().get(), given_up);
         }
     }
 
@@ -336,20 +335,15 @@ impl<B: Payload> Table<B> {
     }
 
     /// Takes this very value out, if it is entered. Its owners keep it.
-    pub(crate) fn remove(&self, strong: &NodeRef<B>) -> bool {
-        let unlink = |index: &Index, guard: &ReadGuard| index.unlink(strong.node(), guard);
+    pub(crate) fn remove(&self, node: &NodeRef<B>) -> bool {
+        let unlink = |index: &Index, guard: &ReadGuard| index.unlink(node.node(), guard);
         self.shared().is_some_and(|shared| shared.unlink(unlink))
     }
 
-    /// All live values.
+    /// Returns all live values.
     pub(crate) fn snapshot(&self) -> Vec<NodeRef<B>> {
         let mut found = Vec::with_capacity(self.len());
-        self.own(
-            0..1 << 32,
-            usize::MAX,
-            |_| true,
-            |strong| found.push(strong),
-        );
+        self.own(0..1 << 32, usize::MAX, |_| true, |node| found.push(node));
         found
     }
 
@@ -372,31 +366,31 @@ impl<B: Payload> Table<B> {
 
     /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(crate) fn look_ahead(&self, sight: &mut BucketCursor) -> Ahead {
+    pub(crate) fn look_ahead(&self, cursor: &mut BucketCursor) -> Ahead {
         let Some(shared) = self.shared() else {
             return Ahead::Nothing;
         };
         match ReadGuard::try_enter() {
-            Some(guard) => shared.index.look_ahead(sight, &guard),
+            Some(guard) => shared.index.look_ahead(cursor, &guard),
             None => Ahead::Unsure,
         }
     }
 
-    /// Goes on to the next node of a bucket in sight, and names it in `hazard`.
+    /// Goes on to the next node of the cursor's bucket, and publishes it in `hazard`.
     #[inline(always)]
-    pub(crate) fn name_next(&self, sight: &mut BucketCursor, hazard: &AtomicPtr<()>) -> Next {
+    pub(crate) fn protect_next(&self, cursor: &mut BucketCursor, hazard: &AtomicPtr<()>) -> Next {
         match ReadGuard::try_enter() {
             Some(guard) => {
                 let index = &self.shared_or_new().index;
-                index.name_next(sight, hazard, &guard)
+                index.protect_next(cursor, hazard, &guard)
             }
-            None if sight.is_over() => Next::Over,
-            None => Next::Lost,
+            None if cursor.is_over() => Next::End,
+            None => Next::BucketChanged,
         }
     }
 
-    /// As `visit`, but hands out ownerships of the values that are `wanted`. Both functions are called under
-    /// the lock.
+    /// Hands out ownerships of the values that are `wanted`, otherwise as `visit`. Both functions are called
+    /// under the lock.
     pub(crate) fn own(
         &self,
         halves: Range<u64>,
@@ -422,8 +416,8 @@ impl<B: Payload> Table<B> {
         })
     }
 
-    /// As `own`, but takes the values out: the ownerships are those of the index. Only for a kind that it
-    /// keeps.
+    /// Takes the `wanted` values out, otherwise as `own`: the ownerships are those of the index. Only for a
+    /// kind that it keeps.
     pub(crate) fn take(
         &self,
         halves: Range<u64>,
@@ -448,8 +442,8 @@ impl<B: Payload> Table<B> {
         come_to
     }
 
-    /// Takes out what is in this node now, if it is linked and `wanted`, which is asked under the lock of its
-    /// bucket; and returns the ownership of the index.
+    /// Takes out what is in this node now, if it is linked and `wanted`, which is called under the lock of
+    /// its bucket. Returns the ownership of the index.
     #[inline]
     pub(crate) fn take_if(
         &self,
@@ -464,17 +458,18 @@ impl<B: Payload> Table<B> {
         taken.then(|| unsafe { NodeRef::adopt(node) })
     }
 
-    /// Takes this very value out, if it is entered, and returns the ownership of the index. Only for a kind
-    /// that it keeps.
-    pub(crate) fn take_this(&self, strong: &NodeRef<B>) -> Option<NodeRef<B>> {
+    /// Takes this very value out, if it is entered. Returns the ownership of the index. Only for a kind that
+    /// it keeps.
+    pub(crate) fn take_this(&self, node: &NodeRef<B>) -> Option<NodeRef<B>> {
         const { assert!(B::KEPT) };
-        self.remove(strong).then(|| {
+        self.remove(node).then(|| {
             // SAFETY: as in `take`.
-            unsafe { NodeRef::adopt(strong.node()) }
+            unsafe { NodeRef::adopt(node.node()) }
         })
     }
 
-    /// Has nothing entered any more. What is in stays, and is found by a look that begins after this.
+    /// Seals the table: nothing is entered any more. Entries stay, and are found by a look-up that begins
+    /// after this.
     pub(crate) fn seal(&self) {
         let index = &self.shared_or_new().index;
         reading(|guard| index.seal(guard));
@@ -485,14 +480,15 @@ impl<B: Payload> Table<B> {
         self.shared().is_some_and(|shared| shared.index.is_sealed())
     }
 
-    /// The number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever entered.
+    /// Returns the number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever
+    /// entered.
     pub(crate) fn buckets(&self) -> usize {
         self.read(0, |shared, guard| shared.index.buckets(guard))
     }
 
-    /// A node of this table, to be filled and entered.
+    /// Returns a node of this table, to be filled and entered.
     #[inline]
-    pub(crate) fn blank(&self, meta: u32, hash: u64, live: isize) -> UninitNode<B> {
+    pub(crate) fn uninit_node(&self, meta: u32, hash: u64, live: isize) -> UninitNode<B> {
         UninitNode::new(self.shared_or_new(), meta, hash, live)
     }
 }
@@ -500,8 +496,8 @@ impl<B: Payload> Table<B> {
 impl<B: Payload> Drop for Table<B> {
     fn drop(&mut self) {
         if let Some(shared) = NonNull::new(self.shared.load(Ordering::Acquire)) {
-            // SAFETY: one of the shares is this table's, and it is given up here.
-            unsafe { Shared::let_go(shared) };
+            // SAFETY: one of the shares is this table's, and it is released here.
+            unsafe { Shared::release_share(shared) };
         }
     }
 }

@@ -1,7 +1,7 @@
-//! One ownership of a node: what every public handle is inside.
+//! One ownership of a node: every public handle is one inside.
 
 use crate::memory::node::{Header, NodePtr};
-use crate::table::last_drop::bury;
+use crate::table::last_drop::end_node;
 use crate::table::payload::{payload, Payload};
 use crate::table::shared::Shared;
 use std::marker::PhantomData;
@@ -74,19 +74,20 @@ impl<B: Payload> Drop for NodeRef<B> {
 #[inline(never)]
 fn last_drop<B: Payload>(node: NodePtr) {
     // SAFETY: only called by the owner that `release` told it was the last.
-    unsafe { bury::<B>(node) }
+    unsafe { end_node::<B>(node) }
 }
 
-/// A node whose payload is still to be written. Dropping it gives the node back.
+/// A node whose payload is still to be written. Dropping it frees the node.
 pub(crate) struct UninitNode<B: Payload> {
     node: NodePtr,
-    /// What the node has been counted as among the live entries: 1, or 0.
+    /// 1 if the node is counted among the live entries, or 0.
     live: isize,
     body: PhantomData<B>,
 }
 
 impl<B: Payload> UninitNode<B> {
-    /// A node for a payload that `meta` describes. `live` counts it as an entry already (1), or not yet (0).
+    /// Allocates a node for a payload that `meta` describes. `live` counts it as an entry already (1), or not
+    /// yet (0).
     #[inline]
     pub(super) fn new(shared: &Shared<B>, meta: u32, hash: u64, live: isize) -> Self {
         Self {
@@ -111,63 +112,63 @@ impl<B: Payload> UninitNode<B> {
     #[inline(always)]
     pub(crate) unsafe fn complete(self) -> UnlinkedNode<B> {
         UnlinkedNode {
-            blank: ManuallyDrop::new(self),
+            uninit: ManuallyDrop::new(self),
         }
     }
 }
 
 impl<B: Payload> Drop for UninitNode<B> {
     fn drop(&mut self) {
-        // SAFETY: never linked, no payload, and this blank has it alone.
+        // SAFETY: never linked, no payload, and this call has it alone.
         unsafe { Shared::<B>::free(self.node, -self.live) }
     }
 }
 
-/// A complete value that is not entered yet, so nobody else can be an owner of it.
+/// A complete value that is not entered, so nobody else can be an owner of it.
 pub(crate) struct UnlinkedNode<B: Payload> {
-    blank: ManuallyDrop<UninitNode<B>>,
+    uninit: ManuallyDrop<UninitNode<B>>,
 }
 
 impl<B: Payload> UnlinkedNode<B> {
     #[inline(always)]
     pub(crate) fn node(&self) -> NodePtr {
-        self.blank.node
+        self.uninit.node
     }
 
     pub(crate) fn key(&self) -> &B::Key {
-        // SAFETY: complete, and this draft's alone.
-        unsafe { B::key(self.blank.node) }
+        // SAFETY: complete, and this one's alone.
+        unsafe { B::key(self.uninit.node) }
     }
 
-    /// The draft as the first owner of an entry.
+    /// Turns it into the first owner of an entry.
     ///
     /// # Safety
     /// The node has been linked, and its one count is the caller's.
     #[inline(always)]
     pub(crate) unsafe fn entered(self) -> NodeRef<B> {
         NodeRef {
-            node: ManuallyDrop::new(self).blank.node,
+            node: ManuallyDrop::new(self).uninit.node,
             body: PhantomData,
         }
     }
 
-    /// Moves the payload out with `take` and gives the node back.
+    /// Moves the payload out with `take` and frees the node.
     ///
     /// # Safety
     /// `take` moves out, or drops, all that the payload holds.
     pub(crate) unsafe fn take<R>(self, take: impl FnOnce(NodePtr) -> R) -> R {
         let mut this = ManuallyDrop::new(self);
-        // SAFETY: taken once; the blank frees the node also when `take` panics.
-        let blank = unsafe { ManuallyDrop::take(&mut this.blank) };
-        take(blank.node)
+        // SAFETY: taken once; `uninit` frees the node also when `take` panics.
+        let uninit = unsafe { ManuallyDrop::take(&mut this.uninit) };
+        take(uninit.node)
     }
 }
 
 impl<B: Payload> Drop for UnlinkedNode<B> {
     fn drop(&mut self) {
-        // SAFETY: taken once; the blank frees the node also when the destructor panics.
-        let blank = unsafe { ManuallyDrop::take(&mut self.blank) };
-        // SAFETY: complete, and this draft's alone.
-        unsafe { B::drop_in_place(blank.node) }
+        // SAFETY: taken once; `uninit` frees the node also when the destructor panics.
+        let uninit = unsafe { ManuallyDrop::take(&mut self.uninit) };
+        // SAFETY: complete, and this one's alone.
+        unsafe { B::drop_in_place(uninit.node) }
     }
 }

@@ -1,4 +1,4 @@
-//! What a node carries behind its header, and how large it is.
+//! The payload behind a node's header, and its size.
 
 use crate::memory::node::{Header, NodePtr};
 use crate::pointer::watchers::WatchList;
@@ -11,13 +11,13 @@ const HEADER: usize = size_of::<Header>();
 /// Payloads with a larger alignment do not fit the way slabs are found.
 pub(in crate::table) const MAX_ALIGN: usize = 1024;
 
-/// The kind of a node's payload. A registry has nodes of one kind only.
+/// The kind of a node's payload. A table has nodes of one kind only.
 ///
 /// # Safety
 /// `key` and `drop_in_place` must work on what the kind's own constructor wrote behind the header, and `size`
 /// must cover it.
 pub(crate) unsafe trait Payload {
-    /// What the registry compares.
+    /// The compared part.
     type Key: ?Sized;
 
     /// The payload's alignment.
@@ -29,8 +29,8 @@ pub(crate) unsafe trait Payload {
     /// The size of every payload of this kind, if they are all of one size.
     const FIXED_SIZE: Option<usize>;
 
-    /// Whether the index is an owner of what is linked: then an entry stays until somebody takes it out, who
-    /// takes over that ownership.
+    /// Whether the index is an owner of what is linked: then an entry stays until it is taken out, with that
+    /// ownership.
     const KEPT: bool = false;
 
     /// Whether there are nodes that have owners before they are linked; see `node`.
@@ -43,13 +43,13 @@ pub(crate) unsafe trait Payload {
     /// `node` is of this kind, its key is written, and the caller owns it, or has it alone, for `'a`.
     unsafe fn key<'a>(node: NodePtr) -> &'a Self::Key;
 
-    /// Lets the weak handles know that the value has died. Runs no user code, and returns those who are to be
-    /// told once it is out of the index.
+    /// Marks the value as dead for its weak handles. Runs no user code. Returns the watchers, to be notified
+    /// once it is out of the index.
     ///
     /// # Safety
     /// `node` is of this kind, complete, and the caller has it alone.
     #[inline(always)]
-    unsafe fn announce_death(node: NodePtr) -> Option<Arc<WatchList>> {
+    unsafe fn mark_dead(node: NodePtr) -> Option<Arc<WatchList>> {
         let _ = node;
         None
     }
@@ -74,11 +74,11 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     /// The node is of this kind, and the caller has it alone; it has no key yet.
     unsafe fn write_key(node: NodePtr, key: Self::First);
 
-    /// Where the value belongs. A place, not a function that writes it: each function on its way takes a
-    /// large value's size of the stack, where nothing is optimised.
+    /// Returns where the value belongs. A place, not a function that writes it: without optimisation each
+    /// function on the way of a large value takes its size of the stack.
     ///
-    /// It may be written if the key is, and the caller has the node alone, but for those who read the key;
-    /// and read, to take the value out of an entry that nobody watches, if it was.
+    /// It may be written if the key is written, and the caller has the node alone, but for readers of the
+    /// key; and read, to take the value out of an entry that nobody watches, if it was written.
     fn value_place(node: NodePtr) -> *mut Self::Value;
 
     /// Takes the key out of an entry that has no value.
@@ -89,7 +89,7 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     unsafe fn take_key(node: NodePtr) -> Self::First;
 }
 
-/// The alignment of a node with a payload of kind `B`.
+/// Returns the alignment of a node with a payload of kind `B`.
 pub(in crate::table) const fn node_align<B: Payload>() -> usize {
     const {
         assert!(
@@ -104,14 +104,14 @@ pub(in crate::table) const fn node_align<B: Payload>() -> usize {
     }
 }
 
-/// The payload of a node of kind `B`.
+/// Returns the payload of a node of kind `B`.
 #[inline(always)]
 pub(crate) fn payload<B: Payload>(node: NodePtr) -> *mut u8 {
     // The header's size rounded up to the payload's alignment is that alignment itself or the header's size.
     node.as_ptr().cast::<u8>().wrapping_add(node_align::<B>())
 }
 
-/// The bytes of a node of kind `B` whose payload `meta` describes; a multiple of 16.
+/// Returns the bytes of a node of kind `B` whose payload `meta` describes; a multiple of 16.
 pub(in crate::table) fn node_size<B: Payload>(meta: u32) -> usize {
     let bytes = node_align::<B>() + B::size(meta);
     let bytes = bytes.next_multiple_of(node_align::<B>());

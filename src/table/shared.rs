@@ -1,8 +1,7 @@
-//! What a table shares with its nodes: the index, the nodes' memory, and the question who frees it all.
+//! What a table shares with its nodes: the index and the nodes' memory; and who frees it all.
 //!
-//! It lives until the tables that use it and every node have gone, whichever is last. While a table lives
-//! that is the owner; when the last one goes, the nodes that are still out are counted down (see
-//! [`Pool::close`]).
+//! It lives until the tables that use it and every node have gone. When the last table goes, the nodes that
+//! are still out are counted down (see [`Pool::close`]).
 
 use crate::memory::grace::{reading, Graveyard, ReadGuard};
 use crate::memory::node::NodePtr;
@@ -17,14 +16,14 @@ use std::ptr::NonNull;
 
 pub(super) struct Shared<B: Payload> {
     pub(super) index: Index,
-    /// What nodes know of this.
+    /// The back pointer of its nodes.
     origin: Origin,
     pub(super) pool: Pool,
     /// Tables that use it.
     shares: AtomicUsize,
-    /// In an exclusive table: whose destructor has not ended.
-    pub(super) dying: Option<Exclusive>,
-    // Last, so that it is dropped last: what the others bury on their way out ends here.
+    /// In an exclusive table: the values whose destructor has not ended.
+    pub(super) exclusive: Option<Exclusive>,
+    // Last, so that it is dropped last: the drops of the others retire memory here.
     pub(super) graveyard: Graveyard,
     body: PhantomData<B>,
     #[cfg(all(highlander_loom, feature = "loom"))]
@@ -32,10 +31,10 @@ pub(super) struct Shared<B: Payload> {
 }
 
 impl<B: Payload> Shared<B> {
-    /// How many owners an entry begins with: the one who enters it, and the index if it is to keep it.
+    /// The owners that an entry begins with: the call that enters it, and the index if it keeps it.
     const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
 
-    /// A new one, with one share. It is freed when the last of them is let go of, or by the last node after
+    /// Creates one, with one share. It is freed when the last share is released, or by the last node after
     /// that.
     pub(super) fn leak(capacity: usize, exclusive: bool) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
@@ -49,7 +48,7 @@ impl<B: Payload> Shared<B> {
             },
             pool: Pool::new(sizes, node_align::<B>()),
             shares: AtomicUsize::new(1),
-            dying: exclusive.then(Exclusive::new),
+            exclusive: exclusive.then(Exclusive::new),
             graveyard: Graveyard::new(),
             body: PhantomData,
             #[cfg(all(highlander_loom, feature = "loom"))]
@@ -61,7 +60,7 @@ impl<B: Payload> Shared<B> {
         shared
     }
 
-    /// What a node belongs to.
+    /// Returns what a node belongs to.
     ///
     /// # Safety
     /// The node is of kind `B`, and the caller owns it or has it alone, for `'a`.
@@ -71,8 +70,8 @@ impl<B: Payload> Shared<B> {
         unsafe { origin(node).table.cast().as_ref() }
     }
 
-    /// A dead node for a payload that `meta` describes, which the caller has alone; `live` corrects the
-    /// number of entries.
+    /// Allocates a dead node for a payload that `meta` describes, which the caller has alone; `live` corrects
+    /// the number of entries.
     #[inline]
     pub(super) fn allocate(&self, meta: u32, hash: u64, live: isize) -> NodePtr {
         let node = self.pool.allocate(node_size::<B>(meta), live, self.origin);
@@ -84,8 +83,7 @@ impl<B: Payload> Shared<B> {
         node
     }
 
-    /// Gives back a node that was never linked, or is no longer, and whose payload has gone. All may go with
-    /// it.
+    /// Frees a node that was never linked, or is no longer, and whose payload has gone. All may go with it.
     ///
     /// # Safety
     /// The node is of kind `B`, and the caller has it alone.
@@ -108,7 +106,7 @@ impl<B: Payload> Shared<B> {
     }
 
     /// # Safety
-    /// The last table has gone, no node is out, and the caller is the one who was told so.
+    /// The last table has gone, no node is out, and the caller was the one to learn that.
     unsafe fn destroy(shared: NonNull<Self>) {
         // SAFETY: made by `leak`, in a box, and nobody else uses it any more.
         unsafe {
@@ -117,7 +115,7 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// Takes one entry out by `unlink`, and counts it. True if that says so.
+    /// Takes one entry out by `unlink`, and counts it. Returns what that returned.
     #[inline]
     pub(super) fn unlink(&self, unlink: impl FnOnce(&Index, &ReadGuard) -> bool) -> bool {
         let unlinked = reading(|guard| unlink(&self.index, guard));
@@ -137,7 +135,7 @@ impl<B: Payload> Shared<B> {
         self.graveyard.collect();
     }
 
-    /// Gives back what is not needed. What a reader may still see is given back later.
+    /// Frees what is not needed; what a reader may still see, later.
     pub(super) fn shrink_to_fit(&self) {
         reading(|guard| {
             self.index
@@ -153,18 +151,18 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// One more share, for somebody who has one.
+    /// Adds a share, for a caller that has one.
     pub(super) fn share(&self) {
-        // Relaxed: who gets the new one gets it from the caller.
+        // Relaxed: the new one is handed on by the caller.
         self.shares.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives up a share. With the last one the last table goes.
+    /// Releases a share. With the last one the last table goes.
     ///
     /// # Safety
     /// `shared` was made by `leak`, and the caller has a share, which it does not use any more.
-    pub(super) unsafe fn let_go(shared: NonNull<Self>) {
-        // SAFETY: not destroyed before the last share is given up.
+    pub(super) unsafe fn release_share(shared: NonNull<Self>) {
+        // SAFETY: not destroyed before the last share is released.
         // AcqRel: what others did with their shares comes before the end.
         if unsafe { shared.as_ref() }
             .shares
@@ -176,13 +174,13 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// The last table goes: the index and all unused memory with it; the rest stays until the last node has
+    /// Frees the index and all unused memory, as the last table goes; the rest stays until the last node has
     /// gone.
     ///
     /// # Safety
     /// `shared` was made by `leak`, and the caller is its only user but for nodes that are out.
     unsafe fn close(shared: NonNull<Self>) {
-        // SAFETY: not destroyed before this call lets go of the pool.
+        // SAFETY: not destroyed before this call releases the pool.
         let this = unsafe { shared.as_ref() };
         if !this.pool.close() {
             this.index.close(&this.graveyard);

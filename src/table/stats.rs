@@ -1,4 +1,4 @@
-//! What a map has done so far, in numbers.
+//! Counters of what a map has done.
 
 use crate::sync::plain::{AtomicU64, OnceLock, Relaxed};
 use crate::sync::{self};
@@ -73,10 +73,10 @@ pub(crate) enum Count {
 
 const COUNTS: usize = Count::Due as usize + 1;
 
-/// Counters in stripes: each of the first threads has one of its own, so that counting writes nothing that
+/// Counters in shards: each of the first threads has one of its own, so that counting writes nothing that
 /// others read; the others share the last.
 pub(crate) struct Counters {
-    stripes: OnceLock<Arc<[CounterShard]>>,
+    shards: OnceLock<Arc<[CounterShard]>>,
 }
 
 #[derive(Default)]
@@ -86,62 +86,62 @@ struct CounterShard([AtomicU64; COUNTS]);
 impl Counters {
     pub(crate) const fn new() -> Self {
         Self {
-            stripes: OnceLock::new(),
+            shards: OnceLock::new(),
         }
     }
 
-    /// The same.
+    /// Returns the same counters.
     pub(crate) fn share(&self) -> Self {
         self.first();
         let shared = Self::new();
-        if let Some(stripes) = self.stripes.get() {
-            let _ = shared.stripes.set(Arc::clone(stripes));
+        if let Some(shards) = self.shards.get() {
+            let _ = shared.shards.set(Arc::clone(shards));
         }
         shared
     }
 
     #[cold]
     fn first(&self) -> &[CounterShard] {
-        self.stripes.get_or_init(|| {
+        self.shards.get_or_init(|| {
             let own = sync::shards().0;
             (0..=own).map(|_| CounterShard::default()).collect()
         })
     }
 
-    /// Counts one more, and returns how many this thread's stripe has counted.
+    /// Counts one more, and returns how many this thread's shard has counted.
     #[inline]
     pub(crate) fn add(&self, what: Count) -> u64 {
         self.add_many(what, 1)
     }
 
-    /// Counts so many more, and returns how many this thread's stripe has counted.
+    /// Counts so many more, and returns how many this thread's shard has counted.
     #[inline]
     pub(crate) fn add_many(&self, what: Count, more: u64) -> u64 {
-        let stripes = match self.stripes.get() {
-            Some(stripes) => stripes,
+        let shards = match self.shards.get() {
+            Some(shards) => shards,
             None => self.first(),
         };
-        let shared = stripes.len() - 1;
+        let shared = shards.len() - 1;
         match sync::own_index() {
             Some(own) if own < shared => {
-                // Numbers of living threads differ, so nobody else writes to this stripe.
-                let counter = &stripes[own].0[what as usize];
+                // Numbers of living threads differ, so nobody else writes to this shard.
+                let counter = &shards[own].0[what as usize];
                 let count = counter.load(Relaxed) + more;
                 counter.store(count, Relaxed);
                 count
             }
-            _ => stripes[shared].0[what as usize].fetch_add(more, Relaxed) + more,
+            _ => shards[shared].0[what as usize].fetch_add(more, Relaxed) + more,
         }
     }
 
-    /// How many were counted.
+    /// Returns how many were counted.
     pub(crate) fn sum(&self, what: Count) -> u64 {
-        let stripes = self.stripes.get().map_or(&[][..], |stripes| stripes);
-        let counts = stripes.iter().map(|stripe| &stripe.0[what as usize]);
+        let shards = self.shards.get().map_or(&[][..], |shards| shards);
+        let counts = shards.iter().map(|shard| &shard.0[what as usize]);
         counts.map(|count| count.load(Relaxed)).sum()
     }
 
-    /// All of them, with what an inbox has counted.
+    /// Returns all of them, with what a death listener has counted.
     pub(crate) fn stats(&self, reported: u64) -> Stats {
         let sum = |what| self.sum(what);
         Stats {

@@ -43,7 +43,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     ) -> PendingKey<A, B> {
         key.watch(&live, || self.notify(hash));
         PendingKey {
-            seed: ReservedNode::new(self.table.blank(0, hash, 0), key),
+            seed: ReservedNode::new(self.table.uninit_node(0, hash, 0), key),
             key: live,
         }
     }

@@ -185,7 +185,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     }
 
     fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> UnlinkedNode<StoreNode<A, B>> {
-        let blank = self.table.blank(0, hash, live);
+        let blank = self.table.uninit_node(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
             StoreNode::<A, B>::write_key(blank.node(), key);

@@ -419,14 +419,14 @@ impl Reader {
         if !hazard.load(Ordering::Relaxed).is_null() {
             return Seen::Lost;
         }
-        match table.name_next(sight, hazard) {
-            Next::Named(node) => Seen::Next(Protected {
+        match table.protect_next(sight, hazard) {
+            Next::Protected(node) => Seen::Next(Protected {
                 hazard,
                 node,
                 body: PhantomData,
             }),
-            Next::Lost => Seen::Lost,
-            Next::Over => Seen::Over,
+            Next::BucketChanged => Seen::Lost,
+            Next::End => Seen::Over,
         }
     }
 }

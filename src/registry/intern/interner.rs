@@ -358,7 +358,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     #[inline]
     unsafe fn enter(&self, hash: u64, len: usize, write: impl FnOnce(*mut u8)) -> Interned<T> {
         let meta = u32::try_from(len).expect("a value of more than u32::MAX elements");
-        let blank = self.table.blank(meta, hash, 1);
+        let blank = self.table.uninit_node(meta, hash, 1);
         write(blank.payload());
         // SAFETY: written.
         let new = unsafe { blank.complete() };

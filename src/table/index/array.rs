@@ -1,4 +1,4 @@
-//! An array of buckets, and how the hash chooses one.
+//! An array of buckets, and how a hash chooses one.
 
 use super::bucket::{Bucket, SLOTS};
 use crate::memory::grace::Block;
@@ -15,7 +15,7 @@ const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
 const SHARERS: usize = 16;
 /// Buckets from which on the nodes of a table hardly fit into a core's own cache.
 const LARGE: usize = 2048;
-/// How many buckets before their turn nodes are asked for.
+/// The number of buckets by which nodes are prefetched.
 const AHEAD: usize = 6;
 /// The length of a new table. Two is the least that grows by halves; the model starts there to split soon.
 const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
@@ -26,7 +26,7 @@ const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 /// More buckets cannot be told apart by the half of the hash that chooses one.
 const MAX_LEN: usize = 1 << 31;
 
-/// Which homes to visit.
+/// Which buckets to visit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     All,
@@ -34,16 +34,16 @@ pub(super) enum Which {
     Occupied,
 }
 
-/// One array of buckets. While it is being replaced, `next` is its successor, and each bucket either holds
-/// its nodes or says that they have moved there.
+/// An array of buckets. While it is being replaced, `next` is its successor, and each bucket either holds its
+/// nodes or says that they have moved there.
 ///
-/// Lengths run 2, 3, 4, 6, 8, 12, 16, …: each step is a half or a third more than the one before, so that a
-/// table is never much emptier than it needs to be; where room is reserved, a step can be any number of these
-/// at once. Buckets are in the order of the hashes, so a few neighbours of the old table (a *group*) and some
-/// of the new one hold the very same range, and can be moved on their own.
+/// Lengths run 2, 3, 4, 6, 8, 12, 16, …: each is a half or a third more than the one before, so a table is
+/// never much emptier than it needs to be; a reservation may take several such steps at once. Buckets are in
+/// the order of the hashes, so a few neighbours of the old table (a *group*) and some of the new one hold the
+/// very same range, and can be moved on their own.
 pub(super) struct Array {
     len: usize,
-    /// How many came before it, and one.
+    /// One more than the number of arrays before it.
     generation: u64,
     buckets: NonNull<Bucket>,
     /// Set once, before the first group moves.
@@ -54,7 +54,7 @@ pub(super) struct Array {
 }
 
 impl Array {
-    /// A new array, which the caller frees through [`Array::blocks`].
+    /// Allocates an array, which the caller frees through [`Array::blocks`].
     pub(super) fn boxed(len: usize, generation: u64) -> NonNull<Self> {
         // SAFETY: all-zero bytes are what `Bucket::new` makes, and `len` is not 0.
         let buckets = unsafe { sync::zeroed_array(Self::layout(len), total(len), Bucket::new) };
@@ -91,7 +91,7 @@ impl Array {
         self.len
     }
 
-    /// Differs from that of every other array of the same index.
+    /// Returns a number that no other array of the same index has.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -103,14 +103,14 @@ impl Array {
         unsafe { self.buckets.add(index).as_ref() }
     }
 
-    /// The line that a bucket shares with its neighbours: they lie behind the buckets.
+    /// Returns the line that a bucket shares with its neighbours: they lie behind the buckets.
     #[inline]
     pub(super) fn line(&self, index: usize) -> &Bucket {
         // SAFETY: `total` buckets were allocated.
         unsafe { self.buckets.add(self.len + index / SHARERS).as_ref() }
     }
 
-    /// Which bucket a hash leads to: monotone in the hash, so that lengths need not be powers of two.
+    /// Returns which bucket a hash leads to: monotone in the hash, so that lengths need not be powers of two.
     #[inline(always)]
     pub(super) fn index(&self, hash: u64) -> usize {
         self.index_of_half(hash >> 32)
@@ -121,16 +121,16 @@ impl Array {
         self.at(self.index(hash))
     }
 
-    /// The successor, while this array is being replaced.
+    /// Returns the successor, while this array is being replaced.
     #[inline(always)]
     pub(super) fn successor(&self) -> Option<&Array> {
-        // Acquire: pairs with the Release that set it; the array is built. It outlives this one, which the
-        // borrow stands for.
+        // Acquire: pairs with `set_successor`; the array is built. It outlives this one, which the borrow
+        // stands for.
         // SAFETY: null or an array, and one that is not freed before `self` is.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The last of the successors; the array itself if it is not being replaced.
+    /// Returns the last of the successors; the array itself if it is not being replaced.
     pub(super) fn last(&self) -> &Array {
         let mut last = self;
         while let Some(next) = last.successor() {
@@ -139,8 +139,7 @@ impl Array {
         last
     }
 
-    /// For those who visit one bucket after the other and have come to this one: asks for nodes that will
-    /// soon be used.
+    /// Prefetches nodes for a caller that visits one bucket after the other and has come to this one.
     #[inline(always)]
     pub(super) fn prefetch_from(&self, index: usize) {
         if self.len >= LARGE && index + AHEAD < self.len {
@@ -148,7 +147,7 @@ impl Array {
         }
     }
 
-    /// The first and the last bucket to which hashes with upper halves in this range lead.
+    /// Returns the first and the last bucket to which hashes with upper halves in this range lead.
     #[inline(always)]
     pub(super) fn buckets_of(&self, range: &Range<u64>) -> (usize, usize) {
         (
@@ -157,19 +156,19 @@ impl Array {
         )
     }
 
-    /// Whether upper halves on both sides of this one lead to the same bucket.
+    /// Returns whether upper halves on both sides of this one lead to the same bucket.
     #[inline(always)]
     pub(super) fn cuts(&self, half: u64) -> bool {
         half > 0 && self.index_of_half(half - 1) == self.index_of_half(half)
     }
 
-    /// The part of a range of upper halves that leads to this bucket.
+    /// Returns the part of a range of upper halves that leads to this bucket.
     #[cold]
     pub(super) fn part(&self, range: &Range<u64>, index: usize) -> Range<u64> {
         range.start.max(self.start_of(index))..range.end.min(self.start_of(index + 1))
     }
 
-    /// The least upper half of a hash that leads to this bucket.
+    /// Returns the least upper half of a hash that leads to this bucket.
     #[inline]
     pub(super) fn start_of(&self, index: usize) -> u64 {
         start_of(index, self.len)
@@ -180,7 +179,7 @@ impl Array {
         ((half * self.len as u64) >> 32) as usize
     }
 
-    /// The memory of an array, to be freed when nobody can see it any more.
+    /// Returns the memory of an array, to be freed when nobody can see it any more.
     ///
     /// # Safety
     /// The array was [`Array::boxed`] and leaked, and is not freed yet. Others may still be reading it.
@@ -199,28 +198,28 @@ impl Array {
         ]
     }
 
-    /// Whether `live` nodes are too many.
+    /// Returns whether `live` nodes are too many.
     pub(super) fn is_crowded(&self, live: usize) -> bool {
         live > capacity(self.len)
     }
 }
 
-/// The least upper half of a hash that leads to this bucket of an array of this length.
+/// Returns the least upper half of a hash that leads to this bucket of an array of this length.
 pub(super) fn start_of(index: usize, len: usize) -> u64 {
     ((index as u64) << 32).div_ceil(len as u64)
 }
 
-/// The buckets of an array and the lines behind them.
+/// Returns the number of buckets and lines of an array.
 fn total(len: usize) -> usize {
     len + len.div_ceil(SHARERS)
 }
 
-/// How many nodes an array of this length is for.
+/// Returns how many nodes an array of this length is for.
 pub(super) fn capacity(len: usize) -> usize {
     len.saturating_mul(MAX_LOAD_QUARTERS) / 4
 }
 
-/// The shortest length for this many nodes.
+/// Returns the shortest length for this many nodes.
 pub(super) fn len_for(nodes: usize) -> usize {
     let mut len = FIRST_LEN;
     while capacity(len) < nodes {
@@ -229,7 +228,7 @@ pub(super) fn len_for(nodes: usize) -> usize {
     len
 }
 
-/// The next length, unless this is the last.
+/// Returns the next length, unless this is the last.
 pub(super) fn longer(len: usize) -> Option<usize> {
     let next = if len.is_power_of_two() {
         len / 2 * 3
@@ -239,7 +238,7 @@ pub(super) fn longer(len: usize) -> Option<usize> {
     (next <= MAX_LEN).then_some(next)
 }
 
-/// The length before this one, unless this is the first.
+/// Returns the length before this one, unless this is the first.
 pub(super) fn shorter(len: usize) -> Option<usize> {
     let previous = if len.is_power_of_two() {
         len / 4 * 3
@@ -249,7 +248,7 @@ pub(super) fn shorter(len: usize) -> Option<usize> {
     (previous >= FIRST_LEN).then_some(previous)
 }
 
-/// The number of groups between two neighbouring lengths.
+/// Returns the number of groups between two neighbouring lengths.
 pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 {
         a

@@ -14,7 +14,7 @@
 //! | flag | meaning | set by | cleared by |
 //! |---|---|---|---|
 //! | `LOCKED` | a writer is at work | the writer | the writer, publishing |
-//! | `SPILLS` | more of its nodes are in the line that it shares (see `home`) | a writer | a writer |
+//! | `SPILLS` | more of its nodes are in the line that it shares (see `locked_bucket`) | a writer | a writer |
 //! | `LISTS` | even more are in its list | a writer | a writer |
 //! | `MOVED` | the nodes are in the next table, and there are no tags here any more | the mover | never |
 
@@ -22,7 +22,7 @@ use crate::memory::node::{Header, NodePtr};
 use crate::sync::{self, AtomicPtr, AtomicU64, Ordering};
 use std::ptr::{self, NonNull};
 
-/// Nodes in one bucket. Fewer under the model checker, so that buckets overflow and split within a few steps.
+/// Nodes in one bucket. Fewer in models, so that buckets overflow and split within a few steps.
 pub(super) const SLOTS: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     2
 } else {
@@ -59,24 +59,23 @@ impl Word {
     /// Of a bucket in which nothing is linked.
     pub(super) const EMPTY: Self = Self(0);
 
-    /// The slots that may hold this tag: all that do, and now and then one that does not.
+    /// Returns the slots that may hold this tag: all that do, and now and then one that does not.
     #[inline(always)]
     pub(super) fn matches(self, tag: Tag) -> Slots {
         let x = self.0 ^ (tag.0 * ONES);
-        // A byte of `x` is zero where the tag is; the subtraction borrows into its top bit. A borrow that
-        // runs on into the next byte can add a false match above a true one, which the comparison of hashes
-        // weeds out.
+        // A byte of `x` is zero where the tag is; the subtraction borrows into its top bit. A borrow into the
+        // next byte can add a false match above a true one, which the comparison of hashes weeds out.
         Slots(x.wrapping_sub(ONES) & !x & ONES << 7)
     }
 
-    /// A slot without a node.
+    /// Returns a slot without a node.
     #[inline(always)]
     fn vacant(self) -> Option<usize> {
         // The lowest match is never a false one.
         self.matches(Tag(0)).next()
     }
 
-    /// The slots that have a tag.
+    /// Returns the slots that have a tag.
     #[inline(always)]
     pub(super) fn occupied(self) -> Slots {
         // The top bit of a byte: of its own, or carried there by the others.
@@ -92,14 +91,14 @@ impl Word {
         Self(self.0 & !(0xFF << (8 * slot + 8)))
     }
 
-    /// Whether the slots are the whole truth. Not while a writer is at work: it may have published a node,
-    /// which another reader can own by now, and not the word that shows it.
+    /// Returns whether the slots are the whole truth. Not while a writer is at work: it may have published a
+    /// node, which another reader can own by now, and not the word that shows it.
     #[inline(always)]
     pub(super) fn is_complete(self) -> bool {
         self.0 & (LOCKED | SPILLS | LISTS | MOVED) == 0
     }
 
-    /// Whether nothing is linked, neither here nor elsewhere, and no writer is at work.
+    /// Returns whether nothing is linked, neither here nor elsewhere, and no writer is at work.
     #[inline(always)]
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
@@ -159,7 +158,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// The same as all-zero bytes.
+    /// Returns the value of all-zero bytes.
     pub(super) fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
@@ -169,12 +168,12 @@ impl Bucket {
 
     #[inline(always)]
     pub(super) fn word(&self) -> Word {
-        // Acquire: pairs with the unlocking swap; slots are at least as new as the tags.
+        // Acquire: pairs with the unlocking store; slots are at least as new as the tags.
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// What an occupied slot points to: a node of this registry, or what used to be one. `slot` comes from a
-    /// word of this bucket.
+    /// Returns the node of an occupied slot, which may be dead or recycled. `slot` comes from a word of this
+    /// bucket.
     ///
     /// A slot that has been occupied once is never null again: a removed node's pointer stays for those who
     /// loaded the word before.
@@ -191,13 +190,13 @@ impl Bucket {
         unsafe { NonNull::new_unchecked(node) }
     }
 
-    /// Where the slots lead to, as numbers.
+    /// Returns the addresses in the slots.
     #[inline(always)]
     pub(super) fn addresses(&self) -> [usize; SLOTS] {
         std::array::from_fn(|slot| self.slots[slot].load(Ordering::Relaxed).addr())
     }
 
-    /// Asks for the nodes that are linked here, or were a moment ago.
+    /// Prefetches the nodes that are linked here, or were a moment ago.
     #[inline(always)]
     pub(super) fn prefetch_nodes(&self) {
         for slot in self.word().occupied() {
@@ -220,7 +219,7 @@ impl Bucket {
 
     #[inline(always)]
     fn try_lock(&self, word: u64) -> bool {
-        // Acquire: pairs with the unlocking swap.
+        // Acquire: pairs with the unlocking store.
         self.word
             .compare_exchange_weak(word, word | LOCKED, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
@@ -246,10 +245,10 @@ impl Bucket {
     }
 }
 
-/// A bucket whose writer the caller is; dropping it publishes what has changed.
+/// A bucket, locked for writing; dropping it publishes what has changed.
 pub(super) struct Locked<'a> {
     bucket: &'a Bucket,
-    /// What the word will be, without `LOCKED`.
+    /// The word to be published, without `LOCKED`.
     word: Word,
 }
 
@@ -258,7 +257,7 @@ impl Locked<'_> {
         self.word
     }
 
-    /// A number that no other bucket has while this one exists.
+    /// Returns a number that no other bucket has while this one exists.
     pub(super) fn address(&self) -> u64 {
         ptr::from_ref(self.bucket).addr() as u64
     }
@@ -271,18 +270,18 @@ impl Locked<'_> {
         self.word = self.word.with_flag(LISTS, lists);
     }
 
-    /// Marks the bucket as left for good. The tags go, so that whoever comes from now on looks in the next
-    /// table only; the slots stay for those who loaded the word before.
+    /// Marks the bucket as moved. The tags go, so that readers from now on look in the next array only; the
+    /// slots stay for those that loaded the word before.
     pub(super) fn set_moved(&mut self) {
         self.word = Word(MOVED);
     }
 
-    /// The nodes that are linked in this bucket and may have this tag.
+    /// Returns the nodes that are linked in this bucket and may have this tag.
     pub(super) fn matches(&self, tag: Tag) -> impl Iterator<Item = NodePtr> + '_ {
         self.word.matches(tag).map(|slot| self.bucket.node(slot))
     }
 
-    /// The nodes that are linked in this bucket.
+    /// Returns the nodes that are linked in this bucket.
     pub(super) fn nodes(&self) -> impl Iterator<Item = NodePtr> + '_ {
         self.word.occupied().map(|slot| self.bucket.node(slot))
     }
@@ -319,8 +318,8 @@ impl Locked<'_> {
 
     /// Unlinks the nodes that are `wanted`, and hands them over.
     pub(super) fn take(&mut self, wanted: impl Fn(NodePtr) -> bool, taken: impl FnMut(NodePtr)) {
-        // First all are asked, and none of the answers decides what is done next: so the processor waits for
-        // the memory of all of them at once.
+        // First all are asked, and no answer decides what is done next: so the processor waits for the memory
+        // of all at once.
         let mut tags = 0;
         for slot in self.word.occupied() {
             tags |= u64::from(wanted(self.bucket.node(slot))) * (0xFF << (8 * slot + 8));

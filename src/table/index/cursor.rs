@@ -1,11 +1,10 @@
-//! Looking at the nodes of one bucket after the other, at leisure: without a lock, and without owning what
-//! has not been looked at yet.
+//! A cursor over the nodes of one bucket after the other, without a lock, and without owning what has not
+//! been looked at yet.
 //!
-//! A bucket's word, and its slots, are copied once. Whoever goes on to the next node names it as the one that
-//! his thread is looking at, and only then sees whether the bucket is still as it was. If it is not, the
-//! nodes that are left are *lost* from sight: those that are linked still are to be looked for under the
-//! lock. So what is linked throughout is met once, and nothing that has been linked meanwhile is met beside
-//! what it replaced.
+//! A bucket's word and slots are copied once. To go on to the next node, a thread publishes it in its hazard,
+//! and only then checks whether the bucket is still as it was. If the bucket has changed, those of the
+//! remaining nodes that are still linked are to be looked for under the lock. So what is linked throughout is
+//! met once, and nothing that has been linked meanwhile is met beside what it replaced.
 
 use super::array::{self, Array};
 use super::bucket::{Slots, Word, SLOTS};
@@ -19,8 +18,8 @@ use std::ptr;
 /// One more than the greatest upper half of a hash.
 const END: u64 = 1 << 32;
 
-/// A place in the table: a bucket, what it showed at one moment, and which of its nodes have been looked at.
-/// The first ones lie before the first bucket.
+/// A place in the table: a bucket as it was at one moment, and which of its nodes have been looked at. The
+/// first place lies before the first bucket.
 ///
 /// None of the pointers may be followed: they are kept as numbers, to be compared.
 pub(crate) struct BucketCursor {
@@ -28,7 +27,7 @@ pub(crate) struct BucketCursor {
     /// The length of that array; 0 if this is no bucket.
     len: usize,
     index: usize,
-    /// Where to go on, if this is no bucket: the upper half of a hash.
+    /// The upper half of a hash at which to go on, if this is no bucket.
     behind: u64,
     word: Word,
     /// The slots that have not been looked at.
@@ -36,40 +35,40 @@ pub(crate) struct BucketCursor {
     nodes: [usize; SLOTS],
 }
 
-/// What comes after a place in the table.
+/// The next step of a cursor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ahead {
     /// A bucket, which is the place now.
     Bucket,
-    /// From the place on, which may be another one now, one has to look under the lock.
+    /// From the place on, which may be another one now, the caller has to look under the lock.
     Unsure,
     Nothing,
 }
 
-/// The next node of a bucket in sight.
+/// The next node of a cursor's bucket.
 pub(crate) enum Next {
-    /// It has been named, and was linked after that.
-    Named(NodePtr),
-    Lost,
-    Over,
+    /// It is in the hazard, and was linked after that.
+    Protected(NodePtr),
+    BucketChanged,
+    End,
 }
 
 impl Index {
     /// Goes on to the next bucket that holds something.
     #[inline(always)]
-    pub(in crate::table) fn look_ahead(&self, sight: &mut BucketCursor, _: &ReadGuard) -> Ahead {
+    pub(in crate::table) fn look_ahead(&self, cursor: &mut BucketCursor, _: &ReadGuard) -> Ahead {
         let Some(array) = self.array() else {
             return Ahead::Nothing;
         };
-        let first = if sight.is_in(array) {
-            sight.index + 1
+        let first = if cursor.is_in(array) {
+            cursor.index + 1
         } else {
-            let behind = sight.behind();
+            let behind = cursor.behind();
             if behind == END {
                 return Ahead::Nothing;
             }
             if array.cuts(behind) {
-                *sight = BucketCursor::before(behind);
+                *cursor = BucketCursor::before(behind);
                 return Ahead::Unsure;
             }
             array.index(behind << 32)
@@ -82,10 +81,10 @@ impl Index {
                 continue;
             }
             if !word.is_complete() {
-                *sight = BucketCursor::before(array.start_of(index));
+                *cursor = BucketCursor::before(array.start_of(index));
                 return Ahead::Unsure;
             }
-            *sight = BucketCursor {
+            *cursor = BucketCursor {
                 array: ptr::from_ref(array).addr(),
                 len: array.len(),
                 index,
@@ -96,43 +95,43 @@ impl Index {
             };
             return Ahead::Bucket;
         }
-        *sight = BucketCursor::before(END);
+        *cursor = BucketCursor::before(END);
         Ahead::Nothing
     }
 
-    /// Goes on to the next node of a bucket in sight, and names it in `hazard`, which names nothing now; nor
-    /// does it unless there is one.
+    /// Goes on to the next node of the cursor's bucket, and publishes it in `hazard`, which is null before,
+    /// and stays so if there is none.
     #[inline(always)]
-    pub(in crate::table) fn name_next(
+    pub(in crate::table) fn protect_next(
         &self,
-        sight: &mut BucketCursor,
+        cursor: &mut BucketCursor,
         hazard: &AtomicPtr<()>,
         _: &ReadGuard,
     ) -> Next {
-        let before = sight.left;
-        let Some(slot) = sight.left.next() else {
-            return Next::Over;
+        let before = cursor.left;
+        let Some(slot) = cursor.left.next() else {
+            return Next::End;
         };
-        if let Some(array) = self.array().filter(|array| sight.is_in(array)) {
-            let bucket = array.at(sight.index);
-            if bucket.word() == sight.word {
+        if let Some(array) = self.array().filter(|array| cursor.is_in(array)) {
+            let bucket = array.at(cursor.index);
+            if bucket.word() == cursor.word {
                 let node = bucket.node(slot);
-                // As in `protect`: named, then looked at again, the word first.
+                // As in `protect`: published, then checked again, the word first.
                 hazard.store(node.as_ptr().cast(), Ordering::Release);
                 sync::light_barrier();
-                if bucket.word() == sight.word && bucket.node(slot) == node {
-                    return Next::Named(node);
+                if bucket.word() == cursor.word && bucket.node(slot) == node {
+                    return Next::Protected(node);
                 }
                 hazard.store(ptr::null_mut(), Ordering::Release);
             }
         }
-        sight.left = before;
-        Next::Lost
+        cursor.left = before;
+        Next::BucketChanged
     }
 }
 
 impl BucketCursor {
-    /// Not a bucket, but what lies before this upper half of a hash.
+    /// Returns the place before this upper half of a hash, which is no bucket.
     pub(crate) fn before(half: u64) -> Self {
         Self {
             array: 0,
@@ -145,25 +144,25 @@ impl BucketCursor {
         }
     }
 
-    /// Whether this is a bucket of this array, or of one that lay in the same place and was as long: then too
-    /// the bucket has the same hashes, and whatever is found in it is linked.
+    /// Returns whether this is a bucket of this array, or of one that lay in the same place and was as long:
+    /// then too the bucket has the same hashes, and what is found in it is linked.
     #[inline(always)]
     fn is_in(&self, array: &Array) -> bool {
         ptr::from_ref(array).addr() == self.array && array.len() == self.len
     }
 
-    /// Whether all nodes have been looked at.
+    /// Returns whether all nodes have been looked at.
     #[inline(always)]
     pub(crate) fn is_over(&self) -> bool {
         self.left.is_empty()
     }
 
-    /// The upper halves of the hashes that lead to the bucket.
+    /// Returns the upper halves of the hashes that lead to the bucket.
     pub(crate) fn halves(&self) -> Range<u64> {
         array::start_of(self.index, self.len)..self.behind()
     }
 
-    /// Where to go on.
+    /// Returns the upper half of a hash at which to go on.
     pub(crate) fn behind(&self) -> u64 {
         if self.len == 0 {
             self.behind
@@ -172,7 +171,7 @@ impl BucketCursor {
         }
     }
 
-    /// Whether this node was there and has not been looked at.
+    /// Returns whether this node was there and has not been looked at.
     pub(crate) fn misses(&self, node: NodePtr) -> bool {
         let mut left = self.left;
         left.any(|slot| self.nodes[slot] == node.addr().get())

@@ -1,16 +1,16 @@
-//! The home of some hashes: the bucket they lead to, and what did not fit into it.
+//! A bucket with its part of the line and its list: what did not fit into it.
 //!
 //! ```text
-//!  buckets  │ 0 │ 1 │ … │15 │16 │ … │31 │ …        a full bucket spills into the line that it shares with its neighbours,
+//!  buckets  │ 0 │ 1 │ … │15 │16 │ … │31 │ …        a full bucket spills into the line of 16 neighbours,
 //!  lines    │       0       │       1       │ …    and when that is full too, into a list in a dashmap
 //! ```
 //!
-//! Whoever changes a home holds its bucket's lock, and takes the line's lock, or the list's, for a moment
-//! inside it. So nothing of one home changes behind its back, while other homes use the same line.
+//! A writer holds the bucket's lock, and takes the line's lock, or the list's, for a moment inside it. So
+//! nothing of one bucket changes meanwhile, while others use the same line.
 //!
-//! A node stays in its place until it is unlinked or the home moves. The entries of a list are numbered in
-//! ascending order, and a number is used once; so whoever has compared some of them goes on behind the last
-//! one, whatever has come and gone meanwhile.
+//! A node stays in its place until it is unlinked or the bucket moves. The entries of a list have ascending
+//! numbers, each used once; so a caller that has compared some of them goes on behind the last one, whatever
+//! has come and gone meanwhile.
 
 use super::array::{Array, Which};
 use super::bucket::{Bucket, Locked, Tag};
@@ -27,7 +27,8 @@ pub(in crate::table) struct Listed {
 
 impl Listed {
     fn new(node: NodePtr) -> Self {
-        // Zero is behind nothing. In a home's list the numbers ascend, as they are taken while it is locked.
+        // From 1: 0 is behind nothing. In a list the numbers ascend, as they are taken while its bucket is
+        // locked.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Relaxed);
         Self { node, number }
@@ -42,7 +43,7 @@ unsafe impl Sync for Listed {}
 /// The nodes that found bucket and line full, under the address of their bucket.
 pub(in crate::table) type Lists = OnceCell<ListMap<List<Listed>>>;
 
-/// A home whose writer the caller is; dropping it publishes what has changed.
+/// A bucket, locked for writing, with what did not fit; dropping it publishes what has changed.
 pub(super) struct LockedBucket<'a> {
     bucket: Locked<'a>,
     lists: &'a Lists,
@@ -51,7 +52,7 @@ pub(super) struct LockedBucket<'a> {
 }
 
 impl<'a> LockedBucket<'a> {
-    /// Locks the home at this index, which may have moved.
+    /// Locks the bucket at this index, which may have moved.
     #[inline(always)]
     pub(super) fn lock(array: &'a Array, index: usize, lists: &'a Lists) -> Self {
         Self {
@@ -62,41 +63,41 @@ impl<'a> LockedBucket<'a> {
         }
     }
 
-    /// Locks the home that holds the nodes with this hash now: in this array, or in a successor.
+    /// Locks the bucket that holds the nodes with this hash now: in this array, or in a successor.
     #[inline(always)]
     pub(super) fn of(hash: u64, array: &'a Array, lists: &'a Lists) -> Self {
-        let home = Self::lock(array, array.index(hash), lists);
-        if home.has_moved() {
-            home.follow(hash)
+        let bucket = Self::lock(array, array.index(hash), lists);
+        if bucket.has_moved() {
+            bucket.follow(hash)
         } else {
-            home
+            bucket
         }
     }
 
-    /// Goes on to the successors of a home that has moved.
+    /// Goes on to the successors of a bucket that has moved.
     #[cold]
     #[inline(never)]
     fn follow(self, hash: u64) -> Self {
-        let mut home = self;
-        while home.has_moved() {
-            let (array, lists) = (home.array, home.lists);
-            drop(home);
+        let mut bucket = self;
+        while bucket.has_moved() {
+            let (array, lists) = (bucket.array, bucket.lists);
+            drop(bucket);
             let next = array.successor().expect("nodes move to the successor only");
-            home = Self::lock(next, next.index(hash), lists);
+            bucket = Self::lock(next, next.index(hash), lists);
         }
-        home
+        bucket
     }
 
     pub(super) fn index(&self) -> usize {
         self.index
     }
 
-    /// Which of the arrays, one after the other, the home is in.
+    /// Returns the generation of the array that the bucket is in.
     pub(super) fn generation(&self) -> u64 {
         self.array.generation()
     }
 
-    /// The line that this home shares with its neighbours.
+    /// Returns the line that this bucket shares with its neighbours.
     fn line(&self) -> &'a Bucket {
         self.array.line(self.index)
     }
@@ -106,13 +107,13 @@ impl<'a> LockedBucket<'a> {
         self.bucket.word().has_moved()
     }
 
-    /// Whether a node with this tag may be linked here.
+    /// Returns whether a node with this tag may be linked here.
     #[inline(always)]
     pub(super) fn may_hold(&self, tag: Tag) -> bool {
         !self.bucket.word().is_complete() || self.bucket.word().matches(tag).next().is_some()
     }
 
-    /// Calls `f` with every linked node of this home.
+    /// Calls `f` with every linked node of this bucket.
     pub(super) fn for_each(&self, mut f: impl FnMut(NodePtr)) {
         self.bucket.nodes().for_each(&mut f);
         if self.bucket.word().spills() {
@@ -154,7 +155,7 @@ impl<'a> LockedBucket<'a> {
         }
     }
 
-    /// Calls `f` with the linked nodes that may have this tag, and with some that are of other homes.
+    /// Calls `f` with the linked nodes that may have this tag, and with some of other buckets.
     pub(super) fn for_each_match(&self, tag: Tag, mut f: impl FnMut(NodePtr)) {
         self.for_each_match_in_slots(tag, &mut f);
         if self.bucket.word().lists() {
@@ -162,7 +163,7 @@ impl<'a> LockedBucket<'a> {
         }
     }
 
-    /// As `for_each_match`, but for those in the list.
+    /// Calls `f` with those of `for_each_match` that are not in the list.
     pub(super) fn for_each_match_in_slots(&self, tag: Tag, mut f: impl FnMut(NodePtr)) {
         self.bucket.matches(tag).for_each(&mut f);
         if self.bucket.word().spills() {
@@ -196,7 +197,7 @@ impl<'a> LockedBucket<'a> {
         })
     }
 
-    /// The highest number in the list; 0 if there is none.
+    /// Returns the highest number in the list; 0 if there is none.
     pub(super) fn last_number(&self) -> u64 {
         if !self.bucket.word().lists() {
             return 0;
@@ -224,7 +225,7 @@ impl<'a> LockedBucket<'a> {
         }
     }
 
-    /// Whether this very node is linked in the bucket itself.
+    /// Returns whether this very node is linked in the bucket itself.
     #[inline(always)]
     pub(super) fn has_in_bucket(&self, node: NodePtr, tag: Tag) -> bool {
         self.bucket.matches(tag).any(|linked| linked == node)
@@ -270,7 +271,7 @@ impl<'a> LockedBucket<'a> {
                 }))
     }
 
-    /// Takes all nodes out, to link them in the successor, and marks the home as moved.
+    /// Takes all nodes out, to link them in the successor, and marks the bucket as moved.
     pub(super) fn move_out(&mut self, mut deal: impl FnMut(NodePtr)) {
         self.bucket.nodes().for_each(&mut deal);
         // Taken out first and dealt afterwards: where they go, they may need the same lock.
@@ -288,13 +289,13 @@ impl<'a> LockedBucket<'a> {
         self.bucket.set_moved();
     }
 
-    /// Whether a node of the shared line is one of this home.
+    /// Returns whether a node of the shared line is one of this bucket.
     fn owns(&self, node: NodePtr) -> bool {
         // SAFETY: linked nodes are headers, always.
         self.array.index(unsafe { node.as_ref() }.hash()) == self.index
     }
 
-    /// Works on the list of this home.
+    /// Runs `f` on the list of this bucket.
     #[cold]
     fn list<R>(&self, f: impl FnOnce(&mut List<Listed>) -> R) -> R {
         self.lists
@@ -304,10 +305,10 @@ impl<'a> LockedBucket<'a> {
 }
 
 impl Array {
-    /// Locks the homes of the hashes whose upper half is in this range, one after the other, wherever they
-    /// are by now, and lets `visit` work on each. It is told which part of the range to look at if the home
-    /// may hold nodes that are not in it, and says whether to go on with the next one. Returns where the rest
-    /// of the range begins.
+    /// Locks the buckets of the hashes whose upper half is in this range, one after the other, wherever they
+    /// are by now, and lets `visit` work on each. It gets the part of the range to look at, if the bucket may
+    /// hold nodes that are not in it, and returns whether to go on. Returns where the rest of the range
+    /// begins.
     ///
     /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever
     /// become smaller, however often the array is replaced meanwhile.
@@ -326,9 +327,9 @@ impl Array {
             if which == Which::Occupied && self.at(index).word().is_empty() {
                 continue;
             }
-            let mut home = LockedBucket::lock(self, index, lists);
-            if home.has_moved() {
-                drop(home);
+            let mut bucket = LockedBucket::lock(self, index, lists);
+            if bucket.has_moved() {
+                drop(bucket);
                 let (part, next) = (self.part(&range, index), self.successor());
                 let next = next.expect("nodes move to the successor only");
                 let come_to = next.visit(part.clone(), lists, which, visit);
@@ -338,8 +339,8 @@ impl Array {
                 continue;
             }
             let cut = (cut_in_front && index == first) || (cut_behind && index == last);
-            let go_on = visit(&mut home, cut.then(|| self.part(&range, index)).as_ref());
-            drop(home);
+            let go_on = visit(&mut bucket, cut.then(|| self.part(&range, index)).as_ref());
+            drop(bucket);
             if !go_on {
                 return self.start_of(index + 1).min(range.end);
             }

@@ -1,8 +1,8 @@
 //! From a hash to the linked nodes with that hash.
 //!
-//! The index knows nodes and hashes, but neither keys nor owners' intentions: comparing keys is the caller's,
-//! outside of every lock. All calls that follow pointers into the index take a [`ReadGuard`] as proof that
-//! nothing they see is freed meanwhile.
+//! The index knows nodes and hashes, but no keys: these the caller compares, outside of every lock. All calls
+//! that follow pointers into the index take a [`ReadGuard`] as proof that nothing they see is freed
+//! meanwhile.
 
 mod array;
 mod bucket;
@@ -22,17 +22,17 @@ pub(crate) use namesakes::{Compared, Place, FEW};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-/// What a look at the index without a lock shows: in one register, which is why it is no enum.
+/// The result of a look-up without a lock. In one register, so no enum.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Probe(*mut Header);
 
 impl Probe {
     /// No such node was linked at one moment during the call.
     pub(crate) const ABSENT: Self = Self(ptr::null_mut());
-    /// Only a closer look can tell.
+    /// Only a look-up under the lock can tell.
     pub(crate) const UNSURE: Self = Self(ptr::without_provenance_mut(1));
 
-    /// A node with this hash, of which the caller is now an owner.
+    /// Returns a node with this hash, of which the caller is now an owner.
     #[inline(always)]
     pub(in crate::table) fn found(self) -> Option<NodePtr> {
         if self.0.addr() > 1 {
@@ -43,7 +43,7 @@ impl Probe {
     }
 }
 
-/// What has become of a node that was to be linked.
+/// The outcome for a node that was to be linked.
 pub(in crate::table) enum Link {
     Linked,
     /// Nodes with the same hash are linked, which the caller has to compare first.
@@ -52,20 +52,20 @@ pub(in crate::table) enum Link {
     Sealed,
 }
 
-/// The linked nodes of one registry, by hash.
+/// The linked nodes of one table, by hash.
 #[repr(align(128))] // The one line that every look-up reads; nobody writes beside it.
 pub(in crate::table) struct Index {
-    /// Null only when the registry has gone.
+    /// Null only when the table's owner has gone.
     array: AtomicPtr<Array>,
     lists: Lists,
-    /// How many owners a node begins with when it is linked.
+    /// The owners that a node begins with when it is linked.
     owners: u32,
     /// Nothing is linked any more. Asked under the lock of the node's bucket.
     is_sealed: AtomicBool,
 }
 
 impl Index {
-    /// `owners` is how many a node begins with when it is linked; one is the caller.
+    /// Creates an index. `owners` is how many a node begins with when it is linked; one is the caller.
     pub(crate) fn new(capacity: usize, owners: u32) -> Self {
         let array = Array::boxed(array::len_for(capacity), 1).as_ptr();
         Self {
@@ -76,11 +76,11 @@ impl Index {
         }
     }
 
-    /// The array, which the caller's guard (or its being alone) keeps from being freed.
+    /// Returns the array, which the caller's guard (or its being alone) keeps from being freed.
     #[inline(always)]
     fn array(&self) -> Option<&Array> {
         // Acquire: pairs with the Release that put it there.
-        // SAFETY: null or an array; one that is replaced is buried, not freed.
+        // SAFETY: null or an array; one that is replaced is retired, not freed.
         unsafe { self.array.load(Ordering::Acquire).as_ref() }
     }
 
@@ -88,7 +88,7 @@ impl Index {
         ptr::eq(self.array.load(Ordering::Relaxed), array)
     }
 
-    /// How many nodes fit before the index grows, if it is being replaced, into the last of the successors.
+    /// Returns how many nodes fit before the index grows; if it is being replaced, into the last successor.
     pub(in crate::table) fn capacity(&self, _: &ReadGuard) -> usize {
         self.array()
             .map_or(0, |array| array::capacity(array.last().len()))
@@ -100,8 +100,8 @@ impl Index {
     /// such node was linked. A slot that shows the tag but leads to no owner proves nothing: its node may
     /// just have been replaced by another one.
     ///
-    /// Two ways out, each a call that ends the look-up, and not a result to be looked at again: on the most
-    /// frequent path that is a tenth of all instructions. The guard has been left before either is called.
+    /// Two continuations instead of a result to be looked at again: on the most frequent path that saves a
+    /// tenth of all instructions. The guard has been left before either is called.
     #[inline(always)]
     pub(in crate::table) fn probe<R>(
         &self,
@@ -110,7 +110,7 @@ impl Index {
         found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
-        // SAFETY: only called for a registry that has not gone; and an array that is replaced is buried, not
+        // SAFETY: only called for a table that has not gone; and an array that is replaced is retired, not
         // freed.
         let array = unsafe { self.array().unwrap_unchecked() };
         let bucket = array.bucket(hash);
@@ -131,8 +131,8 @@ impl Index {
         })
     }
 
-    /// As `probe`, but instead of becoming an owner of the node it names it in `hazard`. What is found was
-    /// linked after it was named there; if nothing is found, nothing is named.
+    /// Looks up like `probe`, but publishes the node in `hazard` instead of becoming an owner. What is found
+    /// was linked after it was published; if nothing is found, the hazard is null.
     #[inline(always)]
     pub(in crate::table) fn protect<R>(
         &self,
@@ -155,11 +155,11 @@ impl Index {
             if unsafe { node.as_ref() }.hash() != hash {
                 continue;
             }
-            // Release: pairs with those who read that this thread looks at this one, and no longer at the one
-            // before.
+            // Release: pairs with the Acquire of those that read the hazards: this thread has done with the
+            // node before.
             hazard.store(node.as_ptr().cast(), Ordering::Release);
-            // Between naming it and looking again. Pairs with the heavy half of those who give up what was
-            // unlinked.
+            // Between publishing it and checking again. Pairs with the heavy half of those that reclaim what
+            // was unlinked.
             sync::light_barrier();
             // The word first: if the slot, read after it, has this node, then the node was linked when the
             // word was read, or has been linked since. And then its hash is its key's again, whatever it was
@@ -183,7 +183,7 @@ impl Index {
         })
     }
 
-    /// As `probe`, but looks also where the nodes have moved or spilled to.
+    /// Looks up like `probe`, also where the nodes have moved or spilled to.
     #[cold]
     #[inline(never)]
     pub(in crate::table) fn probe_on(&self, hash: u64, _: &ReadGuard) -> Probe {
@@ -216,7 +216,7 @@ impl Index {
     /// Links a complete node and gives it its first owners, one of which is the caller, unless nodes with the
     /// same hash are linked: then it is to be linked by `link_beside`.
     ///
-    /// `live` tells how many nodes there are, for when the bucket is full.
+    /// `live` returns how many nodes there are, for when the bucket is full.
     #[inline]
     pub(in crate::table) fn link(
         &self,
@@ -232,20 +232,20 @@ impl Index {
         if array.successor().is_some() {
             self.step(array, graveyard);
         }
-        let home = LockedBucket::of(hash, array, &self.lists);
-        if home.may_hold(Tag::of(hash)) && home.has_namesakes(hash) {
+        let bucket = LockedBucket::of(hash, array, &self.lists);
+        if bucket.may_hold(Tag::of(hash)) && bucket.has_namesakes(hash) {
             return Link::Rivals;
         }
-        self.place(node, hash, home, array, live, graveyard)
+        self.place(node, hash, bucket, array, live, graveyard)
     }
 
-    /// Links a node in its home, where it has no rivals, unless the index is sealed.
+    /// Links a node in its bucket, where it has no rivals, unless the index is sealed.
     #[inline(always)]
     fn place(
         &self,
         node: NodePtr,
         hash: u64,
-        mut home: LockedBucket<'_>,
+        mut bucket: LockedBucket<'_>,
         array: &Array,
         live: impl FnOnce() -> usize,
         graveyard: &Graveyard,
@@ -253,10 +253,10 @@ impl Index {
         if self.is_sealed() {
             return Link::Sealed;
         }
-        let fits = home.place(node, Tag::of(hash));
+        let fits = bucket.place(node, Tag::of(hash));
         // SAFETY: the caller has the node alone, or is an owner of the draft in it.
         unsafe { node.as_ref() }.publish(self.owners);
-        drop(home);
+        drop(bucket);
         if !fits {
             self.grow(array, live(), graveyard);
         }
@@ -294,7 +294,7 @@ impl Index {
     }
 
     /// Takes out a node that was once linked under this hash, if that or another one is linked now in its
-    /// bucket and in its memory, and is `wanted`: which is asked under the bucket's lock.
+    /// bucket and in its memory, and is `wanted`, which is called under the bucket's lock.
     #[inline]
     pub(in crate::table) fn unlink_if(
         &self,
@@ -306,9 +306,9 @@ impl Index {
         let Some(array) = self.array() else {
             return false;
         };
-        let mut home = LockedBucket::of(hash, array, &self.lists);
+        let mut bucket = LockedBucket::of(hash, array, &self.lists);
         let tag = Tag::of(hash);
-        home.has_in_bucket(node, tag) && wanted(node) && home.remove(node, tag)
+        bucket.has_in_bucket(node, tag) && wanted(node) && bucket.remove(node, tag)
     }
 
     /// Puts `new`, complete and with the same hash, in the place of this very `old`, if that is linked and
@@ -319,8 +319,8 @@ impl Index {
         };
         // SAFETY: the caller owns it.
         let hash = unsafe { old.as_ref() }.hash();
-        let mut home = LockedBucket::of(hash, array, &self.lists);
-        let replaced = !self.is_sealed() && home.replace(old, new, Tag::of(hash));
+        let mut bucket = LockedBucket::of(hash, array, &self.lists);
+        let replaced = !self.is_sealed() && bucket.replace(old, new, Tag::of(hash));
         if replaced {
             // SAFETY: the caller has the node alone.
             unsafe { new.as_ref() }.publish(self.owners);
@@ -340,13 +340,13 @@ impl Index {
         _: &ReadGuard,
     ) -> u64 {
         let mut seen = 0;
-        self.visit_homes(halves, Which::Occupied, &mut |home, part| {
-            home.for_each(|node| seen += usize::from(is_in(part, node) && see(node)));
+        self.visit_buckets(halves, Which::Occupied, &mut |bucket, part| {
+            bucket.for_each(|node| seen += usize::from(is_in(part, node) && see(node)));
             seen < least
         })
     }
 
-    /// As `visit`, but unlinks the nodes that are `wanted`, and hands them over.
+    /// Unlinks the nodes that are `wanted`, and hands them over, otherwise as `visit`.
     pub(in crate::table) fn take(
         &self,
         halves: Range<u64>,
@@ -356,8 +356,8 @@ impl Index {
         _: &ReadGuard,
     ) -> u64 {
         let mut count = 0;
-        self.visit_homes(halves, Which::Occupied, &mut |home, part| {
-            home.take(
+        self.visit_buckets(halves, Which::Occupied, &mut |bucket, part| {
+            bucket.take(
                 |node| is_in(part, node) && wanted(node),
                 |node| {
                     count += 1;
@@ -368,12 +368,12 @@ impl Index {
         })
     }
 
-    /// Has nothing linked any more. What has been linked before this returns, and not been taken out, is
-    /// found by a look that begins after that.
+    /// Seals the index: nothing is linked any more. What has been linked before this returns, and not been
+    /// taken out, is found by a look-up that begins after that.
     pub(in crate::table) fn seal(&self, _: &ReadGuard) {
         self.is_sealed.store(true, Ordering::Relaxed);
-        // Whoever links holds the lock of a bucket: either before us, or it sees the flag.
-        self.visit_homes(0..1 << 32, Which::All, &mut |_, _| true);
+        // A call that links holds the lock of a bucket: either before us, or it sees the flag.
+        self.visit_buckets(0..1 << 32, Which::All, &mut |_, _| true);
     }
 
     #[inline]
@@ -382,7 +382,7 @@ impl Index {
         self.is_sealed.load(Ordering::Relaxed)
     }
 
-    fn visit_homes(
+    fn visit_buckets(
         &self,
         halves: Range<u64>,
         which: Which,
@@ -394,12 +394,12 @@ impl Index {
         }
     }
 
-    /// The number of buckets, each of which has an equal part of the hashes.
+    /// Returns the number of buckets, each of which has an equal part of the hashes.
     pub(in crate::table) fn buckets(&self, _: &ReadGuard) -> usize {
         self.array().map_or(0, Array::len)
     }
 
-    /// Forgets all nodes, as the registry has gone. Owners who find nothing to unlink are content.
+    /// Forgets all nodes, as the table's owner has gone. Last owners then find nothing to unlink.
     pub(in crate::table) fn close(&self, graveyard: &Graveyard) {
         // AcqRel: the arrays are complete.
         let mut array = self.array.swap(ptr::null_mut(), Ordering::AcqRel);
@@ -411,7 +411,7 @@ impl Index {
         }
     }
 
-    /// Gives back what the lists have kept for later.
+    /// Frees unused memory of the lists.
     pub(in crate::table) fn shrink_lists(&self) {
         if let Some(lists) = self.lists.get() {
             lists.shrink_to_fit();
@@ -419,14 +419,14 @@ impl Index {
     }
 }
 
-/// Whether the upper half of a linked node's hash is in this part, if there is one.
+/// Returns whether the upper half of a linked node's hash is in this part, if there is one.
 #[inline(always)]
 fn is_in(part: Option<&Range<u64>>, node: NodePtr) -> bool {
     // SAFETY: linked nodes are headers, always.
     part.is_none_or(|part| part.contains(&(unsafe { node.as_ref() }.hash() >> 32)))
 }
 
-/// The first living node with this hash among those that a word shows, of which the caller is now an owner.
+/// Returns the first living node with this hash among those that a word shows; the caller is now an owner.
 /// Absent if no slot shows the tag; unsure if one does, but there was nothing to own.
 #[inline(always)]
 fn probe_slots(bucket: &Bucket, word: Word, hash: u64) -> Probe {

@@ -1,15 +1,14 @@
 //! Linked nodes that have one hash, a few at a time.
 //!
-//! Whoever looks for a key becomes an owner of a few nodes with its hash, compares them when no lock is held,
-//! and goes on behind the last one. So it never owns many, however many there are. Those in the slots of a
-//! bucket and of its line come first, all at once; then those of the list, whose numbers say what is behind.
-//! In another array the places are others: there it begins anew.
+//! A caller becomes an owner of a few nodes with its hash, compares them when no lock is held, and goes on
+//! behind the last one. So it never owns many. Those in the slots of a bucket and of its line come first, all
+//! at once; then those of the list, in the order of their numbers. In another array it begins anew.
 //!
-//! A look-up need not meet what was linked after it began, and does not go on behind the number that was the
-//! last one then. If the node with its key was linked at that time, the look-up meets it, or the one that has
-//! taken its place, unless that has been unlinked meanwhile; then the key was absent at one moment of the
-//! look-up. An insertion has to meet all. It goes on until nothing is left that it has not compared, and then
-//! links its node under the same lock.
+//! - A look-up stops at the number that was the last one when it began. If the node with its key was linked
+//!   then, it meets that one, or the one that has taken its place. If that has been unlinked meanwhile, the
+//!   key was absent at one moment of the look-up.
+//! - An insertion has to meet all. It goes on until nothing is left that it has not compared, and then links
+//!   its node under the same lock.
 
 use super::bucket::{Tag, SLOTS};
 use super::locked_bucket::LockedBucket;
@@ -25,9 +24,9 @@ pub(crate) const FEW: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     2 * SLOTS + 2
 };
 
-/// Up to where the nodes with one hash have been looked at.
+/// The place up to which the nodes with one hash have been looked at.
 pub(crate) struct Place {
-    /// Of the array; 0 before the first one.
+    /// The array's; 0 before the first one.
     generation: u64,
     /// The next number to look at in the list.
     next: u64,
@@ -43,15 +42,15 @@ impl Place {
     };
 }
 
-/// What an insertion has compared.
+/// The nodes that an insertion has compared.
 pub(crate) struct Compared {
     pub(in crate::table) place: Place,
-    /// Those in slots. The caller owns them, so that no newcomer can be taken for one of them.
+    /// Those in slots. The caller owns them, so that no new node can be taken for one of them.
     pub(in crate::table) in_slots: Vec<NodePtr>,
 }
 
 impl LockedBucket<'_> {
-    /// Whether nodes with this hash are linked, dead or alive.
+    /// Returns whether nodes with this hash are linked, dead or alive.
     #[cold]
     pub(super) fn has_namesakes(&self, hash: u64) -> bool {
         let mut any = false;
@@ -62,8 +61,8 @@ impl LockedBucket<'_> {
         any
     }
 
-    /// The next few living nodes with this hash in the list, after `found` others. The caller becomes an
-    /// owner of each.
+    /// Shows the next few living nodes with this hash in the list, after `found` others. The caller becomes
+    /// an owner of each.
     fn next_listed(
         &self,
         hash: u64,
@@ -102,27 +101,27 @@ impl Index {
         let Some(array) = self.array() else {
             return;
         };
-        let home = LockedBucket::of(hash, array, &self.lists);
+        let bucket = LockedBucket::of(hash, array, &self.lists);
         let mut found = 0;
-        if place.generation != home.generation() {
+        if place.generation != bucket.generation() {
             *place = Place {
-                generation: home.generation(),
+                generation: bucket.generation(),
                 next: 0,
-                last: home.last_number(),
+                last: bucket.last_number(),
             };
-            home.for_each_match_in_slots(Tag::of(hash), |node| {
+            bucket.for_each_match_in_slots(Tag::of(hash), |node| {
                 if let Some(node) = acquire(node, hash) {
                     see(node);
                     found += 1;
                 }
             });
         }
-        home.next_listed(hash, place, found, see);
+        bucket.next_listed(hash, place, found, see);
     }
 
-    /// As [`Index::link`], for a caller that has compared some nodes with the same hash. Shows `see` the next
-    /// few that it has not compared, and whether they are in slots: those are rivals. If there are none, it
-    /// links the node.
+    /// Links a node for a caller that has compared some nodes with the same hash. Shows `see` the next few
+    /// that it has not compared, and whether they are in slots: those are rivals. Links the node if there are
+    /// none.
     #[cold]
     #[inline(never)]
     pub(in crate::table) fn link_beside(
@@ -138,17 +137,17 @@ impl Index {
         let array = array.expect("nodes are linked while the registry lives");
         // SAFETY: the caller has the node alone, or is an owner of the draft in it.
         let hash = unsafe { node.as_ref() }.key_hash();
-        let home = LockedBucket::of(hash, array, &self.lists);
+        let bucket = LockedBucket::of(hash, array, &self.lists);
         let Compared { place, in_slots } = compared;
-        if place.generation != home.generation() {
+        if place.generation != bucket.generation() {
             *place = Place {
-                generation: home.generation(),
+                generation: bucket.generation(),
                 next: 0,
                 last: u64::MAX,
             };
         }
         let mut found = 0;
-        home.for_each_match_in_slots(Tag::of(hash), |other| {
+        bucket.for_each_match_in_slots(Tag::of(hash), |other| {
             if in_slots.contains(&other) {
                 return;
             }
@@ -157,13 +156,13 @@ impl Index {
                 found += 1;
             }
         });
-        home.next_listed(hash, place, found, &mut |other| {
+        bucket.next_listed(hash, place, found, &mut |other| {
             see(other, false);
             found += 1;
         });
         if found > 0 {
             return Link::Rivals;
         }
-        self.place(node, hash, home, array, live, graveyard)
+        self.place(node, hash, bucket, array, live, graveyard)
     }
 }

@@ -1,14 +1,13 @@
 //! Growing and shrinking, a few buckets at a time.
 //!
-//! A successor is hung behind the array, and those who insert move one or two groups of neighbouring buckets
-//! each, until all have moved and the successor takes the array's place. Nobody waits for the whole: a reader
-//! who finds that a bucket has moved looks into the successor, and a writer waits for its own bucket's group
-//! at most. The old array is buried.
+//! The array gets a successor, and each insertion moves a few groups of neighbouring buckets, until all have
+//! moved and the successor takes the array's place. Nobody waits for the whole: a reader that finds a moved
+//! bucket looks into the successor, and a writer waits for its own bucket's group at most. The old array is
+//! retired.
 //!
-//! Whoever reserves hangs a successor that is as long as needed at once, and moves all groups that nobody has
-//! begun to move. If others have some in hand still, what is needed is hung behind that successor, and its
-//! turn comes when that one is in the array's place: no group may leave a successor before all have arrived
-//! there.
+//! A reservation sets a successor that is as long as needed, and moves all groups that nobody has begun to
+//! move. If others still have some in hand, the needed array becomes that successor's successor: no group may
+//! leave a successor before all have arrived there.
 
 use super::array::{self, gcd, Array};
 use super::bucket::Tag;
@@ -30,7 +29,7 @@ impl Index {
     pub(super) fn grow(&self, array: &Array, live: usize, graveyard: &Graveyard) {
         if array.successor().is_none() && array.is_crowded(live) {
             if let Some(len) = array::longer(array.len()) {
-                hang(array, len);
+                set_successor(array, len);
                 self.step(array, graveyard);
             }
         }
@@ -53,7 +52,7 @@ impl Index {
                 return;
             }
             self.move_group(array, next, group, groups);
-            // AcqRel: whoever counts the last group has seen the work on all others.
+            // AcqRel: the thread that counts the last group has seen the work on all others.
             if array.moved.fetch_add(1, Ordering::AcqRel) + 1 == groups {
                 self.succeed(array, next, graveyard);
                 return;
@@ -78,7 +77,7 @@ impl Index {
             if last.len() >= wanted {
                 return;
             }
-            hang(last, wanted);
+            set_successor(last, wanted);
         }
     }
 
@@ -107,13 +106,13 @@ impl Index {
                 continue;
             }
             match array::shorter(array.len()) {
-                Some(len) if live() <= array::capacity(len) => hang(array, len),
+                Some(len) if live() <= array::capacity(len) => set_successor(array, len),
                 _ => return,
             }
         }
     }
 
-    /// Moves one group: locks its homes, deals their nodes out to the successor's, and marks them as moved.
+    /// Moves one group: locks its buckets, deals their nodes out to the successor's, and marks them as moved.
     fn move_group(&self, array: &Array, next: &Array, group: usize, groups: usize) {
         let (from, to) = (array.len() / groups, next.len() / groups);
         debug_assert!(
@@ -122,26 +121,26 @@ impl Index {
             array.len(),
             next.len()
         );
-        // In ascending order; all other code holds one home at a time.
+        // In ascending order; all other code locks one bucket at a time.
         let mut old: [Option<LockedBucket<'_>>; WIDEST_GROUP] = std::array::from_fn(|i| {
             (i < from).then(|| LockedBucket::lock(array, group * from + i, &self.lists))
         });
         // Nobody finds these yet: the way to them leads through the old ones. They are locked to be written,
-        // not to be kept from anybody; so where there are many, one can make way for another.
+        // not to be kept from anybody; so one can make way for another.
         let mut new: [Option<LockedBucket<'_>>; WIDEST_GROUP] = [const { None }; WIDEST_GROUP];
-        for home in old.iter_mut().flatten() {
-            home.move_out(|node| {
+        for bucket in old.iter_mut().flatten() {
+            bucket.move_out(|node| {
                 // SAFETY: linked nodes are headers, always.
                 let hash = unsafe { node.as_ref() }.hash();
                 let index = next.index(hash);
                 debug_assert_eq!(index / to, group, "a group holds one range of hashes");
                 let place = &mut new[index % WIDEST_GROUP];
-                if place.as_ref().is_none_or(|home| home.index() != index) {
+                if place.as_ref().is_none_or(|bucket| bucket.index() != index) {
                     *place = None;
                     *place = Some(LockedBucket::lock(next, index, &self.lists));
                 }
-                let home = place.as_mut().expect("locked above");
-                home.place(node, Tag::of(hash));
+                let bucket = place.as_mut().expect("locked above");
+                bucket.place(node, Tag::of(hash));
             });
         }
         // First the new ones, so that they are complete when the old ones say so.
@@ -162,14 +161,14 @@ impl Index {
             .array
             .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed);
         if let (Ok(_), Some(old)) = (won, NonNull::new(old)) {
-            // SAFETY: from here on nobody who looks for the array finds the old one.
+            // SAFETY: from here on no reader that loads the array finds the old one.
             unsafe { graveyard.retire(Array::blocks(old)) };
         }
     }
 }
 
 /// Gives the array a successor, unless it has one.
-fn hang(array: &Array, len: usize) {
+fn set_successor(array: &Array, len: usize) {
     let next = Array::boxed(len, array.generation() + 1);
     // Release: pairs with `Array::successor`.
     let won = array.next.compare_exchange(
