@@ -99,8 +99,12 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     ///
     /// # Panics
     /// When the map has been closed.
+    #[track_caller]
     pub fn fill(self, value: M::Value) -> M::Owner {
-        self.try_fill(value).unwrap_or_else(|closed| closed.panic())
+        match self.try_fill(value) {
+            Ok(owner) => owner,
+            Err(closed) => closed.panic(),
+        }
     }
 
     /// As [`fill`](Self::fill), of a map that may be closed.
@@ -124,6 +128,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// # Panics
     /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when the creation is
     /// refused.
+    #[track_caller]
     pub fn fill_with(self, make: impl FnOnce(&M::Key) -> M::Value) -> M::Owner {
         never_fails(self.try_fill_with(|key| Ok(make(key))))
     }
@@ -163,6 +168,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// # Panics
     /// As there.
     #[allow(private_bounds)] // Which maps can be notified by a token is in their documentation.
+    #[track_caller]
     pub fn fill_with_token(self, make: impl FnOnce(&M::Key, Token) -> M::Value) -> M::Owner
     where
         M: Tokens,

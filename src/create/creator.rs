@@ -162,6 +162,7 @@ pub(in crate::create) fn create_with_token<M: Tokens, E>(
 
 /// Unwraps the result of a factory that cannot fail.
 #[inline(always)]
+#[track_caller]
 pub(crate) fn never_fails<T>(created: Result<T, CreateError<Infallible>>) -> T {
     match created {
         Ok(value) => value,

@@ -27,6 +27,7 @@ impl ClosedError {
 
     /// Panics, for the calls that return no error.
     #[cold]
+    #[track_caller]
     pub(crate) fn panic(self) -> ! {
         panic!("{self}")
     }
@@ -70,6 +71,7 @@ pub enum Refused {
 impl Refused {
     /// Panics, for the calls that return no error.
     #[cold]
+    #[track_caller]
     pub(in crate::create) fn panic(self) -> ! {
         panic!("{self}")
     }
@@ -139,6 +141,7 @@ impl<E> CreateError<E> {
     ///
     /// # Panics
     /// With the text of [`Refused`], when the creation was refused, as the calls do that return no error.
+    #[track_caller]
     pub fn into_failed(self) -> E {
         match self {
             Self::Failed(error) => error,

@@ -73,6 +73,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// assert_eq!(sizes.get_or_insert_with(&word, |word| word.len()), 10);
     /// ```
     #[inline]
+    #[track_caller]
     pub fn get_or_insert_with(
         &self,
         key: A::Given<'_>,

@@ -162,6 +162,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// drop(old);                                  // a late drop does not touch its successor
     /// assert_eq!(map.get(&1), Some(new));
     /// ```
+    #[track_caller]
     pub fn insert(&self, key: A::Given<'_>, value: B::Value) -> Option<B::Value>
     where
         B::Value: Clone,
@@ -268,6 +269,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// assert_eq!(uses.update("sword", |_| None), None);
     /// assert!(uses.is_empty());
     /// ```
+    #[track_caller]
     pub fn update(
         &self,
         key: A::Given<'_>,
@@ -405,6 +407,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     }
 
     /// As `insert`, for those who may not want what had to make way.
+    #[track_caller]
     pub(in crate::map) fn enter(
         &self,
         key: A::Given<'_>,

@@ -159,6 +159,7 @@ where
     /// drop(socket);
     /// assert_eq!(map.entry_count(), 0);
     /// ```
+    #[track_caller]
     pub fn insert_with_token(
         &self,
         key: K,

@@ -68,6 +68,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when it asks for its own
     /// key, directly or through others, or when the registry is closed.
     #[inline]
+    #[track_caller]
     pub fn get_or_insert_with(&self, key: K, make: impl FnOnce(&K) -> V) -> Handle<K, V> {
         self.entry(key).or_insert_with(make)
     }

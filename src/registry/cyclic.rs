@@ -38,6 +38,7 @@ where
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with).
+    #[track_caller]
     pub fn or_insert_cyclic(self, make: impl FnOnce(&K, &WeakHandle<K, V>) -> V) -> O::Of {
         never_fails(self.or_try_insert_cyclic(|key, me| Ok(make(key, me))))
     }

@@ -141,6 +141,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// drop(old);                                  // a late drop does not touch its successor
     /// assert_eq!(*registry.get(&1).unwrap(), "new");
     /// ```
+    #[track_caller]
     pub fn insert(&self, key: K, value: V) -> (Handle<K, V>, Option<Handle<K, V>>) {
         let (hash, mut new) = self.prepare(key, value);
         loop {
@@ -216,6 +217,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// assert!(versions.update("k", |_| None).is_none());
     /// assert!(versions.is_empty());
     /// ```
+    #[track_caller]
     pub fn update(
         &self,
         key: K,

@@ -512,3 +512,52 @@ mod at_the_drop_of_a_condition {
         assert_eq!((text, *held), ("5".into(), 5));
     }
 }
+
+#[test]
+fn a_refusal_panics_where_the_call_stands() {
+    use highlander::{Registry, StrongMap, WeakValueMap};
+    use std::panic::{self, AssertUnwindSafe, Location};
+    use std::sync::{Arc, Mutex};
+
+    static PLACES: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+    let registry: Registry<u32, u32> = Registry::new();
+    let strong: StrongMap<u32, String> = StrongMap::new();
+    let weak: WeakValueMap<u32, Arc<u32>> = WeakValueMap::new();
+    registry.close();
+    strong.close();
+    weak.close();
+    let line = Location::caller().line();
+    let calls: [&dyn Fn(); 12] = [
+        &|| drop(registry.get_or_insert_with(1, |_| 1)),
+        &|| drop(registry.insert(1, 1)),
+        &|| drop(registry.entry(1).or_insert(1)),
+        &|| drop(registry.entry(1).or_default()),
+        &|| drop(registry.entry(1).or_create_cyclic(|_| 1, |_| ())),
+        &|| drop(registry.entry(1).or_optionally_insert_with(|_| Some(1))),
+        &|| drop(registry.entry(1).claim()),
+        &|| drop(strong.get_or_insert_with(1, |_| String::new())),
+        &|| drop(strong.insert(1, String::new())),
+        &|| drop(strong.update(1, |_| Some(String::new()))),
+        &|| drop(weak.get_or_insert_with(1, |_| Arc::new(1))),
+        &|| drop(weak.insert(1, Arc::new(1))),
+    ];
+    let before = panic::take_hook();
+    let thread = std::thread::current().id();
+    panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() != thread {
+            return before(info);
+        }
+        let place = info.location().unwrap();
+        PLACES
+            .lock()
+            .unwrap()
+            .push((place.file().to_owned(), place.line()));
+    }));
+    for call in calls {
+        assert!(panic::catch_unwind(AssertUnwindSafe(call)).is_err());
+    }
+    drop(panic::take_hook());
+    let places = std::mem::take(&mut *PLACES.lock().unwrap());
+    let here = |n: u32| (file!().to_owned(), line + 2 + n);
+    assert_eq!(places, (0..12).map(here).collect::<Vec<_>>());
+}

@@ -115,6 +115,7 @@ pub(super) fn of_created<M: Creator, O: Output<M>, E>(
 }
 
 /// Makes an option of the result of a factory whose only error is that there is no such thing.
+#[track_caller]
 pub(super) fn optional<T>(created: Result<T, CreateError<()>>) -> Option<T> {
     match created {
         Ok(found) => Some(found),

@@ -247,6 +247,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with).
+    #[track_caller]
     pub fn or_insert(self, value: M::Value) -> O::Of {
         self.or_insert_with(|_| value)
     }
@@ -255,6 +256,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with).
+    #[track_caller]
     pub fn or_default(self) -> O::Of
     where
         M::Value: Default,
@@ -267,6 +269,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// # Panics
     /// When `make` panics; and with the text of [`Refused`] when the creation is refused.
     #[inline(always)]
+    #[track_caller]
     pub fn or_insert_with(self, make: impl FnOnce(&M::Key) -> M::Value) -> O::Of {
         never_fails(self.or_try_insert_with(|key| Ok(make(key))))
     }
@@ -318,6 +321,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with).
+    #[track_caller]
     pub fn or_optionally_insert_with(
         self,
         make: impl FnOnce(&M::Key) -> Option<M::Value>,
@@ -357,30 +361,35 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///
     /// ```
     /// use highlander::{Handle, Registry, WeakHandle};
-    /// use std::sync::OnceLock;
+    /// use std::sync::{Mutex, OnceLock};
     ///
     /// struct Class { friend: OnceLock<WeakHandle<&'static str, Class>> }
     /// static CLASSES: Registry<&str, Class> = Registry::new();
+    /// static ALL: Mutex<Vec<Handle<&'static str, Class>>> = Mutex::new(Vec::new());    // their owner
     ///
-    /// fn class(name: &'static str, friend: &'static str) -> Handle<&'static str, Class> {
+    /// fn class(name: &'static str, friend_name: &'static str) -> Handle<&'static str, Class> {
     ///     CLASSES.entry(name).or_create_cyclic(
     ///         |_| Class { friend: OnceLock::new() },
     ///         |class| {
-    ///             let friend = class_of(friend, name);
+    ///             let friend = self::class(friend_name, name);
     ///             class.friend.set(Handle::downgrade(&friend)).ok().unwrap();
-    /// #           KEPT.lock().unwrap().push(friend);
+    ///             ALL.lock().unwrap().push(friend);
     ///         },
     ///     )
     /// }
-    /// # use class as class_of;
-    /// # static KEPT: std::sync::Mutex<Vec<Handle<&'static str, Class>>> = std::sync::Mutex::new(Vec::new());
+    /// # fn main() {
     /// let list = class("List", "Node");                       // asks for Node, whose initialiser asks for List
     /// let node = list.friend.get().unwrap().upgrade().unwrap();
     /// assert!(node.friend.get().unwrap().upgrade().unwrap().ptr_eq(&list));
+    /// # }
     /// ```
+    ///
+    /// Here both sides are weak, so somebody else has to own them. What nobody owns when `initialise` returns
+    /// is dead by then.
     ///
     /// # Panics
     /// When `allocate` or `initialise` panics; and with the text of [`Refused`] when the creation is refused.
+    #[track_caller]
     pub fn or_create_cyclic(
         self,
         allocate: impl FnOnce(&M::Key) -> M::Value,
@@ -452,6 +461,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with).
+    #[track_caller]
     pub fn or_insert_with_token(self, make: impl FnOnce(&M::Key, Token) -> M::Value) -> O::Of
     where
         M: Tokens,
@@ -539,9 +549,12 @@ where
     /// # Panics
     /// With the text of [`Refused`], when it is called inside a creation that the one under way waits for,
     /// and when the map is closed.
+    #[track_caller]
     pub fn claim(self) -> Claim<'a, M> {
-        self.claim_or_refused()
-            .unwrap_or_else(|refused| refused.panic())
+        match self.claim_or_refused() {
+            Ok(claim) => claim,
+            Err(refused) => refused.panic(),
+        }
     }
 
     /// As [`claim`](Self::claim), but returns why it is refused.

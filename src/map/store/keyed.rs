@@ -159,6 +159,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
 
     /// Enters a value in the place of the live one, which comes back. `watch` says how a weak key is watched,
     /// be it this one or the stored one, unless it is already. Panics when the store is closed.
+    #[track_caller]
     pub(in crate::map) fn insert_keyed(
         &self,
         hash: u64,
@@ -243,6 +244,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
 
     /// Changes the entry as `f` says, which gets the live value or none, and returns the new one or none.
     /// What is entered then comes back. Panics when there is to be one, and the store is closed.
+    #[track_caller]
     pub(in crate::map) fn update_keyed(
         &self,
         hash: u64,
