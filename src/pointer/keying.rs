@@ -37,6 +37,11 @@ mod sealed {
 
 /// A way to compare weak keys of type `P`: [`ByEquality`] or [`ByAddress`]. It cannot be implemented outside
 /// of this crate.
+#[diagnostic::on_unimplemented(
+    message = "what `{P}` leads to cannot be compared by equality",
+    label = "it has no `Hash` and `Eq`",
+    note = "to compare by identity, write `ByAddress` behind the other types: `WeakSet<Arc<dyn Listener>, ByAddress>`"
+)]
 pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
     #[doc(hidden)]
     fn hash<S: BuildHasher>(hasher: &S, key: &P) -> u64;
@@ -86,6 +91,7 @@ pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> + sealed::CanAsk<P, Q> {
     fn found(stored: &P::Weak, asked: &Q) -> Option<P>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: Pointer> Keying<P> for ByEquality
 where
     P::Target: Hash + Eq,

@@ -71,6 +71,11 @@ use std::sync::{self, Arc};
 /// assert!(weak.is_dead());
 /// assert_eq!(*released.lock().unwrap(), [7]);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no strong pointer",
+    label = "what is held weakly is an `Arc`, an `Rc`, a `Watched`, a `Handle`, or another `Pointer`",
+    note = "to keep the value itself, take a `Registry`, or put it into an `Arc`"
+)]
 pub trait Pointer: Clone {
     /// What it leads to.
     type Target: ?Sized;

@@ -361,6 +361,11 @@ impl<P: Pointer, M: Keying<P>> KeySlot for WeakSlot<P, M> {
 }
 
 /// What a weak side has besides its pointer.
+#[diagnostic::on_unimplemented(
+    message = "`{P}` cannot be held weakly like this",
+    label = "either it is no strong pointer, or what it leads to cannot be compared by equality",
+    note = "weak keys whose targets have no `Hash` and `Eq` are compared by identity: write `ByAddress` behind the other types"
+)]
 pub(crate) trait Extra<P: Pointer> {
     type Data: Send + Sync;
 
@@ -368,6 +373,7 @@ pub(crate) trait Extra<P: Pointer> {
 }
 
 /// A value.
+#[diagnostic::do_not_recommend]
 impl<P: Pointer> Extra<P> for () {
     type Data = ();
 
@@ -376,6 +382,7 @@ impl<P: Pointer> Extra<P> for () {
 }
 
 /// A key.
+#[diagnostic::do_not_recommend]
 impl<P: Pointer, M: Keying<P>> Extra<P> for M {
     type Data = PhantomData<fn() -> M>;
 
