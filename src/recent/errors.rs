@@ -1,4 +1,4 @@
-//! What creations have failed with: negative results, kept for a time.
+//! Errors of creations, kept for a time: negative results.
 
 use super::keeper::{Keeper, Limit};
 use crate::memory::panics::after;
@@ -63,7 +63,7 @@ struct KeptError<E> {
 
 impl<K: 'static, E: 'static> RecentErrors<K, E> {
     const_fn! {
-        /// Nothing has failed yet. Can be a `static`.
+        /// Creates an empty one. Can be a `static`.
         ///
         /// # Panics
         /// When `max_capacity` is above 2³⁰.
@@ -76,8 +76,8 @@ impl<K: 'static, E: 'static> RecentErrors<K, E> {
         }
     }
 
-    /// The same, with the time from `clock`: for tests, or for a clock that is quicker to read and less
-    /// exact. It runs with no lock held.
+    /// Takes the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs
+    /// with no lock held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
@@ -99,22 +99,22 @@ impl<K: 'static, E: 'static> RecentErrors<K, E> {
         self.keeper.expire()
     }
 
-    /// The number of errors, with those whose time is over and whose memory has not come back yet.
+    /// Returns the number of errors, with those whose time is over and whose memory has not come back yet.
     pub fn len(&self) -> usize {
         self.keeper.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The number of errors that are kept at most.
+    /// Returns the number of errors that are kept at most.
     pub const fn capacity(&self) -> usize {
         self.keeper.capacity()
     }
 
-    /// How long an error is kept.
+    /// Returns how long an error is kept.
     pub const fn time_to_live(&self) -> Duration {
         self.time_to_live
     }
@@ -128,17 +128,17 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
     {
         // Its entry goes with its last owner.
         let failure = self.errors.get(key);
-        failure.is_some_and(|failure| self.let_go(&failure) && self.is_fresh(&failure))
+        failure.is_some_and(|failure| self.release(&failure) && self.is_fresh(&failure))
     }
 
-    /// The error of this key, if the time has not passed.
+    /// Returns the error of this key, if the time has not passed.
     pub fn get<Q>(&self, key: &Q) -> Option<E>
     where
         Q: ?Sized + Hash + Equivalent<K>,
         E: Clone,
     {
         let failure = self.errors.get(key)?;
-        // One that is forgotten lives on while somebody clones it.
+        // A forgotten one lives on while somebody clones it.
         let is_kept = self.keeper.contains(Handle::identity(&failure));
         let is_there = is_kept && self.is_fresh(&failure);
         let error = is_there.then(|| failure.error.clone());
@@ -150,16 +150,16 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         age < self.time_to_live
     }
 
-    /// Whether it was kept.
-    fn let_go(&self, failure: &Handle<K, KeptError<E>>) -> bool {
+    /// Drops the kept owner. True if there was one.
+    fn release(&self, failure: &Handle<K, KeptError<E>>) -> bool {
         self.keeper.release(Handle::identity(failure))
     }
 }
 
 impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
     /// Returns the error of this key, if there is one; otherwise what `make` returns, and if that is an
-    /// error, keeps a clone of it, with one of the key. To be called in a factory, which nobody else runs for
-    /// the same key meanwhile.
+    /// error, keeps a clone of it, with one of the key. Called in a factory, which nobody else runs for the
+    /// same key meanwhile.
     ///
     /// # Errors
     /// The error that is kept, or whatever `make` returns.
@@ -168,11 +168,12 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
             return Err(after(make, error));
         }
         let result = make(key);
-        self.note(key, &result);
+        self.record(key, &result);
         result
     }
 
-    /// As [`or_try`](Self::or_try), for factories that await.
+    /// Returns the error of this key, or what `make` returns: [`or_try`](Self::or_try) for factories that
+    /// await.
     ///
     /// ```
     /// use highlander::{RecentErrors, Registry};
@@ -204,12 +205,12 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
             return Err(after((key, make), error));
         }
         let result = ended!(make(&key));
-        self.note(&key, &result);
+        self.record(&key, &result);
         after(key, result)
     }
 
-    /// What has come of the creation of this key.
-    fn note<V>(&self, key: &K, result: &Result<V, E>) {
+    /// Records the result of the creation of this key.
+    fn record<V>(&self, key: &K, result: &Result<V, E>) {
         match result {
             Ok(_) => {
                 self.remove(key);
@@ -218,9 +219,9 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
                 let (key, error) = (key.clone(), error.clone());
                 let at = self.keeper.now();
                 let (failure, before) = self.errors.insert(key, KeptError { error, at });
-                // First, or another one would have to go for it.
+                // First, or another one would have to make way.
                 if let Some(before) = before {
-                    self.let_go(&before);
+                    self.release(&before);
                 }
                 self.keeper
                     .keep(&failure, Handle::identity(&failure), || true);

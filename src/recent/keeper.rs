@@ -1,4 +1,4 @@
-//! Owners that are kept: not too many, and not too long.
+//! Keeps owners: not too many, and not too long.
 
 use super::queue::{Identity, Queue, Use};
 use crate::memory::panics::Panics;
@@ -7,10 +7,9 @@ use crate::sync::{const_fn, OnceCell};
 use std::time::{Duration, Instant};
 
 /// Places have numbers of 32 bits.
-const MOST: usize = 1 << 30;
+const MAX_CAPACITY: usize = 1 << 30;
 
-/// How exact the times of uses are, and how often is looked for those that have been kept long enough: an
-/// eighth of that time.
+/// Times of uses are exact to an eighth of the limit, and sweeps come that often.
 const GRAINS: u32 = 8;
 
 pub(super) struct Keeper<O> {
@@ -22,7 +21,7 @@ pub(super) struct Keeper<O> {
 
 type Clock = dyn Fn() -> Instant + Send + Sync;
 
-/// How long an owner is kept.
+/// The time for which an owner is kept.
 #[derive(Clone, Copy)]
 pub(super) enum Limit {
     /// After its last use.
@@ -48,10 +47,10 @@ impl Limit {
         nanos(self.duration() / GRAINS)
     }
 
-    /// At least so old is the recorded use of what may go.
+    /// Returns the least age of the recorded use of an owner that may go.
     fn age(self) -> u64 {
         match self {
-            // The last use may be so much younger than what is recorded.
+            // The last use may be younger than recorded by the grain.
             Self::Idle(time) => nanos(time).saturating_add(self.grain()),
             Self::Live(time) => nanos(time),
         }
@@ -65,7 +64,7 @@ fn nanos(time: Duration) -> u64 {
 impl<O> Keeper<O> {
     const_fn! {
         pub(super) const fn new(capacity: usize, limit: Option<Limit>) -> Self {
-            assert!(capacity <= MOST, "the maximum capacity is above 2^30");
+            assert!(capacity <= MAX_CAPACITY, "the maximum capacity is above 2^30");
             Self {
                 capacity,
                 limit,
@@ -91,7 +90,7 @@ impl<O> Keeper<O> {
         self.limit
     }
 
-    /// The time; runs the user's code, if there is a clock of theirs.
+    /// Returns the time. Runs the user's clock, if there is one.
     pub(super) fn now(&self) -> Instant {
         match &self.clock {
             Some(clock) => clock(),
@@ -103,8 +102,8 @@ impl<O> Keeper<O> {
         self.store.get().map_or(0, |store| store.queue.len())
     }
 
-    /// Marks an owner as used just now; and keeps a clone of it, if none is kept and `may_be_kept` says so.
-    /// Then others may have to go.
+    /// Marks an owner as used; and keeps a clone of it, if none is kept and `may_be_kept` says so. Then
+    /// another one may have to go.
     #[inline]
     pub(super) fn keep(&self, owner: &O, identity: u64, may_be_kept: impl FnOnce() -> bool)
     where
@@ -136,7 +135,7 @@ impl<O> Keeper<O> {
         }
     }
 
-    /// Cloned and dropped outside of the lock.
+    /// Enters a clone of an owner. Clones and drops outside of the lock.
     #[inline(never)]
     fn take_in(queue: &Queue<O>, identity: Identity, owner: &O, used: Use)
     where
@@ -162,19 +161,19 @@ impl<O> Keeper<O> {
         store.is_some_and(|store| store.queue.contains(Identity::new(identity)))
     }
 
-    /// Lets go of this owner.
+    /// Drops this owner. True if it was kept.
     pub(super) fn release(&self, identity: u64) -> bool {
         let store = self.store.get();
         let gone = store.and_then(|store| store.queue.take(Identity::new(identity)));
         gone.is_some()
     }
 
-    /// Lets go of all.
+    /// Drops all owners.
     pub(super) fn clear(&self) -> usize {
-        self.let_go(u64::MAX)
+        self.release_until(u64::MAX)
     }
 
-    /// Lets go of what has been kept for long enough.
+    /// Drops the owners that have been kept for long enough.
     pub(super) fn expire(&self) -> usize {
         match (self.store.get(), self.limit) {
             (Some(store), Some(limit)) => self.sweep(limit, store.since(self.now())),
@@ -182,7 +181,7 @@ impl<O> Keeper<O> {
         }
     }
 
-    /// As `expire`, but not every time.
+    /// Drops the owners that have been kept for long enough, but not at each call.
     #[inline]
     pub(super) fn tick(&self) {
         if let (Some(store), Some(limit)) = (self.store.get(), self.limit) {
@@ -194,7 +193,7 @@ impl<O> Keeper<O> {
     fn sweep_if_due(&self, store: &KeptOwners<O>, limit: Limit, now: u64) {
         let due = store.next_sweep.load(Relaxed);
         if now >= due {
-            // One of those who come at the same time.
+            // Of several threads one sweeps.
             let next = now.saturating_add(limit.grain().max(1));
             let ours = store
                 .next_sweep
@@ -208,11 +207,11 @@ impl<O> Keeper<O> {
     #[cold]
     fn sweep(&self, limit: Limit, now: u64) -> usize {
         now.checked_sub(limit.age())
-            .map_or(0, |deadline| self.let_go(deadline))
+            .map_or(0, |deadline| self.release_until(deadline))
     }
 
-    /// Each is dropped, whatever the destructors of the others do, and with no lock held.
-    fn let_go(&self, deadline: u64) -> usize {
+    /// Drops the owners whose last use is at or before `deadline`: each, whatever panics, with no lock held.
+    fn release_until(&self, deadline: u64) -> usize {
         let store = self.store.get();
         let gone = store.map_or_else(Vec::new, |store| store.queue.take_until(deadline));
         let count = gone.len();

@@ -1,4 +1,4 @@
-//! What the layer asks of a map, the same of each.
+//! The traits of a map that the layer uses.
 
 use crate::create::creator::Creator;
 use crate::map::store::reverse::ValueSlot;
@@ -25,20 +25,20 @@ pub trait WeakValued {
     /// The map, where `Self` leads to it.
     type Map: Identifies<Key = Self::Key, Value = Self::Value, Owner = Self::Owner>;
 
-    /// The map.
+    /// Returns the map.
     fn map(&self) -> &Self::Map;
 }
 
 /// The calls that all of these maps have.
 pub(crate) trait Identifies: Creator {
-    /// Which value it is, for as long as somebody owns it.
+    /// Returns the identity of a value, for as long as somebody owns it.
     fn identity(owner: &Self::Owner) -> u64;
 
     /// `shrink_to_fit`.
     fn give_back(&self);
 }
 
-/// What a map can be asked for.
+/// A map that can look up this borrowed form of its keys.
 pub(crate) trait LooksUp<Q: ?Sized>: Creator {
     fn look_up(&self, key: &Q) -> Option<Self::Owner>;
 }

@@ -1,8 +1,7 @@
-//! What has been used lately, kept alive for a little longer: a layer on top of a map whose values are weak.
+//! A layer on a map with weak values that keeps alive what was used lately.
 //!
-//! The maps know nothing of it: it owns values as anybody may. Here: the layer. `keeper` bounds what it owns,
-//! in number and in time; `queue` is the list of that; `maps` is what it asks of a map. `errors` keeps what
-//! creations have failed with.
+//! The maps know nothing of it: it owns values as anybody may. `keeper` bounds what it owns, in number and in
+//! time; `queue` is the list of that; `maps` is what it asks of a map; `errors` keeps errors of creations.
 
 mod errors;
 mod keeper;
@@ -105,8 +104,7 @@ impl<M: WeakValued> Recent<M> {
         }
     }
 
-    /// The same layer, which moreover lets go of values that have not been used for `time`: that is, for no
-    /// less, and a quarter more at most.
+    /// Lets go of values, too, that have not been used for `time`: for no less, and a quarter more at most.
     ///
     /// There is no thread that does it. They go in the first call of the layer after that time, whatever its
     /// key; with [`expire`](Self::expire), which may be called from time to time if there might be none; and
@@ -136,14 +134,14 @@ impl<M: WeakValued> Recent<M> {
         self
     }
 
-    /// The same layer, which takes the time from `clock`: for tests, or for a clock that is quicker to read
-    /// and less exact. It runs with no lock held.
+    /// Takes the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs
+    /// with no lock held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
     }
 
-    /// The map: for everything that is not to be kept, or that the layer has no call for.
+    /// Returns the map: for everything that is not to be kept, or that the layer has no call for.
     #[inline]
     pub fn map(&self) -> &M::Map {
         self.map.map()
@@ -188,7 +186,7 @@ impl<M: WeakValued> Recent<M> {
         Entry::with_output(self.map(), OwnedKey(key), Kept(self))
     }
 
-    /// As [`entry`](Self::entry), by a borrowed form of the key, which is made on a miss only.
+    /// Selects one key by a borrowed form of it, as [`entry`](Self::entry). The key is made on a miss only.
     #[inline]
     #[allow(private_bounds)] // What the map's `entry_ref` takes.
     pub fn entry_ref<'q, Q: ?Sized>(
@@ -217,7 +215,8 @@ impl<M: WeakValued> Recent<M> {
         self.entry(key).or_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail.
+    /// Returns the live value, created by a factory that may fail: see
+    /// [`get_or_insert_with`](Self::get_or_insert_with).
     ///
     /// # Errors
     /// As the map's call of that name.
@@ -230,7 +229,8 @@ impl<M: WeakValued> Recent<M> {
         self.entry(key).or_try_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits.
+    /// Returns the live value, created by a factory that awaits: see
+    /// [`get_or_insert_with`](Self::get_or_insert_with).
     ///
     /// # Panics
     /// As the map's call of that name.
@@ -247,7 +247,8 @@ impl<M: WeakValued> Recent<M> {
         self.entry(key).or_insert_with_async(make)
     }
 
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), with a factory that awaits.
+    /// Returns the live value, created by a factory that awaits and may fail: see
+    /// [`get_or_insert_with`](Self::get_or_insert_with).
     ///
     /// # Errors
     /// As the map's call of that name.
@@ -291,7 +292,7 @@ impl<M: WeakValued> Recent<M> {
         self.keeper.release(M::Map::identity(owner))
     }
 
-    /// Whether this value is kept just now, which is no use of it.
+    /// Returns whether this value is kept just now, which is no use of it.
     pub fn is_kept(&self, owner: &M::Owner) -> bool {
         self.keeper.contains(M::Map::identity(owner))
     }
@@ -315,17 +316,17 @@ impl<M: WeakValued> Recent<M> {
         self.keeper.expire()
     }
 
-    /// The number of values that are kept.
+    /// Returns the number of values that are kept.
     pub fn len(&self) -> usize {
         self.keeper.len()
     }
 
-    /// Whether none is.
+    /// Returns whether none is kept.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The number of values that are kept at most.
+    /// Returns the number of values that are kept at most.
     pub const fn capacity(&self) -> usize {
         self.keeper.capacity()
     }
@@ -337,7 +338,7 @@ impl<M: WeakValued> Recent<M> {
     }
 }
 
-/// What comes back counts as used and is kept: of [`entry`](Recent::entry).
+/// Counts what comes back as used, and keeps it: of [`entry`](Recent::entry).
 pub struct Kept<'a, M: WeakValued>(&'a Recent<M>);
 
 impl<M: WeakValued> Output<M::Map> for Kept<'_, M> {

@@ -1,23 +1,20 @@
-//! A bounded set of owners in two lines: those that have come, and those that were used again when it would
-//! have been their turn to go. The first line may be pressed down to half of the room, and there goes who
-//! came first; in the second goes who has not been used since it was last passed over (*second chance*, or
-//! *clock*). So a lot of values that are used once do not drive out those that are used all the time, and
-//! these not the last ones. Known from SLRU and S3-FIFO; without the latter's memory of what has gone, which
-//! would need the keys: an address is soon another value's.
+//! A bounded set of owners: SLRU with second chance. New entries are in one queue, reused ones in another.
+//! The first may shrink to half of the room, and its oldest entry goes; in the second the first entry goes
+//! that was not used since it was last passed over. So values that are used once do not drive out those that
+//! are used all the time. (Unlike S3-FIFO it does not remember what has gone: an address is soon another
+//! value's.)
 //!
-//! Everything is decided under the lock, and no owner is dropped there: whoever takes some out gets them.
-//! Beside it lie an index by identity and a mark for each place, which are written under the lock only, but
-//! for the uses, and read without it: so whoever comes again for an owner that is here takes no lock, and
-//! writes only if nobody has since the mark was cleared. What is read that way may be stale. Then a mark is
-//! set for another owner, which stays a little longer; or the owner is not found, and looked for again under
-//! the lock. Neither breaks anything, so all of it is relaxed.
+//! Everything is decided under the lock, and no owner is dropped there: they are returned. An index by
+//! identity, and a mark for each place, are read without the lock, and only marks are written: a use of an
+//! owner that is here takes no lock. A stale read sets the mark of another owner, which stays a little
+//! longer, or misses one, which is looked for again under the lock. So all of it is relaxed.
 
 use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, Relaxed};
 use crate::sync::Mutex;
 use std::collections::VecDeque;
 
-/// While everything is replaced so many times over, each of the second line is looked at once, so that who
-/// was used often, and is not any more, goes in the end.
+/// While everything is replaced so many times over, each entry of the second queue is looked at once, so that
+/// one that is not used any more goes in the end.
 const AGING: usize = 8;
 
 pub(super) struct Queue<O> {
@@ -27,24 +24,24 @@ pub(super) struct Queue<O> {
     order: Mutex<Order<O>>,
 }
 
-/// What may be read without the lock.
+/// The part of an entry that may be read without the lock.
 struct QueuePlace {
     identity: AtomicU64,
     /// Since it was entered, or passed over by an eviction.
     used: AtomicBool,
-    /// When, a little before its last use: in nanoseconds.
+    /// The time of its last use, or a little earlier, in nanoseconds.
     last: AtomicU64,
 }
 
 struct Order<O> {
     /// By place. Grows as far as it is needed.
     owners: Vec<Option<O>>,
-    /// The places of those that have come, the next one to go first.
+    /// The places of the new ones, the next one to go first.
     once: VecDeque<u32>,
-    /// Of those that were used again.
+    /// The places of the reused ones.
     again: VecDeque<u32>,
     free: Vec<u32>,
-    /// Evictions, each times the length of the second line, since one of it was looked at.
+    /// Evictions, each times the length of the second queue, since one of that was looked at.
     age: usize,
 }
 
@@ -66,7 +63,7 @@ impl Identity {
     }
 }
 
-/// The moment of a use, and how much older the recorded one must be for it to be recorded.
+/// The moment of a use, and how much older the recorded one must be for this one to be recorded.
 #[derive(Clone, Copy)]
 pub(super) struct Use {
     pub(super) now: u64,
@@ -98,7 +95,7 @@ impl<O> Queue<O> {
         self.order.lock().len()
     }
 
-    /// Whether the owner is here, which counts as a use of it.
+    /// Marks the owner as used. False if it is not here.
     #[inline]
     pub(super) fn mark(&self, identity: Identity, used: Use) -> bool {
         match self.find(identity) {
@@ -140,7 +137,7 @@ impl<O> Queue<O> {
         gone
     }
 
-    /// The next place to be given to another owner, out of the order and the index.
+    /// Frees a place for another owner: takes it out of the order and the index.
     fn evict(&self, order: &mut Order<O>) -> u32 {
         let was_used = |place: u32| self.places[place as usize].used.swap(false, Relaxed);
         let capacity = self.places.len();
@@ -155,7 +152,7 @@ impl<O> Queue<O> {
                 order.again.push_back(place);
             }
         }
-        // Others set marks meanwhile: they are passed over twice, once in each line, and not for ever.
+        // Others set marks meanwhile: each is passed over twice, once in each queue, and not for ever.
         for _ in 0..2 * capacity {
             if order.once.len() < (capacity / 2).max(1) {
                 if let Some(place) = order.again.pop_front() {
@@ -174,7 +171,7 @@ impl<O> Queue<O> {
                 self.unlink(place);
                 return place;
             }
-            // It keeps the mark: it may not have been used since it came there before it is looked at.
+            // It keeps the mark: else it might go there before it can be used.
             order.again.push_back(place);
         }
         let place = order.once.pop_front().or_else(|| order.again.pop_front());
@@ -210,7 +207,7 @@ impl<O> Queue<O> {
             .collect()
     }
 
-    /// Takes out what has left the order.
+    /// Takes out an owner that has left the order.
     fn take_out(&self, order: &mut Order<O>, place: u32) -> Option<O> {
         self.unlink(place);
         order.free.push(place);
@@ -218,15 +215,15 @@ impl<O> Queue<O> {
     }
 
     #[inline]
-    fn home(&self, identity: Identity) -> usize {
+    fn first_slot(&self, identity: Identity) -> usize {
         identity.hash & (self.index.len() - 1)
     }
 
-    /// The place of this owner: under the lock the truth, otherwise a hint.
+    /// Returns the place of this owner: under the lock the truth, otherwise a hint.
     #[inline]
     fn find(&self, identity: Identity) -> Option<u32> {
-        let mut at = self.home(identity);
-        // Under the lock there is an end; beside a writer it may move away.
+        let mut at = self.first_slot(identity);
+        // Bounded: beside a writer the end may move away.
         for _ in 0..self.index.len() {
             let place = self.index[at].load(Relaxed).checked_sub(1)?;
             if self.places[place as usize].identity.load(Relaxed) == identity.number {
@@ -241,7 +238,7 @@ impl<O> Queue<O> {
         self.places[place as usize]
             .identity
             .store(identity.number, Relaxed);
-        let mut at = self.home(identity);
+        let mut at = self.first_slot(identity);
         while self.index[at].load(Relaxed) != 0 {
             at = (at + 1) & (self.index.len() - 1);
         }
@@ -251,11 +248,11 @@ impl<O> Queue<O> {
     /// Takes a place out of the index, and moves up what had to go past it.
     fn unlink(&self, place: u32) {
         let mask = self.index.len() - 1;
-        let home = |place: u32| {
+        let first_slot = |place: u32| {
             let number = self.places[place as usize].identity.load(Relaxed);
-            self.home(Identity::new(number))
+            self.first_slot(Identity::new(number))
         };
-        let mut hole = home(place);
+        let mut hole = first_slot(place);
         while self.index[hole].load(Relaxed) != place + 1 {
             hole = (hole + 1) & mask;
         }
@@ -265,7 +262,7 @@ impl<O> Queue<O> {
             let Some(other) = self.index[at].load(Relaxed).checked_sub(1) else {
                 break;
             };
-            let way = at.wrapping_sub(home(other)) & mask;
+            let way = at.wrapping_sub(first_slot(other)) & mask;
             if way >= at.wrapping_sub(hole) & mask {
                 self.index[hole].store(other + 1, Relaxed);
                 hole = at;

@@ -12,7 +12,7 @@ use crate::create::steps::{Creates, Creation, EnteredDraft, EnteredValue, Publis
 use crate::deadlock::work::GivenUp;
 use crate::memory::hash::hash_key;
 use crate::registry::handle::Handle;
-use crate::registry::node::{RegistryNode, Unborn, Watch};
+use crate::registry::node::{PendingWatch, RegistryNode, Watch};
 use crate::table::exclusive::InTheWay;
 use crate::table::node_ref::NodeRef;
 use crate::table::stats::Count;
@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
-    /// Selects one key: what is to become of it is said by the calls of the [`Entry`].
+    /// Selects one key; the calls of the [`Entry`] say what is done with it.
     ///
     /// ```
     /// use highlander::Registry;
@@ -73,7 +73,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         self.entry(key).or_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail:
+    /// Returns the live value of this key, or enters the one that `make` makes, which may fail:
     /// [`entry`](Self::entry) with [`or_try_insert_with`](Entry::or_try_insert_with).
     ///
     /// ```
@@ -101,7 +101,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         self.entry(key).or_try_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits:
+    /// Returns the live value of this key, or enters the one that `make` makes, which awaits:
     /// [`entry`](Self::entry) with [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
     /// # Panics
@@ -119,10 +119,11 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         self.entry(key).or_insert_with_async(make)
     }
 
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), with a factory that awaits.
+    /// Returns the live value of this key, or enters the one that `make` makes, which awaits and may fail:
+    /// [`entry`](Self::entry) with [`or_try_insert_with_async`](Entry::or_try_insert_with_async).
     ///
     /// # Errors
-    /// As there.
+    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
     #[cfg(feature = "async")]
     pub fn get_or_try_insert_async<'a, F, T, E>(
         &'a self,
@@ -143,8 +144,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// Returns the live value of this key, as [`get`](Registry::get), but tells whether there is none because
-    /// it is being created.
+    /// Returns the live value of this key, as [`get`](Registry::get), or an error if it is being created.
     ///
     /// # Errors
     /// [`InFlight`] when there is none yet, and somebody is creating it.
@@ -154,16 +154,16 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     {
         let hash = hash_key(&self.hasher, key);
         let is_it = |other: &K| key.equivalent(other);
-        if let Some(strong) = self.look_up(hash, is_it) {
-            return Ok(Some(Handle::new(strong)));
+        if let Some(node) = self.look_up(hash, is_it) {
+            return Ok(Some(Handle::new(node)));
         }
         if let Some(draft) = self.draft_of(hash, key) {
             return Ok(Some(draft));
         }
-        if self.flights.any(hash, |seed| is_it(seed.key())) {
+        if self.flights.any(hash, |reserved| is_it(reserved.key())) {
             return Err(InFlight);
         }
-        // It may have landed between the two looks, which are one look-up.
+        // It may have been entered between the two look-ups, which count as one.
         Ok(self.table.get(hash, is_it).map(Handle::new))
     }
 }
@@ -185,33 +185,33 @@ impl<K, V> Clone for LiveHandle<K, V> {
 }
 
 impl<K, V> LiveHandle<K, V> {
-    fn new(strong: NodeRef<RegistryNode<K, V>>, fresh: bool) -> Self {
+    fn new(node: NodeRef<RegistryNode<K, V>>, fresh: bool) -> Self {
         Self {
-            handle: Handle::new(strong),
+            handle: Handle::new(node),
             fresh,
         }
     }
 }
 
-/// A value that was made, with what its weak handles share, if its factory has them.
-pub(super) type Grown<'t, K, V> = (FilledNode<'t, RegistryNode<K, V>>, Option<Arc<Watch>>);
+/// A value that was made, and its watch, if its factory has weak handles of it.
+pub(super) type MadeValue<'t, K, V> = (FilledNode<'t, RegistryNode<K, V>>, Option<Arc<Watch>>);
 
 impl<K: 'static, V: 'static, S> Registry<K, V, S> {
-    /// Has the value made, and written where it stays.
+    /// Makes a value, and writes it where it stays.
     #[inline]
-    pub(super) fn grow<'t, E>(
-        seed: &'t ReservedNode<RegistryNode<K, V>>,
+    pub(super) fn make_value<'t, E>(
+        reserved: &'t ReservedNode<RegistryNode<K, V>>,
         watch: Option<Arc<Watch>>,
         make: impl FnOnce(&'t K) -> Result<V, E>,
-    ) -> Result<Grown<'t, K, V>, E> {
-        match make(seed.key()) {
+    ) -> Result<MadeValue<'t, K, V>, E> {
+        match make(reserved.key()) {
             Ok(value) => {
                 // SAFETY: called by factories only. A flight creates once at a time, drops what was made
-                // before its next leader begins, as that borrows the seed from this one, and creates no more
-                // after the first success, which owns what was sown.
+                // before its next leader begins, as that borrows the node from this one, and creates no more
+                // after the first success, which owns the published node.
                 let filled = unsafe {
-                    seed.place().write(value);
-                    seed.filled()
+                    reserved.place().write(value);
+                    reserved.filled()
                 };
                 Ok((filled, watch))
             }
@@ -223,8 +223,8 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
 impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     type PendingKey = ReservedNode<RegistryNode<K, V>>;
     type LiveEntry = LiveHandle<K, V>;
-    type Made<'t> = Grown<'t, K, V>;
-    /// A value that was made in vain, and values of other keys with the same hash.
+    type Made<'t> = MadeValue<'t, K, V>;
+    /// An unused value, and values of other keys with the same hash.
     type Deferred = (Option<Box<V>>, Vec<NodeRef<RegistryNode<K, V>>>);
     type SharedMap = Registry<K, V, ()>;
 
@@ -236,13 +236,13 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         one.key() == other.key()
     }
 
-    fn name(&self, seed: &Self::PendingKey, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.naming.name(seed.key(), f)
+    fn name(&self, reserved: &Self::PendingKey, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.naming.name(reserved.key(), f)
     }
 
-    fn look(&self, hash: u64, seed: &Self::PendingKey) -> Option<Self::LiveEntry> {
-        let found = self.table.get(hash, |other| seed.key() == other);
-        found.map(|strong| LiveHandle::new(strong, false))
+    fn look(&self, hash: u64, reserved: &Self::PendingKey) -> Option<Self::LiveEntry> {
+        let found = self.table.get(hash, |other| reserved.key() == other);
+        found.map(|node| LiveHandle::new(node, false))
     }
 
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
@@ -256,38 +256,40 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     fn enter(
         &self,
         hash: u64,
-        seed: &Self::PendingKey,
+        reserved: &Self::PendingKey,
         (filled, watch): Self::Made<'_>,
     ) -> EnteredValue<Self> {
         let mut others = Vec::new();
         let enter = |node| {
             // SAFETY: key and value are written, and others have the key only.
-            let unborn = watch.map(|watch| unsafe { Unborn::<K, V>::new(node, watch) });
+            let pending = watch.map(|watch| unsafe { PendingWatch::<K, V>::new(node, watch) });
             let Entered {
                 entering,
                 strangers,
-            } = self.table.enter(node, hash, |other| seed.key() == other);
+            } = self
+                .table
+                .enter(node, hash, |other| reserved.key() == other);
             others = strangers;
             match entering {
                 Entering::Occupied(existing) => (false, Ok(LiveHandle::new(existing, false))),
                 Entering::Sealed => (false, Err(ClosedError::new())),
                 Entering::Linked => {
-                    if let Some(unborn) = unborn {
-                        unborn.born();
+                    if let Some(pending) = pending {
+                        pending.publish();
                     }
                     self.table.add_live(1);
                     self.count(Count::Created);
                     // SAFETY: linked, and its count is ours.
-                    let strong = unsafe { NodeRef::adopt(node) };
-                    (true, Ok(LiveHandle::new(strong, true)))
+                    let node = unsafe { NodeRef::adopt(node) };
+                    (true, Ok(LiveHandle::new(node, true)))
                 }
             }
         };
-        // SAFETY: it says what the table has said, after which no user code runs.
-        let (landed, vain) = unsafe { filled.enter(enter) };
+        // SAFETY: it returns what the table has returned, after which no user code runs.
+        let (live, unused) = unsafe { filled.enter(enter) };
         Published {
-            result: landed,
-            deferred: (vain, others),
+            result: live,
+            deferred: (unused, others),
         }
     }
 
@@ -297,12 +299,12 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         _: &Self::PendingKey,
         (filled, watch): Self::Made<'_>,
     ) -> Self::LiveEntry {
-        let strong = filled.draft();
+        let node = filled.draft();
         if let Some(watch) = watch {
             // SAFETY: complete, and nobody else has it yet.
-            unsafe { Unborn::<K, V>::new(strong.node(), watch) }.born();
+            unsafe { PendingWatch::<K, V>::new(node.node(), watch) }.publish();
         }
-        LiveHandle::new(strong, true)
+        LiveHandle::new(node, true)
     }
 
     fn enter_draft(
@@ -316,8 +318,8 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         let Entered {
             entering,
             strangers,
-        } = self.table.enter(draft.strong().node(), hash, is_it);
-        let landed = match entering {
+        } = self.table.enter(draft.node_ref().node(), hash, is_it);
+        let live = match entering {
             Entering::Occupied(existing) => Ok(Some(LiveHandle::new(existing, false))),
             Entering::Sealed => Err(ClosedError::new()),
             Entering::Linked => {
@@ -327,21 +329,21 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
             }
         };
         Published {
-            result: landed,
+            result: live,
             deferred: (None, strangers),
         }
     }
 
     fn abandon(&self, draft: &Self::LiveEntry, given_up: GivenUp<'_>) {
-        self.table.abandon(draft.handle.strong(), given_up);
+        self.table.abandon(draft.handle.node_ref(), given_up);
     }
 
-    fn is_fresh(landed: &Self::LiveEntry) -> bool {
-        landed.fresh
+    fn is_fresh(live: &Self::LiveEntry) -> bool {
+        live.fresh
     }
 
-    fn take_out(&self, landed: &Self::LiveEntry) {
-        self.remove_same(&landed.handle);
+    fn take_out(&self, live: &Self::LiveEntry) {
+        self.remove_same(&live.handle);
     }
 
     fn share_map(&self) -> Self::SharedMap {
@@ -355,11 +357,11 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         }
     }
 
-    fn settle(&self, landed: &Self::LiveEntry, rest: Option<Self::Deferred>) {
-        if landed.fresh && rest.is_none() {
+    fn settle(&self, live: &Self::LiveEntry, deferred: Option<Self::Deferred>) {
+        if live.fresh && deferred.is_none() {
             self.count(Count::Joined);
         }
-        drop(rest);
+        drop(deferred);
     }
 }
 
@@ -404,41 +406,41 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K
         ReservedNode::new(self.table.uninit_node(0, hash, 0), key)
     }
 
-    fn key_of(seed: &ReservedNode<RegistryNode<K, V>>) -> &K {
-        seed.key()
+    fn key_of(reserved: &ReservedNode<RegistryNode<K, V>>) -> &K {
+        reserved.key()
     }
 
     fn make<E>(
-        seed: &ReservedNode<RegistryNode<K, V>>,
+        reserved: &ReservedNode<RegistryNode<K, V>>,
         make: impl FnOnce(&K) -> Result<V, E>,
-    ) -> Result<Grown<'_, K, V>, E> {
-        Self::grow(seed, None, make)
+    ) -> Result<MadeValue<'_, K, V>, E> {
+        Self::make_value(reserved, None, make)
     }
 
-    fn made(seed: &ReservedNode<RegistryNode<K, V>>, value: V) -> Grown<'_, K, V> {
-        // SAFETY: as in `grow`.
+    fn made(reserved: &ReservedNode<RegistryNode<K, V>>, value: V) -> MadeValue<'_, K, V> {
+        // SAFETY: as in `make_value`.
         let filled = unsafe {
-            seed.place().write(value);
-            seed.filled()
+            reserved.place().write(value);
+            reserved.filled()
         };
         (filled, None)
     }
 
-    /// Not by way of a closure, which would have a large value for a moment. It runs no user code.
-    fn made_for<'t>(creation: &'t Creation<'_, Self>, value: V) -> Grown<'t, K, V> {
+    /// Not through a closure, which would move a large value once more. It runs no user code.
+    fn made_for<'t>(creation: &'t Creation<'_, Self>, value: V) -> MadeValue<'t, K, V> {
         Self::made(creation.pending_key(), value)
     }
 
-    fn value(landed: &LiveHandle<K, V>) -> &V {
-        &landed.handle
+    fn value(live: &LiveHandle<K, V>) -> &V {
+        &live.handle
     }
 
-    fn owner(landed: &LiveHandle<K, V>) -> &Handle<K, V> {
-        &landed.handle
+    fn owner(live: &LiveHandle<K, V>) -> &Handle<K, V> {
+        &live.handle
     }
 
-    fn into_owner(landed: LiveHandle<K, V>) -> Handle<K, V> {
-        landed.handle
+    fn into_owner(live: LiveHandle<K, V>) -> Handle<K, V> {
+        live.handle
     }
 }
 
@@ -464,7 +466,7 @@ where
     }
 }
 
-/// That what is ours in an [`EntryFuture`] may go to other threads.
+/// Proves that our parts of an [`EntryFuture`] may go to other threads.
 #[cfg(feature = "async")]
 #[allow(dead_code)] // It compiles, which is all.
 fn futures_are_send(make: fn() -> Missed<'static, Registry<u32, u32>, AnyLive, Owned>) {

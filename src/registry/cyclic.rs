@@ -1,4 +1,4 @@
-//! Values of a registry that know themselves.
+//! Creation of values that know themselves.
 
 use super::Registry;
 use crate::create::creator::never_fails;
@@ -18,9 +18,9 @@ where
     C: Condition<Registry<K, V, S>>,
     O: Output<Registry<K, V, S>>,
 {
-    /// As [`or_insert_with`](Self::or_insert_with), with a factory that gets the value's own weak handle, as
-    /// in [`Arc::new_cyclic`]: so that what the value owns can know it. The handle leads to nothing until the
-    /// value is entered; and for ever, if it never is.
+    /// Returns the live value, or enters the one that `make` makes, which gets the value's own weak handle,
+    /// as in [`Arc::new_cyclic`]. The handle leads to nothing until the value is entered; and for ever, if it
+    /// never is.
     ///
     /// ```
     /// use highlander::{Registry, WeakHandle};
@@ -43,7 +43,8 @@ where
         never_fails(self.or_try_insert_cyclic(|key, me| Ok(make(key, me))))
     }
 
-    /// As [`or_insert_cyclic`](Self::or_insert_cyclic), with a factory that may fail.
+    /// Returns the live value, or enters the one that `make` makes, which may fail: see
+    /// [`or_insert_cyclic`](Self::or_insert_cyclic).
     ///
     /// # Errors
     /// As [`or_try_insert_with`](Self::or_try_insert_with).
@@ -56,10 +57,10 @@ where
     {
         self.or_create(make, |creation, make| {
             creation.create(
-                |seed| {
-                    let me = WeakHandle::unborn();
+                |reserved| {
+                    let me = WeakHandle::pending();
                     let watch = Arc::clone(me.watch());
-                    Registry::<K, V, S>::grow(seed, Some(watch), |key| make(key, &me))
+                    Registry::<K, V, S>::make_value(reserved, Some(watch), |key| make(key, &me))
                 },
                 C::share,
             )

@@ -37,7 +37,7 @@ use std::sync::Arc;
 /// assert!(files.get("log").is_none());
 /// ```
 pub struct Handle<K, V> {
-    strong: NodeRef<RegistryNode<K, V>>,
+    node: NodeRef<RegistryNode<K, V>>,
 }
 
 // SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`) and may be the one that drops both (hence
@@ -48,35 +48,35 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Handle<K, V> {}
 
 impl<K, V> Handle<K, V> {
     #[inline(always)]
-    pub(in crate::registry) fn new(strong: NodeRef<RegistryNode<K, V>>) -> Self {
-        Self { strong }
+    pub(in crate::registry) fn new(node: NodeRef<RegistryNode<K, V>>) -> Self {
+        Self { node }
     }
 
     #[inline(always)]
-    pub(in crate::registry) fn strong(&self) -> &NodeRef<RegistryNode<K, V>> {
-        &self.strong
+    pub(in crate::registry) fn node_ref(&self) -> &NodeRef<RegistryNode<K, V>> {
+        &self.node
     }
 
     #[inline(always)]
     fn entry(&self) -> &RegistryNode<K, V> {
         // SAFETY: owned, so complete, and dropped by the last owner only.
-        unsafe { &*self.strong.payload().cast() }
+        unsafe { &*self.node.payload().cast() }
     }
 
-    /// The key under which the value was entered. A function, not a method, so that it does not hide one of
-    /// the value's.
+    /// Returns the key under which the value was entered. A function, not a method, so that it does not hide
+    /// one of the value's.
     #[inline]
     pub fn key(this: &Self) -> &K {
-        this.strong.key()
+        this.node.key()
     }
 
-    /// Whether both lead to the very same value.
+    /// Returns whether both lead to the very same value.
     #[inline]
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        self.strong.node() == other.strong.node()
+        self.node.node() == other.node.node()
     }
 
-    /// The address of the value, which stays the same while it lives.
+    /// Returns the address of the value, which stays the same while it lives.
     #[inline]
     pub fn as_ptr(this: &Self) -> *const V {
         this.entry().value()
@@ -85,12 +85,12 @@ impl<K, V> Handle<K, V> {
     /// Which value it is, for as long as it lives.
     #[inline]
     pub(crate) fn identity(this: &Self) -> u64 {
-        this.strong.node().addr().get() as u64
+        this.node.node().addr().get() as u64
     }
 
-    /// The number of handles to this value at some moment. Others may change it at any time.
+    /// Returns the number of handles to this value at some moment. Others may change it at any time.
     pub fn strong_count(this: &Self) -> usize {
-        this.strong.header().owners() as usize
+        this.node.header().owners() as usize
     }
 
     /// Runs `callback` at the death of the value, unless the registration is dropped before.
@@ -117,19 +117,19 @@ impl<K, V> Handle<K, V> {
     /// drop(katana);
     /// ```
     pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
-        let watch = Watch::of(this.entry(), this.strong.node());
+        let watch = Watch::of(this.entry(), this.node.node());
         watch.watchers.on_death(Box::new(callback))
     }
 
     /// Tells a container at the death of the value, before the callbacks.
     pub(in crate::registry) fn watch(this: &Self, notify: Notify) -> Registration {
-        let watch = Watch::of(this.entry(), this.strong.node());
+        let watch = Watch::of(this.entry(), this.node.node());
         watch.watchers.watch(notify)
     }
 
-    /// A weak handle to the same value. The first one of a value allocates; the others share with it.
+    /// Returns a weak handle to the same value. The first one of a value allocates; the others share with it.
     pub fn downgrade(this: &Self) -> WeakHandle<K, V> {
-        let watch = Watch::of(this.entry(), this.strong.node());
+        let watch = Watch::of(this.entry(), this.node.node());
         WeakHandle {
             watch,
             entry: std::marker::PhantomData,
@@ -143,7 +143,7 @@ impl<K, V> Clone for Handle<K, V> {
     #[inline]
     fn clone(&self) -> Self {
         Self {
-            strong: self.strong.clone(),
+            node: self.node.clone(),
         }
     }
 }
@@ -253,16 +253,16 @@ pub struct WeakHandle<K, V> {
     entry: std::marker::PhantomData<(*const K, *const V)>,
 }
 
-// SAFETY: whoever has a weak handle can make a strong one of it, so the bounds are those of `Handle`.
+// SAFETY: a weak handle can be made a strong one, so the bounds are those of `Handle`.
 unsafe impl<K: Send + Sync, V: Send + Sync> Send for WeakHandle<K, V> {}
 // SAFETY: as above.
 unsafe impl<K: Send + Sync, V: Send + Sync> Sync for WeakHandle<K, V> {}
 
 impl<K, V> WeakHandle<K, V> {
     /// To a value that is still to be made.
-    pub(in crate::registry) fn unborn() -> Self {
+    pub(in crate::registry) fn pending() -> Self {
         Self {
-            watch: Watch::unborn(),
+            watch: Watch::pending(),
             entry: std::marker::PhantomData,
         }
     }
@@ -271,7 +271,7 @@ impl<K, V> WeakHandle<K, V> {
         &self.watch
     }
 
-    /// A strong handle, unless the last one has gone, or the value is not entered yet.
+    /// Returns a strong handle, unless the last one has gone, or the value is not entered yet.
     ///
     /// *Waiting:* for another `upgrade` or the last drop of the same value, a few instructions long.
     pub fn upgrade(&self) -> Option<Handle<K, V>> {
@@ -280,24 +280,23 @@ impl<K, V> WeakHandle<K, V> {
         Some(Handle::new(unsafe { NodeRef::adopt(node) }))
     }
 
-    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be
-    /// sure.
+    /// Returns whether the value is alive at some moment during the call. It may die right after; `upgrade`
+    /// to be sure.
     pub fn is_alive(&self) -> bool {
         self.strong_count() > 0
     }
 
-    /// The number of strong handles at some moment; 0 when the value is dead, or not entered yet.
+    /// Returns the number of strong handles at some moment; 0 when the value is dead, or not entered yet.
     pub fn strong_count(&self) -> usize {
         self.watch.owners() as usize
     }
 
-    /// The address of what all weak handles of one value share, which no other value has while one of them
-    /// exists.
+    /// Returns the address of the watch, which no other value has while a weak handle to this one exists.
     pub(in crate::registry) fn identity(&self) -> *const () {
         Arc::as_ptr(&self.watch).cast()
     }
 
-    /// Whether both watch, or watched, the very same value.
+    /// Returns whether both watch, or watched, the very same value.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.watch, &other.watch)
     }

@@ -1,4 +1,4 @@
-//! One entry of a registry: looking it up, entering, replacing and removing it.
+//! The calls of a registry for one entry: look up, enter, replace, remove.
 
 use super::Registry;
 use crate::create::error::{ClosedError, OccupiedError, ReplaceError};
@@ -15,7 +15,7 @@ use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
 impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
-    /// The live value of this key.
+    /// Returns the live value of this key.
     ///
     /// The key may be borrowed in any form that is [`Equivalent`] to `K` and hashes alike: `&str` for
     /// `String`, or a struct of references for a struct of owned parts.
@@ -38,7 +38,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     {
         let hash = hash_key(&self.hasher, key);
         match self.look_up(hash, |other| key.equivalent(other)) {
-            Some(strong) => Some(Handle::new(strong)),
+            Some(node) => Some(Handle::new(node)),
             None => self.draft_of(hash, key),
         }
     }
@@ -65,7 +65,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Some(after(handle, seen))
     }
 
-    /// The draft of this key, for the thread that is in the middle of making it.
+    /// Returns the draft of this key, for the thread that is in the middle of making it.
     #[inline]
     pub(super) fn draft_of<Q>(&self, hash: u64, key: &Q) -> Option<Handle<K, V>>
     where
@@ -80,7 +80,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Some(draft.handle)
     }
 
-    /// Whether this key has a live value at some moment during the call.
+    /// Returns whether this key has a live value at some moment during the call.
     ///
     /// Owns the value for that moment, so if its last handle goes just then, it is dropped here.
     pub fn contains_key<Q>(&self, key: &Q) -> bool
@@ -165,7 +165,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Puts a new value in the place of this very one, if it is entered still, and returns its handle. The
+    /// Puts a new value in the place of this very one, if that is still entered, and returns its handle. The
     /// key is cloned.
     ///
     /// # Errors
@@ -190,9 +190,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         K: Clone,
     {
         let key = Handle::key(old).clone();
-        let hash = old.strong().header().key_hash();
+        let hash = old.node_ref().header().key_hash();
         let new = self.new_node(hash, key, value, 0);
-        self.put_in_place(old.strong(), new).map_err(|rejected| {
+        self.put_in_place(old.node_ref(), new).map_err(|rejected| {
             let (key, value) = take_back(rejected);
             after(key, ReplaceError { value })
         })
@@ -236,7 +236,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             };
             let new = self.new_node(hash, key, new, isize::from(old.is_none()));
             let entered = match &old {
-                Some(old) => self.put_in_place(old.strong(), new),
+                Some(old) => self.put_in_place(old.node_ref(), new),
                 None => {
                     let entered = self.enter(new, hash);
                     entered.map_err(|rejected| after(rejected.existing, rejected.rejected))
@@ -275,8 +275,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hash_key(&self.hasher, key);
-        // Another thread may take out or replace the one just found; then whatever is there now is the one to
-        // remove.
+        // Another thread may take out or replace the one just found; then the present one is to be removed.
         loop {
             // Not by `get`: a draft is not entered, and so is not taken out.
             let handle = Handle::new(self.table.get(hash, |other| key.equivalent(other))?);
@@ -300,7 +299,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Ok(Handle::new(entered))
     }
 
-    /// Puts a new value in the place of this very one, if that is in still, and the registry not closed.
+    /// Puts a new value in the place of this very one, if that is still entered, and the registry not closed.
     fn put_in_place(
         &self,
         old: &NodeRef<RegistryNode<K, V>>,
@@ -312,7 +311,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         Ok(Handle::new(entered))
     }
 
-    /// A value to be entered, counted as an entry.
+    /// Makes a value to be entered, counted as an entry.
     fn prepare(&self, key: K, value: V) -> (u64, UnlinkedNode<RegistryNode<K, V>>) {
         let hash = hash_key(&self.hasher, &key);
         (hash, self.new_node(hash, key, value, 1))
@@ -325,21 +324,21 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         value: V,
         live: isize,
     ) -> UnlinkedNode<RegistryNode<K, V>> {
-        let blank = self.table.uninit_node(0, hash, live);
-        // SAFETY: the blank has the node alone; key and value are written, then it is complete.
+        let uninit = self.table.uninit_node(0, hash, live);
+        // SAFETY: `uninit` has the node alone; key and value are written, then it is complete.
         unsafe {
-            RegistryNode::<K, V>::write_key(blank.node(), key);
-            RegistryNode::<K, V>::value_place(blank.node()).write(value);
-            blank.complete()
+            RegistryNode::<K, V>::write_key(uninit.node(), key);
+            RegistryNode::<K, V>::value_place(uninit.node()).write(value);
+            uninit.complete()
         }
     }
 }
 
-/// Key and value of an entry that was never entered.
-fn take_back<K, V>(draft: UnlinkedNode<RegistryNode<K, V>>) -> (K, V) {
+/// Takes key and value out of a node that was never entered.
+fn take_back<K, V>(new: UnlinkedNode<RegistryNode<K, V>>) -> (K, V) {
     // SAFETY: nobody watches what was never entered, and this moves out both.
     unsafe {
-        draft.take(|node| {
+        new.take(|node| {
             let value = RegistryNode::<K, V>::value_place(node).read();
             (RegistryNode::<K, V>::take_key(node), value)
         })

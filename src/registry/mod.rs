@@ -110,11 +110,11 @@ pub struct Registry<K, V, S = DefaultHashBuilder> {
     naming: Naming<K>,
     hasher: S,
     counters: Counters,
-    /// Whether anything is counted.
+    /// False unless [`Registry::record_stats`] was called.
     is_counted: bool,
 }
 
-/// Those who wait have a seed, and get an owner.
+/// Waiters have a reserved node, and get an owner.
 type Creations<K, V> = FlightTable<ReservedNode<RegistryNode<K, V>>, LiveHandle<K, V>>;
 
 // SAFETY: keys and values that one thread has entered are handed to others by look-ups (hence `Sync`) and
@@ -125,15 +125,15 @@ unsafe impl<K: Send + Sync, V: Send + Sync, S: Sync> Sync for Registry<K, V, S> 
 
 impl<K: 'static, V: 'static> Registry<K, V> {
     const_fn! {
-        /// An empty registry, which allocates nothing before its first value. Can be a `static`.
+        /// Creates an empty registry, which allocates nothing before its first value. Can be a `static`.
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
     }
 
     const_fn! {
-        /// An empty registry in which a value is not made before the destructor of the one that had the key
-        /// has *ended*: for files, sockets, locks on disk, child processes. Can be a `static`.
+        /// Creates an empty registry in which a value is not made before the destructor of the one that had
+        /// the key has *ended*: for files, sockets, locks on disk, child processes. Can be a `static`.
         ///
         /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
         /// destructor that asks for its own key, directly or through others, gets a
@@ -182,7 +182,7 @@ impl<K: 'static, V: 'static> Registry<K, V> {
         }
     }
 
-    /// An empty registry with room for `capacity` values before its table grows.
+    /// Creates an empty registry with room for `capacity` values before its table grows.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -193,7 +193,7 @@ impl<K: 'static, V: 'static> Registry<K, V> {
 
 impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     const_fn! {
-        /// An empty registry that hashes with `hasher`.
+        /// Creates an empty registry that hashes with `hasher`.
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
                 table: Table::new(),
@@ -207,7 +207,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     }
 
     const_fn! {
-        /// As [`exclusive`](Registry::exclusive), with `hasher`.
+        /// Creates an [`exclusive`](Registry::exclusive) registry that hashes with `hasher`.
         pub const fn exclusive_with_hasher(hasher: S) -> Self {
             Self {
                 table: Table::new_exclusive(true),
@@ -220,7 +220,8 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
         }
     }
 
-    /// An empty registry with room for `capacity` values before its table grows, that hashes with `hasher`.
+    /// Creates an empty registry with room for `capacity` values before its table grows, that hashes with
+    /// `hasher`.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -237,8 +238,8 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
 }
 
 impl<K, V, S> Registry<K, V, S> {
-    /// The same registry, whose keys are named as they show themselves (by `Debug`) where the text of a
-    /// [`CycleError`](crate::error::CycleError) would otherwise name their type.
+    /// Names keys by their `Debug` where the text of a [`CycleError`](crate::error::CycleError) would
+    /// otherwise name their type.
     ///
     /// *Runs* `Debug` of keys that are being created, with no lock held, when a creation that waits for
     /// another one is noted or refused.
@@ -288,7 +289,7 @@ impl<K, V, S> Registry<K, V, S> {
         self
     }
 
-    /// The same registry, which counts what it does, for its [`stats`](Self::stats).
+    /// Counts what the registry does, for its [`stats`](Self::stats).
     ///
     /// ```
     /// use highlander::Registry;
@@ -306,8 +307,8 @@ impl<K, V, S> Registry<K, V, S> {
         self
     }
 
-    /// What the registry has done so far, in numbers. All 0, unless [that was asked for](Self::record_stats).
-    /// Values whose last owner has gone are those that are `reported`.
+    /// Returns counters of what the registry has done. All 0, unless [that was asked
+    /// for](Self::record_stats). Values whose last owner has gone are those that are `reported`.
     pub fn stats(&self) -> Stats {
         if !self.is_counted {
             return Stats::default();
@@ -326,7 +327,7 @@ impl<K, V, S> Registry<K, V, S> {
         }
     }
 
-    /// The live value whose key `is_it`: a look-up, which is counted.
+    /// Looks up the live value whose key `is_it`, and counts that.
     #[inline(always)]
     fn look_up(
         &self,
@@ -341,25 +342,25 @@ impl<K, V, S> Registry<K, V, S> {
         found
     }
 
-    /// The hasher.
+    /// Returns the hasher.
     pub fn hasher(&self) -> &S {
         &self.hasher
     }
 
-    /// The number of entries. Exact when nothing is under way; otherwise it may count those whose insertion
-    /// or removal is.
+    /// Returns the number of entries. Exact when nothing is under way; otherwise it may count those whose
+    /// insertion or removal is.
     ///
     /// *Complexity:* a few loads, whatever the size.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there is no entry.
+    /// Returns whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many entries fit before the table grows.
+    /// Returns how many entries fit before the table grows.
     pub fn capacity(&self) -> usize {
         self.table.capacity()
     }
@@ -415,13 +416,13 @@ impl<K, V, S> Registry<K, V, S> {
         self.iter().collect()
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Returns whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.table.is_sealed()
     }
 
-    /// The live values, at some moment for each: one that is entered throughout the call is among them, one
-    /// that is not may be.
+    /// Returns the live values, at some moment for each: one that is entered throughout the call is among
+    /// them, one that is not may be.
     ///
     /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at
     /// least until they are yielded.
@@ -443,8 +444,8 @@ impl<K, V, S> Registry<K, V, S> {
         RegistryIter::new(values)
     }
 
-    /// The keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate over the
-    /// handles and use [`Handle::key`].
+    /// Returns the keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate
+    /// over the handles and use [`Handle::key`].
     pub fn keys(&self) -> impl ExactSizeIterator<Item = K> + use<K, V, S>
     where
         K: Clone,
@@ -505,7 +506,7 @@ impl<K, V, S> Registry<K, V, S> {
         let mut halves = 0..1 << 32;
         while !halves.is_empty() {
             let mut some = Vec::new();
-            let found = |strong| some.push(Handle::new(strong));
+            let found = |node| some.push(Handle::new(node));
             halves.start = self.table.own(halves.clone(), 1, |_| true, found);
             let mut some = some.into_iter();
             let popped = some.find(|handle| self.remove_same(handle));
@@ -530,7 +531,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// assert!(registry.get("k").unwrap().ptr_eq(&new));
     /// ```
     pub fn remove_same(&self, handle: &Handle<K, V>) -> bool {
-        let removed = self.table.remove(handle.strong());
+        let removed = self.table.remove(handle.node_ref());
         if removed {
             self.count(Count::Removed);
         }

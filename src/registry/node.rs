@@ -1,4 +1,4 @@
-//! The payload of a registry's node: a key, its value, and those who watch it weakly.
+//! The payload of a registry's node: a key, its value, and its watch.
 
 use crate::memory::node::NodePtr;
 use crate::pointer::watchers::{WatchList, Watchers};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) struct RegistryNode<K, V> {
     key: K,
     value: V,
-    /// What the weak handles share, made for the first of them: null, or a leaked `Arc<Watch>`.
+    /// Shared by the weak handles, made for the first of them: null, or a leaked `Arc<Watch>`.
     watch: AtomicPtr<Watch>,
 }
 
@@ -106,14 +106,14 @@ impl<K, V> RegistryNode<K, V> {
     }
 }
 
-/// What all weak handles of one value share: the way back to the node while it lives.
+/// The part that all weak handles of one value share: the way back to the node while it lives.
 pub(crate) struct Watch {
     /// The node, until its last owner has gone. The lock is held for a few instructions, never while user
-    /// code runs, and it is what keeps the node from being freed while somebody tries to become an owner.
+    /// code runs, and keeps the node from being freed while somebody tries to become an owner.
     node: Mutex<Option<Target>>,
     /// The value's hash, once somebody asked for it while the value lived.
     pub(in crate::registry) hash: OnceCell<u64>,
-    /// Who is to be told of the death. Only owners of the value add to it.
+    /// Those to be notified of the death. Only owners of the value add to it.
     pub(in crate::registry) watchers: Watchers,
 }
 
@@ -123,15 +123,15 @@ struct Target(NodePtr);
 // SAFETY: a pointer that is only followed under the lock, as argued there.
 unsafe impl Send for Target {}
 
-/// The watch of a value that has been written and is not entered yet; given up when dropped.
-pub(in crate::registry) struct Unborn<K, V>(NodePtr, PhantomData<(K, V)>);
+/// The watch of a value that is written and not entered; given up when dropped.
+pub(in crate::registry) struct PendingWatch<K, V>(NodePtr, PhantomData<(K, V)>);
 
-impl<K, V> Unborn<K, V> {
+impl<K, V> PendingWatch<K, V> {
     /// Lets the weak handles that share `watch` lead to this node: to nothing until it has an owner.
     ///
     /// # Safety
     /// The node is of this kind and complete, and the caller has it alone, until this is dropped or
-    /// [`born`](Self::born).
+    /// [`publish`](Self::publish).
     pub(in crate::registry) unsafe fn new(node: NodePtr, watch: Arc<Watch>) -> Self {
         // SAFETY: the caller's promise.
         let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
@@ -144,13 +144,13 @@ impl<K, V> Unborn<K, V> {
         Self(node, PhantomData)
     }
 
-    /// The node is entered.
-    pub(in crate::registry) fn born(self) {
+    /// Keeps the watch: the node is entered.
+    pub(in crate::registry) fn publish(self) {
         std::mem::forget(self);
     }
 }
 
-impl<K, V> Drop for Unborn<K, V> {
+impl<K, V> Drop for PendingWatch<K, V> {
     fn drop(&mut self) {
         // SAFETY: complete, and the caller's of `new` alone.
         let watchers = unsafe { RegistryNode::<K, V>::mark_dead(self.0) };
@@ -159,8 +159,8 @@ impl<K, V> Drop for Unborn<K, V> {
 }
 
 impl Watch {
-    /// The watch of a value to come.
-    pub(in crate::registry) fn unborn() -> Arc<Self> {
+    /// Creates the watch of a value to come.
+    pub(in crate::registry) fn pending() -> Arc<Self> {
         Arc::new(Self {
             node: Mutex::new(None),
             hash: OnceCell::new(),
@@ -168,7 +168,7 @@ impl Watch {
         })
     }
 
-    /// The watch of a value, made if it is the first.
+    /// Returns the watch of a value, made at the first call.
     pub(in crate::registry) fn of<K, V>(entry: &RegistryNode<K, V>, node: NodePtr) -> Arc<Watch> {
         let mut watch = entry.watch.load(Ordering::Acquire);
         if watch.is_null() {
@@ -203,13 +203,12 @@ impl Watch {
     pub(in crate::registry) fn acquire(&self) -> Option<NodePtr> {
         let node = self.node.lock();
         let target = (*node)?.0;
-        // SAFETY: whoever drops the last ownership passes through this lock, and sets it to `None`, before it
-        // frees the node.
+        // SAFETY: the last owner sets this to `None`, under the lock, before it frees the node.
         let header = unsafe { target.as_ref() };
         (!header.is_hidden() && header.acquire()).then_some(target)
     }
 
-    /// How many owners the value has at this moment; none while it is a draft.
+    /// Returns how many owners the value has at this moment; none while it is a draft.
     pub(in crate::registry) fn owners(&self) -> u32 {
         let node = self.node.lock();
         let Some(target) = *node else { return 0 };

@@ -1,4 +1,4 @@
-//! What an interner can hold, and how it lies in a node.
+//! The types that an interner can hold, and their layout in a node.
 
 use crate::memory::node::NodePtr;
 use crate::table::payload::Payload;
@@ -21,7 +21,7 @@ pub trait Internable: sealed::Layout {
     #[doc(hidden)]
     fn as_ref_of(owned: &Self::Owned) -> &Self;
 
-    /// The same as `==`, made for short values.
+    /// Compares as `==`, quicker for short values.
     #[doc(hidden)]
     #[inline(always)]
     fn same(&self, other: &Self) -> bool
@@ -47,7 +47,7 @@ pub trait InternableRef: Internable {
 }
 
 pub(crate) mod sealed {
-    /// How a value lies in memory.
+    /// The layout of a value in memory.
     ///
     /// # Safety
     /// `of` must give a valid reference for the length that `len` gave and what was written for it.

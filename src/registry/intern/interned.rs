@@ -41,7 +41,7 @@ use std::path::Path;
 /// assert_eq!(age.get("methos"), Some(&5000));
 /// ```
 pub struct Interned<T: ?Sized + Internable> {
-    strong: NodeRef<Canonical<T>>,
+    node: NodeRef<Canonical<T>>,
 }
 
 // SAFETY: a handle gives `&T` to its thread (hence `Sync`) and may be the one that drops the value (hence
@@ -52,25 +52,25 @@ unsafe impl<T: ?Sized + Internable + Send + Sync> Sync for Interned<T> {}
 
 impl<T: ?Sized + Internable> Interned<T> {
     #[inline(always)]
-    pub(in crate::registry) fn new(strong: NodeRef<Canonical<T>>) -> Self {
-        Self { strong }
+    pub(in crate::registry) fn new(node: NodeRef<Canonical<T>>) -> Self {
+        Self { node }
     }
 
-    /// Whether both lead to the very same value; the same as `==`.
+    /// Returns whether both lead to the very same value; the same as `==`.
     #[inline]
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
-        this.strong.node() == other.strong.node()
+        this.node.node() == other.node.node()
     }
 
-    /// The address of the value, which stays the same while it lives.
+    /// Returns the address of the value, which stays the same while it lives.
     #[inline]
     pub fn as_ptr(this: &Self) -> *const T {
         &**this
     }
 
-    /// The number of handles to this value at some moment. Others may change it at any time.
+    /// Returns the number of handles to this value at some moment. Others may change it at any time.
     pub fn strong_count(this: &Self) -> usize {
-        this.strong.header().owners() as usize
+        this.node.header().owners() as usize
     }
 }
 
@@ -80,7 +80,7 @@ impl<T: ?Sized + Internable> Clone for Interned<T> {
     #[inline]
     fn clone(&self) -> Self {
         Self {
-            strong: self.strong.clone(),
+            node: self.node.clone(),
         }
     }
 }
@@ -90,7 +90,7 @@ impl<T: ?Sized + Internable> Deref for Interned<T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        self.strong.key()
+        self.node.key()
     }
 }
 
@@ -158,7 +158,7 @@ impl<T: ?Sized + Internable + Ord> Ord for Interned<T> {
         }
         (**self)
             .cmp(&**other)
-            .then_with(|| self.strong.node().cmp(&other.strong.node()))
+            .then_with(|| self.node.node().cmp(&other.node.node()))
     }
 }
 

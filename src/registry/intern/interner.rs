@@ -54,13 +54,13 @@ unsafe impl<T: ?Sized + Internable + Send + Sync, S: Sync> Sync for Interner<T, 
 
 impl<T: ?Sized + Internable + 'static> Interner<T> {
     const_fn! {
-        /// An empty interner, which allocates nothing before its first value. Can be a `static`.
+        /// Creates an empty interner, which allocates nothing before its first value. Can be a `static`.
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
     }
 
-    /// An empty interner with room for `capacity` values before its table grows.
+    /// Creates an empty interner with room for `capacity` values before its table grows.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -71,7 +71,7 @@ impl<T: ?Sized + Internable + 'static> Interner<T> {
 
 impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     const_fn! {
-        /// An empty interner that hashes with `hasher`.
+        /// Creates an empty interner that hashes with `hasher`.
         ///
         /// ```
         /// use highlander::Interner;
@@ -90,7 +90,8 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
         }
     }
 
-    /// An empty interner with room for `capacity` values before its table grows, that hashes with `hasher`.
+    /// Creates an empty interner with room for `capacity` values before its table grows, that hashes with
+    /// `hasher`.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -103,25 +104,25 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
 }
 
 impl<T: ?Sized + Internable, S> Interner<T, S> {
-    /// The hasher.
+    /// Returns the hasher.
     pub fn hasher(&self) -> &S {
         &self.hasher
     }
 
-    /// The number of values. Exact when nothing is under way; otherwise it may count values whose insertion
-    /// or removal is.
+    /// Returns the number of values. Exact when nothing is under way; otherwise it may count values whose
+    /// insertion or removal is.
     ///
     /// *Complexity:* a few loads, whatever the size.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there is no value.
+    /// Returns whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many values fit before the table grows.
+    /// Returns how many values fit before the table grows.
     pub fn capacity(&self) -> usize {
         self.table.capacity()
     }
@@ -155,8 +156,8 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
         self.table.reserve(additional);
     }
 
-    /// The live values, at some moment for each: one that is live throughout the call is among them, one that
-    /// is not may be.
+    /// Returns the live values, at some moment for each: one that is live throughout the call is among them,
+    /// one that is not may be.
     ///
     /// The iterator owns what it yields and holds no lock: anything may be done meanwhile, and values live at
     /// least until they are yielded.
@@ -198,7 +199,8 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
 }
 
 impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
-    /// The canonical handle of this content, entered if there is none. Copies or clones the value on a miss.
+    /// Returns the canonical handle of this content, entered if there is none. Copies or clones the value on
+    /// a miss.
     ///
     /// *Runs* `Hash`, `Eq` and, on a miss, `Clone` of `T`. When several threads miss at once each clones, one
     /// is entered, the others are dropped. *Waiting:* none on a hit; on a miss for other writers of the same
@@ -216,11 +218,11 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         // Nothing on the way to a hit calls anything, but what ends it: so it needs no stack.
         self.table.probe(
             hash,
-            |strong| {
-                if value.same(strong.key()) {
-                    Interned::new(strong)
+            |node| {
+                if value.same(node.key()) {
+                    Interned::new(node)
                 } else {
-                    self.intern_beside(hash, value, strong)
+                    self.intern_beside(hash, value, node)
                 }
             },
             |probe| self.intern_missing(hash, value, probe),
@@ -244,16 +246,16 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         T: InternableRef,
     {
         if probe != Probe::ABSENT {
-            if let Some(strong) = self.table.get_slow(hash, &|other| value == other) {
-                return Interned::new(strong);
+            if let Some(node) = self.table.get_slow(hash, &|other| value == other) {
+                return Interned::new(node);
             }
         }
         // SAFETY: the closure writes the value.
         unsafe { self.enter(hash, value.elements(), |to| value.clone_to(to)) }
     }
 
-    /// The canonical handle of this content, entered if there is none. Moves the value in on a miss, drops it
-    /// on a hit.
+    /// Returns the canonical handle of this content, entered if there is none. Moves the value in on a miss,
+    /// drops it on a hit.
     ///
     /// ```
     /// use highlander::Interner;
@@ -274,8 +276,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         }
     }
 
-    /// The canonical handle of the content that `query` stands for; `make` builds the owned value on a miss
-    /// only.
+    /// Returns the canonical handle of the content that `query` stands for; `make` builds the owned value on
+    /// a miss only.
     ///
     /// *Runs* `make` with no lock held. When several threads miss at once each may run it; one result is
     /// entered.
@@ -309,7 +311,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         self.enter_owned(hash, owned)
     }
 
-    /// The canonical handle of this content, if there is one. Enters nothing.
+    /// Returns the canonical handle of this content, if there is one. Enters nothing.
     ///
     /// *Runs* `Hash` of the query and `Equivalent`. *Waiting:* none on a hit, unless the key is one of very
     /// many with the same hash; a miss may wait for a writer of its bucket, a few instructions long.
@@ -332,7 +334,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         self.get_hashed(hash, |other| query.equivalent(other))
     }
 
-    /// Whether this content has a live value at some moment during the call.
+    /// Returns whether this content has a live value at some moment during the call.
     ///
     /// Owns the value for that moment, so if its last handle goes just then, it is dropped here.
     pub fn contains<Q>(&self, query: &Q) -> bool
@@ -358,10 +360,10 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     #[inline]
     unsafe fn enter(&self, hash: u64, len: usize, write: impl FnOnce(*mut u8)) -> Interned<T> {
         let meta = u32::try_from(len).expect("a value of more than u32::MAX elements");
-        let blank = self.table.uninit_node(meta, hash, 1);
-        write(blank.payload());
+        let uninit = self.table.uninit_node(meta, hash, 1);
+        write(uninit.payload());
         // SAFETY: written.
-        let new = unsafe { blank.complete() };
+        let new = unsafe { uninit.complete() };
         match self.table.insert(new, hash, |new, other| new == other) {
             Ok(entered) => Interned::new(entered),
             Err(Rejected { existing, rejected }) => {
@@ -374,8 +376,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
 
 #[cfg(feature = "serde")]
 impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
-    /// What deserializes a value straight into this interner: there is no `Deserialize` for a handle, since
-    /// it could not know whose.
+    /// Returns what deserializes a value straight into this interner: there is no `Deserialize` for a handle,
+    /// since it could not know whose.
     ///
     /// ```
     /// use highlander::Interner;
