@@ -37,14 +37,12 @@ pub trait Creator:
 pub(crate) trait Creating<K, V, O> {
     /// The map as the steps of a creation see it.
     type Core: Creates;
-    /// A stored key.
     type Stored;
 
     fn core(&self) -> &Self::Core;
 
     fn hash(&self, key: &K) -> u64;
 
-    /// Returns whether a stored key is this one.
     fn is_it(stored: &Self::Stored, key: &K) -> bool;
 
     /// Looks up the live value of the key that `is_it`.
@@ -59,7 +57,6 @@ pub(crate) trait Creating<K, V, O> {
         is_it: impl Fn(&Self::Stored) -> bool,
     ) -> Option<<Self::Core as Creates>::LiveEntry>;
 
-    /// Makes a key that waits for its value.
     fn pending_key(&self, hash: u64, key: K) -> <Self::Core as Creates>::PendingKey;
 
     fn key_of(pending_key: &<Self::Core as Creates>::PendingKey) -> &K;
@@ -97,10 +94,8 @@ pub(crate) trait Creating<K, V, O> {
 /// The key of a creation under way in this map.
 pub(crate) type PendingKeyOf<M> = <CoreOf<M> as Creates>::PendingKey;
 
-/// A value that is entered in this map.
 pub(crate) type LiveEntryOf<M> = <CoreOf<M> as Creates>::LiveEntry;
 
-/// What is entered in this map.
 pub(in crate::create) type MadeOf<'t, M> = <CoreOf<M> as Creates>::Made<'t>;
 
 pub(in crate::create) type CoreOf<M> =
@@ -111,7 +106,6 @@ pub(crate) type StoredOf<M> =
 
 /// A map whose keys are weak: what it returns does not keep them alive.
 pub(crate) trait WeakKeys: Creator {
-    /// Returns the stored key, if it is alive.
     fn live_key(live: &LiveEntryOf<Self>) -> Option<Self::Key>;
 }
 
@@ -127,7 +121,6 @@ pub(crate) trait Tokens: Creator {
     ) -> MadeOf<'t, Self>;
 }
 
-/// Creates a value in two steps.
 pub(in crate::create) fn create_in_two<M: Creator, E>(
     creation: Creation<'_, CoreOf<M>>,
     allocate: impl FnOnce(&M::Key) -> Result<M::Value, E>,
@@ -141,7 +134,6 @@ pub(in crate::create) fn create_in_two<M: Creator, E>(
     )
 }
 
-/// Creates a value that carries a token.
 pub(in crate::create) fn create_with_token<M: Tokens, E>(
     map: &M,
     creation: Creation<'_, CoreOf<M>>,

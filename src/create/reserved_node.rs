@@ -96,7 +96,6 @@ impl<B: Halves> FilledNode<'_, B> {
         (result, value)
     }
 
-    /// Makes it a draft, which has owners before it is entered. The caller is the first.
     pub(crate) fn draft(self) -> NodeRef<B> {
         let node = self.publish();
         // SAFETY: a node, and nobody's.
@@ -112,7 +111,6 @@ impl<B: Halves> FilledNode<'_, B> {
         Box::new(unsafe { filled.reserved.place().read() })
     }
 
-    /// Makes the node an entry's.
     fn publish(self) -> NodePtr {
         let filled = ManuallyDrop::new(self);
         filled.reserved.is_published.store(true, Ordering::Relaxed);

@@ -114,7 +114,6 @@ impl CycleError {
     }
 }
 
-/// Compares the texts.
 impl PartialEq for CycleError {
     fn eq(&self, other: &Self) -> bool {
         self.chain == other.chain

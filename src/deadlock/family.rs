@@ -83,7 +83,6 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    /// Creates the family of the frame at this depth.
     pub(in crate::deadlock) fn new(depth: u32) -> Self {
         Self {
             depth,
@@ -104,7 +103,6 @@ impl Family {
         self.groups.borrow().is_empty() && !self.needs_others()
     }
 
-    /// Returns whether the frame needs one further out.
     pub(crate) fn needs_others(&self) -> bool {
         !self.needs.borrow().is_empty()
     }
@@ -114,7 +112,6 @@ impl Family {
         self.needs.borrow_mut().add(needs);
     }
 
-    /// Returns the draft of this member, and what it needs.
     pub(in crate::deadlock) fn draft(&self, work: &Work) -> Option<(Rc<dyn Any>, Needs)> {
         self.groups.borrow().iter().find_map(|group| {
             let mut members = group.members.iter();
@@ -123,7 +120,7 @@ impl Family {
         })
     }
 
-    /// Shows all members. `see` runs no user code.
+    /// `see` runs no user code.
     pub(in crate::deadlock) fn for_each(&self, mut see: impl FnMut(&dyn Pending)) {
         let groups = self.groups.borrow();
         groups
@@ -131,7 +128,6 @@ impl Family {
             .for_each(|group| group.members.iter().for_each(|member| see(&**member)));
     }
 
-    /// Returns what is given up inside the frame, if anything has been.
     pub(crate) fn given_up(&self) -> Option<&Arc<GivenUpGroup>> {
         self.given_up.get()
     }
@@ -142,7 +138,6 @@ impl Family {
             .get_or_init(|| Arc::new(GivenUpGroup::new(forget)))
     }
 
-    /// Takes all members, in the order in which they ended.
     pub(in crate::deadlock) fn take(&self) -> Vec<Box<dyn Pending>> {
         all_of(self.groups.take())
     }
@@ -223,18 +218,16 @@ impl<'a> Unfinished<'a> {
         members.iter().rev().for_each(|member| enter(&**member));
     }
 
-    /// Returns the number of the creation whose family it is.
     pub(in crate::deadlock) fn owner(&self) -> u64 {
         self.family.owner.get()
     }
 
-    /// Shows those to come. `see` runs no user code.
+    /// `see` runs no user code.
     pub(in crate::deadlock) fn for_each(&self, see: impl FnMut(&dyn Pending)) {
         let members = self.members.borrow();
         members.iter().map(|member| &**member).for_each(see);
     }
 
-    /// Returns whether this is one of those to come.
     pub(in crate::deadlock) fn has(&self, work: &Work) -> bool {
         let mut found = work.numbered() == Some(self.owner());
         self.for_each(|member| found |= std::ptr::eq(member.work(), work));

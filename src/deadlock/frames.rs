@@ -31,7 +31,6 @@ use std::task::Waker;
 /// Shows some works, one after the other.
 pub(in crate::deadlock) type Works<'a> = &'a dyn Fn(&mut dyn FnMut(&Work));
 
-/// The kind of a frame.
 #[derive(Clone, Copy)]
 pub(crate) enum Part<'a> {
     /// A creation that may be given drafts: its family, and its own draft if there is one yet.
@@ -158,12 +157,10 @@ fn frames<'a>() -> impl Iterator<Item = &'a Frame<'a>> {
     })
 }
 
-/// Returns how many frames there are.
 fn depth() -> u32 {
     frames().next().map_or(0, |frame| frame.depth)
 }
 
-/// Creates the family of a creation that begins now.
 pub(crate) fn new_family() -> Family {
     Family::new(depth() + 1)
 }
@@ -185,7 +182,6 @@ pub(crate) fn add_pending_destructor() {
     PENDING_DESTRUCTORS.with(|count| count.set(count.get() + 1));
 }
 
-/// Counts that one of them has run.
 pub(crate) fn remove_pending_destructor() {
     PENDING_DESTRUCTORS.with(|count| count.set(count.get() - 1));
 }
@@ -207,7 +203,6 @@ pub(in crate::deadlock) fn take_stale_edge_flag() -> bool {
     !has_pending_ends() && HAS_EDGE.with(|flag| flag.replace(false))
 }
 
-/// Returns whether this thread is in the middle of something.
 #[inline]
 pub(crate) fn is_inside_any() -> bool {
     !INNERMOST.with(Cell::get).is_null()
@@ -394,7 +389,6 @@ fn cloned<R: Clone>(draft: &dyn Any) -> R {
     draft.clone()
 }
 
-/// Returns the family of the creation around the one that ends now.
 fn outer_family<'a>() -> Option<&'a Family> {
     let outer = frames().next()?;
     let family = outer.family()?;
@@ -465,7 +459,6 @@ fn with_unfinished<R>(unfinished: &Unfinished<'_>, f: impl FnOnce() -> R) -> R {
     during(&Work::new(), describe, Part::Ending(unfinished), f)
 }
 
-/// Ends each, whatever panics.
 fn end_each(unfinished: &Unfinished<'_>, end: impl Fn(Box<dyn Pending>)) {
     let mut panics = Panics::new();
     with_unfinished(unfinished, || {

@@ -206,7 +206,6 @@ impl Graph {
         None
     }
 
-    /// Builds the cycle that the last of these closes, which is the work `own[end]`.
     fn cycle_to(&self, own: &[Named], end: usize, reached: &[Reached]) -> Cycle {
         let mut by_edges = Vec::new();
         let mut last = reached.last();

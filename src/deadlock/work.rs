@@ -75,7 +75,6 @@ impl Work {
 /// from ending.
 pub(crate) struct GivenUpGroup {
     work: Work,
-    /// Called at the end.
     forget: fn(&Work),
 }
 
@@ -140,7 +139,6 @@ impl WorkEnd {
         self.event.take_waiting()
     }
 
-    /// Returns something to wait with, unless it is over.
     pub(crate) fn listen(&self) -> Option<Listener<'_>> {
         let listener = self.event.listen();
         // Acquire: pairs with `finish`.

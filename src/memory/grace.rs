@@ -208,7 +208,6 @@ impl Graveyard {
         self.graves.lock().fresh.push(block);
     }
 
-    /// Returns whether there may be something to collect.
     #[inline(always)]
     pub(crate) fn is_occupied(&self) -> bool {
         self.occupied.load(Ordering::Relaxed)

@@ -61,7 +61,6 @@ impl Header {
         self.hash.load(Ordering::Relaxed)
     }
 
-    /// Returns the hash of the key, also of a draft.
     pub(crate) fn key_hash(&self) -> u64 {
         self.hash() & !HIDDEN
     }

@@ -209,7 +209,6 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
         after(key, result)
     }
 
-    /// Records the result of the creation of this key.
     fn record<V>(&self, key: &K, result: &Result<V, E>) {
         match result {
             Ok(_) => {

@@ -168,7 +168,6 @@ impl<O> Keeper<O> {
         gone.is_some()
     }
 
-    /// Drops all owners.
     pub(super) fn clear(&self) -> usize {
         self.release_until(u64::MAX)
     }

@@ -180,7 +180,6 @@ impl<O> Queue<O> {
         place
     }
 
-    /// Takes this owner out.
     pub(super) fn take(&self, identity: Identity) -> Option<O> {
         let mut order = self.order.lock();
         let place = self.find(identity)?;
@@ -207,7 +206,6 @@ impl<O> Queue<O> {
             .collect()
     }
 
-    /// Takes out an owner that has left the order.
     fn take_out(&self, order: &mut Order<O>, place: u32) -> Option<O> {
         self.unlink(place);
         order.free.push(place);

@@ -168,7 +168,6 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     }
 }
 
-/// A value that is entered, or a draft.
 pub(crate) struct LiveHandle<K, V> {
     pub(super) handle: Handle<K, V>,
     /// A creation has just made it.

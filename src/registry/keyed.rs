@@ -334,7 +334,6 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     }
 }
 
-/// Takes key and value out of a node that was never entered.
 fn take_back<K, V>(new: UnlinkedNode<RegistryNode<K, V>>) -> (K, V) {
     // SAFETY: nobody watches what was never entered, and this moves out both.
     unsafe {

@@ -144,7 +144,6 @@ impl<K, V> PendingWatch<K, V> {
         Self(node, PhantomData)
     }
 
-    /// Keeps the watch: the node is entered.
     pub(in crate::registry) fn publish(self) {
         std::mem::forget(self);
     }
@@ -159,7 +158,6 @@ impl<K, V> Drop for PendingWatch<K, V> {
 }
 
 impl Watch {
-    /// Creates the watch of a value to come.
     pub(in crate::registry) fn pending() -> Arc<Self> {
         Arc::new(Self {
             node: Mutex::new(None),

@@ -227,7 +227,6 @@ thread_local! {
     static OWNER: RecordOwner = const { RecordOwner(Cell::new(ptr::null())) };
 }
 
-/// Returns this thread's record, if it has one.
 #[inline(always)]
 pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     // SAFETY: the cell holds null or a record, and records are never freed.
@@ -257,7 +256,6 @@ pub(crate) fn lend_record() -> &'static ThreadRecord {
     free_record().unwrap_or_else(new_record)
 }
 
-/// Gives back a record.
 #[cold]
 pub(crate) fn return_record(record: &'static ThreadRecord) {
     // Release: pairs with the Acquire in `free_record`; the next thread goes on with the state that this one
@@ -319,7 +317,6 @@ macro_rules! local {
 }
 pub(crate) use local;
 
-/// A static value.
 macro_rules! global {
     (static $name:ident: $type:ty = $init:expr;) => {
         static $name: $type = $init;

@@ -44,7 +44,6 @@ impl Sleeper {
         waker
     }
 
-    /// Sleeps until it is notified.
     pub(crate) fn wait(&self) {
         let mut state = self.state.lock();
         while !state.notified {
@@ -113,12 +112,10 @@ pub(crate) struct Listener<'a> {
 }
 
 impl Listener<'_> {
-    /// Sleeps until it is notified.
     pub(crate) fn wait(&self) {
         self.sleeper.wait();
     }
 
-    /// Polls whether it is notified.
     #[cfg(feature = "async")]
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         self.sleeper.poll(context)

@@ -120,7 +120,6 @@ impl Exclusive {
         Some(f(list.find_or_add(hash, id, expected)))
     }
 
-    /// Returns the destructor of this one, as work.
     pub(in crate::table) fn work(&self, id: usize) -> Option<Arc<Work>> {
         let list = self.list.lock();
         let death = list.deaths.get(list.number(id)?)?;
@@ -243,7 +242,6 @@ impl EndingList {
     }
 }
 
-/// Notifies those who wait for this.
 fn notify(end: Option<Arc<WorkEnd>>) {
     if let Some(end) = end {
         waits::notify(end.finish());

@@ -329,7 +329,6 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// Corrects the number of entries.
     pub(crate) fn add_live(&self, change: isize) {
         self.shared_or_new().pool.add_live(change);
     }
@@ -340,7 +339,6 @@ impl<B: Payload> Table<B> {
         self.shared().is_some_and(|shared| shared.unlink(unlink))
     }
 
-    /// Returns all live values.
     pub(crate) fn snapshot(&self) -> Vec<NodeRef<B>> {
         let mut found = Vec::with_capacity(self.len());
         self.own(0..1 << 32, usize::MAX, |_| true, |node| found.push(node));

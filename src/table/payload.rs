@@ -20,7 +20,6 @@ pub(crate) unsafe trait Payload {
     /// The compared part.
     type Key: ?Sized;
 
-    /// The payload's alignment.
     const ALIGN: usize;
 
     /// Whether dropping a payload runs any code.
@@ -64,7 +63,6 @@ pub(crate) unsafe trait Payload {
 /// # Safety
 /// The functions must work on what each other wrote, and `drop_in_place` on what was written by both.
 pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
-    /// The key.
     type First: Sized;
     type Value;
 
@@ -89,7 +87,6 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     unsafe fn take_key(node: NodePtr) -> Self::First;
 }
 
-/// Returns the alignment of a node with a payload of kind `B`.
 pub(in crate::table) const fn node_align<B: Payload>() -> usize {
     const {
         assert!(
@@ -104,7 +101,6 @@ pub(in crate::table) const fn node_align<B: Payload>() -> usize {
     }
 }
 
-/// Returns the payload of a node of kind `B`.
 #[inline(always)]
 pub(crate) fn payload<B: Payload>(node: NodePtr) -> *mut u8 {
     // The header's size rounded up to the payload's alignment is that alignment itself or the header's size.

@@ -16,10 +16,8 @@ use std::ptr::NonNull;
 
 pub(super) struct Shared<B: Payload> {
     pub(super) index: Index,
-    /// The back pointer of its nodes.
     origin: Origin,
     pub(super) pool: Pool,
-    /// Tables that use it.
     shares: AtomicUsize,
     /// In an exclusive table: the values whose destructor has not ended.
     pub(super) exclusive: Option<Exclusive>,
@@ -151,7 +149,6 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// Adds a share, for a caller that has one.
     pub(super) fn share(&self) {
         // Relaxed: the new one is handed on by the caller.
         self.shares.fetch_add(1, Ordering::Relaxed);

@@ -90,7 +90,6 @@ impl Counters {
         }
     }
 
-    /// Returns the same counters.
     pub(crate) fn share(&self) -> Self {
         self.first();
         let shared = Self::new();
@@ -114,7 +113,6 @@ impl Counters {
         self.add_many(what, 1)
     }
 
-    /// Counts so many more, and returns how many this thread's shard has counted.
     #[inline]
     pub(crate) fn add_many(&self, what: Count, more: u64) -> u64 {
         let shards = match self.shards.get() {
@@ -134,7 +132,6 @@ impl Counters {
         }
     }
 
-    /// Returns how many were counted.
     pub(crate) fn sum(&self, what: Count) -> u64 {
         let shards = self.shards.get().map_or(&[][..], |shards| shards);
         let counts = shards.iter().map(|shard| &shard.0[what as usize]);

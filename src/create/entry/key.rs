@@ -9,7 +9,6 @@ pub(crate) trait Selects<M: Creator> {
 
     fn is_it(&self, stored: &StoredOf<M>) -> bool;
 
-    /// Makes the key to be entered.
     fn into_key(self, map: &M, hash: u64) -> M::Key;
 }
 
@@ -19,7 +18,6 @@ pub(crate) trait Asks<Q: ?Sized>: Creator {
 
     fn is_asked(stored: &StoredOf<Self>, asked: &Q) -> bool;
 
-    /// Returns whether this key is asked for.
     fn is_asked_key(key: &Self::Key, asked: &Q) -> bool;
 }
 

@@ -48,7 +48,6 @@ impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
         drop_unused(condition, self.output, begun)
     }
 
-    /// Begins a creation without waiting.
     pub(super) fn try_begin(self) -> Result<(Begun<'a, CoreOf<M>>, O), ClaimError> {
         let condition = By::new(self.condition, None);
         let begun = steps::try_begin(self.map.core(), self.hash, self.pending_key, &condition);

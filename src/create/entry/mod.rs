@@ -503,7 +503,6 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         }
     }
 
-    /// Looks the key up.
     #[inline(always)]
     fn look(self) -> Result<O::Of, Missed<'a, M, C, O>> {
         let Self {

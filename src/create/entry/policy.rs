@@ -69,7 +69,6 @@ pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
 
 /// The hidden half of [`Output`].
 pub(crate) trait Gives<M: Creator, R>: Sized {
-    /// Makes the result of a created value.
     fn of(self, live: LiveEntryOf<M>) -> R;
 
     /// Makes the result of a found value, if that will do.

@@ -205,7 +205,6 @@ where
 }
 
 impl<'a, M: Creator, C: Condition<M>, O> Missed<'a, M, C, O> {
-    /// Begins a creation without holding up a thread.
     async fn begin_async(
         self,
         shares: Option<TypeId>,
@@ -270,7 +269,6 @@ impl<'a, M: Creator, C: Condition<M>, O: Output<M>> Missed<'a, M, C, O> {
     }
 }
 
-/// Wraps a future that cannot fail.
 async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert::Infallible> {
     Ok(ended!(making))
 }

@@ -116,7 +116,6 @@ impl<'a, T, R> Leader<'a, T, R> {
 }
 
 impl<T, R: Clone> Leader<'_, T, R> {
-    /// Publishes the value that has the key.
     pub(in crate::create) fn publish_value(mut self) -> R {
         let value = self.value.take();
         self.publish(value.expect("there is one"))
@@ -190,7 +189,6 @@ fn end<T, R>(
 }
 
 impl<T, R> Drop for Leader<'_, T, R> {
-    /// Gives the flight up, if it is not over.
     fn drop(&mut self) {
         if self.is_done {
             return;

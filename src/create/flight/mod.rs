@@ -28,10 +28,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 pub(crate) use waiter::{Turn, Waiter};
 
-/// A creation under way.
 pub(crate) struct Flight<T, R> {
     hash: u64,
-    /// Has the key.
     pending_key: T,
     work: Work,
     /// It is not on its list. Changed under the shard's lock.
@@ -93,7 +91,6 @@ impl<T, R> Flight<T, R> {
         &self.work
     }
 
-    /// Returns the work of dropping the value, if it is given up.
     pub(in crate::create) fn release_work(&self) -> &Work {
         &self.release_work
     }
@@ -144,18 +141,14 @@ impl<T, R> Drop for Flight<T, R> {
     }
 }
 
-/// The decision about a sleeping waiter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Decision {
-    /// None yet.
     Pending,
-    /// It looks again.
     Retry,
     /// It leads the flight that it has brought along.
     Lead,
 }
 
-/// A thread or task that sleeps.
 struct SleepingWaiter<T, R> {
     sleeper: Arc<Sleeper>,
     is_thread: bool,
@@ -186,7 +179,6 @@ impl<T, R> WaitQueue<T, R> {
         }
     }
 
-    /// Takes all of them, the threads first.
     fn take(&mut self) -> Vec<Arc<SleepingWaiter<T, R>>> {
         self.threads
             .take_all()
@@ -298,11 +290,8 @@ impl<T, R> FlightTable<T, R> {
     }
 }
 
-/// The role of a caller that has joined a flight.
 pub(in crate::create) enum Joined<'a, T, R> {
-    /// The caller creates.
     Leader(Leader<'a, T, R>),
-    /// Somebody else creates.
     Waiter(Waiter<'a, T, R>),
 }
 
@@ -346,7 +335,6 @@ impl<T, R: Clone> FlightTable<T, R> {
         shared
     }
 
-    /// Returns the leader of a flight that has been left.
     pub(in crate::create) fn resume(&self, left: LeftFlight<T, R>) -> Leader<'_, T, R> {
         let shard = self.shard(left.hash());
         left.resume(shard)
@@ -429,7 +417,6 @@ impl<T, R: Clone> FlightTable<T, R> {
         after(waiter, draft)
     }
 
-    /// Joins a flight with this hash and such a key.
     fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Waiter<'_, T, R>> {
         let shard = self.inner.get()?.shard(hash);
         let flights: Vec<_> = shard.0.with(|list| {

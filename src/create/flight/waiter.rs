@@ -14,9 +14,7 @@ use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::{ready, Context, Poll};
 
-/// The end of a wait.
 pub(crate) enum Turn<'a, T, R> {
-    /// The caller creates.
     Create(Leader<'a, T, R>),
     /// Somebody else has created the value. With the caller's own flight.
     Done(R, Option<Arc<Flight<T, R>>>),
@@ -32,7 +30,6 @@ pub(crate) enum Turn<'a, T, R> {
 pub(crate) struct Waiter<'a, T, R> {
     shard: &'a Shard<T, R>,
     flight: Arc<Flight<T, R>>,
-    /// Its own flight, with its own key.
     own: Option<Arc<Flight<T, R>>>,
     /// While it sleeps, with its number in the queue.
     sleeping: Option<(u64, Arc<SleepingWaiter<T, R>>)>,
@@ -269,7 +266,6 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// Waits without holding up a thread.
     #[cfg(feature = "async")]
     pub(in crate::create) async fn wait_async(mut self) -> Result<Turn<'a, T, R>, CycleError> {
         let mut sleeper: Option<Arc<Sleeper>> = None;

@@ -17,11 +17,8 @@ use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::Poll;
 
-/// The outcome of the begin.
 pub(crate) enum Begun<'a, M: Creates> {
-    /// The caller creates.
     Ours(Creation<'a, M>),
-    /// Somebody else has created it.
     Found(M::LiveEntry),
     /// Somebody else has failed, with an error that the caller takes as its own.
     Failed(SharedError),
@@ -31,10 +28,8 @@ type FlightOf<M> = Arc<Flight<<M as Creates>::PendingKey, <M as Creates>::LiveEn
 type JoinedOf<'a, M> = Joined<'a, <M as Creates>::PendingKey, <M as Creates>::LiveEntry>;
 type TurnOf<'a, M> = Turn<'a, <M as Creates>::PendingKey, <M as Creates>::LiveEntry>;
 
-/// The next step of the begin.
 enum NextStep<'a, M: Creates> {
     Nothing(Begun<'a, M>),
-    /// Joins with this flight.
     Join(FlightOf<M>),
     /// Joins when something has ended.
     Await(InTheWay, FlightOf<M>),
@@ -98,7 +93,6 @@ pub(crate) fn begin<'a, M: Creates>(
     }
 }
 
-/// Begins a creation without holding up a thread.
 #[cfg(feature = "async")]
 pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
     map: &M,
@@ -173,7 +167,6 @@ fn when_closed<'a, M: Creates>(
     after(mine, found.map(Begun::Found).ok_or(closed))
 }
 
-/// Returns what follows from a turn.
 fn next<'a, M: Creates>(
     map: &'a M,
     hash: u64,
@@ -252,7 +245,6 @@ fn wait(
     Ok(())
 }
 
-/// Waits without holding up a thread.
 #[cfg(feature = "async")]
 async fn wait_async(
     in_the_way: &InTheWay,

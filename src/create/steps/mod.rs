@@ -97,7 +97,6 @@ pub(crate) trait Creates {
     /// Takes this very one out, if it is still entered.
     fn take_out(&self, live: &Self::LiveEntry);
 
-    /// Returns whether a creation has just made it.
     fn is_fresh(live: &Self::LiveEntry) -> bool;
 
     /// Gives up a draft, which may have other owners: the next creation may have to wait for its end, and
@@ -319,7 +318,6 @@ impl<'a, M: Creates> Creation<'a, M> {
         })
     }
 
-    /// Goes on with a draft.
     fn drafted(mut self, scope: Scope, draft: M::LiveEntry) -> Drafted<'a, M> {
         self.leader.set_value(draft);
         Drafted {
@@ -369,7 +367,6 @@ impl<'a, M: Creates> Drafted<'a, M> {
         live
     }
 
-    /// Enters the draft, unless there is a value already: that comes back.
     fn enter(&self) -> EnteredDraft<M> {
         enter_draft(self.map, self.hash, self.leader().flight(), self.draft())
     }

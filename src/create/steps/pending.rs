@@ -40,7 +40,6 @@ impl<G: Creates> PendingCreation<G> {
         }
     }
 
-    /// Resumes the creation, with its draft.
     fn resume<'a>(
         share_map: &'a G,
         hash: u64,

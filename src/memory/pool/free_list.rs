@@ -80,7 +80,6 @@ impl FreeList {
         self.listed += 1;
     }
 
-    /// Returns the number of nodes in the list.
     #[inline(always)]
     pub(super) fn listed(&self) -> usize {
         self.listed
@@ -96,7 +95,6 @@ impl FreeList {
         })
     }
 
-    /// Takes all that the list has.
     pub(super) fn take_all(&mut self) -> Self {
         std::mem::replace(self, Self::new(self.size))
     }

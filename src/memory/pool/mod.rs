@@ -172,7 +172,6 @@ impl Pool {
         })
     }
 
-    /// Takes the whole free list of some shard.
     fn take_any_list(&self, class: usize) -> Option<FreeList> {
         let (owned, shared) = self.shards.split_at(self.owned);
         let from_shared = shared
@@ -189,7 +188,6 @@ impl Pool {
         })
     }
 
-    /// Returns the nodes of a new slab.
     fn new_slab(&self, class: Class, origin: Origin) -> FreeList {
         let slab = {
             let mut chunks = self.chunks.lock();

@@ -79,7 +79,6 @@ impl PoolShard {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Returns about how many free nodes a visitor would find.
     pub(super) fn spare(&self, class: usize) -> usize {
         self.spare[class].load(Ordering::Relaxed)
     }
@@ -207,7 +206,6 @@ impl<'a> Inside<'a> {
         })
     }
 
-    /// Runs `f` on the free list of a size class.
     #[inline(always)]
     fn free_list<R>(&mut self, class: usize, f: impl FnOnce(&mut FreeList) -> R) -> R {
         let (result, listed) = self.stock(|stock| {
@@ -238,7 +236,6 @@ impl<'a> Inside<'a> {
         self.stock(|stock| stock.closed = true);
     }
 
-    /// Takes a free node.
     #[inline(always)]
     pub(super) fn take(&mut self, class: usize) -> Option<NodePtr> {
         self.free_list(class, FreeList::take)

@@ -11,7 +11,6 @@ pub(super) const SLAB: usize = 4096;
 /// The most slabs in one chunk.
 const MAX_CHUNK_SLABS: usize = 64;
 
-/// The owner of a node.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
     /// The `Shared` of its table, which lives at least as long as the node.
@@ -27,7 +26,6 @@ pub(super) struct SlabHeader {
     pub(super) size: usize,
 }
 
-/// Returns the address of the slab that an address lies in.
 pub(super) fn slab_of(address: *const u8) -> usize {
     address.addr() & !(SLAB - 1)
 }
@@ -112,7 +110,6 @@ impl PoolChunk {
         slab
     }
 
-    /// Returns the slabs that were handed out.
     pub(super) fn slabs(&self) -> impl Iterator<Item = NonNull<SlabHeader>> {
         let memory = self.memory;
         // SAFETY: within the chunk.

@@ -52,17 +52,12 @@ pub(crate) mod sealed {
     /// # Safety
     /// `of` must give a valid reference for the length that `len` gave and what was written for it.
     pub unsafe trait Layout {
-        /// The alignment of a value.
         const ALIGN: usize;
         /// Whether dropping a value runs any code.
         const NEEDS_DROP: bool;
-        /// The size of every value, if they are all of one size.
         const FIXED_SIZE: Option<usize>;
-        /// The number of elements of a value.
         fn elements(&self) -> usize;
-        /// The bytes of a value of `len` elements.
         fn bytes_of(len: usize) -> usize;
-        /// The value of `len` elements at `at`.
         fn value_at(at: *mut u8, len: usize) -> *mut Self;
     }
 }

@@ -121,7 +121,6 @@ impl Array {
         self.at(self.index(hash))
     }
 
-    /// Returns the successor, while this array is being replaced.
     #[inline(always)]
     pub(super) fn successor(&self) -> Option<&Array> {
         // Acquire: pairs with `set_successor`; the array is built. It outlives this one, which the borrow
@@ -198,7 +197,6 @@ impl Array {
         ]
     }
 
-    /// Returns whether `live` nodes are too many.
     pub(super) fn is_crowded(&self, live: usize) -> bool {
         live > capacity(self.len)
     }
@@ -209,17 +207,14 @@ pub(super) fn start_of(index: usize, len: usize) -> u64 {
     ((index as u64) << 32).div_ceil(len as u64)
 }
 
-/// Returns the number of buckets and lines of an array.
 fn total(len: usize) -> usize {
     len + len.div_ceil(SHARERS)
 }
 
-/// Returns how many nodes an array of this length is for.
 pub(super) fn capacity(len: usize) -> usize {
     len.saturating_mul(MAX_LOAD_QUARTERS) / 4
 }
 
-/// Returns the shortest length for this many nodes.
 pub(super) fn len_for(nodes: usize) -> usize {
     let mut len = FIRST_LEN;
     while capacity(len) < nodes {
@@ -228,7 +223,6 @@ pub(super) fn len_for(nodes: usize) -> usize {
     len
 }
 
-/// Returns the next length, unless this is the last.
 pub(super) fn longer(len: usize) -> Option<usize> {
     let next = if len.is_power_of_two() {
         len / 2 * 3
@@ -238,7 +232,6 @@ pub(super) fn longer(len: usize) -> Option<usize> {
     (next <= MAX_LEN).then_some(next)
 }
 
-/// Returns the length before this one, unless this is the first.
 pub(super) fn shorter(len: usize) -> Option<usize> {
     let previous = if len.is_power_of_two() {
         len / 4 * 3

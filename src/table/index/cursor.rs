@@ -35,7 +35,6 @@ pub(crate) struct BucketCursor {
     nodes: [usize; SLOTS],
 }
 
-/// The next step of a cursor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ahead {
     /// A bucket, which is the place now.
@@ -151,7 +150,6 @@ impl BucketCursor {
         ptr::from_ref(array).addr() == self.array && array.len() == self.len
     }
 
-    /// Returns whether all nodes have been looked at.
     #[inline(always)]
     pub(crate) fn is_over(&self) -> bool {
         self.left.is_empty()

@@ -19,7 +19,6 @@ use crate::sync::plain::{AtomicU64, Relaxed};
 use crate::sync::{List, ListMap, OnceCell};
 use std::ops::{Range, RangeInclusive};
 
-/// A node in a list.
 pub(in crate::table) struct Listed {
     node: NodePtr,
     number: u64,
@@ -92,12 +91,10 @@ impl<'a> LockedBucket<'a> {
         self.index
     }
 
-    /// Returns the generation of the array that the bucket is in.
     pub(super) fn generation(&self) -> u64 {
         self.array.generation()
     }
 
-    /// Returns the line that this bucket shares with its neighbours.
     fn line(&self) -> &'a Bucket {
         self.array.line(self.index)
     }
@@ -295,7 +292,6 @@ impl<'a> LockedBucket<'a> {
         self.array.index(unsafe { node.as_ref() }.hash()) == self.index
     }
 
-    /// Runs `f` on the list of this bucket.
     #[cold]
     fn list<R>(&self, f: impl FnOnce(&mut List<Listed>) -> R) -> R {
         self.lists

@@ -43,12 +43,10 @@ impl Probe {
     }
 }
 
-/// The outcome for a node that was to be linked.
 pub(in crate::table) enum Link {
     Linked,
     /// Nodes with the same hash are linked, which the caller has to compare first.
     Rivals,
-    /// Nothing is linked any more.
     Sealed,
 }
 
@@ -282,7 +280,6 @@ impl Index {
         });
     }
 
-    /// Takes this very node out, if it is linked.
     #[inline]
     pub(in crate::table) fn unlink(&self, node: NodePtr, _: &ReadGuard) -> bool {
         let Some(array) = self.array() else {
@@ -411,7 +408,6 @@ impl Index {
         }
     }
 
-    /// Frees unused memory of the lists.
     pub(in crate::table) fn shrink_lists(&self) {
         if let Some(lists) = self.lists.get() {
             lists.shrink_to_fit();

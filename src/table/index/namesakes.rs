@@ -28,9 +28,7 @@ pub(crate) const FEW: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 pub(crate) struct Place {
     /// The array's; 0 before the first one.
     generation: u64,
-    /// The next number to look at in the list.
     next: u64,
-    /// The last number to look at.
     last: u64,
 }
 
@@ -42,7 +40,6 @@ impl Place {
     };
 }
 
-/// The nodes that an insertion has compared.
 pub(crate) struct Compared {
     pub(in crate::table) place: Place,
     /// Those in slots. The caller owns them, so that no new node can be taken for one of them.
@@ -50,7 +47,6 @@ pub(crate) struct Compared {
 }
 
 impl LockedBucket<'_> {
-    /// Returns whether nodes with this hash are linked, dead or alive.
     #[cold]
     pub(super) fn has_namesakes(&self, hash: u64) -> bool {
         let mut any = false;

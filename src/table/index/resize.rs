@@ -35,7 +35,6 @@ impl Index {
         }
     }
 
-    /// Does a small part of the work of replacing the array.
     #[cold]
     #[inline(never)]
     pub(super) fn step(&self, array: &Array, graveyard: &Graveyard) {
