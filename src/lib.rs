@@ -33,8 +33,8 @@
 //! `WeakSet<Arc<dyn Listener>, ByAddress>`.
 //!
 //! Where it lives: the types at the root; [`map`] has what maps and their entries are made of (`ByAddress`,
-//! `Claim`, `Vacancy`, `RemovalCause`, `Stats`), [`pointer`](mod@pointer) has `Watched` and `Token`, [`error`] the errors
-//! (`CreateError`, `Refused`, `CycleError`), [`hash`] the default hasher.
+//! `Claim`, `Vacancy`, `RemovalCause`, `Stats`), [`pointer`](mod@pointer) has `Watched` and `Token`,
+//! [`error`] the errors (`CreateError`, `Refused`, `CycleError`), [`hash`] the default hasher.
 //!
 //! How values come into them, by closures, tokens and futures, and what becomes of everybody when that goes
 //! wrong: [`guide::creating`].

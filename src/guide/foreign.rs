@@ -73,11 +73,11 @@
 //! ```
 //!
 //! # What cannot be reached
-//! An [`upgrade`](WeakPointer::upgrade) that fails while [`is_dead`](WeakPointer::is_dead) says `false` means:
-//! not now. The entry is absent for that call, and is neither taken out nor pruned; see
+//! An [`upgrade`](WeakPointer::upgrade) that fails while [`is_dead`](WeakPointer::is_dead) says `false`
+//! means: not now. The entry is absent for that call, and is neither taken out nor pruned; see
 //! [there](WeakPointer#what-cannot-be-reached) for every call. Let `is_dead` say `true` only when the runtime
-//! has said so. It is asked without the interpreter's lock, by any thread: a flag that the collector sets will
-//! do.
+//! has said so. It is asked without the interpreter's lock, by any thread: a flag that the collector sets
+//! will do.
 //!
 //! A creation that finds its value out of reach runs the factory, and the new value takes its place. Where a
 //! second one must not be, let the factory fail when its thread is detached.
@@ -195,8 +195,8 @@
 //! ```
 //!
 //! # Waiting with an interpreter's lock
-//! A thread that holds the lock asks for a key that another thread creates. It sleeps. The other one needs the
-//! lock to go on: both wait for ever. A map that is made with
+//! A thread that holds the lock asks for a key that another thread creates. It sleeps. The other one needs
+//! the lock to go on: both wait for ever. A map that is made with
 //! [`around_sleep`](crate::map::Map::around_sleep) calls your function around every such sleep: it lets go of
 //! the lock, sleeps, and takes it again. The [registry](crate::Registry::around_sleep) and the class map have
 //! it too. Futures need none, as they hold up no thread.

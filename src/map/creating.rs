@@ -118,8 +118,9 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits:
     /// [`entry`](Self::entry) with [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
-    /// What `make` returns cannot borrow the key, so a factory that uses it clones it first. (An `async |key|`
-    /// closure borrows it.) Where the value is an `Arc<dyn Trait>`, the block says so at its end.
+    /// What `make` returns cannot borrow the key, so a factory that uses it clones it first. (An
+    /// `async |key|` closure borrows it.) Where the value is an `Arc<dyn Trait>`, the block says so at its
+    /// end.
     ///
     /// # Panics
     /// As `get_or_insert_with`, when the future is polled.

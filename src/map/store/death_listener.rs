@@ -142,8 +142,8 @@ where
     }
 }
 
-/// Whether and how a map is notified of deaths, which happens on any thread. Where the types are known to allow
-/// that it is said here, since most functions of a map must do without knowing.
+/// Whether and how a map is notified of deaths, which happens on any thread. Where the types are known to
+/// allow that it is said here, since most functions of a map must do without knowing.
 pub(in crate::map) struct CanNotify<A: Slot, B: Indexed>(Option<Coerce<A, B>>);
 
 type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;
@@ -187,8 +187,8 @@ impl<A: Slot, B: Indexed> Clone for CanNotify<A, B> {
 impl<A: Slot, B: Indexed> Copy for CanNotify<A, B> {}
 
 /// Says that a map with these sides can be made: none of its pointers report their death, or the map may be
-/// notified of that on any thread, since its keys and values are `Send`, `Sync` and `'static`. Implemented for
-/// the [`Death`](crate::pointer::Pointer::Death) of a map's pointers. It cannot be implemented outside.
+/// notified of that on any thread, since its keys and values are `Send`, `Sync` and `'static`. Implemented
+/// for the [`Death`](crate::pointer::Pointer::Death) of a map's pointers. It cannot be implemented outside.
 #[allow(private_bounds)] // How it is done concerns nobody else.
 pub trait ReportsTo<A: Slot, B: Indexed>: Reaches<A, B> {}
 
