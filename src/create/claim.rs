@@ -18,7 +18,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// let sessions: Registry<u32, String> = Registry::new();
 /// let session = match sessions.entry(7).claim() {
 ///     Claim::Live(session) => session,
-///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or whenever the peer has answered
+///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or later
 /// };
 /// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if same.ptr_eq(&session)));
 /// ```

@@ -219,7 +219,10 @@
 //! assert_eq!(cell("D"), Ok(0));
 //! assert_eq!(
 //!     cell("A").unwrap_err(),
-//!     r#"the creation of a value asked for the value that it is creating: "B", which asked for "C", which asked for the first again"#
+//!     concat!(
+//!         r#"the creation of a value asked for the value that it is creating: "B", "#,
+//!         r#"which asked for "C", which asked for the first again"#,
+//!     ),
 //! );
 //! assert_eq!(CELLS.len(), 1);             // D
 //! ```

@@ -56,12 +56,17 @@
 //!         Ok(Arc::default())
 //!     }
 //!
-//!     fn initialise(&self, types: &ClassMap<Self>, class: &Arc<Class>, wrapper: &Arc<Type>) -> Result<(), Self::Error> {
+//!     fn initialise(
+//!         &self,
+//!         types: &ClassMap<Self>,
+//!         class: &Arc<Class>,
+//!         wrapper: &Arc<Type>,
+//!     ) -> Result<(), Self::Error> {
 //!         wrapper.name.set(format!("<type '{}'>", class.name)).unwrap();
 //!         if let Some(partner) = class.partner.get().and_then(Weak::upgrade) {
 //!             let partner = types.wrapper(&partner)?;             // which asks for this one in turn
 //!             wrapper.partner.set(Arc::downgrade(&partner)).unwrap();
-//!             KEPT.lock().unwrap().push(partner);                 // the loader's, say, since the map owns none
+//!             KEPT.lock().unwrap().push(partner);             // the loader's, say, since the map owns none
 //!         }
 //!         Ok(())
 //!     }
@@ -307,8 +312,17 @@ impl<B: Wrap> ClassMap<B> {
     /// #     type Descriptor = Arc<str>;
     /// #     type Wrapper = Arc<usize>;
     /// #     type Error = CreateError<()>;
-    /// #     fn allocate(&self, name: &Arc<str>) -> Result<Arc<usize>, CreateError<()>> { Ok(Arc::new(name.len())) }
-    /// #     fn initialise(&self, _: &ClassMap<Self>, _: &Arc<str>, _: &Arc<usize>) -> Result<(), CreateError<()>> { Ok(()) }
+    /// #     fn allocate(&self, name: &Arc<str>) -> Result<Arc<usize>, CreateError<()>> {
+    /// #         Ok(Arc::new(name.len()))
+    /// #     }
+    /// #     fn initialise(
+    /// #         &self,
+    /// #         _: &ClassMap<Self>,
+    /// #         _: &Arc<str>,
+    /// #         _: &Arc<usize>,
+    /// #     ) -> Result<(), CreateError<()>> {
+    /// #         Ok(())
+    /// #     }
     /// # }
     /// let lengths = ClassMap::new(Lengths);
     /// let (list, array_list): (Arc<str>, Arc<str>) = ("List".into(), "ArrayList".into());

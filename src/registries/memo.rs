@@ -218,7 +218,9 @@ impl<M: Results> Results for Arc<M> {
 /// use highlander::Registry;
 /// use std::sync::Arc;
 ///
-/// let tables = Memo::new(Registry::new(), |(raw, file): &(Same<Arc<Vec<u8>>>, &str)| format!("{file}: {} symbols", raw.len()));
+/// let tables = Memo::new(Registry::new(), |(raw, file): &(Same<Arc<Vec<u8>>>, &str)| {
+///     format!("{file}: {} symbols", raw.len())
+/// });
 /// let (raw, equal) = (Arc::new(vec![1, 2]), Arc::new(vec![1, 2]));
 /// let table = tables.get((Same(raw.clone()), "a.py"));
 /// assert!(tables.get((Same(raw), "a.py")).ptr_eq(&table));

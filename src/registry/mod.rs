@@ -173,7 +173,8 @@ impl<K: 'static, V: 'static> Registry<K, V> {
         /// static PORTS: Registry<u16, Port> = Registry::exclusive();
         /// std::thread::scope(|scope| {
         ///     for _ in 0..4 {
-        ///         scope.spawn(|| (0..100).for_each(|_| drop(PORTS.get_or_insert_with(80, |_| Port::open()))));
+        ///         let open = |_| drop(PORTS.get_or_insert_with(80, |_| Port::open()));
+        ///         scope.spawn(move || (0..100).for_each(open));
         ///     }
         /// });
         /// ```

@@ -378,7 +378,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     ///     )
     /// }
     /// # fn main() {
-    /// let list = class("List", "Node");                       // asks for Node, whose initialiser asks for List
+    /// let list = class("List", "Node");                   // asks for Node, whose initialiser asks for List
     /// let node = list.friend.get().unwrap().upgrade().unwrap();
     /// assert!(node.friend.get().unwrap().upgrade().unwrap().ptr_eq(&list));
     /// # }
@@ -416,9 +416,10 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// use highlander::Registry;
     ///
     /// let classes: Registry<&str, String> = Registry::new();
-    /// let error = classes.entry("Broken").or_try_create_cyclic(|name| Ok(format!("class {name}")), |_| Err("no superclass"));
+    /// let allocate = |name: &&str| Ok(format!("class {name}"));
+    /// let error = classes.entry("Broken").or_try_create_cyclic(allocate, |_| Err("no superclass"));
     /// assert_eq!(error.unwrap_err(), CreateError::Failed("no superclass"));
-    /// assert!(classes.get("Broken").is_none());               // now and later: nobody keeps what is half built
+    /// assert!(classes.get("Broken").is_none());           // now and later: nobody keeps what is half built
     /// ```
     pub fn or_try_create_cyclic<E>(
         self,
@@ -540,7 +541,7 @@ where
     /// let sessions: Registry<u32, String> = Registry::new();
     /// let session = match sessions.entry(7).claim() {
     ///     Claim::Live(session) => session,
-    ///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or whenever the peer has answered
+    ///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or later
     /// };
     /// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if same.ptr_eq(&session)));
     /// ```

@@ -15,12 +15,13 @@
 //! static FINALIZERS: Finalizers = Finalizers::new();
 //!
 //! let at_the_end = FINALIZERS.exit_guard();
-//! let (a, b) = (SESSIONS.get_or_insert_with(1, |_| "a".into()), SESSIONS.get_or_insert_with(2, |_| "b".into()));
+//! let a = SESSIONS.get_or_insert_with(1, |_| "a".into());
+//! let b = SESSIONS.get_or_insert_with(2, |_| "b".into());
 //! FINALIZERS.finalize(&a, || remove("session a"));
 //! FINALIZERS.finalize(&b, || remove("session b"));
 //! FINALIZERS.at_exit(-10, || remove("lock file"));
 //! drop(a);                                                    // at its death, now
-//! drop(at_the_end);                                           // at exit, those that are left: the highest priority first
+//! drop(at_the_end);                       // at exit, those that are left: the highest priority first
 //! # assert_eq!(*LOG.lock().unwrap(), ["session a", "session b", "lock file"]);
 //! ```
 //!

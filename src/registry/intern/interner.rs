@@ -78,7 +78,8 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
         /// use std::hash::BuildHasherDefault;
         /// use std::collections::hash_map::DefaultHasher;
         ///
-        /// let interner: Interner<str, BuildHasherDefault<DefaultHasher>> = Interner::with_hasher(Default::default());
+        /// type Hasher = BuildHasherDefault<DefaultHasher>;
+        /// let interner: Interner<str, Hasher> = Interner::with_hasher(Hasher::default());
         /// let held = interner.intern("x");
         /// assert!(interner.contains("x"));
         /// ```
