@@ -107,8 +107,7 @@ impl From<Refused> for std::io::Error {
     }
 }
 
-/// What the calls that create return when they fail: the factory's own error, or why the map refused the
-/// creation.
+/// The error of calls that create: the factory's own error, or why the map refused the creation.
 ///
 /// `?` turns it into an [`std::io::Error`] where the factory's error is one, and into a `Box<dyn Error>`. For
 /// other error types there are [`map_refused`](Self::map_refused) and [`into_failed`](Self::into_failed).
@@ -291,8 +290,7 @@ impl<V> fmt::Display for ReplaceError<V> {
 
 impl<V: fmt::Debug> Error for ReplaceError<V> {}
 
-/// A map has not taken an entry: its key has a live value, or the map is closed. What was to be entered comes
-/// back.
+/// A map has not taken an entry: its key has a live value, or the map is closed. Key and value come back.
 ///
 /// ```
 /// use highlander::WeakValueMap;

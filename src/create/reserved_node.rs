@@ -55,8 +55,7 @@ impl<B: Halves> ReservedNode<B> {
     }
 
     /// Returns where the value is to be written, by one thread at a time, not while it is
-    /// [`filled`](Self::filled), and never again once it is published. It is not moved after that, however
-    /// large it is.
+    /// [`filled`](Self::filled), and never again once it is published. It is not moved after that.
     #[inline(always)]
     pub(crate) fn place(&self) -> *mut B::Value {
         B::value_place(self.node)

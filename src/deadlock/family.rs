@@ -142,8 +142,8 @@ impl Family {
         all_of(self.groups.take())
     }
 
-    /// Moves all to the frame around this one, which has ended well but needs others. What needs this one
-    /// shares its fate.
+    /// Moves all to the outer frame: this one has ended well but needs others. What needs this one shares its
+    /// fate.
     pub(in crate::deadlock) fn join(&self, outer: &Family, own: Box<dyn Pending>) {
         let mut members = Vec::new();
         for mut group in self.groups.take() {
@@ -162,8 +162,8 @@ impl Family {
         outer.groups.borrow_mut().push(Group { members, needs });
     }
 
-    /// Returns what needs this frame, which has failed, to be given up. The others go to the frame around it,
-    /// if there is one.
+    /// Returns what needs this failed frame, to be given up. The others go to the outer frame, if there is
+    /// one.
     #[must_use]
     pub(in crate::deadlock) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
         let groups = self.groups.take();

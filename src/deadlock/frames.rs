@@ -111,8 +111,7 @@ pub(crate) fn during<R>(
     f()
 }
 
-/// Wakes tasks, one after the other. That runs code of executors, which may poll tasks that are no part of
-/// what this thread does.
+/// Wakes tasks. That runs code of executors, which may poll tasks that are no part of what this thread does.
 pub(in crate::deadlock) fn wake_each(mut wakers: Vec<Waker>) {
     if wakers.is_empty() {
         return;
@@ -135,8 +134,7 @@ fn wake(wakers: &RefCell<Vec<Waker>>) {
     }
 }
 
-/// Wakes those that this thread has still to wake, before it sleeps inside a waker: it may be going to wait
-/// for one of them.
+/// Wakes those that this thread has still to wake, before it sleeps inside a waker, perhaps for one of them.
 pub(in crate::deadlock) fn wake_others() {
     for frame in frames() {
         if let Part::Waking(wakers) = frame.part {
@@ -165,8 +163,7 @@ pub(crate) fn new_family() -> Family {
     Family::new(depth() + 1)
 }
 
-/// Returns this thread's number: that of a work which is all that the thread has to do, one thing after the
-/// other.
+/// Returns this thread's number: that of a work which is all that the thread has to do.
 pub(crate) fn this_thread() -> u64 {
     THREAD.with(|thread| {
         if thread.get() == 0 {
@@ -246,8 +243,7 @@ pub(crate) fn is_held_up_by(asker: Asker) -> bool {
 pub(in crate::deadlock) struct Named {
     pub(in crate::deadlock) work: u64,
     pub(in crate::deadlock) text: String,
-    /// It runs now. The others have ended, and are of the family of the next one that runs, or kept alive by
-    /// it.
+    /// It runs now. Others have ended, and are of the family of the next one that runs, or kept alive by it.
     pub(in crate::deadlock) runs: bool,
 }
 
@@ -341,8 +337,7 @@ pub(crate) enum Own<R> {
     Refused,
 }
 
-/// Returns the draft of this work, for the thread that is in the middle of it. The frames in between need
-/// that draft from now on.
+/// Returns the draft of this work, if this thread is in the middle of it. The frames in between need it then.
 #[cold]
 pub(crate) fn own_draft<R: Clone>(work: &Work, asker: Asker) -> Own<R> {
     // The asker waits for the draft, and so must all that waits for the asker.

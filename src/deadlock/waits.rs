@@ -1,5 +1,4 @@
-//! Who waits for whom: finds creations that would wait for themselves, through several threads and any number
-//! of maps.
+//! Who waits for whom: finds creations that would wait for themselves, through several threads and maps.
 //!
 //! ```text
 //!  thread 1: creates A ─► asks for B: sleeps ─┐     the edge "A waits for B" is added before it sleeps;
@@ -112,9 +111,8 @@ impl Drop for Waiting {
 
 /// Takes a work out of all edges: it has ended, or its frame has, or somebody else goes on with it.
 ///
-/// A thread's edge lasts while it sleeps, so its works go on meanwhile. But a task that waits is polled in
-/// the middle of something that may end before the wait: its edge is made anew by each poll, and loses what
-/// has ended.
+/// A thread's edge lasts while it sleeps, so its works go on meanwhile. A task that waits is polled in the
+/// middle of what may end before the wait: each poll makes its edge anew, and it loses what has ended.
 #[inline]
 pub(crate) fn forget(work: &Work) {
     if let Some(number) = work.numbered() {
@@ -145,8 +143,7 @@ fn forget_number(number: u64) {
 /// lock under which that became known.
 ///
 /// A thread may run a destructor much later, as ends of long chains are put aside. So a destructor is a part
-/// of its thread, as soon as that is known, and a thread that has or may soon have destructors to run is in
-/// its own edges.
+/// of its thread, once that is known, and a thread that has or may soon have some to run is in its edges.
 #[cold]
 pub(crate) fn add_part_edge(work: u64, other: u64) {
     GRAPH.lock().part_of.insert((work, other));
@@ -238,8 +235,8 @@ struct Reached {
     from: Option<(usize, Option<u64>)>,
 }
 
-/// Describes the path from a work that is asked for: the frame that is its own or will publish it, and those
-/// inside of that.
+/// Describes the path from a work that is asked for: the frame that is its own or will publish it, and inner
+/// ones.
 fn describe_path(works: &[Named], at: usize) -> Vec<String> {
     let pending = works[at..].iter().take_while(|named| !named.runs).take(1);
     let frame = works[at..].iter().position(|named| named.runs);

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 /// A creation or a destructor, for which others may wait while it goes on.
 ///
-/// Its own thread knows it by its address, others by a number, which it is given when somebody first asks for
-/// it.
+/// Its own thread knows it by its address, others by a number, given when somebody first asks for it.
 pub(crate) struct Work {
     /// 0 before it has one.
     number: AtomicU64,
@@ -71,8 +70,7 @@ impl Work {
 }
 
 /// All that is given up in the outermost creation of a thread, as one work: it has ended when all of that
-/// has. One of them may own another, so a thread that ends or is about to release one may keep the others
-/// from ending.
+/// has. One may own another, so a thread that ends or is about to release one may keep the others.
 pub(crate) struct GivenUpGroup {
     work: Work,
     forget: fn(&Work),

@@ -20,8 +20,7 @@ use std::ptr::NonNull;
 /// Added to a record's state after each stretch.
 const NEXT: usize = READING << 1;
 
-/// Proof that this thread is marked as reading. Invariant: while one stands, nothing that it can reach is
-/// freed.
+/// Proof that this thread reads. Invariant: while one stands, nothing that it can reach is freed.
 pub(crate) struct ReadGuard {
     /// The record to reset, and to what; none inside another guard.
     outermost: Option<(&'static ThreadRecord, usize)>,
@@ -77,8 +76,7 @@ pub(crate) fn reading<R>(f: impl FnOnce(&ReadGuard) -> R) -> R {
 }
 
 /// Serves the cases of [`reading`] without the short way: a thread's first use, its end, readers that need a
-/// fence, a guard inside another one (an allocator that uses a registry, say), and models that give nothing
-/// back.
+/// fence, a guard inside another one (an allocator that uses a registry), and models that give nothing back.
 #[cold]
 #[inline(never)]
 fn reading_otherwise<R>(f: impl FnOnce(&ReadGuard) -> R) -> R {
@@ -139,8 +137,7 @@ impl Grace {
         Some(Self { readers })
     }
 
-    /// Returns whether the period is over. A thread has left when its state has changed, whatever it reads by
-    /// now.
+    /// Returns whether it is over. A thread has left when its state has changed, whatever it reads by now.
     fn is_over(&mut self) -> bool {
         self.readers
             .retain(|(record, seen)| record.state.load(Ordering::Acquire) == *seen);
@@ -193,8 +190,7 @@ impl Graveyard {
     /// Takes over memory that has just been made unreachable.
     ///
     /// # Safety
-    /// No reader that enters from now on can find the blocks, and each came from the global allocator with
-    /// its layout.
+    /// No reader from now on can find the blocks, and each came from the global allocator with its layout.
     pub(crate) unsafe fn retire(&self, blocks: impl IntoIterator<Item = Block>) {
         self.graves.lock().fresh.extend(blocks);
         self.occupied.store(true, Ordering::Relaxed);

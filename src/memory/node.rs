@@ -70,8 +70,8 @@ impl Header {
         self.hash.store(hash, Ordering::Relaxed);
     }
 
-    /// Returns whether the value is a draft. Asked by an owner, or by somebody who keeps the node from being
-    /// given back.
+    /// Returns whether the value is a draft. Asked by an owner, or by one who keeps the node from being
+    /// freed.
     ///
     /// If it is none, all that its creator did to it is seen.
     #[inline(always)]
@@ -145,7 +145,7 @@ impl Header {
         true
     }
 
-    /// Gives its owners to a node that is being linked. The caller is one: it has the node alone, or owns a
+    /// Gives owners to a node that is being linked. The caller is one: it has the node alone, or owns a
     /// draft.
     #[inline(always)]
     pub(crate) fn publish(&self, owners: u32) {

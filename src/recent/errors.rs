@@ -13,8 +13,7 @@ use std::hash::Hash;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-/// Errors of factories by key, each kept for a time: whoever asks again within it gets a clone of the error,
-/// and no factory runs.
+/// Errors of factories by key, each kept for a time: calls within it get a clone, and run no factory.
 ///
 /// A factory asks for them itself, by [`or_try`](Self::or_try). So this works with every call that takes a
 /// factory, of every map, with a [`Recent`](super::Recent) on top or without:
@@ -76,8 +75,7 @@ impl<K: 'static, E: 'static> RecentErrors<K, E> {
         }
     }
 
-    /// Takes the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs
-    /// with no lock held.
+    /// Takes the time from `clock`, for tests, or one that is quicker to read. It runs with no lock held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
@@ -172,8 +170,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
         result
     }
 
-    /// Returns the error of this key, or what `make` returns: [`or_try`](Self::or_try) for factories that
-    /// await.
+    /// Returns the error of this key, or what `make` returns: [`or_try`](Self::or_try) that awaits.
     ///
     /// ```
     /// use highlander::{RecentErrors, Registry};

@@ -134,8 +134,7 @@ impl<M: WeakValued> Recent<M> {
         self
     }
 
-    /// Takes the time from `clock`: for tests, or for a clock that is quicker to read and less exact. It runs
-    /// with no lock held.
+    /// Takes the time from `clock`, for tests, or one that is quicker to read. It runs with no lock held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
@@ -297,8 +296,8 @@ impl<M: WeakValued> Recent<M> {
         self.keeper.contains(M::Map::identity(owner))
     }
 
-    /// Lets go of all values, and returns how many there were. Those that others own live on. The map is not
-    /// touched.
+    /// Drops all kept owners, and returns how many there were. What others own lives on, and stays in the
+    /// map.
     pub fn clear(&self) -> usize {
         self.keeper.clear()
     }
@@ -310,8 +309,7 @@ impl<M: WeakValued> Recent<M> {
         self.map().give_back();
     }
 
-    /// Lets go of the values that have been idle for [too long](Self::time_to_idle), and returns how many
-    /// there were.
+    /// Drops the owners that have been idle for [too long](Self::time_to_idle). Returns how many there were.
     pub fn expire(&self) -> usize {
         self.keeper.expire()
     }

@@ -1,8 +1,7 @@
 //! A bounded set of owners: SLRU with second chance. New entries are in one queue, reused ones in another.
 //! The first may shrink to half of the room, and its oldest entry goes; in the second the first entry goes
 //! that was not used since it was last passed over. So values that are used once do not drive out those that
-//! are used all the time. (Unlike S3-FIFO it does not remember what has gone: an address is soon another
-//! value's.)
+//! are used all the time. (No memory of what has gone, as in S3-FIFO: addresses are reused.)
 //!
 //! Everything is decided under the lock, and no owner is dropped there: they are returned. An index by
 //! identity, and a mark for each place, are read without the lock, and only marks are written: a use of an

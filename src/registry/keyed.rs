@@ -165,8 +165,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Puts a new value in the place of this very one, if that is still entered, and returns its handle. The
-    /// key is cloned.
+    /// Puts a new value in the place of this very one, if that is still entered. The key is cloned.
     ///
     /// # Errors
     /// [`ReplaceError`] with the new value, when the old one has been taken out or replaced, or the registry
@@ -201,8 +200,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or
     /// none. Returns what is entered then.
     ///
-    /// *Runs* `f` with no lock held, again if the entry changes meanwhile. Does not wait for a creation under
-    /// way.
+    /// *Runs* `f` with no lock held, again if the entry changes. Does not wait for a creation under way.
     ///
     /// # Panics
     /// When there is to be a new value and the registry is closed.

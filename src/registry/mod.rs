@@ -56,8 +56,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// A value that owns a handle to itself, directly or through others, never dies: give it a
 /// [`WeakHandle`](crate::WeakHandle) instead.
 ///
-/// Keys and values are `'static`: a deeply nested value may be dropped a little after its owner let go, so it
-/// must not borrow.
+/// Keys and values are `'static`: a deeply nested value may be dropped a little later, so it must not borrow.
 ///
 /// ```compile_fail
 /// let local = String::from("local");
@@ -221,8 +220,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
         }
     }
 
-    /// Creates an empty registry with room for `capacity` values before its table grows, that hashes with
-    /// `hasher`.
+    /// Creates an empty registry with room for `capacity` values, that hashes with `hasher`.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -370,8 +368,8 @@ impl<K, V, S> Registry<K, V, S> {
     /// then, and the table need not grow before there are more than `capacity`, unless it is shrunk
     /// meanwhile.
     ///
-    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of
-    /// the same room.
+    /// That is room in the table: a value's memory comes with it. Other threads' values take of the same
+    /// room.
     ///
     /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread
     /// is just replacing the table, a part of the move is left to it and to the insertions to come.
@@ -457,8 +455,7 @@ impl<K, V, S> Registry<K, V, S> {
         })
     }
 
-    /// Calls `f` with each live entry; see [`Registry::iter`]. *Runs* `f` with no lock held; it may change
-    /// the registry.
+    /// Calls `f` with each live entry; see [`Registry::iter`]. No lock is held; `f` may change the registry.
     pub fn for_each(&self, mut f: impl FnMut(&K, &V)) {
         self.iter()
             .for_each(|handle| f(Handle::key(&handle), &handle));
@@ -467,8 +464,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// Takes out the entries for which `keep` says no. Their owners keep the values. Returns how many this
     /// call has taken out.
     ///
-    /// *Runs* `keep` with no lock held; it may use the registry. An entry that is replaced meanwhile is left
-    /// as it is.
+    /// *Runs* `keep` with no lock held; it may use the registry. An entry that is replaced meanwhile stays.
     ///
     /// ```
     /// use highlander::Registry;
@@ -518,8 +514,8 @@ impl<K, V, S> Registry<K, V, S> {
         None
     }
 
-    /// Takes out this very value, if it is entered. True for the one call that did. Other values of its key
-    /// are left alone.
+    /// Takes out this very value, if it is entered. True for the one call that did. No other value is
+    /// touched.
     ///
     /// ```
     /// use highlander::Registry;
@@ -574,8 +570,8 @@ impl<K: serde_core::Serialize, V: serde_core::Serialize, S> serde_core::Serializ
     /// Serializes the live entries as a map. It owns all of them until it returns. *Runs* `Serialize` of keys
     /// and values with no lock held.
     ///
-    /// There is no `Deserialize`, as nobody would own what it read: read keys and values, enter them, and
-    /// keep the handles.
+    /// There is no `Deserialize`, as nobody would own what it read: enter what you read, and keep the
+    /// handles.
     fn serialize<Z: serde_core::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let living: Vec<_> = self.iter().collect();
         let entries = living.iter().map(|handle| (Handle::key(handle), &**handle));

@@ -18,8 +18,7 @@ pub(crate) struct RegistryNode<K, V> {
     watch: AtomicPtr<Watch>,
 }
 
-// SAFETY: `drop_in_place` drops what was written by `write_key` and to `value_place`; the size is the
-// struct's.
+// SAFETY: `drop_in_place` drops what `write_key` wrote and what is in `value_place`; `size` is the struct's.
 unsafe impl<K, V> Payload for RegistryNode<K, V> {
     type Key = K;
     const ALIGN: usize = align_of::<Self>();
@@ -136,8 +135,7 @@ impl<K, V> PendingWatch<K, V> {
         // SAFETY: the caller's promise.
         let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
         *watch.node.lock() = Some(Target(node));
-        // Release: pairs with the Acquire in `mark_dead`. Nobody else makes a watch for a value that has
-        // no owner.
+        // Release: pairs with the Acquire in `mark_dead`. Nobody makes a watch for a value without owner.
         entry
             .watch
             .store(Arc::into_raw(watch).cast_mut(), Ordering::Release);
@@ -189,7 +187,7 @@ impl Watch {
                 }
             }
         }
-        // SAFETY: leaked here once, and taken back only when the value dies, which the borrow of the entry
+        // SAFETY: leaked here once, taken back only when the value dies, which the borrow of the entry
         // forbids.
         unsafe {
             Arc::increment_strong_count(watch);

@@ -34,8 +34,7 @@ pub(crate) fn any_barrier() {
     }
 }
 
-/// Returns whether readers have to fence themselves. Asked after publishing that they read, and the light
-/// half.
+/// Returns whether readers have to fence. Asked after publishing that they read, and the light half.
 #[inline(always)]
 pub(crate) fn readers_fence() -> bool {
     FENCED.load(Ordering::Relaxed)
@@ -72,8 +71,8 @@ pub(crate) fn begin_reading() {
 enum Refusal {
     /// Since then.
     Begun(Instant),
-    /// What they had published is seen. These were reading then, with these states, and may still publish
-    /// hazards without a fence.
+    /// That is seen. These were reading then, with these states, and may still publish hazards without a
+    /// fence.
     Waits(Vec<(&'static ThreadRecord, usize)>),
 }
 

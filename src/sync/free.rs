@@ -4,8 +4,7 @@ use std::alloc::{dealloc, Layout};
 use std::ptr::NonNull;
 
 /// # Safety
-/// The memory came from the global allocator with this layout, what was in it has been dropped, and nobody
-/// uses it any more.
+/// The memory came from the global allocator with this layout, has nothing to drop, and nobody uses it.
 pub(crate) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     #[cfg(all(highlander_loom, feature = "loom"))]
     // SAFETY: the caller's promise.

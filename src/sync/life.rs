@@ -6,8 +6,8 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The memory is kept by a real `Arc`, by strong and weak pointers alike; the counts that decide when the
-/// value dies are modelled.
+/// A real `Arc` keeps the memory, for strong and weak pointers; the counts by which the value dies are
+/// modelled.
 struct ModelCounted<T: ?Sized> {
     strong: AtomicUsize,
     weak: AtomicUsize,
@@ -130,8 +130,7 @@ impl<T: ?Sized> Deref for LifeArc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: an owner, so there is a value, and it stays. loom sees the access and what it conflicts
-        // with.
+        // SAFETY: an owner, so there is a value, and it stays. loom sees the access and its conflicts.
         let value = self.0.value.with(|cell| unsafe { &*cell });
         value.as_deref().expect("owned")
     }
@@ -148,8 +147,7 @@ impl<T: ?Sized> Drop for LifeArc<T> {
     fn drop(&mut self) {
         if release(&self.0) {
             let value = whole(&self.0);
-            // SAFETY: the last owner, and nobody gets at it any more. The memory stays for those who know it
-            // weakly.
+            // SAFETY: the last owner, and nobody gets at it any more. The memory stays for weak pointers.
             unsafe { value.drop_in_place() };
         }
     }

@@ -1,5 +1,4 @@
-//! The facade: every atomic, lock, wait, thread-local and concurrent map that the crate uses, with two
-//! bodies.
+//! The facade, with two bodies: every atomic, lock, wait, thread-local and concurrent map of the crate.
 //!
 //! `real` is what users run. `model` presents the same names on top of loom, so the protocols above are
 //! checked as they are written. Which body is compiled depends on a private `cfg` *and* the `loom` feature,
@@ -34,8 +33,7 @@ mod numbered;
 mod parking;
 mod sleeper;
 
-/// Set in the state of a record while its thread reads. Above it is a number that is another one after each
-/// stretch of reading.
+/// Set in the state of a record while its thread reads. Above it is a number that each stretch changes.
 pub(crate) const READING: usize = 1;
 
 /// Atomics that no protocol rests on (counters, hints): in a model they are no steps.

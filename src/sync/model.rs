@@ -17,8 +17,7 @@ pub(crate) use super::explorer::atomic::{
 pub(crate) use super::explorer::{Condvar, MutexGuard, UnsafeCell};
 
 std::thread_local! {
-    // What a model chooses before it starts. Of the OS thread: a model runs on one, and other models beside
-    // it.
+    // Switches of a model. Of the OS thread: a model runs on one, and other models beside it.
     static RECLAIM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     static PARK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     static OWN_SHARDS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
@@ -47,8 +46,7 @@ impl Drop for Counted {
     }
 }
 
-/// Sets whether the models that follow give memory back while others read. That makes every read a few steps
-/// longer.
+/// Sets whether the models that follow give memory back while others read. Each read is longer then.
 pub fn set_reclaim(on: bool) {
     RECLAIM.set(on);
 }
@@ -374,8 +372,7 @@ pub(crate) fn own_index() -> Option<usize> {
     OWN_SHARDS.get().then(|| INDEX.with(|index| *index))
 }
 
-/// Both halves of the asymmetric barrier are full fences here: the system's call makes the light one a full
-/// fence.
+/// Both halves of the asymmetric barrier are full fences here: so the system's call makes the light one.
 pub(crate) fn light_barrier() {
     explorer::atomic::fence(Ordering::SeqCst);
 }

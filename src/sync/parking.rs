@@ -70,8 +70,8 @@ fn unpark_all(address: usize) {
     }
 }
 
-/// Forgets all parked threads, in a forked child: it has one thread, and the mutexes that others had locked
-/// stay locked.
+/// Forgets all parked threads, in a forked child: they are not there, and mutexes that they locked stay
+/// locked.
 #[cfg(feature = "after-fork")]
 pub(crate) fn nobody_is_parked() {
     PARKED.0.store(0, Ordering::Relaxed);

@@ -26,8 +26,7 @@ pub(crate) use super::barrier::{
 pub(crate) use super::parking::nobody_is_parked;
 pub(crate) use super::parking::{park_while, wake_parked};
 
-/// A mutex that a panic does not poison: what it guards is consistent at every point where user code could
-/// unwind.
+/// A mutex that a panic does not poison: what it guards is consistent wherever user code could unwind.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
@@ -133,12 +132,10 @@ fn processors() -> usize {
     *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
-/// Returns a number that changes about every millisecond (where there is no clock, at each call), and is not
-/// 0.
+/// Returns a number that changes about every millisecond (without a clock, at each call), and is not 0.
 #[inline(always)]
 pub(crate) fn millisecond() -> u64 {
-    // A processor's counter costs a tenth of the system's clock, and adds a billion to some billions each
-    // second.
+    // A processor's counter costs a tenth of the system's clock, and adds some billions each second.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: reads a counter that every such processor has.
     return unsafe { std::arch::x86_64::_rdtsc() } >> 21 | 1 << 63;
@@ -164,8 +161,7 @@ fn system_millisecond() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Returns into how many shards to split what many threads change: those with one thread each, and those for
-/// all other threads.
+/// Returns the numbers of shards for what many threads change: with one thread each, and for all others.
 pub(crate) fn shards() -> (usize, usize) {
     let parallel = processors();
     ((parallel * 2).min(64), parallel.min(16))
@@ -233,8 +229,7 @@ pub(crate) fn own_record() -> Option<&'static ThreadRecord> {
     unsafe { RECORD.with(Cell::get).as_ref() }
 }
 
-/// Returns this thread's record, found or made if need be. None while the thread is ending, when nothing
-/// would give it back.
+/// Returns this thread's record, made if need be. None while the thread is ending: nothing would return it.
 #[cold]
 #[inline(never)]
 pub(crate) fn adopt_record() -> Option<&'static ThreadRecord> {
@@ -258,8 +253,7 @@ pub(crate) fn lend_record() -> &'static ThreadRecord {
 
 #[cold]
 pub(crate) fn return_record(record: &'static ThreadRecord) {
-    // Release: pairs with the Acquire in `free_record`; the next thread goes on with the state that this one
-    // left.
+    // Release: pairs with the Acquire in `free_record`; the next thread goes on with this state.
     record.taken.store(false, Ordering::Release);
 }
 

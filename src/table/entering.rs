@@ -41,8 +41,7 @@ impl<B: Payload> Table<B> {
         result
     }
 
-    /// Links a complete node of this table, with its one count for the caller, unless there is a live value
-    /// whose key `is_it`.
+    /// Links a complete node of this table, its one count the caller's, unless a live value's key `is_it`.
     #[inline]
     pub(crate) fn enter(
         &self,

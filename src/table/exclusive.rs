@@ -40,11 +40,10 @@ struct Death {
     work: Arc<Work>,
     /// The thread that runs the destructor, or will; none before that is known.
     thread: Option<u64>,
-    /// Of a draft that was given up: the work of dropping it, for which the destructor waits until the thread
-    /// is known.
+    /// Of a given-up draft: the work of dropping it, for which the destructor waits until the thread is
+    /// known.
     release_work: Option<u64>,
-    /// Of a draft that was given up with others: any of them may own it, so the destructor waits for all of
-    /// these.
+    /// Of a draft given up with others: any of them may own it, so the destructor waits for all of these.
     group: Option<Arc<GivenUpGroup>>,
     /// Lives until the end, to be notified of it.
     _expected: Option<Arc<Expected>>,
@@ -311,8 +310,7 @@ impl Expected {
         self.may_live_on.load(plain::Relaxed)
     }
 
-    /// Takes it off the list: its entry has gone and it is alive, so nobody waits for it. (Unless it has died
-    /// by now.)
+    /// Takes it off the list: its entry has gone and it is alive, unless it has died by now.
     pub(crate) fn cancel_wait_for_end(&self) {
         let mut list = self.exclusive.list.lock();
         let death = list

@@ -1,8 +1,7 @@
 //! The table: look up, insert, replace, remove. The one place where keys, ownership and the index meet.
 //!
 //! Whatever may run a user's code (`Hash`, `Eq`, a destructor) happens here, with no lock and no guard held:
-//! the index below only hands out nodes with a hash, each with an ownership, and they are compared after
-//! that.
+//! the index only hands out nodes with a hash, each with an ownership, and they are compared after that.
 
 mod entering;
 pub(crate) mod exclusive;
@@ -112,8 +111,7 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// Runs `f`, while nothing that it comes across is freed; returns `absent` where nothing was ever
-    /// entered.
+    /// Runs `f`, while nothing that it meets is freed; returns `absent` where nothing was ever entered.
     #[inline]
     fn read<R>(&self, absent: R, f: impl FnOnce(&Shared<B>, &ReadGuard) -> R) -> R {
         match self.shared() {
@@ -205,8 +203,7 @@ impl<B: Payload> Table<B> {
         )
     }
 
-    /// Returns whether a node found without a lock is a draft: a reader with a stale pointer can become an
-    /// owner of one.
+    /// Returns whether a node found without a lock is a draft: a reader with a stale pointer can own one.
     #[inline(always)]
     fn is_draft(node: &NodeRef<B>) -> bool {
         B::HAS_DRAFTS && node.header().is_hidden()
@@ -225,8 +222,8 @@ impl<B: Payload> Table<B> {
         self.get_slow(hash, is_it)
     }
 
-    /// Looks up the long way: this is the thread's first look-up, the bucket has moved or overflows, or two
-    /// keys share the hash.
+    /// Looks up the long way: the thread's first time, a bucket that has moved or overflows, or a shared
+    /// hash.
     #[cold]
     #[inline(never)]
     pub(crate) fn get_slow(
@@ -268,8 +265,8 @@ impl<B: Payload> Table<B> {
         let mut place = Place::START;
         loop {
             let mut few = Few::new();
-            // SAFETY: the index hands out nodes of this table, complete because they were linked, and a count
-            // with each.
+            // SAFETY: the index hands out nodes of this table, complete as they were linked, and a count with
+            // each.
             let mut see = |node| few.push(unsafe { NodeRef::adopt(node) });
             reading(|guard| index.next_few(hash, &mut place, &mut see, guard));
             if few.is_empty() {
@@ -309,8 +306,7 @@ impl<B: Payload> Table<B> {
         reading(|guard| index.replace(old.node(), new, guard))
     }
 
-    /// Returns what has to end before a value with this hash may be made; always nothing, if the table is not
-    /// exclusive.
+    /// Returns what has to end before a value with this hash may be made; none if the table is not exclusive.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let shared = self.shared()?;
         let exclusive = shared.exclusive.as_ref().filter(|_| B::NEEDS_DROP)?;
@@ -387,8 +383,7 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// Hands out ownerships of the values that are `wanted`, otherwise as `visit`. Both functions are called
-    /// under the lock.
+    /// Hands out ownerships of the `wanted` values, otherwise as `visit`. Both are called under the lock.
     pub(crate) fn own(
         &self,
         halves: Range<u64>,
@@ -414,8 +409,8 @@ impl<B: Payload> Table<B> {
         })
     }
 
-    /// Takes the `wanted` values out, otherwise as `own`: the ownerships are those of the index. Only for a
-    /// kind that it keeps.
+    /// Takes the `wanted` values out, otherwise as `own`: with the index's ownerships. Only for a kind that
+    /// it keeps.
     pub(crate) fn take(
         &self,
         halves: Range<u64>,
@@ -456,8 +451,7 @@ impl<B: Payload> Table<B> {
         taken.then(|| unsafe { NodeRef::adopt(node) })
     }
 
-    /// Takes this very value out, if it is entered. Returns the ownership of the index. Only for a kind that
-    /// it keeps.
+    /// Takes this very value out. Returns the ownership of the index. Only for a kind that it keeps.
     pub(crate) fn take_this(&self, node: &NodeRef<B>) -> Option<NodeRef<B>> {
         const { assert!(B::KEPT) };
         self.remove(node).then(|| {
@@ -466,8 +460,8 @@ impl<B: Payload> Table<B> {
         })
     }
 
-    /// Seals the table: nothing is entered any more. Entries stay, and are found by a look-up that begins
-    /// after this.
+    /// Seals the table: nothing is entered any more. Entries stay, and a look-up that begins later finds
+    /// them.
     pub(crate) fn seal(&self) {
         let index = &self.shared_or_new().index;
         reading(|guard| index.seal(guard));
@@ -478,8 +472,7 @@ impl<B: Payload> Table<B> {
         self.shared().is_some_and(|shared| shared.index.is_sealed())
     }
 
-    /// Returns the number of buckets, each of which has an equal part of the hashes; 0 when nothing was ever
-    /// entered.
+    /// Returns the number of buckets, which share the hashes equally; 0 when nothing was ever entered.
     pub(crate) fn buckets(&self) -> usize {
         self.read(0, |shared, guard| shared.index.buckets(guard))
     }

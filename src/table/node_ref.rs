@@ -86,8 +86,8 @@ pub(crate) struct UninitNode<B: Payload> {
 }
 
 impl<B: Payload> UninitNode<B> {
-    /// Allocates a node for a payload that `meta` describes. `live` counts it as an entry already (1), or not
-    /// yet (0).
+    /// Allocates a node for a payload that `meta` describes. `live` is 1 if it counts as an entry already, or
+    /// 0.
     #[inline]
     pub(super) fn new(shared: &Shared<B>, meta: u32, hash: u64, live: isize) -> Self {
         Self {

@@ -14,8 +14,7 @@ pub(in crate::table) const MAX_ALIGN: usize = 1024;
 /// The kind of a node's payload. A table has nodes of one kind only.
 ///
 /// # Safety
-/// `key` and `drop_in_place` must work on what the kind's own constructor wrote behind the header, and `size`
-/// must cover it.
+/// `key` and `drop_in_place` must work on what the kind's constructor wrote, and `size` must cover it.
 pub(crate) unsafe trait Payload {
     /// The compared part.
     type Key: ?Sized;
@@ -28,7 +27,7 @@ pub(crate) unsafe trait Payload {
     /// The size of every payload of this kind, if they are all of one size.
     const FIXED_SIZE: Option<usize>;
 
-    /// Whether the index is an owner of what is linked: then an entry stays until it is taken out, with that
+    /// Whether the index is an owner of what is linked: an entry stays until it is taken out, with that
     /// ownership.
     const KEPT: bool = false;
 

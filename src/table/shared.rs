@@ -32,8 +32,7 @@ impl<B: Payload> Shared<B> {
     /// The owners that an entry begins with: the call that enters it, and the index if it keeps it.
     const OWNERS: u32 = if B::KEPT { 2 } else { 1 };
 
-    /// Creates one, with one share. It is freed when the last share is released, or by the last node after
-    /// that.
+    /// Creates one, with one share. It is freed with the last share, or by the last node after that.
     pub(super) fn leak(capacity: usize, exclusive: bool) -> NonNull<Self> {
         let sizes = match B::FIXED_SIZE {
             Some(_) => Sizes::Fixed(node_size::<B>(0)),
@@ -52,8 +51,8 @@ impl<B: Payload> Shared<B> {
             #[cfg(all(highlander_loom, feature = "loom"))]
             _counted: sync::Counted::new(),
         })));
-        // SAFETY: just made, and nobody else's yet. Nodes carry the pointer of the box itself, as one of them
-        // may free it.
+        // SAFETY: just made, and nobody else's. Nodes carry the pointer of the box itself, as one may free
+        // it.
         unsafe { (*shared.as_ptr()).origin.table = shared.cast() };
         shared
     }
@@ -68,8 +67,8 @@ impl<B: Payload> Shared<B> {
         unsafe { origin(node).table.cast().as_ref() }
     }
 
-    /// Allocates a dead node for a payload that `meta` describes, which the caller has alone; `live` corrects
-    /// the number of entries.
+    /// Allocates a dead node for a payload that `meta` describes, the caller's alone. `live` is added to the
+    /// entries.
     #[inline]
     pub(super) fn allocate(&self, meta: u32, hash: u64, live: isize) -> NodePtr {
         let node = self.pool.allocate(node_size::<B>(meta), live, self.origin);
@@ -171,7 +170,7 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// Frees the index and all unused memory, as the last table goes; the rest stays until the last node has
+    /// Frees the index and unused memory, as the last table goes; the rest stays until the last node has
     /// gone.
     ///
     /// # Safety

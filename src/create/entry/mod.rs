@@ -42,10 +42,9 @@ pub use tasks::EntryFuture;
 ///
 /// # Creating
 /// One factory runs for a key at a time, with no lock held. Others who ask for the same key sleep until it is
-/// done, and get the value that it has made, even if its creator lets go of its own at once; a
-/// [task](Self::or_insert_with_async) sleeps without holding up its thread. Other keys are not held up. When
-/// a factory fails or panics nothing is entered, and one of those who wait runs its own. A hit waits for
-/// nobody.
+/// done, and get its value, even if its creator drops its own at once; a [task](Self::or_insert_with_async)
+/// sleeps without holding up its thread. Other keys are not held up. When a factory fails or panics nothing
+/// is entered, and one of those who wait runs its own. A hit waits for nobody.
 ///
 /// # Errors and panics
 /// A creation is [refused](Refused) when it would wait for itself, directly or through others, on one thread
@@ -146,8 +145,8 @@ impl<'a, 'q, M, Q: ?Sized, C, O> Entry<'a, M, BorrowedKey<'q, Q>, C, O> {
 
 #[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
 impl<'a, M: Creator, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
-    /// Returns what `view` makes of the value, be it found or just created, instead of an owner; so the value
-    /// need not be `Clone`.
+    /// Returns what `view` makes of the value, be it found or just created, instead of an owner: it need not
+    /// be `Clone`.
     ///
     /// *Runs* `view` with no lock held.
     ///
@@ -305,8 +304,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         })
     }
 
-    /// Returns the live value, or enters the one that `make` makes; if it makes none, nothing is entered, and
-    /// that is no error.
+    /// Returns the live value, or enters the one that `make` makes. If it makes none, nothing is entered.
     ///
     /// Nothing is remembered: each of those who wait asks its own `make`.
     ///
@@ -329,8 +327,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         optional(self.or_try_insert_with(|key| make(key).ok_or(())))
     }
 
-    /// Returns the live value, or creates it in two steps: `allocate` makes it, and `initialise` completes
-    /// it.
+    /// Returns the live value, or creates it in two steps: `allocate` makes, `initialise` completes it.
     ///
     /// So values may know each other in a circle. What `initialise` creates, on its thread, can ask for this
     /// key again. It gets the same value, a *draft*, instead of a [`CycleError`](crate::error::CycleError).

@@ -59,8 +59,7 @@ impl<E: Clone + Send + Sync + 'static, C> Errors<E> for ShareErrors<C> {
     }
 }
 
-/// What an entry returns of a value: an owner, or what [`and_view`](super::Entry::and_view) says. It cannot
-/// be implemented outside.
+/// What an entry returns: an owner, or what [`and_view`](super::Entry::and_view) says. It is sealed.
 #[allow(private_bounds)] // How it is done concerns nobody else.
 pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
     /// That.
@@ -128,8 +127,7 @@ pub struct ValidIf<F, C> {
 impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for ValidIf<F, C> {
     const ANY: bool = false;
 
-    /// A value that a creation has just made is valid: else those who ask at one time would each make their
-    /// own.
+    /// A value that was just created is valid: else those who ask at one time would each make their own.
     fn holds(&self, live: &LiveEntryOf<M>) -> bool {
         let is_valid = || (self.is_valid)(M::owner(live));
         self.and.holds(live) && (M::Core::is_fresh(live) || is_valid())

@@ -38,8 +38,8 @@ pub(crate) struct Flight<T, R> {
     waiting: AtomicUsize,
     /// Those of them that are comparing their key with this one. Changed under the shard's lock.
     comparing: AtomicUsize,
-    /// If it is over without a result, the value that has the key, until nobody compares it any more. Locked
-    /// under the shard's lock.
+    /// If it is over without a result: the value with the key, while somebody compares that. Under the
+    /// shard's lock.
     kept_value: Mutex<Option<R>>,
     /// The work of dropping `kept_value`. Either the failing leader or the last comparing waiter does it.
     release_work: Work,
@@ -105,8 +105,8 @@ impl<T, R> Flight<T, R> {
         self.is_entering.store(false, Ordering::Relaxed);
     }
 
-    /// Marks that the result may be found from now on. (Relaxed: whoever has seen the result taken out sees
-    /// this too.)
+    /// Marks that the result may be found from now on. (Relaxed: who has seen the result taken out sees
+    /// this.)
     pub(in crate::create) fn mark_entering(&self) {
         self.is_entering.store(true, Ordering::Relaxed);
     }
@@ -117,8 +117,7 @@ impl<T, R> Flight<T, R> {
         (self.shares == Some((**error).type_id())).then_some(error)
     }
 
-    /// Returns whether it is over. Acquire: pairs with `remove_from_list`, before which the result or the
-    /// error was set.
+    /// Acquire: pairs with `remove_from_list`, before which the result or the error was set.
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
@@ -153,8 +152,7 @@ struct SleepingWaiter<T, R> {
     sleeper: Arc<Sleeper>,
     is_thread: bool,
     decision: Mutex<Decision>,
-    /// The flight that it has brought along; taken out with the decision, so that the sleeping one has it
-    /// alone then.
+    /// The flight that it has brought along; taken out with the decision, so that the waiter has it alone.
     own: Mutex<Option<Arc<Flight<T, R>>>>,
 }
 
@@ -265,8 +263,7 @@ fn remove_from_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>
 #[repr(align(128))]
 struct Shard<T, R>(Lock<FlightList<T, R>>);
 
-/// The creations under way in one map. `T` has the key that is created; each waiter gets a clone of the
-/// result `R`.
+/// The creations under way in one map. `T` has the key; each waiter gets a clone of the result `R`.
 pub(crate) struct FlightTable<T, R> {
     inner: OnceCell<Arc<FlightTableInner<T, R>>>,
     /// What threads that wait do around their sleep.

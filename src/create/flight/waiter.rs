@@ -81,8 +81,7 @@ impl<'a, T, R> Waiter<'a, T, R> {
         })
     }
 
-    /// Ends the comparison: this one does not look at the flight's key any more. The last one drops a kept
-    /// value.
+    /// Ends the comparison of the flight's key. The last one to do so drops a kept value.
     fn finish_comparing(&self) {
         if !self.is_comparing.swap(false, Relaxed) {
             return;
@@ -307,8 +306,7 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
         }
     }
 
-    /// Adds the edge of a task that waits. A task is given no drafts: what it makes of them might end on any
-    /// thread.
+    /// Adds the edge of a task. Tasks are given no drafts: what they make of them might end on any thread.
     #[cfg(feature = "async")]
     fn begin_waiting(&self) -> Result<Waiting, CycleError> {
         let work = &self.flight.work;

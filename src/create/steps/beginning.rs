@@ -130,8 +130,7 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
 
 impl<M: Creates> Creation<'_, M> {
     /// Waits for what has to end before the value may be made, if the creation has begun some time ago:
-    /// somebody may have entered a value meanwhile, which is about to end. Others wait for the caller all the
-    /// while.
+    /// somebody may have entered a value meanwhile, which is about to end. Others wait for the caller.
     pub(in crate::create) fn wait_for_ends(&self) -> Result<(), CycleError> {
         while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
             // (The edge lasts longer than `f`.)
@@ -152,8 +151,7 @@ fn join<M: Creates>(map: &M, mine: FlightOf<M>) -> JoinedOf<'_, M> {
     flights.join(mine, &|one, other| map.same(one, other))
 }
 
-/// Looks up what is there, as nothing can be entered any more. Waits for nobody: other creators are refused
-/// too.
+/// Looks up what is there, as nothing can be entered any more. Waits for nobody: all creators are refused.
 #[cold]
 fn when_closed<'a, M: Creates>(
     map: &'a M,

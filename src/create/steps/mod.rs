@@ -5,8 +5,7 @@
 //!                                           └► allocate it: the draft ─► initialise it ─┘
 //! ```
 //!
-//! Between joining and publishing others sleep, so user code that need not run there runs when the creation
-//! is settled.
+//! Between joining and publishing others sleep, so user code that can wait runs when the creation is settled.
 //!
 //! A creation that needs drafts further out on its thread (see `frames`) is not entered when it ends: it is
 //! *pending*, and the creation further out enters it, or gives it up.
@@ -99,9 +98,8 @@ pub(crate) trait Creates {
 
     fn is_fresh(live: &Self::LiveEntry) -> bool;
 
-    /// Gives up a draft, which may have other owners: the next creation may have to wait for its end, and
-    /// that for those who release it. A draft that has not failed itself may live on, in a map, which owns no
-    /// values.
+    /// Gives up a draft, which may have other owners: the next creation may wait for its end, and that for
+    /// those who release it. In a map, which owns no values, one that has not failed itself may live on.
     fn abandon(&self, draft: &Self::LiveEntry, given_up: GivenUp<'_>) {
         let _ = (draft, given_up);
     }
@@ -139,8 +137,7 @@ pub(crate) struct Creation<'a, M: Creates> {
 
 /// Which values and errors of others a caller accepts.
 pub(crate) trait Accepts<L> {
-    /// Returns whether this value will do. If not it counts as absent, and is taken out by the creation that
-    /// takes its place.
+    /// Returns whether this value will do. If not it counts as absent, and the creation takes it out.
     fn accepts(&self, found: &L) -> bool;
 
     /// Returns the type of others' errors that the caller takes as its own.
@@ -231,8 +228,8 @@ impl<'a, M: Creates> Creation<'a, M> {
         })
     }
 
-    /// Gives up, with what has ended inside it. Waiters that take errors of this type get what `share` makes
-    /// of it.
+    /// Gives up, with what has ended inside it. Waiters that share this type get what `share` makes of
+    /// `error`.
     fn fail_with<E>(self, scope: Scope, error: E, share: impl Share<E>) -> E {
         share_error(self.map, self.leader.flight(), &error, share);
         let mut panics = Panics::new();
@@ -310,8 +307,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         }
     }
 
-    /// Completes a value before it is entered. What ended in the making is in the scope, and may be asked
-    /// for.
+    /// Completes a value before it is entered. What ended in the making is in the scope: it may be asked for.
     fn draft<'t>(&'t self, scope: &Scope, made: M::Made<'t>) -> M::LiveEntry {
         self.during_open(scope, |pending_key| {
             self.map.draft(self.hash, pending_key, made)
@@ -446,8 +442,7 @@ fn during_as<M: Creates, R>(
     frames::during(flight.work(), &describe, part, f)
 }
 
-/// Leaves what `share` makes of an error to those who wait, as a part of the creation: to clone it is user
-/// code.
+/// Leaves what `share` makes of an error to those who wait. A part of the creation, as a clone is user code.
 fn share_error<M: Creates, E>(
     map: &M,
     flight: &Flight<M::PendingKey, M::LiveEntry>,

@@ -6,8 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::ptr::{self, NonNull};
 
 pub(super) struct FreeList {
-    /// Linked in place of the headers' hashes. Invariant: each node of the list is dead and reachable from
-    /// here only.
+    /// Linked in place of hashes. Invariant: each node of the list is dead and reachable from here only.
     free: Option<NodePtr>,
     /// The length of that list.
     listed: usize,

@@ -32,8 +32,7 @@ use std::ptr::NonNull;
 
 /// Freed large nodes are handed back once they amount to this many bytes.
 const LARGE_BATCH: usize = 256 * 1024;
-/// The least number of free nodes for which another thread's shard is visited: the barrier costs a
-/// microsecond or two.
+/// The least number of free nodes for which another thread's shard is visited: the barrier costs 1 to 2 µs.
 const WORTH_A_VISIT: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
@@ -75,8 +74,7 @@ impl Pool {
         }
     }
 
-    /// Returns the number of live entries: exact when nothing is under way, and never off by more than what
-    /// is.
+    /// Returns the number of live entries: exact when nothing is under way, else off by no more than what is.
     pub(crate) fn live(&self) -> usize {
         let sum: isize = self.shards.iter().map(PoolShard::live).sum();
         usize::try_from(sum).unwrap_or(0)
@@ -135,8 +133,8 @@ impl Pool {
         self.inside(|shard| shard.add_live(change));
     }
 
-    /// Returns a dead node of at least `size` bytes, which the caller has alone. `live` is added to the
-    /// number of live entries.
+    /// Returns a dead node of at least `size` bytes, the caller's alone. `live` is added to the number of
+    /// entries.
     #[inline]
     pub(crate) fn allocate(&self, size: usize, live: isize, origin: Origin) -> NodePtr {
         let class = self.sizes.class(size);
@@ -208,8 +206,8 @@ impl Pool {
         FreeList::uncut(slab, self.first(class.size), class.size)
     }
 
-    /// Returns where the first node of a slab lies: behind the header, and so that nodes lie across as few
-    /// cache lines as can be.
+    /// Returns where the first node of a slab lies: behind the header, and so that nodes cross few cache
+    /// lines.
     fn first(&self, size: usize) -> usize {
         let even = (1 << size.trailing_zeros().min(6)).max(self.align);
         size_of::<SlabHeader>().next_multiple_of(even)
@@ -229,8 +227,7 @@ impl Pool {
     /// entries. True when this was the last node of a closed pool: the caller then has the pool, and all
     /// around it, alone.
     ///
-    /// Pointers, as pool and graveyard may be freed by another thread as soon as the node is counted as
-    /// returned.
+    /// Pointers, as another thread may free pool and graveyard as soon as the node is counted as returned.
     ///
     /// # Safety
     /// The node is of this pool, whose graveyard is `graveyard`, and the caller has it alone.
@@ -290,8 +287,7 @@ impl Pool {
         outstanding == 0
     }
 
-    /// Counts one down. True for the last, which then frees the pool; for all others it may be gone when this
-    /// returns.
+    /// Counts one down. True for the last, which then frees the pool; for others it may be gone by then.
     ///
     /// # Safety
     /// The caller has one of those that are counted since `close`.
@@ -303,8 +299,7 @@ impl Pool {
         left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Retires the chunks in which no node is in use. Creators that need a new slab meanwhile wait; nobody
-    /// else does.
+    /// Retires the chunks in which no node is in use. Only creators that need a new slab wait meanwhile.
     pub(crate) fn release_unused(&self, graveyard: &Graveyard) {
         let mut chunks = self.chunks.lock();
         // Free nodes are taken out of the shards first, so that nobody can use them while they are counted.

@@ -30,8 +30,7 @@ pub(super) struct PoolShard {
     owner_inside: AtomicBool,
     visited: AtomicBool,
     has_owner: bool,
-    /// Entries made less entries gone; only the sum over all shards means something. Written inside, read by
-    /// anybody.
+    /// Entries made less entries gone; only the sum over all shards counts. Written inside, read by anybody.
     live: AtomicIsize,
     stock: UnsafeCell<Stock>,
     /// The lengths of the free lists. Written inside, read by anybody who wonders whether a visit pays.

@@ -172,11 +172,10 @@ impl Bucket {
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// Returns the node of an occupied slot, which may be dead or recycled. `slot` comes from a word of this
+    /// Returns the node of an occupied slot, perhaps dead or recycled. `slot` comes from a word of this
     /// bucket.
     ///
-    /// A slot that has been occupied once is never null again: a removed node's pointer stays for those who
-    /// loaded the word before.
+    /// A slot once occupied is never null again: a removed node's pointer stays for readers of an older word.
     #[inline(always)]
     pub(super) fn node(&self, slot: usize) -> NodePtr {
         debug_assert!(slot < SLOTS);
@@ -185,8 +184,7 @@ impl Bucket {
         // Acquire: pairs with the Release store in `place`; the node's header is initialised.
         let node = slot.load(Ordering::Acquire);
         debug_assert!(!node.is_null());
-        // SAFETY: the word showed a tag for this slot (no tag matches a vacant one), so a node was stored
-        // here before.
+        // SAFETY: the word showed a tag for this slot (none matches a vacant one), so a node was stored here.
         unsafe { NonNull::new_unchecked(node) }
     }
 
@@ -318,8 +316,7 @@ impl Locked<'_> {
 
     /// Unlinks the nodes that are `wanted`, and hands them over.
     pub(super) fn take(&mut self, wanted: impl Fn(NodePtr) -> bool, taken: impl FnMut(NodePtr)) {
-        // First all are asked, and no answer decides what is done next: so the processor waits for the memory
-        // of all at once.
+        // All are asked before any answer decides: so the processor waits for the memory of all at once.
         let mut tags = 0;
         for slot in self.word.occupied() {
             tags |= u64::from(wanted(self.bucket.node(slot))) * (0xFF << (8 * slot + 8));

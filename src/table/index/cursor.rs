@@ -1,5 +1,4 @@
-//! A cursor over the nodes of one bucket after the other, without a lock, and without owning what has not
-//! been looked at yet.
+//! A cursor over the nodes of one bucket after the other, without a lock and without owning them.
 //!
 //! A bucket's word and slots are copied once. To go on to the next node, a thread publishes it in its hazard,
 //! and only then checks whether the bucket is still as it was. If the bucket has changed, those of the

@@ -26,8 +26,7 @@ pub(in crate::table) struct Listed {
 
 impl Listed {
     fn new(node: NodePtr) -> Self {
-        // From 1: 0 is behind nothing. In a list the numbers ascend, as they are taken while its bucket is
-        // locked.
+        // From 1: 0 is behind nothing. In a list they ascend, as they are taken while its bucket is locked.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Relaxed);
         Self { node, number }
@@ -302,9 +301,8 @@ impl<'a> LockedBucket<'a> {
 
 impl Array {
     /// Locks the buckets of the hashes whose upper half is in this range, one after the other, wherever they
-    /// are by now, and lets `visit` work on each. It gets the part of the range to look at, if the bucket may
-    /// hold nodes that are not in it, and returns whether to go on. Returns where the rest of the range
-    /// begins.
+    /// are by now, and lets `visit` work on each. It gets the part of the range, if the bucket may hold nodes
+    /// that are not in it, and returns whether to go on. Returns where the rest of the range begins.
     ///
     /// Where a bucket has moved, its part of the range is looked for in the successor; so the parts only ever
     /// become smaller, however often the array is replaced meanwhile.

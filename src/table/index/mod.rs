@@ -1,8 +1,7 @@
 //! From a hash to the linked nodes with that hash.
 //!
 //! The index knows nodes and hashes, but no keys: these the caller compares, outside of every lock. All calls
-//! that follow pointers into the index take a [`ReadGuard`] as proof that nothing they see is freed
-//! meanwhile.
+//! that follow pointers into it take a [`ReadGuard`]: nothing that they see is freed meanwhile.
 
 mod array;
 mod bucket;
@@ -108,8 +107,7 @@ impl Index {
         found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
-        // SAFETY: only called for a table that has not gone; and an array that is replaced is retired, not
-        // freed.
+        // SAFETY: only called for a table that has not gone; a replaced array is retired, not freed.
         let array = unsafe { self.array().unwrap_unchecked() };
         let bucket = array.bucket(hash);
         let word = bucket.word();
@@ -153,15 +151,12 @@ impl Index {
             if unsafe { node.as_ref() }.hash() != hash {
                 continue;
             }
-            // Release: pairs with the Acquire of those that read the hazards: this thread has done with the
-            // node before.
+            // Release: pairs with the Acquire of those that read hazards: the node before is done with.
             hazard.store(node.as_ptr().cast(), Ordering::Release);
-            // Between publishing it and checking again. Pairs with the heavy half of those that reclaim what
-            // was unlinked.
+            // Between publishing and checking again. Pairs with the heavy half of those that reclaim nodes.
             sync::light_barrier();
             // The word first: if the slot, read after it, has this node, then the node was linked when the
-            // word was read, or has been linked since. And then its hash is its key's again, whatever it was
-            // before.
+            // word was read, or has been linked since. Then its hash is its key's again.
             if bucket.word() == word
                 && bucket.node(slot) == node
                 // SAFETY: as above.
@@ -203,8 +198,7 @@ impl Index {
             let line = array.line(array.index(hash));
             let probe = probe_slots(line, line.word(), hash);
             // Word and line were not read at once. But a node leaves the line for the successor only while
-            // the bucket is locked, and never comes back; so if the word is the same now, it was not in the
-            // line.
+            // the bucket is locked, and never comes back; so with the same word now, it was not there.
             let missed_it = probe == Probe::ABSENT && bucket.word() != word;
             return if missed_it { Probe::UNSURE } else { probe };
         }

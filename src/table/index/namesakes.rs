@@ -57,8 +57,8 @@ impl LockedBucket<'_> {
         any
     }
 
-    /// Shows the next few living nodes with this hash in the list, after `found` others. The caller becomes
-    /// an owner of each.
+    /// Shows the next few living nodes with this hash in the list, after `found` others; the caller owns
+    /// each.
     fn next_listed(
         &self,
         hash: u64,
@@ -116,8 +116,7 @@ impl Index {
     }
 
     /// Links a node for a caller that has compared some nodes with the same hash. Shows `see` the next few
-    /// that it has not compared, and whether they are in slots: those are rivals. Links the node if there are
-    /// none.
+    /// others, and whether they are in slots: these are rivals. Links the node if there are none.
     #[cold]
     #[inline(never)]
     pub(in crate::table) fn link_beside(

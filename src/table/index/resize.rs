@@ -23,8 +23,7 @@ const WIDEST_GROUP: usize = 4;
 const GROUPS_PER_STEP: usize = 4;
 
 impl Index {
-    /// Begins to replace the array by a longer one, if it is crowded with `live` nodes and not being replaced
-    /// already.
+    /// Begins to replace the array by a longer one, if it is crowded with `live` nodes and has no successor.
     #[cold]
     pub(super) fn grow(&self, array: &Array, live: usize, graveyard: &Graveyard) {
         if array.successor().is_none() && array.is_crowded(live) {
