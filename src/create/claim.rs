@@ -122,8 +122,8 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// this key, directly or through others, it is refused.
     ///
     /// In an exclusive registry or map somebody may have inserted a value since the claim, which is ending
-    /// now. This waits until that has ended, before it calls `make`. ([`fill`](Self::fill) does not wait, as
-    /// its value exists already.)
+    /// now. This waits for that end before it calls `make`. ([`fill`](Self::fill) does not: its value
+    /// exists.)
     ///
     /// # Panics
     /// When `make` panics; and with the text of [`Refused`](crate::error::Refused) when the creation is

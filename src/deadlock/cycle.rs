@@ -8,8 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// A creation asked, directly or through others, on its own thread or through several, for the very key that
-/// it is creating.
+/// A creation asked, directly or through others, on one thread or several, for the key that it is creating.
 ///
 /// To wait for it would be to wait for ever. The calls named `…_try_…` return this error, the others panic
 /// with its text, which names what each creation in the cycle asked for next: the keys, where the map has
@@ -64,8 +63,7 @@ impl CycleError {
         self
     }
 
-    /// Returns whether the whole cycle is on the thread that asked: then there is nobody to wait for, and to
-    /// try again leads to the same.
+    /// Returns whether the whole cycle is on the thread that asked: then there is nobody to wait for.
     pub fn is_on_one_thread(&self) -> bool {
         self.end.is_none()
     }

@@ -142,7 +142,7 @@ impl Family {
         all_of(self.groups.take())
     }
 
-    /// Moves all to the outer frame: this one has ended well but needs others. What needs this one shares its
+    /// Moves all to the outer frame: this one has ended but needs others. What needs this one shares its
     /// fate.
     pub(in crate::deadlock) fn join(&self, outer: &Family, own: Box<dyn Pending>) {
         let mut members = Vec::new();
@@ -162,8 +162,7 @@ impl Family {
         outer.groups.borrow_mut().push(Group { members, needs });
     }
 
-    /// Returns what needs this failed frame, to be given up. The others go to the outer frame, if there is
-    /// one.
+    /// Returns what needs this failed frame, to be given up. Others go to the outer frame, if there is one.
     #[must_use]
     pub(in crate::deadlock) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
         let groups = self.groups.take();
@@ -185,8 +184,7 @@ fn all_of(groups: Vec<Group>) -> Vec<Box<dyn Pending>> {
     members.collect()
 }
 
-/// Members of a family that are given up, or published, one after the other. That runs user code, which may
-/// ask for one that is still to come.
+/// Members of a family that are given up, or published, one by one: user code may ask for those to come.
 pub(crate) struct Unfinished<'a> {
     /// Those to come, the next one last.
     members: RefCell<Vec<Box<dyn Pending>>>,

@@ -10,9 +10,9 @@
 //! *family*: creations that have ended inside it and are not published yet, as they need a draft further out.
 //!
 //! ```text
-//!  depth 1  A initialises                       A ends well, and needs nothing: its family is published with it
-//!  depth 2   └─ B initialises                   B ends, needs 1: goes to A's family
-//!  depth 3       └─ C asks for A, gets it       C ends, needs 1: goes to B's family, and to A's when B ends
+//!  depth 1  A initialises                   A ends well, and needs nothing: its family is published with it
+//!  depth 2   └─ B initialises               B ends, needs 1: goes to A's family
+//!  depth 3       └─ C asks for A, gets it   C ends, needs 1: goes to B's family, and to A's when B ends
 //! ```
 //!
 //! When a creation fails, those of its family that need it are given up; the others go on to the frame around
@@ -173,8 +173,7 @@ pub(crate) fn this_thread() -> u64 {
     })
 }
 
-/// Counts one more destructor for this thread to run. It may run much later, in none of the frames of now:
-/// ends of long chains are put aside.
+/// Counts one more destructor for this thread to run, perhaps much later, in none of the present frames.
 pub(crate) fn add_pending_destructor() {
     PENDING_DESTRUCTORS.with(|count| count.set(count.get() + 1));
 }
@@ -247,8 +246,8 @@ pub(in crate::deadlock) struct Named {
     pub(in crate::deadlock) runs: bool,
 }
 
-/// Returns what waits for what the asker waits for, innermost first: the work of each frame, and before it
-/// its family. Runs `Debug` of keys.
+/// Returns what waits for what the asker waits for, innermost first: each frame's family, then its work. Runs
+/// `Debug` of keys.
 pub(in crate::deadlock) fn waiting_works(asker: Asker) -> Vec<Named> {
     let mut all = Vec::new();
     for frame in waiting_frames(asker).filter(|frame| !frame.is_waking()) {

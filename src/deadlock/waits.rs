@@ -140,7 +140,7 @@ fn forget_number(number: u64) {
 }
 
 /// Adds that this work does not end before the other one has, or before that thread goes on. Called under the
-/// lock under which that became known.
+/// lock that shows it.
 ///
 /// A thread may run a destructor much later, as ends of long chains are put aside. So a destructor is a part
 /// of its thread, once that is known, and a thread that has or may soon have some to run is in its edges.
@@ -235,8 +235,8 @@ struct Reached {
     from: Option<(usize, Option<u64>)>,
 }
 
-/// Describes the path from a work that is asked for: the frame that is its own or will publish it, and inner
-/// ones.
+/// Describes the path from a work that is asked for: its own frame, or the one that will publish it, and
+/// inner ones.
 fn describe_path(works: &[Named], at: usize) -> Vec<String> {
     let pending = works[at..].iter().take_while(|named| !named.runs).take(1);
     let frame = works[at..].iter().position(|named| named.runs);

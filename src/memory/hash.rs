@@ -88,8 +88,7 @@ impl Hasher for DefaultHasher {
 
     #[inline(always)]
     fn write_u8(&mut self, i: u8) {
-        // What `str` appends so that "ab", "c" is not "a", "bc". The bytes' own length went into their hash
-        // already.
+        // What `str` appends so that "ab", "c" is not "a", "bc". The bytes' length is in their hash already.
         if !(self.after_bytes && i == 0xFF) {
             self.hasher.write_u8(i);
         }

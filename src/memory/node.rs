@@ -7,7 +7,7 @@
 //!
 //! | count | means | who may do what |
 //! |---|---|---|
-//! | 0 | free, not linked yet, or its last owner has gone | nobody can become an owner; one thread has it alone |
+//! | 0 | free, not linked yet, or its last owner has gone | nobody becomes an owner; one thread has it alone |
 //! | n > 0 | n owners | anyone may become an owner; owners may read header and payload |
 //!
 //! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is
@@ -24,8 +24,8 @@ use std::cell::UnsafeCell;
 use std::process::abort;
 use std::ptr::{self, NonNull};
 
-/// More owners abort the process, as in `std`. As many threads again would have to pass the check at the same
-/// time before the count could wrap.
+/// More owners abort the process, as in `std`. As many threads again could pass the check before the count
+/// wraps.
 const MAX_OWNERS: u32 = i32::MAX as u32;
 
 /// Set in the hash of a draft. No hash of a key has it; see `hash_key`.
@@ -38,8 +38,7 @@ pub(crate) struct Header {
     count: AtomicU32,
     /// Describes the payload's size. Written while the count is 0, read by owners only.
     meta: UnsafeCell<u32>,
-    /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead, or while
-    /// retired (see `map::store::hazard`).
+    /// The key's hash while linked, hidden in a draft; the link of an intrusive list while dead or retired.
     hash: AtomicU64,
 }
 
@@ -70,8 +69,7 @@ impl Header {
         self.hash.store(hash, Ordering::Relaxed);
     }
 
-    /// Returns whether the value is a draft. Asked by an owner, or by one who keeps the node from being
-    /// freed.
+    /// Returns whether the value is a draft. Asked by an owner, or by one who keeps the node.
     ///
     /// If it is none, all that its creator did to it is seen.
     #[inline(always)]
@@ -145,8 +143,7 @@ impl Header {
         true
     }
 
-    /// Gives owners to a node that is being linked. The caller is one: it has the node alone, or owns a
-    /// draft.
+    /// Gives owners to a node that is being linked. The caller is one: it has it alone, or owns a draft.
     #[inline(always)]
     pub(crate) fn publish(&self, owners: u32) {
         // Relaxed: the caller has it alone, or is an owner, so that it does not become 0.
@@ -163,8 +160,7 @@ impl Header {
     /// Makes the caller, who has the node alone, the one owner of a draft.
     pub(crate) fn begin_draft(&self) {
         self.set_hash(self.hash() | HIDDEN);
-        // Release: pairs with `acquire`. Whoever becomes an owner sees the payload, and that the hash is
-        // hidden.
+        // Release: pairs with `acquire`. A new owner sees the payload, and that the hash is hidden.
         self.count.store(1, Ordering::Release);
     }
 

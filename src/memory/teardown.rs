@@ -35,8 +35,7 @@ pub(crate) struct Dead {
 
 impl Dead {
     /// # Safety
-    /// `end` may be called with `what`, once, on this thread, at any time; also when all that exists now but
-    /// is not `'static` has gone.
+    /// `end` may be called with `what`, once, on this thread, also when all that is not `'static` has gone.
     #[inline]
     pub(crate) unsafe fn new(what: [*const (); 2], end: unsafe fn([*const (); 2])) -> Self {
         Self { what, end }

@@ -102,8 +102,7 @@ impl<O> Keeper<O> {
         self.store.get().map_or(0, |store| store.queue.len())
     }
 
-    /// Marks an owner as used; and keeps a clone of it, if none is kept and `may_be_kept` says so. Then
-    /// another one may have to go.
+    /// Marks an owner as used; keeps a clone, if none is kept and it may be. Then another one may go.
     #[inline]
     pub(super) fn keep(&self, owner: &O, identity: u64, may_be_kept: impl FnOnce() -> bool)
     where

@@ -28,8 +28,7 @@ use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-/// A map and owners of the values that were used last, so that these do not die between one use and the next,
-/// to be created again at once.
+/// A map and owners of the values that were used last, so that these do not die between two uses.
 ///
 /// ```
 /// use highlander::{Recent, Registry};
@@ -78,8 +77,8 @@ type EntryOf<'a, M> =
 /// values go, locks the list for a few steps, or as many as values are kept; no user code is among them. One
 /// thread may use a value in the very moment in which another one makes it go; then it is not kept any more.
 ///
-/// A value that owns the layer that keeps it never dies, until the layer is cleared. The layer lets go of its
-/// owners when it is dropped.
+/// A value that owns the layer that keeps it does not die until the layer is cleared. Dropped, the layer
+/// drops its owners.
 ///
 /// # Memory
 /// About 40 bytes for each of `max_capacity`, from the first use on, and an owner for each value.
@@ -296,8 +295,7 @@ impl<M: WeakValued> Recent<M> {
         self.keeper.contains(M::Map::identity(owner))
     }
 
-    /// Drops all kept owners, and returns how many there were. What others own lives on, and stays in the
-    /// map.
+    /// Drops all kept owners, and returns how many there were. What others own stays in the map.
     pub fn clear(&self) -> usize {
         self.keeper.clear()
     }

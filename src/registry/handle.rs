@@ -1,5 +1,4 @@
-//! The handles of a [`Registry`](crate::Registry): strong ones, which keep a value alive, and weak ones,
-//! which do not.
+//! The handles of a [`Registry`](crate::Registry): strong and weak ones.
 
 use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::notify::Notify;
@@ -40,8 +39,7 @@ pub struct Handle<K, V> {
     node: NodeRef<RegistryNode<K, V>>,
 }
 
-// SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`) and may be the one that drops both (hence
-// `Send`).
+// SAFETY: a handle gives `&K` and `&V` to its thread (hence `Sync`), and may drop both (hence `Send`).
 unsafe impl<K: Send + Sync, V: Send + Sync> Send for Handle<K, V> {}
 // SAFETY: a shared handle can be cloned, so the same bounds as for `Send`.
 unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Handle<K, V> {}
@@ -63,8 +61,8 @@ impl<K, V> Handle<K, V> {
         unsafe { &*self.node.payload().cast() }
     }
 
-    /// Returns the key under which the value was entered. A function, not a method, so that it does not hide
-    /// one of the value's.
+    /// Returns the key under which the value was entered. A function, so that it hides no method of the
+    /// value.
     #[inline]
     pub fn key(this: &Self) -> &K {
         this.node.key()
@@ -138,8 +136,7 @@ impl<K, V> Handle<K, V> {
 }
 
 impl<K, V> Clone for Handle<K, V> {
-    /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its
-    /// limit.
+    /// Returns another owner of the same value. Aborts the process beyond `i32::MAX` owners.
     #[inline]
     fn clone(&self) -> Self {
         Self {
@@ -280,8 +277,7 @@ impl<K, V> WeakHandle<K, V> {
         Some(Handle::new(unsafe { NodeRef::adopt(node) }))
     }
 
-    /// Returns whether the value is alive at some moment during the call. It may die right after; `upgrade`
-    /// to be sure.
+    /// Returns whether the value is alive at some moment. It may die right after; `upgrade` to be sure.
     pub fn is_alive(&self) -> bool {
         self.strong_count() > 0
     }

@@ -43,8 +43,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
         }
     }
 
-    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not
-    /// called.
+    /// Returns what `view` makes of the live value of this key, or none without calling it.
     ///
     /// It owns the value until `view` has returned. *Runs* `view` with no lock held.
     ///
@@ -124,8 +123,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             })
     }
 
-    /// Enters a value, in the place of the live one if there is one, which comes back as the second part. Its
-    /// owners keep it.
+    /// Enters a value. A live one makes way, and comes back as the second part; its owners keep it.
     ///
     /// # Panics
     /// When the registry is closed.
@@ -168,8 +166,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// Puts a new value in the place of this very one, if that is still entered. The key is cloned.
     ///
     /// # Errors
-    /// [`ReplaceError`] with the new value, when the old one has been taken out or replaced, or the registry
-    /// is closed.
+    /// [`ReplaceError`] with the new value, when the old one is not entered any more, or the registry is
+    /// closed.
     ///
     /// ```
     /// use highlander::{Handle, Registry};

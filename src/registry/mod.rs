@@ -368,8 +368,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// then, and the table need not grow before there are more than `capacity`, unless it is shrunk
     /// meanwhile.
     ///
-    /// That is room in the table: a value's memory comes with it. Other threads' values take of the same
-    /// room.
+    /// That is room in the table: a value's memory comes with it. Other threads' values take of it too.
     ///
     /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread
     /// is just replacing the table, a part of the move is left to it and to the insertions to come.
@@ -461,8 +460,7 @@ impl<K, V, S> Registry<K, V, S> {
             .for_each(|handle| f(Handle::key(&handle), &handle));
     }
 
-    /// Takes out the entries for which `keep` says no. Their owners keep the values. Returns how many this
-    /// call has taken out.
+    /// Takes out the entries for which `keep` says no, and returns how many. Their owners keep the values.
     ///
     /// *Runs* `keep` with no lock held; it may use the registry. An entry that is replaced meanwhile stays.
     ///
@@ -514,8 +512,7 @@ impl<K, V, S> Registry<K, V, S> {
         None
     }
 
-    /// Takes out this very value, if it is entered. True for the one call that did. No other value is
-    /// touched.
+    /// Takes out this very value, if it is entered. True for the one call that did. No other one is touched.
     ///
     /// ```
     /// use highlander::Registry;
@@ -570,8 +567,7 @@ impl<K: serde_core::Serialize, V: serde_core::Serialize, S> serde_core::Serializ
     /// Serializes the live entries as a map. It owns all of them until it returns. *Runs* `Serialize` of keys
     /// and values with no lock held.
     ///
-    /// There is no `Deserialize`, as nobody would own what it read: enter what you read, and keep the
-    /// handles.
+    /// There is no `Deserialize`, as nobody would own what it read: enter that, and keep the handles.
     fn serialize<Z: serde_core::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let living: Vec<_> = self.iter().collect();
         let entries = living.iter().map(|handle| (Handle::key(handle), &**handle));

@@ -187,8 +187,7 @@ impl Watch {
                 }
             }
         }
-        // SAFETY: leaked here once, taken back only when the value dies, which the borrow of the entry
-        // forbids.
+        // SAFETY: leaked here once, taken back when the value dies, which the borrow of the entry forbids.
         unsafe {
             Arc::increment_strong_count(watch);
             Arc::from_raw(watch)

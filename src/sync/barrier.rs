@@ -71,8 +71,7 @@ pub(crate) fn begin_reading() {
 enum Refusal {
     /// Since then.
     Begun(Instant),
-    /// That is seen. These were reading then, with these states, and may still publish hazards without a
-    /// fence.
+    /// That is seen. These were reading then, with these states, and may publish hazards without a fence.
     Waits(Vec<(&'static ThreadRecord, usize)>),
 }
 

@@ -6,13 +6,11 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A real `Arc` keeps the memory, for strong and weak pointers; the counts by which the value dies are
-/// modelled.
+/// A real `Arc` keeps the memory; the counts by which the value dies are modelled.
 struct ModelCounted<T: ?Sized> {
     strong: AtomicUsize,
     weak: AtomicUsize,
-    // Invariant: Some, and not dropped, from the moment at which `strong` becomes 1 until after it has become
-    // 0.
+    // Invariant: Some, and not dropped, from when `strong` becomes 1 until after it has become 0.
     value: UnsafeCell<Option<Box<ManuallyDrop<T>>>>,
 }
 

@@ -1,5 +1,4 @@
-//! A lock of one word, for a few instructions: one locked instruction to take it, a plain store to release
-//! it.
+//! A lock of one word, held briefly: one locked instruction to take it, a plain store to release it.
 //!
 //! Like a bucket's lock it spins briefly and then parks, and a panic does not poison it.
 
@@ -55,8 +54,7 @@ impl<T> Lock<T> {
 pub(crate) fn take<R>(address: usize, mut attempt: impl FnMut() -> Option<R>) -> R {
     let mut round = 0;
     loop {
-        // First: a thread that cannot sleep now (see `Refusal`) comes back from `park_while` without having
-        // looked.
+        // First: a thread that cannot sleep (see `Refusal`) returns from `park_while` without having looked.
         let mut taken = attempt();
         if taken.is_none() {
             if round < spin_rounds() {

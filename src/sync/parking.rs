@@ -70,8 +70,7 @@ fn unpark_all(address: usize) {
     }
 }
 
-/// Forgets all parked threads, in a forked child: they are not there, and mutexes that they locked stay
-/// locked.
+/// Forgets all parked threads, in a forked child: they are gone, and mutexes that they locked stay so.
 #[cfg(feature = "after-fork")]
 pub(crate) fn nobody_is_parked() {
     PARKED.0.store(0, Ordering::Relaxed);

@@ -3,11 +3,11 @@
 //! | who | puts a value on the list | takes it off |
 //! |---|---|---|
 //! | a registry's last owner | before it unlinks the value | when the destructor has ended |
-//! | a creator that finds a dead value linked | under the bucket's lock, before it is unlinked | (the last owner does) |
+//! | a creator that finds a dead value linked | under the bucket's lock, before that | (the last owner does) |
 //! | a pointer of a map that reports its death | when it says so | when it reports the end |
 //! | a call that takes a dead value out of a map | before it is unlinked | (the pointer does) |
 //! | a creator that gives up a draft | before it releases it | (its last owner does) |
-//! | the entry of a draft that a map gave up because of another one | | when it is dropped, if the value is alive |
+//! | the entry of a draft that was given up with another one | | when it goes, if the value is alive |
 //!
 //! So a caller that finds nothing linked and nothing on the list, in this order, has missed none. A value
 //! that is taken out alive is never on the list: nobody waits for it.
@@ -40,8 +40,7 @@ struct Death {
     work: Arc<Work>,
     /// The thread that runs the destructor, or will; none before that is known.
     thread: Option<u64>,
-    /// Of a given-up draft: the work of dropping it, for which the destructor waits until the thread is
-    /// known.
+    /// Of a given-up draft: the work of dropping it, for which the destructor waits until it has a thread.
     release_work: Option<u64>,
     /// Of a draft given up with others: any of them may own it, so the destructor waits for all of these.
     group: Option<Arc<GivenUpGroup>>,

@@ -1,5 +1,5 @@
-//! The end of a node that has lost its last owner: it is unlinked, its watchers are notified, the payload is
-//! dropped, and the node is freed.
+//! The end of a node without owners: it is unlinked, watchers are notified, the payload is dropped, it is
+//! freed.
 
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::work::Describe;
@@ -50,8 +50,8 @@ pub(in crate::table) unsafe fn end_node<B: Payload>(node: NodePtr) {
 unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
     let Some(watchers) = watchers else {
         let what = [node.as_ptr().cast_const().cast(), ptr::null()];
-        // SAFETY: the caller's promise. Payloads borrow nothing: there are no registries and no interners but
-        // of `'static` types.
+        // SAFETY: the caller's promise. Payloads borrow nothing: constructors of tables ask for `'static`
+        // types.
         return teardown::end(unsafe { Dead::new(what, finish_now::<B>) });
     };
     // SAFETY: the caller's promise.

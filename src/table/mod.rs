@@ -222,8 +222,7 @@ impl<B: Payload> Table<B> {
         self.get_slow(hash, is_it)
     }
 
-    /// Looks up the long way: the thread's first time, a bucket that has moved or overflows, or a shared
-    /// hash.
+    /// Looks up the long way: a thread's first time, a bucket that has moved or overflows, a shared hash.
     #[cold]
     #[inline(never)]
     pub(crate) fn get_slow(
@@ -265,8 +264,7 @@ impl<B: Payload> Table<B> {
         let mut place = Place::START;
         loop {
             let mut few = Few::new();
-            // SAFETY: the index hands out nodes of this table, complete as they were linked, and a count with
-            // each.
+            // SAFETY: the index hands out nodes of this table, complete as linked, and a count with each.
             let mut see = |node| few.push(unsafe { NodeRef::adopt(node) });
             reading(|guard| index.next_few(hash, &mut place, &mut see, guard));
             if few.is_empty() {
@@ -275,8 +273,7 @@ impl<B: Payload> Table<B> {
             while let Some(node) = few.pop() {
                 let result = f(node);
                 if result.is_some() {
-                    // Here, not at the end of the scope: if a destructor panics, the result is still ours to
-                    // drop.
+                    // Here, not at the scope's end: if a destructor panics, the result is still ours to drop.
                     drop(few);
                     return result;
                 }
@@ -409,8 +406,7 @@ impl<B: Payload> Table<B> {
         })
     }
 
-    /// Takes the `wanted` values out, otherwise as `own`: with the index's ownerships. Only for a kind that
-    /// it keeps.
+    /// Takes the `wanted` values out, otherwise as `own`, with the index's ownerships. Only where it owns.
     pub(crate) fn take(
         &self,
         halves: Range<u64>,
@@ -460,8 +456,7 @@ impl<B: Payload> Table<B> {
         })
     }
 
-    /// Seals the table: nothing is entered any more. Entries stay, and a look-up that begins later finds
-    /// them.
+    /// Seals the table: nothing is entered any more. Entries stay, and later look-ups find them.
     pub(crate) fn seal(&self) {
         let index = &self.shared_or_new().index;
         reading(|guard| index.seal(guard));

@@ -86,8 +86,7 @@ pub(crate) struct UninitNode<B: Payload> {
 }
 
 impl<B: Payload> UninitNode<B> {
-    /// Allocates a node for a payload that `meta` describes. `live` is 1 if it counts as an entry already, or
-    /// 0.
+    /// Allocates a node for a payload that `meta` describes. `live` is 1 if it counts as an entry, or 0.
     #[inline]
     pub(super) fn new(shared: &Shared<B>, meta: u32, hash: u64, live: isize) -> Self {
         Self {

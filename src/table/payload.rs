@@ -27,8 +27,7 @@ pub(crate) unsafe trait Payload {
     /// The size of every payload of this kind, if they are all of one size.
     const FIXED_SIZE: Option<usize>;
 
-    /// Whether the index is an owner of what is linked: an entry stays until it is taken out, with that
-    /// ownership.
+    /// Whether the index owns what is linked: an entry stays until it is taken out, with that ownership.
     const KEPT: bool = false;
 
     /// Whether there are nodes that have owners before they are linked; see `node`.
@@ -41,8 +40,8 @@ pub(crate) unsafe trait Payload {
     /// `node` is of this kind, its key is written, and the caller owns it, or has it alone, for `'a`.
     unsafe fn key<'a>(node: NodePtr) -> &'a Self::Key;
 
-    /// Marks the value as dead for its weak handles. Runs no user code. Returns the watchers, to be notified
-    /// once it is out of the index.
+    /// Marks the value as dead for its weak handles, without user code. Returns watchers to notify after the
+    /// unlinking.
     ///
     /// # Safety
     /// `node` is of this kind, complete, and the caller has it alone.
@@ -81,8 +80,8 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     /// Takes the key out of an entry that has no value.
     ///
     /// # Safety
-    /// The key was written, the value was not or has been taken out, and the caller has the node alone; the
-    /// key is not used afterwards.
+    /// The key was written, the value was not or is taken out, and the caller has the node alone; the key is
+    /// not used again.
     unsafe fn take_key(node: NodePtr) -> Self::First;
 }
 

@@ -51,8 +51,7 @@ impl<B: Payload> Shared<B> {
             #[cfg(all(highlander_loom, feature = "loom"))]
             _counted: sync::Counted::new(),
         })));
-        // SAFETY: just made, and nobody else's. Nodes carry the pointer of the box itself, as one may free
-        // it.
+        // SAFETY: just made, and nobody else's. Nodes carry the box's own pointer, as one may free it.
         unsafe { (*shared.as_ptr()).origin.table = shared.cast() };
         shared
     }
@@ -67,8 +66,7 @@ impl<B: Payload> Shared<B> {
         unsafe { origin(node).table.cast().as_ref() }
     }
 
-    /// Allocates a dead node for a payload that `meta` describes, the caller's alone. `live` is added to the
-    /// entries.
+    /// Allocates a dead node for a payload that `meta` describes. `live` is added to the number of entries.
     #[inline]
     pub(super) fn allocate(&self, meta: u32, hash: u64, live: isize) -> NodePtr {
         let node = self.pool.allocate(node_size::<B>(meta), live, self.origin);
@@ -170,8 +168,7 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// Frees the index and unused memory, as the last table goes; the rest stays until the last node has
-    /// gone.
+    /// Frees the index and unused memory, as the last table goes; the rest goes with the last node.
     ///
     /// # Safety
     /// `shared` was made by `leak`, and the caller is its only user but for nodes that are out.

@@ -123,8 +123,7 @@ pub(super) fn optional<T>(created: Result<T, CreateError<()>>) -> Option<T> {
     }
 }
 
-/// Drops what is of no use any more, as a part of the creation, if that has begun: the drop is user code,
-/// which may ask for the key.
+/// Drops unused things, as a part of the creation, if that has begun: their drop may ask for the key.
 pub(super) fn drop_unused<'a, M: Creates, T, O, E>(
     unused: T,
     output: O,

@@ -145,8 +145,7 @@ impl<'a, 'q, M, Q: ?Sized, C, O> Entry<'a, M, BorrowedKey<'q, Q>, C, O> {
 
 #[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
 impl<'a, M: Creator, K: Selects<M>, C: Condition<M>> Entry<'a, M, K, C> {
-    /// Returns what `view` makes of the value, be it found or just created, instead of an owner: it need not
-    /// be `Clone`.
+    /// Returns what `view` makes of the value, found or created, instead of an owner: it need not be `Clone`.
     ///
     /// *Runs* `view` with no lock held.
     ///
@@ -544,8 +543,8 @@ where
     /// ```
     ///
     /// # Panics
-    /// With the text of [`Refused`], when it is called inside a creation that the one under way waits for,
-    /// and when the map is closed.
+    /// With the text of [`Refused`], inside a creation that the one under way waits for, and when the map is
+    /// closed.
     #[track_caller]
     pub fn claim(self) -> Claim<'a, M> {
         match self.claim_or_refused() {

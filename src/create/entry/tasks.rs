@@ -273,8 +273,7 @@ async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert
     Ok(ended!(making))
 }
 
-/// The future of an entry's call that waits: it looks first, and becomes a future of its own, on the heap,
-/// only if there is nothing.
+/// The future of an entry's call that waits: it looks first, and needs the heap only if there is nothing.
 ///
 /// It is `Send` when the entry (so when the map may be used on every thread), the factory, its future and
 /// that one's error are.

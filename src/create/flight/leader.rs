@@ -95,8 +95,8 @@ impl<'a, T, R> Leader<'a, T, R> {
     }
 
     /// Ends the flight without a result: those who sleep retry with the flights that they have brought along.
-    /// The caller may join again with this one. (Others may still look at it. They see by its state if it is
-    /// on the list again, and wait.)
+    /// The caller may join again with this one. (Others that look at it see by its state if it is listed
+    /// again.)
     pub(in crate::create) fn step_down(mut self) -> Arc<Flight<T, R>> {
         self.is_done = true;
         waits::forget(&self.flight.work);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  miss ─► join ─► nobody creates this key: lead ─► create ─► publish: it is entered, all get the same value
-//!             │                             ▲          └────► give up: those who wait retry, one of them leads
+//!             │                             ▲          └────► give up: waiters retry, one of them leads
 //!             └──► somebody does: sleep ────┘
 //! ```
 //!
@@ -38,8 +38,7 @@ pub(crate) struct Flight<T, R> {
     waiting: AtomicUsize,
     /// Those of them that are comparing their key with this one. Changed under the shard's lock.
     comparing: AtomicUsize,
-    /// If it is over without a result: the value with the key, while somebody compares that. Under the
-    /// shard's lock.
+    /// If it is over without a result: the value, while its key is compared. Locked under the shard's lock.
     kept_value: Mutex<Option<R>>,
     /// The work of dropping `kept_value`. Either the failing leader or the last comparing waiter does it.
     release_work: Work,
@@ -105,8 +104,7 @@ impl<T, R> Flight<T, R> {
         self.is_entering.store(false, Ordering::Relaxed);
     }
 
-    /// Marks that the result may be found from now on. (Relaxed: who has seen the result taken out sees
-    /// this.)
+    /// Marks that the result may be found from now on. (Relaxed: seen with the result's removal.)
     pub(in crate::create) fn mark_entering(&self) {
         self.is_entering.store(true, Ordering::Relaxed);
     }
@@ -231,8 +229,7 @@ fn add_to_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>>) {
     list.push(ListedFlight::new(flight));
 }
 
-/// Other flights that the caller has joined. Each is left, though another one panics: that may drop what
-/// their creators have made.
+/// Other flights that the caller has joined. Each is left, though another one panics: that may drop values.
 struct JoinedFlights<'a, T, R>(Vec<Waiter<'a, T, R>>);
 
 impl<T, R> JoinedFlights<'_, T, R> {

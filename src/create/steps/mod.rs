@@ -1,8 +1,8 @@
 //! The steps of a creation, for every map: from a miss to an entry that all callers share.
 //!
 //! ```text
-//!  join a flight ─► lead it, or wait ─► look again ─► make the value ──────────► enter it ─► publish ─► settle
-//!                                           └► allocate it: the draft ─► initialise it ─┘
+//!  join a flight ─► lead it, or wait ─► look again ─► make the value ────────► enter it ─► publish ─► settle
+//!                                           └► allocate: the draft ─► initialise it ─┘
 //! ```
 //!
 //! Between joining and publishing others sleep, so user code that can wait runs when the creation is settled.
@@ -228,8 +228,7 @@ impl<'a, M: Creates> Creation<'a, M> {
         })
     }
 
-    /// Gives up, with what has ended inside it. Waiters that share this type get what `share` makes of
-    /// `error`.
+    /// Gives up, with what has ended inside it. Waiters that share errors get what `share` makes of it.
     fn fail_with<E>(self, scope: Scope, error: E, share: impl Share<E>) -> E {
         share_error(self.map, self.leader.flight(), &error, share);
         let mut panics = Panics::new();
@@ -552,8 +551,8 @@ impl<M: Creates, F> Drop for FuturePart<'_, '_, M, F> {
 
 #[cfg(feature = "async")]
 impl<M: Creates> Creation<'_, M> {
-    /// Makes the value and enters it without holding up a thread. Dropped, it gives up, and leaves the
-    /// creation to one of those who wait.
+    /// Makes the value and enters it without holding up a thread. Dropped, it leaves the creation to a
+    /// waiter.
     pub(in crate::create) async fn create_async<V, E>(
         self,
         making: impl Future<Output = Result<V, E>>,

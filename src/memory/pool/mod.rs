@@ -133,8 +133,7 @@ impl Pool {
         self.inside(|shard| shard.add_live(change));
     }
 
-    /// Returns a dead node of at least `size` bytes, the caller's alone. `live` is added to the number of
-    /// entries.
+    /// Returns a dead node of at least `size` bytes, the caller's alone. `live` is added to the entries.
     #[inline]
     pub(crate) fn allocate(&self, size: usize, live: isize, origin: Origin) -> NodePtr {
         let class = self.sizes.class(size);
@@ -206,8 +205,7 @@ impl Pool {
         FreeList::uncut(slab, self.first(class.size), class.size)
     }
 
-    /// Returns where the first node of a slab lies: behind the header, and so that nodes cross few cache
-    /// lines.
+    /// Returns where the first node of a slab lies: behind the header, so that nodes cross few lines.
     fn first(&self, size: usize) -> usize {
         let even = (1 << size.trailing_zeros().min(6)).max(self.align);
         size_of::<SlabHeader>().next_multiple_of(even)
@@ -224,8 +222,7 @@ impl Pool {
     }
 
     /// Takes back a node that is dead, unlinked and without a payload. `live` is added to the number of live
-    /// entries. True when this was the last node of a closed pool: the caller then has the pool, and all
-    /// around it, alone.
+    /// entries. True for the last node of a closed pool: the caller then has all of it alone.
     ///
     /// Pointers, as another thread may free pool and graveyard as soon as the node is counted as returned.
     ///
@@ -243,8 +240,7 @@ impl Pool {
         let slab = unsafe { slab_header(node) };
         let (class, bytes) = (slab.class, slab.size);
         if class == LARGE {
-            // SAFETY: the node is out, which keeps both. It is unlinked, so no new reader finds it, and the
-            // caller's alone.
+            // SAFETY: the node is out, which keeps both. It is unlinked and the caller's: no reader finds it.
             unsafe {
                 (*graveyard).retire_later(slab::large_block(node));
                 (*pool).count_large(bytes, &*graveyard);

@@ -12,7 +12,7 @@
 //! | no | no | nobody |
 //! | yes | no | the owner, or it is about to look at `visited` |
 //! | no | yes | a visitor |
-//! | yes | yes | one of the two: the owner, if it saw no visitor; the visitor, once it has seen the owner outside |
+//! | yes | yes | the owner, if it saw no visitor; the visitor, once it has seen the owner outside |
 //!
 //! Invariant: nobody who is inside calls anything that could ask for a shard.
 
@@ -47,8 +47,7 @@ struct Stock {
     closed: bool,
 }
 
-// SAFETY: the stock is reached through `Inside` only, which one thread has at a time. The lists' pointers
-// lead to the pool's memory.
+// SAFETY: one thread at a time has the stock, through `Inside`. Its pointers lead to the pool's memory.
 unsafe impl Send for PoolShard {}
 // SAFETY: as above.
 unsafe impl Sync for PoolShard {}
@@ -280,8 +279,7 @@ impl DerefMut for ShardOwner<'_> {
 impl Drop for ShardOwner<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: the invariant, up to the store. Only a reference to the atomic is left over when its memory
-        // goes, which is allowed.
+        // SAFETY: the invariant, up to the store. A reference to an atomic may outlast its memory.
         let inside = unsafe { &(*self.0.shard.as_ptr()).owner_inside };
         // Release: pairs with the Acquire in `visit`.
         inside.store(false, Ordering::Release);

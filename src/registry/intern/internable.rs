@@ -36,8 +36,7 @@ pub trait Internable: sealed::Layout {
     unsafe fn move_to(owned: Self::Owned, to: *mut u8);
 }
 
-/// [`Internable`] types that can be interned from a reference, by copying or cloning: those where the
-/// elements are `Clone`.
+/// [`Internable`] types that can be interned from a reference: those where the elements are `Clone`.
 ///
 /// The trait is sealed.
 pub trait InternableRef: Internable {
@@ -224,8 +223,7 @@ bytes!(OsStr, OsString, |a: &OsStr, b: &OsStr| a == b);
 bytes!(Path, PathBuf, |a: &Path, b: &Path| a == b);
 bytes!(CStr, CString, |a: &CStr, b: &CStr| a == b);
 
-/// Compares names of up to 16 bytes with two overlapping loads of each, where a call of `memcmp` costs more
-/// than the work.
+/// Compares names of up to 16 bytes with two overlapping loads of each, quicker than a call of `memcmp`.
 #[inline(always)]
 fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     let word = |bytes: &[u8], at: usize| {

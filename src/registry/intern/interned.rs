@@ -23,8 +23,7 @@ use std::path::Path;
 ///   Handles from *two* interners are never equal; compare `*a == *b` where that may happen.
 /// * `Hash` hashes the content, so that a `HashMap<Interned<str>, _>` can be asked with a `&str` (that is
 ///   what `Borrow` promises).
-/// * `Ord` orders by content, and by address where the content is equal, as it can be between two interners
-///   only.
+/// * `Ord` orders by content, and by address where that is equal, as it can be between two interners.
 ///
 /// ```
 /// use highlander::{Interned, Interner};
@@ -44,8 +43,7 @@ pub struct Interned<T: ?Sized + Internable> {
     node: NodeRef<Canonical<T>>,
 }
 
-// SAFETY: a handle gives `&T` to its thread (hence `Sync`) and may be the one that drops the value (hence
-// `Send`).
+// SAFETY: a handle gives `&T` to its thread (hence `Sync`), and may drop the value (hence `Send`).
 unsafe impl<T: ?Sized + Internable + Send + Sync> Send for Interned<T> {}
 // SAFETY: a shared handle can be cloned, so the same bounds as for `Send`.
 unsafe impl<T: ?Sized + Internable + Send + Sync> Sync for Interned<T> {}
@@ -75,8 +73,7 @@ impl<T: ?Sized + Internable> Interned<T> {
 }
 
 impl<T: ?Sized + Internable> Clone for Interned<T> {
-    /// Another owner of the same value. Aborts the process beyond `i32::MAX` owners, as `std` does beyond its
-    /// limit.
+    /// Returns another owner of the same value. Aborts the process beyond `i32::MAX` owners.
     #[inline]
     fn clone(&self) -> Self {
         Self {

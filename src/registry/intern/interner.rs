@@ -39,15 +39,13 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// goes, and never after. `len` is exact when nothing is under way.
 ///
 /// # Complexity
-/// Look-ups, insertions and drops take constant time on average. Growing is spread over insertions and never
-/// makes a reader wait.
+/// Look-ups, insertions and drops take constant time on average. Growth never makes a reader wait.
 pub struct Interner<T: ?Sized + Internable, S = DefaultHashBuilder> {
     table: Table<Canonical<T>>,
     hasher: S,
 }
 
-// SAFETY: values that one thread has interned are handed to others by look-ups (hence `Sync`) and dropped
-// there (hence `Send`).
+// SAFETY: values are handed to other threads by look-ups (hence `Sync`) and dropped there (hence `Send`).
 unsafe impl<T: ?Sized + Internable + Send + Sync, S: Send> Send for Interner<T, S> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Internable + Send + Sync, S: Sync> Sync for Interner<T, S> {}
@@ -91,8 +89,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
         }
     }
 
-    /// Creates an empty interner with room for `capacity` values before its table grows, that hashes with
-    /// `hasher`.
+    /// Creates an empty interner with room for `capacity` values, that hashes with `hasher`.
     ///
     /// # Panics
     /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
@@ -132,8 +129,7 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// then, and the table need not grow before there are more than `capacity`, unless it is shrunk
     /// meanwhile.
     ///
-    /// What is promised is the table: the memory of a value comes with it. What other threads enter takes of
-    /// the same room.
+    /// That is room in the table: a value's memory comes with it. Other threads' values take of it too.
     ///
     /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread
     /// is just replacing the table, a part of the move is left to it and to the insertions to come.
@@ -200,16 +196,14 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
 }
 
 impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
-    /// Returns the canonical handle of this content, entered if there is none. Copies or clones the value on
-    /// a miss.
+    /// Returns the canonical handle of this content, entered if there is none. Clones the value on a miss.
     ///
     /// *Runs* `Hash`, `Eq` and, on a miss, `Clone` of `T`. When several threads miss at once each clones, one
     /// is entered, the others are dropped. *Waiting:* none on a hit; on a miss for other writers of the same
     /// bucket, a few instructions long.
     ///
     /// # Panics
-    /// When an unsized value has more than `u32::MAX` elements. A panic of user code leaves the interner as
-    /// it was.
+    /// When an unsized value has more than `u32::MAX` elements. User code that panics leaves no trace.
     #[inline]
     pub fn intern(&self, value: &T) -> Interned<T>
     where
@@ -255,8 +249,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         unsafe { self.enter(hash, value.elements(), |to| value.clone_to(to)) }
     }
 
-    /// Returns the canonical handle of this content, entered if there is none. Moves the value in on a miss,
-    /// drops it on a hit.
+    /// Returns the canonical handle of this content, entered if there is none. Drops the value on a hit.
     ///
     /// ```
     /// use highlander::Interner;
@@ -277,11 +270,9 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         }
     }
 
-    /// Returns the canonical handle of the content that `query` stands for; `make` builds the owned value on
-    /// a miss only.
+    /// Returns the canonical handle of the content of `query`; `make` builds the value on a miss only.
     ///
-    /// *Runs* `make` with no lock held. When several threads miss at once each may run it; one result is
-    /// entered.
+    /// *Runs* `make` with no lock held. Several threads that miss at once may run it; one result is entered.
     ///
     /// ```
     /// use highlander::Interner;

@@ -7,8 +7,7 @@ use std::alloc::Layout;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-/// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 % of keys find their bucket
-/// full.
+/// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 % of keys spill.
 const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
 /// Buckets that share a line for what they cannot hold: 7 nodes. At the highest load 16 spill 1.7 on average.
 const SHARERS: usize = 16;

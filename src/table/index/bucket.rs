@@ -16,7 +16,7 @@
 //! | `LOCKED` | a writer is at work | the writer | the writer, publishing |
 //! | `SPILLS` | more of its nodes are in the line that it shares (see `locked_bucket`) | a writer | a writer |
 //! | `LISTS` | even more are in its list | a writer | a writer |
-//! | `MOVED` | the nodes are in the next table, and there are no tags here any more | the mover | never |
+//! | `MOVED` | the nodes are in the next table, and no tags here | the mover | never |
 
 use crate::memory::node::{Header, NodePtr};
 use crate::sync::{self, AtomicPtr, AtomicU64, Ordering};
@@ -172,8 +172,7 @@ impl Bucket {
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// Returns the node of an occupied slot, perhaps dead or recycled. `slot` comes from a word of this
-    /// bucket.
+    /// Returns the node of an occupied slot, perhaps a dead one. `slot` comes from a word of this bucket.
     ///
     /// A slot once occupied is never null again: a removed node's pointer stays for readers of an older word.
     #[inline(always)]

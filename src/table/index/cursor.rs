@@ -97,8 +97,7 @@ impl Index {
         Ahead::Nothing
     }
 
-    /// Goes on to the next node of the cursor's bucket, and publishes it in `hazard`, which is null before,
-    /// and stays so if there is none.
+    /// Goes on to the next node of the cursor's bucket, and publishes it in `hazard`, which is null before.
     #[inline(always)]
     pub(in crate::table) fn protect_next(
         &self,

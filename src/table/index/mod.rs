@@ -265,8 +265,8 @@ impl Index {
     ) {
         let Some(array) = self.array() else { return };
         LockedBucket::of(hash, array, &self.lists).for_each_match(Tag::of(hash), |node| {
-            // SAFETY: linked nodes are headers, always. They are published under the lock of their bucket, so
-            // one without an owner has lost it.
+            // SAFETY: linked nodes are headers, always. Published under this lock, so one without an owner
+            // has lost it.
             let header = unsafe { node.as_ref() };
             if header.hash() == hash && header.owners() == 0 {
                 see(node);

@@ -57,8 +57,7 @@ impl LockedBucket<'_> {
         any
     }
 
-    /// Shows the next few living nodes with this hash in the list, after `found` others; the caller owns
-    /// each.
+    /// Shows the next few living nodes with this hash in the list, after `found` others, owned.
     fn next_listed(
         &self,
         hash: u64,
