@@ -7,7 +7,7 @@
 //!
 //! | count | means | who may do what |
 //! |---|---|---|
-//! | 0 | free, not linked yet, or its last owner has gone | nobody becomes an owner; one thread has it alone |
+//! | 0 | free, not linked yet, or its last owner has gone | no owner is added; one thread has it alone |
 //! | n > 0 | n owners | anyone may become an owner; owners may read header and payload |
 //!
 //! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is

@@ -342,8 +342,8 @@ impl<M: WeakValued> Output<M::Map> for Kept<'_, M> {
 }
 
 impl<M: WeakValued> Gives<M::Map, M::Owner> for Kept<'_, M> {
-    fn of(self, landed: LiveEntryOf<M::Map>) -> M::Owner {
-        self.0.kept(M::Map::into_owner(landed))
+    fn of(self, live: LiveEntryOf<M::Map>) -> M::Owner {
+        self.0.kept(M::Map::into_owner(live))
     }
 
     #[inline(always)]

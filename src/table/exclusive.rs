@@ -3,7 +3,7 @@
 //! | who | puts a value on the list | takes it off |
 //! |---|---|---|
 //! | a registry's last owner | before it unlinks the value | when the destructor has ended |
-//! | a creator that finds a dead value linked | under the bucket's lock, before that | (the last owner does) |
+//! | a creator that finds a dead value linked | under the bucket's lock, before | (the last owner does) |
 //! | a pointer of a map that reports its death | when it says so | when it reports the end |
 //! | a call that takes a dead value out of a map | before it is unlinked | (the pointer does) |
 //! | a creator that gives up a draft | before it releases it | (its last owner does) |

@@ -14,7 +14,7 @@
 //! | flag | meaning | set by | cleared by |
 //! |---|---|---|---|
 //! | `LOCKED` | a writer is at work | the writer | the writer, publishing |
-//! | `SPILLS` | more of its nodes are in the line that it shares (see `locked_bucket`) | a writer | a writer |
+//! | `SPILLS` | more nodes are in the line that it shares (see `locked_bucket`) | a writer | a writer |
 //! | `LISTS` | even more are in its list | a writer | a writer |
 //! | `MOVED` | the nodes are in the next table, and no tags here | the mover | never |
 
