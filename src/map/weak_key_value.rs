@@ -155,7 +155,8 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     /// use std::sync::Arc;
     ///
     /// let map: WeakKeyValueMap<Arc<str>, Arc<u32>, ByAddress> = WeakKeyValueMap::new();
-    /// let (class, alias, wrapper) = (Arc::from("class"), Arc::from("alias"), Arc::new(1));
+    /// let (class, alias): (Arc<str>, Arc<str>) = ("class".into(), "alias".into());
+    /// let wrapper = Arc::new(1);
     /// map.insert(&class, wrapper.clone());
     /// map.insert(&alias, wrapper.clone());
     /// assert_eq!(map.get_by_value(&wrapper).as_deref(), Some("alias"));
