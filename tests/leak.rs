@@ -797,10 +797,10 @@ fn listeners() {
     let set: WeakSet<Arc<u64>, ByAddress> = owned.iter().cloned().collect();
     let mut sum = 0;
     settle();
-    set.for_each(|number| sum += number);
+    set.for_each(|number| sum += *number);
     let before = ALLOCATIONS.load(Relaxed);
     for _ in 0..1000 {
-        set.for_each(|number| sum += number);
+        set.for_each(|number| sum += *number);
     }
     assert_eq!((ALLOCATIONS.load(Relaxed) - before, sum), (0, 1001 * 45));
 }

@@ -55,56 +55,85 @@
 //! registration, which may never come.
 //!
 //! # Cure: count the changes
-//! Take the number of changes before you compute, and store it with the result. An older result never
-//! replaces a newer one.
+//! A [`WeakSet`] counts its changes: that is its [`version`]. Take it before you compute, and store it with
+//! the result. An older result never replaces a newer one.
 //! ```
 //! use highlander::{map::ByAddress, WeakSet};
-//! use std::sync::atomic::{AtomicUsize, Ordering::{Acquire, Release}};
 //! use std::sync::{Arc, Mutex};
 //!
 //! struct Sink { level: usize }
 //! static SINKS: WeakSet<Arc<Sink>, ByAddress> = WeakSet::new();
-//! static CHANGES: AtomicUsize = AtomicUsize::new(0);
-//! static HIGHEST: Mutex<Computed> = Mutex::new(Computed { changes: 0, highest: 0 });
+//! static HIGHEST: Mutex<Computed> = Mutex::new(Computed { version: 0, highest: 0 });
 //!
 //! #[derive(Clone, Copy)]
-//! struct Computed { changes: usize, highest: usize }
+//! struct Computed { version: u64, highest: usize }
 //!
 //! fn compute() -> Computed {
-//!     let changes = CHANGES.load(Acquire);            // before it looks
+//!     let version = SINKS.version();                  // before it looks
 //!     let mut highest = 0;
 //!     SINKS.for_each(|sink| highest = highest.max(sink.level));
-//!     Computed { changes, highest }
+//!     Computed { version, highest }
 //! }
 //! fn store(new: Computed) {
 //!     let mut stored = HIGHEST.lock().unwrap();       // for two words; nothing is computed under it
-//!     if stored.changes <= new.changes {
+//!     if stored.version <= new.version {
 //!         *stored = new;
 //!     }
 //! }
 //! fn register(sink: &Arc<Sink>) {
-//!     SINKS.insert(sink);
-//!     CHANGES.fetch_add(1, Release);                  // after the change
+//!     SINKS.insert(sink);                             // is counted when this returns
 //!     store(compute());
 //! }
 //!
 //! // The same two threads as above.
 //! let (quiet, chatty) = (Arc::new(Sink { level: 1 }), Arc::new(Sink { level: 5 }));
 //! SINKS.insert(&quiet);
-//! CHANGES.fetch_add(1, Release);
 //! let late = compute();
 //! register(&chatty);
 //! store(late);                                        // comes too late, and is left out
 //! assert_eq!(HIGHEST.lock().unwrap().highest, 5);
 //! ```
 //! Why it is right:
-//! * Whoever reads the number `n` before looking sees the first `n` changes.
+//! * Whoever reads the version before looking sees all changes that it counts.
 //! * Each change is counted after it is made, and then followed by a computation. So when the last `register`
-//!   has returned, a result with the last number is stored, and it saw everything.
+//!   has returned, a result with the last version is stored, and it saw everything.
 //! * Comparing and storing are one step. If they were two, another result could come between them. Instead of
-//!   a lock, one atomic can hold both: `fetch_max(changes << 8 | level)`.
+//!   a lock, one atomic can hold both: `fetch_max(version << 8 | level)`.
 //!
 //! The computation runs with no lock held. It may be slow, may call sinks, and sinks may register others.
+//!
+//! Or nobody computes before somebody asks: a result is up to date while the version is the same.
+//! ```
+//! # use highlander::{map::ByAddress, WeakSet};
+//! # use std::sync::{Arc, Mutex};
+//! # struct Sink { level: usize }
+//! # static SINKS: WeakSet<Arc<Sink>, ByAddress> = WeakSet::new();
+//! # #[derive(Clone, Copy)]
+//! # struct Computed { version: u64, highest: usize }
+//! # static HIGHEST: Mutex<Computed> = Mutex::new(Computed { version: 0, highest: 0 });
+//! # fn store(new: Computed) {
+//! #     let mut stored = HIGHEST.lock().unwrap();
+//! #     if stored.version <= new.version { *stored = new; }
+//! # }
+//! fn highest() -> usize {
+//!     let stored = *HIGHEST.lock().unwrap();
+//!     let version = SINKS.version();
+//!     if stored.version == version {
+//!         return stored.highest;                      // right for every `insert` that has returned
+//!     }
+//!     let mut highest = 0;
+//!     SINKS.for_each(|sink| highest = highest.max(sink.level));
+//!     store(Computed { version, highest });
+//!     highest
+//! }
+//!
+//! assert_eq!(highest(), 0);
+//! let chatty = Arc::new(Sink { level: 5 });
+//! SINKS.insert(&chatty);
+//! assert_eq!(highest(), 5);
+//! ```
+//! The maps have no such number. There, keep one of your own: raise it after each change (with `Release`),
+//! and read it before you look (with `Acquire`).
 //!
 //! # Cure: a lock of your own
 //! If the computation is quick and calls no foreign code, give the second job its own lock. The map needs
@@ -136,8 +165,9 @@
 //!
 //! # Deaths are changes too
 //! When a sink dies nobody calls `register`. Here that does no harm: the stored level is too high for a
-//! while, never too low. Where it matters, keep the sinks in a [`Watched`], and let [`Watched::on_death`]
-//! count the change and compute. By the time it is called the sink is out of the set.
+//! while, never too low. Where it matters, keep the sinks in a [`Watched`]. Its death raises the version,
+//! and who asks next computes anew. Or let [`Watched::on_death`] compute: by the time it is called the sink
+//! is out of the set, and that counts. (The death of a plain `Arc` is told to nobody, and does not count.)
 //!
 //! # Values
 //! The same race with one entry: a factory reads a file, the file changes and somebody says so, and then the
@@ -177,6 +207,8 @@
 //! [`update`]: crate::Registry::update
 //! [`remove_if`]: crate::Registry::remove_if
 //! [`compare_exchange`]: crate::Registry::compare_exchange
+//! [`version`]: crate::WeakSet::version
+//! [`WeakSet`]: crate::WeakSet
 //! [`WeakKeyValueMap`]: crate::WeakKeyValueMap
 //! [`Watched`]: crate::pointer::Watched
 //! [`Watched::on_death`]: crate::pointer::Watched::on_death

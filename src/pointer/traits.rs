@@ -293,6 +293,9 @@ pub trait WeakPointer: Clone {
     type Strong: Pointer<Weak = Self>;
 
     /// Returns a strong pointer; none if the object has died, or is [out of reach](#what-cannot-be-reached).
+    ///
+    /// An object that is not finished yet, as in [`Arc::new_cyclic`], looks like a dead one, and is none. A
+    /// [`WeakSet`](crate::WeakSet::insert_weak) takes a weak pointer to it; other containers meet none.
     fn upgrade(&self) -> Option<Self::Strong>;
 
     /// Returns whether the object has died. Once this has said `true`, it says so for ever, and `upgrade`

@@ -10,12 +10,34 @@
 //!   ├─► chunk  [6 ·][7 ·][8 ■][9 ■]
 //!   └─► chunk  [10 ■][11 ■][  ][  ]         filled up to here: numbers are written once, before the reader may see them
 //! ```
+//! The number of the next one is stored when the one before is in its place: so whoever has read it finds all
+//! with lower numbers that have not been removed.
+//!
 //! Readers pin the epoch, then follow pointers. Writers hold one lock. What a writer unlinks, a directory or
 //! a thing, it gives to the epoch, which drops it when every reader that was pinned at that moment has
 //! unpinned.
 
+use crate::sync::{AtomicU64, Ordering};
+
+/// The number of the next thing, which is how many there have been.
+struct NextNumber(AtomicU64);
+
+impl NextNumber {
+    fn get(&self) -> u64 {
+        // Acquire: pairs with the Release below.
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// For the writer, when the thing before is in its place. (Writers follow each other by way of their
+    /// lock. So who reads what one of them has stored finds what those before it have put in.)
+    fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Release);
+    }
+}
+
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod body {
+    use super::NextNumber;
     use crate::memory::panics::discard;
     use crate::sync::Mutex;
     use crossbeam_epoch::{self as epoch, Atomic, Owned};
@@ -42,8 +64,7 @@ mod body {
         /// A number below which there is nothing.
         first: AtomicU64,
         live: AtomicUsize,
-        /// The number of the next one.
-        next: AtomicU64,
+        next: NextNumber,
         /// Whoever writes has this lock; so no read-modify-write is needed for the fields above. It guards
         /// how many slots are filled, holes among them.
         writer: Mutex<usize>,
@@ -142,7 +163,7 @@ mod body {
                 directory: Atomic::new(Directory { chunks: Vec::new() }),
                 first: AtomicU64::new(0),
                 live: AtomicUsize::new(0),
-                next: AtomicU64::new(0),
+                next: NextNumber(AtomicU64::new(0)),
                 writer: Mutex::new(0),
             }
         }
@@ -158,9 +179,10 @@ mod body {
             chunks.iter().map(|chunk| chunk.slots.len()).sum()
         }
 
-        /// All that are in it now have a lower number, all that come have this or a higher one.
+        /// All that are in it now have a lower number, all that come have this or a higher one. Whoever reads
+        /// it finds those with lower numbers, if they have not been removed.
         pub(in crate::set) fn end(&self) -> u64 {
-            self.next.load(Ordering::Relaxed)
+            self.next.get()
         }
 
         fn directory<'g>(&self, guard: &'g Guard) -> &'g Directory<T> {
@@ -192,7 +214,7 @@ mod body {
                 }
             }
             *used += 1;
-            self.next.store(number + 1, Ordering::Relaxed);
+            self.next.set(number + 1);
             self.live.store(self.len() + 1, Ordering::Relaxed);
             thing
         }
@@ -350,9 +372,10 @@ mod body {
 
 #[cfg(all(highlander_loom, feature = "loom"))]
 mod body {
-    use crate::sync::Mutex;
-    use std::collections::BTreeMap;
+    use super::NextNumber;
+    use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering};
     use std::ops::ControlFlow;
+    use std::ptr::null_mut;
     use std::sync::Arc;
 
     pub(crate) struct Guard;
@@ -365,16 +388,47 @@ mod body {
         Guard
     }
 
-    // crossbeam-epoch collects for all models at once, so one modelled mutex stands for list and epoch.
-    pub(crate) struct EpochList<T: Send + Sync + 'static>(Mutex<(u64, BTreeMap<u64, Arc<T>>)>);
+    // crossbeam-epoch collects for all models at once, so here the epoch does not pass before the list is
+    // dropped. A slot is published, and made a hole, by the same orderings as in the real one.
+    pub(crate) struct EpochList<T: Send + Sync + 'static> {
+        first: AtomicPtr<ModelSlot<T>>,
+        next: NextNumber,
+        live: AtomicUsize,
+        writer: Mutex<Written<T>>,
+    }
+
+    struct ModelSlot<T> {
+        number: u64,
+        /// Null, or from `Arc::into_raw`: the slot owns one reference.
+        thing: AtomicPtr<T>,
+        next: AtomicPtr<ModelSlot<T>>,
+    }
+
+    struct Written<T> {
+        /// Null before the first one.
+        last: *mut ModelSlot<T>,
+        /// What the epoch would drop.
+        removed: Vec<Arc<T>>,
+    }
+
+    // SAFETY: it leads to a slot of the list, which may be sent as it owns things that may be.
+    unsafe impl<T: Send + Sync> Send for Written<T> {}
 
     impl<T: Send + Sync + 'static> EpochList<T> {
         pub(in crate::set) fn new() -> Self {
-            Self(Mutex::new((0, BTreeMap::new())))
+            Self {
+                first: AtomicPtr::new(null_mut()),
+                next: NextNumber(AtomicU64::new(0)),
+                live: AtomicUsize::new(0),
+                writer: Mutex::new(Written {
+                    last: null_mut(),
+                    removed: Vec::new(),
+                }),
+            }
         }
 
         pub(in crate::set) fn len(&self) -> usize {
-            self.0.lock().1.len()
+            self.live.load(Ordering::Relaxed)
         }
 
         pub(in crate::set) fn capacity(&self, _: &Guard) -> usize {
@@ -382,24 +436,56 @@ mod body {
         }
 
         pub(in crate::set) fn end(&self) -> u64 {
-            self.0.lock().0
+            self.next.get()
         }
 
         pub(in crate::set) fn append(&self, _: &Guard, make: impl FnOnce(u64) -> Arc<T>) -> Arc<T> {
-            let mut list = self.0.lock();
-            let number = list.0;
+            let mut written = self.writer.lock();
+            let number = self.end();
             let thing = make(number);
-            list.0 += 1;
-            list.1.insert(number, Arc::clone(&thing));
+            let slot = Box::into_raw(Box::new(ModelSlot {
+                number,
+                thing: AtomicPtr::new(Arc::into_raw(Arc::clone(&thing)).cast_mut()),
+                next: AtomicPtr::new(null_mut()),
+            }));
+            // SAFETY: null, or a slot of this list, which are freed with it.
+            let place = unsafe { written.last.as_ref() }.map_or(&self.first, |last| &last.next);
+            place.store(slot, Ordering::Release);
+            written.last = slot;
+            self.live.store(self.len() + 1, Ordering::Relaxed);
+            self.next.set(number + 1);
             thing
         }
 
         pub(in crate::set) fn remove(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
-            self.0.lock().1.remove(&number)
+            let mut written = self.writer.lock();
+            let mut slots = self.slots();
+            let slot = slots.find(|slot| slot.number == number)?;
+            let thing = slot.thing.swap(null_mut(), Ordering::Relaxed);
+            if thing.is_null() {
+                return None;
+            }
+            self.live.store(self.len() - 1, Ordering::Relaxed);
+            // SAFETY: the slot owned this reference, and does not any more.
+            let thing = unsafe { Arc::from_raw(thing) };
+            written.removed.push(Arc::clone(&thing));
+            Some(thing)
         }
 
-        pub(in crate::set) fn get(&self, _: &Guard, number: u64) -> Option<Arc<T>> {
-            self.0.lock().1.get(&number).cloned()
+        pub(in crate::set) fn get(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
+            self.visit(guard, number, |found, thing| {
+                ControlFlow::Break((found == number).then(|| Arc::clone(thing)))
+            })?
+        }
+
+        fn slots(&self) -> impl Iterator<Item = &ModelSlot<T>> {
+            let mut place = &self.first;
+            std::iter::from_fn(move || {
+                // SAFETY: null, or a slot of this list, which are freed with it.
+                let slot = unsafe { place.load(Ordering::Acquire).as_ref() }?;
+                place = &slot.next;
+                Some(slot)
+            })
         }
 
         pub(in crate::set) fn visit<B>(
@@ -408,23 +494,40 @@ mod body {
             number: u64,
             mut visit: impl FnMut(u64, &Arc<T>) -> ControlFlow<B>,
         ) -> Option<B> {
-            let mut next = number;
-            loop {
-                let found = {
-                    let list = self.0.lock();
-                    let (number, thing) = list.1.range(next..).next()?;
-                    (*number, Arc::clone(thing))
-                };
-                if let ControlFlow::Break(result) = visit(found.0, &found.1) {
+            for slot in self.slots().filter(|slot| slot.number >= number) {
+                let thing = slot.thing.load(Ordering::Relaxed);
+                if thing.is_null() {
+                    continue;
+                }
+                // SAFETY: what has been taken out of a slot is kept until the list is dropped. It is only
+                // borrowed.
+                let thing = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(thing)) };
+                if let ControlFlow::Break(result) = visit(slot.number, &thing) {
                     return Some(result);
                 }
-                next = found.0 + 1;
             }
+            None
         }
 
         pub(in crate::set) fn reserve(&self, _: usize, _: &Guard) {}
 
         pub(in crate::set) fn shrink_to_fit(&self, _: &Guard) {}
+    }
+
+    impl<T: Send + Sync + 'static> Drop for EpochList<T> {
+        fn drop(&mut self) {
+            let mut slot = self.first.load(Ordering::Acquire);
+            while !slot.is_null() {
+                // SAFETY: `&mut self`: nobody reads or writes, and each slot is met once.
+                let ended = unsafe { Box::from_raw(slot) };
+                let thing = ended.thing.load(Ordering::Relaxed);
+                if !thing.is_null() {
+                    // SAFETY: the slot owns one reference.
+                    drop(unsafe { Arc::from_raw(thing) });
+                }
+                slot = ended.next.load(Ordering::Relaxed);
+            }
+        }
     }
 }
 

@@ -3,13 +3,24 @@
 //! Whoever takes a member out of the index (`by_hash`) has removed it. It takes it out of the list under the
 //! same lock, and goes on to end its registration. The index is asked by number, so that a death, however
 //! late it is reported, touches its own entry only.
+//!
+//! # The version
+//! It is the number of insertions plus that of removals. Neither ever falls, so two sums are equal only if
+//! both numbers are. Each is raised after the change is made, and before the lock of the index is let go of.
+//! So whoever reads it (Acquire) finds all changes that it counts, and who knows of a change by a call that
+//! has returned, or has asked the index, finds it counted. Not counted is what nobody could have been shown:
+//! that the entry of a member goes which was dead before and does not report deaths.
+//!
+//! # Members that do not live yet
+//! A weak pointer that was entered by itself cannot be upgraded before its object is finished, and nobody can
+//! tell that from death. So nobody takes such an entry for dead until somebody has seen the object alive.
 
 use crate::memory::panics::after;
 use crate::pointer::notify::{Notified, Notify};
 use crate::pointer::traits::{SyncPointer, WeakPointer};
 use crate::pointer::watchers::Registration;
 use crate::set::epoch_list::{pin, EpochList, Guard};
-use crate::sync::{AtomicU64, AtomicUsize, List, ListMap, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, List, ListMap, Mutex, Ordering};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -22,11 +33,49 @@ const LONG_SWEEP: usize = 64;
 /// So many entries are looked at under one pin by what looks at all.
 const SURVEY: usize = 256;
 
-struct Member<P: SyncPointer> {
+pub(in crate::set) struct Member<P: SyncPointer> {
     number: u64,
     hash: u64,
     weak: P::Weak,
+    /// Whether somebody has seen it alive. If not, a weak pointer that cannot be upgraded says nothing.
+    has_lived: AtomicBool,
     watch: Mutex<MemberWatch>,
+}
+
+impl<P: SyncPointer> Member<P> {
+    pub(in crate::set) fn weak(&self) -> &P::Weak {
+        &self.weak
+    }
+
+    /// The owner that `of` makes of the weak pointer.
+    pub(in crate::set) fn owner(&self, of: impl FnOnce(&P::Weak) -> Option<P>) -> Option<P> {
+        let owner = of(&self.weak)?;
+        self.lives();
+        Some(owner)
+    }
+
+    /// Somebody sees that it lives.
+    fn lives(&self) {
+        if !self.has_lived.load(Ordering::Relaxed) {
+            // Release: pairs with the Acquire in `is_dead`, and hands on that the object was finished.
+            self.has_lived.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether it has died. False while nobody has seen it alive.
+    fn is_dead(&self) -> bool {
+        // Asked once more when it is known to have lived (Acquire): the first answer may have been that of an
+        // object which was finished, and seen, only after it.
+        !self.is_alive() && self.has_lived.load(Ordering::Acquire) && self.weak.is_dead()
+    }
+
+    fn is_alive(&self) -> bool {
+        let alive = !self.weak.is_dead();
+        if alive {
+            self.lives();
+        }
+        alive
+    }
 }
 
 #[allow(dead_code)] // registrations are there to be dropped
@@ -41,6 +90,15 @@ enum MemberWatch {
     Ended,
 }
 
+/// Why a member is taken out.
+#[derive(Clone, Copy, PartialEq)]
+enum Removal {
+    /// Somebody has asked for it.
+    Asked,
+    /// It is dead.
+    Dead,
+}
+
 pub(in crate::set) struct Members<P: SyncPointer> {
     // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and
     // survives their panics.
@@ -48,8 +106,8 @@ pub(in crate::set) struct Members<P: SyncPointer> {
     order: EpochList<Member<P>>,
     /// Members that may be dead without our having been told.
     doubtful: AtomicUsize,
-    /// Grows with each removal.
-    removals: AtomicUsize,
+    /// Grows with each removal of a member that lives, or that has reported its death.
+    removals: AtomicU64,
     /// Where the next sweep begins.
     swept: AtomicU64,
 }
@@ -72,13 +130,21 @@ impl<P: SyncPointer> Members<P> {
             order,
             by_hash: ListMap::small(capacity),
             doubtful: AtomicUsize::new(0),
-            removals: AtomicUsize::new(0),
+            removals: AtomicU64::new(0),
             swept: AtomicU64::new(0),
         })
     }
 
     pub(in crate::set) fn entry_count(&self) -> usize {
         self.order.len()
+    }
+
+    /// See the head of this file.
+    pub(in crate::set) fn version(&self) -> u64 {
+        let insertions = self.order.end();
+        // Acquire: pairs with the Release of each removal, as all that raise it are read-modify-writes.
+        let removals = self.removals.load(Ordering::Acquire);
+        insertions.wrapping_add(removals)
     }
 
     pub(in crate::set) fn capacity(&self) -> usize {
@@ -94,7 +160,7 @@ impl<P: SyncPointer> Members<P> {
             return self.entry_count();
         }
         let mut live = 0;
-        self.survey(|member| live += usize::from(!member.weak.is_dead()));
+        self.survey(|member| live += usize::from(member.is_alive()));
         live
     }
 
@@ -122,24 +188,25 @@ impl<P: SyncPointer> Members<P> {
         }
     }
 
-    /// Enters a member, unless there is one with the same hash of which `twin` makes an owner: then that one.
-    pub(in crate::set) fn enter(
+    /// Enters a member, unless there is one with the same hash of which `twin` makes something: then that.
+    pub(in crate::set) fn enter<T>(
         self: &Arc<Self>,
         hash: u64,
-        member: &P,
-        twin: impl Fn(&P::Weak) -> Option<P>,
+        weak: P::Weak,
+        has_lived: bool,
+        twin: impl Fn(&Member<P>) -> Option<T>,
         watch: impl FnOnce(Notify) -> (Option<Registration>, bool),
-    ) -> Option<P> {
-        let mut weak = Some(P::downgrade(member));
+    ) -> Option<T> {
+        let mut weak = Some(weak);
         // Numbers below have been compared.
         let mut compared = 0;
         let entered = loop {
             while let Some(candidate) = self.candidate(hash, compared) {
-                if let Some(existing) = twin(&candidate.weak) {
+                if let Some(existing) = twin(&candidate) {
                     return Some(after((candidate, weak, watch), existing));
                 }
-                if candidate.weak.is_dead() {
-                    self.unlink(&candidate);
+                if candidate.is_dead() {
+                    self.unlink(&candidate, Removal::Dead);
                 }
                 compared = candidate.number + 1;
             }
@@ -155,6 +222,7 @@ impl<P: SyncPointer> Members<P> {
                         number,
                         hash,
                         weak,
+                        has_lived: AtomicBool::new(has_lived),
                         watch: Mutex::new(MemberWatch::Pending),
                     })
                 });
@@ -178,7 +246,7 @@ impl<P: SyncPointer> Members<P> {
         struct Undo<'a, P: SyncPointer>(&'a Members<P>, &'a Member<P>);
         impl<P: SyncPointer> Drop for Undo<'_, P> {
             fn drop(&mut self) {
-                self.0.unlink(self.1);
+                self.0.unlink(self.1, Removal::Asked);
             }
         }
         let undo = Undo(self, member);
@@ -221,12 +289,12 @@ impl<P: SyncPointer> Members<P> {
         let mut next = 0;
         while let Some(candidate) = self.candidate(hash, next) {
             next = candidate.number + 1;
-            if let Some(owner) = owner(&candidate.weak) {
+            if let Some(owner) = candidate.owner(&owner) {
                 let number = candidate.number;
                 return Some(after(candidate, (number, owner)));
             }
-            if candidate.weak.is_dead() {
-                self.unlink(&candidate);
+            if candidate.is_dead() {
+                self.unlink(&candidate, Removal::Dead);
             }
         }
         None
@@ -235,10 +303,22 @@ impl<P: SyncPointer> Members<P> {
     /// Takes out the entry with this number: true for the one call that did.
     pub(in crate::set) fn remove(&self, number: u64) -> bool {
         let member = self.order.get(&pin(), number);
-        member.is_some_and(|member| self.unlink(&member))
+        member.is_some_and(|member| self.unlink(&member, Removal::Asked))
     }
 
-    fn unlink(&self, member: &Member<P>) -> bool {
+    /// Takes out the entry of which `is_it` says that it is the one: true for the one call that did.
+    pub(in crate::set) fn remove_entry(&self, hash: u64, is_it: impl Fn(&P::Weak) -> bool) -> bool {
+        let mut next = 0;
+        while let Some(candidate) = self.candidate(hash, next) {
+            if is_it(&candidate.weak) {
+                return self.unlink(&candidate, Removal::Asked);
+            }
+            next = candidate.number + 1;
+        }
+        false
+    }
+
+    fn unlink(&self, member: &Member<P>, why: Removal) -> bool {
         // As in `enter`.
         let guard = pin();
         let unlinked = self.by_hash.update(member.hash, |list| {
@@ -247,16 +327,23 @@ impl<P: SyncPointer> Members<P> {
                 .ok()?;
             // At once: who finds that it is not by its hash any more does not meet it in the list either.
             let taken = self.order.remove(&guard, member.number);
+            if why == Removal::Asked {
+                // Release: who reads the number finds the entry gone.
+                self.removals.fetch_add(1, Ordering::Release);
+            }
             Some((list.remove(at), taken))
         });
         drop(guard);
         let Some(taken) = unlinked else {
             return false;
         };
-        self.removals.fetch_add(1, Ordering::Relaxed);
         let watch = std::mem::replace(&mut *member.watch.lock(), MemberWatch::Ended);
         if let MemberWatch::Doubtful(_) = watch {
             self.doubtful.fetch_sub(1, Ordering::Relaxed);
+        }
+        if why == Removal::Dead && !matches!(watch, MemberWatch::Doubtful(None)) {
+            // It reports its death: counted whoever is first to find it. Release: as above.
+            self.removals.fetch_add(1, Ordering::Release);
         }
         drop((watch, taken));
         true
@@ -274,21 +361,21 @@ impl<P: SyncPointer> Members<P> {
     }
 
     pub(in crate::set) fn clear(&self) -> usize {
-        self.unlink_where(|_| true)
+        self.unlink_where(Removal::Asked, |_| true)
     }
 
     pub(in crate::set) fn prune(&self) -> usize {
-        self.unlink_where(|member| member.weak.is_dead())
+        self.unlink_where(Removal::Dead, Member::is_dead)
     }
 
-    fn unlink_where(&self, mut condition: impl FnMut(&Member<P>) -> bool) -> usize {
+    fn unlink_where(&self, why: Removal, mut is_meant: impl FnMut(&Member<P>) -> bool) -> usize {
         let mut found = Vec::new();
         self.survey(|member| {
-            if condition(member) {
+            if is_meant(member) {
                 found.push(Arc::clone(member));
             }
         });
-        let unlinked = found.iter().filter(|member| self.unlink(member)).count();
+        let unlinked = found.iter().filter(|one| self.unlink(one, why)).count();
         drop(found);
         if unlinked > 0 {
             // What this thread has given to the epoch is not to wait for its next pin.
@@ -320,7 +407,7 @@ impl<P: SyncPointer> Members<P> {
                 return ControlFlow::Break(number);
             }
             looked += 1;
-            if member.weak.is_dead() {
+            if member.is_dead() {
                 dead.push(Arc::clone(member));
             }
             ControlFlow::Continue(())
@@ -328,7 +415,7 @@ impl<P: SyncPointer> Members<P> {
         // Two sweeps at a time may look at the same entries; then the next one is at the right place again.
         self.swept.store(stopped.unwrap_or(0), Ordering::Relaxed);
         for member in dead {
-            self.unlink(&member);
+            self.unlink(&member, Removal::Dead);
         }
     }
 }
@@ -336,9 +423,10 @@ impl<P: SyncPointer> Members<P> {
 impl<P: SyncPointer> Notified for Members<P> {
     fn dead(&self, number: u64) {
         let member = self.order.get(&pin(), number);
-        // A token can be dropped while its value lives.
-        if let Some(member) = member.filter(|member| member.weak.is_dead()) {
-            self.unlink(&member);
+        // A token can be dropped while its value lives. If it was for a value that is not finished, that one
+        // is not coming.
+        if let Some(member) = member.filter(|member| !member.is_alive()) {
+            self.unlink(&member, Removal::Dead);
         }
     }
 }
@@ -353,7 +441,7 @@ pub(in crate::set) struct Cursor<P: SyncPointer> {
     /// Where to end: at what was the end when it began.
     end: u64,
     /// The removals that had been when the batch was read.
-    removals: usize,
+    removals: u64,
 }
 
 impl<P: SyncPointer> Cursor<P> {
@@ -413,7 +501,7 @@ impl<P: SyncPointer> Cursor<P> {
                     return ControlFlow::Break(number);
                 }
                 looked += 1;
-                let owner = member.weak.upgrade();
+                let owner = member.owner(WeakPointer::upgrade);
                 // Here too: if one panics, those before it are not shown again.
                 self.next = number + 1;
                 match owner {
@@ -434,8 +522,9 @@ impl<P: SyncPointer> Cursor<P> {
             }
             looked = 0;
         }
-        if let Some(dead) = dead {
-            members.unlink(&dead);
+        // Not one that does not live yet, though it could not be upgraded either.
+        if let Some(dead) = dead.filter(|member: &Arc<Member<P>>| member.is_dead()) {
+            members.unlink(&dead, Removal::Dead);
         }
         self.filled > 0
     }

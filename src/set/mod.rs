@@ -1,5 +1,5 @@
-//! A set that holds its members weakly, in the order in which they came. `algebra` compares and combines such
-//! sets.
+//! A set that holds its members weakly, in the order in which they came. `iter` shows them all, `weak` takes
+//! weak pointers, `algebra` compares and combines such sets.
 
 pub(crate) mod epoch_list;
 pub(crate) mod members;
@@ -7,21 +7,27 @@ pub(crate) mod members;
 pub(crate) mod serial;
 
 mod algebra;
+mod iter;
+mod weak;
+
+pub use iter::WeakSetIter;
 
 use crate::memory::hash::DefaultHashBuilder;
 use crate::memory::panics::after;
 use crate::pointer::keying::{Asked, ByEquality, Keying};
+use crate::pointer::notify::Notify;
 use crate::pointer::token::Token;
 #[allow(unused_imports)] // for the documentation
 use crate::pointer::traits::Pointer;
 use crate::pointer::traits::{DeathReport, SyncPointer};
+use crate::pointer::watchers::Registration;
 use crate::set::epoch_list::pin;
-use crate::set::members::{Cursor, Members};
+use crate::set::members::{Cursor, Member, Members};
 use crate::sync::{const_fn, OnceCell};
+use equivalent::Equivalent;
 use std::fmt;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
-use std::ops::ControlFlow;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
@@ -64,12 +70,18 @@ use std::sync::Arc;
 /// A dead `Weak` keeps the memory of its value: so pruning frees that too. It is freed through
 /// `crossbeam-epoch`: when the readers at the time have gone on, by a later call on any set.
 ///
+/// # Before a member lives
+/// [`insert_weak`](WeakSet::insert_weak) takes a weak pointer to an object that is still being made. From
+/// then on its place in the order is taken, and no call shows it before it is finished. See there for what
+/// becomes of it otherwise.
+///
 /// # Reading
 /// Iteration takes no lock. It reads up to 16 owners at a time into a buffer of its own with the epoch pinned
 /// once, and works on them unpinned; so a slow or stuck loop holds back the memory of nothing but those 16,
 /// however much is inserted and removed meanwhile. It shows, in order, each member that is in the set
 /// throughout, and none that comes after it began; a member that is removed before its turn is not shown. It
-/// never fails, and ends even if its body inserts.
+/// never fails, and ends even if its body inserts. [`WeakSet::version`] tells whether members came or went
+/// meanwhile.
 ///
 /// # What it costs
 /// The order is what this type is made for; membership is looked up in 4 shards behind locks. So
@@ -96,7 +108,7 @@ pub struct WeakSet<P: SyncPointer, M = ByEquality, S = DefaultHashBuilder> {
     keying: PhantomData<fn() -> M>,
 }
 
-impl<P: SyncPointer, M> WeakSet<P, M> {
+impl<P: SyncPointer, M: Keying<P>> WeakSet<P, M> {
     const_fn! {
         /// An empty set, which allocates nothing before its first member. Can be a `static`.
         pub const fn new() -> Self {
@@ -139,7 +151,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().is_none_or(|members| members.is_empty())
     }
 
-    /// The number of entries, those of dead members that are not pruned yet among them. Constant time.
+    /// The number of entries, those of dead members that are not pruned yet among them, and those of members
+    /// that do not live yet. Constant time.
     pub fn entry_count(&self) -> usize {
         self.members
             .get()
@@ -195,7 +208,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         }
     }
 
-    /// Takes out the entries of dead members. Returns how many this call has taken out.
+    /// Takes out the entries of dead members. Returns how many this call has taken out. The entry of a member
+    /// that does not live yet stays; see [`insert_weak`](Self::insert_weak).
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -209,57 +223,6 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// ```
     pub fn prune(&self) -> usize {
         self.members.get().map_or(0, |members| members.prune())
-    }
-
-    /// The live members in order; see [reading](WeakSet#reading). The iterator owns what it yields, and keeps
-    /// up to 15 behind it alive.
-    ///
-    /// ```
-    /// use highlander::WeakSet;
-    /// use std::sync::Arc;
-    ///
-    /// let owned: Vec<_> = (0..5).map(Arc::new).collect();
-    /// let set: WeakSet<Arc<i32>> = owned.iter().cloned().collect();
-    /// for member in &set {
-    ///     set.remove(&*member);       // changing the set is fine
-    ///     set.remove(&3);             // not shown
-    ///     assert_ne!(*member, 3);
-    /// }
-    /// assert!(set.is_empty());
-    /// ```
-    pub fn iter(&self) -> WeakSetIter<P> {
-        let members = self.members.get().cloned();
-        let cursor = members
-            .as_deref()
-            .map_or_else(Cursor::of_nothing, Cursor::new);
-        WeakSetIter { members, cursor }
-    }
-
-    /// Calls `f` with each live member in order; see [reading](WeakSet#reading). For up to 16 members that is
-    /// one pin, no lock, and no allocation.
-    pub fn for_each(&self, mut f: impl FnMut(&P::Target)) {
-        self.try_for_each(|member| {
-            f(P::target(member));
-            ControlFlow::<()>::Continue(())
-        });
-    }
-
-    /// As [`WeakSet::for_each`], with the owners, until `f` says to stop; what it then says comes back.
-    pub fn try_for_each<B>(&self, mut f: impl FnMut(&P) -> ControlFlow<B>) -> Option<B> {
-        let members = self.members.get()?;
-        let mut cursor = Cursor::new(members);
-        while let Some((_, member)) = cursor.next(members) {
-            if let ControlFlow::Break(result) = f(&member) {
-                return Some(after((member, cursor, f), result));
-            }
-        }
-        None
-    }
-
-    /// The live member that came first. *Complexity:* linear in the number of dead ones before it, which stay
-    /// until the set is swept.
-    pub fn first(&self) -> Option<P> {
-        self.try_for_each(|member| ControlFlow::Break(member.clone()))
     }
 
     /// Takes out the live member that came first. None if there is none. Of several callers, each gets
@@ -285,7 +248,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         removed
     }
 
-    /// Takes out all members, and yields their owners in order. All are out when this returns.
+    /// Takes out all live members, and yields their owners in order. All are out when this returns.
     pub fn drain(&self) -> impl ExactSizeIterator<Item = P> + use<P, M, S> {
         let mut taken = Vec::new();
         if let Some(members) = self.members.get() {
@@ -300,8 +263,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         taken.into_iter()
     }
 
-    /// Takes out all members, dead or alive. Those that come while this runs may stay. Returns how many
-    /// entries this call has taken out.
+    /// Takes out all members, dead, alive, or not alive yet. Those that come while this runs may stay.
+    /// Returns how many entries this call has taken out.
     pub fn clear(&self) -> usize {
         self.members.get().map_or(0, |members| members.clear())
     }
@@ -489,14 +452,13 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     fn enter(
         &self,
         member: &P,
-        watch: impl FnOnce(
-            crate::pointer::notify::Notify,
-        ) -> (Option<crate::pointer::watchers::Registration>, bool),
+        watch: impl FnOnce(Notify) -> (Option<Registration>, bool),
     ) -> Option<P> {
         let hash = M::hash(&self.hasher, member);
         let members = self.members();
         members.sweep();
-        members.enter(hash, member, |stored| M::twin(stored, member), watch)
+        let twin = |stored: &Member<P>| stored.owner(|stored| M::twin(stored, member));
+        members.enter(hash, P::downgrade(member), true, twin, watch)
     }
 
     /// The live member that is the same as this one.
@@ -515,6 +477,53 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     pub fn extend(&self, members: impl IntoIterator<Item = P>) {
         for member in members {
             self.insert(&member);
+        }
+    }
+}
+
+impl<P, S> WeakSet<P, ByEquality, S>
+where
+    P: SyncPointer<Target: Hash + Eq>,
+    S: BuildHasher,
+{
+    /// Returns the live member that is equal to `asked`. If there is none, makes one with `make` and enters
+    /// it at the end.
+    ///
+    /// At most one live member is equal to `asked`. If two threads find none at the same time, both may run
+    /// `make`. One of the two new members is entered, and both calls return that one; the other is dropped.
+    /// (Where `make` must not run twice, take an [`Interner`](crate::Interner), or a
+    /// [`WeakValueMap`](crate::WeakValueMap), whose creations wait for each other.)
+    ///
+    /// *Waiting* and complexity as [`WeakSet::insert`]; nobody waits for `make`. *Runs* `make` with no lock
+    /// held; it may use the set. When it panics, nothing is entered.
+    ///
+    /// # Panics
+    /// When what `make` returns is not equal to `asked`. Nothing is entered then.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let names: WeakSet<Arc<str>> = WeakSet::new();
+    /// let one = names.get_or_insert_with("katana", |name| name.into());
+    /// let same = names.get_or_insert_with("katana", |_| unreachable!("it is there"));
+    /// assert!(Arc::ptr_eq(&one, &same));
+    /// ```
+    pub fn get_or_insert_with<Q>(&self, asked: &Q, make: impl FnOnce(&Q) -> P) -> P
+    where
+        Q: ?Sized + Hash + Equivalent<P::Target>,
+    {
+        if let Some(existing) = self.get(asked) {
+            return after(make, existing);
+        }
+        let member = make(asked);
+        assert!(
+            asked.equivalent(P::target(&member)),
+            "the new member is not equal to what was asked for"
+        );
+        match self.enter_watched(&member) {
+            Some(existing) => after(member, existing),
+            None => member,
         }
     }
 }
@@ -568,44 +577,6 @@ where
     }
 }
 
-impl<P: SyncPointer, M, S> IntoIterator for &WeakSet<P, M, S> {
-    type Item = P;
-    type IntoIter = WeakSetIter<P>;
-
-    fn into_iter(self) -> WeakSetIter<P> {
-        self.iter()
-    }
-}
-
-/// Owners of the live members of a [`WeakSet`], in order; see [`WeakSet::iter`].
-pub struct WeakSetIter<P: SyncPointer> {
-    members: Option<Arc<Members<P>>>,
-    cursor: Cursor<P>,
-}
-
-impl<P: SyncPointer> Iterator for WeakSetIter<P> {
-    type Item = P;
-
-    fn next(&mut self) -> Option<P> {
-        let members = self.members.as_ref()?;
-        match self.cursor.next(members) {
-            Some((_, member)) => Some(member),
-            None => {
-                self.members = None;
-                None
-            }
-        }
-    }
-}
-
-impl<P: SyncPointer> std::iter::FusedIterator for WeakSetIter<P> {}
-
-impl<P: SyncPointer> fmt::Debug for WeakSetIter<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakSetIter").finish_non_exhaustive()
-    }
-}
-
 // Why: see the head of `memory::panics`.
 impl<P: SyncPointer + UnwindSafe + RefUnwindSafe, M, S: UnwindSafe> UnwindSafe
     for WeakSet<P, M, S>
@@ -616,8 +587,3 @@ impl<P: SyncPointer + UnwindSafe + RefUnwindSafe, M, S: RefUnwindSafe> RefUnwind
 {
 }
 impl<P: SyncPointer, M, S: Unpin> Unpin for WeakSet<P, M, S> {}
-
-// Why: see the head of `memory::panics`.
-impl<P: SyncPointer + UnwindSafe + RefUnwindSafe> UnwindSafe for WeakSetIter<P> {}
-impl<P: SyncPointer + UnwindSafe + RefUnwindSafe> RefUnwindSafe for WeakSetIter<P> {}
-impl<P: SyncPointer> Unpin for WeakSetIter<P> {}

@@ -477,7 +477,13 @@ fn what_any_step_of_any_call_does_leaves_nothing_behind_in_a_map_with_weak_keys_
 
 #[test]
 fn what_any_step_of_any_call_does_leaves_nothing_behind_in_sets_and_interners() {
-    run(&[sets::interner, sets::sets::<false>, sets::sets::<true>]);
+    run(&[
+        sets::interner,
+        sets::sets::<false>,
+        sets::sets::<true>,
+        sets::placed::<false>,
+        sets::placed::<true>,
+    ]);
 }
 
 #[test]

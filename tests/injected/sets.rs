@@ -19,6 +19,12 @@ impl<const R: bool> Place for Env<R> {
         };
         "get_or_insert": hold(env.set.get_or_insert(env.held.numbered(key)));
         "get_or_insert another": env.set.get_or_insert(Strong::new(key));
+        "get_or_insert_with": {
+            hold(env.set.get_or_insert_with(&Query(key), |_| env.held.numbered(key)))
+        };
+        "get_or_insert_with another": {
+            env.set.get_or_insert_with(&Query(key), |_| Strong::new(key))
+        };
         "remove": env.set.remove(&Query(key));
         "take": hold(env.set.take(&Query(key)));
         "first": hold(env.set.first());
@@ -188,6 +194,15 @@ pub(super) fn sets<const R: bool>(collide: bool) {
         check("get_or_insert", &|env, key| {
             end(env.set.get_or_insert(key.clone()))
         });
+        check("get_or_insert_with", &|env, _| {
+            let captured = Dropped::new();
+            end(env.set.get_or_insert_with(&query, move |query| {
+                step("make");
+                let p = Strong::new(query.0);
+                end(captured);
+                p
+            }))
+        });
         check("remove", &|env, _| end(env.set.remove(&query)));
         check("take", &|env, _| end(env.set.take(&query)));
         check("first", &|env, _| end(env.set.first()));
@@ -211,9 +226,10 @@ pub(super) fn sets<const R: bool>(collide: bool) {
         });
         check("for_each", &|env, _| {
             let captured = Dropped::new();
-            env.set.for_each(move |_| {
+            env.set.for_each(move |p| {
                 captured.used();
                 step("each");
+                end(p)
             })
         });
         check("try_for_each", &|env, _| {
@@ -221,7 +237,7 @@ pub(super) fn sets<const R: bool>(collide: bool) {
             end(env.set.try_for_each(move |p| {
                 captured.used();
                 step("each");
-                std::ops::ControlFlow::Break(p.clone())
+                std::ops::ControlFlow::Break(p)
             }))
         });
         check("extend", &|env, key| {
@@ -277,4 +293,95 @@ pub(super) fn sets<const R: bool>(collide: bool) {
         },
         |_| {},
     );
+}
+
+/// Members by address, and by their weak pointers.
+struct Placed<const R: bool> {
+    set: WeakSet<Strong<R>, ByAddress, Hashes>,
+    held: Held<Strong<R>>,
+}
+
+impl<const R: bool> Placed<R> {
+    /// The weak pointer of the one with this number, or a dead one.
+    fn weak(&self, number: u32) -> Weak<R> {
+        let one = self.held.numbered(number);
+        let weak = Pointer::downgrade(&one);
+        end(one);
+        weak
+    }
+}
+
+impl<const R: bool> Place for Placed<R> {
+    const ACTS: &'static [Act<Self>] = acts! { |env, key|
+        "insert": env.set.insert(&env.held.numbered(key));
+        "insert_weak": env.set.insert_weak(&env.weak(key));
+        "insert_weak_with_token": env.set.insert_weak_with_token(&env.weak(key), &Token::new());
+        "remove_weak": env.set.remove_weak(&env.weak(key));
+        "iter": env.set.iter().for_each(end);
+        "clear": env.set.clear();
+        "prune": env.set.prune();
+        "len": env.set.len();
+        "panic": give_up();
+        "let go": env.held.let_go();
+    };
+
+    #[cfg(feature = "async")]
+    fn other(this: &Arc<Self>, key: u32) -> Option<Other> {
+        let this = Arc::clone(this);
+        Some(Box::pin(async move {
+            let weak = this.weak(key);
+            this.set.insert_weak(&weak);
+            end(this.set.remove_weak(&weak));
+        }))
+    }
+}
+
+pub(super) fn placed<const R: bool>(collide: bool) {
+    let make = || {
+        let set = WeakSet::with_hasher(Hashes { collide });
+        let held = vec![Strong::new(HIT), Strong::new(9), Strong::new(MISS)];
+        set.insert(&held[0]);
+        set.insert(&held[1]);
+        set.insert(&Strong::new(DEAD));
+        let held = Held::new(held);
+        Placed::<R> { set, held }
+    };
+    let well = |env: &Placed<R>| {
+        for member in &env.held.all() {
+            end(env.set.insert(member));
+            assert!(env.set.contains(member));
+        }
+        env.set.prune();
+        assert_eq!(env.set.len(), env.set.iter().count());
+        // Those that nobody has seen alive among them.
+        end(env.set.clear());
+        assert_eq!(env.set.entry_count(), 0);
+    };
+    for number in [HIT, MISS, DEAD] {
+        let check = |name: &str, call: &dyn Fn(&Placed<R>)| {
+            check(
+                &format!("WeakSet::{name}({number}), by address, reports {R}, collide {collide}"),
+                make,
+                call,
+                well,
+            )
+        };
+        check("insert_weak", &|env| {
+            end(env.set.insert_weak(&env.weak(number)))
+        });
+        check("insert_weak_with_token", &|env| {
+            let token = Token::new();
+            end(env.set.insert_weak_with_token(&env.weak(number), &token));
+            step("token");
+            end(token)
+        });
+        check("remove_weak", &|env| {
+            end(env.set.remove_weak(&env.weak(number)))
+        });
+        check("remove_weak of one that does not live", &|env| {
+            let weak = env.weak(20);
+            end(env.set.insert_weak(&weak));
+            end(env.set.remove_weak(&weak))
+        });
+    }
 }

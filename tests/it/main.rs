@@ -42,6 +42,8 @@ mod reentrancy;
 mod registry;
 mod registry_verbs;
 mod serial;
+mod set_members;
+mod set_version;
 mod settings;
 #[cfg(all(feature = "async", feature = "registries"))]
 mod spawn;

@@ -273,7 +273,7 @@ fn a_loop_that_inserts_ends() {
     let mut rounds = 0;
     set.for_each(|number| {
         rounds += 1;
-        let next = Arc::new(number + 1);
+        let next = Arc::new(*number + 1);
         set.insert(&next);
         owned.push(next);
     });
@@ -296,8 +296,8 @@ fn a_listener_that_unsubscribes_another_silences_it() {
 fn try_for_each_stops() {
     let owned = numbers(0..100);
     let set = set_of(&owned);
-    let found = set.try_for_each(|member| match **member {
-        42 => ControlFlow::Break(Arc::clone(member)),
+    let found = set.try_for_each(|member| match *member {
+        42 => ControlFlow::Break(member),
         _ => ControlFlow::Continue(()),
     });
     assert!(Arc::ptr_eq(&found.unwrap(), &owned[42]));
@@ -523,7 +523,7 @@ fn a_pointer_of_the_users_own_may_use_the_set_and_report_its_death() {
         let one = Foreign(Watched::new(1));
         assert!(FOREIGN.insert(&one));
         assert_eq!(FOREIGN.len(), 1);
-        FOREIGN.for_each(|number| assert_eq!(*number, 1));
+        FOREIGN.for_each(|one| assert_eq!(*Pointer::target(&one), 1));
         assert!(FOREIGN.contains(&one));
         REFUSES.store(true, SeqCst);
         let two = Foreign(Watched::new(2));

@@ -13,6 +13,7 @@ mod interning;
 mod keys;
 mod last_drop;
 mod maps;
+mod members;
 mod memory;
 mod namesakes;
 mod prompt;

@@ -31,7 +31,8 @@
 //!
 //! For a [`WeakSet`](highlander::WeakSet), by equality and by address, of `Arc`s and of [`Watched`](highlander::pointer::Watched):
 //! * it shows the live members in the order of their insertion; those that report their death leave no entry;
-//! * iteration beside changes shows each lasting member once, and none that was taken out.
+//! * iteration beside changes shows each lasting member once, and none that was taken out;
+//! * its version counts insertions, removals and reported deaths, and nothing else.
 //!
 //! For a [`Recent`](highlander::Recent) on top of a registry, and [`RecentErrors`](highlander::RecentErrors):
 //! * what is alive is what somebody holds and what is kept; and that is what two lines with second chances keep, to the value;

@@ -134,6 +134,8 @@ struct Script<P: Made, M: Sameness<P>, S> {
     made: usize,
     /// The live members in order: identity and number.
     order: Vec<(usize, u32)>,
+    /// The insertions, removals, and deaths that are reported.
+    changes: u64,
 }
 
 impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> {
@@ -158,6 +160,7 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
         let there = self.find(&member);
         assert_eq!(self.set.insert(&member), there.is_none());
         if there.is_none() {
+            self.changes += 1;
             let target = P::target(&member);
             self.order.push((target.id, target.number));
         }
@@ -167,13 +170,18 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
         let member = self.owned[at].clone();
         let taken = M::take(&self.set, &member);
         let expected = self.find(&member).map(|there| self.order.remove(there).0);
+        self.changes += u64::from(expected.is_some());
         assert_eq!(taken.map(|taken| P::target(&taken).id), expected);
     }
 
     fn let_go(&mut self, at: usize) {
         let id = P::target(&self.owned[at]).id;
         self.owned.swap_remove(at);
+        let before = self.order.len();
         self.order.retain(|(there, _)| *there != id);
+        if <P as Made>::PROMPT {
+            self.changes += (before - self.order.len()) as u64;
+        }
     }
 
     fn run(&mut self, op: Op) {
@@ -213,22 +221,26 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
                 let popped = self.set.pop_first().map(|member| P::target(&member).id);
                 let first = (!self.order.is_empty()).then(|| self.order.remove(0).0);
                 assert_eq!(popped, first);
+                self.changes += u64::from(first.is_some());
             }
             Op::Retain(least) => {
                 let before = self.order.len();
                 self.order.retain(|(_, number)| *number >= least);
                 let gone = self.set.retain(|member| P::target(member).number >= least);
                 assert_eq!(gone, before - self.order.len());
+                self.changes += gone as u64;
             }
             Op::Clear => {
                 let entries = self.set.entry_count();
                 assert_eq!(self.set.clear(), entries);
+                self.changes += entries as u64;
                 self.order.clear();
                 assert_eq!(self.set.entry_count(), 0);
             }
             Op::Drain => {
                 let drained = self.set.drain().map(|member| P::target(&member).id);
                 let expected: Vec<_> = self.order.drain(..).map(|(id, _)| id).collect();
+                self.changes += expected.len() as u64;
                 assert_eq!(drained.collect::<Vec<_>>(), expected);
                 assert_eq!(self.set.entry_count(), 0);
             }
@@ -262,6 +274,7 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
                         number: 1000 + n,
                         id
                     })));
+                    self.changes += 1 + u64::from(<P as Made>::PROMPT);
                 }
                 let dead = self.set.entry_count() - self.order.len();
                 assert!(dead <= self.order.len() + 64, "{dead}");
@@ -304,8 +317,12 @@ impl<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone> Script<P, M, S> 
             assert_eq!(set.entry_count(), live, "gone with the last owner");
         }
         let mut shown = Vec::new();
-        set.for_each(|member| shown.push((member.id, member.number)));
+        set.for_each(|member| {
+            let target = P::target(&member);
+            shown.push((target.id, target.number));
+        });
         assert_eq!(shown, self.order);
+        assert_eq!(set.version(), self.changes);
         let iterated: Vec<_> = set.iter().map(|member| P::target(&member).id).collect();
         assert!(iterated.iter().eq(self.order.iter().map(|(id, _)| id)));
         let first = set.first().map(|member| P::target(&member).id);
@@ -319,6 +336,7 @@ fn play<P: Made, M: Sameness<P>, S: BuildHasher + Default + Clone>(ops: &[Op]) {
         owned: Vec::new(),
         made: 0,
         order: Vec::new(),
+        changes: 0,
     };
     for op in ops.iter().cloned() {
         script.run(op);
