@@ -45,7 +45,7 @@ impl<A: KeySlot, B: ValueSlot> fmt::Debug for Iter<'_, A, B> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<A: KeySlot, B: ValueSlot> UnwindSafe for Iter<'_, A, B>
 where
     A::Key: UnwindSafe + RefUnwindSafe,

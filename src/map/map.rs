@@ -684,7 +684,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<A: KeySlot, B: ValueSlot, S: UnwindSafe> UnwindSafe for Map<A, B, S>
 where
     A::Key: UnwindSafe + RefUnwindSafe,

@@ -104,6 +104,6 @@ impl fmt::Debug for Notify {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for Notify {}
 impl RefUnwindSafe for Notify {}

@@ -386,6 +386,6 @@ impl fmt::Debug for Registration {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for Registration {}
 impl RefUnwindSafe for Registration {}

@@ -340,10 +340,10 @@ impl WeakPointer for WeakTask {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for AfterFork {}
 impl RefUnwindSafe for AfterFork {}
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for Prepared {}
 impl RefUnwindSafe for Prepared {}

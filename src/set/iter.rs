@@ -165,7 +165,7 @@ impl<P: SyncPointer> fmt::Debug for WeakSetIter<P> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<P: SyncPointer + UnwindSafe + RefUnwindSafe> UnwindSafe for WeakSetIter<P> {}
 impl<P: SyncPointer + UnwindSafe + RefUnwindSafe> RefUnwindSafe for WeakSetIter<P> {}
 impl<P: SyncPointer> Unpin for WeakSetIter<P> {}

@@ -577,7 +577,7 @@ where
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<P: SyncPointer + UnwindSafe + RefUnwindSafe, M, S: UnwindSafe> UnwindSafe
     for WeakSet<P, M, S>
 {

@@ -50,8 +50,7 @@ pub(in crate::table) unsafe fn end_node<B: Payload>(node: NodePtr) {
 unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
     let Some(watchers) = watchers else {
         let what = [node.as_ptr().cast_const().cast(), ptr::null()];
-        // SAFETY: the caller's promise. Payloads borrow nothing: constructors of tables ask for `'static`
-        // types.
+        // SAFETY: the caller's promise. Payloads borrow nothing: all that enters one asks for `'static` types.
         return teardown::end(unsafe { Dead::new(what, finish_now::<B>) });
     };
     // SAFETY: the caller's promise.

@@ -225,6 +225,6 @@ fn unpack(priority: i64) -> Option<i32> {
     i32::try_from(priority).ok()
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<M: Mortal<Weak: UnwindSafe + RefUnwindSafe>, R> UnwindSafe for Finalizer<M, R> {}
 impl<M: Mortal<Weak: UnwindSafe + RefUnwindSafe>, R> RefUnwindSafe for Finalizer<M, R> {}

@@ -391,6 +391,6 @@ impl fmt::Debug for Finalizers {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for Finalizers {}
 impl RefUnwindSafe for Finalizers {}

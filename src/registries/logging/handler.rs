@@ -348,6 +348,6 @@ impl fmt::Debug for Handler {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for Handler {}
 impl RefUnwindSafe for Handler {}

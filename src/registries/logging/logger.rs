@@ -327,6 +327,6 @@ impl fmt::Debug for Logger {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for Logger {}
 impl RefUnwindSafe for Logger {}

@@ -387,6 +387,6 @@ impl fmt::Debug for Logging {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl UnwindSafe for Logging {}
 impl RefUnwindSafe for Logging {}

@@ -334,6 +334,6 @@ impl<C: ChildProcess> fmt::Debug for Processes<C> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<C: ChildProcess + RefUnwindSafe> UnwindSafe for Processes<C> {}
 impl<C: ChildProcess + RefUnwindSafe> RefUnwindSafe for Processes<C> {}

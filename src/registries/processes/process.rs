@@ -225,6 +225,6 @@ impl<C: ChildProcess> fmt::Debug for Process<C> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<C: ChildProcess + RefUnwindSafe> UnwindSafe for Process<C> {}
 impl<C: ChildProcess + RefUnwindSafe> RefUnwindSafe for Process<C> {}

@@ -305,6 +305,6 @@ impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> fmt::Debug for Signal<A, R
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> UnwindSafe for Signal<A, R, P> {}
 impl<A: ?Sized + 'static, R: 'static, P: SyncPointer> RefUnwindSafe for Signal<A, R, P> {}

@@ -167,6 +167,6 @@ impl<A: ?Sized + 'static, R: 'static> fmt::Debug for Receiver<A, R> {
     }
 }
 
-// Why: see the head of `memory::panics`.
+// Why: see ARCHITECTURE.md, "Unwind safety".
 impl<A: ?Sized + 'static, R: 'static> UnwindSafe for Receiver<A, R> {}
 impl<A: ?Sized + 'static, R: 'static> RefUnwindSafe for Receiver<A, R> {}
