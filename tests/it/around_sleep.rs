@@ -361,7 +361,9 @@ fn who_was_refused_waits_in_the_hook_of_the_map_that_refused() {
                         let _attached = vm.attach();
                         let made = map.get_or_try_insert_with(mine, |_| {
                             if std::mem::take(&mut meets) {
-                                detached(&mut || drop(both.wait()));
+                                detached(&mut || {
+                                    both.wait();
+                                });
                             }
                             let other = map.get_or_try_insert_with(other, |n| Ok::<_, Refused>(*n));
                             Ok::<_, Refused>(other? + 10)

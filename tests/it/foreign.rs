@@ -170,6 +170,7 @@ fn registries_know_objects_by_what_they_are() {
     let vm = Vm::new(0);
     let _attached = vm.attach();
     let (one, other) = (vm.object("o"), vm.object("o"));
+    #[allow(clippy::mutable_key_type)] // Its identity does not change.
     let same: HashSet<_> = [&one, &other, &one.clone()].map(|o| Same(o.clone())).into();
     assert_eq!(same.len(), 2);
     vm.compact();
