@@ -160,7 +160,7 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     /// map.insert(&class, wrapper.clone());
     /// map.insert(&alias, wrapper.clone());
     /// assert_eq!(map.get_by_value(&wrapper).as_deref(), Some("alias"));
-    /// assert_eq!(map.keys_of(&wrapper), [alias, class]);
+    /// assert_eq!(map.keys_of(&wrapper), [alias.clone(), class.clone()]);
     /// assert_eq!(map.remove_by_value(&wrapper).len(), 2);
     /// assert!(map.is_empty());
     /// ```
