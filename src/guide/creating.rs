@@ -142,6 +142,9 @@
 //! drop(node);
 //! assert!(NODES.is_empty());
 //! ```
+//! A [`WeakSet`](crate::WeakSet::insert_weak) takes that pointer before the value is finished, so a value can
+//! enter itself among the listeners in its own factory.
+//!
 //! A value of a [`Registry`] has no pointer before its factory has returned; it can keep its key, and be
 //! looked up by that.
 //!

@@ -40,6 +40,8 @@ use std::sync::Arc;
 ///   used once, and a map takes out only what is dead.
 /// * *Forgotten* (`mem::forget`, or leaked): the entry is treated as that of a plain `Arc`, never shown once
 ///   the value is dead, and pruned.
+/// * *Dropped before the value is finished*
+///   ([`WeakSet::insert_weak_with_token`](crate::WeakSet::insert_weak_with_token)): the entry goes.
 /// * *Dropped while the value lives on* (because it was replaced in its field): the entry stays, since the
 ///   value is alive, and is pruned once dead.
 /// * *Moved out of the value* (`Arc::into_inner`): the value is dead from then on, its entry goes with the

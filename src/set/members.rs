@@ -492,7 +492,9 @@ impl<P: SyncPointer> Cursor<P> {
         if self.next >= end {
             return false;
         }
-        self.removals = members.removals.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release of each removal. Those that are counted here are not read below; of
+        // the others, whoever has returned is noticed in `next_of`.
+        self.removals = members.removals.load(Ordering::Acquire);
         let (mut dead, mut looked) = (None, 0);
         loop {
             let from = self.next;

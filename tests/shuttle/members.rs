@@ -1,4 +1,4 @@
-//! A weak set that is iterated while its members die. (In models its list is one under a mutex.)
+//! A weak set that is iterated while its members die. (In models its list is a linked one, and the epoch does not pass.)
 
 use crate::ledger::{Ledger, Value};
 use crate::support::*;
