@@ -7,7 +7,7 @@ use highlander::pointer::Watched;
 use highlander::{Registry, StrongMap, WeakValueMap};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{mpsc, Arc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -391,6 +391,7 @@ fn who_was_refused_waits_in_the_hook_of_the_map_that_refused() {
 #[test]
 fn a_class_map_has_the_hook_too() {
     use highlander::registries::class_map::{ClassMap, Wrap};
+    use std::sync::Arc;
 
     struct Attaches(&'static Vm);
     impl Wrap for Attaches {
