@@ -283,11 +283,11 @@ where
     where
         B::Value: Clone,
     {
-        self.store.view(hash, is_it, Slot::live_owner)
+        self.store.get_with(hash, is_it, Slot::live_owner)
     }
 
     fn find(&self, hash: u64, is_it: impl Fn(&A) -> bool) -> Option<LiveEntry<A, B>> {
-        self.store.find(hash, is_it)
+        self.store.get(hash, is_it)
     }
 
     fn pending_key(&self, hash: u64, key: A::Key) -> PendingKey<A, B> {
@@ -303,27 +303,27 @@ where
         B::new(value)
     }
 
-    fn value(landed: &LiveEntry<A, B>) -> &B::Value {
-        landed.value()
+    fn value(live_entry: &LiveEntry<A, B>) -> &B::Value {
+        live_entry.value()
     }
 
-    fn owner(landed: &LiveEntry<A, B>) -> &B::Value {
-        landed.value()
+    fn owner(live_entry: &LiveEntry<A, B>) -> &B::Value {
+        live_entry.value()
     }
 
-    fn into_owner(landed: LiveEntry<A, B>) -> B::Value
+    fn into_owner(live_entry: LiveEntry<A, B>) -> B::Value
     where
         B::Value: Clone,
     {
-        landed.into_owner()
+        live_entry.into_owner()
     }
 }
 
 impl<P: Pointer + 'static, M: Keying<P>, B: ValueSlot + 'static, S: BuildHasher> WeakKeys
     for Map<WeakSlot<P, M>, B, S>
 {
-    fn live_key(landed: &LiveEntry<WeakSlot<P, M>, B>) -> Option<P> {
-        landed.held.key().live()
+    fn live_key(live_entry: &LiveEntry<WeakSlot<P, M>, B>) -> Option<P> {
+        live_entry.entry.key().live()
     }
 }
 

@@ -38,7 +38,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         A: Lookup<Q>,
         B::Value: Clone,
     {
-        self.store.see_asked(&self.hasher, key, Slot::live_owner)
+        self.store
+            .get_asked_with(&self.hasher, key, Slot::live_owner)
     }
 
     /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not
@@ -61,9 +62,9 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         Q: ?Sized,
         A: Lookup<Q>,
     {
-        let landed = self.store.find_asked(&self.hasher, key)?;
-        let seen = view(landed.value());
-        Some(after(landed, seen))
+        let live_entry = self.store.get_asked(&self.hasher, key)?;
+        let seen = view(live_entry.value());
+        Some(after(live_entry, seen))
     }
 
     /// Returns the live value of this key, with the key that is stored.
@@ -85,7 +86,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         A::Key: Clone,
         B::Value: Clone,
     {
-        self.store.find_asked(&self.hasher, key)?.into_owners()
+        self.store.get_asked(&self.hasher, key)?.into_owners()
     }
 
     /// Returns whether this key has a live value at some moment during the call.
@@ -109,7 +110,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         A: Lookup<Q>,
     {
         let is_live = |value: &B| value.live().map(drop);
-        let seen = self.store.see_asked(&self.hasher, key, is_live);
+        let seen = self.store.get_asked_with(&self.hasher, key, is_live);
         seen.is_some()
     }
 
@@ -138,7 +139,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         B::Value: Clone,
     {
         self.store
-            .try_see_asked(&self.hasher, key, Slot::live_owner)
+            .try_get_asked_with(&self.hasher, key, Slot::live_owner)
     }
 
     /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep

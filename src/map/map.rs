@@ -171,7 +171,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// ```
     #[must_use]
     pub const fn eager_keys(mut self) -> Self {
-        self.store.protection.is_eager = true;
+        self.store.hazards.is_eager = true;
         self
     }
 
@@ -609,8 +609,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// assert_eq!(map.with(&2, |value| *value.lock().unwrap()), Some(22));
     /// ```
     pub fn for_each(&self, mut f: impl FnMut(&A::Key, &B::Value)) {
-        for landed in self.store.living() {
-            f(landed.key(), landed.value());
+        for live_entry in self.store.living() {
+            f(live_entry.key(), live_entry.value());
         }
     }
 
@@ -626,8 +626,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// assert_eq!(map, [(2, 'b'), (4, 'd')].into_iter().collect());
     /// ```
     pub fn retain(&self, mut keep: impl FnMut(&A::Key, &B::Value) -> bool) -> usize {
-        self.store.retain(RemovalCause::Removed, |landed| {
-            keep(landed.key(), landed.value())
+        self.store.retain(RemovalCause::Removed, |live_entry| {
+            keep(live_entry.key(), live_entry.value())
         })
     }
 

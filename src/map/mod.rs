@@ -42,8 +42,8 @@ pub mod entry {
 }
 
 pub mod slot {
-    //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code that
-    //! is generic over maps.
+    //! How keys and values are kept: the type parameters of a [`Map`](super::Map), for those who write code
+    //! that is generic over maps.
 
     pub use crate::map::store::death_listener::ReportsTo;
     pub use crate::map::store::reverse::{Traced, ValueSlot};

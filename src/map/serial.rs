@@ -56,8 +56,8 @@ impl<A: KeySlot + Written + 'static, B: ValueSlot + Written + 'static, S> Serial
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         // All before the first, as some formats want to know how many there are.
         let living: Vec<_> = self.store.living().collect();
-        fn data<A: Written, B: Written>(landed: &LiveEntry<A, B>) -> (&A::Data, &B::Data) {
-            (A::data(landed.key()), B::data(landed.value()))
+        fn data<A: Written, B: Written>(live_entry: &LiveEntry<A, B>) -> (&A::Data, &B::Data) {
+            (A::data(live_entry.key()), B::data(live_entry.value()))
         }
         let written = serializer.collect_map(living.iter().map(data));
         after(living, written)

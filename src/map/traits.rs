@@ -20,7 +20,7 @@ where
     /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
         let copy = Self {
-            store: Store::new(B::Index::nothing(), self.store.reach),
+            store: Store::new(B::Index::nothing(), self.store.can_notify),
             hasher: self.hasher.clone(),
         };
         (&copy).extend(self);

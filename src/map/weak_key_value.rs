@@ -166,11 +166,11 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     /// ```
     pub fn get_by_value(&self, value: &Q) -> Option<P> {
         let mut before = usize::MAX;
-        while let Some((held, place)) = self.store.reverse.entry_of(value, before) {
-            if let Some(key) = held.key().live() {
-                return after(held, Some(key));
+        while let Some((entry, place)) = self.store.reverse.entry_of(value, before) {
+            if let Some(key) = entry.key().live() {
+                return after(entry, Some(key));
             }
-            self.store.saw_lost(&held);
+            self.store.saw_lost(&entry);
             before = place;
         }
         None
@@ -180,11 +180,11 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     /// enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
     pub fn keys_of(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
-        for held in self.store.reverse.entries_of(value) {
-            match held.key().live() {
+        for entry in self.store.reverse.entries_of(value) {
+            match entry.key().live() {
                 Some(key) => keys.push(key),
                 None => {
-                    self.store.saw_lost(&held);
+                    self.store.saw_lost(&entry);
                 }
             }
         }
@@ -195,14 +195,14 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
     /// others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
     pub fn remove_by_value(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
-        for held in self.store.reverse.entries_of(value) {
-            let key = held.key().live();
-            let is_dead = key.is_none() && held.is_dead();
+        for entry in self.store.reverse.entries_of(value) {
+            let key = entry.key().live();
+            let is_dead = key.is_none() && entry.is_dead();
             let cause = match is_dead {
                 true => RemovalCause::Dead,
                 false => RemovalCause::Removed,
             };
-            if self.store.take_out(&held, cause) {
+            if self.store.take_out(&entry, cause) {
                 keys.extend(key);
             }
         }

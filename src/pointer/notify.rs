@@ -1,4 +1,4 @@
-//! How a pointer tells a container that its value has died.
+//! How a pointer notifies a container that its value has died.
 
 use crate::deadlock::work::Work;
 use std::fmt;
@@ -9,24 +9,23 @@ use std::sync::{Arc, Weak};
 /// entry.
 ///
 /// It holds the container weakly and says where the entry is to be found. So it does nothing when the
-/// container is gone, or the entry: whoever calls it late does no harm. A container that is told of a death
-/// while the value lives on does not believe it.
+/// container or the entry is gone: a late call does no harm. A call while the value is alive is ignored.
 ///
 /// Only those who implement [`Pointer::watch`](crate::pointer::Pointer::watch) meet it.
 pub struct Notify {
     container: Weak<dyn Notified>,
     entry: u64,
-    /// The container wants to be told of the end of the destructor too.
+    /// The container wants to be notified of the end of the destructor too.
     ends: bool,
 }
 
-/// Tells a container that the destructor of a value has ended. Keeps it until then.
+/// Notifies a container of the end of a destructor. Owns the container until then.
 pub(in crate::pointer) struct Ending {
     container: Arc<dyn Notified>,
     entry: u64,
 }
 
-/// A container that wants to be told.
+/// A container that is notified.
 pub(crate) trait Notified: Send + Sync {
     /// The value of this entry has died. Sets know an entry by its place in the order, maps by its hash.
     fn dead(&self, entry: u64);
@@ -62,7 +61,7 @@ impl Notify {
         }
     }
 
-    /// For a container that is to be told of the end of the destructor too.
+    /// For a container that is notified of the end of the destructor too.
     pub(crate) fn with_end(container: Weak<dyn Notified>, entry: u64) -> Self {
         Self {
             container,
@@ -71,20 +70,20 @@ impl Notify {
         }
     }
 
-    /// Whether the container waits for the end of the destructor. That it is told runs no user code then.
+    /// Whether the container waits for the end of the destructor. Then notifying it runs no user code.
     pub(in crate::pointer) fn ends(&self) -> bool {
         self.ends
     }
 
-    /// As [`dead`](Self::dead), by somebody who will tell it of the end too, if it wants that.
-    pub(in crate::pointer) fn dead_for_now(self) -> Option<Ending> {
+    /// Does what [`dead`](Self::dead) does, for a caller that will also call [`Ending::ended`], if it gets one.
+    pub(in crate::pointer) fn notify_dead(self) -> Option<Ending> {
         let container = self.container.upgrade()?;
         let entry = self.entry;
         container.dead(entry);
         self.ends.then_some(Ending { container, entry })
     }
 
-    /// Tells the container. The entry is gone when this returns.
+    /// Notifies the container. The entry is gone when this returns.
     ///
     /// *Waiting:* for other writers of the container, a few instructions long. *Runs* a map's hook and the
     /// drop of what the entry holds (a weak pointer, the other half of a map's entry), and panics when that

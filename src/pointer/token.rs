@@ -124,7 +124,7 @@ impl Token {
 impl Drop for Token {
     fn drop(&mut self) {
         if let Some(list) = self.watchers.listed() {
-            list.announce_drop();
+            list.notify_from_drop();
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::pointer::notify::Notify;
 use crate::pointer::traits::{Pointer, Quiet, ReportedWithEnd, WeakPointer};
 use crate::pointer::watched_inner::{WatchedInner, WatchedOwner};
 use crate::pointer::watchers::{Registration, WatchList, Watchers};
-use crate::sync::{LifeArc, LifeWeak};
+use crate::sync::{ModelArc, ModelWeak};
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -74,13 +74,13 @@ use std::sync::Arc;
 ///
 /// Equality, order and hash are those of the value, as for `Arc`; [`Watched::ptr_eq`] compares identities.
 pub struct Watched<T: ?Sized> {
-    life: WatchedOwner<T>,
+    inner: WatchedOwner<T>,
 }
 
 impl<T: 'static> Watched<T> {
     /// The first owner of `value`. Allocates once.
     pub fn new(value: T) -> Self {
-        Self::of(LifeArc::new(WatchedInner::new(Watchers::new(), value)))
+        Self::of(ModelArc::new(WatchedInner::new(Watchers::new(), value)))
     }
 
     /// The first owner of a value that knows itself weakly. While `make` runs, the weak pointer cannot be
@@ -101,15 +101,15 @@ impl<T: 'static> Watched<T> {
     /// ```
     pub fn new_cyclic(make: impl FnOnce(&WeakWatched<T>) -> T) -> Self {
         let list = Arc::<WatchList>::default();
-        let life = LifeArc::new_cyclic(|life| {
+        let inner = ModelArc::new_cyclic(|inner| {
             let weak = WeakWatched {
-                life: life.clone(),
+                inner: inner.clone(),
                 list: Arc::clone(&list),
             };
             let value = make(&weak);
             WatchedInner::new(Watchers::with_list(list), value)
         });
-        Self::of(life)
+        Self::of(inner)
     }
 }
 
@@ -129,21 +129,21 @@ impl<T> Watched<T> {
     /// assert_eq!(Watched::into_inner(two), Some(7));
     /// ```
     pub fn into_inner(this: Self) -> Option<T> {
-        LifeArc::into_inner(this.life.into_arc()).map(WatchedInner::into_value)
+        ModelArc::into_inner(this.inner.into_arc()).map(WatchedInner::into_value)
     }
 
     /// The value, if this is its only owner, as [`Watched::into_inner`]; otherwise the owner comes back.
     pub fn try_unwrap(this: Self) -> Result<T, Self> {
-        LifeArc::try_unwrap(this.life.into_arc())
+        ModelArc::try_unwrap(this.inner.into_arc())
             .map(WatchedInner::into_value)
             .map_err(Self::of)
     }
 }
 
 impl<T: ?Sized> Watched<T> {
-    fn of(life: LifeArc<WatchedInner<T>>) -> Self {
+    fn of(inner: ModelArc<WatchedInner<T>>) -> Self {
         Self {
-            life: WatchedOwner::new(life),
+            inner: WatchedOwner::new(inner),
         }
     }
 
@@ -168,7 +168,7 @@ impl<T: ?Sized> Watched<T> {
         this: Self,
         coerce: impl FnOnce(Arc<WatchedInner<T>>) -> Arc<WatchedInner<U>>,
     ) -> Watched<U> {
-        Watched::of(coerce(this.life.into_arc()))
+        Watched::of(coerce(this.inner.into_arc()))
     }
 
     /// Runs `callback` at the death of the value, unless the registration is dropped before. See
@@ -180,15 +180,15 @@ impl<T: ?Sized> Watched<T> {
     /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:*
     /// amortised constant; the first one allocates the list.
     pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
-        this.life.watchers().on_death(Box::new(callback))
+        this.inner.watchers().on_death(Box::new(callback))
     }
 
     /// A weak pointer to the same value. The first one allocates the list of watchers, which all weak
     /// pointers share.
     pub fn downgrade(this: &Self) -> WeakWatched<T> {
         WeakWatched {
-            life: LifeArc::downgrade(&this.life),
-            list: Arc::clone(this.life.watchers().list()),
+            inner: ModelArc::downgrade(&this.inner),
+            list: Arc::clone(this.inner.watchers().list()),
         }
     }
 
@@ -199,28 +199,28 @@ impl<T: ?Sized> Watched<T> {
 
     /// The address of the value, which stays the same while it lives.
     pub fn as_ptr(this: &Self) -> *const T {
-        this.life.value()
+        this.inner.value()
     }
 
     /// The number of owners at some moment. Others may change it at any time.
     pub fn strong_count(this: &Self) -> usize {
-        LifeArc::strong_count(&this.life)
+        ModelArc::strong_count(&this.inner)
     }
 
     /// The number of weak pointers at some moment, those inside containers among them.
     pub fn weak_count(this: &Self) -> usize {
-        LifeArc::weak_count(&this.life)
+        ModelArc::weak_count(&this.inner)
     }
 
     /// The number of callbacks registered at some moment.
     pub fn callbacks(this: &Self) -> usize {
-        this.life.watchers().len().1
+        this.inner.watchers().len().1
     }
 
     /// The number of container entries that would go with the value, at some moment. One that was taken out
     /// of its container counts until that has dropped it, a moment later.
     pub fn entry_count(this: &Self) -> usize {
-        this.life.watchers().len().0
+        this.inner.watchers().len().0
     }
 
     /// Returns the value, if there is no other owner and no weak pointer to it; so, if it is in no container.
@@ -252,14 +252,14 @@ impl<T: ?Sized> Watched<T> {
     where
         T: 'static,
     {
-        LifeArc::get_mut(&mut this.life).map(WatchedInner::value_mut)
+        ModelArc::get_mut(&mut this.inner).map(WatchedInner::value_mut)
     }
 }
 
 impl<T: ?Sized> Clone for Watched<T> {
     /// Another owner of the same value. Aborts the process beyond `isize::MAX` owners, as `Arc`.
     fn clone(&self) -> Self {
-        Self::of(LifeArc::clone(&self.life))
+        Self::of(ModelArc::clone(&self.inner))
     }
 }
 
@@ -267,7 +267,7 @@ impl<T: ?Sized> Deref for Watched<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.life.value()
+        self.inner.value()
     }
 }
 
@@ -361,7 +361,7 @@ impl<T: ?Sized + Hash> Hash for Watched<T> {
 /// assert_eq!(weak, weak.clone());
 /// ```
 pub struct WeakWatched<T: ?Sized> {
-    life: LifeWeak<WatchedInner<T>>,
+    inner: ModelWeak<WatchedInner<T>>,
     // Where the hash is kept, which all weak pointers to one value share.
     list: Arc<WatchList>,
 }
@@ -369,7 +369,7 @@ pub struct WeakWatched<T: ?Sized> {
 impl<T: ?Sized> WeakWatched<T> {
     /// An owner, unless the last one has gone. Waits for nobody.
     pub fn upgrade(&self) -> Option<Watched<T>> {
-        self.life.upgrade().map(Watched::of)
+        self.inner.upgrade().map(Watched::of)
     }
 
     /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be
@@ -380,7 +380,7 @@ impl<T: ?Sized> WeakWatched<T> {
 
     /// The number of owners at some moment; 0 when the value is dead, or not complete yet.
     pub fn strong_count(&self) -> usize {
-        self.life.strong_count()
+        self.inner.strong_count()
     }
 
     /// Whether both lead, or led, to the very same value.
@@ -395,7 +395,7 @@ impl<T: ?Sized> WeakWatched<T> {
         coerce: impl FnOnce(std::sync::Weak<WatchedInner<T>>) -> std::sync::Weak<WatchedInner<U>>,
     ) -> WeakWatched<U> {
         WeakWatched {
-            life: coerce(this.life),
+            inner: coerce(this.inner),
             list: this.list,
         }
     }
@@ -404,7 +404,7 @@ impl<T: ?Sized> WeakWatched<T> {
 impl<T: ?Sized> Clone for WeakWatched<T> {
     fn clone(&self) -> Self {
         Self {
-            life: self.life.clone(),
+            inner: self.inner.clone(),
             list: Arc::clone(&self.list),
         }
     }
@@ -461,11 +461,11 @@ impl<T: ?Sized + 'static> Pointer for Watched<T> {
     }
 
     fn address(this: &Self) -> *const () {
-        LifeArc::as_ptr(&this.life).cast()
+        ModelArc::as_ptr(&this.inner).cast()
     }
 
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
-        Some(this.life.watchers().watch(notify))
+        Some(this.inner.watchers().watch(notify))
     }
 }
 
@@ -483,7 +483,7 @@ impl<T: ?Sized + 'static> WeakPointer for WeakWatched<T> {
     }
 
     fn address(&self) -> *const () {
-        self.life.as_ptr().cast()
+        self.inner.as_ptr().cast()
     }
 }
 

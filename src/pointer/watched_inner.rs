@@ -1,20 +1,19 @@
-//! What a watched value lives in: the value, the list of those who want to know of its death, and how both
-//! end.
+//! The allocation of a watched value: the value, its watchers, and how both end.
 
 use crate::memory::panics::Panics;
 use crate::memory::teardown::{self, Dead};
 use crate::pointer::watchers::Watchers;
-use crate::sync::{local, remains, LifeArc, LifeWeak};
+use crate::sync::{local, remains, ModelArc, ModelWeak};
 use std::cell::Cell;
 use std::fmt;
 use std::mem::{align_of, needs_drop, size_of, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 
-/// What a [`Watched`](crate::pointer::Watched) owns: a value, and the list of those who want to know of its
-/// death. Seen only by closures given to [`Watched::unsize`](crate::pointer::Watched::unsize).
+/// What a [`Watched`](crate::pointer::Watched) owns: a value and its watchers. Seen only by closures given to
+/// [`Watched::unsize`](crate::pointer::Watched::unsize).
 // Invariant: both are there until `end`, or until `into_value`, which skips the drop. Invariant: the value
-// borrows nothing. `T` may be shortened to a type that is not `'static` (a life is covariant), so what writes
+// borrows nothing. `T` may be shortened to a type that is not `'static` (it is covariant), so what writes
 // a value, `new` and `value_mut`, demands a `'static` type.
 pub struct WatchedInner<T: ?Sized> {
     watchers: ManuallyDrop<Watchers>,
@@ -32,7 +31,7 @@ impl<T> WatchedInner<T> {
         }
     }
 
-    /// The value, after its death has been announced. If that panics, the value is dropped.
+    /// Notifies the watchers of the death, and returns the value. If that panics, the value is dropped.
     pub(in crate::pointer) fn into_value(self) -> T {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once, and not dropped: `this` is not.
@@ -40,7 +39,7 @@ impl<T> WatchedInner<T> {
         // SAFETY: as above.
         let watchers = unsafe { ManuallyDrop::take(&mut this.watchers) };
         if let Some(list) = watchers.listed() {
-            list.announce();
+            list.notify();
         }
         value
     }
@@ -62,7 +61,7 @@ impl<T: ?Sized> WatchedInner<T> {
         &mut self.value
     }
 
-    /// What comes after the containers: callbacks, then the value.
+    /// Does what comes after the containers: callbacks, then the destructor.
     ///
     /// # Safety
     /// To be called once, by whoever is alone with it, and nothing of it is used afterwards.
@@ -80,11 +79,11 @@ impl<T: ?Sized> WatchedInner<T> {
 }
 
 impl<T: ?Sized> Drop for WatchedInner<T> {
-    /// By now no weak pointer can be upgraded any more.
+    /// No weak pointer can be upgraded any more.
     #[inline]
     fn drop(&mut self) {
         if self.watchers.listed().is_some() || teardown::is_deepest() {
-            self.announce_and_end();
+            self.notify_and_end();
         } else if needs_drop::<T>() {
             // SAFETY: dropped once, here, and not used afterwards. There is no list that would have to be
             // freed.
@@ -96,11 +95,11 @@ impl<T: ?Sized> Drop for WatchedInner<T> {
 impl<T: ?Sized> WatchedInner<T> {
     #[cold]
     #[inline(never)]
-    fn announce_and_end(&mut self) {
+    fn notify_and_end(&mut self) {
         let postponed = Offer::take(self);
         let mut panics = Panics::new();
         if let Some(list) = self.watchers.listed() {
-            panics.catch(|| list.tell_containers());
+            panics.catch(|| list.notify_containers());
         }
         if !postponed {
             // SAFETY: this is the drop, and nobody ends it later.
@@ -116,28 +115,28 @@ impl<T: ?Sized> fmt::Debug for WatchedInner<T> {
 }
 
 local! {
-    /// The life, if any, whose memory outlasts its drop.
+    /// The one, if any, whose memory outlasts its drop.
     static OFFERED: Cell<*const ()> = Cell::new(ptr::null());
 }
 
-/// An owner's offer to end a life later, if it turns out to be the last. From when it is made to when it is
-/// taken or withdrawn, nothing runs but the owner's drop up to that of the life.
+/// An owner's offer to end the value later, if it turns out to be the last owner. Until it is taken or
+/// withdrawn, nothing runs but the owner's drop up to that of the allocation.
 struct Offer(*const ());
 
 impl Offer {
-    fn address<T: ?Sized>(life: &WatchedInner<T>) -> *const () {
-        ptr::from_ref(life).cast()
+    fn address<T: ?Sized>(inner: &WatchedInner<T>) -> *const () {
+        ptr::from_ref(inner).cast()
     }
 
-    fn make<T: ?Sized>(life: &WatchedInner<T>) -> Self {
-        let address = Self::address(life);
+    fn make<T: ?Sized>(inner: &WatchedInner<T>) -> Self {
+        let address = Self::address(inner);
         OFFERED.with(|offered| offered.set(address));
         Self(address)
     }
 
-    /// For the drop of a life: whether it is to leave the end to whoever offered that.
-    fn take<T: ?Sized>(life: &WatchedInner<T>) -> bool {
-        let address = Self::address(life);
+    /// Returns whether the drop is to leave the end to whoever offered that.
+    fn take<T: ?Sized>(inner: &WatchedInner<T>) -> bool {
+        let address = Self::address(inner);
         OFFERED.with(|offered| {
             let taken = offered.get() == address;
             if taken {
@@ -147,22 +146,22 @@ impl Offer {
         })
     }
 
-    /// Whether it has been taken.
+    /// Returns whether it has been taken.
     fn withdraw(self) -> bool {
         OFFERED.with(|offered| offered.replace(ptr::null())) != self.0
     }
 }
 
-/// An owner of a life. As it is an `Arc`, which frees its memory with its value, an owner that is dropped
-/// deep down keeps the memory by a weak pointer.
-pub(in crate::pointer) struct WatchedOwner<T: ?Sized>(ManuallyDrop<LifeArc<WatchedInner<T>>>);
+/// An owner. An `Arc` frees its memory after the value's drop; so an owner that is dropped deep down keeps the
+/// memory by a weak pointer.
+pub(in crate::pointer) struct WatchedOwner<T: ?Sized>(ManuallyDrop<ModelArc<WatchedInner<T>>>);
 
 impl<T: ?Sized> WatchedOwner<T> {
-    pub(crate) fn new(life: LifeArc<WatchedInner<T>>) -> Self {
-        Self(ManuallyDrop::new(life))
+    pub(crate) fn new(inner: ModelArc<WatchedInner<T>>) -> Self {
+        Self(ManuallyDrop::new(inner))
     }
 
-    pub(in crate::pointer) fn into_arc(self) -> LifeArc<WatchedInner<T>> {
+    pub(in crate::pointer) fn into_arc(self) -> ModelArc<WatchedInner<T>> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: taken once, since `this` is not dropped.
         unsafe { ManuallyDrop::take(&mut this.0) }
@@ -170,17 +169,17 @@ impl<T: ?Sized> WatchedOwner<T> {
 }
 
 impl<T: ?Sized> Deref for WatchedOwner<T> {
-    type Target = LifeArc<WatchedInner<T>>;
+    type Target = ModelArc<WatchedInner<T>>;
 
     #[inline]
-    fn deref(&self) -> &LifeArc<WatchedInner<T>> {
+    fn deref(&self) -> &ModelArc<WatchedInner<T>> {
         &self.0
     }
 }
 
 impl<T: ?Sized> DerefMut for WatchedOwner<T> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut LifeArc<WatchedInner<T>> {
+    fn deref_mut(&mut self) -> &mut ModelArc<WatchedInner<T>> {
         &mut self.0
     }
 }
@@ -189,36 +188,36 @@ impl<T: ?Sized> Drop for WatchedOwner<T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: taken once, here.
-        let life = unsafe { ManuallyDrop::take(&mut self.0) };
+        let inner = unsafe { ManuallyDrop::take(&mut self.0) };
         if teardown::is_deepest() {
-            drop_deep(life);
+            drop_deep(inner);
         }
     }
 }
 
-/// Lets go of a life, and if it was the last, leaves its end for later.
+/// Drops an owner, and if it was the last, ends the value later.
 #[cold]
 #[inline(never)]
-fn drop_deep<T: ?Sized>(life: LifeArc<WatchedInner<T>>) {
-    let memory = LifeArc::downgrade(&life);
-    let offer = Offer::make(&life);
+fn drop_deep<T: ?Sized>(inner: ModelArc<WatchedInner<T>>) {
+    let memory = ModelArc::downgrade(&inner);
+    let offer = Offer::make(&inner);
     let mut panics = Panics::new();
     // A container may panic.
-    panics.catch(|| drop(life));
+    panics.catch(|| drop(inner));
     if offer.withdraw() {
-        // SAFETY: the drop of the life has left its end to this one. Lives borrow nothing.
+        // SAFETY: the drop has left the end to this call. The value borrows nothing.
         teardown::put_aside(unsafe { Dead::new(pack(memory), end::<T>) });
     }
 }
 
 /// # Safety
-/// `what` is a packed weak pointer to a life that was dropped but not ended.
+/// `what` is a packed weak pointer to an allocation that was dropped but not ended.
 unsafe fn end<T: ?Sized>(what: [*const (); 2]) {
     // SAFETY: the caller's promise.
-    let memory = unsafe { unpack::<LifeWeak<WatchedInner<T>>>(what) };
-    let life = remains(&memory);
+    let memory = unsafe { unpack::<ModelWeak<WatchedInner<T>>>(what) };
+    let inner = remains(&memory);
     // SAFETY: the weak pointer keeps the memory; dead, so nobody else gets at what is in it.
-    unsafe { (*life).end() }
+    unsafe { (*inner).end() }
 }
 
 fn pack<W>(thing: W) -> [*const (); 2] {

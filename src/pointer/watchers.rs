@@ -1,7 +1,10 @@
-//! The list of those who want to know of one death: what CPython calls `weakreflist`.
+//! The watchers of one value: what CPython calls `weakreflist`.
 //!
-//! It has two lanes. Containers come first, so that a callback finds every one of them without the dead
-//! entry; then the callbacks. In each lane the newest is first.
+//! They are notified of its death one after the other, in this order:
+//! 1. exclusive containers, which wait for the end of the destructor, the oldest first;
+//! 2. other containers, the newest first: so a callback finds all of them without the dead entry;
+//! 3. callbacks, the newest first;
+//! 4. the destructor runs. If there are exclusive containers, it runs before the callbacks.
 
 use crate::deadlock::frames::{self, Part};
 use crate::deadlock::work::Describe;
@@ -15,7 +18,7 @@ use std::sync::Arc;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// One word, null until somebody watches. Whoever has it announces the death.
+/// One word, null until somebody watches. Its owner notifies them of the death.
 pub(crate) struct Watchers {
     list: OnceBox<Arc<WatchList>>,
 }
@@ -29,7 +32,7 @@ impl Watchers {
         }
     }
 
-    /// Whose list exists already, before there is a value.
+    /// Takes over a list that was made before the value.
     pub(in crate::pointer) fn with_list(list: Arc<WatchList>) -> Self {
         let watchers = Self::new();
         watchers.list.get_or_init(|| Box::new(list));
@@ -40,32 +43,32 @@ impl Watchers {
         self.list.get_or_init(Box::default)
     }
 
-    /// The list, if anybody has ever asked for it.
+    /// Returns the list, if it was ever needed.
     #[inline]
     pub(crate) fn listed(&self) -> Option<&Arc<WatchList>> {
         self.list.get()
     }
 
-    /// Those who would be told, containers and callbacks.
+    /// Returns the number of containers and of callbacks.
     pub(in crate::pointer) fn len(&self) -> (usize, usize) {
         self.list.get().map_or((0, 0), |list| {
             (list.containers.lock().len(), list.callbacks.lock().len())
         })
     }
 
-    /// Runs `callback` after the death, unless the registration goes before.
+    /// Runs `callback` after the death, unless the registration ends before.
     pub(crate) fn on_death(&self, callback: Callback) -> Registration {
         let list = self.list();
         let id = list.callbacks.lock().push(callback);
         // Not refused: the caller has what dies.
-        Registration::listed(list, Lanes::Callbacks, id.ok())
+        Registration::listed(list, WatcherKind::Callbacks, id.ok())
     }
 
-    /// Tells a container after the death, unless the registration goes before.
+    /// Notifies a container of the death, unless the registration ends before.
     pub(crate) fn watch(&self, notify: Notify) -> Registration {
         let list = self.list();
         let id = list.containers.lock().push(notify);
-        Registration::listed(list, Lanes::Containers, id.ok())
+        Registration::listed(list, WatcherKind::Containers, id.ok())
     }
 }
 
@@ -73,7 +76,7 @@ impl Watchers {
 pub(crate) struct WatchList {
     containers: Mutex<WatcherList<Notify>>,
     callbacks: Mutex<WatcherList<Callback>>,
-    /// Containers that were told, and wait for the end of the destructor.
+    /// Containers that were notified, and wait for the end of the destructor.
     endings: Mutex<Vec<Ending>>,
     /// The value's hash, once a weak pointer has been asked for its own.
     pub(in crate::pointer) hash: OnceCell<u64>,
@@ -91,66 +94,66 @@ impl Default for WatchList {
 }
 
 impl WatchList {
-    /// As [`Watchers::watch`], for one who does not have what dies: None when it has died.
+    /// Does what [`Watchers::watch`] does, for a caller that does not own the value: None when it has died.
     pub(in crate::pointer) fn watch(self: &Arc<Self>, notify: Notify) -> Option<Registration> {
         let id = self.containers.lock().push(notify).ok()?;
-        Some(Registration::listed(self, Lanes::Containers, Some(id)))
+        Some(Registration::listed(
+            self,
+            WatcherKind::Containers,
+            Some(id),
+        ))
     }
 
-    /// Tells them all, and refuses those who come later, with no lock held, one after the other, so that a
-    /// watcher may still detach those behind it.
+    /// Notifies all, and refuses those who come later. No lock is held, so a watcher may detach those behind it.
     #[cold]
-    pub(in crate::pointer) fn announce(&self) {
+    pub(in crate::pointer) fn notify(&self) {
         let mut panics = Panics::new();
-        panics.catch(|| self.tell_containers());
-        panics.catch(|| self.announce_rest());
+        panics.catch(|| self.notify_containers());
+        panics.catch(|| self.notify_rest());
     }
 
-    /// As `announce`, from the drop of one of many that may be let go of by each other's callbacks: deep
-    /// down, those are called a little later.
+    /// Does what `notify` does, from the value's drop, which a callback of another one's drop may have caused:
+    /// deep down, callbacks run a little later.
     #[cold]
-    pub(in crate::pointer) fn announce_drop(self: &Arc<Self>) {
+    pub(in crate::pointer) fn notify_from_drop(self: &Arc<Self>) {
         let mut panics = Panics::new();
-        panics.catch(|| self.tell_containers());
+        panics.catch(|| self.notify_containers());
         let list = Arc::clone(self);
-        panics.catch(|| teardown::run(move || list.announce_rest()));
+        panics.catch(|| teardown::run(move || list.notify_rest()));
     }
 
-    fn announce_rest(&self) {
-        // What is left of the value is not ours.
+    fn notify_rest(&self) {
+        // There is no destructor to run.
         self.finish(|| ());
     }
 
-    /// The first half of an announcement, which comes at once however deep down the death is.
-    pub(crate) fn tell_containers(&self) {
+    /// The first half, which is not deferred however deep down the death is.
+    pub(crate) fn notify_containers(&self) {
         let tell_one = |notify: Notify| {
-            let ending = notify.dead_for_now();
+            let ending = notify.notify_dead();
             if let Some(ending) = ending {
                 self.endings.lock().push(ending);
             }
         };
-        // First those that wait for the end: what the others run may ask them, and must not wait for what
-        // this thread is doing.
+        // First those that wait for the end: what the others run may use them, and must not wait for this
+        // thread.
         let first = self.containers.lock().close_and_take(Notify::ends);
         first.into_iter().for_each(tell_one);
-        tell(&self.containers, tell_one);
+        notify_all(&self.containers, tell_one);
     }
 
-    /// The second half: callbacks and destructor. Those who wait for the end of the destructor are told in
-    /// any case; in between it is the work that they wait for.
-    ///
-    /// Callbacks come first. But if somebody waits for the end, they come after that, as they may ask for
-    /// what is made then.
+    /// The second half: callbacks and destructor. Exclusive containers are notified of the end in any case;
+    /// until then the destructor is the work that they wait for. Callbacks may use what is made after it.
     pub(crate) fn finish(&self, destructor: impl FnOnce()) {
         if !self.endings.lock().is_empty() {
             return self.finish_before_callbacks(destructor);
         }
         let mut panics = Panics::new();
-        panics.catch(|| self.call_back());
+        panics.catch(|| self.run_callbacks());
         panics.catch(destructor);
     }
 
-    /// As `finish`, where somebody waits for the end.
+    /// Does the same, where somebody waits for the end.
     pub(crate) fn finish_before_callbacks(&self, destructor: impl FnOnce()) {
         struct EndGuard(Vec<Ending>);
         impl Drop for EndGuard {
@@ -169,16 +172,16 @@ impl WatchList {
                 }
             });
         });
-        panics.catch(|| self.call_back());
+        panics.catch(|| self.run_callbacks());
     }
 
     /// Runs the callbacks.
-    pub(in crate::pointer) fn call_back(&self) {
-        tell(&self.callbacks, |callback| callback());
+    pub(in crate::pointer) fn run_callbacks(&self) {
+        notify_all(&self.callbacks, |callback| callback());
     }
 }
 
-/// Each is a frame of its own, and they are as many as the exclusive maps that the value is in.
+/// Runs `inner` inside a frame for each exclusive map that the value is in.
 fn during_all(endings: &[Ending], inner: &mut dyn FnMut()) {
     let describe: Describe<'_> = &|f| f.write_str("the end of a value of an exclusive map");
     match endings {
@@ -192,19 +195,19 @@ fn during_all(endings: &[Ending], inner: &mut dyn FnMut()) {
     }
 }
 
-/// Calls everyone in the lane.
-fn tell<W>(lane: &Mutex<WatcherList<W>>, call: impl Fn(W)) {
+/// Closes the list and calls everyone, the newest first.
+fn notify_all<W>(list: &Mutex<WatcherList<W>>, call: impl Fn(W)) {
     let mut panics = Panics::new();
     loop {
         // A statement of its own: the lock ends with it.
-        let next = lane.lock().close_and_pop();
+        let next = list.lock().close_and_pop();
         let Some(watcher) = next else { return };
         panics.catch(|| call(watcher));
     }
 }
 
-/// Watchers in the order in which they came. Those that left leave a hole; there are never more holes than
-/// watchers, but for a few.
+/// Watchers in the order in which they came. Those that leave make holes, never more than there are watchers,
+/// but for a few.
 struct WatcherList<W> {
     // Invariant: the numbers ascend.
     watchers: Vec<(u64, Option<W>)>,
@@ -257,7 +260,7 @@ impl<W> WatcherList<W> {
         }
     }
 
-    /// All of those that are `wanted`.
+    /// Removes all that are `wanted`.
     fn close_and_take(&mut self, wanted: impl Fn(&W) -> bool) -> Vec<W> {
         self.closed = true;
         let places = self.watchers.iter_mut().map(|(_, place)| place);
@@ -282,12 +285,12 @@ impl<W> WatcherList<W> {
 }
 
 #[derive(Clone, Copy)]
-enum Lanes {
+enum WatcherKind {
     Containers,
     Callbacks,
 }
 
-/// That somebody is to be told of a death. It ends when this is dropped: then nobody is told, as with a
+/// A watcher's registration for one death. It ends when this is dropped: then nobody is notified, as with a
 /// dropped `weakref.ref`.
 ///
 /// It does not keep the value alive, and may outlive it.
@@ -310,7 +313,7 @@ pub struct Registration {
 enum RegistrationInner {
     Listed {
         list: Arc<WatchList>,
-        lane: Lanes,
+        kind: WatcherKind,
         id: u64,
     },
     Foreign(Box<dyn FnOnce() -> bool + Send + Sync>),
@@ -327,18 +330,18 @@ impl Registration {
         }
     }
 
-    fn listed(list: &Arc<WatchList>, lane: Lanes, id: Option<u64>) -> Self {
+    fn listed(list: &Arc<WatchList>, kind: WatcherKind, id: Option<u64>) -> Self {
         Self {
             inner: id.map(|id| RegistrationInner::Listed {
                 list: Arc::clone(list),
-                lane,
+                kind,
                 id,
             }),
         }
     }
 
-    /// Ends the registration. True when that came in time: then nobody is told, now or later. False when the
-    /// call has been made or is being made; it is not waited for.
+    /// Ends the registration. True when that came in time: then nobody is notified. False when the call has
+    /// been made or is being made; it is not waited for.
     ///
     /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Runs* the drop
     /// of the callback; from the 64th nested drop on, that happens a little later, as in a chain of
@@ -357,12 +360,12 @@ impl Registration {
             None => false,
             Some(RegistrationInner::Foreign(cancel)) => cancel(),
             // The watcher is dropped after the lock: it may own anything.
-            Some(RegistrationInner::Listed { list, lane, id }) => match lane {
-                Lanes::Containers => {
+            Some(RegistrationInner::Listed { list, kind, id }) => match kind {
+                WatcherKind::Containers => {
                     let watcher = list.containers.lock().remove(id);
                     watcher.is_some()
                 }
-                Lanes::Callbacks => {
+                WatcherKind::Callbacks => {
                     let watcher = list.callbacks.lock().remove(id);
                     // It may own the next registration.
                     watcher

@@ -21,9 +21,9 @@ pub(crate) use model::*;
 #[cfg(not(all(highlander_loom, feature = "loom")))]
 mod barrier;
 #[cfg(all(highlander_loom, feature = "loom"))]
-mod life;
+mod model_arc;
 #[cfg(all(highlander_loom, feature = "loom"))]
-pub(crate) use life::{remains, LifeArc, LifeWeak};
+pub(crate) use model_arc::{remains, ModelArc, ModelWeak};
 mod around_sleep;
 mod free;
 mod list_map;

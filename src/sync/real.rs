@@ -11,11 +11,11 @@ pub(crate) use once_cell::sync::OnceCell;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-pub(crate) use std::sync::{Arc as LifeArc, Condvar, MutexGuard, Weak as LifeWeak};
+pub(crate) use std::sync::{Arc as ModelArc, Condvar, MutexGuard, Weak as ModelWeak};
 
 /// Returns the address at which a dead value was, which the weak pointer keeps.
 #[inline]
-pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
+pub(crate) fn remains<T: ?Sized>(weak: &ModelWeak<T>) -> *mut T {
     weak.as_ptr().cast_mut()
 }
 

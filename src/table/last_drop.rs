@@ -64,7 +64,7 @@ unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
 #[inline(never)]
 unsafe fn finish_watched<B: Payload>(node: NodePtr, watchers: Arc<WatchList>) {
     let mut panics = Panics::new();
-    panics.catch(|| watchers.tell_containers());
+    panics.catch(|| watchers.notify_containers());
     let what = [
         node.as_ptr().cast_const().cast(),
         Arc::into_raw(watchers).cast(),

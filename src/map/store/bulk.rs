@@ -1,9 +1,9 @@
-//! What concerns all entries of a store: counting, choosing, taking out. Here too user code runs with nothing
-//! held but the entries it is shown.
+//! Operations on all entries: count, retain, clear, drain. User code runs with nothing held but the entries
+//! that it is shown.
 
-use crate::map::store::death_listener::tell;
+use crate::map::store::death_listener::notify_unlinked;
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
-use crate::map::store::hazard::Due;
+use crate::map::store::hazard::Reclaimed;
 use crate::map::store::hook::RemovalCause;
 use crate::map::store::iter::{Walk, EVERYWHERE};
 use crate::map::store::node::StoreNode;
@@ -16,7 +16,7 @@ use crate::sync::plain::Relaxed;
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// Entries that are taken out together. The nodes of so many are still in the cache when they are dropped.
+/// How many entries are unlinked together: so few that they are still in the cache when they are dropped.
 const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
@@ -24,20 +24,20 @@ const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 };
 
 impl<A: Slot, B: Indexed> Store<A, B> {
-    /// All entries, also dead ones.
+    /// Iterates over all entries, also dead ones.
     pub(in crate::map) fn walk(&self) -> Walk<'_, A, B> {
         Walk::new(&self.table)
     }
 
-    /// All live entries, as owners of both sides.
+    /// Iterates over the live entries, as owners of both sides.
     pub(in crate::map) fn living(&self) -> impl Iterator<Item = LiveEntry<A, B>> + '_ {
-        self.walk().landed()
+        self.walk().live()
     }
 
-    /// Whether asking if something is dead is known to run no user code.
+    /// Whether `is_dead` runs no user code.
     pub(in crate::map) const QUIET: bool = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
 
-    /// The number of live entries, or less if it is `enough` at least.
+    /// Counts the live entries, up to `enough`.
     fn count_live_up_to(&self, enough: usize) -> usize {
         if !Self::MORTAL {
             return self.table.len();
@@ -46,7 +46,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
             return self
                 .walk()
                 .owned()
-                .filter(|held| !held.is_dead())
+                .filter(|entry| !entry.is_dead())
                 .take(enough)
                 .count();
         }
@@ -60,7 +60,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         live
     }
 
-    /// The number of live entries.
+    /// Counts the live entries.
     pub(in crate::map) fn count_live(&self) -> usize {
         self.count_live_up_to(usize::MAX)
     }
@@ -69,18 +69,18 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         self.count_live_up_to(1) == 0
     }
 
-    /// Takes out the live entries for which `keep` says no, and the dead ones. Returns how many live ones
-    /// this call has taken out.
+    /// Removes the live entries for which `keep` returns false, and the dead ones. Returns how many live
+    /// ones.
     pub(in crate::map) fn retain(
         &self,
         cause: RemovalCause,
         mut keep: impl FnMut(&LiveEntry<A, B>) -> bool,
     ) -> usize {
         let mut taken = 0;
-        for held in self.walk().owned() {
-            match held.landed() {
-                Ok(landed) => {
-                    if !keep(&landed) && self.take_out(&landed.held, cause) {
+        for entry in self.walk().owned() {
+            match entry.upgrade() {
+                Ok(live_entry) => {
+                    if !keep(&live_entry) && self.take_out(&live_entry.entry, cause) {
                         taken += 1;
                     }
                 }
@@ -91,12 +91,12 @@ impl<A: Slot, B: Indexed> Store<A, B> {
                 }
             }
         }
-        drop(self.give_up());
+        drop(self.reclaim());
         taken
     }
 
-    /// Takes out all entries, a few at a time. `cause_of` sees each, and says for what cause it is told of:
-    /// once, also if that panics.
+    /// Removes all entries, a few at a time. `cause_of` sees each, and says for what cause the hook runs:
+    /// once, also if `cause_of` panics.
     pub(in crate::map) fn take_all(
         &self,
         panics: &mut Panics,
@@ -109,42 +109,40 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         while !left.is_empty() {
             let (taken, come_to) = self.take_some(left.clone(), |_, _| true);
             left.start = come_to;
-            for held in &taken.entries {
-                let cause = panics.catch(|| cause_of(held));
-                panics.catch(|| self.tell_taken(held, cause.unwrap_or(RemovalCause::Cleared)));
+            for entry in &taken.entries {
+                let cause = panics.catch(|| cause_of(entry));
+                panics.catch(|| self.notify_taken(entry, cause.unwrap_or(RemovalCause::Cleared)));
             }
             panics.catch(|| drop(taken));
         }
-        panics.catch(|| drop(self.give_up()));
+        panics.catch(|| drop(self.reclaim()));
     }
 
-    /// As `take_all`, of an exclusive map: somebody may have to wait for the end of each value, which has to
-    /// be said before it is unlinked.
+    /// Does the same in an exclusive map, where `before_unlink` comes first.
     #[cold]
     fn take_each(
         &self,
         panics: &mut Panics,
         mut cause_of: impl FnMut(&EntryRef<A, B>) -> RemovalCause,
     ) {
-        for held in self.walk().owned() {
+        for entry in self.walk().owned() {
             // Apart from the taking: what panics here goes out too.
-            panics.catch(|| held.value().leaves());
-            if let Some(of_index) = self.table.take_this(held.strong()) {
-                let cause = panics.catch(|| cause_of(&held));
-                panics.catch(|| self.tell_taken(&held, cause.unwrap_or(RemovalCause::Cleared)));
+            panics.catch(|| entry.value().before_unlink());
+            if let Some(of_index) = self.table.take_this(entry.node_ref()) {
+                let cause = panics.catch(|| cause_of(&entry));
+                panics.catch(|| self.notify_taken(&entry, cause.unwrap_or(RemovalCause::Cleared)));
                 panics.catch(|| drop(self.taken(EntryRef::new(of_index))));
             }
-            panics.catch(|| drop(held));
+            panics.catch(|| drop(entry));
         }
-        panics.catch(|| drop(self.give_up()));
+        panics.catch(|| drop(self.reclaim()));
     }
 
-    /// Takes out all entries, the live ones for this cause. Returns how many live ones this call has taken
-    /// out.
+    /// Removes all entries. Returns how many live ones.
     pub(in crate::map) fn clear(&self) -> usize {
         let mut taken = 0;
-        self.take_all(&mut Panics::new(), |held| {
-            let dead = held.is_dead();
+        self.take_all(&mut Panics::new(), |entry| {
+            let dead = entry.is_dead();
             taken += usize::from(!dead);
             if dead {
                 RemovalCause::Dead
@@ -155,7 +153,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         taken
     }
 
-    /// Takes out some live entry: one of the bucket of which the last one was, or of the next.
+    /// Removes some live entry: of the bucket where the last one was, or of the next.
     pub(in crate::map) fn pop(&self) -> Option<LiveEntry<A, B>> {
         let start = u64::from(self.popped.load(Relaxed));
         self.pop_in(start..EVERYWHERE.end)
@@ -165,16 +163,16 @@ impl<A: Slot, B: Indexed> Store<A, B> {
     fn pop_in(&self, mut halves: Range<u64>) -> Option<LiveEntry<A, B>> {
         while !halves.is_empty() {
             let mut owned = Vec::new();
-            let found = |strong| owned.push(EntryRef::new(strong));
+            let found = |node_ref| owned.push(EntryRef::new(node_ref));
             halves.start = self.table.own(halves.clone(), 1, |_| true, found);
-            let mut landed = owned.into_iter().filter_map(|held| held.landed().ok());
+            let mut live_entry = owned.into_iter().filter_map(|entry| entry.upgrade().ok());
             let mut hash = 0;
-            let popped = landed.find(|landed| {
+            let popped = live_entry.find(|live_entry| {
                 // (Before it is taken out, which may change what is there.)
-                hash = landed.held.strong().header().key_hash();
-                self.take_out(&landed.held, RemovalCause::Removed)
+                hash = live_entry.entry.node_ref().header().key_hash();
+                self.take_out(&live_entry.entry, RemovalCause::Removed)
             });
-            if let Some(popped) = after(landed, popped) {
+            if let Some(popped) = after(live_entry, popped) {
                 // There may be more in its bucket.
                 let width = EVERYWHERE.end.div_ceil(self.table.buckets().max(1) as u64);
                 let start = (hash >> 32).saturating_sub(width);
@@ -185,29 +183,29 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         None
     }
 
-    /// Takes out all entries, and returns the live ones.
+    /// Removes all entries, and returns the live ones.
     pub(in crate::map) fn drain(&self) -> Vec<(A::Shown, B::Shown)>
     where
         A::Shown: Clone,
         B::Shown: Clone,
     {
         let mut drained = Vec::new();
-        self.take_all(&mut Panics::new(), |held| {
-            let (key, value) = (held.key(), held.value());
+        self.take_all(&mut Panics::new(), |entry| {
+            let (key, value) = (entry.key(), entry.value());
             match (key.live(), value.live()) {
                 (Some(key_live), Some(live)) => {
                     drained.push((key.owner(key_live), value.owner(live)));
                     RemovalCause::Cleared
                 }
-                _ if held.is_dead() => RemovalCause::Dead,
+                _ if entry.is_dead() => RemovalCause::Dead,
                 _ => RemovalCause::Cleared,
             }
         });
         drained
     }
 
-    /// Takes out the `wanted` entries among the next few. That is asked under a lock. Returns also where the
-    /// rest of the range begins.
+    /// Unlinks the `wanted` entries among the next few, asking under a lock. Returns also where the rest of
+    /// the range begins.
     pub(in crate::map) fn take_some(
         &self,
         halves: Range<u64>,
@@ -226,28 +224,28 @@ impl<A: Slot, B: Indexed> Store<A, B> {
                 let (key, value) = unsafe { StoreNode::<A, B>::sides(node) };
                 wanted(key, value)
             },
-            |strong| taken.entries.push(EntryRef::new(strong)),
+            |node_ref| taken.entries.push(EntryRef::new(node_ref)),
         );
         (taken, come_to)
     }
 
-    /// An entry of which the caller has taken over the ownership of the index.
-    pub(in crate::map) fn taken(&self, held: EntryRef<A, B>) -> Taken<'_, A, B> {
+    /// An entry of which the caller has taken over the index's ownership.
+    pub(in crate::map) fn taken(&self, entry: EntryRef<A, B>) -> Taken<'_, A, B> {
         Taken {
             store: self,
-            entries: SmallVec::from_iter([held]),
+            entries: SmallVec::from_iter([entry]),
         }
     }
 
-    /// What is to be done once with an entry that was taken out, but for giving up the index's ownership.
-    pub(in crate::map) fn tell(&self, held: &EntryRef<A, B>, cause: RemovalCause) {
-        tell(held, &self.reverse, self.hook.as_ref(), cause);
+    /// Does all that is to be done once for an unlinked entry, but for retiring the index's ownership.
+    pub(in crate::map) fn notify_unlinked(&self, entry: &EntryRef<A, B>, cause: RemovalCause) {
+        notify_unlinked(entry, &self.reverse, self.hook.as_ref(), cause);
     }
 
-    /// As `tell`, and counts the entry.
-    fn tell_taken(&self, held: &EntryRef<A, B>, cause: RemovalCause) {
+    /// Does the same, and counts the entry.
+    fn notify_taken(&self, entry: &EntryRef<A, B>, cause: RemovalCause) {
         self.counters.add(cause.count());
-        self.tell(held, cause);
+        self.notify_unlinked(entry, cause);
     }
 
     pub(in crate::map) fn shrink_to_fit(&self) {
@@ -257,8 +255,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
     }
 }
 
-/// Entries that have been taken out together. The owners are those that the index was, so they are not simply
-/// dropped: somebody may be looking at an entry without owning it.
+/// Entries that were unlinked together, with the index's ownerships. These are retired, not dropped: an entry
+/// may have a hazard.
 pub(in crate::map) struct Taken<'a, A: Slot, B: Indexed> {
     store: &'a Store<A, B>,
     pub(in crate::map) entries: SmallVec<[EntryRef<A, B>; 16]>,
@@ -266,12 +264,12 @@ pub(in crate::map) struct Taken<'a, A: Slot, B: Indexed> {
 
 impl<A: Slot, B: Indexed> Drop for Taken<'_, A, B> {
     fn drop(&mut self) {
-        let strong = self.entries.drain(..).map(EntryRef::into_strong);
-        let _due: Due<_> = if B::IS_WEAK {
-            self.store.protection.retire_all(strong, &self.store.table)
+        let node_ref = self.entries.drain(..).map(EntryRef::into_node_ref);
+        let _reclaimed: Reclaimed<_> = if B::IS_WEAK {
+            self.store.hazards.retire_all(node_ref, &self.store.table)
         } else {
             // Nobody looks at these without owning them.
-            Due::all(strong)
+            Reclaimed::all(node_ref)
         };
     }
 }

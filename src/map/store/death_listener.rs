@@ -1,12 +1,11 @@
-//! How an entry leaves its map, and how a map is told from elsewhere that one has to.
+//! What happens when an entry leaves its map, and how a map is notified of a death.
 //!
-//! A pointer that can report its death knows the *inbox* of each map that it is in, weakly, and with it the
-//! hash of the entry. A report is a hint: the inbox looks at the entries with that hash, and takes out those
-//! of which a side is dead. So it does not matter how late it comes, how often, or what has been put under
-//! the key meanwhile.
+//! A pointer that reports its death has a weak pointer to the *listener* of each map that it is in, and the
+//! hash of its entry. A report is a hint: the listener removes the dead ones of the entries with that hash.
+//! So it does not matter how late or how often it comes, or what is under the key by then.
 
 use crate::map::store::entry_ref::EntryRef;
-use crate::map::store::hazard::{Due, HazardDomain};
+use crate::map::store::hazard::{HazardDomain, Reclaimed};
 use crate::map::store::hook::{Hook, RemovalCause};
 use crate::map::store::node::StoreNode;
 use crate::map::store::reverse::{Indexed, Reverse};
@@ -22,54 +21,54 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
 /// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
-pub(in crate::map) fn tell<A: Slot, B: Indexed>(
-    held: &EntryRef<A, B>,
+pub(in crate::map) fn notify_unlinked<A: Slot, B: Indexed>(
+    entry: &EntryRef<A, B>,
     reverse: &B::Index<A>,
     hook: Option<&Hook<A::Raw>>,
     cause: RemovalCause,
 ) {
-    reverse.unlinked(held);
+    reverse.unlinked(entry);
     let mut panics = Panics::new();
-    panics.catch(|| held.value().has_left());
+    panics.catch(|| entry.value().after_unlink());
     if let Some(hook) = hook {
-        panics.catch(|| hook.call(held.key().stored(), cause));
+        panics.catch(|| hook.call(entry.key().stored(), cause));
     }
 }
 
-/// As `tell`, and gives up the index's ownership, which is not the caller's.
-pub(in crate::map) fn has_gone<A: Slot, B: Indexed>(
-    held: &EntryRef<A, B>,
+/// Does the same, and retires the index's ownership. The caller has one of its own.
+pub(in crate::map) fn on_unlinked<A: Slot, B: Indexed>(
+    entry: &EntryRef<A, B>,
     table: &Table<StoreNode<A, B>>,
     reverse: &B::Index<A>,
-    protection: &HazardDomain<StoreNode<A, B>>,
+    hazards: &HazardDomain<StoreNode<A, B>>,
     hook: Option<&Hook<A::Raw>>,
     cause: RemovalCause,
 ) {
     // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have
     // done that.
-    let of_index = unsafe { NodeRef::<StoreNode<A, B>>::adopt(held.strong().node()) };
-    // What is due is dropped at the end.
-    let _due = if B::IS_WEAK {
-        protection.retire(of_index, table)
+    let of_index = unsafe { NodeRef::<StoreNode<A, B>>::adopt(entry.node_ref().node()) };
+    // Dropped at the end.
+    let _reclaimed = if B::IS_WEAK {
+        hazards.retire(of_index, table)
     } else {
         drop(of_index);
-        Due::nothing()
+        Reclaimed::nothing()
     };
-    // The caller is an owner still, so this entry was not dropped yet, and the hook may do what it likes.
-    tell(held, reverse, hook, cause);
+    // The caller is still an owner, so this entry was not dropped yet, and the hook may do what it likes.
+    notify_unlinked(entry, reverse, hook, cause);
 }
 
-/// What of a map can be reached from a dying pointer, whatever thread that dies on. Shares with the map what
-/// it needs.
+/// The part of a map that a dying pointer reaches, on whatever thread it dies. It shares with the map what it
+/// needs.
 pub(in crate::map) struct DeathListener<A: Slot, B: Indexed> {
     table: Table<StoreNode<A, B>>,
     hook: Option<Hook<A::Raw>>,
     reverse: B::Index<A>,
-    /// The map's. What dies in time goes at once, unless somebody is looking at it.
-    protection: HazardDomain<StoreNode<A, B>>,
-    /// Its own, for what it takes out.
+    /// The map's. What is reported goes at once, unless it has a hazard.
+    hazards: HazardDomain<StoreNode<A, B>>,
+    /// Its own, for what it removes.
     counters: Counters,
-    /// It takes entries out, so it may be the one that drops them.
+    /// It may be the one that drops entries.
     entries: PhantomData<EntryRef<A, B>>,
 }
 
@@ -78,20 +77,20 @@ impl<A: Slot, B: Indexed> DeathListener<A, B> {
         table: &Table<StoreNode<A, B>>,
         hook: Option<&Hook<A::Raw>>,
         reverse: &B::Index<A>,
-        protection: HazardDomain<StoreNode<A, B>>,
+        hazards: HazardDomain<StoreNode<A, B>>,
         counters: Counters,
     ) -> Arc<Self> {
         Arc::new(Self {
             table: table.share(),
             hook: hook.cloned(),
             reverse: reverse.share(),
-            protection,
+            hazards,
             counters,
             entries: PhantomData,
         })
     }
 
-    /// How many entries it has taken out.
+    /// How many entries it has removed.
     pub(in crate::map) fn reported(&self) -> u64 {
         self.counters.sum(Count::Reported)
     }
@@ -105,40 +104,40 @@ where
 {
     fn dead(&self, hash: u64) {
         let mut panics = Panics::new();
-        let _: Option<()> = self.table.find_of(hash, |strong| {
-            let held = EntryRef::new(strong);
-            // Here too only one caller takes it out, and calls the hook.
-            let gone = panics.catch(|| {
-                if !held.is_dead() {
+        let _: Option<()> = self.table.find_of(hash, |node_ref| {
+            let entry = EntryRef::new(node_ref);
+            // Here too only one caller removes it, and runs the hook.
+            let removed = panics.catch(|| {
+                if !entry.is_dead() {
                     return false;
                 }
-                held.value().leaves();
-                self.table.remove(held.strong())
+                entry.value().before_unlink();
+                self.table.remove(entry.node_ref())
             });
-            if gone == Some(true) {
+            if removed == Some(true) {
                 self.counters.add(Count::Reported);
                 panics.catch(|| {
-                    has_gone(
-                        &held,
+                    on_unlinked(
+                        &entry,
                         &self.table,
                         &self.reverse,
-                        &self.protection,
+                        &self.hazards,
                         None,
                         RemovalCause::Dead,
                     );
                 });
                 if let Some(hook) = self.hook.clone() {
-                    // It may drop the next value that reports to a hook, and so on.
-                    let held = held.clone();
-                    let call = move || hook.call(held.key().stored(), RemovalCause::Dead);
+                    // It may drop the next value that reports, and so on.
+                    let entry = entry.clone();
+                    let call = move || hook.call(entry.key().stored(), RemovalCause::Dead);
                     panics.catch(|| teardown::run(call));
                 }
             }
-            panics.catch(|| drop(held));
+            panics.catch(|| drop(entry));
             None
         });
         // The key goes before the last owner's drop returns.
-        panics.catch(|| drop(self.protection.give_up()));
+        panics.catch(|| drop(self.hazards.reclaim()));
     }
 }
 
@@ -161,20 +160,21 @@ impl<A: Slot + 'static, B: Indexed + 'static> CanNotify<A, B> {
         B: Send + Sync,
         B::Index<A>: Send + Sync,
     {
-        Self(Some(|inbox| -> Weak<dyn Notified> {
-            let weak: Weak<DeathListener<A, B>> = Arc::downgrade(inbox);
+        Self(Some(|listener| -> Weak<dyn Notified> {
+            let weak: Weak<DeathListener<A, B>> = Arc::downgrade(listener);
             weak
         }))
     }
 
-    /// What tells `inbox`, which is made only if that is possible, of the death of an entry with this hash.
+    /// Returns what notifies `listener` of the death of an entry with this hash. The listener is made only if
+    /// that is possible.
     pub(in crate::map) fn notify<'a>(
         &self,
-        inbox: impl FnOnce() -> &'a Arc<DeathListener<A, B>>,
+        listener: impl FnOnce() -> &'a Arc<DeathListener<A, B>>,
         hash: u64,
     ) -> Option<Notify> {
         let coerce = self.0?;
-        Some(Notify::new(coerce(inbox()), hash))
+        Some(Notify::new(coerce(listener()), hash))
     }
 }
 

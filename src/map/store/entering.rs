@@ -1,4 +1,4 @@
-//! How an entry comes into its store: linked, and what had to make way.
+//! Linking entries, and what they displace.
 
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
 use crate::map::store::hook::RemovalCause;
@@ -13,8 +13,8 @@ use crate::table::payload::Halves;
 use crate::table::stats::Count;
 use crate::table::{Entered, Entering, MANY_STRANGERS};
 
-/// What has become of a node that was to be linked; the rest is to be dropped when the caller has taken over
-/// what is its own.
+/// What has become of a node that was to be linked. `strangers` are to be dropped when the caller has taken
+/// over what is its own.
 pub(in crate::map) struct Linking<A: Slot, B: Slot> {
     pub(in crate::map) outcome: Outcome<A, B>,
     pub(in crate::map) strangers: Vec<NodeRef<StoreNode<A, B>>>,
@@ -22,31 +22,31 @@ pub(in crate::map) struct Linking<A: Slot, B: Slot> {
 
 pub(in crate::map) enum Outcome<A: Slot, B: Slot> {
     /// Linked, perhaps in the place of another entry, whose ownership by the index is still to be taken over.
-    Linked(Option<Gone<A, B>>),
+    Linked(Option<Displaced<A, B>>),
     Occupied(LiveEntry<A, B>),
     /// The store is closed.
     Closed,
 }
 
-/// What was entered, and what had to make way for it.
+/// What was entered, and what it displaced.
 pub(in crate::map) type Inserted<A, B> = (EntryRef<A, B>, Option<LiveEntry<A, B>>);
 
 /// What was put in the place of what.
 pub(in crate::map) type Swapped<A, B> = (EntryRef<A, B>, LiveEntry<A, B>);
 
-/// An entry that another one took the place of.
-pub(in crate::map) enum Gone<A: Slot, B: Slot> {
+/// An entry that another one has replaced.
+pub(in crate::map) enum Displaced<A: Slot, B: Slot> {
     Live(LiveEntry<A, B>),
     Dead(EntryRef<A, B>),
     /// Its value could not be had, and is not dead.
     OutOfReach(EntryRef<A, B>),
 }
 
-impl<A: Slot, B: Slot> Gone<A, B> {
-    fn held(&self) -> &EntryRef<A, B> {
+impl<A: Slot, B: Slot> Displaced<A, B> {
+    fn entry(&self) -> &EntryRef<A, B> {
         match self {
-            Self::Live(landed) => &landed.held,
-            Self::Dead(held) | Self::OutOfReach(held) => held,
+            Self::Live(live_entry) => &live_entry.entry,
+            Self::Dead(entry) | Self::OutOfReach(entry) => entry,
         }
     }
 }
@@ -94,118 +94,120 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
                     return Linking { outcome, strangers };
                 }
             };
-            let gone = match LiveEntry::of(EntryRef::new(existing)) {
-                Ok(mut landed) => {
-                    if !displace(&mut landed) {
-                        let outcome = Outcome::Occupied(landed);
+            let displaced = match LiveEntry::of(EntryRef::new(existing)) {
+                Ok(mut live_entry) => {
+                    if !displace(&mut live_entry) {
+                        let outcome = Outcome::Occupied(live_entry);
                         return Linking { outcome, strangers };
                     }
                     // (Its value is held.)
-                    match landed.held.key().is_dead() {
-                        false => Gone::Live(landed),
-                        true => Gone::Dead(landed.held),
+                    match live_entry.entry.key().is_dead() {
+                        false => Displaced::Live(live_entry),
+                        true => Displaced::Dead(live_entry.entry),
                     }
                 }
-                Err(held) if held.is_dead() => Gone::Dead(held),
-                Err(held) => Gone::OutOfReach(held),
+                Err(entry) if entry.is_dead() => Displaced::Dead(entry),
+                Err(entry) => Displaced::OutOfReach(entry),
             };
-            gone.held().value().leaves();
-            if self.table.replace_node(gone.held().strong(), node) {
-                let outcome = Outcome::Linked(Some(gone));
+            displaced.entry().value().before_unlink();
+            if self.table.replace_node(displaced.entry().node_ref(), node) {
+                let outcome = Outcome::Linked(Some(displaced));
                 return Linking { outcome, strangers };
             }
             // It is left where it is; or somebody else has taken it out or replaced it meanwhile.
             if self.is_closed() {
                 let outcome = Outcome::Closed;
-                return after(gone, Linking { outcome, strangers });
+                return after(displaced, Linking { outcome, strangers });
             }
         }
     }
 
-    /// What is left to do when an entry has taken the place of another one, which comes back, if it was
-    /// alive.
-    pub(in crate::map) fn has_displaced(
+    /// Counts and runs the hook for a displaced entry. It comes back if it was alive.
+    pub(in crate::map) fn after_displacing(
         &self,
-        gone: Option<Gone<A, B>>,
+        displaced: Option<Displaced<A, B>>,
     ) -> Option<LiveEntry<A, B>> {
-        match gone? {
-            Gone::Live(landed) => {
+        match displaced? {
+            Displaced::Live(live_entry) => {
                 self.counters.add(Count::Replaced);
-                self.has_gone(&landed.held, RemovalCause::Replaced);
-                Some(landed)
+                self.on_unlinked(&live_entry.entry, RemovalCause::Replaced);
+                Some(live_entry)
             }
-            Gone::Dead(held) => {
+            Displaced::Dead(entry) => {
                 self.counters.add(Count::DeadSeen);
-                self.has_gone(&held, RemovalCause::Dead);
+                self.on_unlinked(&entry, RemovalCause::Dead);
                 None
             }
-            Gone::OutOfReach(held) => {
+            Displaced::OutOfReach(entry) => {
                 self.counters.add(Count::Replaced);
-                self.has_gone(&held, RemovalCause::Replaced);
+                self.on_unlinked(&entry, RemovalCause::Replaced);
                 None
             }
         }
     }
 
-    /// What is left to do when an entry is linked: the other side is told, and who had to make way, and a
-    /// part of the table is swept.
+    /// Updates the reverse index, runs the hook for the displaced entry, and sweeps a part of the table.
     fn entered(
         &self,
-        held: &EntryRef<A, B>,
-        gone: Option<Gone<A, B>>,
+        entry: &EntryRef<A, B>,
+        displaced: Option<Displaced<A, B>>,
         strangers: Vec<NodeRef<StoreNode<A, B>>>,
     ) -> Option<LiveEntry<A, B>> {
         self.counters.add(Count::Inserted);
-        self.has_come(held);
-        let displaced = self.has_displaced(gone);
+        self.on_linked(entry);
+        let displaced = self.after_displacing(displaced);
         self.let_go(strangers);
-        self.sweep(held);
+        self.sweep(entry);
         displaced
     }
 
-    /// Entries that have the same hash and another key, or one that has died: those are taken out.
+    /// Drops entries with the same hash and another key, or a dead one: those are removed.
     pub(in crate::map) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
         // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look
         // for dead ones.
         let hash = strangers.first().map(|first| first.header().hash());
         let many = strangers.len() >= MANY_STRANGERS;
-        let take_out_if_dead = |strong| {
-            let held = EntryRef::new(strong);
-            if held.is_dead() {
-                self.saw_lost(&held);
+        let take_out_if_dead = |node_ref| {
+            let entry = EntryRef::new(node_ref);
+            if entry.is_dead() {
+                self.saw_lost(&entry);
             }
         };
         strangers.into_iter().for_each(take_out_if_dead);
         if let Some(hash) = hash.filter(|_| many) {
-            let _: Option<()> = self.table.find_of(hash, |strong| {
-                take_out_if_dead(strong);
+            let _: Option<()> = self.table.find_of(hash, |node_ref| {
+                take_out_if_dead(node_ref);
                 None
             });
         }
     }
 
-    fn draft(&self, hash: u64, (key, value): (A, B), live: isize) -> UnlinkedNode<StoreNode<A, B>> {
-        let blank = self.table.uninit_node(0, hash, live);
+    fn new_node(
+        &self,
+        hash: u64,
+        (key, value): (A, B),
+        live: isize,
+    ) -> UnlinkedNode<StoreNode<A, B>> {
+        let uninit_node = self.table.uninit_node(0, hash, live);
         // SAFETY: the blank has the node alone; key and value are written, then it is complete.
         unsafe {
-            StoreNode::<A, B>::write_key(blank.node(), key);
-            StoreNode::<A, B>::value_place(blank.node()).write(value);
-            blank.complete()
+            StoreNode::<A, B>::write_key(uninit_node.node(), key);
+            StoreNode::<A, B>::value_place(uninit_node.node()).write(value);
+            uninit_node.complete()
         }
     }
 }
 
 impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
-    /// Asks both sides to report their death, before the entry is linked: so a panic of user code leaves
-    /// nothing behind.
+    /// Registers at both sides before the entry is linked: so a panic of user code leaves nothing behind.
     fn watched(&self, hash: u64, mut parts: (A, B), (key, value): (&A::Live, &B::Live)) -> (A, B) {
         parts.0.watch(key, || self.notify(hash));
         self.watch_value(hash, &mut parts.1, value);
         parts
     }
 
-    /// Enters an entry, unless there is a live one with the same key that `displace` does not want to make
-    /// way. Returns the one that had to.
+    /// Inserts an entry, unless there is a live one with the same key that `displace` refuses. Returns the
+    /// displaced one.
     pub(in crate::map) fn insert(
         &self,
         hash: u64,
@@ -217,31 +219,32 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         if self.is_closed() {
             return Err(NotInserted::closed(parts));
         }
-        let draft = self.draft(hash, self.watched(hash, parts, live), 1);
-        let is_it = |stored: &A| same(draft.key(), stored);
-        let Linking { outcome, strangers } = self.link(draft.node(), hash, &is_it, &mut displace);
-        let gone = match outcome {
-            Outcome::Linked(gone) => gone,
-            Outcome::Occupied(landed) => {
+        let new_node = self.new_node(hash, self.watched(hash, parts, live), 1);
+        let is_it = |stored: &A| same(new_node.key(), stored);
+        let Linking { outcome, strangers } =
+            self.link(new_node.node(), hash, &is_it, &mut displace);
+        let displaced = match outcome {
+            Outcome::Linked(displaced) => displaced,
+            Outcome::Occupied(live_entry) => {
                 let refused = NotInserted {
-                    existing: Some(landed),
-                    parts: take_back(draft),
+                    existing: Some(live_entry),
+                    parts: take_back(new_node),
                 };
                 return Err(after(strangers, refused));
             }
             Outcome::Closed => {
-                let refused = NotInserted::closed(take_back(draft));
+                let refused = NotInserted::closed(take_back(new_node));
                 return Err(after(strangers, refused));
             }
         };
         // SAFETY: linked, and one of its two counts is ours.
-        let held = EntryRef::new(unsafe { draft.entered() });
-        if gone.is_some() {
+        let entry = EntryRef::new(unsafe { new_node.entered() });
+        if displaced.is_some() {
             // Both were counted, and one of them is an entry.
             self.table.add_live(-1);
         }
-        let displaced = self.entered(&held, gone, strangers);
-        Ok((held, displaced))
+        let displaced = self.entered(&entry, displaced, strangers);
+        Ok((entry, displaced))
     }
 
     /// Puts an entry in the place of this very one, if that is in still.
@@ -255,23 +258,26 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         live: &B::Live,
     ) -> Result<Swapped<A, B>, (A, B)> {
         let parts = self.watched(hash, parts, (old.key_live(), live));
-        let draft = self.draft(hash, parts, 0);
-        if !self.table.replace_node(old.held.strong(), draft.node()) {
+        let new_node = self.new_node(hash, parts, 0);
+        if !self
+            .table
+            .replace_node(old.entry.node_ref(), new_node.node())
+        {
             // This may be its last owner.
-            return Err(after(old, take_back(draft)));
+            return Err(after(old, take_back(new_node)));
         }
         // SAFETY: linked, and one of its two counts is ours.
-        let held = EntryRef::new(unsafe { draft.entered() });
-        let displaced = self.entered(&held, Some(Gone::Live(old)), Vec::new());
-        Ok((held, displaced.expect("the old one was alive")))
+        let entry = EntryRef::new(unsafe { new_node.entered() });
+        let displaced = self.entered(&entry, Some(Displaced::Live(old)), Vec::new());
+        Ok((entry, displaced.expect("the old one was alive")))
     }
 }
 
 /// The parts of an entry that was never linked.
-fn take_back<A, B>(draft: UnlinkedNode<StoreNode<A, B>>) -> (A, B) {
+fn take_back<A, B>(new_node: UnlinkedNode<StoreNode<A, B>>) -> (A, B) {
     // SAFETY: this moves out both.
     unsafe {
-        draft.take(|node| {
+        new_node.take(|node| {
             let value = StoreNode::<A, B>::value_place(node).read();
             (StoreNode::<A, B>::take_key(node), value)
         })

@@ -19,12 +19,12 @@ unsafe impl<A: Send + Sync, B: Send + Sync> Sync for EntryRef<A, B> {}
 
 impl<A, B> EntryRef<A, B> {
     #[inline(always)]
-    pub(in crate::map) fn new(strong: NodeRef<StoreNode<A, B>>) -> Self {
-        Self(strong)
+    pub(in crate::map) fn new(node_ref: NodeRef<StoreNode<A, B>>) -> Self {
+        Self(node_ref)
     }
 
     #[inline(always)]
-    pub(in crate::map) fn strong(&self) -> &NodeRef<StoreNode<A, B>> {
+    pub(in crate::map) fn node_ref(&self) -> &NodeRef<StoreNode<A, B>> {
         &self.0
     }
 
@@ -33,7 +33,7 @@ impl<A, B> EntryRef<A, B> {
         self.0.node() == other.0.node()
     }
 
-    pub(in crate::map) fn into_strong(self) -> NodeRef<StoreNode<A, B>> {
+    pub(in crate::map) fn into_node_ref(self) -> NodeRef<StoreNode<A, B>> {
         self.0
     }
 
@@ -59,7 +59,7 @@ impl<A: Slot, B: Slot> EntryRef<A, B> {
 
     /// With what keeps both sides alive, if both are. It comes back if not.
     #[inline]
-    pub(in crate::map) fn landed(self) -> Result<LiveEntry<A, B>, Self> {
+    pub(in crate::map) fn upgrade(self) -> Result<LiveEntry<A, B>, Self> {
         LiveEntry::of(self)?.with_key(Slot::live)
     }
 }
@@ -75,7 +75,7 @@ pub(crate) struct LiveEntry<A: Slot, B: Slot> {
     /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has
     /// ended.
     pub(in crate::map) live: B::Live,
-    pub(in crate::map) held: EntryRef<A, B>,
+    pub(in crate::map) entry: EntryRef<A, B>,
     /// A factory has just made it.
     pub(in crate::map) fresh: bool,
     /// What keeps the key alive too, if that was asked for: always in what a creation ends in.
@@ -84,9 +84,9 @@ pub(crate) struct LiveEntry<A: Slot, B: Slot> {
 
 impl<A: Slot, B: Slot> LiveEntry<A, B> {
     #[inline]
-    pub(in crate::map) fn new(held: EntryRef<A, B>, live: B::Live) -> Self {
+    pub(in crate::map) fn new(entry: EntryRef<A, B>, live: B::Live) -> Self {
         Self {
-            held,
+            entry,
             live,
             fresh: false,
             key: None,
@@ -95,16 +95,16 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
 
     /// It comes back if the value is dead.
     #[inline]
-    pub(in crate::map) fn of(held: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
-        match held.value().live() {
-            Some(live) => Ok(Self::new(held, live)),
-            None => Err(held),
+    pub(in crate::map) fn of(entry: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
+        match entry.value().live() {
+            Some(live) => Ok(Self::new(entry, live)),
+            None => Err(entry),
         }
     }
 
     /// The entry alone.
     fn into_entry(self) -> EntryRef<A, B> {
-        after((self.live, self.key), self.held)
+        after((self.live, self.key), self.entry)
     }
 
     /// Keeps the key alive too, by what `live` says. The entry comes back if that cannot be had.
@@ -120,7 +120,7 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
 
     /// Keeps the key alive too, by what `live` says. False if that cannot be had.
     pub(in crate::map) fn keep_key(&mut self, live: impl FnOnce(&A) -> Option<A::Live>) -> bool {
-        self.key = live(self.held.key());
+        self.key = live(self.entry.key());
         self.key.is_some()
     }
 
@@ -131,12 +131,12 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
 
     /// The key, if it is kept alive.
     pub(in crate::map) fn key(&self) -> &A::Shown {
-        self.held.key().shown(self.key_live())
+        self.entry.key().shown(self.key_live())
     }
 
     #[inline]
     pub(in crate::map) fn value(&self) -> &B::Shown {
-        self.held.value().shown(&self.live)
+        self.entry.value().shown(&self.live)
     }
 
     /// An owner of the value.
@@ -145,8 +145,8 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
     where
         B::Shown: Clone,
     {
-        let owner = self.held.value().owner(self.live);
-        after((self.held, self.key), owner)
+        let owner = self.entry.value().owner(self.live);
+        after((self.entry, self.key), owner)
     }
 
     /// An owner of the value, and one of the key, if that is alive.
@@ -155,17 +155,17 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
         A::Shown: Clone,
         B::Shown: Clone,
     {
-        let key = self.held.key();
+        let key = self.entry.key();
         let owner = key.owner(self.key.or_else(|| key.live())?);
-        let value = self.held.value().owner(self.live);
-        Some(after(self.held, (owner, value)))
+        let value = self.entry.value().owner(self.live);
+        Some(after(self.entry, (owner, value)))
     }
 }
 
 impl<A: Slot, B: Slot> Clone for LiveEntry<A, B> {
     fn clone(&self) -> Self {
         Self {
-            held: self.held.clone(),
+            entry: self.entry.clone(),
             live: self.live.clone(),
             fresh: self.fresh,
             key: self.key.clone(),
@@ -175,6 +175,6 @@ impl<A: Slot, B: Slot> Clone for LiveEntry<A, B> {
 
 /// What waits while a value is created: the key, kept alive if it is a weak one.
 pub(crate) struct PendingKey<A: Slot, B: Slot> {
-    pub(in crate::map) seed: ReservedNode<StoreNode<A, B>>,
+    pub(in crate::map) reserved: ReservedNode<StoreNode<A, B>>,
     pub(in crate::map) key: A::Live,
 }

@@ -1,25 +1,19 @@
-//! Reading entries without becoming an owner of them.
+//! Reading entries without becoming an owner of them: hazard pointers.
 //!
 //! ```text
-//!  look-up   ─► says which node it looks at ─► is it linked still? ─► compares, upgrades ─► says that it has finished
-//!  removal   ─► unlinks ─► puts the index's ownership aside ─► when many have gathered, gives up those that nobody looks at
+//!  look-up  ─► stores the hazard ─► light barrier ─► is the node still linked? ─► compares, upgrades ─► clears the hazard
+//!  removal  ─► unlinks ─► retires the index's ownership ... later: heavy barrier ─► reads all hazards ─► drops the rest
 //! ```
 //!
 //! To become an owner takes two locked instructions on the node's line, which all readers of a hot key make
-//! in turn. A look-up of a weak map writes to its thread's own line instead (a *hazard pointer*). Between its
-//! saying and its looking again there is the light half of the asymmetric barrier, and between unlinking and
-//! reading what the threads say there is the heavy half; so either the look-up sees that the node is
-//! unlinked, or the removal sees that somebody looks at it.
+//! in turn. A look-up of a weak map writes to its thread's own line instead. Because of the two barriers
+//! either the look-up sees that the node is unlinked, or the removal sees the hazard.
 //!
-//! What is put aside waits for a short time only: whoever removes, enters or finds nothing looks which nodes
-//! can go, once a millisecond has passed since that was done last. So in a quiet map they go with the call
-//! that takes them out. Looking interrupts all processors on which the process runs, which is why not every
-//! call does it.
+//! A heavy barrier interrupts all processors on which the process runs. So retired nodes are scanned at most
+//! once a millisecond, by whoever removes, enters or finds nothing; in a quiet map they go with the call that
+//! unlinks them. A thread that retires more in a millisecond scans its own list: see [`BATCH`].
 //!
-//! What is put aside is bounded in number too, however long a look-up stands still in the middle of a
-//! comparison: on each thread's pile [`BATCH`] nodes less one, or as many as a quarter of the entries, up to
-//! [`MOST`]; and one for each thread. A thread looks at one node at a time; a look-up inside a comparison
-//! becomes an owner, as all others do.
+//! A thread has one hazard. A look-up inside a comparison becomes an owner.
 
 use crate::map::store::node::StoreNode;
 use crate::memory::node::NodePtr;
@@ -36,39 +30,36 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 
-/// So many nodes are put aside, at least, before somebody looks which of them can go.
+/// A thread scans its own list when so many are retired there, or a quarter as many as there are entries, up
+/// to [`MAX_BATCH`]. So at most that many wait for each thread, however long a look-up stands still.
 pub(in crate::map) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
     64
 };
 
-/// And so many at most, where there are as many entries: looking interrupts all processors on which the
-/// process runs.
-const MOST: usize = BATCH * 4;
+const MAX_BATCH: usize = BATCH * 4;
 
 /// The index's ownerships of nodes that have been unlinked.
 pub(in crate::map) struct HazardDomain<B: Payload> {
-    /// Those of all who share a store are the same: what somebody looks at must not go with one of them.
-    piles: OnceCell<Arc<Piles<B>>>,
-    /// Whoever puts something aside looks at once what can go.
+    /// Shared by all who share a store: a hazard must not be dropped with one of them.
+    shards: OnceCell<Arc<RetireShards<B>>>,
+    /// Whoever retires a node scans at once.
     pub(in crate::map) is_eager: bool,
 }
 
-struct Piles<B: Payload> {
+struct RetireShards<B: Payload> {
     /// Each of the first threads has one of its own; the others share the last.
-    lanes: Box<[RetireShard<B>]>,
-    /// How many are put aside on a pile before somebody looks: a quarter as many as there were entries when
-    /// that was done last, within bounds.
-    enough: AtomicUsize,
-    /// Something may be put aside. Cleared before the piles are taken, and set while one of them is locked:
-    /// so it is not missed.
-    waits: AtomicBool,
-    /// In which millisecond somebody looked at all piles last.
-    looked: AtomicU64,
+    shards: Box<[RetireShard<B>]>,
+    /// How many are retired in one shard before it is scanned.
+    threshold: AtomicUsize,
+    /// Cleared before the lists are taken, set while one of them is locked: so nothing is missed.
+    may_have_retired: AtomicBool,
+    /// The millisecond in which all shards were scanned last.
+    last_scan_ms: AtomicU64,
 }
 
-/// A line of its own for each pile.
+/// On a line of its own.
 #[repr(align(128))]
 struct RetireShard<B: Payload>(Lock<RetireList<B>>);
 
@@ -76,191 +67,189 @@ impl<B: Payload> HazardDomain<B> {
     const_fn! {
         pub(in crate::map) const fn new() -> Self {
             Self {
-                piles: OnceCell::new(),
+                shards: OnceCell::new(),
                 is_eager: false,
             }
         }
     }
 
-    fn piles(&self) -> &Arc<Piles<B>> {
-        self.piles.get_or_init(|| Arc::new(Piles::new()))
+    fn shards(&self) -> &Arc<RetireShards<B>> {
+        self.shards.get_or_init(|| Arc::new(RetireShards::new()))
     }
 
-    /// Another one with the same piles.
+    /// Returns another one with the same shards.
     pub(in crate::map) fn share(&self) -> Self {
         let mut shared = Self::new();
         shared.is_eager = self.is_eager;
-        let _ = shared.piles.set(Arc::clone(self.piles()));
+        let _ = shared.shards.set(Arc::clone(self.shards()));
         shared
     }
 
-    /// Gives up the index's ownership of a node that has just been unlinked, a little later. The caller is an
-    /// owner too, so its payload is not dropped here; others' may go with what comes back.
-    pub(in crate::map) fn retire(&self, strong: NodeRef<B>, table: &Table<B>) -> Due<B> {
-        self.retire_all(std::iter::once(strong), table)
+    /// Retires the index's ownership of a node that has just been unlinked. The caller is an owner too, so
+    /// its payload is not dropped here; others' may go with what comes back.
+    pub(in crate::map) fn retire(&self, node_ref: NodeRef<B>, table: &Table<B>) -> Reclaimed<B> {
+        self.retire_all(std::iter::once(node_ref), table)
     }
 
-    /// As `retire`, for many, of which the caller need not be another owner.
+    /// Retires many, of which the caller need not be another owner.
     pub(in crate::map) fn retire_all(
         &self,
-        strongs: impl Iterator<Item = NodeRef<B>>,
+        node_refs: impl Iterator<Item = NodeRef<B>>,
         table: &Table<B>,
-    ) -> Due<B> {
-        self.piles().put(strongs, table, self.is_eager)
+    ) -> Reclaimed<B> {
+        self.shards().put(node_refs, table, self.is_eager)
     }
 
-    /// Drops what has been put aside, if there is something, and time for that. To be called now and then, as
-    /// a destructor may be.
+    /// Drops retired nodes without a hazard, unless that was done in this millisecond. Runs destructors.
     #[inline(always)]
-    pub(in crate::map) fn drop_in_time(&self) {
-        if let Some(piles) = self.piles.get() {
-            if piles.waits.load(Relaxed) {
-                piles.drop_now_if_time();
+    pub(in crate::map) fn reclaim_if_due(&self) {
+        if let Some(shards) = self.shards.get() {
+            if shards.may_have_retired.load(Relaxed) {
+                shards.reclaim_all_if_due();
             }
         }
     }
 
-    /// As `drop_in_time`, at once.
-    pub(in crate::map) fn drop_what_waits(&self) {
-        if let Some(piles) = self.piles.get() {
-            if piles.waits.load(Relaxed) {
-                drop(piles.give_up());
+    /// Drops retired nodes without a hazard.
+    pub(in crate::map) fn reclaim_now(&self) {
+        if let Some(shards) = self.shards.get() {
+            if shards.may_have_retired.load(Relaxed) {
+                drop(shards.reclaim());
             }
         }
     }
 
-    /// What has been put aside, but for what somebody is looking at.
+    /// Returns the retired nodes without a hazard.
     #[cold]
-    pub(in crate::map) fn give_up(&self) -> Due<B> {
-        self.piles
+    pub(in crate::map) fn reclaim(&self) -> Reclaimed<B> {
+        self.shards
             .get()
-            .map_or_else(Due::nothing, |piles| piles.give_up())
+            .map_or_else(Reclaimed::nothing, |shards| shards.reclaim())
     }
 }
 
-impl<B: Payload> Piles<B> {
+impl<B: Payload> RetireShards<B> {
     fn new() -> Self {
         let all = 0..=sync::shards().0;
         Self {
-            lanes: all
+            shards: all
                 .map(|_| RetireShard(Lock::new(RetireList::new())))
                 .collect(),
-            enough: AtomicUsize::new(BATCH),
-            waits: AtomicBool::new(false),
-            looked: AtomicU64::new(0),
+            threshold: AtomicUsize::new(BATCH),
+            may_have_retired: AtomicBool::new(false),
+            last_scan_ms: AtomicU64::new(0),
         }
     }
 
     fn put(
         &self,
-        strongs: impl Iterator<Item = NodeRef<B>>,
+        node_refs: impl Iterator<Item = NodeRef<B>>,
         table: &Table<B>,
         is_eager: bool,
-    ) -> Due<B> {
-        let shared = self.lanes.len() - 1;
+    ) -> Reclaimed<B> {
+        let shared = self.shards.len() - 1;
         let own = sync::own_index().map_or(shared, |own| own.min(shared));
-        let len = self.lanes[own].0.with(|pile| {
-            strongs.for_each(|strong| pile.push(strong));
-            self.something_waits();
-            pile.len
+        let len = self.shards[own].0.with(|retired| {
+            node_refs.for_each(|node_ref| retired.push(node_ref));
+            self.set_may_have_retired();
+            retired.len
         });
         // Relaxed, here and below: a hint.
-        if is_eager || self.is_time() {
-            self.give_up()
-        } else if len >= self.enough.load(Ordering::Relaxed) {
-            let enough = (table.len() / 4).clamp(BATCH, MOST);
-            self.enough.store(enough, Ordering::Relaxed);
-            self.give_up_of(&self.lanes[own..=own])
+        if is_eager || self.is_due() {
+            self.reclaim()
+        } else if len >= self.threshold.load(Ordering::Relaxed) {
+            let threshold = (table.len() / 4).clamp(BATCH, MAX_BATCH);
+            self.threshold.store(threshold, Ordering::Relaxed);
+            self.reclaim_shards(&self.shards[own..=own])
         } else {
-            Due::nothing()
+            Reclaimed::nothing()
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn drop_now_if_time(&self) {
-        if self.is_time() {
-            drop(self.give_up());
+    fn reclaim_all_if_due(&self) {
+        if self.is_due() {
+            drop(self.reclaim());
         }
     }
 
-    /// Whether nobody has looked at the piles in this millisecond. True for one caller.
-    fn is_time(&self) -> bool {
+    /// True for the first caller in each millisecond.
+    fn is_due(&self) -> bool {
         let now = sync::millisecond();
-        self.looked.load(Relaxed) != now && self.looked.swap(now, Relaxed) != now
+        self.last_scan_ms.load(Relaxed) != now && self.last_scan_ms.swap(now, Relaxed) != now
     }
 
-    /// To be called while the pile is locked on which it is put.
+    /// To be called while the list is locked that has got a node.
     #[inline]
-    fn something_waits(&self) {
-        if !self.waits.load(Relaxed) {
-            self.waits.store(true, Relaxed);
+    fn set_may_have_retired(&self) {
+        if !self.may_have_retired.load(Relaxed) {
+            self.may_have_retired.store(true, Relaxed);
         }
     }
 
-    fn give_up(&self) -> Due<B> {
-        self.waits.store(false, Relaxed);
-        self.give_up_of(&self.lanes)
+    fn reclaim(&self) -> Reclaimed<B> {
+        self.may_have_retired.store(false, Relaxed);
+        self.reclaim_shards(&self.shards)
     }
 
-    fn take(piles: &[RetireShard<B>]) -> RetireList<B> {
+    fn take(shards: &[RetireShard<B>]) -> RetireList<B> {
         let mut all = RetireList::new();
-        for RetireShard(pile) in piles {
-            all.append(pile.with(|pile| std::mem::replace(pile, RetireList::new())));
+        for RetireShard(retired) in shards {
+            all.append(retired.with(|retired| std::mem::replace(retired, RetireList::new())));
         }
         all
     }
 
-    /// Nothing between the taking of the piles and the end may panic: a pile that is dropped drops what
-    /// somebody may be looking at.
+    /// Must not panic after it has taken the lists: a list that is dropped drops hazards.
     #[cold]
-    fn give_up_of(&self, piles: &[RetireShard<B>]) -> Due<B> {
+    fn reclaim_shards(&self, shards: &[RetireShard<B>]) -> Reclaimed<B> {
         let mut free = RetireList::new();
         loop {
-            let mut aside = Self::take(piles);
-            if aside.len == 0 {
-                return Due(free);
+            let mut retired = Self::take(shards);
+            if retired.len == 0 {
+                return Reclaimed(free);
             }
-            let put_back = |pile: RetireList<B>| {
-                piles[0].0.with(|rest| {
-                    rest.append(pile);
-                    self.something_waits();
+            let put_back = |retired: RetireList<B>| {
+                shards[0].0.with(|rest| {
+                    rest.append(retired);
+                    self.set_may_have_retired();
                 });
             };
             // Between unlinking and reading what the threads say. Pairs with the light half in
             // `Index::protect`.
             if !heavy_barrier() {
-                put_back(aside);
-                return Due(free);
+                put_back(retired);
+                return Reclaimed(free);
             }
             let hazards = hazards();
             if hazards.is_empty() {
-                free.append(aside);
-                return Due(free);
+                free.append(retired);
+                return Reclaimed(free);
             }
-            let mut looked_at = RetireList::new();
-            let mut names = Hazards::new();
-            while let Some(strong) = aside.pop() {
-                let name = strong.node().as_ptr().cast();
-                if hazards.contains(&name) {
-                    names.push(name);
-                    looked_at.push(strong);
+            let mut kept_back = RetireList::new();
+            let mut named = Hazards::new();
+            while let Some(node_ref) = retired.pop() {
+                let hazard = node_ref.node().as_ptr().cast();
+                if hazards.contains(&hazard) {
+                    named.push(hazard);
+                    kept_back.push(node_ref);
                 } else {
-                    free.push(strong);
+                    free.push(node_ref);
                 }
             }
-            if names.is_empty() {
-                return Due(free);
+            if named.is_empty() {
+                return Reclaimed(free);
             }
-            put_back(looked_at);
-            // Who was looking may have finished meanwhile, and asked whether something waits before that was
-            // said: then nobody comes for it. Who finishes after the barrier sees it said.
+            put_back(kept_back);
+            // A reader may have cleared its hazard and seen `may_have_retired == false` just before we set
+            // it: then nobody comes for it. So look once more.
             if !heavy_barrier() {
-                return Due(free);
+                return Reclaimed(free);
             }
             let hazards = self::hazards();
-            if names.iter().all(|name| hazards.contains(name)) {
-                return Due(free);
+            if named.iter().all(|hazard| hazards.contains(hazard)) {
+                return Reclaimed(free);
             }
         }
     }
@@ -268,23 +257,22 @@ impl<B: Payload> Piles<B> {
 
 type Hazards = SmallVec<[*mut (); 16]>;
 
-/// What the threads are looking at.
+/// Reads the hazards of all threads.
 fn hazards() -> Hazards {
-    // Acquire: pairs with the Release of whatever the thread said last; all that it read before was read
-    // before.
+    // Acquire: pairs with the Release that cleared or replaced a hazard; all that its thread read under it
+    // was read before.
     records()
         .map(|record| record.hazard.load(Ordering::Acquire))
         .filter(|hazard| !hazard.is_null())
         .collect()
 }
 
-/// Ownerships of nodes that have been unlinked, linked through their headers, where their hash was: nobody
-/// finds anything by that any more. So putting aside takes no memory.
+/// Ownerships of unlinked nodes, chained through their headers in place of their hashes, by which nobody
+/// finds them any more. So retiring takes no memory.
 struct RetireList<B: Payload> {
-    /// Each has the next one in place of its hash.
     top: Option<NodePtr>,
     len: usize,
-    body: PhantomData<B>,
+    marker: PhantomData<B>,
 }
 
 // SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds
@@ -296,32 +284,32 @@ impl<B: Payload> RetireList<B> {
         Self {
             top: None,
             len: 0,
-            body: PhantomData,
+            marker: PhantomData,
         }
     }
 
-    fn push(&mut self, strong: NodeRef<B>) {
-        strong.header().set_link(self.top);
-        self.top = Some(strong.node());
+    fn push(&mut self, node_ref: NodeRef<B>) {
+        node_ref.header().set_link(self.top);
+        self.top = Some(node_ref.node());
         self.len += 1;
-        std::mem::forget(strong);
+        std::mem::forget(node_ref);
     }
 
     fn pop(&mut self) -> Option<NodeRef<B>> {
         let top = self.top?;
         // SAFETY: pushed, and its ownership forgotten then.
-        let strong = unsafe { NodeRef::<B>::adopt(top) };
-        self.top = strong.header().link();
+        let node_ref = unsafe { NodeRef::<B>::adopt(top) };
+        self.top = node_ref.header().link();
         self.len -= 1;
-        Some(strong)
+        Some(node_ref)
     }
 
     fn append(&mut self, mut other: Self) {
         if self.top.is_none() {
             return *self = other;
         }
-        while let Some(strong) = other.pop() {
-            self.push(strong);
+        while let Some(node_ref) = other.pop() {
+            self.push(node_ref);
         }
     }
 }
@@ -331,36 +319,36 @@ impl<B: Payload> Drop for RetireList<B> {
     fn drop(&mut self) {
         if self.top.is_some() {
             let mut panics = Panics::new();
-            while let Some(strong) = self.pop() {
-                panics.catch(|| drop(strong));
+            while let Some(node_ref) = self.pop() {
+                panics.catch(|| drop(node_ref));
             }
         }
     }
 }
 
-/// Ownerships to be given up where no lock is held and nothing is left to do, since that may run destructors
-/// of keys.
+/// Ownerships to be dropped where no lock is held and nothing is left to do: that may run destructors of
+/// keys.
 #[must_use]
-pub(in crate::map) struct Due<B: Payload>(
+pub(in crate::map) struct Reclaimed<B: Payload>(
     // Dropped, that is all.
     #[allow(dead_code)] RetireList<B>,
 );
 
-impl<B: Payload> Due<B> {
+impl<B: Payload> Reclaimed<B> {
     #[inline]
     pub(in crate::map) fn nothing() -> Self {
         Self(RetireList::new())
     }
 
-    /// What nobody can be looking at.
-    pub(in crate::map) fn all(strongs: impl Iterator<Item = NodeRef<B>>) -> Self {
-        let mut pile = RetireList::new();
-        strongs.for_each(|strong| pile.push(strong));
-        Self(pile)
+    /// Of nodes that have no hazard.
+    pub(in crate::map) fn all(node_refs: impl Iterator<Item = NodeRef<B>>) -> Self {
+        let mut retired = RetireList::new();
+        node_refs.for_each(|node_ref| retired.push(node_ref));
+        Self(retired)
     }
 }
 
-/// A thread that can look at a node, as it has a line of its own to say so.
+/// A thread that has a hazard to set.
 pub(in crate::map) struct Reader(&'static ThreadRecord);
 
 impl Reader {
@@ -370,8 +358,8 @@ impl Reader {
         own_record().map(Self)
     }
 
-    /// Looks for an entry that has this hash the short way, and lets `found` look at it. Like `missing`, that
-    /// is what the call ends in.
+    /// Probes the index for an entry with this hash, and ends in `found`, with its hazard set, or in
+    /// `missing`.
     #[inline(always)]
     pub(in crate::map) fn look<B: Payload, R>(
         self,
@@ -391,7 +379,7 @@ impl Reader {
                 found(Protected {
                     hazard,
                     node,
-                    body: PhantomData,
+                    marker: PhantomData,
                 })
             },
             missing,
@@ -399,44 +387,43 @@ impl Reader {
     }
 }
 
-/// The next entry of a bucket in sight.
+/// The next entry of the bucket of a cursor.
 pub(in crate::map) enum Seen<B: Payload> {
     Next(Protected<B>),
-    /// What is left of the bucket is to be looked for under its lock.
-    Lost,
+    /// The rest of the bucket is to be read again under its lock.
+    BucketChanged,
     Over,
 }
 
 impl Reader {
-    /// Looks at the next entry of a bucket in sight.
+    /// Reads the next entry of the cursor's bucket.
     #[inline(always)]
     pub(in crate::map) fn next<B: Payload>(
         self,
         table: &Table<B>,
-        sight: &mut BucketCursor,
+        cursor: &mut BucketCursor,
     ) -> Seen<B> {
         let hazard = &self.0.hazard;
         if !hazard.load(Ordering::Relaxed).is_null() {
-            return Seen::Lost;
+            return Seen::BucketChanged;
         }
-        match table.protect_next(sight, hazard) {
+        match table.protect_next(cursor, hazard) {
             Next::Protected(node) => Seen::Next(Protected {
                 hazard,
                 node,
-                body: PhantomData,
+                marker: PhantomData,
             }),
-            Next::BucketChanged => Seen::Lost,
+            Next::BucketChanged => Seen::BucketChanged,
             Next::End => Seen::Over,
         }
     }
 }
 
-/// An entry that its thread is looking at. The index's ownership of it is not given up before this is
-/// dropped.
+/// An entry that its thread's hazard names. The index's ownership of it is not dropped before this is.
 pub(in crate::map) struct Protected<B: Payload> {
     hazard: &'static AtomicPtr<()>,
     node: NodePtr,
-    body: PhantomData<B>,
+    marker: PhantomData<B>,
 }
 
 impl<B: Payload> Protected<B> {
@@ -450,7 +437,7 @@ impl<B: Payload> Protected<B> {
 impl<B: Payload> Drop for Protected<B> {
     #[inline(always)]
     fn drop(&mut self) {
-        // Release: pairs with the Acquire in `give_up`.
+        // Release: pairs with the Acquire in `hazards`.
         self.hazard.store(ptr::null_mut(), Ordering::Release);
     }
 }

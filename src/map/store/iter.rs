@@ -1,12 +1,11 @@
-//! Going over all entries of a store, one at a time, with nothing held but the one in hand.
+//! Iterating over a store, one entry at a time, with nothing held but that one.
 //!
-//! A walk remembers the upper half of a hash: what is below it was visited, in whatever table it was by then.
-//! So entries that are in throughout are met once, however the table grows or shrinks meanwhile, and what is
-//! entered behind the walk is not met.
+//! A walk remembers the upper half of a hash: what is below it was visited, in whatever array it was by then.
+//! So an entry that is in throughout is met once, however the table grows or shrinks, and what is inserted
+//! behind the walk is not met.
 //!
-//! Within a bucket it goes from entry to entry as a look-up does: it says which one its thread is looking at,
-//! and becomes an owner of none (see `protection`). Where that does not do (the bucket overflows, or has
-//! changed since its first entry was looked at, or entries hold values that go with their last owner) it
+//! Within a bucket it sets a hazard for each entry, as a look-up does, and becomes an owner of none. If that
+//! does not do (the bucket overflows or has changed, or entries hold values that go with their last owner) it
 //! locks the bucket, and becomes an owner of each entry that is left in it.
 
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
@@ -21,10 +20,10 @@ use std::ops::Range;
 pub(in crate::map) const EVERYWHERE: Range<u64> = 0..1 << 32;
 
 pub(in crate::map) struct Walk<'a, A: Slot, B: Slot> {
-    // Borrowed, so that the entry that it looks at is not given up with the map.
+    // Borrowed, so that its hazard is not dropped with the map.
     table: &'a Table<StoreNode<A, B>>,
     /// Where it is.
-    sight: BucketCursor,
+    cursor: BucketCursor,
     /// Owners of entries of the bucket in which it is.
     owned: Vec<EntryRef<A, B>>,
 }
@@ -33,12 +32,12 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
     pub(in crate::map) fn new(table: &'a Table<StoreNode<A, B>>) -> Self {
         Self {
             table,
-            sight: BucketCursor::before(EVERYWHERE.start),
+            cursor: BucketCursor::before(EVERYWHERE.start),
             owned: Vec::new(),
         }
     }
 
-    /// What `view` makes of the next entry of which it makes something. Dead entries are shown too.
+    /// Returns the next `Some` that `view` returns. Dead entries are shown too.
     #[inline]
     pub(in crate::map) fn next_that<R>(
         &mut self,
@@ -54,13 +53,13 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
                             return result;
                         }
                     }
-                    Seen::Lost => self.own_the_lost(),
+                    Seen::BucketChanged => self.own_the_lost(),
                     Seen::Over => break,
                 }
             }
-            while let Some(held) = self.owned.pop() {
-                let result = view(held.key(), held.value());
-                drop(held);
+            while let Some(entry) = self.owned.pop() {
+                let result = view(entry.key(), entry.value());
+                drop(entry);
                 if result.is_some() {
                     return result;
                 }
@@ -71,21 +70,21 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
         }
     }
 
-    /// The next entry of the bucket in sight, if there is one in sight.
+    /// Returns the next entry of the cursor's bucket, if the cursor has one.
     #[inline(always)]
     fn look(&mut self) -> Option<Seen<StoreNode<A, B>>> {
-        if self.sight.is_over() {
+        if self.cursor.is_over() {
             return None;
         }
         Some(match Reader::own() {
-            Some(reader) => reader.next(self.table, &mut self.sight),
-            None => Seen::Lost,
+            Some(reader) => reader.next(self.table, &mut self.cursor),
+            None => Seen::BucketChanged,
         })
     }
 
-    /// The next entry, dead or alive, as an owner of it.
+    /// Returns the next entry, dead or alive.
     pub(in crate::map) fn next_owned(&mut self) -> Option<EntryRef<A, B>> {
-        if !self.sight.is_over() {
+        if !self.cursor.is_over() {
             self.own_the_lost();
         }
         if self.owned.is_empty() {
@@ -94,14 +93,14 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
         self.owned.pop()
     }
 
-    /// Goes to the next bucket that holds something. False if there is none.
+    /// Advances to the next bucket that holds something. False if there is none.
     #[inline(always)]
     fn go_on(&mut self) -> bool {
         if !B::IS_WEAK || Reader::own().is_none() {
             self.own_some();
             return !self.owned.is_empty();
         }
-        match self.table.look_ahead(&mut self.sight) {
+        match self.table.look_ahead(&mut self.cursor) {
             Ahead::Bucket => true,
             Ahead::Unsure => {
                 self.own_some();
@@ -114,29 +113,33 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
     /// Becomes an owner of all entries of the next bucket that holds some.
     #[cold]
     fn own_some(&mut self) {
-        let left = self.sight.behind()..EVERYWHERE.end;
+        let left = self.cursor.behind()..EVERYWHERE.end;
         if !left.is_empty() {
             let owned = &mut self.owned;
-            let found = |strong| owned.push(EntryRef::new(strong));
+            let found = |node_ref| owned.push(EntryRef::new(node_ref));
             let come_to = self.table.own(left, 1, |_| true, found);
-            self.sight = BucketCursor::before(come_to);
+            self.cursor = BucketCursor::before(come_to);
         }
     }
 
-    /// Becomes an owner of what is left of the bucket that was in sight.
+    /// Becomes an owner of what is left of the cursor's bucket.
     #[cold]
     fn own_the_lost(&mut self) {
-        let next = BucketCursor::before(self.sight.behind());
-        let sight = std::mem::replace(&mut self.sight, next);
+        let next = BucketCursor::before(self.cursor.behind());
+        let cursor = std::mem::replace(&mut self.cursor, next);
         let owned = &mut self.owned;
-        let found = |strong| owned.push(EntryRef::new(strong));
-        self.table
-            .own(sight.halves(), usize::MAX, |node| sight.misses(node), found);
+        let found = |node_ref| owned.push(EntryRef::new(node_ref));
+        self.table.own(
+            cursor.halves(),
+            usize::MAX,
+            |node| cursor.misses(node),
+            found,
+        );
     }
 
     /// The live entries, as owners of them and of both sides.
-    pub(in crate::map) fn landed(self) -> impl Iterator<Item = LiveEntry<A, B>> + use<'a, A, B> {
-        self.owned().filter_map(|held| held.landed().ok())
+    pub(in crate::map) fn live(self) -> impl Iterator<Item = LiveEntry<A, B>> + use<'a, A, B> {
+        self.owned().filter_map(|entry| entry.upgrade().ok())
     }
 
     /// All entries, also dead ones, as owners of them.

@@ -1,5 +1,4 @@
-//! One entry of a store: looking it up, entering, replacing and taking it out, whatever its key and its value
-//! are.
+//! Operations on one key: get, insert, replace, update, remove.
 //!
 //! Of kept keys the later of two equal ones stays: key and value of an entry come and go together, as others
 //! may be looking at both. Of weak keys the first one stays, as in CPython: a new value goes into an entry
@@ -19,7 +18,7 @@ use std::hash::BuildHasher;
 /// What was not entered, in parts; and the live entry in its place.
 type Refusal<'k, A, B> = (<A as KeySlot>::Given<'k>, B, Option<LiveEntry<A, B>>);
 
-/// What was given to be entered, and was not.
+/// What was to be inserted, and was not.
 pub(in crate::map) struct NotEntered<'k, A: HashedKey + 'k, B: ValueSlot> {
     pub(in crate::map) given: A::Given<'k>,
     pub(in crate::map) value: B::Value,
@@ -27,16 +26,15 @@ pub(in crate::map) struct NotEntered<'k, A: HashedKey + 'k, B: ValueSlot> {
     pub(in crate::map) existing: Option<LiveEntry<A, B>>,
 }
 
-/// Not by anything else than its pointer.
+/// Says that a key is registered at by its pointer alone.
 fn unwatched<K>(_: &K) -> Watching {
     Watching::NOT
 }
 
 impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
-    /// The entry that is asked for, if its value is alive; in the middle of a creation that must not wait for
-    /// this one, also a draft.
+    /// Returns the entry that is asked for, as `get_or_draft` does.
     #[inline]
-    pub(in crate::map) fn find_asked<Q>(
+    pub(in crate::map) fn get_asked<Q>(
         &self,
         hasher: &impl BuildHasher,
         asked: &Q,
@@ -46,13 +44,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         A: Lookup<Q>,
     {
         let hash = A::hash_asked(hasher, asked);
-        self.find_or_draft(hash, |stored| stored.is_asked(asked))
+        self.get_or_draft(hash, |stored| stored.is_asked(asked))
     }
 
-    /// What `view` makes of the value that is asked for; in the middle of a creation that must not wait for
-    /// this one, also of a draft.
+    /// Views the value that is asked for, as `get_with_or_draft` does.
     #[inline]
-    pub(in crate::map) fn see_asked<Q, R>(
+    pub(in crate::map) fn get_asked_with<Q, R>(
         &self,
         hasher: &impl BuildHasher,
         asked: &Q,
@@ -63,11 +60,11 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         A: Lookup<Q>,
     {
         let hash = A::hash_asked(hasher, asked);
-        self.see(hash, |stored| stored.is_asked(asked), view)
+        self.get_with_or_draft(hash, |stored| stored.is_asked(asked), view)
     }
 
-    /// As `see_asked`, but tells whether there is none because somebody is creating it.
-    pub(in crate::map) fn try_see_asked<Q, R>(
+    /// Views the value that is asked for, as `try_get_with` does.
+    pub(in crate::map) fn try_get_asked_with<Q, R>(
         &self,
         hasher: &impl BuildHasher,
         asked: &Q,
@@ -78,11 +75,10 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         A: Lookup<Q>,
     {
         let hash = A::hash_asked(hasher, asked);
-        self.try_view(hash, |stored| stored.is_asked(asked), view)
+        self.try_get_with(hash, |stored| stored.is_asked(asked), view)
     }
 
-    /// The live entry whose key `is_it`, and that keeps its key alive too. It is no look-up: it counts
-    /// neither as a hit nor as a miss.
+    /// Returns the live entry whose key `is_it`, with its key kept alive. Counts neither a hit nor a miss.
     fn peek_whole(
         &self,
         hash: u64,
@@ -90,7 +86,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         live: impl FnOnce(&A) -> Option<A::Live>,
     ) -> Option<LiveEntry<A, B>> {
         match self.peek(hash, is_it)?.with_key(live) {
-            Ok(landed) => Some(landed),
+            Ok(live_entry) => Some(live_entry),
             Err(lost) => {
                 // Of an address that is used again, against the rules, this would be found for ever.
                 self.saw_lost(&lost);
@@ -99,7 +95,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         }
     }
 
-    /// The same, by the key itself.
+    /// Does the same, by the key itself.
     fn peek_key(&self, hash: u64, key: &A::Key) -> Option<LiveEntry<A, B>> {
         self.peek_whole(hash, |stored| stored.is(key), |stored| stored.live_as(key))
     }
@@ -122,8 +118,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         other.count_live() == len
     }
 
-    /// Enters an entry with a key of its own, in the place of a live one only if it `displaces` that, or if
-    /// the key of that cannot be had; it comes back.
+    /// Inserts an entry with a key of its own. It replaces a live one, which comes back, only if it
+    /// `displaces` that, or if the key of that cannot be had.
     fn enter_first<'k>(
         &self,
         hash: u64,
@@ -142,8 +138,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         })
     }
 
-    /// Puts an entry in the place of this very one, which comes back. Refused if that is not in any more, or
-    /// if the store is closed.
+    /// Replaces this very entry, which comes back. Refused if it is not in any more, or if the store is
+    /// closed.
     fn enter_for<'k>(
         &self,
         hash: u64,
@@ -152,13 +148,13 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         old: LiveEntry<A, B>,
         watch: impl FnOnce(&A::Key) -> Watching,
     ) -> Result<Swapped<A, B>, Refusal<'k, A, B>> {
-        let (key, live) = A::successor(given, (old.held.key(), old.key_live()), watch);
+        let (key, live) = A::successor(given, (old.entry.key(), old.key_live()), watch);
         let entered = self.swap(hash, old, (key, value), value_live);
         entered.map_err(|parts| (parts.0.given_back(live), parts.1, None))
     }
 
-    /// Enters a value in the place of the live one, which comes back. `watch` says how a weak key is watched,
-    /// be it this one or the stored one, unless it is already. Panics when the store is closed.
+    /// Inserts a value, and returns the live one that it replaces. `watch` says how a weak key is registered
+    /// at, be it this one or the stored one, unless it is already. Panics when the store is closed.
     #[track_caller]
     pub(in crate::map) fn insert_keyed(
         &self,
@@ -175,12 +171,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
             });
             let refused = match old.flatten() {
                 Some(old) => match self.enter_for(hash, given, (value, &live), old, &watch) {
-                    Ok((held, displaced)) => return after((held, watch, live), Some(displaced)),
+                    Ok((entry, displaced)) => return after((entry, watch, live), Some(displaced)),
                     Err(refused) => refused,
                 },
                 None => {
                     match self.enter_first(hash, given, (value, &live), &watch, !A::FIRST_STAYS) {
-                        Ok((held, displaced)) => return after((held, watch, live), displaced),
+                        Ok((entry, displaced)) => return after((entry, watch, live), displaced),
                         Err(refused) => refused,
                     }
                 }
@@ -194,7 +190,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         }
     }
 
-    /// Enters a value, unless there is a live one, or the map is closed. Returns what is entered.
+    /// Inserts a value, unless there is a live one, or the store is closed. Returns the new entry.
     pub(in crate::map) fn try_insert_keyed<'k>(
         &self,
         hash: u64,
@@ -203,7 +199,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     ) -> Result<LiveEntry<A, B>, NotEntered<'k, A, B>> {
         let (value, live) = B::new(value);
         match self.enter_first(hash, given, (value, &live), unwatched, false) {
-            Ok((held, _)) => Ok(LiveEntry::new(held, live)),
+            Ok((entry, _)) => Ok(LiveEntry::new(entry, live)),
             Err((given, value, existing)) => Err(NotEntered {
                 given,
                 value: value.into_shown(live),
@@ -212,7 +208,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         }
     }
 
-    /// Puts a value in the place of the live one, if that fulfils the condition.
+    /// Replaces the live value, if it fulfils the condition.
     pub(in crate::map) fn replace_keyed<'k>(
         &self,
         hash: u64,
@@ -236,14 +232,14 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
                 }
             };
             match self.enter_for(hash, given, (value, &live), old, unwatched) {
-                Ok((held, displaced)) => return Ok(after((held, condition, live), displaced)),
+                Ok((entry, displaced)) => return Ok(after((entry, condition, live), displaced)),
                 Err(refused) => (given, value) = after(refused.2, (refused.0, refused.1)),
             }
         }
     }
 
-    /// Changes the entry as `f` says, which gets the live value or none, and returns the new one or none.
-    /// What is entered then comes back. Panics when there is to be one, and the store is closed.
+    /// Calls `f` with the live value or none, and inserts or removes as its result says. Returns the new
+    /// entry. Panics when there is to be one, and the store is closed.
     #[track_caller]
     pub(in crate::map) fn update_keyed(
         &self,
@@ -258,7 +254,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
             let new = match (f(found.as_ref().map(LiveEntry::value)), &found) {
                 (None, None) => return after((f, given), None),
                 (None, Some(old)) => {
-                    if self.take_out(&old.held, RemovalCause::Removed) {
+                    if self.take_out(&old.entry, RemovalCause::Removed) {
                         return after((f, found, given), None);
                     }
                     continue;
@@ -272,13 +268,13 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
             let entered = match found {
                 Some(old) => {
                     let entered = self.enter_for(hash, given, (value, &live), old, unwatched);
-                    entered.map(|(held, displaced)| (held, Some(displaced)))
+                    entered.map(|(entry, displaced)| (entry, Some(displaced)))
                 }
                 None => self.enter_first(hash, given, (value, &live), unwatched, false),
             };
             match entered {
-                Ok((held, displaced)) => {
-                    let entered = LiveEntry::new(held, live);
+                Ok((entry, displaced)) => {
+                    let entered = LiveEntry::new(entry, live);
                     return after((f, displaced), Some(entered));
                 }
                 Err(refused) if self.is_closed() => {
@@ -290,7 +286,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         }
     }
 
-    /// Takes out the live entry that is asked for, if it fulfils the condition.
+    /// Removes the live entry that is asked for, if it fulfils the condition.
     pub(in crate::map) fn remove_asked<Q>(
         &self,
         hasher: &impl BuildHasher,
@@ -306,12 +302,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         // remove.
         loop {
             let is_it = |stored: &A| stored.is_asked(asked);
-            let landed = self.peek_whole(hash, is_it, |stored| stored.live_asked(asked))?;
-            if !condition(landed.key(), landed.value()) {
-                return after((condition, landed), None);
+            let live_entry = self.peek_whole(hash, is_it, |stored| stored.live_asked(asked))?;
+            if !condition(live_entry.key(), live_entry.value()) {
+                return after((condition, live_entry), None);
             }
-            if self.take_out(&landed.held, RemovalCause::Removed) {
-                return Some(after(condition, landed));
+            if self.take_out(&live_entry.entry, RemovalCause::Removed) {
+                return Some(after(condition, live_entry));
             }
         }
     }

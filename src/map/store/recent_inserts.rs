@@ -1,22 +1,21 @@
-//! What each thread has entered last. Most of what dies soon dies very soon: so the entries that a thread
-//! entered a few insertions ago, which are still in its processor's cache, are looked at before all others.
+//! The last insertions of each thread. Most of what dies soon dies very soon: so a thread's eighth-last
+//! insertion, which is still in its processor's cache, is looked at before all else.
 //!
-//! What is kept here is a hint: nodes may have been taken out, given back and used again by the time that
-//! they are looked at.
+//! What is kept here is a hint: a node may have been unlinked, released and used again.
 
 use crate::memory::node::{Header, NodePtr};
 use crate::sync;
 use crate::sync::plain::{AtomicPtr, AtomicU64, OnceLock, Relaxed};
 use std::ptr::NonNull;
 
-/// How many insertions of its thread an entry stays young.
+/// How many insertions of each thread are remembered.
 const DEPTH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
     8
 };
 
-/// The young entries of one map.
+/// The last insertions into one map.
 pub(in crate::map) struct RecentInserts {
     /// One for each of the first threads.
     rings: OnceLock<Box<[Ring]>>,
@@ -38,7 +37,7 @@ impl RecentInserts {
         }
     }
 
-    /// Remembers an entry of this thread, and returns the one that is not young any more: its node may be
+    /// Remembers an insertion of this thread, and returns the oldest that it forgets: its node may be
     /// anything by now.
     #[inline]
     pub(in crate::map) fn enter(&self, node: NodePtr, hash: u64) -> Option<(NodePtr, u64)> {

@@ -1,5 +1,4 @@
-//! The other side of a two-sided map: from a value to the entries that hold it; and which values ask for
-//! that.
+//! The reverse index of a two-sided map: from a value to the entries that hold it.
 //!
 //! The entries are in a dashmap under the identity hash of their value. Whoever looks for those of one value
 //! compares afterwards, when no lock is held: others may have the same hash. An entry is put on its list
@@ -26,19 +25,18 @@ pub(crate) trait Indexed: Slot {
     type Index<A: Slot>: Reverse<A, Self>;
 }
 
-/// What is told of entries that come and go, so that they can be found from the other side. Calls no user
-/// code.
+/// The reverse index. Calls no user code.
 pub(crate) trait Reverse<A, B> {
-    /// There is no other side.
+    /// There is none.
     const IS_NOBODY: bool = false;
 
-    fn linked(&self, held: &EntryRef<A, B>);
-    fn unlinked(&self, held: &EntryRef<A, B>);
-    /// One that knows of nothing yet.
+    fn linked(&self, entry: &EntryRef<A, B>);
+    fn unlinked(&self, entry: &EntryRef<A, B>);
+    /// Returns an empty one.
     fn nothing() -> Self;
-    /// Another one that is told for both.
+    /// Returns another one with the same contents.
     fn share(&self) -> Self;
-    /// Gives back memory that is not needed.
+    /// Releases memory that is not needed.
     fn shrink_to_fit(&self) {}
 }
 
@@ -134,18 +132,18 @@ impl<A: Slot, Q: Pointer> Row for Entries<A, Q> {
 
 impl<A: Slot, Q: Pointer> Entries<A, Q> {
     /// Puts an entry at the end, unless it has gone.
-    fn push(&mut self, held: &TracedEntry<A, Q>) {
-        let place = &held.value().extra.place;
+    fn push(&mut self, entry: &TracedEntry<A, Q>) {
+        let place = &entry.value().extra.place;
         if place.load(Ordering::Relaxed) != GONE {
             place.store(self.places.len(), Ordering::Relaxed);
-            self.places.push(Some(held.clone()));
+            self.places.push(Some(entry.clone()));
         }
     }
 
     /// Takes an entry off, if it is on the list. It is not put on any more.
-    fn remove(&mut self, held: &TracedEntry<A, Q>) -> Option<TracedEntry<A, Q>> {
-        let place = held.value().extra.place.load(Ordering::Relaxed);
-        held.value().extra.place.store(GONE, Ordering::Relaxed);
+    fn remove(&mut self, entry: &TracedEntry<A, Q>) -> Option<TracedEntry<A, Q>> {
+        let place = entry.value().extra.place.load(Ordering::Relaxed);
+        entry.value().extra.place.store(GONE, Ordering::Relaxed);
         let taken = self.places.get_mut(place)?.take()?;
         self.holes += 1;
         while let Some(None) = self.places.last() {
@@ -162,8 +160,8 @@ impl<A: Slot, Q: Pointer> Entries<A, Q> {
         self.places.retain(|entry| entry.is_some());
         self.places.shrink_to_fit();
         self.holes = 0;
-        for (place, held) in self.places.iter().flatten().enumerate() {
-            held.value().extra.place.store(place, Ordering::Relaxed);
+        for (place, entry) in self.places.iter().flatten().enumerate() {
+            entry.value().extra.place.store(place, Ordering::Relaxed);
         }
     }
 }
@@ -195,13 +193,13 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
         let identity = Q::identity_hash(value);
         let mut before = before;
         loop {
-            let (held, place) = self.entries.get()?.read(identity, |entries| {
+            let (entry, place) = self.entries.get()?.read(identity, |entries| {
                 let places = &entries.places[..before.min(entries.places.len())];
                 let mut last_first = places.iter().enumerate().rev();
                 last_first.find_map(|(place, entry)| Some((entry.clone()?, place)))
             })?;
-            if held.value().weak.same(value) {
-                return Some((held, place));
+            if entry.value().weak.same(value) {
+                return Some((entry, place));
             }
             before = place;
         }
@@ -216,23 +214,23 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
         let mut found: Vec<TracedEntry<A, Q>> = entries.read(identity, |entries| {
             entries.places.iter().rev().flatten().cloned().collect()
         });
-        found.retain(|held| held.value().weak.same(value));
+        found.retain(|entry| entry.value().weak.same(value));
         found
     }
 }
 
 impl<A: Slot, Q: Pointer> Reverse<A, WeakSlot<Q, Traced>> for ByValue<A, Q> {
-    fn linked(&self, held: &TracedEntry<A, Q>) {
-        let identity = held.value().extra.identity;
+    fn linked(&self, entry: &TracedEntry<A, Q>) {
+        let identity = entry.value().extra.identity;
         self.entries()
-            .update(identity, |entries| entries.push(held));
+            .update(identity, |entries| entries.push(entry));
     }
 
-    fn unlinked(&self, held: &TracedEntry<A, Q>) {
-        let identity = held.value().extra.identity;
+    fn unlinked(&self, entry: &TracedEntry<A, Q>) {
+        let identity = entry.value().extra.identity;
         let taken_off = self
             .entries()
-            .update(identity, |entries| entries.remove(held));
+            .update(identity, |entries| entries.remove(entry));
         // The caller is an owner too, so this is never the last.
         drop(taken_off);
     }

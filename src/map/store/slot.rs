@@ -104,26 +104,28 @@ pub(crate) trait Slot: Sized {
         Some(self.owner(self.live()?))
     }
 
-    /// Asks to be told of its death, if it can report that and nobody has asked yet.
+    /// Registers for its death, if it can report that and nobody has registered yet.
     #[inline(always)]
     fn watch(&mut self, live: &Self::Live, notify: impl FnOnce() -> Option<Notify>) {
         let _ = (live, notify);
     }
 
-    /// Asks to be told of its death and its end, for an exclusive map. To be called before it is linked.
-    fn expect_end(&mut self, live: &Self::Live, dying: &Arc<Exclusive>, hash: u64) {
-        let _ = (live, dying, hash);
+    /// Registers an exclusive map for its death and the end of its destructor. To be called before it is
+    /// linked.
+    fn expect_end(&mut self, live: &Self::Live, exclusive: &Arc<Exclusive>, hash: u64) {
+        let _ = (live, exclusive, hash);
     }
 
-    /// It is about to be taken out of its map. If it is dead, an exclusive map waits for its end from now on.
-    fn leaves(&self) {}
+    /// To be called before its entry is unlinked. If it is dead, an exclusive map waits for its end from now
+    /// on.
+    fn before_unlink(&self) {}
 
-    /// It has been taken out of its map. If it lives on, its end is not waited for.
-    fn has_left(&self) {}
+    /// To be called after its entry was unlinked. If it lives on, its end is not waited for.
+    fn after_unlink(&self) {}
 
     /// It will never be in its map, and an exclusive map waits for its end; if that is not because it
     /// `has_failed` itself, only until its entry has gone.
-    fn is_abandoned(&self, given_up: GivenUp<'_>) {
+    fn abandon(&self, given_up: GivenUp<'_>) {
         let _ = given_up;
     }
 }
@@ -474,29 +476,29 @@ impl<P: Pointer, X: Extra<P>> Slot for WeakSlot<P, X> {
         self.watching.begin(live, notify);
     }
 
-    fn expect_end(&mut self, live: &P, dying: &Arc<Exclusive>, hash: u64) {
-        self.watching.expect_end(live, dying, hash);
+    fn expect_end(&mut self, live: &P, exclusive: &Arc<Exclusive>, hash: u64) {
+        self.watching.expect_end(live, exclusive, hash);
     }
 
     #[inline]
-    fn leaves(&self) {
-        self.watching.leaves(|| self.is_dead());
+    fn before_unlink(&self) {
+        self.watching.before_unlink(|| self.is_dead());
     }
 
     #[inline]
-    fn has_left(&self) {
-        self.watching.has_left(|| self.is_dead());
+    fn after_unlink(&self) {
+        self.watching.after_unlink(|| self.is_dead());
     }
 
-    fn is_abandoned(&self, given_up: GivenUp<'_>) {
-        self.watching.is_abandoned(given_up);
+    fn abandon(&self, given_up: GivenUp<'_>) {
+        self.watching.abandon(given_up);
     }
 }
 
 impl<P: Pointer, X: Extra<P>> Drop for WeakSlot<P, X> {
     #[inline]
     fn drop(&mut self) {
-        self.watching.goes(|| self.weak.is_dead());
+        self.watching.on_entry_drop(|| self.weak.is_dead());
     }
 }
 

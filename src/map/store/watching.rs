@@ -1,4 +1,5 @@
-//! That a map is told of the death of a weak side, and of the end of a value.
+//! Registrations of a map at its weak keys and values: for their death, and in an exclusive map for the end
+//! of their destructor.
 
 use crate::deadlock::work::GivenUp;
 use crate::pointer::notify::Notify;
@@ -7,8 +8,7 @@ use crate::pointer::watchers::Registration;
 use crate::table::exclusive::{Exclusive, Expected};
 use std::sync::Arc;
 
-/// That somebody is to be told of the death of a weak side. Ends with the last of the entries that have this
-/// side one after the other.
+/// The registration of a slot. Ends with the last of the entries that have this slot one after the other.
 #[derive(Clone)]
 pub(in crate::map) struct Watching(Option<Arc<WatchState>>);
 
@@ -24,7 +24,7 @@ struct WatchState {
 impl Watching {
     pub(in crate::map) const NOT: Self = Self(None);
 
-    /// By a token: `registration` is what it gave.
+    /// The registration at a token.
     pub(in crate::map) fn by(registration: Option<Registration>) -> Self {
         Self(registration.map(|registration| {
             Arc::new(WatchState {
@@ -35,14 +35,14 @@ impl Watching {
         }))
     }
 
-    /// By an exclusive map too, which is told of the death and of the end.
+    /// Registers an exclusive map too.
     pub(in crate::map) fn expect_end<P: Pointer>(
         &mut self,
         live: &P,
-        dying: &Arc<Exclusive>,
+        exclusive: &Arc<Exclusive>,
         hash: u64,
     ) {
-        let expected = Expected::new(dying, hash, |notify| P::watch(live, notify));
+        let expected = Expected::new(exclusive, hash, |notify| P::watch(live, notify));
         *self = Self(Some(Arc::new(WatchState {
             _registration: None,
             _before: self.clone(),
@@ -56,28 +56,28 @@ impl Watching {
     }
 
     #[inline]
-    pub(in crate::map) fn leaves(&self, is_dead: impl FnOnce() -> bool) {
+    pub(in crate::map) fn before_unlink(&self, is_dead: impl FnOnce() -> bool) {
         if let Some(expected) = self.expected().filter(|_| is_dead()) {
             expected.await_end();
         }
     }
 
     #[inline]
-    pub(in crate::map) fn has_left(&self, is_dead: impl FnOnce() -> bool) {
+    pub(in crate::map) fn after_unlink(&self, is_dead: impl FnOnce() -> bool) {
         if let Some(expected) = self.expected().filter(|_| !is_dead()) {
             expected.forget();
         }
     }
 
-    pub(in crate::map) fn is_abandoned(&self, given_up: GivenUp<'_>) {
+    pub(in crate::map) fn abandon(&self, given_up: GivenUp<'_>) {
         if let Some(expected) = self.expected() {
             expected.abandon(given_up);
         }
     }
 
-    /// The entry is going.
+    /// To be called by the destructor of the slot.
     #[inline]
-    pub(in crate::map) fn goes(&self, is_dead: impl FnOnce() -> bool) {
+    pub(in crate::map) fn on_entry_drop(&self, is_dead: impl FnOnce() -> bool) {
         let waits = |expected: &&Arc<Expected>| expected.may_live_on() && !is_dead();
         if let Some(expected) = self.expected().filter(waits) {
             expected.cancel_wait_for_end();
@@ -88,7 +88,7 @@ impl Watching {
         self.0.is_none()
     }
 
-    /// By the pointer itself, if it can.
+    /// Registers at the pointer, if it reports its death.
     #[inline(always)]
     pub(in crate::map) fn begin<P: Pointer>(
         &mut self,

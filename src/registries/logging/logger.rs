@@ -4,7 +4,7 @@ use super::handler::Handler;
 use super::record::{Level, Record};
 use super::LoggingShared;
 use crate::sync::plain::{AtomicU8, Relaxed};
-use crate::sync::{AtomicBool, LifeArc, Ordering, RwLock};
+use crate::sync::{AtomicBool, ModelArc, Ordering, RwLock};
 use crate::Handle;
 use std::fmt;
 use std::iter::successors;
@@ -21,7 +21,7 @@ pub(super) struct LoggerNode {
     kept: AtomicBool,
     /// Replaced as a whole. Readers exclude nobody, so that one which a fork has stopped does not either. The
     /// lock is held while it is copied, and nothing is dropped under it.
-    handlers: RwLock<LifeArc<Vec<Handler>>>,
+    handlers: RwLock<ModelArc<Vec<Handler>>>,
     parent: Option<NodeHandle>,
     knobs: Arc<Knobs>,
     shared: Weak<LoggingShared>,
@@ -42,7 +42,7 @@ impl LoggerNode {
             level: AtomicU8::new(0),
             silent: AtomicBool::new(false),
             kept: AtomicBool::new(false),
-            handlers: RwLock::new(LifeArc::new(Vec::new())),
+            handlers: RwLock::new(ModelArc::new(Vec::new())),
             parent,
             knobs,
             shared,
@@ -91,9 +91,9 @@ impl LoggerNode {
         level.value() > disabled && level >= self.effective_level()
     }
 
-    fn handlers(&self) -> LifeArc<Vec<Handler>> {
+    fn handlers(&self) -> ModelArc<Vec<Handler>> {
         let handlers = self.handlers.read();
-        LifeArc::clone(&handlers)
+        ModelArc::clone(&handlers)
     }
 
     pub(super) fn call_handlers(&self, record: &Record<'_>) {
@@ -111,7 +111,7 @@ impl LoggerNode {
     fn edit(&self, f: impl FnOnce(&[Handler]) -> Option<Vec<Handler>>) -> bool {
         let mut place = self.handlers.write();
         let Some(new) = f(&place) else { return false };
-        let old = std::mem::replace(&mut *place, LifeArc::new(new));
+        let old = std::mem::replace(&mut *place, ModelArc::new(new));
         drop(place);
         // Perhaps the last owner of a handler.
         drop(old);

@@ -19,16 +19,16 @@ unsafe impl<T: ?Sized + Send + Sync> Send for ModelCounted<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Send + Sync> Sync for ModelCounted<T> {}
 
-pub(crate) struct LifeArc<T: ?Sized>(Arc<ModelCounted<T>>);
-pub(crate) struct LifeWeak<T: ?Sized>(Arc<ModelCounted<T>>);
+pub(crate) struct ModelArc<T: ?Sized>(Arc<ModelCounted<T>>);
+pub(crate) struct ModelWeak<T: ?Sized>(Arc<ModelCounted<T>>);
 
-impl<T> LifeArc<T> {
+impl<T> ModelArc<T> {
     pub(crate) fn new(value: T) -> Self {
         Self::new_cyclic(|_| value)
     }
 
-    pub(crate) fn new_cyclic(make: impl FnOnce(&LifeWeak<T>) -> T) -> Self {
-        let weak = LifeWeak(Arc::new(ModelCounted {
+    pub(crate) fn new_cyclic(make: impl FnOnce(&ModelWeak<T>) -> T) -> Self {
+        let weak = ModelWeak(Arc::new(ModelCounted {
             strong: AtomicUsize::new(0),
             weak: AtomicUsize::new(1),
             value: UnsafeCell::new(None),
@@ -82,7 +82,7 @@ fn take<T>(counted: &ModelCounted<T>) -> T {
 }
 
 /// Returns the address at which a dead value was, which the weak pointer keeps.
-pub(crate) fn remains<T: ?Sized>(weak: &LifeWeak<T>) -> *mut T {
+pub(crate) fn remains<T: ?Sized>(weak: &ModelWeak<T>) -> *mut T {
     whole(&weak.0)
 }
 
@@ -94,10 +94,10 @@ fn whole<T: ?Sized>(counted: &ModelCounted<T>) -> *mut T {
     })
 }
 
-impl<T: ?Sized> LifeArc<T> {
-    pub(crate) fn downgrade(this: &Self) -> LifeWeak<T> {
+impl<T: ?Sized> ModelArc<T> {
+    pub(crate) fn downgrade(this: &Self) -> ModelWeak<T> {
         this.0.weak.fetch_add(1, Ordering::Relaxed);
-        LifeWeak(Arc::clone(&this.0))
+        ModelWeak(Arc::clone(&this.0))
     }
 
     pub(crate) fn strong_count(this: &Self) -> usize {
@@ -124,7 +124,7 @@ impl<T: ?Sized> LifeArc<T> {
     }
 }
 
-impl<T: ?Sized> Deref for LifeArc<T> {
+impl<T: ?Sized> Deref for ModelArc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -134,14 +134,14 @@ impl<T: ?Sized> Deref for LifeArc<T> {
     }
 }
 
-impl<T: ?Sized> Clone for LifeArc<T> {
+impl<T: ?Sized> Clone for ModelArc<T> {
     fn clone(&self) -> Self {
         self.0.strong.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T: ?Sized> Drop for LifeArc<T> {
+impl<T: ?Sized> Drop for ModelArc<T> {
     fn drop(&mut self) {
         if release(&self.0) {
             let value = whole(&self.0);
@@ -151,8 +151,8 @@ impl<T: ?Sized> Drop for LifeArc<T> {
     }
 }
 
-impl<T: ?Sized> LifeWeak<T> {
-    pub(crate) fn upgrade(&self) -> Option<LifeArc<T>> {
+impl<T: ?Sized> ModelWeak<T> {
+    pub(crate) fn upgrade(&self) -> Option<ModelArc<T>> {
         let mut count = self.0.strong.load(Ordering::Relaxed);
         while count != 0 {
             let result = self.0.strong.compare_exchange(
@@ -162,7 +162,7 @@ impl<T: ?Sized> LifeWeak<T> {
                 Ordering::Relaxed,
             );
             match result {
-                Ok(_) => return Some(LifeArc(Arc::clone(&self.0))),
+                Ok(_) => return Some(ModelArc(Arc::clone(&self.0))),
                 Err(now) => count = now,
             }
         }
@@ -179,14 +179,14 @@ impl<T: ?Sized> LifeWeak<T> {
     }
 }
 
-impl<T: ?Sized> Clone for LifeWeak<T> {
+impl<T: ?Sized> Clone for ModelWeak<T> {
     fn clone(&self) -> Self {
         self.0.weak.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T: ?Sized> Drop for LifeWeak<T> {
+impl<T: ?Sized> Drop for ModelWeak<T> {
     fn drop(&mut self) {
         self.0.weak.fetch_sub(1, Ordering::Release);
     }

@@ -1,0 +1,230 @@
+//! Looking an entry up.
+//!
+//! `get` and `get_with` count as a hit or a miss, `peek` does not. With `_or_draft` they also find the draft
+//! of a creation in the middle of which they run.
+
+use crate::create::error::InFlight;
+use crate::deadlock::frames;
+use crate::map::store::entry_ref::{EntryRef, LiveEntry};
+use crate::map::store::hazard::Reader;
+use crate::map::store::reverse::Indexed;
+use crate::map::store::slot::Slot;
+use crate::map::store::Store;
+use crate::memory::panics::after;
+use crate::table::index::Probe;
+use crate::table::stats::Count;
+
+impl<A: Slot, B: Indexed> Store<A, B> {
+    /// Counts a hit, if that was asked for.
+    #[inline(always)]
+    pub(in crate::map) fn hit(&self) {
+        if self.counts_hits {
+            self.counters.add(Count::Hit);
+        }
+    }
+
+    /// Returns the entry whose key `is_it`, if its value is alive. Removes it if it is dead.
+    #[inline]
+    pub(in crate::map) fn get(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
+        let found = self.peek(hash, is_it);
+        match found {
+            Some(_) => self.hit(),
+            None => self.missed(),
+        }
+        found
+    }
+
+    /// Calls `view` with the value of the entry whose key `is_it`, and returns its result. `view` returns
+    /// None for a dead value: then the entry is removed. The caller becomes an owner of the entry only if a
+    /// hazard does not do.
+    #[inline(always)]
+    pub(in crate::map) fn get_with<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        if !B::IS_WEAK {
+            // The last owner drops the value, and not a moment later: so no hazard.
+            return self.get_with_owned(hash, is_it, view);
+        }
+        let Some(reader) = Reader::own() else {
+            return self.get_with_slow(hash, &is_it, &mut view);
+        };
+        let looked = reader.look(
+            &self.table,
+            hash,
+            |entry| {
+                let found = is_it(entry.key()).then(|| view(entry.value())).flatten();
+                drop(entry);
+                found.ok_or(Probe::UNSURE)
+            },
+            Err,
+        );
+        match looked {
+            Ok(found) => {
+                self.hit();
+                Some(found)
+            }
+            Err(Probe::ABSENT) => {
+                self.missed();
+                None
+            }
+            Err(_) => self.get_with_slow(hash, &is_it, &mut view),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_with_slow<R>(
+        &self,
+        hash: u64,
+        is_it: &dyn Fn(&A) -> bool,
+        view: &mut dyn FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        // The report of its death may have found the hazard.
+        self.end_what_died();
+        self.get_with_owned(hash, is_it, view)
+    }
+
+    /// Becomes an owner of the entry first.
+    #[inline]
+    fn get_with_owned<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        let live_entry = self.get(hash, is_it)?;
+        let seen = view(live_entry.entry.value());
+        after(live_entry, seen)
+    }
+
+    /// Returns what `get` does, and counts neither a hit nor a miss.
+    #[inline]
+    pub(in crate::map) fn peek(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
+        let node_ref = self.table.get(hash, &is_it)?;
+        match LiveEntry::of(EntryRef::new(node_ref)) {
+            Ok(live_entry) => Some(live_entry),
+            Err(lost) => self.peek_again(lost, hash, &is_it),
+        }
+    }
+
+    /// Goes on when the entry that was found has no value to give.
+    #[cold]
+    fn peek_again(
+        &self,
+        lost: EntryRef<A, B>,
+        hash: u64,
+        is_it: &dyn Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
+        // Held, so that nothing else has its address.
+        let mut before = lost;
+        loop {
+            // If it was still linked, the key had no live value then. If not, a live one may have taken its
+            // place before it died.
+            if self.saw_lost(&before) {
+                return after(before, None);
+            }
+            let next = EntryRef::new(self.table.get(hash, is_it)?);
+            let is_same = next.is(&before);
+            match LiveEntry::of(next) {
+                Ok(live_entry) => return after(before, Some(live_entry)),
+                // It is out of reach, and was linked all the while: so the key had nothing else.
+                Err(lost) if is_same => return after((before, lost), None),
+                Err(lost) => before = lost,
+            }
+        }
+    }
+
+    /// Returns what `peek` does, with its key kept alive. Leaves a dead entry where it is: so it calls no
+    /// hook.
+    pub(in crate::map) fn peek_with_key(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        live: impl Fn(&A) -> Option<A::Live>,
+    ) -> Option<LiveEntry<A, B>> {
+        // Held, so that nothing else has its address.
+        let mut before: Option<EntryRef<A, B>> = None;
+        loop {
+            let node_ref = self.table.get(hash, &is_it)?;
+            let found = LiveEntry::of(EntryRef::new(node_ref));
+            match found.and_then(|found| found.with_key(&live)) {
+                Ok(live_entry) => return after(before, Some(live_entry)),
+                // It was lost before this look, which has found it linked. One that was seen once may have
+                // been replaced before it died.
+                Err(lost) if before.as_ref().is_some_and(|before| before.is(&lost)) => return None,
+                Err(lost) => before = Some(lost),
+            }
+        }
+    }
+}
+
+impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
+    /// Returns what `get_with` does; inside a creation that must not wait for this one, also of a draft.
+    #[inline]
+    pub(in crate::map) fn get_with_or_draft<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        let found = self.get_with(hash, &is_it, &mut view);
+        if found.is_some() || !frames::is_inside_any() {
+            return found;
+        }
+        let draft = self
+            .flights
+            .draft(hash, |pending_key| is_it(pending_key.reserved.key()))?;
+        let seen = view(draft.entry.value());
+        after(draft, seen)
+    }
+
+    /// Returns what `get` does; inside a creation that must not wait for this one, also a draft.
+    #[inline]
+    pub(in crate::map) fn get_or_draft(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+    ) -> Option<LiveEntry<A, B>> {
+        let found = self.get(hash, &is_it);
+        if found.is_some() || !frames::is_inside_any() {
+            return found;
+        }
+        self.flights
+            .draft(hash, |pending_key| is_it(pending_key.reserved.key()))
+    }
+
+    /// Returns what `get_with_or_draft` does, or `InFlight` if somebody is creating the value.
+    pub(in crate::map) fn try_get_with<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
+        mut view: impl FnMut(&B) -> Option<R>,
+    ) -> Result<Option<R>, InFlight> {
+        if let Some(found) = self.get_with_or_draft(hash, &is_it, &mut view) {
+            return Ok(Some(found));
+        }
+        if self
+            .flights
+            .any(hash, |pending_key| is_it(pending_key.reserved.key()))
+        {
+            return Err(InFlight);
+        }
+        // It may have been published between the two looks.
+        let live_entry = self.peek(hash, is_it);
+        Ok(live_entry.and_then(|live_entry| {
+            let seen = view(live_entry.entry.value());
+            after(live_entry, seen)
+        }))
+    }
+}
