@@ -37,7 +37,7 @@ Exit code: 0 when all were answered, 1 when not, 2 for a fault of the command li
 type Shared = Arc<io::Error>;
 
 /// Exclusive: the next connection to a host is not opened before the last one is closed.
-static POOL: Registry<String, Connection> = Registry::exclusive().record_stats();
+static POOL: Registry<String, Connection> = Registry::new().exclusive().record_stats();
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 
 struct Connection {

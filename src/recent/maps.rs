@@ -41,6 +41,7 @@ pub(crate) trait Identifies: Creator {
 /// A map that can look up this borrowed form of its keys.
 pub(crate) trait LooksUp<Q: ?Sized>: Creator {
     fn look_up(&self, key: &Q) -> Option<Self::Owner>;
+    fn take_out(&self, key: &Q) -> Option<Self::Owner>;
 }
 
 impl<M: WeakValued> WeakValued for &M {
@@ -102,6 +103,10 @@ where
     fn look_up(&self, key: &Q) -> Option<Handle<K, V>> {
         self.get(key)
     }
+
+    fn take_out(&self, key: &Q) -> Option<Handle<K, V>> {
+        self.remove(key)
+    }
 }
 
 impl<A, B, S> WeakValued for Map<A, B, S>
@@ -147,5 +152,9 @@ where
     #[inline]
     fn look_up(&self, key: &Q) -> Option<B::Value> {
         self.get(key)
+    }
+
+    fn take_out(&self, key: &Q) -> Option<B::Value> {
+        self.remove(key)
     }
 }

@@ -28,7 +28,11 @@ use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-/// A map and owners of the values that were used last, so that these do not die between two uses.
+/// An entry of a [`Recent`].
+type EntryOf<'a, M> =
+    Entry<'a, <M as WeakValued>::Map, OwnedKey<<M as WeakValued>::Key>, AnyLive, Kept<'a, M>>;
+
+/// Keeps the values of a map that were used last, so that these do not die between two uses.
 ///
 /// ```
 /// use highlander::{Recent, Registry};
@@ -47,10 +51,6 @@ use std::time::{Duration, Instant};
 /// on top of a `static` that others use without it.
 ///
 /// # What is kept
-/// An entry of a [`Recent`].
-type EntryOf<'a, M> =
-    Entry<'a, <M as WeakValued>::Map, OwnedKey<<M as WeakValued>::Key>, AnyLive, Kept<'a, M>>;
-
 /// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and
 /// another one goes. Of values that are each used once, exactly the last `max_capacity` are kept. Those that
 /// are used again while they are kept may take half of the room from the others, in the long run those that
@@ -285,7 +285,32 @@ impl<M: WeakValued> Recent<M> {
             .keep(owner, M::Map::identity(owner), may_be_kept);
     }
 
-    /// Lets go of this value, and says whether it was kept.
+    /// Removes the live value of this key from the map, and stops keeping it. Returns it, if there was one.
+    ///
+    /// *Runs* and *waits* as the map's `remove`. A call on another thread that has found the value before may
+    /// still keep it, until it is [released](Self::release) or goes as others do; no look-up finds it.
+    ///
+    /// ```
+    /// use highlander::{Recent, Registry};
+    ///
+    /// static USERS: Recent<Registry<u32, String>> = Recent::new(Registry::new(), 64);
+    ///
+    /// USERS.get_or_insert_with(7, |_| "Duncan".into());
+    /// let removed = USERS.remove(&7).unwrap();
+    /// assert!(*removed == "Duncan" && !USERS.is_kept(&removed));
+    /// assert!(USERS.remove(&7).is_none() && USERS.get(&7).is_none());
+    /// ```
+    #[allow(private_bounds)] // What the map's `remove` takes.
+    pub fn remove<Q: ?Sized>(&self, key: &Q) -> Option<M::Owner>
+    where
+        M::Map: LooksUp<Q>,
+    {
+        let removed = self.map().take_out(key)?;
+        self.release(&removed);
+        Some(removed)
+    }
+
+    /// Stops keeping this value. Returns whether it was kept.
     pub fn release(&self, owner: &M::Owner) -> bool {
         self.keeper.release(M::Map::identity(owner))
     }
@@ -334,7 +359,7 @@ impl<M: WeakValued> Recent<M> {
     }
 }
 
-/// Counts what comes back as used, and keeps it: of [`entry`](Recent::entry).
+/// What an [`entry`](Recent::entry) of a `Recent` returns: the owner, which is kept from then on.
 pub struct Kept<'a, M: WeakValued>(&'a Recent<M>);
 
 impl<M: WeakValued> Output<M::Map> for Kept<'_, M> {

@@ -130,58 +130,6 @@ impl<K: 'static, V: 'static> Registry<K, V> {
         }
     }
 
-    const_fn! {
-        /// Creates an empty registry in which a value is not made before the destructor of the one that had
-        /// the key has *ended*: for files, sockets, locks on disk, child processes. Can be a `static`.
-        ///
-        /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
-        /// destructor that asks for its own key, directly or through others, gets a
-        /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert)
-        /// and [`try_insert`](Self::try_insert), whose value exists already; and a value that was
-        /// [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same
-        /// 64-bit hash wait for each other.
-        ///
-        /// A value whose [initialisation](crate::map::Entry::or_create_cyclic) has failed, or that is given
-        /// up with a draft that it was made with, is open until its last owner has let go of it: creators
-        /// wait for that too, so nobody should put a handle of it aside before that of the draft is
-        /// published. The destructor of one of those that are given up in one call, or in calls inside of it,
-        /// gets a [`CycleError`](crate::error::CycleError) if it asks for another one of them: it may own
-        /// that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for
-        /// the former only: what is behind its pointers may belong to others.) Callbacks
-        /// [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not
-        /// before: so they may ask for the same key. A destructor that others may wait for is given no
-        /// [drafts](crate::map::Entry::or_create_cyclic), also inside of their creation. Of a draft that is
-        /// complete, and not entered since somebody has inserted another value, the end is not waited for.
-        ///
-        /// ```
-        /// use highlander::Registry;
-        /// use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-        ///
-        /// static IN_USE: AtomicBool = AtomicBool::new(false);
-        /// struct Port;
-        /// impl Port {
-        ///     fn open() -> Self {
-        ///         assert!(!IN_USE.swap(true, SeqCst), "the port is in use");
-        ///         Port
-        ///     }
-        /// }
-        /// impl Drop for Port {
-        ///     fn drop(&mut self) { IN_USE.store(false, SeqCst) }
-        /// }
-        ///
-        /// static PORTS: Registry<u16, Port> = Registry::exclusive();
-        /// std::thread::scope(|scope| {
-        ///     for _ in 0..4 {
-        ///         let open = |_| drop(PORTS.get_or_insert_with(80, |_| Port::open()));
-        ///         scope.spawn(move || (0..100).for_each(open));
-        ///     }
-        /// });
-        /// ```
-        pub const fn exclusive() -> Self {
-            Self::exclusive_with_hasher(DefaultHashBuilder)
-        }
-    }
-
     /// Creates an empty registry with room for `capacity` values before its table grows.
     ///
     /// # Panics
@@ -197,20 +145,6 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
                 table: Table::new(),
-                flights: FlightTable::new(),
-                naming: Naming::BY_TYPE,
-                hasher,
-                counters: Counters::new(),
-                is_counted: false,
-            }
-        }
-    }
-
-    const_fn! {
-        /// Creates an [`exclusive`](Registry::exclusive) registry that hashes with `hasher`.
-        pub const fn exclusive_with_hasher(hasher: S) -> Self {
-            Self {
-                table: Table::new_exclusive(true),
                 flights: FlightTable::new(),
                 naming: Naming::BY_TYPE,
                 hasher,
@@ -286,6 +220,64 @@ impl<K, V, S> Registry<K, V, S> {
     pub const fn around_sleep(mut self, hook: fn(sleep: &mut dyn FnMut())) -> Self {
         self.flights.set_around_sleep(hook);
         self
+    }
+
+    const_fn! {
+        /// The same registry, in which a value is not made before the destructor of the one that had the key has
+        /// *ended*: for files, sockets, locks on disk, child processes.
+        ///
+        /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
+        /// destructor that asks for its own key, directly or through others, gets a
+        /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do [`insert`](Self::insert)
+        /// and [`try_insert`](Self::try_insert), whose value exists already; and a value that was
+        /// [removed](Self::remove) and lives on is no business of the registry's. Two keys with the same
+        /// 64-bit hash wait for each other.
+        ///
+        /// A value whose [initialisation](crate::map::Entry::or_create_cyclic) has failed, or that is given
+        /// up with a draft that it was made with, is open until its last owner has let go of it: creators
+        /// wait for that too, so nobody should put a handle of it aside before that of the draft is
+        /// published. The destructor of one of those that are given up in one call, or in calls inside of it,
+        /// gets a [`CycleError`](crate::error::CycleError) if it asks for another one of them: it may own
+        /// that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for
+        /// the former only: what is behind its pointers may belong to others.) Callbacks
+        /// [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not
+        /// before: so they may ask for the same key. A destructor that others may wait for is given no
+        /// [drafts](crate::map::Entry::or_create_cyclic), also inside of their creation. Of a draft that is
+        /// complete, and not entered since somebody has inserted another value, the end is not waited for.
+        ///
+        /// ```
+        /// use highlander::Registry;
+        /// use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+        ///
+        /// static IN_USE: AtomicBool = AtomicBool::new(false);
+        /// struct Port;
+        /// impl Port {
+        ///     fn open() -> Self {
+        ///         assert!(!IN_USE.swap(true, SeqCst), "the port is in use");
+        ///         Port
+        ///     }
+        /// }
+        /// impl Drop for Port {
+        ///     fn drop(&mut self) { IN_USE.store(false, SeqCst) }
+        /// }
+        ///
+        /// static PORTS: Registry<u16, Port> = Registry::new().exclusive();
+        /// std::thread::scope(|scope| {
+        ///     for _ in 0..4 {
+        ///         let open = |_| drop(PORTS.get_or_insert_with(80, |_| Port::open()));
+        ///         scope.spawn(move || (0..100).for_each(open));
+        ///     }
+        /// });
+        /// ```
+        ///
+        /// # Panics
+        /// When the registry holds values, or room for them ([`with_capacity`](Registry::with_capacity)):
+        /// [`reserve`](Self::reserve) that afterwards.
+        #[must_use]
+        pub const fn exclusive(mut self) -> Self {
+            self.table.set_exclusive();
+            self
+        }
     }
 
     /// Counts what the registry does, for its [`stats`](Self::stats).

@@ -327,10 +327,11 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
 }
 
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
-    /// Enters a member at the end, unless an equal one is there and alive. Whether it was entered.
+    /// Inserts a member at the end, unless an equal one is there and alive. Returns whether it was inserted.
     ///
-    /// The set holds it weakly. If another thread enters an equal one at the same time, one of the two gets
-    /// true.
+    /// The set holds it weakly. If another thread inserts an equal one at the same time, one of the two gets
+    /// true. A set of trait objects takes `&Arc<dyn Trait>`, and a reference to an `Arc<T>` does not become
+    /// one: make the pointer first, `let member: Arc<dyn Trait> = arc.clone();`.
     ///
     /// *Waiting:* for other writers, a few instructions long. *Runs* `Hash`, `Eq`, [`Pointer::downgrade`] and
     /// [`Pointer::watch`], with no lock held. *Complexity:* constant on average and amortised; at times, room

@@ -413,6 +413,11 @@ macro_rules! global {
 }
 pub(crate) use global;
 
+/// Reads a pointer that nobody else can reach.
+pub(crate) fn pointer_in<T>(atomic: &mut AtomicPtr<T>) -> *mut T {
+    atomic.with_mut(|pointer| *pointer)
+}
+
 /// A function that is `const` outside of models.
 macro_rules! const_fn {
     ($(#[$attr:meta])* $vis:vis const fn $name:ident $($rest:tt)*) => {

@@ -318,6 +318,12 @@ macro_rules! global {
 }
 pub(crate) use global;
 
+/// Reads a pointer that nobody else can reach.
+pub(crate) const fn pointer_in<T>(atomic: &mut AtomicPtr<T>) -> *mut T {
+    // SAFETY: borrowed alone.
+    unsafe { *atomic.as_ptr() }
+}
+
 /// A function that is `const` but in models, where locks and atomics are registered when they are made.
 macro_rules! const_fn {
     ($(#[$attr:meta])* $vis:vis const fn $name:ident $($rest:tt)*) => {

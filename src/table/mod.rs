@@ -15,7 +15,7 @@ pub(crate) mod stats;
 use crate::deadlock::work::GivenUp;
 use crate::memory::grace::{reading, ReadGuard};
 use crate::memory::node::NodePtr;
-use crate::sync::{const_fn, AtomicPtr, Ordering};
+use crate::sync::{const_fn, pointer_in, AtomicPtr, Ordering};
 use entering::Few;
 use exclusive::InTheWay;
 use index::{Ahead, BucketCursor, Index, Next, Place, Probe};
@@ -41,17 +41,23 @@ pub(crate) struct Table<B: Payload> {
 impl<B: Payload> Table<B> {
     const_fn! {
         pub(crate) const fn new() -> Self {
-            Self::new_exclusive(false)
+            Self {
+                shared: AtomicPtr::new(ptr::null_mut()),
+                exclusive: false,
+                body: PhantomData,
+            }
         }
     }
 
     const_fn! {
-        pub(crate) const fn new_exclusive(exclusive: bool) -> Self {
-            Self {
-                shared: AtomicPtr::new(ptr::null_mut()),
-                exclusive,
-                body: PhantomData,
-            }
+        /// Makes creators wait for the end of the value that was there before. Panics if there is something
+        /// to keep already: nodes ask what they share.
+        pub(crate) const fn set_exclusive(&mut self) {
+            assert!(
+                pointer_in(&mut self.shared).is_null(),
+                "`exclusive` comes before all values and any room for them: see `reserve`"
+            );
+            self.exclusive = true;
         }
     }
 

@@ -5,7 +5,8 @@ use crate::sync::{self};
 use std::sync::Arc;
 
 /// Counters of a map since it was made, from its `stats` method: each on its own exact once the calls that
-/// count have returned, all together taken at no single moment.
+/// count have returned, all together taken at no single moment. Of a [`Registry`](crate::Registry) all are 0,
+/// unless it [records them](crate::Registry::record_stats).
 ///
 /// When nothing is under way they account for every entry: it was `created` or `inserted`; it has been
 /// `replaced`, or it was taken out and counted as `removed`, `dead_seen`, `pruned` or `reported`; or it is

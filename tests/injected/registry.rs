@@ -26,7 +26,7 @@ pub(super) fn all(collide: bool) {
 fn kind(collide: bool, exclusive: bool) {
     let make = || {
         let map = if exclusive {
-            Registry::exclusive_with_hasher(Hashes { collide })
+            Registry::with_hasher(Hashes { collide }).exclusive()
         } else {
             Registry::with_hasher(Hashes { collide })
         };

@@ -288,7 +288,7 @@ fn who_waits_for_the_end_of_a_destructor_is_in_the_hook() {
             assert_eq!(waiter.join().unwrap(), 1);
         });
 
-        let registry: Registry<u32, Slow> = Registry::exclusive().around_sleep(planned);
+        let registry: Registry<u32, Slow> = Registry::new().exclusive().around_sleep(planned);
         IN_HOOKS.store(0, SeqCst);
         let (slow, ending) = Slow::new();
         let old = registry.get_or_insert_with(1, |_| slow);

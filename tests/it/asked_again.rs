@@ -463,7 +463,7 @@ families!(
 families!(
     destructors_of_a_family_that_is_given_up_may_ask_for_each_other_in_an_exclusive_registry,
     Registry<u32, Value>,
-    Registry::exclusive(),
+    Registry::new().exclusive(),
     Handle<u32, Value>,
     std::convert::identity
 );

@@ -39,7 +39,7 @@ fn of_many_creators_none_comes_before_the_end_of_the_one_before() {
     promptly(|| {
         static IN_USE: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
         static OPENED: AtomicUsize = AtomicUsize::new(0);
-        static PORTS: Registry<usize, Port<'static>> = Registry::exclusive();
+        static PORTS: Registry<usize, Port<'static>> = Registry::new().exclusive();
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -74,7 +74,7 @@ where
 #[test]
 fn look_ups_do_not_wait_and_claims_are_told() {
     promptly(|| {
-        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::new().exclusive();
         let (thread, ending) = dying(&REGISTRY, 1);
         assert!(REGISTRY.get(&1).is_none());
         assert!(REGISTRY.is_empty());
@@ -102,7 +102,7 @@ fn look_ups_do_not_wait_and_claims_are_told() {
 #[test]
 fn creators_wait_and_share_what_comes() {
     promptly(|| {
-        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::new().exclusive();
         let (thread, ending) = dying(&REGISTRY, 1);
         static ENDED: AtomicBool = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -130,7 +130,7 @@ fn creators_wait_and_share_what_comes() {
 fn keys_with_one_hash_wait_for_each_other_and_no_longer() {
     promptly(|| {
         let registry: &'static Registry<u32, Option<Slow>, Colliding> =
-            crate::common::forever(Registry::exclusive_with_hasher(Colliding));
+            crate::common::forever(Registry::with_hasher(Colliding).exclusive());
         let (thread, ending) = dying(registry, 1);
         assert!(is_in_flight(registry.entry(2).try_claim()));
         ending.allow();
@@ -157,7 +157,7 @@ impl Drop for Phoenix {
 #[test]
 fn a_destructor_that_asks_for_its_own_key_gets_an_error() {
     promptly(|| {
-        static REGISTRY: Registry<u32, Option<Phoenix>> = Registry::exclusive();
+        static REGISTRY: Registry<u32, Option<Phoenix>> = Registry::new().exclusive();
         static MET: Mutex<Vec<CycleError>> = Mutex::new(Vec::new());
         drop(REGISTRY.get_or_insert_with(1, |_| Some(Phoenix(&REGISTRY, &MET))));
         let met = std::mem::take(&mut *MET.lock().unwrap());
@@ -203,7 +203,7 @@ impl Drop for Crossed {
 fn destructors_that_wait_for_each_other_are_told() {
     promptly(|| {
         let registry: &'static Registry<u32, Option<Crossed>> =
-            crate::common::forever(Registry::exclusive());
+            crate::common::forever(Registry::new().exclusive());
         for _ in 0..100 {
             let met = Arc::new(std::sync::Barrier::new(2));
             let refused = Arc::new(AtomicUsize::new(0));
@@ -237,7 +237,7 @@ fn a_destructor_that_panics_has_ended() {
                 panic!("on purpose");
             }
         }
-        let registry: Registry<u32, Option<Bang>> = Registry::exclusive();
+        let registry: Registry<u32, Option<Bang>> = Registry::new().exclusive();
         let value = registry.get_or_insert_with(1, |_| Some(Bang));
         let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
         assert!(dropped.is_err());
@@ -249,7 +249,7 @@ fn a_destructor_that_panics_has_ended() {
 fn long_chains_end_one_after_the_other() {
     struct Link(#[allow(dead_code)] Option<Handle<u32, Link>>);
     promptly(|| {
-        let registry: Registry<u32, Link> = Registry::exclusive();
+        let registry: Registry<u32, Link> = Registry::new().exclusive();
         for _ in 0..2 {
             let mut last = None;
             for n in 0..10_000 {
@@ -265,7 +265,7 @@ fn long_chains_end_one_after_the_other() {
 #[test]
 fn futures_wait_too() {
     promptly(|| {
-        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::new().exclusive();
         let (thread, ending) = dying(&REGISTRY, 1);
         let creating = thread::spawn(|| {
             pollster::block_on(REGISTRY.get_or_insert_async(1, |_| async { None })).is_none()
@@ -280,7 +280,7 @@ fn futures_wait_too() {
 #[test]
 fn a_callback_at_the_death_may_ask_for_the_same_key() {
     promptly(|| {
-        static REGISTRY: Registry<u32, Option<Quick>> = Registry::exclusive();
+        static REGISTRY: Registry<u32, Option<Quick>> = Registry::new().exclusive();
         static ENDED: AtomicBool = AtomicBool::new(false);
         static ASKED: AtomicUsize = AtomicUsize::new(0);
         struct Quick;
@@ -307,7 +307,7 @@ fn the_next_is_not_allocated_while_one_whose_initialisation_has_failed_is_open()
     promptly(|| {
         static IN_USE: AtomicBool = AtomicBool::new(false);
         static OPENED: AtomicUsize = AtomicUsize::new(0);
-        static PORTS: Registry<u32, Port<'static>> = Registry::exclusive();
+        static PORTS: Registry<u32, Port<'static>> = Registry::new().exclusive();
         let stash = Mutex::new(None);
         let failed = PORTS.entry(1).or_try_create_cyclic(
             |_| Ok(Port::open(&IN_USE, &OPENED)),
@@ -340,7 +340,7 @@ fn the_next_is_not_allocated_while_one_whose_initialisation_has_failed_is_open()
 #[test]
 fn a_vacancy_creates_when_what_was_inserted_meanwhile_has_ended() {
     promptly(|| {
-        static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+        static REGISTRY: Registry<u32, Option<Slow>> = Registry::new().exclusive();
         static ENDED: AtomicBool = AtomicBool::new(false);
         let vacancy = REGISTRY.entry(1).claim().vacant().unwrap();
         let (slow, ending) = Slow::new();
@@ -426,7 +426,7 @@ fn refused_to_one_of_two<V: Send + Sync + 'static>(
 #[test]
 fn a_circle_through_a_destructor_that_is_put_aside_is_refused() {
     promptly(|| {
-        static REGISTRY: Registry<u32, AtDrop> = Registry::exclusive();
+        static REGISTRY: Registry<u32, AtDrop> = Registry::new().exclusive();
         let map: WeakValueMap<u32, Watched<u32>> = WeakValueMap::new().exclusive();
         let map = Arc::new(map);
         for _ in 0..50 {
@@ -461,7 +461,7 @@ fn a_circle_through_a_future_and_what_is_put_aside_after_its_poll_is_refused() {
         }
     }
 
-    static REGISTRY: Registry<u32, AtDrop> = Registry::exclusive();
+    static REGISTRY: Registry<u32, AtDrop> = Registry::new().exclusive();
     static OTHERS: Registry<u32, ()> = Registry::new();
     promptly(|| {
         let value = REGISTRY.get_or_insert_with(1, |_| AtDrop::new(|| {}));
@@ -511,7 +511,7 @@ fn a_circle_through_a_future_and_what_is_put_aside_after_its_poll_is_refused() {
 /// Asks for its own key when it is dropped, if it is told to.
 struct Asking(bool);
 
-static ASKED: Registry<u32, Asking> = Registry::exclusive();
+static ASKED: Registry<u32, Asking> = Registry::new().exclusive();
 static REFUSALS: AtomicUsize = AtomicUsize::new(0);
 
 impl Drop for Asking {
@@ -620,7 +620,7 @@ fn refused_while_it_compares(
 #[test]
 fn who_keeps_a_draft_from_ending_by_a_comparison_does_not_wait_for_its_end() {
     promptly(|| {
-        static REGISTRY: Registry<Compared, AtDrop> = Registry::exclusive();
+        static REGISTRY: Registry<Compared, AtDrop> = Registry::new().exclusive();
         static OPEN: AtomicUsize = AtomicUsize::new(0);
         let open = || {
             assert_eq!(OPEN.fetch_add(1, SeqCst), 0);

@@ -124,7 +124,7 @@ fn fails(outers: &Values, values: &Values, outer: Value, panics: bool) {
 fn who_owns_what_was_given_up_before_it_may_ask_for_that() {
     for (panics, elsewhere) in [(false, false), (true, false), (false, true), (true, true)] {
         promptly(move || {
-            let values = forever(Values::exclusive());
+            let values = forever(Values::new().exclusive());
             let outers = beside(values, elsewhere);
             let (ask, is_refused) = asks(values, "inner");
             fails(outers, values, Value::new(ask), panics);
@@ -140,7 +140,7 @@ fn who_owns_what_was_given_up_before_it_may_ask_for_that() {
 #[test]
 fn so_may_a_member_of_the_family() {
     promptly(|| {
-        let values = forever(Values::exclusive());
+        let values = forever(Values::new().exclusive());
         let (ask, is_refused) = asks(values, "first");
         let ask = RefCell::new(Some(ask));
         let failed = values.entry(Key("outer")).or_try_create_cyclic(
@@ -165,7 +165,7 @@ fn so_may_a_member_of_the_family() {
 /// A look-up compares its key with that of what is given up, and so has it when all the others have let go of it. Its destructor runs there, and asks for what it owns, which is given up
 /// in the same call or in the one around it, before or after that.
 fn the_last_owner_compares(inner_fails: bool, asks_late: bool) {
-    let values = forever(Values::exclusive());
+    let values = forever(Values::new().exclusive());
     let (ask, is_refused) = asks(values, "outer");
     let (compares, comparing) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel();
@@ -242,7 +242,7 @@ fn so_may_it_if_the_owner_was_given_up_in_a_call_inside_of_the_other() {
 fn in_the_depth_of_a_chain_nobody_waits_for_what_was_put_aside() {
     for elsewhere in [false, true] {
         promptly(move || {
-            let outers = forever(Values::exclusive());
+            let outers = forever(Values::new().exclusive());
             let inners = beside(outers, elsewhere);
             let (ask, is_refused) = asks(outers, "outer");
             let bottom = move || {
@@ -277,7 +277,7 @@ fn in_the_depth_of_a_chain_nobody_waits_for_what_was_put_aside() {
 #[test]
 fn what_dies_with_a_member_that_lands_makes_way() {
     promptly(|| {
-        for values in [forever(Values::exclusive()), forever(Values::new())] {
+        for values in [forever(Values::new().exclusive()), forever(Values::new())] {
             let outer = values.entry(Key("outer")).or_try_create_cyclic(
                 |_| Ok::<_, Error>(Value::default()),
                 |outer| {
@@ -307,7 +307,7 @@ fn what_dies_with_a_member_that_lands_makes_way() {
 #[test]
 fn a_circle_through_another_thread_is_refused_to_one() {
     promptly(|| {
-        let values = forever(Values::exclusive());
+        let values = forever(Values::new().exclusive());
         let others = forever(Values::new());
         let (going, goes) = mpsc::channel();
         let (begun, begins) = mpsc::channel();
@@ -340,7 +340,7 @@ fn a_circle_through_another_thread_is_refused_to_one() {
 #[test]
 fn what_was_given_up_and_lives_on_elsewhere_is_waited_for() {
     promptly(|| {
-        let values = forever(Values::exclusive());
+        let values = forever(Values::new().exclusive());
         let (keep, kept) = mpsc::channel();
         let failed = values.entry(Key("outer")).or_try_create_cyclic(
             |_| Ok::<_, Error>(Value::default()),

@@ -32,7 +32,7 @@ pub fn poll<T>(future: &mut Boxed<'_, T>, waker: &Waker) -> Poll<T> {
 #[test]
 fn a_future_that_waits_for_an_end_holds_nobody_up() {
     promptly(|| {
-        let registry: Registry<u32, Option<Slow>> = Registry::exclusive();
+        let registry: Registry<u32, Option<Slow>> = Registry::new().exclusive();
         type Begin = fn(&Registry<u32, Option<Slow>>) -> Boxed<'_, ()>;
         let futures: [Begin; 2] = [
             |registry| Box::pin(async { drop(registry.entry(1).claim_or_refused_async().await) }),
@@ -104,7 +104,7 @@ fn futures_that_wait_for_an_end_all_get_what_is_made_then() {
 #[test]
 fn an_end_wakes_those_that_wait_for_it_and_nobody_else() {
     promptly(|| {
-        let registry: Registry<u32, String> = Registry::exclusive();
+        let registry: Registry<u32, String> = Registry::new().exclusive();
         let mut open = Vec::new();
         for key in 0..50 {
             let give_up = |draft: &Handle<u32, String>| {
@@ -192,7 +192,7 @@ impl Drop for Parent {
 
 #[test]
 fn a_task_that_is_polled_in_the_destructor_that_it_waits_for_goes_on_waiting() {
-    static REGISTRY: Registry<u32, Parent> = Registry::exclusive();
+    static REGISTRY: Registry<u32, Parent> = Registry::new().exclusive();
     promptly(|| {
         let spot = Arc::new(Spot {
             future: Mutex::new(None),

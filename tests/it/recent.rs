@@ -617,7 +617,7 @@ fn what_is_not_published_yet_is_not_kept() {
         let census = Census::new();
         let others: Registry<u32, u32> = Registry::new();
         for way in ways {
-            let recent = Recent::new(People::exclusive(), 4);
+            let recent = Recent::new(People::new().exclusive(), 4);
             let make = || {
                 assert!(others.get(&1).is_some(), "the draft");
                 census.citizen()
@@ -642,4 +642,32 @@ fn what_is_not_published_yet_is_not_kept() {
             recent.clear();
         }
     });
+}
+
+#[test]
+fn what_is_removed_is_not_kept_in_a_registry_and_in_a_map() {
+    let census = Census::new();
+    let recent: Recent<People> = Recent::new(Registry::new(), 4);
+    drop(recent.get_or_insert_with(1, |_| census.citizen()));
+    assert_eq!((recent.len(), census.alive()), (1, 1));
+    let removed = recent.remove(&1).unwrap();
+    assert!(!recent.is_kept(&removed) && recent.is_empty() && recent.map().is_empty());
+    drop(removed);
+    assert_eq!(census.alive(), 0);
+    assert!(recent.remove(&1).is_none());
+
+    let recent = Recent::new(WeakValueMap::<String, Arc<str>>::new(), 4);
+    let kept = recent.get_or_insert_with("a".into(), |_| "A".into());
+    let other = recent.get_or_insert_with("b".into(), |_| "B".into());
+    assert_eq!(recent.remove("a"), Some(kept.clone()));
+    assert!(!recent.is_kept(&kept) && recent.is_kept(&other));
+    assert_eq!(
+        (recent.get("a"), recent.get("b")),
+        (None, Some(other.clone()))
+    );
+    // Entered again, it is another one's business.
+    recent.map().insert("a".into(), kept.clone());
+    assert!(
+        !recent.is_kept(&kept) && recent.get("a") == Some(kept.clone()) && recent.is_kept(&kept)
+    );
 }

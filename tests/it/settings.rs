@@ -4,7 +4,7 @@ use crate::common::{panic_of, promptly, Identity};
 use highlander::error::{CreateError, Refused};
 use highlander::map::{ByAddress, ByEquality, RemovalCause};
 use highlander::pointer::Watched;
-use highlander::{StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
+use highlander::{Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -44,6 +44,20 @@ fn nonsense_is_a_clear_error() {
         panic_of(|| map.reserve(TOO_MANY)),
     ];
     assert_eq!(panics, ["capacity overflow"; 5]);
+}
+
+#[test]
+fn a_registry_with_room_cannot_become_exclusive() {
+    let refused = "`exclusive` comes before all values and any room for them";
+    let used = Registry::new();
+    drop(used.insert(1, 1));
+    for registry in [Registry::with_capacity(10), used] {
+        let text = panic_of(move || registry.exclusive());
+        assert!(text.starts_with(refused), "{text}");
+    }
+    let registry: Registry<u32, u32> = Registry::new().exclusive().exclusive();
+    registry.reserve(100);
+    assert!(registry.capacity() >= 100);
 }
 
 #[test]

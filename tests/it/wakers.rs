@@ -165,7 +165,7 @@ fn a_waker_may_be_the_last_owner_of_its_task() {
 
 #[test]
 fn a_task_that_waits_for_a_destructor_may_be_polled_where_that_ends() {
-    static REGISTRY: Registry<u32, Option<Slow>> = Registry::exclusive();
+    static REGISTRY: Registry<u32, Option<Slow>> = Registry::new().exclusive();
     promptly(|| {
         let (slow, ending) = Slow::new();
         let value = REGISTRY.get_or_insert_with(1, |_| Some(slow));
@@ -278,7 +278,7 @@ impl Wake for Asks {
 
 #[test]
 fn a_waker_may_wait_for_what_another_one_creates_that_is_woken_after_it() {
-    static ENDING: Registry<u32, Option<Slow>> = Registry::exclusive();
+    static ENDING: Registry<u32, Option<Slow>> = Registry::new().exclusive();
     static OTHERS: Registry<u32, u32> = Registry::new();
     let creators: [fn() -> Handle<u32, u32>; 2] = [
         || {

@@ -20,7 +20,7 @@ impl Drop for Slow {
 }
 
 fn exclusive() -> Arc<Reg<Slow>> {
-    Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()))
+    Arc::new(Registry::with_hasher(PlacedHasher::default()).exclusive())
 }
 
 #[test]
@@ -122,7 +122,7 @@ impl Drop for Asking {
 fn creation_against_a_destructor_that_asks_for_its_own_key() {
     model_with(2, || {
         let registry: Arc<Reg<Asking>> =
-            Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()));
+            Arc::new(Registry::with_hasher(PlacedHasher::default()).exclusive());
         let tally = Tally::default();
         let asks = Some(Arc::clone(&registry));
         let first = registry.get_or_insert_with(A, |_| Asking(tally.value(), asks));
@@ -189,7 +189,7 @@ impl Hash for Meeting {
 fn a_comparison_that_asks_against_a_draft_that_is_given_up() {
     model_with(1, || {
         let registry: Arc<Meetings> =
-            Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()));
+            Arc::new(Registry::with_hasher(PlacedHasher::default()).exclusive());
         let tally = Tally::default();
         let other = thread::spawn({
             let (registry, tally) = (Arc::clone(&registry), tally.clone());
@@ -330,7 +330,7 @@ impl Owning {
 #[test]
 fn a_creation_against_the_owner_of_what_was_given_up() {
     model_with(1, || {
-        let inners = Arc::new(Registry::exclusive_with_hasher(PlacedHasher::default()));
+        let inners = Arc::new(Registry::with_hasher(PlacedHasher::default()).exclusive());
         let (outers, others, tally) = (registry(), registry::<Counted>(), Tally::default());
         let creator = creates_what_asks(&inners, &others, &tally, Owning::new, || {});
         let asks = {

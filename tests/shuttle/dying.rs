@@ -99,7 +99,7 @@ fn weak_handles_and_removal_against_last_owners() {
 #[test]
 fn exclusive_values_of_several_keys() {
     meeting(500, || {
-        let registry = Registry::exclusive_with_hasher(PlacedHasher::default());
+        let registry = Registry::with_hasher(PlacedHasher::default()).exclusive();
         let (registry, ledger): (Arc<Handles>, _) = (Arc::new(registry), Ledger::default());
         threads(6, {
             let (registry, ledger) = (registry.clone(), ledger.clone());

@@ -145,7 +145,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         };
         Published {
             result: live_entry,
-            deferred: deferred,
+            deferred,
         }
     }
 
@@ -202,7 +202,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         };
         Published {
             result: live_entry,
-            deferred: deferred,
+            deferred,
         }
     }
 

@@ -85,7 +85,7 @@ impl<K: 'static, R: 'static> Resources<K, R> {
     /// Nothing is open. Can be a `static`.
     pub const fn new() -> Self {
         Self {
-            open: Registry::exclusive(),
+            open: Registry::new().exclusive(),
         }
     }
 }
