@@ -97,6 +97,17 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
     /// Enters the value. All who wait get it; if somebody has entered another one meanwhile, by `insert` say,
     /// they and the caller get that, and this one is dropped.
     ///
+    /// ```
+    /// use highlander::map::Claim;
+    ///
+    /// let map: highlander::StrongMap<&str, u32> = highlander::StrongMap::new();
+    /// match map.entry("a").claim() {
+    ///     Claim::Live(value) => println!("it is {value}"),
+    ///     Claim::Vacant(vacancy) => assert_eq!(vacancy.fill(1), 1),       // others wait until then
+    /// }
+    /// assert_eq!(map.get("a"), Some(1));
+    /// ```
+    ///
     /// # Panics
     /// When the map has been closed.
     #[track_caller]

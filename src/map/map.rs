@@ -115,7 +115,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// map.remove("a");
     /// map.insert("b".into(), value);               // dead from the start: the map does not own it
     /// map.prune();
-    /// assert_eq!(*log.lock().unwrap(), [("a".to_string(), RemovalCause::Removed), ("b".to_string(), RemovalCause::Dead)]);
+    /// let expected = [("a".into(), RemovalCause::Removed), ("b".into(), RemovalCause::Dead)];
+    /// assert_eq!(*log.lock().unwrap(), expected);
     /// ```
     #[must_use]
     pub fn on_remove(
@@ -197,12 +198,16 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// [`Registry::debug_keys`](crate::Registry::debug_keys).
     ///
     /// ```
+    /// use highlander::error::Refused;
     /// use highlander::WeakValueMap;
     /// use std::sync::Arc;
     ///
     /// static MAP: WeakValueMap<&str, Arc<u32>> = WeakValueMap::new().debug_keys();
     ///
-    /// let text = MAP.get_or_try_insert_with("ego", |_| MAP.get_or_try_insert_with("ego", |_| Ok::<_, String>(Arc::new(1)))).unwrap_err().to_string();
+    /// fn ask(key: &'static str) -> Result<Arc<u32>, Refused> {
+    ///     Ok(MAP.get_or_try_insert_with(key, |key| ask(key))?)
+    /// }
+    /// let text = ask("ego").unwrap_err().to_string();
     /// assert!(text.ends_with(r#""ego", which asked for the first again"#));
     /// ```
     #[must_use]
@@ -311,7 +316,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// static PORTS: WeakValueMap<u16, Watched<Port>> = WeakValueMap::new().exclusive();
     /// std::thread::scope(|scope| {
     ///     for _ in 0..4 {
-    ///         scope.spawn(|| (0..100).for_each(|_| drop(PORTS.get_or_insert_with(80, |_| Watched::new(Port::open())))));
+    ///         let open = |_| drop(PORTS.get_or_insert_with(80, |_| Watched::new(Port::open())));
+    ///         scope.spawn(move || (0..100).for_each(open));
     ///     }
     /// });
     /// ```
@@ -328,7 +334,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         const {
             assert!(
                 B::REPORTS_END,
-                "an exclusive map needs values whose pointers report the end of their object, such as `Watched`"
+                "an exclusive map needs pointers that report the end of their object: `Watched`"
             );
         }
         self.store.is_exclusive = true;

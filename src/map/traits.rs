@@ -95,7 +95,8 @@ where
     /// ```
     /// use highlander::StrongMap;
     ///
-    /// let (one, other): (StrongMap<_, _>, StrongMap<_, _>) = ([(1, 'a'), (2, 'b')].into_iter().collect(), [(2, 'c')].into_iter().collect());
+    /// let one: StrongMap<_, _> = [(1, 'a'), (2, 'b')].into_iter().collect();
+    /// let other: StrongMap<_, _> = [(2, 'c')].into_iter().collect();
     /// (&one).extend(&other);
     /// assert_eq!(one, [(1, 'a'), (2, 'c')].into_iter().collect());
     /// ```

@@ -94,7 +94,8 @@ use std::hash::BuildHasher;
 /// | [`remove(&q)`](Map::remove) | `Option<V>` |
 /// | [`with(&q, \|v\| …)`](Map::with) | what the closure returns, without an owner or a clone |
 /// | [`update(&key, \|v\| …)`](Map::update) | the new one, made of the old one |
-/// | [`iter()`](Map::iter) | what is alive; [`for_each`](Map::for_each), [`retain`](Map::retain), [`clear`](Map::clear), [`drain`](Map::drain) likewise |
+/// | [`iter()`](Map::iter), [`for_each`](Map::for_each), [`retain`](Map::retain) | what is alive |
+/// | [`clear()`](Map::clear), [`drain()`](Map::drain) | how many there were; all of them |
 /// | [`close()`](Map::close) | what is alive; nothing is entered any more |
 pub type WeakKeyMap<P, V, M = ByEquality, S = DefaultHashBuilder> =
     Map<WeakSlot<P, M>, OwnedSlot<V>, S>;

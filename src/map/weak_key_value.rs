@@ -62,8 +62,11 @@ use std::hash::BuildHasher;
 /// | [`remove(&q)`](Map::remove) | `Option<Q>` |
 /// | [`with(&q, \|q\| …)`](Map::with) | what the closure returns, without an owner or a clone |
 /// | [`update(&key, \|q\| …)`](Map::update) | the new one, made of the old one |
-/// | [`get_by_value(&value)`](WeakKeyValueMap::get_by_value) | `Option<P>`: its key; [`keys_of`](WeakKeyValueMap::keys_of), [`remove_by_value`](WeakKeyValueMap::remove_by_value) |
-/// | [`iter()`](Map::iter) | what is alive; [`for_each`](Map::for_each), [`retain`](Map::retain), [`clear`](Map::clear), [`drain`](Map::drain) likewise |
+/// | [`get_by_value(&q)`](WeakKeyValueMap::get_by_value) | `Option<P>`: its key |
+/// | [`keys_of(&q)`](WeakKeyValueMap::keys_of) | all its keys |
+/// | [`remove_by_value(&q)`](WeakKeyValueMap::remove_by_value) | `Vec<P>`: the keys whose entries it removed |
+/// | [`iter()`](Map::iter), [`for_each`](Map::for_each), [`retain`](Map::retain) | what is alive |
+/// | [`clear()`](Map::clear), [`drain()`](Map::drain) | how many there were; all of them |
 /// | [`close()`](Map::close) | what is alive; nothing is entered any more |
 pub type WeakKeyValueMap<P, Q, M = ByEquality, S = DefaultHashBuilder> =
     Map<WeakSlot<P, M>, WeakSlot<Q, Traced>, S>;
@@ -233,7 +236,7 @@ impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueM
     /// let wrappers: WeakKeyValueMap<Arc<Class>, Arc<Wrapper>, ByAddress> = WeakKeyValueMap::new();
     /// let class = Arc::new(Class(Token::new()));
     /// let wrapper = Arc::new(Wrapper(Token::new()));
-    /// wrappers.insert_with_tokens(&class, wrapper.clone(), |class| Some(&class.0), |wrapper| Some(&wrapper.0));
+    /// wrappers.insert_with_tokens(&class, wrapper.clone(), |class| Some(&class.0), |it| Some(&it.0));
     /// drop(class);
     /// assert_eq!(wrappers.entry_count(), 0);
     /// assert_eq!(Token::entry_count(&wrapper.0), 0);

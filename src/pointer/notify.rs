@@ -75,7 +75,8 @@ impl Notify {
         self.ends
     }
 
-    /// Does what [`dead`](Self::dead) does, for a caller that will also call [`Ending::ended`], if it gets one.
+    /// Does what [`dead`](Self::dead) does, for a caller that will also call [`Ending::ended`], if it gets
+    /// one.
     pub(in crate::pointer) fn notify_dead(self) -> Option<Ending> {
         let container = self.container.upgrade()?;
         let entry = self.entry;

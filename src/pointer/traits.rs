@@ -220,7 +220,7 @@ impl DeathReport for ReportedLate {
 /// }
 /// ```
 /// ```
-/// # use highlander::pointer::{Pointer, WeakPointer};
+/// # use highlander::pointer::{Pointer, Quiet, WeakPointer};
 /// # use std::sync::{Arc, Weak};
 /// # #[derive(Clone)] struct Strong(Arc<u8>);
 /// # impl Pointer for Strong {
@@ -235,7 +235,7 @@ impl DeathReport for ReportedLate {
 /// struct Mine(Weak<u8>);
 /// impl WeakPointer for Mine {
 ///     // SAFETY: `is_dead` reads a count.
-///     const IS_DEAD_IS_QUIET: Option<highlander::pointer::Quiet<Self>> = Some(unsafe { highlander::pointer::Quiet::promise() });
+///     const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = Some(unsafe { Quiet::promise() });
 /// #   type Strong = Strong;
 /// #   fn upgrade(&self) -> Option<Strong> { self.0.upgrade().map(Strong) }
 /// #   fn is_dead(&self) -> bool { self.0.strong_count() == 0 }

@@ -179,12 +179,33 @@ impl<T: ?Sized> Watched<T> {
     ///
     /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:*
     /// amortised constant; the first one allocates the list.
+    ///
+    /// ```
+    /// use highlander::pointer::Watched;
+    /// use std::sync::mpsc::channel;
+    ///
+    /// let (sender, receiver) = channel();
+    /// let value = Watched::new("value");
+    /// Watched::on_death(&value, move || sender.send("gone").unwrap()).keep();
+    /// drop(value);
+    /// assert_eq!(receiver.recv(), Ok("gone"));
+    /// ```
     pub fn on_death(this: &Self, callback: impl FnOnce() + Send + 'static) -> Registration {
         this.inner.watchers().on_death(Box::new(callback))
     }
 
     /// A weak pointer to the same value. The first one allocates the list of watchers, which all weak
     /// pointers share.
+    ///
+    /// ```
+    /// use highlander::pointer::Watched;
+    ///
+    /// let value = Watched::new(1);
+    /// let weak = Watched::downgrade(&value);
+    /// assert_eq!(weak.upgrade().as_deref(), Some(&1));
+    /// drop(value);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
     pub fn downgrade(this: &Self) -> WeakWatched<T> {
         WeakWatched {
             inner: ModelArc::downgrade(&this.inner),

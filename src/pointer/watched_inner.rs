@@ -152,8 +152,8 @@ impl Offer {
     }
 }
 
-/// An owner. An `Arc` frees its memory after the value's drop; so an owner that is dropped deep down keeps the
-/// memory by a weak pointer.
+/// An owner. An `Arc` frees its memory after the value's drop; so an owner that is dropped deep down keeps
+/// the memory by a weak pointer.
 pub(in crate::pointer) struct WatchedOwner<T: ?Sized>(ManuallyDrop<ModelArc<WatchedInner<T>>>);
 
 impl<T: ?Sized> WatchedOwner<T> {

@@ -104,7 +104,8 @@ impl WatchList {
         ))
     }
 
-    /// Notifies all, and refuses those who come later. No lock is held, so a watcher may detach those behind it.
+    /// Notifies all, and refuses those who come later. No lock is held, so a watcher may detach those behind
+    /// it.
     #[cold]
     pub(in crate::pointer) fn notify(&self) {
         let mut panics = Panics::new();
@@ -112,8 +113,8 @@ impl WatchList {
         panics.catch(|| self.notify_rest());
     }
 
-    /// Does what `notify` does, from the value's drop, which a callback of another one's drop may have caused:
-    /// deep down, callbacks run a little later.
+    /// Does what `notify` does, from the value's drop, which a callback of another one's drop may have
+    /// caused: deep down, callbacks run a little later.
     #[cold]
     pub(in crate::pointer) fn notify_from_drop(self: &Arc<Self>) {
         let mut panics = Panics::new();

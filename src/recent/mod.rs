@@ -148,6 +148,18 @@ impl<M: WeakValued> Recent<M> {
     /// The live value of this key, which counts as used and is kept; none if there is none in the map.
     ///
     /// *Runs* and *waits* as the map's `get`; beside that see [above](Self#your-code-and-waiting).
+    ///
+    /// ```
+    /// use highlander::{Recent, Registry};
+    ///
+    /// static CLASSES: Recent<Registry<u32, String>> = Recent::new(Registry::new(), 64);
+    ///
+    /// assert!(CLASSES.get(&7).is_none());
+    /// CLASSES.map().insert(7, "class 7".into());      // dies at once: nobody holds it
+    /// assert!(CLASSES.get(&7).is_none());
+    /// CLASSES.get_or_insert_with(7, |_| "class 7".into());
+    /// assert!(CLASSES.get(&7).is_some());
+    /// ```
     #[inline]
     #[allow(private_bounds)] // What the map's `get` takes.
     pub fn get<Q: ?Sized>(&self, key: &Q) -> Option<M::Owner>
@@ -311,6 +323,16 @@ impl<M: WeakValued> Recent<M> {
     }
 
     /// Stops keeping this value. Returns whether it was kept.
+    ///
+    /// ```
+    /// use highlander::{Recent, Registry};
+    ///
+    /// let recent = Recent::new(Registry::new(), 64);
+    /// let value = recent.get_or_insert_with(1, |_| "one");
+    /// assert!(recent.release(&value) && !recent.release(&value));
+    /// drop(value);
+    /// assert!(recent.get(&1).is_none());
+    /// ```
     pub fn release(&self, owner: &M::Owner) -> bool {
         self.keeper.release(M::Map::identity(owner))
     }

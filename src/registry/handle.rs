@@ -63,6 +63,14 @@ impl<K, V> Handle<K, V> {
 
     /// Returns the key under which the value was entered. A function, so that it hides no method of the
     /// value.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let value = registry.get_or_insert_with(1, |_| "one");
+    /// assert_eq!((Handle::key(&value), *value), (&1, "one"));
+    /// ```
     #[inline]
     pub fn key(this: &Self) -> &K {
         this.node.key()
@@ -126,6 +134,17 @@ impl<K, V> Handle<K, V> {
     }
 
     /// Returns a weak handle to the same value. The first one of a value allocates; the others share with it.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    ///
+    /// let registry = Registry::new();
+    /// let value = registry.get_or_insert_with(1, |_| "one");
+    /// let weak = Handle::downgrade(&value);
+    /// assert_eq!(weak.upgrade().as_ref(), Some(&value));
+    /// drop(value);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
     pub fn downgrade(this: &Self) -> WeakHandle<K, V> {
         let watch = Watch::of(this.entry(), this.node.node());
         WeakHandle {

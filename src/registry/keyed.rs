@@ -82,6 +82,17 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// Returns whether this key has a live value at some moment during the call.
     ///
     /// Owns the value for that moment, so if its last handle goes just then, it is dropped here.
+    ///
+    /// ```
+    /// use highlander::Registry;
+    ///
+    /// static USERS: Registry<u32, String> = Registry::new();
+    ///
+    /// let user = USERS.get_or_insert_with(7, |_| "Duncan".into());
+    /// assert!(USERS.contains_key(&7) && !USERS.contains_key(&8));
+    /// drop(user);
+    /// assert!(!USERS.contains_key(&7));
+    /// ```
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         Q: ?Sized + Hash + Equivalent<K>,
@@ -252,6 +263,15 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     }
 
     /// Takes out the live value of this key and returns it. Its owners keep it.
+    ///
+    /// ```
+    /// use highlander::{Handle, Registry};
+    ///
+    /// let users: Registry<String, u32> = Registry::new();
+    /// let user = users.get_or_insert_with("Duncan".into(), |_| 400);
+    /// let removed = users.remove("Duncan").unwrap();      // still alive, and not found any more
+    /// assert!(Handle::ptr_eq(&user, &removed) && users.get("Duncan").is_none());
+    /// ```
     pub fn remove<Q>(&self, key: &Q) -> Option<Handle<K, V>>
     where
         Q: ?Sized + Hash + Equivalent<K>,
@@ -262,6 +282,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// Takes out the live value of this key if `condition` holds for it, and returns it.
     ///
     /// *Runs* `condition` with no lock held, more than once if the entry changes meanwhile.
+    ///
+    /// ```
+    /// let ages = highlander::Registry::new();
+    /// let _age = ages.get_or_insert_with("Duncan", |_| 400);
+    /// assert!(ages.remove_if("Duncan", |_, age| *age < 100).is_none());
+    /// assert!(ages.remove_if("Duncan", |_, age| *age > 100).is_some());
+    /// ```
     pub fn remove_if<Q>(
         &self,
         key: &Q,

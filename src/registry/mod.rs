@@ -223,8 +223,8 @@ impl<K, V, S> Registry<K, V, S> {
     }
 
     const_fn! {
-        /// The same registry, in which a value is not made before the destructor of the one that had the key has
-        /// *ended*: for files, sockets, locks on disk, child processes.
+        /// The same registry, in which a value is not made before the destructor of the one that had the key
+        /// has *ended*: for files, sockets, locks on disk, child processes.
         ///
         /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
         /// destructor that asks for its own key, directly or through others, gets a
@@ -436,6 +436,14 @@ impl<K, V, S> Registry<K, V, S> {
 
     /// Returns the keys of the live values, cloned; see [`Registry::iter`]. To borrow them instead, iterate
     /// over the handles and use [`Handle::key`].
+    ///
+    /// ```
+    /// let registry = highlander::Registry::new();
+    /// let _values = [1, 2].map(|key| registry.get_or_insert_with(key, |key| key * 10));
+    /// let mut keys: Vec<_> = registry.keys().collect();
+    /// keys.sort();
+    /// assert_eq!(keys, [1, 2]);
+    /// ```
     pub fn keys(&self) -> impl ExactSizeIterator<Item = K> + use<K, V, S>
     where
         K: Clone,
@@ -447,6 +455,14 @@ impl<K, V, S> Registry<K, V, S> {
     }
 
     /// Calls `f` with each live entry; see [`Registry::iter`]. No lock is held; `f` may change the registry.
+    ///
+    /// ```
+    /// let registry = highlander::Registry::new();
+    /// let _values = [1, 2].map(|key| registry.get_or_insert_with(key, |key| key * 10));
+    /// let mut sum = 0;
+    /// registry.for_each(|key, value| sum += key + value);
+    /// assert_eq!(sum, 33);
+    /// ```
     pub fn for_each(&self, mut f: impl FnMut(&K, &V)) {
         self.iter()
             .for_each(|handle| f(Handle::key(&handle), &handle));
@@ -474,11 +490,24 @@ impl<K, V, S> Registry<K, V, S> {
     /// Takes out all entries. Their owners keep the values. Returns how many this call has taken out.
     ///
     /// Entries that come while this runs may stay.
+    ///
+    /// ```
+    /// let registry = highlander::Registry::new();
+    /// let value = registry.get_or_insert_with(1, |_| "one");
+    /// assert_eq!((registry.clear(), registry.len(), *value), (1, 0, "one"));
+    /// ```
     pub fn clear(&self) -> usize {
         self.retain(|_, _| false)
     }
 
     /// Takes out all entries, and returns the values that this call has taken out.
+    ///
+    /// ```
+    /// let registry = highlander::Registry::new();
+    /// let _value = registry.get_or_insert_with(1, |_| "one");
+    /// let drained: Vec<_> = registry.drain().map(|value| *value).collect();
+    /// assert_eq!((drained, registry.len()), (vec!["one"], 0));
+    /// ```
     pub fn drain(&self) -> std::vec::IntoIter<Handle<K, V>> {
         let drained: Vec<_> = self
             .iter()
@@ -489,6 +518,13 @@ impl<K, V, S> Registry<K, V, S> {
 
     /// Takes out some live value, whichever comes first; none if there is none. *Complexity:* linear in
     /// `capacity` at worst: for all of them there is [`drain`](Self::drain).
+    ///
+    /// ```
+    /// let registry = highlander::Registry::new();
+    /// let value = registry.get_or_insert_with(1, |_| "one");
+    /// assert_eq!(registry.pop(), Some(value));
+    /// assert!(registry.pop().is_none());
+    /// ```
     pub fn pop(&self) -> Option<Handle<K, V>> {
         let mut halves = 0..1 << 32;
         while !halves.is_empty() {

@@ -8,7 +8,7 @@
 //!  directory (immutable, replaced as a whole)
 //!   ├─► chunk  [1 ■][2 ·][5 ■]              · a hole: what was there has been removed
 //!   ├─► chunk  [6 ·][7 ·][8 ■][9 ■]
-//!   └─► chunk  [10 ■][11 ■][  ][  ]         filled up to here: numbers are written once, before the reader may see them
+//!   └─► chunk  [10 ■][11 ■][  ][  ]   filled up to here: numbers are written once, before readers see them
 //! ```
 //! The number of the next one is stored when the one before is in its place: so whoever has read it finds all
 //! with lower numbers that have not been removed.

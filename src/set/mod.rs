@@ -110,7 +110,7 @@ pub struct WeakSet<P: SyncPointer, M = ByEquality, S = DefaultHashBuilder> {
 
 impl<P: SyncPointer, M: Keying<P>> WeakSet<P, M> {
     const_fn! {
-        /// An empty set, which allocates nothing before its first member. Can be a `static`.
+        /// Creates an empty set, which allocates nothing before its first member. Can be a `static`.
         pub const fn new() -> Self {
             Self::with_hasher(DefaultHashBuilder)
         }
@@ -225,16 +225,36 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.prune())
     }
 
-    /// Takes out the live member that came first. None if there is none. Of several callers, each gets
+    /// Removes and returns the live member that came first, if there is one. Of several callers, each gets
     /// another one. *Complexity:* as of [`first`](Self::first).
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let owned: Vec<_> = (1..4).map(Arc::new).collect();
+    /// let queue: WeakSet<Arc<u32>> = owned.iter().cloned().collect();
+    /// assert_eq!(queue.pop_first(), Some(owned[0].clone()));
+    /// assert_eq!(queue.len(), 2);
+    /// ```
     pub fn pop_first(&self) -> Option<P> {
         self.members.get()?.pop_first()
     }
 
-    /// Takes out the members for which `keep` says no. Their owners keep them. Returns how many this call has
-    /// taken out.
+    /// Removes the members for which `keep` returns false. Their owners keep them. Returns how many it
+    /// removed.
     ///
     /// *Runs* `keep` with no lock held; it may use the set.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let owned: Vec<_> = (1..5).map(Arc::new).collect();
+    /// let set: WeakSet<Arc<u32>> = owned.iter().cloned().collect();
+    /// assert_eq!(set.retain(|member| **member % 2 == 0), 2);
+    /// assert_eq!(set.iter().map(|member| *member).collect::<Vec<_>>(), [2, 4]);
+    /// ```
     pub fn retain(&self, mut keep: impl FnMut(&P) -> bool) -> usize {
         let Some(members) = self.members.get() else {
             return 0;
@@ -248,7 +268,17 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         removed
     }
 
-    /// Takes out all live members, and yields their owners in order. All are out when this returns.
+    /// Removes all live members, and yields their owners in order. All are out when this returns.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let owned: Vec<_> = (1..4).map(Arc::new).collect();
+    /// let set: WeakSet<Arc<u32>> = owned.iter().cloned().collect();
+    /// assert_eq!(set.drain().collect::<Vec<_>>(), owned);
+    /// assert!(set.is_empty());
+    /// ```
     pub fn drain(&self) -> impl ExactSizeIterator<Item = P> + use<P, M, S> {
         let mut taken = Vec::new();
         if let Some(members) = self.members.get() {
@@ -263,18 +293,29 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         taken.into_iter()
     }
 
-    /// Takes out all members, dead, alive, or not alive yet. Those that come while this runs may stay.
-    /// Returns how many entries this call has taken out.
+    /// Removes all members, dead, alive, or not alive yet. Those that come while this runs may stay. Returns
+    /// how many entries it removed.
     pub fn clear(&self) -> usize {
         self.members.get().map_or(0, |members| members.clear())
     }
 
-    /// Whether an equal member, or the same with [`ByAddress`](crate::map::ByAddress), is in the set and
-    /// alive.
+    /// Returns whether an equal member, or the same with [`ByAddress`](crate::map::ByAddress), is in the set
+    /// and alive.
     ///
     /// `asked` is the target or something equivalent to it; with `ByAddress`, the pointer.
     ///
     /// *Waiting:* for a writer of the same shard, a few instructions long. *Complexity:* constant on average.
+    ///
+    /// ```
+    /// use highlander::WeakSet;
+    /// use std::sync::Arc;
+    ///
+    /// let set: WeakSet<Arc<str>> = WeakSet::new();
+    /// let member: Arc<str> = "one".into();
+    /// set.insert(&member);
+    /// assert!(set.contains("one") && !set.contains("two"));
+    /// assert_eq!(set.get("one"), Some(member));
+    /// ```
     pub fn contains<Q: ?Sized>(&self, asked: &Q) -> bool
     where
         M: Asked<P, Q>,
@@ -283,7 +324,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.find(asked).is_some()
     }
 
-    /// The member that is equal to `asked`, if it is alive. *Waiting* and complexity as
+    /// Returns the member that is equal to `asked`, if it is alive. *Waiting* and complexity as
     /// [`WeakSet::contains`].
     pub fn get<Q: ?Sized>(&self, asked: &Q) -> Option<P>
     where
@@ -293,8 +334,19 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.find(asked).map(|(_, member)| member)
     }
 
-    /// Takes out the member that is equal to `asked`. Whether there was one, alive. Of several callers, one
-    /// gets true.
+    /// Removes the member that is equal to `asked`. Returns whether there was one, alive. Of several callers,
+    /// one gets true.
+    ///
+    /// ```
+    /// use highlander::{map::ByAddress, WeakSet};
+    /// use std::sync::Arc;
+    ///
+    /// static LISTENERS: WeakSet<Arc<dyn Fn() + Send + Sync>, ByAddress> = WeakSet::new();
+    ///
+    /// let listener: Arc<dyn Fn() + Send + Sync> = Arc::new(|| println!("told"));
+    /// LISTENERS.insert(&listener);
+    /// assert!(LISTENERS.remove(&listener) && !LISTENERS.remove(&listener));
+    /// ```
     pub fn remove<Q: ?Sized>(&self, asked: &Q) -> bool
     where
         M: Asked<P, Q>,
@@ -303,7 +355,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.take(asked).is_some()
     }
 
-    /// Takes out the member that is equal to `asked`, and returns an owner.
+    /// Removes the member that is equal to `asked`, and returns an owner.
     pub fn take<Q: ?Sized>(&self, asked: &Q) -> Option<P>
     where
         M: Asked<P, Q>,

@@ -243,6 +243,12 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
 
     /// Returns the live value, or enters this one.
     ///
+    /// ```
+    /// let map: highlander::StrongMap<&str, u32> = highlander::StrongMap::new();
+    /// assert_eq!(map.entry("a").or_insert(1), 1);
+    /// assert_eq!(map.entry("a").or_insert(2), 1);
+    /// ```
+    ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with).
     #[track_caller]
@@ -251,6 +257,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     }
 
     /// Returns the live value, or enters the default.
+    ///
+    /// ```
+    /// let map: highlander::StrongMap<&str, Vec<u32>> = highlander::StrongMap::new();
+    /// assert!(map.entry("a").or_default().is_empty());
+    /// ```
     ///
     /// # Panics
     /// As [`or_insert_with`](Self::or_insert_with).
@@ -263,6 +274,15 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     }
 
     /// Returns the live value, or enters the one that `make` makes.
+    ///
+    /// ```
+    /// use highlander::WeakValueMap;
+    /// use std::sync::Arc;
+    ///
+    /// let sizes = WeakValueMap::new();
+    /// let size = sizes.entry("chicken").or_insert_with(|name| Arc::new(name.len()));
+    /// assert_eq!(*sizes.entry("chicken").or_insert_with(|_| unreachable!()), *size);
+    /// ```
     ///
     /// # Panics
     /// When `make` panics; and with the text of [`Refused`] when the creation is refused.

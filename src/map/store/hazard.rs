@@ -1,8 +1,8 @@
 //! Reading entries without becoming an owner of them: hazard pointers.
 //!
 //! ```text
-//!  look-up  ─► stores the hazard ─► light barrier ─► is the node still linked? ─► compares, upgrades ─► clears the hazard
-//!  removal  ─► unlinks ─► retires the index's ownership ... later: heavy barrier ─► reads all hazards ─► drops the rest
+//!  look-up  stores the hazard ─► light barrier ─► is it still linked? ─► compares, upgrades ─► clears it
+//!  removal  unlinks ─► retires the index's ownership ─► … heavy barrier ─► reads all hazards ─► drops the rest
 //! ```
 //!
 //! To become an owner takes two locked instructions on the node's line, which all readers of a hot key make

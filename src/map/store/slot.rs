@@ -36,7 +36,7 @@ pub trait KeySlot: Slot<Shown = <Self as KeySlot>::Key, Raw = <Self as KeySlot>:
 /// Keys that can be hashed and compared. It cannot be implemented outside.
 #[diagnostic::on_unimplemented(
     message = "these keys cannot be looked up: `{Self}`",
-    label = "a kept key needs `Hash` and `Eq`; so does what a weak key leads to, or else compare the keys with `ByAddress`"
+    label = "needs `Hash` and `Eq`, of a weak key the target does; or compare weak keys with `ByAddress`"
 )]
 #[allow(private_bounds)]
 pub trait HashedKey: KeySlot + Compares {}
@@ -45,7 +45,7 @@ pub trait HashedKey: KeySlot + Compares {}
 /// a weak key leads to; the pointer itself with [`ByAddress`]. It cannot be implemented outside.
 #[diagnostic::on_unimplemented(
     message = "a map with the keys `{Self}` cannot be asked for a `{Q}`",
-    label = "look-ups take the key, or what is `Equivalent` to it and hashes alike; with `ByAddress` the pointer itself"
+    label = "takes the key, or what is `Equivalent` and hashes alike; with `ByAddress` the pointer itself"
 )]
 #[allow(private_bounds)]
 pub trait Lookup<Q: ?Sized>: HashedKey + Finds<Q> {}
@@ -366,7 +366,7 @@ impl<P: Pointer, M: Keying<P>> KeySlot for WeakSlot<P, M> {
 #[diagnostic::on_unimplemented(
     message = "`{P}` cannot be held weakly like this",
     label = "either it is no strong pointer, or what it leads to cannot be compared by equality",
-    note = "weak keys whose targets have no `Hash` and `Eq` are compared by identity: write `ByAddress` behind the other types"
+    note = "weak keys without `Hash` and `Eq` are compared by identity: write `ByAddress` behind the other types"
 )]
 pub(crate) trait Extra<P: Pointer> {
     type Data: Send + Sync;

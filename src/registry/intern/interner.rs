@@ -202,6 +202,16 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     /// is entered, the others are dropped. *Waiting:* none on a hit; on a miss for other writers of the same
     /// bucket, a few instructions long.
     ///
+    /// ```
+    /// use highlander::Interner;
+    ///
+    /// static NAMES: Interner<str> = Interner::new();
+    ///
+    /// let (one, same) = (NAMES.intern("Gill"), NAMES.intern(&String::from("Gill")));
+    /// assert!(one == same && one.as_ptr() == same.as_ptr());
+    /// assert_eq!(one.len(), 4);       // it dereferences to the `str`
+    /// ```
+    ///
     /// # Panics
     /// When an unsized value has more than `u32::MAX` elements. User code that panics leaves no trace.
     #[inline]
@@ -329,6 +339,14 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     /// Returns whether this content has a live value at some moment during the call.
     ///
     /// Owns the value for that moment, so if its last handle goes just then, it is dropped here.
+    ///
+    /// ```
+    /// let names: highlander::Interner<str> = highlander::Interner::new();
+    /// let name = names.intern("Gill");
+    /// assert!(names.contains("Gill"));
+    /// drop(name);
+    /// assert!(!names.contains("Gill"));
+    /// ```
     pub fn contains<Q>(&self, query: &Q) -> bool
     where
         Q: ?Sized + Hash + Equivalent<T>,
