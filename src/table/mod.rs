@@ -3,6 +3,7 @@
 //! Whatever may run a user's code (`Hash`, `Eq`, a destructor) happens here, with no lock and no guard held:
 //! the index only hands out nodes with a hash, each with an ownership, and they are compared after that.
 
+pub(crate) mod batch;
 mod entering;
 pub(crate) mod exclusive;
 pub(crate) mod index;
@@ -149,6 +150,13 @@ impl<B: Payload> Table<B> {
     pub(crate) fn shrink_to_fit(&self) {
         if let Some(shared) = self.shared() {
             shared.shrink_to_fit();
+        }
+    }
+
+    /// Prefetches what look-ups of these hashes read first.
+    pub(crate) fn prefetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        if let Some((shared, guard)) = self.shared().zip(ReadGuard::try_enter()) {
+            shared.index.prefetch(hashes, &guard);
         }
     }
 

@@ -34,6 +34,7 @@ mod large_values;
 mod look_ups;
 #[cfg(feature = "registries")]
 mod lost;
+mod many;
 mod pointer;
 mod prompt;
 mod recent;

@@ -201,6 +201,14 @@ impl Bucket {
         }
     }
 
+    /// Prefetches the first node with this tag.
+    #[inline(always)]
+    pub(super) fn prefetch_node(&self, tag: Tag) {
+        if let Some(slot) = self.word().matches(tag).next() {
+            sync::prefetch(self.node(slot).as_ptr());
+        }
+    }
+
     /// Becomes the bucket's writer. Waits for other writers, first busily, then asleep.
     #[inline(always)]
     pub(super) fn lock(&self) -> Locked<'_> {

@@ -127,6 +127,21 @@ impl Index {
         })
     }
 
+    /// Prefetches the buckets of these hashes, then the first node that each leads to.
+    pub(in crate::table) fn prefetch(
+        &self,
+        hashes: impl Iterator<Item = u64> + Clone,
+        _: &ReadGuard,
+    ) {
+        let Some(array) = self.array() else { return };
+        hashes
+            .clone()
+            .for_each(|hash| sync::prefetch(array.bucket(hash)));
+        for hash in hashes {
+            array.bucket(hash).prefetch_node(Tag::of(hash));
+        }
+    }
+
     /// Looks up like `probe`, but publishes the node in `hazard` instead of becoming an owner. What is found
     /// was linked after it was published; if nothing is found, the hazard is null.
     #[inline(always)]
