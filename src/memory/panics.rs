@@ -82,12 +82,19 @@ pub(crate) fn discard<T>(thing: T) {
 }
 
 impl Drop for Panics {
+    #[inline]
     fn drop(&mut self) {
-        match self.0.take() {
-            // A second panic beside one that is under way would end the process.
-            Some(panic) if thread::panicking() => discard(panic),
-            Some(panic) => resume_unwind(panic),
-            None => {}
+        if let Some(panic) = self.0.take() {
+            go_on(panic);
         }
+    }
+}
+
+#[cold]
+fn go_on(panic: Box<dyn Any + Send>) {
+    // A second panic beside one that is under way would end the process.
+    match thread::panicking() {
+        true => discard(panic),
+        false => resume_unwind(panic),
     }
 }

@@ -244,6 +244,10 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
         found.map(|node| LiveHandle::new(node, false))
     }
 
+    fn is_exclusive(&self) -> bool {
+        self.table.is_exclusive()
+    }
+
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         self.table.in_the_way(hash)
     }

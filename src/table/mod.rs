@@ -317,6 +317,10 @@ impl<B: Payload> Table<B> {
         reading(|guard| index.replace(old.node(), new, guard))
     }
 
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+
     /// Returns what has to end before a value with this hash may be made; none if the table is not exclusive.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let shared = self.shared()?;

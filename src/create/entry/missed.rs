@@ -131,7 +131,9 @@ pub(super) fn drop_unused<'a, M: Creates, T, O, E>(
 ) -> Result<(Begun<'a, M>, O), E> {
     match begun {
         Ok(Begun::Ours(creation)) => {
-            creation.during(|_| drop(unused));
+            if std::mem::needs_drop::<T>() {
+                creation.during(|_| drop(unused));
+            }
             Ok((Begun::Ours(creation), output))
         }
         Ok(begun) => Ok((after(unused, begun), output)),

@@ -30,7 +30,15 @@ struct Resolved<T, R> {
 }
 
 impl<T, R> Resolved<T, R> {
+    #[inline]
     fn notify(self) {
+        if !self.sleeping.is_empty() || self.end.is_some() {
+            self.notify_some();
+        }
+    }
+
+    #[cold]
+    fn notify_some(self) {
         let ended = self.end.map_or_else(Vec::new, |end| end.finish());
         let sleeping = self.sleeping.iter().map(|one| Arc::clone(&one.sleeper));
         waits::notify(sleeping.chain(ended).collect());
@@ -167,7 +175,10 @@ fn end<T, R>(
     is_given_up: bool,
 ) -> Resolved<T, R> {
     remove_from_list(list, flight);
-    let sleeping = flight.wait_queue.lock().take();
+    let sleeping = match flight.waiting.load(Ordering::Relaxed) {
+        0 => Vec::new(),
+        _ => flight.wait_queue.lock().take(),
+    };
     let mut needs_leader = is_given_up;
     for waiter in &sleeping {
         let leads = needs_leader && waiter.is_thread;

@@ -239,7 +239,11 @@ impl<T, R> JoinedFlights<'_, T, R> {
 }
 
 impl<T, R> Drop for JoinedFlights<'_, T, R> {
+    #[inline]
     fn drop(&mut self) {
+        if self.0.is_empty() {
+            return;
+        }
         let mut panics = Panics::new();
         for waiter in self.0.drain(..) {
             panics.catch(|| drop(waiter));

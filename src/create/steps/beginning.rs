@@ -211,7 +211,8 @@ fn next<'a, M: Creates>(
         return Err(closed);
     }
     // Whether a pointer is dead is asked of user code.
-    Ok(match creation.during(|_| map.in_the_way(hash)) {
+    let in_the_way = || creation.during(|_| map.in_the_way(hash));
+    Ok(match map.is_exclusive().then(in_the_way).flatten() {
         Some(in_the_way) => NextStep::Await(in_the_way, creation.leader.step_down()),
         None => NextStep::Nothing(Begun::Ours(creation)),
     })

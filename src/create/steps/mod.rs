@@ -60,6 +60,11 @@ pub(crate) trait Creates {
     /// Looks up the live entry. Does not take out a dead one.
     fn look(&self, hash: u64, pending_key: &Self::PendingKey) -> Option<Self::LiveEntry>;
 
+    /// Returns whether a value may have to end before the next one is made.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     /// Returns what has to end before a value with this hash may be made.
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let _ = hash;
@@ -474,9 +479,12 @@ fn settled<M: Creates>(
 ) -> Result<M::LiveEntry, ClosedError> {
     struct Unsettled<'a, M: Creates>(&'a M, Option<M::Deferred>);
     impl<M: Creates> Drop for Unsettled<'_, M> {
+        #[inline]
         fn drop(&mut self) {
-            let mut panics = Panics::new();
-            panics.catch(|| self.1.take().map(|rest| self.0.settle_deferred(rest)));
+            if let Some(deferred) = self.1.take() {
+                let mut panics = Panics::new();
+                panics.catch(|| self.0.settle_deferred(deferred));
+            }
         }
     }
     let mut unsettled = Unsettled(map, Some(deferred));

@@ -76,6 +76,10 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
         self.peek_with_key(hash, |stored| stored.is(key), |stored| stored.live_as(key))
     }
 
+    fn is_exclusive(&self) -> bool {
+        self.is_exclusive
+    }
+
     fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         self.in_the_way(hash)
     }
