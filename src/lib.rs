@@ -2,12 +2,12 @@
 //! with its last owner.
 //!
 //! ```
-//! use highlander::Registry;
+//! use highlander::{Handle, Registry};
 //!
 //! static CLASSES: Registry<&str, String> = Registry::new();
 //!
 //! let object = CLASSES.get_or_insert_with("Object", |name| format!("class {name}"));
-//! assert!(CLASSES.get("Object").unwrap().ptr_eq(&object));  // whoever asks gets this one
+//! assert!(Handle::ptr_eq(&CLASSES.get("Object").unwrap(), &object));  // whoever asks gets this one
 //! drop(object);
 //! assert!(CLASSES.get("Object").is_none());                 // the registry does not keep it alive
 //! ```

@@ -646,7 +646,7 @@ mod fork {
                         assert!(ran.run > 0 && ran.panicked == 0 && object.load(SeqCst));
                         // It may be the last owner of what the threads have let go of meanwhile.
                         std::mem::forget(prepared);
-                        assert!(SHARED.get(&u32::MAX).unwrap().ptr_eq(held));
+                        assert!(Handle::ptr_eq(&SHARED.get(&u32::MAX).unwrap(), held));
                         a_life_of_its_own();
                     });
                 }

@@ -13,14 +13,14 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// ```
 /// use highlander::map::Claim;
-/// use highlander::Registry;
+/// use highlander::{Handle, Registry};
 ///
 /// let sessions: Registry<u32, String> = Registry::new();
 /// let session = match sessions.entry(7).claim() {
 ///     Claim::Live(session) => session,
 ///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or later
 /// };
-/// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if same.ptr_eq(&session)));
+/// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if Handle::ptr_eq(&same, &session)));
 /// ```
 pub enum Claim<'a, M: Creator> {
     /// The key has a live value.

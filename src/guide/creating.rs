@@ -35,13 +35,13 @@
 //! The live value of the key, and if there is none, what the factory makes. It runs with no lock held, so it
 //! may take its time and use any map, this one too.
 //! ```
-//! use highlander::Registry;
+//! use highlander::{Handle, Registry};
 //!
 //! static CLASSES: Registry<u32, String> = Registry::new();
 //!
 //! let class = CLASSES.get_or_insert_with(7, |id| format!("class {id}"));
 //! let again = CLASSES.get_or_insert_with(7, |_| unreachable!("there can only be one"));
-//! assert!(class.ptr_eq(&again));
+//! assert!(Handle::ptr_eq(&class, &again));
 //! ```
 //! See [`Registry::get_or_insert_with`], and the same of [`WeakValueMap`], [`WeakKeyMap`],
 //! [`WeakKeyValueMap`] and [`StrongMap`]. A [`Registry`] makes the value and its handle; in a map with weak
@@ -268,7 +268,7 @@
 //! }
 //! let map = load("Map").unwrap();
 //! let entry = &map.inner.get().unwrap()[0];
-//! assert!(entry.outer.get().unwrap().upgrade().unwrap().ptr_eq(&map));
+//! assert!(Handle::ptr_eq(&entry.outer.get().unwrap().upgrade().unwrap(), &map));
 //! ```
 //! What was created with the help of such a *draft* is published with it, or given up with it. See
 //! [`Entry::or_create_cyclic`] and [`Vacancy::try_fill_cyclic`].
@@ -311,12 +311,12 @@
 //! Neither waits for a creation: those who are creating the key, and those who wait for that, get what was
 //! entered.
 //! ```
-//! use highlander::Registry;
+//! use highlander::{Handle, Registry};
 //!
 //! let registry: Registry<&str, u32> = Registry::new();
 //! let (one, before) = registry.insert("key", 1);
 //! assert!(before.is_none());
-//! assert!(registry.try_insert("key", 2).unwrap_err().existing.unwrap().ptr_eq(&one));
+//! assert!(Handle::ptr_eq(&registry.try_insert("key", 2).unwrap_err().existing.unwrap(), &one));
 //! ```
 //!
 //! # What becomes of whom

@@ -60,7 +60,7 @@
 //!     SHADERS.entry_ref(name).or_insert_with(|_name| Shader)
 //! }
 //! let blur = shader("blur");
-//! assert!(blur.ptr_eq(&shader("blur")));
+//! assert!(Handle::ptr_eq(&blur, &shader("blur")));
 //! assert_eq!(Handle::key(&blur), "blur");
 //! drop(blur);
 //! assert!(SHADERS.is_empty());

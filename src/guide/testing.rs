@@ -45,7 +45,7 @@
 //!             move || cache.load("key")
 //!         });
 //!         let mine = cache.load("key");
-//!         assert!(mine.ptr_eq(&other.join().unwrap()));
+//!         assert!(highlander::Handle::ptr_eq(&mine, &other.join().unwrap()));
 //!     });
 //! }
 //! ```

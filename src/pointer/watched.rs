@@ -97,7 +97,7 @@ impl<T: 'static> Watched<T> {
     ///     assert!(me.upgrade().is_none());
     ///     Node { me: me.clone() }
     /// });
-    /// assert!(node.me.upgrade().unwrap().ptr_eq(&node));
+    /// assert!(Watched::ptr_eq(&node.me.upgrade().unwrap(), &node));
     /// ```
     pub fn new_cyclic(make: impl FnOnce(&WeakWatched<T>) -> T) -> Self {
         let list = Arc::<WatchList>::default();
@@ -214,8 +214,8 @@ impl<T: ?Sized> Watched<T> {
     }
 
     /// Whether both own the very same value.
-    pub fn ptr_eq(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(Self::as_ptr(self), Self::as_ptr(other))
+    pub fn ptr_eq(this: &Self, other: &Self) -> bool {
+        std::ptr::addr_eq(Self::as_ptr(this), Self::as_ptr(other))
     }
 
     /// The address of the value, which stays the same while it lives.

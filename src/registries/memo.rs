@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use highlander::registries::memo::Memo;
-//! use highlander::Registry;
+//! use highlander::{Handle, Registry};
 //! use std::path::PathBuf;
 //!
 //! type Text = fn(&PathBuf) -> String;
@@ -15,7 +15,7 @@
 //!     Memo::new(Registry::new(), |path| std::fs::read_to_string(path).unwrap_or_default());
 //!
 //! let manifest = TEXTS.get("Cargo.toml".into());
-//! assert!(TEXTS.get("Cargo.toml".into()).ptr_eq(&manifest));      // read once
+//! assert!(Handle::ptr_eq(&TEXTS.get("Cargo.toml".into()), &manifest));      // read once
 //! drop(manifest);
 //! assert!(TEXTS.map().is_empty());                                // and forgotten
 //! ```
@@ -215,7 +215,7 @@ impl<M: Results> Results for Arc<M> {
 ///
 /// ```
 /// use highlander::registries::memo::{Memo, Same};
-/// use highlander::Registry;
+/// use highlander::{Handle, Registry};
 /// use std::sync::Arc;
 ///
 /// let tables = Memo::new(Registry::new(), |(raw, file): &(Same<Arc<Vec<u8>>>, &str)| {
@@ -223,8 +223,8 @@ impl<M: Results> Results for Arc<M> {
 /// });
 /// let (raw, equal) = (Arc::new(vec![1, 2]), Arc::new(vec![1, 2]));
 /// let table = tables.get((Same(raw.clone()), "a.py"));
-/// assert!(tables.get((Same(raw), "a.py")).ptr_eq(&table));
-/// assert!(!tables.get((Same(equal), "a.py")).ptr_eq(&table));
+/// assert!(Handle::ptr_eq(&tables.get((Same(raw), "a.py")), &table));
+/// assert!(!Handle::ptr_eq(&tables.get((Same(equal), "a.py")), &table));
 /// ```
 #[derive(Clone, Copy)]
 pub struct Same<P>(pub P);

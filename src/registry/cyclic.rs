@@ -23,7 +23,7 @@ where
     /// never is.
     ///
     /// ```
-    /// use highlander::{Registry, WeakHandle};
+    /// use highlander::{Handle, Registry, WeakHandle};
     ///
     /// struct Window { buttons: Vec<Button> }
     /// struct Button { window: WeakHandle<u32, Window> }
@@ -33,7 +33,7 @@ where
     ///     assert!(me.upgrade().is_none());                            // not yet
     ///     Window { buttons: vec![Button { window: me.clone() }] }
     /// });
-    /// assert!(window.buttons[0].window.upgrade().unwrap().ptr_eq(&window));
+    /// assert!(Handle::ptr_eq(&window.buttons[0].window.upgrade().unwrap(), &window));
     /// ```
     ///
     /// # Panics

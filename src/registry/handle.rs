@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// let files: Registry<&str, Vec<u8>> = Registry::new();
 /// let a = files.get_or_insert_with("log", |_| vec![1, 2, 3]);
 /// let b = files.get("log").unwrap();
-/// assert!(a.ptr_eq(&b));
+/// assert!(Handle::ptr_eq(&a, &b));
 /// assert_eq!(*Handle::key(&a), "log");
 /// assert_eq!(a.len(), 3);
 /// drop((a, b));
@@ -78,8 +78,8 @@ impl<K, V> Handle<K, V> {
 
     /// Returns whether both lead to the very same value.
     #[inline]
-    pub fn ptr_eq(&self, other: &Self) -> bool {
-        self.node.node() == other.node.node()
+    pub fn ptr_eq(this: &Self, other: &Self) -> bool {
+        this.node.node() == other.node.node()
     }
 
     /// Returns the address of the value, which stays the same while it lives.

@@ -174,13 +174,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// When the registry is closed.
     ///
     /// ```
-    /// use highlander::Registry;
+    /// use highlander::{Handle, Registry};
     ///
     /// let registry: Registry<u32, &str> = Registry::new();
     /// let (old, none) = registry.insert(1, "old");
     /// assert!(none.is_none());
     /// let (new, displaced) = registry.insert(1, "new");
-    /// assert!(displaced.unwrap().ptr_eq(&old));
+    /// assert!(Handle::ptr_eq(&displaced.unwrap(), &old));
     /// drop(old);                                  // a late drop does not touch its successor
     /// assert_eq!(*registry.get(&1).unwrap(), "new");
     /// ```
@@ -220,7 +220,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
     /// let registry: Registry<u32, &str> = Registry::new();
     /// let (old, _) = registry.insert(1, "old");
     /// let new = registry.compare_exchange(&old, "new").unwrap();
-    /// assert!(registry.get(&1).unwrap().ptr_eq(&new));
+    /// assert!(Handle::ptr_eq(&registry.get(&1).unwrap(), &new));
     /// assert!(registry.compare_exchange(&old, "late").is_err());
     /// ```
     pub fn compare_exchange(

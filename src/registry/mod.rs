@@ -40,7 +40,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// let class = CLASSES.get_or_insert_with(7, |id| Class { name: format!("class {id}") });
 /// let again = CLASSES.get_or_insert_with(7, |_| unreachable!("there can only be one"));
-/// assert!(class.ptr_eq(&again));
+/// assert!(Handle::ptr_eq(&class, &again));
 /// assert_eq!(again.name, "class 7");
 ///
 /// drop((class, again));
@@ -393,11 +393,11 @@ impl<K, V, S> Registry<K, V, S> {
     /// [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
-    /// use highlander::Registry;
+    /// use highlander::{Handle, Registry};
     ///
     /// let registry: Registry<u32, &str> = Registry::new();
     /// let (one, _) = registry.insert(1, "one");
-    /// assert!(registry.close()[0].ptr_eq(&one));
+    /// assert!(Handle::ptr_eq(&registry.close()[0], &one));
     /// assert!(registry.try_insert(2, "two").unwrap_err().is_closed());
     /// assert!(registry.get(&1).is_some());
     /// ```
@@ -543,14 +543,14 @@ impl<K, V, S> Registry<K, V, S> {
     /// Takes out this very value, if it is entered. True for the one call that did. No other one is touched.
     ///
     /// ```
-    /// use highlander::Registry;
+    /// use highlander::{Handle, Registry};
     ///
     /// let registry: Registry<&str, u32> = Registry::new();
     /// let (old, _) = registry.insert("k", 1);
     /// let (new, displaced) = registry.insert("k", 2);
-    /// assert!(displaced.unwrap().ptr_eq(&old));
+    /// assert!(Handle::ptr_eq(&displaced.unwrap(), &old));
     /// assert!(!registry.remove_same(&old));       // not entered any more
-    /// assert!(registry.get("k").unwrap().ptr_eq(&new));
+    /// assert!(Handle::ptr_eq(&registry.get("k").unwrap(), &new));
     /// ```
     pub fn remove_same(&self, handle: &Handle<K, V>) -> bool {
         let removed = self.table.remove(handle.node_ref());

@@ -26,7 +26,7 @@ fn a_draft_is_not_entered_and_so_is_not_taken_out() {
                 assert!(!registry.remove_same(draft));
             },
         );
-        assert!(registry.remove(&1).unwrap().ptr_eq(&held));
+        assert!(Handle::ptr_eq(&registry.remove(&1).unwrap(), &held));
     });
 }
 

@@ -169,7 +169,7 @@ fn those_who_reserve_grow_and_shrink_at_once_lose_nothing() {
                         held.push(registry.insert(i * 2 + thread, i).0);
                         let earlier = &held[held.len() / 2];
                         let found = registry.get(Handle::key(earlier)).unwrap();
-                        assert!(found.ptr_eq(earlier));
+                        assert!(Handle::ptr_eq(&found, earlier));
                     }
                     held
                 })
@@ -287,7 +287,7 @@ fn shrinking_in_the_middle_of_growing_loses_nothing() {
             assert!(held
                 .iter()
                 .enumerate()
-                .all(|(i, h)| registry.get(&(i as u32)).unwrap().ptr_eq(h)));
+                .all(|(i, h)| Handle::ptr_eq(&registry.get(&(i as u32)).unwrap(), h)));
             assert_eq!(registry.iter().len(), held.len());
         }
     }

@@ -420,8 +420,11 @@ fn a_forgotten_token_blocks_its_key_and_nothing_else() {
         assert_eq!(*registry.get_or_insert_with(2, |_| 2), 2);
         let (entered, displaced) = registry.insert(1, 7);
         assert!(displaced.is_none());
-        assert!(registry.get(&1).unwrap().ptr_eq(&entered));
-        assert!(registry.entry(1).claim().live().unwrap().ptr_eq(&entered));
+        assert!(Handle::ptr_eq(&registry.get(&1).unwrap(), &entered));
+        assert!(Handle::ptr_eq(
+            &registry.entry(1).claim().live().unwrap(),
+            &entered
+        ));
     });
 }
 

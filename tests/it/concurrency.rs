@@ -104,7 +104,7 @@ fn of_racing_insertions_one_wins_and_the_others_get_it_and_their_own_back() {
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
         for (i, result) in results.iter().enumerate() {
             if let Err((existing, value)) = result {
-                assert!(existing.as_ref().unwrap().ptr_eq(winner));
+                assert!(Handle::ptr_eq(&existing.as_ref().unwrap(), winner));
                 assert_eq!(*value, i);
             }
         }
@@ -145,7 +145,7 @@ fn of_racing_removals_and_replacements_of_one_value_one_succeeds() {
         assert_eq!(registry.len(), replacements.len());
         assert!(replacements
             .iter()
-            .all(|new| registry.get(&1).unwrap().ptr_eq(new)));
+            .all(|new| Handle::ptr_eq(&registry.get(&1).unwrap(), new)));
     }
 }
 
@@ -180,7 +180,10 @@ fn a_value_that_is_held_throughout_is_found_while_the_table_grows_and_shrinks() 
                 while !done.load(SeqCst) {
                     for (i, handle) in held.iter().enumerate() {
                         let found = registry.get(&(i as u32));
-                        assert!(found.is_some_and(|found| found.ptr_eq(handle)), "key {i}");
+                        assert!(
+                            found.is_some_and(|found| Handle::ptr_eq(&found, handle)),
+                            "key {i}"
+                        );
                     }
                     let mut seen: Vec<u32> = registry.iter().map(|value| *value).collect();
                     let yielded = seen.len();

@@ -57,7 +57,9 @@ fn of_many_callers_one_creates_and_all_get_its_value() {
                 .collect()
         });
         assert_eq!(created.load(SeqCst), 1);
-        assert!(handles.iter().all(|handle| handle.ptr_eq(&handles[0])));
+        assert!(handles
+            .iter()
+            .all(|handle| Handle::ptr_eq(&handle, &handles[0])));
         assert_eq!(
             (registry.len(), Handle::strong_count(&handles[0])),
             (1, 8),
@@ -91,7 +93,7 @@ fn waiters_get_the_value_even_if_its_creator_drops_it_at_once() {
             }));
             let handles: Vec<_> = waiters.into_iter().map(|w| w.join().unwrap()).collect();
             assert!(
-                handles.iter().all(|h| h.ptr_eq(&handles[0])),
+                handles.iter().all(|h| Handle::ptr_eq(&h, &handles[0])),
                 "alive at once, so the same"
             );
         });
@@ -225,7 +227,7 @@ fn after_a_failure_one_of_the_waiters_creates_next() {
             );
             assert!(handles
                 .iter()
-                .all(|handle| ***handle == 3 && handle.ptr_eq(handles[0])));
+                .all(|handle| ***handle == 3 && Handle::ptr_eq(&handle, handles[0])));
             assert_eq!(registry.len(), 1);
         }
     });
@@ -356,7 +358,10 @@ fn factories_may_create_other_keys_however_deeply() {
         let registry: Registry<u32, Held> = Registry::new();
         let top = depth(&registry, 200);
         assert_eq!(registry.len(), 201);
-        assert!(registry.get(&199).unwrap().ptr_eq(top.0.as_ref().unwrap()));
+        assert!(Handle::ptr_eq(
+            &registry.get(&199).unwrap(),
+            top.0.as_ref().unwrap()
+        ));
         drop(top);
         assert_eq!(registry.len(), 0);
         let colliding: Registry<u32, Held, Colliding> = Registry::default();
@@ -384,7 +389,7 @@ fn a_value_entered_while_its_key_is_being_created_is_the_one() {
         (20, census.citizen())
     });
     assert_eq!(created.0, 10);
-    assert!(created.ptr_eq(&entered.unwrap()));
+    assert!(Handle::ptr_eq(&created, &entered.unwrap()));
     assert_eq!(
         (registry.len(), census.born(), census.alive()),
         (1, 2, 1),
@@ -586,11 +591,11 @@ fn a_factory_may_give_the_value_its_own_weak_handle() {
         parent(me, &census)
     });
     for child in &one.children {
-        assert!(child.parent.upgrade().unwrap().ptr_eq(&one));
+        assert!(Handle::ptr_eq(&child.parent.upgrade().unwrap(), &one));
         assert!(child.parent.ptr_eq(&Handle::downgrade(&one)));
     }
     let same = registry.entry(1).or_insert_cyclic(|_, _| unreachable!());
-    assert!(same.ptr_eq(&one));
+    assert!(Handle::ptr_eq(&same, &one));
     let weak = one.children[0].parent.clone();
     assert_eq!(weak.strong_count(), 2);
     drop((one, same));
@@ -644,7 +649,10 @@ fn those_who_wait_see_the_value_with_its_weak_handle() {
                         let value = registry
                             .entry(1)
                             .or_insert_cyclic(|_, me| parent(me, &census));
-                        assert!(value.children[2].parent.upgrade().unwrap().ptr_eq(&value));
+                        assert!(Handle::ptr_eq(
+                            &value.children[2].parent.upgrade().unwrap(),
+                            &value
+                        ));
                     });
                 }
             });

@@ -124,7 +124,7 @@ fn handles_may_go_while_their_thread_ends() {
     impl Drop for Late {
         fn drop(&mut self) {
             // In the middle of the thread's end, everything works still.
-            assert!(REGISTRY.get(&1).unwrap().ptr_eq(&self.handle));
+            assert!(Handle::ptr_eq(&REGISTRY.get(&1).unwrap(), &self.handle));
             assert_eq!(NAMES.get("late").as_ref(), Some(&self.name));
             drop(NAMES.intern("later still"));
             drop(REGISTRY.get_or_insert_with(2, |_| Where(mpsc::channel().0)));
@@ -252,11 +252,11 @@ fn a_new_value_may_be_made_while_the_old_ones_destructor_runs() {
             let dropper = scope.spawn(move || drop(old));
             ending.await_begin();
             let new = registry.get_or_insert_with(1, |_| None);
-            assert!(registry.get(&1).unwrap().ptr_eq(&new));
+            assert!(Handle::ptr_eq(&registry.get(&1).unwrap(), &new));
             ending.allow();
             dropper.join().unwrap();
             assert!(
-                registry.get(&1).unwrap().ptr_eq(&new),
+                Handle::ptr_eq(&registry.get(&1).unwrap(), &new),
                 "the end of the old one does not touch the new one"
             );
             assert_eq!(registry.len(), 1);

@@ -4,7 +4,7 @@ use crate::common::{forever, panic_of, promptly, Census, Citizen};
 use highlander::error::{ClaimError, CreateError, InFlight, Refused};
 use highlander::map::{Entry, RemovalCause};
 use highlander::pointer::Token;
-use highlander::{Registry, StrongMap, WeakKeyMap, WeakValueMap};
+use highlander::{Handle, Registry, StrongMap, WeakKeyMap, WeakValueMap};
 use std::num::ParseIntError;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{mpsc, Arc, Barrier, Mutex};
@@ -39,7 +39,7 @@ fn an_entry_does_nothing_by_itself_and_blocks_nobody() {
         (registry.len(), format!("{entry:?}")),
         (1, "Entry { key: OwnedKey(1), .. }".into())
     );
-    assert!(entry.or_insert(2).ptr_eq(&other));
+    assert!(Handle::ptr_eq(&entry.or_insert(2), &other));
 }
 
 #[test]
@@ -379,7 +379,7 @@ mod tasks {
                 (Poll::Ready(Err(CreateError::Failed(text))), true) => {
                     assert_eq!(text, "no answer")
                 }
-                (Poll::Ready(Ok(same)), false) => assert!(same.ptr_eq(&made)),
+                (Poll::Ready(Ok(same)), false) => assert!(Handle::ptr_eq(&same, &made)),
                 other => panic!("{other:?}"),
             }
         }
@@ -421,7 +421,9 @@ mod tasks {
                 .entry(1)
                 .or_insert_with_async(|_| async { unreachable!() }),
         );
-        assert!(matches!(poll(&mut hit, Waker::noop()), Poll::Ready(same) if same.ptr_eq(&held)));
+        assert!(
+            matches!(poll(&mut hit, Waker::noop()), Poll::Ready(same) if Handle::ptr_eq(&same, &held))
+        );
         let creation = registry.get_or_insert_async(2, |_| async { [2; 64] });
         assert!(
             size_of_val(&creation) <= 64,

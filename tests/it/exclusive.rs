@@ -86,9 +86,10 @@ fn look_ups_do_not_wait_and_claims_are_told() {
         assert!(REGISTRY.get_or_insert_with(2, |_| None).is_none());
         // A value that exists already is entered.
         let entered = REGISTRY.try_insert(1, None).ok().unwrap();
-        assert!(REGISTRY
-            .get_or_insert_with(1, |_| unreachable!())
-            .ptr_eq(&entered));
+        assert!(Handle::ptr_eq(
+            &REGISTRY.get_or_insert_with(1, |_| unreachable!()),
+            &entered
+        ));
         drop(entered);
         ending.allow();
         thread.join().unwrap();
@@ -120,7 +121,9 @@ fn creators_wait_and_share_what_comes() {
             ENDED.store(true, SeqCst);
             ending.allow();
             let values: Vec<_> = creators.into_iter().map(|c| c.join().unwrap()).collect();
-            assert!(values.iter().all(|value| value.ptr_eq(&values[0])));
+            assert!(values
+                .iter()
+                .all(|value| Handle::ptr_eq(&value, &values[0])));
         });
         thread.join().unwrap();
     });

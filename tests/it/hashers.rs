@@ -20,7 +20,7 @@ fn fill_find_and_empty<S: BuildHasher>(
     assert!(keys
         .clone()
         .zip(&held)
-        .all(|(key, handle)| registry.get(&key).unwrap().ptr_eq(handle)));
+        .all(|(key, handle)| Handle::ptr_eq(&registry.get(&key).unwrap(), handle)));
     assert_eq!(
         registry
             .iter()

@@ -95,7 +95,9 @@ fn futures_that_wait_for_an_end_all_get_what_is_made_then() {
             dying.join().unwrap();
             assert!(woken.0.load(SeqCst) >= 5);
             let owners: Vec<_> = waiting.into_iter().map(pollster::block_on).collect();
-            assert!(owners.iter().all(|owner| owner.ptr_eq(&owners[0])));
+            assert!(owners
+                .iter()
+                .all(|owner| Watched::ptr_eq(&owner, &owners[0])));
             assert_eq!(made.load(SeqCst), 1);
         });
     });

@@ -73,8 +73,11 @@ fn a_composite_key_is_found_by_its_parts() {
         .entry_ref(&query)
         .key_with(owned)
         .or_insert_with(|key| key.port.into());
-    assert!(registry.get(&query).unwrap().ptr_eq(&held));
-    assert!(registry.get(&owned(&query)).unwrap().ptr_eq(&held));
+    assert!(Handle::ptr_eq(&registry.get(&query).unwrap(), &held));
+    assert!(Handle::ptr_eq(
+        &registry.get(&owned(&query)).unwrap(),
+        &held
+    ));
     assert!(registry.get(&Query("localhost", 81, &["a", "b"])).is_none());
     assert!(registry.remove(&query).is_some());
 
@@ -156,12 +159,12 @@ fn values_without_size_are_entries_like_others() {
 
     let registry: Registry<(), ()> = Registry::new();
     let one = registry.get_or_insert_with((), |()| ());
-    assert!(registry.get(&()).unwrap().ptr_eq(&one));
+    assert!(Handle::ptr_eq(&registry.get(&()).unwrap(), &one));
     let sets: Registry<u32, ()> = Registry::new();
     let many: Vec<_> = (0..1000)
         .map(|i| sets.get_or_insert_with(i, |_| ()))
         .collect();
-    assert!(!many[0].ptr_eq(&many[1]));
+    assert!(!Handle::ptr_eq(&many[0], &many[1]));
     assert_eq!(sets.len(), 1000);
 }
 
@@ -206,7 +209,7 @@ fn large_values_are_entries_like_others() {
         .iter()
         .all(|value| **value == [u64::from(*Handle::key(value)); 1000]));
     registry.shrink_to_fit();
-    assert!((0..100).all(|i| registry.get(&i).unwrap().ptr_eq(&held[i as usize])));
+    assert!((0..100).all(|i| Handle::ptr_eq(&registry.get(&i).unwrap(), &held[i as usize])));
     drop(held);
     assert_eq!(registry.len(), 0);
 

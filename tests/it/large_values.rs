@@ -115,7 +115,7 @@ fn one_that_is_made_in_vain_goes() {
             large(census)
         });
         assert_eq!(census.alive(), 1);
-        assert!(KEPT.take().unwrap().ptr_eq(&held));
+        assert!(Handle::ptr_eq(&KEPT.take().unwrap(), &held));
     });
     thread_local!(static KEPT: RefCell<Option<Handle<u32, Large>>> = const { std::cell::RefCell::new(None) });
 }

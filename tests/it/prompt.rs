@@ -193,7 +193,9 @@ fn a_death_does_not_touch_the_successor() {
         (0, 1)
     );
     drop(old);
-    assert!(map.get("k").is_some_and(|found| found.ptr_eq(&new)));
+    assert!(map
+        .get("k")
+        .is_some_and(|found| Watched::ptr_eq(&found, &new)));
 }
 
 #[test]

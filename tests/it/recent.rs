@@ -297,9 +297,9 @@ fn look_ups_ask_the_map() {
     assert!(recent.get(&1).is_none() && recent.is_kept(&first));
     visit(&recent, &census, 1);
     let second = recent.get(&1).unwrap();
-    assert!(!second.ptr_eq(&first));
+    assert!(!Handle::ptr_eq(&second, &first));
     let (third, _) = recent.map().insert(1, census.citizen());
-    assert!(recent.get(&1).unwrap().ptr_eq(&third));
+    assert!(Handle::ptr_eq(&recent.get(&1).unwrap(), &third));
     // Kept as they are, for they were used; until somebody says that it is enough.
     assert_eq!(recent.len(), 3);
     assert!(recent.release(&first) && !recent.release(&first));
@@ -503,7 +503,7 @@ fn a_layer_can_be_used_by_all_threads_at_once() {
                         for _ in 0..5000 {
                             let key = dice.below(capacity * 2) as u32;
                             let owner = recent.get_or_insert_with(key, |_| census.citizen());
-                            assert!(recent.map().get(&key).unwrap().ptr_eq(&owner));
+                            assert!(Handle::ptr_eq(&recent.map().get(&key).unwrap(), &owner));
                             match dice.below(100) {
                                 0 => drop(recent.clear()),
                                 1 => drop(recent.release(&owner)),

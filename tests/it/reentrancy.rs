@@ -134,7 +134,7 @@ impl<S: BuildHasher + Default> World<S> {
         let again = registry.get_or_insert_with(self.key(n), |key| self.make(key));
         let tried =
             registry.get_or_try_insert_with(self.key(n), |key| Ok::<_, String>(self.make(key)));
-        found += usize::from(again.ptr_eq(&a)) + usize::from(tried.is_ok());
+        found += usize::from(Handle::ptr_eq(&again, &a)) + usize::from(tried.is_ok());
         let copy = a.clone();
         let weak = Handle::downgrade(&a);
         found += usize::from(weak.upgrade().is_some());
@@ -149,7 +149,7 @@ impl<S: BuildHasher + Default> World<S> {
             .entry_ref(&self.key(n))
             .key_with(|key| self.key(key.0))
             .or_insert_with(|key| self.make(key));
-        found += usize::from(by_ref.ptr_eq(&a));
+        found += usize::from(Handle::ptr_eq(&by_ref, &a));
         let refused = registry.try_insert(self.key(n), self.value());
         found += usize::from(refused.is_ok());
         let (c, displaced) = registry.insert(self.key(n), self.value());
@@ -237,11 +237,10 @@ fn a_dying_value_may_create_its_own_successor() {
             .get_or_insert_with(world.key(1), |key| world.make(key));
         drop(first);
         let successor = KEPT.with_borrow_mut(|kept| kept.pop()).unwrap();
-        assert!(world
-            .registry
-            .get(&world.key(1))
-            .unwrap()
-            .ptr_eq(&successor));
+        assert!(Handle::ptr_eq(
+            &world.registry.get(&world.key(1)).unwrap(),
+            &successor
+        ));
         assert_eq!(world.registry.len(), 1);
         set_hook(None);
         drop(successor);
@@ -297,7 +296,7 @@ fn panic_everywhere<S: BuildHasher + Default + 'static>(events: &'static [Event]
         let (a, b) = (world.key(1), world.key(2));
         let held = world.registry.get_or_insert_with(a, |key| world.make(key));
         assert!(
-            world.registry.get(&world.key(1)).unwrap().ptr_eq(&held),
+            Handle::ptr_eq(&world.registry.get(&world.key(1)).unwrap(), &held),
             "{context}"
         );
         assert!(world.registry.get(&b).is_none(), "{context}");

@@ -34,7 +34,7 @@ fn overlapping_creations_of_a_key_give_the_same_value() {
         .or_insert_with(|_| unreachable!());
     let fifth = registry.get("k").unwrap();
     for other in [&second, &third.unwrap(), &fourth, &fifth] {
-        assert!(first.ptr_eq(other));
+        assert!(Handle::ptr_eq(&first, other));
     }
     assert_eq!((&**first, registry.len()), ("value of k", 1));
 }
@@ -103,11 +103,11 @@ fn a_late_drop_of_a_displaced_value_does_not_touch_its_successor() {
     let (a, none) = registry.insert(1, "a");
     assert!(none.is_none());
     let (b, displaced) = registry.insert(1, "b");
-    assert!(displaced.is_some_and(|old| old.ptr_eq(&a)));
+    assert!(displaced.is_some_and(|old| Handle::ptr_eq(&old, &a)));
     assert_eq!(registry.len(), 1);
     drop(a);
     assert_eq!(registry.len(), 1);
-    assert!(registry.get(&1).unwrap().ptr_eq(&b));
+    assert!(Handle::ptr_eq(&registry.get(&1).unwrap(), &b));
     drop(b);
     assert_eq!(registry.len(), 0);
 }
@@ -144,7 +144,7 @@ fn an_occupied_key_refuses_a_value_and_gives_it_back() {
         .unwrap_err();
     let existing = error.existing.as_ref().unwrap();
     assert_eq!((&*error.key, error.value.0, existing.0), ("k", 2, 1));
-    assert!(existing.ptr_eq(&live));
+    assert!(Handle::ptr_eq(&existing, &live));
     assert_eq!(census.alive(), 2);
     drop(error);
     assert_eq!(
@@ -163,9 +163,9 @@ fn replacing_works_on_this_very_value_only() {
     let (a, _) = registry.insert("k".into(), 1);
     let b = registry.compare_exchange(&a, 2).unwrap();
     assert_eq!((registry.len(), &**Handle::key(&b), *a), (1, "k", 1));
-    assert!(registry.get("k").unwrap().ptr_eq(&b));
+    assert!(Handle::ptr_eq(&registry.get("k").unwrap(), &b));
     assert_eq!(registry.compare_exchange(&a, 3).unwrap_err().value, 3);
-    assert!(registry.get("k").unwrap().ptr_eq(&b));
+    assert!(Handle::ptr_eq(&registry.get("k").unwrap(), &b));
     let removed = registry.remove("k").unwrap();
     assert_eq!(registry.compare_exchange(&removed, 4).unwrap_err().value, 4);
     assert_eq!(registry.len(), 0);
@@ -176,7 +176,7 @@ fn a_removed_value_belongs_to_its_owners_only() {
     let registry: Registry<u32, u32> = Registry::new();
     let a = registry.get_or_insert_with(1, |_| 10);
     let removed = registry.remove(&1).unwrap();
-    assert!(removed.ptr_eq(&a));
+    assert!(Handle::ptr_eq(&removed, &a));
     assert_eq!((registry.len(), *a, *Handle::key(&a)), (0, 10, 1));
     assert!(registry.get(&1).is_none());
     assert!(registry.remove(&1).is_none());
@@ -199,8 +199,8 @@ fn removing_by_handle_happens_once_and_to_that_value_only() {
         !registry.remove_same(&a),
         "a successor is not the same value"
     );
-    assert!(registry.get(&1).unwrap().ptr_eq(&b));
-    assert!(registry.get(&2).unwrap().ptr_eq(&other));
+    assert!(Handle::ptr_eq(&registry.get(&1).unwrap(), &b));
+    assert!(Handle::ptr_eq(&registry.get(&2).unwrap(), &other));
 }
 
 #[test]
@@ -212,8 +212,8 @@ fn handles_of_another_registry_change_nothing() {
     );
     assert!(!one.remove_same(&b));
     assert_eq!(one.compare_exchange(&b, 3).unwrap_err().value, 3);
-    assert!(one.get(&1).unwrap().ptr_eq(&a));
-    assert!(two.get(&1).unwrap().ptr_eq(&b));
+    assert!(Handle::ptr_eq(&one.get(&1).unwrap(), &a));
+    assert!(Handle::ptr_eq(&two.get(&1).unwrap(), &b));
     assert_eq!((one.len(), two.len()), (1, 1));
     let empty: Registry<u32, u32> = Registry::new();
     assert!(!empty.remove_same(&b));
@@ -249,7 +249,7 @@ fn an_entry_replaced_while_the_condition_runs_is_asked_about_again() {
         true
     });
     assert_eq!(seen, [10, 20]);
-    assert!(removed.unwrap().ptr_eq(&new.unwrap()));
+    assert!(Handle::ptr_eq(&removed.unwrap(), &new.unwrap()));
     assert_eq!((*old, registry.len()), (10, 0));
 }
 
@@ -279,7 +279,7 @@ fn retaining_does_not_count_or_touch_what_was_replaced_meanwhile() {
         false
     });
     assert_eq!(taken_out, 0);
-    assert!(registry.get(&1).unwrap().ptr_eq(&new.unwrap()));
+    assert!(Handle::ptr_eq(&registry.get(&1).unwrap(), &new.unwrap()));
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn iteration_owns_what_it_yields_and_never_fails_because_of_a_change() {
         held.pop();
         assert_eq!(*value, *Handle::key(&value));
         assert!(
-            registry.get(&*value).unwrap().ptr_eq(&value),
+            Handle::ptr_eq(&registry.get(&*value).unwrap(), &value),
             "alive while in hand"
         );
         let _new = registry.get_or_insert_with(100 + count, |i| *i);
@@ -336,7 +336,7 @@ fn a_borrowed_key_is_made_an_owned_one_on_a_miss_only() {
             .or_insert_with(|key| key.len())
     };
     let (a, b, c) = (ask("methos"), ask("methos"), ask("joe"));
-    assert!(a.ptr_eq(&b));
+    assert!(Handle::ptr_eq(&a, &b));
     assert_eq!((*a, *c), (6, 3));
     assert_eq!(made, ["methos", "joe"]);
     let failed = registry
@@ -383,7 +383,7 @@ fn an_owned_key_that_is_not_the_borrowed_one_is_refused() {
         .entry_ref(&Shouting("a"))
         .key_with(|_| "A".to_string())
         .or_insert_with(|_| 1);
-    assert!(registry.get("A").unwrap().ptr_eq(&held));
+    assert!(Handle::ptr_eq(&registry.get("A").unwrap(), &held));
 }
 
 #[test]
@@ -396,13 +396,13 @@ fn colliding_keys_have_entries_of_their_own() {
     assert!((0..100).all(|i| *registry.get(&i).unwrap() == i * 2));
     assert!(registry.get(&100).is_none());
     let (new, old) = registry.insert(50, 0);
-    assert!(old.unwrap().ptr_eq(&held[50]));
+    assert!(Handle::ptr_eq(&old.unwrap(), &held[50]));
     held[50] = new;
     held[99] = registry.compare_exchange(&held[99], 7).unwrap();
-    assert!(registry.get(&99).unwrap().ptr_eq(&held[99]));
+    assert!(Handle::ptr_eq(&registry.get(&99).unwrap(), &held[99]));
     assert!(registry.remove_same(&held[0]));
     held.truncate(60);
     assert_eq!(registry.len(), 59);
     assert_eq!(registry.iter().len(), 59);
-    assert!((1..60).all(|i| registry.get(&i).unwrap().ptr_eq(&held[i as usize])));
+    assert!((1..60).all(|i| Handle::ptr_eq(&registry.get(&i).unwrap(), &held[i as usize])));
 }

@@ -40,7 +40,7 @@ fn a_closed_registry_takes_nothing_and_shows_what_is_in() {
         "new"
     );
     let found = registry.get_or_insert_with(1, |_| unreachable!());
-    assert!(found.ptr_eq(&one));
+    assert!(Handle::ptr_eq(&found, &one));
     assert_eq!(registry.len(), 1);
     // It may still be emptied.
     assert!(registry.update(1, |_| None).is_none());
@@ -146,7 +146,7 @@ fn an_update_whose_function_panics_changes_nothing() {
     let registry: Registry<String, u32> = Registry::new();
     let (one, _) = registry.insert("k".into(), 1);
     panic_of(|| drop(registry.update("k".into(), |_| panic!("no"))));
-    assert!(registry.get("k").unwrap().ptr_eq(&one));
+    assert!(Handle::ptr_eq(&registry.get("k").unwrap(), &one));
     panic_of(|| drop(registry.update("other".into(), |_| panic!("no"))));
     assert_eq!(registry.len(), 1);
 }

@@ -3,7 +3,7 @@
 use crate::common::{assert_accounted, flat, promptly, Census, Citizen};
 use crate::creators::{in_each, Map};
 use highlander::error::{CreateError, Refused};
-use highlander::{Registry, WeakKeyMap, WeakKeyValueMap};
+use highlander::{Handle, Registry, WeakKeyMap, WeakKeyValueMap};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::hash::{Hash, Hasher};
@@ -389,7 +389,7 @@ fn a_waiting_future_that_is_not_polled_again_does_not_block_the_others() {
         assert!(eager.poll().is_none());
         drop(creating);
         let value = eager.poll().unwrap();
-        assert!(idle.poll().unwrap().ptr_eq(&value));
+        assert!(Handle::ptr_eq(&idle.poll().unwrap(), &value));
     });
 }
 
@@ -679,7 +679,7 @@ fn who_asks_after_a_removal_does_not_get_what_was_removed() {
         let mut asking = Task::new(registry.get_or_insert_async(Overheard(1), |_| async { 2 }));
         assert!(asking.poll().is_none());
         leaves.send(()).unwrap();
-        assert!(creator.join().unwrap().ptr_eq(&removed));
+        assert!(Handle::ptr_eq(&creator.join().unwrap(), &removed));
         assert_eq!(*asking.poll().unwrap(), 2);
     });
 }

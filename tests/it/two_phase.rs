@@ -90,12 +90,15 @@ fn the_creating_thread_alone_gets_it_unfinished_and_the_others_wait() {
                     |_| Class::allocate(),
                     |class| {
                         let again = classes.get(&1).expect("its own");
-                        assert!(again.ptr_eq(class) && !again.is_finished());
+                        assert!(Handle::ptr_eq(&again, class) && !again.is_finished());
                         let again = classes.get_or_insert_with(1, |_| unreachable!());
-                        assert!(again.ptr_eq(class));
+                        assert!(Handle::ptr_eq(&again, class));
                         let claim = classes.entry(1).claim().live().expect("there already");
-                        assert!(claim.ptr_eq(class));
-                        assert!(classes.try_get(&1).unwrap().unwrap().ptr_eq(class));
+                        assert!(Handle::ptr_eq(&claim, class));
+                        assert!(Handle::ptr_eq(
+                            &classes.try_get(&1).unwrap().unwrap(),
+                            class
+                        ));
                         assert!(Handle::downgrade(class).upgrade().is_none(), "not yet");
                         assert_eq!(classes.len(), 0);
                         inside.send(()).unwrap();
@@ -115,7 +118,9 @@ fn the_creating_thread_alone_gets_it_unfinished_and_the_others_wait() {
             });
             go.send(()).unwrap();
             let (created, got) = (creator.join().unwrap(), waiter.join().unwrap());
-            assert!(created.ptr_eq(&got) && classes.get(&1).unwrap().ptr_eq(&got));
+            assert!(
+                Handle::ptr_eq(&created, &got) && Handle::ptr_eq(&classes.get(&1).unwrap(), &got)
+            );
             let weak = Handle::downgrade(&got);
             assert!(weak.upgrade().is_some());
             drop((created, got));
@@ -151,7 +156,9 @@ fn a_family_on_one_thread_is_entered_when_all_of_it_is_finished() {
         .all(|(_, found)| found == &[false; 4]));
     assert_eq!(classes.len(), 4);
     let two = zero.friend(0).friend(0);
-    assert!(two.friend(0).ptr_eq(&zero) && two.friend(1).ptr_eq(&zero.friend(0)));
+    assert!(
+        Handle::ptr_eq(&two.friend(0), &zero) && Handle::ptr_eq(&two.friend(1), &zero.friend(0))
+    );
     assert!((0..4).all(|name| classes.get(&name).unwrap().is_finished()));
     drop((zero, two));
     owners.lock().unwrap().clear();
@@ -186,12 +193,15 @@ fn if_the_outer_one_fails_nobody_keeps_what_was_made_with_its_help() {
                 let one = classes.entry(1).or_try_create_cyclic(
                     |_| Ok::<_, &str>(Class::allocate()),
                     |one| {
-                        assert!(classes.get(&0).unwrap().ptr_eq(zero));
+                        assert!(Handle::ptr_eq(&classes.get(&0).unwrap(), zero));
                         one.finished.store(true, SeqCst);
                         Ok(())
                     },
                 )?;
-                assert!(classes.get(&1).expect("to the family").ptr_eq(&one));
+                assert!(Handle::ptr_eq(
+                    &classes.get(&1).expect("to the family"),
+                    &one
+                ));
                 match tries.fetch_add(1, SeqCst) {
                     0 => Err(CreateError::Failed("no superclass")),
                     _ => Ok(()),
@@ -219,7 +229,7 @@ fn if_the_inner_one_fails_the_outer_one_may_go_on_without_it() {
             let one = classes.entry(1).or_try_create_cyclic(
                 |_| Ok(Class::allocate()),
                 |_| {
-                    assert!(classes.get(&0).unwrap().ptr_eq(zero));
+                    assert!(Handle::ptr_eq(&classes.get(&0).unwrap(), zero));
                     Err("no")
                 },
             );
@@ -227,7 +237,7 @@ fn if_the_inner_one_fails_the_outer_one_may_go_on_without_it() {
             assert!(classes.get(&1).is_none());
         },
     );
-    assert!(classes.get(&0).unwrap().ptr_eq(&zero) && classes.len() == 1);
+    assert!(Handle::ptr_eq(&classes.get(&0).unwrap(), &zero) && classes.len() == 1);
 }
 
 #[test]
@@ -298,13 +308,13 @@ fn two_threads_that_create_for_each_other_both_get_the_whole_family() {
             let build = |name| {
                 let class = build_again(&classes, &owners, name, &friends);
                 assert!(class.is_finished() && class.friend(0).is_finished());
-                assert!(class.friend(0).friend(0).ptr_eq(&class));
+                assert!(Handle::ptr_eq(&class.friend(0).friend(0), &class));
                 class
             };
             thread::scope(|scope| {
                 let other = scope.spawn(|| build(1));
                 let zero = build(0);
-                assert!(zero.friend(0).ptr_eq(&other.join().unwrap()));
+                assert!(Handle::ptr_eq(&zero.friend(0), &other.join().unwrap()));
             });
             assert_eq!(classes.len(), 2);
             owners.lock().unwrap().clear();
@@ -340,9 +350,12 @@ fn families_that_many_threads_build_at_once_are_the_same_for_all() {
             assert_eq!(classes.len(), 12);
             for class in all.iter().flatten() {
                 let name = *Handle::key(class);
-                assert!(classes.get(&name).unwrap().ptr_eq(class));
+                assert!(Handle::ptr_eq(&classes.get(&name).unwrap(), class));
                 for (at, friend) in friends(name).into_iter().enumerate() {
-                    assert!(class.friend(at).ptr_eq(&classes.get(&friend).unwrap()));
+                    assert!(Handle::ptr_eq(
+                        &class.friend(at),
+                        &classes.get(&friend).unwrap()
+                    ));
                     assert!(class.friend(at).is_finished());
                 }
             }
@@ -368,7 +381,7 @@ fn crossed(classes: &Classes, retries: bool) -> ([Made; 2], Vec<CycleError>) {
                     let other = classes.entry(1 - own).or_try_create_cyclic(
                         |_| Ok(Class::allocate()),
                         |other| {
-                            assert!(classes.get(&own).unwrap().ptr_eq(class));
+                            assert!(Handle::ptr_eq(&classes.get(&own).unwrap(), class));
                             other.finished.store(true, SeqCst);
                             Ok::<_, &str>(())
                         },
@@ -487,7 +500,7 @@ fn what_a_failed_creation_has_not_helped_to_make_stays_with_its_family() {
                 |_| {
                     let made = classes.entry(2).or_create_cyclic(
                         |_| Class::allocate(),
-                        |_| assert!(classes.get(&0).unwrap().ptr_eq(zero)),
+                        |_| assert!(Handle::ptr_eq(&classes.get(&0).unwrap(), zero)),
                     );
                     *two.lock().unwrap() = Some(made);
                     Err("no")
@@ -499,7 +512,10 @@ fn what_a_failed_creation_has_not_helped_to_make_stays_with_its_family() {
         },
     );
     let two = two.into_inner().unwrap().unwrap();
-    assert!(classes.get(&2).unwrap().ptr_eq(&two) && classes.get(&0).unwrap().ptr_eq(&zero));
+    assert!(
+        Handle::ptr_eq(&classes.get(&2).unwrap(), &two)
+            && Handle::ptr_eq(&classes.get(&0).unwrap(), &zero)
+    );
     assert_eq!(classes.len(), 2);
 }
 
@@ -515,7 +531,7 @@ fn a_draft_that_was_never_entered_is_found_by_nobody_and_weak_handles_to_it_stay
             let two = classes.entry(2).or_create_cyclic(
                 |_| Class::allocate(),
                 |_| {
-                    assert!(classes.get(&1).unwrap().ptr_eq(class));
+                    assert!(Handle::ptr_eq(&classes.get(&1).unwrap(), class));
                 },
             );
             drop(two);
@@ -523,7 +539,10 @@ fn a_draft_that_was_never_entered_is_found_by_nobody_and_weak_handles_to_it_stay
         },
     );
     let draft = stash.into_inner().unwrap().unwrap();
-    assert!(landed.ptr_eq(other.lock().unwrap().as_ref().unwrap()) && !draft.ptr_eq(&landed));
+    assert!(
+        Handle::ptr_eq(&landed, other.lock().unwrap().as_ref().unwrap())
+            && !Handle::ptr_eq(&draft, &landed)
+    );
     let weak = Handle::downgrade(&draft);
     assert!(weak.upgrade().is_none() && !weak.is_alive() && weak.strong_count() == 0);
     // It is an owner like any other, but for that.
@@ -535,7 +554,7 @@ fn a_draft_that_was_never_entered_is_found_by_nobody_and_weak_handles_to_it_stay
     );
     drop((draft, again));
     assert!(weak.upgrade().is_none());
-    assert!(classes.get(&1).unwrap().ptr_eq(&landed));
+    assert!(Handle::ptr_eq(&classes.get(&1).unwrap(), &landed));
 }
 
 #[test]
@@ -547,9 +566,9 @@ fn a_plain_creation_in_the_middle_of_a_family_belongs_to_it() {
         |_| Class::allocate(),
         |zero| {
             let plain = others.get_or_insert_with("plain", |_| classes.get(&0).unwrap());
-            assert!((*plain).ptr_eq(zero));
+            assert!(Handle::ptr_eq(&(*plain), zero));
             assert!(
-                others.get("plain").unwrap().ptr_eq(&plain),
+                Handle::ptr_eq(&others.get("plain").unwrap(), &plain),
                 "seen by the family"
             );
             let found =
@@ -559,7 +578,9 @@ fn a_plain_creation_in_the_middle_of_a_family_belongs_to_it() {
         },
     );
     let plain = kept.lock().unwrap().take().unwrap();
-    assert!(others.get("plain").unwrap().ptr_eq(&plain) && (*plain).ptr_eq(&zero));
+    assert!(
+        Handle::ptr_eq(&others.get("plain").unwrap(), &plain) && Handle::ptr_eq(&(*plain), &zero)
+    );
     drop(plain);
     assert!(others.is_empty());
 }
@@ -576,13 +597,13 @@ fn a_registry_may_go_before_what_was_made_in_it_is_entered() {
             let value = local.get_or_insert_with(1, |_| (classes.get(&0).unwrap(), gone.clone()));
             // Moved, and dropped.
             let moved = Box::new(local);
-            assert!(moved.get(&1).unwrap().ptr_eq(&value));
+            assert!(Handle::ptr_eq(&moved.get(&1).unwrap(), &value));
             drop(moved);
             *kept.lock().unwrap() = Some(value);
         },
     );
     let value = kept.lock().unwrap().take().unwrap();
-    assert!(value.0.ptr_eq(&zero));
+    assert!(Handle::ptr_eq(&value.0, &zero));
     drop(value);
     assert_eq!(Arc::strong_count(&gone), 1);
 }
@@ -614,11 +635,11 @@ fn a_value_inserted_meanwhile_is_what_the_caller_gets() {
                     .join()
                     .unwrap()
             });
-            assert!(!other.ptr_eq(class));
+            assert!(!Handle::ptr_eq(&other, class));
             inserted = Some(other);
         },
     );
-    assert!(inserted.unwrap().ptr_eq(&got) && classes.len() == 1);
+    assert!(Handle::ptr_eq(&inserted.unwrap(), &got) && classes.len() == 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn it_gives_a_handle_until_the_last_one_has_gone() {
     let strong = registry.get_or_insert_with(1, |_| "x".to_string());
     let weak = Handle::downgrade(&strong);
     assert!(weak.is_alive());
-    assert!(weak.upgrade().unwrap().ptr_eq(&strong));
+    assert!(Handle::ptr_eq(&weak.upgrade().unwrap(), &strong));
     let second = strong.clone();
     drop(strong);
     assert!(weak.upgrade().is_some());
@@ -72,7 +72,7 @@ fn it_follows_the_value_not_the_entry() {
     let (_new, _) = registry.insert(1, 2);
     assert_eq!(weak.upgrade().as_deref(), Some(&1), "displaced, but alive");
     registry.clear();
-    assert!(weak.upgrade().unwrap().ptr_eq(&old));
+    assert!(Handle::ptr_eq(&weak.upgrade().unwrap(), &old));
     drop(old);
     assert!(weak.upgrade().is_none());
 }
@@ -213,14 +213,14 @@ fn a_value_may_hold_weak_handles_to_itself_and_its_children_without_a_leak() {
         .set((1..10).map(|key| node(key, Some(&root))).collect());
     assert_eq!(registry.len(), 10);
     let child = registry.get(&3).unwrap();
-    assert!(child
-        .parent
-        .as_ref()
-        .unwrap()
-        .upgrade()
-        .unwrap()
-        .ptr_eq(&root));
-    assert!(child.me.get().unwrap().upgrade().unwrap().ptr_eq(&child));
+    assert!(Handle::ptr_eq(
+        &child.parent.as_ref().unwrap().upgrade().unwrap(),
+        &root
+    ));
+    assert!(Handle::ptr_eq(
+        &child.me.get().unwrap().upgrade().unwrap(),
+        &child
+    ));
     drop(root);
     assert_eq!((registry.len(), census.alive()), (1, 1));
     assert!(child.parent.as_ref().unwrap().upgrade().is_none());

@@ -4,7 +4,7 @@ use crate::common::{flat, panic_of, promptly, Census, Citizen, Colliding, Dice};
 use highlander::error::{CreateError, Refused};
 use highlander::map::RemovalCause;
 use highlander::pointer::WeakPointer;
-use highlander::WeakValueMap;
+use highlander::{Handle, WeakValueMap};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
@@ -740,7 +740,7 @@ fn it_takes_our_own_handles_too() {
     let handle = registry.get_or_insert_with(1, |_| "one".into());
     let names: WeakValueMap<&str, highlander::Handle<u32, String>> = WeakValueMap::new();
     names.insert("uno", handle.clone());
-    assert!(names.get("uno").unwrap().ptr_eq(&handle));
+    assert!(Handle::ptr_eq(&names.get("uno").unwrap(), &handle));
     drop(handle);
     assert!(names.get("uno").is_none());
 }

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use highlander::map::Claim;
+use highlander::Handle;
 use loom::thread;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -18,7 +19,10 @@ fn a_creator_against_one_who_takes_the_value_out_and_creates_anew() {
         thread::yield_now();
         if let Some(removed) = registry.remove(&A) {
             let new = registry.get_or_insert_with(A, |_| tally.value());
-            assert!(!new.ptr_eq(&removed), "it was taken out before the call");
+            assert!(
+                !Handle::ptr_eq(&new, &removed),
+                "it was taken out before the call"
+            );
         }
         creator.join().unwrap();
         assert_eq!((tally.live(), registry.len()), (0, 0));
@@ -49,7 +53,10 @@ fn a_creator_against_one_who_enters_a_value_takes_it_out_and_creates_anew() {
             thread::yield_now();
             assert!(registry.remove_same(&entered));
             let new = registry.get_or_insert_with(A, |_| tally.value());
-            assert!(!new.ptr_eq(&entered), "it was taken out before the call");
+            assert!(
+                !Handle::ptr_eq(&new, &entered),
+                "it was taken out before the call"
+            );
         }
         creator.join().unwrap();
         assert_eq!((tally.live(), registry.len()), (0, 0));
@@ -66,7 +73,7 @@ fn two_creators_of_one_key_get_one_value() {
         });
         let mine = registry.get_or_insert_with(A, |_| tally.value());
         let theirs = other.join().unwrap();
-        assert!(mine.ptr_eq(&theirs));
+        assert!(Handle::ptr_eq(&mine, &theirs));
         mine.read();
         assert_eq!(tally.made(), 1);
         assert_eq!(registry.len(), 1);
@@ -183,7 +190,7 @@ fn when_a_creator_fails_the_others_still_share_one_flight() {
         let mine = registry.get_or_insert_with(A, |_| tally.value());
         let theirs = creates.join().unwrap();
         let _ = fails.join().unwrap();
-        assert!(mine.ptr_eq(&theirs));
+        assert!(Handle::ptr_eq(&mine, &theirs));
         assert_eq!(tally.made(), 1);
     });
 }
@@ -230,7 +237,7 @@ fn an_inserted_value_and_a_created_one_become_one() {
         });
         let mine = registry.get_or_insert_with(A, |_| tally.value());
         let theirs = other.join().unwrap();
-        assert!(mine.ptr_eq(&theirs));
+        assert!(Handle::ptr_eq(&mine, &theirs));
         assert_eq!((tally.live(), registry.len()), (1, 1));
         drop((mine, theirs));
         assert_eq!((tally.live(), registry.len()), (0, 0));
@@ -262,7 +269,7 @@ fn a_recycled_node_is_found_by_nobody_before_it_is_entered() {
         assert!(registry.try_insert(A, tally.value()).is_err());
         if let Some(found) = reader.join().unwrap() {
             found.read();
-            assert!(found.ptr_eq(&a), "two live values of one key");
+            assert!(Handle::ptr_eq(&found, &a), "two live values of one key");
         }
         drop(a);
         assert_eq!((tally.live(), registry.len()), (0, 0));

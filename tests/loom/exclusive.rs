@@ -61,7 +61,7 @@ fn two_creators_against_the_end_of_the_value_before() {
         });
         let theirs = creator.join().unwrap();
         other.join().unwrap();
-        assert!(mine.ptr_eq(&theirs));
+        assert!(Handle::ptr_eq(&mine, &theirs));
         drop((mine, theirs));
         assert_eq!((tally.live(), registry.len()), (0, 0));
     });
@@ -88,12 +88,12 @@ fn creation_against_an_end_that_an_idle_future_waits_for() {
         let waits = polled.is_pending();
         let mine = registry.get_or_insert_with(A, create);
         if let Poll::Ready(theirs) = polled {
-            assert!(theirs.ptr_eq(&mine));
+            assert!(Handle::ptr_eq(&theirs, &mine));
         }
         other.join().unwrap();
         if waits {
             match idle.as_mut().poll(&mut context) {
-                Poll::Ready(theirs) => assert!(theirs.ptr_eq(&mine)),
+                Poll::Ready(theirs) => assert!(Handle::ptr_eq(&theirs, &mine)),
                 Poll::Pending => panic!("it is there"),
             }
         }

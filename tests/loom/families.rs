@@ -257,7 +257,7 @@ fn crossed(again: fn(CycleError)) -> usize {
         assert!(other.expect("it is finished too").is_finished());
     }
     let theirs = other.join().unwrap();
-    assert!(mine[0].ptr_eq(&theirs[1]) && mine[1].ptr_eq(&theirs[0]));
+    assert!(Handle::ptr_eq(&mine[0], &theirs[1]) && Handle::ptr_eq(&mine[1], &theirs[0]));
     assert_eq!((tally.live(), registry.len()), (2, 2));
     drop((mine, theirs));
     assert_eq!((tally.live(), registry.len()), (0, 0));

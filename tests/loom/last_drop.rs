@@ -41,7 +41,7 @@ fn last_drop_against_creation() {
         drop(handle);
         let made = other.join().unwrap();
         // Whether it is the old value or a new one, it is the one that is there now.
-        assert!(registry.get(&A).unwrap().ptr_eq(&made));
+        assert!(Handle::ptr_eq(&registry.get(&A).unwrap(), &made));
         assert_eq!((tally.live(), registry.len()), (1, 1));
         drop(made);
         assert_eq!((tally.live(), registry.len()), (0, 0));
@@ -77,7 +77,7 @@ fn a_replaced_value_does_not_take_its_successor_along() {
         });
         drop(old);
         let new = other.join().unwrap();
-        assert!(registry.get(&A).unwrap().ptr_eq(&new));
+        assert!(Handle::ptr_eq(&registry.get(&A).unwrap(), &new));
         assert_eq!((tally.live(), registry.len()), (1, 1));
         drop(new);
         assert_eq!((tally.live(), registry.len()), (0, 0));
@@ -97,9 +97,9 @@ fn of_two_replacements_of_one_value_one_wins() {
         let theirs = other.join().unwrap();
         assert!(mine.is_ok() != theirs.is_ok());
         let winner = mine.or(theirs).unwrap();
-        assert!(registry.get(&A).unwrap().ptr_eq(&winner));
+        assert!(Handle::ptr_eq(&registry.get(&A).unwrap(), &winner));
         drop(old);
-        assert!(registry.get(&A).unwrap().ptr_eq(&winner));
+        assert!(Handle::ptr_eq(&registry.get(&A).unwrap(), &winner));
         assert_eq!(registry.len(), 1);
     });
 }
@@ -184,7 +184,9 @@ fn iteration_against_insertion_and_last_drop() {
         let seen: Vec<_> = registry.iter().collect();
         seen.iter().for_each(|handle| handle.read());
         assert_eq!(
-            seen.iter().filter(|handle| handle.ptr_eq(&stays)).count(),
+            seen.iter()
+                .filter(|handle| Handle::ptr_eq(&handle, &stays))
+                .count(),
             1
         );
         assert!(seen.len() <= 3);

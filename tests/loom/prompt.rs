@@ -105,7 +105,8 @@ fn creation_by_a_borrowed_key_against_the_death_of_an_equal_one() {
         });
         // Whoever has got a key from a creation finds its entry under it.
         let found = map.get_key_value(&A);
-        let is_it = found.is_some_and(|(k, v)| k.ptr_eq(&key) && v.ptr_eq(&value));
+        let is_it =
+            found.is_some_and(|(k, v)| Watched::ptr_eq(&k, &key) && Watched::ptr_eq(&v, &value));
         assert!(is_it, "it is stored");
         other.expect("made").join().unwrap();
         drop((key, theirs));
@@ -169,7 +170,9 @@ fn token_drop_against_creation_of_a_successor() {
         other.join().unwrap();
         // The same, if the look-up was an owner of the old one.
         assert_eq!(map.entry_count(), 1);
-        assert!(map.get(&A).is_some_and(|found| found.ptr_eq(&new)));
+        assert!(map
+            .get(&A)
+            .is_some_and(|found| Watched::ptr_eq(&found, &new)));
         drop(new);
         assert_eq!(tally.live(), 0);
     });

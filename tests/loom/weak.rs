@@ -39,7 +39,7 @@ fn a_weak_handle_of_a_recycled_node_stays_dead() {
         });
         let early = weak.upgrade();
         let new = other.join().unwrap();
-        assert!(early.is_none_or(|early| !early.ptr_eq(&new)));
+        assert!(early.is_none_or(|early| !Handle::ptr_eq(&early, &new)));
         assert!(weak.upgrade().is_none());
         new.read();
     });

@@ -106,10 +106,10 @@ fn detach_gives_object_and_function_back_once() {
     let object = Watched::new(7);
     let finalizer = finalizers.finalize(&object, log.note("run"));
     let same = finalizer.peek().unwrap();
-    assert!(same.ptr_eq(&object) && finalizer.is_alive());
+    assert!(Watched::ptr_eq(&same, &object) && finalizer.is_alive());
     drop(same);
     let (same, f) = finalizer.detach().unwrap();
-    assert!(same.ptr_eq(&object));
+    assert!(Watched::ptr_eq(&same, &object));
     assert!(finalizer.detach().is_none() && finalizer.peek().is_none() && !finalizer.cancel());
     drop((same, object));
     assert!(log.words().is_empty());

@@ -41,11 +41,14 @@ fn the_same_object_while_it_is_held_by_identity_of_the_raw_table() {
     let equal = Arc::new(RawTable(vec!["x"]));
     let one = memo.get((Same(raw.clone()), "a.py"));
     let same = memo.get((Same(raw.clone()), "a.py"));
-    assert!(one.ptr_eq(&same));
-    assert!(!memo.get((Same(raw.clone()), "b.py")).ptr_eq(&one));
+    assert!(Handle::ptr_eq(&one, &same));
+    assert!(!Handle::ptr_eq(
+        &memo.get((Same(raw.clone()), "b.py")),
+        &one
+    ));
     assert_eq!(raw, equal);
     assert!(Same(raw.clone()) == Same(raw.clone()) && Same(raw.clone()) != Same(equal.clone()));
-    assert!(!memo.get((Same(equal), "a.py")).ptr_eq(&one));
+    assert!(!Handle::ptr_eq(&memo.get((Same(equal), "a.py")), &one));
     assert_eq!(census.born(), 3);
     assert!(Arc::ptr_eq(&one.raw, &raw) && one.file == "a.py");
 }
@@ -93,7 +96,7 @@ fn a_function_does_not_run_twice_under_threads() {
                 let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
                 threads.into_iter().map(|t| t.join().unwrap()).collect()
             });
-            assert!(all.iter().all(|one| one.ptr_eq(&all[0])));
+            assert!(all.iter().all(|one| Handle::ptr_eq(&one, &all[0])));
         }
         assert_eq!(made.load(SeqCst), ROUNDS as usize);
         assert!(memo.map().is_empty());
@@ -166,7 +169,7 @@ fn every_map_can_hold_results() {
     let held = shared
         .map()
         .get_or_insert_with("a", |_| "somebody else's".to_string());
-    assert!(shared.get("a").ptr_eq(&held));
+    assert!(Handle::ptr_eq(&shared.get("a"), &held));
 }
 
 #[test]

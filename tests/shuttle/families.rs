@@ -76,7 +76,10 @@ impl Scene {
         let entry = self.members.entry(key);
         let made = entry.or_try_create_cyclic(allocate, |member| {
             let own = self.members.get(&key);
-            assert!(own.is_some_and(|own| own.ptr_eq(member)), "its own");
+            assert!(
+                own.is_some_and(|own| Handle::ptr_eq(&own, member)),
+                "its own"
+            );
             let friends = self.friends(depth)?;
             self.finish(member, friends);
             Ok(())
@@ -107,7 +110,7 @@ fn families(failing: usize, plain: usize) {
                 }
                 let found = scene.members.get(&KEYS[number]);
                 assert!(
-                    found.is_some_and(|found| found.ptr_eq(&member)),
+                    found.is_some_and(|found| Handle::ptr_eq(&found, &member)),
                     "not found"
                 );
             }

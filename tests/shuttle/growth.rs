@@ -26,7 +26,7 @@ fn four_threads_insert_while_two_look_up() {
                     for key in number * EACH..(number + 1) * EACH {
                         // Every second one goes again.
                         let handle = registry.get_or_insert_with(key, |key| key * 10);
-                        assert!(registry.get(&key).expect("held").ptr_eq(&handle));
+                        assert!(Handle::ptr_eq(&registry.get(&key).expect("held"), &handle));
                         if key % 2 == 0 {
                             held.lock().unwrap().push(handle);
                         }
@@ -41,7 +41,7 @@ fn four_threads_insert_while_two_look_up() {
                     match known {
                         Some(known) => {
                             let found = registry.get(Handle::key(&known)).expect("held");
-                            assert!(found.ptr_eq(&known));
+                            assert!(Handle::ptr_eq(&found, &known));
                         }
                         None => pause(),
                     }

@@ -82,7 +82,10 @@ impl<S: BuildHasher> Scene<S> {
             |_| Ok(self.allocate(key)),
             |member| {
                 let own = self.members.get(&key);
-                assert!(own.is_some_and(|own| own.ptr_eq(member)), "its own");
+                assert!(
+                    own.is_some_and(|own| Handle::ptr_eq(&own, member)),
+                    "its own"
+                );
                 let friends = self.friends(depth, dice)?;
                 assert!(member.friends.set(friends).is_ok());
                 member.finished.store(true, SeqCst);
@@ -118,7 +121,7 @@ pub(crate) fn at_random(limit: Duration) {
                         }
                     }
                     let found = scene.members.get(&key);
-                    assert!(found.is_some_and(|found| found.ptr_eq(&member)));
+                    assert!(found.is_some_and(|found| Handle::ptr_eq(&found, &member)));
                     rolls[key as usize].sign_out();
                     kept.push(member);
                 }

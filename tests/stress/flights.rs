@@ -54,7 +54,7 @@ pub(crate) fn fail_and_panic(limit: Duration) {
                     rolls[key as usize].sign_in(handle.id);
                     assert!(registry
                         .get(&key)
-                        .is_some_and(|found| found.ptr_eq(&handle)));
+                        .is_some_and(|found| Handle::ptr_eq(&found, &handle)));
                     rolls[key as usize].sign_out();
                     *kept = (dice.below(3) == 0).then_some(handle);
                 }

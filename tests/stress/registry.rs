@@ -55,7 +55,7 @@ fn all_operations_with<S: BuildHasher + Default + Sync>(
                     let removed = registry.remove_same(&mine);
                     let found = registry.get(Handle::key(&mine));
                     assert!(
-                        found.is_none_or(|found| !found.ptr_eq(&mine)),
+                        found.is_none_or(|found| !Handle::ptr_eq(&found, &mine)),
                         "removed by me ({removed}) or before"
                     );
                 }
@@ -121,7 +121,7 @@ pub(crate) fn create_and_drop(limit: Duration) {
                     assert!(
                         registry
                             .get(Handle::key(&handle))
-                            .is_some_and(|found| found.ptr_eq(&handle)),
+                            .is_some_and(|found| Handle::ptr_eq(&found, &handle)),
                         "held, so found"
                     );
                     rolls[*Handle::key(&handle) as usize].sign_out();

@@ -34,7 +34,7 @@ impl Scene {
         handle.0.assert_alive(key);
         self.rolls[key as usize].sign_in(handle.0.id);
         let found = self.registry.get(&key);
-        assert!(found.is_some_and(|found| found.ptr_eq(&handle)));
+        assert!(found.is_some_and(|found| Handle::ptr_eq(&found, &handle)));
         self.rolls[key as usize].sign_out();
         self.rounds.fetch_add(1, Relaxed);
     }

@@ -48,7 +48,7 @@ mod models {
         model(|| {
             let other = thread::spawn(|| SHARED.load("key", |_| 1));
             let mine = SHARED.load("key", |_| 2);
-            assert!(mine.ptr_eq(&other.join().unwrap()));
+            assert!(highlander::Handle::ptr_eq(&mine, &other.join().unwrap()));
         });
     }
 }

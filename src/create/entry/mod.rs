@@ -396,7 +396,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// # fn main() {
     /// let list = class("List", "Node");                   // asks for Node, whose initialiser asks for List
     /// let node = list.friend.get().unwrap().upgrade().unwrap();
-    /// assert!(node.friend.get().unwrap().upgrade().unwrap().ptr_eq(&list));
+    /// assert!(Handle::ptr_eq(&node.friend.get().unwrap().upgrade().unwrap(), &list));
     /// # }
     /// ```
     ///
@@ -552,14 +552,14 @@ where
     ///
     /// ```
     /// use highlander::map::Claim;
-    /// use highlander::Registry;
+    /// use highlander::{Handle, Registry};
     ///
     /// let sessions: Registry<u32, String> = Registry::new();
     /// let session = match sessions.entry(7).claim() {
     ///     Claim::Live(session) => session,
     ///     Claim::Vacant(vacancy) => vacancy.fill("shaken hands".into()),   // now, or later
     /// };
-    /// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if same.ptr_eq(&session)));
+    /// assert!(matches!(sessions.entry(7).claim(), Claim::Live(same) if Handle::ptr_eq(&same, &session)));
     /// ```
     ///
     /// # Panics

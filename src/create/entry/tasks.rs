@@ -34,7 +34,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
     ///
     /// ```
-    /// use highlander::Registry;
+    /// use highlander::{Handle, Registry};
     /// # async fn connect(host: String) -> String { format!("connection to {host}") }
     ///
     /// static CONNECTIONS: Registry<String, String> = Registry::new();
@@ -42,7 +42,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// pollster::block_on(async {
     ///     let one = CONNECTIONS.entry_ref("glen").or_insert_with_async(|host| connect(host.clone())).await;
     ///     let same = CONNECTIONS.entry_ref("glen").or_insert_with_async(|_| async { unreachable!() }).await;
-    ///     assert!(one.ptr_eq(&same));
+    ///     assert!(Handle::ptr_eq(&one, &same));
     /// });
     /// ```
     pub fn or_insert_with_async<F, T>(self, make: F) -> EntryFuture<'a, Self, F, O::Of, T>

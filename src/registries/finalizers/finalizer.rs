@@ -98,7 +98,7 @@ impl<M: Mortal<Weak = <M as Pointer>::Weak> + Pointer, R: 'static> Finalizer<M, 
     /// let object = Watched::new("mine");
     /// let finalizer = finalizers.finalize(&object, || 7);
     /// let (same, f) = finalizer.detach().unwrap();
-    /// assert!(same.ptr_eq(&object));
+    /// assert!(Watched::ptr_eq(&same, &object));
     /// assert_eq!(f(), 7);
     /// assert!(finalizer.detach().is_none());
     /// ```

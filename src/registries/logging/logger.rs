@@ -312,7 +312,7 @@ impl Logger {
 /// Whether both are the same logger.
 impl PartialEq for Logger {
     fn eq(&self, other: &Self) -> bool {
-        self.node.ptr_eq(&other.node)
+        Handle::ptr_eq(&self.node, &other.node)
     }
 }
 

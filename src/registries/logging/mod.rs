@@ -240,7 +240,7 @@ impl Logging {
         loop {
             let named = names.get(name)?;
             let handler = named.upgrade();
-            if handler.is_some() || before.is_some_and(|before| named.ptr_eq(&before)) {
+            if handler.is_some() || before.is_some_and(|before| Handle::ptr_eq(&named, &before)) {
                 return handler.map(Handler::of);
             }
             // It has died. Perhaps another one took the name over before.

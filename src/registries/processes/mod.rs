@@ -7,13 +7,14 @@
 //!
 //! ```
 //! use highlander::registries::processes::Processes;
+//! use highlander::Handle;
 //! use std::process::{Command, Stdio};
 //!
 //! static CHILDREN: Processes = Processes::new();
 //!
 //! let child = CHILDREN.spawn(Command::new("cat").stdin(Stdio::piped()))?;
 //! let same = CHILDREN.get(child.id()).unwrap();               // there can only be one
-//! assert!(same.ptr_eq(&child));
+//! assert!(Handle::ptr_eq(&same, &child));
 //!
 //! assert!(same.join()?.success());                            // closes the pipe: the end of its input
 //! assert!(CHILDREN.get(child.id()).is_none());                // the number may be somebody else's by now

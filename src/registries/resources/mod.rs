@@ -15,13 +15,14 @@
 //!
 //! ```
 //! use highlander::registries::resources::Files;
+//! use highlander::Handle;
 //! use std::io::Read;
 //!
 //! static FILES: Files = Files::by_identity();
 //!
 //! let file = FILES.open("Cargo.toml")?;
 //! let same = FILES.open("src/../Cargo.toml")?;
-//! assert!(same.ptr_eq(&file));                                // one descriptor
+//! assert!(Handle::ptr_eq(&same, &file));                      // one descriptor
 //! let mut text = String::new();
 //! (&*file).read_to_string(&mut text)?;
 //! drop((file, same));                                         // closed here
@@ -66,6 +67,7 @@ use std::io;
 ///
 /// ```
 /// use highlander::registries::resources::Resources;
+/// use highlander::Handle;
 /// use std::net::{SocketAddr, TcpListener, TcpStream};
 ///
 /// static CONNECTIONS: Resources<SocketAddr, TcpStream> = Resources::new();
@@ -74,7 +76,7 @@ use std::io;
 /// let address = server.local_addr()?;
 /// let one = CONNECTIONS.open(address, |address| TcpStream::connect(address))?;
 /// let same = CONNECTIONS.open(address, |_| unreachable!("is open"))?;
-/// assert!(same.ptr_eq(&one));
+/// assert!(Handle::ptr_eq(&same, &one));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Resources<K, R> {

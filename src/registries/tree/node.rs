@@ -274,7 +274,7 @@ impl<T: 'static> Node<T> {
 
     /// Whether both own the very same node.
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        self.life.ptr_eq(&other.life)
+        Watched::ptr_eq(&self.life, &other.life)
     }
 }
 

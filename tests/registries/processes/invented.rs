@@ -114,7 +114,9 @@ fn ids_are_reused_and_never_mistaken() {
                         let child = children.adopt(system.start());
                         let id = child.id();
                         // It runs, and has the id alone, whoever had it before.
-                        assert!(children.get(id).is_some_and(|same| same.ptr_eq(&child)));
+                        assert!(children
+                            .get(id)
+                            .is_some_and(|same| Handle::ptr_eq(&same, &child)));
                         match dice.below(6) {
                             0 => child.child().exit(),
                             1 => assert!(child.kill().unwrap()),
@@ -137,7 +139,7 @@ fn ids_are_reused_and_never_mistaken() {
                         }
                         // It has ended: whoever has the id now is somebody else.
                         let now = children.get(id);
-                        assert!(now.is_none_or(|other| !other.ptr_eq(&child)));
+                        assert!(now.is_none_or(|other| !Handle::ptr_eq(&other, &child)));
                         assert!(!child.is_alive());
                         held.push(child);
                         if held.len() > 8 {
@@ -169,9 +171,9 @@ fn one_handle_whoever_asks() {
                     for _ in 0..ROUNDS {
                         let one = children.get(id).unwrap();
                         let two = children.active().pop().unwrap();
-                        assert!(one.ptr_eq(&two));
+                        assert!(Handle::ptr_eq(&one, &two));
                         drop(one);
-                        assert!(children.get(id).unwrap().ptr_eq(&two));
+                        assert!(Handle::ptr_eq(&children.get(id).unwrap(), &two));
                     }
                 });
             }
@@ -197,7 +199,7 @@ fn children_that_panic_stay_what_they_were() {
     assert_eq!(panic_of(|| children.get(bad.id())), "on purpose");
     assert_eq!(panic_of(|| bad.is_alive()), "on purpose");
     bad.child().panics.store(false, SeqCst);
-    assert!(children.get(bad.id()).unwrap().ptr_eq(&bad));
+    assert!(Handle::ptr_eq(&children.get(bad.id()).unwrap(), &bad));
     assert_eq!(children.active().len(), 1);
     assert!(!good.is_alive());
     bad.child().exit();
@@ -211,11 +213,11 @@ fn the_same_id_on_two_systems() {
     let children: Processes<Invented> = Processes::custom();
     let [one, two] = systems.map(|system| children.adopt(system.start()));
     assert_eq!(one.id(), two.id());
-    assert!(children.get(1).unwrap().ptr_eq(&two));
+    assert!(Handle::ptr_eq(&children.get(1).unwrap(), &two));
     assert_eq!(children.active().len(), 2);
     one.child().exit();
     assert!(!one.is_alive());
-    assert!(children.get(1).unwrap().ptr_eq(&two));
+    assert!(Handle::ptr_eq(&children.get(1).unwrap(), &two));
     assert!(Handle::key(&one) < Handle::key(&two));
     assert_eq!(children.kill_all().unwrap(), 1);
 }
@@ -238,7 +240,10 @@ fn no_child_is_found_before_its_handle_is_there() {
             let made = (1..=CHILDREN).map(|_| children.adopt(system.start()));
             (made.collect::<Vec<_>>(), found.join().unwrap())
         });
-        assert!(made.iter().zip(&found).all(|(one, two)| one.ptr_eq(two)));
+        assert!(made
+            .iter()
+            .zip(&found)
+            .all(|(one, two)| Handle::ptr_eq(&one, two)));
         assert_eq!(children.dangling().len(), CHILDREN as usize);
     });
 }

@@ -75,13 +75,19 @@ fn starting_adds_and_joining_discards() {
         let cats = [cat(&children), cat(&children), cat(&children)];
         let active = children.active();
         assert_eq!(ids(&active), ids(&cats));
-        assert!(active.iter().zip(&cats).all(|(one, two)| one.ptr_eq(two)));
+        assert!(active
+            .iter()
+            .zip(&cats)
+            .all(|(one, two)| Handle::ptr_eq(&one, two)));
 
         assert!(cats[1].join().unwrap().success()); // closes its input
         assert_eq!(ids(&children.active()), [cats[0].id(), cats[2].id()]);
         assert_eq!(active.len(), 3, "a copy");
         assert!(children.get(cats[1].id()).is_none());
-        assert!(children.get(cats[0].id()).unwrap().ptr_eq(&cats[0]));
+        assert!(Handle::ptr_eq(
+            &children.get(cats[0].id()).unwrap(),
+            &cats[0]
+        ));
         children.join_all();
         assert!(children.active().is_empty());
     });
@@ -157,7 +163,7 @@ fn a_handle_is_weak_and_made_anew() {
         drop(child);
         assert!(weak.upgrade().is_none(), "the registry keeps no handle");
         let again = children.get(id).unwrap();
-        assert!(again.ptr_eq(&children.active()[0]));
+        assert!(Handle::ptr_eq(&again, &children.active()[0]));
         assert!(again.take_stdin().is_none() && again.take_stdout().is_none());
         assert!(again.is_alive());
         drop(input);
@@ -346,14 +352,14 @@ fn a_reused_id_is_another_process() {
                 new.join().unwrap(); // another test was faster
                 continue;
             }
-            assert!(!new.ptr_eq(&old));
-            assert!(children.get(old.id()).unwrap().ptr_eq(&new));
+            assert!(!Handle::ptr_eq(&new, &old));
+            assert!(Handle::ptr_eq(&children.get(old.id()).unwrap(), &new));
             assert!(!old.is_alive() && !old.kill().unwrap() && !old.terminate().unwrap());
             assert_eq!(old.status().unwrap().code(), Some(7));
             assert_eq!(children.active().len(), 1);
             assert_eq!(children.dangling().len(), 2);
             drop(old);
-            assert!(children.get(new.id()).unwrap().ptr_eq(&new));
+            assert!(Handle::ptr_eq(&children.get(new.id()).unwrap(), &new));
             assert!(new.join().unwrap().success(), "nobody has killed it");
             return;
         }

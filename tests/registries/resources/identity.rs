@@ -37,8 +37,8 @@ fn by_identity_all_paths_lead_to_one() {
         let file = files.open(first).unwrap();
         assert_eq!(Handle::key(&file).path(), first);
         for path in &paths {
-            assert!(files.get(path).unwrap().unwrap().ptr_eq(&file));
-            assert!(files.open(path).unwrap().ptr_eq(&file));
+            assert!(Handle::ptr_eq(&files.get(path).unwrap().unwrap(), &file));
+            assert!(Handle::ptr_eq(&files.open(path).unwrap(), &file));
             assert_eq!(files.len(), 1);
         }
         drop(file);
@@ -55,8 +55,8 @@ fn by_path_each_path_is_one() {
     let held: Vec<_> = paths.iter().map(|path| files.open(path).unwrap()).collect();
     assert_eq!(files.iter().len(), paths.len());
     for (path, file) in paths.iter().zip(&held) {
-        assert!(files.open(path).unwrap().ptr_eq(file));
-        assert!(files.get(path).unwrap().unwrap().ptr_eq(file));
+        assert!(Handle::ptr_eq(&files.open(path).unwrap(), file));
+        assert!(Handle::ptr_eq(&files.get(path).unwrap().unwrap(), file));
     }
     drop(held);
     assert!(paths.iter().all(|path| files.get(path).unwrap().is_none()));
@@ -69,7 +69,7 @@ fn a_relative_path_and_its_absolute_one_are_the_same() {
         let files: Files = files;
         let file = files.open("Cargo.toml").unwrap();
         let same = files.open(directory.join("Cargo.toml")).unwrap();
-        assert!(same.ptr_eq(&file));
+        assert!(Handle::ptr_eq(&same, &file));
     }
 }
 
@@ -85,8 +85,11 @@ fn a_path_that_is_renamed_over_leads_to_its_new_file() {
     assert!(files.open(&path).is_err());
     directory.file("log", "new");
     let new = files.open(&path).unwrap();
-    assert!(!new.ptr_eq(&old));
-    assert!(files.open(directory.path("log.1")).unwrap().ptr_eq(&old));
+    assert!(!Handle::ptr_eq(&new, &old));
+    assert!(Handle::ptr_eq(
+        &files.open(directory.path("log.1")).unwrap(),
+        &old
+    ));
     let mut text = String::new();
     (&*new).read_to_string(&mut text).unwrap();
     assert_eq!(text, "new");
@@ -193,12 +196,12 @@ fn a_path_that_changes_all_the_time_leads_to_one_of_its_files() {
                             let one = open(&path);
                             met[one.0] += 1;
                             let by_name = files.get(&originals[one.0]).unwrap().unwrap();
-                            assert!(by_name.ptr_eq(&one));
+                            assert!(Handle::ptr_eq(&by_name, &one));
                             if let Some(found) = files.get(&path).unwrap() {
-                                assert_eq!(found.0 == one.0, found.ptr_eq(&one));
+                                assert_eq!(found.0 == one.0, Handle::ptr_eq(&found, &one));
                             }
                             if let Some(held) = &held {
-                                assert!(one.ptr_eq(&held[one.0]));
+                                assert!(Handle::ptr_eq(&one, &held[one.0]));
                             }
                         }
                     });

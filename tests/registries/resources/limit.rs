@@ -3,6 +3,7 @@
 
 use super::Directory;
 use highlander::registries::resources::Files;
+use highlander::Handle;
 use std::io::Read;
 use std::process::Command;
 use std::thread;
@@ -70,7 +71,7 @@ fn limited() {
         assert_eq!(error.raw_os_error(), Some(24), "{error}"); // EMFILE
         assert!(held.len() < LIMIT && held.len() > LIMIT / 2);
         assert_eq!(files.len(), held.len());
-        assert!(files.open(&paths[0]).unwrap().ptr_eq(&held[0]));
+        assert!(Handle::ptr_eq(&files.open(&paths[0]).unwrap(), &held[0]));
         held.pop();
         let mut text = String::new();
         let file = files.open(&paths[FILES - 1]).unwrap();
