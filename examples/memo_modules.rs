@@ -126,7 +126,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             assert!(answer
                 .iter()
                 .zip(&answers[0])
-                .all(|(one, same)| Handle::ptr_eq(&one, same)));
+                .all(|(one, same)| Handle::ptr_eq(one, same)));
         }
         let sources = answers[0].iter().flat_map(|needs| &needs.sources);
         let different: BTreeSet<&PathBuf> = sources.map(Handle::key).collect();

@@ -104,7 +104,7 @@ fn of_racing_insertions_one_wins_and_the_others_get_it_and_their_own_back() {
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
         for (i, result) in results.iter().enumerate() {
             if let Err((existing, value)) = result {
-                assert!(Handle::ptr_eq(&existing.as_ref().unwrap(), winner));
+                assert!(Handle::ptr_eq(existing.as_ref().unwrap(), winner));
                 assert_eq!(*value, i);
             }
         }

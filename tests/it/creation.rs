@@ -59,7 +59,7 @@ fn of_many_callers_one_creates_and_all_get_its_value() {
         assert_eq!(created.load(SeqCst), 1);
         assert!(handles
             .iter()
-            .all(|handle| Handle::ptr_eq(&handle, &handles[0])));
+            .all(|handle| Handle::ptr_eq(handle, &handles[0])));
         assert_eq!(
             (registry.len(), Handle::strong_count(&handles[0])),
             (1, 8),
@@ -93,7 +93,7 @@ fn waiters_get_the_value_even_if_its_creator_drops_it_at_once() {
             }));
             let handles: Vec<_> = waiters.into_iter().map(|w| w.join().unwrap()).collect();
             assert!(
-                handles.iter().all(|h| Handle::ptr_eq(&h, &handles[0])),
+                handles.iter().all(|h| Handle::ptr_eq(h, &handles[0])),
                 "alive at once, so the same"
             );
         });
@@ -227,7 +227,7 @@ fn after_a_failure_one_of_the_waiters_creates_next() {
             );
             assert!(handles
                 .iter()
-                .all(|handle| ***handle == 3 && Handle::ptr_eq(&handle, handles[0])));
+                .all(|handle| ***handle == 3 && Handle::ptr_eq(handle, handles[0])));
             assert_eq!(registry.len(), 1);
         }
     });

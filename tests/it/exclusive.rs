@@ -121,9 +121,7 @@ fn creators_wait_and_share_what_comes() {
             ENDED.store(true, SeqCst);
             ending.allow();
             let values: Vec<_> = creators.into_iter().map(|c| c.join().unwrap()).collect();
-            assert!(values
-                .iter()
-                .all(|value| Handle::ptr_eq(&value, &values[0])));
+            assert!(values.iter().all(|value| Handle::ptr_eq(value, &values[0])));
         });
         thread.join().unwrap();
     });

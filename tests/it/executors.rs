@@ -50,7 +50,7 @@ async fn many_tasks_of_few_keys<F, Fut>(
         values.push(task.await);
     }
     for (n, value) in values.iter().enumerate() {
-        assert!(Handle::ptr_eq(&value, &values[n % 4]));
+        assert!(Handle::ptr_eq(value, &values[n % 4]));
     }
     assert_eq!((census.born(), registry.len()), (4, 4));
     drop(values);
@@ -108,9 +108,7 @@ fn tasks_that_are_cancelled_at_random_leave_one_value_and_no_flight() {
                     values.extend(task.await.ok());
                 }
                 assert!(values.len() >= 4);
-                assert!(values
-                    .iter()
-                    .all(|value| Handle::ptr_eq(&value, &values[0])));
+                assert!(values.iter().all(|value| Handle::ptr_eq(value, &values[0])));
                 drop(values);
                 assert!(matches!(registry.try_get(&round), Ok(None)));
             }

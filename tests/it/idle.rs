@@ -97,7 +97,7 @@ fn futures_that_wait_for_an_end_all_get_what_is_made_then() {
             let owners: Vec<_> = waiting.into_iter().map(pollster::block_on).collect();
             assert!(owners
                 .iter()
-                .all(|owner| Watched::ptr_eq(&owner, &owners[0])));
+                .all(|owner| Watched::ptr_eq(owner, &owners[0])));
             assert_eq!(made.load(SeqCst), 1);
         });
     });

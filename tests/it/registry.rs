@@ -144,7 +144,7 @@ fn an_occupied_key_refuses_a_value_and_gives_it_back() {
         .unwrap_err();
     let existing = error.existing.as_ref().unwrap();
     assert_eq!((&*error.key, error.value.0, existing.0), ("k", 2, 1));
-    assert!(Handle::ptr_eq(&existing, &live));
+    assert!(Handle::ptr_eq(existing, &live));
     assert_eq!(census.alive(), 2);
     drop(error);
     assert_eq!(

@@ -96,7 +96,7 @@ fn a_function_does_not_run_twice_under_threads() {
                 let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
                 threads.into_iter().map(|t| t.join().unwrap()).collect()
             });
-            assert!(all.iter().all(|one| Handle::ptr_eq(&one, &all[0])));
+            assert!(all.iter().all(|one| Handle::ptr_eq(one, &all[0])));
         }
         assert_eq!(made.load(SeqCst), ROUNDS as usize);
         assert!(memo.map().is_empty());

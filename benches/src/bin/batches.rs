@@ -20,11 +20,14 @@ Times look-ups of uniform keys by single calls and by those for many, in turns.
   --keys LIST         numbers of live keys; 100000,1000000 by default
 ";
 
-/// Look-ups of these, one after the other, and of many at once. Both return how many were found.
+/// Looks these up, and returns how many it has found.
+type LookUp<'a> = Box<dyn Fn(&[u32]) -> usize + 'a>;
+
+/// One after the other, and many at once.
 struct Subject<'a> {
     name: &'static str,
-    single: Box<dyn Fn(&[u32]) -> usize + 'a>,
-    many: Box<dyn Fn(&[u32]) -> usize + 'a>,
+    single: LookUp<'a>,
+    many: LookUp<'a>,
 }
 
 fn text(key: u32) -> String {
@@ -109,7 +112,7 @@ fn measure(keys: u32, rounds: usize, ops: usize, table: &mut Table) {
     for _ in 0..rounds {
         let asked: Vec<u32> = (0..ops).map(|_| rng.random_range(0..keys)).collect();
         for (subject, times) in subjects.iter().zip(&mut times) {
-            let time = |look_up: &dyn Fn(&[u32]) -> usize| {
+            let time = |look_up: &LookUp<'_>| {
                 let start = Instant::now();
                 assert_eq!(black_box(look_up(black_box(&asked))), ops);
                 start.elapsed().as_nanos() as f64 / ops as f64

@@ -243,7 +243,7 @@ fn no_child_is_found_before_its_handle_is_there() {
         assert!(made
             .iter()
             .zip(&found)
-            .all(|(one, two)| Handle::ptr_eq(&one, two)));
+            .all(|(one, two)| Handle::ptr_eq(one, two)));
         assert_eq!(children.dangling().len(), CHILDREN as usize);
     });
 }

@@ -78,7 +78,7 @@ fn starting_adds_and_joining_discards() {
         assert!(active
             .iter()
             .zip(&cats)
-            .all(|(one, two)| Handle::ptr_eq(&one, two)));
+            .all(|(one, two)| Handle::ptr_eq(one, two)));
 
         assert!(cats[1].join().unwrap().success()); // closes its input
         assert_eq!(ids(&children.active()), [cats[0].id(), cats[2].id()]);
