@@ -66,6 +66,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
             &self.store.table,
             keys.into_iter(),
             |key: &&Q| A::hash_asked(&self.hasher, *key),
+            |hash| self.store.touch_value(hash),
             |hash, key: &Q| {
                 self.store
                     .get_with_or_draft(hash, |stored| stored.is_asked(key), Slot::live_owner)

@@ -73,6 +73,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Registry<K, V, S> {
             &self.table,
             keys.into_iter(),
             |key: &&Q| hash_key(&self.hasher, *key),
+            |_| (),
             |hash, key: &Q| self.get_hashed(hash, key),
         )
     }

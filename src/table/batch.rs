@@ -2,8 +2,11 @@
 //!
 //! A look-up reads a bucket and then a node, and of a large table both miss the cache: the second read cannot
 //! begin before the first has ended. So the keys go in groups: all are hashed, their buckets are prefetched,
-//! then the nodes to which those lead, and only then they are looked up, each by a call of its own. A
-//! prefetch is a hint. What becomes of the table meanwhile does no harm.
+//! then the nodes to which those lead, then what those lead to, and only then they are looked up, each by a
+//! call of its own. All before that is a hint: what becomes of the table meanwhile does no harm.
+//!
+//! (Without that not even the look-ups of different keys overlap: each ends with a locked instruction, which
+//! waits for all reads before it.)
 
 use crate::table::payload::Payload;
 use crate::table::Table;
@@ -14,33 +17,36 @@ use std::iter::FusedIterator;
 const GROUP: usize = 16;
 
 /// Looks up the keys of `keys`, in order.
-pub(crate) struct Batch<'a, B: Payload, I: Iterator, H, G> {
+pub(crate) struct Batch<'a, B: Payload, I: Iterator, H, W, G> {
     table: &'a Table<B>,
     keys: I,
     hash: H,
+    touch: W,
     get: G,
     /// The rest of the group, the next one last.
     group: SmallVec<[(u64, I::Item); GROUP]>,
 }
 
-impl<'a, B: Payload, I: Iterator, H, G> Batch<'a, B, I, H, G> {
-    /// `hash` returns the hash of a key, and `get` looks it up.
-    pub(crate) fn new(table: &'a Table<B>, keys: I, hash: H, get: G) -> Self {
+impl<'a, B: Payload, I: Iterator, H, W, G> Batch<'a, B, I, H, W, G> {
+    /// `hash` returns the hash of a key, `touch` reads what its node leads to, and `get` looks it up.
+    pub(crate) fn new(table: &'a Table<B>, keys: I, hash: H, touch: W, get: G) -> Self {
         Self {
             table,
             keys,
             hash,
+            touch,
             get,
             group: SmallVec::new(),
         }
     }
 }
 
-impl<B, I, H, G, R> Batch<'_, B, I, H, G>
+impl<B, I, H, W, G, R> Batch<'_, B, I, H, W, G>
 where
     B: Payload,
     I: Iterator,
     H: FnMut(&I::Item) -> u64,
+    W: FnMut(u64),
     G: FnMut(u64, I::Item) -> R,
 {
     fn next_group(&mut self) {
@@ -58,15 +64,17 @@ where
         }
         drop(filling);
         let hashes = self.group.iter().rev().map(|(hash, _)| *hash);
-        self.table.prefetch(hashes);
+        self.table.prefetch(hashes.clone());
+        hashes.for_each(&mut self.touch);
     }
 }
 
-impl<B, I, H, G, R> Iterator for Batch<'_, B, I, H, G>
+impl<B, I, H, W, G, R> Iterator for Batch<'_, B, I, H, W, G>
 where
     B: Payload,
     I: Iterator,
     H: FnMut(&I::Item) -> u64,
+    W: FnMut(u64),
     G: FnMut(u64, I::Item) -> R,
 {
     type Item = R;
@@ -88,20 +96,22 @@ where
     }
 }
 
-impl<B, I, H, G, R> ExactSizeIterator for Batch<'_, B, I, H, G>
+impl<B, I, H, W, G, R> ExactSizeIterator for Batch<'_, B, I, H, W, G>
 where
     B: Payload,
     I: ExactSizeIterator,
     H: FnMut(&I::Item) -> u64,
+    W: FnMut(u64),
     G: FnMut(u64, I::Item) -> R,
 {
 }
 
-impl<B, I, H, G, R> FusedIterator for Batch<'_, B, I, H, G>
+impl<B, I, H, W, G, R> FusedIterator for Batch<'_, B, I, H, W, G>
 where
     B: Payload,
     I: FusedIterator,
     H: FnMut(&I::Item) -> u64,
+    W: FnMut(u64),
     G: FnMut(u64, I::Item) -> R,
 {
 }

@@ -2,10 +2,11 @@
 
 use crate::common::{panic_of, Identity};
 use highlander::map::ByAddress;
+use highlander::pointer::Watched;
 use highlander::{Interner, Registry, StrongMap, WeakKeyMap, WeakKeyValueMap, WeakValueMap};
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
 use std::thread;
 
@@ -150,6 +151,43 @@ fn inside_a_creation_the_draft_is_found() {
         },
     );
     assert!(registry.get_many(&[1]).eq([Some(value)]));
+}
+
+#[test]
+fn the_key_of_what_dies_while_many_are_asked_for_goes_too() {
+    static KEYS: AtomicUsize = AtomicUsize::new(0);
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key(u32);
+    impl Drop for Key {
+        fn drop(&mut self) {
+            KEYS.fetch_sub(1, SeqCst);
+        }
+    }
+    let key = |number| {
+        KEYS.fetch_add(1, SeqCst);
+        Key(number)
+    };
+    let map: WeakValueMap<Key, Watched<u32>> = WeakValueMap::new();
+    let asked: Vec<Key> = (0..40).map(key).collect();
+    for round in 0..if cfg!(debug_assertions) { 200 } else { 2000 } {
+        let values: Vec<_> = (0..40).map(Watched::new).collect();
+        for value in &values {
+            map.insert(key(**value), value.clone());
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Nobody comes to the rest.
+                let found = map.get_many(&asked).take(round % 40);
+                found.flatten().for_each(|value| assert!(*value < 40));
+            });
+            drop(values);
+        });
+        assert_eq!(
+            (map.entry_count(), KEYS.load(SeqCst)),
+            (0, 40),
+            "in round {round}"
+        );
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@
 use crate::create::error::InFlight;
 use crate::deadlock::frames;
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
-use crate::map::store::hazard::Reader;
+use crate::map::store::hazard::{Protected, Reader};
+use crate::map::store::node::StoreNode;
 use crate::map::store::reverse::Indexed;
 use crate::map::store::slot::Slot;
 use crate::map::store::Store;
@@ -75,6 +76,22 @@ impl<A: Slot, B: Indexed> Store<A, B> {
                 None
             }
             Err(_) => self.get_with_slow(hash, &is_it, &mut view),
+        }
+    }
+
+    /// Begins to read what a look-up with this hash will read of its value, without waiting for it.
+    #[inline]
+    pub(in crate::map) fn touch_value(&self, hash: u64) {
+        if !B::IS_WEAK || !B::IS_DEAD_IS_QUIET {
+            return;
+        }
+        if let Some(reader) = Reader::own() {
+            let touch = |entry: Protected<StoreNode<A, B>>| {
+                std::hint::black_box(entry.value().is_dead());
+            };
+            reader.look(&self.table, hash, touch, |_| ());
+            // It may have died and been reported meanwhile.
+            self.end_what_died();
         }
     }
 

@@ -248,6 +248,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
             &self.table,
             values.into_iter(),
             |value: &&T| hash_key(&self.hasher, *value),
+            |_| (),
             |hash, value: &T| self.intern_hashed(hash, value),
         )
     }
@@ -393,6 +394,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
             &self.table,
             queries.into_iter(),
             |query: &&Q| hash_key(&self.hasher, *query),
+            |_| (),
             |hash, query: &Q| self.get_hashed(hash, |other| query.equivalent(other)),
         )
     }
