@@ -9,7 +9,7 @@ use crate::pointer::token::Token;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// What a claim of a key leads to; see [`claim`](crate::map::Entry::claim).
+/// The outcome of a claim of a key; see [`claim`](crate::map::Entry::claim).
 ///
 /// ```
 /// use highlander::map::Claim;
@@ -29,7 +29,7 @@ pub enum Claim<'a, M: Creator> {
     Vacant(Vacancy<'a, M>),
 }
 
-/// A key of which the holder alone is to create the value: a token, for code that cannot pass a closure.
+/// The right to create the value of a key, which the holder alone has: for code that cannot pass a closure.
 /// Others who want the value wait, or are told that it is in flight.
 ///
 /// [`fill`](Self::fill) it, or drop it: then the next of those who wait creates, as after a failure. It may
@@ -42,7 +42,7 @@ pub enum Claim<'a, M: Creator> {
 ///
 /// # Cycles
 /// A holder who waits for another key whose creation waits for this one waits for ever: nobody can know who
-/// is going to fill a token. What runs inside [`fill_with`](Self::fill_with) and the calls like it is known
+/// is going to fill a vacancy. What runs inside [`fill_with`](Self::fill_with) and the calls like it is known
 /// to be for this key, and is [refused](crate::error::Refused) instead.
 ///
 /// # Tasks
@@ -118,7 +118,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         }
     }
 
-    /// As [`fill`](Self::fill), of a map that may be closed.
+    /// Enters the value like [`fill`](Self::fill), unless the map is closed.
     ///
     /// # Errors
     /// [`ClosedError`] when the map has been closed; the value is dropped.
@@ -144,7 +144,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         never_fails(self.try_fill_with(|key| Ok(make(key))))
     }
 
-    /// As [`fill_with`](Self::fill_with), by a factory that may fail.
+    /// Enters the value that `make` makes, which may fail; otherwise like [`fill_with`](Self::fill_with).
     ///
     /// # Errors
     /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the map has been
@@ -158,7 +158,7 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         })
     }
 
-    /// As [`try_fill_with`](Self::try_fill_with), in two steps: see
+    /// Enters the value that is made in two steps, like [`try_fill_with`](Self::try_fill_with): see
     /// [`or_create_cyclic`](crate::map::Entry::or_create_cyclic).
     ///
     /// # Errors
@@ -173,11 +173,11 @@ impl<M: Creator<Owner: Clone>> Vacancy<'_, M> {
         })
     }
 
-    /// As [`fill_with`](Self::fill_with), of a value that carries a [`Token`]: see
+    /// Enters the value that `make` makes with a [`Token`], like [`fill_with`](Self::fill_with): see
     /// [`or_insert_with_token`](crate::map::Entry::or_insert_with_token).
     ///
     /// # Panics
-    /// As there.
+    /// See there.
     #[allow(private_bounds)] // Which maps can be notified by a token is in their documentation.
     #[track_caller]
     pub fn fill_with_token(self, make: impl FnOnce(&M::Key, Token) -> M::Value) -> M::Owner

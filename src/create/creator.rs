@@ -1,4 +1,4 @@
-//! What an entry asks of its map.
+//! The calls of a map that its entries need.
 
 use crate::create::error::CreateError;
 use crate::create::steps::{Creates, Creation, Share};
@@ -27,9 +27,9 @@ pub trait Creator:
 {
     /// The key: `K`, or the pointer that is a weak key.
     type Key;
-    /// What is entered: `V`, or the pointer that is a weak value.
+    /// The value that is entered: `V`, or the pointer that is a weak value.
     type Value;
-    /// What comes back: a handle, the pointer, or a clone of the value.
+    /// The owner that comes back: a handle, the pointer, or a clone of the value.
     type Owner;
 }
 

@@ -47,7 +47,7 @@ impl fmt::Debug for ClosedError {
 
 impl Error for ClosedError {}
 
-/// Why a creation did not begin, or did not end well, though no factory failed.
+/// The reason why a creation did not begin, or did not end well, though no factory failed.
 ///
 /// ```
 /// use highlander::error::{CreateError, Refused};
@@ -100,7 +100,7 @@ impl From<ClosedError> for Refused {
     }
 }
 
-/// So that a factory which opens files needs no error type of its own.
+/// Lets a factory that opens files do without an error type of its own.
 impl From<Refused> for std::io::Error {
     fn from(refused: Refused) -> Self {
         std::io::Error::other(refused)
@@ -183,14 +183,14 @@ impl<E> From<ClosedError> for CreateError<E> {
     }
 }
 
-/// So that `?` works in a factory whose own error is a refusal.
+/// Lets `?` work in a factory whose own error is a refusal.
 impl From<CreateError<Refused>> for Refused {
     fn from(error: CreateError<Refused>) -> Self {
         error.map_refused(|refused| refused)
     }
 }
 
-/// The factory's error as it is; a refusal as [`ErrorKind::Other`](std::io::ErrorKind::Other).
+/// Keeps the factory's error; turns a refusal into [`ErrorKind::Other`](std::io::ErrorKind::Other).
 impl From<CreateError<std::io::Error>> for std::io::Error {
     fn from(error: CreateError<std::io::Error>) -> Self {
         error.map_refused(std::io::Error::from)
@@ -238,7 +238,7 @@ impl fmt::Display for InFlight {
 
 impl Error for InFlight {}
 
-/// Why a key was not claimed at once; see [`try_claim`](crate::map::Entry::try_claim).
+/// The reason why a key was not claimed at once; see [`try_claim`](crate::map::Entry::try_claim).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClaimError {
@@ -259,7 +259,8 @@ impl fmt::Display for ClaimError {
 
 impl Error for ClaimError {}
 
-/// A value was to be replaced that is not entered any more: what was to take its place comes back.
+/// A value was to be replaced that is not entered any more, or whose registry is closed: what was to take its
+/// place comes back.
 ///
 /// ```
 /// use highlander::Registry;

@@ -8,24 +8,24 @@ use std::mem::ManuallyDrop;
 
 /// The key of an entry to come, in the node that it will live in, where others may read it.
 ///
-/// Invariant: the key is written and stays until this is dropped; and once it is published, until the entry
-/// goes, of which every reader of the key must be an owner then.
+/// Invariant: the key is written and stays until this is dropped. Once the node is published, it stays until
+/// the entry goes: every reader of the key must then own the entry, or be sure of an owner.
 pub(crate) struct ReservedNode<B: Halves> {
     node: NodePtr,
     /// The node is an entry's.
     is_published: AtomicBool,
-    /// Gives the node back if it is not.
+    /// Gives the node back if it is not published.
     uninit: ManuallyDrop<UninitNode<B>>,
 }
 
-// SAFETY: it is a key, and later a value that is never reached through it: the bounds are those of the entry.
+// SAFETY: it has a key, and for some time a value that its creator alone touches: the bounds are the entry's.
 unsafe impl<B: Halves> Send for ReservedNode<B>
 where
     B::First: Send + Sync,
     B::Value: Send + Sync,
 {
 }
-// SAFETY: as above; while shared, only the key is read.
+// SAFETY: as above; what several threads reach is the key, which they only read.
 unsafe impl<B: Halves> Sync for ReservedNode<B>
 where
     B::First: Send + Sync,
@@ -64,7 +64,7 @@ impl<B: Halves> ReservedNode<B> {
     /// Returns the node with the value that was written.
     ///
     /// # Safety
-    /// Called once for each value.
+    /// A value was written to [`place`](Self::place), and this is called once for it.
     #[inline(always)]
     pub(crate) unsafe fn filled(&self) -> FilledNode<'_, B> {
         FilledNode { reserved: self }
@@ -97,7 +97,7 @@ impl<B: Halves> FilledNode<'_, B> {
 
     pub(crate) fn draft(self) -> NodeRef<B> {
         let node = self.publish();
-        // SAFETY: a node, and nobody's.
+        // SAFETY: a node, which has no owner: others only read its key.
         unsafe { node.as_ref() }.begin_draft();
         // SAFETY: complete, and its one count is ours.
         unsafe { NodeRef::adopt(node) }
@@ -127,9 +127,9 @@ impl<B: Halves> Drop for FilledNode<'_, B> {
 impl<B: Halves> Drop for ReservedNode<B> {
     fn drop(&mut self) {
         if !sync::settled(&mut self.is_published) {
-            // SAFETY: dropped once, here, and after the key also when that one's destructor panics.
+            // SAFETY: taken once, here. It is dropped after the key, also when the key's destructor panics.
             let uninit = unsafe { ManuallyDrop::take(&mut self.uninit) };
-            // SAFETY: no value was written, and the last reader of the key has gone.
+            // SAFETY: the key was written, no value is there, and the last reader of the key has gone.
             drop(unsafe { B::take_key(uninit.node()) });
         }
     }

@@ -34,7 +34,7 @@ pub struct CycleError {
     chain: Arc<[String]>,
     /// The end of what was asked for, if that is on another thread.
     end: Option<Arc<WorkEnd>>,
-    /// What who waits for that does around its sleep.
+    /// The hook around the sleep of a caller that waits for that end.
     around: AroundSleep,
 }
 
@@ -57,7 +57,7 @@ impl CycleError {
         }
     }
 
-    /// Of a map with this hook.
+    /// Sets the hook, that of the map that has refused.
     pub(crate) fn around(mut self, around: AroundSleep) -> Self {
         self.around = around;
         self
@@ -68,7 +68,7 @@ impl CycleError {
         self.end.is_none()
     }
 
-    /// Waits until the creation has ended that was asked for, well or not. It is on another thread, and may
+    /// Waits until the creation that was asked for has ended, well or not. It is on another thread, and may
     /// have waited for what the caller was creating: so the caller gives that up first. Returns at once if it
     /// has ended.
     ///

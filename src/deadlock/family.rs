@@ -76,7 +76,7 @@ pub(crate) struct Family {
     /// The number of the creation that the frame is a part of, once there are groups.
     owner: Cell<u64>,
     groups: RefCell<Vec<Group>>,
-    /// What the frame and its groups need, without the frame itself.
+    /// The needs of the frame and its groups, without the frame itself.
     needs: RefCell<Needs>,
     /// All that is given up inside the frame, and with it.
     given_up: OnceCell<Arc<GivenUpGroup>>,
@@ -120,7 +120,7 @@ impl Family {
         })
     }
 
-    /// `see` runs no user code.
+    /// Shows all members to `see`, which runs no user code.
     pub(in crate::deadlock) fn for_each(&self, mut see: impl FnMut(&dyn Pending)) {
         let groups = self.groups.borrow();
         groups
@@ -162,7 +162,8 @@ impl Family {
         outer.groups.borrow_mut().push(Group { members, needs });
     }
 
-    /// Returns what needs this failed frame, to be given up. Others go to the outer frame, if there is one.
+    /// Returns what needs this failed frame, to be given up. Others go to the outer frame. Without one, all
+    /// are returned.
     #[must_use]
     pub(in crate::deadlock) fn fail(&self, outer: Option<&Family>) -> Vec<Box<dyn Pending>> {
         let groups = self.groups.take();
@@ -220,7 +221,7 @@ impl<'a> Unfinished<'a> {
         self.family.owner.get()
     }
 
-    /// `see` runs no user code.
+    /// Shows those to come to `see`, which runs no user code.
     pub(in crate::deadlock) fn for_each(&self, see: impl FnMut(&dyn Pending)) {
         let members = self.members.borrow();
         members.iter().map(|member| &**member).for_each(see);

@@ -148,7 +148,7 @@ fn frames<'a>() -> impl Iterator<Item = &'a Frame<'a>> {
     let mut next: *const Frame<'a> = INNERMOST.with(Cell::get).cast();
     std::iter::from_fn(move || {
         // SAFETY: null, or in a call of `during` on this thread that is not over, as the callers of this run
-        // in its `f` and keep nothing. So the frame is there, and what it refers to.
+        // in its `f` and keep nothing after it. So the frame is there, and what it refers to.
         let frame = unsafe { next.as_ref() }?;
         next = frame.outer;
         Some(frame)
@@ -182,8 +182,8 @@ pub(crate) fn remove_pending_destructor() {
     PENDING_DESTRUCTORS.with(|count| count.set(count.get() - 1));
 }
 
-/// Returns whether this thread has something to end: perhaps only soon, if it is so deep that what dies is
-/// put aside. A task waits on while that comes about.
+/// Returns whether this thread has something to end, or may soon have: it is so deep that what dies is put
+/// aside. (A task may still wait by then.)
 #[inline]
 fn has_pending_ends() -> bool {
     PENDING_DESTRUCTORS.with(Cell::get) > 0 || teardown::is_deepest()
@@ -219,7 +219,7 @@ pub(in crate::deadlock) fn is_waited_for() -> bool {
     is_inside_any() || has_pending_ends()
 }
 
-/// Who asks for something.
+/// A thread or a task that asks for something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asker {
     Thread,

@@ -1,4 +1,4 @@
-//! What each thread is in the middle of, who waits for whom, and the error of a cycle.
+//! The works that each thread is in the middle of, who waits for whom, and the error of a cycle.
 
 pub(crate) mod cycle;
 pub(crate) mod family;

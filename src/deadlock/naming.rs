@@ -1,8 +1,8 @@
-//! How keys are named in the texts of errors.
+//! The naming of keys in the texts of errors.
 
 use std::fmt;
 
-/// How keys are named in the texts of errors: by `Debug`, or by their type.
+/// The way in which the texts of errors name keys: by `Debug`, or by their type.
 pub(crate) struct Naming<K: ?Sized>(Option<ShowKey<K>>);
 
 type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;

@@ -1,4 +1,5 @@
-//! Who waits for whom: finds creations that would wait for themselves, through several threads and maps.
+//! The graph of who waits for whom: finds creations that would wait for themselves, through several threads
+//! and maps.
 //!
 //! ```text
 //!  thread 1: creates A ─► asks for B: sleeps ─┐     the edge "A waits for B" is added before it sleeps;
@@ -139,8 +140,8 @@ fn forget_number(number: u64) {
     }
 }
 
-/// Adds that this work does not end before the other one has, or before that thread goes on. Called under the
-/// lock that shows it.
+/// Adds that this work does not end before the other one has, or before that thread goes on. The list of ends
+/// (see `exclusive`) calls this under its lock.
 ///
 /// A thread may run a destructor much later, as ends of long chains are put aside. So a destructor is a part
 /// of its thread, once that is known, and a thread that has or may soon have some to run is in its edges.

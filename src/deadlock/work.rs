@@ -95,7 +95,7 @@ impl Drop for GivenUpGroup {
     }
 }
 
-/// How a draft is given up.
+/// The circumstances in which a draft is given up.
 #[derive(Clone, Copy)]
 pub(crate) struct GivenUp<'a> {
     /// The work of dropping the draft's last reference in the flight.
@@ -147,7 +147,7 @@ impl WorkEnd {
 /// Writes the name of a work, for the text of an error.
 pub(crate) type Describe<'a> = &'a dyn Fn(&mut fmt::Formatter<'_>) -> fmt::Result;
 
-/// Returns the text that is written.
+/// Returns the text that `describe` writes.
 pub(crate) fn text(describe: Describe<'_>) -> String {
     struct Text<'a>(Describe<'a>);
     impl fmt::Display for Text<'_> {

@@ -23,7 +23,7 @@ use std::hash::{BuildHasher, Hash};
 #[cfg(feature = "async")]
 use std::sync::Arc;
 
-/// The key of an entry, as it was given: of [`Map::entry`].
+/// The key of an entry, as it was given to [`Map::entry`].
 #[derive(Clone, Copy, Debug)]
 pub struct GivenKey<G>(G);
 
@@ -85,12 +85,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.entry(key).or_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), by a factory that may fail:
+    /// Returns the live value of this key. If there is none, creates it by a factory that may fail:
     /// [`entry`](Self::entry) with [`or_try_insert_with`](Entry::or_try_insert_with).
     ///
     /// # Errors
     /// [`CreateError::Failed`] with the error of `make`; [`CreateError::Refused`] when the creation is
-    /// refused. Nothing is entered, and one of those who wait creates.
+    /// refused. Nothing is entered, and one of those that wait creates.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -115,12 +115,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.entry(key).or_try_insert_with(make)
     }
 
-    /// As [`get_or_insert_with`](Self::get_or_insert_with), with a factory that awaits:
+    /// Returns the live value of this key. If there is none, creates it by a factory that awaits:
     /// [`entry`](Self::entry) with [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
-    /// What `make` returns cannot borrow the key, so a factory that uses it clones it first. (An
-    /// `async |key|` closure borrows it.) Where the value is an `Arc<dyn Trait>`, the block says so at its
-    /// end.
+    /// The future that `make` returns cannot borrow the key, so a factory that uses the key clones it first.
+    /// (An `async |key|` closure borrows it.) Where the value is an `Arc<dyn Trait>`, the block says so at
+    /// its end.
     ///
     /// # Panics
     /// As `get_or_insert_with`, when the future is polled.
@@ -157,10 +157,11 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.entry(key).or_insert_with_async(make)
     }
 
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with), with a factory that awaits.
+    /// Returns the live value of this key. If there is none, creates it by a factory that awaits and may
+    /// fail.
     ///
     /// # Errors
-    /// As there.
+    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
     #[cfg(feature = "async")]
     pub fn get_or_try_insert_async<'a, F, T, E>(
         &'a self,
@@ -182,7 +183,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// Selects one key: what is to become of it is said by the calls of the [`Entry`].
+    /// Selects one key. The calls of the [`Entry`] say what is to be done with it.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -368,7 +369,7 @@ where
     }
 }
 
-/// That what is ours in an [`EntryFuture`] may go to other threads.
+/// Checks that our part of an [`EntryFuture`] may go to other threads.
 #[cfg(feature = "async")]
 #[allow(dead_code)] // It compiles, which is all.
 fn futures_are_send<'a>(

@@ -1,4 +1,4 @@
-//! The entries of a map, one after the other.
+//! The iterator over the entries of a map.
 
 use crate::map::store::iter::Walk;
 use crate::map::store::reverse::ValueSlot;

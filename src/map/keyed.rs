@@ -16,8 +16,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     /// Returns the live value of this key. A dead one counts as none, and is taken out.
     ///
     /// A kept key may be borrowed in any form that is [`Equivalent`](crate::Equivalent) to it and hashes
-    /// alike. A weak key is asked for by what it leads to, or what is equivalent to that: `&*arc`, or a
-    /// `&str` for an `Arc<str>`; with [`ByAddress`](crate::map::ByAddress) by the pointer itself.
+    /// alike. A weak key is asked for by its target, or by what is equivalent to that: `&*arc`, or a `&str`
+    /// for an `Arc<str>`. With [`ByAddress`](crate::map::ByAddress) it is asked for by the pointer itself.
     ///
     /// *Runs* `Hash` and `Equivalent` of the query, `upgrade` of what is weak, and `clone` of a kept value.
     /// *Waiting:* none on a hit, unless the key is one of very many with the same hash; a miss may wait for a
@@ -43,8 +43,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
             .get_asked_with(&self.hasher, key, Slot::live_owner)
     }
 
-    /// Returns the live values of these keys in order, as [`get`](Self::get) does for each, when the iterator
-    /// comes to it.
+    /// Iterates over the live values of these keys in order. For each it does what [`get`](Self::get) does,
+    /// when the iterator comes to it.
     ///
     /// For large maps: of sixteen keys at a time, the memory that has to be read is fetched together.
     ///
@@ -74,10 +74,10 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         )
     }
 
-    /// Returns what `view` makes of the live value of this key; none if there is none, and then `view` is not
-    /// called. So a kept value need not be `Clone`.
+    /// Calls `view` with the live value of this key, and returns its result. Returns none, and does not call
+    /// `view`, if there is no such value. So a kept value need not be `Clone`.
     ///
-    /// *Runs* `view` with no lock held: it may use the map, and the value stays until it returns, whatever
+    /// *Runs* `view` with no lock held: it may use the map. The value stays until it returns, whatever
     /// becomes of the entry.
     ///
     /// ```
@@ -123,7 +123,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
 
     /// Returns whether this key has a live value at some moment during the call.
     ///
-    /// Owns a weak value for that moment, so if its last owner goes just then, it is dropped here.
+    /// It owns a weak value for that moment. So if the last other owner goes just then, the value is dropped
+    /// here.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -146,11 +147,11 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         seen.is_some()
     }
 
-    /// Returns the live value of this key, as [`get`](Self::get), but tells whether there is none because it
-    /// is being created.
+    /// Returns the live value of this key, as [`get`](Self::get) does, or an error if the value is being
+    /// created.
     ///
     /// # Errors
-    /// [`InFlight`] when there is none yet, and somebody is creating it.
+    /// [`InFlight`] when there is none yet, and another call is creating it.
     ///
     /// ```
     /// use highlander::error::InFlight;
@@ -174,12 +175,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
             .try_get_asked_with(&self.hasher, key, Slot::live_owner)
     }
 
-    /// Enters a value, in the place of the live one if there is one, which comes back. Owners of that keep
+    /// Enters a value, and returns the live one that it replaces, if there is one. Owners of that one keep
     /// it. An equal weak key that is stored already stays; a kept key comes with its value.
     ///
     /// *Waiting:* for writers of the key's bucket, a few instructions long; not for a creation of the key
     /// under way, whose callers then get this value. *Runs* `downgrade`, `Hash` and `Eq`, the hook,
-    /// destructors of what has died, and `clone` and destructor of a kept value that made way.
+    /// destructors of what has died, and `clone` and destructor of a kept value that was replaced.
     ///
     /// # Panics
     /// When the map is closed.
@@ -203,11 +204,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.enter(key, value).map(LiveEntry::into_owner)
     }
 
-    /// Enters a value, unless the key has a live one, and returns it. Guava calls it `putIfAbsent`, CPython
+    /// Enters a value, unless the key has a live one, and returns it. Guava calls this `putIfAbsent`, CPython
     /// `setdefault`.
     ///
     /// # Errors
-    /// [`OccupiedError`] with the live value, or when the map is closed; key and value come back in it.
+    /// [`OccupiedError`] with the live value, or without one when the map is closed. Key and value come back
+    /// in it.
     ///
     /// ```
     /// use highlander::StrongMap;
@@ -245,8 +247,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         }
     }
 
-    /// Puts `new` in the place of this very `old`, if that is the value of this key, and returns the old one.
-    /// Values are compared by identity, so they have to be pointers.
+    /// Replaces this very `old` by `new`, if `old` is the value of this key, and returns the old one. Values
+    /// are compared by identity, so they have to be pointers.
     ///
     /// # Errors
     /// [`ReplaceError`] with `new`, if the key has another value or none, or the map is closed.
@@ -284,9 +286,10 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         }
     }
 
-    /// Changes the entry of a key as `f` says, which gets the live value or none and returns the new value or
-    /// none. Returns the value that is entered then. A weak value that is there already stays as it is: that
-    /// is no replacement. Java calls it `compute`, and with `old?` first, `computeIfPresent`.
+    /// Changes the entry of a key as `f` says: `f` gets the live value or none, and returns the new value or
+    /// none. Returns the value that is entered then. If `f` returns the weak value that is there already, the
+    /// entry stays: that is no replacement. Java calls this `compute`, and with `old?` first,
+    /// `computeIfPresent`.
     ///
     /// *Runs* `f` with no lock held, again if the entry changes meanwhile.
     ///
@@ -363,7 +366,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
     }
 
     /// Takes out the entry of this key if it is dead, and drops its key before it returns. Returns whether
-    /// this call has taken something out. It may be the entry of another key with the same 64 bits of hash.
+    /// this call has taken something out. That may be the dead entry of another key with the same 64 bits of
+    /// hash.
     ///
     /// *Runs* `Hash` of what is asked for, `is_dead` of weak keys and values, destructors of the other side,
     /// and the hook.
@@ -387,7 +391,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         self.store.prune_of(A::hash_asked(&self.hasher, key)) > 0
     }
 
-    /// Takes out this very value, if it is the one of this key. Returns whether this call did. Values are
+    /// Takes out this very value, if it is the value of this key. Returns whether this call has. Values are
     /// compared by identity, so they have to be pointers.
     ///
     /// ```
@@ -412,9 +416,9 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         removed.is_some()
     }
 
-    /// Takes out the live entry of this key, and returns what `view` makes of its value: for kept values that
-    /// cannot be cloned. None if there was none, or another call has taken it out first; then `view` is not
-    /// called.
+    /// Takes out the live entry of this key, calls `view` with its value, and returns the result: for kept
+    /// values that cannot be cloned. Returns none, and does not call `view`, if there was no such entry or
+    /// another call has taken it out first.
     ///
     /// *Runs* `view` with no lock held, when the entry is out.
     ///
@@ -439,7 +443,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static, S: BuildHasher> Map<A, B, S
         Some(after(removed, seen))
     }
 
-    /// As `insert`, for those who may not want what had to make way.
+    /// Enters a value as `insert` does, and returns the entry that it replaces: its value need not be cloned.
     #[track_caller]
     pub(in crate::map) fn enter(
         &self,

@@ -1,5 +1,5 @@
-//! The map, whatever its sides are: the type, and what concerns all of its entries. `keyed` has what concerns
-//! one, `creating` the calls that run a factory.
+//! The map, whatever its sides are: the type, and what concerns all of its entries. `keyed` has the calls for
+//! one entry, `creating` the calls that run a factory.
 
 use crate::map::iter::Iter;
 use crate::map::store::hook::{Hook, RemovalCause};
@@ -26,29 +26,30 @@ use crate::deadlock::naming::Naming;
 /// # Consistency
 /// All operations take `&self` and may be called from any thread, and from inside a factory, a `Drop`, a
 /// `Hash`, an `Eq`, a `Clone`, a hook or a [`Pointer`](crate::pointer::Pointer) function: none of these runs
-/// under a lock. A look-up finds a value if it is entered and alive throughout the call, and does not if it
-/// is at no moment of it. What a call returns is an owner or a clone; no guard of the map is ever handed out,
-/// so nothing that a caller holds (across an `.await`, say) blocks anybody.
+/// under a lock. A look-up finds a value if it is entered and alive throughout the call. It does not find a
+/// value that is so at no moment of the call. What a call returns is an owner or a clone. No guard of the map
+/// is ever handed out, so nothing that a caller keeps (across an `.await`, say) blocks anybody.
 ///
 /// # Prompt entries
 /// The entry of a key or a value that reports its death ([`Watched`](crate::pointer::Watched),
 /// [`Handle`](crate::Handle), or an `Arc` that was entered with a [`Token`](crate::pointer::Token)) goes
-/// before the last owner's drop returns, in each map that it is in, and with it the other side, unless
-/// somebody is looking at it. The hook is called by that thread, once, when all weak pointers are dead. If
-/// both sides die at once, one of the two takes the entry out. A panic of the hook, or of a destructor, does
-/// not keep other maps and callbacks from being told, and goes on from the drop of the value. The report says
-/// only where to look: it takes out what is dead, and never a successor.
+/// before the last owner's drop returns, in each map that it is in. The other side of the entry goes with it,
+/// unless somebody is looking at it. The hook is called by that thread, once, when all weak pointers are
+/// dead. If both sides die at once, one of the two takes the entry out. If the hook or a destructor panics,
+/// other maps and callbacks are notified all the same, and the panic goes on from the drop of the value. The
+/// report says only where to look: it takes out what is dead, and never a successor.
 ///
-/// A map made with `local` cannot be told, since a value may die on another thread. Its entries are all
-/// pruned.
+/// A value may die on any thread. So a map of pointers that report their death can be made only if keys and
+/// values are `Send`, `Sync` and `'static`.
 ///
 /// # Dead entries
-/// A plain `Arc` does not tell anybody when it dies. Its entry, with the key, stays for a while as a *dead
-/// entry*, which no operation shows but [`entry_count`](Self::entry_count), [`weak_keys`](Self::weak_keys)
-/// and [`weak_values`](Self::weak_values). It keeps a kept side, and the memory of a weak one (not the value
-/// itself: that was dropped when its last owner went), since a `Weak` does. Dead entries are taken out
+/// A plain `Arc` does not report its death. Its entry, with the key, stays for a while as a *dead entry*,
+/// which no operation shows but [`entry_count`](Self::entry_count), [`weak_keys`](Self::weak_keys) and
+/// [`weak_values`](Self::weak_values). A dead entry keeps its kept side. It keeps the memory of a weak side,
+/// since a `Weak` does, but not the value itself: that was dropped when its last owner went. Dead entries are
+/// taken out
 /// * when a look-up or an insertion comes across them, and
-/// * when the thread that entered it has entered eight more, or
+/// * when the thread that entered them has entered eight more, or
 /// * by *sweeps*: an insertion whose predecessor of eight insertions ago is alive owes one, and pays it
 ///   together with seven others: six buckets of the table are looked at, with 2.8 to 4.2 entries each on
 ///   average. Each 64th miss of a thread looks at a bucket too. So as long as no more die than are inserted,
@@ -58,27 +59,27 @@ use crate::deadlock::naming::Naming;
 ///
 /// (A [`WeakSet`](crate::WeakSet) is swept by insertions and removals instead, 4 to 64 entries at a time.)
 ///
-/// When many die at once they stay until as many insertions have come by, or until [`prune`](Self::prune),
+/// When many die at once, they stay until as many insertions have come, or until [`prune`](Self::prune),
 /// which takes out all.
 ///
 /// # Keys and values of entries that are gone
-/// An entry that is taken out is dropped with its key by the call that takes it out, or by the last that is
-/// looking at it. Where values are weak, look-ups own nothing, and entries that were taken out may have to
-/// wait: the call drops it if no other call has done so in the last millisecond; else that comes a little
-/// later, as it interrupts all processors on which the process runs. So in a map that changes seldom nothing
-/// waits. In one that changes often:
+/// An entry that is taken out is dropped with its key by the call that takes it out, or by the last one that
+/// is looking at it. Where values are weak, look-ups own nothing, so an entry that was taken out may have to
+/// wait. The call drops it if no other call has done so in the last millisecond. Otherwise it is dropped a
+/// little later, as each time interrupts all processors on which the process runs. So in a map that changes
+/// seldom nothing waits. In one that changes often:
 /// * what waits goes with the first call that enters or takes out something after that millisecond, on
 ///   whatever thread, or with the next sweep;
 /// * and at most 64 entries that one thread has taken out wait, or a quarter as many as there are, up to 256.
 ///
-/// [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain),
-/// [`shrink_to_fit`](Self::shrink_to_fit), [`prune_key`](Self::prune_key) and the drop of the map leave
-/// nothing, and nothing waits in a map with [`eager_keys`](Self::eager_keys). (A look-up that stands still
-/// in a comparison holds back the one entry that it looks at.)
+/// After [`prune`](Self::prune), [`clear`](Self::clear), [`retain`](Self::retain), [`drain`](Self::drain),
+/// [`shrink_to_fit`](Self::shrink_to_fit), [`prune_key`](Self::prune_key) and the drop of the map nothing
+/// waits. Nothing ever waits in a map with [`eager_keys`](Self::eager_keys). (A look-up that stands still in
+/// a comparison holds back the one entry that it looks at.)
 ///
 /// # User code that panics
 /// The map stays consistent. A panic of a destructor, a `Clone` or a hook goes to the caller whose operation
-/// ran it, once the change is complete; a call that sweeps may so get the panic of another entry's key.
+/// ran it, once the change is complete. So a call that sweeps may get the panic of another entry's key.
 #[allow(private_bounds)] // How the sides work concerns nobody else.
 pub struct Map<A: KeySlot, B: ValueSlot, S = DefaultHashBuilder> {
     pub(in crate::map) store: Store<A, B>,
@@ -86,16 +87,16 @@ pub struct Map<A: KeySlot, B: ValueSlot, S = DefaultHashBuilder> {
 }
 
 /// Settings, for a map that nobody else has yet: `WeakValueMap::new().prune_bound(8)`. Those that are `const`
-/// do for a `static`.
+/// can be used for a `static`.
 impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
-    /// Sets a removal hook: what is to be called when an entry has gone, with what is stored as its key (the
-    /// key, or the weak pointer to it) and why. One that was set before is forgotten.
+    /// Sets a removal hook: the function that is called when an entry has gone, with what is stored as its
+    /// key (the key, or the weak pointer to it) and the cause. A hook that was set before is forgotten.
     ///
-    /// It is called once for each entry, after it is out and with no lock held, by the thread whose call took
-    /// it out: the one that drops the last owner, if the pointer reports its death; for a plain `Arc` that
-    /// dies not at that moment but when a look-up or a sweep finds it. It may use the map. A panic goes to
-    /// the caller of that operation, once the operation is complete. Entries that are there when the map
-    /// itself is dropped are not told of.
+    /// It is called once for each entry, after the entry is out and with no lock held, by the thread whose
+    /// call took it out. If the pointer reports its death, that is the thread that drops the last owner. For
+    /// a plain `Arc`, the hook is called not when it dies but when a look-up or a sweep finds it dead. The
+    /// hook may use the map. A panic goes to the caller of that operation, once the operation is complete.
+    /// For entries that are there when the map itself is dropped, the hook is not called.
     ///
     /// The hook may drop another value that is reported to a hook, and so on, any number of times. From the
     /// 64th one inside of another on, the hook is called a little later, before the outermost drop returns.
@@ -128,8 +129,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     }
 
     /// Sets how many entries, on average and rounded up to whole buckets, each insertion looks at to take out
-    /// dead ones; 2 if nothing is said. With `n`, there are in the long run at most `1 / (n - 1)` as many
-    /// dead entries as live ones; with 1 it is as with 2. Where nothing is weak it changes nothing.
+    /// dead ones. The default is 2. With `n` there are in the long run at most `1 / (n - 1)` as many dead
+    /// entries as live ones; with 1 there is no such bound. Where nothing is weak it changes nothing.
     ///
     /// # Panics
     /// When `entries` is 0.
@@ -154,7 +155,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// [see above](Self#keys-and-values-of-entries-that-are-gone). Each such call interrupts all processors
     /// on which the process runs, which takes some microseconds.
     ///
-    /// A plain `Arc` tells nobody when it dies, so its entry has to be found dead first. Let the values
+    /// A plain `Arc` does not report its death, so its entry has to be found dead first. Let the values
     /// report their death, as a [`Watched`](crate::pointer::Watched) does, or call
     /// [`prune_key`](Self::prune_key).
     ///
@@ -220,21 +221,22 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     }
 
     /// Sets a hook around sleeping: a thread that is about to sleep calls it, and sleeps when the hook calls
-    /// what it is given. For a thread that holds an interpreter's lock, and lets go of that while it sleeps:
-    /// else who creates the value may wait for the lock, and both for ever.
+    /// the function that it is given. It is for a thread that holds an interpreter's lock, and releases it
+    /// while it sleeps. Otherwise the thread that creates the value may wait for the lock, and both wait for
+    /// ever.
     ///
-    /// It is called wherever a thread may sleep until somebody else's creation in this map has ended, or a
-    /// destructor in an [exclusive](Self::exclusive) one, and by
-    /// [`CycleError::wait`](crate::error::CycleError::wait) after a refusal of this map. It is not called for
-    /// a hit, nor by who creates, nor by tasks, which do not hold up their thread; nor for the locks of the
-    /// map itself, which are held for a few instructions, and never while user code runs.
+    /// It is called wherever a thread may sleep until another creation in this map has ended, or a destructor
+    /// in an [exclusive](Self::exclusive) one, and by [`CycleError::wait`](crate::error::CycleError::wait)
+    /// after a refusal of this map. It is not called for a hit, nor by the thread that creates, nor by tasks,
+    /// which do not hold up their thread. It is not called for the locks of the map itself either, which are
+    /// held for a few instructions, and never while user code runs.
     ///
     /// The hook runs with no lock held, and may use the map. It calls the function that it is given once; if
     /// not at all, the thread sleeps after it. One call for a key may sleep several times. If the hook asks
-    /// for the very key for which its thread waits, that may be this thread's to create by then: it gets a
-    /// [`CycleError`](crate::error::CycleError). A panic of the hook, before the sleep or after it, goes to
-    /// the caller. The map is then as if that had not asked; if it was its turn to create, the next one
-    /// creates. One that was set before is forgotten.
+    /// for the very key for which its thread waits, that key may be this thread's to create by then: the hook
+    /// gets a [`CycleError`](crate::error::CycleError). A panic of the hook, before the sleep or after it,
+    /// goes to the caller. The map is then as if the caller had not asked. If it was its turn to create, the
+    /// next one creates. A hook that was set before is forgotten.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -274,7 +276,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self
     }
 
-    /// As `around_sleep`, for a constant that owns the map.
+    /// Sets what `around_sleep` sets, for a constant that owns the map.
     pub(crate) const fn set_around_sleep(&mut self, hook: fn(sleep: &mut dyn FnMut())) {
         self.store.flights.set_around_sleep(hook);
     }
@@ -282,19 +284,22 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// Makes the map exclusive: a value is not made before the destructor of the one that had the key has
     /// *ended*. For files, sockets, locks on disk, child processes.
     ///
-    /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
+    /// Creators, claims and futures wait for that, asleep; `try_claim` returns that it is in flight. A
     /// destructor that asks for its own key, directly or through others, gets a
     /// [`CycleError`](crate::error::CycleError). Look-ups do not wait, nor do `insert` and `try_insert`,
-    /// whose value exists already; and a value that was removed or replaced, or whose weak key has died
-    /// before it, and that lives on, is no business of the map's, and neither is one that was given up
-    /// together with a draft that it was made with. But one whose own initialisation has failed is waited for
-    /// until its last owner has let go, whoever that is: so let go of it before you ask for its key again.
-    /// Two keys with the same 64-bit hash wait for each other.
+    /// whose value exists already.
+    /// * The map does not wait for a value that lives on after it was removed or replaced, or after its weak
+    ///   key has died.
+    /// * Nor does it wait for a value that lives on after it was given up together with a draft that it was
+    ///   made with.
+    /// * It does wait for a value whose own initialisation has failed, until its last owner has dropped it,
+    ///   whoever that is. So drop it before you ask for its key again.
+    /// * Two keys with the same 64-bit hash wait for each other.
     ///
     /// The values must be pointers that report the end of their object: a
-    /// [`Watched`](crate::pointer::Watched), or a [`Handle`](crate::Handle). A map of others, such as an
-    /// `Arc`, does not compile. A value that is taken out of its `Watched` alive ends there. What was entered
-    /// before this call is not waited for.
+    /// [`Watched`](crate::pointer::Watched), or a [`Handle`](crate::Handle). A map of other pointers, such as
+    /// an `Arc`, does not compile. A value that is taken out of its `Watched` alive counts as ended. The map
+    /// does not wait for values that were entered before this call.
     ///
     /// ```
     /// use highlander::pointer::Watched;
@@ -362,8 +367,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self.store.is_empty()
     }
 
-    /// Returns the number of entries, with those that are dead and have not been taken out yet. *Complexity:*
-    /// a few loads.
+    /// Returns the number of entries, including those that are dead and have not been taken out yet.
+    /// *Complexity:* a few loads.
     pub fn entry_count(&self) -> usize {
         self.store.table.len()
     }
@@ -373,19 +378,19 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self.store.table.capacity()
     }
 
-    /// Makes room for `additional` entries more than there are, dead ones among them: `capacity` is at least
-    /// `entry_count + additional` then, and the table need not grow before there are more than `capacity`,
-    /// unless it is shrunk meanwhile.
+    /// Makes room for `additional` entries more than there are, dead ones included. After that `capacity` is
+    /// at least `entry_count + additional`, and the table need not grow before there are more than `capacity`
+    /// entries, unless it is shrunk meanwhile.
     ///
-    /// What is promised is the table: the memory of an entry comes with it. What other threads enter takes of
+    /// Only the table is promised: the memory of an entry comes with the entry. Entries of other threads use
     /// the same room.
     ///
-    /// Sweeps go round the whole table, so while it is emptier than it would be, a quarter as many dead
-    /// entries as `capacity` may stay besides those that stay otherwise.
+    /// Sweeps go round the whole table. So while it is emptier than it would be otherwise, up to a quarter of
+    /// `capacity` more dead entries may stay.
     ///
-    /// Others go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another thread
-    /// is just replacing the table, a part of the move is left to it and to the insertions to come.
-    /// *Complexity:* linear in the old `capacity`, and in the new one for getting the memory; constant if
+    /// Other calls go on meanwhile. *Waiting:* for writers of a bucket, a few instructions long; if another
+    /// thread is just replacing the table, a part of the move is left to it and to later insertions.
+    /// *Complexity:* linear in the old `capacity`, and in the new one for allocating the memory; constant if
     /// there is room already.
     ///
     /// # Panics
@@ -406,8 +411,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self.store.table.reserve(additional);
     }
 
-    /// Returns what the map has done so far, in numbers. Hits are counted only if
-    /// [that was asked for](Self::record_stats).
+    /// Returns counters of what the map has done so far. Hits are counted only if [that was asked
+    /// for](Self::record_stats).
     ///
     /// ```
     /// use highlander::StrongMap;
@@ -423,8 +428,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self.store.stats()
     }
 
-    /// Takes out all entries that are dead now. Returns how many this call has taken out. What dies with them
-    /// is taken out by the next call.
+    /// Takes out all entries that are dead now. Returns how many this call has taken out. Entries that die
+    /// because of that are taken out by the next call.
     ///
     /// *Runs* `is_dead` of weak keys and values, destructors of the other side, and the hook. *Complexity:*
     /// linear in `capacity`.
@@ -462,10 +467,10 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// Refuses new entries from now on, and returns the live values, so that each can be shut down. The
     /// entries stay, and are found until they die or are removed.
     ///
-    /// An insertion or creation that comes later, or is under way and not among the values returned, is
-    /// refused with a [`ClosedError`](crate::error::ClosedError). Of values that are
-    /// [published together](crate::map::Entry::or_create_cyclic) each is refused for itself: see
-    /// [the guide](crate::guide::creating#what-becomes-of-whom).
+    /// An insertion or creation that comes later is refused with a
+    /// [`ClosedError`](crate::error::ClosedError); so is one that is under way and not among the values
+    /// returned. Of values that are [published together](crate::map::Entry::or_create_cyclic) each is refused
+    /// for itself: see [the guide](crate::guide::creating#what-becomes-of-whom).
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -491,13 +496,13 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self.store.is_closed()
     }
 
-    /// Returns the live entries, each as it is at the moment when it is yielded. What is kept is cloned;
-    /// [`for_each`](Self::for_each) does without.
+    /// Iterates over the live entries, each as it is at the moment when it is yielded. Kept keys and values
+    /// are cloned; [`for_each`](Self::for_each) does not clone them.
     ///
-    /// The iterator goes through the table: what is entered and alive throughout is yielded once, what comes
-    /// or goes meanwhile may be. It holds no lock, and keeps nothing alive but the one in hand, and kept
-    /// values of the few entries of one bucket; the map may be changed meanwhile. A loop that enters
-    /// something for each value that it sees may see that too, but ends.
+    /// The iterator goes through the table. What is entered and alive throughout is yielded once; what comes
+    /// or goes meanwhile may be yielded. The iterator holds no lock. It keeps nothing alive but the entry in
+    /// hand, and kept values of the few entries of one bucket. The map may be changed meanwhile. A loop that
+    /// enters something for each value may also be shown what it has entered, but it ends.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -518,7 +523,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         Iter::new(self.store.walk())
     }
 
-    /// Returns the keys of the live entries; see [`iter`](Self::iter).
+    /// Iterates over the keys of the live entries; see [`iter`](Self::iter).
     ///
     /// ```
     /// let map: highlander::StrongMap<_, _> = [(1, 'a'), (2, 'b')].into_iter().collect();
@@ -537,7 +542,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         })
     }
 
-    /// Returns the live values; see [`iter`](Self::iter).
+    /// Iterates over the live values; see [`iter`](Self::iter).
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -563,8 +568,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         })
     }
 
-    /// Returns the weak keys of all entries, also of dead ones that have not been taken out yet: CPython's
-    /// `keyrefs`.
+    /// Iterates over the weak keys of all entries, including dead ones that have not been taken out yet:
+    /// CPython's `keyrefs`.
     ///
     /// ```
     /// use highlander::WeakKeyMap;
@@ -582,8 +587,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self.store.walk().views(|key, _| Some(key.weak().clone()))
     }
 
-    /// Returns the weak values of all entries, also of dead ones that have not been taken out yet: ask each
-    /// with [`upgrade`](crate::pointer::WeakPointer::upgrade).
+    /// Iterates over the weak values of all entries, including dead ones that have not been taken out yet:
+    /// ask each with [`upgrade`](crate::pointer::WeakPointer::upgrade).
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -620,8 +625,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         }
     }
 
-    /// Takes out the entries for which `keep` says no, and the dead ones. Returns how many live ones this
-    /// call has taken out.
+    /// Takes out the entries for which `keep` returns false, and the dead ones. Returns how many live ones
+    /// this call has taken out.
     ///
     /// *Runs* `keep` with no lock held; it may change the map. An entry that is replaced meanwhile is left as
     /// it is.
@@ -637,8 +642,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         })
     }
 
-    /// Takes out all entries. Owners keep what is theirs. Returns how many live ones this call has taken out.
-    /// Entries that come while this runs may stay.
+    /// Takes out all entries. Values that have other owners live on. Returns how many live ones this call has
+    /// taken out. Entries that come while this runs may stay.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -670,11 +675,12 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
         self.store.drain().into_iter()
     }
 
-    /// Takes out some live entry, whichever comes first; none if there is none. CPython calls it `popitem`.
+    /// Takes out some live entry, whichever comes first, and returns it; none if there is none. CPython calls
+    /// it `popitem`.
     ///
-    /// Where one was found the next call goes on, so emptying a map so takes a time linear in its size. Where
-    /// entries come between the calls, each looks through the table until it meets one: a few entries in what
-    /// has room for many are not a queue.
+    /// The next call goes on where the last one has found an entry, so emptying a map takes time linear in
+    /// its size. If entries come between the calls, each call looks through the table until it finds one. So
+    /// a map with room for many entries and few of them in it is no good queue.
     ///
     /// ```
     /// let map: highlander::StrongMap<u32, char> = [(1, 'a')].into_iter().collect();

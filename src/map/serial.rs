@@ -1,8 +1,8 @@
 //! Maps written to a data format, and read from one.
 //!
-//! What is alive is written, with what pointers lead to in their place. What is read needs owners besides the
-//! map, which keeps nothing alive: so there is no `Deserialize`, but a *seed*, which enters what it reads
-//! into a map that is there, and returns the owners.
+//! Live entries are written, with the targets of pointers in their place. The map keeps nothing of what is
+//! read alive, so that needs other owners. So there is no `Deserialize`, but a *seed*, which enters what it
+//! reads into a map that exists already, and returns the owners.
 
 use crate::create::entry::{Entry, KeyAndOwner, OwnedKey, StoredKey};
 use crate::create::error::CreateError;
@@ -48,13 +48,13 @@ impl<P: Pointer<Target: Serialize>, X: Extra<P>> Written for WeakSlot<P, X> {
 impl<A: KeySlot + Written + 'static, B: ValueSlot + Written + 'static, S> Serialize
     for Map<A, B, S>
 {
-    /// Serializes the live entries as a map, in no order, what is weak as what it leads to. To read it back,
+    /// Serializes the live entries as a map, in no order, and what is weak as its target. To read it back,
     /// see `seed` of the maps with a weak side.
     ///
     /// It owns all entries until it returns. *Runs* `Serialize` of keys, values and targets with no lock
     /// held.
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        // All before the first, as some formats want to know how many there are.
+        // All are collected before the first is written, as some formats need to know how many there are.
         let living: Vec<_> = self.store.living().collect();
         fn data<A: Written, B: Written>(live_entry: &LiveEntry<A, B>) -> (&A::Data, &B::Data) {
             (A::data(live_entry.key()), B::data(live_entry.value()))
@@ -64,14 +64,15 @@ impl<A: KeySlot + Written + 'static, B: ValueSlot + Written + 'static, S> Serial
     }
 }
 
-/// Reads a map's entries from a data format into a map that is there, and returns the owners of what it has
-/// entered: made by [`WeakValueMap::seed`], [`WeakKeyMap::seed`] and [`WeakKeyValueMap::seed`].
+/// Reads a map's entries from a data format into a map that exists already, and returns the owners of what it
+/// has entered: made by [`WeakValueMap::seed`], [`WeakKeyMap::seed`] and [`WeakKeyValueMap::seed`].
 ///
-/// `A` and `B` are what keys and values are read as, `O` is what owns an entry. If reading fails midway, the
-/// owners of what was read by then are dropped, and with them the entries, unless others own them by then.
+/// `A` and `B` are the types as which keys and values are read, `O` is the owner of an entry. If reading
+/// fails midway, the owners of what was read by then are dropped. The entries go with them, unless others own
+/// them by then.
 ///
-/// There is no `Deserialize` for these maps, since nobody would own what it read: all entries would be dead
-/// when it returned.
+/// There is no `Deserialize` for these maps, since nobody would own what it has read: all entries would be
+/// dead when it returned.
 pub struct MapSeed<'a, A, B, O> {
     enter: Box<dyn FnMut(A, B) -> Result<O, String> + 'a>,
 }
@@ -115,12 +116,12 @@ impl<'de, A: Deserialize<'de>, B: Deserialize<'de>, O> Visitor<'de> for MapSeed<
 }
 
 impl<K: Hash + Eq + 'static, P: Pointer + 'static, S: BuildHasher> WeakValueMap<K, P, S> {
-    /// What reads a map into this one, and returns an owner of each value, in the order of what was read.
-    /// `make` makes the pointer of what is read.
+    /// Returns a seed that reads a map into this one, and returns an owner of each value, in the order of
+    /// what was read. `make` makes the pointer of what is read.
     ///
-    /// A key that has a live value keeps that, as in [`get_or_insert_with`](Self::get_or_insert_with): its
-    /// owner is returned, and `make` is not called. It is an error if the map is closed, or `make` asks for
-    /// its own key.
+    /// A key that has a live value keeps that value, as in [`get_or_insert_with`](Self::get_or_insert_with):
+    /// its owner is returned, and `make` is not called. It is an error if the map is closed, or if `make`
+    /// asks for its own key.
     ///
     /// ```
     /// use highlander::WeakValueMap;
@@ -151,11 +152,11 @@ impl<K: Hash + Eq + 'static, P: Pointer + 'static, S: BuildHasher> WeakValueMap<
 }
 
 impl<P: Pointer + 'static, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<P, V, M, S> {
-    /// What reads a map into this one, and returns an owner of each key that is stored, in the order of what
-    /// was read. `make` makes the key of what is read.
+    /// Returns a seed that reads a map into this one, and returns an owner of each key that is stored, in the
+    /// order of what was read. `make` makes the key of what is read.
     ///
-    /// A key that is stored and alive keeps its value: its owner is returned. It is an error if the map is
-    /// closed.
+    /// A key that is stored and alive keeps its value, and the owner of that key is returned. It is an error
+    /// if the map is closed.
     ///
     /// ```
     /// use highlander::WeakKeyMap;
@@ -181,11 +182,11 @@ impl<P: Pointer + 'static, V: 'static, M: Keying<P>, S: BuildHasher> WeakKeyMap<
 impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S: BuildHasher>
     WeakKeyValueMap<P, Q, M, S>
 {
-    /// What reads a map into this one, and returns owners of each key that is stored and of its value, in the
-    /// order of what was read. `key` and `value` make the pointers of what is read.
+    /// Returns a seed that reads a map into this one, and returns owners of each key that is stored and of
+    /// its value, in the order of what was read. `key` and `value` make the pointers of what is read.
     ///
-    /// A key that is stored with a live value keeps that: their owners are returned, and `value` is not
-    /// called. It is an error if the map is closed, or `value` asks for its own key.
+    /// A key that is stored with a live value keeps that value: the owners of both are returned, and `value`
+    /// is not called. It is an error if the map is closed, or if `value` asks for its own key.
     ///
     /// ```
     /// use highlander::WeakKeyValueMap;

@@ -1,4 +1,4 @@
-//! The map that is strong on both sides: it keeps its keys and its values until they are taken out.
+//! The map that keeps both sides: its keys and its values stay until they are taken out.
 
 use crate::map::map::Map;
 use crate::map::store::death_listener::CanNotify;
@@ -8,7 +8,7 @@ use crate::memory::hash::DefaultHashBuilder;
 use crate::sync::const_fn;
 
 /// A concurrent map that keeps its keys and its values, as a `HashMap` does. Values are handed out as clones,
-/// or shown without cloning. What it does is said at [`Map`].
+/// or shown without cloning. [`Map`] describes its calls.
 ///
 /// ```
 /// use highlander::StrongMap;
@@ -30,12 +30,12 @@ use crate::sync::const_fn;
 /// # When a value dies
 /// Values are handed out as clones, taken from an entry that the call owns for that moment;
 /// [`with`](Map::with) shows them without cloning. To have *the* object, and not copies, store an `Arc`. Key
-/// and value of an entry are dropped together, by the call that takes the entry out or by the last that is
-/// looking at it.
+/// and value of an entry are dropped together, by the call that takes the entry out or by the last one that
+/// is looking at it.
 ///
-/// An entry has its own key: whoever puts a value in the place of another one brings a key too, and the equal
-/// key that was there goes with the old value. (A `HashMap` keeps the first key. It matters only for keys
-/// that are equal without being the same.)
+/// An entry has its own key. A call that replaces a value brings a key too, and the equal key that was there
+/// goes with the old value. (A `HashMap` keeps the first key. It matters only for keys that are equal without
+/// being the same.)
 ///
 /// A value that owns the map keeps both for ever.
 ///

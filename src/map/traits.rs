@@ -1,4 +1,5 @@
-//! What a map has in common with other collections: copying, comparing, filling, showing, iterating.
+//! The traits that a map has in common with other collections: copying, comparing, filling, showing,
+//! iterating.
 
 use crate::map::iter::Iter;
 use crate::map::map::Map;
@@ -17,7 +18,7 @@ where
     B::Value: Clone,
     S: BuildHasher + Clone,
 {
-    /// A new map with the entries that are alive. Hook, counters and other settings are not copied.
+    /// Creates a new map with the entries that are alive. Hook, counters and other settings are not copied.
     fn clone(&self) -> Self {
         let copy = Self {
             store: Store::new(B::Index::nothing(), self.store.can_notify),
@@ -35,10 +36,10 @@ where
     B::Value: PartialEq,
     S: BuildHasher,
 {
-    /// Whether both have the same live keys, compared as the map compares them, with equal values. Taken at
-    /// no single moment.
+    /// Returns whether both have the same live keys, compared as the map compares them, with equal values.
+    /// The entries are not compared all at one moment.
     ///
-    /// Values are compared as their type says: two `Arc`s are equal if what they lead to is.
+    /// Values are compared as their type says: two `Arc`s are equal if their targets are equal.
     ///
     /// *Runs* `Hash` and `Eq` of keys and `PartialEq` of values, with no lock held. It is no look-up: the
     /// statistics do not count it as one.
@@ -64,7 +65,8 @@ where
     S: BuildHasher,
     Self: Default,
 {
-    /// The later of two with the same key wins. What is weak and nobody else owns is dead at the end.
+    /// Creates a map of these entries. Of two with the same key the later one stays. A weak key or value that
+    /// nobody else owns is dead at the end.
     fn from_iter<I: IntoIterator<Item = (A::Key, B::Value)>>(entries: I) -> Self {
         let mut map = Self::default();
         map.extend(entries);
@@ -89,8 +91,8 @@ where
     B: ValueSlot + 'static,
     S: BuildHasher,
 {
-    /// Enters all, each in the place of a live one with the same key. If the iterator panics, what came
-    /// before stays.
+    /// Enters all entries. Each replaces a live one with the same key. If the iterator panics, the entries
+    /// that came before stay.
     ///
     /// ```
     /// use highlander::StrongMap;
@@ -102,7 +104,7 @@ where
     /// ```
     ///
     /// # Panics
-    /// When the map is closed; what has been entered by then stays.
+    /// When the map is closed. The entries that came before stay.
     fn extend<I: IntoIterator<Item = (A::Key, B::Value)>>(&mut self, entries: I) {
         for (key, value) in entries {
             A::give(key, |key| drop(self.enter(key, value)));
@@ -117,7 +119,7 @@ where
     B: ValueSlot,
     B::Value: fmt::Debug,
 {
-    /// The live entries only.
+    /// Shows the live entries only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         self.for_each(|key, value| {

@@ -1,4 +1,4 @@
-//! The map with weak keys: from objects that it does not keep alive to what is to be known about them.
+//! The map with weak keys: from objects that it does not keep alive to data about them.
 
 use crate::map::map::Map;
 use crate::map::store::death_listener::{CanNotify, Reaches, ReportsTo};
@@ -14,11 +14,11 @@ use crate::pointer::traits::{Pointer, SyncPointer};
 use crate::sync::const_fn;
 use std::hash::BuildHasher;
 
-/// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies. What
-/// it does is said at [`Map`].
+/// A map whose keys are pointers that it holds weakly: an entry, with its value, goes when its key dies.
+/// [`Map`] describes its calls.
 ///
-/// Keys are compared by equality of what they lead to, or with `M` = [`ByAddress`](crate::map::ByAddress) by
-/// identity. The hash is taken once, when a key is entered; a dead key equals nothing and is never hashed
+/// Keys are compared by equality of their targets, or with `M` = [`ByAddress`](crate::map::ByAddress) by
+/// identity. The hash is taken once, when a key is entered. A dead key equals nothing and is never hashed
 /// again.
 ///
 /// ```
@@ -34,7 +34,8 @@ use std::hash::BuildHasher;
 /// assert!(sizes.is_empty());
 /// ```
 ///
-/// By identity, to attach something to an object of somebody else's, the object itself is what is asked for:
+/// By identity, to attach something to an object of somebody else's. Then the key is asked for by the pointer
+/// itself:
 /// ```
 /// use highlander::map::ByAddress;
 /// use highlander::WeakKeyMap;
@@ -47,7 +48,7 @@ use std::hash::BuildHasher;
 /// assert_eq!(NOTES.get(&equal), None);
 /// ```
 ///
-/// A value that is not `Clone`, such as a `Mutex`, is looked at in its place:
+/// A value that is not `Clone`, such as a `Mutex`, is used in its place:
 /// ```
 /// use highlander::map::ByAddress;
 /// use highlander::WeakKeyMap;
@@ -76,8 +77,8 @@ use std::hash::BuildHasher;
 /// with Guava: give it a weak pointer to the key, or put it into the key's object.
 ///
 /// Values are handed out as clones, taken from an entry that the call owns for that moment;
-/// [`with`](Map::with) shows them without cloning. When a value dies depends on who looks at it: it is
-/// dropped by the call that takes the entry out, or by the last that is looking at it.
+/// [`with`](Map::with) shows them without cloning. A value is dropped by the call that takes the entry out,
+/// or by the last one that is looking at it.
 ///
 /// The alignment of values is 1024 at most, as in a [`Registry`](crate::Registry).
 ///
@@ -144,8 +145,8 @@ where
 
 impl<P: SyncPointer, V: Send + Sync + 'static, M: Keying<P>> WeakKeyMap<P, V, M> {
     const_fn! {
-        /// As [`new`](Self::new), for code that is generic over its pointers, where the compiler does not
-        /// know whether these report their death.
+        /// Creates an empty map as [`new`](Self::new) does, for code that is generic over its pointers, where
+        /// the compiler does not know whether these report their death.
         pub const fn new_sync() -> Self {
             Self {
                 store: Store::new((), CanNotify::all()),
@@ -173,10 +174,11 @@ where
     M: Keying<P>,
     S: BuildHasher,
 {
-    /// As [`insert`](Self::insert), for keys that carry a [`Token`], which `token` shows: the entry goes, and
-    /// its value with it, when the token of the stored key is dropped, which is when that key is.
+    /// Enters a value as [`insert`](Self::insert) does. The key carries a [`Token`], which `token` returns.
+    /// The entry goes, with its value, when the token of the stored key is dropped, which is when that key is
+    /// dropped.
     ///
-    /// The other ways in (`update`, `insert`) keep the token of a key that is there already.
+    /// Later calls of `update` and `insert` keep the token of a key that is there already.
     ///
     /// *Runs* `token` too, with no lock held, again if the entry changes meanwhile; if it panics, nothing is
     /// entered.

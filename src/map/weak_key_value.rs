@@ -17,7 +17,7 @@ use crate::sync::const_fn;
 use std::hash::BuildHasher;
 
 /// A map from pointers to pointers that keeps neither side alive: an entry goes when its key or its value
-/// dies, whichever is first. What it does is said at [`Map`].
+/// dies, whichever is first. [`Map`] describes its calls.
 ///
 /// It can be asked from either side: [`get`](Map::get) by the key, [`get_by_value`](Map::get_by_value) by the
 /// value, which is always compared by identity. Keys are compared by equality, or with `M` =
@@ -46,8 +46,8 @@ use std::hash::BuildHasher;
 /// `MapMaker().weakKeys().weakValues()`, Jython's map from classes to their wrappers. Value and key may each
 /// own the other, which no map with one weak side survives without a leak.
 ///
-/// The side of the values follows that of the keys: an entry is found by its value a moment after it is found
-/// by its key, before the call that enters it returns. One value may be entered under several keys.
+/// The index by value follows that by key: an entry can be looked up by its value a moment later than by its
+/// key, but before the call that enters it returns. One value may be entered under several keys.
 ///
 /// The everyday calls, all of them at [`Map`] (and their `async` twins):
 ///
@@ -119,8 +119,8 @@ where
 
 impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>> WeakKeyValueMap<P, Q, M> {
     const_fn! {
-        /// As [`new`](Self::new), for code that is generic over its pointers, where the compiler does not
-        /// know whether these report their death.
+        /// Creates an empty map as [`new`](Self::new) does, for code that is generic over its pointers, where
+        /// the compiler does not know whether these report their death.
         pub const fn new_sync() -> Self {
             Self {
                 store: Store::new(ByValue::new(), CanNotify::all()),
@@ -144,12 +144,12 @@ where
 }
 
 impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMap<P, Q, M, S> {
-    /// The key under which this very value is entered; of several that are alive, the one that was entered
-    /// last. An entry that another thread is entering is found by its key a moment earlier than by its value;
-    /// one that another thread is taking out is found by its value a moment longer.
+    /// Returns the key under which this very value is entered. Of several that are alive, returns the one
+    /// that was entered last. An entry that another thread is entering is found by its key a moment earlier
+    /// than by its value. One that another thread is taking out is found by its value a moment longer.
     ///
     /// *Runs* `identity_hash` and `same` of values and `upgrade` of keys, no `Hash` and no `Eq`. *Waiting:*
-    /// for those who enter or take out a value in the same part of the reverse index, a few instructions
+    /// for calls that enter or take out a value in the same part of the reverse index, a few instructions
     /// long.
     ///
     /// ```
@@ -179,8 +179,8 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
         None
     }
 
-    /// All live keys under which this very value is entered, the last that was entered first. What others
-    /// enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
+    /// Returns all live keys under which this very value is entered, the newest first. For entries that
+    /// others enter or take out meanwhile, see [`get_by_value`](Self::get_by_value).
     pub fn keys_of(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
         for entry in self.store.reverse.entries_of(value) {
@@ -194,8 +194,8 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
         keys
     }
 
-    /// Takes out the entries that hold this very value. Returns their keys, as far as they are alive. What
-    /// others enter or take out meanwhile: see [`get_by_value`](Self::get_by_value).
+    /// Takes out the entries that hold this very value. Returns those of their keys that are alive. For
+    /// entries that others enter or take out meanwhile, see [`get_by_value`](Self::get_by_value).
     pub fn remove_by_value(&self, value: &Q) -> Vec<P> {
         let mut keys = Vec::new();
         for entry in self.store.reverse.entries_of(value) {
@@ -214,12 +214,12 @@ impl<P: Pointer + 'static, Q: Pointer + 'static, M: Keying<P>, S> WeakKeyValueMa
 }
 
 impl<P: SyncPointer, Q: SyncPointer, M: Keying<P>, S: BuildHasher> WeakKeyValueMap<P, Q, M, S> {
-    /// As [`insert`](Self::insert), for sides that carry a [`Token`]: `key_token` and `value_token` show
-    /// them, `None` for a side that has none. The entry goes when one of the tokens is dropped, which is when
-    /// that side is.
+    /// Enters a value as [`insert`](Self::insert) does, for sides that carry a [`Token`]. `key_token` and
+    /// `value_token` return the tokens, or `None` for a side that has none. The entry goes when one of the
+    /// tokens is dropped, which is when that side is dropped.
     ///
-    /// *Runs* both too, with no lock held, `key_token` again if the entry changes meanwhile; if one panics,
-    /// nothing is entered.
+    /// *Runs* both too, with no lock held, and `key_token` again if the entry changes meanwhile. If one of
+    /// them panics, nothing is entered.
     ///
     /// # Panics
     /// When the map is closed.

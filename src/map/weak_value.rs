@@ -13,8 +13,8 @@ use crate::sync::const_fn;
 use std::hash::{BuildHasher, Hash};
 
 /// A map from keys to pointers that it holds weakly: `Arc<V>`, `Arc<dyn Trait>`, a [`Handle`](crate::Handle),
-/// or any other [`Pointer`]. At most one live value per key; a value whose last owner has gone is never seen
-/// again. What it does is said at [`Map`].
+/// or any other [`Pointer`]. At most one value per key is alive. A value whose last owner has gone is never
+/// returned again. [`Map`] describes its calls.
 ///
 /// ```
 /// use highlander::WeakValueMap;
@@ -111,8 +111,8 @@ where
 
 impl<K: Send + Sync + 'static, P: SyncPointer> WeakValueMap<K, P> {
     const_fn! {
-        /// As [`new`](Self::new), for code that is generic over its pointers, where the compiler does not
-        /// know whether these report their death.
+        /// Creates an empty map as [`new`](Self::new) does, for code that is generic over its pointers, where
+        /// the compiler does not know whether these report their death.
         pub const fn new_sync() -> Self {
             Self {
                 store: Store::new((), CanNotify::all()),
@@ -137,8 +137,8 @@ where
     P: SyncPointer,
     S: BuildHasher,
 {
-    /// As [`insert`](Self::insert), for a value that carries a [`Token`], which `token` shows: the entry goes
-    /// when the token is dropped, which is when the value is.
+    /// Enters a value as [`insert`](Self::insert) does. The value carries a [`Token`], which `token` returns.
+    /// The entry goes when the token is dropped, which is when the value is dropped.
     ///
     /// *Runs* `token` too, with no lock held; if it panics, nothing is entered.
     ///

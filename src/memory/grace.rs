@@ -42,7 +42,7 @@ impl ReadGuard {
         record.state.store(state | READING, Ordering::Relaxed);
         light_barrier();
         if readers_fence() {
-            // Nothing was read: it goes on the other way.
+            // Nothing was read yet: the caller goes the other way.
             record.state.store(state, Ordering::Relaxed);
             return None;
         }
@@ -109,7 +109,8 @@ impl Drop for ReadGuard {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some((record, leave)) = self.outermost {
-            // Release: pairs with the Acquire loads in `Grace`. All reads under the guard come before.
+            // Release: pairs with the Acquire loads in `Grace` and `Refusal`. All reads under the guard come
+            // before.
             record.state.store(leave, Ordering::Release);
         }
     }
@@ -126,7 +127,7 @@ impl Grace {
     fn begin() -> Option<Self> {
         // Orders "made unreachable" before the loads below. A reader that they show as not reading either has
         // left (its Release store was seen), or has not begun: then its own barrier comes after this one, and
-        // its loads find what replaced the unreachable memory. So for a record that is not in the list yet.
+        // its loads find what replaced the unreachable memory. So too for a record not in the list yet.
         if !heavy_barrier() {
             return None;
         }

@@ -88,7 +88,7 @@ impl Hasher for DefaultHasher {
 
     #[inline(always)]
     fn write_u8(&mut self, i: u8) {
-        // What `str` appends so that "ab", "c" is not "a", "bc". The bytes' length is in their hash already.
+        // `str` appends this byte, so that "ab", "c" is not "a", "bc". The bytes' length is in their hash.
         if !(self.after_bytes && i == 0xFF) {
             self.hasher.write_u8(i);
         }
@@ -131,7 +131,7 @@ impl Hasher for DefaultHasher {
     }
 }
 
-/// The hash by which the table finds `key`.
+/// Returns the hash by which the table finds `key`.
 ///
 /// The table takes the bucket from the upper half and the tag from just below, so a user's hasher that leaves
 /// them empty (the identity on small integers, say) must not send every key to one bucket: one multiplication
@@ -142,7 +142,7 @@ pub(crate) fn hash_key<Q: Hash + ?Sized, S: BuildHasher>(hasher: &S, key: &Q) ->
     hash_one(hasher, key).wrapping_mul(0x9E37_79B9_7F4A_7C15 << 1)
 }
 
-/// As `BuildHasher::hash_one`, but inlined: a call costs a look-up ten instructions.
+/// Hashes like `BuildHasher::hash_one`, but inlined: a call costs a look-up ten instructions.
 #[allow(clippy::manual_hash_one)]
 #[inline(always)]
 fn hash_one<Q: Hash + ?Sized, S: BuildHasher>(hasher: &S, key: &Q) -> u64 {

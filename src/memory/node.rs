@@ -11,9 +11,9 @@
 //! | n > 0 | n owners | anyone may become an owner; owners may read header and payload |
 //!
 //! From 1 to 0 there is one way, [`Header::release`], and whoever takes it is alone with the node until it is
-//! published again. From 0 to 1 there is one too, [`Header::publish`], under the bucket's lock that links the
-//! node: earlier, a reader with a stale pointer from the node's last life could become an owner of a value
-//! that then loses against another.
+//! published again. Up from 0 there is one too (but for drafts), [`Header::publish`], under the bucket's lock
+//! that links the node: earlier, a reader with a stale pointer from the node's last life could become an
+//! owner of a value that then loses against another.
 //!
 //! A *draft* needs owners before it is linked, as its creator hands it out unfinished. Its hash is *hidden*
 //! until then: the lowest bit is set, which no look-up asks for. A reader with a stale pointer may become an
@@ -71,7 +71,7 @@ impl Header {
 
     /// Returns whether the value is a draft. Asked by an owner, or by one who keeps the node.
     ///
-    /// If it is none, all that its creator did to it is seen.
+    /// If it is not, all that its creator did to it is seen.
     #[inline(always)]
     pub(crate) fn is_hidden(&self) -> bool {
         // Acquire: pairs with `publish`.
@@ -86,8 +86,8 @@ impl Header {
 
     /// Stores the next node of a list in place of the hash.
     ///
-    /// As a number, since readers with stale pointers compare this field with a hash at any time. The
-    /// provenance is exposed for [`Header::link`]: the next node may lie in any chunk.
+    /// It is stored as a number, since readers with stale pointers compare this field with a hash at any
+    /// time. The provenance is exposed for [`Header::link`]: the next node may lie in any chunk.
     #[inline(always)]
     pub(crate) fn set_link(&self, next: Option<NodePtr>) {
         let next = next.map_or(ptr::null_mut(), NonNull::as_ptr);
@@ -99,7 +99,7 @@ impl Header {
     pub(crate) fn acquire(&self) -> bool {
         let mut count = self.count.load(Ordering::Relaxed);
         loop {
-            // One comparison for both that is not as usual: 0 wraps to the top.
+            // One comparison for both unusual cases: 0 wraps to the top.
             if count.wrapping_sub(1) >= MAX_OWNERS - 1 {
                 return if count == 0 { false } else { abort() };
             }
@@ -121,7 +121,7 @@ impl Header {
     /// Adds an owner; the caller is one already.
     #[inline(always)]
     pub(crate) fn acquire_again(&self) {
-        // Relaxed: the caller could not lose the node meanwhile.
+        // Relaxed: the caller is an owner throughout.
         if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_OWNERS {
             abort();
         }
@@ -143,7 +143,8 @@ impl Header {
         true
     }
 
-    /// Gives owners to a node that is being linked. The caller is one: it has it alone, or owns a draft.
+    /// Gives owners to a node that is being linked. One of them is the caller, which has the node alone, or
+    /// owns the draft in it.
     #[inline(always)]
     pub(crate) fn publish(&self, owners: u32) {
         // Relaxed: the caller has it alone, or is an owner, so that it does not become 0.
@@ -172,7 +173,8 @@ impl Header {
     /// The caller owns the node, or has it alone.
     #[inline(always)]
     pub(crate) unsafe fn meta(&self) -> u32 {
-        // SAFETY: written only while the count is 0, and the caller's ownership keeps it above.
+        // SAFETY: written only by one who has the node alone: by nobody while the caller owns it, and by
+        // nobody else while the caller has it alone.
         unsafe { *self.meta.get() }
     }
 

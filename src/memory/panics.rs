@@ -1,6 +1,6 @@
 //! Several steps that may panic: each is done, and the first panic goes on afterwards.
 //!
-//! Why every type is `UnwindSafe` and `Unpin`: see "Unwind safety" in ARCHITECTURE.md.
+//! For why every type is `UnwindSafe` and `Unpin`, see "Unwind safety" in ARCHITECTURE.md.
 
 use std::any::Any;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -8,7 +8,7 @@ use std::thread;
 
 /// The first panic of several steps, each of which runs whatever became of the others.
 ///
-/// Dropping it lets the panic go on, so a step that is forgotten about cannot hide one.
+/// Dropping it lets that panic go on. While another one unwinds already, it is discarded.
 #[derive(Default)]
 pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
 

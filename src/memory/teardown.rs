@@ -10,9 +10,9 @@
 //!
 //! That is sound since nothing that is put aside borrows anything: it may have been made in a destructor that
 //! is over when its turn comes. So what writes a value demands a `'static` type: the constructors of
-//! registries, interners and watched values, and `Watched::get_mut`. Handles, interned and watched pointers
-//! are covariant, which is harmless: through a shortened one nothing can be written. Registries and interners
-//! are invariant.
+//! registries, interners and watched values, the calls of maps that enter, and `Watched::get_mut`. Handles,
+//! interned and watched pointers are covariant, which is harmless: through a shortened one nothing can be
+//! written. Registries and interners are invariant.
 
 use crate::memory::panics::Panics;
 use crate::sync::local;
@@ -51,12 +51,12 @@ impl Dead {
 /// The list of the deepest level. A chain has one at a time.
 type Aside = RefCell<SmallVec<[Dead; 4]>>;
 
-// Without destructors, so that both work while the thread's other thread-locals are being destroyed.
+// Without destructors, so that they work while the thread's other thread-locals are being destroyed.
 local! {
     static DEPTH: Cell<u32> = Cell::new(0);
     /// Of the deepest level, while there is one: exactly while the depth is `MAX_DEPTH`.
     static ASIDE: Cell<*const Aside> = Cell::new(ptr::null());
-    /// Called when it has been left.
+    /// Called when all that is put aside has been ended.
     static AFTERWARDS: Cell<Option<fn()>> = Cell::new(None);
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn has_aside() -> bool {
     aside.is_some_and(|aside| !aside.borrow().is_empty())
 }
 
-/// Has `f` called when all that is put aside has been ended. Puts it aside. Only for the deepest level.
+/// Has `f` called when all that is put aside has been ended. Only for the deepest level.
 pub(crate) fn afterwards(f: fn()) {
     AFTERWARDS.with(|cell| cell.set(Some(f)));
 }
@@ -111,7 +111,7 @@ pub(crate) fn put_aside(dead: Dead) {
     aside.borrow_mut().push(dead);
 }
 
-/// Ends something one level deeper, or on the deepest.
+/// Ends something one level deeper, or on the deepest level.
 #[inline]
 pub(crate) fn descend(end: impl FnOnce()) {
     /// Undoes one level, also when a destructor panics.
@@ -134,7 +134,7 @@ pub(crate) fn descend(end: impl FnOnce()) {
     }
 }
 
-/// Runs the deepest level: ends also what is put aside meanwhile, and lets a panic out after that.
+/// Runs the deepest level: also ends what is put aside meanwhile, and lets a panic out after that.
 #[cold]
 #[inline(never)]
 fn end_all(end: impl FnOnce()) {
@@ -159,7 +159,7 @@ fn end_all(end: impl FnOnce()) {
         let Some(dead) = next else { break };
         let below = aside.borrow().len();
         panics.catch(|| dead.end());
-        // The last is ended next.
+        // The last of the list is ended next: so the first of these goes there.
         aside.borrow_mut()[below..].reverse();
     }
 }

@@ -1,14 +1,14 @@
 //! How weak keys are compared: by equality of what they lead to, or by identity.
 //!
-//! A dead key equals nothing, and nothing is ever asked of it: its hash is the one that was taken when it was
-//! entered.
+//! A dead key equals nothing, and is never hashed or compared again. Its hash is the one that was taken when
+//! it was entered.
 
 use crate::memory::hash::hash_key;
 use crate::pointer::traits::{Pointer, WeakPointer};
 use equivalent::Equivalent;
 use std::hash::{BuildHasher, Hash};
 
-/// Weak keys are the same if what they lead to is equal, as in CPython's `WeakKeyDictionary` and Guava's weak
+/// Weak keys are the same if their targets are equal, as in CPython's `WeakKeyDictionary` and Guava's weak
 /// interners. The first key stays.
 ///
 /// Look-ups take anything that is [`Equivalent`] to the target and hashes like it: `&*arc`, or a `&str` for
@@ -17,8 +17,8 @@ use std::hash::{BuildHasher, Hash};
 pub struct ByEquality(());
 
 /// Weak keys are the same if they lead to the very same object, as with `MapMaker.weakKeys()` of Guava and in
-/// .NET's `ConditionalWeakTable`. Nothing of the target is hashed or compared: only which object it is, as
-/// [`Pointer::same`] says. Look-ups take the pointer itself.
+/// .NET's `ConditionalWeakTable`. The target is not hashed or compared. Only the identity of the object
+/// counts, by [`Pointer::same`]. Look-ups take the pointer itself.
 #[derive(Clone, Copy, Debug)]
 pub struct ByAddress(());
 
@@ -29,7 +29,8 @@ mod sealed {
     impl Sealed for ByEquality {}
     impl Sealed for ByAddress {}
 
-    /// Of its own, since somebody's own `Q` would do for an implementation of `Asked`.
+    /// A trait of its own, as an implementation of `Asked` outside of the crate would otherwise be possible
+    /// with a `Q` of its own.
     pub trait CanAsk<P: Pointer, Q: ?Sized> {}
     impl<P: Pointer, Q: ?Sized + Hash + Equivalent<P::Target>> CanAsk<P, Q> for ByEquality {}
     impl<P: Pointer> CanAsk<P, P> for ByAddress {}
@@ -46,15 +47,15 @@ pub trait Keying<P: Pointer>: sealed::Sealed + 'static {
     #[doc(hidden)]
     fn hash<S: BuildHasher>(hasher: &S, key: &P) -> u64;
 
-    /// Whether a stored key is alive and the same as this one.
+    /// Returns whether a stored key is alive and the same as this one.
     #[doc(hidden)]
     fn same(stored: &P::Weak, key: &P) -> bool;
 
-    /// As `same`, for somebody who wants the stored key: an owner.
+    /// Returns an owner of the stored key, if it is alive and the same as this one.
     #[doc(hidden)]
     fn twin(stored: &P::Weak, key: &P) -> Option<P>;
 
-    /// An owner of a stored key that is the same as this one.
+    /// Returns an owner of a stored key that is known to be the same as this one.
     #[doc(hidden)]
     fn owner(stored: &P::Weak, key: &P) -> Option<P>;
 }
@@ -78,15 +79,15 @@ pub trait Asked<P: Pointer, Q: ?Sized>: Keying<P> + sealed::CanAsk<P, Q> {
     #[doc(hidden)]
     fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64;
 
-    /// Whether a stored key is alive and the one that is asked for.
+    /// Returns whether a stored key is alive and the one that is asked for.
     #[doc(hidden)]
     fn matches(stored: &P::Weak, asked: &Q) -> bool;
 
-    /// As `matches`, for somebody who wants the stored key: an owner.
+    /// Returns an owner of the stored key, if it is alive and the one that is asked for.
     #[doc(hidden)]
     fn find(stored: &P::Weak, asked: &Q) -> Option<P>;
 
-    /// An owner of a stored key that is the one that is asked for.
+    /// Returns an owner of a stored key that is known to be the one that is asked for.
     #[doc(hidden)]
     fn found(stored: &P::Weak, asked: &Q) -> Option<P>;
 }
@@ -163,7 +164,7 @@ impl<P: Pointer> Keying<P> for ByAddress {
         Self::same(stored, key).then(|| Self::owner(stored, key))?
     }
 
-    /// The caller has one, so nothing need be upgraded, which may be out of reach.
+    /// Clones the caller's owner. So nothing has to be upgraded, which may be out of reach.
     #[inline]
     fn owner(stored: &P::Weak, key: &P) -> Option<P> {
         (!stored.is_dead()).then(|| key.clone())

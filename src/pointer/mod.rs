@@ -1,4 +1,4 @@
-//! What a strong pointer and its weak twin are, and how a value tells of its death.
+//! The traits of a strong pointer and its weak twin, and how a value reports its death.
 
 pub(crate) mod keying;
 pub(crate) mod notify;

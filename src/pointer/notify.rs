@@ -5,17 +5,17 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
-/// What a container gives to a pointer: call it when the value has died, and the container forgets that
-/// entry.
+/// The way for a pointer to notify a container: call it when the value has died, and the container forgets
+/// that entry.
 ///
-/// It holds the container weakly and says where the entry is to be found. So it does nothing when the
+/// It has a weak pointer to the container, and knows where the entry is. So it does nothing when the
 /// container or the entry is gone: a late call does no harm. A call while the value is alive is ignored.
 ///
-/// Only those who implement [`Pointer::watch`](crate::pointer::Pointer::watch) meet it.
+/// Only implementations of [`Pointer::watch`](crate::pointer::Pointer::watch) need it.
 pub struct Notify {
     container: Weak<dyn Notified>,
     entry: u64,
-    /// The container wants to be notified of the end of the destructor too.
+    /// True if the container wants to be notified of the end of the destructor too.
     ends: bool,
 }
 
@@ -27,16 +27,17 @@ pub(in crate::pointer) struct Ending {
 
 /// A container that is notified.
 pub(crate) trait Notified: Send + Sync {
-    /// The value of this entry has died. Sets know an entry by its place in the order, maps by its hash.
+    /// Takes out the entry, whose value has died. Sets know an entry by its place in the order, maps by its
+    /// hash.
     fn dead(&self, entry: u64);
 
-    /// Its destructor, as work that others wait for.
+    /// Returns the destructor of the value, as work that others wait for.
     fn work(&self, entry: u64) -> Option<Arc<Work>> {
         let _ = entry;
         None
     }
 
-    /// Its destructor has ended.
+    /// Records that the destructor of the value has ended.
     fn ended(&self, entry: u64) {
         let _ = entry;
     }
@@ -61,7 +62,7 @@ impl Notify {
         }
     }
 
-    /// For a container that is notified of the end of the destructor too.
+    /// Makes one for a container that is notified of the end of the destructor too.
     pub(crate) fn with_end(container: Weak<dyn Notified>, entry: u64) -> Self {
         Self {
             container,
@@ -70,13 +71,14 @@ impl Notify {
         }
     }
 
-    /// Whether the container waits for the end of the destructor. Then notifying it runs no user code.
+    /// Returns whether the container waits for the end of the destructor. Then notifying it runs no user
+    /// code.
     pub(in crate::pointer) fn ends(&self) -> bool {
         self.ends
     }
 
-    /// Does what [`dead`](Self::dead) does, for a caller that will also call [`Ending::ended`], if it gets
-    /// one.
+    /// Does what [`dead`](Self::dead) does, for a caller that will also call [`Ending::ended`], if an
+    /// `Ending` is returned.
     pub(in crate::pointer) fn notify_dead(self) -> Option<Ending> {
         let container = self.container.upgrade()?;
         let entry = self.entry;

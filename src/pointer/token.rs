@@ -75,7 +75,7 @@ pub struct Token {
 
 impl Token {
     const_fn! {
-        /// A token that is bound to nothing. It does not allocate.
+        /// Creates a token that is bound to nothing. It does not allocate.
         pub const fn new() -> Self {
             Self {
                 watchers: Watchers::new(),
@@ -83,8 +83,8 @@ impl Token {
         }
     }
 
-    /// Runs `callback` when the token is dropped, unless the registration is dropped before. After the
-    /// containers have been told, newest first.
+    /// Runs `callback` when the token is dropped, unless the registration is dropped before. Callbacks run
+    /// after the containers have been notified, the newest first.
     ///
     /// *Runs* the callback with no lock held, once. When it panics the others run all the same, and the first
     /// panic goes on from the token's drop.
@@ -103,8 +103,8 @@ impl Token {
         this.watchers.on_death(Box::new(callback))
     }
 
-    /// The number of entries that would go with it, at some moment. One that was taken out of its container
-    /// counts until that has dropped it, a moment later.
+    /// Returns the number of entries that would go with it, at some moment. One that was taken out of its
+    /// container counts until the container has dropped it, a moment later.
     pub fn entry_count(this: &Self) -> usize {
         this.watchers.len().0
     }
@@ -114,8 +114,8 @@ impl Token {
         self.watchers.watch(notify)
     }
 
-    /// For a map that gives the token to a factory and binds it afterwards, when the value is complete and
-    /// its entry has a number.
+    /// Returns the other end of the token, for a map that gives the token to a factory and binds it
+    /// afterwards, when the value is complete and its entry has a number.
     pub(crate) fn binder(&self) -> Binder {
         Binder(Arc::clone(self.watchers.list()))
     }
@@ -147,8 +147,8 @@ impl fmt::Debug for Token {
 pub(crate) struct Binder(Arc<WatchList>);
 
 impl Binder {
-    /// None when the token has been dropped: then its value has died, or the factory has not stored it, and
-    /// the entry is to be pruned.
+    /// Binds the token to one more entry. None when the token has been dropped: then its value has died, or
+    /// the factory has not stored it, and the entry is to be pruned.
     pub(crate) fn bind(&self, notify: Notify) -> Option<Registration> {
         self.0.watch(notify)
     }

@@ -1,4 +1,4 @@
-//! What a strong pointer and its weak twin are: the two traits that maps over foreign pointers build on.
+//! The traits of a strong pointer and of its weak twin, on which maps over foreign pointers build.
 
 use crate::pointer::notify::Notify;
 use crate::pointer::watchers::Registration;
@@ -77,28 +77,28 @@ use std::sync::{self, Arc};
     note = "to keep the value itself, take a `Registry`, or put it into an `Arc`"
 )]
 pub trait Pointer: Clone {
-    /// What it leads to.
+    /// The type of the object that it leads to.
     type Target: ?Sized;
     /// Its weak twin.
     type Weak: WeakPointer<Strong = Self>;
-    /// Who is told of the object's death, and when: [`Unreported`] (nobody, as with an [`Arc`]),
+    /// The way in which the object's death is reported: [`Unreported`] (it is not, as with an [`Arc`]),
     /// [`Reported`], [`ReportedWithEnd`] or [`ReportedLate`]. A pointer that passes its calls on to another
-    /// one takes that one's.
+    /// one takes the way of that one.
     ///
-    /// A report comes on any thread. So a map of pointers that report their death can only be made of what is
-    /// `Send` and `Sync`; one of `Unreported` pointers, of anything.
+    /// A report comes on any thread. So a map of pointers that report their death can be made only of keys
+    /// and values that are `Send` and `Sync`; a map of `Unreported` pointers, of anything.
     type Death: DeathReport;
 
-    /// A weak pointer to the same object.
+    /// Returns a weak pointer to the same object.
     fn downgrade(this: &Self) -> Self::Weak;
 
-    /// The object, or the part of it that stands for it when keys are compared by equality.
+    /// Returns the object, or the part of it that stands for it when keys are compared by equality.
     fn target(this: &Self) -> &Self::Target;
 
-    /// Which object it is; see the rules above.
+    /// Returns the address, which stands for the object; see the rules above.
     ///
-    /// Containers ask for it only by [`identity_hash`](Self::identity_hash) and [`same`](Self::same). A
-    /// pointer that implements both, of an object that has no fixed place, returns a null pointer.
+    /// Containers call it only through [`identity_hash`](Self::identity_hash) and [`same`](Self::same). A
+    /// pointer that implements both, to an object that has no fixed place, returns a null pointer.
     fn address(this: &Self) -> *const ();
 
     /// Returns a number that all pointers to this object share; see the rules above. Unless implemented, it
@@ -119,33 +119,33 @@ pub trait Pointer: Clone {
         Self::address(this) == Self::address(other)
     }
 
-    /// Asks to be told of the object's death: `notify` is to be called when `is_dead` says true, before the
+    /// Registers `notify` for the object's death. It is to be called when `is_dead` returns true, before the
     /// drop of the last owner returns (or later, for [`ReportedLate`]), and with no lock held. The container
     /// drops the registration with the entry.
     ///
-    /// `None`, which is what this does unless it is implemented, means that the pointer cannot report a
-    /// death, as an [`Arc`] cannot: dead entries are pruned. A [`Watched`](crate::pointer::Watched) and a
-    /// [`Handle`](crate::Handle) can; pointers made of one pass the call on.
+    /// Returns `None` if the pointer cannot report a death, as an [`Arc`] cannot. So does the default. Then
+    /// dead entries are pruned. A [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle) can
+    /// report it; pointers made of one pass the call on.
     fn watch(this: &Self, notify: Notify) -> Option<Registration> {
         let _ = (this, notify);
         None
     }
 }
 
-/// Who is told of a death, and when; see [`Pointer::Death`]. It cannot be implemented outside.
+/// The way in which a death is reported; see [`Pointer::Death`]. It cannot be implemented outside.
 #[allow(private_bounds)] // Nobody else can name it, that is all.
 pub trait DeathReport: Sealed {
-    /// Somebody is: [`Pointer::watch`] is called.
+    /// True if it is reported: then [`Pointer::watch`] is called.
     const IS_REPORTED: bool = true;
-    /// Before the drop of the last owner returns.
+    /// True if it is reported before the drop of the last owner returns.
     const IS_PROMPT: bool = true;
-    /// The end of the destructor is reported too.
+    /// True if the end of the destructor is reported too.
     const HAS_END: bool = false;
 }
 
 trait Sealed {}
 
-/// Nobody is told of the object's death: [`Pointer::watch`] is never called.
+/// The object's death is not reported: [`Pointer::watch`] is never called.
 #[derive(Debug)]
 pub enum Unreported {}
 
@@ -153,21 +153,21 @@ pub enum Unreported {}
 #[derive(Debug)]
 pub enum Reported {}
 
-/// As [`Reported`]; and it is also reported when the object's destructor has *ended*, as for a
-/// [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle). A pointer made of one that passes
-/// [`watch`](Pointer::watch) on can say so. [Exclusive](crate::map::Map::exclusive) maps ask for it: a
-/// pointer that says so and does not pass it on leaves its keys waiting for ever for ends that nobody
-/// reports.
+/// The object's death is reported as by [`Reported`], and it is also reported when the object's destructor
+/// has *ended*, as for a [`Watched`](crate::pointer::Watched) and a [`Handle`](crate::Handle). A pointer made
+/// of one of these that passes [`watch`](Pointer::watch) on can use this.
+/// [Exclusive](crate::map::Map::exclusive) maps need it. If a pointer uses it and does not pass `watch` on,
+/// creations in such a map wait for ever for ends that nobody reports.
 #[derive(Debug)]
 pub enum ReportedWithEnd {}
 
-/// The report of the object's death may come *later* than the drop of the last owner has returned: from a
-/// collector that finds out in its own time, say.
+/// The object's death may be reported *later*, when the drop of the last owner has returned: by a collector
+/// that finds out in its own time, say.
 ///
 /// A late report does what a prompt one does, a little later: it takes out the entry of the dead object, and
 /// never one that has been entered under the same key meanwhile. Until then the entry is a
-/// [dead](crate::map::Map#dead-entries) one, shown by no call, and it may be pruned before. Nobody waits for
-/// a late report: an [exclusive](crate::map::Map::exclusive) map of such values does not compile.
+/// [dead](crate::map::Map#dead-entries) one, which no call shows, and it may be pruned before. Nobody waits
+/// for a late report: an [exclusive](crate::map::Map::exclusive) map of such values does not compile.
 #[derive(Debug)]
 pub enum ReportedLate {}
 
@@ -268,10 +268,10 @@ impl<W> fmt::Debug for Quiet<W> {
 ///
 /// # What cannot be reached
 /// `upgrade` may fail though the object lives: the thread is not attached to the object's runtime, say, or
-/// that is shutting down. Then `is_dead` says `false`, and the object is *out of reach* for this call. For a
-/// map or a set it is absent, and not dead:
+/// that is shutting down. Then `is_dead` returns `false`, and the object is *out of reach* for this call. For
+/// a map or a set it is absent, and not dead:
 /// * A look-up does not find it, an iteration skips it, and `remove` leaves it. No call prunes its entry, and
-///   no hook is told. When it can be reached again it is found again. `len` counts it.
+///   no hook is called. When it can be upgraded again, it is found again. `len` counts it.
 /// * A creation of its key runs the factory. If the object is in reach when that has ended, it stays, and
 ///   what was made is dropped. If not, the new value takes its place, as with `insert`: that is the cause
 ///   [`Replaced`](crate::map::RemovalCause::Replaced). So let a factory fail where the runtime is needed and
@@ -284,8 +284,8 @@ pub trait WeakPointer: Clone {
     /// The promise that [`is_dead`](Self::is_dead) does nothing but read memory, or `None`, which is always
     /// correct.
     ///
-    /// With it a sweep of a map asks `is_dead` while a bucket of its table is locked, instead of becoming an
-    /// owner of each entry that it looks at: it is faster. The weak pointers of `std` and
+    /// With the promise, a sweep of a map calls `is_dead` while a bucket of its table is locked, instead of
+    /// becoming an owner of each entry that it looks at: that is faster. The weak pointers of `std` and
     /// [`WeakWatched`](crate::pointer::WeakWatched) have it. To give it is `unsafe`.
     const IS_DEAD_IS_QUIET: Option<Quiet<Self>> = None;
 
@@ -298,13 +298,14 @@ pub trait WeakPointer: Clone {
     /// [`WeakSet`](crate::WeakSet::insert_weak) takes a weak pointer to it; other containers meet none.
     fn upgrade(&self) -> Option<Self::Strong>;
 
-    /// Returns whether the object has died. Once this has said `true`, it says so for ever, and `upgrade`
-    /// says `None`. Where `upgrade` says `None` because the object has died, this says `true` already.
+    /// Returns whether the object has died. Once this has returned `true`, it does so for ever, and `upgrade`
+    /// returns `None`. Where `upgrade` returns `None` because the object has died, this returns `true`
+    /// already.
     ///
-    /// When it says `false`, the object may be dead all the same by the time of the next call.
+    /// When it returns `false`, the object may be dead all the same by the time of the next call.
     fn is_dead(&self) -> bool;
 
-    /// Which object it is, or was: the address that its strong pointers have or had.
+    /// Returns the address that its strong pointers have or had, which stands for the object.
     fn address(&self) -> *const ();
 
     /// Returns the number that its strong pointers have or had, also when the object is dead or out of reach:
@@ -342,8 +343,9 @@ impl<T: ?Sized> Pointer for Arc<T> {
         this
     }
 
-    /// The address of the value without its length or table of methods, which need not be the same in all
-    /// pointers to it. Two values without a size have different ones, as it lies behind counts of their own.
+    /// Returns the address of the value without its length or table of methods, which need not be the same in
+    /// all pointers to it. Two values without a size have different addresses, as each lies behind counts of
+    /// its own.
     #[inline]
     fn address(this: &Self) -> *const () {
         Arc::as_ptr(this).cast()

@@ -10,11 +10,11 @@ use std::mem::{align_of, needs_drop, size_of, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 
-/// What a [`Watched`](crate::pointer::Watched) owns: a value and its watchers. Seen only by closures given to
-/// [`Watched::unsize`](crate::pointer::Watched::unsize).
+/// The allocation that a [`Watched`](crate::pointer::Watched) owns: a value and its watchers. Seen only by
+/// closures given to [`Watched::unsize`](crate::pointer::Watched::unsize).
 // Invariant: both are there until `end`, or until `into_value`, which skips the drop. Invariant: the value
-// borrows nothing. `T` may be shortened to a type that is not `'static` (it is covariant), so what writes
-// a value, `new` and `value_mut`, demands a `'static` type.
+// borrows nothing. `T` may be shortened to a type that is not `'static` (it is covariant). So the functions
+// that write a value, `new` and `value_mut`, demand a `'static` type.
 pub struct WatchedInner<T: ?Sized> {
     watchers: ManuallyDrop<Watchers>,
     value: ManuallyDrop<T>,
@@ -61,10 +61,10 @@ impl<T: ?Sized> WatchedInner<T> {
         &mut self.value
     }
 
-    /// Does what comes after the containers: callbacks, then the destructor.
+    /// Ends the value after the containers were notified: runs callbacks, then the destructor.
     ///
     /// # Safety
-    /// To be called once, by whoever is alone with it, and nothing of it is used afterwards.
+    /// It is called once, by a caller that has it alone, and nothing of it is used afterwards.
     unsafe fn end(&mut self) {
         let list = self.watchers.listed().cloned();
         // SAFETY: the caller's promise. It runs no user code, as the list has another owner.
@@ -79,7 +79,7 @@ impl<T: ?Sized> WatchedInner<T> {
 }
 
 impl<T: ?Sized> Drop for WatchedInner<T> {
-    /// No weak pointer can be upgraded any more.
+    /// Notifies the watchers and ends the value. No weak pointer can be upgraded any more.
     #[inline]
     fn drop(&mut self) {
         if self.watchers.listed().is_some() || teardown::is_deepest() {
@@ -115,7 +115,7 @@ impl<T: ?Sized> fmt::Debug for WatchedInner<T> {
 }
 
 local! {
-    /// The one, if any, whose memory outlasts its drop.
+    /// The address of the one, if any, whose memory outlasts its drop.
     static OFFERED: Cell<*const ()> = Cell::new(ptr::null());
 }
 
@@ -134,7 +134,8 @@ impl Offer {
         Self(address)
     }
 
-    /// Returns whether the drop is to leave the end to whoever offered that.
+    /// Takes the offer, if there is one. Returns whether the drop has to leave the end to the caller that
+    /// made it.
     fn take<T: ?Sized>(inner: &WatchedInner<T>) -> bool {
         let address = Self::address(inner);
         OFFERED.with(|offered| {
@@ -146,7 +147,7 @@ impl Offer {
         })
     }
 
-    /// Returns whether it has been taken.
+    /// Withdraws the offer. Returns whether it has been taken.
     fn withdraw(self) -> bool {
         OFFERED.with(|offered| offered.replace(ptr::null())) != self.0
     }

@@ -105,7 +105,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// [`entry`](Self::entry) with [`or_insert_with_async`](Entry::or_insert_with_async).
     ///
     /// # Panics
-    /// As `get_or_insert_with`, when the future is polled.
+    /// When the future is polled: see `get_or_insert_with`.
     #[cfg(feature = "async")]
     pub fn get_or_insert_async<'a, F, T>(
         &'a self,
@@ -123,7 +123,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
     /// [`entry`](Self::entry) with [`or_try_insert_with_async`](Entry::or_try_insert_with_async).
     ///
     /// # Errors
-    /// As [`get_or_try_insert_with`](Self::get_or_try_insert_with).
+    /// See [`get_or_try_insert_with`](Self::get_or_try_insert_with).
     #[cfg(feature = "async")]
     pub fn get_or_try_insert_async<'a, F, T, E>(
         &'a self,
@@ -144,7 +144,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Registry<K, V, S> {
         self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// Returns the live value of this key, as [`get`](Registry::get), or an error if it is being created.
+    /// Returns the live value of this key like [`get`](Registry::get), or an error if it is being created.
     ///
     /// # Errors
     /// [`InFlight`] when there is none yet, and somebody is creating it.
@@ -205,9 +205,9 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     ) -> Result<MadeValue<'t, K, V>, E> {
         match make(reserved.key()) {
             Ok(value) => {
-                // SAFETY: called by factories only. A flight creates once at a time, drops what was made
-                // before its next leader begins, as that borrows the node from this one, and creates no more
-                // after the first success, which owns the published node.
+                // SAFETY: called by factories only. A flight has one leader at a time, which makes one
+                // value. That borrows the node, so it has gone before the next leader begins. After the
+                // first success, which publishes the node, the flight creates no more.
                 let filled = unsafe {
                     reserved.place().write(value);
                     reserved.filled()
@@ -304,7 +304,7 @@ impl<K: Eq + 'static, V: 'static, S> Creates for Registry<K, V, S> {
     ) -> Self::LiveEntry {
         let node = filled.draft();
         if let Some(watch) = watch {
-            // SAFETY: complete, and nobody else has it yet.
+            // SAFETY: complete. Readers with stale pointers may own it for a moment, but use the key only.
             unsafe { PendingWatch::<K, V>::new(node.node(), watch) }.publish();
         }
         LiveHandle::new(node, true)
@@ -429,7 +429,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Creating<K, V, Handle<K
         (filled, None)
     }
 
-    /// Not through a closure, which would move a large value once more. It runs no user code.
+    /// Makes a value ready without a closure, which would move a large value once more. It runs no user code.
     fn made_for<'t>(creation: &'t Creation<'_, Self>, value: V) -> MadeValue<'t, K, V> {
         Self::made(creation.pending_key(), value)
     }

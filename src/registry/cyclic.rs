@@ -37,7 +37,7 @@ where
     /// ```
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with).
+    /// See [`or_insert_with`](Self::or_insert_with).
     #[track_caller]
     pub fn or_insert_cyclic(self, make: impl FnOnce(&K, &WeakHandle<K, V>) -> V) -> O::Of {
         never_fails(self.or_try_insert_cyclic(|key, me| Ok(make(key, me))))
@@ -47,7 +47,7 @@ where
     /// [`or_insert_cyclic`](Self::or_insert_cyclic).
     ///
     /// # Errors
-    /// As [`or_try_insert_with`](Self::or_try_insert_with).
+    /// See [`or_try_insert_with`](Self::or_try_insert_with).
     pub fn or_try_insert_cyclic<E>(
         self,
         make: impl FnOnce(&K, &WeakHandle<K, V>) -> Result<V, E>,

@@ -88,7 +88,7 @@ impl<K, V> Handle<K, V> {
         this.entry().value()
     }
 
-    /// Which value it is, for as long as it lives.
+    /// Returns a number that no other value has while this one lives.
     #[inline]
     pub(crate) fn identity(this: &Self) -> u64 {
         this.node.node().addr().get() as u64
@@ -127,7 +127,7 @@ impl<K, V> Handle<K, V> {
         watch.watchers.on_death(Box::new(callback))
     }
 
-    /// Tells a container at the death of the value, before the callbacks.
+    /// Notifies a container at the death of the value, before the callbacks.
     pub(in crate::registry) fn watch(this: &Self, notify: Notify) -> Registration {
         let watch = Watch::of(this.entry(), this.node.node());
         watch.watchers.watch(notify)
@@ -275,7 +275,7 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Send for WeakHandle<K, V> {}
 unsafe impl<K: Send + Sync, V: Send + Sync> Sync for WeakHandle<K, V> {}
 
 impl<K, V> WeakHandle<K, V> {
-    /// To a value that is still to be made.
+    /// Creates a handle to a value that is still to be made.
     pub(in crate::registry) fn pending() -> Self {
         Self {
             watch: Watch::pending(),
@@ -378,8 +378,8 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
         this
     }
 
-    /// Not where the value lies, as that place is reused while weak handles to it still exist: the address of
-    /// what its weak handles share, which is allocated if there is none yet.
+    /// Returns the address of what its weak handles share, which is allocated if there is none yet. Not the
+    /// value's: that place is reused while weak handles to it still exist.
     #[inline]
     fn address(this: &Self) -> *const () {
         Handle::downgrade(this).identity()
@@ -396,8 +396,8 @@ impl<K: 'static, V: 'static> Pointer for Handle<K, V> {
     }
 }
 
-/// To the draft of a value that is still being created it is dead until that is entered: the one exception
-/// from the rule that what is dead stays dead. See
+/// A weak handle to a draft, a value that is still being created, is dead until that is entered: the one
+/// exception from the rule that what is dead stays dead. See
 /// [`Entry::or_create_cyclic`](crate::map::Entry::or_create_cyclic).
 impl<K: 'static, V: 'static> WeakPointer for WeakHandle<K, V> {
     type Strong = Handle<K, V>;

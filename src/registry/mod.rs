@@ -1,7 +1,7 @@
 //! The registry: one live value per key.
 //!
 //! Here: the type, and what concerns all of its entries. `keyed` has what concerns one, `creating` the calls
-//! that run a factory, `cyclic` those whose values know themselves or each other.
+//! that run a factory, `cyclic` those whose values know themselves.
 
 pub(crate) mod handle;
 pub(crate) mod intern;
@@ -133,7 +133,7 @@ impl<K: 'static, V: 'static> Registry<K, V> {
     /// Creates an empty registry with room for `capacity` values before its table grows.
     ///
     /// # Panics
-    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    /// With "capacity overflow", when no table can have that size (beyond 2³³ values or so).
     pub fn with_capacity(capacity: usize) -> Self {
         Self::with_capacity_and_hasher(capacity, DefaultHashBuilder)
     }
@@ -157,7 +157,7 @@ impl<K: 'static, V: 'static, S> Registry<K, V, S> {
     /// Creates an empty registry with room for `capacity` values, that hashes with `hasher`.
     ///
     /// # Panics
-    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    /// With "capacity overflow", when no table can have that size (beyond 2³³ values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         Self {
             table: Table::with_capacity(capacity),
@@ -198,8 +198,8 @@ impl<K, V, S> Registry<K, V, S> {
         self
     }
 
-    /// The same registry, with a hook around sleeping: a thread that is about to sleep, until somebody else's
-    /// creation or destructor in this registry has ended, calls it. It sleeps when the hook calls what it is
+    /// Sets a hook around sleeping: a thread that is about to sleep, until somebody else's creation or
+    /// destructor in this registry has ended, calls it. The thread sleeps when the hook calls what it is
     /// given. For a thread that lets go of an interpreter's lock meanwhile.
     ///
     /// See [`around_sleep` of the maps](crate::map::Map::around_sleep), of which all holds here.
@@ -223,8 +223,8 @@ impl<K, V, S> Registry<K, V, S> {
     }
 
     const_fn! {
-        /// The same registry, in which a value is not made before the destructor of the one that had the key
-        /// has *ended*: for files, sockets, locks on disk, child processes.
+        /// Makes the registry exclusive: a value is not made before the destructor of the one that had the
+        /// key has *ended*. For files, sockets, locks on disk, child processes.
         ///
         /// Creators, claims and futures wait for that, asleep; `try_claim` says that it is in flight. A
         /// destructor that asks for its own key, directly or through others, gets a
@@ -235,11 +235,11 @@ impl<K, V, S> Registry<K, V, S> {
         ///
         /// A value whose [initialisation](crate::map::Entry::or_create_cyclic) has failed, or that is given
         /// up with a draft that it was made with, is open until its last owner has let go of it: creators
-        /// wait for that too, so nobody should put a handle of it aside before that of the draft is
-        /// published. The destructor of one of those that are given up in one call, or in calls inside of it,
-        /// gets a [`CycleError`](crate::error::CycleError) if it asks for another one of them: it may own
-        /// that. (Who owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for
-        /// the former only: what is behind its pointers may belong to others.) Callbacks
+        /// wait for that too, so nobody should put a handle of it aside before the draft is published. The
+        /// destructor of one of those that are given up in one call, or in calls inside of it, gets a
+        /// [`CycleError`](crate::error::CycleError) if it asks for another one of them: it may own that. (Who
+        /// owns one by other ways, and asks for it, waits for ever. An exclusive *map* waits for the former
+        /// only: what is behind its pointers may belong to others.) Callbacks
         /// [at the death](crate::Handle::on_death) of a value run when its destructor has ended, and not
         /// before: so they may ask for the same key. A destructor that others may wait for is given no
         /// [drafts](crate::map::Entry::or_create_cyclic), also inside of their creation. Of a draft that is
@@ -368,7 +368,7 @@ impl<K, V, S> Registry<K, V, S> {
     /// there is room already.
     ///
     /// # Panics
-    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    /// With "capacity overflow", when no table can have that size (beyond 2³³ values or so).
     ///
     /// ```
     /// use highlander::Registry;

@@ -18,7 +18,8 @@ pub(crate) struct RegistryNode<K, V> {
     watch: AtomicPtr<Watch>,
 }
 
-// SAFETY: `drop_in_place` drops what `write_key` wrote and what is in `value_place`; `size` is the struct's.
+// SAFETY: `key` and `drop_in_place` work on what `write_key` wrote and what is in `value_place`; size and
+// alignment are the struct's.
 unsafe impl<K, V> Payload for RegistryNode<K, V> {
     type Key = K;
     const ALIGN: usize = align_of::<Self>();
@@ -43,12 +44,13 @@ unsafe impl<K, V> Payload for RegistryNode<K, V> {
     unsafe fn mark_dead(node: NodePtr) -> Option<Arc<WatchList>> {
         // SAFETY: complete, and the caller's alone.
         let watch = unsafe { &(*payload::<Self>(node).cast::<Self>()).watch };
-        // Acquire: pairs with the Release in `Watch::of`. The caller is alone, so nobody makes one now.
+        // Acquire: pairs with the Release in `Watch::of` and `PendingWatch::new`. The caller is alone, so
+        // nobody makes one now.
         let watch = watch.swap(ptr::null_mut(), Ordering::Acquire);
         if watch.is_null() {
             return None;
         }
-        // SAFETY: leaked by `Watch::of`, and taken back once.
+        // SAFETY: leaked by `Watch::of` or `PendingWatch::new`, and taken back once.
         let watch = unsafe { Arc::from_raw(watch) };
         *watch.node.lock() = None;
         watch.watchers.listed().cloned()
@@ -63,7 +65,7 @@ unsafe impl<K, V> Payload for RegistryNode<K, V> {
                 unsafe { self.0.drop_in_place() }
             }
         }
-        // SAFETY: complete, and the caller's alone. The watch was taken by `mark_dead`.
+        // SAFETY: complete, and the caller's alone. `mark_dead` has taken the watch, if there was one.
         unsafe {
             let entry = payload::<Self>(node).cast::<Self>();
             let _key = Key(ptr::addr_of_mut!((*entry).key));
@@ -135,7 +137,8 @@ impl<K, V> PendingWatch<K, V> {
         // SAFETY: the caller's promise.
         let entry = unsafe { &*payload::<RegistryNode<K, V>>(node).cast::<RegistryNode<K, V>>() };
         *watch.node.lock() = Some(Target(node));
-        // Release: pairs with the Acquire in `mark_dead`. Nobody makes a watch for a value without owner.
+        // Release: pairs with the Acquire in `mark_dead` and `Watch::of`. Nobody else makes a watch for this
+        // value: it has no other owner who could ask for one.
         entry
             .watch
             .store(Arc::into_raw(watch).cast_mut(), Ordering::Release);
@@ -149,7 +152,7 @@ impl<K, V> PendingWatch<K, V> {
 
 impl<K, V> Drop for PendingWatch<K, V> {
     fn drop(&mut self) {
-        // SAFETY: complete, and the caller's of `new` alone.
+        // SAFETY: complete, and alone the caller's, by the promise to `new`.
         let watchers = unsafe { RegistryNode::<K, V>::mark_dead(self.0) };
         debug_assert!(watchers.is_none(), "only owners watch");
     }
@@ -187,7 +190,8 @@ impl Watch {
                 }
             }
         }
-        // SAFETY: leaked here once, taken back when the value dies, which the borrow of the entry forbids.
+        // SAFETY: leaked once, here or by `PendingWatch::new`, and taken back when the value dies, which the
+        // borrow of the entry forbids.
         unsafe {
             Arc::increment_strong_count(watch);
             Arc::from_raw(watch)
@@ -203,7 +207,7 @@ impl Watch {
         (!header.is_hidden() && header.acquire()).then_some(target)
     }
 
-    /// Returns how many owners the value has at this moment; none while it is a draft.
+    /// Returns how many owners the value has at this moment; 0 while it is a draft.
     pub(in crate::registry) fn owners(&self) -> u32 {
         let node = self.node.lock();
         let Some(target) = *node else { return 0 };

@@ -1,4 +1,4 @@
-//! Weak sets compared and combined.
+//! Comparison and combination of weak sets.
 
 use super::WeakSet;
 use crate::pointer::keying::Keying;
@@ -6,17 +6,17 @@ use crate::pointer::traits::SyncPointer;
 use std::hash::BuildHasher;
 
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
-    /// Whether each live member is one of `other` too.
+    /// Returns whether each live member is one of `other` too.
     pub fn is_subset<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> bool {
         self.iter().all(|member| other.has(&member))
     }
 
-    /// Whether each live member of `other` is one of this set too.
+    /// Returns whether each live member of `other` is one of this set too.
     pub fn is_superset<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> bool {
         other.is_subset(self)
     }
 
-    /// Whether no live member is one of `other`.
+    /// Returns whether no live member is one of `other`.
     pub fn is_disjoint<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> bool {
         !self.iter().any(|member| other.has(&member))
     }
@@ -30,10 +30,11 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         new
     }
 
-    /// A new set of the members of this one, and then those of `other`. Of equal ones, that of this set.
+    /// Creates a set of the members of this one, and then those of `other`. Of equal ones it takes that of
+    /// this set.
     ///
-    /// This and the following three run `Hash` and `Eq` with no lock held, and see each set as an iteration
-    /// does.
+    /// This and the following three calls run `Hash` and `Eq` with no lock held, and read each set as an
+    /// iteration does.
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -54,7 +55,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.collect(self.iter().chain(other.iter()))
     }
 
-    /// A new set of those members that are in `other` too.
+    /// Creates a set of those members that are in `other` too.
     pub fn intersection<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> Self
     where
         S: Clone,
@@ -62,7 +63,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.collect(self.iter().filter(|member| other.has(member)))
     }
 
-    /// A new set of those members that are not in `other`.
+    /// Creates a set of those members that are not in `other`.
     pub fn difference<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> Self
     where
         S: Clone,
@@ -70,7 +71,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.collect(self.iter().filter(|member| !other.has(member)))
     }
 
-    /// A new set of those members of either set that are not in the other.
+    /// Creates a set of those members of either set that are not in the other.
     pub fn symmetric_difference<S2: BuildHasher>(&self, other: &WeakSet<P, M, S2>) -> Self
     where
         S: Clone,
@@ -85,14 +86,15 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
 }
 
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher + Clone> Clone for WeakSet<P, M, S> {
-    /// Another set of the same members, in the same order.
+    /// Creates another set of the same members, in the same order.
     fn clone(&self) -> Self {
         self.collect(self.iter())
     }
 }
 
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> PartialEq for WeakSet<P, M, S> {
-    /// Whether the live members are the same, in any order; each is asked at some moment during the call.
+    /// Returns whether the live members are the same, in any order. Each is compared at some moment during
+    /// the call.
     fn eq(&self, other: &Self) -> bool {
         self.is_subset(other) && other.is_subset(self)
     }

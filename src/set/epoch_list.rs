@@ -1,8 +1,8 @@
 //! Things in the order in which they came, read without a lock.
 //!
-//! Each gets a number that is never used again. Numbers ascend along the list, so a reader may stop, let go
-//! of everything, and go on behind the last number that it saw: nothing is held back while somebody works on
-//! what was read.
+//! Each gets a number that is never used again. Numbers ascend along the list. So a reader may stop, unpin,
+//! and go on behind the last number that it has read: nothing is held back while the caller works on what was
+//! read.
 //!
 //! ```text
 //!  directory (immutable, replaced as a whole)
@@ -10,26 +10,27 @@
 //!   ├─► chunk  [6 ·][7 ·][8 ■][9 ■]
 //!   └─► chunk  [10 ■][11 ■][  ][  ]   filled up to here: numbers are written once, before readers see them
 //! ```
-//! The number of the next one is stored when the one before is in its place: so whoever has read it finds all
-//! with lower numbers that have not been removed.
+//! The number of the next thing is stored when the one before is in its place. So a thread that has read it
+//! finds all things with lower numbers that have not been removed.
 //!
-//! Readers pin the epoch, then follow pointers. Writers hold one lock. What a writer unlinks, a directory or
-//! a thing, it gives to the epoch, which drops it when every reader that was pinned at that moment has
+//! Readers pin the epoch, then follow pointers. Writers hold one lock. A writer gives what it unlinks, a
+//! directory or a thing, to the epoch, which drops it when every reader that was pinned at that moment has
 //! unpinned.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// The number of the next thing, which is how many there have been.
+/// The number of the next thing. It is also the number of all things so far.
 struct NextNumber(AtomicU64);
 
 impl NextNumber {
     fn get(&self) -> u64 {
-        // Acquire: pairs with the Release below.
+        // Acquire: pairs with the Release in `set`.
         self.0.load(Ordering::Acquire)
     }
 
-    /// For the writer, when the thing before is in its place. (Writers follow each other by way of their
-    /// lock. So who reads what one of them has stored finds what those before it have put in.)
+    /// For the writer: stores the number when the thing before is in its place. (Writers follow each other by
+    /// way of their lock. So a thread that reads what one of them has stored finds what those before it have
+    /// put in.)
     fn set(&self, number: u64) {
         self.0.store(number, Ordering::Release);
     }
@@ -48,14 +49,14 @@ mod body {
 
     pub(crate) use crossbeam_epoch::Guard;
 
-    /// Keeps what is reachable now from being freed. It may run what other guards were holding back (the drop
-    /// of a removed thing), so no lock is to be held.
+    /// Keeps what is reachable now from being freed. It may drop removed things that other guards have held
+    /// back, so no lock is to be held.
     #[inline]
     pub(crate) fn pin() -> Guard {
         epoch::pin()
     }
 
-    /// As many holes are left alone.
+    /// Holes are closed when there are more than things, and this many more.
     const HOLES: usize = 32;
 
     pub(crate) struct EpochList<T: Send + Sync + 'static> {
@@ -65,8 +66,8 @@ mod body {
         first: AtomicU64,
         live: AtomicUsize,
         next: NextNumber,
-        /// Whoever writes has this lock; so no read-modify-write is needed for the fields above. It guards
-        /// how many slots are filled, holes among them.
+        /// The lock of writers; so no read-modify-write is needed for the fields above. It guards the number
+        /// of slots that are filled, holes among them.
         writer: Mutex<usize>,
     }
 
@@ -77,7 +78,7 @@ mod body {
     }
 
     struct ListChunk<T> {
-        /// Slots below are written, and their numbers stay.
+        /// The number of slots that are written. Their numbers stay.
         filled: AtomicUsize,
         slots: Box<[ListSlot<T>]>,
     }
@@ -102,11 +103,12 @@ mod body {
         }
 
         fn filled(&self) -> &[ListSlot<T>] {
-            // Acquire: pairs with the Release in `append`; the numbers and pointers below are written.
+            // Acquire: pairs with the Release in `append`. The numbers and pointers of these slots are
+            // written.
             &self.slots[..self.filled.load(Ordering::Acquire)]
         }
 
-        /// Fills the next slot. Only for the writer, and if there is one.
+        /// Fills the next slot. Only for the writer, and only if there is a next slot.
         fn append(&self, number: u64, thing: *mut T) {
             let at = self.filled.load(Ordering::Relaxed);
             self.slots[at].number.store(number, Ordering::Relaxed);
@@ -125,7 +127,7 @@ mod body {
     }
 
     impl<T> Directory<T> {
-        /// Where the search for `number`, or the next above, begins.
+        /// Returns the place of `number`, or of the next higher one.
         fn seek(&self, number: u64) -> (usize, usize) {
             let chunk = self
                 .chunks
@@ -138,7 +140,7 @@ mod body {
             (chunk, slot)
         }
 
-        /// The filled slots from `number` on.
+        /// Returns the filled slots from `number` on.
         fn slots_from(&self, number: u64) -> impl Iterator<Item = (u64, &AtomicPtr<T>)> {
             let (chunk, slot) = self.seek(number);
             let (first, rest) = match &self.chunks[chunk..] {
@@ -168,30 +170,31 @@ mod body {
             }
         }
 
-        /// How many there are.
+        /// Returns how many things there are.
         pub(in crate::set) fn len(&self) -> usize {
             self.live.load(Ordering::Relaxed)
         }
 
-        /// How many slots there are.
+        /// Returns how many slots there are.
         pub(in crate::set) fn capacity(&self, guard: &Guard) -> usize {
             let chunks = &self.directory(guard).chunks;
             chunks.iter().map(|chunk| chunk.slots.len()).sum()
         }
 
-        /// All that are in it now have a lower number, all that come have this or a higher one. Whoever reads
-        /// it finds those with lower numbers, if they have not been removed.
+        /// Returns the number of the next thing: all things now have a lower number. A caller that reads it
+        /// finds all of those that have not been removed.
         pub(in crate::set) fn end(&self) -> u64 {
             self.next.get()
         }
 
         fn directory<'g>(&self, guard: &'g Guard) -> &'g Directory<T> {
-            // SAFETY: never null; a directory is given to the epoch after it has been replaced, so the guard
-            // keeps what was loaded under it. Acquire pairs with the Release of the swap that published it.
+            // SAFETY: never null. A directory is given to the epoch after it has been replaced, so the guard
+            // keeps what was loaded under it. Acquire: pairs with the Release of the swap in `replace` that
+            // published it.
             unsafe { self.directory.load(Ordering::Acquire, guard).deref() }
         }
 
-        /// Puts what `make` makes of its number at the end. `make` runs under the lock.
+        /// Puts the thing that `make` makes of its number at the end. `make` runs under the lock.
         pub(in crate::set) fn append(
             &self,
             guard: &Guard,
@@ -204,7 +207,8 @@ mod body {
             match directory.chunks.last().filter(|chunk| !chunk.is_full()) {
                 Some(chunk) => chunk.append(number, Arc::into_raw(Arc::clone(&thing)).cast_mut()),
                 None => {
-                    // A quarter more, within limits: a small list is one small chunk, and a long one has few.
+                    // A quarter more, within limits: a small list is one small chunk, and a long list has few
+                    // chunks.
                     let chunk = ListChunk::new((self.len() / 4).next_power_of_two().clamp(8, 1024));
                     let mut chunks = Vec::with_capacity(directory.chunks.len() + 1);
                     chunks.extend_from_slice(&directory.chunks);
@@ -219,7 +223,7 @@ mod body {
             thing
         }
 
-        /// Takes out the one with this number: Some for the one caller that did.
+        /// Takes out the thing with this number. Some for the one caller that has taken it out.
         pub(in crate::set) fn remove(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
             let mut used = self.writer.lock();
             let directory = self.directory(guard);
@@ -253,15 +257,15 @@ mod body {
             Some(taken)
         }
 
-        /// The one with this number.
+        /// Returns the thing with this number.
         pub(in crate::set) fn get(&self, guard: &Guard, number: u64) -> Option<Arc<T>> {
             self.visit(guard, number, |found, thing| {
                 ControlFlow::Break((found == number).then(|| Arc::clone(thing)))
             })?
         }
 
-        /// Calls `visit` for each one from `number` on until it says to stop. What is removed meanwhile may
-        /// be among them.
+        /// Calls `visit` with each thing from `number` on until it returns `Break`. A thing that is removed
+        /// meanwhile may be among them.
         pub(in crate::set) fn visit<B>(
             &self,
             guard: &Guard,
@@ -288,7 +292,7 @@ mod body {
             None
         }
 
-        /// Moves what is left into new chunks. Those who read the old ones see what they would have seen.
+        /// Moves what is left into new chunks. Readers of the old ones see what they would have seen.
         fn close_holes(&self, used: &mut usize, guard: &Guard) {
             let live: Vec<_> = self
                 .directory(guard)
@@ -312,7 +316,7 @@ mod body {
             self.close_holes(&mut self.writer.lock(), guard);
         }
 
-        /// Makes room for so many to be put at the end, until holes are closed.
+        /// Makes room for this many more things at the end, until holes are closed.
         ///
         /// Panics with "capacity overflow" when no chunk can have that size.
         pub(in crate::set) fn reserve(&self, additional: usize, guard: &Guard) {
@@ -326,8 +330,8 @@ mod body {
             if vacant >= additional {
                 return;
             }
-            // A longer one in the place of the last, at least twice as long. Holes stay behind; those who
-            // read the old one see what they would have seen.
+            // A longer chunk replaces the last one, at least twice as long. Holes are left out. Readers of
+            // the old one see what they would have seen.
             let old = last.map_or(&[][..], |last| last.filled());
             let kept = |slot: &&ListSlot<T>| !slot.thing.load(Ordering::Relaxed).is_null();
             let (before, kept): (_, Vec<_>) = (old.len(), old.iter().filter(kept).collect());
@@ -344,12 +348,12 @@ mod body {
             self.replace(chunks, guard);
         }
 
-        /// Under the lock.
+        /// Replaces the directory. To be called under the lock.
         fn replace(&self, chunks: Vec<Arc<ListChunk<T>>>, guard: &Guard) {
             let new = Owned::new(Directory { chunks });
             let old = self.directory.swap(new, Ordering::AcqRel, guard);
-            // SAFETY: not reachable any more for those who pin from now on, and never null. Its chunks drop
-            // no things.
+            // SAFETY: not reachable any more for readers that pin from now on, and never null. Its chunks
+            // drop no things.
             unsafe { guard.defer_destroy(old) };
         }
     }
@@ -407,7 +411,7 @@ mod body {
     struct Written<T> {
         /// Null before the first one.
         last: *mut ModelSlot<T>,
-        /// What the epoch would drop.
+        /// The things that the epoch would drop.
         removed: Vec<Arc<T>>,
     }
 

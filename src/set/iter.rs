@@ -1,4 +1,4 @@
-//! All members of a weak set, one after the other; and whether the set has changed meanwhile.
+//! Iteration over a weak set, and the version that shows whether the set has changed meanwhile.
 
 use crate::memory::panics::after;
 use crate::pointer::traits::SyncPointer;
@@ -10,8 +10,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
-    /// The live members in order; see [reading](WeakSet#reading). The iterator owns what it yields, and keeps
-    /// up to 15 behind it alive.
+    /// Iterates over the live members in order; see [reading](WeakSet#reading). The iterator owns what it
+    /// yields, and keeps up to 15 members behind it alive.
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -57,7 +57,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         });
     }
 
-    /// Calls `f` as [`WeakSet::for_each`] does, until it says to stop. Returns what it then says.
+    /// Calls `f` as [`WeakSet::for_each`] does, until it returns `Break`. Returns the value of that.
     pub fn try_for_each<B>(&self, mut f: impl FnMut(P) -> ControlFlow<B>) -> Option<B> {
         let members = self.members.get()?;
         let mut cursor = Cursor::new(members);
@@ -69,19 +69,19 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         None
     }
 
-    /// The live member that came first. *Complexity:* linear in the number of dead ones before it, which stay
-    /// until the set is swept.
+    /// Returns the live member that came first. *Complexity:* linear in the number of dead ones before it,
+    /// which stay until the set is swept.
     pub fn first(&self) -> Option<P> {
         self.try_for_each(ControlFlow::Break)
     }
 
-    /// Returns the version of the set: a number that rises with each insertion and each removal. It is for
-    /// those who compute something from all members and keep it, to know whether it is up to date.
+    /// Returns the version of the set: a number that rises with each insertion and each removal. A caller
+    /// that computes something from all members and keeps it can thus check whether it is up to date.
     ///
     /// # What is promised
     /// 1. A change is counted after it is made, and before the call that makes it returns.
-    /// 2. Who reads a version sees all changes that it counts: this is an *acquire* load, and each count is a
-    ///    *release*.
+    /// 2. A caller that reads a version sees all changes that it counts: this is an *acquire* load, and each
+    ///    count is a *release*.
     /// 3. The version never falls.
     ///
     /// So if this returns a number, all members are iterated after that, and this returns *the same number*
@@ -95,11 +95,12 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     /// this and other atomics on which all threads agree (`SeqCst`).
     ///
     /// # What counts
-    /// * An insertion, also by a weak pointer. That such a member comes to life later does not.
+    /// * An insertion, also by a weak pointer. Such a member does not count again when it comes to life
+    ///   later.
     /// * A removal by a call.
     /// * The death of a member that reports it (a [`Watched`](crate::pointer::Watched), or with a
     ///   [`Token`](crate::pointer::Token)), before the last owner's drop returns.
-    /// * Not the death of other members, which nobody is told of, and not that their entries are pruned: no
+    /// * Not the death of other members, which is not reported, and not the pruning of their entries: no
     ///   iteration shows them anyhow. So an iteration does not by itself raise the version.
     ///
     /// *Waits* for nobody. *Complexity:* two loads. A set that was never used has version 0.

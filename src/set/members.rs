@@ -1,19 +1,20 @@
 //! The members of a weak set: in order, and by hash.
 //!
-//! Whoever takes a member out of the index (`by_hash`) has removed it. It takes it out of the list under the
-//! same lock, and goes on to end its registration. The index is asked by number, so that a death, however
-//! late it is reported, touches its own entry only.
+//! A call that takes a member out of the index (`by_hash`) has removed it. The call takes it out of the list
+//! under the same lock, and then ends its registration. The index is asked by number, so that a death,
+//! however late it is reported, affects its own entry only.
 //!
 //! # The version
 //! It is the number of insertions plus that of removals. Neither ever falls, so two sums are equal only if
-//! both numbers are. Each is raised after the change is made, and before the lock of the index is let go of.
-//! So whoever reads it (Acquire) finds all changes that it counts, and who knows of a change by a call that
-//! has returned, or has asked the index, finds it counted. Not counted is what nobody could have been shown:
-//! that the entry of a member goes which was dead before and does not report deaths.
+//! both numbers are. Each is raised after the change is made, and before the lock of the index is released.
+//! So a caller that reads it (Acquire) finds all changes that it counts. A caller that knows of a change by a
+//! call that has returned, or from the index, finds it counted. One thing is not counted, as no call could
+//! have shown it: the entry of a member goes that was dead before and does not report its death.
 //!
 //! # Members that do not live yet
-//! A weak pointer that was entered by itself cannot be upgraded before its object is finished, and nobody can
-//! tell that from death. So nobody takes such an entry for dead until somebody has seen the object alive.
+//! A weak pointer that was entered by itself cannot be upgraded before its object is finished, and no call
+//! can distinguish that from death. So no call treats such an entry as dead until some call has seen the
+//! object alive.
 
 use crate::memory::panics::after;
 use crate::pointer::notify::{Notified, Notify};
@@ -24,20 +25,21 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, List, ListMap, Mutex, Orde
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// So many owners are read at a time.
+/// The number of owners that are read at a time.
 const BATCH: usize = 16;
-/// So many entries are looked at by each insertion and removal, if some are alive,
+/// The number of entries that each insertion and removal looks at, if some of them are alive.
 const SWEEP: usize = 4;
-/// and so many if all are dead.
+/// The number of entries that each insertion and removal looks at, if all are dead.
 const LONG_SWEEP: usize = 64;
-/// So many entries are looked at under one pin by what looks at all.
+/// The number of entries that are looked at under one pin by calls that look at all.
 const SURVEY: usize = 256;
 
 pub(in crate::set) struct Member<P: SyncPointer> {
     number: u64,
     hash: u64,
     weak: P::Weak,
-    /// Whether somebody has seen it alive. If not, a weak pointer that cannot be upgraded says nothing.
+    /// True once some call has seen it alive. Until then, a weak pointer that cannot be upgraded says
+    /// nothing.
     has_lived: AtomicBool,
     watch: Mutex<MemberWatch>,
 }
@@ -47,14 +49,14 @@ impl<P: SyncPointer> Member<P> {
         &self.weak
     }
 
-    /// The owner that `of` makes of the weak pointer.
+    /// Returns the owner that `of` makes of the weak pointer.
     pub(in crate::set) fn owner(&self, of: impl FnOnce(&P::Weak) -> Option<P>) -> Option<P> {
         let owner = of(&self.weak)?;
         self.lives();
         Some(owner)
     }
 
-    /// Somebody sees that it lives.
+    /// Records that it has been seen alive.
     fn lives(&self) {
         if !self.has_lived.load(Ordering::Relaxed) {
             // Release: pairs with the Acquire in `is_dead`, and hands on that the object was finished.
@@ -62,10 +64,11 @@ impl<P: SyncPointer> Member<P> {
         }
     }
 
-    /// Whether it has died. False while nobody has seen it alive.
+    /// Returns whether it has died. False while no call has seen it alive.
     fn is_dead(&self) -> bool {
-        // Asked once more when it is known to have lived (Acquire): the first answer may have been that of an
-        // object which was finished, and seen, only after it.
+        // `is_dead` is asked once more when the object is known to have lived. Acquire: pairs with the
+        // Release in `lives`. The first answer may have been that of an object which was finished, and seen,
+        // only after it.
         !self.is_alive() && self.has_lived.load(Ordering::Acquire) && self.weak.is_dead()
     }
 
@@ -80,33 +83,33 @@ impl<P: SyncPointer> Member<P> {
 
 #[allow(dead_code)] // registrations are there to be dropped
 enum MemberWatch {
-    /// Not asked for yet.
+    /// Nothing is registered yet.
     Pending,
-    /// The pointer reports its death.
+    /// The pointer reports its death before the last owner's drop returns.
     Reliable(Registration),
-    /// Nobody, or a token, which may be forgotten.
+    /// Nothing is registered, or the report may be late or missing: a token may be forgotten.
     Doubtful(Option<Registration>),
     /// The member has been removed.
     Ended,
 }
 
-/// Why a member is taken out.
+/// The reason why a member is taken out.
 #[derive(Clone, Copy, PartialEq)]
 enum Removal {
-    /// Somebody has asked for it.
+    /// A call has asked for it.
     Asked,
     /// It is dead.
     Dead,
 }
 
 pub(in crate::set) struct Members<P: SyncPointer> {
-    // Invariant: numbers ascend in each list. Dropped before the order, which has all of them too, and
-    // survives their panics.
+    // Invariant: numbers ascend in each list. Dropped before the order, which has all members too. The order
+    // hides panics of their drops.
     by_hash: ListMap<List<Arc<Member<P>>>>,
     order: EpochList<Member<P>>,
-    /// Members that may be dead without our having been told.
+    /// The number of members that may be dead without a report.
     doubtful: AtomicUsize,
-    /// Grows with each removal of a member that lives, or that has reported its death.
+    /// Grows with each removal by a call, and when a dead member is taken out that reports its death.
     removals: AtomicU64,
     /// Where the next sweep begins.
     swept: AtomicU64,
@@ -117,10 +120,10 @@ impl<P: SyncPointer> Members<P> {
         Self::with_order(EpochList::new(), 0)
     }
 
-    /// With room. Others may wait for it, so the caller has pinned before.
+    /// Creates it with room for `capacity` members. Others may wait for it, so the caller has pinned before.
     pub(in crate::set) fn with_capacity(capacity: usize, guard: &Guard) -> Arc<Self> {
         let order = EpochList::new();
-        // First, as it refuses what is too much.
+        // First, as it panics if the capacity is too large.
         order.reserve(capacity, guard);
         Self::with_order(order, capacity)
     }
@@ -139,10 +142,11 @@ impl<P: SyncPointer> Members<P> {
         self.order.len()
     }
 
-    /// See the head of this file.
+    /// Returns the version; see the head of this file.
     pub(in crate::set) fn version(&self) -> u64 {
         let insertions = self.order.end();
-        // Acquire: pairs with the Release of each removal, as all that raise it are read-modify-writes.
+        // Acquire: pairs with the Release of each removal in `unlink`, as all that raise it are
+        // read-modify-writes.
         let removals = self.removals.load(Ordering::Acquire);
         insertions.wrapping_add(removals)
     }
@@ -171,7 +175,7 @@ impl<P: SyncPointer> Members<P> {
         Cursor::new(self).next(self).is_none()
     }
 
-    /// Shows each entry, a limited number of them under one pin.
+    /// Calls `f` with each entry, a limited number of them under one pin.
     fn survey(&self, mut f: impl FnMut(&Arc<Member<P>>)) {
         let (mut next, end) = (0, self.order.end());
         while next < end {
@@ -188,7 +192,8 @@ impl<P: SyncPointer> Members<P> {
         }
     }
 
-    /// Enters a member, unless there is one with the same hash of which `twin` makes something: then that.
+    /// Enters a member, unless there is one with the same hash for which `twin` returns something. Returns
+    /// that.
     pub(in crate::set) fn enter<T>(
         self: &Arc<Self>,
         hash: u64,
@@ -210,7 +215,7 @@ impl<P: SyncPointer> Members<P> {
                 }
                 compared = candidate.number + 1;
             }
-            // Before the lock: pinning may run the drops that other pins were holding back.
+            // Before the lock: pinning may run drops that other pins have held back.
             let guard = pin();
             let entered = self.by_hash.update(hash, |list| {
                 if list.last().is_some_and(|last| last.number >= compared) {
@@ -272,7 +277,7 @@ impl<P: SyncPointer> Members<P> {
         drop(late);
     }
 
-    /// The first one with this hash, from a number on.
+    /// Returns the first member with this hash, from a number on.
     fn candidate(&self, hash: u64, from: u64) -> Option<Arc<Member<P>>> {
         self.by_hash.read(hash, |list| {
             let at = list.partition_point(|member| member.number < from);
@@ -280,7 +285,8 @@ impl<P: SyncPointer> Members<P> {
         })
     }
 
-    /// The live member of which `owner` makes one, and its number.
+    /// Returns the number of the live member with this hash for which `owner` returns an owner, and that
+    /// owner.
     pub(in crate::set) fn find(
         &self,
         hash: u64,
@@ -300,13 +306,13 @@ impl<P: SyncPointer> Members<P> {
         None
     }
 
-    /// Takes out the entry with this number: true for the one call that did.
+    /// Takes out the entry with this number. True for the one call that has taken it out.
     pub(in crate::set) fn remove(&self, number: u64) -> bool {
         let member = self.order.get(&pin(), number);
         member.is_some_and(|member| self.unlink(&member, Removal::Asked))
     }
 
-    /// Takes out the entry of which `is_it` says that it is the one: true for the one call that did.
+    /// Takes out the entry for which `is_it` returns true. True for the one call that has taken it out.
     pub(in crate::set) fn remove_entry(&self, hash: u64, is_it: impl Fn(&P::Weak) -> bool) -> bool {
         let mut next = 0;
         while let Some(candidate) = self.candidate(hash, next) {
@@ -325,10 +331,11 @@ impl<P: SyncPointer> Members<P> {
             let at = list
                 .binary_search_by_key(&member.number, |other| other.number)
                 .ok()?;
-            // At once: who finds that it is not by its hash any more does not meet it in the list either.
+            // Under the same lock: a caller that does not find it by its hash any more does not find it in
+            // the list either.
             let taken = self.order.remove(&guard, member.number);
             if why == Removal::Asked {
-                // Release: who reads the number finds the entry gone.
+                // Release: pairs with the Acquire in `version` and `fill`, which then find the entry gone.
                 self.removals.fetch_add(1, Ordering::Release);
             }
             Some((list.remove(at), taken))
@@ -342,7 +349,7 @@ impl<P: SyncPointer> Members<P> {
             self.doubtful.fetch_sub(1, Ordering::Relaxed);
         }
         if why == Removal::Dead && !matches!(watch, MemberWatch::Doubtful(None)) {
-            // It reports its death: counted whoever is first to find it. Release: as above.
+            // It reports its death, so it is counted, whichever call finds it first. Release: as above.
             self.removals.fetch_add(1, Ordering::Release);
         }
         drop((watch, taken));
@@ -378,7 +385,7 @@ impl<P: SyncPointer> Members<P> {
         let unlinked = found.iter().filter(|one| self.unlink(one, why)).count();
         drop(found);
         if unlinked > 0 {
-            // What this thread has given to the epoch is not to wait for its next pin.
+            // The drops that this thread has given to the epoch need not wait for its next pin.
             pin().flush();
         }
         unlinked
@@ -390,7 +397,7 @@ impl<P: SyncPointer> Members<P> {
         self.by_hash.shrink_to_fit();
     }
 
-    /// Looks at the next few entries and takes out the dead.
+    /// Looks at the next few entries, and takes out the dead ones.
     pub(in crate::set) fn sweep(&self) {
         if self.doubtful.load(Ordering::Relaxed) == 0 {
             return;
@@ -412,7 +419,8 @@ impl<P: SyncPointer> Members<P> {
             }
             ControlFlow::Continue(())
         });
-        // Two sweeps at a time may look at the same entries; then the next one is at the right place again.
+        // Two sweeps at the same time may look at the same entries. The next sweep then goes on at the right
+        // place.
         self.swept.store(stopped.unwrap_or(0), Ordering::Relaxed);
         for member in dead {
             self.unlink(&member, Removal::Dead);
@@ -423,8 +431,7 @@ impl<P: SyncPointer> Members<P> {
 impl<P: SyncPointer> Notified for Members<P> {
     fn dead(&self, number: u64) {
         let member = self.order.get(&pin(), number);
-        // A token can be dropped while its value lives. If it was for a value that is not finished, that one
-        // is not coming.
+        // A token can be dropped while its value lives. If its value was not finished, it never will be.
         if let Some(member) = member.filter(|member| !member.is_alive()) {
             self.unlink(&member, Removal::Dead);
         }
@@ -436,11 +443,11 @@ pub(in crate::set) struct Cursor<P: SyncPointer> {
     batch: [Option<(u64, P)>; BATCH],
     at: usize,
     filled: usize,
-    /// Where to read on.
+    /// The number from which to read on.
     next: u64,
-    /// Where to end: at what was the end when it began.
+    /// The number at which to end: the end of the list when the cursor was made.
     end: u64,
-    /// The removals that had been when the batch was read.
+    /// The number of removals when the batch was read.
     removals: u64,
 }
 
@@ -452,7 +459,7 @@ impl<P: SyncPointer> Cursor<P> {
         }
     }
 
-    /// At the end of what has no members.
+    /// Creates a cursor at the end of an empty set.
     pub(in crate::set) fn of_nothing() -> Self {
         Self {
             batch: [const { None }; BATCH],
@@ -464,7 +471,7 @@ impl<P: SyncPointer> Cursor<P> {
         }
     }
 
-    /// The next member that is alive and has not been removed.
+    /// Returns the next member that is alive and has not been removed.
     pub(in crate::set) fn next(&mut self, members: &Members<P>) -> Option<(u64, P)> {
         self.next_of(members, BATCH)
     }
@@ -492,8 +499,8 @@ impl<P: SyncPointer> Cursor<P> {
         if self.next >= end {
             return false;
         }
-        // Acquire: pairs with the Release of each removal. Those that are counted here are not read below; of
-        // the others, whoever has returned is noticed in `next_of`.
+        // Acquire: pairs with the Release of each removal in `unlink`. Members whose removal is counted here
+        // are not read below. A later removal that has returned is noticed in `next_of`.
         self.removals = members.removals.load(Ordering::Acquire);
         let (mut dead, mut looked) = (None, 0);
         loop {
@@ -504,27 +511,27 @@ impl<P: SyncPointer> Cursor<P> {
                 }
                 looked += 1;
                 let owner = member.owner(WeakPointer::upgrade);
-                // Here too: if one panics, those before it are not shown again.
+                // Here too: if the next one panics, those before it are not shown again.
                 self.next = number + 1;
                 match owner {
                     Some(owner) => {
                         self.batch[self.filled] = Some((number, owner));
                         self.filled += 1;
                     }
-                    // It may only be out of reach.
+                    // Otherwise it may only be out of reach.
                     None if member.weak.is_dead() => dead = Some(Arc::clone(member)),
                     None => {}
                 }
                 ControlFlow::Continue(())
             });
-            // Nothing but dead ones so far: on, under another pin.
+            // Nothing but dead ones so far: goes on under another pin.
             self.next = stopped.unwrap_or(end);
             if self.filled > 0 || self.next >= end {
                 break;
             }
             looked = 0;
         }
-        // Not one that does not live yet, though it could not be upgraded either.
+        // Not a member that does not live yet, though that could not be upgraded either.
         if let Some(dead) = dead.filter(|member: &Arc<Member<P>>| member.is_dead()) {
             members.unlink(&dead, Removal::Dead);
         }

@@ -1,5 +1,5 @@
-//! A set that holds its members weakly, in the order in which they came. `iter` shows them all, `weak` takes
-//! weak pointers, `algebra` compares and combines such sets.
+//! A set that holds its members weakly, in the order in which they came. `iter` has the calls that iterate,
+//! `weak` those that take weak pointers, `algebra` those that compare and combine sets.
 
 pub(crate) mod epoch_list;
 pub(crate) mod members;
@@ -58,17 +58,17 @@ use std::sync::Arc;
 /// [`ByAddress`](crate::map::ByAddress): the very same object; nothing of the target is hashed or compared.
 ///
 /// # When a member dies
-/// It is out of the set from that moment: no call shows it. (One that compares or shows it just then is an
-/// owner, and may be the last.) Its *entry* goes
+/// It is out of the set from that moment: no call shows it. (A call that compares or shows it just then is an
+/// owner, and may be the last one.) Its *entry* goes
 /// * before the last owner's drop returns, if the pointer reports deaths
 ///   ([`Watched`](crate::pointer::Watched)), or the value has a [`Token`] that it was entered with;
 /// * otherwise (a plain `Arc`) when it is pruned. Each insertion and each removal looks at 4 entries, in
-///   turn, and goes on while all that it sees are dead, up to 64. A dead entry is thus gone after a quarter
-///   as many such calls as there are entries, or fewer. (The maps look at 8 entries with each insertion and
-///   each 64th miss; see [`WeakValueMap`](crate::WeakValueMap#dead-entries).) [`WeakSet::prune`] does it now.
+///   turn, and goes on while all of them are dead, up to 64. So a dead entry goes after a quarter as many
+///   such calls as there are entries, or fewer. (The maps are swept in another way; see
+///   [`Map`](crate::map::Map#dead-entries).) [`WeakSet::prune`] does it now.
 ///
-/// A dead `Weak` keeps the memory of its value: so pruning frees that too. It is freed through
-/// `crossbeam-epoch`: when the readers at the time have gone on, by a later call on any set.
+/// A dead `Weak` keeps the memory of its value, so pruning frees that too. It is freed through
+/// `crossbeam-epoch`, by a later call on any set, when the readers of that time have gone on.
 ///
 /// # Before a member lives
 /// [`insert_weak`](WeakSet::insert_weak) takes a weak pointer to an object that is still being made. From
@@ -77,10 +77,10 @@ use std::sync::Arc;
 ///
 /// # Reading
 /// Iteration takes no lock. It reads up to 16 owners at a time into a buffer of its own with the epoch pinned
-/// once, and works on them unpinned; so a slow or stuck loop holds back the memory of nothing but those 16,
-/// however much is inserted and removed meanwhile. It shows, in order, each member that is in the set
-/// throughout, and none that comes after it began; a member that is removed before its turn is not shown. It
-/// never fails, and ends even if its body inserts. [`WeakSet::version`] tells whether members came or went
+/// once, and works on them unpinned. So a slow or stuck loop holds back the memory of only those 16, however
+/// much is inserted and removed meanwhile. It shows, in order, each member that is in the set throughout, and
+/// none that comes after it began. A member that is removed before its turn is not shown. The iteration never
+/// fails, and ends even if its body inserts. [`WeakSet::version`] shows whether members came or went
 /// meanwhile.
 ///
 /// # What it costs
@@ -119,7 +119,7 @@ impl<P: SyncPointer, M: Keying<P>> WeakSet<P, M> {
 
 impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
     const_fn! {
-        /// An empty set that hashes with `hasher`.
+        /// Creates an empty set that hashes with `hasher`.
         pub const fn with_hasher(hasher: S) -> Self {
             Self {
                 members: OnceCell::new(),
@@ -129,7 +129,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         }
     }
 
-    /// The hasher.
+    /// Returns the hasher.
     pub fn hasher(&self) -> &S {
         &self.hasher
     }
@@ -138,7 +138,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get_or_init(Members::new)
     }
 
-    /// The number of live members. Exact when nothing is under way.
+    /// Returns the number of live members. Exact when nothing is under way.
     ///
     /// *Complexity:* constant if all members report their death promptly; otherwise linear in
     /// [`WeakSet::entry_count`], as each is asked.
@@ -146,33 +146,33 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.live())
     }
 
-    /// Whether no member is alive.
+    /// Returns whether no member is alive.
     pub fn is_empty(&self) -> bool {
         self.members.get().is_none_or(|members| members.is_empty())
     }
 
-    /// The number of entries, those of dead members that are not pruned yet among them, and those of members
-    /// that do not live yet. Constant time.
+    /// Returns the number of entries, including those of dead members that are not pruned yet, and those of
+    /// members that do not live yet. Constant time.
     pub fn entry_count(&self) -> usize {
         self.members
             .get()
             .map_or(0, |members| members.entry_count())
     }
 
-    /// How many entries there is room for, dead and removed ones that still take theirs among them.
+    /// Returns how many entries there is room for, including the room of dead and removed ones.
     pub fn capacity(&self) -> usize {
         self.members.get().map_or(0, |members| members.capacity())
     }
 
     /// Makes room for `additional` members to be entered one after the other: `capacity` is at least
-    /// `entry_count + additional` then. A removal leaves a hole, and when holes outnumber the members they
-    /// are closed, and the room is given back with them.
+    /// `entry_count + additional` then. A removal leaves a hole. When holes outnumber the members, they are
+    /// closed, and the room is given back with them.
     ///
-    /// What is promised is the list. The index by hash gets its room only if the set has not been used
-    /// before; otherwise it grows as it needs to.
+    /// Only the list is promised. The index by hash gets its room only if the set has not been used before;
+    /// otherwise it grows as it needs to.
     ///
-    /// *Waiting:* for other writers; makes them wait for a time linear in `additional`, or as if that were as
-    /// much as there is already: so calling it before each insertion costs no more than the insertions.
+    /// *Waiting:* for other writers. It makes them wait for a time linear in `additional`, or in the size of
+    /// the set if that is greater. So calling it before each insertion costs no more than the insertions.
     /// Readers go on.
     ///
     /// # Panics
@@ -198,7 +198,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         }
     }
 
-    /// Gives back the room of what has been removed. Prunes first.
+    /// Gives back the room of removed members. Prunes first.
     ///
     /// *Waiting:* makes writers wait for a time linear in the size; readers go on.
     pub fn shrink_to_fit(&self) {
@@ -241,7 +241,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get()?.pop_first()
     }
 
-    /// Removes the members for which `keep` returns false. Their owners keep them. Returns how many it
+    /// Removes the members for which `keep` returns false. Their owners keep them. Returns how many it has
     /// removed.
     ///
     /// *Runs* `keep` with no lock held; it may use the set.
@@ -268,7 +268,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         removed
     }
 
-    /// Removes all live members, and yields their owners in order. All are out when this returns.
+    /// Removes all live members, and iterates over their owners in order. All are out when this returns.
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -299,8 +299,8 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.members.get().map_or(0, |members| members.clear())
     }
 
-    /// Returns whether an equal member, or the same with [`ByAddress`](crate::map::ByAddress), is in the set
-    /// and alive.
+    /// Returns whether an equal member is in the set and alive, or with [`ByAddress`](crate::map::ByAddress)
+    /// the same one.
     ///
     /// `asked` is the target or something equivalent to it; with `ByAddress`, the pointer.
     ///
@@ -324,7 +324,7 @@ impl<P: SyncPointer, M, S> WeakSet<P, M, S> {
         self.find(asked).is_some()
     }
 
-    /// Returns the member that is equal to `asked`, if it is alive. *Waiting* and complexity as
+    /// Returns the member that is equal to `asked`, if it is alive. *Waiting* and complexity as for
     /// [`WeakSet::contains`].
     pub fn get<Q: ?Sized>(&self, asked: &Q) -> Option<P>
     where
@@ -405,8 +405,8 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.enter_watched(member).is_none()
     }
 
-    /// The member that is equal to this one and alive; if there is none, this one, entered at the end.
-    /// *Waiting* and complexity as [`WeakSet::insert`].
+    /// Returns the live member that is equal to this one. If there is none, enters this one at the end and
+    /// returns it. *Waiting* and complexity as for [`WeakSet::insert`].
     ///
     /// ```
     /// use highlander::WeakSet;
@@ -425,10 +425,10 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         }
     }
 
-    /// As [`WeakSet::insert`], for a value that carries a [`Token`]: its entry goes when the token is
-    /// dropped, which is when the value is.
+    /// Inserts a member as [`WeakSet::insert`] does. The value carries a [`Token`]: its entry goes when the
+    /// token is dropped, which is when the value is dropped.
     ///
-    /// `token` shows the value's token. It runs with no lock held, if the member is entered; if it panics,
+    /// `token` returns the value's token. It runs with no lock held, if the member is entered. If it panics,
     /// the member is taken out again.
     ///
     /// ```
@@ -460,8 +460,8 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         .is_none()
     }
 
-    /// Makes a member around a [`Token`] and enters it; or, if an equal one is there and alive, drops the new
-    /// one and returns that one.
+    /// Makes a member around a [`Token`] and enters it. If an equal one is there and alive, drops the new one
+    /// and returns the one that is there.
     ///
     /// `make` is to store the token in the value. If it does not, or if it fails, nothing is wrong: the
     /// member's entry is pruned like that of any `Arc`. *Runs* `make` with no lock held; when it panics,
@@ -501,7 +501,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.enter(member, |notify| (watch(notify), P::Death::IS_PROMPT))
     }
 
-    /// The live member that is the same as this one; or none, and this one is entered.
+    /// Returns the live member that is the same as this one. If there is none, enters this one.
     fn enter(
         &self,
         member: &P,
@@ -514,7 +514,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         members.enter(hash, P::downgrade(member), true, twin, watch)
     }
 
-    /// The live member that is the same as this one.
+    /// Returns the live member that is the same as this one.
     fn twin(&self, member: &P) -> Option<P> {
         let members = self.members.get()?;
         let hash = M::hash(&self.hasher, member);
@@ -526,7 +526,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
         self.twin(member).is_some()
     }
 
-    /// Enters each member. The same as [`Extend`], for a set that is shared.
+    /// Enters each member, as [`Extend`] does, in a set that is shared.
     pub fn extend(&self, members: impl IntoIterator<Item = P>) {
         for member in members {
             self.insert(&member);
@@ -547,8 +547,8 @@ where
     /// (Where `make` must not run twice, take an [`Interner`](crate::Interner), or a
     /// [`WeakValueMap`](crate::WeakValueMap), whose creations wait for each other.)
     ///
-    /// *Waiting* and complexity as [`WeakSet::insert`]; nobody waits for `make`. *Runs* `make` with no lock
-    /// held; it may use the set. When it panics, nothing is entered.
+    /// *Waiting* and complexity as for [`WeakSet::insert`]; nobody waits for `make`. *Runs* `make` with no
+    /// lock held; it may use the set. When it panics, nothing is entered.
     ///
     /// # Panics
     /// When what `make` returns is not equal to `asked`. Nothing is entered then.
@@ -608,7 +608,7 @@ impl<'a, P: SyncPointer, M: Keying<P>, S: BuildHasher> Extend<&'a P> for WeakSet
 }
 
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher + Default> FromIterator<P> for WeakSet<P, M, S> {
-    /// The set does not keep its members alive: they must have other owners.
+    /// Creates a set of these members. The set does not keep them alive: they must have other owners.
     fn from_iter<I: IntoIterator<Item = P>>(members: I) -> Self {
         let set = Self::default();
         set.extend(members);
@@ -620,7 +620,7 @@ impl<P: SyncPointer, M, S> fmt::Debug for WeakSet<P, M, S>
 where
     P::Target: fmt::Debug,
 {
-    /// The live members.
+    /// Shows the live members.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut set = f.debug_set();
         self.iter().for_each(|member| {

@@ -1,8 +1,8 @@
 //! Sets written to a data format, and read from one.
 //!
-//! What is alive is written, with what pointers lead to in their place. What is read needs owners besides the
-//! set, which keeps nothing alive: so there is no `Deserialize`, but a *seed*, which enters what it reads
-//! into a set that is there, and returns the owners.
+//! Live members are written as their targets. The set keeps nothing of what is read alive, so that needs
+//! other owners. So there is no `Deserialize`, but a *seed*, which enters what it reads into a set that
+//! exists already, and returns the owners.
 
 use crate::memory::panics::after;
 use crate::pointer::keying::Keying;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 
 impl<P: SyncPointer<Target: Serialize>, M, S> Serialize for WeakSet<P, M, S> {
-    /// Serializes the live members as a sequence, in order, as what they lead to. To read it back, see
+    /// Serializes the live members as a sequence of their targets, in order. To read it back, see
     /// [`WeakSet::seed`].
     ///
     /// It owns all members until it returns. *Runs* `Serialize` of targets with no lock held.
@@ -25,7 +25,7 @@ impl<P: SyncPointer<Target: Serialize>, M, S> Serialize for WeakSet<P, M, S> {
     }
 }
 
-/// Reads a sequence into a [`WeakSet`] that is there, and returns the owners of its members: made by
+/// Reads a sequence into a [`WeakSet`] that exists already, and returns the owners of its members: made by
 /// [`WeakSet::seed`]. See [`MapSeed`](crate::map::MapSeed) for what it leaves behind if reading fails, and
 /// why there is no `Deserialize`.
 pub struct SetSeed<'a, A, O> {
@@ -69,8 +69,8 @@ impl<'de, A: Deserialize<'de>, O> Visitor<'de> for SetSeed<'_, A, O> {
 }
 
 impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
-    /// What reads a sequence into this set, and returns an owner of each member, in order. `make` makes the
-    /// pointer of what is read.
+    /// Returns a seed that reads a sequence into this set, and returns an owner of each member, in order.
+    /// `make` makes the pointer of what is read.
     ///
     /// Where an equal member is there and alive, that one is returned.
     ///

@@ -14,7 +14,7 @@ use crate::set::members::Member;
 use std::hash::BuildHasher;
 
 impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
-    /// Enters the object that `weak` leads to at the end, also one that is not finished yet, as in
+    /// Enters the object that `weak` leads to at the end, also an object that is not finished yet, as in
     /// [`Arc::new_cyclic`](std::sync::Arc::new_cyclic). Returns whether it was entered: false if it is in the
     /// set already.
     ///
@@ -69,13 +69,13 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
         }
     }
 
-    /// As [`insert_weak`](Self::insert_weak), for a value that carries a [`Token`], or is going to: its entry
-    /// goes when the token is dropped.
+    /// Enters an object as [`insert_weak`](Self::insert_weak) does. Its value carries a [`Token`], or is
+    /// going to: the entry goes when the token is dropped.
     ///
     /// Make the token first, enter the weak pointer with it, and store it in the value. When the value dies,
-    /// its entry goes, whether anybody has seen it alive or not. When the factory panics, the token is
-    /// dropped with all that it has made so far, and the entry goes with it. So does that of a token which is
-    /// dropped, and not stored, before the value is finished.
+    /// its entry goes, whether any call has seen it alive or not. When the factory panics, the token is
+    /// dropped with all that it has made so far, and the entry goes with it. The entry also goes if the token
+    /// is dropped, and not stored, before the value is finished.
     ///
     /// ```
     /// use highlander::{map::ByAddress, pointer::Token, WeakSet};
@@ -117,7 +117,7 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
     /// Takes out the entry of the object that `weak` leads to, whether it is alive, dead, or not alive yet.
     /// Returns whether this call has taken one out.
     ///
-    /// An object can call it in its own destructor, where nobody has an owner any more.
+    /// An object can call it in its own destructor, where it has no owner any more.
     ///
     /// ```
     /// use highlander::{map::ByAddress, WeakSet};
@@ -145,7 +145,7 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
         members.remove_entry(self.hash_of(address), |stored| stored.address() == address)
     }
 
-    /// Enters one that cannot be upgraded, unless it is there.
+    /// Enters a weak pointer that cannot be upgraded, unless it is there already.
     fn enter_weak(
         &self,
         weak: &P::Weak,
@@ -163,7 +163,7 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
             .is_none()
     }
 
-    /// As that of a strong pointer with this address.
+    /// Returns the hash of a strong pointer with this address.
     fn hash_of(&self, address: *const ()) -> u64 {
         hash_key(&self.hasher, &address.addr())
     }

@@ -1,4 +1,4 @@
-//! What a thread does around its sleep: a hook of the user's.
+//! A hook of the user's around the sleep of a thread.
 
 /// A hook around sleeping, if there is one.
 #[derive(Clone, Copy)]

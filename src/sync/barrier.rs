@@ -20,7 +20,7 @@ pub(crate) fn light_barrier() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// Runs the reader's half where [`readers_fence`].
+/// Runs the reader's half where [`readers_fence`] says so.
 pub(crate) fn full_barrier() {
     fence(Ordering::SeqCst);
 }
@@ -55,7 +55,7 @@ static FENCED: AtomicBool = AtomicBool::new(true);
 /// Set when no reader relies on the system's barrier.
 static ALL_FENCED: AtomicBool = AtomicBool::new(false);
 
-/// Asks the system for its barrier, once a process, before anybody relies on it.
+/// Asks the system for its barrier, once in a process, before anybody relies on it.
 pub(crate) fn begin_reading() {
     static ASKED: once_cell::sync::OnceCell<()> = once_cell::sync::OnceCell::new();
     ASKED.get_or_init(|| {
@@ -76,7 +76,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// How long a store may take until other processors see it, at most. It takes less than a microsecond.
+    /// The longest time that a store may take until other processors see it. It takes less than a µs.
     const PATIENCE: Duration = Duration::from_secs(1);
 
     /// Returns whether all readers fence themselves by now.

@@ -1,4 +1,4 @@
-//! What the model body is written on: loom, or shuttle.
+//! The library that the model body is written on: loom, or shuttle.
 //!
 //! loom runs a small meeting under every interleaving and every weak order, shuttle a large one under many
 //! random interleavings, all of which are sequentially consistent. Both run all threads on one OS thread. The
@@ -28,7 +28,7 @@ mod body {
     /// Threads of one execution.
     pub(crate) const THREADS: usize = 16;
 
-    /// Finds no accesses that meet: a thread is interrupted in atomics, locks and waits only.
+    /// A cell that finds no accesses that meet: a thread is interrupted in atomics, locks and waits only.
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {

@@ -3,6 +3,8 @@
 use std::alloc::{dealloc, Layout};
 use std::ptr::NonNull;
 
+/// Gives memory back.
+///
 /// # Safety
 /// The memory came from the global allocator with this layout, has nothing to drop, and nobody uses it.
 pub(crate) unsafe fn free(memory: NonNull<u8>, layout: Layout) {

@@ -299,9 +299,9 @@ pub(crate) fn wake_parked(_: usize) {
 }
 
 /// # Safety
-/// `layout` must be that of `len` values.
+/// `layout` must be that of `len` values, and `len` must not be 0.
 pub(crate) unsafe fn zeroed_array<T>(layout: Layout, len: usize, new: fn() -> T) -> NonNull<T> {
-    // SAFETY: the caller's layout has a size.
+    // SAFETY: the caller's layout has a size, as `len` is not 0.
     let memory = unsafe { alloc(layout) };
     let array: NonNull<T> =
         NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
@@ -312,7 +312,7 @@ pub(crate) unsafe fn zeroed_array<T>(layout: Layout, len: usize, new: fn() -> T)
     array
 }
 
-/// No time passes: it is not what an interleaving depends on.
+/// Returns 0: no time passes, as no interleaving depends on it.
 pub(crate) fn millisecond() -> u64 {
     0
 }
@@ -372,7 +372,7 @@ pub(crate) fn own_index() -> Option<usize> {
     OWN_SHARDS.get().then(|| INDEX.with(|index| *index))
 }
 
-/// Both halves of the asymmetric barrier are full fences here: so the system's call makes the light one.
+/// Runs a full fence, like the heavy half: the system's call makes the light one as good as that.
 pub(crate) fn light_barrier() {
     explorer::atomic::fence(Ordering::SeqCst);
 }

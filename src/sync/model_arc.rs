@@ -108,7 +108,7 @@ impl<T: ?Sized> ModelArc<T> {
         this.0.weak.load(Ordering::Relaxed)
     }
 
-    /// An address only.
+    /// Returns an address, which is only compared.
     pub(crate) fn as_ptr(this: &Self) -> *const () {
         Arc::as_ptr(&this.0).cast()
     }
@@ -173,7 +173,7 @@ impl<T: ?Sized> ModelWeak<T> {
         self.0.strong.load(Ordering::Relaxed)
     }
 
-    /// An address only.
+    /// Returns an address, which is only compared.
     pub(crate) fn as_ptr(&self) -> *const () {
         Arc::as_ptr(&self.0).cast()
     }

@@ -15,7 +15,7 @@ static PARKED: Padded = Padded(AtomicUsize::new(0));
 #[repr(align(128))]
 struct Padded(AtomicUsize);
 
-/// Where they sleep. Null until somebody does.
+/// The places where they sleep. Null until somebody does.
 static PLACES: AtomicPtr<ParkingPlaces> = AtomicPtr::new(ptr::null_mut());
 
 type ParkingPlaces = [ParkingPlace; 64];

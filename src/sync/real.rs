@@ -92,7 +92,7 @@ pub(crate) fn spins_for_a_creation() -> u32 {
 #[inline(always)]
 pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a hint, which reads nothing that could be observed, and never faults.
+    // SAFETY: every such processor has it. It is a hint, which reads nothing observable and never faults.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
     }
@@ -104,14 +104,14 @@ pub(crate) fn prefetch<T>(address: *const T) {
 /// comes from the system as untouched zero pages, so that growing costs no pause.
 ///
 /// # Safety
-/// All-zero bytes must be a valid `T`, and `len` must not be 0.
+/// `layout` must be that of `len` values, `len` must not be 0, and all-zero bytes must be a valid `T`.
 pub(crate) unsafe fn zeroed_array<T>(layout: Layout, _len: usize, _new: fn() -> T) -> NonNull<T> {
     // SAFETY: the caller's layout has a size, as `len` is not 0.
     let memory = unsafe { alloc_zeroed(layout) };
     NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// A cell with loom's API: in a model, accesses that meet are found.
+/// A cell with loom's API: in a model, it finds accesses that meet.
 #[repr(transparent)]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
@@ -183,7 +183,7 @@ pub(crate) fn reclaims() -> bool {
     true
 }
 
-/// The record of one thread: its place in the list of readers, and a number.
+/// The record of one thread: its state as a reader, its hazard, and a number.
 #[repr(align(128))]
 pub(crate) struct ThreadRecord {
     /// See `grace`.
@@ -196,8 +196,8 @@ pub(crate) struct ThreadRecord {
     next: *const ThreadRecord,
 }
 
-// SAFETY: every field but `next` is atomic or never written after construction, and `next` (written before
-// the record is published, never after) points to another record, which is never freed.
+// SAFETY: `index` and `next` are written before the record is published, never after; the other fields are
+// atomic. `next` is null or points to another record, which is never freed.
 unsafe impl Sync for ThreadRecord {}
 
 /// All records ever made, newest first; they are never freed, but handed from dead threads to new ones.
@@ -324,7 +324,7 @@ pub(crate) const fn pointer_in<T>(atomic: &mut AtomicPtr<T>) -> *mut T {
     unsafe { *atomic.as_ptr() }
 }
 
-/// A function that is `const` but in models, where locks and atomics are registered when they are made.
+/// A function that is `const` except in models, where locks and atomics are registered when they are made.
 macro_rules! const_fn {
     ($(#[$attr:meta])* $vis:vis const fn $name:ident $($rest:tt)*) => {
         $(#[$attr])* $vis const fn $name $($rest)*

@@ -32,7 +32,7 @@ impl Sleeper {
         }
     }
 
-    /// Wakes the thread. Returns a task's waker: to wake or drop that runs user code, so without a lock.
+    /// Wakes the thread. Returns a task's waker: waking or dropping it runs user code, so under no lock.
     #[must_use = "the task sleeps until it is woken"]
     pub(crate) fn notify(&self) -> Option<Waker> {
         let mut state = self.state.lock();

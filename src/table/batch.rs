@@ -1,8 +1,8 @@
 //! Look-ups of many keys, whose cache misses overlap.
 //!
-//! A look-up reads a bucket and then a node, and of a large table both miss the cache: the second read cannot
+//! A look-up reads a bucket and then a node, and in a large table both miss the cache: the second read cannot
 //! begin before the first has ended. So the keys go in groups: all are hashed, their buckets are prefetched,
-//! then the nodes to which those lead, then what those lead to, and only then they are looked up, each by a
+//! then the nodes to which those lead, then what those lead to, and only then are they looked up, each by a
 //! call of its own. All before that is a hint: what becomes of the table meanwhile does no harm.
 //!
 //! (Without that not even the look-ups of different keys overlap: each ends with a locked instruction, which
@@ -16,7 +16,7 @@ use std::iter::FusedIterator;
 /// Keys in a group. More do not help: a core has some ten line fill buffers.
 const GROUP: usize = 16;
 
-/// Looks up the keys of `keys`, in order.
+/// An iterator that looks up the keys of `keys`, in order.
 pub(crate) struct Batch<'a, B: Payload, I: Iterator, H, W, G> {
     table: &'a Table<B>,
     keys: I,
@@ -28,7 +28,8 @@ pub(crate) struct Batch<'a, B: Payload, I: Iterator, H, W, G> {
 }
 
 impl<'a, B: Payload, I: Iterator, H, W, G> Batch<'a, B, I, H, W, G> {
-    /// `hash` returns the hash of a key, `touch` reads what its node leads to, and `get` looks it up.
+    /// Creates one. `hash` returns the hash of a key, `touch` reads what its node leads to, and `get` looks
+    /// it up.
     pub(crate) fn new(table: &'a Table<B>, keys: I, hash: H, touch: W, get: G) -> Self {
         Self {
             table,
@@ -50,7 +51,7 @@ where
     G: FnMut(u64, I::Item) -> R,
 {
     fn next_group(&mut self) {
-        // Reversed also when a hash panics: those before it are still to be looked up.
+        // Reversed also when `keys` or `hash` panics: the keys before are still to be looked up.
         struct Filling<'g, T>(&'g mut SmallVec<[T; GROUP]>);
         impl<T> Drop for Filling<'_, T> {
             fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! How a value is entered.
+//! The entering of values.
 
 use crate::memory::grace::reading;
 use crate::memory::node::NodePtr;
@@ -41,7 +41,8 @@ impl<B: Payload> Table<B> {
         result
     }
 
-    /// Links a complete node of this table, its one count the caller's, unless a live value's key `is_it`.
+    /// Links a complete node of this table, unless a live value's key `is_it`. One of its counts is then the
+    /// caller's.
     #[inline]
     pub(crate) fn enter(
         &self,
@@ -50,8 +51,8 @@ impl<B: Payload> Table<B> {
         is_it: impl Fn(&B::Key) -> bool,
     ) -> Entered<B> {
         let shared = self.shared_or_new();
-        // Before, not after: nothing may go wrong between linking and the caller's taking over of its count.
-        // And outside of the guard, which would hold back what is retired.
+        // Before linking: nothing may go wrong between that and the caller's taking over of its count. And
+        // outside of the guard, which would hold back what is retired.
         if shared.graveyard.is_occupied() {
             shared.graveyard.collect();
         }

@@ -3,14 +3,14 @@
 //! | who | puts a value on the list | takes it off |
 //! |---|---|---|
 //! | a registry's last owner | before it unlinks the value | when the destructor has ended |
-//! | a creator that finds a dead value linked | under the bucket's lock, before | (the last owner does) |
+//! | a creator that finds a dead value linked | under the bucket's lock, so before | (the last owner does) |
 //! | a pointer of a map that reports its death | when it says so | when it reports the end |
 //! | a call that takes a dead value out of a map | before it is unlinked | (the pointer does) |
 //! | a creator that gives up a draft | before it releases it | (its last owner does) |
 //! | the entry of a draft that was given up with another one | | when it goes, if the value is alive |
 //!
 //! So a caller that finds nothing linked and nothing on the list, in this order, has missed none. A value
-//! that is taken out alive is never on the list: nobody waits for it.
+//! that is taken out alive is not on the list while it lives: nobody waits for it.
 
 use crate::deadlock::cycle::CycleError;
 use crate::deadlock::frames::{self, Asker};
@@ -98,7 +98,7 @@ impl Exclusive {
         self.with_death(hash, id, None, |_| {});
     }
 
-    /// Puts a draft on the list that is given up.
+    /// Puts a draft that is given up on the list.
     pub(in crate::table) fn abandon(&self, hash: u64, id: usize, given_up: GivenUp<'_>) {
         self.with_death(hash, id, None, |death| death.mark_given_up(given_up));
     }
@@ -145,7 +145,7 @@ impl Exclusive {
         notify(ended.work.take_end());
     }
 
-    /// Returns one with this hash, rather one whose thread is known.
+    /// Returns one with this hash, preferably one whose thread is known.
     pub(crate) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let list = self.list.lock();
         let with_hash = || {
@@ -250,7 +250,7 @@ fn notify(end: Option<Arc<WorkEnd>>) {
 pub(crate) struct Expected {
     exclusive: Arc<Exclusive>,
     hash: u64,
-    /// It has ended, or is not waited for any more. Changed under the lock of the list.
+    /// It has ended, or is not waited for (any more). Once it can die, changed under the lock of the list.
     is_over: AtomicBool,
     /// A draft that is given up and has not failed. (Relaxed: set before the entry goes.)
     may_live_on: plain::AtomicBool,

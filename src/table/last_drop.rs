@@ -34,7 +34,7 @@ pub(in crate::table) unsafe fn end_node<B: Payload>(node: NodePtr) {
         if unlinked {
             shared.pool.add_live(-1);
         }
-        // SAFETY: dead, unlinked, and the caller's alone.
+        // SAFETY: the caller's promise, and it is unlinked.
         unsafe { finish::<B>(node, watchers) };
     } else {
         // SAFETY: as above; there is nothing to drop.
@@ -50,7 +50,7 @@ pub(in crate::table) unsafe fn end_node<B: Payload>(node: NodePtr) {
 unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
     let Some(watchers) = watchers else {
         let what = [node.as_ptr().cast_const().cast(), ptr::null()];
-        // SAFETY: the caller's promise. Payloads borrow nothing: all that enters one asks for `'static` types.
+        // SAFETY: the caller's promise. Payloads borrow nothing: see `teardown`.
         return teardown::end(unsafe { Dead::new(what, finish_now::<B>) });
     };
     // SAFETY: the caller's promise.
@@ -59,7 +59,7 @@ unsafe fn finish<B: Payload>(node: NodePtr, watchers: Option<Arc<WatchList>>) {
 
 /// # Safety
 /// As for [`finish`].
-// The containers not before the unlinking: they may ask for the same key, and count what is left.
+// Containers are notified after the unlinking: they may ask for the same key, and count what is left.
 #[cold]
 #[inline(never)]
 unsafe fn finish_watched<B: Payload>(node: NodePtr, watchers: Arc<WatchList>) {
@@ -85,11 +85,11 @@ unsafe fn finish_now<B: Payload>([node, watchers]: [*const (); 2]) {
         // SAFETY: the caller's promise.
         return unsafe { drop_and_free::<B>(node) };
     }
-    // SAFETY: as above.
+    // SAFETY: the caller's promise; it is taken back once.
     let watchers = unsafe { Arc::from_raw(watchers.cast::<WatchList>()) };
     // SAFETY: the node is out until it is freed, and keeps what it shares.
     let is_exclusive = unsafe { Shared::<B>::of(node) }.exclusive.is_some();
-    // SAFETY: as above.
+    // SAFETY: the caller's promise.
     let end = || unsafe { drop_and_free::<B>(node) };
     if !is_exclusive {
         return watchers.finish(end);
@@ -117,7 +117,7 @@ unsafe fn drop_and_free<B: Payload>(node: NodePtr) {
     let _free = Free::<B>(node, PhantomData);
     // SAFETY: the caller's promise.
     let end = || unsafe { B::drop_in_place(node) };
-    // SAFETY: as above.
+    // SAFETY: as in `Free`.
     let exclusive = unsafe { Shared::<B>::of(node) }.exclusive.as_ref();
     let Some(work) = exclusive.and_then(|exclusive| exclusive.work(node.addr().get())) else {
         return end();

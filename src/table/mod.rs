@@ -34,7 +34,7 @@ pub(crate) use entering::{Entered, Entering, Rejected, MANY_STRANGERS};
 pub(crate) struct Table<B: Payload> {
     /// Null until there is something to keep.
     shared: AtomicPtr<Shared<B>>,
-    /// Whether creators wait for the end of the value that was there before.
+    /// True if creators wait for the end of the value that was there before.
     exclusive: bool,
     body: PhantomData<B>,
 }
@@ -51,8 +51,8 @@ impl<B: Payload> Table<B> {
     }
 
     const_fn! {
-        /// Makes creators wait for the end of the value that was there before. Panics if there is something
-        /// to keep already: nodes ask what they share.
+        /// Makes creators wait for the end of the value that was there before. Panics if what it shares with
+        /// its nodes exists already: that has no list of ends then.
         pub(crate) const fn set_exclusive(&mut self) {
             assert!(
                 pointer_in(&mut self.shared).is_null(),
@@ -62,6 +62,8 @@ impl<B: Payload> Table<B> {
         }
     }
 
+    /// Creates a table with room for so many entries.
+    ///
     /// Panics with "capacity overflow" when no table can have that size.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         if capacity == 0 {
@@ -107,7 +109,7 @@ impl<B: Payload> Table<B> {
         self.shared().expect("one of them won")
     }
 
-    /// Returns another table with the same index and values, which last until the last of all has gone.
+    /// Returns another table with the same index and values, which last until the last such table has gone.
     pub(crate) fn share(&self) -> Self {
         self.shared_or_new().share();
         Self {
@@ -142,7 +144,7 @@ impl<B: Payload> Table<B> {
         match self.shared() {
             Some(shared) => shared.reserve(additional),
             None if additional == 0 => {}
-            // If another thread makes it, that may make another size.
+            // Another thread may be the first, and choose another size.
             None => self.first(additional).reserve(additional),
         }
     }
@@ -171,7 +173,7 @@ impl<B: Payload> Table<B> {
     ) -> R {
         match self.shared().zip(ReadGuard::try_enter()) {
             Some((shared, guard)) => {
-                // SAFETY: the probe has made us an owner of a node that was linked, so complete.
+                // SAFETY: the probe has made us an owner of a node: so that is complete, linked or a draft.
                 let found = |node| found(unsafe { NodeRef::adopt(node) });
                 shared.index.probe(hash, guard, found, missing)
             }
@@ -188,7 +190,7 @@ impl<B: Payload> Table<B> {
         found: impl FnOnce(NodePtr) -> R,
         missing: impl FnOnce(Probe) -> R,
     ) -> R {
-        // No guard, too, where readers need a fence: there they become owners.
+        // There is no guard either where readers need a fence: there they become owners.
         match self.shared().zip(ReadGuard::try_enter()) {
             Some((shared, guard)) => {
                 let index = &shared.index;
@@ -260,7 +262,7 @@ impl<B: Payload> Table<B> {
         self.get_among_many(hash, is_it)
     }
 
-    // Outlined: a miss in a bucket that overflows does not come here.
+    // Outlined: a miss in a bucket that has spilled, but has no list, hardly ever comes here.
     #[cold]
     #[inline(never)]
     fn get_among_many(&self, hash: u64, is_it: &dyn Fn(&B::Key) -> bool) -> Option<NodeRef<B>> {
@@ -311,7 +313,7 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// Replaces by a complete node of this table, whose one count is then the caller's.
+    /// Replaces this very `old` by a complete node of this table. One of its counts is then the caller's.
     pub(crate) fn replace_node(&self, old: &NodeRef<B>, new: NodePtr) -> bool {
         let index = &self.shared_or_new().index;
         reading(|guard| index.replace(old.node(), new, guard))
@@ -331,7 +333,7 @@ impl<B: Payload> Table<B> {
         exclusive.in_the_way(hash)
     }
 
-    /// Marks a draft as given up, which may have other owners.
+    /// Marks a draft, which may have other owners, as given up.
     pub(crate) fn abandon(&self, draft: &NodeRef<B>, given_up: GivenUp<'_>) {
         let exclusive = self.shared().and_then(|shared| shared.exclusive.as_ref());
         if let Some(exclusive) = exclusive.filter(|_| B::NEEDS_DROP) {
@@ -357,10 +359,10 @@ impl<B: Payload> Table<B> {
     }
 
     /// Shows `see` the entered values whose hash has its upper half in this range, which is not empty, under
-    /// the lock of the bucket that each is linked in: as nodes that are complete, and have an owner if they
-    /// are of a kind that the index keeps. After the bucket in which `least` times has been said yes, that is
-    /// all. Returns where the rest of the range begins. What is entered throughout, and its hash in the range
-    /// up to there, is among them.
+    /// the lock of the bucket that each is linked in. It sees nodes that are complete, and have an owner if
+    /// they are of a kind that the index keeps. Ends after the bucket in which `see` has said yes for the
+    /// `least`th time, and returns where the rest of the range begins. A value that is entered throughout,
+    /// and whose hash is in the range up to there, is among them.
     #[inline]
     pub(crate) fn visit(
         &self,
@@ -398,7 +400,7 @@ impl<B: Payload> Table<B> {
         }
     }
 
-    /// Hands out ownerships of the `wanted` values, otherwise as `visit`. Both are called under the lock.
+    /// Hands out ownerships of the `wanted` values; otherwise like `visit`. Both closures run under the lock.
     pub(crate) fn own(
         &self,
         halves: Range<u64>,
@@ -424,7 +426,8 @@ impl<B: Payload> Table<B> {
         })
     }
 
-    /// Takes the `wanted` values out, otherwise as `own`, with the index's ownerships. Only where it owns.
+    /// Takes the `wanted` values out, and hands out the index's ownerships; otherwise like `own`. Only for a
+    /// kind that the index keeps.
     pub(crate) fn take(
         &self,
         halves: Range<u64>,
@@ -449,8 +452,8 @@ impl<B: Payload> Table<B> {
         come_to
     }
 
-    /// Takes out what is in this node now, if it is linked and `wanted`, which is called under the lock of
-    /// its bucket. Returns the ownership of the index.
+    /// Takes out the value that is in this node now, if it is `wanted`: see [`Index::unlink_if`]. Returns the
+    /// ownership of the index.
     #[inline]
     pub(crate) fn take_if(
         &self,

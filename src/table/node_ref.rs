@@ -73,7 +73,7 @@ impl<B: Payload> Drop for NodeRef<B> {
 // Outlined: most drops are not the last.
 #[inline(never)]
 fn last_drop<B: Payload>(node: NodePtr) {
-    // SAFETY: only called by the owner that `release` told it was the last.
+    // SAFETY: called by a `NodeRef`, so the node is of kind `B` and complete; `release` said: the last owner.
     unsafe { end_node::<B>(node) }
 }
 
@@ -142,7 +142,7 @@ impl<B: Payload> UnlinkedNode<B> {
     /// Turns it into the first owner of an entry.
     ///
     /// # Safety
-    /// The node has been linked, and its one count is the caller's.
+    /// The node has been linked, and one of its counts is the caller's.
     #[inline(always)]
     pub(crate) unsafe fn entered(self) -> NodeRef<B> {
         NodeRef {

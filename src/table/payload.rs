@@ -14,26 +14,26 @@ pub(in crate::table) const MAX_ALIGN: usize = 1024;
 /// The kind of a node's payload. A table has nodes of one kind only.
 ///
 /// # Safety
-/// `key` and `drop_in_place` must work on what the kind's constructor wrote, and `size` must cover it.
+/// `key` and `drop_in_place` must work on what the kind's constructor wrote. `size` and `ALIGN` must fit it.
 pub(crate) unsafe trait Payload {
     /// The compared part.
     type Key: ?Sized;
 
     const ALIGN: usize;
 
-    /// Whether dropping a payload runs any code.
+    /// True if dropping a payload runs any code.
     const NEEDS_DROP: bool;
 
     /// The size of every payload of this kind, if they are all of one size.
     const FIXED_SIZE: Option<usize>;
 
-    /// Whether the index owns what is linked: an entry stays until it is taken out, with that ownership.
+    /// True if the index owns what is linked: an entry stays until it is taken out, with that ownership.
     const KEPT: bool = false;
 
-    /// Whether there are nodes that have owners before they are linked; see `node`.
+    /// True if there are nodes that have owners before they are linked; see `node`.
     const HAS_DRAFTS: bool = false;
 
-    /// The size of the payload that `meta` describes.
+    /// Returns the size of the payload that `meta` describes.
     fn size(meta: u32) -> usize;
 
     /// # Safety
@@ -59,7 +59,8 @@ pub(crate) unsafe trait Payload {
 /// A payload of a key and a value, which are written one after the other.
 ///
 /// # Safety
-/// The functions must work on what each other wrote, and `drop_in_place` on what was written by both.
+/// The functions must work on what the others wrote, and `drop_in_place` on a key and a value that were
+/// written by way of them.
 pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     type First: Sized;
     type Value;
@@ -70,8 +71,8 @@ pub(crate) unsafe trait Halves: Payload<Key = <Self as Halves>::First> {
     /// The node is of this kind, and the caller has it alone; it has no key yet.
     unsafe fn write_key(node: NodePtr, key: Self::First);
 
-    /// Returns where the value belongs. A place, not a function that writes it: without optimisation each
-    /// function on the way of a large value takes its size of the stack.
+    /// Returns where the value belongs. A place, not a function that writes it: without optimisation, each
+    /// function that a large value passes through takes the value's size of the stack.
     ///
     /// It may be written if the key is written, and the caller has the node alone, but for readers of the
     /// key; and read, to take the value out of an entry that nobody watches, if it was written.

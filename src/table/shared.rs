@@ -1,4 +1,4 @@
-//! What a table shares with its nodes: the index and the nodes' memory; and who frees it all.
+//! The part that a table shares with its nodes: the index and the nodes' memory; and who frees it all.
 //!
 //! It lives until the tables that use it and every node have gone. When the last table goes, the nodes that
 //! are still out are counted down (see [`Pool::close`]).
@@ -21,7 +21,7 @@ pub(super) struct Shared<B: Payload> {
     shares: AtomicUsize,
     /// In an exclusive table: the values whose destructor has not ended.
     pub(super) exclusive: Option<Exclusive>,
-    // Last, so that it is dropped last: the drops of the others retire memory here.
+    // Memory of the index and the pool that a reader may still see.
     pub(super) graveyard: Graveyard,
     body: PhantomData<B>,
     #[cfg(all(highlander_loom, feature = "loom"))]

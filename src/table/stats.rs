@@ -4,9 +4,9 @@ use crate::sync::plain::{AtomicU64, OnceLock, Relaxed};
 use crate::sync::{self};
 use std::sync::Arc;
 
-/// Counters of a map since it was made, from its `stats` method: each on its own exact once the calls that
-/// count have returned, all together taken at no single moment. Of a [`Registry`](crate::Registry) all are 0,
-/// unless it [records them](crate::Registry::record_stats).
+/// Counters of a map since it was made, from its `stats` method. Each is exact once the calls that count have
+/// returned. They are not all read at one moment. Those of a [`Registry`](crate::Registry) are all 0, unless
+/// it [records them](crate::Registry::record_stats).
 ///
 /// When nothing is under way they account for every entry: it was `created` or `inserted`; it has been
 /// `replaced`, or it was taken out and counted as `removed`, `dead_seen`, `pruned` or `reported`; or it is
@@ -35,7 +35,7 @@ pub struct Stats {
     /// Look-ups that found a live entry, also those with which a call that may create begins. 0 unless the
     /// map [records them](crate::map::Map::record_stats).
     pub hits: u64,
-    /// Look-ups that did not.
+    /// Look-ups that did not find one.
     pub misses: u64,
     /// Entries that a factory was run for and that were entered.
     pub created: u64,
@@ -50,7 +50,7 @@ pub struct Stats {
     /// Dead entries taken out because their key or value, or a [`Token`](crate::pointer::Token) of one, has
     /// reported its death.
     pub reported: u64,
-    /// Live entries that another value took the place of.
+    /// Live entries whose place another value took.
     pub replaced: u64,
     /// Live entries taken out by a call that named or chose them, or took out all.
     pub removed: u64,
@@ -75,7 +75,7 @@ pub(crate) enum Count {
 const COUNTS: usize = Count::Due as usize + 1;
 
 /// Counters in shards: each of the first threads has one of its own, so that counting writes nothing that
-/// others read; the others share the last.
+/// other threads write; the other threads share the last.
 pub(crate) struct Counters {
     shards: OnceLock<Arc<[CounterShard]>>,
 }

@@ -42,7 +42,7 @@ impl<M: Creator> Selects<M> for OwnedKey<M::Key> {
     }
 }
 
-/// A borrowed form of an entry's key, and how the key is made of it: of
+/// A borrowed form of an entry's key, and how the key is made from it: of
 /// [`entry_ref`](crate::Registry::entry_ref).
 #[derive(Clone, Copy, Debug)]
 pub struct BorrowedKey<'q, Q: ?Sized, F = FromRef> {

@@ -102,7 +102,7 @@ pub(super) fn creates<'a, M: Creator, C: Errors<E>, O: Output<M>, S, E>(
     })
 }
 
-/// Makes the call's result of a creation's.
+/// Makes the call's result from that of its creation.
 pub(super) fn of_created<M: Creator, O: Output<M>, E>(
     output: O,
     created: Result<LiveEntryOf<M>, CreateError<E>>,
@@ -113,7 +113,7 @@ pub(super) fn of_created<M: Creator, O: Output<M>, E>(
     }
 }
 
-/// Makes an option of the result of a factory whose only error is that there is no such thing.
+/// Makes an option from the result of a factory whose only error is that there is no such thing.
 #[track_caller]
 pub(super) fn optional<T>(created: Result<T, CreateError<()>>) -> Option<T> {
     match created {

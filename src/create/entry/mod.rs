@@ -209,11 +209,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     }
 
     /// Makes the error of a factory one for all who wait: those who have slept for a creation that fails
-    /// return a clone of its error, if they share errors of the same type too. The others try each in their
-    /// turn, as they do without this.
+    /// return a clone of its error, if they share errors of the same type too. The others try in turn, as
+    /// they do without this.
     ///
     /// An error is shared by those who wait at that moment, and not kept for those who come later; for that
-    /// there is [`RecentErrors`](crate::RecentErrors). What a creation is refused for is not shared.
+    /// there is [`RecentErrors`](crate::RecentErrors). A refusal is not shared.
     ///
     /// *Runs* `Clone` of the error, with no lock held.
     ///
@@ -250,7 +250,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// ```
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with).
+    /// See [`or_insert_with`](Self::or_insert_with).
     #[track_caller]
     pub fn or_insert(self, value: M::Value) -> O::Of {
         self.or_insert_with(|_| value)
@@ -264,7 +264,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// ```
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with).
+    /// See [`or_insert_with`](Self::or_insert_with).
     #[track_caller]
     pub fn or_default(self) -> O::Of
     where
@@ -337,7 +337,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// ```
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with).
+    /// See [`or_insert_with`](Self::or_insert_with).
     #[track_caller]
     pub fn or_optionally_insert_with(
         self,
@@ -370,8 +370,8 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// that are inserted are no creations: who inserts one that leads to a draft publishes that. If somebody
     /// inserts another value for this key meanwhile, the caller and those who wait get that one.
     ///
-    /// *Complexity:* who asks for a draft takes a time linear in the number of creations between, and the end
-    /// of a circle one linear in its size for each of its values.
+    /// *Complexity:* asking for a draft takes time linear in the number of creations in between. The end of a
+    /// circle takes, for each of its values, time linear in its size.
     ///
     /// Modelled after the class map of Jython, which shows unfinished classes to everybody.
     ///
@@ -420,7 +420,8 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         ))
     }
 
-    /// As [`or_create_cyclic`](Self::or_create_cyclic), with steps that may fail.
+    /// Returns the live value, or creates it in two steps that may fail; otherwise like
+    /// [`or_create_cyclic`](Self::or_create_cyclic).
     ///
     /// # Errors
     /// [`CreateError::Failed`] with the error of `allocate` or `initialise`; [`CreateError::Refused`] when
@@ -477,7 +478,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// ```
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with).
+    /// See [`or_insert_with`](Self::or_insert_with).
     #[track_caller]
     pub fn or_insert_with_token(self, make: impl FnOnce(&M::Key, Token) -> M::Value) -> O::Of
     where
@@ -486,10 +487,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         never_fails(self.or_try_insert_with_token(|key, token| Ok(make(key, token))))
     }
 
-    /// As [`or_insert_with_token`](Self::or_insert_with_token), by a factory that may fail.
+    /// Returns the live value, or enters the one that `make` makes with a [`Token`], which may fail;
+    /// otherwise like [`or_insert_with_token`](Self::or_insert_with_token).
     ///
     /// # Errors
-    /// As [`or_try_insert_with`](Self::or_try_insert_with).
+    /// See [`or_try_insert_with`](Self::or_try_insert_with).
     pub fn or_try_insert_with_token<E>(
         self,
         make: impl FnOnce(&M::Key, Token) -> Result<M::Value, E>,
@@ -573,7 +575,7 @@ where
         }
     }
 
-    /// As [`claim`](Self::claim), but returns why it is refused.
+    /// Claims the key like [`claim`](Self::claim), but returns why it is refused.
     ///
     /// # Errors
     /// [`Refused`], where `claim` panics.
@@ -588,7 +590,7 @@ where
         }
     }
 
-    /// As [`claim`](Self::claim), without waiting.
+    /// Claims the key like [`claim`](Self::claim), without waiting.
     ///
     /// # Errors
     /// [`ClaimError::InFlight`] while somebody else is creating the value; [`ClaimError::Refused`] when the

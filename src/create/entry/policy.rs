@@ -10,26 +10,26 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Which values count.
+/// Decides which values count.
 pub(crate) trait Condition<M: Creator>: Errors<Infallible> + Errors<()> {
-    /// All values do.
+    /// True if all values count.
     const ANY: bool;
 
     fn holds(&self, live: &LiveEntryOf<M>) -> bool;
 }
 
-/// Whether a factory's error is shared with those who wait.
+/// Decides whether a factory's error is shared with those who wait.
 pub(crate) trait Errors<E> {
     /// Returns the type of others' errors that count as one's own.
     fn shared_type() -> Option<TypeId>;
 
     fn share(error: &E) -> Option<SharedError>;
 
-    /// Makes an error of one's own of a shared one.
+    /// Makes an error of one's own from a shared one.
     fn take(error: SharedError) -> E;
 }
 
-/// An error is one for all who wait: of [`share_errors`](super::Entry::share_errors).
+/// An error is one for all who wait: see [`share_errors`](super::Entry::share_errors).
 #[derive(Clone, Copy, Debug)]
 pub struct ShareErrors<C>(pub(crate) C);
 
@@ -59,10 +59,10 @@ impl<E: Clone + Send + Sync + 'static, C> Errors<E> for ShareErrors<C> {
     }
 }
 
-/// What an entry returns: an owner, or what [`and_view`](super::Entry::and_view) says. It is sealed.
+/// The result of an entry's call: an owner, or what [`and_view`](super::Entry::and_view) says. It is sealed.
 #[allow(private_bounds)] // How it is done concerns nobody else.
 pub trait Output<M: Creator>: Gives<M, <Self as Output<M>>::Of> {
-    /// That.
+    /// The type of the result.
     type Of;
 }
 
@@ -117,7 +117,7 @@ impl<M: Creator> Condition<M> for AnyLive {
     }
 }
 
-/// Values count of which a function says so: of [`valid_if`](super::Entry::valid_if).
+/// A value counts if a function says so: see [`valid_if`](super::Entry::valid_if).
 #[derive(Clone, Copy)]
 pub struct ValidIf<F, C> {
     pub(in crate::create) is_valid: F,
@@ -127,7 +127,8 @@ pub struct ValidIf<F, C> {
 impl<M: Creator, F: Fn(&M::Owner) -> bool, C: Condition<M>> Condition<M> for ValidIf<F, C> {
     const ANY: bool = false;
 
-    /// A value that was just created is valid: else those who ask at one time would each make their own.
+    /// Returns true also for a value that was just created: else those who ask at one time would each make
+    /// their own.
     fn holds(&self, live: &LiveEntryOf<M>) -> bool {
         let is_valid = || (self.is_valid)(M::owner(live));
         self.and.holds(live) && (M::Core::is_fresh(live) || is_valid())
@@ -192,7 +193,7 @@ impl<M: Creator<Owner: Clone>> Gives<M, M::Owner> for Owned {
     }
 }
 
-/// The key that is stored comes back too, which nobody else may own: of
+/// The key that is stored comes back too, as perhaps nobody else owns it: see
 /// [`entry_ref`](crate::WeakKeyMap::entry_ref).
 #[derive(Clone, Copy, Debug)]
 pub struct KeyAndOwner;
@@ -238,7 +239,7 @@ impl<M: WeakKeys> Gives<M, M::Key> for StoredKey {
     }
 }
 
-/// What a function makes of the value comes back: of [`and_view`](super::Entry::and_view).
+/// The result of a function of the value comes back: see [`and_view`](super::Entry::and_view).
 #[derive(Clone, Copy)]
 pub struct View<F>(pub(crate) F);
 

@@ -20,8 +20,9 @@ use std::task::{Context, Poll};
 
 #[allow(private_bounds)] // How keys, conditions and outputs work concerns nobody else.
 impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, K, C, O> {
-    /// As [`or_insert_with`](Self::or_insert_with), with a factory that awaits. Waits without holding up a
-    /// thread, under any executor; callers of this and of the other calls share one flight.
+    /// Returns the live value, or enters the one that `make` makes, which awaits; otherwise like
+    /// [`or_insert_with`](Self::or_insert_with). Waits without holding up a thread, under any executor;
+    /// callers of this and of the other calls share one flight.
     ///
     /// A future that is dropped enters nothing, and leaves the creation to one of those who wait; one that
     /// was never polled has not begun. One that has begun to create, and is neither polled on nor dropped,
@@ -31,7 +32,7 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
     /// `or_insert_with`, and allocates nothing.
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
+    /// When the future is polled: see [`or_insert_with`](Self::or_insert_with).
     ///
     /// ```
     /// use highlander::{Handle, Registry};
@@ -60,10 +61,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         })
     }
 
-    /// As [`or_insert_with_async`](Self::or_insert_with_async), with a factory that may fail.
+    /// Returns the live value, or enters the one that `make` makes, which awaits and may fail; otherwise like
+    /// [`or_insert_with_async`](Self::or_insert_with_async).
     ///
     /// # Errors
-    /// As [`or_try_insert_with`](Self::or_try_insert_with).
+    /// See [`or_try_insert_with`](Self::or_try_insert_with).
     pub fn or_try_insert_with_async<F, T, E>(
         self,
         make: F,
@@ -81,10 +83,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         })
     }
 
-    /// As [`or_insert_with_token`](Self::or_insert_with_token), with a factory that awaits.
+    /// Returns the live value, or enters the one that `make` makes with a [`Token`], which awaits; otherwise
+    /// like [`or_insert_with_token`](Self::or_insert_with_token).
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
+    /// When the future is polled: see [`or_insert_with`](Self::or_insert_with).
     pub fn or_insert_with_token_async<F, T>(self, make: F) -> EntryFuture<'a, Self, F, O::Of, T>
     where
         Self: 'a,
@@ -101,10 +104,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         })
     }
 
-    /// As [`or_insert_with_token_async`](Self::or_insert_with_token_async), with a factory that may fail.
+    /// Returns the live value, or enters the one that `make` makes with a [`Token`], which awaits and may
+    /// fail; otherwise like [`or_insert_with_token_async`](Self::or_insert_with_token_async).
     ///
     /// # Errors
-    /// As [`or_try_insert_with`](Self::or_try_insert_with).
+    /// See [`or_try_insert_with`](Self::or_try_insert_with).
     pub fn or_try_insert_with_token_async<F, T, E>(
         self,
         make: F,
@@ -123,10 +127,11 @@ impl<'a, M: Creator, K: Selects<M>, C: Condition<M>, O: Output<M>> Entry<'a, M, 
         })
     }
 
-    /// As [`or_optionally_insert_with`](Self::or_optionally_insert_with), with a factory that awaits.
+    /// Returns the live value, or enters the one that `make` makes, which awaits and may make none; otherwise
+    /// like [`or_optionally_insert_with`](Self::or_optionally_insert_with).
     ///
     /// # Panics
-    /// As [`or_insert_with`](Self::or_insert_with), when the future is polled.
+    /// When the future is polled: see [`or_insert_with`](Self::or_insert_with).
     pub fn or_optionally_insert_with_async<F, T>(
         self,
         make: F,
@@ -157,10 +162,10 @@ where
     C: Condition<M>,
     O: Output<M, Of = M::Owner>,
 {
-    /// As [`claim`](Self::claim), without holding up a thread.
+    /// Claims the key like [`claim`](Self::claim), without holding up a thread.
     ///
     /// # Panics
-    /// As `claim`, when the future is polled.
+    /// When the future is polled: see `claim`.
     pub fn claim_async(self) -> EntryFuture<'a, Self, (), Claim<'a, M>, ()>
     where
         Self: 'a,
@@ -174,7 +179,7 @@ where
         })
     }
 
-    /// As [`claim_async`](Self::claim_async), but returns why it is refused.
+    /// Claims the key like [`claim_async`](Self::claim_async), but returns why it is refused.
     ///
     /// # Errors
     /// [`Refused`], where `claim_async` panics.
@@ -275,8 +280,8 @@ async fn unfailing<V>(making: impl Future<Output = V>) -> Result<V, std::convert
 
 /// The future of an entry's call that waits: it looks first, and needs the heap only if there is nothing.
 ///
-/// It is `Send` when the entry (so when the map may be used on every thread), the factory, its future and
-/// that one's error are.
+/// It is `Send` when the entry (so when the map may be used on every thread), the factory, its future and its
+/// error are.
 pub struct EntryFuture<'a, N, F, R, P> {
     /// The entry and the factory, until the first poll.
     begin: Option<(N, F)>,
@@ -292,7 +297,8 @@ type Look<'a, N, F, R> = fn(N, F) -> Result<R, Slow<'a, R>>;
 // SAFETY: `slow` is made of the entry `N`, the factory `F`, the other `P`arts (its future and error), and of
 // what is in the map: keys, values and owners, which may go to any thread where a reference to the map may,
 // as that is in the entry. All else in it is ours, and may too: the compiler is shown that in
-// `registry/creating.rs` and `map/creating.rs`.
+// `registry/creating.rs` and `map/creating.rs`. A result `R` is never in it: it is made after the last wait,
+// and returned.
 //
 // (It could see all of it, were it not for types with lifetimes in them, such as `&'static str` and
 // `Arc<dyn Trait>`. Within a task it forgets which lifetimes these had, and then misses implementations for

@@ -19,7 +19,7 @@ pub(crate) struct Leader<'a, T, R> {
     is_done: bool,
     /// The value that has the key, once it is made: nobody can go on with this flight then.
     value: Option<R>,
-    /// Flights that the caller has joined before. To leave those may drop keys and values.
+    /// Flights that the caller has joined before. Leaving them may drop keys and values.
     other_flights: JoinedFlights<'a, T, R>,
 }
 
@@ -102,7 +102,7 @@ impl<'a, T, R> Leader<'a, T, R> {
         self.value.as_ref()
     }
 
-    /// Ends the flight without a result: those who sleep retry with the flights that they have brought along.
+    /// Ends the flight without a result: those who sleep go on with the flights that they have brought along.
     /// The caller may join again with this one. (Others that look at it see by its state if it is listed
     /// again.)
     pub(in crate::create) fn step_down(mut self) -> Arc<Flight<T, R>> {

@@ -38,7 +38,8 @@ pub(crate) struct Flight<T, R> {
     waiting: AtomicUsize,
     /// Those of them that are comparing their key with this one. Changed under the shard's lock.
     comparing: AtomicUsize,
-    /// If it is over without a result: the value, while its key is compared. Locked under the shard's lock.
+    /// When it is over: the value that has the key, if that is no result, while the key is compared. Locked
+    /// under the shard's lock.
     kept_value: Mutex<Option<R>>,
     /// The work of dropping `kept_value`. Either the failing leader or the last comparing waiter does it.
     release_work: Work,
@@ -115,7 +116,8 @@ impl<T, R> Flight<T, R> {
         (self.shares == Some((**error).type_id())).then_some(error)
     }
 
-    /// Acquire: pairs with `remove_from_list`, before which the result or the error was set.
+    /// Returns whether it is off its list. Acquire: pairs with `remove_from_list`, before which the result or
+    /// the error was set.
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
@@ -219,7 +221,7 @@ impl<T, R> ListedFlight<T, R> {
 
 type FlightList<T, R> = List<ListedFlight<T, R>>;
 
-/// Puts a flight on its list: the caller leads it from now on.
+/// Puts a flight on its list: it has a leader from now on.
 fn add_to_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>>) {
     // It may have been on the list before; see `Leader::step_down`.
     flight.is_over.store(false, Ordering::Relaxed);
@@ -229,7 +231,7 @@ fn add_to_list<T, R>(list: &mut FlightList<T, R>, flight: &Arc<Flight<T, R>>) {
     list.push(ListedFlight::new(flight));
 }
 
-/// Other flights that the caller has joined. Each is left, though another one panics: that may drop values.
+/// Other flights that the caller has joined. Leaving one may drop values, and panic: all are left even so.
 struct JoinedFlights<'a, T, R>(Vec<Waiter<'a, T, R>>);
 
 impl<T, R> JoinedFlights<'_, T, R> {
@@ -267,7 +269,7 @@ struct Shard<T, R>(Lock<FlightList<T, R>>);
 /// The creations under way in one map. `T` has the key; each waiter gets a clone of the result `R`.
 pub(crate) struct FlightTable<T, R> {
     inner: OnceCell<Arc<FlightTableInner<T, R>>>,
-    /// What threads that wait do around their sleep.
+    /// The hook around the sleep of threads that wait.
     around_sleep: AroundSleep,
 }
 

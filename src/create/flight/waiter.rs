@@ -337,7 +337,8 @@ impl<'a, T, R: Clone> Waiter<'a, T, R> {
 }
 
 impl<T, R> Drop for Waiter<'_, T, R> {
-    /// Nobody else need be woken: a thread that was woken has looked, and of tasks all were woken.
+    /// Leaves the flight. Nobody else need be woken: a thread that was woken has looked, and all tasks were
+    /// woken.
     fn drop(&mut self) {
         // Each step is done whatever panics: the flight counts this one until the last.
         let mut panics = Panics::new();

@@ -1,4 +1,4 @@
-//! The begin of a creation: the caller leads its flight, or somebody else has made the value meanwhile.
+//! The beginning of a creation: the caller leads its flight, or somebody else has made the value meanwhile.
 //!
 //! In an exclusive map the value before may have to end first. A caller that waits for that leads no flight:
 //! else others would wait for it, among them perhaps the very destructor that has to end, and a future that
@@ -133,7 +133,7 @@ impl<M: Creates> Creation<'_, M> {
     /// somebody may have entered a value meanwhile, which is about to end. Others wait for the caller.
     pub(in crate::create) fn wait_for_ends(&self) -> Result<(), CycleError> {
         while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
-            // (The edge lasts longer than `f`.)
+            // (Not by `during`: the edge is to last longer than that part.)
             let begin = |asker| self.during_as(Part::Closed, |_| in_the_way.begin_waiting(asker));
             // A hook may ask for the key that is being created.
             let around = self.map.flights().around_sleep();
@@ -210,7 +210,7 @@ fn next<'a, M: Creates>(
     if let Some(closed) = map.refused() {
         return Err(closed);
     }
-    // Whether a pointer is dead is asked of user code.
+    // User code says whether a pointer is dead.
     let in_the_way = || creation.during(|_| map.in_the_way(hash));
     Ok(match map.is_exclusive().then(in_the_way).flatten() {
         Some(in_the_way) => NextStep::Await(in_the_way, creation.leader.step_down()),

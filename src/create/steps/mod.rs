@@ -37,7 +37,8 @@ use std::sync::Arc;
 #[cfg(feature = "async")]
 use std::task::{Context, Poll};
 
-/// What differs from map to map. Equality, naming and entering run user code, with no lock held.
+/// The parts of a creation that differ from map to map. Equality, naming and entering run user code, with no
+/// lock held.
 pub(crate) trait Creates {
     /// The key, as waiters compare it.
     type PendingKey;
@@ -45,9 +46,9 @@ pub(crate) trait Creates {
     type LiveEntry: Clone + 'static;
     /// A factory's result, ready to be entered. It may lie in the pending key.
     type Made<'t>;
-    /// What is dropped or notified only when nobody waits any more.
+    /// Things that are dropped or notified only when nobody waits any more.
     type Deferred;
-    /// What is needed to enter something later: a share of the map, which may outlive it.
+    /// A share of the map, by which something can be entered later. It may outlive the map.
     type SharedMap: Creates<PendingKey = Self::PendingKey, LiveEntry = Self::LiveEntry> + 'static;
 
     fn flights(&self) -> &FlightTable<Self::PendingKey, Self::LiveEntry>;
@@ -126,10 +127,10 @@ pub(crate) struct Published<L, R> {
     pub(crate) deferred: R,
 }
 
-/// Of a value: what all callers get.
+/// The outcome for a value: the result is what all callers get.
 pub(crate) type EnteredValue<M> = Published<<M as Creates>::LiveEntry, <M as Creates>::Deferred>;
 
-/// Of a draft: the value that was there already, if there was one.
+/// The outcome for a draft: the result is the value that was there already, if there was one.
 pub(crate) type EnteredDraft<M> =
     Published<Option<<M as Creates>::LiveEntry>, <M as Creates>::Deferred>;
 
@@ -140,7 +141,7 @@ pub(crate) struct Creation<'a, M: Creates> {
     leader: Leader<'a, M::PendingKey, M::LiveEntry>,
 }
 
-/// Which values and errors of others a caller accepts.
+/// The values and errors of others that a caller accepts.
 pub(crate) trait Accepts<L> {
     /// Returns whether this value will do. If not it counts as absent, and the creation takes it out.
     fn accepts(&self, found: &L) -> bool;
@@ -494,7 +495,7 @@ fn settled<M: Creates>(
 }
 
 impl<M: Creates> Drop for Drafted<'_, M> {
-    /// The family goes first, before the draft does.
+    /// Gives up the family, and then the draft.
     fn drop(&mut self) {
         let Some(leader) = self.leader.take() else {
             return;

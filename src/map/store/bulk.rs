@@ -1,5 +1,5 @@
-//! Operations on all entries: count, retain, clear, drain. User code runs with nothing held but the entries
-//! that it is shown.
+//! Operations on all entries: count, retain, clear, pop, drain. User code runs with no lock held, and with no
+//! owners of entries but those that it is shown.
 
 use crate::map::store::death_listener::notify_unlinked;
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
@@ -16,7 +16,8 @@ use crate::sync::plain::Relaxed;
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// How many entries are unlinked together: so few that they are still in the cache when they are dropped.
+/// The number of entries that are unlinked together: so few that they are still in the cache when they are
+/// dropped.
 const BULK: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
@@ -34,7 +35,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         self.walk().live()
     }
 
-    /// Whether `is_dead` runs no user code.
+    /// True if `is_dead` runs no user code.
     pub(in crate::map) const QUIET: bool = A::IS_DEAD_IS_QUIET && B::IS_DEAD_IS_QUIET;
 
     /// Counts the live entries, up to `enough`.
@@ -69,8 +70,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         self.count_live_up_to(1) == 0
     }
 
-    /// Removes the live entries for which `keep` returns false, and the dead ones. Returns how many live
-    /// ones.
+    /// Removes the live entries for which `keep` returns false, and the dead ones. Returns how many live ones
+    /// it has removed.
     pub(in crate::map) fn retain(
         &self,
         cause: RemovalCause,
@@ -95,8 +96,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         taken
     }
 
-    /// Removes all entries, a few at a time. `cause_of` sees each, and says for what cause the hook runs:
-    /// once, also if `cause_of` panics.
+    /// Removes all entries, a few at a time. `cause_of` is shown each, and returns the cause for which the
+    /// hook runs. The hook runs once, also if `cause_of` panics.
     pub(in crate::map) fn take_all(
         &self,
         panics: &mut Panics,
@@ -118,7 +119,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         panics.catch(|| drop(self.reclaim()));
     }
 
-    /// Does the same in an exclusive map, where `before_unlink` comes first.
+    /// Removes all entries of an exclusive map, where `before_unlink` comes first.
     #[cold]
     fn take_each(
         &self,
@@ -126,7 +127,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         mut cause_of: impl FnMut(&EntryRef<A, B>) -> RemovalCause,
     ) {
         for entry in self.walk().owned() {
-            // Apart from the taking: what panics here goes out too.
+            // A step of its own: an entry for which this panics is taken out too.
             panics.catch(|| entry.value().before_unlink());
             if let Some(of_index) = self.table.take_this(entry.node_ref()) {
                 let cause = panics.catch(|| cause_of(&entry));
@@ -138,7 +139,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         panics.catch(|| drop(self.reclaim()));
     }
 
-    /// Removes all entries. Returns how many live ones.
+    /// Removes all entries. Returns how many live ones it has removed.
     pub(in crate::map) fn clear(&self) -> usize {
         let mut taken = 0;
         self.take_all(&mut Panics::new(), |entry| {
@@ -153,7 +154,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         taken
     }
 
-    /// Removes some live entry: of the bucket where the last one was, or of the next.
+    /// Removes some live entry: of the bucket where the last one was, or of a later one.
     pub(in crate::map) fn pop(&self) -> Option<LiveEntry<A, B>> {
         let start = u64::from(self.popped.load(Relaxed));
         self.pop_in(start..EVERYWHERE.end)
@@ -168,7 +169,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
             let mut live_entry = owned.into_iter().filter_map(|entry| entry.upgrade().ok());
             let mut hash = 0;
             let popped = live_entry.find(|live_entry| {
-                // (Before it is taken out, which may change what is there.)
+                // (Before it is taken out: its header may change then.)
                 hash = live_entry.entry.node_ref().header().key_hash();
                 self.take_out(&live_entry.entry, RemovalCause::Removed)
             });
@@ -204,8 +205,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         drained
     }
 
-    /// Unlinks the `wanted` entries among the next few, asking under a lock. Returns also where the rest of
-    /// the range begins.
+    /// Unlinks the `wanted` entries among the next few; `wanted` is called under a lock. Also returns where
+    /// the rest of the range begins.
     pub(in crate::map) fn take_some(
         &self,
         halves: Range<u64>,
@@ -229,7 +230,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         (taken, come_to)
     }
 
-    /// An entry of which the caller has taken over the index's ownership.
+    /// Takes over an entry, with the index's ownership of it.
     pub(in crate::map) fn taken(&self, entry: EntryRef<A, B>) -> Taken<'_, A, B> {
         Taken {
             store: self,
@@ -237,12 +238,12 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         }
     }
 
-    /// Does all that is to be done once for an unlinked entry, but for retiring the index's ownership.
+    /// Does all that is to be done once for an unlinked entry, except for retiring the index's ownership.
     pub(in crate::map) fn notify_unlinked(&self, entry: &EntryRef<A, B>, cause: RemovalCause) {
         notify_unlinked(entry, &self.reverse, self.hook.as_ref(), cause);
     }
 
-    /// Does the same, and counts the entry.
+    /// Does what `notify_unlinked` does, and counts the entry.
     fn notify_taken(&self, entry: &EntryRef<A, B>, cause: RemovalCause) {
         self.counters.add(cause.count());
         self.notify_unlinked(entry, cause);
@@ -255,8 +256,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
     }
 }
 
-/// Entries that were unlinked together, with the index's ownerships. These are retired, not dropped: an entry
-/// may have a hazard.
+/// Entries that were unlinked together, with the index's ownerships. The ownerships are retired, not dropped:
+/// an entry may have a hazard.
 pub(in crate::map) struct Taken<'a, A: Slot, B: Indexed> {
     store: &'a Store<A, B>,
     pub(in crate::map) entries: SmallVec<[EntryRef<A, B>; 16]>,
@@ -268,7 +269,7 @@ impl<A: Slot, B: Indexed> Drop for Taken<'_, A, B> {
         let _reclaimed: Reclaimed<_> = if B::IS_WEAK {
             self.store.hazards.retire_all(node_ref, &self.store.table)
         } else {
-            // Nobody looks at these without owning them.
+            // Only owners read these entries.
             Reclaimed::all(node_ref)
         };
     }

@@ -18,20 +18,20 @@ use crate::table::node_ref::NodeRef;
 use crate::table::stats::Count;
 use std::fmt;
 
-/// What is left to be dropped, and the hook's calls, when a creation has ended.
+/// The rest of a creation that has ended: values to be dropped, and calls of the hook.
 pub(crate) struct Deferred<A: Slot, B: Slot> {
     displaced: Option<Displaced<A, B>>,
-    /// A value that was not entered, and an owner of its key.
+    /// A value that was not entered, with its owner and an owner of its key.
     unused_value: Option<(Box<B>, B::Live, A::Live)>,
     /// Entries of other keys with the same hash.
     strangers: Vec<NodeRef<StoreNode<A, B>>>,
 }
 
-/// A value, and what keeps it alive until all who wait have looked.
+/// A value, and the owner that keeps it alive until all waiters have it.
 pub(in crate::map) type Made<B> = (B, <B as Slot>::Live);
 
 impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
-    /// A key that waits for its value, with what keeps it alive.
+    /// Makes a key that waits for its value, with the owner that keeps the key alive.
     pub(in crate::map) fn pending_key(
         &self,
         hash: u64,
@@ -121,12 +121,12 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
             }
         };
         // SAFETY: a flight creates once at a time, and never after the first success, whose result owns what
-        // was sown.
+        // was written.
         let filled = unsafe {
             pending_key.reserved.place().write(value);
             pending_key.reserved.filled()
         };
-        // SAFETY: it says what the link has said, after which no user code runs.
+        // SAFETY: `enter` returns what `link` has said, after which no user code runs.
         let (existing, value) = unsafe { filled.enter(enter) };
         let live_entry = match existing.transpose() {
             Some(existing) => {
@@ -161,7 +161,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Creates for Store<A, B> {
     ) -> LiveEntry<A, B> {
         self.watch_value(hash, &mut value, &live);
         let key = pending_key.key.clone();
-        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was sown.
+        // SAFETY: a flight creates once at a time, and ends with its first draft, which owns what was
+        // written.
         let filled = unsafe {
             pending_key.reserved.place().write(value);
             pending_key.reserved.filled()

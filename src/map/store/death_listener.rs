@@ -1,8 +1,8 @@
-//! What happens when an entry leaves its map, and how a map is notified of a death.
+//! The steps when an entry leaves its map, and how a map is notified of a death.
 //!
 //! A pointer that reports its death has a weak pointer to the *listener* of each map that it is in, and the
-//! hash of its entry. A report is a hint: the listener removes the dead ones of the entries with that hash.
-//! So it does not matter how late or how often it comes, or what is under the key by then.
+//! hash of its entry. A report is a hint: the listener removes those entries with that hash that are dead. So
+//! it does no harm if the report comes late or twice, or if the key has another entry by then.
 
 use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hazard::{HazardDomain, Reclaimed};
@@ -20,7 +20,8 @@ use crate::table::Table;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
-/// To be called once for an entry that has just been unlinked or replaced, by an owner of it.
+/// Updates the reverse index and calls the hook for an entry that has just been unlinked or replaced. To be
+/// called once, by an owner of it.
 pub(in crate::map) fn notify_unlinked<A: Slot, B: Indexed>(
     entry: &EntryRef<A, B>,
     reverse: &B::Index<A>,
@@ -35,7 +36,7 @@ pub(in crate::map) fn notify_unlinked<A: Slot, B: Indexed>(
     }
 }
 
-/// Does the same, and retires the index's ownership. The caller has one of its own.
+/// Does what `notify_unlinked` does, and retires the index's ownership. The caller has one of its own.
 pub(in crate::map) fn on_unlinked<A: Slot, B: Indexed>(
     entry: &EntryRef<A, B>,
     table: &Table<StoreNode<A, B>>,
@@ -44,31 +45,31 @@ pub(in crate::map) fn on_unlinked<A: Slot, B: Indexed>(
     hook: Option<&Hook<A::Raw>>,
     cause: RemovalCause,
 ) {
-    // SAFETY: the index was an owner, and whoever unlinks an entry takes that over; only one caller can have
-    // done that.
+    // SAFETY: the index was an owner, and the call that unlinks an entry takes that ownership over. Only one
+    // call can have unlinked it.
     let of_index = unsafe { NodeRef::<StoreNode<A, B>>::adopt(entry.node_ref().node()) };
-    // Dropped at the end.
+    // Dropped at the end of this function.
     let _reclaimed = if B::IS_WEAK {
         hazards.retire(of_index, table)
     } else {
         drop(of_index);
         Reclaimed::nothing()
     };
-    // The caller is still an owner, so this entry was not dropped yet, and the hook may do what it likes.
+    // The caller is still an owner, so this entry has not been dropped yet, and the hook may do anything.
     notify_unlinked(entry, reverse, hook, cause);
 }
 
-/// The part of a map that a dying pointer reaches, on whatever thread it dies. It shares with the map what it
-/// needs.
+/// The part of a map that a dying pointer notifies, on whatever thread it dies. It shares with the map what
+/// it needs.
 pub(in crate::map) struct DeathListener<A: Slot, B: Indexed> {
     table: Table<StoreNode<A, B>>,
     hook: Option<Hook<A::Raw>>,
     reverse: B::Index<A>,
-    /// The map's. What is reported goes at once, unless it has a hazard.
+    /// The map's. An entry whose death is reported is dropped at once, unless it has a hazard.
     hazards: HazardDomain<StoreNode<A, B>>,
-    /// Its own, for what it removes.
+    /// Its own, for the entries that it removes.
     counters: Counters,
-    /// It may be the one that drops entries.
+    /// It may drop entries.
     entries: PhantomData<EntryRef<A, B>>,
 }
 
@@ -90,7 +91,7 @@ impl<A: Slot, B: Indexed> DeathListener<A, B> {
         })
     }
 
-    /// How many entries it has removed.
+    /// Returns how many entries it has removed.
     pub(in crate::map) fn reported(&self) -> u64 {
         self.counters.sum(Count::Reported)
     }
@@ -127,7 +128,7 @@ where
                     );
                 });
                 if let Some(hook) = self.hook.clone() {
-                    // It may drop the next value that reports, and so on.
+                    // The hook may drop the next value that reports its death, and so on.
                     let entry = entry.clone();
                     let call = move || hook.call(entry.key().stored(), RemovalCause::Dead);
                     panics.catch(|| teardown::run(call));
@@ -136,24 +137,24 @@ where
             panics.catch(|| drop(entry));
             None
         });
-        // The key goes before the last owner's drop returns.
+        // The key is dropped before the last owner's drop returns.
         panics.catch(|| drop(self.hazards.reclaim()));
     }
 }
 
-/// Whether and how a map is notified of deaths, which happens on any thread. Where the types are known to
-/// allow that it is said here, since most functions of a map must do without knowing.
+/// The way in which a map is notified of deaths, which happens on any thread. It is set where the types are
+/// known to allow that, since most functions of a map do not know it.
 pub(in crate::map) struct CanNotify<A: Slot, B: Indexed>(Option<Coerce<A, B>>);
 
 type Coerce<A, B> = fn(&Arc<DeathListener<A, B>>) -> Weak<dyn Notified>;
 
 impl<A: Slot, B: Indexed> CanNotify<A, B> {
-    /// It is not: dead entries are pruned.
+    /// The map is not notified: dead entries are pruned.
     pub(in crate::map) const NONE: Self = Self(None);
 }
 
 impl<A: Slot + 'static, B: Indexed + 'static> CanNotify<A, B> {
-    /// It is, on any thread.
+    /// Returns the way to notify it on any thread.
     pub(in crate::map) const fn all() -> Self
     where
         A: Send + Sync,
@@ -167,7 +168,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> CanNotify<A, B> {
     }
 
     /// Returns what notifies `listener` of the death of an entry with this hash. The listener is made only if
-    /// that is possible.
+    /// it can be notified.
     pub(in crate::map) fn notify<'a>(
         &self,
         listener: impl FnOnce() -> &'a Arc<DeathListener<A, B>>,
@@ -186,9 +187,9 @@ impl<A: Slot, B: Indexed> Clone for CanNotify<A, B> {
 
 impl<A: Slot, B: Indexed> Copy for CanNotify<A, B> {}
 
-/// Says that a map with these sides can be made: none of its pointers report their death, or the map may be
-/// notified of that on any thread, since its keys and values are `Send`, `Sync` and `'static`. Implemented
-/// for the [`Death`](crate::pointer::Pointer::Death) of a map's pointers. It cannot be implemented outside.
+/// Says that a map with these sides can be made. Either none of its pointers reports its death, or the map
+/// may be notified on any thread, since its keys and values are `Send`, `Sync` and `'static`. Implemented for
+/// the [`Death`](crate::pointer::Pointer::Death) of a map's pointers. It cannot be implemented outside.
 #[allow(private_bounds)] // How it is done concerns nobody else.
 pub trait ReportsTo<A: Slot, B: Indexed>: Reaches<A, B> {}
 

@@ -13,8 +13,8 @@ use crate::table::payload::Halves;
 use crate::table::stats::Count;
 use crate::table::{Entered, Entering, MANY_STRANGERS};
 
-/// What has become of a node that was to be linked. `strangers` are to be dropped when the caller has taken
-/// over what is its own.
+/// The result of linking a node. `strangers` are to be dropped when the caller has taken over its own
+/// ownership.
 pub(in crate::map) struct Linking<A: Slot, B: Slot> {
     pub(in crate::map) outcome: Outcome<A, B>,
     pub(in crate::map) strangers: Vec<NodeRef<StoreNode<A, B>>>,
@@ -28,17 +28,17 @@ pub(in crate::map) enum Outcome<A: Slot, B: Slot> {
     Closed,
 }
 
-/// What was entered, and what it displaced.
+/// A new entry, and the one that it displaced.
 pub(in crate::map) type Inserted<A, B> = (EntryRef<A, B>, Option<LiveEntry<A, B>>);
 
-/// What was put in the place of what.
+/// A new entry, and the old one that it has replaced.
 pub(in crate::map) type Swapped<A, B> = (EntryRef<A, B>, LiveEntry<A, B>);
 
 /// An entry that another one has replaced.
 pub(in crate::map) enum Displaced<A: Slot, B: Slot> {
     Live(LiveEntry<A, B>),
     Dead(EntryRef<A, B>),
-    /// Its value could not be had, and is not dead.
+    /// Its value could not be upgraded, and is not dead.
     OutOfReach(EntryRef<A, B>),
 }
 
@@ -69,8 +69,9 @@ impl<A: Slot, B: Slot> NotInserted<A, B> {
 
 /// Nothing that is entered may borrow: it may be dropped later, by any thread.
 impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
-    /// Links `node`, complete and not linked yet, unless there is an entry whose key `is_it`, and that is
-    /// alive and not to be displaced. Does not panic after it has linked the node.
+    /// Links `node`, which is complete and not linked yet. Does not if there is a live entry whose key
+    /// `is_it` and that `displace` does not allow to be displaced. Does not panic after it has linked the
+    /// node.
     pub(in crate::map) fn link(
         &self,
         node: NodePtr,
@@ -100,7 +101,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
                         let outcome = Outcome::Occupied(live_entry);
                         return Linking { outcome, strangers };
                     }
-                    // (Its value is held.)
+                    // (Its value is kept alive.)
                     match live_entry.entry.key().is_dead() {
                         false => Displaced::Live(live_entry),
                         true => Displaced::Dead(live_entry.entry),
@@ -114,7 +115,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
                 let outcome = Outcome::Linked(Some(displaced));
                 return Linking { outcome, strangers };
             }
-            // It is left where it is; or somebody else has taken it out or replaced it meanwhile.
+            // The store is closed, or another call has taken out or replaced the entry meanwhile.
             if self.is_closed() {
                 let outcome = Outcome::Closed;
                 return after(displaced, Linking { outcome, strangers });
@@ -122,7 +123,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         }
     }
 
-    /// Counts and runs the hook for a displaced entry. It comes back if it was alive.
+    /// Counts a displaced entry, and runs the hook for it. Returns it if it was alive.
     pub(in crate::map) fn after_displacing(
         &self,
         displaced: Option<Displaced<A, B>>,
@@ -146,7 +147,8 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         }
     }
 
-    /// Updates the reverse index, runs the hook for the displaced entry, and sweeps a part of the table.
+    /// Counts a new entry, updates the reverse index, runs the hook for the displaced entry, drops
+    /// `strangers`, and sweeps a part of the table.
     fn entered(
         &self,
         entry: &EntryRef<A, B>,
@@ -161,10 +163,10 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         displaced
     }
 
-    /// Drops entries with the same hash and another key, or a dead one: those are removed.
+    /// Drops entries with the same hash and another key. Removes those that are dead.
     pub(in crate::map) fn let_go(&self, strangers: Vec<NodeRef<StoreNode<A, B>>>) {
-        // Not what was linked under it, if it has been taken out meanwhile. So it is a hint: where to look
-        // for dead ones.
+        // This is only a hint where to look for dead ones: if the first entry has been taken out meanwhile,
+        // its header may have a link in place of the hash.
         let hash = strangers.first().map(|first| first.header().hash());
         let many = strangers.len() >= MANY_STRANGERS;
         let take_out_if_dead = |node_ref| {
@@ -189,7 +191,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         live: isize,
     ) -> UnlinkedNode<StoreNode<A, B>> {
         let uninit_node = self.table.uninit_node(0, hash, live);
-        // SAFETY: the blank has the node alone; key and value are written, then it is complete.
+        // SAFETY: `uninit_node` has the node alone. Key and value are written, so then it is complete.
         unsafe {
             StoreNode::<A, B>::write_key(uninit_node.node(), key);
             StoreNode::<A, B>::value_place(uninit_node.node()).write(value);
@@ -240,16 +242,16 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         // SAFETY: linked, and one of its two counts is ours.
         let entry = EntryRef::new(unsafe { new_node.entered() });
         if displaced.is_some() {
-            // Both were counted, and one of them is an entry.
+            // The new node and the displaced entry were both counted, and only one of them is an entry now.
             self.table.add_live(-1);
         }
         let displaced = self.entered(&entry, displaced, strangers);
         Ok((entry, displaced))
     }
 
-    /// Puts an entry in the place of this very one, if that is in still.
-    /// The parts come back if not, or if the store is closed. `hash` is that of both, and `live` keeps the
-    /// new value alive; the key of the old one is kept.
+    /// Puts an entry in the place of this very one, if that is still linked. Otherwise, or if the store is
+    /// closed, the parts come back. `hash` is that of both. `live` keeps the new value alive, and the key of
+    /// the old one is kept alive too.
     pub(in crate::map) fn swap(
         &self,
         hash: u64,
@@ -263,7 +265,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
             .table
             .replace_node(old.entry.node_ref(), new_node.node())
         {
-            // This may be its last owner.
+            // This may be the last owner of the old entry.
             return Err(after(old, take_back(new_node)));
         }
         // SAFETY: linked, and one of its two counts is ours.
@@ -273,7 +275,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     }
 }
 
-/// The parts of an entry that was never linked.
+/// Returns the parts of an entry that was never linked.
 fn take_back<A, B>(new_node: UnlinkedNode<StoreNode<A, B>>) -> (A, B) {
     // SAFETY: this moves out both.
     unsafe {

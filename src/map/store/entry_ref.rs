@@ -1,5 +1,4 @@
-//! Owners of an entry that its map keeps: what a look-up holds on to while it works, and what a creation ends
-//! in.
+//! Owners of an entry that its map keeps. A look-up has one while it works, and a creation ends in one.
 
 use crate::create::reserved_node::ReservedNode;
 use crate::map::store::node::StoreNode;
@@ -11,8 +10,8 @@ use crate::table::node_ref::NodeRef;
 /// entry holds weakly.
 pub(crate) struct EntryRef<A, B>(NodeRef<StoreNode<A, B>>);
 
-// SAFETY: a held entry gives `&A` and `&B` to its thread (hence `Sync`) and may be the one that drops both
-// (hence `Send`).
+// SAFETY: an owner gives `&A` and `&B` to its thread (hence `Sync`) and may be the one that drops both (hence
+// `Send`).
 unsafe impl<A: Send + Sync, B: Send + Sync> Send for EntryRef<A, B> {}
 // SAFETY: a shared one can be cloned, so the same bounds as for `Send`.
 unsafe impl<A: Send + Sync, B: Send + Sync> Sync for EntryRef<A, B> {}
@@ -28,7 +27,7 @@ impl<A, B> EntryRef<A, B> {
         &self.0
     }
 
-    /// Whether both own the very same entry.
+    /// Returns whether both own the very same entry.
     pub(in crate::map) fn is(&self, other: &Self) -> bool {
         self.0.node() == other.0.node()
     }
@@ -50,14 +49,14 @@ impl<A, B> EntryRef<A, B> {
 }
 
 impl<A: Slot, B: Slot> EntryRef<A, B> {
-    /// Whether one of its sides has died.
+    /// Returns whether one of its sides has died.
     #[inline]
     pub(in crate::map) fn is_dead(&self) -> bool {
         // SAFETY: owned, so complete.
         unsafe { StoreNode::<A, B>::is_dead(self.0.node()) }
     }
 
-    /// With what keeps both sides alive, if both are. It comes back if not.
+    /// Upgrades both sides. If one of them cannot be upgraded, the entry comes back.
     #[inline]
     pub(in crate::map) fn upgrade(self) -> Result<LiveEntry<A, B>, Self> {
         LiveEntry::of(self)?.with_key(Slot::live)
@@ -72,13 +71,13 @@ impl<A, B> Clone for EntryRef<A, B> {
 
 /// An entry whose value is alive, and kept so.
 pub(crate) struct LiveEntry<A: Slot, B: Slot> {
-    /// Dropped first: with a draft that is given up goes its key, and if that asks for itself, the value has
-    /// ended.
+    /// Dropped first. With a draft that is given up, its key is dropped too. If that asks for the key again,
+    /// the value has ended.
     pub(in crate::map) live: B::Live,
     pub(in crate::map) entry: EntryRef<A, B>,
-    /// A factory has just made it.
+    /// True if a factory has just made it.
     pub(in crate::map) fresh: bool,
-    /// What keeps the key alive too, if that was asked for: always in what a creation ends in.
+    /// The owner that keeps the key alive too, if a caller has asked for that. A creation always does.
     pub(in crate::map) key: Option<A::Live>,
 }
 
@@ -93,7 +92,7 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
         }
     }
 
-    /// It comes back if the value is dead.
+    /// Upgrades the value. If it cannot be upgraded, the entry comes back.
     #[inline]
     pub(in crate::map) fn of(entry: EntryRef<A, B>) -> Result<Self, EntryRef<A, B>> {
         match entry.value().live() {
@@ -102,12 +101,12 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
         }
     }
 
-    /// The entry alone.
+    /// Returns the entry alone.
     fn into_entry(self) -> EntryRef<A, B> {
         after((self.live, self.key), self.entry)
     }
 
-    /// Keeps the key alive too, by what `live` says. The entry comes back if that cannot be had.
+    /// Keeps the key alive too, by the owner that `live` returns. If there is none, the entry comes back.
     pub(in crate::map) fn with_key(
         mut self,
         live: impl FnOnce(&A) -> Option<A::Live>,
@@ -118,18 +117,18 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
         }
     }
 
-    /// Keeps the key alive too, by what `live` says. False if that cannot be had.
+    /// Keeps the key alive too, by the owner that `live` returns. Returns false if there is none.
     pub(in crate::map) fn keep_key(&mut self, live: impl FnOnce(&A) -> Option<A::Live>) -> bool {
         self.key = live(self.entry.key());
         self.key.is_some()
     }
 
-    /// What keeps the key alive, if that was asked for.
+    /// Returns the owner that keeps the key alive. Panics if there is none.
     pub(in crate::map) fn key_live(&self) -> &A::Live {
         self.key.as_ref().expect("its key is kept")
     }
 
-    /// The key, if it is kept alive.
+    /// Returns the key. Panics if it is not kept alive.
     pub(in crate::map) fn key(&self) -> &A::Shown {
         self.entry.key().shown(self.key_live())
     }
@@ -139,7 +138,7 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
         self.entry.value().shown(&self.live)
     }
 
-    /// An owner of the value.
+    /// Returns an owner of the value.
     #[inline]
     pub(in crate::map) fn into_owner(self) -> B::Shown
     where
@@ -149,7 +148,7 @@ impl<A: Slot, B: Slot> LiveEntry<A, B> {
         after((self.entry, self.key), owner)
     }
 
-    /// An owner of the value, and one of the key, if that is alive.
+    /// Returns owners of the key and of the value, if the key is alive.
     pub(in crate::map) fn into_owners(self) -> Option<(A::Shown, B::Shown)>
     where
         A::Shown: Clone,
@@ -173,7 +172,7 @@ impl<A: Slot, B: Slot> Clone for LiveEntry<A, B> {
     }
 }
 
-/// What waits while a value is created: the key, kept alive if it is a weak one.
+/// The key of a value that is being created, kept alive if it is a weak one.
 pub(crate) struct PendingKey<A: Slot, B: Slot> {
     pub(in crate::map) reserved: ReservedNode<StoreNode<A, B>>,
     pub(in crate::map) key: A::Live,

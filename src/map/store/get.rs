@@ -1,7 +1,7 @@
 //! Looking an entry up.
 //!
-//! `get` and `get_with` count as a hit or a miss, `peek` does not. With `_or_draft` they also find the draft
-//! of a creation in the middle of which they run.
+//! `get` and `get_with` count as a hit or a miss, `peek` does not. Calls with `_or_draft` also return the
+//! draft of a creation inside of which they run.
 
 use crate::create::error::InFlight;
 use crate::deadlock::frames;
@@ -50,7 +50,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         mut view: impl FnMut(&B) -> Option<R>,
     ) -> Option<R> {
         if !B::IS_WEAK {
-            // The last owner drops the value, and not a moment later: so no hazard.
+            // The value is dropped by the last owner, at once. So there is no hazard.
             return self.get_with_owned(hash, is_it, view);
         }
         let Some(reader) = Reader::own() else {
@@ -79,7 +79,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         }
     }
 
-    /// Begins to read what a look-up with this hash will read of its value, without waiting for it.
+    /// Begins to read the memory of a value that a look-up with this hash will read, without waiting for it.
     #[inline]
     pub(in crate::map) fn touch_value(&self, hash: u64) {
         if !B::IS_WEAK || !B::IS_DEAD_IS_QUIET {
@@ -90,7 +90,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
                 std::hint::black_box(entry.value().is_dead());
             };
             reader.look(&self.table, hash, touch, |_| ());
-            // It may have died and been reported meanwhile.
+            // The value may have died and been reported meanwhile.
             self.end_what_died();
         }
     }
@@ -103,12 +103,12 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         is_it: &dyn Fn(&A) -> bool,
         view: &mut dyn FnMut(&B) -> Option<R>,
     ) -> Option<R> {
-        // The report of its death may have found the hazard.
+        // The value's death may have been reported while the hazard was set.
         self.end_what_died();
         self.get_with_owned(hash, is_it, view)
     }
 
-    /// Becomes an owner of the entry first.
+    /// Does what `get_with` does, as an owner of the entry.
     #[inline]
     fn get_with_owned<R>(
         &self,
@@ -135,7 +135,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         }
     }
 
-    /// Goes on when the entry that was found has no value to give.
+    /// Continues `peek` when the value of the entry that was found cannot be upgraded.
     #[cold]
     fn peek_again(
         &self,
@@ -143,11 +143,11 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         hash: u64,
         is_it: &dyn Fn(&A) -> bool,
     ) -> Option<LiveEntry<A, B>> {
-        // Held, so that nothing else has its address.
+        // Kept, so that no other entry gets its address.
         let mut before = lost;
         loop {
-            // If it was still linked, the key had no live value then. If not, a live one may have taken its
-            // place before it died.
+            // If it was still linked, the key had no live value then. If not, another value may have taken
+            // its place, and that one may be alive.
             if self.saw_lost(&before) {
                 return after(before, None);
             }
@@ -155,14 +155,14 @@ impl<A: Slot, B: Indexed> Store<A, B> {
             let is_same = next.is(&before);
             match LiveEntry::of(next) {
                 Ok(live_entry) => return after(before, Some(live_entry)),
-                // It is out of reach, and was linked all the while: so the key had nothing else.
+                // It is out of reach, and was linked all the time. So the key had no other entry.
                 Err(lost) if is_same => return after((before, lost), None),
                 Err(lost) => before = lost,
             }
         }
     }
 
-    /// Returns what `peek` does, with its key kept alive. Leaves a dead entry where it is: so it calls no
+    /// Returns what `peek` does, with the key kept alive. Leaves a dead entry where it is, so it runs no
     /// hook.
     pub(in crate::map) fn peek_with_key(
         &self,
@@ -170,15 +170,15 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         is_it: impl Fn(&A) -> bool,
         live: impl Fn(&A) -> Option<A::Live>,
     ) -> Option<LiveEntry<A, B>> {
-        // Held, so that nothing else has its address.
+        // Kept, so that no other entry gets its address.
         let mut before: Option<EntryRef<A, B>> = None;
         loop {
             let node_ref = self.table.get(hash, &is_it)?;
             let found = LiveEntry::of(EntryRef::new(node_ref));
             match found.and_then(|found| found.with_key(&live)) {
                 Ok(live_entry) => return after(before, Some(live_entry)),
-                // It was lost before this look, which has found it linked. One that was seen once may have
-                // been replaced before it died.
+                // It could not be upgraded before this look, which has found it linked. An entry that was met
+                // only once may have been replaced before it died.
                 Err(lost) if before.as_ref().is_some_and(|before| before.is(&lost)) => return None,
                 Err(lost) => before = Some(lost),
             }
@@ -187,7 +187,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
 }
 
 impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
-    /// Returns what `get_with` does; inside a creation that must not wait for this one, also of a draft.
+    /// Returns what `get_with` does; inside a creation that must not wait for this one, also the view of a
+    /// draft.
     #[inline]
     pub(in crate::map) fn get_with_or_draft<R>(
         &self,

@@ -5,13 +5,15 @@
 //!  removal  unlinks ─► retires the index's ownership ─► … heavy barrier ─► reads all hazards ─► drops the rest
 //! ```
 //!
-//! To become an owner takes two locked instructions on the node's line, which all readers of a hot key make
-//! in turn. A look-up of a weak map writes to its thread's own line instead. Because of the two barriers
-//! either the look-up sees that the node is unlinked, or the removal sees the hazard.
+//! To become an owner takes two locked instructions on the node's line, and all readers of a hot key would
+//! make them in turn. A look-up of a weak map writes to its thread's own line instead. Because of the two
+//! barriers, either the look-up sees that the node is unlinked, or the removal sees the hazard.
 //!
 //! A heavy barrier interrupts all processors on which the process runs. So retired nodes are scanned at most
-//! once a millisecond, by whoever removes, enters or finds nothing; in a quiet map they go with the call that
-//! unlinks them. A thread that retires more in a millisecond scans its own list: see [`BATCH`].
+//! once a millisecond, by a call that removes, enters or finds nothing. In a quiet map they go with the call
+//! that unlinks them. A thread that retires more in a millisecond scans its own list: see [`BATCH`]. In a map
+//! that is notified of deaths, each report scans too, and so does each look-up that finds nothing, if
+//! something may be retired.
 //!
 //! A thread has one hazard. A look-up inside a comparison becomes an owner.
 
@@ -30,8 +32,9 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 
-/// A thread scans its own list when so many are retired there, or a quarter as many as there are entries, up
-/// to [`MAX_BATCH`]. So at most that many wait for each thread, however long a look-up stands still.
+/// The number of nodes in its own list at which a thread scans that, or a quarter as many as there are
+/// entries, up to [`MAX_BATCH`]. So at most that many wait for each thread, however long a look-up stands
+/// still.
 pub(in crate::map) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
@@ -42,24 +45,25 @@ const MAX_BATCH: usize = BATCH * 4;
 
 /// The index's ownerships of nodes that have been unlinked.
 pub(in crate::map) struct HazardDomain<B: Payload> {
-    /// Shared by all who share a store: a hazard must not be dropped with one of them.
+    /// Shared by all that share a store: a node that has a hazard must not be dropped with one of them.
     shards: OnceCell<Arc<RetireShards<B>>>,
-    /// Whoever retires a node scans at once.
+    /// True if each call that retires a node scans at once.
     pub(in crate::map) is_eager: bool,
 }
 
 struct RetireShards<B: Payload> {
-    /// Each of the first threads has one of its own; the others share the last.
+    /// The lists. Each of the first threads has one of its own; the others share the last.
     shards: Box<[RetireShard<B>]>,
-    /// How many are retired in one shard before it is scanned.
+    /// The number of nodes in one shard at which it is scanned.
     threshold: AtomicUsize,
-    /// Cleared before the lists are taken, set while one of them is locked: so nothing is missed.
+    /// Hint that some list has a node. It is cleared before the lists are taken, and set while one of them is
+    /// locked: so no node is missed.
     may_have_retired: AtomicBool,
     /// The millisecond in which all shards were scanned last.
     last_scan_ms: AtomicU64,
 }
 
-/// On a line of its own.
+/// A list on a cache line of its own.
 #[repr(align(128))]
 struct RetireShard<B: Payload>(Lock<RetireList<B>>);
 
@@ -77,7 +81,7 @@ impl<B: Payload> HazardDomain<B> {
         self.shards.get_or_init(|| Arc::new(RetireShards::new()))
     }
 
-    /// Returns another one with the same shards.
+    /// Returns another domain with the same shards.
     pub(in crate::map) fn share(&self) -> Self {
         let mut shared = Self::new();
         shared.is_eager = self.is_eager;
@@ -85,13 +89,13 @@ impl<B: Payload> HazardDomain<B> {
         shared
     }
 
-    /// Retires the index's ownership of a node that has just been unlinked. The caller is an owner too, so
-    /// its payload is not dropped here; others' may go with what comes back.
+    /// Retires the index's ownership of a node that has just been unlinked. Drops nothing itself. The node
+    /// may be among those that come back, and is then dropped with them, unless the caller is another owner.
     pub(in crate::map) fn retire(&self, node_ref: NodeRef<B>, table: &Table<B>) -> Reclaimed<B> {
         self.retire_all(std::iter::once(node_ref), table)
     }
 
-    /// Retires many, of which the caller need not be another owner.
+    /// Retires the index's ownerships of many nodes, as `retire` does.
     pub(in crate::map) fn retire_all(
         &self,
         node_refs: impl Iterator<Item = NodeRef<B>>,
@@ -174,13 +178,13 @@ impl<B: Payload> RetireShards<B> {
         }
     }
 
-    /// True for the first caller in each millisecond.
+    /// Returns true for the first caller in each millisecond.
     fn is_due(&self) -> bool {
         let now = sync::millisecond();
         self.last_scan_ms.load(Relaxed) != now && self.last_scan_ms.swap(now, Relaxed) != now
     }
 
-    /// To be called while the list is locked that has got a node.
+    /// Sets the flag. To be called while the list that has got a node is locked.
     #[inline]
     fn set_may_have_retired(&self) {
         if !self.may_have_retired.load(Relaxed) {
@@ -201,7 +205,8 @@ impl<B: Payload> RetireShards<B> {
         all
     }
 
-    /// Must not panic after it has taken the lists: a list that is dropped drops hazards.
+    /// Returns the nodes of these shards that have no hazard, and puts back the others. Must not panic after
+    /// it has taken the lists: a list that is dropped drops nodes that have a hazard.
     #[cold]
     fn reclaim_shards(&self, shards: &[RetireShard<B>]) -> Reclaimed<B> {
         let mut free = RetireList::new();
@@ -216,8 +221,8 @@ impl<B: Payload> RetireShards<B> {
                     self.set_may_have_retired();
                 });
             };
-            // Between unlinking and reading what the threads say. Pairs with the light half in
-            // `Index::protect`.
+            // Orders the unlinking before the reading of the hazards. Pairs with the light half in
+            // `Index::protect` and in `Index::protect_next`.
             if !heavy_barrier() {
                 put_back(retired);
                 return Reclaimed(free);
@@ -243,7 +248,7 @@ impl<B: Payload> RetireShards<B> {
             }
             put_back(kept_back);
             // A reader may have cleared its hazard and seen `may_have_retired == false` just before we set
-            // it: then nobody comes for it. So look once more.
+            // it. Then no call comes for the node. So look once more.
             if !heavy_barrier() {
                 return Reclaimed(free);
             }
@@ -259,24 +264,25 @@ type Hazards = SmallVec<[*mut (); 16]>;
 
 /// Reads the hazards of all threads.
 fn hazards() -> Hazards {
-    // Acquire: pairs with the Release that cleared or replaced a hazard; all that its thread read under it
-    // was read before.
+    // Acquire: pairs with the Release that cleared or replaced a hazard, in `Protected::drop` and in
+    // `Index::protect` and `protect_next`. All that its thread read under the hazard was read before.
     records()
         .map(|record| record.hazard.load(Ordering::Acquire))
         .filter(|hazard| !hazard.is_null())
         .collect()
 }
 
-/// Ownerships of unlinked nodes, chained through their headers in place of their hashes, by which nobody
-/// finds them any more. So retiring takes no memory.
+/// Ownerships of unlinked nodes. They are chained through their headers, in place of their hashes, by which
+/// nobody looks them up any more. So retiring allocates nothing.
 struct RetireList<B: Payload> {
     top: Option<NodePtr>,
     len: usize,
     marker: PhantomData<B>,
 }
 
-// SAFETY: whoever takes it may drop the payload, which those who hand it over may still be reading; the kinds
-// of payload that are used with this are what they hold, so that they are `Send` and `Sync` if that is.
+// SAFETY: the thread that takes it may drop the payload, which the thread that hands it over may still be
+// reading. The payloads that are used with this are structs of what they hold, so they are `Send` and `Sync`
+// if that is.
 unsafe impl<B: Payload + Send + Sync> Send for RetireList<B> {}
 
 impl<B: Payload> RetireList<B> {
@@ -326,11 +332,11 @@ impl<B: Payload> Drop for RetireList<B> {
     }
 }
 
-/// Ownerships to be dropped where no lock is held and nothing is left to do: that may run destructors of
+/// Ownerships to be dropped where no lock is held and nothing is left to do. That may run destructors of
 /// keys.
 #[must_use]
 pub(in crate::map) struct Reclaimed<B: Payload>(
-    // Dropped, that is all.
+    // It is there to be dropped.
     #[allow(dead_code)] RetireList<B>,
 );
 
@@ -340,7 +346,7 @@ impl<B: Payload> Reclaimed<B> {
         Self(RetireList::new())
     }
 
-    /// Of nodes that have no hazard.
+    /// Returns the ownerships of nodes that have no hazard.
     pub(in crate::map) fn all(node_refs: impl Iterator<Item = NodeRef<B>>) -> Self {
         let mut retired = RetireList::new();
         node_refs.for_each(|node_ref| retired.push(node_ref));
@@ -348,18 +354,17 @@ impl<B: Payload> Reclaimed<B> {
     }
 }
 
-/// A thread that has a hazard to set.
+/// A thread that can set a hazard.
 pub(in crate::map) struct Reader(&'static ThreadRecord);
 
 impl Reader {
-    /// The calling thread, if it has used a registry before, is not ending, and is not looking at a node.
+    /// Returns the calling thread, if it has used a registry before and is not ending.
     #[inline(always)]
     pub(in crate::map) fn own() -> Option<Self> {
         own_record().map(Self)
     }
 
-    /// Probes the index for an entry with this hash, and ends in `found`, with its hazard set, or in
-    /// `missing`.
+    /// Probes the index for an entry with this hash. Calls `found`, with the hazard set, or else `missing`.
     #[inline(always)]
     pub(in crate::map) fn look<B: Payload, R>(
         self,
@@ -387,10 +392,10 @@ impl Reader {
     }
 }
 
-/// The next entry of the bucket of a cursor.
+/// The answer of [`Reader::next`].
 pub(in crate::map) enum Seen<B: Payload> {
     Next(Protected<B>),
-    /// The rest of the bucket is to be read again under its lock.
+    /// The rest of the bucket has to be read under its lock.
     BucketChanged,
     Over,
 }
@@ -419,7 +424,7 @@ impl Reader {
     }
 }
 
-/// An entry that its thread's hazard names. The index's ownership of it is not dropped before this is.
+/// An entry that its thread's hazard names. The index's ownership of it is not dropped before this value.
 pub(in crate::map) struct Protected<B: Payload> {
     hazard: &'static AtomicPtr<()>,
     node: NodePtr,
@@ -429,7 +434,7 @@ pub(in crate::map) struct Protected<B: Payload> {
 impl<B: Payload> Protected<B> {
     #[inline(always)]
     pub(in crate::map) fn key(&self) -> &B::Key {
-        // SAFETY: it was linked when the hazard named it, so complete; and see above.
+        // SAFETY: it was linked when the hazard named it, so it is complete; and the index's ownership lasts.
         unsafe { B::key(self.node) }
     }
 }

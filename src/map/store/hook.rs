@@ -1,13 +1,13 @@
-//! What a map calls when an entry has gone.
+//! The function that a map calls when an entry has gone.
 
 use crate::table::stats::Count;
 use std::sync::Arc;
 
-/// Why an entry has gone: what a removal hook is told.
+/// The reason why an entry has gone, as a removal hook is given it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RemovalCause {
-    /// Its weak key or value was found dead.
+    /// Its weak key or value was found dead, or has reported its death.
     Dead,
     /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop`,
     /// `update`.
@@ -19,7 +19,8 @@ pub enum RemovalCause {
 }
 
 impl RemovalCause {
-    /// As what an entry counts that was taken out for this cause, unless the caller knows better.
+    /// Returns the counter for an entry that was taken out for this cause, unless the caller has a better
+    /// one.
     pub(in crate::map) fn count(self) -> Count {
         match self {
             Self::Dead => Count::DeadSeen,

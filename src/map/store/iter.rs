@@ -1,12 +1,12 @@
-//! Iterating over a store, one entry at a time, with nothing held but that one.
+//! Iteration over a store, one entry at a time, with no lock held.
 //!
-//! A walk remembers the upper half of a hash: what is below it was visited, in whatever array it was by then.
-//! So an entry that is in throughout is met once, however the table grows or shrinks, and what is inserted
-//! behind the walk is not met.
+//! A walk remembers the upper half of a hash: all below it was visited, in whatever array it was then. So an
+//! entry that is linked throughout is visited once, however the table grows or shrinks. What is inserted
+//! behind the walk is not visited.
 //!
-//! Within a bucket it sets a hazard for each entry, as a look-up does, and becomes an owner of none. If that
-//! does not do (the bucket overflows or has changed, or entries hold values that go with their last owner) it
-//! locks the bucket, and becomes an owner of each entry that is left in it.
+//! Within a bucket it sets a hazard for each entry, as a look-up does, and becomes an owner of none. Where
+//! that does not do, it locks the bucket, and becomes an owner of each entry that is left in it: if the
+//! bucket overflows or has changed, or if the map keeps values, which are dropped by their last owner.
 
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};
 use crate::map::store::hazard::{Reader, Seen};
@@ -20,11 +20,11 @@ use std::ops::Range;
 pub(in crate::map) const EVERYWHERE: Range<u64> = 0..1 << 32;
 
 pub(in crate::map) struct Walk<'a, A: Slot, B: Slot> {
-    // Borrowed, so that its hazard is not dropped with the map.
+    // Borrowed, so that the entry that has the walk's hazard is not dropped with the map.
     table: &'a Table<StoreNode<A, B>>,
-    /// Where it is.
+    /// Its place.
     cursor: BucketCursor,
-    /// Owners of entries of the bucket in which it is.
+    /// Owners of the entries that are left of one bucket.
     owned: Vec<EntryRef<A, B>>,
 }
 
@@ -37,7 +37,7 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
         }
     }
 
-    /// Returns the next `Some` that `view` returns. Dead entries are shown too.
+    /// Returns the next `Some` that `view` returns. Dead entries are shown to `view` too.
     #[inline]
     pub(in crate::map) fn next_that<R>(
         &mut self,
@@ -70,7 +70,7 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
         }
     }
 
-    /// Returns the next entry of the cursor's bucket, if the cursor has one.
+    /// Returns the next entry of the cursor's bucket; none if the cursor has no bucket.
     #[inline(always)]
     fn look(&mut self) -> Option<Seen<StoreNode<A, B>>> {
         if self.cursor.is_over() {
@@ -93,7 +93,7 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
         self.owned.pop()
     }
 
-    /// Advances to the next bucket that holds something. False if there is none.
+    /// Advances to the next bucket that holds something. Returns false if there is none.
     #[inline(always)]
     fn go_on(&mut self) -> bool {
         if !B::IS_WEAK || Reader::own().is_none() {
@@ -122,7 +122,7 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
         }
     }
 
-    /// Becomes an owner of what is left of the cursor's bucket.
+    /// Becomes an owner of each entry that is left in the cursor's bucket.
     #[cold]
     fn own_the_lost(&mut self) {
         let next = BucketCursor::before(self.cursor.behind());
@@ -137,18 +137,18 @@ impl<'a, A: Slot, B: Slot> Walk<'a, A, B> {
         );
     }
 
-    /// The live entries, as owners of them and of both sides.
+    /// Iterates over the live entries, as owners of them and of both sides.
     pub(in crate::map) fn live(self) -> impl Iterator<Item = LiveEntry<A, B>> + use<'a, A, B> {
         self.owned().filter_map(|entry| entry.upgrade().ok())
     }
 
-    /// All entries, also dead ones, as owners of them.
+    /// Iterates over all entries, also dead ones, as owners of them.
     pub(in crate::map) fn owned(self) -> impl Iterator<Item = EntryRef<A, B>> + use<'a, A, B> {
         let mut walk = self;
         std::iter::from_fn(move || walk.next_owned())
     }
 
-    /// What `view` makes of each entry, if it makes something.
+    /// Iterates over the results of `view` for all entries, without the `None`s.
     pub(in crate::map) fn views<R, F: FnMut(&A, &B) -> Option<R>>(
         self,
         mut view: F,

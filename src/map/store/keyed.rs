@@ -1,8 +1,8 @@
 //! Operations on one key: get, insert, replace, update, remove.
 //!
-//! Of kept keys the later of two equal ones stays: key and value of an entry come and go together, as others
-//! may be looking at both. Of weak keys the first one stays, as in CPython: a new value goes into an entry
-//! with the old key, which is kept alive meanwhile.
+//! Of two equal kept keys the later one stays: key and value of an entry come and go together, as others may
+//! be looking at both. Of weak keys the first one stays, as in CPython: a new value goes into an entry with
+//! the old key, which is kept alive meanwhile.
 
 use crate::create::error::{ClosedError, InFlight};
 use crate::map::store::entering::{Inserted, NotInserted, Swapped};
@@ -15,18 +15,18 @@ use crate::map::store::Store;
 use crate::memory::panics::after;
 use std::hash::BuildHasher;
 
-/// What was not entered, in parts; and the live entry in its place.
+/// The parts of what was not entered; and the live entry in its place, if there is one.
 type Refusal<'k, A, B> = (<A as KeySlot>::Given<'k>, B, Option<LiveEntry<A, B>>);
 
-/// What was to be inserted, and was not.
+/// A key and a value that were not entered.
 pub(in crate::map) struct NotEntered<'k, A: HashedKey + 'k, B: ValueSlot> {
     pub(in crate::map) given: A::Given<'k>,
     pub(in crate::map) value: B::Value,
-    /// The live entry in its place; none if the store is closed, or nothing was to be replaced.
+    /// The live entry in its place, if there is one.
     pub(in crate::map) existing: Option<LiveEntry<A, B>>,
 }
 
-/// Says that a key is registered at by its pointer alone.
+/// Returns no registration: the key has at most that of its pointer.
 fn unwatched<K>(_: &K) -> Watching {
     Watching::NOT
 }
@@ -47,7 +47,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         self.get_or_draft(hash, |stored| stored.is_asked(asked))
     }
 
-    /// Views the value that is asked for, as `get_with_or_draft` does.
+    /// Calls `view` with the value that is asked for, as `get_with_or_draft` does.
     #[inline]
     pub(in crate::map) fn get_asked_with<Q, R>(
         &self,
@@ -63,7 +63,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         self.get_with_or_draft(hash, |stored| stored.is_asked(asked), view)
     }
 
-    /// Views the value that is asked for, as `try_get_with` does.
+    /// Calls `view` with the value that is asked for, as `try_get_with` does.
     pub(in crate::map) fn try_get_asked_with<Q, R>(
         &self,
         hasher: &impl BuildHasher,
@@ -88,19 +88,19 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         match self.peek(hash, is_it)?.with_key(live) {
             Ok(live_entry) => Some(live_entry),
             Err(lost) => {
-                // Of an address that is used again, against the rules, this would be found for ever.
+                // If an address is used again, against the rules, a dead entry would be found for ever.
                 self.saw_lost(&lost);
                 None
             }
         }
     }
 
-    /// Does the same, by the key itself.
+    /// Returns what `peek_whole` does, by the key itself.
     fn peek_key(&self, hash: u64, key: &A::Key) -> Option<LiveEntry<A, B>> {
         self.peek_whole(hash, |stored| stored.is(key), |stored| stored.live_as(key))
     }
 
-    /// Whether both have the same live keys, with values of which `equal` holds.
+    /// Returns whether both have the same live keys, with values for which `equal` holds.
     pub(in crate::map) fn equals(
         &self,
         (other, hasher): (&Self, &impl BuildHasher),
@@ -118,8 +118,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         other.count_live() == len
     }
 
-    /// Inserts an entry with a key of its own. It replaces a live one, which comes back, only if it
-    /// `displaces` that, or if the key of that cannot be had.
+    /// Inserts an entry with a key of its own. It replaces a live entry only if `displaces` is true, or if
+    /// the key of that entry cannot be upgraded. Returns the one that it has replaced.
     fn enter_first<'k>(
         &self,
         hash: u64,
@@ -138,7 +138,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         })
     }
 
-    /// Replaces this very entry, which comes back. Refused if it is not in any more, or if the store is
+    /// Replaces this very entry, and returns it. Refused if it is not linked any more, or if the store is
     /// closed.
     fn enter_for<'k>(
         &self,
@@ -153,8 +153,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         entered.map_err(|parts| (parts.0.given_back(live), parts.1, None))
     }
 
-    /// Inserts a value, and returns the live one that it replaces. `watch` says how a weak key is registered
-    /// at, be it this one or the stored one, unless it is already. Panics when the store is closed.
+    /// Inserts a value, and returns the live one that it replaces. `watch` registers a weak key, be it this
+    /// one or the stored one, unless it is registered already. Panics when the store is closed.
     #[track_caller]
     pub(in crate::map) fn insert_keyed(
         &self,
@@ -185,7 +185,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
                 drop((refused, watch, live));
                 ClosedError::new().panic();
             }
-            // Somebody else was there meanwhile.
+            // Another call has changed the entry meanwhile.
             (given, value) = after(refused.2, (refused.0, refused.1));
         }
     }
@@ -239,7 +239,7 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
     }
 
     /// Calls `f` with the live value or none, and inserts or removes as its result says. Returns the new
-    /// entry. Panics when there is to be one, and the store is closed.
+    /// entry. Panics when there is to be one and the store is closed.
     #[track_caller]
     pub(in crate::map) fn update_keyed(
         &self,
@@ -298,8 +298,8 @@ impl<A: HashedKey + 'static, B: ValueSlot + 'static> Store<A, B> {
         A: Lookup<Q>,
     {
         let hash = A::hash_asked(hasher, asked);
-        // Another thread may take out or replace the one just found; then whatever is there now is the one to
-        // remove.
+        // Another thread may take out or replace the entry just found. Then the one that is there by then is
+        // to be removed.
         loop {
             let is_it = |stored: &A| stored.is_asked(asked);
             let live_entry = self.peek_whole(hash, is_it, |stored| stored.live_asked(asked))?;

@@ -1,9 +1,9 @@
 //! The store of all maps: entries in a table, with a [`slot`] for the key and one for the value.
 //!
-//! The index owns every linked entry (`Payload::KEPT`). Whoever unlinks an entry, which only one caller can,
-//! takes over that ownership and runs the removal hook. A look-up sets a [`hazard`] or becomes an owner too,
-//! upgrades what is weak outside of every lock and guard, and ends. So one that stands still holds back one
-//! entry.
+//! The index owns every linked entry (`Payload::KEPT`). The caller that unlinks an entry takes over that
+//! ownership, and runs the removal hook. Only one caller can unlink it. A look-up sets a [`hazard`], or
+//! becomes an owner too, upgrades what is weak outside of every lock and guard, and ends. So a look-up that
+//! stands still holds back one entry.
 //!
 //! An entry with a dead value counts as absent: a creation replaces it by identity, not by key. An entry with
 //! a dead key equals no key; it stays beside its successor until a sweep or a look-up removes it.
@@ -51,9 +51,9 @@ pub(crate) struct Store<A: Slot, B: Indexed> {
     pub(in crate::map) table: Table<StoreNode<A, B>>,
     pub(in crate::map) flights: FlightTable<PendingKey<A, B>, LiveEntry<A, B>>,
     pub(in crate::map) counters: Counters,
-    /// Where the next sweep begins: the upper half of a hash.
+    /// The upper half of a hash at which the next sweep begins.
     pub(in crate::map) cursor: AtomicU32,
-    /// Where `pop` goes on: what is before it has been emptied.
+    /// The upper half of a hash at which the next `pop` begins: what is before it was empty.
     pub(in crate::map) popped: AtomicU32,
     pub(in crate::map) prune_bound: u32,
     pub(in crate::map) naming: Naming<A::Shown>,
@@ -64,13 +64,13 @@ pub(crate) struct Store<A: Slot, B: Indexed> {
     /// Made for the first pointer that can report its death.
     listener: OnceCell<Arc<DeathListener<A, B>>>,
     pub(in crate::map) can_notify: CanNotify<A, B>,
-    /// Whether creators wait for the end of the value that was there before.
+    /// True if creators wait for the end of the value that was there before.
     pub(in crate::map) is_exclusive: bool,
-    /// In an exclusive map: the values whose destructors have not ended. Made for the first.
+    /// The values of an exclusive map whose destructors have not ended. Made for the first of them.
     exclusive: OnceCell<Arc<Exclusive>>,
-    /// Whether hits are counted.
+    /// True if hits are counted.
     pub(in crate::map) counts_hits: bool,
-    /// It shares what another one owns.
+    /// True if another store owns what is in it.
     is_share: bool,
 }
 
@@ -99,7 +99,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         }
     }
 
-    /// Returns another one with the same entries and flights, which may outlive this one. If one is closed,
+    /// Returns another store with the same entries and flights, which may outlive this one. If one is closed,
     /// both are.
     pub(in crate::map) fn share(&self) -> Self {
         let listener = OnceCell::new();
@@ -131,7 +131,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         }
     }
 
-    /// In an exclusive map: the values whose destructors have not ended.
+    /// Returns the list of values whose destructors have not ended; none if the map is not exclusive.
     #[inline]
     fn exclusive(&self) -> Option<&Arc<Exclusive>> {
         let made = || self.exclusive.get_or_init(|| Arc::new(Exclusive::new()));
@@ -144,8 +144,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
             .stats(listener.map_or(0, |listener| listener.reported()))
     }
 
-    /// To be called for an entry with a pointer that could not be upgraded. Removes it if it is dead, and not
-    /// only out of reach. Returns whether this call has.
+    /// Removes an entry with a pointer that could not be upgraded, if it is dead, and not only out of reach.
+    /// Returns whether this call removed it.
     #[cold]
     pub(in crate::map) fn saw_lost(&self, lost: &EntryRef<A, B>) -> bool {
         let was_in = lost.is_dead() && self.take_out(lost, RemovalCause::Dead);
@@ -153,20 +153,21 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         was_in
     }
 
-    /// To be called after a look-up that may have come between a value's death and the report of it: its
-    /// hazard may have kept the key, which goes now.
+    /// Drops retired entries without a hazard. To be called after a look-up that may have come between a
+    /// value's death and its report: the hazard of the look-up may have kept the key until now.
     pub(in crate::map) fn end_what_died(&self) {
         if self.listener.get().is_some() {
             self.hazards.reclaim_now();
         }
     }
 
-    /// Removes this very entry, if it is in, counts that, and runs the hook. True for the one call that did.
+    /// Removes this very entry, if it is linked, counts that, and runs the hook. True for the one call that
+    /// removed it.
     pub(in crate::map) fn take_out(&self, entry: &EntryRef<A, B>, cause: RemovalCause) -> bool {
         self.take_out_as(entry, cause, cause.count())
     }
 
-    /// Does the same, and counts it as `count`.
+    /// Removes this very entry as `take_out` does, and counts it as `count`.
     pub(in crate::map) fn take_out_as(
         &self,
         entry: &EntryRef<A, B>,
@@ -182,7 +183,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         true
     }
 
-    /// To be called once for an entry that has just been linked, while its value is alive.
+    /// Updates the reverse index for an entry that has just been linked. To be called once, while its value
+    /// is alive.
     pub(in crate::map) fn on_linked(&self, entry: &EntryRef<A, B>) {
         self.reverse.linked(entry);
     }
@@ -190,7 +192,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
     /// Returns what has to end before a value with this hash may be made.
     pub(in crate::map) fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
         let exclusive = self.exclusive()?;
-        // In this order: a dead value is on the list before it is unlinked.
+        // In this order: a dead value is put on the list before it is unlinked.
         let _: Option<()> = self.table.find_of(hash, |node_ref| {
             EntryRef::new(node_ref).value().before_unlink();
             None
@@ -198,7 +200,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         exclusive.in_the_way(hash)
     }
 
-    /// To be called once for an entry that has just been unlinked or replaced.
+    /// Ends an entry that has just been unlinked or replaced. To be called once.
     pub(in crate::map) fn on_unlinked(&self, entry: &EntryRef<A, B>, cause: RemovalCause) {
         on_unlinked(
             entry,
@@ -225,23 +227,24 @@ impl<A: Slot, B: Indexed> Store<A, B> {
     }
 }
 
-/// Deaths that are reported: for that nothing may borrow.
+/// Reported deaths. Keys and values must be `'static` for these.
 impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
-    /// To be called for a value before it is linked.
+    /// Registers for the death of a value. To be called before the value is linked.
     pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B, live: &B::Live) {
         value.watch(live, || self.notify(hash));
-        // Before the map: who registers last is notified first.
+        // Before the map is notified of the death, the exclusive list is, in whatever order they register.
         if let Some(exclusive) = self.exclusive() {
             value.expect_end(live, exclusive, hash);
         }
     }
 
-    /// Returns what is to be notified of the death of an entry with this hash; none if the store cannot be.
+    /// Returns what notifies the store of the death of an entry with this hash; none if the store cannot be
+    /// notified.
     pub(in crate::map) fn notify(&self, hash: u64) -> Option<Notify> {
         self.can_notify.notify(|| self.listener(), hash)
     }
 
-    /// Does the same, where the types alone say that the store can be notified.
+    /// Returns what `notify` does, where the types alone say that the store can be notified.
     pub(in crate::map) fn notify_prompt(&self, hash: u64) -> Notify
     where
         A: Send + Sync,
@@ -262,7 +265,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
 }
 
 impl<A: Slot, B: Indexed> Drop for Store<A, B> {
-    /// Removes all entries. The hook does not run: the map itself is what goes.
+    /// Removes all entries, unless another store owns them. The hook does not run: the map itself is dropped.
     fn drop(&mut self) {
         self.hook = None;
         let mut panics = Panics::new();
@@ -270,11 +273,11 @@ impl<A: Slot, B: Indexed> Drop for Store<A, B> {
             return;
         }
         if self.flights.are_shared() {
-            // Who shares them may be entering something.
+            // A creation that shares them may be entering something.
             self.close();
         }
-        // What is retired has to go here: dropped with the fields, beside a panic, a second one would end the
-        // process.
+        // Retired entries have to be dropped here. If they were dropped with the fields, beside a panic, a
+        // second panic would end the process.
         self.take_all(&mut panics, |_| RemovalCause::Cleared);
     }
 }

@@ -38,12 +38,13 @@ unsafe impl<A, B> Payload for StoreNode<A, B> {
     }
 
     unsafe fn drop_in_place(node: NodePtr) {
-        // SAFETY: complete, and the caller's alone. (The value goes also when the key's destructor panics.)
+        // SAFETY: complete, and the caller's alone. (The value is dropped also when the key's destructor
+        // panics.)
         unsafe { payload::<Self>(node).cast::<Self>().drop_in_place() }
     }
 }
 
-// SAFETY: all work on the fields of the struct that `drop_in_place` drops.
+// SAFETY: all functions work on the fields of the struct that `drop_in_place` drops.
 unsafe impl<A, B> Halves for StoreNode<A, B> {
     type First = A;
     type Value = B;
@@ -73,7 +74,7 @@ impl<A, B> StoreNode<A, B> {
 }
 
 impl<A: Slot, B: Slot> StoreNode<A, B> {
-    /// Both sides.
+    /// Returns both sides.
     ///
     /// # Safety
     /// The node is of this kind and complete, and has an owner for `'a`.
@@ -84,7 +85,7 @@ impl<A: Slot, B: Slot> StoreNode<A, B> {
         (&pair.key, &pair.value)
     }
 
-    /// Whether one of its sides has died.
+    /// Returns whether one of its sides has died.
     ///
     /// # Safety
     /// The node is of this kind and complete, and has an owner throughout.

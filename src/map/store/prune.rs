@@ -1,19 +1,20 @@
-//! Dead entries of pointers that cannot say when they die.
+//! Dead entries of pointers that cannot report their death.
 //!
 //! An insertion looks first at its thread's eighth-last entry (see `recent_inserts`). If that is dead, it is
 //! removed, and that is all. Otherwise the insertion owes a *sweep*: a cursor that all threads share
 //! advances, and the dead entries that it passes are removed. Eight such insertions sweep together, and each
-//! 64th miss counts as one. A sweep visits a fixed number of buckets, so it costs the same whatever the
-//! table's size, but for what the destructors do.
+//! 64th miss counts as one. A sweep visits a fixed number of buckets. So it costs the same whatever the
+//! table's size, except for what the destructors do.
 //!
-//! Bound: with *l* live entries and a prune bound of *b*, if no more die than are inserted, at most
-//! *l / (b - 1)* entries are dead, and 16 more for each thread. (A table that has grown has 2.8 entries in a
-//! bucket at least, so each insertion that sweeps pays for *b* entries or more.) When many die at once, they
-//! stay until as many insertions have come, or until [`Store::prune`].
+//! Bound: with *l* live entries and a prune bound of *b*, if no more die than are inserted, at most *l / (b -
+//! 1)* entries are dead, and 16 more for each thread. (A table that has grown has 2.8 entries in a bucket at
+//! least, so each insertion that sweeps pays for *b* entries or more.) When many die at once, they stay until
+//! as many insertions have come, or until [`Store::prune`].
 //!
-//! If `is_dead` runs no user code, it is called under the bucket's lock, and the dead are unlinked in the
-//! same visit; hooks and destructors run after the lock. Otherwise a sweep becomes an owner of each entry,
-//! asks without a lock, and removes the dead one by one.
+//! If `is_dead` runs no user code and the map is not exclusive, `is_dead` is called under the bucket's lock,
+//! and the dead are unlinked in the same visit; hooks and destructors run after the lock. Otherwise a sweep
+//! becomes an owner of each entry, asks without a lock, and removes the dead one by one; and each insertion
+//! owes a sweep.
 
 use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::hook::RemovalCause;
@@ -31,27 +32,27 @@ use crate::table::stats::Count;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// One in so many misses of a thread sweeps.
+/// The number of misses of a thread of which one sweeps.
 const MISSES_PER_SWEEP: u64 = 64;
 
-/// One in so many insertions of a thread sweeps.
+/// The number of insertions of a thread that owe a sweep of which one sweeps.
 const INSERTIONS_PER_SWEEP: u64 = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
     8
 };
 
-/// Tenths of an entry in a bucket, on average, when a table has just grown.
+/// The average number of entries in a bucket when a table has just grown, in tenths.
 const LEAST_LOAD_TENTHS: u64 = 28;
 
 /// One more than the greatest upper half of a hash.
 const END: u64 = EVERYWHERE.end;
 
-/// Entries that are owned together while they are asked whether they are dead.
+/// The number of entries that are owned together while they are asked whether they are dead.
 const BATCH: usize = 64;
 
 local! {
-    /// Whether this thread is in a sweep: destructors of keys may insert, and must not sweep inside each
+    /// True while this thread is in a sweep. Destructors of keys may insert, and must not sweep inside each
     /// other without end.
     static SWEEPING: Cell<bool> = Cell::new(false);
 }
@@ -60,7 +61,8 @@ struct Sweeping;
 
 impl Sweeping {
     fn begin() -> Option<Self> {
-        // Not `then_some`: that would make one, and with it end the sweep that is under way.
+        // Not `then_some`: that would make a `Sweeping` in any case, and its drop would end the sweep under
+        // way.
         (!SWEEPING.with(|cell| cell.replace(true))).then(|| Self)
     }
 }
@@ -72,16 +74,17 @@ impl Drop for Sweeping {
 }
 
 impl<A: Slot, B: Indexed> Store<A, B> {
-    /// Whether there can be dead entries.
+    /// True if there can be dead entries.
     pub(super) const MORTAL: bool = A::IS_WEAK || B::IS_WEAK;
 
-    /// Whether the dead are unlinked where they are found. In an exclusive map `before_unlink` comes first.
+    /// Returns whether the dead are unlinked where they are found. In an exclusive map `before_unlink` comes
+    /// first.
     fn takes_at_once(&self) -> bool {
         Self::QUIET && !self.is_exclusive
     }
 
-    /// To be called after each insertion. Removes the thread's eighth-last entry if it is dead, and otherwise
-    /// sweeps, once in eight such insertions.
+    /// Removes the thread's eighth-last entry if it is dead, and otherwise sweeps, once in eight such
+    /// insertions. To be called after each insertion.
     #[inline]
     pub(in crate::map) fn sweep(&self, entered: &EntryRef<A, B>) {
         if !Self::MORTAL {
@@ -101,7 +104,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         }
     }
 
-    /// Removes what is in this node now, if it is dead.
+    /// Removes the entry that is in this node now, if it is dead. Returns whether it has.
     fn prune_this(&self, node: NodePtr, hash: u64) -> bool {
         // SAFETY: linked while its bucket is locked, so the index is an owner, and the entry complete.
         let dead = |node| unsafe { StoreNode::<A, B>::is_dead(node) };
@@ -114,7 +117,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
             if B::IS_WEAK {
                 drop(self.hazards.retire(node_ref, &self.table));
             } else {
-                // The value goes now, or with the last who looks at it.
+                // The value is dropped now, or by the last owner.
                 drop(node_ref);
             }
             return true;
@@ -126,7 +129,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         true
     }
 
-    /// Sweeps for so many insertions.
+    /// Sweeps for this number of insertions.
     #[cold]
     fn sweep_for(&self, insertions: u64) {
         let Some(_sweeping) = Sweeping::begin() else {
@@ -149,7 +152,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         panics.catch(|| self.hazards.reclaim_if_due());
     }
 
-    /// Removes the dead in this range, whatever panics. Returns how many.
+    /// Removes the dead entries in this range, also when one of them panics. Returns how many.
     fn prune_in(&self, halves: Range<u64>, panics: &mut Panics) -> usize {
         let mut left = halves;
         let mut pruned = 0;
@@ -178,7 +181,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         (pruned, come_to)
     }
 
-    /// Does the same, and asks when no lock is held.
+    /// Removes the next few dead entries, and asks `is_dead` when no lock is held. Returns the same.
     fn prune_afterwards(&self, halves: Range<u64>, panics: &mut Panics) -> (usize, u64) {
         let mut pruned = 0;
         let mut entries = Vec::new();
@@ -199,7 +202,7 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         if !Self::MORTAL {
             return 0;
         }
-        // What destructors insert needs no sweep of its own.
+        // Insertions by destructors need no sweep of their own.
         let _sweeping = Sweeping::begin();
         let mut panics = Panics::new();
         let pruned = self.prune_in(EVERYWHERE, &mut panics);

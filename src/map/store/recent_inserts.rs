@@ -1,5 +1,5 @@
-//! The last insertions of each thread. Most of what dies soon dies very soon: so a thread's eighth-last
-//! insertion, which is still in its processor's cache, is looked at before all else.
+//! The last insertions of each thread. Most of what dies soon dies very soon. So a sweep first looks at the
+//! thread's eighth-last insertion, which is still in its processor's cache.
 //!
 //! What is kept here is a hint: a node may have been unlinked, released and used again.
 
@@ -8,7 +8,7 @@ use crate::sync;
 use crate::sync::plain::{AtomicPtr, AtomicU64, OnceLock, Relaxed};
 use std::ptr::NonNull;
 
-/// How many insertions of each thread are remembered.
+/// The number of insertions of each thread that are remembered.
 const DEPTH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1
 } else {
@@ -17,11 +17,11 @@ const DEPTH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 
 /// The last insertions into one map.
 pub(in crate::map) struct RecentInserts {
-    /// One for each of the first threads.
+    /// One ring for each of the first threads.
     rings: OnceLock<Box<[Ring]>>,
 }
 
-/// Of one thread, which alone writes to it.
+/// The last insertions of one thread, which alone writes to them.
 #[derive(Default)]
 #[repr(align(128))]
 struct Ring {
@@ -37,8 +37,8 @@ impl RecentInserts {
         }
     }
 
-    /// Remembers an insertion of this thread, and returns the oldest that it forgets: its node may be
-    /// anything by now.
+    /// Remembers an insertion of this thread, and returns the oldest one, which it forgets. That node may be
+    /// used for another entry by now.
     #[inline]
     pub(in crate::map) fn enter(&self, node: NodePtr, hash: u64) -> Option<(NodePtr, u64)> {
         let rings = match self.rings.get() {

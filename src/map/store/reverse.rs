@@ -1,11 +1,11 @@
 //! The reverse index of a two-sided map: from a value to the entries that hold it.
 //!
-//! The entries are in a dashmap under the identity hash of their value. Whoever looks for those of one value
-//! compares afterwards, when no lock is held: others may have the same hash. An entry is put on its list
-//! after it is linked, and taken off after it is unlinked; both can happen at once, so an entry that has been
-//! taken off already says so under the list's lock, and is not put on any more. An entry knows its place in
-//! the list, so taking it off takes no search: it leaves a hole, and when the holes are as many as the
-//! entries they are closed.
+//! The entries are in a dashmap under the identity hash of their value. A look-up compares the values
+//! afterwards, when no lock is held, since others may have the same hash. An entry is put on its list after
+//! it is linked, and taken off after it is unlinked. Both can happen at the same time. So an entry that has
+//! been taken off is marked under the list's lock, and is not put on after that. An entry knows its place in
+//! the list, so taking it off takes no search. It leaves a hole, and when there are more holes than entries,
+//! the holes are closed.
 
 use crate::map::store::entry_ref::EntryRef;
 use crate::map::store::slot::{Extra, OwnedSlot, Slot, WeakSlot};
@@ -20,21 +20,21 @@ pub trait ValueSlot: Indexed<Shown = <Self as ValueSlot>::Value> {
     type Value;
 }
 
-/// A value, and what finds its entries, if that is asked for.
+/// A side for values, and the reverse index of its map, if it has one.
 pub(crate) trait Indexed: Slot {
     type Index<A: Slot>: Reverse<A, Self>;
 }
 
 /// The reverse index. Calls no user code.
 pub(crate) trait Reverse<A, B> {
-    /// There is none.
+    /// True if there is no index.
     const IS_NOBODY: bool = false;
 
     fn linked(&self, entry: &EntryRef<A, B>);
     fn unlinked(&self, entry: &EntryRef<A, B>);
-    /// Returns an empty one.
+    /// Returns an empty index.
     fn nothing() -> Self;
-    /// Returns another one with the same contents.
+    /// Returns another index with the same contents.
     fn share(&self) -> Self;
     /// Releases memory that is not needed.
     fn shrink_to_fit(&self) {}
@@ -92,18 +92,19 @@ impl<P: Pointer> Extra<P> for Traced {
 
 /// The entry has not been put on its list.
 const NOT_YET: usize = usize::MAX;
-/// The entry has left its list, or never comes on it.
+/// The entry has left its list, or is never put on it.
 const GONE: usize = usize::MAX - 1;
 
 /// Says of a weak value that its entries can be found by it.
 #[derive(Clone, Copy, Debug)]
 pub struct Traced(());
 
-/// Where the entry of a value is to be found.
+/// The place of an entry in the reverse index.
 pub(crate) struct IndexPlace {
-    /// Taken once, so that the entry is found where it was put, whatever the user's code says later.
+    /// The identity hash, taken once. So the entry is found where it was put, whatever the user's code
+    /// returns later.
     identity: u64,
-    /// Where the entry is in its list, [`NOT_YET`] or [`GONE`]. Written and read under the list's lock.
+    /// The place of the entry in its list, [`NOT_YET`] or [`GONE`]. Written and read under the list's lock.
     place: AtomicUsize,
 }
 
@@ -131,7 +132,7 @@ impl<A: Slot, Q: Pointer> Row for Entries<A, Q> {
 }
 
 impl<A: Slot, Q: Pointer> Entries<A, Q> {
-    /// Puts an entry at the end, unless it has gone.
+    /// Puts an entry at the end, unless it was taken off before.
     fn push(&mut self, entry: &TracedEntry<A, Q>) {
         let place = &entry.value().extra.place;
         if place.load(Ordering::Relaxed) != GONE {
@@ -140,7 +141,7 @@ impl<A: Slot, Q: Pointer> Entries<A, Q> {
         }
     }
 
-    /// Takes an entry off, if it is on the list. It is not put on any more.
+    /// Takes an entry off, if it is on the list. After that it is not put on any more.
     fn remove(&mut self, entry: &TracedEntry<A, Q>) -> Option<TracedEntry<A, Q>> {
         let place = entry.value().extra.place.load(Ordering::Relaxed);
         entry.value().extra.place.store(GONE, Ordering::Relaxed);
@@ -184,7 +185,7 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
         self.entries.get_or_init(|| Arc::new(ListMap::new()))
     }
 
-    /// The last entry that holds this value and whose place is before this one, with its place.
+    /// Returns the last entry that holds this value and whose place is before this one, with its place.
     pub(in crate::map) fn entry_of(
         &self,
         value: &Q,
@@ -205,7 +206,7 @@ impl<A: Slot, Q: Pointer> ByValue<A, Q> {
         }
     }
 
-    /// The entries that hold this value, the last that came first.
+    /// Returns the entries that hold this value, the newest first.
     pub(in crate::map) fn entries_of(&self, value: &Q) -> Vec<TracedEntry<A, Q>> {
         let identity = Q::identity_hash(value);
         let Some(entries) = self.entries.get() else {

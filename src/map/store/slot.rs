@@ -1,7 +1,7 @@
 //! The two ways in which a map keeps the keys or the values of its entries: as they are, or weakly.
 //!
-//! What a map does is written once, over these. The traits that users can name say which types there are; how
-//! it is done is in those that they cannot.
+//! The maps are written once, over these. Users can name the traits that say which types there are. They
+//! cannot name the traits that do the work.
 
 use crate::deadlock::work::GivenUp;
 use crate::map::store::watching::Watching;
@@ -25,9 +25,10 @@ use std::sync::Arc;
 pub trait KeySlot: Slot<Shown = <Self as KeySlot>::Key, Raw = <Self as KeySlot>::Stored> {
     /// The key: `K`, or the pointer that is a weak key.
     type Key;
-    /// What is stored of it, and shown to a removal hook: `K`, or the weak pointer.
+    /// The stored part, which a removal hook is shown: `K`, or the weak pointer.
     type Stored;
-    /// What a call that enters a key takes: `K`, or a reference to the pointer, which the map does not keep.
+    /// The parameter of a call that enters a key: `K`, or a reference to the pointer, which the map does not
+    /// keep.
     type Given<'a>
     where
         Self: 'a;
@@ -64,24 +65,24 @@ pub trait WeakSide: IsWeak<<Self as WeakSide>::Weak> {
 /// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is
 /// quiet.
 pub(crate) trait Slot: Sized {
-    /// What is stored, and shown to hooks.
+    /// The stored part, which hooks are shown.
     type Raw;
-    /// What keeps it alive while somebody looks at the entry.
+    /// The owner that keeps it alive while somebody uses the entry.
     type Live: Clone;
-    /// What is shown to everybody else: the key or the value, or the pointer that owns it.
+    /// The part that everybody else is shown: the key or the value, or the pointer that owns it.
     type Shown;
-    /// `is_dead` reads memory, and neither calls anything nor waits nor panics: it is ours, or somebody has
-    /// promised it (`Quiet`).
+    /// True if `is_dead` does nothing but read memory: it neither calls anything nor waits nor panics. It is
+    /// ours, or somebody has promised it (`Quiet`).
     const IS_DEAD_IS_QUIET: bool;
-    /// Whether this is a weak pointer, so that nothing of the user's but its key waits when an entry is
-    /// dropped a little later.
+    /// True for a weak pointer. Then an entry that is dropped a little later holds back nothing of the user's
+    /// but its key.
     const IS_WEAK: bool;
-    /// Whether a map can be told of the end of what it leads to.
+    /// True if a map can be notified of the end of the destructor of the target.
     const REPORTS_END: bool;
 
-    /// The side of a new entry, and what keeps that alive meanwhile.
+    /// Creates the side of a new entry, and the owner that keeps it alive meanwhile.
     fn new(shown: Self::Shown) -> (Self, Self::Live);
-    /// What a side was made of that was not entered.
+    /// Returns what this side was made of, since it was not entered.
     fn into_shown(self, live: Self::Live) -> Self::Shown;
 
     fn stored(&self) -> &Self::Raw;
@@ -92,10 +93,10 @@ pub(crate) trait Slot: Sized {
     where
         Self::Shown: Clone;
 
-    /// Whether both are the very same, so that putting one in the place of the other changes nothing.
+    /// Returns whether both are the very same, so that putting one in the place of the other changes nothing.
     fn are_same(one: &Self::Shown, other: &Self::Shown) -> bool;
 
-    /// An owner of what is shown, if it is alive.
+    /// Returns an owner of what is shown, if it is alive.
     #[inline(always)]
     fn live_owner(&self) -> Option<Self::Shown>
     where
@@ -104,7 +105,7 @@ pub(crate) trait Slot: Sized {
         Some(self.owner(self.live()?))
     }
 
-    /// Registers for its death, if it can report that and nobody has registered yet.
+    /// Registers for its death, if it can report its death and nobody has registered yet.
     #[inline(always)]
     fn watch(&mut self, live: &Self::Live, notify: impl FnOnce() -> Option<Notify>) {
         let _ = (live, notify);
@@ -116,15 +117,16 @@ pub(crate) trait Slot: Sized {
         let _ = (live, exclusive, hash);
     }
 
-    /// To be called before its entry is unlinked. If it is dead, an exclusive map waits for its end from now
-    /// on.
+    /// Makes an exclusive map wait for the end of the value from now on, if the value is dead. To be called
+    /// before its entry is unlinked.
     fn before_unlink(&self) {}
 
-    /// To be called after its entry was unlinked. If it lives on, its end is not waited for.
+    /// Ends the registration of an exclusive map if the value is alive: nobody waits for its end. To be
+    /// called after its entry was unlinked.
     fn after_unlink(&self) {}
 
-    /// It will never be in its map, and an exclusive map waits for its end; if that is not because it
-    /// `has_failed` itself, only until its entry has gone.
+    /// Says that the value will never be in its map. An exclusive map waits for its end; but only until its
+    /// entry has gone, unless the value `has_failed` itself.
     fn abandon(&self, given_up: GivenUp<'_>) {
         let _ = given_up;
     }
@@ -132,61 +134,61 @@ pub(crate) trait Slot: Sized {
 
 /// How keys are hashed, compared and entered.
 pub(in crate::map) trait Compares: KeySlot {
-    /// The first of several equal keys stays: a new value goes into an entry with the old key. Otherwise the
-    /// new key comes with its value.
+    /// True if the first of several equal keys stays: a new value goes into an entry with the old key.
+    /// Otherwise the new key comes with its value.
     const FIRST_STAYS: bool;
 
     fn hash<S: BuildHasher>(hasher: &S, key: &Self::Key) -> u64;
 
-    /// Whether this stored key is alive and the same as this one.
+    /// Returns whether this stored key is alive and the same as `key`.
     fn is(&self, key: &Self::Key) -> bool;
 
-    /// What keeps this stored key alive, which is the same as this one.
+    /// Returns the owner that keeps this stored key alive. It is the same as `key`.
     fn live_as(&self, key: &Self::Key) -> Option<Self::Live>;
 
     fn key<'b>(given: &'b Self::Given<'_>) -> &'b Self::Key;
 
-    /// What a creation begins with.
+    /// Returns the key with which a creation begins.
     fn into_key(given: Self::Given<'_>) -> Self::Key;
 
-    /// The key of a new entry, watched as `watch` says, and what keeps it alive.
+    /// Returns the key of a new entry, watched as `watch` says, and the owner that keeps it alive.
     fn first<'a>(
         given: Self::Given<'a>,
         watch: impl FnOnce(&Self::Key) -> Watching,
     ) -> (Self, &'a Self::Live);
 
-    /// The key of an entry that is to take the place of one with an equal key. It is watched as that one was,
-    /// or else as `watch` says.
+    /// Returns the key of an entry that is to take the place of one with an equal key. It is watched as that
+    /// one was, or else as `watch` says.
     fn successor<'a>(
         given: Self::Given<'a>,
         old: (&Self, &Self::Live),
         watch: impl FnOnce(&Self::Key) -> Watching,
     ) -> (Self, &'a Self::Live);
 
-    /// What was given for a key that was not entered.
+    /// Returns what was given for a key that was not entered.
     fn given_back<'a>(self, live: &'a Self::Live) -> Self::Given<'a>;
 
-    /// Gives a key.
+    /// Calls `to` with a key, as calls that enter a key take it.
     fn give<R>(key: Self::Key, to: impl FnOnce(Self::Given<'_>) -> R) -> R;
 }
 
-/// How a map is asked.
+/// How a map is asked for a key.
 pub(in crate::map) trait Finds<Q: ?Sized>: KeySlot {
     fn hash_asked<S: BuildHasher>(hasher: &S, asked: &Q) -> u64;
 
-    /// Whether this stored key is alive and the one that is asked for.
+    /// Returns whether this stored key is alive and the one that is asked for.
     fn is_asked(&self, asked: &Q) -> bool;
 
-    /// What keeps this stored key alive, which is the one that is asked for.
+    /// Returns the owner that keeps this stored key alive. It is the one that is asked for.
     fn live_asked(&self, asked: &Q) -> Option<Self::Live>;
 
-    /// Whether this key is the one that is asked for.
+    /// Returns whether this key is the one that is asked for.
     fn is_asked_key(key: &Self::Key, asked: &Q) -> bool;
 }
 
-/// What a weak side is.
+/// A side that is a weak pointer.
 pub(in crate::map) trait IsWeak<W: WeakPointer>: Slot {
-    /// As `new`, of one whose death is told by other ways than its pointer's.
+    /// Creates a side as `new` does, whose death is reported by `watching`.
     fn new_watched(shown: Self::Shown, watching: Watching) -> (Self, Self::Live);
 
     fn weak(&self) -> &W;
@@ -336,7 +338,7 @@ where
     }
 }
 
-/// A key or a value that the map holds weakly: its death is the entry's.
+/// A key or a value that the map holds weakly: when it dies, the entry goes.
 ///
 /// `X` says what else it is: a key that is compared [by equality](ByEquality) or [by address](ByAddress), a
 /// value (`()`), or a value by which its entries can be found ([`Traced`](crate::map::slot::Traced)).
@@ -362,7 +364,7 @@ impl<P: Pointer, M: Keying<P>> KeySlot for WeakSlot<P, M> {
         Self: 'a;
 }
 
-/// What a weak side has besides its pointer.
+/// The data of a weak side besides its pointer.
 #[diagnostic::on_unimplemented(
     message = "`{P}` cannot be held weakly like this",
     label = "either it is no strong pointer, or what it leads to cannot be compared by equality",

@@ -1,5 +1,5 @@
-//! Registrations of a map at its weak keys and values: for their death, and in an exclusive map for the end
-//! of their destructor.
+//! Registrations of a map for the death of its weak keys and values, and in an exclusive map for the end of
+//! their destructors.
 
 use crate::deadlock::work::GivenUp;
 use crate::pointer::notify::Notify;
@@ -8,23 +8,23 @@ use crate::pointer::watchers::Registration;
 use crate::table::exclusive::{Exclusive, Expected};
 use std::sync::Arc;
 
-/// The registration of a slot. Ends with the last of the entries that have this slot one after the other.
+/// The registration of a slot. It ends with the last of the entries that take over this slot from each other.
 #[derive(Clone)]
 pub(in crate::map) struct Watching(Option<Arc<WatchState>>);
 
 struct WatchState {
-    /// Held, that is all.
+    /// Kept until the state is dropped.
     _registration: Option<Registration>,
-    /// Held too.
+    /// Kept too.
     _before: Watching,
-    /// Of a value in an exclusive map.
+    /// Some for a value in an exclusive map.
     expected: Option<Arc<Expected>>,
 }
 
 impl Watching {
     pub(in crate::map) const NOT: Self = Self(None);
 
-    /// The registration at a token.
+    /// Makes the watching of one registration; of none, the one that registers nothing.
     pub(in crate::map) fn by(registration: Option<Registration>) -> Self {
         Self(registration.map(|registration| {
             Arc::new(WatchState {
@@ -35,7 +35,7 @@ impl Watching {
         }))
     }
 
-    /// Registers an exclusive map too.
+    /// Registers an exclusive map too, for the end of the value.
     pub(in crate::map) fn expect_end<P: Pointer>(
         &mut self,
         live: &P,
@@ -75,7 +75,8 @@ impl Watching {
         }
     }
 
-    /// To be called by the destructor of the slot.
+    /// Ends the wait for a value that may live on, if it is alive. To be called by the destructor of the
+    /// slot.
     #[inline]
     pub(in crate::map) fn on_entry_drop(&self, is_dead: impl FnOnce() -> bool) {
         let waits = |expected: &&Arc<Expected>| expected.may_live_on() && !is_dead();
@@ -88,7 +89,7 @@ impl Watching {
         self.0.is_none()
     }
 
-    /// Registers at the pointer, if it reports its death.
+    /// Registers with the pointer, if it reports its death and nothing is registered yet.
     #[inline(always)]
     pub(in crate::map) fn begin<P: Pointer>(
         &mut self,

@@ -2,7 +2,7 @@
 
 /// The largest node that shares a slab; two of them fit.
 const MAX_SMALL: usize = 2016;
-/// Sizes of nodes in a pool with varied sizes: multiples of 16 up to 128, then four to each doubling.
+/// The number of sizes in a pool with varied sizes: multiples of 16 up to 128, then four to each doubling.
 const SIZE_CLASSES: usize = 24;
 /// The class of nodes that have a block of their own.
 pub(super) const LARGE: usize = usize::MAX;

@@ -10,7 +10,7 @@ pub(super) struct FreeList {
     free: Option<NodePtr>,
     /// The length of that list.
     listed: usize,
-    /// From here to `end` a slab has never been used.
+    /// From here to `end` lies the part of a slab that has never been used.
     uncut: *mut u8,
     end: *mut u8,
     /// The bytes of a node.
@@ -84,7 +84,7 @@ impl FreeList {
         self.listed
     }
 
-    /// Takes all freed nodes, but not the uncut ones, unless there are none.
+    /// Takes all freed nodes, but not the uncut ones. None if there are no freed ones.
     pub(super) fn take_list(&mut self) -> Option<Self> {
         let free = self.free.take()?;
         Some(Self {

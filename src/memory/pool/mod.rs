@@ -8,9 +8,10 @@
 //! ```
 //!
 //! A node finds its slab, and so its table, by clearing the low bits of its address. Freed nodes go to the
-//! freeing thread's shard; a shard that runs dry takes the list of another before it takes a new slab. Nobody
-//! waits for a shard: a thread that finds it taken goes on to one that is nobody's. Nodes too large for a
-//! slab have a block of their own, with the same header in front, which is retired when the node is freed.
+//! freeing thread's shard; a shard that runs dry takes the list of another before it takes a new slab. No
+//! thread waits for its own shard: if that is taken, it goes on to one that is nobody's, and waits only while
+//! all of these are taken. Nodes too large for a slab have a block of their own, with the same header in
+//! front, which is retired when the node is freed.
 
 mod class;
 mod free_list;
@@ -98,7 +99,7 @@ impl Pool {
         let owned = unsafe { (*pool).owned };
         match sync::own_index() {
             Some(own) if own < owned => {
-                // SAFETY: also, the number is this thread's alone, and nobody who is inside comes here.
+                // SAFETY: also, the shard is this thread's own, and nobody who is inside comes here.
                 if let Some(mut own) = unsafe { (&(*pool).shards)[own].enter() } {
                     return f(&mut own);
                 }
@@ -314,7 +315,7 @@ impl Pool {
             list.count_by_slab(&mut free);
         }
         let all_free = |slab: NonNull<SlabHeader>| {
-            // SAFETY: a slab that is in use, so its header is written, and nobody writes to it again.
+            // SAFETY: a slab that was handed out, so its header is written, and nobody writes to it again.
             let size = unsafe { slab.as_ref() }.size;
             let nodes = (SLAB - self.first(size)) / size;
             free.get(&slab.addr().get()) == Some(&nodes)

@@ -1,11 +1,11 @@
 //! A part of the pool: free nodes, and the entries and nodes counted here.
 //!
-//! Most shards have an *owner*, one thread at a time, that goes in and out with plain stores: it says that it
+//! Most shards have an *owner*, one thread at a time, who goes in and out with plain stores: it says that it
 //! is inside, then looks whether a visitor is there. A visitor (a thread that looks for nodes, or gives
 //! memory back) does the same the other way round, with the heavy half of the asymmetric barrier between the
 //! two, so that one of them sees the other: then the owner makes way, and the visitor waits for an owner that
-//! is inside, which takes a few instructions. The other shards are for threads that own none. They are
-//! entered as visitors only, without a barrier.
+//! is inside, which takes a few instructions. The other shards are for threads that own none, or that have to
+//! make way in their own. They are entered as visitors only, without a barrier.
 //!
 //! | `owner_inside` | `visited` | who is inside |
 //! |---|---|---|
@@ -41,7 +41,7 @@ pub(super) struct PoolShard {
 struct Stock {
     /// The free nodes, by size.
     free_lists: Box<[FreeList]>,
-    /// Nodes handed out less those returned, as `live`.
+    /// Nodes handed out less those returned; only the sum over all shards counts.
     outstanding: isize,
     /// The table's owner has gone; see `Pool::close`.
     closed: bool,
@@ -138,7 +138,7 @@ pub(super) fn visit<'a>(shards: impl Iterator<Item = &'a PoolShard>) -> Option<V
         }
     }
     let mut announced = Announced(shards.collect());
-    // Now, as an allocator may do anything.
+    // Before anything is announced: an allocator may do anything, and so ask for a shard.
     let mut visitors = Vec::with_capacity(announced.0.len());
     // Always in the pool's order, so that two who visit several do not wait for each other.
     announced.0.iter().for_each(|shard| shard.announce());
@@ -279,7 +279,7 @@ impl DerefMut for ShardOwner<'_> {
 impl Drop for ShardOwner<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: the invariant, up to the store. A reference to an atomic may outlast its memory.
+        // SAFETY: the invariant, up to the store. A reference to an atomic may outlast the atomic's memory.
         let inside = unsafe { &(*self.0.shard.as_ptr()).owner_inside };
         // Release: pairs with the Acquire in `visit`.
         inside.store(false, Ordering::Release);

@@ -1,4 +1,4 @@
-//! Slabs, which know whose their nodes are, and the chunks in which they come from the allocator.
+//! Slabs, which know the table of their nodes, and the chunks in which they come from the allocator.
 
 use super::class::LARGE;
 use crate::memory::grace::Block;
@@ -39,14 +39,14 @@ fn slab_pointer(node: NodePtr) -> *mut SlabHeader {
         .cast()
 }
 
-/// The header of the slab that `node` lies in.
+/// Returns the header of the slab that `node` lies in.
 ///
 /// # Safety
 /// The caller owns the node, or has it alone.
 #[inline(always)]
 pub(super) unsafe fn slab_header<'a>(node: NodePtr) -> &'a SlabHeader {
-    // SAFETY: every node lies in a slab aligned to its size (a large one less than that behind its header),
-    // whose header is written before the first node is handed out and stays while any node of it is in use.
+    // SAFETY: every node lies in a slab that is aligned to its size (a large node less than that size behind
+    // its header). The header is written before the first node is handed out, and stays while one is in use.
     unsafe { &*slab_pointer(node) }
 }
 
@@ -66,7 +66,7 @@ pub(super) unsafe fn large_block(node: NodePtr) -> Block {
     }
 }
 
-/// Returns the owner of `node`.
+/// Returns the origin of `node`.
 ///
 /// # Safety
 /// The caller owns the node, or has it alone.
@@ -85,7 +85,7 @@ pub(super) struct PoolChunk {
 }
 
 impl PoolChunk {
-    /// Creates a chunk, twice as large as the last one.
+    /// Creates a chunk, twice as large as the last one, up to [`MAX_CHUNK_SLABS`].
     pub(super) fn after(last: Option<&PoolChunk>) -> Self {
         let slabs = last.map_or(1, |chunk| chunk.slabs * 2).min(MAX_CHUNK_SLABS);
         Self {

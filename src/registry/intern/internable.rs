@@ -21,7 +21,7 @@ pub trait Internable: sealed::Layout {
     #[doc(hidden)]
     fn as_ref_of(owned: &Self::Owned) -> &Self;
 
-    /// Compares as `==`, quicker for short values.
+    /// Compares like `==`, but quicker for short values.
     #[doc(hidden)]
     #[inline(always)]
     fn same(&self, other: &Self) -> bool
@@ -49,10 +49,11 @@ pub(crate) mod sealed {
     /// The layout of a value in memory.
     ///
     /// # Safety
-    /// `of` must give a valid reference for the length that `len` gave and what was written for it.
+    /// `value_at` must lead to the value that was written there, with the length that `elements` gave.
+    /// `bytes_of` and `ALIGN` must fit it.
     pub unsafe trait Layout {
         const ALIGN: usize;
-        /// Whether dropping a value runs any code.
+        /// True if dropping a value runs any code.
         const NEEDS_DROP: bool;
         const FIXED_SIZE: Option<usize>;
         fn elements(&self) -> usize;
@@ -63,7 +64,7 @@ pub(crate) mod sealed {
 
 use sealed::Layout;
 
-// SAFETY: a sized value is what its pointer says.
+// SAFETY: a sized value lies where the pointer leads, whatever the length.
 unsafe impl<T> Layout for T {
     const ALIGN: usize = align_of::<T>();
     const NEEDS_DROP: bool = needs_drop::<T>();
@@ -104,7 +105,7 @@ impl<T: Clone> InternableRef for T {
     }
 }
 
-// SAFETY: `len` elements lie one behind the other.
+// SAFETY: the `len` elements lie one behind the other.
 unsafe impl<T> Layout for [T] {
     const ALIGN: usize = align_of::<T>();
     const NEEDS_DROP: bool = needs_drop::<T>();
@@ -161,7 +162,7 @@ impl<T: Clone> InternableRef for [T] {
     }
 }
 
-/// The types that are bytes with a promise.
+/// Implements the traits for a type that is bytes with a promise.
 macro_rules! bytes {
     ($type:ty, $owned:ty, $same:expr) => {
         // SAFETY: the pointer is that of the bytes, and the type is a wrapper of them.
@@ -223,7 +224,7 @@ bytes!(OsStr, OsString, |a: &OsStr, b: &OsStr| a == b);
 bytes!(Path, PathBuf, |a: &Path, b: &Path| a == b);
 bytes!(CStr, CString, |a: &CStr, b: &CStr| a == b);
 
-/// Compares names of up to 16 bytes with two overlapping loads of each, quicker than a call of `memcmp`.
+/// Compares bytes: 8 to 16 of them by two overlapping loads of each, quicker than a call of `memcmp`.
 #[inline(always)]
 fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     let word = |bytes: &[u8], at: usize| {

@@ -62,7 +62,7 @@ impl<T: ?Sized + Internable + 'static> Interner<T> {
     /// Creates an empty interner with room for `capacity` values before its table grows.
     ///
     /// # Panics
-    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    /// With "capacity overflow", when no table can have that size (beyond 2³³ values or so).
     pub fn with_capacity(capacity: usize) -> Self {
         Self::with_capacity_and_hasher(capacity, DefaultHashBuilder)
     }
@@ -93,7 +93,7 @@ impl<T: ?Sized + Internable + 'static, S> Interner<T, S> {
     /// Creates an empty interner with room for `capacity` values, that hashes with `hasher`.
     ///
     /// # Panics
-    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    /// With "capacity overflow", when no table can have that size (beyond 2³³ values or so).
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         Self {
             table: Table::with_capacity(capacity),
@@ -138,7 +138,7 @@ impl<T: ?Sized + Internable, S> Interner<T, S> {
     /// there is room already.
     ///
     /// # Panics
-    /// With "capacity overflow", when no table can have that size (beyond 2³² values or so).
+    /// With "capacity overflow", when no table can have that size (beyond 2³³ values or so).
     ///
     /// ```
     /// use highlander::Interner;
@@ -226,7 +226,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     /// Returns the canonical handles of these contents in order, as [`intern`](Self::intern) does for each,
     /// when the iterator comes to it.
     ///
-    /// For large interners: of sixteen contents at a time, the memory that has to be read is fetched together.
+    /// For large interners: of sixteen contents at a time, the memory that is to be read is fetched together.
     ///
     /// ```
     /// use highlander::Interner;
@@ -258,7 +258,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     where
         T: InternableRef,
     {
-        // Nothing on the way to a hit calls anything, but what ends it: so it needs no stack.
+        // Nothing on the way to a hit makes a call, except the last step: so a hit needs no stack.
         self.table.probe(
             hash,
             |node| {
@@ -278,7 +278,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
     where
         T: InternableRef,
     {
-        // It may be the last to own it: dropped here, where that may run a user's code.
+        // This may be its last owner: it is dropped here, where that may run a user's code.
         drop(stranger);
         self.intern_missing(hash, value, Probe::UNSURE)
     }
@@ -374,8 +374,8 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
         self.get_hashed(hash, |other| query.equivalent(other))
     }
 
-    /// Returns the canonical handles of these contents in order, as [`get`](Self::get) does for each, when the
-    /// iterator comes to it; see [`intern_many`](Self::intern_many).
+    /// Returns the canonical handles of these contents in order, as [`get`](Self::get) does for each, when
+    /// the iterator comes to it; see [`intern_many`](Self::intern_many).
     ///
     /// ```
     /// let interner: highlander::Interner<str> = highlander::Interner::new();
@@ -449,7 +449,7 @@ impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
 
 #[cfg(feature = "serde")]
 impl<T: ?Sized + Internable + Hash + Eq, S: BuildHasher> Interner<T, S> {
-    /// Returns what deserializes a value straight into this interner: there is no `Deserialize` for a handle,
+    /// Returns a seed that deserializes a value straight into this interner: a handle has no `Deserialize`,
     /// since it could not know whose.
     ///
     /// ```

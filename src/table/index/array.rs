@@ -7,9 +7,9 @@ use std::alloc::Layout;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-/// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2 % of keys spill.
+/// Nodes per bucket, in quarters, at which a table grows. At 4 ¼ of 7 slots, 2.7 % of keys spill.
 const MAX_LOAD_QUARTERS: usize = if SLOTS == 7 { 17 } else { 4 };
-/// Buckets that share a line for what they cannot hold: 7 nodes. At the highest load 16 spill 1.7 on average.
+/// Buckets that share a line for what they cannot hold: 7 nodes. At the highest load 16 spill 1.9 on average.
 const SHARERS: usize = 16;
 /// Buckets from which on the nodes of a table hardly fit into a core's own cache.
 const LARGE: usize = 2048;
@@ -21,10 +21,10 @@ const FIRST_LEN: usize = if cfg!(all(highlander_loom, feature = "loom")) {
 } else {
     4
 };
-/// More buckets cannot be told apart by the half of the hash that chooses one.
+/// The greatest length: the half of the hash that chooses a bucket can tell 2³² apart, and no more.
 const MAX_LEN: usize = 1 << 31;
 
-/// Which buckets to visit.
+/// The buckets to visit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     All,
@@ -153,7 +153,7 @@ impl Array {
         )
     }
 
-    /// Returns whether upper halves on both sides of this one lead to the same bucket.
+    /// Returns whether this upper half and the one before it lead to the same bucket.
     #[inline(always)]
     pub(super) fn cuts(&self, half: u64) -> bool {
         half > 0 && self.index_of_half(half - 1) == self.index_of_half(half)
@@ -239,7 +239,7 @@ pub(super) fn shorter(len: usize) -> Option<usize> {
     (previous >= FIRST_LEN).then_some(previous)
 }
 
-/// Returns the number of groups between two neighbouring lengths.
+/// Returns the greatest common divisor: of the lengths of an array and its successor, the number of groups.
 pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 {
         a

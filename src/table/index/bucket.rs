@@ -16,7 +16,7 @@
 //! | `LOCKED` | a writer is at work | the writer | the writer, publishing |
 //! | `SPILLS` | more nodes are in the line that it shares (see `locked_bucket`) | a writer | a writer |
 //! | `LISTS` | even more are in its list | a writer | a writer |
-//! | `MOVED` | the nodes are in the next table, and no tags here | the mover | never |
+//! | `MOVED` | the nodes are in the next array, and there are no tags here | the mover | never |
 
 use crate::memory::node::{Header, NodePtr};
 use crate::sync::{self, AtomicPtr, AtomicU64, Ordering};
@@ -37,9 +37,9 @@ const MOVED: u64 = 1 << 3;
 /// A one in each byte that holds a tag.
 const ONES: u64 = (u64::MAX / 0xFF) << 8 & (u64::MAX >> (8 * (7 - SLOTS)));
 
-/// The eight bits of a hash that a bucket keeps. Never 0, which means vacant, and never 1: [`Word::matches`]
-/// can take a byte that differs from the tag in its lowest bit alone for a match, so that no tag matches a
-/// vacant slot.
+/// The eight bits of a hash that a bucket keeps. Never 0, which means vacant. Never 1 either, so that no tag
+/// matches a vacant slot: [`Word::matches`] can take a byte that differs from the tag in its lowest bit alone
+/// for a match.
 #[derive(Clone, Copy)]
 pub(super) struct Tag(u64);
 
@@ -180,7 +180,7 @@ impl Bucket {
         debug_assert!(slot < SLOTS);
         // SAFETY: a word only ever names the slots there are.
         let slot = unsafe { self.slots.get_unchecked(slot) };
-        // Acquire: pairs with the Release store in `place`; the node's header is initialised.
+        // Acquire: pairs with the Release stores in `place` and `replace`; the node's header is initialised.
         let node = slot.load(Ordering::Acquire);
         debug_assert!(!node.is_null());
         // SAFETY: the word showed a tag for this slot (none matches a vacant one), so a node was stored here.

@@ -26,7 +26,7 @@ pub(in crate::table) struct Listed {
 
 impl Listed {
     fn new(node: NodePtr) -> Self {
-        // From 1: 0 is behind nothing. In a list they ascend, as they are taken while its bucket is locked.
+        // From 1: 0 stands for none. In a list they ascend, as they are taken while its bucket is locked.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Relaxed);
         Self { node, number }

@@ -94,8 +94,8 @@ impl Index {
     /// Looks for a node with this hash in its bucket, without a lock.
     ///
     /// Absent means that no slot showed the tag, and that the slots were the whole truth: at that moment no
-    /// such node was linked. A slot that shows the tag but leads to no owner proves nothing: its node may
-    /// just have been replaced by another one.
+    /// such node was linked. A slot that shows the tag, but whose node cannot be owned, proves nothing: that
+    /// node may just have been replaced by another one.
     ///
     /// Two continuations instead of a result to be looked at again: on the most frequent path that saves a
     /// tenth of all instructions. The guard has been left before either is called.
@@ -299,8 +299,9 @@ impl Index {
         LockedBucket::of(hash, array, &self.lists).remove(node, Tag::of(hash))
     }
 
-    /// Takes out a node that was once linked under this hash, if that or another one is linked now in its
-    /// bucket and in its memory, and is `wanted`, which is called under the bucket's lock.
+    /// Takes out the node that is linked at this address now, if it is in the slots of this hash's bucket,
+    /// and `wanted`, which is called under the bucket's lock. It may be another one than the caller has seen
+    /// there.
     #[inline]
     pub(in crate::table) fn unlink_if(
         &self,
@@ -335,9 +336,9 @@ impl Index {
     }
 
     /// Shows `see` the linked nodes whose hash has its upper half in this range, which is not empty, each
-    /// once, under the lock of the bucket that it is linked in. A node that is linked throughout is among
-    /// them. After the bucket in which `least` times has been said yes, that is all. Returns where the rest
-    /// of the range begins.
+    /// once, under the lock of the bucket that it is linked in. Ends after the bucket in which `see` has said
+    /// yes for the `least`th time, and returns where the rest of the range begins. A node that is linked
+    /// throughout, and whose hash is in the range up to there, is among them.
     pub(in crate::table) fn visit(
         &self,
         halves: Range<u64>,
@@ -352,7 +353,7 @@ impl Index {
         })
     }
 
-    /// Unlinks the nodes that are `wanted`, and hands them over, otherwise as `visit`.
+    /// Unlinks the nodes that are `wanted`, and hands them over; otherwise like `visit`.
     pub(in crate::table) fn take(
         &self,
         halves: Range<u64>,

@@ -57,7 +57,8 @@ impl LockedBucket<'_> {
         any
     }
 
-    /// Shows the next few living nodes with this hash in the list, after `found` others, owned.
+    /// Shows `see` the next few living nodes with this hash in the list; the caller becomes an owner of each.
+    /// It has found so many others before.
     fn next_listed(
         &self,
         hash: u64,
@@ -82,8 +83,8 @@ impl LockedBucket<'_> {
 }
 
 impl Index {
-    /// Shows `see` the next few living nodes with this hash; the caller becomes an owner of each. None when
-    /// all have been looked at that were linked when the look-up began.
+    /// Shows `see` the next few living nodes with this hash; the caller becomes an owner of each. Shows none
+    /// when all have been looked at that were linked when the look-up began.
     #[cold]
     #[inline(never)]
     pub(in crate::table) fn next_few(
