@@ -98,7 +98,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     /// hook may use the map. A panic goes to the caller of that operation, once the operation is complete.
     /// For entries that are there when the map itself is dropped, the hook is not called.
     ///
-    /// The hook may drop another value that is reported to a hook, and so on, any number of times. From the
+    /// The hook may drop another value for which a hook is called, and so on, any number of times. From the
     /// 64th one inside of another on, the hook is called a little later, before the outermost drop returns.
     ///
     /// ```

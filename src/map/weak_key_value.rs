@@ -64,7 +64,7 @@ use std::hash::BuildHasher;
 /// | [`update(&key, \|q\| …)`](Map::update) | the new one, made of the old one |
 /// | [`get_by_value(&q)`](WeakKeyValueMap::get_by_value) | `Option<P>`: its key |
 /// | [`keys_of(&q)`](WeakKeyValueMap::keys_of) | all its keys |
-/// | [`remove_by_value(&q)`](WeakKeyValueMap::remove_by_value) | `Vec<P>`: the keys whose entries it removed |
+/// | [`remove_by_value(&q)`](WeakKeyValueMap::remove_by_value) | `Vec<P>`: the keys of these entries |
 /// | [`iter()`](Map::iter), [`for_each`](Map::for_each), [`retain`](Map::retain) | what is alive |
 /// | [`clear()`](Map::clear), [`drain()`](Map::drain) | how many there were; all of them |
 /// | [`close()`](Map::close) | what is alive; nothing is entered any more |

@@ -126,31 +126,26 @@ pub(crate) fn descend(end: impl FnOnce()) {
         return end();
     }
     DEPTH.with(|cell| cell.set(depth + 1));
-    let _level = NestingLevel(depth);
+    let level = NestingLevel(depth);
     if depth + 1 < MAX_DEPTH {
-        end();
-    } else {
-        end_all(end);
+        return end();
     }
+    let panics = end_all(end);
+    // Before the panics: a payload may be the last owner of something, and there is no list any more.
+    drop(level);
+    if let Some(f) = AFTERWARDS.with(Cell::take) {
+        f();
+    }
+    drop(panics);
 }
 
-/// Runs the deepest level: also ends what is put aside meanwhile, and lets a panic out after that.
+/// Runs the deepest level, and also ends what is put aside meanwhile.
 #[cold]
 #[inline(never)]
-fn end_all(end: impl FnOnce()) {
-    struct Bottom;
-    impl Drop for Bottom {
-        fn drop(&mut self) {
-            ASIDE.with(|cell| cell.set(ptr::null()));
-            if let Some(f) = AFTERWARDS.with(Cell::take) {
-                f();
-            }
-        }
-    }
+fn end_all(end: impl FnOnce()) -> Panics {
     let aside = Aside::default();
     let mut panics = Panics::new();
     ASIDE.with(|cell| cell.set(&aside));
-    let _bottom = Bottom;
     panics.catch(end);
     aside.borrow_mut().reverse();
     loop {
@@ -162,4 +157,6 @@ fn end_all(end: impl FnOnce()) {
         // The last of the list is ended next: so the first of these goes there.
         aside.borrow_mut()[below..].reverse();
     }
+    ASIDE.with(|cell| cell.set(ptr::null()));
+    panics
 }

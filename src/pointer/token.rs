@@ -62,9 +62,9 @@ use std::sync::Arc;
 ///
 /// A token does not make an [`Arc`](std::sync::Arc) drop otherwise than it does: a chain of some ten
 /// thousands of `Arc`s that own each other overflows the stack, with tokens in them or without. With
-/// [`Watched`](crate::pointer::Watched) in their place it does not. (Tokens whose callbacks, or the removal
-/// hooks of whose maps, each drop the next token may be any number. From the 64th one inside of another on,
-/// hooks and callbacks run a little later, before the outermost drop returns.)
+/// [`Watched`](crate::pointer::Watched) in their place it does not. (A chain in which callbacks of tokens, or
+/// removal hooks of their maps, each drop the next token may be of any length. From the 64th one inside of
+/// another on, hooks and callbacks run a little later, before the outermost drop returns.)
 ///
 /// Fields are dropped in the order of their declaration, after the value's own `Drop::drop`. So with the
 /// token as the first field, entries go after the value's destructor and before its other fields; an

@@ -1,4 +1,4 @@
-//! A strong pointer that tells others when its value has died, and its weak twin.
+//! A strong pointer that notifies others when its value has died, and its weak twin.
 
 use crate::memory::hash::DefaultHashBuilder;
 use crate::pointer::notify::Notify;
@@ -45,21 +45,20 @@ use std::sync::Arc;
 ///
 /// This is the order of CPython's cyclic collector, and of a [`Registry`](crate::Registry)'s handles. (A
 /// plain last `decref` in CPython runs `__del__` before 1; here a destructor cannot resurrect its value, and
-/// a successor may be created while it runs.) What has to happen after the destructor belongs into the last
-/// field of the value: a [`Token`](crate::pointer::Token) with [`on_drop`](crate::pointer::Token::on_drop),
-/// for example.
+/// a successor may be created while it runs.) To do something after the destructor, use the last field of the
+/// value: a [`Token`](crate::pointer::Token) with [`on_drop`](crate::pointer::Token::on_drop), for example.
 ///
-/// When a callback panics, the others run all the same and the value is dropped; then the first panic, be it
+/// When a callback panics, the others run all the same and the value is dropped. Then the first panic, be it
 /// of a callback or of the value's destructor, goes on from the drop. During an unwinding it is swallowed,
-/// since a second one would abort the process.
+/// since a second panic would abort the process.
 ///
-/// A chain of values that own each other may be of any length, and of `Watched` values,
-/// [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones: its drop does not overflow the stack,
-/// nor does that of one whose removal hooks or callbacks each drop the next value, or whose callbacks each
+/// A chain of values that own each other may be of any length: of `Watched` values,
+/// [`Handle`](crate::Handle)s and [`Interned`](crate::Interned) ones. Its drop does not overflow the stack.
+/// Nor does that of a chain in which removal hooks or callbacks each drop the next value, or callbacks each
 /// own the next [`Registration`]. From the 64th nested drop on, removal hooks, 3 and 4 happen a little later
-/// than where the owner let go, but before the outermost drop returns; 1 and 2 happen at once. (That is why
-/// the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es are
-/// dropped inside each other as ever, down to the next one of ours.
+/// than where the owner was dropped, but before the outermost drop returns; 1 and 2 happen at once. (That is
+/// why the value must be `'static`: it might outlast what it borrows.) Links that are plain `Arc`s or `Box`es
+/// are dropped inside each other as always, down to the next one of ours.
 ///
 /// ```compile_fail
 /// let text = String::from("there can be only one");
@@ -78,13 +77,13 @@ pub struct Watched<T: ?Sized> {
 }
 
 impl<T: 'static> Watched<T> {
-    /// The first owner of `value`. Allocates once.
+    /// Creates the first owner of `value`. Allocates once.
     pub fn new(value: T) -> Self {
         Self::of(ModelArc::new(WatchedInner::new(Watchers::new(), value)))
     }
 
-    /// The first owner of a value that knows itself weakly. While `make` runs, the weak pointer cannot be
-    /// upgraded: nobody sees the value half-built.
+    /// Creates the first owner of a value that knows itself weakly. While `make` runs, the weak pointer
+    /// cannot be upgraded: nobody sees the value half-built.
     ///
     /// *Panics* when `make` does; nothing is leaked, and the weak pointer stays dead.
     ///
@@ -114,8 +113,8 @@ impl<T: 'static> Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// The value, if this is its last owner; otherwise this owner is dropped and the result is None. Of
-    /// several owners that do this at the same time, exactly one gets the value.
+    /// Returns the value, if this is its last owner; otherwise drops this owner and returns none. Of several
+    /// owners that do this at the same time, exactly one gets the value.
     ///
     /// The value then counts as dead: weak pointers cannot be upgraded, containers forget it and callbacks
     /// run, before this returns. If a callback panics, so does this, and the value is dropped.
@@ -132,7 +131,8 @@ impl<T> Watched<T> {
         ModelArc::into_inner(this.inner.into_arc()).map(WatchedInner::into_value)
     }
 
-    /// The value, if this is its only owner, as [`Watched::into_inner`]; otherwise the owner comes back.
+    /// Returns the value as [`Watched::into_inner`] does, if this is its only owner; otherwise returns the
+    /// owner.
     pub fn try_unwrap(this: Self) -> Result<T, Self> {
         ModelArc::try_unwrap(this.inner.into_arc())
             .map(WatchedInner::into_value)
@@ -147,9 +147,10 @@ impl<T: ?Sized> Watched<T> {
         }
     }
 
-    /// The same owner, of the value as something unsized: a trait object or a slice. `coerce` is always
-    /// `|it| it as _`; it is written out because the compiler coerces the pointers of `std` only. (One that
-    /// keeps the `Arc` is one more owner; one that returns another `Arc` makes this an owner of that.)
+    /// Turns this owner into one of the value as something unsized: a trait object or a slice. `coerce` is
+    /// always `|it| it as _`; it is written out because the compiler coerces the pointers of `std` only. (If
+    /// it keeps the `Arc`, that is one more owner; if it returns another `Arc`, this becomes an owner of
+    /// that.)
     ///
     /// The identity, the watchers and the weak pointers stay the same.
     ///
@@ -177,8 +178,8 @@ impl<T: ?Sized> Watched<T> {
     /// The callback gets nothing: it could not reach the value anyway. Let it own a [`WeakWatched`] if it has
     /// to know which one has died.
     ///
-    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Complexity:*
-    /// amortised constant; the first one allocates the list.
+    /// *Waiting:* for other calls that add to or remove from the same list, a few instructions long.
+    /// *Complexity:* amortised constant; the first one allocates the list.
     ///
     /// ```
     /// use highlander::pointer::Watched;
@@ -194,7 +195,7 @@ impl<T: ?Sized> Watched<T> {
         this.inner.watchers().on_death(Box::new(callback))
     }
 
-    /// A weak pointer to the same value. The first one allocates the list of watchers, which all weak
+    /// Returns a weak pointer to the same value. The first one allocates the list of watchers, which all weak
     /// pointers share.
     ///
     /// ```
@@ -213,38 +214,38 @@ impl<T: ?Sized> Watched<T> {
         }
     }
 
-    /// Whether both own the very same value.
+    /// Returns whether both own the very same value.
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
         std::ptr::addr_eq(Self::as_ptr(this), Self::as_ptr(other))
     }
 
-    /// The address of the value, which stays the same while it lives.
+    /// Returns the address of the value, which stays the same while it lives.
     pub fn as_ptr(this: &Self) -> *const T {
         this.inner.value()
     }
 
-    /// The number of owners at some moment. Others may change it at any time.
+    /// Returns the number of owners at some moment. Others may change it at any time.
     pub fn strong_count(this: &Self) -> usize {
         ModelArc::strong_count(&this.inner)
     }
 
-    /// The number of weak pointers at some moment, those inside containers among them.
+    /// Returns the number of weak pointers at some moment, including those inside containers.
     pub fn weak_count(this: &Self) -> usize {
         ModelArc::weak_count(&this.inner)
     }
 
-    /// The number of callbacks registered at some moment.
+    /// Returns the number of callbacks registered at some moment.
     pub fn callbacks(this: &Self) -> usize {
         this.inner.watchers().len().1
     }
 
-    /// The number of container entries that would go with the value, at some moment. One that was taken out
-    /// of its container counts until that has dropped it, a moment later.
+    /// Returns the number of container entries that would go with the value, at some moment. One that was
+    /// taken out of its container counts until the container has dropped it, a moment later.
     pub fn entry_count(this: &Self) -> usize {
         this.inner.watchers().len().0
     }
 
-    /// Returns the value, if there is no other owner and no weak pointer to it; so, if it is in no container.
+    /// Returns the value, if it has no other owner and no weak pointer. So it must be in no container.
     ///
     /// The type must be `'static` here too, as in [`Watched::new`]. A `Watched<&'static str>` may be used as
     /// a `Watched<&'a str>`, but nothing that borrows can be written through that one: its drop might come
@@ -278,7 +279,7 @@ impl<T: ?Sized> Watched<T> {
 }
 
 impl<T: ?Sized> Clone for Watched<T> {
-    /// Another owner of the same value. Aborts the process beyond `isize::MAX` owners, as `Arc`.
+    /// Returns another owner of the same value. Aborts the process beyond `isize::MAX` owners, as `Arc` does.
     fn clone(&self) -> Self {
         Self::of(ModelArc::clone(&self.inner))
     }
@@ -362,14 +363,14 @@ impl<T: ?Sized + Hash> Hash for Watched<T> {
 
 /// A pointer that knows the value of a [`Watched`] without keeping it alive.
 ///
-/// When the last [`Watched`] goes, all weak ones are dead before anybody is told and before the value's
-/// destructor begins, and stay dead.
+/// When the last [`Watched`] goes, all weak ones are dead before any watcher is notified and before the
+/// value's destructor begins. They stay dead.
 ///
-/// Comparing and hashing follow CPython's `weakref.ref`, as for [`WeakHandle`](crate::WeakHandle): while both
-/// are alive, they compare as the values; a dead one is equal only to those that led to the same value. The
-/// hash is the value's, taken when it is first asked for while the value lives, and kept beyond its death;
-/// one that was never asked for before, or is asked before the value is complete, hashes by identity. There
-/// is no order.
+/// Comparing and hashing follow CPython's `weakref.ref`, as for [`WeakHandle`](crate::WeakHandle). While both
+/// are alive, they compare as the values do. A dead one is equal only to those that led to the same value.
+/// The hash is the value's. It is taken when it is first asked for while the value lives, and kept beyond its
+/// death. If it is asked for before that, when the value is dead or not complete yet, it is a hash of the
+/// identity. There is no order.
 ///
 /// ```
 /// use highlander::pointer::Watched;
@@ -383,33 +384,33 @@ impl<T: ?Sized + Hash> Hash for Watched<T> {
 /// ```
 pub struct WeakWatched<T: ?Sized> {
     inner: ModelWeak<WatchedInner<T>>,
-    // Where the hash is kept, which all weak pointers to one value share.
+    // It keeps the hash, which all weak pointers to one value share.
     list: Arc<WatchList>,
 }
 
 impl<T: ?Sized> WeakWatched<T> {
-    /// An owner, unless the last one has gone. Waits for nobody.
+    /// Returns an owner, unless the last one has gone. Waits for nobody.
     pub fn upgrade(&self) -> Option<Watched<T>> {
         self.inner.upgrade().map(Watched::of)
     }
 
-    /// Whether the value is alive at some moment during the call. It may die right after; `upgrade` to be
-    /// sure.
+    /// Returns whether the value is alive at some moment during the call. It may die right after; use
+    /// `upgrade` to be sure.
     pub fn is_alive(&self) -> bool {
         self.strong_count() > 0
     }
 
-    /// The number of owners at some moment; 0 when the value is dead, or not complete yet.
+    /// Returns the number of owners at some moment; 0 when the value is dead, or not complete yet.
     pub fn strong_count(&self) -> usize {
         self.inner.strong_count()
     }
 
-    /// Whether both lead, or led, to the very same value.
+    /// Returns whether both lead, or led, to the very same value.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.list, &other.list)
     }
 
-    /// The weak twin of [`Watched::unsize`].
+    /// Turns this into a weak pointer to the value as something unsized, as [`Watched::unsize`] does.
     #[cfg(not(all(highlander_loom, feature = "loom")))]
     pub fn unsize<U: ?Sized>(
         this: Self,

@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// One word, null until somebody watches. Its owner notifies them of the death.
+/// The watchers of one value, in one word, which is null until somebody watches. Its owner notifies them of
+/// the death.
 pub(crate) struct Watchers {
     list: OnceBox<Arc<WatchList>>,
 }
@@ -56,7 +57,7 @@ impl Watchers {
         })
     }
 
-    /// Runs `callback` after the death, unless the registration ends before.
+    /// Registers `callback`, which runs after the death, unless the registration ends before.
     pub(crate) fn on_death(&self, callback: Callback) -> Registration {
         let list = self.list();
         let id = list.callbacks.lock().push(callback);
@@ -64,7 +65,7 @@ impl Watchers {
         Registration::listed(list, WatcherKind::Callbacks, id.ok())
     }
 
-    /// Notifies a container of the death, unless the registration ends before.
+    /// Registers a container, which is notified of the death, unless the registration ends before.
     pub(crate) fn watch(&self, notify: Notify) -> Registration {
         let list = self.list();
         let id = list.containers.lock().push(notify);
@@ -72,13 +73,13 @@ impl Watchers {
     }
 }
 
-/// Shared by what dies and by the registrations, which may outlive it.
+/// The list of watchers. Shared by the value and by the registrations, which may outlive it.
 pub(crate) struct WatchList {
     containers: Mutex<WatcherList<Notify>>,
     callbacks: Mutex<WatcherList<Callback>>,
-    /// Containers that were notified, and wait for the end of the destructor.
+    /// The containers that were notified and wait for the end of the destructor.
     endings: Mutex<Vec<Ending>>,
-    /// The value's hash, once a weak pointer has been asked for its own.
+    /// The value's hash, once a weak pointer has been asked for it.
     pub(in crate::pointer) hash: OnceCell<u64>,
 }
 
@@ -94,7 +95,8 @@ impl Default for WatchList {
 }
 
 impl WatchList {
-    /// Does what [`Watchers::watch`] does, for a caller that does not own the value: None when it has died.
+    /// Registers a container as [`Watchers::watch`] does, for a caller that does not own the value. None when
+    /// the value has died.
     pub(in crate::pointer) fn watch(self: &Arc<Self>, notify: Notify) -> Option<Registration> {
         let id = self.containers.lock().push(notify).ok()?;
         Some(Registration::listed(
@@ -104,7 +106,7 @@ impl WatchList {
         ))
     }
 
-    /// Notifies all, and refuses those who come later. No lock is held, so a watcher may detach those behind
+    /// Notifies all watchers, and refuses later ones. No lock is held, so a watcher may detach those behind
     /// it.
     #[cold]
     pub(in crate::pointer) fn notify(&self) {
@@ -113,8 +115,8 @@ impl WatchList {
         panics.catch(|| self.notify_rest());
     }
 
-    /// Does what `notify` does, from the value's drop, which a callback of another one's drop may have
-    /// caused: deep down, callbacks run a little later.
+    /// Notifies all watchers as `notify` does, from the value's drop. A callback of another drop may have
+    /// caused that one: deep down, callbacks run a little later.
     #[cold]
     pub(in crate::pointer) fn notify_from_drop(self: &Arc<Self>) {
         let mut panics = Panics::new();
@@ -128,7 +130,7 @@ impl WatchList {
         self.finish(|| ());
     }
 
-    /// The first half, which is not deferred however deep down the death is.
+    /// Notifies the containers: the first half, which is not deferred, however deeply nested the death is.
     pub(crate) fn notify_containers(&self) {
         let tell_one = |notify: Notify| {
             let ending = notify.notify_dead();
@@ -136,15 +138,16 @@ impl WatchList {
                 self.endings.lock().push(ending);
             }
         };
-        // First those that wait for the end: what the others run may use them, and must not wait for this
-        // thread.
+        // First those that wait for the end: user code that the others run may use them, and must not wait
+        // for this thread.
         let first = self.containers.lock().close_and_take(Notify::ends);
         first.into_iter().for_each(tell_one);
         notify_all(&self.containers, tell_one);
     }
 
-    /// The second half: callbacks and destructor. Exclusive containers are notified of the end in any case;
-    /// until then the destructor is the work that they wait for. Callbacks may use what is made after it.
+    /// Runs callbacks and destructor: the second half. Exclusive containers are notified of the end in any
+    /// case; until then the destructor is the work that they wait for. Callbacks may use what is made after
+    /// it.
     pub(crate) fn finish(&self, destructor: impl FnOnce()) {
         if !self.endings.lock().is_empty() {
             return self.finish_before_callbacks(destructor);
@@ -154,7 +157,7 @@ impl WatchList {
         panics.catch(destructor);
     }
 
-    /// Does the same, where somebody waits for the end.
+    /// Runs the destructor before the callbacks, where a container waits for the end.
     pub(crate) fn finish_before_callbacks(&self, destructor: impl FnOnce()) {
         struct EndGuard(Vec<Ending>);
         impl Drop for EndGuard {
@@ -196,7 +199,7 @@ fn during_all(endings: &[Ending], inner: &mut dyn FnMut()) {
     }
 }
 
-/// Closes the list and calls everyone, the newest first.
+/// Closes the list and calls `call` with each watcher, the newest first.
 fn notify_all<W>(list: &Mutex<WatcherList<W>>, call: impl Fn(W)) {
     let mut panics = Panics::new();
     loop {
@@ -207,8 +210,8 @@ fn notify_all<W>(list: &Mutex<WatcherList<W>>, call: impl Fn(W)) {
     }
 }
 
-/// Watchers in the order in which they came. Those that leave make holes, never more than there are watchers,
-/// but for a few.
+/// Watchers in the order in which they came. Those that leave make holes, but never more than there are
+/// watchers, except for a few.
 struct WatcherList<W> {
     // Invariant: the numbers ascend.
     watchers: Vec<(u64, Option<W>)>,
@@ -261,7 +264,7 @@ impl<W> WatcherList<W> {
         }
     }
 
-    /// Removes all that are `wanted`.
+    /// Closes the list, and removes all watchers that are `wanted`.
     fn close_and_take(&mut self, wanted: impl Fn(&W) -> bool) -> Vec<W> {
         self.closed = true;
         let places = self.watchers.iter_mut().map(|(_, place)| place);
@@ -291,8 +294,8 @@ enum WatcherKind {
     Callbacks,
 }
 
-/// A watcher's registration for one death. It ends when this is dropped: then nobody is notified, as with a
-/// dropped `weakref.ref`.
+/// A watcher's registration for one death. It ends when this is dropped. Then the watcher is not notified, as
+/// with a dropped `weakref.ref`.
 ///
 /// It does not keep the value alive, and may outlive it.
 ///
@@ -321,8 +324,8 @@ enum RegistrationInner {
 }
 
 impl Registration {
-    /// The registration of a pointer that keeps a list of its own: `cancel` ends it, and says whether that
-    /// came in time. For those who implement [`Pointer::watch`](crate::pointer::Pointer::watch).
+    /// Creates the registration of a pointer that keeps a list of its own. `cancel` ends it, and returns
+    /// whether that came in time. For implementations of [`Pointer::watch`](crate::pointer::Pointer::watch).
     ///
     /// `cancel` runs when the registration is dropped or detached, with no lock held.
     pub fn new(cancel: impl FnOnce() -> bool + Send + Sync + 'static) -> Self {
@@ -341,11 +344,11 @@ impl Registration {
         }
     }
 
-    /// Ends the registration. True when that came in time: then nobody is notified. False when the call has
-    /// been made or is being made; it is not waited for.
+    /// Ends the registration. Returns true when that came in time: then the watcher is not notified. Returns
+    /// false when it has been notified or is just being notified; that is not waited for.
     ///
-    /// *Waiting:* for others that come to or go from the same list, a few instructions long. *Runs* the drop
-    /// of the callback; from the 64th nested drop on, that happens a little later, as in a chain of
+    /// *Waiting:* for other calls that add to or remove from the same list, a few instructions long. *Runs*
+    /// the drop of the callback; from the 64th nested drop on, that happens a little later, as in a chain of
     /// [`Watched`](crate::pointer::Watched) values.
     pub fn detach(mut self) -> bool {
         self.end()

@@ -1,4 +1,4 @@
-//! Errors of creations, kept for a time: negative results.
+//! Errors of creations, kept for a time: a negative cache.
 
 use super::keeper::{Keeper, Limit};
 use crate::memory::panics::after;
@@ -13,7 +13,7 @@ use std::hash::Hash;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-/// Errors of factories by key, each kept for a time: calls within it get a clone, and run no factory.
+/// Errors of factories by key, each kept for a time. Calls within that time get a clone, and run no factory.
 ///
 /// A factory asks for them itself, by [`or_try`](Self::or_try). So this works with every call that takes a
 /// factory, of every map, with a [`Recent`](super::Recent) on top or without:
@@ -34,21 +34,21 @@ use std::time::{Duration, Instant};
 /// FAILED.clear();
 /// assert_eq!(*peer("glen", Ok(80)).unwrap(), 80);
 /// ```
-/// A live value is found as ever: errors are looked at where the factory would run. So those who wait for a
-/// creation that fails get its error too, one after the other, and do not try each for themselves.
+/// A live value is found as always: errors are looked up only where the factory would run. So if a creation
+/// fails, the callers that wait for it get its error too, one after the other, and do not each try for
+/// themselves.
 ///
-/// What is kept is what the factory returns, not that the map [refuses](crate::error::Refused) to create:
-/// that may be different next time. A success ends an error. A value that comes into the map by other ways,
-/// `insert` say, is found, but its death within the time would bring the error back: [`remove`](Self::remove)
+/// Only the errors of the factory are kept, and not that the map [refuses](crate::error::Refused) to create:
+/// that may be different next time. A success ends an error. A value that comes into the map in another way,
+/// such as `insert`, is found. But if it dies within the time, the error comes back: [`remove`](Self::remove)
 /// it then.
 ///
-/// At most `max_capacity` errors are kept; one more, and the oldest goes. None is kept longer than
-/// `time_to_live`: then it is not returned any more. Its memory comes back with the next failure or creation,
-/// or with [`expire`](Self::expire). Some 40 bytes for each of `max_capacity` are there from the first
-/// failure on.
+/// At most `max_capacity` errors are kept; with one more, the oldest goes. None is returned after
+/// `time_to_live`. Its memory comes back with the next failure or creation, or with [`expire`](Self::expire).
+/// Some 40 bytes for each of `max_capacity` are there from the first failure on.
 ///
-/// No user code runs under a lock. *Complexity:* of each call, that of one of a [`Registry`], in a creation
-/// that is under way anyhow; of taking an error out before its time, linear in the number that is kept.
+/// No user code runs under a lock. *Complexity:* each call costs as much as one of a [`Registry`], in a
+/// creation that is under way anyhow. To take an error out before its time is linear in the number of errors.
 pub struct RecentErrors<K: 'static, E: 'static> {
     keeper: Keeper<Handle<K, KeptError<E>>>,
     errors: Registry<K, KeptError<E>>,
@@ -75,7 +75,8 @@ impl<K: 'static, E: 'static> RecentErrors<K, E> {
         }
     }
 
-    /// Takes the time from `clock`, for tests, or one that is quicker to read. It runs with no lock held.
+    /// Takes the time from `clock`, for tests, or from one that is quicker to read. It runs with no lock
+    /// held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
@@ -97,7 +98,8 @@ impl<K: 'static, E: 'static> RecentErrors<K, E> {
         self.keeper.expire()
     }
 
-    /// Returns the number of errors, with those whose time is over and whose memory has not come back yet.
+    /// Returns the number of errors, including those whose time is over and whose memory has not come back
+    /// yet.
     pub fn len(&self) -> usize {
         self.keeper.len()
     }
@@ -119,12 +121,12 @@ impl<K: 'static, E: 'static> RecentErrors<K, E> {
 }
 
 impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
-    /// Forgets the error of this key, and says whether there was one.
+    /// Forgets the error of this key. Returns whether there was one.
     pub fn remove<Q>(&self, key: &Q) -> bool
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        // Its entry goes with its last owner.
+        // Its entry in the registry goes with its last owner.
         let failure = self.errors.get(key);
         failure.is_some_and(|failure| self.release(&failure) && self.is_fresh(&failure))
     }
@@ -136,7 +138,7 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         E: Clone,
     {
         let failure = self.errors.get(key)?;
-        // A forgotten one lives on while somebody clones it.
+        // A forgotten error lives on while another call clones it.
         let is_kept = self.keeper.contains(Handle::identity(&failure));
         let is_there = is_kept && self.is_fresh(&failure);
         let error = is_there.then(|| failure.error.clone());
@@ -148,16 +150,16 @@ impl<K: Hash + Eq + 'static, E: 'static> RecentErrors<K, E> {
         age < self.time_to_live
     }
 
-    /// Drops the kept owner. True if there was one.
+    /// Drops the kept owner. Returns true if there was one.
     fn release(&self, failure: &Handle<K, KeptError<E>>) -> bool {
         self.keeper.release(Handle::identity(failure))
     }
 }
 
 impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
-    /// Returns the error of this key, if there is one; otherwise what `make` returns, and if that is an
-    /// error, keeps a clone of it, with one of the key. Called in a factory, which nobody else runs for the
-    /// same key meanwhile.
+    /// Returns the error of this key, if there is one; otherwise the result of `make`. If that is an error,
+    /// keeps clones of it and of the key. Called in a factory, which no other thread runs for the same key
+    /// meanwhile.
     ///
     /// # Errors
     /// The error that is kept, or whatever `make` returns.
@@ -170,7 +172,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
         result
     }
 
-    /// Returns the error of this key, or what `make` returns: [`or_try`](Self::or_try) that awaits.
+    /// Returns the error of this key, or the output of `make`: [`or_try`](Self::or_try) that awaits.
     ///
     /// ```
     /// use highlander::{RecentErrors, Registry};
@@ -191,7 +193,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
     /// ```
     ///
     /// # Errors
-    /// As there.
+    /// As [`or_try`](Self::or_try).
     #[cfg(feature = "async")]
     pub async fn or_try_async<V, F, T>(&self, key: K, make: F) -> Result<V, E>
     where
@@ -215,7 +217,7 @@ impl<K: Clone + Hash + Eq + 'static, E: Clone + 'static> RecentErrors<K, E> {
                 let (key, error) = (key.clone(), error.clone());
                 let at = self.keeper.now();
                 let (failure, before) = self.errors.insert(key, KeptError { error, at });
-                // First, or another one would have to make way.
+                // First, as otherwise another error might have to go.
                 if let Some(before) = before {
                     self.release(&before);
                 }

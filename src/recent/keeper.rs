@@ -1,4 +1,4 @@
-//! Keeps owners: not too many, and not too long.
+//! Keeps owners, up to a number and for a time.
 
 use super::queue::{Identity, Queue, Use};
 use crate::memory::panics::Panics;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Places have numbers of 32 bits.
 const MAX_CAPACITY: usize = 1 << 30;
 
-/// Times of uses are exact to an eighth of the limit, and sweeps come that often.
+/// The limit divided by this is the exactness of the times of uses, and the time between sweeps.
 const GRAINS: u32 = 8;
 
 pub(super) struct Keeper<O> {
@@ -24,9 +24,9 @@ type Clock = dyn Fn() -> Instant + Send + Sync;
 /// The time for which an owner is kept.
 #[derive(Clone, Copy)]
 pub(super) enum Limit {
-    /// After its last use.
+    /// The time after its last use.
     Idle(Duration),
-    /// After it was taken in.
+    /// The time after it was taken in.
     Live(Duration),
 }
 
@@ -50,7 +50,7 @@ impl Limit {
     /// Returns the least age of the recorded use of an owner that may go.
     fn age(self) -> u64 {
         match self {
-            // The last use may be younger than recorded by the grain.
+            // The last use may be younger than the recorded one by the grain.
             Self::Idle(time) => nanos(time).saturating_add(self.grain()),
             Self::Live(time) => nanos(time),
         }
@@ -102,7 +102,7 @@ impl<O> Keeper<O> {
         self.store.get().map_or(0, |store| store.queue.len())
     }
 
-    /// Marks an owner as used; keeps a clone, if none is kept and it may be. Then another one may go.
+    /// Marks an owner as used. Keeps a clone, if none is kept and it may be kept. Then another one may go.
     #[inline]
     pub(super) fn keep(&self, owner: &O, identity: u64, may_be_kept: impl FnOnce() -> bool)
     where
@@ -160,7 +160,7 @@ impl<O> Keeper<O> {
         store.is_some_and(|store| store.queue.contains(Identity::new(identity)))
     }
 
-    /// Drops this owner. True if it was kept.
+    /// Drops this owner. Returns true if it was kept.
     pub(super) fn release(&self, identity: u64) -> bool {
         let store = self.store.get();
         let gone = store.and_then(|store| store.queue.take(Identity::new(identity)));
@@ -191,7 +191,7 @@ impl<O> Keeper<O> {
     fn sweep_if_due(&self, store: &KeptOwners<O>, limit: Limit, now: u64) {
         let due = store.next_sweep.load(Relaxed);
         if now >= due {
-            // Of several threads one sweeps.
+            // Only one of several threads sweeps.
             let next = now.saturating_add(limit.grain().max(1));
             let ours = store
                 .next_sweep

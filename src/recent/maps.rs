@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 /// A map whose values die when nobody owns them, so that a [`Recent`](super::Recent) can keep some:
 /// [`Registry`], [`WeakValueMap`](crate::WeakValueMap), [`WeakKeyValueMap`](crate::WeakKeyValueMap), and a
-/// reference or an [`Arc`] of one, or what else leads to one of them.
+/// reference to one, an [`Arc`] of one, or what else leads to one.
 #[allow(private_bounds)] // How it is asked concerns nobody else.
 pub trait WeakValued {
     /// The key: `K`, or the pointer that is a weak key.
     type Key;
-    /// What is entered: `V`, or the pointer that is a weak value.
+    /// The value that is entered: `V`, or the pointer that is a weak value.
     type Value;
-    /// What keeps a value alive: a handle, or the pointer.
+    /// The owner that keeps a value alive: a handle, or the pointer.
     type Owner: Clone;
     /// The map, where `Self` leads to it.
     type Map: Identifies<Key = Self::Key, Value = Self::Value, Owner = Self::Owner>;
@@ -34,7 +34,7 @@ pub(crate) trait Identifies: Creator {
     /// Returns the identity of a value, for as long as somebody owns it.
     fn identity(owner: &Self::Owner) -> u64;
 
-    /// `shrink_to_fit`.
+    /// Calls `shrink_to_fit`.
     fn give_back(&self);
 }
 
@@ -83,7 +83,7 @@ impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> WeakValued for Registry
 impl<K: Hash + Eq + 'static, V: 'static, S: BuildHasher> Identifies for Registry<K, V, S> {
     #[inline]
     fn identity(owner: &Handle<K, V>) -> u64 {
-        // Not where the value lies: one without a size shares that with others.
+        // Not the address of the value: a value without a size may share that with others.
         Handle::identity(owner)
     }
 

@@ -1,7 +1,8 @@
 //! A layer on a map with weak values that keeps alive what was used lately.
 //!
-//! The maps know nothing of it: it owns values as anybody may. `keeper` bounds what it owns, in number and in
-//! time; `queue` is the list of that; `maps` is what it asks of a map; `errors` keeps errors of creations.
+//! The maps know nothing of it: it owns values as any caller may. `keeper` bounds what it owns, in number and
+//! in time; `queue` is the list of that; `maps` has the traits that it needs of a map; `errors` keeps errors
+//! of creations.
 
 mod errors;
 mod keeper;
@@ -48,34 +49,36 @@ type EntryOf<'a, M> =
 /// assert!(CLASSES.get(&7).is_none());
 /// ```
 /// It can own the map, or lead to it by a reference or an `Arc`: `Recent<&'static Registry<K, V>>` is a layer
-/// on top of a `static` that others use without it.
+/// on top of a `static` that others use without the layer.
 ///
 /// # What is kept
-/// An owner of each value that a call of the layer has returned, up to `max_capacity` of them. One more, and
-/// another one goes. Of values that are each used once, exactly the last `max_capacity` are kept. Those that
-/// are used again while they are kept may take half of the room from the others, in the long run those that
-/// are used most: so a walk over very many values does not drive them out. The last `max_capacity / 2` that
-/// came, and never less than one, are kept in any case. What has not been used while everything was replaced
-/// many times over goes in the end.
+/// The layer keeps an owner of each value that one of its calls has returned, up to `max_capacity` of them.
+/// When one more comes, another one goes. Of values that are each used once, exactly the last `max_capacity`
+/// are kept. Values that are used again while they are kept may take half of the room from the others, in the
+/// long run those that are used most. So a walk over very many values does not drive them out. The last
+/// `max_capacity / 2` that came, and at least one, are kept in any case. A value that has not been used while
+/// everything was replaced many times over goes in the end.
 ///
-/// With [`time_to_idle`](Self::time_to_idle), what is not used goes earlier.
+/// With [`time_to_idle`](Self::time_to_idle), values that are not used go earlier.
 ///
 /// In the middle of a creation in two steps (`or_create_cyclic`), or of one that has got a value which is not
-/// complete, nothing more is kept on that thread: it may be given up with what it needs.
+/// complete, nothing more is kept on that thread: the value may be given up together with what it needs.
 ///
-/// It is no cache of look-ups. Every look-up asks the map, and returns what that has: a value that was
-/// removed or replaced there is not found through the layer. (It may still be kept for a while;
-/// [`release`](Self::release) ends that.) And what is alive because others own it is found, kept or not.
+/// It is no cache of look-ups. Every look-up asks the map, and returns its answer: a value that was removed
+/// or replaced there is not found through the layer. (It may still be kept for a while;
+/// [`release`](Self::release) ends that.) A value that is alive because others own it is found, whether it is
+/// kept or not.
 ///
 /// # Your code, and waiting
-/// Creations are those of the map: one flight for each key, whether it is asked through the layer or not.
-/// What goes is dropped with no lock held, in the call that made it go; its destructor may use the layer. If
-/// it panics, that goes to the caller of that call, and the layer has let go of the value; so have
-/// [`clear`](Self::clear) and the like of all the others.
+/// Creations are those of the map: one flight for each key, whether it is asked through the layer or not. A
+/// value that goes is dropped with no lock held, in the call that made it go; its destructor may use the
+/// layer. If the destructor panics, the panic goes to the caller of that call, and the layer keeps the value
+/// no longer. In [`clear`](Self::clear) and the like it keeps none of the others either.
 ///
-/// A use of what is kept takes no lock and mostly writes nothing. Taking in another value, and all that lets
-/// values go, locks the list for a few steps, or as many as values are kept; no user code is among them. One
-/// thread may use a value in the very moment in which another one makes it go; then it is not kept any more.
+/// A use of a kept value takes no lock and mostly writes nothing. All calls that take in another value, or
+/// let values go, lock the list for a few steps, or for as many as values are kept; no user code is among
+/// them. One thread may use a value in the very moment in which another one makes it go; then it is not kept
+/// any more.
 ///
 /// A value that owns the layer that keeps it does not die until the layer is cleared. Dropped, the layer
 /// drops its owners.
@@ -84,14 +87,15 @@ type EntryOf<'a, M> =
 /// About 40 bytes for each of `max_capacity`, from the first use on, and an owner for each value.
 /// [`shrink_to_fit`](Self::shrink_to_fit) gives back what is kept, not these.
 pub struct Recent<M: WeakValued> {
-    // Before the map: the values go while it is there.
+    // Before the map: the values are dropped while it is there.
     keeper: Keeper<M::Owner>,
     map: M,
 }
 
 impl<M: WeakValued> Recent<M> {
     const_fn! {
-        /// A layer on top of `map` that keeps up to `max_capacity` values; with 0, none. Can be a `static`.
+        /// Creates a layer on top of `map` that keeps up to `max_capacity` values; with 0, none. Can be a
+        /// `static`.
         ///
         /// # Panics
         /// When `max_capacity` is above 2³⁰.
@@ -103,12 +107,12 @@ impl<M: WeakValued> Recent<M> {
         }
     }
 
-    /// Lets go of values, too, that have not been used for `time`: for no less, and a quarter more at most.
+    /// Drops also values that have not been used for `time`: not before that, and a quarter later at most.
     ///
     /// There is no thread that does it. They go in the first call of the layer after that time, whatever its
-    /// key; with [`expire`](Self::expire), which may be called from time to time if there might be none; and
-    /// not in a call that uses them. A layer with a time reads the clock in each call, which costs more than
-    /// the rest of it, and in that time looks eight times at all that is kept, at most.
+    /// key, but not in a call that uses them. If there might be no calls, call [`expire`](Self::expire) from
+    /// time to time. A layer with a time reads the clock in each call, which costs more than the rest of the
+    /// call. It looks at all kept values at most eight times in that time.
     ///
     /// ```
     /// use highlander::{Recent, Registry};
@@ -133,21 +137,23 @@ impl<M: WeakValued> Recent<M> {
         self
     }
 
-    /// Takes the time from `clock`, for tests, or one that is quicker to read. It runs with no lock held.
+    /// Takes the time from `clock`, for tests, or from one that is quicker to read. It runs with no lock
+    /// held.
     pub fn with_clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.keeper.set_clock(clock);
         self
     }
 
-    /// Returns the map: for everything that is not to be kept, or that the layer has no call for.
+    /// Returns the map: for values that are not to be kept, and for calls that the layer does not have.
     #[inline]
     pub fn map(&self) -> &M::Map {
         self.map.map()
     }
 
-    /// The live value of this key, which counts as used and is kept; none if there is none in the map.
+    /// Returns the live value of this key, which counts as used and is kept; none if there is none in the
+    /// map.
     ///
-    /// *Runs* and *waits* as the map's `get`; beside that see [above](Self#your-code-and-waiting).
+    /// *Runs* and *waits* as the map's `get`; for the rest see [above](Self#your-code-and-waiting).
     ///
     /// ```
     /// use highlander::{Recent, Registry};
@@ -175,9 +181,9 @@ impl<M: WeakValued> Recent<M> {
         }
     }
 
-    /// Selects one key of the map, as the map's own `entry`. What comes back counts as used and is kept; of a
-    /// failure nothing is, unless the factory asks a [`RecentErrors`]. What the vacancy of a
-    /// [claim](Entry::claim) is filled with is kept when it is [handed over](Self::keep).
+    /// Selects one key of the map, as the map's own `entry` does. The value that comes back counts as used
+    /// and is kept. Of a failure nothing is kept, unless the factory uses a [`RecentErrors`]. The value with
+    /// which the vacancy of a [claim](Entry::claim) is filled is kept when it is [handed over](Self::keep).
     ///
     /// ```
     /// use highlander::{Recent, WeakValueMap};
@@ -196,7 +202,8 @@ impl<M: WeakValued> Recent<M> {
         Entry::with_output(self.map(), OwnedKey(key), Kept(self))
     }
 
-    /// Selects one key by a borrowed form of it, as [`entry`](Self::entry). The key is made on a miss only.
+    /// Selects one key by a borrowed form of it, as [`entry`](Self::entry) does. The key is made on a miss
+    /// only.
     #[inline]
     #[allow(private_bounds)] // What the map's `entry_ref` takes.
     pub fn entry_ref<'q, Q: ?Sized>(
@@ -276,8 +283,8 @@ impl<M: WeakValued> Recent<M> {
         self.entry(key).or_try_insert_with_async(make)
     }
 
-    /// Counts as a use of this value, which is kept from now on, if it is not yet: for owners that come from
-    /// calls of the map. (That it is entered there is not asked for.)
+    /// Records a use of this value. It is kept from now on, if it is not yet: for owners that come from calls
+    /// of the map. (It is not checked that the value is entered there.)
     ///
     /// ```
     /// use highlander::{Recent, Registry};
@@ -337,18 +344,18 @@ impl<M: WeakValued> Recent<M> {
         self.keeper.release(M::Map::identity(owner))
     }
 
-    /// Returns whether this value is kept just now, which is no use of it.
+    /// Returns whether this value is kept just now. That is no use of it.
     pub fn is_kept(&self, owner: &M::Owner) -> bool {
         self.keeper.contains(M::Map::identity(owner))
     }
 
-    /// Drops all kept owners, and returns how many there were. What others own stays in the map.
+    /// Drops all kept owners, and returns how many there were. Values that others own stay in the map.
     pub fn clear(&self) -> usize {
         self.keeper.clear()
     }
 
-    /// Lets go of all values; then gives back what the map does not need, if this layer is its owner or not:
-    /// to be called when memory is short.
+    /// Drops all kept owners; then gives back memory that the map does not need, whether this layer owns the
+    /// map or not. To be called when memory is short.
     pub fn shrink_to_fit(&self) {
         self.keeper.clear();
         self.map().give_back();
@@ -381,7 +388,7 @@ impl<M: WeakValued> Recent<M> {
     }
 }
 
-/// What an [`entry`](Recent::entry) of a `Recent` returns: the owner, which is kept from then on.
+/// The output of an [`entry`](Recent::entry) of a `Recent`: the owner, which is kept from then on.
 pub struct Kept<'a, M: WeakValued>(&'a Recent<M>);
 
 impl<M: WeakValued> Output<M::Map> for Kept<'_, M> {

@@ -1,19 +1,21 @@
 //! A bounded set of owners: SLRU with second chance. New entries are in one queue, reused ones in another.
-//! The first may shrink to half of the room, and its oldest entry goes; in the second the first entry goes
-//! that was not used since it was last passed over. So values that are used once do not drive out those that
-//! are used all the time. (No memory of what has gone, as in S3-FIFO: addresses are reused.)
+//! While the first queue has at least half of the room, its oldest entry goes. Otherwise an entry of the
+//! second one goes: the first that was not used since it was last passed over. So values that are used once
+//! do not drive out those that are used all the time. (There is no memory of what has gone, as in S3-FIFO:
+//! addresses are reused.)
 //!
-//! Everything is decided under the lock, and no owner is dropped there: they are returned. An index by
-//! identity, and a mark for each place, are read without the lock, and only marks are written: a use of an
-//! owner that is here takes no lock. A stale read sets the mark of another owner, which stays a little
-//! longer, or misses one, which is looked for again under the lock. So all of it is relaxed.
+//! Everything is decided under the lock, and no owner is dropped there: the calls return them. An index by
+//! identity, and a mark for each place, are read without the lock, and only marks are written without it. So
+//! a use of an owner that is here takes no lock. A stale read sets the mark of another owner, which stays a
+//! little longer; or it does not find an owner, which is then looked for again under the lock. So all of it
+//! is relaxed.
 
 use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, Relaxed};
 use crate::sync::Mutex;
 use std::collections::VecDeque;
 
-/// While everything is replaced so many times over, each entry of the second queue is looked at once, so that
-/// one that is not used any more goes in the end.
+/// While everything is replaced this many times, each entry of the second queue is looked at once. So one
+/// that is not used any more goes in the end.
 const AGING: usize = 8;
 
 pub(super) struct Queue<O> {
@@ -26,25 +28,25 @@ pub(super) struct Queue<O> {
 /// The part of an entry that may be read without the lock.
 struct QueuePlace {
     identity: AtomicU64,
-    /// Since it was entered, or passed over by an eviction.
+    /// True if it was used since it was entered, or since an eviction last passed it over.
     used: AtomicBool,
     /// The time of its last use, or a little earlier, in nanoseconds.
     last: AtomicU64,
 }
 
 struct Order<O> {
-    /// By place. Grows as far as it is needed.
+    /// The owners by place. Grows as far as it is needed.
     owners: Vec<Option<O>>,
     /// The places of the new ones, the next one to go first.
     once: VecDeque<u32>,
     /// The places of the reused ones.
     again: VecDeque<u32>,
     free: Vec<u32>,
-    /// Evictions, each times the length of the second queue, since one of that was looked at.
+    /// The sum of the lengths of the second queue at each eviction, since an entry of it was last looked at.
     age: usize,
 }
 
-/// The identity hash of a value, and where it is looked for in the index.
+/// The identity hash of a value, and the hash by which the index is searched.
 #[derive(Clone, Copy)]
 pub(super) struct Identity {
     number: u64,
@@ -62,7 +64,7 @@ impl Identity {
     }
 }
 
-/// The moment of a use, and how much older the recorded one must be for this one to be recorded.
+/// The time of a use, and how much older the recorded time must be for this one to be recorded.
 #[derive(Clone, Copy)]
 pub(super) struct Use {
     pub(super) now: u64,
@@ -94,7 +96,7 @@ impl<O> Queue<O> {
         self.order.lock().len()
     }
 
-    /// Marks the owner as used. False if it is not here.
+    /// Marks the owner as used. Returns false if it is not here.
     #[inline]
     pub(super) fn mark(&self, identity: Identity, used: Use) -> bool {
         match self.find(identity) {
@@ -151,7 +153,7 @@ impl<O> Queue<O> {
                 order.again.push_back(place);
             }
         }
-        // Others set marks meanwhile: each is passed over twice, once in each queue, and not for ever.
+        // Other threads set marks meanwhile. So each entry is passed over at most twice, once in each queue.
         for _ in 0..2 * capacity {
             if order.once.len() < (capacity / 2).max(1) {
                 if let Some(place) = order.again.pop_front() {
@@ -170,7 +172,7 @@ impl<O> Queue<O> {
                 self.unlink(place);
                 return place;
             }
-            // It keeps the mark: else it might go there before it can be used.
+            // It keeps the mark. Otherwise it might go from there before it can be used.
             order.again.push_back(place);
         }
         let place = order.once.pop_front().or_else(|| order.again.pop_front());
@@ -187,7 +189,7 @@ impl<O> Queue<O> {
         self.take_out(&mut order, place)
     }
 
-    /// Takes those out whose last use is recorded at or before `deadline`.
+    /// Takes out the owners whose last use is recorded at or before `deadline`, and returns them.
     pub(super) fn take_until(&self, deadline: u64) -> Vec<O> {
         let mut order = self.order.lock();
         let mut places = Vec::new();
@@ -216,11 +218,11 @@ impl<O> Queue<O> {
         identity.hash & (self.index.len() - 1)
     }
 
-    /// Returns the place of this owner: under the lock the truth, otherwise a hint.
+    /// Returns the place of this owner. Under the lock that is exact, otherwise a hint.
     #[inline]
     fn find(&self, identity: Identity) -> Option<u32> {
         let mut at = self.first_slot(identity);
-        // Bounded: beside a writer the end may move away.
+        // Bounded: while another thread writes, the end of the probing may move away.
         for _ in 0..self.index.len() {
             let place = self.index[at].load(Relaxed).checked_sub(1)?;
             if self.places[place as usize].identity.load(Relaxed) == identity.number {
@@ -242,7 +244,7 @@ impl<O> Queue<O> {
         self.index[at].store(place + 1, Relaxed);
     }
 
-    /// Takes a place out of the index, and moves up what had to go past it.
+    /// Takes a place out of the index, and moves up the entries that were put behind it because of it.
     fn unlink(&self, place: u32) {
         let mask = self.index.len() - 1;
         let first_slot = |place: u32| {

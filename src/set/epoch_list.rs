@@ -71,8 +71,8 @@ mod body {
         writer: Mutex<usize>,
     }
 
-    // Invariant: numbers ascend along the chunks and within them; no chunk is empty but for the last, and but
-    // for one that is all holes.
+    // Invariant: numbers ascend along the chunks and within them. Each chunk but the last has filled slots,
+    // which may all be holes.
     struct Directory<T> {
         chunks: Vec<Arc<ListChunk<T>>>,
     }

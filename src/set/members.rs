@@ -111,7 +111,7 @@ pub(in crate::set) struct Members<P: SyncPointer> {
     doubtful: AtomicUsize,
     /// Grows with each removal by a call, and when a dead member is taken out that reports its death.
     removals: AtomicU64,
-    /// Where the next sweep begins.
+    /// The number at which the next sweep begins.
     swept: AtomicU64,
 }
 
@@ -325,7 +325,7 @@ impl<P: SyncPointer> Members<P> {
     }
 
     fn unlink(&self, member: &Member<P>, why: Removal) -> bool {
-        // As in `enter`.
+        // Before the lock, as in `enter`.
         let guard = pin();
         let unlinked = self.by_hash.update(member.hash, |list| {
             let at = list

@@ -72,7 +72,7 @@ impl<P: SyncPointer, M: Keying<P>, S: BuildHasher> WeakSet<P, M, S> {
     /// Returns a seed that reads a sequence into this set, and returns an owner of each member, in order.
     /// `make` makes the pointer of what is read.
     ///
-    /// Where an equal member is there and alive, that one is returned.
+    /// If an equal member is there and alive, that one is returned.
     ///
     /// ```
     /// use highlander::WeakSet;

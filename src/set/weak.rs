@@ -163,7 +163,7 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
             .is_none()
     }
 
-    /// Returns the hash of a strong pointer with this address.
+    /// Returns the hash of a strong pointer with this address, if its identity is the address.
     fn hash_of(&self, address: *const ()) -> u64 {
         hash_key(&self.hasher, &address.addr())
     }

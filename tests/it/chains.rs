@@ -569,3 +569,48 @@ fn a_hook_of_a_map_that_panics_deep_down() {
     assert!(result.is_err());
     assert_eq!((hooked.len(), census.alive()), (0, 0));
 }
+
+/// Its drop panics with an owner of something else, when it is the deepest of its chain.
+#[allow(dead_code)] // the next one is there to be dropped
+struct Thrower(Option<Box<dyn Any + Send + Sync>>, Option<Watched<Thrower>>);
+
+impl Drop for Thrower {
+    fn drop(&mut self) {
+        if let Some(owner) = self.0.take() {
+            std::panic::panic_any(owner);
+        }
+    }
+}
+
+#[test]
+fn what_a_panic_deep_down_carries_ends_too_also_while_another_one_unwinds() {
+    static REGISTRY: Registry<u32, Citizen> = Registry::new();
+    // (Less deep down, a destructor that panics during unwinding aborts the process, as any does.)
+    for (unwinding, depths) in [
+        (false, &[10, 62, 63, 64, 65, DEEP][..]),
+        (true, &[64, 65, DEEP]),
+    ] {
+        for depth in depths.iter().copied() {
+            let census = Census::new();
+            let carried: [Box<dyn Any + Send + Sync>; 2] = [
+                Box::new(REGISTRY.get_or_insert_with(1, |_| census.citizen())),
+                Box::new(Watched::new(census.citizen())),
+            ];
+            for owner in carried {
+                let mut chain = Watched::new(Thrower(Some(owner), None));
+                for _ in 0..depth {
+                    chain = Watched::new(Thrower(None, Some(chain)));
+                }
+                let thrown = catch_unwind(AssertUnwindSafe(|| {
+                    let _chain = chain;
+                    assert!(!unwinding, "the first");
+                }));
+                let payload = thrown.unwrap_err();
+                // A panic that comes second is dropped, with what it carries.
+                assert_eq!(payload.is::<&str>(), unwinding);
+                drop(payload);
+            }
+            assert_eq!((census.alive(), REGISTRY.len()), (0, 0));
+        }
+    }
+}

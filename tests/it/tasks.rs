@@ -757,3 +757,102 @@ fn who_takes_over_creates_under_a_key_of_its_own() {
     each!(Noted);
     each!(Paired);
 }
+
+mod deep_down {
+    use crate::common::promptly;
+    use highlander::pointer::Watched;
+    use highlander::Registry;
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::mpsc::{self, Receiver, Sender};
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll, Waker};
+    use std::thread;
+
+    /// Runs something when it is dropped, at the end of a chain of 100 of these.
+    #[allow(dead_code)] // the next one is there to be dropped
+    struct AtTheEnd(
+        Option<Box<dyn FnOnce() + Send + Sync>>,
+        Option<Watched<AtTheEnd>>,
+    );
+
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            if let Some(f) = self.0.take() {
+                f();
+            }
+        }
+    }
+
+    fn deep_down(f: impl FnOnce() + Send + Sync + 'static) {
+        let mut chain = Watched::new(AtTheEnd(Some(Box::new(f)), None));
+        for _ in 0..100 {
+            chain = Watched::new(AtTheEnd(None, Some(chain)));
+        }
+    }
+
+    /// Says when its drop begins, and waits until somebody waits for that, or is refused.
+    struct Port(Mutex<Option<(Sender<()>, Receiver<()>)>>);
+
+    impl Drop for Port {
+        fn drop(&mut self) {
+            if let Some((begins, heard)) = self.0.get_mut().unwrap().take() {
+                begins.send(()).unwrap();
+                heard.recv().unwrap();
+            }
+        }
+    }
+
+    static HEARD: Mutex<Option<Sender<()>>> = Mutex::new(None);
+
+    fn hear() {
+        HEARD.lock().unwrap().as_ref().unwrap().send(()).unwrap();
+    }
+
+    fn sleeps(sleep: &mut dyn FnMut()) {
+        hear();
+        sleep();
+    }
+
+    #[test]
+    fn a_task_that_was_polled_there_is_no_part_of_what_its_thread_does_later() {
+        static VALUES: Registry<u32, u32> = Registry::new();
+        static PORTS: Registry<u32, Port> = Registry::new().exclusive().around_sleep(sleeps);
+        promptly(|| {
+            let (begins, has_begun) = mpsc::channel();
+            let (hear_it, heard) = mpsc::channel();
+            *HEARD.lock().unwrap() = Some(hear_it);
+            let port = PORTS.get_or_insert_with(7, |_| Port(Mutex::new(Some((begins, heard)))));
+            let (start, started) = mpsc::channel();
+            let creator = thread::spawn(move || {
+                let mut asked = Ok(());
+                let value = VALUES.get_or_insert_with(1, |_| {
+                    start.send(()).unwrap();
+                    has_begun.recv().unwrap();
+                    let next =
+                        PORTS.get_or_try_insert_with(7, |_| Ok::<_, ()>(Port(Mutex::new(None))));
+                    if let Err(refused) = &next {
+                        asked = Err(format!("{refused:?}"));
+                        hear();
+                    }
+                    1
+                });
+                (value, asked)
+            });
+            started.recv().unwrap();
+            let waits = VALUES.get_or_insert_async(1, |_| async { unreachable!() });
+            type Task = Pin<Box<dyn Future<Output = highlander::Handle<u32, u32>> + Send>>;
+            let task: Arc<Mutex<Task>> = Arc::new(Mutex::new(Box::pin(waits)));
+            let poll = |task: &Mutex<Task>| {
+                let mut task = task.lock().unwrap();
+                task.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            };
+            let there = task.clone();
+            deep_down(move || assert!(poll(&there).is_pending()));
+            drop(port);
+            let (value, asked) = creator.join().unwrap();
+            assert_eq!(asked, Ok(()), "it waits for nobody who waits for it");
+            assert_eq!(poll(&task), Poll::Ready(value));
+        });
+    }
+}

@@ -1,5 +1,4 @@
-//! Operations on all entries: count, retain, clear, pop, drain. User code runs with no lock held, and with no
-//! owners of entries but those that it is shown.
+//! Operations on all entries: count, retain, clear, pop, drain. User code runs with no lock held.
 
 use crate::map::store::death_listener::notify_unlinked;
 use crate::map::store::entry_ref::{EntryRef, LiveEntry};

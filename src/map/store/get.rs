@@ -177,8 +177,8 @@ impl<A: Slot, B: Indexed> Store<A, B> {
             let found = LiveEntry::of(EntryRef::new(node_ref));
             match found.and_then(|found| found.with_key(&live)) {
                 Ok(live_entry) => return after(before, Some(live_entry)),
-                // It could not be upgraded before this look, which has found it linked. An entry that was met
-                // only once may have been replaced before it died.
+                // It could not be upgraded before this round, which has found it linked. An entry that was
+                // met only once may have been replaced before it died.
                 Err(lost) if before.as_ref().is_some_and(|before| before.is(&lost)) => return None,
                 Err(lost) => before = Some(lost),
             }
@@ -238,7 +238,7 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
         {
             return Err(InFlight);
         }
-        // It may have been published between the two looks.
+        // It may have been published between the two look-ups.
         let live_entry = self.peek(hash, is_it);
         Ok(live_entry.and_then(|live_entry| {
             let seen = view(live_entry.entry.value());

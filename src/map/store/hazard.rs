@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  look-up  stores the hazard ─► light barrier ─► is it still linked? ─► compares, upgrades ─► clears it
-//!  removal  unlinks ─► retires the index's ownership ─► … heavy barrier ─► reads all hazards ─► drops the rest
+//!  removal  unlinks ─► retires the index's ownership ─► … heavy barrier ─► reads hazards ─► drops the rest
 //! ```
 //!
 //! To become an owner takes two locked instructions on the node's line, and all readers of a hot key would
@@ -32,8 +32,8 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 
-/// The number of nodes in its own list at which a thread scans that, or a quarter as many as there are
-/// entries, up to [`MAX_BATCH`]. So at most that many wait for each thread, however long a look-up stands
+/// A thread scans its own list when it has this many nodes; or a quarter as many as there are entries if that
+/// is more, up to [`MAX_BATCH`]. So at most that many wait for each thread, however long a look-up stands
 /// still.
 pub(in crate::map) const BATCH: usize = if cfg!(all(highlander_loom, feature = "loom")) {
     1

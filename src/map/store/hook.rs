@@ -9,8 +9,7 @@ use std::sync::Arc;
 pub enum RemovalCause {
     /// Its weak key or value was found dead, or has reported its death.
     Dead,
-    /// It was taken out by a call that named it or chose it: `remove`, `remove_if`, `retain`, `pop`,
-    /// `update`.
+    /// It was taken out by a call that named it or chose it, such as `remove`, `retain`, `pop` or `update`.
     Removed,
     /// Another value took its place.
     Replaced,

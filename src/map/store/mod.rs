@@ -232,7 +232,8 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
     /// Registers for the death of a value. To be called before the value is linked.
     pub(in crate::map) fn watch_value(&self, hash: u64, value: &mut B, live: &B::Live) {
         value.watch(live, || self.notify(hash));
-        // Before the map is notified of the death, the exclusive list is, in whatever order they register.
+        // Before the map is notified of the death, the exclusive list is notified, in whatever order they
+        // register.
         if let Some(exclusive) = self.exclusive() {
             value.expect_end(live, exclusive, hash);
         }

@@ -6,10 +6,10 @@
 //! 64th miss counts as one. A sweep visits a fixed number of buckets. So it costs the same whatever the
 //! table's size, except for what the destructors do.
 //!
-//! Bound: with *l* live entries and a prune bound of *b*, if no more die than are inserted, at most *l / (b -
-//! 1)* entries are dead, and 16 more for each thread. (A table that has grown has 2.8 entries in a bucket at
-//! least, so each insertion that sweeps pays for *b* entries or more.) When many die at once, they stay until
-//! as many insertions have come, or until [`Store::prune`].
+//! Bound: let *l* be the number of live entries and *b* the prune bound. If no more die than are inserted, at
+//! most *l / (b - 1)* entries are dead, and 16 more for each thread. (A table that has grown has 2.8 entries
+//! in a bucket at least, so each insertion that sweeps pays for *b* entries or more.) When many die at once,
+//! they stay until as many insertions have come, or until [`Store::prune`].
 //!
 //! If `is_dead` runs no user code and the map is not exclusive, `is_dead` is called under the bucket's lock,
 //! and the dead are unlinked in the same visit; hooks and destructors run after the lock. Otherwise a sweep

@@ -1,5 +1,5 @@
-//! The last insertions of each thread. Most of what dies soon dies very soon. So a sweep first looks at the
-//! thread's eighth-last insertion, which is still in its processor's cache.
+//! The last insertions of each thread. Most of what dies soon dies very soon. So an insertion first looks at
+//! its thread's eighth-last one, which is still in the processor's cache.
 //!
 //! What is kept here is a hint: a node may have been unlinked, released and used again.
 

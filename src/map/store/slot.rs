@@ -62,8 +62,8 @@ pub trait WeakSide: IsWeak<<Self as WeakSide>::Weak> {
     type Weak: WeakPointer;
 }
 
-/// One side of an entry. All of it may be user code: never called under a lock, but for an `is_dead` that is
-/// quiet.
+/// One side of an entry. All of it may be user code, which is never called under a lock. The exception is an
+/// `is_dead` that is quiet.
 pub(crate) trait Slot: Sized {
     /// The stored part, which hooks are shown.
     type Raw;
@@ -188,7 +188,7 @@ pub(in crate::map) trait Finds<Q: ?Sized>: KeySlot {
 
 /// A side that is a weak pointer.
 pub(in crate::map) trait IsWeak<W: WeakPointer>: Slot {
-    /// Creates a side as `new` does, whose death is reported by `watching`.
+    /// Creates a side as `new` does, with this registration.
     fn new_watched(shown: Self::Shown, watching: Watching) -> (Self, Self::Live);
 
     fn weak(&self) -> &W;
