@@ -17,7 +17,8 @@
 //! ([`same`](Pointer::same)). For a JVM these are `System.identityHashCode` and `IsSameObject`. Many objects
 //! may have one number. The weak pointer keeps the number as a field, since it has to know it when the object
 //! is dead. Its [`same`](WeakPointer::same) says `false` from the death on, so that a new object at an old
-//! address is another one.
+//! address is another one. [`same_weak`](WeakPointer::same_weak) compares two weak pointers, for members that
+//! a set gets by those.
 //!
 //! [`ByAddress`](crate::map::ByAddress) keys, [`remove_same`](crate::map::Map::remove_same),
 //! [`compare_exchange`](crate::map::Map::compare_exchange), `update`, look-ups by value and the registries go

@@ -130,7 +130,7 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
 
     /// Sets how many entries, on average and rounded up to whole buckets, each insertion looks at to take out
     /// dead ones. The default is 2. With `n` there are in the long run at most `1 / (n - 1)` as many dead
-    /// entries as live ones; with 1 there is no such bound. Where nothing is weak it changes nothing.
+    /// entries as live ones; 1 counts as 2. Where nothing is weak it changes nothing.
     ///
     /// # Panics
     /// When `entries` is 0.
@@ -146,7 +146,8 @@ impl<A: KeySlot, B: ValueSlot, S> Map<A, B, S> {
     #[must_use]
     pub const fn prune_bound(mut self, entries: u32) -> Self {
         assert!(entries > 0, "the prune bound is 0");
-        self.store.prune_bound = entries;
+        // With 1 there would be no bound.
+        self.store.prune_bound = if entries == 1 { 2 } else { entries };
         self
     }
 

@@ -321,6 +321,15 @@ pub trait WeakPointer: Clone {
     fn same(&self, strong: &Self::Strong) -> bool {
         self.address() == Self::Strong::address(strong)
     }
+
+    /// Returns whether both lead to the very same object, also if that is not finished, or out of reach. For
+    /// a dead one it may return `false`. Unless implemented, it compares addresses.
+    ///
+    /// Only [`WeakSet::insert_weak`](crate::WeakSet::insert_weak) and its like call it.
+    #[inline]
+    fn same_weak(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
 }
 
 /// A [`Pointer`] that any thread may use and drop, and its weak twin too. Implemented for all that are.

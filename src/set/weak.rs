@@ -21,7 +21,7 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
     /// If the object lives, this is [`insert`](Self::insert), by an owner that it has for a moment.
     ///
     /// Otherwise nobody can tell an object that is not finished from a dead one: `upgrade` fails in both. The
-    /// entry waits, under the address of `weak`. The object is no member before it lives: nothing shows it,
+    /// entry waits, under the identity of `weak`. The object is no member before it lives: nothing shows it,
     /// and [`len`](Self::len) leaves it out. ([`entry_count`](Self::entry_count) has it.) Once it is
     /// finished, it is a member like others, in the place in the order that it got here.
     ///
@@ -38,7 +38,7 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
     /// [`insert_weak_with_token`](Self::insert_weak_with_token) there is no such entry.
     ///
     /// *Waiting* and complexity as [`insert`](Self::insert). *Runs* [`WeakPointer::upgrade`] and
-    /// [`WeakPointer::address`], `Clone` of the weak pointer, and what `insert` runs, with no lock held.
+    /// [`WeakPointer::same_weak`], `Clone` of the weak pointer, and what `insert` runs, with no lock held.
     ///
     /// ```
     /// use highlander::{map::ByAddress, WeakSet};
@@ -140,9 +140,8 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
         let Some(members) = self.members.get() else {
             return false;
         };
-        let address = weak.address();
         members.sweep();
-        members.remove_entry(self.hash_of(address), |stored| stored.address() == address)
+        members.remove_entry(self.hash_of(weak), |stored| stored.same_weak(weak))
     }
 
     /// Enters a weak pointer that cannot be upgraded, unless it is there already.
@@ -151,20 +150,18 @@ impl<P: SyncPointer, S: BuildHasher> WeakSet<P, ByAddress, S> {
         weak: &P::Weak,
         watch: impl FnOnce(Notify) -> Option<Registration>,
     ) -> bool {
-        let address = weak.address();
         let members = self.members();
         members.sweep();
-        // Alive, dead or neither yet: another object has another address while there is an entry of this one.
-        let twin = |stored: &Member<P>| (stored.weak().address() == address).then_some(());
+        let twin = |stored: &Member<P>| stored.weak().same_weak(weak).then_some(());
         let watch = |notify| (watch(notify), false);
-        let hash = self.hash_of(address);
+        let hash = self.hash_of(weak);
         members
             .enter(hash, weak.clone(), false, twin, watch)
             .is_none()
     }
 
-    /// Returns the hash of a strong pointer with this address, if its identity is the address.
-    fn hash_of(&self, address: *const ()) -> u64 {
-        hash_key(&self.hasher, &address.addr())
+    /// Returns the hash that a strong pointer to the same object has with [`ByAddress`].
+    fn hash_of(&self, weak: &P::Weak) -> u64 {
+        hash_key(&self.hasher, &weak.identity_hash())
     }
 }

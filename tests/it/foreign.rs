@@ -255,6 +255,26 @@ fn what_is_out_of_reach_is_absent_and_not_taken_out() {
 }
 
 #[test]
+fn members_by_weak_pointers_are_known_by_their_identity() {
+    let vm = Vm::new(0); // all objects have one number
+    let set: WeakSet<Global, ByAddress> = WeakSet::new();
+    let (one, other) = (vm.object("one"), vm.object("other"));
+    let [weak_one, weak_other] = [&one, &other].map(Global::downgrade);
+    // Out of reach: they are entered all the same, each once.
+    assert!(set.insert_weak(&weak_one) && set.insert_weak(&weak_other));
+    assert!(!set.insert_weak(&weak_one) && !set.insert(&one));
+    assert!(set.contains(&one) && set.contains(&other));
+    assert!(set.remove_weak(&weak_one) && !set.remove_weak(&weak_one));
+    assert!(!set.contains(&one) && set.contains(&other));
+    // By an owner, and out by a weak pointer, and the other way round.
+    assert!(set.insert(&one) && set.remove_weak(&weak_one));
+    let _attached = vm.attach();
+    assert!(!set.insert_weak(&weak_other) && set.insert_weak(&weak_one));
+    assert!(set.remove(&one) && set.remove(&other));
+    assert_eq!(set.entry_count(), 0);
+}
+
+#[test]
 fn what_died_out_of_reach_is_pruned_all_the_same() {
     let vm = Vm::new(20);
     let (map, told) = told_values();

@@ -377,4 +377,10 @@ impl WeakPointer for WeakGlobal {
         let heap = self.vm.heap();
         heap.weak[&self.number] == Some(heap.globals[&strong.number])
     }
+
+    fn same_weak(&self, other: &Self) -> bool {
+        let heap = self.vm.heap();
+        let object = heap.weak[&self.number];
+        object.is_some() && object == heap.weak[&other.number]
+    }
 }

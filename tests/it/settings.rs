@@ -61,6 +61,31 @@ fn a_registry_with_room_cannot_become_exclusive() {
 }
 
 #[test]
+fn a_prune_bound_of_one_counts_as_two() {
+    let left = [1, 2, 3].map(|bound| {
+        let map: WeakValueMap<u32, Arc<u32>, Identity> =
+            WeakValueMap::with_hasher(Identity).prune_bound(bound);
+        // Each ninth lives, so that sweeps are owed; all others die much later than they came.
+        let mut dying = std::collections::VecDeque::new();
+        let mut live = Vec::new();
+        for key in 0..20_000_u32 {
+            let value = Arc::new(key);
+            map.insert(key.wrapping_mul(0x9E37_79B9), value.clone());
+            match key % 9 {
+                0 => live.push(value),
+                _ => dying.push_back(value),
+            }
+            if dying.len() > 100 {
+                dying.pop_front();
+            }
+        }
+        map.entry_count()
+    });
+    assert_eq!(left[0], left[1]);
+    assert!(left[1] > left[2], "{left:?}");
+}
+
+#[test]
 fn each_kind_has_the_capacity_and_the_hasher_that_were_asked_for() {
     macro_rules! check {
         ($map:ident<$($side:ty),*; $($keying:ty)?>) => {{
