@@ -11,7 +11,6 @@
 use crate::table::payload::Payload;
 use crate::table::Table;
 use smallvec::SmallVec;
-use std::iter::FusedIterator;
 
 /// Keys in a group. More do not help: a core has some ten line fill buffers.
 const GROUP: usize = 16;
@@ -42,13 +41,12 @@ impl<'a, B: Payload, I: Iterator, H, W, G> Batch<'a, B, I, H, W, G> {
     }
 }
 
-impl<B, I, H, W, G, R> Batch<'_, B, I, H, W, G>
+impl<B, I, H, W, G> Batch<'_, B, I, H, W, G>
 where
     B: Payload,
     I: Iterator,
     H: FnMut(&I::Item) -> u64,
     W: FnMut(u64),
-    G: FnMut(u64, I::Item) -> R,
 {
     fn next_group(&mut self) {
         // Reversed also when `keys` or `hash` panics: the keys before are still to be looked up.
@@ -95,24 +93,4 @@ where
         let most = most.and_then(|most| most.checked_add(here));
         (least.saturating_add(here), most)
     }
-}
-
-impl<B, I, H, W, G, R> ExactSizeIterator for Batch<'_, B, I, H, W, G>
-where
-    B: Payload,
-    I: ExactSizeIterator,
-    H: FnMut(&I::Item) -> u64,
-    W: FnMut(u64),
-    G: FnMut(u64, I::Item) -> R,
-{
-}
-
-impl<B, I, H, W, G, R> FusedIterator for Batch<'_, B, I, H, W, G>
-where
-    B: Payload,
-    I: FusedIterator,
-    H: FnMut(&I::Item) -> u64,
-    W: FnMut(u64),
-    G: FnMut(u64, I::Item) -> R,
-{
 }
