@@ -129,10 +129,17 @@ pub(crate) async fn begin_async<M: Creates, A: Accepts<M::LiveEntry>>(
 }
 
 impl<M: Creates> Creation<'_, M> {
+    /// Returns what has to end before the value may be made. A part of the creation: whether a pointer is
+    /// dead is asked of user code.
+    fn in_the_way(&self) -> Option<InTheWay> {
+        let look = || self.during(|_| self.map.in_the_way(self.hash));
+        self.map.is_exclusive().then(look).flatten()
+    }
+
     /// Waits for what has to end before the value may be made, if the creation has begun some time ago:
     /// somebody may have entered a value meanwhile, which is about to end. Others wait for the caller.
     pub(in crate::create) fn wait_for_ends(&self) -> Result<(), CycleError> {
-        while let Some(in_the_way) = self.during(|_| self.map.in_the_way(self.hash)) {
+        while let Some(in_the_way) = self.in_the_way() {
             // (Not by `during`: the edge is to last longer than that part.)
             let begin = |asker| self.during_as(Part::Closed, |_| in_the_way.begin_waiting(asker));
             // A hook may ask for the key that is being created.
@@ -210,9 +217,7 @@ fn next<'a, M: Creates>(
     if let Some(closed) = map.refused() {
         return Err(closed);
     }
-    // User code says whether a pointer is dead.
-    let in_the_way = || creation.during(|_| map.in_the_way(hash));
-    Ok(match map.is_exclusive().then(in_the_way).flatten() {
+    Ok(match creation.in_the_way() {
         Some(in_the_way) => NextStep::Await(in_the_way, creation.leader.step_down()),
         None => NextStep::Nothing(Begun::Ours(creation)),
     })

@@ -62,15 +62,10 @@ pub(crate) trait Creates {
     fn look(&self, hash: u64, pending_key: &Self::PendingKey) -> Option<Self::LiveEntry>;
 
     /// Returns whether a value may have to end before the next one is made.
-    fn is_exclusive(&self) -> bool {
-        false
-    }
+    fn is_exclusive(&self) -> bool;
 
     /// Returns what has to end before a value with this hash may be made.
-    fn in_the_way(&self, hash: u64) -> Option<InTheWay> {
-        let _ = hash;
-        None
-    }
+    fn in_the_way(&self, hash: u64) -> Option<InTheWay>;
 
     /// Returns the error if nothing can be entered any more.
     fn refused(&self) -> Option<ClosedError>;
