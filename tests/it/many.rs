@@ -29,8 +29,8 @@ fn many_keys_are_as_many_single_ones() {
         let _interned: Vec<_> = even.clone().map(|key| interner.intern(key)).collect();
         let (strong, weak) = (StrongMap::new(), WeakValueMap::new());
         let arcs: Vec<_> = even.map(|key| (*key, Arc::new(key + 1))).collect();
-        strong.extend_all(&arcs);
-        weak.extend_all(&arcs);
+        (&strong).extend(arcs.iter().cloned());
+        (&weak).extend(arcs.iter().cloned());
 
         let single: Vec<_> = keys.iter().map(|key| registry.get(key)).collect();
         assert_eq!(registry.get_many(&keys).collect::<Vec<_>>(), single);
@@ -42,29 +42,6 @@ fn many_keys_are_as_many_single_ones() {
         let all: Vec<_> = interner.intern_many(&keys).collect();
         assert_eq!(all.iter().map(|it| **it).collect::<Vec<_>>(), keys);
         assert_eq!(interner.get_many(&keys).flatten().collect::<Vec<_>>(), all);
-    }
-}
-
-/// The same call for two kinds of maps.
-trait ExtendAll {
-    fn extend_all(&self, pairs: &[(u32, Arc<u32>)]);
-}
-
-impl ExtendAll for StrongMap<u32, Arc<u32>> {
-    fn extend_all(&self, mut pairs: &[(u32, Arc<u32>)]) {
-        while let [(key, value), rest @ ..] = pairs {
-            self.insert(*key, value.clone());
-            pairs = rest;
-        }
-    }
-}
-
-impl ExtendAll for WeakValueMap<u32, Arc<u32>> {
-    fn extend_all(&self, pairs: &[(u32, Arc<u32>)]) {
-        pairs.iter().for_each(|(key, value)| {
-            // The last of several equal keys, as above.
-            self.insert(*key, value.clone());
-        });
     }
 }
 

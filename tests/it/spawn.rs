@@ -1,5 +1,6 @@
 //! The futures of all calls that wait can be spawned on a runtime with several threads, for the types that users have: trait objects, borrowed keys, boxed functions.
 
+use crate::common::forever;
 use highlander::map::{ByAddress, Claim};
 use highlander::pointer::Token;
 use highlander::registries::signals::{Receiver, Signal};
@@ -40,10 +41,6 @@ fn need_send<F: Future + Send>(future: F) -> F {
     future
 }
 
-fn leaked<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}
-
 fn square() -> Arc<dyn Shape> {
     Arc::new(Square)
 }
@@ -59,7 +56,7 @@ async fn slowly<T: Send>(value: T) -> T {
 /// All calls, each spawned twice at a time: so one creates and one waits. An expression for the key is evaluated for each.
 macro_rules! spawn_all {
     ($map:expr, $key:expr, $value:expr) => {{
-        let map = leaked($map);
+        let map = forever($map);
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..2 {
             tasks.spawn(need_send(async move {
@@ -131,7 +128,7 @@ fn of_maps_with_weak_values() {
             1_u32,
             Arc::new(Box::new(|| 4_u32) as Function)
         );
-        let key = leaked(square());
+        let key = forever(square());
         spawn_all!(WeakKeyValueMap::<_, _>::new(), key, square());
         spawn_all!(
             WeakKeyValueMap::<_, _, ByAddress>::new(),
@@ -146,10 +143,10 @@ fn of_maps_that_keep_their_values() {
     run(async {
         spawn_all!(StrongMap::new(), "key", square());
         spawn_all!(StrongMap::new(), square(), "value");
-        let key = leaked(square());
+        let key = forever(square());
         spawn_all!(WeakKeyMap::<_, _>::new(), key, square());
         spawn_all!(WeakKeyMap::<_, _, ByAddress>::new(), key, "value");
-        let function: &'static Arc<Function> = leaked(Arc::new(Box::new(|| 4_u32)));
+        let function: &'static Arc<Function> = forever(Arc::new(Box::new(|| 4_u32)));
         spawn_all!(WeakKeyMap::<_, _, ByAddress>::new(), function, "value");
     });
 }
@@ -158,13 +155,13 @@ fn of_maps_that_keep_their_values() {
 fn by_borrowed_keys_and_with_tokens() {
     struct Carries(#[allow(dead_code)] Token);
     run(async {
-        let map: &WeakValueMap<String, Arc<dyn Shape>> = leaked(WeakValueMap::new());
+        let map: &WeakValueMap<String, Arc<dyn Shape>> = forever(WeakValueMap::new());
         let made = tokio::spawn(need_send(async move {
             let entry = map.entry_ref("key").key_with(str::to_owned);
             entry.or_insert_with_async(|_| slowly(square())).await
         }));
         assert_eq!(made.await.unwrap().corners(), 4);
-        let map: &WeakValueMap<&'static str, Arc<Carries>> = leaked(WeakValueMap::new());
+        let map: &WeakValueMap<&'static str, Arc<Carries>> = forever(WeakValueMap::new());
         let made = tokio::spawn(need_send(async move {
             let make = |_: &&str, token| slowly(Arc::new(Carries(token)));
             map.entry("key").or_insert_with_token_async(make).await
@@ -178,14 +175,14 @@ fn by_borrowed_keys_and_with_tokens() {
 #[test]
 fn vacancies_that_are_kept_and_the_layer_that_keeps_values_a_little() {
     run(async {
-        let registry: &Registry<String, u32> = leaked(Registry::new());
+        let registry: &Registry<String, u32> = forever(Registry::new());
         let made = tokio::spawn(need_send(async move {
             let claim = registry.entry("key".into()).claim_async().await;
             let vacancy = claim.vacant().unwrap();
             vacancy.fill(slowly(7).await)
         }));
         assert_eq!(*made.await.unwrap(), 7);
-        let recent = leaked(Recent::new(WeakValueMap::<String, Arc<u32>>::new(), 4));
+        let recent = forever(Recent::new(WeakValueMap::<String, Arc<u32>>::new(), 4));
         let made = tokio::spawn(need_send(async move {
             let key = String::from("key");
             recent
@@ -199,7 +196,7 @@ fn vacancies_that_are_kept_and_the_layer_that_keeps_values_a_little() {
 #[test]
 fn of_signals() {
     run(async {
-        let signal: &Signal<str, usize> = leaked(Signal::new());
+        let signal: &Signal<str, usize> = forever(Signal::new());
         let receiver =
             Receiver::new_async(|text: &str| Box::pin(async move { Ok(slowly(text.len()).await) }));
         assert!(signal.connect(&receiver));
