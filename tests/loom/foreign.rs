@@ -77,15 +77,16 @@ fn look_up_against_the_successor_of_what_goes_out_of_reach() {
         let map = Arc::new(Values::default());
         let (old, new) = (Global::new(&tally), Global::new(&tally));
         map.insert(A, old.clone());
-        let (theirs, successor) = (map.clone(), new.clone());
+        // A thread that has looked nothing up yet becomes an owner of what it looks at.
+        let theirs = map.clone();
         let other = thread::spawn(move || {
-            theirs.insert(A, successor);
-            old.0.is_out.store(true, Ordering::Release);
-            old
+            let found = theirs.get(&A).expect("one of them is in reach");
+            found.0.counted.read();
         });
-        let found = map.get(&A).expect("one of them is in reach");
-        found.0.counted.read();
-        drop((found, other.join().unwrap(), new, map));
+        map.insert(A, new.clone());
+        old.0.is_out.store(true, Ordering::Release);
+        other.join().unwrap();
+        drop((map, old, new));
         assert_eq!(tally.live(), 0);
     });
 }
