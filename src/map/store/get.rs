@@ -116,9 +116,14 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         is_it: impl Fn(&A) -> bool,
         mut view: impl FnMut(&B) -> Option<R>,
     ) -> Option<R> {
-        let live_entry = self.get(hash, is_it)?;
-        let seen = view(live_entry.entry.value());
-        after(live_entry, seen)
+        loop {
+            let live_entry = self.get(hash, &is_it)?;
+            let seen = view(live_entry.entry.value());
+            // If it has gone out of reach since, another one may have taken its place.
+            if let Some(seen) = after(live_entry, seen) {
+                return Some(seen);
+            }
+        }
     }
 
     /// Returns what `get` does, and counts neither a hit nor a miss.
