@@ -32,6 +32,12 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         is_it: impl Fn(&A) -> bool,
     ) -> Option<LiveEntry<A, B>> {
         let found = self.peek(hash, is_it);
+        self.counted(found)
+    }
+
+    /// Counts the result of a look-up.
+    #[inline]
+    fn counted<T>(&self, found: Option<T>) -> Option<T> {
         match found {
             Some(_) => self.hit(),
             None => self.missed(),
@@ -114,10 +120,22 @@ impl<A: Slot, B: Indexed> Store<A, B> {
         &self,
         hash: u64,
         is_it: impl Fn(&A) -> bool,
+        view: impl FnMut(&B) -> Option<R>,
+    ) -> Option<R> {
+        let found = self.peek_with(hash, is_it, view);
+        self.counted(found)
+    }
+
+    /// Does what `get_with_owned` does, and counts neither a hit nor a miss.
+    #[inline]
+    fn peek_with<R>(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&A) -> bool,
         mut view: impl FnMut(&B) -> Option<R>,
     ) -> Option<R> {
         loop {
-            let live_entry = self.get(hash, &is_it)?;
+            let live_entry = self.peek(hash, &is_it)?;
             let seen = view(live_entry.entry.value());
             // If it has gone out of reach since, another one may have taken its place.
             if let Some(seen) = after(live_entry, seen) {
@@ -244,10 +262,6 @@ impl<A: Slot + 'static, B: Indexed + 'static> Store<A, B> {
             return Err(InFlight);
         }
         // It may have been published between the two look-ups.
-        let live_entry = self.peek(hash, is_it);
-        Ok(live_entry.and_then(|live_entry| {
-            let seen = view(live_entry.entry.value());
-            after(live_entry, seen)
-        }))
+        Ok(self.peek_with(hash, is_it, view))
     }
 }
